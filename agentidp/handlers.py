@@ -1,0 +1,137 @@
+"""How errors become answers: for API views, for pages, and for requests that reach neither.
+
+Nothing here reveals a stack trace or the text of an exception that we did not write ourselves.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from agentidp.errors import (
+    CODES,
+    MESSAGES,
+    DomainError,
+    Forbidden,
+    InvalidValue,
+    TooManyRequests,
+    error_body,
+)
+
+logger = structlog.get_logger(__name__)
+
+RETRY_AFTER_SECONDS = 2
+PAGES = frozenset({400, 403, 404, 429, 500})
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn any exception of an API view into the one body (Django REST framework hook)."""
+    if isinstance(error, DomainError):
+        response = Response(
+            error_body(error.code, error.message, error.details), status=error.status
+        )
+        if isinstance(error, TooManyRequests):
+            response["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, (exceptions.ValidationError, DjangoValidationError)):
+        response = _invalid(error)
+    elif isinstance(error, Http404):
+        response = Response(error_body("NOT_FOUND", str(error) or MESSAGES[404]), status=404)
+    elif isinstance(error, PermissionDenied):
+        response = Response(error_body("FORBIDDEN", Forbidden.message), status=403)
+    elif isinstance(error, exceptions.APIException):
+        response = _framework_error(error)
+    elif isinstance(error, (OperationalError, InterfaceError)):
+        logger.warning("database.unavailable", error=type(error).__name__)
+        response = Response(error_body("SERVICE_UNAVAILABLE", MESSAGES[503]), status=503)
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    else:
+        return None
+    set_rollback()
+    return response
+
+
+def _invalid(error: exceptions.ValidationError | DjangoValidationError) -> Response:
+    if isinstance(error, DjangoValidationError):
+        detail = error.message_dict if hasattr(error, "error_dict") else {"body": error.messages}
+    else:
+        detail = error.detail
+    details = detail if isinstance(detail, dict) else {"body": detail}
+    return Response(error_body("VALIDATION_ERROR", _first_sentence(details), details), status=400)
+
+
+def _first_sentence(details: Mapping[str, Any]) -> str:
+    """Name the first faulty field, so that the message alone is enough to act on."""
+    for field, problem in details.items():
+        while isinstance(problem, (list, tuple, dict)) and problem:
+            problem = next(iter(problem.values() if isinstance(problem, dict) else problem))
+        if problem:
+            return str(problem) if field == "body" else f"{field}: {problem}"
+    return InvalidValue.message
+
+
+def _framework_error(error: exceptions.APIException) -> Response:
+    code = CODES.get(error.status_code, "ERROR")
+    response = Response(error_body(code, str(error.detail)), status=error.status_code)
+    if header := getattr(error, "auth_header", None):
+        response["WWW-Authenticate"] = header
+    if wait := getattr(error, "wait", None):
+        response["Retry-After"] = str(int(wait) + 1)
+    return response
+
+
+# The same answers for requests that never reach an API view.
+
+
+def wants_page(request: HttpRequest) -> bool:
+    """Whether to answer with a page: a browser outside the API."""
+    is_api = request.path_info.startswith(("/api/", "/.well-known/"))
+    return not is_api and "text/html" in request.headers.get("Accept", "")
+
+
+def error_response(
+    request: HttpRequest, status: int, *, message: str = "", code: str = ""
+) -> HttpResponse:
+    """A page or the JSON body, whichever the caller reads."""
+    message = message or MESSAGES.get(status, HTTPStatus(status).description)
+    if wants_page(request):
+        template = f"errors/{status if status in PAGES else 500}.html"
+        return render(request, template, {"message": message, "status": status}, status=status)
+    return JsonResponse(error_body(code or CODES.get(status, "ERROR"), message), status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_response(request, 400, message="The request could not be read.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_response(request, 403, message=Forbidden.message)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_response(request, 404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return error_response(request, 500)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return error_response(
+        request,
+        403,
+        message="This form was open for too long or came from another site. Reload and try again.",
+    )
+
+
+def is_database_outage(error: BaseException | None) -> bool:
+    """Whether the database is away, as opposed to having refused a statement."""
+    return isinstance(error, (OperationalError, InterfaceError))

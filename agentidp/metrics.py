@@ -1,0 +1,12 @@
+"""Prometheus metrics with bounded labels: route templates, methods, status codes; never an id."""
+
+from prometheus_client import Counter, Histogram
+
+http_requests = Counter("http_requests", "Requests answered.", ["method", "route", "status_code"])
+http_request_seconds = Histogram(
+    "http_request_seconds",
+    "Time to answer a request.",
+    ["route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -1,0 +1,95 @@
+"""What happens to every request before and after its view."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+
+from agentidp import metrics
+from agentidp.handlers import error_response, is_database_outage
+from agentidp.request_ids import request_id_of
+
+logger = structlog.get_logger("agentidp.access")
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestRecordMiddleware:
+    """Give each request an id, and leave one log line and one count of it."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        request_id = request_id_of(request)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        response = self.get_response(request)
+        seconds = time.perf_counter() - started
+        route = request.resolver_match.route if request.resolver_match else "(none)"
+        method = request.method if request.method in metrics.METHODS else "OTHER"
+        metrics.http_requests.labels(method, route, response.status_code).inc()
+        metrics.http_request_seconds.labels(route).observe(seconds)
+        response["X-Request-Id"] = request_id
+        if "Cache-Control" not in response and not request.path_info.startswith(
+            settings.STATIC_URL
+        ):
+            # Answers belong to one caller; a shared cache must not keep them.
+            response["Cache-Control"] = "no-store"
+        logger.info(
+            "request",
+            method=method,
+            route=route,
+            status=response.status_code,
+            milliseconds=round(seconds * 1000, 1),
+        )
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if is_database_outage(error):
+            logger.warning("database.unavailable", error=type(error).__name__)
+            response = error_response(request, 503)
+            response["Retry-After"] = "2"
+            return response
+        return None
+
+
+class BoundedRequestMiddleware:
+    """Refuse what no view should see: NUL bytes, plain HTTP in production, large bodies."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\x00" in request.path_info:
+            return error_response(request, 404)
+        query = request.META.get("QUERY_STRING", "")
+        if "\x00" in query or "%00" in query:
+            return error_response(request, 400, message="The query contains a NUL byte.")
+        if settings.IS_PRODUCTION and not request.is_secure() and not _is_probe(request):
+            return error_response(request, 403, message="Use https.")
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isdigit():
+            return error_response(request, 400, message="Content-Length is not a number.")
+        if int(length) > settings.MAX_BODY_BYTES:
+            return _too_large(request)
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, RequestDataTooBig):
+            return _too_large(request)
+        return None
+
+
+def _is_probe(request: HttpRequest) -> bool:
+    return request.path_info in {"/livez", "/readyz", "/metrics"}
+
+
+def _too_large(request: HttpRequest) -> HttpResponse:
+    return error_response(
+        request, 413, message=f"The body is larger than {settings.MAX_BODY_BYTES} bytes."
+    )

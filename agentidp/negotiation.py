@@ -1,0 +1,19 @@
+from collections.abc import Iterable
+from typing import Any
+
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Request
+
+
+class LenientContentNegotiation(DefaultContentNegotiation):
+    """JSON for callers that accept nothing we make: an answer in JSON helps more than a 406."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None
+    ) -> Any:
+        try:
+            return super().select_renderer(request, list(renderers), format_suffix)
+        except NotAcceptable:
+            renderer = next(iter(renderers))
+            return renderer, renderer.media_type

@@ -1,0 +1,75 @@
+"""One paginator for each API family; every list has a maximum."""
+
+from typing import Any
+
+from django.core.paginator import EmptyPage, Paginator
+from django.db.models import QuerySet
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from agentidp.errors import InvalidValue
+
+MAXIMUM_PAGE = 100_000
+
+
+def positive_integer(request: Request, name: str, *, default: int, maximum: int) -> int:
+    """A query parameter as an integer from 1 to `maximum`; 400 naming the field otherwise."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= maximum):
+        problem = f"Must be a whole number from 1 to {maximum}."
+        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+    return int(text)
+
+
+class PagePagination(BasePagination):
+    """`page` and `limit` → `{data, total, page, limit}` (spec/agentidp.md 2.2)."""
+
+    default_limit = 20
+    maximum_limit = 100
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+    ) -> list[Any]:
+        self.page = positive_integer(request, "page", default=1, maximum=MAXIMUM_PAGE)
+        self.limit = positive_integer(
+            request, "limit", default=self.default_limit, maximum=self.maximum_limit
+        )
+        paginator = Paginator(queryset, self.limit)
+        self.total = paginator.count
+        try:
+            return list(paginator.page(self.page).object_list)
+        except EmptyPage:
+            return []
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"data": data, "total": self.total, "page": self.page, "limit": self.limit})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        integer = {"type": "integer", "minimum": 0}
+        return {
+            "type": "object",
+            "required": ["data", "total", "page", "limit"],
+            "properties": {"data": schema, "total": integer, "page": integer, "limit": integer},
+        }
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        limits = {"page": MAXIMUM_PAGE, "limit": self.maximum_limit}
+        defaults = {"page": 1, "limit": self.default_limit}
+        return [
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": maximum,
+                    "default": defaults[name],
+                },
+            }
+            for name, maximum in limits.items()
+        ]

@@ -1,0 +1,247 @@
+"""Django settings, in one file. Values come from the environment (see .env.example)."""
+
+import re
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from agentidp import embedded_postgres
+from agentidp.env import BASE_DIR, env, environment, secret
+
+ENVIRONMENT = environment()
+IS_PRODUCTION = ENVIRONMENT == "production"
+IS_DEMO = env.bool("AGENTIDP_DEMO", default=False)
+DEBUG = env.bool("AGENTIDP_DEBUG", default=False)
+
+VERSION = re.findall(r"^## \[?(\d[^\]\s]*)", (BASE_DIR / "CHANGELOG.md").read_text(), re.M)[0]
+
+# Secrets: three of them, so that one can be changed without the others.
+SECRET_KEY = secret("AGENTIDP_SECRET_KEY")
+SECRET_PEPPER = secret("AGENTIDP_SECRET_PEPPER")
+KEY_ENCRYPTION_KEY = secret("AGENTIDP_KEY_ENCRYPTION_KEY")
+if len({SECRET_KEY, SECRET_PEPPER, KEY_ENCRYPTION_KEY}) < 3:
+    raise ImproperlyConfigured(
+        "AGENTIDP_SECRET_KEY, AGENTIDP_SECRET_PEPPER and AGENTIDP_KEY_ENCRYPTION_KEY must differ."
+    )
+
+# Who we are to the outside. The issuer stands in every token and in the metadata document.
+ISSUER = env.str("AGENTIDP_ISSUER", default="" if IS_PRODUCTION else "http://localhost:3000")
+if IS_PRODUCTION and not ISSUER.startswith("https://"):
+    raise ImproperlyConfigured("AGENTIDP_ISSUER must be set to an https:// address in production.")
+ISSUER = ISSUER.rstrip("/")
+AUDIENCE = env.str("AGENTIDP_AUDIENCE", default=f"{ISSUER}/api")
+ACCESS_TOKEN_LIFETIME = timedelta(seconds=env.int("AGENTIDP_ACCESS_TOKEN_SECONDS", default=3600))
+CLOCK_LEEWAY = timedelta(seconds=5)
+JWKS_MAX_AGE = timedelta(seconds=env.int("AGENTIDP_JWKS_MAX_AGE_SECONDS", default=300))
+ANALYTICS_ENABLED = env.bool("AGENTIDP_ANALYTICS_ENABLED", default=True)
+TRUSTED_PROXY_HOPS = env.int("AGENTIDP_TRUSTED_PROXY_HOPS", default=0)
+METRICS_TOKEN = env.str("AGENTIDP_METRICS_TOKEN", default="")
+
+ALLOWED_HOSTS = env.list("AGENTIDP_ALLOWED_HOSTS", default=[urlsplit(ISSUER).hostname])
+if not IS_PRODUCTION:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]", "testserver"]
+if DEBUG and set(ALLOWED_HOSTS) - {"localhost", "127.0.0.1", "[::1]", "testserver"}:
+    raise ImproperlyConfigured("AGENTIDP_DEBUG must stay off where others can reach the server.")
+
+INSTALLED_APPS = [
+    "agentidp",
+    "analytics",
+    "tokens",
+    "agents",
+    "organizations",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "csp",
+    "django_filters",
+    "django_htmx",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "rest_framework_simplejwt",
+    "rest_framework_simplejwt.token_blacklist",
+]
+
+MIDDLEWARE = [
+    "agentidp.middleware.RequestRecordMiddleware",
+    "agentidp.middleware.BoundedRequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "organizations.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "agentidp.urls"
+WSGI_APPLICATION = "agentidp.wsgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "organizations.context_processors.navigation",
+            ],
+        },
+    },
+]
+
+# Database: PostgreSQL only. Without DATABASE_URL the project's own cluster in .data/.
+DATABASES = {"default": env.db_url("DATABASE_URL", default=embedded_postgres.default_url())}
+DATABASES["default"] |= {
+    "ENGINE": "django.db.backends.postgresql",
+    "ATOMIC_REQUESTS": True,
+    "CONN_MAX_AGE": None,
+}
+DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"] |= {
+    "application_name": "agentidp",
+    "connect_timeout": 5,
+    "options": "-c timezone=UTC -c lock_timeout=5s"
+    + f" -c statement_timeout={env.str('AGENTIDP_STATEMENT_TIMEOUT', default='0')}",
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# People
+# E-mail addresses are unique without regard to case, by an expression constraint.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
+AUTH_USER_MODEL = "organizations.User"
+AUTHENTICATION_BACKENDS = ["organizations.authentication.EmailBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 15},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/"
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "agentidp.handlers.csrf_failure"
+if IS_PRODUCTION:
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+
+# The browser's own walls
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        # ECharts positions its tooltip with style attributes.
+        "style-src-attr": ["'unsafe-inline'"],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+if IS_PRODUCTION:
+    # A plain-HTTP request is refused, not redirected: its secret has already travelled.
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    if env.bool("AGENTIDP_BEHIND_TLS_PROXY", default=False):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # BoundedRequestMiddleware answers 403 to plain HTTP instead of Django's redirect.
+    SILENCED_SYSTEM_CHECKS += ["security.W008"]
+
+# Bodies are small here; a file upload has its own limit.
+MAX_BODY_BYTES = 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+USE_THOUSAND_SEPARATOR = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+if (BASE_DIR / "node_modules" / "echarts" / "dist").exists():
+    STATICFILES_DIRS.append(("vendor/echarts", BASE_DIR / "node_modules" / "echarts" / "dist"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
+SERVESTATIC_USE_FINDERS = not IS_PRODUCTION
+SERVESTATIC_AUTOREFRESH = DEBUG
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tokens.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["organizations.permissions.HasRequiredScopes"],
+    "DEFAULT_PARSER_CLASSES": ["agentidp.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "agentidp.pagination.PagePagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "agentidp.negotiation.LenientContentNegotiation",
+    "EXCEPTION_HANDLER": "agentidp.handlers.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(hours=12),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "UPDATE_LAST_LOGIN": False,
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": "token_use",
+    "AUTH_TOKEN_CLASSES": ("tokens.access_tokens.AgentAccess", "tokens.access_tokens.PersonAccess"),
+    "SIGNING_KEY": "unused: the key ring signs",
+    "CHECK_REVOKE_TOKEN": False,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "AgentIdP",
+    "VERSION": VERSION,
+    "DESCRIPTION": "The identity provider for AI agents that also shows what those agents do.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SORT_OPERATIONS": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVERS": [{"url": ISSUER or "http://localhost:3000"}],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "agentidp.openapi.complete_schema",
+    ],
+}
+
+LOGGING_CONFIG = "agentidp.logs.configure"
+LOGGING = {"level": env.str("AGENTIDP_LOG_LEVEL", default="INFO")}

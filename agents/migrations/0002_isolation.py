@@ -1,0 +1,9 @@
+from django.db import migrations
+
+from organizations.operations import IsolateOrganizations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("agents", "0001_initial"), ("organizations", "0002_isolation")]
+
+    operations = [IsolateOrganizations("Agent")]

@@ -1,0 +1,166 @@
+"""Agent: who a piece of software is, who answers for it, and whether it may act."""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.functions import Lower
+
+from agentidp.errors import DomainError
+from organizations.actors import Scope
+from organizations.models import OrganizationScopedModel, OrganizationScopedQuerySet
+
+# semver.org, as its own suggested expression puts the rules.
+SEMANTIC_VERSION = re.compile(
+    r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+    r"(?:-((?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+    r"(?:\.(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
+    r"(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?"
+)
+CAPABILITY = re.compile(r"[a-z0-9][a-z0-9_.-]*:[a-z0-9*][a-z0-9_.*-]*")
+MAXIMUM_CAPABILITIES = 64
+
+
+class AgentAlreadyExists(DomainError):
+    code = "AGENT_ALREADY_EXISTS"
+    message = "An agent with this e-mail address already exists in the organization."
+
+
+class AgentAlreadyDecommissioned(DomainError):
+    code = "AGENT_ALREADY_DECOMMISSIONED"
+    message = "The agent is decommissioned. That cannot be undone; register a new agent."
+
+
+class AgentNotActive(DomainError):
+    code = "AGENT_NOT_ACTIVE"
+    message = "The agent is not active."
+
+
+def validate_semantic_version(text: str) -> None:
+    if not SEMANTIC_VERSION.fullmatch(text):
+        raise ValidationError("Use a semantic version, for example 1.4.0 or 2.0.0-rc.1.")
+
+
+def validate_capability(text: str) -> None:
+    if not CAPABILITY.fullmatch(text):
+        raise ValidationError("Use the form resource:action, for example resume:read.")
+
+
+def default_scopes() -> list[str]:
+    """What a new agent may ask for unless told otherwise: reading, and reporting its runs."""
+    return [
+        Scope.AGENTS_READ.value,
+        Scope.EXECUTIONS_READ.value,
+        Scope.EXECUTIONS_WRITE.value,
+        Scope.TOKENS_READ.value,
+    ]
+
+
+class AgentQuerySet(OrganizationScopedQuerySet):
+    def active(self) -> Self:
+        return self.filter(status=Agent.Status.ACTIVE)
+
+    def counted(self) -> Self:
+        """Those that count against the plan: all but the decommissioned ones."""
+        return self.exclude(status=Agent.Status.DECOMMISSIONED)
+
+
+class Agent(OrganizationScopedModel):
+    """A registered agent. Its id is also its OAuth client id and the subject of its tokens."""
+
+    class Type(models.TextChoices):
+        SCREENER = "screener", "Screener"
+        CLASSIFIER = "classifier", "Classifier"
+        ORCHESTRATOR = "orchestrator", "Orchestrator"
+        EXTRACTOR = "extractor", "Extractor"
+        SUMMARIZER = "summarizer", "Summarizer"
+        ROUTER = "router", "Router"
+        MONITOR = "monitor", "Monitor"
+        CUSTOM = "custom", "Custom"
+
+    class Environment(models.TextChoices):
+        DEVELOPMENT = "development", "Development"
+        STAGING = "staging", "Staging"
+        PRODUCTION = "production", "Production"
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        SUSPENDED = "suspended", "Suspended"
+        DECOMMISSIONED = "decommissioned", "Decommissioned"
+
+    email = models.EmailField(max_length=255)
+    agent_type = models.CharField(max_length=32, choices=Type)
+    version = models.CharField(max_length=64, validators=[validate_semantic_version])
+    capabilities = ArrayField(
+        models.CharField(max_length=128, validators=[validate_capability]),
+        size=MAXIMUM_CAPABILITIES,
+    )
+    owner = models.CharField(max_length=128)
+    deployment_env = models.CharField(max_length=16, choices=Environment)
+    status = models.CharField(max_length=24, choices=Status, default=Status.ACTIVE)
+    scopes = ArrayField(models.CharField(max_length=32), default=default_scopes, blank=True)
+    is_public = models.BooleanField(default=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    decommissioned_at = models.DateTimeField(null=True, editable=False)
+
+    objects = AgentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            # Per organization: a global constraint would reveal other organizations' agents.
+            models.UniqueConstraint(
+                "organization",
+                Lower("email"),
+                name="agents_agent_email_unique",
+                violation_error_message="An agent with this e-mail address already exists.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=["active", "suspended", "decommissioned"]),
+                name="agents_agent_status_valid",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    agent_type__in=[
+                        "screener",
+                        "classifier",
+                        "orchestrator",
+                        "extractor",
+                        "summarizer",
+                        "router",
+                        "monitor",
+                        "custom",
+                    ]
+                ),
+                name="agents_agent_agent_type_valid",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(deployment_env__in=["development", "staging", "production"]),
+                name="agents_agent_deployment_env_valid",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-created_at", "-id"], name="agents_agent_newest"),
+            models.Index(fields=["organization", "status"], name="agents_agent_status"),
+            models.Index(fields=["organization", "owner"], name="agents_agent_owner"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def name(self) -> str:
+        """The short name for people: the part of the address before the @."""
+        return self.email.partition("@")[0]
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == self.Status.ACTIVE
+
+    @property
+    def is_decommissioned(self) -> bool:
+        return self.status == self.Status.DECOMMISSIONED

@@ -1,0 +1,51 @@
+"""The four fixtures that every app's tests share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from agents.models import Agent
+from agents.tests.factories import make_agent
+from organizations.models import Membership, Organization
+from organizations.tests.factories import make_organization
+from tokens.tests.factories import access_token_for
+
+ClientFor = Callable[..., Client]
+
+
+@pytest.fixture(autouse=True)
+def fast_passwords(settings: Any) -> None:
+    """People's passwords are hashed slowly on purpose; tests have other things to prove."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    return make_organization("Northwind Labs")
+
+
+@pytest.fixture
+def other_organization(db: None) -> Organization:
+    return make_organization("Contoso Research")
+
+
+@pytest.fixture
+def client_for() -> ClientFor:
+    """An HTTP client that carries the bearer token of an agent, a membership or an organization.
+
+    For an organization it acts as a new agent that holds `scopes`.
+    """
+
+    def build(
+        subject: Organization | Agent | Membership | None = None, *, scopes: str | None = None
+    ) -> Client:
+        if subject is None:
+            return Client()
+        if isinstance(subject, Organization):
+            subject = make_agent(subject, scopes=(scopes or "").split())
+        token = access_token_for(subject, scopes=scopes)
+        return Client(headers={"Authorization": f"Bearer {token}"})
+
+    return build

@@ -1,0 +1,105 @@
+"""Who acts: a person, an agent, or the system, always in one organization."""
+
+from dataclasses import dataclass, field
+from typing import Self
+from uuid import UUID
+
+from django.db import models
+
+from organizations.models import Membership, Organization, User
+
+
+class Scope(models.TextChoices):
+    """What a token may allow. Analytics needs none of them, only an organization."""
+
+    AGENTS_READ = "agents:read", "Read agents and their credentials"
+    AGENTS_WRITE = "agents:write", "Register and change agents and their credentials"
+    TOKENS_READ = "tokens:read", "Introspect and revoke tokens"
+    AUDIT_READ = "audit:read", "Read and verify the audit log"
+    ADMIN_ORGS = "admin:orgs", "Administer the organization and its members"
+    WEBHOOKS_READ = "webhooks:read", "Read webhooks"
+    WEBHOOKS_WRITE = "webhooks:write", "Register and change webhooks"
+    EXECUTIONS_READ = "executions:read", "Read executions"
+    EXECUTIONS_WRITE = "executions:write", "Report and control executions"
+    FLOWS_RUN = "flows:run", "Launch flows"
+
+
+VIEWER_SCOPES = frozenset({Scope.AGENTS_READ, Scope.EXECUTIONS_READ})
+OPERATOR_SCOPES = VIEWER_SCOPES | {
+    Scope.AUDIT_READ,
+    Scope.EXECUTIONS_WRITE,
+    Scope.FLOWS_RUN,
+    Scope.TOKENS_READ,
+    Scope.WEBHOOKS_READ,
+}
+ADMIN_SCOPES = frozenset(Scope)
+SCOPES_OF_ROLE: dict[str, frozenset[str]] = {
+    Membership.Role.VIEWER: frozenset(map(str, VIEWER_SCOPES)),
+    Membership.Role.OPERATOR: frozenset(map(str, OPERATOR_SCOPES)),
+    Membership.Role.ADMIN: frozenset(map(str, ADMIN_SCOPES)),
+    Membership.Role.OWNER: frozenset(map(str, ADMIN_SCOPES)),
+}
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The acting principal of a request or command, with what it may do."""
+
+    kind: str
+    """`person`, `agent` or `system`."""
+    id: UUID | None
+    label: str
+    """What the audit log calls the actor: an e-mail address, or the command's name."""
+    organization: Organization
+    scopes: frozenset[str] = field(default_factory=frozenset)
+    role: str = ""
+    """A person's role, or `admin` for an agent that administers its organization."""
+    user: User | None = None
+    credential_id: UUID | None = None
+    session_id: UUID | None = None
+    token_id: UUID | None = None
+    ip_address: str | None = None
+    user_agent: str = ""
+    is_authenticated: bool = True
+    is_active: bool = True
+
+    @classmethod
+    def for_person(
+        cls,
+        membership: Membership,
+        *,
+        session_id: UUID | None = None,
+        ip_address: str | None = None,
+        user_agent: str = "",
+    ) -> Self:
+        """The membership's user, acting with the scopes of its role."""
+        return cls(
+            kind="person",
+            id=membership.user_id,
+            label=membership.user.email,
+            organization=membership.organization,
+            scopes=SCOPES_OF_ROLE[membership.role],
+            role=membership.role,
+            user=membership.user,
+            session_id=session_id,
+            ip_address=ip_address,
+            user_agent=user_agent,
+        )
+
+    @classmethod
+    def for_system(cls, organization: Organization, label: str) -> Self:
+        """A command or a background job of the deployment itself."""
+        return cls(
+            kind="system", id=None, label=label, organization=organization, scopes=ADMIN_SCOPES
+        )
+
+    def may(self, *scopes: str) -> bool:
+        return self.scopes.issuperset(scopes)
+
+    @property
+    def is_administrator(self) -> bool:
+        return self.role in {Membership.Role.OWNER, Membership.Role.ADMIN}
+
+    @property
+    def is_owner(self) -> bool:
+        return self.role == Membership.Role.OWNER

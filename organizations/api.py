@@ -1,0 +1,113 @@
+"""The one door of the REST API into an organization's rows."""
+
+from contextlib import ExitStack
+from typing import Any, Protocol, TypeVar, cast
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework import serializers, viewsets
+from rest_framework.request import Request
+
+from organizations.actors import Actor
+from organizations.models import Organization, OrganizationScopedModel
+from organizations.scope import request_scope
+
+SEALED = {
+    "get_queryset": "narrow_queryset",
+    "dispatch": "an action",
+    "perform_authentication": "an authenticator",
+}
+ModelType = TypeVar("ModelType", bound=Model)
+
+
+class BearerCredentials(Protocol):
+    """What an authenticator leaves in `request.auth`: signature checked, liveness not yet."""
+
+    organization_id: Any
+
+    def live_actor(self, request: HttpRequest) -> Actor:
+        """The actor, if its agent, credential, session and organization are still good."""
+
+
+class OrganizationScopedViewSet(viewsets.GenericViewSet):
+    """Runs the whole view inside the caller's organization, in the database as well.
+
+    Subclasses name `required_scopes` for each action and may narrow what `get_queryset` gives;
+    they cannot replace it. The organization comes from the verified token only.
+    """
+
+    required_scopes: dict[str, tuple[str, ...]] = {}
+    organization: Organization
+    actor: Actor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for method, instead in SEALED.items():
+            if getattr(cls, method) is not getattr(OrganizationScopedViewSet, method):
+                raise ImproperlyConfigured(
+                    f"{cls.__name__} must not override {method}(); use {instead}()."
+                )
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with ExitStack() as self._scope:  # left even when the handler swallows the error
+            response = super().dispatch(request, *args, **kwargs)
+            if hasattr(response, "render") and not getattr(response, "is_rendered", True):
+                response.render()  # serializers may still read rows
+            return cast(HttpResponseBase, response)
+
+    def perform_authentication(self, request: Request) -> None:
+        super().perform_authentication(request)
+        credentials = cast(BearerCredentials | None, request.auth)
+        if credentials is None:
+            return
+        self._scope.enter_context(request_scope(credentials.organization_id))
+        self.actor = credentials.live_actor(request._request)
+        self.organization = self.actor.organization
+        request.user = self.actor
+
+    def get_queryset(self) -> QuerySet[Any]:
+        queryset = super().get_queryset()
+        if getattr(self, "swagger_fake_view", False):
+            return queryset.none()
+        return self.narrow_queryset(queryset.for_organization(self.organization))  # type: ignore[attr-defined]
+
+    def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Fewer of the organization's own rows, where an endpoint wants fewer."""
+        return queryset
+
+
+class OrganizationRelatedField(serializers.PrimaryKeyRelatedField[Any]):
+    """Finds only the caller's own rows: DRF's field would accept another organization's."""
+
+    def get_queryset(self) -> QuerySet[Any]:
+        queryset = super().get_queryset()
+        view = self.context.get("view")
+        if view is None or getattr(view, "swagger_fake_view", False):
+            return queryset.none()
+        return queryset.for_organization(view.organization)
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A serializer that refuses names it does not know: nothing is silently ignored."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            writable = {name for name, field in self.fields.items() if not field.read_only}
+            unknown = sorted(str(name) for name in set(data) - writable)
+            if unknown:
+                raise serializers.ValidationError(
+                    {name: ["This field is unknown or cannot be set."] for name in unknown}
+                )
+        return super().to_internal_value(data)
+
+
+class OrganizationScopedSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
+    """A model's shape whose references stay inside the organization."""
+
+    serializer_related_field = OrganizationRelatedField
+
+
+def is_scoped(model: type[Model]) -> bool:
+    return issubclass(model, OrganizationScopedModel) and not model._meta.abstract

@@ -1,0 +1,172 @@
+"""The append-only, hash-chained audit log of an organization.
+
+Each event's hash is SHA-256 over the hash before it and the event's canonical JSON, so a change,
+a removal, an insertion or a swap breaks the chain at a place that verification names.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import models
+from django.utils import timezone
+
+from organizations.actors import Actor
+from organizations.identifiers import uuid7
+from organizations.models import AuditChain, AuditEvent, Organization
+
+FIRST_HASH = bytes(32)
+
+
+def append_event(
+    action: str,
+    target: models.Model | None,
+    *,
+    actor: Actor,
+    outcome: str,
+    metadata: dict[str, Any],
+) -> AuditEvent:
+    """Append one event in the running transaction, so that it lives or dies with the change."""
+    organization = actor.organization
+    AuditChain.objects.bulk_create(
+        [AuditChain(organization=organization, sequence=0, hash=FIRST_HASH)], ignore_conflicts=True
+    )
+    head = AuditChain.objects.select_for_update().get(organization=organization)
+    agent_id = metadata.pop("agent_id", None) or _agent_id(target, actor)
+    event = AuditEvent(
+        id=uuid7(),
+        organization=organization,
+        sequence=head.sequence + 1,
+        occurred_at=timezone.now(),
+        action=action,
+        outcome=str(outcome),
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_label=_printable(actor.label),
+        agent_id=agent_id,
+        target_type=target._meta.model_name if target is not None else "",
+        target_id=str(target.pk) if target is not None else "",
+        target_label=_printable(str(target)) if target is not None else "",
+        ip_address=actor.ip_address,
+        user_agent=_printable(actor.user_agent),
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+        metadata=json.loads(json.dumps(metadata, default=str)),
+        previous_hash=bytes(head.hash),
+    )
+    event.hash = event_hash(event)
+    event.save(force_insert=True)
+    head.sequence, head.hash = event.sequence, event.hash
+    head.save(update_fields=["sequence", "hash"])
+    return event
+
+
+def event_hash(event: AuditEvent) -> bytes:
+    """SHA-256 over the previous hash and the event's canonical JSON."""
+    return hashlib.sha256(bytes(event.previous_hash) + canonical_json(event)).digest()
+
+
+def canonical_json(event: AuditEvent) -> bytes:
+    """The event's facts as JSON with sorted names and no spaces: what the hash covers."""
+    facts = {
+        "eventId": str(event.id),
+        "organizationId": str(event.organization_id),
+        "sequence": event.sequence,
+        "timestamp": event.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "action": event.action,
+        "outcome": event.outcome,
+        "actorKind": event.actor_kind,
+        "actorId": _text(event.actor_id),
+        "actorLabel": event.actor_label,
+        "agentId": _text(event.agent_id),
+        "targetType": event.target_type,
+        "targetId": event.target_id,
+        "targetLabel": event.target_label,
+        "ipAddress": event.ip_address,
+        "userAgent": event.user_agent,
+        "requestId": event.request_id,
+        "metadata": event.metadata,
+    }
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a check of the chain found; `broken_at` is the first event that does not fit."""
+
+    is_intact: bool
+    checked: int
+    broken_at: int | None
+    reason: str
+    head_sequence: int
+    head_hash: str
+    checked_at: datetime
+
+
+def verify_chain(
+    organization: Organization, *, first: int = 1, last: int | None = None
+) -> Verification:
+    """Recompute the chain from `first` to `last` and compare its end with the recorded head."""
+    head = AuditChain.objects.filter(organization=organization).first()
+    head_sequence = head.sequence if head else 0
+    head_hash = bytes(head.hash) if head else FIRST_HASH
+    last = head_sequence if last is None else last
+    events = AuditEvent.objects.for_organization(organization).in_order()
+    previous = events.filter(sequence=first - 1).first() if first > 1 else None
+    expected_hash = bytes(previous.hash) if previous else (None if first > 1 else FIRST_HASH)
+    found = _first_break(
+        events.filter(sequence__gte=first, sequence__lte=last).iterator(chunk_size=1000),
+        first,
+        expected_hash,
+    )
+    broken_at, reason, reached, reached_hash = found
+    if broken_at is None and reached < min(last, head_sequence):
+        broken_at, reason = reached + 1, "An event is missing."
+    if broken_at is None and last >= head_sequence > 0 and reached_hash != head_hash:
+        broken_at, reason = head_sequence, "The end of the log differs from its recorded head."
+    return Verification(
+        is_intact=broken_at is None,
+        checked=max(0, reached - first + 1),
+        broken_at=broken_at,
+        reason=reason,
+        head_sequence=head_sequence,
+        head_hash=head_hash.hex(),
+        checked_at=timezone.now(),
+    )
+
+
+def _first_break(
+    events: Iterable[AuditEvent], first: int, expected_hash: bytes | None
+) -> tuple[int | None, str, int, bytes | None]:
+    reached = first - 1
+    for event in events:
+        if event.sequence != reached + 1:
+            return reached + 1, "An event is missing.", reached, expected_hash
+        if expected_hash is not None and bytes(event.previous_hash) != expected_hash:
+            return event.sequence, "The event does not follow the one before.", reached, None
+        if event_hash(event) != bytes(event.hash):
+            return event.sequence, "The event was changed.", reached, None
+        reached, expected_hash = event.sequence, bytes(event.hash)
+    return None, "", reached, expected_hash
+
+
+def _agent_id(target: models.Model | None, actor: Actor) -> UUID | None:
+    if target is not None and target._meta.model_name == "agent":
+        return UUID(str(target.pk))
+    if target is not None and hasattr(target, "agent_id"):
+        return UUID(str(target.agent_id))
+    return actor.id if actor.kind == "agent" else None
+
+
+def _printable(text: str) -> str:
+    """At most 255 characters, without control characters that could forge a line."""
+    return "".join(c if c.isprintable() else " " for c in text)[:255]
+
+
+def _text(value: UUID | None) -> str | None:
+    return str(value) if value else None

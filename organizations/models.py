@@ -1,0 +1,362 @@
+"""Who belongs where. User, Organization, Membership and Principal are read before the tenant is
+known, so they are not isolated; everything else inherits OrganizationScopedModel."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.core.validators import MinLengthValidator, RegexValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from organizations.identifiers import uuid7
+
+if TYPE_CHECKING:
+    from organizations.actors import Actor
+
+ORGANIZATION_ID_PREFIX = "org-"
+UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
+"""Token requests with an unknown client id are recorded here, in the time a known one takes."""
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. Belongs to organizations through memberships."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField(max_length=254)
+    username = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="A short name to sign in with, for accounts that other systems know by name.",
+    )
+    name = models.CharField(max_length=150, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="organizations_user_email_unique"),
+            models.UniqueConstraint(
+                Lower("username"),
+                condition=~models.Q(username=""),
+                name="organizations_user_username_unique",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class Organization(models.Model):
+    """A tenant. Its id is written `org-` and the UUID, as in tokens and answers."""
+
+    class Plan(models.TextChoices):
+        FREE = "free", "Free"
+        PRO = "pro", "Pro"
+        ENTERPRISE = "enterprise", "Enterprise"
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        SUSPENDED = "suspended", "Suspended"
+        DELETED = "deleted", "Deleted"
+        SYSTEM = "system", "System"
+
+    class Algorithm(models.TextChoices):
+        ES256 = "ES256", "ES256 (ECDSA, P-256)"
+        RS256 = "RS256", "RS256 (RSA, 2048 bits)"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=100, validators=[MinLengthValidator(2)])
+    slug = models.CharField(
+        max_length=50,
+        unique=True,
+        validators=[
+            MinLengthValidator(2),
+            RegexValidator(r"\A[a-z0-9-]+\Z", "Use lower-case letters, digits and hyphens."),
+        ],
+    )
+    plan_tier = models.CharField(max_length=16, choices=Plan, default=Plan.FREE)
+    max_agents = models.PositiveIntegerField(default=100)
+    max_tokens_per_month = models.PositiveIntegerField(
+        null=True, blank=True, default=10_000, help_text="Empty means no limit."
+    )
+    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    signing_algorithm = models.CharField(max_length=8, choices=Algorithm, default=Algorithm.ES256)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(plan_tier__in=["free", "pro", "enterprise"]),
+                name="organizations_organization_plan_tier_valid",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=["active", "suspended", "deleted", "system"]),
+                name="organizations_organization_status_valid",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(signing_algorithm__in=["ES256", "RS256"]),
+                name="organizations_organization_signing_algorithm_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def public_id(self) -> str:
+        """`org-` and the UUID: how tokens and answers name the organization."""
+        return f"{ORGANIZATION_ID_PREFIX}{self.pk}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == self.Status.ACTIVE
+
+    @staticmethod
+    def parse_public_id(text: str) -> UUID | None:
+        """The UUID in `org-<uuid>`; None for anything else, other spellings of a UUID included."""
+        found = re.fullmatch(
+            r"org-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", text
+        )
+        return UUID(found[1]) if found else None
+
+
+class Membership(models.Model):
+    """A person's role in an organization."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner", "Owner"
+        ADMIN = "admin", "Admin"
+        OPERATOR = "operator", "Operator"
+        VIEWER = "viewer", "Viewer"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="memberships", db_index=False
+    )
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "user"], name="organizations_membership_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=["owner", "admin", "operator", "viewer"]),
+                name="organizations_membership_role_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.organization}"
+
+
+class Principal(models.Model):
+    """Where a client id belongs, and nothing else about it: read before the tenant is known.
+
+    `role` is set for agents that were named members of the organization's administration.
+    """
+
+    class Role(models.TextChoices):
+        MEMBER = "member", "Member"
+        ADMIN = "admin", "Admin"
+
+    id = models.UUIDField(primary_key=True, help_text="The agent's id, which is its client id.")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="principals"
+    )
+    role = models.CharField(max_length=16, choices=Role, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role__in=["", "member", "admin"]),
+                name="organizations_principal_role_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Attempt(models.Model):
+    """Attempts counted under a hashed key within a window (throttling.py); an unlogged table."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    started_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return self.key[:8]
+
+
+class OrganizationScopedQuerySet(models.QuerySet[Any]):
+    def for_organization(self, organization: Organization) -> Self:
+        return self.filter(organization=organization)
+
+
+class OrganizationScopedModel(models.Model):
+    """A tenant's row. Subclasses declare `objects` and list IsolateOrganizations in a migration."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # The unique (organization, id) that IsolateOrganizations adds serves as its index.
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False, editable=False
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Invitation(OrganizationScopedModel):
+    """An offer of membership to an e-mail address. Its secret is shown once, stored as a MAC."""
+
+    email = models.EmailField(max_length=254)
+    role = models.CharField(max_length=16, choices=Membership.Role, default=Membership.Role.VIEWER)
+    secret_mac = models.BinaryField(max_length=32)
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                "organization",
+                Lower("email"),
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="organizations_invitation_open_unique",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=["owner", "admin", "operator", "viewer"]),
+                name="organizations_invitation_role_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation of {self.email}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.accepted_at is None and self.revoked_at is None
+
+    def is_usable(self) -> bool:
+        return self.is_open and self.expires_at > timezone.now()
+
+
+class AuditChain(models.Model):
+    """The head of an organization's audit log: locked while an event is appended."""
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.PROTECT, primary_key=True, related_name="+"
+    )
+    sequence = models.PositiveBigIntegerField(default=0)
+    hash = models.BinaryField(max_length=32)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"event {self.sequence}"
+
+
+class AuditEventQuerySet(OrganizationScopedQuerySet):
+    def in_order(self) -> Self:
+        return self.order_by("sequence")
+
+
+class AuditEvent(OrganizationScopedModel):
+    """One security event. Append-only; each row carries the hash of the one before."""
+
+    class Outcome(models.TextChoices):
+        SUCCESS = "success", "Success"
+        FAILURE = "failure", "Failure"
+
+    sequence = models.PositiveBigIntegerField()
+    occurred_at = models.DateTimeField()
+    action = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=8, choices=Outcome, default=Outcome.SUCCESS)
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.UUIDField(null=True)
+    actor_label = models.CharField(max_length=255)
+    agent_id = models.UUIDField(null=True, help_text="The agent that it was about, if any.")
+    target_type = models.CharField(max_length=64, blank=True)
+    target_id = models.CharField(max_length=64, blank=True)
+    target_label = models.CharField(max_length=255, blank=True)
+    ip_address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=255, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    metadata = models.JSONField(default=dict)
+    previous_hash = models.BinaryField(max_length=32)
+    hash = models.BinaryField(max_length=32)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-sequence"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "sequence"], name="organizations_auditevent_sequence_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(outcome__in=["success", "failure"]),
+                name="organizations_auditevent_outcome_valid",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "occurred_at"], name="organizations_audit_time"),
+            models.Index(
+                fields=["organization", "agent_id", "sequence"], name="organizations_audit_agent"
+            ),
+            models.Index(
+                fields=["organization", "action", "sequence"], name="organizations_audit_action"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.action}"
+
+    @staticmethod
+    def record(
+        action: str,
+        target: models.Model | None = None,
+        *,
+        actor: Actor,
+        outcome: str = Outcome.SUCCESS,
+        **metadata: Any,
+    ) -> AuditEvent:
+        """Append one event in the running transaction (see organizations/audit.py)."""
+        from organizations.audit import append_event
+
+        return append_event(action, target, actor=actor, outcome=outcome, metadata=metadata)

@@ -1,0 +1,35 @@
+from typing import Any
+
+from rest_framework.exceptions import APIException
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+
+class InsufficientScope(APIException):
+    """RFC 6750 section 3.1: the answer names the scopes that would do."""
+
+    status_code = 403
+    default_code = "insufficient_scope"
+
+    def __init__(self, scopes: tuple[str, ...]) -> None:
+        super().__init__(f"This needs the scope {' '.join(scopes)}.")
+        self.auth_header = f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'
+
+
+class HasRequiredScopes(BasePermission):
+    """Signed in, and holding what the view's `required_scopes` names for the action.
+
+    `required_scopes` maps an action (`list`, `create`, …) to a tuple of scopes; an empty tuple
+    means any valid bearer of the organization. An action that is not named is refused.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not (request.user and request.user.is_authenticated):
+            return False
+        action = getattr(view, "action", None) or request.method.lower()  # type: ignore[union-attr]
+        scopes: tuple[str, ...] | None = view.required_scopes.get(action)
+        if scopes is None:
+            return False
+        if not request.user.may(*scopes):
+            raise InsufficientScope(scopes)
+        return True

@@ -1,0 +1,173 @@
+"""The second wall alone: PostgreSQL shows and accepts one organization's rows only."""
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, ProgrammingError, connection
+
+from agents.models import Agent
+from agents.tests.factories import make_agent
+from organizations.api import is_scoped
+from organizations.models import Organization
+from organizations.scope import current_organization_id, organization_scope
+from tokens.tests.factories import make_credential
+
+
+def tables_with_an_organization() -> list[str]:
+    """Every table with an organization but those that are read before the tenant is known."""
+    open_tables = {"organizations_membership", "organizations_principal"}
+    return sorted(
+        model._meta.db_table
+        for model in apps.get_models()
+        if any(field.name == "organization" for field in model._meta.fields)
+        and model._meta.db_table not in open_tables
+    )
+
+
+@pytest.mark.parametrize("table", tables_with_an_organization())
+def test_every_tenant_table_forces_the_same_policy(db: None, table: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass",
+            [table],
+        )
+        flags = cursor.fetchone()
+        cursor.execute(
+            "SELECT cmd, qual, with_check FROM pg_policies WHERE tablename = %s", [table]
+        )
+        policies = cursor.fetchall()
+
+    assert flags == (True, True)
+    own = (
+        "(organization_id = (NULLIF(current_setting("
+        "'app.organization_id'::text, true), ''::text))::uuid)"
+    )
+    assert policies == [("ALL", own, own)]
+
+
+@pytest.mark.parametrize("table", tables_with_an_organization())
+def test_references_between_tenant_tables_carry_the_organization(db: None, table: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE contype = 'f' AND conrelid = %s::regclass",
+            [table],
+        )
+        plain = [
+            name
+            for name, definition in cursor.fetchall()
+            if "FOREIGN KEY (organization_id" not in definition
+            and "organizations_user" not in definition
+        ]
+
+    assert plain == []
+
+
+def test_every_scoped_model_is_found() -> None:
+    assert {model.__name__ for model in apps.get_models() if is_scoped(model)} >= {
+        "Agent",
+        "AuditEvent",
+        "Credential",
+        "Invitation",
+        "Revocation",
+    }
+
+
+def test_the_role_is_bound_by_row_level_security(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
+
+        assert cursor.fetchone() == (False, False)
+
+
+def test_outside_a_scope_nothing_shows(organization: Organization) -> None:
+    make_agent(organization)
+
+    assert Agent.objects.count() == 0
+
+
+def test_a_scope_shows_its_own_rows_only(
+    organization: Organization, other_organization: Organization
+) -> None:
+    own = make_agent(organization)
+    make_agent(other_organization)
+
+    with organization_scope(organization):
+        assert list(Agent.objects.all()) == [own]
+
+
+def test_a_scope_changes_its_own_rows_only(
+    organization: Organization, other_organization: Organization
+) -> None:
+    foreign = make_agent(other_organization)
+
+    with organization_scope(organization):
+        assert Agent.objects.filter(pk=foreign.pk).update(owner="mallory") == 0
+
+
+def test_a_row_of_another_organization_is_refused(
+    organization: Organization, other_organization: Organization
+) -> None:
+    agent = make_agent(organization)
+
+    with (
+        pytest.raises(ProgrammingError, match="row-level security"),
+        organization_scope(organization),
+    ):
+        Agent.objects.filter(pk=agent.pk).update(organization=other_organization)
+
+
+def test_a_reference_into_another_organization_is_refused(
+    organization: Organization, other_organization: Organization
+) -> None:
+    credential, _ = make_credential(make_agent(organization))
+    foreign = make_agent(other_organization)
+
+    credential.agent_id = foreign.pk
+
+    with (
+        pytest.raises(IntegrityError, match="agent_organization_fk"),
+        organization_scope(organization),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        credential.save(update_fields=["agent_id"])
+
+
+def test_scopes_nest_and_end(organization: Organization, other_organization: Organization) -> None:
+    assert current_organization_id() is None
+    with organization_scope(organization):
+        with organization_scope(other_organization):
+            assert current_organization_id() == other_organization.pk
+        assert current_organization_id() == organization.pk
+    assert current_organization_id() is None
+
+
+def test_an_error_ends_the_scope(organization: Organization) -> None:
+    with pytest.raises(ZeroDivisionError), organization_scope(organization):
+        raise ZeroDivisionError
+
+    assert current_organization_id() is None
+
+
+def test_a_failed_statement_ends_the_scope(organization: Organization) -> None:
+    with (
+        pytest.raises(ProgrammingError),
+        organization_scope(organization),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT no_such_column FROM agents_agent")
+
+    assert current_organization_id() is None
+
+
+def test_the_audit_log_cannot_be_changed(organization: Organization) -> None:
+    for statement in (
+        "UPDATE organizations_auditevent SET action = 'x'",
+        "DELETE FROM organizations_auditevent",
+    ):
+        with (
+            pytest.raises(ProgrammingError, match="permission denied"),
+            organization_scope(organization),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)

@@ -1,0 +1,52 @@
+"""Counting attempts, right across processes: one statement on an unlogged table."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection
+
+from agentidp.errors import TooManyRequests
+
+
+@dataclass(frozen=True)
+class Quota:
+    """At most `limit` attempts within `window`."""
+
+    limit: int
+    window: timedelta
+
+
+LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
+ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
+
+
+def throttle_key(*parts: object) -> str:
+    """A key that reveals none of its parts (they can be e-mail addresses)."""
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
+
+
+def count_attempt(key: str, quota: Quota) -> None:
+    """Count one attempt; TooManyRequests when the window is already full."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attempts, seconds_left FROM organizations_count_attempt(%s, %s)",
+            [key, quota.window],
+        )
+        attempts, seconds_left = cursor.fetchone()
+    if attempts > quota.limit:
+        raise TooManyRequests(retry_after=seconds_left)
+
+
+def refuse_when_full(key: str, quota: Quota) -> None:
+    """TooManyRequests when earlier attempts filled the window; counts nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT ceil(extract(epoch FROM started_at + %s - clock_timestamp()))::int "
+            "FROM organizations_attempt "
+            "WHERE key = %s AND attempts >= %s AND started_at + %s > clock_timestamp()",
+            [quota.window, key, quota.limit, quota.window],
+        )
+        full = cursor.fetchone()
+    if full:
+        raise TooManyRequests(retry_after=full[0])

@@ -1,0 +1,208 @@
+"""JSON Web Tokens (RFC 7519, profile RFC 9068) under simplejwt: one key ring signs and verifies.
+
+Verification is stricter than the libraries': one spelling, the algorithm of the key, `typ`, no
+repeated claim, one audience.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import jwt
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
+
+from organizations.actors import Actor
+from organizations.models import Organization
+from tokens.keys import key_ring
+
+MAXIMUM_LENGTH = 8192
+COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
+REFRESH_TOKEN_TYPE = "rt+jwt"  # noqa: S105
+REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "token_use"]
+
+
+class KeyRingBackend(TokenBackend):
+    """Signs with the ring's current key and verifies with the key that `kid` names."""
+
+    def __init__(self, header_type: str) -> None:
+        super().__init__(
+            "ES256", signing_key="", audience=settings.AUDIENCE, issuer=settings.ISSUER
+        )
+        self.header_type = header_type
+
+    def encode(self, payload: dict[str, Any], algorithm: str = "ES256") -> str:
+        key = key_ring.signing_key(algorithm)
+        claims = {**payload, "iss": settings.ISSUER, "aud": settings.AUDIENCE}
+        return jwt.encode(
+            claims,
+            key.private_key,
+            algorithm=key.algorithm,
+            headers={"kid": key.kid, "typ": self.header_type},
+        )
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        text = token.decode("ascii", "replace") if isinstance(token, bytes) else str(token)
+        if len(text) > MAXIMUM_LENGTH or not COMPACT_FORM.fullmatch(text):
+            raise TokenBackendError("Token is invalid")
+        header = _object(text.partition(".")[0])
+        key = key_ring.by_kid(str(header.get("kid", "")))
+        if (
+            key is None
+            or header.get("alg") != key.algorithm
+            or header.get("typ") != self.header_type
+            or not header.keys() <= {"alg", "typ", "kid"}
+        ):
+            raise TokenBackendError("Token is invalid")
+        _object(text.split(".")[1])
+        try:
+            return jwt.decode(
+                text,
+                key.public_key,
+                algorithms=[key.algorithm],
+                issuer=settings.ISSUER,
+                audience=settings.AUDIENCE,
+                leeway=settings.CLOCK_LEEWAY,
+                options={"require": REQUIRED_CLAIMS, "strict_aud": True},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise TokenBackendExpiredToken("Token is expired") from error
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
+            raise TokenBackendError("Token is invalid") from error
+
+
+def _object(segment: str) -> dict[str, Any]:
+    """A JSON object from a token's segment; a name given twice is refused (RFC 7519 section 4)."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = dict(pairs)
+        if len(names) != len(pairs):
+            raise TokenBackendError("Token is invalid")
+        return names
+
+    try:
+        value = json.loads(jwt.utils.base64url_decode(segment), object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise TokenBackendError("Token is invalid") from error
+    if not isinstance(value, dict):
+        raise TokenBackendError("Token is invalid")
+    return value
+
+
+access_backend = KeyRingBackend(ACCESS_TOKEN_TYPE)
+refresh_backend = KeyRingBackend(REFRESH_TOKEN_TYPE)
+
+
+def _uuid_claim(token: Token, name: str) -> UUID:
+    """A claim that must be a UUID in its usual spelling."""
+    try:
+        value = UUID(token[name])
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise TokenBackendError("Token is invalid") from error
+    if str(value) != token[name]:
+        raise TokenBackendError("Token is invalid")
+    return value
+
+
+class BearerToken(AccessToken):
+    """What agents' and people's access tokens share: the organization, and a way to the actor."""
+
+    live_actor: Callable[[HttpRequest], Actor]
+
+    def get_token_backend(self) -> KeyRingBackend:
+        return access_backend
+
+    @property
+    def token_id(self) -> UUID:
+        return _uuid_claim(self, "jti")
+
+    @property
+    def subject_id(self) -> UUID:
+        return _uuid_claim(self, "sub")
+
+    @property
+    def organization_id(self) -> UUID:
+        found = Organization.parse_public_id(str(self.get("organization_id", "")))
+        if found is None:
+            raise TokenBackendError("Token is invalid")
+        return found
+
+
+class AgentAccess(BearerToken):
+    """An agent's access token, issued for its credential."""
+
+    token_type = "agent"  # noqa: S105
+
+    @property
+    def credential_id(self) -> UUID:
+        return _uuid_claim(self, "credential_id")
+
+    def live_actor(self, request: HttpRequest) -> Actor:
+        from tokens.liveness import live_agent
+
+        return live_agent(self, request)
+
+
+class PersonAccess(BearerToken):
+    """A person's access token, for one organization and one login session."""
+
+    token_type = "person"  # noqa: S105
+    lifetime = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
+
+    @property
+    def session_id(self) -> UUID:
+        return _uuid_claim(self, "session_id")
+
+    def live_actor(self, request: HttpRequest) -> Actor:
+        from tokens.liveness import live_person
+
+        return live_person(self, request)
+
+
+class PersonRefresh(RefreshToken):
+    """Rotated at each use. A second use of a rotated one ends the whole login session."""
+
+    access_token_class = PersonAccess
+    no_copy_claims = (*RefreshToken.no_copy_claims, "iss", "aud")
+
+    def get_token_backend(self) -> KeyRingBackend:
+        return refresh_backend
+
+
+def sign_agent_token(
+    *,
+    agent_id: UUID,
+    organization_id: UUID,
+    credential_id: UUID,
+    scope: str,
+    token_id: UUID,
+    issued_at: int,
+    algorithm: str,
+) -> str:
+    """An access token as RFC 9068 section 2.2 describes it, plus its organization and credential."""
+    client_id = str(agent_id)
+    return access_backend.encode(
+        {
+            "sub": client_id,
+            "client_id": client_id,
+            "organization_id": f"org-{organization_id}",
+            "credential_id": str(credential_id),
+            "scope": scope,
+            "token_use": AgentAccess.token_type,
+            "jti": str(token_id),
+            "iat": issued_at,
+            "exp": issued_at + int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+        },
+        algorithm,
+    )
+
+
+def new_token_id() -> UUID:
+    """122 random bits."""
+    return uuid4()

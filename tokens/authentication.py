@@ -1,0 +1,47 @@
+"""Bearer authentication of people and agents, through one door (RFC 6750)."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import (
+    InvalidToken,
+    TokenBackendError,
+    TokenError,
+)
+
+from agentidp.errors import InvalidValue
+
+
+class PresentedToken:
+    """Stands for the caller until the view has entered its organization and found the actor."""
+
+    is_authenticated = True
+    is_active = True
+    pk = None
+
+
+class BearerAuthentication(JWTAuthentication):
+    """Checks the signature only. Whether the token is live is asked inside its organization."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        scheme, _, text = header.strip().partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        if request.content_type == "application/x-www-form-urlencoded" and (
+            "access_token" in request._request.POST
+        ):
+            raise InvalidValue("Send the token once: in the Authorization header.")
+        text = text.strip()
+        if not text:
+            return None
+        try:
+            token = self.get_validated_token(text.encode("latin-1", "replace"))
+            token.organization_id, token.subject_id, token.token_id  # noqa: B018 - must parse
+        except (InvalidToken, TokenError, TokenBackendError) as error:
+            raise InvalidToken("The token is not valid.") from error
+        return PresentedToken(), token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"

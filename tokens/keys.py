@@ -1,0 +1,188 @@
+"""The ring of signing keys: loaded once as objects, looked up by `kid`.
+
+A key is published at once, signs from `active_from` (one JWKS lifetime later, so that every
+verifier has seen it), signs no more from `retired_at`, and is removed after its last token ended.
+"""
+
+import base64
+import hashlib
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives import serialization
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from joserfc.jwk import ECKey, RSAKey
+
+from organizations.models import Organization
+from tokens.models import SigningKey
+
+RELOAD_AFTER_SECONDS = 5.0
+RSA_BITS = 2048
+
+
+@dataclass(frozen=True)
+class LoadedKey:
+    """A key ready for use. The algorithm belongs to the key; no token chooses it."""
+
+    kid: str
+    algorithm: str
+    private_key: Any
+    public_key: Any
+    public_jwk: dict[str, Any]
+    active_from: datetime
+    retired_at: datetime | None
+
+
+class KeyRing:
+    """The accepted keys, read again from the database every few seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys: dict[str, LoadedKey] = {}
+        self._loaded_at = float("-inf")
+
+    def by_kid(self, kid: str) -> LoadedKey | None:
+        """The key with this id, if it is still accepted. An unknown id causes no extra query."""
+        return self._current().get(kid)
+
+    def signing_key(self, algorithm: str) -> LoadedKey:
+        """The newest key of this algorithm that already signs; made on first need."""
+        now = timezone.now()
+        for keys in (self._current(), self._made(algorithm)):
+            usable = [
+                key
+                for key in keys.values()
+                if key.algorithm == algorithm
+                and key.active_from <= now
+                and (key.retired_at is None or key.retired_at > now)
+            ]
+            if usable:
+                return max(usable, key=lambda key: key.active_from)
+        raise ImproperlyConfigured(f"No {algorithm} key signs at the moment. Rotate the keys.")
+
+    def published(self) -> list[dict[str, Any]]:
+        """The public keys as JSON Web Keys (RFC 7517), newest first."""
+        keys = sorted(self._current().values(), key=lambda key: key.active_from, reverse=True)
+        return [key.public_jwk for key in keys]
+
+    def forget(self) -> None:
+        """Read the database at the next use."""
+        self._loaded_at = float("-inf")
+
+    def _current(self) -> dict[str, LoadedKey]:
+        if time.monotonic() - self._loaded_at > RELOAD_AFTER_SECONDS:
+            with self._lock:
+                if time.monotonic() - self._loaded_at > RELOAD_AFTER_SECONDS:
+                    self._keys = self._load()
+                    self._loaded_at = time.monotonic()
+        return self._keys
+
+    def _load(self) -> dict[str, LoadedKey]:
+        now = timezone.now()
+        rows = SigningKey.objects.filter(Q(removed_at=None) | Q(removed_at__gt=now))
+        # Opening a private key costs milliseconds; a key that is loaded stays loaded.
+        return {row.kid: self._known_or_opened(row) for row in rows}
+
+    def _known_or_opened(self, row: SigningKey) -> LoadedKey:
+        known = self._keys.get(row.kid)
+        if known and (known.active_from, known.retired_at) == (row.active_from, row.retired_at):
+            return known
+        private_key = known.private_key if known else _open(row)
+        return LoadedKey(
+            kid=row.kid,
+            algorithm=row.algorithm,
+            private_key=private_key,
+            public_key=private_key.public_key(),
+            public_jwk=row.public_jwk,
+            active_from=row.active_from,
+            retired_at=row.retired_at,
+        )
+
+    def _made(self, algorithm: str) -> dict[str, LoadedKey]:
+        make_first_key(algorithm)
+        self.forget()
+        return self._current()
+
+
+key_ring = KeyRing()
+
+
+@transaction.atomic
+def make_first_key(algorithm: str) -> None:
+    """A key that signs at once, unless the algorithm has one: nobody has cached a JWKS yet."""
+    _lock_ring()
+    if not SigningKey.objects.filter(algorithm=algorithm, retired_at=None).exists():
+        new_signing_key(algorithm, active_from=timezone.now())
+
+
+@transaction.atomic
+def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> SigningKey:
+    """Publish a new key now and let it sign once every verifier's copy of the JWKS has expired.
+
+    In an emergency the old keys are removed at once: every token that they signed ends.
+    """
+    _lock_ring()
+    now = timezone.now()
+    active_from = now if is_emergency else now + settings.JWKS_MAX_AGE
+    key = new_signing_key(algorithm, active_from=active_from)
+    old = SigningKey.objects.filter(algorithm=algorithm).exclude(kid=key.kid)
+    if is_emergency:
+        old.filter(Q(removed_at=None) | Q(removed_at__gt=now)).update(
+            retired_at=now, removed_at=now
+        )
+    else:
+        longest = max(settings.ACCESS_TOKEN_LIFETIME, settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"])
+        old.filter(retired_at=None).update(
+            retired_at=active_from,
+            removed_at=active_from + longest + timedelta(minutes=5),
+        )
+    return key
+
+
+def new_signing_key(algorithm: str, *, active_from: datetime) -> SigningKey:
+    """Make and store a key. Its id is the thumbprint of its public part (RFC 7638)."""
+    key: ECKey | RSAKey
+    if algorithm == Organization.Algorithm.ES256:
+        key = ECKey.generate_key("P-256", auto_kid=False)
+    else:
+        key = RSAKey.generate_key(RSA_BITS, auto_kid=False)
+    kid = key.thumbprint()
+    return SigningKey.objects.create(
+        kid=kid,
+        algorithm=algorithm,
+        private_key=_fernet().encrypt(key.as_pem(private=True)),
+        public_jwk={**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": algorithm},
+        active_from=active_from,
+    )
+
+
+def _lock_ring() -> None:
+    """One change of the ring at a time, across processes."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('tokens_signingkey'))")
+
+
+def _open(row: SigningKey) -> Any:
+    try:
+        pem = _fernet().decrypt(bytes(row.private_key))
+    except InvalidToken as error:
+        raise ImproperlyConfigured(
+            "The signing keys cannot be opened: AGENTIDP_KEY_ENCRYPTION_KEY is another one than "
+            "the keys were stored with."
+        ) from error
+    return serialization.load_pem_private_key(pem, password=None)
+
+
+def _fernet() -> Fernet:
+    digest = hashlib.sha256(settings.KEY_ENCRYPTION_KEY.encode()).digest()
+    return Fernet(base64.urlsafe_b64encode(digest))

@@ -1,0 +1,252 @@
+"""Credentials, the signing keys, the record of every token request, and what was revoked."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from agentidp.errors import DomainError
+from agents.models import Agent
+from organizations.identifiers import uuid7
+from organizations.models import (
+    Organization,
+    OrganizationScopedModel,
+    OrganizationScopedQuerySet,
+    User,
+)
+
+SECRET_PREFIX = "sk_live_"  # noqa: S105 - a prefix, not a secret
+HINT_LENGTH = 4
+
+
+class CredentialAlreadyRevoked(DomainError):
+    code = "CREDENTIAL_ALREADY_REVOKED"
+    message = "The credential is revoked. Make a new one."
+
+
+def make_client_secret() -> str:
+    """A new client secret: the prefix and 256 random bits."""
+    return SECRET_PREFIX + secrets.token_urlsafe(32)
+
+
+def secret_mac(secret: str) -> bytes:
+    """HMAC-SHA-256 of a secret under the server's pepper (ASVS 5.0, 6.5.2).
+
+    A slow password hash would protect a guessable secret; 256 random bits are not guessable.
+    """
+    return hmac.digest(settings.SECRET_PEPPER.encode(), secret.encode(), hashlib.sha256)
+
+
+class CredentialQuerySet(OrganizationScopedQuerySet):
+    def usable(self) -> Self:
+        now = timezone.now()
+        return self.filter(
+            models.Q(expires_at=None) | models.Q(expires_at__gt=now),
+            status=Credential.Status.ACTIVE,
+        )
+
+
+class Credential(OrganizationScopedModel):
+    """A client secret of an agent: shown once, stored as a MAC.
+
+    After a rotation with a grace period the previous secret works until `previous_expires_at`.
+    """
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        REVOKED = "revoked", "Revoked"
+
+    agent = models.ForeignKey(
+        Agent,
+        on_delete=models.PROTECT,
+        related_name="credentials",
+        db_constraint=False,  # the composite key of IsolateOrganizations stands for it
+        db_index=False,
+        editable=False,
+    )
+    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    secret_mac = models.BinaryField(max_length=32)
+    secret_hint = models.CharField(max_length=HINT_LENGTH)
+    previous_secret_mac = models.BinaryField(max_length=32, null=True)
+    previous_expires_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    rotated_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True, help_text="Exact to a minute.")
+
+    objects = CredentialQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=["active", "revoked"]),
+                name="tokens_credential_status_valid",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["organization", "agent", "-created_at"], name="tokens_credential_agent"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"credential …{self.secret_hint}"
+
+    @property
+    def is_revoked(self) -> bool:
+        return self.status == self.Status.REVOKED
+
+    def is_usable(self) -> bool:
+        expired = self.expires_at is not None and self.expires_at <= timezone.now()
+        return not self.is_revoked and not expired
+
+    def set_secret(self, secret: str) -> None:
+        self.secret_mac = secret_mac(secret)
+        self.secret_hint = secret[-HINT_LENGTH:]
+
+
+class TokenEvent(models.Model):
+    """One row for each request about a token, written in the transaction of its answer."""
+
+    class Outcome(models.TextChoices):
+        ISSUED = "issued", "Issued"
+        REFUSED = "refused", "Refused"
+        INTROSPECTED = "introspected", "Introspected"
+        REVOKED = "revoked", "Revoked"
+
+    class Reason(models.TextChoices):
+        UNKNOWN_CLIENT = "unknown_client", "Unknown client id"
+        WRONG_SECRET = "wrong_secret", "Wrong secret"
+        CREDENTIAL_REVOKED = "credential_revoked", "Credential revoked"
+        CREDENTIAL_EXPIRED = "credential_expired", "Credential expired"
+        SECRET_ROTATED = "secret_rotated", "Secret rotated out"
+        AGENT_SUSPENDED = "agent_suspended", "Agent suspended"
+        AGENT_DECOMMISSIONED = "agent_decommissioned", "Agent decommissioned"
+        ORGANIZATION_SUSPENDED = "organization_suspended", "Organization suspended"
+        SCOPE_NOT_ALLOWED = "scope_not_allowed", "Scope not allowed"
+        MONTHLY_LIMIT = "monthly_limit", "Monthly limit reached"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    outcome = models.CharField(max_length=12, choices=Outcome)
+    reason = models.CharField(max_length=32, blank=True)
+    agent = models.ForeignKey(
+        Agent,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    credential = models.ForeignKey(
+        Credential,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    token_id = models.UUIDField(null=True, help_text="The token's jti.")
+    scope = models.CharField(max_length=255, blank=True)
+    ip_address = models.GenericIPAddressField(null=True)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(outcome__in=["issued", "refused", "introspected", "revoked"]),
+                name="tokens_tokenevent_outcome_valid",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "created_at"], name="tokens_event_time"),
+            models.Index(fields=["organization", "agent", "created_at"], name="tokens_event_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.id}"
+
+
+class Revocation(OrganizationScopedModel):
+    """A token that ended before its time. Keyed by jti: a JWT has more than one spelling."""
+
+    token_id = models.UUIDField(help_text="The token's jti.")
+    expires_at = models.DateTimeField(help_text="When the row may be forgotten.")
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "token_id"], name="tokens_revocation_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.token_id)
+
+
+class MonthlyUsage(models.Model):
+    """Tokens issued in a calendar month (UTC), kept only where the organization has a limit."""
+
+    pk = models.CompositePrimaryKey("organization_id", "month")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    month = models.DateField(help_text="Its first day.")
+    issued = models.PositiveIntegerField(default=0)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
+class SigningKey(models.Model):
+    """A key of the deployment's ring: published, then used, kept until its last token ended."""
+
+    kid = models.CharField(max_length=64, primary_key=True, help_text="RFC 7638 thumbprint.")
+    algorithm = models.CharField(max_length=8, choices=Organization.Algorithm)
+    private_key = models.BinaryField(help_text="PEM, encrypted with AGENTIDP_KEY_ENCRYPTION_KEY.")
+    public_jwk = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+    active_from = models.DateTimeField(help_text="Signs from here on.")
+    retired_at = models.DateTimeField(null=True, help_text="Signs no more from here on.")
+    removed_at = models.DateTimeField(null=True, help_text="No longer published or accepted.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(algorithm__in=["ES256", "RS256"]),
+                name="tokens_signingkey_algorithm_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.kid}"
+
+
+class LoginSession(models.Model):
+    """A person's API session, from signing in until logging out. Not a tenant's row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_sessions")
+    created_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+    ip_address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=255, blank=True)
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -1,0 +1,47 @@
+from typing import Any
+
+from django.utils import timezone
+
+from agents.models import Agent
+from organizations.actors import SCOPES_OF_ROLE
+from organizations.models import Membership
+from organizations.scope import organization_scope
+from tokens.access_tokens import PersonRefresh, new_token_id, sign_agent_token
+from tokens.models import Credential, LoginSession, make_client_secret
+
+
+def make_credential(
+    agent: Agent, *, secret: str | None = None, **overrides: Any
+) -> tuple[Credential, str]:
+    """A live credential of the agent, and its secret."""
+    secret = secret or make_client_secret()
+    credential = Credential(organization=agent.organization, agent=agent, **overrides)
+    credential.set_secret(secret)
+    with organization_scope(agent.organization):
+        credential.save(force_insert=True)
+    return credential, secret
+
+
+def access_token_for(subject: Agent | Membership, *, scopes: str | None = None) -> str:
+    """A live access token; `scopes` defaults to all that the subject may have."""
+    if isinstance(subject, Membership):
+        session = LoginSession.objects.create(user=subject.user)
+        return str(person_refresh(subject, session).access_token)
+    credential, _ = make_credential(subject)
+    return sign_agent_token(
+        agent_id=subject.pk,
+        organization_id=subject.organization_id,
+        credential_id=credential.pk,
+        scope=" ".join(subject.scopes) if scopes is None else scopes,
+        token_id=new_token_id(),
+        issued_at=int(timezone.now().timestamp()),
+        algorithm=subject.organization.signing_algorithm,
+    )
+
+
+def person_refresh(membership: Membership, session: LoginSession) -> PersonRefresh:
+    refresh = PersonRefresh.for_user(membership.user)
+    refresh["organization_id"] = membership.organization.public_id
+    refresh["session_id"] = str(session.pk)
+    refresh["scope"] = " ".join(sorted(SCOPES_OF_ROLE[membership.role]))
+    return refresh
