@@ -163,7 +163,6 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop the server in order; fine if it does not run."""
-        self._choose_user()
         if self.data.exists() and self.is_running():
             mode = "fast" if self.durable else "immediate"
             if self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", mode).returncode:
@@ -173,6 +172,7 @@ class Cluster:
 
     def is_running(self) -> bool:
         """Whether a server runs on this data folder."""
+        self._choose_user()
         return self._run("pg_ctl", "status", "-D", self.data).returncode == 0
 
     def execute_offline(self, sql: str) -> None:
@@ -236,7 +236,7 @@ class Cluster:
 
     def _choose_user(self) -> None:
         """Find a user to run the server as: PostgreSQL refuses to run as root."""
-        if os.geteuid() != 0:
+        if os.geteuid() != 0 or self._user or self._prefix:
             return
         import pwd
 
@@ -252,6 +252,7 @@ class Cluster:
         self._prefix, self._user = ["unshare", "--user", "--map-user=65534", "--"], None
         if not owner and shutil.which("unshare") and self._can_reach_everything():
             return
+        self._prefix = []
         raise EmbeddedPostgresError(
             f"PostgreSQL does not run as root, and no other user can enter {self.root} and "
             f"{self.bindir}. Move the project to a folder that other users can enter, run it as "
@@ -366,3 +367,20 @@ def _last_complaint(log: Path) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:400]
+
+
+def main() -> None:
+    """Run the server in the foreground and print its address: `make db`."""
+    try:
+        with running() as url:
+            sys.stdout.write(f"DATABASE_URL={url}\n")
+            sys.stdout.flush()
+            signal.pause()
+    except EmbeddedPostgresError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+# Every command of the project. Each installs what it needs first, and only once.
+
+VENV := $(or $(AGENTIDP_VENV),.venv)
+PYTHON := $(VENV)/bin/python
+BOOTSTRAP := python3 agentidp/bootstrap.py
+PYTEST := $(PYTHON) -m pytest
+PORT := 3000
+TEMPLATES = $(shell find templates -name '*.html')
+
+# What `check --deploy` needs to see a production as the how-to page describes it.
+random = $$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))')
+PRODUCTION = AGENTIDP_ENVIRONMENT=production AGENTIDP_ISSUER=https://id.example.com \
+	AGENTIDP_SECRET_KEY=$(random) AGENTIDP_SECRET_PEPPER=$(random) \
+	AGENTIDP_KEY_ENCRYPTION_KEY=$(random)
+
+OLD_POSTGRES := $(wildcard /usr/lib/postgresql/15/bin)
+NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
+	$(wildcard /usr/bin/python3.13 /usr/local/bin/python3.13 /opt/homebrew/bin/python3.13))
+
+.PHONY: help install install-demo demo test check lint format types schema schema-check \
+	django-check unit browser check-more lock db run clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## Install everything that tests and checks need, the browser included
+	@$(BOOTSTRAP) test
+
+install-demo:
+	@$(BOOTSTRAP) demo
+
+demo: install-demo ## Run AgentIdP with demonstration data; ARGS=--once checks it and ends
+	@$(PYTHON) manage.py demo $(ARGS)
+
+test: check unit browser ## Run everything that CI runs: checks and all tests
+	@echo "All checks and all tests passed."
+
+check: install lint types django-check schema-check ## Run all checks, but no tests
+
+lint: install ## Check style of Python and templates, and who imports whom
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(VENV)/bin/djade --target-version 5.2 --check $(TEMPLATES)
+	$(VENV)/bin/djhtml --tabwidth 2 --check templates
+	$(VENV)/bin/lint-imports
+
+format: install ## Bring Python and templates into the one style
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+	$(VENV)/bin/djade --target-version 5.2 $(TEMPLATES)
+	$(VENV)/bin/djhtml --tabwidth 2 templates
+
+types: install ## Check the types
+	$(PYTHON) -m mypy .
+
+django-check: install
+	$(PYTHON) manage.py makemigrations --check --dry-run
+	@echo "manage.py check --deploy, with the settings of a production"
+	@$(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING
+
+schema: install ## Write docs/reference/openapi.yaml anew
+	$(PYTHON) manage.py spectacular --validate --fail-on-warn --file docs/reference/openapi.yaml
+
+schema-check: install
+	@mkdir -p .data
+	$(PYTHON) manage.py spectacular --validate --fail-on-warn --file .data/openapi.yaml
+	@diff -u docs/reference/openapi.yaml .data/openapi.yaml || \
+		{ echo "The API and its description differ. If that is meant: make schema"; exit 1; }
+
+unit: install ## Run the tests that need no browser; ARGS goes to pytest
+	$(PYTEST) -m "not browser" $(ARGS)
+
+browser: install ## Run the tests in a real Chromium
+	$(PYTEST) -m browser $(ARGS)
+
+check-more: install ## Run the tests on PostgreSQL 15 and Python 3.13, where they are installed
+ifneq ($(OLD_POSTGRES),)
+	AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(PYTEST) -q -m "not browser"
+else
+	@echo "Not run: PostgreSQL 15 is not installed here."
+endif
+ifneq ($(NEW_PYTHON),)
+	AGENTIDP_VENV=.venv-3.13 $(NEW_PYTHON) agentidp/bootstrap.py test
+	.venv-3.13/bin/python -m pytest -q -m "not browser"
+else
+	@echo "Not run: Python 3.13 is not installed here."
+endif
+
+lock: install ## Choose versions anew: constraints.txt and package-lock.json; ARGS=--upgrade
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+	@echo "# Every version exactly, for pip install -c. Remade by: make lock" > .data/constraints.txt
+	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+		$(ARGS) --constraints constraints.txt requirements-dev.txt >> .data/constraints.txt
+	mv .data/constraints.txt constraints.txt
+	npm install --package-lock-only
+
+db: install-demo ## Run the project's own PostgreSQL and print its address, until Ctrl-C
+	@$(PYTHON) -m agentidp.embedded_postgres
+
+run: install ## Run the development server, reloading on every change
+	AGENTIDP_DEBUG=true $(PYTHON) manage.py runserver $(PORT)
+
+clean: ## Remove what was installed and generated; the data in .data/ stays
+	rm -rf .venv .venv-3.13 node_modules staticfiles .data/openapi.yaml
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,318 @@
+"""Real servers, started and killed: what the embedded PostgreSQL promises."""
+
+import multiprocessing
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from agentidp import embedded_postgres
+from agentidp.embedded_postgres import Cluster, EmbeddedPostgresError, find_binaries
+
+PROJECT = Path(embedded_postgres.__file__).parent.parent
+NOBODY = pwd.getpwnam("nobody")
+
+
+@pytest.fixture
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that other users can enter, as the project's own folder normally is."""
+    path = tmp_path_factory.mktemp("cluster")
+    (path / "data").mkdir(mode=0o711)
+    for parent in [path, *path.parents]:
+        if parent.name.startswith("pytest-"):
+            parent.chmod(0o711)
+    path.chmod(0o711)
+    yield path / "data"
+    Cluster(path / "data", find_binaries()).stop()
+
+
+def answer(cluster: Cluster, sql: str) -> object:
+    with psycopg.connect(cluster.url) as connection:
+        return connection.execute(sql).fetchone()[0]
+
+
+def server_process(cluster: Cluster) -> int:
+    return int((cluster.data / "postmaster.pid").read_text().splitlines()[0])
+
+
+def until(condition) -> bool:
+    """Wait up to ten seconds for something another process does."""
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(condition())
+
+
+def kill_server(cluster: Cluster) -> None:
+    process = server_process(cluster)
+    os.kill(process, signal.SIGKILL)
+    assert until(lambda: not Path(f"/proc/{process}").exists())
+
+
+def test_the_role_of_the_application_is_bound_by_row_level_security(root):
+    cluster = Cluster(root, find_binaries())
+
+    cluster.start()
+
+    privileges = "rolsuper OR rolbypassrls OR rolcreaterole OR rolreplication"
+    role = f"FROM pg_roles WHERE rolname = current_user AND NOT ({privileges})"
+    assert answer(cluster, f"SELECT rolname {role}") == "agentidp_app"
+    assert answer(cluster, "SELECT datdba::regrole::text FROM pg_database WHERE datname='agentidp'")
+
+
+def test_the_superuser_cannot_log_in(root):
+    cluster = Cluster(root, find_binaries())
+    cluster.start()
+
+    with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf"):
+        psycopg.connect(cluster.url.replace("agentidp_app@", "postgres@"))
+
+
+def test_rows_survive_a_restart(root):
+    cluster = Cluster(root, find_binaries())
+    cluster.start()
+    with psycopg.connect(cluster.url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS number")
+
+    cluster.stop()
+    cluster.start()
+
+    assert answer(cluster, "SELECT number FROM kept") == 42
+
+
+def test_rows_survive_a_killed_server(root):
+    cluster = Cluster(root, find_binaries())
+    cluster.start()
+    with psycopg.connect(cluster.url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS number")
+
+    kill_server(cluster)
+    Cluster(root, find_binaries()).start()
+
+    assert answer(cluster, "SELECT number FROM kept") == 42
+
+
+def test_a_stale_lock_naming_another_living_process_does_not_block_the_start(root):
+    cluster = Cluster(root, find_binaries())
+    cluster.start()
+    lock = cluster.data / "postmaster.pid"
+    socket_lock = cluster.sockets / ".s.PGSQL.5432.lock"
+    left_behind = lock.read_text(), socket_lock.read_text()
+    cluster.stop()
+    other = subprocess.Popen(["sleep", "60"])
+    for path, text in zip((lock, socket_lock), left_behind, strict=True):
+        path.write_text("\n".join([str(other.pid), *text.splitlines()[1:]]) + "\n")
+        path.chmod(0o644)
+
+    try:
+        cluster.start()
+    finally:
+        other.kill()
+        other.wait()
+
+    assert answer(cluster, "SELECT 1") == 1
+
+
+def test_an_interrupted_creation_leaves_no_half_made_data(root):
+    cluster = Cluster(root, find_binaries())
+    unfinished = root / f"pg{cluster.version}.unfinished"
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text(f"{cluster.version}\n")
+
+    cluster.start()
+
+    assert answer(cluster, "SELECT 1") == 1
+    assert not unfinished.exists()
+
+
+def test_a_second_start_finds_the_server_running(root):
+    cluster = Cluster(root, find_binaries())
+    cluster.start()
+    process = server_process(cluster)
+
+    Cluster(root, find_binaries()).start()
+
+    assert server_process(cluster) == process
+
+
+def test_a_path_too_long_for_a_socket_gets_a_private_short_one(root):
+    deep = root / ("a-long-folder-name-" * 5) / "with, comma and 'quotes'"
+    deep.mkdir(parents=True)
+    cluster = Cluster(deep / ".data", find_binaries())
+
+    try:
+        cluster.start()
+
+        assert len(str(cluster.sockets)) < embedded_postgres.LONGEST_SOCKET_FOLDER
+        assert cluster.sockets.stat().st_mode & 0o777 == 0o700
+        assert answer(cluster, "SELECT 1") == 1
+    finally:
+        cluster.stop()
+    assert not cluster.sockets.exists()
+
+
+def test_a_socket_folder_planted_by_somebody_else_is_refused(root):
+    if os.geteuid() != 0:
+        pytest.skip("only root can plant a folder of another user")
+    cluster = Cluster(root, find_binaries())
+    cluster.sockets.mkdir()
+    os.chown(cluster.sockets, 12345, 12345)
+
+    with pytest.raises(EmbeddedPostgresError, match="belongs to another user"):
+        cluster.start()
+
+
+def test_only_the_owner_can_enter_the_socket_folder(root):
+    cluster = Cluster(root, find_binaries())
+
+    cluster.start()
+
+    assert cluster.sockets.stat().st_mode & 0o777 == 0o700
+    assert answer(cluster, "SHOW listen_addresses") == ""
+
+
+def test_data_of_another_major_version_is_left_alone(root):
+    cluster = Cluster(root, find_binaries())
+    cluster.start()
+    cluster.stop()
+    (cluster.data / "PG_VERSION").write_text("14\n")
+
+    with pytest.raises(EmbeddedPostgresError) as refusal:
+        cluster.start()
+
+    assert "version 14" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_server_that_does_not_start_says_why_in_one_line(root):
+    cluster = Cluster(root, find_binaries())
+    cluster.start()
+    cluster.stop()
+    (cluster.data / "postgresql.auto.conf").write_text("shared_buffers = nonsense\n")
+
+    with pytest.raises(EmbeddedPostgresError) as refusal:
+        cluster.start()
+
+    assert "shared_buffers" in str(refusal.value) or "configuration" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("durable", "setting"), [(True, "on"), (False, "off")])
+def test_only_a_throw_away_cluster_gives_up_safe_writes(root, durable, setting):
+    cluster = Cluster(root, find_binaries(), durable=durable)
+
+    cluster.start()
+
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        assert answer(cluster, f"SHOW {name}") == setting
+
+
+def test_the_last_process_to_leave_stops_the_server(root):
+    cluster = Cluster(root, find_binaries())
+    program = (
+        "import sys; from pathlib import Path; from agentidp import embedded_postgres\n"
+        "with embedded_postgres.running(Path(sys.argv[1])):\n"
+        "    print('running', flush=True); sys.stdin.read()"
+    )
+    users = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, root],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        )
+        for _ in range(2)
+    ]
+    for user in users:
+        assert user.stdout.readline() == b"running\n"
+
+    users[0].communicate()
+    running_after_the_first = cluster.is_running()
+    users[1].send_signal(signal.SIGTERM)
+    users[1].communicate()
+
+    assert running_after_the_first
+    assert users[1].returncode == 128 + signal.SIGTERM
+    assert not cluster.is_running()
+
+
+def test_with_a_database_address_nothing_is_started(tmp_path):
+    """manage.py talks to the database it is told, here one that is not there."""
+    done = subprocess.run(
+        [sys.executable, PROJECT / "manage.py", "migrate", "--plan"],
+        env=os.environ
+        | {
+            "DATABASE_URL": f"postgres://nobody@/nothing?host={tmp_path}",
+            "AGENTIDP_PG_BIN": str(tmp_path),
+            "AGENTIDP_ENVIRONMENT": "test",
+        },
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode != 0
+    assert str(tmp_path / ".s.PGSQL") in done.stderr
+    assert "AGENTIDP_PG_BIN" not in done.stderr
+
+
+def test_without_binaries_the_error_names_three_ways_out(tmp_path):
+    with pytest.raises(EmbeddedPostgresError) as refusal:
+        embedded_postgres.first_usable([tmp_path])
+
+    for way in ("requirements-demo.txt", "package manager", "DATABASE_URL"):
+        assert way in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_binaries_that_were_asked_for_are_never_replaced_by_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENTIDP_PG_BIN", str(tmp_path))
+
+    with pytest.raises(EmbeddedPostgresError, match="AGENTIDP_PG_BIN"):
+        find_binaries()
+
+
+def use_as(user: pwd.struct_passwd, root: Path, bindir: Path) -> None:
+    os.setgroups([])
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+    cluster = Cluster(root, bindir)
+    cluster.start()
+    assert answer(cluster, "SELECT 1") == 1
+    cluster.stop()
+
+
+def test_an_ordinary_user_can_run_it(root):
+    if os.geteuid() != 0:
+        pytest.skip("every other test here is this test")
+    os.chown(root, NOBODY.pw_uid, NOBODY.pw_gid)
+    child = multiprocessing.get_context("fork").Process(
+        target=use_as, args=(NOBODY, root, find_binaries())
+    )
+
+    child.start()
+    child.join()
+
+    assert child.exitcode == 0
+
+
+def test_root_behind_a_closed_folder_can_run_it_and_opens_nothing(root):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    closed = root / "closed"
+    closed.mkdir(mode=0o700)
+    cluster = Cluster(closed / ".data", find_binaries())
+
+    try:
+        cluster.start()
+
+        assert answer(cluster, "SELECT 1") == 1
+        assert closed.stat().st_mode & 0o777 == 0o700
+    finally:
+        cluster.stop()
