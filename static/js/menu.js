@@ -1,0 +1,40 @@
+/* Menus are <details data-menu>: they open without a script. This adds closing by Escape, by a click
+   elsewhere and by moving on, and arrow keys inside. Also closes messages. */
+
+const items = (menu) => [...menu.querySelectorAll(".menu-item:not(:disabled)")].filter((item) => item.offsetParent);
+
+document.addEventListener("click", (event) => {
+  event.target.closest("[data-close-message]")?.closest("[data-message]").remove();
+  for (const menu of document.querySelectorAll("[data-menu][open]")) {
+    const chosen = event.target.closest(".menu-item, [data-dialog]");
+    if (!menu.contains(event.target) || (chosen && !chosen.matches("[data-theme-choice]"))) menu.open = false;
+  }
+});
+
+document.addEventListener("focusin", (event) => {
+  for (const menu of document.querySelectorAll("[data-menu][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  const menu = event.target.closest?.("[data-menu]");
+  if (!menu) return;
+  if (event.key === "Escape" && menu.open) {
+    event.preventDefault();
+    menu.open = false;
+    menu.querySelector("summary").focus();
+    return;
+  }
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const list = items(menu);
+  if (!step || event.target.matches("input, select, textarea")) return;
+  event.preventDefault();
+  menu.open = true;
+  requestAnimationFrame(() => {
+    const choices = list.length ? list : items(menu);
+    const here = choices.indexOf(document.activeElement);
+    const next = here < 0 ? (step > 0 ? 0 : choices.length - 1) : (here + step + choices.length) % choices.length;
+    choices[next]?.focus();
+  });
+});

@@ -1,0 +1,38 @@
+/* Auto-refresh. <select data-refresh-every data-refresh-target="id"> says how often; the target gets the event
+   "refresh" and fetches itself: hx-get="…" hx-trigger="refresh". It rests in a hidden tab, makes up for it with
+   one refresh on return, and waits while the person has a menu, a dialog or a field open in the target. */
+
+const STORE = "refresh";
+
+for (const select of document.querySelectorAll("[data-refresh-every]")) {
+  let last = Date.now();
+  try {
+    const kept = localStorage.getItem(STORE);
+    if ([...select.options].some((option) => option.value === kept)) select.value = kept;
+  } catch {
+    /* Storage is closed: the first choice stands. */
+  }
+  select.addEventListener("change", () => {
+    last = Date.now();
+    try {
+      localStorage.setItem(STORE, select.value);
+    } catch {
+      /* Kept for this page only. */
+    }
+  });
+  const tick = () => {
+    const every = Number(select.value) * 1000;
+    const target = document.getElementById(select.dataset.refreshTarget);
+    if (!every || !target || document.hidden || Date.now() - last < every || occupied(target)) return;
+    last = Date.now();
+    target.dispatchEvent(new CustomEvent("refresh"));
+  };
+  setInterval(tick, 1000);
+  document.addEventListener("visibilitychange", tick);
+}
+
+function occupied(target) {
+  if (document.querySelector("dialog[open]")) return true;
+  const active = document.activeElement;
+  return Boolean(target.querySelector("[data-menu][open]") || (target.contains(active) && active.matches("input, select, textarea")));
+}
