@@ -10,6 +10,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_organization
+from tokens.keys import key_ring, make_first_key
 from tokens.tests.factories import access_token_for
 
 ClientFor = Callable[..., Client]
@@ -19,6 +20,21 @@ ClientFor = Callable[..., Client]
 def fast_passwords(settings: Any) -> None:
     """People's passwords are hashed slowly on purpose; tests have other things to prove."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The ring's first keys, made once: an RSA key takes longer than most tests."""
+    with django_db_blocker.unblock():
+        make_first_key("ES256")
+        make_first_key("RS256")
+
+
+@pytest.fixture(autouse=True)
+def fresh_key_ring(request: pytest.FixtureRequest) -> None:
+    """A test that commits empties the tables behind the ring of the test after it."""
+    if "transactional_db" in request.fixturenames:
+        key_ring.forget()
 
 
 @pytest.fixture

@@ -8,4 +8,4 @@ class AgentIdPConfig(AppConfig):
     verbose_name = "AgentIdP"
 
     def ready(self) -> None:
-        from agentidp import checks  # noqa: F401 - registers the system checks
+        from agentidp import checks, openapi  # noqa: F401 - both register themselves

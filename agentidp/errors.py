@@ -12,7 +12,7 @@ class DomainError(Exception):
     """A rule of the product was broken. Subclasses fix `code` and `status`."""
 
     code = "CONFLICT"
-    status = HTTPStatus.CONFLICT
+    status: int = HTTPStatus.CONFLICT
     message = "The request is in conflict with the current state."
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
@@ -27,6 +27,12 @@ class InvalidValue(DomainError):
     code = "VALIDATION_ERROR"
     status = HTTPStatus.BAD_REQUEST
     message = "The request is not valid."
+
+
+class NotFound(DomainError):
+    code = "NOT_FOUND"
+    status = HTTPStatus.NOT_FOUND
+    message = "There is nothing with this id."
 
 
 class Forbidden(DomainError):

@@ -81,7 +81,10 @@ def _first_sentence(details: Mapping[str, Any]) -> str:
 def _framework_error(error: exceptions.APIException) -> Response:
     code = CODES.get(error.status_code, "ERROR")
     response = Response(error_body(code, str(error.detail)), status=error.status_code)
-    if header := getattr(error, "auth_header", None):
+    if isinstance(error, exceptions.AuthenticationFailed):
+        # RFC 6750 section 3.1: a bad token is named as such, a missing one is not.
+        response["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    elif header := getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = header
     if wait := getattr(error, "wait", None):
         response["Retry-After"] = str(int(wait) + 1)

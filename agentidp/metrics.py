@@ -10,3 +10,6 @@ http_request_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+token_requests = Counter(
+    "agentidp_token_requests", "Token requests answered.", ["outcome", "reason"]
+)

@@ -1,7 +1,181 @@
-"""What the generated OpenAPI document lacks: the errors that every operation can answer."""
+"""What the generated OpenAPI document lacks: the errors of every operation, and the plain views."""
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+ERROR = {"$ref": "#/components/schemas/Error"}
+OAUTH_ERROR = {"$ref": "#/components/schemas/OAuthError"}
+DESCRIPTIONS = {
+    "400": "The request is not valid; `details` names the field.",
+    "401": "The bearer token is missing, expired or revoked.",
+    "403": "The token lacks a scope, or the role does not allow it.",
+    "404": "There is nothing with this id in the organization.",
+    "409": "The request is in conflict with the current state.",
+    "413": "The body is too large.",
+    "415": "The content type is not supported.",
+    "429": "Too many requests; wait for `Retry-After` seconds.",
+    "503": "The database cannot be reached at the moment.",
+}
+
+
+class BearerScheme(OpenApiAuthenticationExtension):
+    target_class = "tokens.authentication.BearerAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+class ClientScheme(OpenApiAuthenticationExtension):
+    target_class = "tokens.client_authentication.ClientAuthentication"
+    name = "client"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "basic", "description": "Client id and secret."}
+
 
 def complete_schema(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Add the shared errors to every operation, and the operations of the plain views."""
+    result["components"]["schemas"] |= _error_schemas()
+    for path, operations in result["paths"].items():
+        for method, operation in operations.items():
+            _add_errors(path, method, operation)
+    result["paths"] |= _token_endpoint() | _public_documents()
+    result["paths"] = dict(sorted(result["paths"].items()))
+    result["components"]["schemas"] = dict(sorted(result["components"]["schemas"].items()))
     return result
+
+
+def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
+    statuses = {"400", "503"}
+    if operation.get("security"):
+        statuses |= {"401", "403"}
+    if "{" in path:
+        statuses.add("404")
+    if method in {"post", "put", "patch", "delete"}:
+        statuses |= {"409", "429"}
+    if "requestBody" in operation:
+        statuses |= {"413", "415"}
+    content = {"application/json": {"schema": ERROR}}
+    responses = operation.setdefault("responses", {})
+    is_oauth = path.endswith(("/introspect", "/revoke"))
+    for status in sorted(statuses - responses.keys()):
+        schema = OAUTH_ERROR if is_oauth and status != "404" else ERROR
+        content = {"application/json": {"schema": schema}}
+        responses[status] = {"description": DESCRIPTIONS[status], "content": content}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _error_schemas() -> dict[str, Any]:
+    text = {"type": "string"}
+    return {
+        "Error": {
+            "type": "object",
+            "description": "The one error body.",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {**text, "description": "Stable, for programs."},
+                "message": {**text, "description": "A sentence, for people."},
+                "details": {
+                    "type": "object",
+                    "additionalProperties": {},
+                    "description": "Faulty fields, or the numbers behind the error.",
+                },
+            },
+        },
+        "OAuthError": {
+            "type": "object",
+            "description": "RFC 6749 section 5.2.",
+            "required": ["error"],
+            "properties": {"error": text, "error_description": text},
+        },
+    }
+
+
+def _token_endpoint() -> dict[str, Any]:
+    text = {"type": "string"}
+    form = {
+        "type": "object",
+        "required": ["grant_type"],
+        "properties": {
+            "grant_type": {**text, "enum": ["client_credentials"]},
+            "client_id": {**text, "format": "uuid"},
+            "client_secret": {**text, "format": "password"},
+            "scope": {
+                **text,
+                "description": "Separated by spaces; absent: all allowed.",
+            },
+            "resource": {**text, "description": "The audience (RFC 8707), if named at all."},
+        },
+    }
+    answer = {
+        "type": "object",
+        "required": ["access_token", "token_type", "expires_in", "scope"],
+        "properties": {
+            "access_token": text,
+            "token_type": {**text, "enum": ["Bearer"]},
+            "expires_in": {"type": "integer", "description": "Seconds."},
+            "scope": text,
+        },
+    }
+    operation = {
+        "operationId": "token_create",
+        "description": "Client credentials in, a signed token out (RFC 6749 section 4.4).",
+        "tags": ["Tokens"],
+        "security": [{"client": []}, {}],
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-www-form-urlencoded": {"schema": form}},
+        },
+        "responses": {
+            "200": {
+                "description": "A token.",
+                "content": {"application/json": {"schema": answer}},
+            },
+            **{
+                status: {
+                    "description": description,
+                    "content": {"application/json": {"schema": OAUTH_ERROR}},
+                }
+                for status, description in {
+                    "400": "The request, its scope or its grant type is not valid.",
+                    "401": "The client is not known or its secret is wrong.",
+                    "413": DESCRIPTIONS["413"],
+                    "429": DESCRIPTIONS["429"],
+                    "503": DESCRIPTIONS["503"],
+                }.items()
+            },
+        },
+    }
+    return {"/api/v1/token": {"post": operation}}
+
+
+def _public_documents() -> dict[str, Any]:
+    documents = {
+        "/.well-known/jwks.json": "The public keys that verify our tokens (RFC 7517).",
+        "/.well-known/oauth-authorization-server": "Authorization server metadata (RFC 8414).",
+        "/.well-known/oauth-protected-resource": "Protected resource metadata (RFC 9728).",
+    }
+    schema = {"type": "object", "additionalProperties": {}}
+    return {
+        path: {
+            "get": {
+                "operationId": path.rpartition("/")[2].replace(".", "_").replace("-", "_"),
+                "description": description,
+                "tags": ["Metadata"],
+                "security": [{}],
+                "responses": {
+                    "200": {
+                        "description": description,
+                        "content": {"application/json": {"schema": schema}},
+                    },
+                    "503": {
+                        "description": DESCRIPTIONS["503"],
+                        "content": {"application/json": {"schema": ERROR}},
+                    },
+                },
+            }
+        }
+        for path, description in documents.items()
+    }

@@ -237,6 +237,12 @@ SPECTACULAR_SETTINGS = {
     "SORT_OPERATIONS": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVERS": [{"url": ISSUER or "http://localhost:3000"}],
+    "ENUM_NAME_OVERRIDES": {
+        "AgentStatusEnum": "agents.models.Agent.Status",
+        "CredentialStatusEnum": "tokens.models.Credential.Status",
+        "OrganizationStatusEnum": "organizations.models.Organization.Status",
+        "ScopeEnum": "organizations.actors.Scope",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "agentidp.openapi.complete_schema",

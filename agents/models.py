@@ -64,6 +64,10 @@ class AgentQuerySet(OrganizationScopedQuerySet):
     def active(self) -> Self:
         return self.filter(status=Agent.Status.ACTIVE)
 
+    def search(self, text: str) -> Self:
+        """Those whose address or owner contains the text, without regard to case."""
+        return self.filter(models.Q(email__icontains=text) | models.Q(owner__icontains=text))
+
     def counted(self) -> Self:
         """Those that count against the plan: all but the decommissioned ones."""
         return self.exclude(status=Agent.Status.DECOMMISSIONED)

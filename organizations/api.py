@@ -5,11 +5,12 @@ from typing import Any, Protocol, TypeVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 
+from agentidp.errors import NotFound
 from organizations.actors import Actor
 from organizations.models import Organization, OrganizationScopedModel
 from organizations.scope import request_scope
@@ -39,6 +40,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
     """
 
     required_scopes: dict[str, tuple[str, ...]] = {}
+    not_found: type[NotFound] = NotFound
     organization: Organization
     actor: Actor
 
@@ -72,6 +74,13 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         if getattr(self, "swagger_fake_view", False):
             return queryset.none()
         return self.narrow_queryset(queryset.for_organization(self.organization))  # type: ignore[attr-defined]
+
+    def get_object(self) -> Any:
+        """The row that the URL names; another organization's is as unknown as no row at all."""
+        try:
+            return super().get_object()
+        except Http404 as error:
+            raise self.not_found from error
 
     def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Fewer of the organization's own rows, where an endpoint wants fewer."""

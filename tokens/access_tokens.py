@@ -185,7 +185,7 @@ def sign_agent_token(
     issued_at: int,
     algorithm: str,
 ) -> str:
-    """An access token as RFC 9068 section 2.2 describes it, plus its organization and credential."""
+    """An access token (RFC 9068 section 2.2) that names its organization and credential."""
     client_id = str(agent_id)
     return access_backend.encode(
         {

@@ -55,18 +55,14 @@ class KeyRing:
 
     def signing_key(self, algorithm: str) -> LoadedKey:
         """The newest key of this algorithm that already signs; made on first need."""
-        now = timezone.now()
-        for keys in (self._current(), self._made(algorithm)):
-            usable = [
-                key
-                for key in keys.values()
-                if key.algorithm == algorithm
-                and key.active_from <= now
-                and (key.retired_at is None or key.retired_at > now)
-            ]
-            if usable:
-                return max(usable, key=lambda key: key.active_from)
-        raise ImproperlyConfigured(f"No {algorithm} key signs at the moment. Rotate the keys.")
+        key = self._signing(algorithm)
+        if key is None:
+            make_first_key(algorithm)
+            self.forget()
+            key = self._signing(algorithm)
+        if key is None:
+            raise ImproperlyConfigured(f"No {algorithm} key signs at the moment. Rotate the keys.")
+        return key
 
     def published(self) -> list[dict[str, Any]]:
         """The public keys as JSON Web Keys (RFC 7517), newest first."""
@@ -106,10 +102,16 @@ class KeyRing:
             retired_at=row.retired_at,
         )
 
-    def _made(self, algorithm: str) -> dict[str, LoadedKey]:
-        make_first_key(algorithm)
-        self.forget()
-        return self._current()
+    def _signing(self, algorithm: str) -> LoadedKey | None:
+        now = timezone.now()
+        usable = [
+            key
+            for key in self._current().values()
+            if key.algorithm == algorithm
+            and key.active_from <= now
+            and (key.retired_at is None or key.retired_at > now)
+        ]
+        return max(usable, key=lambda key: key.active_from, default=None)
 
 
 key_ring = KeyRing()

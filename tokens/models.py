@@ -51,6 +51,11 @@ class CredentialQuerySet(OrganizationScopedQuerySet):
             status=Credential.Status.ACTIVE,
         )
 
+    def with_secret(self, mac: bytes) -> Self:
+        """Those that the secret opens: by its present MAC, or the previous one in its grace."""
+        is_in_grace = models.Q(previous_secret_mac=mac, previous_expires_at__gt=timezone.now())
+        return self.filter(models.Q(secret_mac=mac) | is_in_grace)
+
 
 class Credential(OrganizationScopedModel):
     """A client secret of an agent: shown once, stored as a MAC.

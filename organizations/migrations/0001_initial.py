@@ -4,9 +4,10 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.text
 import django.utils.timezone
-import organizations.identifiers
 from django.conf import settings
 from django.db import migrations, models
+
+import organizations.identifiers
 
 
 class Migration(migrations.Migration):

@@ -124,12 +124,13 @@ def test_a_reference_into_another_organization_is_refused(
 
     credential.agent_id = foreign.pk
 
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
     with (
         pytest.raises(IntegrityError, match="agent_organization_fk"),
         organization_scope(organization),
-        connection.cursor() as cursor,
     ):
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         credential.save(update_fields=["agent_id"])
 
 

@@ -1,0 +1,83 @@
+"""Probes and metrics for operators."""
+
+import hmac
+import shutil
+from ipaddress import ip_address
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+
+from agentidp.checks import unapplied_migrations
+from agentidp.env import BASE_DIR, env
+from agentidp.handlers import error_response
+
+MINIMUM_FREE_SHARE = 0.05
+
+
+@login_not_required
+@transaction.non_atomic_requests
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:
+    """The process answers. Asks nothing else, so that an outage elsewhere restarts nobody."""
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+@transaction.non_atomic_requests
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Whether this process can serve: database, migrations, signing key, disk."""
+    checks = _readiness()
+    is_ready = all(checks.values())
+    body = {
+        "status": "ok" if is_ready else "unavailable",
+        "checks": {name: "ok" if passed else "failed" for name, passed in checks.items()},
+    }
+    return JsonResponse(body, status=200 if is_ready else 503)
+
+
+def _readiness() -> dict[str, bool]:
+    disk = shutil.disk_usage(BASE_DIR)
+    checks = {"disk": disk.free / disk.total > MINIMUM_FREE_SHARE}
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 500")
+            cursor.execute("SELECT count(*) FROM tokens_signingkey WHERE removed_at IS NULL")
+            checks["database"] = cursor.fetchone() is not None
+            cursor.execute("RESET statement_timeout")
+        checks["migrations"] = not unapplied_migrations()
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        checks["database"] = False
+    return checks
+
+
+@login_not_required
+@transaction.non_atomic_requests
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text, for the bearer of AGENTIDP_METRICS_TOKEN; without one, for this machine."""
+    if not _may_scrape(request):
+        return error_response(request, 403)
+    registry = None
+    if env.str("PROMETHEUS_MULTIPROC_DIR", default=""):
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+    text = generate_latest(registry) if registry else generate_latest()
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_scrape(request: HttpRequest) -> bool:
+    if settings.METRICS_TOKEN:
+        given = request.META.get("HTTP_AUTHORIZATION", "").encode()
+        return hmac.compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode())
+    if settings.TRUSTED_PROXY_HOPS or "HTTP_X_FORWARDED_FOR" in request.META:
+        return False
+    try:
+        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False

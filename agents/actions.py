@@ -1,0 +1,131 @@
+"""The changes of an agent's life."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from agentidp.errors import DomainError, Forbidden, InvalidValue
+from agents.models import Agent, AgentAlreadyDecommissioned, AgentAlreadyExists
+from organizations.actors import Actor, Scope
+from organizations.identifiers import uuid7
+from organizations.models import AuditEvent, Organization, Principal
+
+
+class AgentLimitReached(DomainError):
+    code = "FREE_TIER_LIMIT_EXCEEDED"
+    status = Forbidden.status
+    message = "The plan's number of agents is reached. Decommission one or ask for a larger plan."
+
+
+@transaction.atomic
+def register_agent(*, actor: Actor, **fields: Any) -> Agent:
+    """A new, active agent of the actor's organization. `fields` have passed the serializer."""
+    organization = Organization.objects.select_for_update().get(pk=actor.organization.pk)
+    if Agent.objects.for_organization(organization).counted().count() >= organization.max_agents:
+        raise AgentLimitReached(maxAgents=organization.max_agents)
+    if "scopes" in fields:
+        require_grantable(fields["scopes"], None, actor=actor)
+    agent = Agent(id=uuid7(), organization=organization, **fields)
+    Principal.objects.create(id=agent.pk, organization=organization)
+    _save(agent, force_insert=True)
+    AuditEvent.record("agent.created", agent, actor=actor, agentType=agent.agent_type)
+    return agent
+
+
+@transaction.atomic
+def update_agent(agent: Agent, *, actor: Actor, **changes: Any) -> Agent:
+    """Apply the changes; a change of status is recorded as what it is."""
+    agent = _locked(agent)
+    status = changes.pop("status", agent.status)
+    if "scopes" in changes:
+        require_grantable(changes["scopes"], agent, actor=actor)
+    changed = {name: value for name, value in changes.items() if getattr(agent, name) != value}
+    if changed:
+        for name, value in changed.items():
+            setattr(agent, name, value)
+        _save(agent, update_fields=[*changed, "updated_at"])
+        AuditEvent.record("agent.updated", agent, actor=actor, fields=sorted(changed))
+    if status == Agent.Status.SUSPENDED:
+        return suspend_agent(agent, actor=actor)
+    if status == Agent.Status.ACTIVE:
+        return reactivate_agent(agent, actor=actor)
+    return agent
+
+
+@transaction.atomic
+def suspend_agent(agent: Agent, *, actor: Actor) -> Agent:
+    """Stop an agent. Its live tokens stop with it, because validity reads the agent's status."""
+    return _set_status(agent, Agent.Status.SUSPENDED, "agent.suspended", actor=actor)
+
+
+@transaction.atomic
+def reactivate_agent(agent: Agent, *, actor: Actor) -> Agent:
+    """Let a suspended agent act again."""
+    return _set_status(agent, Agent.Status.ACTIVE, "agent.reactivated", actor=actor)
+
+
+@transaction.atomic
+def decommission_agent(agent: Agent, *, actor: Actor) -> Agent:
+    """End an agent for good. Its row stays, so that its history keeps its name."""
+    agent = _locked(agent)
+    _require_not_oneself(agent, actor=actor)
+    agent.status = Agent.Status.DECOMMISSIONED
+    agent.decommissioned_at = timezone.now()
+    agent.save(update_fields=["status", "decommissioned_at", "updated_at"])
+    AuditEvent.record("agent.decommissioned", agent, actor=actor)
+    return agent
+
+
+def require_grantable(scopes: list[str], agent: Agent | None, *, actor: Actor) -> None:
+    """Nobody gives an agent more than they hold, and an agent never widens itself."""
+    if agent is not None and actor.kind == "agent" and actor.id == agent.pk:
+        raise Forbidden("An agent cannot change its own scopes.", scopes=["Not your own."])
+    kept = set(agent.scopes) if agent else set()
+    beyond = sorted(set(scopes) - actor.scopes - kept)
+    if beyond:
+        raise Forbidden(f"You cannot grant {' '.join(beyond)}: you do not hold it.", scopes=beyond)
+    if Scope.ADMIN_ORGS in set(scopes) - kept and not _is_administrator(agent):
+        problem = "Only an agent that is an admin member of the organization may hold admin:orgs."
+        raise InvalidValue(problem, scopes=[problem])
+
+
+def _is_administrator(agent: Agent | None) -> bool:
+    return (
+        agent is not None
+        and Principal.objects.filter(pk=agent.pk, role=Principal.Role.ADMIN).exists()
+    )
+
+
+def _locked(agent: Agent) -> Agent:
+    agent = Agent.objects.select_for_update().get(pk=agent.pk)
+    if agent.is_decommissioned:
+        raise AgentAlreadyDecommissioned
+    return agent
+
+
+def _set_status(agent: Agent, status: Agent.Status, action: str, *, actor: Actor) -> Agent:
+    agent = _locked(agent)
+    if agent.status == status:
+        return agent
+    _require_not_oneself(agent, actor=actor)
+    agent.status = status
+    agent.save(update_fields=["status", "updated_at"])
+    AuditEvent.record(action, agent, actor=actor)
+    return agent
+
+
+def _require_not_oneself(agent: Agent, *, actor: Actor) -> None:
+    """No credential of an agent may revive, stop or end that agent."""
+    if actor.kind == "agent" and actor.id == agent.pk:
+        raise Forbidden("An agent cannot change its own status.")
+
+
+def _save(agent: Agent, **how: Any) -> None:
+    try:
+        with transaction.atomic():
+            agent.save(**how)
+    except IntegrityError as error:
+        if "agents_agent_email_unique" in str(error):
+            raise AgentAlreadyExists(email=["Already in use."]) from error
+        raise

@@ -1,0 +1,69 @@
+from typing import Any
+
+from rest_framework import serializers
+
+from agents.models import (
+    MAXIMUM_CAPABILITIES,
+    Agent,
+    validate_capability,
+    validate_semantic_version,
+)
+from organizations.actors import Scope
+from organizations.api import StrictSerializer
+
+
+class AgentSerializer(StrictSerializer):
+    """An agent as the API shows it and takes it (spec/agentidp.md 3)."""
+
+    agentId = serializers.UUIDField(source="id", read_only=True)
+    organizationId = serializers.CharField(
+        source="organization.public_id", read_only=True, help_text="`org-` and a UUID."
+    )
+    name = serializers.CharField(
+        read_only=True, help_text="The part of the e-mail address before the @."
+    )
+    email = serializers.EmailField(max_length=255)
+    agentType = serializers.ChoiceField(source="agent_type", choices=Agent.Type.choices)
+    version = serializers.CharField(
+        max_length=64, validators=[validate_semantic_version], help_text="A semantic version."
+    )
+    capabilities = serializers.ListField(
+        child=serializers.CharField(max_length=128, validators=[validate_capability]),
+        min_length=1,
+        max_length=MAXIMUM_CAPABILITIES,
+        help_text="Each in the form resource:action.",
+    )
+    owner = serializers.CharField(max_length=128)
+    deploymentEnv = serializers.ChoiceField(
+        source="deployment_env", choices=Agent.Environment.choices
+    )
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=Scope.choices),
+        required=False,
+        help_text="What the agent's tokens may allow.",
+    )
+    isPublic = serializers.BooleanField(source="is_public", required=False)
+    status = serializers.ChoiceField(choices=Agent.Status.choices, read_only=True)
+    createdAt = serializers.DateTimeField(source="created_at", read_only=True)
+    updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
+
+    def validate_capabilities(self, capabilities: list[str]) -> list[str]:
+        return _without_repeats(capabilities)
+
+    def validate_scopes(self, scopes: list[str]) -> list[str]:
+        return sorted(_without_repeats(scopes))
+
+
+class AgentChangeSerializer(AgentSerializer):
+    """A partial change; `status` moves between active and suspended only."""
+
+    status = serializers.ChoiceField(
+        choices=[Agent.Status.ACTIVE.value, Agent.Status.SUSPENDED.value], required=False
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs | {"partial": True})
+
+
+def _without_repeats(values: list[str]) -> list[str]:
+    return list(dict.fromkeys(values))

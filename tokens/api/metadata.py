@@ -1,0 +1,90 @@
+"""What a stranger may know: the public keys and where the endpoints are. Public by design."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from organizations.actors import Scope
+from tokens.keys import key_ring
+
+CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
+
+
+def public_document(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
+    """JSON that anyone may read and cache for as long as the key rotation allows."""
+
+    @login_not_required
+    @transaction.non_atomic_requests
+    @require_safe
+    def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        content = json.dumps(view(**kwargs)).encode()
+        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        headers = {
+            "Cache-Control": f"public, max-age={int(settings.JWKS_MAX_AGE.total_seconds())}",
+            "ETag": etag,
+            "Access-Control-Allow-Origin": "*",
+        }
+        if request.headers.get("If-None-Match") == etag:
+            return HttpResponse(status=304, headers=headers)
+        return HttpResponse(content, content_type="application/json", headers=headers)
+
+    answer.__name__, answer.__doc__ = view.__name__, view.__doc__
+    return answer
+
+
+@public_document
+def jwks() -> dict[str, Any]:
+    """The public keys that verify our tokens, as a JSON Web Key Set (RFC 7517)."""
+    if not key_ring.published():
+        key_ring.signing_key("ES256")
+    return {"keys": key_ring.published()}
+
+
+@public_document
+def authorization_server(issuer_path: str = "") -> dict[str, Any]:
+    """Authorization server metadata (RFC 8414): only what works stands here."""
+    _require_issuer_path(issuer_path)
+    return {
+        "issuer": settings.ISSUER,
+        "token_endpoint": _address("token"),
+        "jwks_uri": _address("jwks"),
+        "introspection_endpoint": _address("token-introspect"),
+        "revocation_endpoint": _address("token-revoke"),
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": CLIENT_METHODS,
+        "introspection_endpoint_auth_methods_supported": CLIENT_METHODS,
+        "revocation_endpoint_auth_methods_supported": CLIENT_METHODS,
+        "scopes_supported": Scope.values,
+    }
+
+
+@public_document
+def protected_resource(issuer_path: str = "") -> dict[str, Any]:
+    """Protected resource metadata (RFC 9728)."""
+    return {
+        "resource": settings.AUDIENCE,
+        "authorization_servers": [settings.ISSUER],
+        "jwks_uri": _address("jwks"),
+        "scopes_supported": Scope.values,
+        "bearer_methods_supported": ["header"],
+    }
+
+
+def _address(name: str) -> str:
+    """From the configured issuer, never from the request's Host."""
+    return settings.ISSUER + reverse(name)
+
+
+def _require_issuer_path(issuer_path: str) -> None:
+    if issuer_path.strip("/") != urlsplit(settings.ISSUER).path.strip("/"):
+        raise Http404

@@ -1,0 +1,178 @@
+"""How an OAuth client proves itself: HTTP Basic or the body, never both (RFC 6749 section 2.3)."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, unquote_plus
+from uuid import UUID
+
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from agents.models import Agent
+from organizations.actors import Actor
+from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Principal
+from organizations.requests import client_address
+from organizations.throttling import LOGIN_FAILURES, refuse_when_full, throttle_key
+from tokens.actions import count_failures
+from tokens.authentication import PresentedToken
+from tokens.models import Credential, secret_mac
+
+MAXIMUM_BODY_BYTES = 64 * 1024
+MAXIMUM_PARAMETERS = 50
+CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+NOBODY = UUID(int=0)
+
+
+class OAuthError(Exception):
+    """An error as RFC 6749 section 5.2 writes it."""
+
+    def __init__(
+        self, error: str, description: str, *, status: int = 400, retry_after: int = 0
+    ) -> None:
+        super().__init__(error)
+        self.error = error
+        self.description = description
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class ClientProof:
+    """The client id and secret that a request presents. An impossible id becomes the nil UUID."""
+
+    client_id: UUID
+    client_secret: str
+
+
+def form_parameters(request: HttpRequest) -> dict[str, str]:
+    """The form-encoded body. A parameter without a value is left out; a repeated one fails."""
+    if request.META.get("QUERY_STRING"):
+        raise OAuthError("invalid_request", "Send the parameters in the body, not in the address.")
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise OAuthError(
+            "invalid_request", "The content type must be application/x-www-form-urlencoded."
+        )
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAXIMUM_BODY_BYTES:
+        raise OAuthError("invalid_request", "The body is too large.", status=413)
+    try:
+        pairs = parse_qsl(
+            request.body.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAXIMUM_PARAMETERS,
+        )
+    except ValueError as error:
+        raise OAuthError("invalid_request", "The body cannot be read.") from error
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
+        raise OAuthError("invalid_request", "A parameter is given more than once.")
+    return {name: value for name, value in parameters.items() if value}
+
+
+def client_proof(request: HttpRequest, parameters: dict[str, str]) -> ClientProof:
+    """What the client presents, by Basic or in the body; invalid_client when there is nothing."""
+    header = request.META.get("HTTP_AUTHORIZATION", "").strip()
+    scheme, _, value = header.partition(" ")
+    if not header:
+        if "client_id" not in parameters or "client_secret" not in parameters:
+            _refuse("The client did not authenticate.")
+        return _proof(parameters["client_id"], parameters["client_secret"])
+    if "," in header:
+        raise OAuthError("invalid_request", "Send one Authorization header.")
+    if scheme.lower() != "basic":
+        _refuse("Authenticate with HTTP Basic or in the body.")
+    if "client_secret" in parameters:
+        raise OAuthError("invalid_request", "Authenticate in one way: by Basic or in the body.")
+    proof = _basic(value.strip())
+    if parameters.get("client_id", str(proof.client_id)) != str(proof.client_id):
+        raise OAuthError("invalid_request", "The body names another client than the header.")
+    return proof
+
+
+def _basic(value: str) -> ClientProof:
+    try:
+        text = base64.b64decode(value, validate=True).decode("utf-8")
+        name, colon, secret = text.partition(":")
+        # RFC 6749 section 2.3.1: both parts are form-encoded before they are joined.
+        name, secret = unquote_plus(name, errors="strict"), unquote_plus(secret, errors="strict")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        _refuse("The Basic credentials cannot be read.")
+    if not colon:
+        _refuse("The Basic credentials cannot be read.")
+    return _proof(name, secret)
+
+
+def _proof(name: str, secret: str) -> ClientProof:
+    is_possible = CANONICAL_UUID.fullmatch(name) is not None
+    return ClientProof(UUID(name) if is_possible else NOBODY, secret)
+
+
+def _refuse(description: str) -> NoReturn:
+    raise OAuthError("invalid_client", description, status=401)
+
+
+class ClientCredentials:
+    """A client that authenticates with its secret, at the endpoints beside the token endpoint."""
+
+    def __init__(self, proof: ClientProof) -> None:
+        self.proof = proof
+
+    @cached_property
+    def organization_id(self) -> UUID:
+        principal = Principal.objects.filter(pk=self.proof.client_id).first()
+        return principal.organization_id if principal else UNIDENTIFIED_ORGANIZATION_ID
+
+    def live_actor(self, request: HttpRequest) -> Actor:
+        """The agent, if the secret is one of its live ones and nothing is suspended."""
+        address = client_address(request)
+        key = throttle_key("token", self.proof.client_id, address)
+        refuse_when_full(key, LOGIN_FAILURES)
+        mac = secret_mac(self.proof.client_secret)
+        credential = (
+            Credential.objects.usable()
+            .with_secret(mac)
+            .filter(
+                organization_id=self.organization_id,
+                agent_id=self.proof.client_id,
+                agent__status=Agent.Status.ACTIVE,
+                organization__status="active",
+            )
+            .select_related("agent", "organization")
+            .first()
+        )
+        if credential is None:
+            count_failures(key)
+            raise AuthenticationFailed("The client is not known or its secret is wrong.")
+        return Actor(
+            kind="agent",
+            id=credential.agent_id,
+            label=credential.agent.email,
+            organization=credential.organization,
+            scopes=frozenset(credential.agent.scopes) | {"tokens:read"},
+            credential_id=credential.pk,
+            ip_address=address,
+            user_agent=request.headers.get("User-Agent", ""),
+        )
+
+
+class ClientAuthentication(BaseAuthentication):
+    """Client authentication for introspection and revocation (RFC 7662 2.1, RFC 7009 2.1)."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        parameters = form_parameters(request._request)
+        if not header and "client_secret" not in parameters:
+            return None
+        if header and header.partition(" ")[0].lower() != "basic":
+            return None
+        proof = client_proof(request._request, parameters)
+        return PresentedToken(), ClientCredentials(proof)
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Basic realm="AgentIdP", charset="UTF-8"'
