@@ -60,8 +60,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def _invalid(error: exceptions.ValidationError | DjangoValidationError) -> Response:
+    detail: Any
     if isinstance(error, DjangoValidationError):
-        detail = error.message_dict if hasattr(error, "error_dict") else {"body": error.messages}
+        detail = error.message_dict if hasattr(error, "error_dict") else error.messages
     else:
         detail = error.detail
     details = detail if isinstance(detail, dict) else {"body": detail}

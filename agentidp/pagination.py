@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.core.paginator import EmptyPage, Paginator
-from django.db.models import QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -32,7 +31,7 @@ class PagePagination(BasePagination):
     maximum_limit = 100
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+        self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any]:
         self.page = positive_integer(request, "page", default=1, maximum=MAXIMUM_PAGE)
         self.limit = positive_integer(

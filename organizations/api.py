@@ -57,7 +57,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
             response = super().dispatch(request, *args, **kwargs)
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
                 response.render()  # serializers may still read rows
-            return cast(HttpResponseBase, response)
+            return response
 
     def perform_authentication(self, request: Request) -> None:
         super().perform_authentication(request)
@@ -67,7 +67,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         self._scope.enter_context(request_scope(credentials.organization_id))
         self.actor = credentials.live_actor(request._request)
         self.organization = self.actor.organization
-        request.user = self.actor
+        request.user = self.actor  # type: ignore[assignment]
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
@@ -91,11 +91,11 @@ class OrganizationRelatedField(serializers.PrimaryKeyRelatedField[Any]):
     """Finds only the caller's own rows: DRF's field would accept another organization's."""
 
     def get_queryset(self) -> QuerySet[Any]:
-        queryset = super().get_queryset()
+        queryset: Any = super().get_queryset()
         view = self.context.get("view")
         if view is None or getattr(view, "swagger_fake_view", False):
-            return queryset.none()
-        return queryset.for_organization(view.organization)
+            return cast(QuerySet[Any], queryset.none())
+        return cast(QuerySet[Any], queryset.for_organization(view.organization))
 
 
 class StrictSerializer(serializers.Serializer[Any]):

@@ -49,7 +49,7 @@ def append_event(
         actor_id=actor.id,
         actor_label=_printable(actor.label),
         agent_id=agent_id,
-        target_type=target._meta.model_name if target is not None else "",
+        target_type=str(target._meta.model_name) if target is not None else "",
         target_id=str(target.pk) if target is not None else "",
         target_label=_printable(str(target)) if target is not None else "",
         ip_address=actor.ip_address,

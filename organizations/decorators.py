@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from organizations.actors import Actor
-from organizations.models import Membership, Organization
+from organizations.models import Membership, Organization, User
 from organizations.requests import client_address
 from organizations.scope import request_scope
 
@@ -65,7 +65,7 @@ def within_organization(
 def chosen_membership(request: HttpRequest) -> Membership | None:
     """The membership chosen in the session, else the person's first in an active organization."""
     memberships = Membership.objects.select_related("organization", "user").filter(
-        user_id=request.user.pk, organization__status=Organization.Status.ACTIVE
+        user=cast(User, request.user), organization__status=Organization.Status.ACTIVE
     )
     chosen = request.session.get(SESSION_KEY)
     found = memberships.filter(organization_id=chosen).first() if chosen else None

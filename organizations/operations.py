@@ -50,7 +50,7 @@ class IsolateOrganizations(Operation):
                 "UNIQUE (organization_id, id)"
             )
         for field_name, target in self.references.items():
-            column = model._meta.get_field(field_name).column  # type: ignore[union-attr]
+            column = model._meta.get_field(field_name).column
             target_table = to_state.apps.get_model(target)._meta.db_table
             schema_editor.execute(
                 f'ALTER TABLE "{table}" ADD CONSTRAINT "{table}_{field_name}_organization_fk" '

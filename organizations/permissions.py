@@ -31,6 +31,6 @@ class HasRequiredScopes(BasePermission):
         scopes: tuple[str, ...] | None = view.required_scopes.get(view.action)
         if scopes is None:
             return False
-        if not request.user.may(*scopes):
+        if not view.actor.may(*scopes):
             raise InsufficientScope(scopes)
         return True

@@ -16,6 +16,11 @@ class Quota:
     limit: int
     window: timedelta
 
+    @property
+    def span(self) -> str:
+        """The window as PostgreSQL writes an interval."""
+        return f"{self.window.total_seconds()} seconds"
+
 
 LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
 ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
@@ -30,8 +35,8 @@ def count_attempt(key: str, quota: Quota) -> None:
     """Count one attempt; TooManyRequests when the window is already full."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT attempts, seconds_left FROM organizations_count_attempt(%s, %s)",
-            [key, quota.window],
+            "SELECT attempts, seconds_left FROM organizations_count_attempt(%s, %s::interval)",
+            [key, quota.span],
         )
         attempts, seconds_left = cursor.fetchone()
     if attempts > quota.limit:
@@ -42,10 +47,10 @@ def refuse_when_full(key: str, quota: Quota) -> None:
     """TooManyRequests when earlier attempts filled the window; counts nothing."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT ceil(extract(epoch FROM started_at + %s - clock_timestamp()))::int "
+            "SELECT ceil(extract(epoch FROM started_at + %s::interval - clock_timestamp()))::int "
             "FROM organizations_attempt "
-            "WHERE key = %s AND attempts >= %s AND started_at + %s > clock_timestamp()",
-            [quota.window, key, quota.limit, quota.window],
+            "WHERE key = %s AND attempts >= %s AND started_at + %s::interval > clock_timestamp()",
+            [quota.span, key, quota.limit, quota.span],
         )
         full = cursor.fetchone()
     if full:

@@ -153,7 +153,7 @@ class PersonAccess(BearerToken):
     """A person's access token, for one organization and one login session."""
 
     token_type = "person"  # noqa: S105
-    lifetime = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
+    lifetime = settings.PERSON_TOKEN_LIFETIME
 
     @property
     def session_id(self) -> UUID:
@@ -169,7 +169,7 @@ class PersonRefresh(RefreshToken):
     """Rotated at each use. A second use of a rotated one ends the whole login session."""
 
     access_token_class = PersonAccess
-    no_copy_claims = (*RefreshToken.no_copy_claims, "iss", "aud")
+    no_copy_claims = (*RefreshToken.no_copy_claims, "iss", "aud")  # type: ignore[assignment]
 
     def get_token_backend(self) -> KeyRingBackend:
         return refresh_backend

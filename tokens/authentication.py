@@ -1,6 +1,6 @@
 """Bearer authentication of people and agents, through one door (RFC 6750)."""
 
-from typing import Any
+from typing import Any, cast
 
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
@@ -11,6 +11,7 @@ from rest_framework_simplejwt.exceptions import (
 )
 
 from agentidp.errors import InvalidValue
+from tokens.access_tokens import BearerToken
 
 
 class PresentedToken:
@@ -37,7 +38,7 @@ class BearerAuthentication(JWTAuthentication):
         if not text:
             return None
         try:
-            token = self.get_validated_token(text.encode("latin-1", "replace"))
+            token = cast(BearerToken, self.get_validated_token(text.encode("latin-1", "replace")))
             token.organization_id, token.subject_id, token.token_id  # noqa: B018 - must parse
         except (InvalidToken, TokenError, TokenBackendError) as error:
             raise InvalidToken("The token is not valid.") from error

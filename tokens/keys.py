@@ -141,7 +141,7 @@ def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> Signing
             retired_at=now, removed_at=now
         )
     else:
-        longest = max(settings.ACCESS_TOKEN_LIFETIME, settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"])
+        longest = max(settings.ACCESS_TOKEN_LIFETIME, settings.REFRESH_TOKEN_LIFETIME)
         old.filter(retired_at=None).update(
             retired_at=active_from,
             removed_at=active_from + longest + timedelta(minutes=5),
