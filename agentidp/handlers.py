@@ -36,11 +36,7 @@ PAGES = frozenset({400, 403, 404, 429, 500})
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn any exception of an API view into the one body (Django REST framework hook)."""
     if isinstance(error, DomainError):
-        response = Response(
-            error_body(error.code, error.message, error.details), status=error.status
-        )
-        if isinstance(error, TooManyRequests):
-            response["Retry-After"] = str(error.retry_after)
+        response = domain_error_response(error)
     elif isinstance(error, (exceptions.ValidationError, DjangoValidationError)):
         response = _invalid(error)
     elif isinstance(error, Http404):
@@ -56,6 +52,16 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     else:
         return None
     set_rollback()
+    return response
+
+
+def domain_error_response(error: DomainError) -> Response:
+    """The answer to a refusal that was recorded: returned, since raising would undo the record."""
+    response = Response(error_body(error.code, error.message, error.details), status=error.status)
+    if isinstance(error, TooManyRequests):
+        response["Retry-After"] = str(error.retry_after)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"
     return response
 
 

@@ -33,16 +33,20 @@ class PagePagination(BasePagination):
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any]:
-        self.page = positive_integer(request, "page", default=1, maximum=MAXIMUM_PAGE)
-        self.limit = positive_integer(
-            request, "limit", default=self.default_limit, maximum=self.maximum_limit
-        )
+        self.read_page(request)
         paginator = Paginator(queryset, self.limit)
         self.total = paginator.count
         try:
             return list(paginator.page(self.page).object_list)
         except EmptyPage:
             return []
+
+    def read_page(self, request: Request) -> None:
+        """Set `page` and `limit` from the query; 400 naming the parameter for anything else."""
+        self.page = positive_integer(request, "page", default=1, maximum=MAXIMUM_PAGE)
+        self.limit = positive_integer(
+            request, "limit", default=self.default_limit, maximum=self.maximum_limit
+        )
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"data": data, "total": self.total, "page": self.page, "limit": self.limit})

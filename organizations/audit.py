@@ -19,6 +19,7 @@ from django.utils import timezone
 from organizations.actors import Actor
 from organizations.identifiers import uuid7
 from organizations.models import AuditChain, AuditEvent, Organization
+from organizations.requests import plain_address
 
 FIRST_HASH = bytes(32)
 
@@ -55,7 +56,8 @@ def append_event(
         ip_address=actor.ip_address,
         user_agent=_printable(actor.user_agent),
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
-        metadata=json.loads(json.dumps(metadata, default=str)),
+        # PostgreSQL spells some floats anew, which would break the hash: they are kept as text.
+        metadata=json.loads(json.dumps(metadata, default=str), parse_float=str),
         previous_hash=bytes(head.hash),
     )
     event.hash = event_hash(event)
@@ -72,7 +74,22 @@ def event_hash(event: AuditEvent) -> bytes:
 
 def canonical_json(event: AuditEvent) -> bytes:
     """The event's facts as JSON with sorted names and no spaces: what the hash covers."""
-    facts = {
+    return _compact(_facts(event))
+
+
+def export_line(event: AuditEvent) -> bytes:
+    """A line of an export: the hashed facts, and the two hashes in hexadecimal."""
+    hashes = {"previousHash": bytes(event.previous_hash).hex(), "hash": bytes(event.hash).hex()}
+    return _compact(_facts(event) | hashes) + b"\n"
+
+
+def _compact(value: dict[str, Any]) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def _facts(event: AuditEvent) -> dict[str, Any]:
+    return {
         "eventId": str(event.id),
         "organizationId": str(event.organization_id),
         "sequence": event.sequence,
@@ -86,13 +103,11 @@ def canonical_json(event: AuditEvent) -> bytes:
         "targetType": event.target_type,
         "targetId": event.target_id,
         "targetLabel": event.target_label,
-        "ipAddress": event.ip_address,
+        "ipAddress": plain_address(event.ip_address) if event.ip_address else None,
         "userAgent": event.user_agent,
         "requestId": event.request_id,
         "metadata": event.metadata,
     }
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
 
 
 @dataclass(frozen=True)
@@ -100,6 +115,8 @@ class Verification:
     """What a check of the chain found; `broken_at` is the first event that does not fit."""
 
     is_intact: bool
+    first: int
+    last: int
     checked: int
     broken_at: int | None
     reason: str
@@ -119,18 +136,22 @@ def verify_chain(
     events = AuditEvent.objects.for_organization(organization).in_order()
     previous = events.filter(sequence=first - 1).first() if first > 1 else None
     expected_hash = bytes(previous.hash) if previous else (None if first > 1 else FIRST_HASH)
-    found = _first_break(
+    found = first_break(
         events.filter(sequence__gte=first, sequence__lte=last).iterator(chunk_size=1000),
         first,
         expected_hash,
     )
     broken_at, reason, reached, reached_hash = found
+    if first > 1 and previous is None:
+        broken_at, reason = first - 1, "An event is missing."
     if broken_at is None and reached < min(last, head_sequence):
         broken_at, reason = reached + 1, "An event is missing."
     if broken_at is None and last >= head_sequence > 0 and reached_hash != head_hash:
         broken_at, reason = head_sequence, "The end of the log differs from its recorded head."
     return Verification(
         is_intact=broken_at is None,
+        first=first,
+        last=last,
         checked=max(0, reached - first + 1),
         broken_at=broken_at,
         reason=reason,
@@ -140,9 +161,10 @@ def verify_chain(
     )
 
 
-def _first_break(
+def first_break(
     events: Iterable[AuditEvent], first: int, expected_hash: bytes | None
 ) -> tuple[int | None, str, int, bytes | None]:
+    """Where the events, which should begin with `first`, stop fitting; why; and how far it went."""
     reached = first - 1
     for event in events:
         if event.sequence != reached + 1:
@@ -158,8 +180,8 @@ def _first_break(
 def _agent_id(target: models.Model | None, actor: Actor) -> UUID | None:
     if target is not None and target._meta.model_name == "agent":
         return UUID(str(target.pk))
-    if target is not None and hasattr(target, "agent_id"):
-        return UUID(str(target.agent_id))
+    if target is not None and getattr(target, "agent_id", None):
+        return UUID(str(target.agent_id))  # type: ignore[attr-defined]
     return actor.id if actor.kind == "agent" else None
 
 

@@ -4,7 +4,7 @@ known, so they are not isolated; everything else inherits OrganizationScopedMode
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -15,6 +15,13 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from organizations.identifiers import uuid7
+from organizations.querysets import (
+    AuditEventQuerySet,
+    InvitationQuerySet,
+    MembershipQuerySet,
+    OrganizationQuerySet,
+    OrganizationScopedQuerySet,
+)
 
 if TYPE_CHECKING:
     from organizations.actors import Actor
@@ -48,6 +55,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=150, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
+    sessions_valid_from = models.DateTimeField(
+        null=True, editable=False, help_text="API sessions that began earlier have ended."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = UserManager()
@@ -67,6 +77,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def set_password(self, raw_password: str | None) -> None:
+        """A new password ends the sessions that the old one opened, whoever sets it."""
+        super().set_password(raw_password)
+        self.sessions_valid_from = timezone.now()
 
 
 class Organization(models.Model):
@@ -107,6 +122,8 @@ class Organization(models.Model):
     time_zone = models.CharField(max_length=64, default="UTC")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OrganizationQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -163,6 +180,8 @@ class Membership(models.Model):
     role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    objects = MembershipQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -218,11 +237,6 @@ class Attempt(models.Model):
         return self.key[:8]
 
 
-class OrganizationScopedQuerySet(models.QuerySet[Any]):
-    def for_organization(self, organization: Organization) -> Self:
-        return self.filter(organization=organization)
-
-
 class OrganizationScopedModel(models.Model):
     """A tenant's row. Subclasses declare `objects` and list IsolateOrganizations in a migration."""
 
@@ -248,7 +262,7 @@ class Invitation(OrganizationScopedModel):
     accepted_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
 
-    objects = OrganizationScopedQuerySet.as_manager()
+    objects = InvitationQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]
@@ -273,7 +287,16 @@ class Invitation(OrganizationScopedModel):
         return self.accepted_at is None and self.revoked_at is None
 
     def is_usable(self) -> bool:
-        return self.is_open and self.expires_at > timezone.now()
+        return self.status == "open"
+
+    @property
+    def status(self) -> str:
+        """`accepted`, `revoked`, `expired` or `open`."""
+        if self.accepted_at is not None:
+            return "accepted"
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at <= timezone.now() else "open"
 
 
 class AuditChain(models.Model):
@@ -289,11 +312,6 @@ class AuditChain(models.Model):
 
     def __str__(self) -> str:
         return f"event {self.sequence}"
-
-
-class AuditEventQuerySet(OrganizationScopedQuerySet):
-    def in_order(self) -> Self:
-        return self.order_by("sequence")
 
 
 class AuditEvent(OrganizationScopedModel):

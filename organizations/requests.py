@@ -16,7 +16,15 @@ def client_address(request: HttpRequest) -> str | None:
         forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
         if len(forwarded) >= hops:
             address = forwarded[-hops].strip()
+    return plain_address(address)
+
+
+def plain_address(text: str) -> str | None:
+    """An address in the one spelling that PostgreSQL gives back; None if it is none."""
     try:
-        return str(ipaddress.ip_address(address))
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return str(address)

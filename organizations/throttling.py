@@ -43,6 +43,16 @@ def count_attempt(key: str, quota: Quota) -> None:
         raise TooManyRequests(retry_after=seconds_left)
 
 
+def give_back(key: str) -> None:
+    """Take back one counted attempt: it succeeded, and only failures count."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE organizations_attempt SET attempts = attempts - 1 "
+            "WHERE key = %s AND attempts > 0",
+            [key],
+        )
+
+
 def refuse_when_full(key: str, quota: Quota) -> None:
     """TooManyRequests when earlier attempts filled the window; counts nothing."""
     with connection.cursor() as cursor:

@@ -7,18 +7,24 @@ repeated claim, one audience.
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import jwt
 from django.conf import settings
 from django.http import HttpRequest
 from rest_framework_simplejwt.backends import TokenBackend
-from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
+from rest_framework_simplejwt.exceptions import (
+    TokenBackendError,
+    TokenBackendExpiredToken,
+    TokenError,
+)
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from organizations.actors import Actor
-from organizations.models import Organization
+from organizations.actors import SCOPES_OF_ROLE, Actor
+from organizations.models import Membership, Organization
 from tokens.keys import key_ring
 
 MAXIMUM_LENGTH = 8192
@@ -110,6 +116,13 @@ def _uuid_claim(token: Token, name: str) -> UUID:
     return value
 
 
+def _organization_claim(token: Token) -> UUID:
+    found = Organization.parse_public_id(str(token.get("organization_id", "")))
+    if found is None:
+        raise TokenBackendError("Token is invalid")
+    return found
+
+
 class BearerToken(AccessToken):
     """What agents' and people's access tokens share: the organization, and a way to the actor."""
 
@@ -117,6 +130,9 @@ class BearerToken(AccessToken):
 
     def get_token_backend(self) -> KeyRingBackend:
         return access_backend
+
+    def set_jti(self) -> None:
+        self["jti"] = str(new_token_id())
 
     @property
     def token_id(self) -> UUID:
@@ -128,10 +144,7 @@ class BearerToken(AccessToken):
 
     @property
     def organization_id(self) -> UUID:
-        found = Organization.parse_public_id(str(self.get("organization_id", "")))
-        if found is None:
-            raise TokenBackendError("Token is invalid")
-        return found
+        return _organization_claim(self)
 
 
 class AgentAccess(BearerToken):
@@ -170,6 +183,60 @@ class PersonRefresh(RefreshToken):
 
     access_token_class = PersonAccess
     no_copy_claims = (*RefreshToken.no_copy_claims, "iss", "aud")  # type: ignore[assignment]
+
+    @classmethod
+    def for_session(cls, membership: Membership, session_id: UUID) -> Self:
+        """The first refresh token of a login session, or of the organization it switches to."""
+        refresh = cls()
+        refresh["sub"] = str(membership.user_id)
+        refresh["organization_id"] = membership.organization.public_id
+        refresh["session_id"] = str(session_id)
+        refresh["scope"] = " ".join(sorted(SCOPES_OF_ROLE[membership.role]))
+        return refresh
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The token that the text spells, signature, type and end checked; TokenError otherwise.
+
+        Not whether it was used before: `use` asks that, under the session's lock.
+        """
+        refresh = cls(text, verify=False)  # type: ignore[arg-type] # the backend verifies anyway
+        refresh.verify_token_type()
+        try:
+            refresh.session_id, refresh.subject_id, refresh.organization_id  # noqa: B018
+        except TokenBackendError as error:
+            raise TokenError("Token is invalid") from error
+        return refresh
+
+    def use(self) -> bool:
+        """Use the token up. False when it was used before.
+
+        simplejwt's own `blacklist` would store the token's text, which must not lie in a database.
+        """
+        outstanding, _ = OutstandingToken.objects.get_or_create(
+            jti=self["jti"],
+            defaults={
+                "user_id": self.subject_id,
+                "expires_at": datetime.fromtimestamp(self["exp"], UTC),
+            },
+        )
+        _, is_first = BlacklistedToken.objects.get_or_create(token=outstanding)
+        return is_first
+
+    @property
+    def session_id(self) -> UUID:
+        return _uuid_claim(self, "session_id")
+
+    @property
+    def subject_id(self) -> UUID:
+        return _uuid_claim(self, "sub")
+
+    @property
+    def organization_id(self) -> UUID:
+        return _organization_claim(self)
+
+    def set_jti(self) -> None:
+        self["jti"] = str(new_token_id())
 
     def get_token_backend(self) -> KeyRingBackend:
         return refresh_backend

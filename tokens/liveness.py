@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from agents.models import Agent
-from organizations.actors import Actor
+from organizations.actors import Actor, Scope
 from organizations.models import Membership, Organization, Principal
 from organizations.requests import client_address
 from tokens.access_tokens import AgentAccess, PersonAccess
@@ -44,6 +44,8 @@ def live_agent(token: AgentAccess, request: HttpRequest) -> Actor:
     if credential is None or token.get("client_id") != str(token.subject_id):
         refuse()
     granted = frozenset(str(token.get("scope", "")).split())
+    if not credential.is_administrator:
+        granted -= {Scope.ADMIN_ORGS}
     return Actor(
         kind="agent",
         id=credential.agent_id,
@@ -65,9 +67,7 @@ def live_person(token: PersonAccess, request: HttpRequest) -> Actor:
     membership = (
         Membership.objects.filter(
             Exists(
-                LoginSession.objects.filter(
-                    pk=token.session_id, user_id=OuterRef("user_id"), ended_at=None
-                )
+                LoginSession.objects.live().filter(pk=token.session_id, user_id=OuterRef("user_id"))
             ),
             user_id=token.subject_id,
             organization_id=organization_id,

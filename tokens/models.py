@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from datetime import timedelta
 from typing import Self
 
 from django.conf import settings
@@ -243,6 +244,21 @@ class SigningKey(models.Model):
         return f"{self.algorithm} {self.kid}"
 
 
+MAXIMUM_SESSION = timedelta(days=30)
+
+
+class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
+    def live(self) -> Self:
+        """Not ended, not too old, and begun with the person's present password."""
+        return self.filter(
+            models.Q(user__sessions_valid_from=None)
+            | models.Q(created_at__gte=models.F("user__sessions_valid_from")),
+            user__is_active=True,
+            created_at__gt=timezone.now() - MAXIMUM_SESSION,
+            ended_at=None,
+        )
+
+
 class LoginSession(models.Model):
     """A person's API session, from signing in until logging out. Not a tenant's row."""
 
@@ -252,6 +268,8 @@ class LoginSession(models.Model):
     ended_at = models.DateTimeField(null=True)
     ip_address = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=255, blank=True)
+
+    objects = LoginSessionQuerySet.as_manager()
 
     def __str__(self) -> str:
         return str(self.id)

@@ -3,7 +3,6 @@ from typing import Any
 from django.utils import timezone
 
 from agents.models import Agent
-from organizations.actors import SCOPES_OF_ROLE
 from organizations.models import Membership
 from organizations.scope import organization_scope
 from tokens.access_tokens import PersonRefresh, new_token_id, sign_agent_token
@@ -40,8 +39,4 @@ def access_token_for(subject: Agent | Membership, *, scopes: str | None = None) 
 
 
 def person_refresh(membership: Membership, session: LoginSession) -> PersonRefresh:
-    refresh = PersonRefresh.for_user(membership.user)
-    refresh["organization_id"] = membership.organization.public_id
-    refresh["session_id"] = str(session.pk)
-    refresh["scope"] = " ".join(sorted(SCOPES_OF_ROLE[membership.role]))
-    return refresh
+    return PersonRefresh.for_session(membership, session.pk)

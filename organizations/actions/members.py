@@ -1,0 +1,208 @@
+"""Who belongs to an organization, and as what."""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from agentidp.errors import DomainError, Forbidden, NotFound
+from organizations.actors import Actor
+from organizations.authentication import find_user
+from organizations.models import AuditEvent, Membership, Organization, Principal, User
+
+Role = Membership.Role
+RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMIN: 3, Role.OWNER: 4}
+
+
+class AlreadyMember(DomainError):
+    code = "ALREADY_MEMBER"
+    message = "They are a member already. Change their role instead."
+
+
+class LastOwner(DomainError):
+    code = "LAST_OWNER"
+    message = "The organization needs an owner. Make somebody else an owner first."
+
+
+class MemberNotFound(NotFound):
+    code = "MEMBER_NOT_FOUND"
+    message = "The organization has no member with this id."
+
+
+class PersonNotFound(NotFound):
+    code = "PERSON_NOT_FOUND"
+    message = "Nobody has an account with this e-mail address. Invite them instead."
+
+
+class AgentNotFound(NotFound):
+    code = "AGENT_NOT_FOUND"
+    message = "There is no agent with this id."
+
+
+@transaction.atomic
+def add_person(organization: Organization, *, actor: Actor, email: str, role: str) -> Membership:
+    """Make somebody who has an account a member."""
+    lock_members(organization)
+    require_may_give(role, actor=actor)
+    user = find_user(email)
+    if user is None or user.email.lower() != email.lower():
+        raise PersonNotFound
+    return join(organization, user, role, actor=actor)
+
+
+@transaction.atomic
+def add_agent(organization: Organization, *, actor: Actor, agent_id: UUID, role: str) -> Principal:
+    """Name an agent a member; as `admin` it may hold the scope admin:orgs."""
+    principal = _locked_principal(organization, agent_id)
+    if principal is None:
+        raise AgentNotFound
+    if principal.role:
+        raise AlreadyMember
+    _set_agent_role(principal, role)
+    AuditEvent.record(
+        "org.member_added", organization, actor=actor, agent_id=principal.pk, role=role
+    )
+    return principal
+
+
+@transaction.atomic
+def change_role(
+    member: Membership | Principal, *, actor: Actor, role: str
+) -> Membership | Principal:
+    """Give a member another role. Only owners make or unmake owners; nobody raises themself."""
+    if isinstance(member, Principal):
+        return _change_agent_role(member, role, actor=actor)
+    organization = member.organization
+    lock_members(organization)
+    membership = _locked_membership(member)
+    if membership.role == role:
+        return membership
+    require_may_give(role, actor=actor)
+    require_may_give(membership.role, actor=actor)
+    is_raised = RANK[Role(role)] > RANK[Role(membership.role)]
+    if is_raised and actor.kind == "person" and actor.id == membership.user_id:
+        raise Forbidden("You cannot raise your own role.")
+    if membership.role == Role.OWNER:
+        _require_another_owner(membership)
+    before, membership.role = membership.role, role
+    membership.save(update_fields=["role"])
+    AuditEvent.record(
+        "org.member_role_changed",
+        organization,
+        actor=actor,
+        member=membership.user.email,
+        before=before,
+        after=role,
+    )
+    return membership
+
+
+@transaction.atomic
+def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
+    """End a membership; what its tokens and sessions could do here ends with it."""
+    organization = member.organization
+    if isinstance(member, Principal):
+        principal = _locked_principal(organization, member.pk)
+        if principal is None or not principal.role:
+            raise MemberNotFound
+        before = principal.role
+        _set_agent_role(principal, "")
+        AuditEvent.record(
+            "org.member_removed", organization, actor=actor, agent_id=principal.pk, role=before
+        )
+        return
+    lock_members(organization)
+    membership = _locked_membership(member)
+    require_may_give(membership.role, actor=actor)
+    if membership.role == Role.OWNER:
+        _require_another_owner(membership)
+    membership.delete()
+    AuditEvent.record(
+        "org.member_removed",
+        organization,
+        actor=actor,
+        member=membership.user.email,
+        role=membership.role,
+    )
+
+
+def join(
+    organization: Organization,
+    user: User,
+    role: str,
+    *,
+    actor: Actor,
+    action: str = "org.member_added",
+) -> Membership:
+    """The user's new membership; the organization's members are locked by the caller."""
+    membership, is_new = Membership.objects.get_or_create(
+        organization=organization, user=user, defaults={"role": role}
+    )
+    if not is_new:
+        raise AlreadyMember
+    AuditEvent.record(action, organization, actor=actor, member=user.email, role=role)
+    return membership
+
+
+def require_may_give(role: str, *, actor: Actor) -> None:
+    """Only an owner, or the deployment's own command, makes or unmakes an owner."""
+    if role == Role.OWNER and not actor.is_owner and actor.kind != "system":
+        raise Forbidden("Only an owner makes or unmakes owners.")
+
+
+def lock_members(organization: Organization) -> None:
+    """One change of an organization's members at a time, so that it never loses its last owner."""
+    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+
+
+def _change_agent_role(principal: Principal, role: str, *, actor: Actor) -> Principal:
+    locked = _locked_principal(principal.organization, principal.pk)
+    if locked is None or not locked.role:
+        raise MemberNotFound
+    if locked.role == role:
+        return locked
+    if actor.kind == "agent" and actor.id == locked.pk and role == Principal.Role.ADMIN:
+        raise Forbidden("You cannot raise your own role.")
+    before = locked.role
+    _set_agent_role(locked, role)
+    AuditEvent.record(
+        "org.member_role_changed",
+        principal.organization,
+        actor=actor,
+        agent_id=locked.pk,
+        before=before,
+        after=role,
+    )
+    return locked
+
+
+def _set_agent_role(principal: Principal, role: str) -> None:
+    principal.role = role
+    principal.save(update_fields=["role"])
+
+
+def _locked_principal(organization: Organization, agent_id: UUID) -> Principal | None:
+    return (
+        Principal.objects.select_for_update(no_key=True)
+        .filter(organization=organization, pk=agent_id)
+        .first()
+    )
+
+
+def _locked_membership(membership: Membership) -> Membership:
+    found = (
+        Membership.objects.select_for_update(of=("self",))
+        .select_related("user", "organization")
+        .filter(pk=membership.pk)
+        .first()
+    )
+    if found is None:
+        raise MemberNotFound
+    return found
+
+
+def _require_another_owner(membership: Membership) -> None:
+    others = Membership.objects.filter(
+        organization=membership.organization_id, role=Role.OWNER, user__is_active=True
+    ).exclude(pk=membership.pk)
+    if not others.exists():
+        raise LastOwner

@@ -1,0 +1,169 @@
+"""Signing people in and out: the password and its throttle, and the sessions of pages."""
+
+from uuid import UUID
+
+import structlog
+from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
+from django.db import transaction
+from django.http import HttpRequest
+
+from agentidp.errors import DomainError, InvalidValue
+from organizations.actions.invitations import check_new_password
+from organizations.actors import Actor
+from organizations.authentication import find_user
+from organizations.decorators import SESSION_KEY, chosen_membership
+from organizations.models import (
+    UNIDENTIFIED_ORGANIZATION_ID,
+    AuditEvent,
+    Membership,
+    Organization,
+    User,
+)
+from organizations.requests import client_address
+from organizations.scope import organization_scope
+from organizations.throttling import (
+    ADDRESS_FAILURES,
+    LOGIN_FAILURES,
+    count_attempt,
+    give_back,
+    throttle_key,
+)
+
+logger = structlog.get_logger(__name__)
+
+
+class SignInRefused(DomainError):
+    """One answer for an unknown name, a wrong password, and an account that may not enter."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+    message = "The e-mail address or the password is wrong."
+
+
+def verify_password(request: HttpRequest, *, name: str, password: str) -> User:
+    """Whose name and password these are; SignInRefused or TooManyRequests otherwise.
+
+    The attempt is counted and audited although it is refused: catch the error inside the view and
+    answer it, because an error that leaves the view rolls the request back. Views that call this
+    run outside of a transaction (`transaction.non_atomic_requests`), so that hashing holds no lock.
+    """
+    address = client_address(request)
+    keys = {
+        throttle_key("login", name.lower(), address): LOGIN_FAILURES,
+        throttle_key("login", address): ADDRESS_FAILURES,
+    }
+    for key, quota in keys.items():
+        count_attempt(key, quota)  # before the hashing: parallel guesses cannot slip through
+    user = authenticate(request, username=name, password=password)
+    if not isinstance(user, User):
+        refuse_sign_in(request, find_user(name), reason="wrong_name_or_password")
+        raise SignInRefused
+    for key in keys:
+        give_back(key)
+    return user
+
+
+@transaction.atomic
+def refuse_sign_in(request: HttpRequest, user: User | None, *, reason: str) -> None:
+    """Record a refused sign-in where the person belongs; an unknown name costs the same work."""
+    membership = (
+        Membership.objects.filter(
+            user_id=user.pk if user else UNIDENTIFIED_ORGANIZATION_ID,
+            organization__status=Organization.Status.ACTIVE,
+        )
+        .order_by("created_at", "id")
+        .first()
+    )
+    organization = Organization.objects.get(
+        pk=membership.organization_id if membership else UNIDENTIFIED_ORGANIZATION_ID
+    )
+    actor = Actor(
+        kind="person",
+        id=user.pk if user else None,
+        label=user.email if user else "unknown",  # a mistyped name may be a password
+        organization=organization,
+        user=user,
+        ip_address=client_address(request),
+        user_agent=request.headers.get("User-Agent", ""),
+    )
+    with organization_scope(organization):
+        AuditEvent.record(
+            "auth.failed", actor=actor, outcome=AuditEvent.Outcome.FAILURE, reason=reason
+        )
+
+
+def sign_in(request: HttpRequest, *, name: str, password: str) -> User:
+    """Open a session of pages; see verify_password for its errors and for how to call it.
+
+    Somebody without any organization enters too: to accept an invitation or to make one.
+    """
+    user = verify_password(request, name=name, password=password)
+    membership = user.memberships.usable().first()
+    if membership is None and user.memberships.exists() and not user.is_staff:
+        refuse_sign_in(request, user, reason="organization_not_active")
+        raise SignInRefused
+    with transaction.atomic():
+        login(request, user)  # a new session id; the old session's content is not kept
+        if membership is not None:
+            enter(request, membership)
+    return user
+
+
+@transaction.atomic
+def choose_organization(request: HttpRequest, organization_id: UUID | str) -> Membership | None:
+    """Work in another of the person's organizations; None when it is not one of them."""
+    wanted = Organization.parse_public_id(f"org-{str(organization_id).removeprefix('org-')}")
+    if wanted is None or not isinstance(request.user, User):
+        return None
+    membership = request.user.memberships.usable().filter(organization_id=wanted).first()
+    if membership is not None:
+        request.session.cycle_key()
+        enter(request, membership)
+    return membership
+
+
+def enter(request: HttpRequest, membership: Membership) -> None:
+    """Remember the choice and record that the person came in."""
+    request.session[SESSION_KEY] = str(membership.organization_id)
+    record_session("session.started", membership, request)
+
+
+def sign_out(request: HttpRequest) -> None:
+    """End the session on the server; its cookie opens nothing any more."""
+    if request.user.is_authenticated:
+        membership = chosen_membership(request)
+        if membership is not None:
+            record_session("session.ended", membership, request)
+    logout(request)
+
+
+def change_password(request: HttpRequest, *, current: str, new: str) -> None:
+    """Set the signed-in person's password and end all of their other sessions.
+
+    InvalidValue names the faulty field; see verify_password for how to call it.
+    """
+    user = request.user
+    assert isinstance(user, User)  # noqa: S101 - pages are for people who signed in
+    try:
+        verify_password(request, name=user.email, password=current)
+    except SignInRefused as error:
+        problem = "This is not your password."
+        raise InvalidValue(f"current: {problem}", current=[problem]) from error
+    check_new_password(new, user, field="new")
+    with transaction.atomic():
+        user.set_password(new)
+        user.save(update_fields=["password", "sessions_valid_from"])
+        update_session_auth_hash(request, user)
+        membership = chosen_membership(request)
+        if membership is not None:
+            record_session("session.password_changed", membership, request)
+
+
+def record_session(action: str, membership: Membership, request: HttpRequest) -> None:
+    actor = Actor.for_person(
+        membership,
+        ip_address=client_address(request),
+        user_agent=request.headers.get("User-Agent", ""),
+    )
+    with organization_scope(membership.organization):
+        AuditEvent.record(action, actor=actor)

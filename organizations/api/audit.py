@@ -1,0 +1,270 @@
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+import django_filters
+from django.db.models import Min, QuerySet
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.dateparse import parse_date, parse_datetime
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from agentidp.errors import InvalidValue, NotFound
+from agentidp.pagination import PagePagination
+from organizations.api import OrganizationScopedViewSet
+from organizations.audit import Verification, export_line, verify_chain
+from organizations.filters import StrictFilterSet
+from organizations.models import AuditChain, AuditEvent, Organization
+from organizations.scope import organization_scope
+from organizations.throttling import Quota, count_attempt, refuse_when_full, throttle_key
+
+EXPORT_BATCH = 1000
+MAXIMUM_VERIFIED = 100_000
+VERIFICATIONS = Quota(limit=30, window=timedelta(minutes=1))
+MAXIMUM_SEQUENCE = 2**63 - 1
+ACTION = re.compile(r"[a-z_]+(\.[a-z_]+)+")
+SEQUENCES = [
+    OpenApiParameter(name, {"type": "integer", "minimum": 1}, description=description)
+    for name, description in {
+        "fromSequence": "The first event; the first of the log if absent.",
+        "toSequence": "The last event; the newest if absent.",
+    }.items()
+]
+
+
+class AuditEventNotFound(NotFound):
+    code = "AUDIT_EVENT_NOT_FOUND"
+    message = "There is no audit event with this id."
+
+
+class MomentFilter(django_filters.CharFilter):
+    """A day, all of which counts, or an instant: ISO 8601, UTC unless it says otherwise."""
+
+    def __init__(self, *, end: bool, **kwargs: Any) -> None:
+        self.end = end
+        super().__init__(field_name="occurred_at", max_length=40, **kwargs)
+
+    def filter(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        if not value:
+            return queryset
+        moment, is_day = self._parse(value)
+        if not self.end:
+            return queryset.filter(occurred_at__gte=moment)
+        if is_day:
+            return queryset.filter(occurred_at__lt=moment + timedelta(days=1))
+        return queryset.filter(occurred_at__lte=moment)
+
+    def _parse(self, text: str) -> tuple[datetime, bool]:
+        try:
+            day = parse_date(text)
+            moment = None if day else parse_datetime(text)
+            if day and date.min < day < date.max:
+                return datetime.combine(day, time(), UTC), True
+            if moment and date.min < moment.date() < date.max:
+                return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)), False
+        except ValueError:
+            pass  # well formed, but no such day
+        name = "toDate" if self.end else "fromDate"
+        problem = "Use an ISO 8601 date or time, for example 2026-11-22."
+        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+
+
+class AuditFilter(StrictFilterSet):
+    agentId = django_filters.UUIDFilter(field_name="agent_id")
+    action = django_filters.CharFilter(method="narrow_to_action", max_length=64)
+    outcome = django_filters.ChoiceFilter(choices=AuditEvent.Outcome.choices)
+    fromDate = MomentFilter(end=False, help_text="A day or an instant, included.")
+    toDate = MomentFilter(end=True, help_text="A day or an instant, included.")
+
+    def narrow_to_action(self, queryset: QuerySet[Any], name: str, action: str) -> QuerySet[Any]:
+        if not ACTION.fullmatch(action):
+            problem = "Use the name of an action, for example agent.created."
+            raise InvalidValue(f"action: {problem}", action=[problem])
+        return queryset.filter(action=action)
+
+    class Meta:
+        model = AuditEvent
+        fields = ["agentId", "action", "outcome", "fromDate", "toDate"]
+
+
+class AuditPagination(PagePagination):
+    """The whole log is counted by its sequence: its events have no gaps."""
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: APIView | None = None
+    ) -> list[Any]:
+        if set(request.query_params) - {"page", "limit"}:
+            return super().paginate_queryset(queryset, request, view)
+        self.read_page(request)
+        organization = view.organization  # type: ignore[union-attr]
+        head = AuditChain.objects.for_organization(organization).first()
+        first = queryset.aggregate(first=Min("sequence"))["first"] or 1
+        newest = head.sequence if head else 0
+        self.total = max(0, newest - first + 1)
+        last = newest - (self.page - 1) * self.limit
+        return list(queryset.filter(sequence__lte=last, sequence__gt=last - self.limit))
+
+
+class AuditActorSerializer(serializers.Serializer[AuditEvent]):
+    kind = serializers.CharField(source="actor_kind", help_text="person, agent, staff or system")
+    id = serializers.UUIDField(source="actor_id", allow_null=True)
+    label = serializers.CharField(source="actor_label")  # type: ignore[assignment]
+
+
+class AuditTargetSerializer(serializers.Serializer[AuditEvent]):
+    type = serializers.CharField(source="target_type")
+    id = serializers.CharField(source="target_id")
+    label = serializers.CharField(source="target_label")  # type: ignore[assignment]
+
+
+class AuditEventSerializer(serializers.Serializer[AuditEvent]):
+    """An event as spec/agentidp.md 6 names it, with its place in the chain."""
+
+    eventId = serializers.UUIDField(source="id")
+    organizationId = serializers.SerializerMethodField()
+    sequence = serializers.IntegerField()
+    timestamp = serializers.DateTimeField(source="occurred_at")
+    action = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=AuditEvent.Outcome.choices)
+    agentId = serializers.UUIDField(source="agent_id", allow_null=True)
+    actor = AuditActorSerializer(source="*")
+    target = AuditTargetSerializer(source="*")
+    ipAddress = serializers.CharField(source="ip_address", allow_null=True)
+    userAgent = serializers.CharField(source="user_agent")
+    requestId = serializers.CharField(source="request_id")
+    metadata = serializers.DictField()
+    previousHash = serializers.SerializerMethodField()
+    hash = serializers.SerializerMethodField()
+
+    def get_organizationId(self, event: AuditEvent) -> str:
+        return f"org-{event.organization_id}"
+
+    def get_previousHash(self, event: AuditEvent) -> str:
+        return bytes(event.previous_hash).hex()
+
+    def get_hash(self, event: AuditEvent) -> str:
+        return bytes(event.hash).hex()
+
+
+class VerificationSerializer(serializers.Serializer[Verification]):
+    verified = serializers.BooleanField(source="is_intact")
+    fromSequence = serializers.IntegerField(source="first")
+    toSequence = serializers.IntegerField(source="last")
+    checked = serializers.IntegerField(help_text="How many events were recomputed.")
+    brokenAt = serializers.IntegerField(
+        source="broken_at", allow_null=True, help_text="The first event that does not fit."
+    )
+    reason = serializers.CharField()
+    headSequence = serializers.IntegerField(source="head_sequence")
+    headHash = serializers.CharField(
+        source="head_hash", help_text="Keep it elsewhere: it proves that no later end was cut off."
+    )
+    checkedAt = serializers.DateTimeField(source="checked_at")
+
+
+@extend_schema(tags=["Audit"])
+class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OrganizationScopedViewSet):
+    """The organization's audit log (spec/agentidp.md 6)."""
+
+    queryset = AuditEvent.objects.all()
+    serializer_class = AuditEventSerializer
+    filterset_class = AuditFilter
+    pagination_class = AuditPagination
+    lookup_url_kwarg = "eventId"
+    not_found = AuditEventNotFound
+    required_scopes = {
+        "list": ("audit:read",),
+        "retrieve": ("audit:read",),
+        "verify": ("audit:read",),
+        "export": ("audit:read",),
+    }
+
+    @extend_schema(operation_id="audit_list")
+    def list(self, request: Request) -> Response:
+        """Events, newest first."""
+        return super().list(request)
+
+    @extend_schema(parameters=[OpenApiParameter("eventId", OpenApiTypes.UUID, "path")])
+    def retrieve(self, request: Request, eventId: UUID) -> Response:
+        """One event."""
+        return super().retrieve(request)
+
+    @extend_schema(
+        operation_id="audit_verify", parameters=SEQUENCES, responses=VerificationSerializer
+    )
+    def verify(self, request: Request) -> Response:
+        """Recompute the hash chain, or a part of it: at most 100,000 events, the newest if absent.
+
+        30 requests a minute for each organization.
+        """
+        key = throttle_key("audit.verify", self.organization.pk)
+        refuse_when_full(key, VERIFICATIONS)
+        first, last = self._range(request, maximum=MAXIMUM_VERIFIED)
+        verification = verify_chain(self.organization, first=first, last=last)
+        count_attempt(key, VERIFICATIONS)  # last, so that the count holds no lock meanwhile
+        return Response(VerificationSerializer(verification).data)
+
+    @extend_schema(
+        operation_id="audit_export",
+        parameters=SEQUENCES,
+        responses={(200, "application/jsonl"): OpenApiTypes.STR},
+    )
+    def export(self, request: Request) -> HttpResponseBase:
+        """The log as JSON lines, oldest first: docs/reference/audit.md says how to verify it."""
+        AuditEvent.record("audit.exported", actor=self.actor)
+        first, last = self._range(request, maximum=None)
+        name = f"audit-{self.organization.slug}-{first}-{last}.jsonl"
+        return StreamingHttpResponse(
+            _lines(self.organization, first, last),
+            content_type="application/jsonl; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+    def _range(self, request: Request, *, maximum: int | None) -> tuple[int, int]:
+        given = {
+            name: _sequence(request, name)
+            for name in ("fromSequence", "toSequence")
+            if name in request.query_params
+        }
+        unknown = set(request.query_params) - given.keys()
+        for name in sorted(unknown):
+            raise InvalidValue(f"{name}: unknown.", **{name: ["This parameter is unknown."]})
+        head = AuditChain.objects.for_organization(self.organization).first()
+        newest = head.sequence if head else 0
+        last = min(given.get("toSequence", newest), newest)
+        default = max(1, last - maximum + 1) if maximum else 1
+        first = min(given.get("fromSequence", default), newest + 1)
+        if "toSequence" in given and given["toSequence"] < given.get("fromSequence", 1):
+            problem = "Must not be smaller than fromSequence."
+            raise InvalidValue(f"toSequence: {problem}", toSequence=[problem])
+        if maximum and last - first >= maximum:
+            problem = f"A range has at most {maximum} events."
+            raise InvalidValue(f"toSequence: {problem}", toSequence=[problem])
+        return first, last
+
+
+def _sequence(request: Request, name: str) -> int:
+    text = request.query_params[name]
+    is_number = text.isascii() and text.isdigit() and len(text) <= 19
+    if not is_number or not 1 <= int(text) <= MAXIMUM_SEQUENCE:
+        problem = "Must be a whole number from 1."
+        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+    return int(text)
+
+
+def _lines(organization: Organization, first: int, last: int) -> Iterator[bytes]:
+    """The request's transaction has ended when the body is sent: each batch enters its own."""
+    while first <= last:
+        with organization_scope(organization):
+            events = AuditEvent.objects.for_organization(organization).in_order()
+            batch = list(events.filter(sequence__gte=first, sequence__lte=last)[:EXPORT_BATCH])
+        if not batch:
+            return
+        first = batch[-1].sequence + 1
+        yield b"".join(export_line(event) for event in batch)

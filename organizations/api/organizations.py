@@ -1,0 +1,285 @@
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.db.models import CharField, QuerySet, Value
+from django.utils.decorators import method_decorator
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import mixins
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from agentidp.errors import DomainError, Forbidden, NotFound
+from agentidp.handlers import domain_error_response
+from organizations.actions import (
+    accept_invitation,
+    add_agent,
+    add_person,
+    change_role,
+    create_organization,
+    delete_organization,
+    find_invitation,
+    invite,
+    remove_member,
+    revoke_invitation,
+    update_organization,
+    verify_password,
+)
+from organizations.actions.invitations import InvitationNotFound
+from organizations.actions.members import MemberNotFound
+from organizations.api import OrganizationScopedViewSet
+from organizations.authentication import find_user
+from organizations.models import Invitation, Membership, Organization, Principal
+from organizations.requests import client_address
+from organizations.serializers import (
+    AcceptanceSerializer,
+    AcceptedSerializer,
+    InvitationSerializer,
+    InvitationWithLinkSerializer,
+    MemberSerializer,
+    NewMemberSerializer,
+    OrganizationChangeSerializer,
+    OrganizationSerializer,
+    RoleSerializer,
+    check_role,
+)
+
+ADMINISTRATION = ("admin:orgs",)
+ORGANIZATION_ID = OpenApiParameter(
+    "organizationId", OpenApiTypes.STR, OpenApiParameter.PATH, description="`org-` and a UUID."
+)
+MEMBER_ID = OpenApiParameter("memberId", OpenApiTypes.UUID, OpenApiParameter.PATH)
+INVITATION_ID = OpenApiParameter("invitationId", OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
+class OrganizationNotFound(NotFound):
+    code = "ORGANIZATION_NOT_FOUND"
+    message = "There is no organization with this id."
+
+
+class OwnOrganizationViewSet(OrganizationScopedViewSet):
+    """Beneath `organizations/{organizationId}`, which must be the caller's own."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        wanted = Organization.parse_public_id(kwargs.get("organizationId", ""))
+        if "organizationId" in kwargs and wanted != self.organization.pk:
+            raise OrganizationNotFound
+
+
+@extend_schema(tags=["Organizations"])
+class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
+    """The caller's organizations (spec/agentidp.md 7)."""
+
+    queryset = Organization.objects.all()
+    serializer_class = OrganizationSerializer
+    not_found = OrganizationNotFound
+    required_scopes = {
+        "list": ADMINISTRATION,
+        "create": ADMINISTRATION,
+        "retrieve": ADMINISTRATION,
+        "partial_update": ADMINISTRATION,
+        "destroy": ADMINISTRATION,
+    }
+
+    @extend_schema(operation_id="organizations_list")
+    def list(self, request: Request) -> Response:
+        """A person's organizations, the first joined first; an agent's own."""
+        return super().list(request)
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.actor.user is not None:
+            return Organization.objects.of_person(self.actor.user)
+        return queryset
+
+    @extend_schema(responses={201: OrganizationSerializer})
+    def create(self, request: Request) -> Response:
+        """Found another organization. The person who asks becomes its owner."""
+        if self.actor.user is None:
+            raise Forbidden("Only a person can found an organization.")
+        serializer = OrganizationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        membership = create_organization(
+            self.actor.user,
+            ip_address=self.actor.ip_address,
+            user_agent=self.actor.user_agent,
+            **serializer.validated_data,
+        )
+        return Response(OrganizationSerializer(membership.organization).data, status=201)
+
+    @extend_schema(parameters=[ORGANIZATION_ID])
+    def retrieve(self, request: Request, organizationId: str) -> Response:
+        """The caller's own organization."""
+        return Response(OrganizationSerializer(self.organization).data)
+
+    @extend_schema(parameters=[ORGANIZATION_ID], request=OrganizationChangeSerializer)
+    def partial_update(self, request: Request, organizationId: str) -> Response:
+        """Change the name, slug, time zone or signing algorithm."""
+        serializer = OrganizationChangeSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        organization = update_organization(
+            self.organization, actor=self.actor, **serializer.validated_data
+        )
+        return Response(OrganizationSerializer(organization).data)
+
+    @extend_schema(parameters=[ORGANIZATION_ID], responses={204: None})
+    def destroy(self, request: Request, organizationId: str) -> Response:
+        """End the organization for good. Only an owner may, and only without active agents."""
+        if not self.actor.is_owner:
+            raise Forbidden("Only an owner can delete the organization.")
+        delete_organization(self.organization, actor=self.actor)
+        return Response(status=204)
+
+
+@extend_schema(tags=["Members"], parameters=[ORGANIZATION_ID])
+class MemberViewSet(OwnOrganizationViewSet):
+    """Who belongs to the organization: people, and agents that were named members."""
+
+    queryset = Membership.objects.select_related("user")
+    serializer_class = MemberSerializer
+    required_scopes = {
+        "list": ADMINISTRATION,
+        "create": ADMINISTRATION,
+        "partial_update": ADMINISTRATION,
+        "destroy": ADMINISTRATION,
+    }
+
+    @extend_schema(operation_id="members_list", responses=MemberSerializer(many=True))
+    def list(self, request: Request, organizationId: str) -> Response:
+        """The members, the first joined first."""
+        kind = Value("person", CharField())
+        people = self.get_queryset().order_by().values_list("created_at", "pk", kind)
+        agents = self._agents().order_by().values_list("created_at", "pk", Value("agent"))
+        page = self.paginate_queryset(people.union(agents, all=True).order_by("created_at", "pk"))
+        keys = [key for _, key, _ in page or []]
+        found = {member.pk: member for member in self.get_queryset().filter(pk__in=keys)}
+        found |= {member.pk: member for member in self._agents().filter(pk__in=keys)}
+        members: Any = [found[key] for key in keys]
+        return self.get_paginated_response(MemberSerializer(members, many=True).data)
+
+    @extend_schema(request=NewMemberSerializer, responses={201: MemberSerializer})
+    def create(self, request: Request, organizationId: str) -> Response:
+        """Make a person who has an account, or an agent of the organization, a member."""
+        serializer = NewMemberSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields = serializer.validated_data
+        member: Membership | Principal
+        if "agentId" in fields:
+            member = add_agent(
+                self.organization,
+                actor=self.actor,
+                agent_id=fields["agentId"],
+                role=fields["role"],
+            )
+        else:
+            member = add_person(
+                self.organization, actor=self.actor, email=fields["email"], role=fields["role"]
+            )
+        return Response(MemberSerializer(member).data, status=201)
+
+    @extend_schema(parameters=[MEMBER_ID], request=RoleSerializer, responses=MemberSerializer)
+    def partial_update(self, request: Request, organizationId: str, memberId: UUID) -> Response:
+        """Give a member another role. Only an owner makes or unmakes owners."""
+        member = self._member(memberId)
+        serializer = RoleSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        role = serializer.validated_data["role"]
+        check_role(role, is_agent=isinstance(member, Principal))
+        return Response(MemberSerializer(change_role(member, actor=self.actor, role=role)).data)
+
+    @extend_schema(parameters=[MEMBER_ID], responses={204: None})
+    def destroy(self, request: Request, organizationId: str, memberId: UUID) -> Response:
+        """End a membership. The last owner cannot leave."""
+        remove_member(self._member(memberId), actor=self.actor)
+        return Response(status=204)
+
+    def _agents(self) -> QuerySet[Principal]:
+        return Principal.objects.filter(organization=self.organization).exclude(role="")
+
+    def _member(self, key: UUID) -> Membership | Principal:
+        people = self.get_queryset().select_related("organization", "user")
+        agents = self._agents().select_related("organization")
+        member: Membership | Principal | None = (
+            people.filter(pk=key).first() or agents.filter(pk=key).first()
+        )
+        if member is None:
+            raise MemberNotFound
+        return member
+
+
+@extend_schema(tags=["Invitations"], parameters=[ORGANIZATION_ID])
+class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
+    """Offers of membership to e-mail addresses."""
+
+    queryset = Invitation.objects.all()
+    serializer_class = InvitationSerializer
+    lookup_url_kwarg = "invitationId"
+    not_found = InvitationNotFound
+    required_scopes = {
+        "list": ADMINISTRATION,
+        "create": ADMINISTRATION,
+        "destroy": ADMINISTRATION,
+    }
+
+    @extend_schema(operation_id="invitations_list")
+    def list(self, request: Request, organizationId: str) -> Response:
+        """All invitations, newest first, without their links."""
+        return super().list(request)
+
+    @extend_schema(request=InvitationSerializer, responses={201: InvitationWithLinkSerializer})
+    def create(self, request: Request, organizationId: str) -> Response:
+        """Invite an e-mail address. The answer is the only place that shows the link."""
+        serializer = InvitationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        invitation, link = invite(self.organization, actor=self.actor, **serializer.validated_data)
+        body = InvitationSerializer(invitation).data | {"acceptUrl": link}
+        return Response(body, status=201)
+
+    @extend_schema(parameters=[INVITATION_ID], responses={204: None})
+    def destroy(self, request: Request, organizationId: str, invitationId: UUID) -> Response:
+        """Take an open invitation back; its link stops at once."""
+        revoke_invitation(self.get_object(), actor=self.actor)
+        return Response(status=204)
+
+
+@method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
+class AcceptInvitationView(APIView):
+    """Public: the invitation's secret is the proof, and the invited person may be a stranger."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        tags=["Invitations"],
+        operation_id="invitations_accept",
+        request=AcceptanceSerializer,
+        responses={201: AcceptedSerializer},
+        auth=[],
+    )
+    def post(self, request: Request) -> Response:
+        """Join the organization that invited. Makes the account, if the address has none."""
+        serializer = AcceptanceSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields = serializer.validated_data
+        try:
+            membership = self._accept(request, **fields)
+        except DomainError as error:
+            return domain_error_response(error)  # not raised: a counted failure stays counted
+        return Response(AcceptedSerializer(membership).data, status=201)
+
+    def _accept(self, request: Request, token: str, name: str, password: str) -> Membership:
+        email = find_invitation(token).email
+        known = find_user(email)
+        if known is not None:
+            known = verify_password(request._request, name=email, password=password)
+        return accept_invitation(
+            token,
+            user=known,
+            name=name,
+            password=password,
+            ip_address=client_address(request._request),
+            user_agent=request.headers.get("User-Agent", ""),
+        )

@@ -1,0 +1,54 @@
+"""Facts about sets of rows; models.py joins them to their models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from django.db import models
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from organizations.models import Membership, Organization, User  # noqa: F401
+
+
+class OrganizationScopedQuerySet(models.QuerySet[Any]):
+    def for_organization(self, organization: Organization) -> Self:
+        return self.filter(organization=organization)
+
+
+class OrganizationQuerySet(models.QuerySet["Organization"]):
+    def for_organization(self, organization: Organization) -> Self:
+        """The organization itself: what its own members may see."""
+        return self.filter(pk=organization.pk)
+
+    def of_person(self, user: User) -> Self:
+        """The active ones that the person belongs to, the first joined first."""
+        return self.filter(memberships__user=user, status="active").order_by(
+            "memberships__created_at", "id"
+        )
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    def for_organization(self, organization: Organization) -> Self:
+        return self.filter(organization=organization)
+
+    def usable(self) -> Self:
+        """Those of active people in active organizations, the first joined first."""
+        return (
+            self.filter(user__is_active=True, organization__status="active")
+            .select_related("organization", "user")
+            .order_by("created_at", "id")
+        )
+
+
+class InvitationQuerySet(OrganizationScopedQuerySet):
+    def open(self) -> Self:
+        return self.filter(accepted_at=None, revoked_at=None)
+
+    def revoke(self) -> int:
+        return self.update(revoked_at=timezone.now())
+
+
+class AuditEventQuerySet(OrganizationScopedQuerySet):
+    def in_order(self) -> Self:
+        return self.order_by("sequence")

@@ -1,0 +1,169 @@
+"""The shapes of organizations, members and invitations (spec/agentidp.md 7)."""
+
+import re
+from typing import Any
+from zoneinfo import available_timezones
+
+from rest_framework import serializers
+
+from organizations.api import StrictSerializer
+from organizations.models import Invitation, Membership, Organization, Principal
+
+SLUG = re.compile(r"[a-z0-9-]+")
+
+
+def validate_printable(text: str) -> None:
+    """Control characters would forge lines in logs, and invisible ones other people's names."""
+    if not text.isprintable():
+        raise serializers.ValidationError("Use printable characters only.")
+
+
+def validate_slug(text: str) -> None:
+    if not SLUG.fullmatch(text):
+        raise serializers.ValidationError("Use lower-case letters, digits and hyphens.")
+
+
+def validate_time_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise serializers.ValidationError(
+            "Use the name of an IANA time zone, for example Europe/Berlin."
+        )
+
+
+class OrganizationSerializer(StrictSerializer):
+    """An organization. Its plan, limits and status are the platform's to set."""
+
+    organizationId = serializers.CharField(
+        source="public_id", read_only=True, help_text="`org-` and a UUID."
+    )
+    name = serializers.CharField(min_length=2, max_length=100, validators=[validate_printable])
+    slug = serializers.CharField(
+        min_length=2,
+        max_length=50,
+        required=False,
+        validators=[validate_slug],
+        help_text="Unique; made from the name if absent.",
+    )
+    planTier = serializers.ChoiceField(
+        source="plan_tier", choices=Organization.Plan.choices, read_only=True
+    )
+    maxAgents = serializers.IntegerField(source="max_agents", read_only=True)
+    maxTokensPerMonth = serializers.IntegerField(
+        source="max_tokens_per_month",
+        read_only=True,
+        allow_null=True,
+        help_text="None: without limit.",
+    )
+    status = serializers.ChoiceField(choices=Organization.Status.choices, read_only=True)
+    signingAlgorithm = serializers.ChoiceField(
+        source="signing_algorithm",
+        choices=Organization.Algorithm.choices,
+        required=False,
+        help_text="What new tokens are signed with.",
+    )
+    timeZone = serializers.CharField(
+        source="time_zone",
+        max_length=64,
+        required=False,
+        validators=[validate_time_zone],
+        help_text="An IANA name; pages use it.",
+    )
+    createdAt = serializers.DateTimeField(source="created_at", read_only=True)
+    updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
+
+
+class OrganizationChangeSerializer(OrganizationSerializer):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs | {"partial": True})
+
+
+class MemberSerializer(serializers.Serializer[Membership | Principal]):
+    """A member as it is shown: a person, or an agent that was named a member."""
+
+    memberId = serializers.UUIDField(source="pk", help_text="An agent's own id, for an agent.")
+    kind = serializers.SerializerMethodField()
+    role = serializers.CharField()
+    agentId = serializers.SerializerMethodField()
+    userId = serializers.SerializerMethodField()
+    email = serializers.SerializerMethodField()
+    name = serializers.SerializerMethodField()
+    createdAt = serializers.DateTimeField(source="created_at")
+
+    def get_kind(self, member: Membership | Principal) -> str:
+        return "person" if isinstance(member, Membership) else "agent"
+
+    def get_agentId(self, member: Membership | Principal) -> str | None:
+        return str(member.pk) if isinstance(member, Principal) else None
+
+    def get_userId(self, member: Membership | Principal) -> str | None:
+        return str(member.user_id) if isinstance(member, Membership) else None
+
+    def get_email(self, member: Membership | Principal) -> str | None:
+        return member.user.email if isinstance(member, Membership) else None
+
+    def get_name(self, member: Membership | Principal) -> str | None:
+        return member.user.name if isinstance(member, Membership) else None
+
+
+class NewMemberSerializer(StrictSerializer):
+    """`agentId` with member or admin, or `email` with a person's role."""
+
+    agentId = serializers.UUIDField(required=False)
+    email = serializers.EmailField(max_length=254, required=False)
+    role = serializers.CharField(max_length=16)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if ("agentId" in fields) == ("email" in fields):
+            raise serializers.ValidationError({"agentId": ["Give either agentId or email."]})
+        check_role(fields["role"], is_agent="agentId" in fields)
+        return fields
+
+
+class RoleSerializer(StrictSerializer):
+    role = serializers.CharField(max_length=16)
+
+
+def check_role(role: str, *, is_agent: bool) -> None:
+    """ValidationError naming the roles that this kind of member may have."""
+    roles = (Principal if is_agent else Membership).Role.values
+    if role not in roles:
+        raise serializers.ValidationError({"role": [f"Use one of: {', '.join(roles)}."]})
+
+
+class InvitationSerializer(StrictSerializer):
+    invitationId = serializers.UUIDField(source="id", read_only=True)
+    email = serializers.EmailField(max_length=254)
+    role = serializers.ChoiceField(choices=Membership.Role.choices)
+    status = serializers.SerializerMethodField()
+    createdAt = serializers.DateTimeField(source="created_at", read_only=True)
+    expiresAt = serializers.DateTimeField(source="expires_at", read_only=True)
+    acceptedAt = serializers.DateTimeField(source="accepted_at", read_only=True, allow_null=True)
+    revokedAt = serializers.DateTimeField(source="revoked_at", read_only=True, allow_null=True)
+
+    def get_status(self, invitation: Invitation) -> str:
+        return invitation.status
+
+
+class InvitationWithLinkSerializer(InvitationSerializer):
+    acceptUrl = serializers.CharField(
+        read_only=True, help_text="Shown this once. Pass it on yourself: no e-mail is sent."
+    )
+
+
+class AcceptanceSerializer(StrictSerializer):
+    """`password` opens the account that the address has, or becomes that of a new one."""
+
+    token = serializers.CharField(
+        max_length=128, help_text="The last part of the invitation's link."
+    )
+    name = serializers.CharField(
+        max_length=150, required=False, default="", validators=[validate_printable]
+    )
+    password = serializers.CharField(max_length=4096, trim_whitespace=False)
+
+
+class AcceptedSerializer(serializers.Serializer[Membership]):
+    organizationId = serializers.CharField(source="organization.public_id")
+    organizationName = serializers.CharField(source="organization.name")
+    email = serializers.CharField(source="user.email")
+    role = serializers.CharField()

@@ -1,0 +1,191 @@
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.utils.decorators import method_decorator
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from agentidp.errors import DomainError, Forbidden
+from agentidp.handlers import domain_error_response
+from organizations.api import OrganizationScopedViewSet, StrictSerializer
+from organizations.api.organizations import OrganizationNotFound
+from organizations.models import Organization
+from tokens.sessions import (
+    RefreshRefused,
+    SessionTokens,
+    log_in,
+    log_out,
+    organizations_of,
+    refresh_session,
+    switch_organization,
+)
+
+
+def validate_organization_id(text: str) -> None:
+    if Organization.parse_public_id(text) is None:
+        raise serializers.ValidationError("Use `org-` and a UUID.")
+
+
+class LogInSerializer(StrictSerializer):
+    email = serializers.CharField(max_length=254, help_text="Or the account's short name.")
+    password = serializers.CharField(
+        max_length=4096, trim_whitespace=False, style={"input_type": "password"}
+    )
+    organizationId = serializers.CharField(
+        required=False,
+        validators=[validate_organization_id],
+        help_text="The first that the person joined, if absent.",
+    )
+
+
+class RefreshSerializer(StrictSerializer):
+    refreshToken = serializers.CharField(max_length=8192)
+
+
+class SwitchSerializer(StrictSerializer):
+    organizationId = serializers.CharField(validators=[validate_organization_id])
+
+
+class SessionTokensSerializer(serializers.Serializer[SessionTokens]):
+    accessToken = serializers.CharField()
+    refreshToken = serializers.CharField(help_text="Works once; its answer brings the next.")
+    tokenType = serializers.CharField(help_text="Bearer")
+    expiresIn = serializers.IntegerField(help_text="Seconds until the access token ends.")
+    organizationId = serializers.CharField()
+    role = serializers.CharField()
+
+
+class SessionOrganizationSerializer(serializers.Serializer[Organization]):
+    organizationId = serializers.CharField(source="public_id")
+    name = serializers.CharField()
+
+
+class SessionSerializer(serializers.Serializer[object]):
+    """Who the bearer of the token is, where, and what it allows."""
+
+    kind = serializers.CharField(help_text="person or agent")
+    id = serializers.UUIDField()
+    email = serializers.CharField()
+    organizationId = serializers.CharField()
+    role = serializers.CharField(allow_blank=True)
+    scopes = serializers.ListField(child=serializers.CharField())
+    organizations = SessionOrganizationSerializer(
+        many=True, help_text="Those that a person can switch to; an agent's own."
+    )
+
+
+def _tokens(tokens: SessionTokens) -> Response:
+    return Response(tokens.as_answer(), headers={"Cache-Control": "no-store"})
+
+
+@method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
+class LogInView(APIView):
+    """Public: the password is the proof. Commits each counted failure for itself."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        tags=["Sessions"],
+        operation_id="auth_login",
+        request=LogInSerializer,
+        responses=SessionTokensSerializer,
+        auth=[],
+    )
+    def post(self, request: Request) -> Response:
+        """Sign in with an e-mail address and a password.
+
+        Ten failures a minute for an address and a name, 100 for an address: then 429.
+        """
+        serializer = LogInSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields = serializer.validated_data
+        try:
+            tokens = log_in(
+                request._request,
+                email=fields["email"],
+                password=fields["password"],
+                organization_id=Organization.parse_public_id(fields.get("organizationId", "")),
+            )
+        except DomainError as error:
+            return domain_error_response(error)  # not raised: what was counted stays counted
+        return _tokens(tokens)
+
+
+@method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
+class RefreshView(APIView):
+    """Public: the refresh token is the proof, and its access token may have expired."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        tags=["Sessions"],
+        operation_id="auth_refresh",
+        request=RefreshSerializer,
+        responses=SessionTokensSerializer,
+        auth=[],
+    )
+    def post(self, request: Request) -> Response:
+        """Exchange a refresh token for new tokens. Its second use ends the whole session."""
+        serializer = RefreshSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        text = serializer.validated_data["refreshToken"]
+        tokens = refresh_session(request._request, text)
+        if tokens is None:
+            return domain_error_response(RefreshRefused())
+        return _tokens(tokens)
+
+
+@extend_schema(tags=["Sessions"])
+class SessionViewSet(OrganizationScopedViewSet):
+    """The session that the bearer token belongs to."""
+
+    required_scopes = {"retrieve": (), "switch": (), "log_out": ()}
+
+    @extend_schema(operation_id="auth_session", responses=SessionSerializer)
+    def retrieve(self, request: Request) -> Response:
+        """Who am I? For people and agents."""
+        actor = self.actor
+        body = {
+            "kind": actor.kind,
+            "id": actor.id,
+            "email": actor.label,
+            "organizationId": actor.organization.public_id,
+            "role": actor.role,
+            "scopes": sorted(actor.scopes),
+            "organizations": organizations_of(actor.user) if actor.user else [actor.organization],
+        }
+        return Response(SessionSerializer(body).data)
+
+    @extend_schema(
+        operation_id="auth_switch", request=SwitchSerializer, responses=SessionTokensSerializer
+    )
+    def switch(self, request: Request) -> Response:
+        """Tokens for another of the person's organizations, in the same session."""
+        session_id = self._session_id()
+        serializer = SwitchSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        wanted = Organization.parse_public_id(serializer.validated_data["organizationId"])
+        tokens = wanted and switch_organization(
+            request._request, session_id, wanted, actor=self.actor
+        )
+        if not tokens:
+            raise OrganizationNotFound
+        return _tokens(tokens)
+
+    @extend_schema(operation_id="auth_logout", request=None, responses={204: None})
+    def log_out(self, request: Request) -> Response:
+        """End the session; all of its tokens end with it."""
+        log_out(self._session_id(), actor=self.actor)
+        return Response(status=204)
+
+    def _session_id(self) -> UUID:
+        if self.actor.session_id is None:
+            raise Forbidden("Only a person has a session.")
+        return self.actor.session_id

@@ -1,0 +1,153 @@
+"""The API sessions of people: one login session, a short access token, a rotating refresh token."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework_simplejwt.exceptions import TokenError
+
+from agentidp.errors import DomainError
+from organizations.actions import SignInRefused, verify_password
+from organizations.actions.sessions import refuse_sign_in
+from organizations.actors import Actor
+from organizations.models import AuditEvent, Membership, Organization, User
+from organizations.requests import client_address
+from organizations.scope import organization_scope
+from tokens.access_tokens import PersonAccess, PersonRefresh
+from tokens.models import LoginSession
+
+
+class RefreshRefused(DomainError):
+    """One answer for every refresh token that does not work (any more)."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+    message = "The refresh token is not valid. Sign in again."
+
+
+@dataclass(frozen=True)
+class SessionTokens:
+    """What a person's client keeps: two tokens for one organization."""
+
+    refresh: PersonRefresh
+    membership: Membership
+
+    def as_answer(self) -> dict[str, Any]:
+        return {
+            "accessToken": str(self.refresh.access_token),
+            "refreshToken": str(self.refresh),
+            "tokenType": "Bearer",
+            "expiresIn": int(PersonAccess.lifetime.total_seconds()),
+            "organizationId": self.membership.organization.public_id,
+            "role": self.membership.role,
+        }
+
+
+def log_in(
+    request: HttpRequest, *, email: str, password: str, organization_id: UUID | None = None
+) -> SessionTokens:
+    """A new login session in the named organization, or in the first that the person joined.
+
+    SignInRefused or TooManyRequests are recorded: see verify_password for how to call this.
+    """
+    user = verify_password(request, name=email, password=password)
+    memberships = user.memberships.usable()
+    if organization_id is not None:
+        memberships = memberships.filter(organization_id=organization_id)
+    membership = memberships.first()
+    if membership is None:
+        refuse_sign_in(request, user, reason="no_active_organization")
+        raise SignInRefused
+    with transaction.atomic():
+        session = LoginSession.objects.create(
+            user=user,
+            ip_address=client_address(request),
+            user_agent=request.headers.get("User-Agent", "")[:255],
+        )
+        _record("session.started", membership, session.pk, request)
+    return SessionTokens(PersonRefresh.for_session(membership, session.pk), membership)
+
+
+@transaction.atomic
+def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
+    """New tokens for a refresh token, which is used up; None when it does not work.
+
+    A second use means that the token was copied: the session ends, with all of its tokens.
+    """
+    try:
+        refresh = PersonRefresh.read(text)
+    except TokenError:
+        return None
+    # The lock makes two uses at the same moment one after the other.
+    session = (
+        LoginSession.objects.live()
+        .select_for_update(of=("self",))
+        .filter(pk=refresh.session_id, user_id=refresh.subject_id)
+        .first()
+    )
+    membership = (
+        Membership.objects.usable()
+        .filter(user_id=refresh.subject_id, organization_id=refresh.organization_id)
+        .first()
+    )
+    if session is None or membership is None:
+        return None
+    if not refresh.use():
+        end_session(session)
+        _record(
+            "session.ended",
+            membership,
+            session.pk,
+            request,
+            outcome=AuditEvent.Outcome.FAILURE,
+            reason="refresh_token_used_twice",
+        )
+        return None
+    return SessionTokens(PersonRefresh.for_session(membership, session.pk), membership)
+
+
+@transaction.atomic
+def switch_organization(
+    request: HttpRequest, session_id: UUID, organization_id: UUID, *, actor: Actor
+) -> SessionTokens | None:
+    """Tokens of the same session for another of the person's organizations; None if not theirs."""
+    membership = (
+        Membership.objects.usable().filter(user=actor.user, organization=organization_id).first()
+    )
+    if membership is None:
+        return None
+    _record("session.started", membership, session_id, request)
+    return SessionTokens(PersonRefresh.for_session(membership, session_id), membership)
+
+
+@transaction.atomic
+def log_out(session_id: UUID, *, actor: Actor) -> None:
+    """End the login session: its access tokens are dead at once, in every organization."""
+    session = LoginSession.objects.select_for_update().get(pk=session_id)
+    end_session(session)
+    AuditEvent.record("session.ended", actor=actor, sessionId=session.pk)
+
+
+def end_session(session: LoginSession) -> None:
+    session.ended_at = timezone.now()
+    session.save(update_fields=["ended_at"])
+
+
+def organizations_of(user: User) -> list[Organization]:
+    return list(Organization.objects.of_person(user))
+
+
+def _record(
+    action: str, membership: Membership, session_id: UUID, request: HttpRequest, **metadata: Any
+) -> None:
+    actor = Actor.for_person(
+        membership,
+        session_id=session_id,
+        ip_address=client_address(request),
+        user_agent=request.headers.get("User-Agent", ""),
+    )
+    with organization_scope(membership.organization):
+        AuditEvent.record(action, actor=actor, sessionId=session_id, **metadata)
