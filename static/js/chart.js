@@ -31,6 +31,7 @@ function colours() {
   };
   const found = {
     bar: read("heat-4"),
+    partial: read("heat-3"),
     bad: read("bad"),
     note: read("ink-3"),
     line: read("line-2"),
@@ -74,8 +75,8 @@ function option(data, width) {
         data: data.points.map((point) => ({
           value: point.count || null,
           itemStyle: {
-            color: point.flagged ? colour.bad : colour.bar,
-            opacity: point.partial ? 0.45 : 1,
+            color: point.flagged ? colour.bad : point.partial ? colour.partial : colour.bar,
+            opacity: point.flagged && point.partial ? 0.6 : 1,
             borderRadius: [3, 3, 1, 1],
           },
           label: { show: Boolean(point.flagged), position: "top", distance: 2, formatter: "◆", color: colour.bad, fontSize: 9 },

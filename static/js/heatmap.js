@@ -1,6 +1,5 @@
-/* Heatmaps are tables. This adds one tab stop with arrow keys, a reading line under the grid for the cell
-   under the pointer or the focus, and lights up its row and column. The reading stands under the grid and not
-   over it: a tooltip would cover the cells beside it. */
+/* Heatmaps are tables. This adds one tab stop with arrow keys, and reads the cell under the pointer or the focus:
+   its row and column light up and its label stands where the summary was. A tooltip would cover the cells beside it. */
 
 function start(card) {
   if (card.dataset.started) return;
@@ -10,7 +9,6 @@ function start(card) {
   const rows = [...table.tBodies[0].rows];
   const cells = rows.map((row) => [...row.querySelectorAll(".heat")]);
   const hours = [...table.tHead.rows[0].querySelectorAll("th")];
-  const resting = "Point at an hour, or use the arrow keys";
 
   for (const row of cells) {
     for (const cell of row) {
@@ -29,22 +27,18 @@ function start(card) {
     }),
   );
   if (cells[busiest[0]]?.[busiest[1]]) cells[busiest[0]][busiest[1]].tabIndex = 0;
-  reading.textContent = resting;
-
   const find = (cell) => {
     const y = cells.findIndex((row) => row.includes(cell));
     return [y, cells[y]?.indexOf(cell) ?? -1];
   };
   const light = (cell) => {
     table.querySelectorAll(".here").forEach((head) => head.classList.remove("here"));
-    if (!cell) {
-      reading.textContent = resting;
-      return;
-    }
+    card.classList.toggle("reading", Boolean(cell));
+    reading.textContent = cell?.getAttribute("aria-label") ?? "";
+    if (!cell) return;
     const [y, x] = find(cell);
     rows[y].cells[0].classList.add("here");
     hours[x]?.classList.add("here");
-    reading.textContent = cell.getAttribute("aria-label");
   };
 
   table.addEventListener("pointerover", (event) => light(event.target.closest(".heat") ?? focused()));

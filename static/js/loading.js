@@ -4,17 +4,22 @@
 import { quiet, toast } from "./toast.js";
 
 const waiting = new Map();
+const stopped = new Set();
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   const { elt, target, xhr } = event.detail;
   target?.setAttribute("aria-busy", "true");
   const since = Date.now();
+  const stop = () => {
+    stopped.add(xhr);
+    window.htmx.trigger(elt, "htmx:abort");
+  };
   const timer = setInterval(() => {
     const seconds = Math.round((Date.now() - since) / 1000);
     if (seconds < 3) return;
     toast(`Still loading, ${seconds} s`, {
       seconds: 0,
-      action: { label: "Stop", run: () => elt.dispatchEvent(new CustomEvent("htmx:abort")) },
+      action: { label: "Stop", run: stop },
     });
   }, 1000);
   waiting.set(xhr, { target, timer });
@@ -27,7 +32,9 @@ document.addEventListener("htmx:afterRequest", (event) => {
   waiting.delete(event.detail.xhr);
   request.target?.removeAttribute("aria-busy");
   if (!waiting.size) quiet();
-  if (event.detail.failed && event.detail.xhr.status) {
+  if (stopped.delete(event.detail.xhr)) {
+    toast("Stopped. What you see is from before.");
+  } else if (event.detail.failed && event.detail.xhr.status) {
     toast(`This part could not be loaded (${event.detail.xhr.status}). What you see is from before.`, { seconds: 8 });
   } else if (event.detail.failed) {
     toast("The server did not answer. What you see is from before.", { seconds: 8 });

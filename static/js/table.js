@@ -1,5 +1,5 @@
 /* Rows are links. <tr data-row> holds one a.row-link; a click anywhere in the row follows it.
-   j and k move the focus from row to row; Enter is the link's own. */
+   j and k move the focus from row to row; Enter is the link's own. A table that need not scroll is no tab stop. */
 
 const rowLink = (row) => row.querySelector("a.row-link, th a, td a");
 
@@ -27,3 +27,13 @@ document.addEventListener("shortcut", (event) => {
   link.focus();
   link.scrollIntoView({ block: "nearest" });
 });
+
+const scrolling = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+const watch = (root) => root.querySelectorAll(".table-scroll").forEach((region) => scrolling.observe(region));
+watch(document);
+document.addEventListener("htmx:load", (event) => watch(event.target));
