@@ -48,6 +48,7 @@ def within_organization(
                 ip_address=client_address(request),
                 user_agent=request.headers.get("User-Agent", ""),
             )
+            request.actor.bind_to_log()
             if not request.actor.may(*scopes):
                 raise PermissionDenied
             with request_scope(membership.organization):

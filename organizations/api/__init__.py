@@ -67,6 +67,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         self._scope.enter_context(request_scope(credentials.organization_id))
         self.actor = credentials.live_actor(request._request)
         self.organization = self.actor.organization
+        self.actor.bind_to_log()
         request.user = self.actor  # type: ignore[assignment]
 
     def get_queryset(self) -> QuerySet[Any]:
