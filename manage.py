@@ -15,7 +15,8 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     if command == "demo":
-        os.environ["AGENTIDP_DEMO"] = "1"  # Before the settings are read.
+        # Before the settings are read. A demo is no production, whichever database it uses.
+        os.environ.update(AGENTIDP_DEMO="1", AGENTIDP_ENVIRONMENT="development")
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line

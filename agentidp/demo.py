@@ -1,0 +1,157 @@
+"""The demonstration's server, and what `make demo ARGS=--once` asks of it over HTTP."""
+
+import base64
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+
+SECONDS_TO_START = 60
+SECONDS_TO_STOP = 5
+
+
+@dataclass(frozen=True)
+class Client:
+    """The credential that the demonstration data brings."""
+
+    client_id: str
+    client_secret: str
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Say at once, in one sentence, when something else listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} cannot be used ({error.strerror}). Stop the program that listens "
+                f'there, or choose another port: make demo ARGS="--port={port + 1}"'
+            ) from None
+
+
+@contextlib.contextmanager
+def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve AgentIdP meanwhile, and be ready to answer before handing over."""
+    base = f"http://{host}:{port}"
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
+    command += ["--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", "8"]
+    command += ["--log-level", "warning", "--workers-kill-timeout", str(SECONDS_TO_STOP)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "agentidp.wsgi:application"],
+            stdout=output,
+            stderr=output,
+            env=os.environ | {"AGENTIDP_DEMO": "1", "AGENTIDP_ISSUER": f"http://localhost:{port}"},
+            start_new_session=True,  # Ctrl-C is for us: we stop the server in order.
+        )
+    try:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while fetch(f"{base}/readyz").status != 200:
+            if process.poll() is not None or time.monotonic() > deadline:
+                last = log.read_text(errors="replace").strip().splitlines()[-1:]
+                raise CommandError(f"The server did not start: {' '.join(last)} (log: {log})")
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(SECONDS_TO_STOP + 5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; status 0 when nobody listens."""
+
+    status: int
+    body: bytes = b""
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def fetch(url: str, form: dict[str, str] | None = None, **headers: str) -> Answer:
+    """One HTTP request, as curl would send it."""
+    data = urllib.parse.urlencode(form).encode() if form else None
+    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - our own URL
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            return Answer(response.status, response.read())
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.read())
+    except OSError:
+        return Answer(0)
+
+
+def check(base: str, client: Client) -> Iterator[tuple[str, bool]]:
+    """Use the running product as a visitor would; yields what was tried and whether it worked."""
+    secret = base64.b64encode(f"{client.client_id}:{client.client_secret}".encode()).decode()
+    issued = fetch(
+        f"{base}/api/v1/token",
+        {"grant_type": "client_credentials"},
+        Authorization=f"Basic {secret}",
+    )
+    bearer = {"Authorization": f"Bearer {_token(issued)}"}
+    yield "the login page answers", fetch(f"{base}/login").status == 200
+    yield "an agent gets a token", bool(_token(issued))
+    for name, path, headers, status, has_expected_shape in (
+        ("the public keys are published", "/.well-known/jwks.json", {}, 200, _keys),
+        ("without a token the analytics stay closed", "/api/v1/analytics/tokens", {}, 401, _any),
+        ("the trend has 30 days", "/api/v1/analytics/tokens?days=30", bearer, 200, _trend),
+        ("the heatmap has busy hours", "/api/v1/analytics/agents/activity", bearer, 200, _heatmap),
+        ("the month has active agents", "/api/v1/analytics/agents", bearer, 200, _agents),
+    ):
+        answer = fetch(f"{base}{path}", **headers)
+        yield name, answer.status == status and _has_shape(answer, has_expected_shape)
+
+
+def _token(issued: Answer) -> str:
+    return str(issued.json()["access_token"]) if issued.status == 200 else ""
+
+
+def _has_shape(answer: Answer, has_expected_shape: Callable[[Any], bool]) -> bool:
+    try:
+        return has_expected_shape(answer.json())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _any(body: Any) -> bool:
+    return True
+
+
+def _keys(body: Any) -> bool:
+    return bool(body["keys"]) and all("d" not in key for key in body["keys"])
+
+
+def _trend(body: Any) -> bool:
+    return len(body["data"]) == 30 and _rows(body, "date", "count")
+
+
+def _heatmap(body: Any) -> bool:
+    return _rows(body, "dow", "hour", "count")
+
+
+def _agents(body: Any) -> bool:
+    return _rows(body, "agentId", "tokenCount")
+
+
+def _rows(body: Any, *fields: str) -> bool:
+    rows = body["data"]
+    is_scoped = body["tenantId"].startswith("org-")
+    return is_scoped and bool(rows) and all(set(fields) <= row.keys() for row in rows)

@@ -1,0 +1,91 @@
+import ipaddress
+import json
+import signal
+import sys
+import time
+from io import StringIO
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from agentidp import demo
+from agentidp.env import DATA_DIR
+
+WELCOME = """
+AgentIdP runs at  {base}
+Log in as         admin, password admin
+
+As an agent, from another terminal:
+
+  TOKEN=$(curl -s {base}/api/v1/token -d grant_type=client_credentials \\
+    -u {client.client_id}:{client.client_secret} \\
+    | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
+
+  curl -s "{base}/api/v1/analytics/tokens?days=30" -H "Authorization: Bearer $TOKEN"
+  curl -s "{base}/api/v1/analytics/agents/activity" -H "Authorization: Bearer $TOKEN"
+  curl -s "{base}/api/v1/analytics/agents" -H "Authorization: Bearer $TOKEN"
+
+The log is in {log}. Ctrl-C stops everything; the data stays in {data}.
+"""
+
+
+class Command(BaseCommand):
+    help = "Run AgentIdP on this machine with demonstration data."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=3000)
+        parser.add_argument("--host", default="127.0.0.1", help="a loopback address of IPv4")
+        parser.add_argument("--once", action="store_true", help="check the demo over HTTP and end")
+
+    def handle(self, *, host: str, port: int, once: bool, **options: Any) -> None:
+        if not settings.IS_DEMO:
+            raise CommandError("Start the demo as: python manage.py demo")
+        require_loopback(host)
+        demo.require_free_port(host, port)
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+        started = time.monotonic()
+        try:
+            self.say("Preparing the database ...")
+            call_command("migrate", verbosity=0)
+            self.say("Making demonstration data ...")
+            client = demo.Client(**json.loads(call_command("seed_demo", stdout=StringIO())))
+            self.say("Starting the server ...")
+            log = DATA_DIR / "demo.log"
+            with demo.server(host, port, log) as process:
+                base = f"http://localhost:{port}"
+                self.say(WELCOME.format(base=base, client=client, log=log.name, data=DATA_DIR.name))
+                self.say(f"Ready after {time.monotonic() - started:.1f} s.")
+                if once:
+                    self.check(f"http://{host}:{port}", client)
+                elif process.wait():
+                    raise CommandError(f"The server ended by itself. See {log}.")
+        except KeyboardInterrupt:
+            self.say("\nStopped.")
+
+    def check(self, base: str, client: demo.Client) -> None:
+        results = list(demo.check(base, client))
+        for what, worked in results:
+            self.say(f"  {'ok    ' if worked else 'FAILED'}  {what}")
+        if not all(worked for _, worked in results):
+            raise CommandError("The demo does not work as it should.")
+        self.say("The demo works.")
+
+    def say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def require_loopback(host: str) -> None:
+    """The demo has a password that everybody knows: nobody else may reach it."""
+    try:
+        is_loopback = ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise CommandError(
+            f"The demo lets in everybody who knows admin/admin, so it does not listen on {host}, "
+            "but on this machine alone: --host=127.0.0.1"
+        )
