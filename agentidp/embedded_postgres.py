@@ -163,7 +163,8 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop the server in order; fine if it does not run."""
-        if self.data.exists() and self.is_running():
+        if self.is_running():
+            self._choose_user()
             mode = "fast" if self.durable else "immediate"
             if self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", mode).returncode:
                 raise EmbeddedPostgresError(f"PostgreSQL did not stop. Its log: {self.log}")
@@ -172,8 +173,8 @@ class Cluster:
 
     def is_running(self) -> bool:
         """Whether a server runs on this data folder."""
-        self._choose_user()
-        return self._run("pg_ctl", "status", "-D", self.data).returncode == 0
+        # Not `pg_ctl status`: after a crash it takes any process that got the same id for ours.
+        return str(self.data) in _command_in(self.data / "postmaster.pid")
 
     def execute_offline(self, sql: str) -> None:
         """Run statements, one a line, as superuser while the server is stopped."""
@@ -230,9 +231,8 @@ class Cluster:
         PostgreSQL sees through an unused id itself, but takes any live process for its own.
         """
         for lock in (self.data / "postmaster.pid", self.sockets / ".s.PGSQL.5432.lock"):
-            with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
-                if "postgres" not in _command_of(int(lock.read_text().splitlines()[0])):
-                    lock.unlink()
+            if "postgres" not in _command_in(lock):
+                lock.unlink(missing_ok=True)
 
     def _choose_user(self) -> None:
         """Find a user to run the server as: PostgreSQL refuses to run as root."""
@@ -350,13 +350,16 @@ def _private_folder(folder: Path, user: tuple[int, int] | None) -> None:
         os.chown(folder, *user)
 
 
-def _command_of(process: int) -> str:
-    """The name of the program that runs under this process id; empty if there is none."""
-    if Path("/proc/self/comm").exists():
-        comm = Path(f"/proc/{process}/comm")
-        return comm.read_text() if comm.exists() else ""
-    asked = subprocess.run(["/bin/ps", "-o", "comm=", "-p", str(process)], capture_output=True)
-    return asked.stdout.decode()
+def _command_in(lock: Path) -> str:
+    """The command line of the process that a lock file names; empty if there is none."""
+    try:
+        process = int(lock.read_text().splitlines()[0])
+        if sys.platform == "linux":
+            return Path(f"/proc/{process}/cmdline").read_text(errors="replace")
+    except (OSError, ValueError, IndexError):
+        return ""
+    asked = ["/bin/ps", "-o", "command=", "-p", str(process)]
+    return subprocess.run(asked, capture_output=True, text=True).stdout
 
 
 def _last_complaint(log: Path) -> str:
@@ -379,7 +382,7 @@ def main() -> None:
     except EmbeddedPostgresError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        pass
+        self._remove_stale_locks()
 
 
 if __name__ == "__main__":

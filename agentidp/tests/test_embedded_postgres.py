@@ -21,16 +21,32 @@ NOBODY = pwd.getpwnam("nobody")
 
 
 @pytest.fixture
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder that other users can enter, as the project's own folder normally is."""
     path = tmp_path_factory.mktemp("cluster")
-    (path / "data").mkdir(mode=0o711)
-    for parent in [path, *path.parents]:
-        if parent.name.startswith("pytest-"):
-            parent.chmod(0o711)
-    path.chmod(0o711)
-    yield path / "data"
-    Cluster(path / "data", find_binaries()).stop()
+    for folder in (path, path.parent, path.parent.parent):
+        folder.chmod(0o711)
+    yield path
+    Cluster(path, find_binaries()).stop()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cluster that was started once, to copy from: quicker than making each anew."""
+    path = tmp_path_factory.mktemp("made")
+    for folder in (path, path.parent, path.parent.parent):
+        folder.chmod(0o711)
+    cluster = Cluster(path, find_binaries())
+    cluster.start()
+    cluster.stop()
+    return path
+
+
+@pytest.fixture
+def root(made: Path, empty: Path) -> Path:
+    """A folder with a cluster in it, stopped."""
+    subprocess.run(["cp", "-a", f"{made}/.", empty], check=True)
+    return empty
 
 
 def answer(cluster: Cluster, sql: str) -> object:
@@ -106,7 +122,8 @@ def test_a_stale_lock_naming_another_living_process_does_not_block_the_start(roo
     socket_lock = cluster.sockets / ".s.PGSQL.5432.lock"
     left_behind = lock.read_text(), socket_lock.read_text()
     cluster.stop()
-    other = subprocess.Popen(["sleep", "60"])
+    owner = cluster.data.stat()
+    other = subprocess.Popen(["sleep", "60"], user=owner.st_uid, group=owner.st_gid)
     for path, text in zip((lock, socket_lock), left_behind, strict=True):
         path.write_text("\n".join([str(other.pid), *text.splitlines()[1:]]) + "\n")
         path.chmod(0o644)
@@ -120,9 +137,9 @@ def test_a_stale_lock_naming_another_living_process_does_not_block_the_start(roo
     assert answer(cluster, "SELECT 1") == 1
 
 
-def test_an_interrupted_creation_leaves_no_half_made_data(root):
-    cluster = Cluster(root, find_binaries())
-    unfinished = root / f"pg{cluster.version}.unfinished"
+def test_an_interrupted_creation_leaves_no_half_made_data(empty):
+    cluster = Cluster(empty, find_binaries())
+    unfinished = empty / f"pg{cluster.version}.unfinished"
     unfinished.mkdir()
     (unfinished / "PG_VERSION").write_text(f"{cluster.version}\n")
 
@@ -142,10 +159,9 @@ def test_a_second_start_finds_the_server_running(root):
     assert server_process(cluster) == process
 
 
-def test_a_path_too_long_for_a_socket_gets_a_private_short_one(root):
-    deep = root / ("a-long-folder-name-" * 5) / "with, comma and 'quotes'"
-    deep.mkdir(parents=True)
-    cluster = Cluster(deep / ".data", find_binaries())
+@pytest.mark.parametrize("name", ["a-long-folder-name-" * 5, "one,two", "it's"])
+def test_a_path_that_no_socket_can_have_gets_a_private_short_one(empty, name):
+    cluster = Cluster(empty / name, find_binaries())
 
     try:
         cluster.start()
@@ -158,10 +174,10 @@ def test_a_path_too_long_for_a_socket_gets_a_private_short_one(root):
     assert not cluster.sockets.exists()
 
 
-def test_a_socket_folder_planted_by_somebody_else_is_refused(root):
+def test_a_socket_folder_planted_by_somebody_else_is_refused(empty):
     if os.geteuid() != 0:
         pytest.skip("only root can plant a folder of another user")
-    cluster = Cluster(root, find_binaries())
+    cluster = Cluster(empty, find_binaries())
     cluster.sockets.mkdir()
     os.chown(cluster.sockets, 12345, 12345)
 
@@ -288,12 +304,12 @@ def use_as(user: pwd.struct_passwd, root: Path, bindir: Path) -> None:
     cluster.stop()
 
 
-def test_an_ordinary_user_can_run_it(root):
+def test_an_ordinary_user_can_run_it(empty):
     if os.geteuid() != 0:
         pytest.skip("every other test here is this test")
-    os.chown(root, NOBODY.pw_uid, NOBODY.pw_gid)
+    os.chown(empty, NOBODY.pw_uid, NOBODY.pw_gid)
     child = multiprocessing.get_context("fork").Process(
-        target=use_as, args=(NOBODY, root, find_binaries())
+        target=use_as, args=(NOBODY, empty, find_binaries())
     )
 
     child.start()
@@ -302,10 +318,10 @@ def test_an_ordinary_user_can_run_it(root):
     assert child.exitcode == 0
 
 
-def test_root_behind_a_closed_folder_can_run_it_and_opens_nothing(root):
+def test_root_behind_a_closed_folder_can_run_it_and_opens_nothing(empty):
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    closed = root / "closed"
+    closed = empty / "closed"
     closed.mkdir(mode=0o700)
     cluster = Cluster(closed / ".data", find_binaries())
 
