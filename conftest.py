@@ -1,4 +1,4 @@
-"""The four fixtures that every app's tests share."""
+"""The fixtures that every app's tests share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -63,5 +63,20 @@ def client_for() -> ClientFor:
             subject = make_agent(subject, scopes=(scopes or "").split())
         token = access_token_for(subject, scopes=scopes)
         return Client(headers={"Authorization": f"Bearer {token}"})
+
+    return build
+
+
+@pytest.fixture
+def signed_in() -> Callable[..., Client]:
+    """A browser in which the membership's person has signed in."""
+
+    def build(membership: Membership) -> Client:
+        client = Client(headers={"Accept": "text/html"})
+        client.force_login(membership.user)
+        session = client.session
+        session["organization_id"] = str(membership.organization_id)
+        session.save()
+        return client
 
     return build

@@ -382,7 +382,7 @@ def main() -> None:
     except EmbeddedPostgresError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        pass
+        self._remove_stale_locks()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,10 @@ from drf_spectacular.views import SpectacularAPIView
 
 from agentidp import health
 from agents.api import AgentViewSet
+from agents.views import changes as agent_change_pages
+from agents.views import members as member_pages
+from analytics.views import agents as agent_pages
+from analytics.views import overview as overview_pages
 from organizations.api.audit import AuditViewSet
 from organizations.api.organizations import (
     AcceptInvitationView,
@@ -12,8 +16,14 @@ from organizations.api.organizations import (
     MemberViewSet,
     OrganizationViewSet,
 )
+from organizations.views import audit as audit_pages
+from organizations.views import sessions as session_pages
 from tokens.api import metadata, oauth, sessions
 from tokens.api.credentials import CredentialViewSet
+from tokens.views import credentials as credential_pages
+from tokens.views import docs as docs_pages
+from tokens.views import requests as request_pages
+from tokens.views import settings as settings_pages
 
 # Public: what machines ask before they know anything (RFC 8414, RFC 9728, RFC 7517).
 well_known = [
@@ -124,9 +134,72 @@ api = [
     ),
 ]
 
+# Pages, for people in a browser who signed in. A family has the namespace of its address.
+organization_family = [
+    path("login", session_pages.log_in, name="log_in"),
+    path("logout", session_pages.log_out, name="log_out"),
+    path("organization", session_pages.switch, name="switch"),
+    path("organizations", session_pages.choose, name="choose"),
+    path("invitations/<str:token>", session_pages.accept_invitation, name="accept_invitation"),
+    path("audit", audit_pages.events, name="audit"),
+    path("audit/verify", audit_pages.verify, name="verify_audit"),
+    path("audit/export", audit_pages.export, name="export_audit"),
+    path("audit/<uuid:event_id>", audit_pages.event, name="audit_event"),
+    path("members", member_pages.members, name="members"),
+    path("members/invitations", member_pages.invite, name="invite"),
+    path(
+        "members/invitations/<uuid:invitation_id>/withdraw",
+        member_pages.withdraw_invitation,
+        name="withdraw_invitation",
+    ),
+    path("members/<uuid:membership_id>/role", member_pages.change_role, name="change_role"),
+    path("members/<uuid:membership_id>/remove", member_pages.remove, name="remove_member"),
+    path("settings", settings_pages.organization, name="settings"),
+    path("settings/delete", settings_pages.delete, name="delete"),
+]
+agent_family = [
+    path("agents", agent_pages.agents, name="list"),
+    path("agents/new", agent_change_pages.new_agent, name="new"),
+    path("agents/<uuid:agent_id>", agent_pages.agent, name="detail"),
+    path("agents/<uuid:agent_id>/edit", agent_change_pages.edit_agent, name="edit"),
+    path("agents/<uuid:agent_id>/suspend", agent_change_pages.suspend, name="suspend"),
+    path("agents/<uuid:agent_id>/reactivate", agent_change_pages.reactivate, name="reactivate"),
+    path(
+        "agents/<uuid:agent_id>/decommission",
+        agent_change_pages.decommission,
+        name="decommission",
+    ),
+]
+token_family = [
+    path("tokens", request_pages.token_requests, name="list"),
+    path(
+        "agents/<uuid:agent_id>/credentials/new",
+        credential_pages.new_credential,
+        name="new_credential",
+    ),
+    path(
+        "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/rotate",
+        credential_pages.rotate,
+        name="rotate_credential",
+    ),
+    path(
+        "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/revoke",
+        credential_pages.revoke,
+        name="revoke_credential",
+    ),
+]
+pages: list[URLPattern | URLResolver] = [
+    path("", overview_pages.overview, name="overview"),
+    path("", include((organization_family, "organizations"))),
+    path("", include((agent_family, "agents"))),
+    path("", include((token_family, "tokens"))),
+    path("docs", docs_pages.api_page, name="docs"),
+]
+
 urlpatterns: list[URLPattern | URLResolver] = [
     *well_known,
     *operations,
+    *pages,
     path("api/v1/", include(api)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
 ]

@@ -6,9 +6,9 @@ a removal, an insertion or a swap breaks the chain at a place that verification 
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +20,13 @@ from organizations.actors import Actor
 from organizations.identifiers import uuid7
 from organizations.models import AuditChain, AuditEvent, Organization
 from organizations.requests import plain_address
+from organizations.scope import organization_scope
+from organizations.throttling import Quota
 
 FIRST_HASH = bytes(32)
+EXPORT_BATCH = 1000
+MAXIMUM_VERIFIED = 100_000
+VERIFICATIONS = Quota(limit=30, window=timedelta(minutes=1))
 
 
 def append_event(
@@ -81,6 +86,19 @@ def export_line(event: AuditEvent) -> bytes:
     """A line of an export: the hashed facts, and the two hashes in hexadecimal."""
     hashes = {"previousHash": bytes(event.previous_hash).hex(), "hash": bytes(event.hash).hex()}
     return _compact(_facts(event) | hashes) + b"\n"
+
+
+def export_lines(organization: Organization, first: int, last: int) -> Iterator[bytes]:
+    """The body of an export. It is sent after the request's transaction has ended, so each batch
+    enters the organization anew."""
+    while first <= last:
+        with organization_scope(organization):
+            events = AuditEvent.objects.for_organization(organization).in_order()
+            batch = list(events.filter(sequence__gte=first, sequence__lte=last)[:EXPORT_BATCH])
+        if not batch:
+            return
+        first = batch[-1].sequence + 1
+        yield b"".join(export_line(event) for event in batch)
 
 
 def _compact(value: dict[str, Any]) -> bytes:

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 
 from organizations.actors import Actor
 from organizations.models import Membership, Organization, User
-from organizations.requests import client_address
+from organizations.requests import client_address, known_time_zones
 from organizations.scope import request_scope
 
 P = ParamSpec("P")
@@ -19,25 +22,30 @@ SESSION_KEY = "organization_id"
 
 
 class OrganizationRequest(HttpRequest):
-    """A request inside an organization: `organization` and `actor` are set."""
+    """A request inside an organization: `organization` and `actor` are set.
+
+    `zone` is the time zone of its page: `tz` in the URL, else the organization's own.
+    """
 
     organization: Organization
     actor: Actor
+    membership: Membership
+    zone: ZoneInfo
 
 
 def within_organization(
     *scopes: str,
 ) -> Callable[
-    [Callable[Concatenate[OrganizationRequest, P], HttpResponse]],
-    Callable[Concatenate[HttpRequest, P], HttpResponse],
+    [Callable[Concatenate[OrganizationRequest, P], HttpResponseBase]],
+    Callable[Concatenate[HttpRequest, P], HttpResponseBase],
 ]:
     """Run the view inside the person's chosen organization, for those who hold `scopes`."""
 
     def decorate(
-        view: Callable[Concatenate[OrganizationRequest, P], HttpResponse],
-    ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+        view: Callable[Concatenate[OrganizationRequest, P], HttpResponseBase],
+    ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
         @wraps(view)
-        def inside(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def inside(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             membership = chosen_membership(request)
             if membership is None:
                 return redirect("organizations:choose")
@@ -51,7 +59,8 @@ def within_organization(
             request.actor.bind_to_log()
             if not request.actor.may(*scopes):
                 raise PermissionDenied
-            with request_scope(membership.organization):
+            request.zone = zone_of(request)
+            with request_scope(membership.organization), timezone.override(request.zone):
                 response = view(request, *args, **kwargs)
                 if isinstance(response, TemplateResponse) and not response.is_rendered:
                     response.render()  # the template may still read rows
@@ -61,6 +70,14 @@ def within_organization(
         return inside
 
     return decorate
+
+
+def zone_of(request: OrganizationRequest) -> ZoneInfo:
+    """The zone that the URL asks for, else the organization's; UTC where neither is one."""
+    for name in (request.GET.get("tz", ""), request.organization.time_zone):
+        if name in known_time_zones():
+            return ZoneInfo(name)
+    return ZoneInfo("UTC")
 
 
 def chosen_membership(request: HttpRequest) -> Membership | None:

@@ -1,4 +1,6 @@
 import ipaddress
+import zoneinfo
+from functools import cache
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -28,3 +30,9 @@ def plain_address(text: str) -> str | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return str(address)
+
+
+@cache
+def known_time_zones() -> frozenset[str]:
+    """The IANA names that this machine knows; reading them takes a walk through its files."""
+    return frozenset(zoneinfo.available_timezones())

@@ -1,5 +1,4 @@
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,15 +17,17 @@ from rest_framework.views import APIView
 from agentidp.errors import InvalidValue, NotFound
 from agentidp.pagination import PagePagination
 from organizations.api import OrganizationScopedViewSet
-from organizations.audit import Verification, export_line, verify_chain
+from organizations.audit import (
+    MAXIMUM_VERIFIED,
+    VERIFICATIONS,
+    Verification,
+    export_lines,
+    verify_chain,
+)
 from organizations.filters import StrictFilterSet
-from organizations.models import AuditChain, AuditEvent, Organization
-from organizations.scope import organization_scope
-from organizations.throttling import Quota, count_attempt, refuse_when_full, throttle_key
+from organizations.models import AuditChain, AuditEvent
+from organizations.throttling import count_attempt, refuse_when_full, throttle_key
 
-EXPORT_BATCH = 1000
-MAXIMUM_VERIFIED = 100_000
-VERIFICATIONS = Quota(limit=30, window=timedelta(minutes=1))
 MAXIMUM_SEQUENCE = 2**63 - 1
 ACTION = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 SEQUENCES = [
@@ -221,7 +222,7 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         first, last = self._range(request, maximum=None)
         name = f"audit-{self.organization.slug}-{first}-{last}.jsonl"
         return StreamingHttpResponse(
-            _lines(self.organization, first, last),
+            export_lines(self.organization, first, last),
             content_type="application/jsonl; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
@@ -256,15 +257,3 @@ def _sequence(request: Request, name: str) -> int:
         problem = "Must be a whole number from 1."
         raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
     return int(text)
-
-
-def _lines(organization: Organization, first: int, last: int) -> Iterator[bytes]:
-    """The request's transaction has ended when the body is sent: each batch enters its own."""
-    while first <= last:
-        with organization_scope(organization):
-            events = AuditEvent.objects.for_organization(organization).in_order()
-            batch = list(events.filter(sequence__gte=first, sequence__lte=last)[:EXPORT_BATCH])
-        if not batch:
-            return
-        first = batch[-1].sequence + 1
-        yield b"".join(export_line(event) for event in batch)

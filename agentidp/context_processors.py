@@ -1,0 +1,63 @@
+"""What the frame of every page shows. Beside urls.py, because it names pages of all apps."""
+
+from functools import partial
+from typing import Any, cast
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
+
+from agents.models import Agent
+from organizations.actors import Actor, Scope
+from organizations.models import Organization, User
+
+Group = dict[str, Any]
+
+
+def navigation(request: HttpRequest) -> dict[str, Any]:
+    """The organization, its switcher and the rail; nothing is read until a page shows it."""
+    organization = getattr(request, "organization", None)
+    return {
+        "organization": organization,
+        "organizations": SimpleLazyObject(partial(organizations_of, request)),
+        "navigation": partial(groups, request) if organization else [],
+    }
+
+
+def organizations_of(request: HttpRequest) -> list[Organization]:
+    """Those that the person may switch to."""
+    found = Organization.objects.of_person(cast(User, request.user))
+    return sorted(found, key=lambda organization: organization.name)
+
+
+def groups(request: Any) -> list[Group]:
+    """The rail: only pages that exist and that the person may open."""
+    actor: Actor = request.actor
+    agents = Agent.objects.for_organization(request.organization).counted().count()
+    found = [
+        _group("", _item(request, "Overview", "overview", "o")),
+        _group(
+            "Identity",
+            _item(request, "Agents", "agents:list", "a", count=f"{agents:,}"),
+            _item(request, "Tokens", "tokens:list", "t"),
+            actor.may(Scope.AUDIT_READ) and _item(request, "Audit", "organizations:audit", "u"),
+        ),
+        _group(
+            "Set-up",
+            _item(request, "Members", "organizations:members", "m"),
+            actor.is_administrator and _item(request, "Settings", "organizations:settings", "s"),
+            _item(request, "API", "docs", "p"),
+        ),
+    ]
+    return [group for group in found if group["items"]]
+
+
+def _group(label: str, *items: Group | bool) -> Group:
+    return {"label": label, "items": [item for item in items if item]}
+
+
+def _item(request: HttpRequest, label: str, name: str, key: str, count: str = "") -> Group:
+    url = reverse(name)
+    path = request.path_info
+    current = path == url or (url != "/" and path.startswith(f"{url}/"))
+    return {"label": label, "url": url, "key": key, "count": count, "current": current}

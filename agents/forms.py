@@ -1,0 +1,84 @@
+"""What people type about an agent. The rules of the values are the model's own."""
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+
+from agents.models import MAXIMUM_CAPABILITIES, Agent, default_scopes, validate_capability
+from organizations.actors import Actor, Scope
+
+NOT_BUILT_YET = ("webhooks:", "flows:")
+
+
+class AgentForm(forms.Form):
+    """An agent's identity and what its tokens may allow."""
+
+    email = forms.EmailField(
+        label="Address",
+        max_length=255,
+        help_text="Unique in the organization. The part before the @ becomes its short name.",
+        widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    agent_type = forms.ChoiceField(label="Type", choices=Agent.Type.choices)
+    version = forms.CharField(
+        max_length=64,
+        initial="1.0.0",
+        help_text="A semantic version.",
+        validators=Agent._meta.get_field("version").validators,
+    )
+    owner = forms.CharField(max_length=128, help_text="The team or person who answers for it.")
+    deployment_env = forms.ChoiceField(label="Environment", choices=Agent.Environment.choices)
+    capabilities = forms.CharField(
+        help_text="One on each line, as resource:action. At least one.",
+        max_length=MAXIMUM_CAPABILITIES * 129,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "mono", "spellcheck": "false"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label="Its tokens may",
+        required=False,
+        choices=Scope.choices,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(
+        self, data: QueryDict | None = None, *, actor: Actor, agent: Agent | None = None
+    ) -> None:
+        initial = initial_of(agent) if agent else {"scopes": default_scopes()}
+        super().__init__(data, initial=initial)
+        held = set(agent.scopes) if agent else set()
+        self.fields["scopes"].choices = [  # type: ignore[attr-defined]
+            (scope.value, scope.label)
+            for scope in Scope
+            if scope.value in held
+            or (actor.may(scope) and scope != Scope.ADMIN_ORGS and not _is_later(scope))
+        ]
+
+    def clean_capabilities(self) -> list[str]:
+        names = re.split(r"[\s,]+", self.cleaned_data["capabilities"].strip())
+        if len(names) > MAXIMUM_CAPABILITIES:
+            raise ValidationError(f"At most {MAXIMUM_CAPABILITIES}.")
+        for name in names:
+            if len(name) > 128:
+                raise ValidationError("A capability has at most 128 characters.")
+            try:
+                validate_capability(name)
+            except ValidationError as error:
+                problem = f"“{name}” is not a capability. {error.messages[0]}"
+                raise ValidationError(problem) from None
+        return list(dict.fromkeys(names))
+
+    def clean_scopes(self) -> list[str]:
+        return sorted(self.cleaned_data["scopes"])
+
+
+def initial_of(agent: Agent) -> dict[str, Any]:
+    names = ["email", "agent_type", "version", "owner", "deployment_env", "scopes"]
+    values = {name: getattr(agent, name) for name in names}
+    return values | {"capabilities": "\n".join(agent.capabilities)}
+
+
+def _is_later(scope: str) -> bool:
+    return scope.startswith(NOT_BUILT_YET)

@@ -1,0 +1,137 @@
+"""The agents and the page of one: identity, credentials, traffic and history in one place."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Max, OuterRef, Subquery
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from agents.models import Agent, AgentQuerySet
+from agents.views.changes import own_agent
+from organizations.actors import Scope
+from organizations.decorators import OrganizationRequest, within_organization
+from organizations.models import AuditEvent, Organization
+from organizations.pages import Filter, Filters, page_of, search_hidden, sort_of
+from tokens.models import Credential, TokenEvent
+
+SORTS = {
+    "name": "email",
+    "owner": "owner",
+    "used": "last_used_at",
+    "registered": "created_at",
+}
+RECENT = 10
+
+
+def filters_of(request: OrganizationRequest, owners: list[str]) -> Filters:
+    return Filters.of(
+        request,
+        Filter("type", "type", tuple(Agent.Type.choices)),
+        Filter("status", "status", tuple(Agent.Status.choices)),
+        Filter("environment", "environment", tuple(Agent.Environment.choices)),
+        Filter("owner", "owner", tuple((owner, owner) for owner in owners), kind="text"),
+    )
+
+
+@require_safe
+@within_organization("agents:read")
+def agents(request: OrganizationRequest) -> HttpResponse:
+    """The organization's agents with this month's tokens and when they were last used."""
+    everyone = Agent.objects.for_organization(request.organization)
+    owners = everyone.order_by("owner").values_list("owner", flat=True).distinct()[:100]
+    filters = filters_of(request, list(owners))
+    search = request.GET.get("q", "").strip()[:128]
+    sort = sort_of(request, (*SORTS, "tokens"), "name")
+    usage = tokens_this_month(request.organization)
+    page = page_of(request, ordered(narrow(everyone, filters, search), sort, usage))
+    context = {
+        "page": page,
+        "rows": rows_of(everyone, list(page.object_list), usage),
+        "filters": filters,
+        "search": search,
+        "search_hidden": search_hidden(request),
+        "sort": sort,
+        "month": timezone.now(),
+        "may_write": request.actor.may(Scope.AGENTS_WRITE),
+    }
+    return render(request, "analytics/agents.html", context)
+
+
+def narrow(rows: AgentQuerySet, filters: Filters, search: str) -> AgentQuerySet:
+    columns = {"type": "agent_type", "status": "status", "environment": "deployment_env"}
+    chosen = {column: filters[name] for name, column in columns.items() if filters[name]}
+    if filters["owner"]:
+        chosen["owner__iexact"] = filters["owner"]
+    rows = rows.filter(**chosen)
+    return rows.search(search) if search else rows
+
+
+def ordered(rows: AgentQuerySet, sort: str, usage: dict[UUID, int]) -> Any:
+    """Ids in the order asked for."""
+    key, is_falling = sort.removeprefix("-"), sort.startswith("-")
+    if key == "tokens":
+        ids = list(rows.order_by("email").values_list("pk", flat=True))
+        return sorted(ids, key=lambda pk: usage.get(pk, 0), reverse=is_falling)
+    column = F(SORTS[key])
+    by = column.desc(nulls_last=True) if is_falling else column.asc(nulls_last=True)
+    return with_last_use(rows).order_by(by, "email").values_list("pk", flat=True)
+
+
+def with_last_use(rows: AgentQuerySet) -> AgentQuerySet:
+    last_use = (
+        Credential.objects.filter(organization=OuterRef("organization"), agent=OuterRef("pk"))
+        .order_by()
+        .values("agent")
+        .annotate(latest=Max("last_used_at"))
+        .values("latest")
+    )
+    return rows.annotate(last_used_at=Subquery(last_use))
+
+
+def rows_of(
+    everyone: AgentQuerySet, ids: list[UUID], usage: dict[UUID, int]
+) -> list[dict[str, Any]]:
+    found = with_last_use(everyone).in_bulk(ids)
+    return [
+        {"agent": found[pk], "tokens": usage.get(pk, 0), "last_used_at": found[pk].last_used_at}
+        for pk in ids
+        if pk in found
+    ]
+
+
+def tokens_this_month(organization: Organization) -> dict[UUID, int]:
+    return {}
+
+
+@require_safe
+@within_organization("agents:read")
+def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
+    """One agent with its credentials, its trend, its latest requests and what was done to it."""
+    found = own_agent(request, agent_id)
+    organization = request.organization
+    credentials = Credential.objects.for_organization(organization).filter(agent=found)
+    requests = TokenEvent.objects.for_organization(organization).filter(agent=found)
+    may_audit = request.actor.may(Scope.AUDIT_READ)
+    history = AuditEvent.objects.for_organization(organization).filter(agent_id=found.pk)
+    context = {
+        "agent": found,
+        "credentials": list(credentials),
+        "requests": requests.select_related("credential")[:RECENT],
+        "history": history[:RECENT] if may_audit else [],
+        "may_audit": may_audit,
+        "may_write": request.actor.may(Scope.AGENTS_WRITE),
+        "zone": request.zone,
+        "now": timezone.now(),
+        "tokens_link": f"{reverse('tokens:list')}?agent={found.pk}",
+        "audit_link": f"{reverse('organizations:audit')}?agent={found.pk}",
+        "command": (
+            f"curl -s -u '{found.pk}:'$CLIENT_SECRET -d grant_type=client_credentials "
+            f"{settings.ISSUER}/api/v1/token"
+        ),
+    }
+    return render(request, "analytics/agent.html", context)

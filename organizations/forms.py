@@ -1,0 +1,82 @@
+"""What people type about themselves and their organization."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth import password_validation
+from django.core.exceptions import ValidationError
+
+from organizations.models import Membership, Organization, User
+from organizations.requests import known_time_zones
+
+
+class LoginForm(forms.Form):
+    """The same answer for an unknown address and a wrong password."""
+
+    email = forms.CharField(
+        label="E-mail address",
+        max_length=254,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    password = forms.CharField(
+        max_length=1024,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+
+class InvitationForm(forms.Form):
+    email = forms.EmailField(
+        label="E-mail address",
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )
+    role = forms.ChoiceField(choices=Membership.Role.choices, initial=Membership.Role.VIEWER)
+
+    def __init__(self, *args: Any, roles: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["role"].choices = roles  # type: ignore[attr-defined]
+
+
+class AcceptForm(forms.Form):
+    """A new person's name and password."""
+
+    name = forms.CharField(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    password = forms.CharField(
+        strip=False,
+        max_length=1024,
+        help_text="At least 15 characters. A sentence is easy to remember.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.email = email
+
+    def clean(self) -> None:
+        password = self.cleaned_data.get("password")
+        if password:
+            user = User(email=self.email, name=self.cleaned_data.get("name", ""))
+            try:
+                password_validation.validate_password(password, user)
+            except ValidationError as error:
+                self.add_error("password", error)
+
+
+class OrganizationForm(forms.ModelForm):
+    """What an administrator may change; plan and limits are the deployment's."""
+
+    time_zone = forms.ChoiceField(
+        choices=lambda: [(name, name) for name in sorted(known_time_zones())],
+        help_text="Days, hours and times on these pages. The API speaks UTC unless told otherwise.",
+    )
+
+    class Meta:
+        model = Organization
+        fields = ["name", "slug", "time_zone", "signing_algorithm"]
+        help_texts = {
+            "slug": "Lower-case letters, digits and hyphens.",
+            "signing_algorithm": "For tokens issued from now on. Older ones stay good.",
+        }

@@ -1,0 +1,181 @@
+"""What pages share: filters that live in the URL and read as a sentence, paging, forms."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.forms import BaseForm
+from django.http import HttpRequest, QueryDict
+from django.utils.functional import cached_property
+
+from agentidp.errors import DomainError
+
+PAGE_SIZE = 50
+MAXIMUM_TEXT = 128
+COUNTED_AT_MOST = 10_000
+Result = TypeVar("Result")
+Choices = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One filter: a closed set of choices, or `kind` text, date, number or id."""
+
+    name: str
+    label: str
+    choices: Choices = ()
+    kind: str = "choice"
+    verb: str = "is"
+    is_in_menu: bool = True
+    maximum: int = 0
+    """The highest number that `number` accepts."""
+
+    def clean(self, text: str) -> str:
+        """The value, or nothing when it is not one: a page shows more rather than an error."""
+        text = text.strip()[:MAXIMUM_TEXT]
+        if self.kind == "choice":
+            return text if text in dict(self.choices) else ""
+        if self.kind == "number":
+            is_number = text.isascii() and text.isdigit() and len(text) <= 4
+            return text if is_number and int(text) <= self.maximum else ""
+        try:
+            if self.kind == "date" and text:
+                return date.fromisoformat(text).isoformat()
+            if self.kind == "id" and text:
+                return str(UUID(text))
+        except ValueError:
+            return ""
+        return text if text.isprintable() else ""
+
+    def word(self, value: str) -> str:
+        return dict(self.choices).get(value, value)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The filters that stand in the URL. `words` replaces a value by what people call it."""
+
+    request: HttpRequest
+    known: tuple[Filter, ...]
+    values: dict[str, str]
+    words: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, request: HttpRequest, *known: Filter) -> Self:
+        values = {each.name: each.clean(request.GET.get(each.name, "")) for each in known}
+        return cls(request, known, {name: value for name, value in values.items() if value})
+
+    def __getitem__(self, name: str) -> str:
+        return self.values.get(name, "")
+
+    def __bool__(self) -> bool:
+        return bool(self.values)
+
+    @property
+    def chips(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "subject": each.label,
+                "verb": each.verb,
+                "values": [self.words.get(each.name) or each.word(self.values[each.name])],
+                "remove_url": self.url_without(each.name),
+            }
+            for each in self.known
+            if each.name in self.values
+        ]
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        """What the filter menu offers."""
+        return [
+            {
+                "name": each.name,
+                "label": each.label.capitalize(),
+                "kind": each.kind,
+                "choices": each.choices,
+                "maximum": each.maximum,
+                "value": self[each.name],
+            }
+            for each in self.known
+            if each.is_in_menu
+        ]
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """What the filter menu must not lose: everything in the URL that it does not ask for."""
+        asked = {each.name for each in self.known if each.is_in_menu} | {"page"}
+        return _pairs(self.request, asked)
+
+    def url_without(self, *names: str) -> str:
+        query = self.request.GET.copy()
+        for name in (*names, "page"):
+            query.pop(name, None)
+        return f"{self.request.path}?{query.urlencode()}" if query else self.request.path
+
+    @property
+    def clear_url(self) -> str:
+        return self.url_without(*(each.name for each in self.known))
+
+
+def _pairs(request: HttpRequest, without: Iterable[str]) -> list[tuple[str, str]]:
+    dropped = set(without)
+    return [(name, str(value)) for name, value in request.GET.items() if name not in dropped]
+
+
+def search_hidden(request: HttpRequest) -> list[tuple[str, str]]:
+    """What a search must keep of the URL."""
+    return _pairs(request, {"q", "page"})
+
+
+def sort_of(request: HttpRequest, allowed: Iterable[str], default: str) -> str:
+    """`tokens` or `-tokens` from the URL, if it is one of those that the page can sort by."""
+    wanted = request.GET.get("sort", "")
+    return wanted if wanted.removeprefix("-") in set(allowed) else default
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than people page: an exact count of millions of rows would be a scan."""
+
+    object_list: QuerySet[Any]
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._found, COUNTED_AT_MOST)
+
+    @cached_property
+    def _found(self) -> int:
+        return self.object_list.order_by()[: COUNTED_AT_MOST + 1].count()
+
+    @property
+    def is_capped(self) -> bool:
+        return self._found > COUNTED_AT_MOST
+
+
+def page_of(request: HttpRequest, rows: Any, *, is_counted: bool = True) -> Page[Any]:
+    """The page that the URL names; any other text is the first, any later one the last."""
+    paginator = (Paginator if is_counted else CappedPaginator)(rows, PAGE_SIZE)
+    return paginator.get_page(request.GET.get("page"))
+
+
+def typed(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: the body of a POST, nothing when the page is only opened."""
+    return request.POST if request.method == "POST" else None
+
+
+def accept(form: BaseForm, change: Callable[[], Result]) -> Result | None:
+    """Run the change; a rule of the domain that it breaks becomes an error of the form."""
+    try:
+        return change()
+    except DomainError as error:
+        field = next((name for name in error.details if name in form.fields), None)
+        form.add_error(field, error.message)
+        return None
+
+
+def status_of(form: BaseForm) -> int:
+    """Of a page that shows the form: 400 when something in it needs another look."""
+    return 400 if form.errors else 200

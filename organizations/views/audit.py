@@ -1,0 +1,145 @@
+"""The audit log as pages: reading, checking and taking it away."""
+
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from agentidp.errors import TooManyRequests
+from organizations.audit import MAXIMUM_VERIFIED, VERIFICATIONS, export_lines, verify_chain
+from organizations.decorators import OrganizationRequest, within_organization
+from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
+from organizations.pages import Filter, Filters, page_of
+from organizations.throttling import count_attempt, refuse_when_full, throttle_key
+
+ACTIONS = (
+    "agent.created",
+    "agent.updated",
+    "agent.suspended",
+    "agent.reactivated",
+    "agent.decommissioned",
+    "auth.failed",
+    "credential.generated",
+    "credential.rotated",
+    "credential.revoked",
+    "token.revoked",
+)
+FILTERS = (
+    Filter("action", "action", tuple((name, name) for name in ACTIONS), kind="text"),
+    Filter("outcome", "outcome", (("success", "success"), ("failure", "failure"))),
+    Filter("actor", "actor", kind="text", verb="contains"),
+    Filter("from", "time", kind="date", verb="is from"),
+    Filter("to", "time", kind="date", verb="is to"),
+    Filter("agent", "agent", kind="id", is_in_menu=False),
+)
+
+
+@require_safe
+@within_organization("audit:read")
+def events(request: OrganizationRequest) -> HttpResponse:
+    """The log, newest first."""
+    filters = Filters.of(request, *FILTERS)
+    page = page_of(request, narrow(request.organization, filters), is_counted=False)
+    context = {"filters": filters, "page": page, "zone": request.zone}
+    return render(request, "organizations/audit.html", context)
+
+
+def narrow(organization: Organization, filters: Filters) -> AuditEventQuerySet:
+    rows = AuditEvent.objects.for_organization(organization)
+    if action := filters["action"]:
+        # "agent" is every action of agents.
+        rows = rows.filter(Q(action=action) | Q(action__startswith=f"{action}."))
+    if filters["outcome"]:
+        rows = rows.filter(outcome=filters["outcome"])
+    if filters["actor"]:
+        rows = rows.filter(actor_label__icontains=filters["actor"])
+    if filters["agent"]:
+        rows = rows.filter(agent_id=filters["agent"])
+        named = rows.exclude(target_label="").filter(target_type="agent").first()
+        if named:
+            filters.words["agent"] = named.target_label
+    if filters["from"]:
+        rows = rows.filter(occurred_at__gte=midnight(date.fromisoformat(filters["from"])))
+    if filters["to"]:
+        rows = rows.filter(occurred_at__lt=midnight(date.fromisoformat(filters["to"]), after=1))
+    return rows
+
+
+def midnight(day: date, after: int = 0) -> datetime:
+    """The start of the day in the page's zone; the ends of the calendar are themselves."""
+    try:
+        return timezone.make_aware(datetime.combine(day + timedelta(days=after), time.min))
+    except OverflowError:
+        return datetime.combine(day, time.min, tzinfo=UTC)
+
+
+@require_safe
+@within_organization("audit:read")
+def event(request: OrganizationRequest, event_id: UUID) -> HttpResponse:
+    """One event with everything that its hash covers."""
+    rows = AuditEvent.objects.for_organization(request.organization)
+    found = get_object_or_404(rows, pk=event_id)
+    context = {
+        "event": found,
+        "sequence": f"{found.sequence:,}",
+        "hash": bytes(found.hash).hex(),
+        "previous_hash": bytes(found.previous_hash).hex(),
+        "metadata": json.dumps(found.metadata, indent=2, ensure_ascii=False),
+        "older": rows.filter(sequence=found.sequence - 1).first(),
+        "newer": rows.filter(sequence=found.sequence + 1).first(),
+    }
+    return render(request, "organizations/audit_event.html", context)
+
+
+@require_POST
+@within_organization("audit:read")
+def verify(request: OrganizationRequest) -> HttpResponse:
+    """Recompute the chain, its newest part if it is very long, and say what was found."""
+    organization = request.organization
+    key = throttle_key("audit.verify", organization.pk)
+    newest = newest_sequence(organization)
+    try:
+        refuse_when_full(key, VERIFICATIONS)
+    except TooManyRequests as error:
+        messages.error(request, f"The log was checked often. Wait {error.retry_after} seconds.")
+        return redirect("organizations:audit")
+    first = max(1, newest - MAXIMUM_VERIFIED + 1)
+    result = verify_chain(organization, first=first, last=newest)
+    count_attempt(key, VERIFICATIONS)
+    if result.is_intact:
+        part = "The log is whole" if first == 1 else "The newest part of the log is whole"
+        messages.success(
+            request,
+            f"{part}: {result.checked:,} events were checked. The last hash is "
+            f"{result.head_hash[:8]}…{result.head_hash[-8:]}.",
+        )
+    else:
+        messages.error(request, f"The log is broken at event {result.broken_at}. {result.reason}")
+    return redirect("organizations:audit")
+
+
+def newest_sequence(organization: Organization) -> int:
+    head = AuditChain.objects.for_organization(organization).first()
+    return head.sequence if head else 0
+
+
+@require_safe
+@within_organization("audit:read")
+def export(request: OrganizationRequest) -> HttpResponseBase:
+    """The whole log as JSON lines, oldest first, with the hashes to check it elsewhere."""
+    AuditEvent.record("audit.exported", actor=request.actor)
+    organization = request.organization
+    last = newest_sequence(organization)
+    name = f"audit-{organization.slug}-1-{last}.jsonl"
+    return StreamingHttpResponse(
+        export_lines(organization, 1, last),
+        content_type="application/jsonl; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -1,0 +1,155 @@
+"""Signing in and out, choosing the organization to work in, and accepting an invitation."""
+
+from typing import cast
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from agentidp.errors import DomainError, NotFound, TooManyRequests
+from organizations import actions
+from organizations.actions.invitations import find_invitation
+from organizations.actions.sessions import enter
+from organizations.authentication import find_user
+from organizations.forms import AcceptForm, LoginForm
+from organizations.models import Invitation, Membership, User
+from organizations.pages import accept, status_of, typed
+from organizations.requests import client_address
+
+REFUSAL = "This address and this password do not belong together."
+
+
+def safe_next(request: HttpRequest) -> str:
+    """Where to go afterwards: a path of this site, never another host."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    is_ours = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return wanted if is_ours and wanted.startswith("/") else settings.LOGIN_REDIRECT_URL
+
+
+@never_cache
+@login_not_required
+@transaction.non_atomic_requests
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def log_in(request: HttpRequest) -> HttpResponse:
+    """Sign a person in; an unknown address and a wrong password get the same answer."""
+    if request.user.is_authenticated:
+        return redirect(safe_next(request))
+    form = LoginForm(typed(request))
+    wait = 0
+    if request.method == "POST" and form.is_valid():
+        try:
+            actions.sign_in(
+                request, name=form.cleaned_data["email"], password=form.cleaned_data["password"]
+            )
+            return redirect(safe_next(request))
+        except TooManyRequests as error:
+            wait = error.retry_after
+            form.add_error(None, f"Too many attempts. Wait {wait} seconds and try again.")
+        except DomainError:
+            form.add_error(None, REFUSAL)
+    context = {"form": form, "next": safe_next(request), "is_demo": settings.IS_DEMO}
+    response = render(
+        request, "organizations/login.html", context, status=429 if wait else status_of(form)
+    )
+    if wait:
+        response["Retry-After"] = str(wait)
+    return response
+
+
+@require_POST
+def log_out(request: HttpRequest) -> HttpResponse:
+    actions.sign_out(request)
+    messages.info(request, "You are signed out.")
+    return redirect("organizations:log_in")
+
+
+@require_safe
+def choose(request: HttpRequest) -> HttpResponse:
+    """The organizations to work in; a sentence for people who belong to none yet."""
+    memberships = Membership.objects.usable().filter(user=cast(User, request.user))
+    context = {"memberships": sorted(memberships, key=lambda each: each.organization.name)}
+    return render(request, "organizations/choose.html", context)
+
+
+@require_POST
+def switch(request: HttpRequest) -> HttpResponse:
+    """Work in another of one's organizations from here on."""
+    membership = actions.choose_organization(request, request.POST.get("organization", ""))
+    if membership is None:
+        messages.error(request, "You are not a member of that organization.")
+        return redirect("organizations:choose")
+    messages.success(request, f"You now work in {membership.organization.name}.")
+    return redirect(safe_next(request))
+
+
+@never_cache
+@login_not_required
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Join an organization, as the person signed in or as a new one."""
+    try:
+        invitation = find_invitation(token)
+    except NotFound:
+        return render(request, "organizations/invitation_gone.html", status=404)
+    context = {"invitation": invitation, "token": token, "path": request.path}
+    if request.user.is_authenticated:
+        return accept_as_member(request, token, context)
+    if find_user(invitation.email) is not None:
+        return render(request, "organizations/invitation_sign_in.html", context)
+    return accept_as_newcomer(request, token, invitation, context)
+
+
+def accept_as_member(request: HttpRequest, token: str, context: dict[str, object]) -> HttpResponse:
+    user = cast(User, request.user)
+    if request.method == "POST":
+        try:
+            membership = actions.accept_invitation(
+                token,
+                user=user,
+                ip_address=client_address(request),
+                user_agent=request.headers.get("User-Agent", ""),
+            )
+        except DomainError as error:
+            messages.error(request, error.message)
+        else:
+            return welcome(request, membership)
+    return render(request, "organizations/invitation.html", context)
+
+
+def accept_as_newcomer(
+    request: HttpRequest, token: str, invitation: Invitation, context: dict[str, object]
+) -> HttpResponse:
+    form = AcceptForm(typed(request), email=invitation.email)
+    if request.method == "POST" and form.is_valid():
+        membership = accept(
+            form,
+            lambda: actions.accept_invitation(
+                token,
+                ip_address=client_address(request),
+                user_agent=request.headers.get("User-Agent", ""),
+                **form.cleaned_data,
+            ),
+        )
+        if membership:
+            login(request, membership.user, "organizations.authentication.EmailBackend")
+            return welcome(request, membership)
+    context["form"] = form
+    return render(request, "organizations/invitation.html", context, status=status_of(form))
+
+
+def welcome(request: HttpRequest, membership: Membership) -> HttpResponse:
+    enter(request, membership)
+    messages.success(request, f"Welcome to {membership.organization.name}.")
+    return redirect("overview")

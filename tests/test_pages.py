@@ -1,0 +1,155 @@
+"""What every page keeps, one row of the table each."""
+
+import re
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from agents.tests.factories import make_agent
+from organizations.actions import invite
+from organizations.actors import Actor
+from organizations.models import AuditEvent, Membership, Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+from tokens.models import TokenEvent
+from tokens.tests.factories import make_credential
+
+Role = Membership.Role
+EVERYBODY, OPERATORS, ADMINS = list(Role), [Role.OWNER, Role.ADMIN, Role.OPERATOR], list(Role)[:2]
+PAGES = {
+    "overview": ("overview", [], EVERYBODY),
+    "agents": ("agents:list", [], EVERYBODY),
+    "agent": ("agents:detail", ["agent"], EVERYBODY),
+    "new agent": ("agents:new", [], ADMINS),
+    "edit agent": ("agents:edit", ["agent"], ADMINS),
+    "new credential": ("tokens:new_credential", ["agent"], ADMINS),
+    "rotate credential": ("tokens:rotate_credential", ["agent", "credential"], ADMINS),
+    "tokens": ("tokens:list", [], EVERYBODY),
+    "audit": ("organizations:audit", [], OPERATORS),
+    "audit event": ("organizations:audit_event", ["event"], OPERATORS),
+    "members": ("organizations:members", [], EVERYBODY),
+    "settings": ("organizations:settings", [], ADMINS),
+    "api": ("docs", [], EVERYBODY),
+}
+ANY_PAGE = pytest.mark.parametrize("page", PAGES)
+WITH_ID = pytest.mark.parametrize("page", [name for name, row in PAGES.items() if row[1]])
+
+
+def fill(organization: Organization, agents: int = 1) -> dict[str, Any]:
+    """Something for every page to show; gives the ids that addresses need."""
+    owner = make_membership(organization)
+    actor = Actor.for_person(owner)
+    for _ in range(agents):
+        agent = make_agent(organization)
+        credential, _ = make_credential(agent, last_used_at=timezone.now())
+        with organization_scope(organization):
+            event = AuditEvent.record("agent.created", agent, actor=actor)
+            TokenEvent.objects.create(
+                organization=organization, agent=agent, credential=credential, outcome="issued"
+            )
+    with organization_scope(organization):
+        for number in range(agents):
+            invite(organization, actor=actor, email=f"guest-{number}@example.com", role="viewer")
+    return {"agent": agent.pk, "credential": credential.pk, "event": event.pk, "owner": owner}
+
+
+def address(page: str, ids: dict[str, Any]) -> str:
+    name, arguments, _ = PAGES[page]
+    return reverse(name, args=[ids[argument] for argument in arguments])
+
+
+@ANY_PAGE
+def test_the_page_has_a_title_one_heading_and_nothing_inline(
+    organization: Organization, signed_in: Any, page: str
+) -> None:
+    ids = fill(organization)
+
+    response = signed_in(ids["owner"]).get(address(page, ids))
+
+    text = response.content.decode()
+    assert response.status_code == 200
+    assert len(re.findall(r"<h1[ >]", text)) == 1
+    assert re.search(r"<title>\S.* · AgentIdP</title>", text)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
+    scripts = re.findall(r"<script(?![^>]*(?:\ssrc=|application/json))", text)
+    assert scripts == []
+    assert "unsafe-inline" not in response["Content-Security-Policy"].partition("style-src-attr")[0]
+    assert response["Cache-Control"] == "no-store" or "no-cache" in response["Cache-Control"]
+
+
+@ANY_PAGE
+def test_the_page_sends_strangers_to_the_sign_in(organization: Organization, page: str) -> None:
+    ids = fill(organization)
+    path = address(page, ids)
+
+    response = Client().get(path)
+
+    assert response.status_code == 302
+    assert response["Location"] == f"/login?next={path}"
+
+
+@ANY_PAGE
+@pytest.mark.parametrize("role", Role)
+def test_the_page_opens_for_its_roles_only(
+    organization: Organization, signed_in: Any, page: str, role: Role
+) -> None:
+    ids = fill(organization)
+    browser = signed_in(make_membership(organization, role))
+
+    response = browser.get(address(page, ids))
+
+    assert response.status_code == (200 if role in PAGES[page][2] else 403)
+
+
+@WITH_ID
+def test_another_organizations_page_does_not_exist(
+    organization: Organization, other_organization: Organization, signed_in: Any, page: str
+) -> None:
+    ids = fill(organization)
+    stranger = signed_in(make_membership(other_organization))
+
+    response = stranger.get(address(page, ids))
+
+    assert response.status_code == 404
+
+
+@ANY_PAGE
+def test_the_page_never_fails_on_a_strange_address(
+    organization: Organization, signed_in: Any, page: str
+) -> None:
+    ids = fill(organization)
+    browser = signed_in(ids["owner"])
+    names = "page sort q tz date days dow hour outcome reason agent credential type status owner"
+    values = ["-1", "0", "999999999999999999999", "abc", "", "é", "%ED%A0%80", "[]", "0001-01-01"]
+    values += ["9999-12-31", "' OR 1=1", "<b>", "x" * 3000]
+
+    for value in values:
+        query = "&".join(f"{name}={value}" for name in [*names.split(), "range", "from", "to"])
+        response = browser.get(f"{address(page, ids)}?{query}")
+
+        assert response.status_code in {200, 400}, value
+        assert b"<b>" not in response.content
+
+
+@ANY_PAGE
+def test_the_page_takes_as_many_queries_for_many_rows_as_for_one(
+    organization: Organization,
+    other_organization: Organization,
+    signed_in: Any,
+    page: str,
+) -> None:
+    few, many = fill(organization, agents=1), fill(other_organization, agents=8)
+    first, second = signed_in(few["owner"]), signed_in(many["owner"])
+
+    with CaptureQueriesContext(connection) as one:
+        first.get(address(page, few))
+    with CaptureQueriesContext(connection) as several:
+        second.get(address(page, many))
+
+    assert len(several) == len(one)
+    assert len(several) <= 30

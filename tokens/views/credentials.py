@@ -1,0 +1,91 @@
+"""Credentials on the page of their agent. A secret is shown in the one answer that made it.
+
+That answer is no redirect: the secret would have to be kept somewhere to survive one.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from agentidp.errors import DomainError
+from agents.views.changes import own_agent
+from organizations.decorators import OrganizationRequest, within_organization
+from organizations.pages import accept, status_of, typed
+from tokens.actions import create_credential, revoke_credential, rotate_credential
+from tokens.forms import CredentialForm, RotationForm
+from tokens.models import Credential
+
+
+def own_credential(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> Credential:
+    credentials = Credential.objects.for_organization(request.organization)
+    return get_object_or_404(
+        credentials.select_related("agent"), pk=credential_id, agent_id=agent_id
+    )
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@within_organization("agents:read", "agents:write")
+def new_credential(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
+    """Make a credential and show its secret once."""
+    agent = own_agent(request, agent_id)
+    form = CredentialForm(typed(request))
+    if request.method == "POST" and form.is_valid():
+        expires_at = form.cleaned_data["expires_on"]
+        made = accept(
+            form, lambda: create_credential(agent, actor=request.actor, expires_at=expires_at)
+        )
+        if made:
+            return show_secret(request, *made)
+    context = {"form": form, "agent": agent}
+    return render(request, "tokens/new_credential.html", context, status=status_of(form))
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@within_organization("agents:read", "agents:write")
+def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """Give a credential a new secret and show it once."""
+    credential = own_credential(request, agent_id, credential_id)
+    form = RotationForm(typed(request))
+    if request.method == "POST" and form.is_valid():
+        grace = timedelta(seconds=form.cleaned_data["grace_seconds"])
+        made = accept(
+            form,
+            lambda: rotate_credential(credential, actor=request.actor, grace=grace),
+        )
+        if made:
+            return show_secret(request, *made)
+    context = {"form": form, "credential": credential, "agent": credential.agent}
+    context["sentence"] = f"The {credential} keeps its id and gets a new secret."
+    return render(request, "tokens/rotate_credential.html", context, status=status_of(form))
+
+
+@require_POST
+@within_organization("agents:read", "agents:write")
+def revoke(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """End a credential for good."""
+    credential = own_credential(request, agent_id, credential_id)
+    try:
+        revoke_credential(credential, actor=request.actor)
+    except DomainError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"The {credential} is revoked. Its tokens no longer work.")
+    return redirect("agents:detail", agent_id)
+
+
+def show_secret(request: OrganizationRequest, credential: Credential, secret: str) -> HttpResponse:
+    agent = credential.agent
+    command = (
+        f"curl -s -u '{agent.pk}:{secret}' -d grant_type=client_credentials "
+        f"{settings.ISSUER}/api/v1/token"
+    )
+    context = {"agent": agent, "credential": credential, "secret": secret, "command": command}
+    return render(request, "tokens/secret.html", context)

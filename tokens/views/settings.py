@@ -1,0 +1,74 @@
+"""An organization's settings: its name and keys, what its plan allows, and its end."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from agentidp.errors import DomainError
+from agents.models import Agent
+from organizations import actions
+from organizations.decorators import OrganizationRequest, within_organization
+from organizations.forms import OrganizationForm
+from organizations.models import Organization
+from organizations.pages import accept, status_of, typed
+from tokens.models import MonthlyUsage
+
+ADMINISTER = "admin:orgs"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@within_organization(ADMINISTER)
+def organization(request: OrganizationRequest) -> HttpResponse:
+    """Show the settings, and save what an administrator may change."""
+    # The form writes into what it is bound to; the frame shows the name that is saved.
+    own = Organization.objects.get(pk=request.organization.pk)
+    form = OrganizationForm(typed(request), instance=own)
+    if request.method == "POST" and form.is_valid():
+        changed = accept(
+            form,
+            lambda: actions.update_organization(
+                request.organization, actor=request.actor, **form.cleaned_data
+            ),
+        )
+        if changed:
+            messages.success(request, "The settings are saved.")
+            return redirect("organizations:settings")
+    context = {"form": form, "limits": limits(request.organization)}
+    context["may_delete"] = request.actor.is_owner
+    return render(request, "tokens/settings.html", context, status=status_of(form))
+
+
+def limits(organization: Organization) -> list[dict[str, object]]:
+    """What the plan allows and how much of it is used."""
+    agents = Agent.objects.for_organization(organization).counted().count()
+    month = timezone.now().date().replace(day=1)
+    usage = MonthlyUsage.objects.for_organization(organization).filter(month=month).first()
+    issued = usage.issued if usage else 0
+    return [
+        _limit("Agents", agents, organization.max_agents),
+        _limit("Tokens this month", issued, organization.max_tokens_per_month),
+    ]
+
+
+def _limit(label: str, used: int, most: int | None) -> dict[str, object]:
+    share = round(100 * used / most, 1) if most else None
+    return {"label": label, "used": used, "most": most, "share": share}
+
+
+@require_POST
+@within_organization(ADMINISTER)
+def delete(request: OrganizationRequest) -> HttpResponse:
+    """End the organization. Its name must be typed, because this cannot be undone."""
+    own = request.organization
+    if request.POST.get("name", "").strip() != own.name:
+        messages.error(request, "Nothing was deleted: type the organization's name exactly.")
+        return redirect("organizations:settings")
+    try:
+        actions.delete_organization(own, actor=request.actor)
+    except DomainError as error:
+        messages.error(request, error.message)
+        return redirect("organizations:settings")
+    messages.success(request, f"{own.name} is deleted.")
+    return redirect("organizations:choose")
