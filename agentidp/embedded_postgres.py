@@ -382,7 +382,7 @@ def main() -> None:
     except EmbeddedPostgresError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        self._remove_stale_locks()
+        pass
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 register = template.Library()
 
-NOTHING = "–"  # noqa: RUF001, an en dash stands for "no value" in every table
+NOTHING = "\N{EN DASH}"  # stands for "no value" in every table
 SPACE = "\N{NO-BREAK SPACE}"
 CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 

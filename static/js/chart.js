@@ -20,6 +20,7 @@ import { hideTooltip, showTooltip } from "./tooltip.js";
 
 const charts = new Map();
 const numbers = new Intl.NumberFormat("en");
+const shortNumbers = new Intl.NumberFormat("en", { notation: "compact" });
 
 function colours() {
   const probe = document.createElement("span");
@@ -46,7 +47,12 @@ function option(data, width) {
   const size = 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const text = { color: colour.note, fontFamily: style.fontFamily, fontSize: Math.min(size, 14) };
   const last = data.points.length - 1;
-  const step = [1, 2, 7, 14, 28].find((days) => ((last + 1) / days) * 64 <= width) ?? 28;
+  const highest = Math.max(...data.points.map((point) => point.count ?? 0));
+  /* Days are labelled back from the last one, hours on from midnight. */
+  const hours = data.points.every((point) => point.label.includes(":"));
+  const steps = hours ? [1, 2, 3, 6, 12] : [1, 2, 7, 14, 28];
+  const step = steps.find((size) => ((last + 1) / size) * 64 <= width) ?? steps.at(-1);
+  const labelled = (index) => (hours ? index : last - index) % step === 0;
   return {
     animation: false,
     aria: { enabled: false },
@@ -56,14 +62,16 @@ function option(data, width) {
       data: data.points.map((point) => point.label),
       axisLine: { show: false },
       axisTick: { show: false },
-      axisLabel: { ...text, interval: (index) => (last - index) % step === 0, hideOverlap: true, margin: 10 },
+      axisLabel: { ...text, interval: labelled, hideOverlap: true, margin: 10 },
     },
     yAxis: {
       type: "value",
       minInterval: 1,
+      min: 0,
+      max: highest ? null : 4,
       splitNumber: 4,
       splitLine: { lineStyle: { color: colour.line } },
-      axisLabel: { ...text, formatter: (value) => numbers.format(value), margin: 10 },
+      axisLabel: { ...text, formatter: (value) => (highest < 1e6 ? numbers : shortNumbers).format(value), margin: 10 },
     },
     series: [
       {
@@ -99,7 +107,7 @@ function place(chart) {
   const count = data.points.length;
   const first = drawing.convertToPixel({ xAxisIndex: 0 }, 0);
   const second = drawing.convertToPixel({ xAxisIndex: 0 }, count - 1);
-  const width = count > 1 ? (second - first) / (count - 1) : drawing.getWidth() - 2 * (drawing.getWidth() - first);
+  const width = count > 1 ? (second - first) / (count - 1) : 2 * (drawing.getWidth() - first);
   const bottom = drawing.convertToPixel({ yAxisIndex: 0 }, 0);
   list.style.left = `${first - width / 2}px`;
   list.style.width = `${width * count}px`;

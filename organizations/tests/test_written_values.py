@@ -1,0 +1,127 @@
+"""How numbers, times and statuses are written on every page."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.template import Context, Template
+from django.test import RequestFactory
+from django.utils import timezone
+
+from organizations.templatetags import agentidp as written
+
+DASH = "\N{EN DASH}"
+
+
+def plain(text: str) -> str:
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(48210, "48,210"), (0, "0"), (None, DASH), (2.5, "2.5"), (3.0, "3")]
+)
+def test_numbers_are_grouped_and_nothing_is_not_zero(value, text):
+    assert written.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(83.0, "83 %"), (6.14, "6.1 %"), (0, "0 %"), (0.02, "< 0.1 %"), (None, DASH)],
+)
+def test_percentages_have_one_decimal_at_most(value, text):
+    assert plain(written.percent(value)) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "text"),
+    [
+        (Decimal("1284.07"), "USD", "$ 1,284.07"),
+        (Decimal("0.0021"), "EUR", "€ 0.0021"),
+        (12, "CHF", "CHF 12.00"),
+        (None, "USD", DASH),
+    ],
+)
+def test_money_has_its_currency(value, currency, text):
+    assert plain(written.money(value, currency)) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (340, "340 ms"),
+        (3100, "3.1 s"),
+        (38_000, "38 s"),
+        (59_999, "1 m 00 s"),
+        (130_000, "2 m 10 s"),
+        (3_900_000, "1 h 05 m"),
+        (timedelta(days=3, hours=4), "3 d 4 h"),
+        (None, DASH),
+    ],
+)
+def test_durations_have_two_units(value, text):
+    assert plain(written.duration(value)) == text
+
+
+@pytest.mark.parametrize(
+    ("ago", "text"),
+    [
+        (timedelta(seconds=2), "just now"),
+        (timedelta(seconds=41), "41 s ago"),
+        (timedelta(minutes=12), "12 min ago"),
+        (timedelta(minutes=-5), "in 5 min"),
+    ],
+)
+def test_times_are_relative_under_an_hour(ago, text):
+    assert plain(written.relative_time(timezone.now() - ago)) == text
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (datetime(2026, 11, 22, 5, 0, 2, tzinfo=UTC), "05:00:02"),
+        (datetime(2026, 11, 19, 5, 0, 2, tzinfo=UTC), "19 Nov, 05:00"),
+        (datetime(2025, 11, 19, 5, 0, 2, tzinfo=UTC), "19 Nov 2025"),
+    ],
+)
+def test_older_times_are_absolute(moment, text):
+    now = datetime(2026, 11, 22, 14, 32, 8, tzinfo=UTC)
+
+    assert written.absolute_time(moment, now) == text
+
+
+def test_time_element_carries_the_exact_time():
+    html = written.clock(datetime(2025, 11, 19, 5, 0, 2, tzinfo=UTC))
+
+    assert 'datetime="2025-11-19T05:00:02Z"' in html
+    assert 'title="19 Nov 2025, 05:00:02 UTC"' in html
+
+
+def test_long_ids_lose_their_middle():
+    assert written.shorten_id("0199c1aa-77d0-7e00-9a10-31c9e2a7e2a7") == "0199c1…e2a7"
+    assert written.shorten_id("short") == "short"
+
+
+def test_status_is_escaped_and_an_unknown_one_is_grey():
+    html = written.status("<b>new</b>")
+
+    assert "tone-idle" in html
+    assert "<b>" not in html
+
+
+def test_sort_header_turns_the_order_and_forgets_the_page():
+    request = RequestFactory().get("/tokens?sort=-count&page=3&status=issued")
+    template = Template('{% load agentidp %}{% sort_header "Uses" "count" numeric=True %}')
+
+    html = template.render(Context({"request": request, "sort": "-count"}))
+
+    assert 'aria-sort="descending"' in html
+    assert 'href="?sort=count&amp;status=issued"' in html
+
+
+def test_card_escapes_what_it_is_given_and_keeps_its_content():
+    template = Template("{% load agentidp %}{% card title=title %}<p>kept</p>{% endcard %}")
+
+    html = template.render(Context({"title": "<script>"}))
+
+    assert "&lt;script&gt;" in html
+    assert "<p>kept</p>" in html
