@@ -1,0 +1,287 @@
+"""An organization's own administrators change it; the plan and the status are the platform's."""
+
+from typing import Any
+
+import pytest
+
+from agents.models import Agent
+from agents.tests.factories import make_agent
+from conftest import ClientFor
+from organizations.models import AuditEvent, Membership, Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership, make_organization, make_user
+
+LIST = "/api/v1/organizations"
+UNKNOWN = "org-0a1b2c3d-e4f5-6789-abcd-ef0123456789"
+
+
+def url(organization: Organization) -> str:
+    return f"{LIST}/{organization.public_id}"
+
+
+@pytest.fixture
+def owner(organization: Organization) -> Membership:
+    return make_membership(organization, "owner")
+
+
+def actions_in(organization: Organization) -> list[str]:
+    with organization_scope(organization):
+        return list(AuditEvent.objects.in_order().values_list("action", flat=True))
+
+
+def test_an_organization_has_these_fields(owner: Membership, client_for: ClientFor) -> None:
+    organization = owner.organization
+
+    body = client_for(owner).get(url(organization)).json()
+
+    assert body.pop("createdAt") < body.pop("updatedAt")
+    assert body == {
+        "organizationId": organization.public_id,
+        "name": "Northwind Labs",
+        "slug": organization.slug,
+        "planTier": "enterprise",
+        "maxAgents": 100,
+        "maxTokensPerMonth": None,
+        "status": "active",
+        "signingAlgorithm": "ES256",
+        "timeZone": "UTC",
+    }
+
+
+def test_a_person_lists_own_organizations_only(
+    owner: Membership, other_organization: Organization, client_for: ClientFor
+) -> None:
+    second = make_membership(make_organization("Fabrikam"), "viewer", owner.user).organization
+    make_membership(make_organization(status="suspended"), "owner", owner.user)
+
+    body = client_for(owner).get(LIST).json()
+
+    assert body["total"] == 2
+    assert [item["organizationId"] for item in body["data"]] == [
+        owner.organization.public_id,
+        second.public_id,
+    ]
+
+
+def test_an_agent_lists_its_own(
+    organization: Organization, other_organization: Organization, client_for: ClientFor
+) -> None:
+    body = client_for(administrator(organization)).get(LIST).json()
+
+    assert [item["organizationId"] for item in body["data"]] == [organization.public_id]
+
+
+def administrator(organization: Organization) -> Agent:
+    agent = make_agent(organization, scopes=["admin:orgs"])
+    organization.principals.filter(pk=agent.pk).update(role="admin")
+    return agent
+
+
+def test_a_person_founds_an_organization_and_owns_it(
+    owner: Membership, client_for: ClientFor
+) -> None:
+    answer = client_for(owner).post(
+        LIST, {"name": "Fabrikam & Söhne", "timeZone": "Europe/Berlin"}, "application/json"
+    )
+
+    assert answer.status_code == 201
+    assert answer.json()["slug"] == "fabrikam-sohne"
+    assert answer.json()["planTier"] == "free"
+    founded = Organization.objects.get(slug="fabrikam-sohne")
+    assert founded.memberships.get().user == owner.user
+    assert founded.memberships.get().role == "owner"
+    assert actions_in(founded) == ["org.created"]
+
+
+def test_a_name_that_is_taken_gets_a_slug_of_its_own(
+    owner: Membership, client_for: ClientFor
+) -> None:
+    slugs = {
+        client_for(owner).post(LIST, {"name": name}, "application/json").json()["slug"]
+        for name in ("Fabrikam", "Fabrikam", "日本", "--")
+    }
+
+    assert len(slugs) == 4
+
+
+def test_an_agent_founds_nothing(organization: Organization, client_for: ClientFor) -> None:
+    client = client_for(administrator(organization))
+
+    assert client.post(LIST, {"name": "Fabrikam"}, "application/json").status_code == 403
+
+
+def test_a_person_owns_at_most_twenty(owner: Membership, client_for: ClientFor) -> None:
+    for _ in range(19):
+        make_membership(make_organization(), "owner", owner.user)
+
+    answer = client_for(owner).post(LIST, {"name": "One more"}, "application/json")
+
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "ORGANIZATION_LIMIT_EXCEEDED"
+
+
+def test_an_administrator_changes_it(owner: Membership, client_for: ClientFor) -> None:
+    changes = {
+        "name": "Northwind",
+        "slug": "northwind",
+        "timeZone": "America/New_York",
+        "signingAlgorithm": "RS256",
+    }
+
+    answer = client_for(owner).patch(url(owner.organization), changes, "application/json")
+
+    assert answer.status_code == 200
+    assert answer.json().items() >= changes.items()
+    assert actions_in(owner.organization) == ["org.updated"]
+
+
+def test_a_change_to_the_same_is_no_event(owner: Membership, client_for: ClientFor) -> None:
+    client_for(owner).patch(url(owner.organization), {"name": "Northwind Labs"}, "application/json")
+
+    assert actions_in(owner.organization) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"planTier": "enterprise"}, "planTier"),
+        ({"maxAgents": 1000}, "maxAgents"),
+        ({"maxTokensPerMonth": None}, "maxTokensPerMonth"),
+        ({"status": "active"}, "status"),
+        ({"organizationId": UNKNOWN}, "organizationId"),
+        ({"createdAt": "2026-01-01T00:00:00Z"}, "createdAt"),
+        ({"plan_tier": "pro"}, "plan_tier"),
+        ({"name": "x"}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"name": "two\nlines"}, "name"),
+        ({"name": "right-to-left \u202e mark"}, "name"),
+        ({"name": None}, "name"),
+        ({"name": ["x"]}, "name"),
+        ({"slug": "Upper"}, "slug"),
+        ({"slug": "x"}, "slug"),
+        ({"slug": "x" * 51}, "slug"),
+        ({"timeZone": "Mars/Olympus"}, "timeZone"),
+        ({"timeZone": "../../etc/passwd"}, "timeZone"),
+        ({"timeZone": ""}, "timeZone"),
+        ({"signingAlgorithm": "none"}, "signingAlgorithm"),
+    ],
+)
+def test_a_bad_change_names_the_field(
+    owner: Membership, client_for: ClientFor, body: dict[str, Any], field: str
+) -> None:
+    answer = client_for(owner).patch(url(owner.organization), body, "application/json")
+
+    assert answer.status_code == 400, answer.content
+    assert answer.json()["code"] == "VALIDATION_ERROR"
+    assert list(answer.json()["details"]) == [field]
+
+
+def test_a_taken_slug_is_refused(
+    owner: Membership, other_organization: Organization, client_for: ClientFor
+) -> None:
+    answers = [
+        client_for(owner).patch(
+            url(owner.organization), {"slug": other_organization.slug}, "application/json"
+        ),
+        client_for(owner).post(
+            LIST, {"name": "Fabrikam", "slug": other_organization.slug}, "application/json"
+        ),
+    ]
+
+    for answer in answers:
+        assert answer.status_code == 400
+        assert answer.json()["code"] == "VALIDATION_ERROR"
+        assert answer.json()["details"] == {"slug": ["This slug is taken."]}
+
+
+@pytest.mark.parametrize("method", ["get", "patch", "delete"])
+def test_another_organization_is_unknown(
+    owner: Membership, other_organization: Organization, client_for: ClientFor, method: str
+) -> None:
+    make_membership(other_organization, "owner", owner.user)  # not even with a second membership
+    client = client_for(owner)
+
+    foreign = getattr(client, method)(url(other_organization), {}, "application/json")
+    unknown = getattr(client, method)(f"{LIST}/{UNKNOWN}", {}, "application/json")
+    malformed = getattr(client, method)(f"{LIST}/{owner.organization.pk}", {}, "application/json")
+
+    assert foreign.status_code == unknown.status_code == malformed.status_code == 404
+    assert foreign.content == unknown.content == malformed.content
+    other_organization.refresh_from_db()
+    assert other_organization.status == "active"
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_others_of_the_organization_may_not(
+    organization: Organization, client_for: ClientFor, role: str
+) -> None:
+    client = client_for(make_membership(organization, role))
+
+    assert client.get(LIST).status_code == 403
+    assert client.patch(url(organization), {}, "application/json").status_code == 403
+
+
+def test_an_organization_with_active_agents_is_not_deleted(
+    owner: Membership, client_for: ClientFor
+) -> None:
+    make_agent(owner.organization)
+
+    answer = client_for(owner).delete(url(owner.organization))
+
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "ORGANIZATION_HAS_ACTIVE_AGENTS"
+    owner.organization.refresh_from_db()
+    assert owner.organization.status == "active"
+    assert actions_in(owner.organization) == []
+
+
+def test_a_deleted_organization_is_over_and_its_slug_free(
+    owner: Membership, other_organization: Organization, client_for: ClientFor
+) -> None:
+    make_agent(owner.organization, status="suspended")
+    make_agent(other_organization)
+    client = client_for(owner)
+    slug = owner.organization.slug
+
+    answer = client.delete(url(owner.organization))
+
+    assert answer.status_code == 204
+    assert client.get(LIST).status_code == 401
+    assert actions_in(owner.organization) == ["org.deleted"]
+    assert not Organization.objects.filter(slug=slug).exists()
+
+
+def test_only_an_owner_deletes(organization: Organization, client_for: ClientFor) -> None:
+    for subject in (make_membership(organization, "admin"), administrator(organization)):
+        assert client_for(subject).delete(url(organization)).status_code == 403
+
+
+def test_an_agent_that_lost_its_admin_role_loses_the_scope_of_its_live_token(
+    organization: Organization, client_for: ClientFor
+) -> None:
+    agent = administrator(organization)
+    client = client_for(agent)
+    before = client.get(url(organization)).status_code
+
+    organization.principals.filter(pk=agent.pk).update(role="member")
+
+    assert (before, client.get(url(organization)).status_code) == (200, 403)
+
+
+def test_the_list_takes_a_fixed_number_of_queries(
+    owner: Membership, client_for: ClientFor, django_assert_num_queries: Any
+) -> None:
+    for _ in range(5):
+        make_membership(make_organization(), "viewer", owner.user)
+    client = client_for(owner)
+
+    with django_assert_num_queries(7):
+        client.get(LIST)
+
+
+def test_a_person_without_an_organization_makes_one(db: None) -> None:
+    from organizations.actions import create_organization
+
+    membership = create_organization(make_user(), name="Fabrikam")
+
+    assert actions_in(membership.organization) == ["org.created"]
