@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -31,7 +32,7 @@ from agentidp.errors import (
 logger = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 2
-PAGES = frozenset({400, 403, 404, 429, 500})
+PAGES = frozenset({400, 403, 404, 429})
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -109,12 +110,15 @@ def wants_page(request: HttpRequest) -> bool:
 
 
 def error_response(
-    request: HttpRequest, status: int, *, message: str = "", code: str = ""
+    request: HttpRequest, status: int, *, message: str = "", code: str = "", template: str = ""
 ) -> HttpResponse:
     """A page or the JSON body, whichever the caller reads."""
     message = message or MESSAGES.get(status, HTTPStatus(status).description)
     if wants_page(request):
-        template = f"errors/{status if status in PAGES else 500}.html"
+        if status not in PAGES:
+            # Without the request: what fills the frame of a page may be what has failed.
+            return HttpResponse(render_to_string("errors/500.html"), status=status)
+        template = f"errors/{template or status}.html"
         return render(request, template, {"message": message, "status": status}, status=status)
     return JsonResponse(error_body(code or CODES.get(status, "ERROR"), message), status=status)
 
@@ -140,6 +144,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         request,
         403,
         message="This form was open for too long or came from another site. Reload and try again.",
+        template="403_csrf",
     )
 
 
