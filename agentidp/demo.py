@@ -85,9 +85,10 @@ class Answer:
         return json.loads(self.body)
 
 
-def fetch(url: str, form: dict[str, str] | None = None, **headers: str) -> Answer:
+def fetch(url: str, form: dict[str, str] | None = None, authorization: str | None = None) -> Answer:
     """One HTTP request, as curl would send it."""
     data = urllib.parse.urlencode(form).encode() if form else None
+    headers = {"Authorization": authorization} if authorization else {}
     request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - our own URL
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
@@ -104,19 +105,19 @@ def check(base: str, client: Client) -> Iterator[tuple[str, bool]]:
     issued = fetch(
         f"{base}/api/v1/token",
         {"grant_type": "client_credentials"},
-        Authorization=f"Basic {secret}",
+        f"Basic {secret}",
     )
-    bearer = {"Authorization": f"Bearer {_token(issued)}"}
+    bearer = f"Bearer {_token(issued)}"
     yield "the login page answers", fetch(f"{base}/login").status == 200
     yield "an agent gets a token", bool(_token(issued))
-    for name, path, headers, status, has_expected_shape in (
-        ("the public keys are published", "/.well-known/jwks.json", {}, 200, _keys),
-        ("without a token the analytics stay closed", "/api/v1/analytics/tokens", {}, 401, _any),
+    for name, path, authorization, status, has_expected_shape in (
+        ("the public keys are published", "/.well-known/jwks.json", None, 200, _keys),
+        ("without a token the analytics stay closed", "/api/v1/analytics/tokens", None, 401, _any),
         ("the trend has 30 days", "/api/v1/analytics/tokens?days=30", bearer, 200, _trend),
         ("the heatmap has busy hours", "/api/v1/analytics/agents/activity", bearer, 200, _heatmap),
         ("the month has active agents", "/api/v1/analytics/agents", bearer, 200, _agents),
     ):
-        answer = fetch(f"{base}{path}", **headers)
+        answer = fetch(f"{base}{path}", authorization=authorization)
         yield name, answer.status == status and _has_shape(answer, has_expected_shape)
 
 

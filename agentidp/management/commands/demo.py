@@ -56,16 +56,23 @@ class Command(BaseCommand):
             log = DATA_DIR / "demo.log"
             with demo.server(host, port, log) as process:
                 base = f"http://localhost:{port}"
-                self.say(WELCOME.format(base=base, client=client, log=log.name, data=DATA_DIR.name))
+                self.say(
+                    WELCOME.format(
+                        base=base,
+                        client=client,
+                        data=DATA_DIR.name,
+                        log=f"{DATA_DIR.name}/{log.name}",
+                    )
+                )
                 self.say(f"Ready after {time.monotonic() - started:.1f} s.")
                 if once:
-                    self.check(f"http://{host}:{port}", client)
+                    self.check_over_http(f"http://{host}:{port}", client)
                 elif process.wait():
                     raise CommandError(f"The server ended by itself. See {log}.")
         except KeyboardInterrupt:
             self.say("\nStopped.")
 
-    def check(self, base: str, client: demo.Client) -> None:
+    def check_over_http(self, base: str, client: demo.Client) -> None:
         results = list(demo.check(base, client))
         for what, worked in results:
             self.say(f"  {'ok    ' if worked else 'FAILED'}  {what}")

@@ -1,0 +1,69 @@
+"""The database that a test run gets for itself: there without asking, gone afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentidp import test_database
+from agentidp.tests.test_embedded_postgres import until
+
+PROJECT = Path(test_database.__file__).parent.parent
+
+TESTS = """
+import os, pathlib, psycopg, sys
+
+def test_it():
+    url = os.environ["DATABASE_URL"]
+    with psycopg.connect(url) as connection:
+        fsync = connection.execute("SHOW fsync").fetchone()[0]
+        privileged = connection.execute("SHOW is_superuser").fetchone()[0]
+        folder = connection.info.host
+    pathlib.Path("seen").write_text(f"{fsync} {privileged} {folder}")
+    if number := int(os.environ.get("END_BY_SIGNAL", "0")):
+        os.kill(os.getpid(), number)
+"""
+
+
+def run_pytest(folder: Path, **environment: str) -> tuple[int, str]:
+    (folder / "test_it.py").write_text(TESTS)
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:django\n")
+    inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "agentidp.test_database"],
+        cwd=folder,
+        env=inherited | {"PYTHONPATH": str(PROJECT)} | environment,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [0, signal.SIGINT, signal.SIGKILL])
+def test_the_database_is_gone_however_the_run_ends(tmp_path, number):
+    run_pytest(tmp_path, END_BY_SIGNAL=str(int(number)))
+
+    fsync, privileged, sockets = (tmp_path / "seen").read_text().split()
+    assert fsync == "off"
+    assert privileged == "off"
+    assert until(lambda: not Path(sockets).parent.exists())
+
+
+def test_a_database_that_was_named_is_used(tmp_path):
+    code, output = run_pytest(
+        tmp_path, DATABASE_URL="postgres://x@/y?host=/nowhere", AGENTIDP_PG_BIN="/nowhere"
+    )
+
+    assert code == 1
+    assert "/nowhere/.s.PGSQL" in output
+
+
+def test_without_binaries_the_run_ends_with_one_sentence(tmp_path):
+    code, output = run_pytest(tmp_path, AGENTIDP_PG_BIN="/nowhere")
+
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert output.startswith("ERROR: AGENTIDP_PG_BIN=/nowhere")
+    assert "Traceback" not in output
