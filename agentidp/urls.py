@@ -7,6 +7,7 @@ from agentidp import health
 from agents.api import AgentViewSet
 from agents.views import changes as agent_change_pages
 from agents.views import members as member_pages
+from analytics.api import AnalyticsViewSet
 from analytics.views import agents as agent_pages
 from analytics.views import overview as overview_pages
 from organizations.api.audit import AuditViewSet
@@ -41,7 +42,6 @@ well_known = [
         metadata.protected_resource,
         name="protected-resource",
     ),
-    path(".well-known/oauth-protected-resource/<path:resource_path>", metadata.protected_resource),
 ]
 
 # Operators' probes.
@@ -132,6 +132,14 @@ api = [
         "agents/<uuid:agentId>/credentials/<uuid:credentialId>",
         CredentialViewSet.as_view({"delete": "destroy"}),
         name="credential-detail",
+    ),
+    # Analytics
+    path("analytics/tokens", AnalyticsViewSet.as_view({"get": "tokens"}), name="analytics-tokens"),
+    path("analytics/agents", AnalyticsViewSet.as_view({"get": "agents"}), name="analytics-agents"),
+    path(
+        "analytics/agents/activity",
+        AnalyticsViewSet.as_view({"get": "activity"}),
+        name="analytics-activity",
     ),
 ]
 

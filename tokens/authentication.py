@@ -4,9 +4,13 @@ from typing import Any, cast
 
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import InvalidToken
+from rest_framework_simplejwt.exceptions import (
+    InvalidToken,
+    TokenBackendError,
+    TokenError,
+)
 
-from agentidp.errors import InvalidValue, bearer_challenge
+from agentidp.errors import InvalidValue
 from tokens.access_tokens import BearerToken
 
 
@@ -35,9 +39,10 @@ class BearerAuthentication(JWTAuthentication):
             return None
         try:
             token = cast(BearerToken, self.get_validated_token(text.encode("latin-1", "replace")))
-        except InvalidToken as error:
+            token.organization_id, token.subject_id, token.token_id  # noqa: B018 - must parse
+        except (InvalidToken, TokenError, TokenBackendError) as error:
             raise InvalidToken("The token is not valid.") from error
         return PresentedToken(), token
 
     def authenticate_header(self, request: Request) -> str:
-        return bearer_challenge()
+        return "Bearer"

@@ -1,0 +1,147 @@
+"""GET /api/v1/analytics/…: for any bearer with an organization; 404 while analytics is off."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents.models import Agent
+from analytics import queries
+from analytics.csv_files import CsvRenderer, FormatNegotiation
+from analytics.parameters import FORMATS, Parameters
+from analytics.periods import MAXIMUM_DAYS, Period
+from analytics.serializers import (
+    AgentActivitySerializer,
+    AgentUsageSerializer,
+    TokenTrendSerializer,
+)
+from organizations.api import OrganizationScopedViewSet
+
+
+def _parameter(name: str, description: str, kind: Any = str, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description, **more)
+
+
+DAYS = _parameter(
+    "days",
+    "How many days, today included.",
+    {"type": "integer", "minimum": 1, "maximum": MAXIMUM_DAYS, "default": 30},
+)
+TZ = _parameter("tz", "IANA time zone that days and hours are counted in.", default="UTC")
+OUTCOME = _parameter("outcome", "Which token requests to count.", enum=["issued", "refused", "all"])
+AGENT = _parameter("agentId", "Only this agent.", OpenApiTypes.UUID)
+CREDENTIAL = _parameter("credentialId", "Only this credential.", OpenApiTypes.UUID)
+MONTH = _parameter("month", "YYYY-MM; the current month by default.")
+IDLE = _parameter("includeIdle", "Also agents without tokens.", bool, default=False)
+FORMAT = _parameter("format", "As `Accept` would say.", enum=list(FORMATS))
+GONE = OpenApiResponse(
+    OpenApiTypes.OBJECT, description="Analytics is off, or there is no such agent or credential."
+)
+
+
+def described(serializer: type, *parameters: OpenApiParameter, summary: str) -> Any:
+    """The operation in the OpenAPI document: JSON or CSV, and every status."""
+    return extend_schema(
+        summary=summary,
+        tags=["Analytics"],
+        parameters=[*parameters, FORMAT],
+        responses={
+            (200, "application/json"): serializer,
+            (200, "text/csv"): OpenApiTypes.STR,
+            404: GONE,
+        },
+    )
+
+
+class AnalyticsViewSet(OrganizationScopedViewSet):
+    """What the organization's agents do with tokens."""
+
+    required_scopes = {"tokens": (), "activity": (), "agents": ()}
+    renderer_classes = [JSONRenderer, CsvRenderer]
+    content_negotiation_class = FormatNegotiation
+    filter_backends = []
+    pagination_class = None
+    csv_columns: tuple[str, ...] = ()
+    csv_name = ""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if not settings.ANALYTICS_ENABLED:
+            raise Http404
+        super().initial(request, *args, **kwargs)
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if response.status_code >= 400:  # an error is JSON, whatever was asked for
+            response.accepted_renderer = JSONRenderer()
+            response.accepted_media_type = JSONRenderer.media_type
+        return response
+
+    @described(
+        TokenTrendSerializer,
+        *(DAYS, TZ, OUTCOME, AGENT, CREDENTIAL),
+        summary="Tokens issued per day",
+    )
+    def tokens(self, request: Request) -> Response:
+        parameters = Parameters.read(
+            request.query_params, ["days", "tz", "outcome", "agentId", "credentialId"]
+        )
+        period = parameters.period(days=30)
+        metric = parameters.metric(default="issued")
+        narrowing = parameters.narrowing(self.organization)
+        days = queries.count_by_day(self.organization, period, metric, narrowing)
+        self._name_file(f"{metric.key}-per-day", period, "date", "count")
+        return self._answer(
+            {"days": len(days)},
+            [{"date": day.date.isoformat(), "count": day.count} for day in days],
+        )
+
+    @described(
+        AgentActivitySerializer,
+        *(DAYS, TZ, OUTCOME, AGENT, CREDENTIAL),
+        summary="Token requests by weekday and hour",
+    )
+    def activity(self, request: Request) -> Response:
+        parameters = Parameters.read(
+            request.query_params, ["days", "tz", "outcome", "agentId", "credentialId"]
+        )
+        period = parameters.period(days=30)
+        metric = parameters.metric(default="all")
+        narrowing = parameters.narrowing(self.organization)
+        cells = queries.count_by_hour_of_week(self.organization, period, metric, narrowing)
+        self._name_file(f"{metric.key}-by-hour", period, "dow", "hour", "count")
+        return self._answer(
+            {},
+            [{"dow": cell.dow, "hour": cell.hour, "count": cell.count} for cell in cells],
+        )
+
+    @described(AgentUsageSerializer, MONTH, TZ, IDLE, summary="Tokens issued per agent in a month")
+    def agents(self, request: Request) -> Response:
+        parameters = Parameters.read(request.query_params, ["month", "tz", "includeIdle"])
+        period = parameters.month()
+        include_idle = parameters.flag("includeIdle")
+        agents = queries.count_by_agent(self.organization, period, include_idle=include_idle)
+        self._name_file("tokens-per-agent", period, "agentId", "agentName", "tokenCount")
+        rows = [{"agentId": str(agent.agent_id), "tokenCount": agent.count} for agent in agents]
+        if isinstance(request.accepted_renderer, CsvRenderer):
+            self._add_names(rows)
+        return self._answer({"month": f"{period.first:%Y-%m}"}, rows)
+
+    def _answer(self, more: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
+        return Response({"tenantId": self.organization.public_id, **more, "data": rows})
+
+    def _name_file(self, what: str, period: Period, *columns: str) -> None:
+        self.csv_columns = columns
+        self.csv_name = f"{what}-{period.first}-to-{period.last}"
+
+    def _add_names(self, rows: list[dict[str, Any]]) -> None:
+        agents = Agent.objects.for_organization(self.organization).only("id", "email")
+        names = {str(agent.pk): agent.name for agent in agents}
+        for row in rows:
+            row["agentName"] = names.get(row["agentId"], "")

@@ -1,0 +1,66 @@
+"""Answers as CSV files (RFC 4180) that no spreadsheet takes for formulas (ASVS 5.0, 1.2.10)."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from agentidp.negotiation import LenientContentNegotiation
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table as CSV: CRLF line ends, quotes doubled, text that could start a formula disarmed."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\r\n")
+    writer.writerow(map(_cell, header))
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return "'" + value.replace("\0", "")
+    return value.replace("\0", "") if isinstance(value, str) else value
+
+
+class CsvRenderer(BaseRenderer):
+    """Writes the rows under `data`; the view names the columns and the file."""
+
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        context = renderer_context or {}
+        context["response"]["Content-Disposition"] = (
+            f'attachment; filename="{context["view"].csv_name}.csv"'
+        )
+        columns: tuple[str, ...] = context["view"].csv_columns
+        rows = [[row.get(column) for column in columns] for row in data["data"]]
+        return csv_text(columns, rows).encode()
+
+
+class FormatNegotiation(LenientContentNegotiation):
+    """`?format=csv` or `?format=json` goes before the Accept header, for links and browsers."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None
+    ) -> Any:
+        renderers = list(renderers)
+        wanted = request.query_params.get("format")
+        for renderer in renderers:
+            if renderer.format == wanted:
+                return renderer, renderer.media_type
+        return super().select_renderer(request, renderers, format_suffix)

@@ -1,0 +1,41 @@
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from analytics.rebuild import rebuild_rollups
+from organizations.models import Organization
+
+
+class Command(BaseCommand):
+    help = (
+        "Compare the analytics rollups with a recount of the token events, say what differs and "
+        "repair it. Safe at any time and as often as wanted. Do not run it for an organization "
+        "whose old token events were deleted: the rollups are then all that is left of them."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--organization", help="its id (org-…) or its slug; default: all")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for organization in self._organizations(options["organization"]):
+            differences = rebuild_rollups(organization)
+            for difference in differences:
+                self.stdout.write(
+                    f"{organization.slug}: {difference.table}: {difference.rows} rows differed"
+                )
+                for example in difference.examples:
+                    self.stdout.write(f"  {example}")
+            if not differences:
+                self.stdout.write(f"{organization.slug}: all rollups equal the recount")
+
+    def _organizations(self, wanted: str | None) -> list[Organization]:
+        organizations = Organization.objects.order_by("slug")
+        if wanted is None:
+            return list(organizations)
+        key: UUID | None = Organization.parse_public_id(wanted)
+        found = organizations.filter(pk=key) if key else organizations.filter(slug=wanted)
+        if not found:
+            raise CommandError(f"There is no organization {wanted}.")
+        return list(found)
