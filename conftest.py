@@ -10,7 +10,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_organization
-from tokens.keys import key_ring, make_first_key
+from tokens.keys import key_ring, make_first_keys
 from tokens.tests.factories import access_token_for
 
 ClientFor = Callable[..., Client]
@@ -26,8 +26,7 @@ def fast_passwords(settings: Any) -> None:
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """The ring's first keys, made once: an RSA key takes longer than most tests."""
     with django_db_blocker.unblock():
-        make_first_key("ES256")
-        make_first_key("RS256")
+        make_first_keys()
 
 
 @pytest.fixture(autouse=True)

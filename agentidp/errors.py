@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
+
 
 class DomainError(Exception):
     """A rule of the product was broken. Subclasses fix `code` and `status`."""
@@ -79,3 +81,13 @@ def error_body(code: str, message: str, details: Mapping[str, Any] | None = None
     if details:
         body["details"] = details
     return body
+
+
+def bearer_challenge(error: str = "", *, scope: str = "") -> str:
+    """WWW-Authenticate for a bearer (RFC 6750 section 3), with where to learn how to get a token.
+
+    A request without a token gets no error code; `resource_metadata` is RFC 9728 section 5.1.
+    """
+    metadata = f"{settings.ISSUER}/.well-known/oauth-protected-resource"
+    fields = {"error": error, "scope": scope, "resource_metadata": metadata}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in fields.items() if value)

@@ -25,6 +25,7 @@ from agentidp.errors import (
     Forbidden,
     InvalidValue,
     TooManyRequests,
+    bearer_challenge,
     error_body,
 )
 
@@ -62,7 +63,7 @@ def domain_error_response(error: DomainError) -> Response:
     if isinstance(error, TooManyRequests):
         response["Retry-After"] = str(error.retry_after)
     if error.status == HTTPStatus.UNAUTHORIZED:
-        response["WWW-Authenticate"] = "Bearer"
+        response["WWW-Authenticate"] = bearer_challenge()
     return response
 
 
@@ -91,7 +92,7 @@ def _framework_error(error: exceptions.APIException) -> Response:
     response = Response(error_body(code, str(error.detail)), status=error.status_code)
     if isinstance(error, exceptions.AuthenticationFailed):
         # RFC 6750 section 3.1: a bad token is named as such, a missing one is not.
-        response["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        response["WWW-Authenticate"] = bearer_challenge("invalid_token")
     elif header := getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = header
     if wait := getattr(error, "wait", None):

@@ -42,6 +42,7 @@ well_known = [
         metadata.protected_resource,
         name="protected-resource",
     ),
+    path(".well-known/oauth-protected-resource/<path:resource_path>", metadata.protected_resource),
 ]
 
 # Operators' probes.

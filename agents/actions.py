@@ -6,7 +6,12 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from agentidp.errors import DomainError, Forbidden, InvalidValue
-from agents.models import Agent, AgentAlreadyDecommissioned, AgentAlreadyExists
+from agents.models import (
+    Agent,
+    AgentAlreadyDecommissioned,
+    AgentAlreadyExists,
+    default_scopes,
+)
 from organizations.actors import Actor, Scope
 from organizations.identifiers import uuid7
 from organizations.models import AuditEvent, Organization, Principal
@@ -21,11 +26,14 @@ class AgentLimitReached(DomainError):
 @transaction.atomic
 def register_agent(*, actor: Actor, **fields: Any) -> Agent:
     """A new, active agent of the actor's organization. `fields` have passed the serializer."""
-    organization = Organization.objects.select_for_update().get(pk=actor.organization.pk)
+    # Counting and adding must be one step. NO KEY: tokens are issued meanwhile.
+    organization = Organization.objects.select_for_update(no_key=True).get(pk=actor.organization.pk)
     if Agent.objects.for_organization(organization).counted().count() >= organization.max_agents:
         raise AgentLimitReached(maxAgents=organization.max_agents)
     if "scopes" in fields:
         require_grantable(fields["scopes"], None, actor=actor)
+    else:
+        fields["scopes"] = [scope for scope in default_scopes() if actor.may(scope)]
     agent = Agent(id=uuid7(), organization=organization, **fields)
     Principal.objects.create(id=agent.pk, organization=organization)
     _save(agent, force_insert=True)
@@ -98,7 +106,7 @@ def _is_administrator(agent: Agent | None) -> bool:
 
 
 def _locked(agent: Agent) -> Agent:
-    agent = Agent.objects.select_for_update().get(pk=agent.pk)
+    agent = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
     if agent.is_decommissioned:
         raise AgentAlreadyDecommissioned
     return agent

@@ -4,6 +4,8 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from agentidp.errors import bearer_challenge
+
 
 class InsufficientScope(APIException):
     """RFC 6750 section 3.1: the answer names the scopes that would do."""
@@ -13,7 +15,7 @@ class InsufficientScope(APIException):
 
     def __init__(self, scopes: tuple[str, ...]) -> None:
         super().__init__(f"This needs the scope {' '.join(scopes)}.")
-        self.auth_header = f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'
+        self.auth_header = bearer_challenge("insufficient_scope", scope=" ".join(scopes))
 
 
 class HasRequiredScopes(BasePermission):

@@ -29,9 +29,12 @@ from tokens.keys import key_ring
 
 MAXIMUM_LENGTH = 8192
 COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
 REFRESH_TOKEN_TYPE = "rt+jwt"  # noqa: S105
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "token_use"]
+LATEST_TIME = 2**33
+"""Seconds since 1970: the year 2242. A time beyond it is nothing that we wrote."""
 
 
 class KeyRingBackend(TokenBackend):
@@ -39,7 +42,11 @@ class KeyRingBackend(TokenBackend):
 
     def __init__(self, header_type: str) -> None:
         super().__init__(
-            "ES256", signing_key="", audience=settings.AUDIENCE, issuer=settings.ISSUER
+            "ES256",
+            signing_key="",
+            audience=settings.AUDIENCE,
+            issuer=settings.ISSUER,
+            leeway=settings.CLOCK_LEEWAY,
         )
         self.header_type = header_type
 
@@ -57,16 +64,19 @@ class KeyRingBackend(TokenBackend):
         text = token.decode("ascii", "replace") if isinstance(token, bytes) else str(token)
         if len(text) > MAXIMUM_LENGTH or not COMPACT_FORM.fullmatch(text):
             raise TokenBackendError("Token is invalid")
-        header = _object(text.partition(".")[0])
-        key = key_ring.by_kid(str(header.get("kid", "")))
+        protected, payload, signature = text.split(".")
+        header = _object(protected)
+        kid = header.get("kid")
+        key = key_ring.by_kid(kid) if isinstance(kid, str) else None
         if (
             key is None
             or header.get("alg") != key.algorithm
             or header.get("typ") != self.header_type
             or not header.keys() <= {"alg", "typ", "kid"}
+            or not _is_canonical(signature)
         ):
             raise TokenBackendError("Token is invalid")
-        _object(text.split(".")[1])
+        _require_times(_object(payload))
         try:
             return jwt.decode(
                 text,
@@ -101,37 +111,40 @@ def _object(segment: str) -> dict[str, Any]:
     return value
 
 
+def _is_canonical(segment: str) -> bool:
+    """Whether the segment is the one base64url spelling of its bytes (RFC 7515 section 2)."""
+    try:
+        return jwt.utils.base64url_encode(jwt.utils.base64url_decode(segment)).decode() == segment
+    except ValueError:
+        return False
+
+
+def _require_times(claims: dict[str, Any]) -> None:
+    """Times must be plain numbers: the libraries would take text, or fail on a huge one."""
+    for name in ("exp", "iat", "nbf"):
+        moment = claims.get(name, 0)
+        is_number = isinstance(moment, int | float) and not isinstance(moment, bool)
+        if not is_number or not 0 <= moment <= LATEST_TIME:
+            raise TokenBackendError("Token is invalid")
+
+
 access_backend = KeyRingBackend(ACCESS_TOKEN_TYPE)
 refresh_backend = KeyRingBackend(REFRESH_TOKEN_TYPE)
 
 
 def _uuid_claim(token: Token, name: str) -> UUID:
     """A claim that must be a UUID in its usual spelling."""
-    try:
-        value = UUID(token[name])
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise TokenBackendError("Token is invalid") from error
-    if str(value) != token[name]:
-        raise TokenBackendError("Token is invalid")
-    return value
+    value = token.get(name)
+    if not isinstance(value, str) or not UUID_FORM.fullmatch(value):
+        raise TokenError("Token is invalid")
+    return UUID(value)
 
 
-def _organization_claim(token: Token) -> UUID:
-    found = Organization.parse_public_id(str(token.get("organization_id", "")))
-    if found is None:
-        raise TokenBackendError("Token is invalid")
-    return found
-
-
-class BearerToken(AccessToken):
-    """What agents' and people's access tokens share: the organization, and a way to the actor."""
-
-    live_actor: Callable[[HttpRequest], Actor]
-
-    def get_token_backend(self) -> KeyRingBackend:
-        return access_backend
+class OwnClaims(Token):
+    """The claims that all of our tokens carry, each in its one form; TokenError for any other."""
 
     def set_jti(self) -> None:
+        """A UUID in its usual spelling, which is how it is looked up and shown."""
         self["jti"] = str(new_token_id())
 
     @property
@@ -144,13 +157,45 @@ class BearerToken(AccessToken):
 
     @property
     def organization_id(self) -> UUID:
-        return _organization_claim(self)
+        found = Organization.parse_public_id(str(self.get("organization_id", "")))
+        if found is None:
+            raise TokenError("Token is invalid")
+        return found
+
+    @property
+    def expires_at(self) -> datetime:
+        return datetime.fromtimestamp(self["exp"], UTC)
+
+
+class BearerToken(OwnClaims, AccessToken):
+    """What agents' and people's access tokens share: the organization, and a way to the actor.
+
+    A token that could be read has all its claims in the right form.
+    """
+
+    live_actor: Callable[[HttpRequest], Actor]
+
+    def get_token_backend(self) -> KeyRingBackend:
+        return access_backend
+
+    def verify(self) -> None:
+        """The forms of the claims, beside what simplejwt checks; TokenError for a wrong one."""
+        super().verify()
+        self.token_id, self.subject_id, self.organization_id  # noqa: B018 - must parse
+        if not isinstance(self.get("scope", ""), str):
+            raise TokenError("Token is invalid")
 
 
 class AgentAccess(BearerToken):
     """An agent's access token, issued for its credential."""
 
     token_type = "agent"  # noqa: S105
+
+    def verify(self) -> None:
+        super().verify()
+        if self.get("client_id") != str(self.subject_id):
+            raise TokenError("Token is invalid")
+        self.credential_id  # noqa: B018 - must parse
 
     @property
     def credential_id(self) -> UUID:
@@ -178,7 +223,7 @@ class PersonAccess(BearerToken):
         return live_person(self, request)
 
 
-class PersonRefresh(RefreshToken):
+class PersonRefresh(OwnClaims, RefreshToken):
     """Rotated at each use. A second use of a rotated one ends the whole login session."""
 
     access_token_class = PersonAccess
@@ -202,10 +247,8 @@ class PersonRefresh(RefreshToken):
         """
         refresh = cls(text, verify=False)  # type: ignore[arg-type] # the backend verifies anyway
         refresh.verify_token_type()
-        try:
-            refresh.session_id, refresh.subject_id, refresh.organization_id  # noqa: B018
-        except TokenBackendError as error:
-            raise TokenError("Token is invalid") from error
+        refresh.token_id, refresh.session_id  # noqa: B018 - must parse
+        refresh.subject_id, refresh.organization_id  # noqa: B018
         return refresh
 
     def use(self) -> bool:
@@ -215,10 +258,7 @@ class PersonRefresh(RefreshToken):
         """
         outstanding, _ = OutstandingToken.objects.get_or_create(
             jti=self["jti"],
-            defaults={
-                "user_id": self.subject_id,
-                "expires_at": datetime.fromtimestamp(self["exp"], UTC),
-            },
+            defaults={"user_id": self.subject_id, "expires_at": self.expires_at},
         )
         _, is_first = BlacklistedToken.objects.get_or_create(token=outstanding)
         return is_first
@@ -226,17 +266,6 @@ class PersonRefresh(RefreshToken):
     @property
     def session_id(self) -> UUID:
         return _uuid_claim(self, "session_id")
-
-    @property
-    def subject_id(self) -> UUID:
-        return _uuid_claim(self, "sub")
-
-    @property
-    def organization_id(self) -> UUID:
-        return _organization_claim(self)
-
-    def set_jti(self) -> None:
-        self["jti"] = str(new_token_id())
 
     def get_token_backend(self) -> KeyRingBackend:
         return refresh_backend

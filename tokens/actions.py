@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from tokens.access_tokens import AgentAccess, PersonAccess, new_token_id, sign_a
 from tokens.models import (
     Credential,
     CredentialAlreadyRevoked,
+    CredentialExpired,
     Revocation,
     TokenEvent,
     make_client_secret,
@@ -146,25 +147,35 @@ def _record_refusal(
         )
         if reason in IS_AUTHENTICATED:
             return Refusal(reason, _seconds_to_next_month())
-        count_failures(key)
-        actor = Actor(
-            kind="agent",
-            id=client_id if is_known else None,
-            label=str(client_id),
-            organization=organization,
-            credential_id=credential_id,
-            ip_address=ip_address,
-        )
-        AuditEvent.record(
-            "auth.failed", actor=actor, outcome=AuditEvent.Outcome.FAILURE, reason=reason
-        )
+        _record_failure(organization, client_id, key, ip_address, reason)
     return Refusal(reason)
 
 
-def count_failures(key: str) -> None:
-    """Fill the window of failures; the next request meets the full one."""
-    with suppress(TooManyRequests):
+def record_failed_client(
+    client_id: UUID, organization_id: UUID, key: str, ip_address: str | None
+) -> None:
+    """Count and record a client that could not prove itself, beside the token endpoint.
+
+    Runs inside the organization's scope; the caller must let the transaction commit.
+    """
+    organization = Organization.objects.get(pk=organization_id)
+    _record_failure(organization, client_id, key, ip_address, "client_authentication")
+
+
+def _record_failure(
+    organization: Organization, client_id: UUID, key: str, ip_address: str | None, reason: str
+) -> None:
+    with suppress(TooManyRequests):  # the next request meets the full window
         count_attempt(key, LOGIN_FAILURES)
+    is_known = organization.pk != UNIDENTIFIED_ORGANIZATION_ID
+    actor = Actor(
+        kind="agent",
+        id=client_id if is_known else None,
+        label=str(client_id),
+        organization=organization,
+        ip_address=ip_address,
+    )
+    AuditEvent.record("auth.failed", actor=actor, outcome=AuditEvent.Outcome.FAILURE, reason=reason)
 
 
 def _seconds_to_next_month() -> int:
@@ -182,7 +193,7 @@ def create_credential(
     agent: Agent, *, actor: Actor, expires_at: datetime | None = None
 ) -> tuple[Credential, str]:
     """A new credential and its secret, which is not stored and cannot be shown again."""
-    agent = Agent.objects.select_for_update().get(pk=agent.pk)
+    agent = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
     require_may_manage(agent, actor=actor)
     if agent.is_decommissioned:
         raise AgentAlreadyDecommissioned
@@ -203,14 +214,14 @@ def rotate_credential(
     credential: Credential, *, actor: Actor, grace: timedelta = timedelta(0)
 ) -> tuple[Credential, str]:
     """A new secret under the same id; the old one works until the grace period ends."""
-    credential = _locked(credential)
-    require_may_manage(credential.agent, actor=actor)
-    if credential.agent.is_decommissioned:
-        raise AgentAlreadyDecommissioned
+    credential = _locked(credential, actor=actor)
+    if credential.is_expired():
+        raise CredentialExpired
     now = timezone.now()
     secret = make_client_secret()
     credential.previous_secret_mac = credential.secret_mac if grace else None
     credential.previous_expires_at = now + grace if grace else None
+    credential.previous_last_used_at = None
     credential.set_secret(secret)
     credential.rotated_at = now
     credential.save(
@@ -219,6 +230,7 @@ def rotate_credential(
             "secret_hint",
             "previous_secret_mac",
             "previous_expires_at",
+            "previous_last_used_at",
             "rotated_at",
         ]
     )
@@ -231,8 +243,7 @@ def rotate_credential(
 @transaction.atomic
 def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
     """End a credential, its grace period and the live tokens that it got."""
-    credential = _locked(credential)
-    require_may_manage(credential.agent, actor=actor)
+    credential = _locked(credential, actor=actor)
     credential.status = Credential.Status.REVOKED
     credential.revoked_at = timezone.now()
     credential.previous_expires_at = None
@@ -251,12 +262,13 @@ def require_may_manage(agent: Agent, *, actor: Actor) -> None:
     raise Forbidden("An agent manages its own credentials only.")
 
 
-def _locked(credential: Credential) -> Credential:
+def _locked(credential: Credential, *, actor: Actor) -> Credential:
     credential = (
-        Credential.objects.select_for_update(of=("self",))
+        Credential.objects.select_for_update(of=("self",), no_key=True)
         .select_related("agent", "organization")
         .get(pk=credential.pk)
     )
+    require_may_manage(credential.agent, actor=actor)
     if credential.is_revoked:
         raise CredentialAlreadyRevoked
     return credential
@@ -284,7 +296,7 @@ def revoke_token(token: AgentAccess | PersonAccess, *, actor: Actor) -> bool:
     _, is_new = Revocation.objects.get_or_create(
         organization=actor.organization,
         token_id=token.token_id,
-        defaults={"expires_at": datetime.fromtimestamp(token["exp"], tz=UTC)},
+        defaults={"expires_at": token.expires_at},
     )
     if not is_new:
         return False

@@ -4,13 +4,9 @@ from typing import Any, cast
 
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import (
-    InvalidToken,
-    TokenBackendError,
-    TokenError,
-)
+from rest_framework_simplejwt.exceptions import InvalidToken
 
-from agentidp.errors import InvalidValue
+from agentidp.errors import InvalidValue, bearer_challenge
 from tokens.access_tokens import BearerToken
 
 
@@ -39,10 +35,9 @@ class BearerAuthentication(JWTAuthentication):
             return None
         try:
             token = cast(BearerToken, self.get_validated_token(text.encode("latin-1", "replace")))
-            token.organization_id, token.subject_id, token.token_id  # noqa: B018 - must parse
-        except (InvalidToken, TokenError, TokenBackendError) as error:
+        except InvalidToken as error:
             raise InvalidToken("The token is not valid.") from error
         return PresentedToken(), token
 
     def authenticate_header(self, request: Request) -> str:
-        return "Bearer"
+        return bearer_challenge()

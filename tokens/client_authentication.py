@@ -19,7 +19,7 @@ from organizations.actors import Actor
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Principal
 from organizations.requests import client_address
 from organizations.throttling import LOGIN_FAILURES, refuse_when_full, throttle_key
-from tokens.actions import count_failures
+from tokens.actions import record_failed_client
 from tokens.authentication import PresentedToken
 from tokens.models import Credential, secret_mac
 
@@ -50,8 +50,11 @@ class ClientProof:
     client_secret: str
 
 
-def form_parameters(request: HttpRequest) -> dict[str, str]:
-    """The form-encoded body. A parameter without a value is left out; a repeated one fails."""
+def form_parameters(request: HttpRequest, *, keep_empty: bool = False) -> dict[str, str]:
+    """The form-encoded body; a repeated parameter fails.
+
+    One without a value counts as left out (RFC 6749 section 3.2), unless `keep_empty`.
+    """
     if request.META.get("QUERY_STRING"):
         raise OAuthError("invalid_request", "Send the parameters in the body, not in the address.")
     if request.content_type != "application/x-www-form-urlencoded":
@@ -72,7 +75,7 @@ def form_parameters(request: HttpRequest) -> dict[str, str]:
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise OAuthError("invalid_request", "A parameter is given more than once.")
-    return {name: value for name, value in parameters.items() if value}
+    return {name: value for name, value in parameters.items() if value or keep_empty}
 
 
 def client_proof(request: HttpRequest, parameters: dict[str, str]) -> ClientProof:
@@ -90,7 +93,8 @@ def client_proof(request: HttpRequest, parameters: dict[str, str]) -> ClientProo
     if "client_secret" in parameters:
         raise OAuthError("invalid_request", "Authenticate in one way: by Basic or in the body.")
     proof = _basic(value.strip())
-    if parameters.get("client_id", str(proof.client_id)) != str(proof.client_id):
+    named = parameters.get("client_id")
+    if named is not None and _proof(named, "").client_id != proof.client_id:
         raise OAuthError("invalid_request", "The body names another client than the header.")
     return proof
 
@@ -115,6 +119,10 @@ def _proof(name: str, secret: str) -> ClientProof:
 
 def _refuse(description: str) -> NoReturn:
     raise OAuthError("invalid_client", description, status=401)
+
+
+class ClientRefused(AuthenticationFailed):
+    """The client did not prove itself. The attempt is recorded, so the transaction must commit."""
 
 
 class ClientCredentials:
@@ -147,8 +155,8 @@ class ClientCredentials:
             .first()
         )
         if credential is None:
-            count_failures(key)
-            raise AuthenticationFailed("The client is not known or its secret is wrong.")
+            record_failed_client(self.proof.client_id, self.organization_id, key, address)
+            raise ClientRefused("The client is not known or its secret is wrong.")
         return Actor(
             kind="agent",
             id=credential.agent_id,

@@ -1,7 +1,7 @@
 """The ring of signing keys: loaded once as objects, looked up by `kid`.
 
-A key is published at once, signs from `active_from` (one JWKS lifetime later, so that every
-verifier has seen it), signs no more from `retired_at`, and is removed after its last token ended.
+A key is published at once, signs from `active_from` (when every verifier's copy of the JWKS has
+been fetched again), signs no more from `retired_at`, and is removed after its last token ended.
 """
 
 import base64
@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import serialization
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from joserfc.jwk import ECKey, RSAKey
@@ -25,6 +25,9 @@ from organizations.models import Organization
 from tokens.models import SigningKey
 
 RELOAD_AFTER_SECONDS = 5.0
+PUBLISHED_BEFORE_USE = settings.JWKS_MAX_AGE + timedelta(seconds=2 * RELOAD_AFTER_SECONDS)
+"""A process may serve the old JWKS for one reload more, and a verifier keep that for its age."""
+KEPT_AFTER_LAST_TOKEN = timedelta(minutes=5)
 RSA_BITS = 2048
 
 
@@ -57,11 +60,14 @@ class KeyRing:
         """The newest key of this algorithm that already signs; made on first need."""
         key = self._signing(algorithm)
         if key is None:
-            make_first_key(algorithm)
+            make_first_keys()
             self.forget()
             key = self._signing(algorithm)
         if key is None:
-            raise ImproperlyConfigured(f"No {algorithm} key signs at the moment. Rotate the keys.")
+            raise ImproperlyConfigured(
+                f"No {algorithm} key signs at the moment. Run: manage.py rotate_signing_key "
+                f"--algorithm {algorithm} --emergency"
+            )
         return key
 
     def published(self) -> list[dict[str, Any]]:
@@ -118,22 +124,27 @@ key_ring = KeyRing()
 
 
 @transaction.atomic
-def make_first_key(algorithm: str) -> None:
-    """A key that signs at once, unless the algorithm has one: nobody has cached a JWKS yet."""
+def make_first_keys() -> None:
+    """A key of each algorithm that signs at once, where there never was one.
+
+    All at the same time: an organization that changes its algorithm later meets verifiers that
+    have cached the JWKS, and must find its key there.
+    """
     _lock_ring()
-    if not SigningKey.objects.filter(algorithm=algorithm, retired_at=None).exists():
-        new_signing_key(algorithm, active_from=timezone.now())
+    for algorithm in Organization.Algorithm.values:
+        if not SigningKey.objects.filter(algorithm=algorithm).exists():
+            new_signing_key(algorithm, active_from=timezone.now())
 
 
 @transaction.atomic
 def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> SigningKey:
     """Publish a new key now and let it sign once every verifier's copy of the JWKS has expired.
 
-    In an emergency the old keys are removed at once: every token that they signed ends.
+    In an emergency it signs at once and the old keys are removed: every token of theirs ends.
     """
     _lock_ring()
     now = timezone.now()
-    active_from = now if is_emergency else now + settings.JWKS_MAX_AGE
+    active_from = now if is_emergency else now + PUBLISHED_BEFORE_USE
     key = new_signing_key(algorithm, active_from=active_from)
     old = SigningKey.objects.filter(algorithm=algorithm).exclude(kid=key.kid)
     if is_emergency:
@@ -144,9 +155,15 @@ def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> Signing
         longest = max(settings.ACCESS_TOKEN_LIFETIME, settings.REFRESH_TOKEN_LIFETIME)
         old.filter(retired_at=None).update(
             retired_at=active_from,
-            removed_at=active_from + longest + timedelta(minutes=5),
+            removed_at=active_from + longest + KEPT_AFTER_LAST_TOKEN,
         )
     return key
+
+
+def require_openable_keys() -> None:
+    """ImproperlyConfigured when the stored keys were encrypted under another key than ours."""
+    for row in SigningKey.objects.filter(Q(removed_at=None) | Q(removed_at__gt=timezone.now())):
+        _open(row)
 
 
 def new_signing_key(algorithm: str, *, active_from: datetime) -> SigningKey:
@@ -168,8 +185,6 @@ def new_signing_key(algorithm: str, *, active_from: datetime) -> SigningKey:
 
 def _lock_ring() -> None:
     """One change of the ring at a time, across processes."""
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('tokens_signingkey'))")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
@@ -29,6 +29,11 @@ HINT_LENGTH = 4
 class CredentialAlreadyRevoked(DomainError):
     code = "CREDENTIAL_ALREADY_REVOKED"
     message = "The credential is revoked. Make a new one."
+
+
+class CredentialExpired(DomainError):
+    code = "CREDENTIAL_EXPIRED"
+    message = "The credential has expired: a new secret would not work. Make a new one."
 
 
 def make_client_secret() -> str:
@@ -85,6 +90,9 @@ class Credential(OrganizationScopedModel):
     rotated_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True, help_text="Exact to a minute.")
+    previous_last_used_at = models.DateTimeField(
+        null=True, help_text="When the secret before the last rotation got a token; to a minute."
+    )
 
     objects = CredentialQuerySet.as_manager()
 
@@ -107,11 +115,23 @@ class Credential(OrganizationScopedModel):
 
     @property
     def is_revoked(self) -> bool:
-        return self.status == self.Status.REVOKED
+        """Revoked itself, or ended for good together with its agent (which cannot come back)."""
+        return self.status == self.Status.REVOKED or self.agent.is_decommissioned
+
+    @property
+    def shown_status(self) -> str:
+        return self.Status.REVOKED if self.is_revoked else self.Status.ACTIVE
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it was revoked, or its agent decommissioned."""
+        return self.revoked_at or self.agent.decommissioned_at
+
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
 
     def is_usable(self) -> bool:
-        expired = self.expires_at is not None and self.expires_at <= timezone.now()
-        return not self.is_revoked and not expired
+        return not self.is_revoked and not self.is_expired()
 
     def set_secret(self, secret: str) -> None:
         self.secret_mac = secret_mac(secret)
@@ -165,6 +185,11 @@ class TokenEvent(models.Model):
     token_id = models.UUIDField(null=True, help_text="The token's jti.")
     scope = models.CharField(max_length=255, blank=True)
     ip_address = models.GenericIPAddressField(null=True)
+    used_previous_secret = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="The client still has the secret from before the last rotation.",
+    )
 
     objects = OrganizationScopedQuerySet.as_manager()
 

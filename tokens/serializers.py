@@ -13,7 +13,12 @@ class CredentialSerializer(StrictSerializer):
 
     credentialId = serializers.UUIDField(source="id", read_only=True)
     clientId = serializers.UUIDField(source="agent_id", read_only=True)
-    status = serializers.ChoiceField(choices=Credential.Status.choices, read_only=True)
+    status = serializers.ChoiceField(
+        source="shown_status",
+        choices=Credential.Status.choices,
+        read_only=True,
+        help_text="A decommissioned agent's credentials are all revoked.",
+    )
     secretHint = serializers.CharField(
         source="secret_hint", read_only=True, help_text="The last four characters of the secret."
     )
@@ -28,7 +33,13 @@ class CredentialSerializer(StrictSerializer):
         allow_null=True,
         help_text="Until when the secret before the last rotation still works.",
     )
-    revokedAt = serializers.DateTimeField(source="revoked_at", read_only=True, allow_null=True)
+    previousSecretLastUsedAt = serializers.DateTimeField(
+        source="previous_last_used_at",
+        read_only=True,
+        allow_null=True,
+        help_text="When that secret last got a token: whether somebody still has it. To a minute.",
+    )
+    revokedAt = serializers.DateTimeField(source="ended_at", read_only=True, allow_null=True)
     lastUsedAt = serializers.DateTimeField(
         source="last_used_at", read_only=True, allow_null=True, help_text="Exact to a minute."
     )

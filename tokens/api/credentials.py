@@ -31,7 +31,7 @@ class CredentialNotFound(NotFound):
 class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
     """The client secrets of an agent (spec/agentidp.md 4). A secret is shown once."""
 
-    queryset = Credential.objects.all()
+    queryset = Credential.objects.select_related("agent")
     serializer_class = CredentialSerializer
     lookup_url_kwarg = "credentialId"
     not_found = CredentialNotFound

@@ -10,22 +10,27 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.utils.cache import get_conditional_response
 
+from agentidp.handlers import error_response
 from organizations.actors import Scope
 from tokens.keys import key_ring
 
 CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
 
 
-def public_document(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
+def public_document(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBase]:
     """JSON that anyone may read and cache for as long as the key rotation allows."""
 
     @login_not_required
     @transaction.non_atomic_requests
-    @require_safe
-    def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    def answer(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        if request.method not in {"GET", "HEAD"}:
+            refusal = error_response(request, 405)
+            refusal["Allow"] = "GET, HEAD"
+            return refusal
         content = json.dumps(view(**kwargs)).encode()
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         headers = {
@@ -33,9 +38,8 @@ def public_document(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpRe
             "ETag": etag,
             "Access-Control-Allow-Origin": "*",
         }
-        if request.headers.get("If-None-Match") == etag:
-            return HttpResponse(status=304, headers=headers)
-        return HttpResponse(content, content_type="application/json", headers=headers)
+        response = HttpResponse(content, content_type="application/json", headers=headers)
+        return get_conditional_response(request, etag=etag, response=response) or response
 
     answer.__name__, answer.__doc__ = view.__name__, view.__doc__
     return answer
@@ -52,7 +56,7 @@ def jwks() -> dict[str, Any]:
 @public_document
 def authorization_server(issuer_path: str = "") -> dict[str, Any]:
     """Authorization server metadata (RFC 8414): only what works stands here."""
-    _require_issuer_path(issuer_path)
+    _require_path(issuer_path, of=settings.ISSUER)
     return {
         "issuer": settings.ISSUER,
         "token_endpoint": _address("token"),
@@ -69,8 +73,10 @@ def authorization_server(issuer_path: str = "") -> dict[str, Any]:
 
 
 @public_document
-def protected_resource(issuer_path: str = "") -> dict[str, Any]:
-    """Protected resource metadata (RFC 9728)."""
+def protected_resource(resource_path: str | None = None) -> dict[str, Any]:
+    """Protected resource metadata (RFC 9728), under the resource's path and without it."""
+    if resource_path is not None:
+        _require_path(resource_path, of=settings.AUDIENCE)
     return {
         "resource": settings.AUDIENCE,
         "authorization_servers": [settings.ISSUER],
@@ -85,6 +91,7 @@ def _address(name: str) -> str:
     return settings.ISSUER + reverse(name)
 
 
-def _require_issuer_path(issuer_path: str) -> None:
-    if issuer_path.strip("/") != urlsplit(settings.ISSUER).path.strip("/"):
+def _require_path(path: str, *, of: str) -> None:
+    """A document under a path describes the identifier with that path, and no other."""
+    if path.strip("/") != urlsplit(of).path.strip("/"):
         raise Http404

@@ -1,8 +1,10 @@
 """The OAuth 2.0 endpoints: token (RFC 6749), introspect (RFC 7662), revoke (RFC 7009)."""
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -11,14 +13,19 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    MethodNotAllowed,
+    NotAuthenticated,
+)
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
-from rest_framework_simplejwt.exceptions import InvalidToken, TokenBackendError, TokenError
+from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
-from agentidp.errors import DomainError, TooManyRequests
+from agentidp.errors import DomainError, TooManyRequests, bearer_challenge
 from agentidp.metrics import token_requests
 from organizations.api import OrganizationScopedViewSet
 from organizations.requests import client_address
@@ -29,6 +36,7 @@ from tokens.authentication import BearerAuthentication
 from tokens.client_authentication import (
     ClientAuthentication,
     ClientProof,
+    ClientRefused,
     OAuthError,
     client_proof,
     form_parameters,
@@ -156,7 +164,7 @@ def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Respon
         headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, InvalidToken):
         status, code, description = 401, "invalid_token", "The token is not valid."
-        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        headers["WWW-Authenticate"] = bearer_challenge("invalid_token")
     elif isinstance(error, (NotAuthenticated, AuthenticationFailed)):
         status, code, description = 401, "invalid_client", str(error.detail)
     elif isinstance(error, APIException):
@@ -171,7 +179,8 @@ def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Respon
         return None
     if status == 401:
         headers.setdefault("WWW-Authenticate", BASIC_CHALLENGE)
-    set_rollback()
+    if not isinstance(error, ClientRefused):  # whose record must stay
+        set_rollback()
     return Response({"error": code, "error_description": description}, status, headers=headers)
 
 
@@ -181,10 +190,16 @@ class TokenViewSet(OrganizationScopedViewSet):
 
     authentication_classes = [BearerAuthentication, ClientAuthentication]
     parser_classes = [FormParser]
+    http_method_names = ["post"]
     required_scopes = {"introspect": ("tokens:read",), "revoke": ("tokens:read",)}
 
     def get_exception_handler(self) -> Any:
         return oauth_exception_handler
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if request.method != "POST":  # before the parameters of a wrong request are read
+            raise MethodNotAllowed(str(request.method))
+        super().initial(request, *args, **kwargs)
 
     @extend_schema(
         request={"application/x-www-form-urlencoded": TokenFormSerializer},
@@ -196,7 +211,7 @@ class TokenViewSet(OrganizationScopedViewSet):
     def introspect(self, request: Request) -> Response:
         """Whether a token is live, and what it says. Any other token is just inactive."""
         token = _readable(_wanted_token(request))
-        if token is None or not _is_live(token, self.organization.pk, request._request):
+        if token is None or not _is_live(token, self.organization.pk, request):
             count_attempt(
                 throttle_key("introspect", self.organization.pk, self.actor.id), INACTIVE_ANSWERS
             )
@@ -217,7 +232,7 @@ class TokenViewSet(OrganizationScopedViewSet):
 
 
 def _wanted_token(request: Request) -> str:
-    text = form_parameters(request._request).get("token")
+    text = form_parameters(request._request, keep_empty=True).get("token")
     if text is None:
         raise OAuthError("invalid_request", "token is missing.")
     return text
@@ -226,21 +241,17 @@ def _wanted_token(request: Request) -> str:
 def _readable(text: str) -> AgentAccess | PersonAccess | None:
     """The token, if we signed it and it has not expired."""
     for kind in (AgentAccess, PersonAccess):
-        try:
-            token = kind(text.encode("latin-1", "replace"))  # type: ignore[arg-type]
-            token.organization_id, token.subject_id, token.token_id  # noqa: B018 - must parse
-        except (TokenError, TokenBackendError):
-            continue
-        return token
+        with suppress(TokenError):
+            return kind(text.encode("latin-1", "replace"))  # type: ignore[arg-type]
     return None
 
 
-def _is_live(token: AgentAccess | PersonAccess, organization_id: Any, request: HttpRequest) -> bool:
+def _is_live(token: AgentAccess | PersonAccess, organization_id: UUID, request: Request) -> bool:
     if token.organization_id != organization_id:
         return False
     try:
-        token.live_actor(request)
-    except (InvalidToken, TokenBackendError):
+        token.live_actor(request._request)
+    except InvalidToken:
         return False
     return True
 
