@@ -52,7 +52,7 @@ INSTALLED_APPS = [
     "tokens",
     "agents",
     "organizations",
-    "django.contrib.admin",
+    "organizations.admin_config.OrganizationAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

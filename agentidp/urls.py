@@ -1,6 +1,8 @@
 """The whole URL surface on one page."""
 
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
 from agentidp import health
@@ -206,10 +208,17 @@ pages: list[URLPattern | URLResolver] = [
     path("docs", docs_pages.api_page, name="docs"),
 ]
 
+# For the staff of the platform: one organization at a time.
+administration: list[URLPattern | URLResolver] = [
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+]
+
 urlpatterns: list[URLPattern | URLResolver] = [
     *well_known,
     *operations,
     *pages,
+    *administration,
     path("api/v1/", include(api)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
 ]

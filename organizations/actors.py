@@ -47,7 +47,7 @@ class Actor:
     """The acting principal of a request or command, with what it may do."""
 
     kind: str
-    """`person`, `agent` or `system`."""
+    """`person`, `agent`, `staff` (of the platform, in the admin) or `system`."""
     id: UUID | None
     label: str
     """What the audit log calls the actor: an e-mail address, or the command's name."""
@@ -83,6 +83,21 @@ class Actor:
             role=membership.role,
             user=membership.user,
             session_id=session_id,
+            ip_address=ip_address,
+            user_agent=user_agent,
+        )
+
+    @classmethod
+    def for_staff(
+        cls, user: User, organization: Organization, *, ip_address: str | None, user_agent: str
+    ) -> Self:
+        """Platform staff in the admin, inside the organization that they chose."""
+        return cls(
+            kind="staff",
+            id=user.pk,
+            label=user.email,
+            organization=organization,
+            user=user,
             ip_address=ip_address,
             user_agent=user_agent,
         )

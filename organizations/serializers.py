@@ -2,12 +2,12 @@
 
 import re
 from typing import Any
-from zoneinfo import available_timezones
 
 from rest_framework import serializers
 
 from organizations.api import StrictSerializer
 from organizations.models import Invitation, Membership, Organization, Principal
+from organizations.requests import known_time_zones
 
 SLUG = re.compile(r"[a-z0-9-]+")
 
@@ -24,7 +24,7 @@ def validate_slug(text: str) -> None:
 
 
 def validate_time_zone(name: str) -> None:
-    if name not in available_timezones():
+    if name not in known_time_zones():
         raise serializers.ValidationError(
             "Use the name of an IANA time zone, for example Europe/Berlin."
         )

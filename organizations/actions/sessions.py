@@ -1,8 +1,8 @@
 """Signing people in and out: the password and its throttle, and the sessions of pages."""
 
+from dataclasses import replace
 from uuid import UUID
 
-import structlog
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.db import transaction
 from django.http import HttpRequest
@@ -28,8 +28,6 @@ from organizations.throttling import (
     give_back,
     throttle_key,
 )
-
-logger = structlog.get_logger(__name__)
 
 
 class SignInRefused(DomainError):
@@ -157,6 +155,20 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> None:
         membership = chosen_membership(request)
         if membership is not None:
             record_session("session.password_changed", membership, request)
+
+
+@transaction.atomic
+def set_person_active(user: User, is_active: bool, *, actor: Actor) -> User:
+    """Close or reopen an account. Its sessions and tokens end at once: they read `is_active`."""
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    user.is_active = is_active
+    user.save(update_fields=["is_active"])
+    action = "person.reactivated" if is_active else "person.deactivated"
+    for membership in user.memberships.select_related("organization").order_by("organization_id"):
+        there = replace(actor, organization=membership.organization)
+        with organization_scope(there.organization):
+            AuditEvent.record(action, user, actor=there)
+    return user
 
 
 def record_session(action: str, membership: Membership, request: HttpRequest) -> None:

@@ -1,0 +1,186 @@
+"""Django's admin for the platform's staff: one organization at a time, chosen in the header.
+
+Every view runs inside the chosen organization's scope, so row-level security bounds the staff like
+everyone else, and each choice stands in that organization's own audit log.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import update_wrapper
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from organizations.actors import Actor
+from organizations.models import AuditEvent, Organization, User
+from organizations.requests import client_address
+from organizations.scope import organization_scope, request_scope
+
+SESSION_KEY = "admin_organization_id"
+View = Callable[..., HttpResponseBase]
+
+
+class OrganizationAdminSite(admin.AdminSite):
+    """The admin with a chosen organization; people sign in where everybody does."""
+
+    site_title = site_header = "AgentIdP administration"
+    index_title = "Administration"
+    enable_nav_sidebar = False
+
+    def register(
+        self,
+        model_or_iterable: type[Model] | Iterable[type[Model]],
+        admin_class: type[admin.ModelAdmin] | None = None,
+        **options: Any,
+    ) -> None:
+        """Only classes of our own: those that libraries bring show every organization's rows."""
+        if admin_class is not None and issubclass(admin_class, ReadOnlyAdmin):
+            super().register(model_or_iterable, admin_class, **options)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        choose = self.admin_view(require_POST(self.choose_organization))
+        return [path("organization", choose, name="organization"), *super().get_urls()]
+
+    def admin_view(self, view: View, cacheable: bool = False) -> Any:
+        def inside(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            organization = chosen_organization(request)
+            if organization is None:
+                return view(request, *args, **kwargs)
+            with request_scope(organization):
+                response = view(request, *args, **kwargs)
+                if isinstance(response, TemplateResponse) and not response.is_rendered:
+                    response.render()  # lists read their rows now
+            return response
+
+        return super().admin_view(update_wrapper(inside, view), cacheable)
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        organizations: QuerySet[Organization] = Organization.objects.none()
+        if self.has_permission(request):
+            organizations = Organization.objects.exclude(status=Organization.Status.DELETED)
+        return super().each_context(request) | {
+            "admin_organizations": organizations,
+            "admin_organization": chosen_organization(request),
+        }
+
+    @method_decorator(login_not_required)
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The product's own sign-in counts failures and audits; the admin's would do neither."""
+        if request.user.is_authenticated:
+            raise PermissionDenied
+        return redirect_to_login(_own_path(request, request.GET.get("next")))
+
+    def choose_organization(self, request: HttpRequest) -> HttpResponse:
+        """Remember whose rows the admin shows, and tell that organization's audit log."""
+        organization = _organization(request.POST.get("organization", ""))
+        if organization is None:
+            messages.error(request, "There is no such organization.")
+        else:
+            request.session[SESSION_KEY] = str(organization.pk)
+            actor = staff_actor(request, organization)
+            with organization_scope(organization):
+                AuditEvent.record("admin.organization_chosen", organization, actor=actor)
+        return redirect(_own_path(request, request.POST.get("next")))
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Shows the fields that are named, and changes nothing."""
+
+    actions = None
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class OrganizationModelAdmin(ReadOnlyAdmin):
+    """The chosen organization's rows, found by both walls; without a choice a request to choose."""
+
+    organization_lookup = "organization"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        organization = chosen_organization(request)
+        if organization is None:
+            return super().get_queryset(request).none()
+        return super().get_queryset(request).filter(**{self.organization_lookup: organization.pk})
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if chosen_organization(request) is None and self.has_view_permission(request):
+            return ask_to_choose(self, request)
+        return super().changelist_view(request, extra_context)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if chosen_organization(request) is None and self.has_view_permission(request):
+            return ask_to_choose(self, request)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+
+def ask_to_choose(model_admin: OrganizationModelAdmin, request: HttpRequest) -> HttpResponse:
+    """What stands where the rows of no organization would."""
+    context = model_admin.admin_site.each_context(request) | {
+        "title": "Choose an organization",
+        "opts": model_admin.opts,
+    }
+    return TemplateResponse(request, "admin/choose_organization.html", context)
+
+
+def chosen_organization(request: Any) -> Organization | None:
+    """The organization whose rows the admin shows to this session: one query a request."""
+    if not hasattr(request, "_admin_organization"):
+        request._admin_organization = (
+            _organization(request.session.get(SESSION_KEY, "")) if request.user.is_staff else None
+        )
+    found: Organization | None = request._admin_organization
+    return found
+
+
+def staff_actor(request: HttpRequest, organization: Organization) -> Actor:
+    return Actor.for_staff(
+        cast(User, request.user),
+        organization,
+        ip_address=client_address(request),
+        user_agent=request.headers.get("User-Agent", ""),
+    )
+
+
+def _organization(text: str) -> Organization | None:
+    try:
+        key = UUID(text)
+    except ValueError:
+        return None
+    return Organization.objects.exclude(status=Organization.Status.DELETED).filter(pk=key).first()
+
+
+def _own_path(request: HttpRequest, wanted: str | None) -> str:
+    index = reverse("admin:index")
+    is_ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()})
+    return wanted if wanted and is_ours and wanted.startswith(index) else index
