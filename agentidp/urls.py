@@ -202,6 +202,7 @@ token_family = [
 ]
 pages: list[URLPattern | URLResolver] = [
     path("", overview_pages.overview, name="overview"),
+    path("overview/<str:name>.csv", overview_pages.csv_file, name="overview_csv"),
     path("", include((organization_family, "organizations"))),
     path("", include((agent_family, "agents"))),
     path("", include((token_family, "tokens"))),

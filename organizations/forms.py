@@ -68,9 +68,12 @@ class AcceptForm(forms.Form):
 class OrganizationForm(forms.ModelForm):
     """What an administrator may change; plan and limits are the deployment's."""
 
-    time_zone = forms.ChoiceField(
-        choices=lambda: [(name, name) for name in sorted(known_time_zones())],
+    time_zone = forms.CharField(
+        max_length=64,
         help_text="Days, hours and times on these pages. The API speaks UTC unless told otherwise.",
+        widget=forms.TextInput(
+            attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}
+        ),
     )
 
     class Meta:
@@ -80,3 +83,9 @@ class OrganizationForm(forms.ModelForm):
             "slug": "Lower-case letters, digits and hyphens.",
             "signing_algorithm": "For tokens issued from now on. Older ones stay good.",
         }
+
+    def clean_time_zone(self) -> str:
+        name: str = self.cleaned_data["time_zone"]
+        if name not in known_time_zones():
+            raise ValidationError("This is not a time zone. Use a name such as Europe/Berlin.")
+        return name

@@ -13,9 +13,13 @@ from django.views.decorators.http import require_safe
 
 from agents.models import Agent, AgentQuerySet
 from agents.views.changes import own_agent
+from analytics.charts import trend_chart
+from analytics.metrics import METRICS
+from analytics.periods import Period
+from analytics.queries import Narrowing, count_by_agent, count_by_day
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
-from organizations.models import AuditEvent, Organization
+from organizations.models import AuditEvent
 from organizations.pages import Filter, Filters, page_of, search_hidden, sort_of
 from tokens.models import Credential, TokenEvent
 
@@ -26,6 +30,7 @@ SORTS = {
     "registered": "created_at",
 }
 RECENT = 10
+TREND_DAYS = 30
 
 
 def filters_of(request: OrganizationRequest, owners: list[str]) -> Filters:
@@ -47,7 +52,7 @@ def agents(request: OrganizationRequest) -> HttpResponse:
     filters = filters_of(request, list(owners))
     search = request.GET.get("q", "").strip()[:128]
     sort = sort_of(request, (*SORTS, "tokens"), "name")
-    usage = tokens_this_month(request.organization)
+    usage = tokens_this_month(request)
     page = page_of(request, ordered(narrow(everyone, filters, search), sort, usage))
     context = {
         "page": page,
@@ -104,8 +109,27 @@ def rows_of(
     ]
 
 
-def tokens_this_month(organization: Organization) -> dict[UUID, int]:
-    return {}
+def tokens_this_month(request: OrganizationRequest) -> dict[UUID, int]:
+    month = Period.of_month(tz=request.zone)
+    return {row.agent_id: row.count for row in count_by_agent(request.organization, month)}
+
+
+def trend(request: OrganizationRequest, agent: Agent) -> dict[str, Any]:
+    """The agent's own tokens per day."""
+    period = Period.last_days(TREND_DAYS, request.zone)
+    days = count_by_day(
+        request.organization, period, METRICS["issued"], Narrowing(agent_id=agent.pk)
+    )
+    link = f"{reverse('tokens:list')}?agent={agent.pk}&outcome=issued&date="
+    return trend_chart(
+        days,
+        name="tokens-of-agent",
+        title="Tokens issued per day",
+        unit="tokens",
+        today=period.last,
+        url=lambda day: f"{link}{day.isoformat()}",
+        notes={},
+    )
 
 
 @require_safe
@@ -120,6 +144,7 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     history = AuditEvent.objects.for_organization(organization).filter(agent_id=found.pk)
     context = {
         "agent": found,
+        "chart": trend(request, found),
         "credentials": list(credentials),
         "requests": requests.select_related("credential")[:RECENT],
         "history": history[:RECENT] if may_audit else [],

@@ -1,11 +1,280 @@
-from django.http import HttpResponse
+"""The first page: what happened, what needs a look, and the way to the rows behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.conf import settings
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from agents.models import Agent
+from analytics.charts import change, heatmap, trend_chart
+from analytics.csv_files import csv_text
+from analytics.metrics import METRICS, Metric
+from analytics.periods import DAY, Period
+from analytics.queries import (
+    AgentCount,
+    DayCount,
+    HourCount,
+    count_by_agent,
+    count_by_day,
+    count_by_hour_of_week,
+)
+from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
+from organizations.models import Organization
+from organizations.pages import Filter, Filters
+from tokens.models import Credential
+
+RANGES = (7, 30, 90)
+DEFAULT_RANGE = 30
+SHOWN_AGENTS = 10
+OUTCOMES = (("issued", "issued"), ("refused", "refused"), ("requests", "issued or refused"))
+TITLES = {
+    "issued": ("Tokens issued per day", "tokens"),
+    "refused": ("Requests refused per day", "requests"),
+    "requests": ("Token requests per day", "requests"),
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What the URL asks for."""
+
+    request: OrganizationRequest
+    period: Period
+    outcome: str
+    """The one asked for, or nothing: then the trend counts issued tokens, the heatmap requests."""
+
+    @classmethod
+    def of(cls, request: OrganizationRequest) -> "View":
+        text = request.GET.get("days", "")
+        days = next((days for days in RANGES if text == str(days)), DEFAULT_RANGE)
+        outcome = request.GET.get("outcome", "")
+        return cls(
+            request,
+            Period.last_days(days, request.zone),
+            outcome if outcome in dict(OUTCOMES) else "",
+        )
+
+    @property
+    def days(self) -> int:
+        return len(self.period.dates)
+
+    @property
+    def trend_metric(self) -> Metric:
+        return METRICS[self.outcome or "issued"]
+
+    @property
+    def activity_metric(self) -> Metric:
+        return METRICS[self.outcome or "requests"]
+
+    def rows_url(self, **filters: object) -> str:
+        """The token requests behind a number, in the zone in which it was counted."""
+        tz = self.request.GET.get("tz")
+        query = {**filters, "tz": tz if tz == self.request.zone.key else None}
+        wanted = {name: value for name, value in query.items() if value is not None}
+        return f"{reverse('tokens:list')}?{urlencode(wanted)}"
 
 
 @require_safe
 @within_organization()
 def overview(request: OrganizationRequest) -> HttpResponse:
-    return render(request, "analytics/overview.html", {})
+    """Figures, findings, trend, activity and the month's agents."""
+    view = View.of(request)
+    organization = request.organization
+    both = Period.of_days(
+        view.period.first - view.days * DAY,
+        view.period.last,
+        view.period.tz,
+        view.period.now,
+        "day",
+    )
+    issued = count_by_day(organization, both, METRICS["issued"])
+    refused = count_by_day(organization, both, METRICS["refused"])
+    month = Period.of_month(tz=request.zone)
+    usage = count_by_agent(organization, month)
+    context = {
+        "figures": figures(view, issued, refused, len(usage)),
+        "chart": trend(view, issued[view.days :], refused[view.days :]),
+        "heatmap": activity(view),
+        "agents": agents_of(view, usage),
+        "days": view.days,
+        "ranges": [(days, range_url(request, days)) for days in RANGES],
+        "filters": filters_of(request),
+        "zone": request.zone,
+        "may_write": request.actor.may(Scope.AGENTS_WRITE),
+        "is_quiet": not any(day.count for day in (*issued, *refused)) and not usage,
+        "command": f'curl -s -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials '
+        f"{settings.ISSUER}/api/v1/token",
+        "context_line": f"Last {view.days} days, {request.zone} · as of {as_of(view.period)}",
+        "range_label": f"{view.days} days",
+        "month_summary": f"{month.first:%B %Y} so far · {min(len(usage), SHOWN_AGENTS)} of "
+        f"{len(usage):,} agents that got a token",
+        "query": f"?{request.GET.urlencode()}" if request.GET else "",
+    }
+    return render(request, "analytics/overview.html", context)
+
+
+def as_of(period: Period) -> str:
+    return period.now.astimezone(period.tz).strftime("%H:%M:%S")
+
+
+def filters_of(request: OrganizationRequest) -> Filters:
+    zones = dict.fromkeys(["UTC", request.organization.time_zone, request.zone.key])
+    return Filters.of(
+        request,
+        Filter("outcome", "outcome", OUTCOMES),
+        Filter("tz", "time zone", tuple((zone, zone) for zone in zones)),
+    )
+
+
+def range_url(request: OrganizationRequest, days: int) -> str:
+    query = request.GET.copy()
+    query["days"] = str(days)
+    return f"{request.path}?{query.urlencode()}"
+
+
+def figures(
+    view: View, issued: Sequence[DayCount], refused: Sequence[DayCount], used: int
+) -> list[dict[str, Any]]:
+    """The strip: the period against the one of as many days before."""
+    before = f"on the {view.days} days before"
+    issued_before, issued_now = (total(part) for part in halves(issued))
+    refused_before, refused_now = (total(part) for part in halves(refused))
+    requests = issued_now + refused_now
+    share = f"{100 * refused_now / requests:.1f}\N{NO-BREAK SPACE}% of requests" if requests else ""
+    registered = Agent.objects.for_organization(view.request.organization).counted().count()
+    return [
+        {
+            "label": "Tokens issued",
+            "value": f"{issued_now:,}",
+            "change": change(issued_now, issued_before, rise="good"),
+            "note": before if issued_before else "nothing to compare with yet",
+            "url": view.rows_url(days=view.days, outcome="issued"),
+        },
+        {
+            "label": "Refused",
+            "value": f"{refused_now:,}",
+            "change": change(refused_now, refused_before, rise="bad", fall="good"),
+            "note": f"· {share}" if share and refused_before else share,
+            "url": view.rows_url(days=view.days, outcome="refused"),
+        },
+        {
+            "label": "Agents at work",
+            "value": f"{used:,}",
+            "of": f"{registered:,}",
+            "note": "got a token this month",
+            "url": f"{reverse('agents:list')}?sort=-tokens",
+        },
+        credentials_figure(view.request.organization),
+    ]
+
+
+def credentials_figure(organization: Organization) -> dict[str, Any]:
+    usable = Credential.objects.for_organization(organization).usable()
+    ends = list(usable.values_list("expires_at", flat=True))
+    soon = timezone.now() + timedelta(days=7)
+    ending = sum(1 for end in ends if end and end <= soon)
+    note = f"{ending:,} expire within 7 days" if ending else "none expires within 7 days"
+    return {"label": "Live credentials", "value": f"{len(ends):,}", "note": note}
+
+
+def halves(days: Sequence[DayCount]) -> tuple[Sequence[DayCount], Sequence[DayCount]]:
+    return days[: len(days) // 2], days[len(days) // 2 :]
+
+
+def total(days: Sequence[DayCount]) -> int:
+    return sum(day.count for day in days)
+
+
+def trend(view: View, issued: Sequence[DayCount], refused: Sequence[DayCount]) -> dict[str, Any]:
+    key = view.trend_metric.key
+    sums = [DayCount(a.date, a.count + b.count) for a, b in zip(issued, refused, strict=True)]
+    title, unit = TITLES[key]
+    return trend_chart(
+        {"issued": issued, "refused": refused, "requests": sums}[key],
+        name="tokens-per-day",
+        title=title,
+        unit=unit,
+        today=view.period.last,
+        url=lambda day: view.rows_url(date=day.isoformat(), outcome=key),
+        notes={},
+    )
+
+
+def activity(view: View) -> dict[str, Any]:
+    metric = view.activity_metric
+    cells: tuple[HourCount, ...] = count_by_hour_of_week(
+        view.request.organization, view.period, metric
+    )
+    return heatmap(
+        cells,
+        title="When agents are active",
+        unit=TITLES[metric.key][1],
+        url=lambda dow, hour: view.rows_url(days=view.days, dow=dow, hour=hour, outcome=metric.key),
+    )
+
+
+def agents_of(view: View, usage: Sequence[AgentCount]) -> list[dict[str, Any]]:
+    """The month's busiest agents with their share of all tokens."""
+    tokens = sum(agent.count for agent in usage)
+    shown = usage[:SHOWN_AGENTS]
+    organization = view.request.organization
+    names: dict[UUID, Agent] = Agent.objects.for_organization(organization).in_bulk(
+        [agent.agent_id for agent in shown]
+    )
+    return [
+        {
+            "agent": names[agent.agent_id],
+            "tokens": agent.count,
+            "share": 100 * agent.count / tokens,
+            "last_at": agent.last_at,
+        }
+        for agent in shown
+        if agent.agent_id in names
+    ]
+
+
+@require_safe
+@within_organization()
+def csv_file(request: OrganizationRequest, name: str) -> HttpResponse:
+    """The numbers of one part of the overview, with the same filters, as CSV."""
+    view = View.of(request)
+    organization = request.organization
+    if name == "tokens":
+        days = count_by_day(organization, view.period, view.trend_metric)
+        text = csv_text(("date", "count"), [(day.date, day.count) for day in days])
+    elif name == "activity":
+        hours = count_by_hour_of_week(organization, view.period, view.activity_metric)
+        rows = [(hour.dow, hour.hour, hour.count) for hour in hours]
+        text = csv_text(("dow", "hour", "count"), rows)
+    elif name == "agents":
+        text = agents_csv(organization, Period.of_month(tz=request.zone))
+    else:
+        raise Http404
+    today = view.period.last
+    return HttpResponse(
+        text,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}-{today}.csv"'},
+    )
+
+
+def agents_csv(organization: Organization, month: Period) -> str:
+    usage = count_by_agent(organization, month)
+    names = Agent.objects.for_organization(organization).in_bulk([row.agent_id for row in usage])
+    return csv_text(
+        ("agentId", "email", "tokenCount", "month"),
+        [
+            (row.agent_id, names[row.agent_id].email, row.count, f"{month.first:%Y-%m}")
+            for row in usage
+        ],
+    )

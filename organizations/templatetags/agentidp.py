@@ -232,9 +232,17 @@ def sparkline(points: Sequence[Any], label: str = "") -> str:
 
 @register.simple_tag(takes_context=True)
 def sort_header(
-    context: Context, label: str, key: str, numeric: bool = False, keep: bool = False
+    context: Context,
+    label: str,
+    key: str,
+    numeric: bool = False,
+    keep: bool = False,
+    drop: bool = False,
 ) -> str:
-    """A column heading that sorts. Reads `sort` ("-tokens") and `request` from the context."""
+    """A column heading that sorts. Reads `sort` ("-tokens") and `request` from the context.
+
+    A phone shows a column that is to `keep`, and hides one that is to `drop`.
+    """
     current = context.get("sort") or ""
     direction = {key: "ascending", f"-{key}": "descending"}.get(current, "")
     following = key if direction == "descending" else f"-{key}"
@@ -248,7 +256,9 @@ def sort_header(
         "direction": direction,
         "query": query.urlencode(),
         "numeric": numeric,
-        "keep": keep,
+        "classes": " ".join(
+            name for name, is_on in (("number", numeric), ("keep", keep), ("drop", drop)) if is_on
+        ),
     }
     return render_to_string("components/sort_header.html", values)
 

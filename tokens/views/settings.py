@@ -13,6 +13,7 @@ from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import OrganizationForm
 from organizations.models import Organization
 from organizations.pages import accept, status_of, typed
+from organizations.requests import known_time_zones
 from tokens.models import MonthlyUsage
 
 ADMINISTER = "admin:orgs"
@@ -35,8 +36,12 @@ def organization(request: OrganizationRequest) -> HttpResponse:
         if changed:
             messages.success(request, "The settings are saved.")
             return redirect("organizations:settings")
-    context = {"form": form, "limits": limits(request.organization)}
-    context["may_delete"] = request.actor.is_owner
+    context = {
+        "form": form,
+        "limits": limits(request.organization),
+        "zones": sorted(known_time_zones()),
+        "may_delete": request.actor.is_owner,
+    }
     return render(request, "tokens/settings.html", context, status=status_of(form))
 
 

@@ -1,0 +1,110 @@
+"""Numbers of queries.py in the shape that the chart components read (static/js/chart.js)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from math import ceil
+from typing import Any
+
+from analytics.queries import DayCount, HourCount
+
+WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+LEVELS = 5
+
+
+def short_day(day: date) -> str:
+    return f"{day.day} {day:%b}"
+
+
+def trend_chart(
+    days: Sequence[DayCount],
+    *,
+    name: str,
+    title: str,
+    unit: str,
+    today: date,
+    url: Callable[[date], str],
+    notes: Mapping[date, str],
+) -> dict[str, Any]:
+    """A bar a day; days in `notes` carry a finding, which is shown with the day."""
+    return {
+        "id": name,
+        "title": title,
+        "kind": "trend",
+        "unit": unit,
+        "summary": trend_summary(days, today),
+        "points": [
+            {
+                "date": day.date.isoformat(),
+                "label": short_day(day.date),
+                "count": day.count,
+                "url": url(day.date),
+                "flagged": day.date in notes,
+                "partial": day.date == today,
+                "note": notes.get(day.date, ""),
+            }
+            for day in days
+        ],
+    }
+
+
+def trend_summary(days: Sequence[DayCount], today: date) -> str:
+    """The highest and the lowest day as a sentence. Today is not over, so it is never lowest."""
+    if not any(day.count for day in days):
+        return "Nothing in this time"
+    highest = max(days, key=lambda day: day.count)
+    over = [day for day in days if day.date != today] or list(days)
+    lowest = min(over, key=lambda day: day.count)
+    return (
+        f"Highest {highest.count:,} on {short_day(highest.date)}, "
+        f"lowest {lowest.count:,} on {short_day(lowest.date)}"
+    )
+
+
+def heatmap(
+    cells: Sequence[HourCount], *, title: str, unit: str, url: Callable[[int, int], str]
+) -> dict[str, Any]:
+    """Weekdays by hours, Sunday first, in five steps up to the busiest hour."""
+    counts = {(cell.dow, cell.hour): cell.count for cell in cells}
+    most = max(counts.values(), default=0)
+    rows = []
+    for dow, weekday in enumerate(WEEKDAYS):
+        row = []
+        for hour in range(24):
+            count = counts.get((dow, hour), 0)
+            row.append(
+                {
+                    "dow": dow,
+                    "hour": hour,
+                    "count": count,
+                    "level": ceil(LEVELS * count / most) if count else 0,
+                    "url": url(dow, hour) if count else "",
+                    "label": f"{weekday} {hour:02d}:00, {count:,} {unit}",
+                }
+            )
+        rows.append({"label": weekday[:3], "name": weekday, "cells": row})
+    return {
+        "id": "activity",
+        "title": title,
+        "summary": busiest(cells, unit),
+        "hours": [f"{hour:02d}" for hour in range(24)],
+        "rows": rows,
+    }
+
+
+def busiest(cells: Sequence[HourCount], unit: str) -> str:
+    if not cells:
+        return "Nothing in this time"
+    top = max(cells, key=lambda cell: cell.count)
+    return f"Busiest {WEEKDAYS[top.dow][:3]} {top.hour:02d}:00, {top.count:,} {unit}"
+
+
+def change(now: int, before: int, *, rise: str = "", fall: str = "") -> dict[str, str] | None:
+    """The change against the time before in per cent; nothing where there is nothing to compare."""
+    if not before:
+        return None
+    percent = 100 * (now - before) / before
+    text = f"{abs(percent):,.1f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
+    if now == before:
+        return {"text": "no change", "direction": "flat", "tone": ""}
+    direction = "up" if now > before else "down"
+    return {"text": text, "direction": direction, "tone": rise if now > before else fall}
