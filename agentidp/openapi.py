@@ -42,7 +42,11 @@ def complete_schema(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         for method, operation in operations.items():
             _add_errors(path, method, operation)
     result["paths"] |= _token_endpoint() | _public_documents()
-    result["paths"] = dict(sorted(result["paths"].items()))
+    result["paths"] = {
+        # Django REST framework keeps the methods in a set: without order from run to run.
+        path: dict(sorted(operations.items()))
+        for path, operations in sorted(result["paths"].items())
+    }
     result["components"]["schemas"] = dict(sorted(result["components"]["schemas"].items()))
     return result
 

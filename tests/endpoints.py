@@ -1,0 +1,309 @@
+"""Every operation of the product, one row each: who may call it and what a good call looks like.
+
+test_route_table.py compares the rows with the URLs and with the OpenAPI document; the sweeps
+beside it run over them. A new endpoint needs one row here and gets all proofs from it.
+"""
+
+from typing import Any
+
+from tests import examples
+from tests.endpoint import CLIENT, ORGANIZATION, PAGE, PUBLIC, Endpoint
+from tests.tenants import PASSWORD
+
+AGENTS = "/api/v1/agents"
+AGENT = AGENTS + "/{agentId}"
+CREDENTIALS = AGENT + "/credentials"
+CREDENTIAL = CREDENTIALS + "/{credentialId}"
+ORGANIZATIONS = "/api/v1/organizations"
+OWN = ORGANIZATIONS + "/{organizationId}"
+MEMBER = OWN + "/members/{memberId}"
+INVITATION = OWN + "/invitations/{invitationId}"
+
+
+CREDENTIAL_PAGES = "/agents/{agent_id}/credentials"
+CREDENTIAL_PAGE = CREDENTIAL_PAGES + "/{credential_id}"
+PAGE_FIELDS: dict[str, Any] = {"is_form": True, "is_documented": False}
+READ, ADMIN = ("agents:read",), ("admin:orgs",)
+
+
+def public(method: str, path: str, reason: str, **fields: Any) -> Endpoint:
+    return Endpoint(method, path, PUBLIC, reason=reason, **fields)
+
+
+def read(path: str, scope: str = "agents:read", **fields: Any) -> Endpoint:
+    return Endpoint("GET", path, ORGANIZATION, (scope,), **fields)
+
+
+def write(method: str, path: str, **fields: Any) -> Endpoint:
+    """A change that needs agents:write, which admins and owners have."""
+    fields = {"role": "admin", "scopes": ("agents:write",)} | fields
+    return Endpoint(method, path, ORGANIZATION, **fields)
+
+
+def administer(method: str, path: str, **fields: Any) -> Endpoint:
+    fields = {"role": "admin", "ids": examples.organization} | fields
+    return Endpoint(method, path, ORGANIZATION, ("admin:orgs",), **fields)
+
+
+def page(path: str, method: str = "GET", **fields: Any) -> Endpoint:
+    status = 200 if method == "GET" else 302
+    return Endpoint(method, path, PAGE, **(PAGE_FIELDS | {"status": status} | fields))
+
+
+def change_page(path: str, method: str = "POST", **fields: Any) -> Endpoint:
+    fields = {"scopes": ("agents:read", "agents:write"), "role": "admin"} | fields
+    return page(path, method, **fields)
+
+
+METADATA = [
+    *(
+        public("GET", f"/.well-known/{name}", "Clients ask before they have a token.")
+        for name in ("jwks.json", "oauth-authorization-server", "oauth-protected-resource")
+    ),
+    public(
+        "GET",
+        "/.well-known/oauth-authorization-server/{issuer_path}",
+        "The same document, for an issuer with a path (RFC 8414 section 3.1).",
+        ids=lambda tenant: {"issuer_path": "elsewhere"},
+        status=404,
+        is_documented=False,
+    ),
+    public(
+        "GET",
+        "/.well-known/oauth-protected-resource/{resource_path}",
+        "The same document, for a resource with a path (RFC 9728 section 3.1).",
+        ids=lambda tenant: {"resource_path": "elsewhere"},
+        status=404,
+        is_documented=False,
+    ),
+    public("GET", "/api/schema", "Describes the API, but not itself.", is_documented=False),
+]
+
+PROBES = [
+    public("GET", "/livez", "Says that the process answers.", is_documented=False),
+    public("GET", "/readyz", "Names neither a version nor a host.", is_documented=False),
+    public("GET", "/metrics", "Checks its own token, or the address.", is_documented=False),
+]
+
+TOKENS = [
+    Endpoint("POST", "/api/v1/token", CLIENT, body=examples.client, is_form=True),
+    *(
+        Endpoint(
+            "POST",
+            f"/api/v1/token/{name}",
+            CLIENT,
+            ("tokens:read",),
+            role="operator",
+            body=examples.token,
+            references=("token",),
+            is_form=True,
+        )
+        for name in ("introspect", "revoke")
+    ),
+]
+
+SESSIONS = [
+    public("POST", "/api/v1/auth/login", "The password is the proof.", body=examples.password),
+    public(
+        "POST",
+        "/api/v1/auth/refresh",
+        "The refresh token is the proof.",
+        body=examples.refresh_token,
+    ),
+    Endpoint("GET", "/api/v1/auth/session", ORGANIZATION),
+    Endpoint(
+        "POST",
+        "/api/v1/auth/switch",
+        ORGANIZATION,
+        caller="person",
+        body=examples.organization,
+        references=("organizationId",),
+    ),
+    Endpoint("POST", "/api/v1/auth/logout", ORGANIZATION, caller="person", status=204),
+]
+
+ADMINISTRATION = [
+    administer(
+        "GET",
+        ORGANIZATIONS,
+        caller="person",
+        ids=lambda tenant: {},
+        rows=examples.more_organizations,
+    ),
+    administer(
+        "POST",
+        ORGANIZATIONS,
+        caller="person",
+        ids=lambda tenant: {},
+        body=lambda tenant: {"name": "Another Organization"},
+        status=201,
+    ),
+    administer("GET", OWN),
+    administer("PATCH", OWN, body=lambda tenant: {"timeZone": "Europe/Berlin"}),
+    administer("DELETE", OWN, caller="person", role="owner", status=204),
+    administer("GET", OWN + "/members", rows=examples.more_members),
+    administer(
+        "POST", OWN + "/members", body=examples.new_member, references=("agentId",), status=201
+    ),
+    administer("PATCH", MEMBER, ids=examples.member, body=lambda tenant: {"role": "operator"}),
+    administer("DELETE", MEMBER, ids=examples.member, status=204),
+    administer("GET", OWN + "/invitations", rows=examples.more_invitations),
+    administer("POST", OWN + "/invitations", body=examples.invitation_of_somebody, status=201),
+    administer("DELETE", INVITATION, ids=examples.invitation, status=204),
+    public(
+        "POST",
+        "/api/v1/invitations/accept",
+        "The invitation's secret is the proof; the invited person may be a stranger.",
+        body=examples.invitation_token,
+        status=201,
+    ),
+]
+
+AUDIT = [
+    read("/api/v1/audit", "audit:read", role="operator", rows=examples.more_events),
+    read("/api/v1/audit/verify", "audit:read", role="operator"),
+    read("/api/v1/audit/export", "audit:read", role="operator"),
+    read("/api/v1/audit/{eventId}", "audit:read", role="operator", ids=examples.event),
+]
+
+REGISTRY = [
+    read(AGENTS, rows=examples.more_agents),
+    write("POST", AGENTS, body=examples.new_agent, status=201),
+    read(AGENT, ids=examples.agent),
+    write("PATCH", AGENT, ids=examples.agent, body=lambda tenant: {"owner": "somebody else"}),
+    write("DELETE", AGENT, ids=examples.agent, status=204),
+    read(CREDENTIALS, ids=examples.agent, rows=examples.more_credentials),
+    write(
+        "POST",
+        CREDENTIALS,
+        caller="itself",
+        ids=examples.agent,
+        body=lambda tenant: {"expiresAt": "2999-01-01T00:00:00Z"},
+        status=201,
+    ),
+    write(
+        "POST",
+        CREDENTIAL + "/rotate",
+        caller="itself",
+        ids=examples.credential,
+        body=lambda tenant: {"graceSeconds": 60},
+    ),
+    write("DELETE", CREDENTIAL, caller="itself", ids=examples.credential, status=204),
+]
+
+ANALYTICS = [
+    Endpoint("GET", f"/api/v1/analytics/{name}", ORGANIZATION, rows=examples.more_traffic)
+    for name in ("tokens", "agents", "agents/activity")
+]
+
+OPEN_PAGES = [
+    public("GET", "/login", "Where people sign in.", is_documented=False),
+    public(
+        "POST",
+        "/login",
+        "The password is the proof.",
+        body=examples.password,
+        is_form=True,
+        status=302,
+        is_documented=False,
+    ),
+    public(
+        "GET",
+        "/invitations/{token}",
+        "The invitation's secret is the proof; the invited person may be a stranger.",
+        ids=examples.invitation_link,
+        is_documented=False,
+    ),
+    public(
+        "POST",
+        "/invitations/{token}",
+        "The invitation's secret is the proof; the invited person may be a stranger.",
+        ids=examples.invitation_link,
+        body=lambda tenant: {"name": "New Person", "password": PASSWORD},
+        is_form=True,
+        status=302,
+        is_documented=False,
+    ),
+]
+
+OWN_PAGES = [
+    page("/"),
+    page("/overview/{name}.csv", ids=lambda tenant: {"name": "tokens"}),
+    page("/docs"),
+    page("/organizations"),
+    page("/organization", "POST", body=examples.choice),
+    page("/logout", "POST"),
+    page("/agents", scopes=READ),
+    page("/agents/{agent_id}", scopes=READ, ids=examples.agent_page),
+    page("/tokens", scopes=READ),
+    page("/members"),
+    page("/audit", scopes=("audit:read",), role="operator"),
+    page("/audit/{event_id}", scopes=("audit:read",), role="operator", ids=examples.event_page),
+    page("/audit/export", scopes=("audit:read",), role="operator"),
+    page("/audit/verify", "POST", scopes=("audit:read",), role="operator"),
+]
+
+CHANGING_PAGES = [
+    change_page("/agents/new", "GET"),
+    change_page("/agents/new", body=examples.agent_form),
+    change_page("/agents/{agent_id}/edit", "GET", ids=examples.agent_page),
+    change_page("/agents/{agent_id}/edit", ids=examples.agent_page, body=examples.agent_form),
+    change_page("/agents/{agent_id}/suspend", ids=examples.agent_page),
+    change_page("/agents/{agent_id}/reactivate", ids=examples.agent_page),
+    change_page("/agents/{agent_id}/decommission", ids=examples.agent_page),
+    change_page(CREDENTIAL_PAGES + "/new", "GET", ids=examples.agent_page),
+    change_page(CREDENTIAL_PAGES + "/new", ids=examples.agent_page, status=200),
+    change_page(CREDENTIAL_PAGE + "/rotate", "GET", ids=examples.credential_page),
+    change_page(
+        CREDENTIAL_PAGE + "/rotate",
+        ids=examples.credential_page,
+        body=lambda tenant: {"grace_seconds": 3600},
+        status=200,
+    ),
+    change_page(CREDENTIAL_PAGE + "/revoke", ids=examples.credential_page),
+    change_page(
+        "/members/invitations",
+        scopes=ADMIN,
+        body=examples.invitation_of_somebody,
+        status=200,
+    ),
+    change_page(
+        "/members/invitations/{invitation_id}/withdraw",
+        scopes=ADMIN,
+        ids=examples.invitation_page,
+    ),
+    change_page(
+        "/members/{membership_id}/role",
+        scopes=ADMIN,
+        ids=examples.membership_page,
+        body=lambda tenant: {"role": "operator"},
+    ),
+    change_page("/members/{membership_id}/remove", scopes=ADMIN, ids=examples.membership_page),
+    change_page("/settings", "GET", scopes=ADMIN),
+    change_page("/settings", scopes=ADMIN, body=examples.settings_form),
+    change_page(
+        "/settings/delete", scopes=ADMIN, body=lambda tenant: {"name": tenant.organization.name}
+    ),
+]
+
+ENDPOINTS = [
+    *METADATA,
+    *PROBES,
+    *TOKENS,
+    *SESSIONS,
+    *ADMINISTRATION,
+    *AUDIT,
+    *REGISTRY,
+    *ANALYTICS,
+    *OPEN_PAGES,
+    *OWN_PAGES,
+    *CHANGING_PAGES,
+]
+
+BEARER = [
+    each
+    for each in ENDPOINTS
+    if each.access == ORGANIZATION or (each.scopes and each.access == CLIENT)
+]
+"""Those that a bearer token opens."""
+PAGES = [each for each in ENDPOINTS if each.access == PAGE]

@@ -1,0 +1,175 @@
+"""Ids, bodies and rows for the table of endpoints: what a good call in a tenant looks like."""
+
+from typing import Any
+from uuid import uuid4
+
+from organizations.tests.factories import make_membership, make_organization
+from tests.tenants import PASSWORD, Tenant
+from tokens.access_tokens import PersonRefresh
+from tokens.models import LoginSession
+from tokens.tests.factories import make_credential
+
+
+def new_email() -> str:
+    return f"new-{uuid4().hex}@example.com"
+
+
+# Ids in the path: those of rows that the tenant owns.
+
+
+def agent(tenant: Tenant) -> dict[str, str]:
+    return {"agentId": str(tenant.agent.pk)}
+
+
+def credential(tenant: Tenant) -> dict[str, str]:
+    return agent(tenant) | {"credentialId": str(tenant.credential.pk)}
+
+
+def organization(tenant: Tenant) -> dict[str, str]:
+    return {"organizationId": tenant.organization.public_id}
+
+
+def member(tenant: Tenant) -> dict[str, str]:
+    return organization(tenant) | {"memberId": str(tenant.newcomer.pk)}
+
+
+def invitation(tenant: Tenant) -> dict[str, str]:
+    return organization(tenant) | {"invitationId": str(tenant.invitation.pk)}
+
+
+def event(tenant: Tenant) -> dict[str, str]:
+    return {"eventId": str(tenant.event.pk)}
+
+
+def agent_page(tenant: Tenant) -> dict[str, str]:
+    return {"agent_id": str(tenant.agent.pk)}
+
+
+def credential_page(tenant: Tenant) -> dict[str, str]:
+    return agent_page(tenant) | {"credential_id": str(tenant.credential.pk)}
+
+
+def event_page(tenant: Tenant) -> dict[str, str]:
+    return {"event_id": str(tenant.event.pk)}
+
+
+def invitation_page(tenant: Tenant) -> dict[str, str]:
+    return {"invitation_id": str(tenant.invitation.pk)}
+
+
+def membership_page(tenant: Tenant) -> dict[str, str]:
+    return {"membership_id": str(tenant.newcomer.pk)}
+
+
+def invitation_link(tenant: Tenant) -> dict[str, str]:
+    return {"token": tenant.invite(new_email())[1].rpartition("/")[2]}
+
+
+# Bodies that work.
+
+
+def new_agent(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "email": new_email(),
+        "agentType": "screener",
+        "version": "1.0.0",
+        "capabilities": ["resume:read"],
+        "owner": "platform",
+        "deploymentEnv": "production",
+    }
+
+
+def token(tenant: Tenant) -> dict[str, Any]:
+    return {"token": tenant.token}
+
+
+def client(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "grant_type": "client_credentials",
+        "client_id": str(tenant.agent.pk),
+        "client_secret": make_credential(tenant.agent)[1],
+    }
+
+
+def password(tenant: Tenant) -> dict[str, Any]:
+    return {"email": tenant.person("owner").user.email, "password": PASSWORD}
+
+
+def refresh_token(tenant: Tenant) -> dict[str, Any]:
+    owner = tenant.person("owner")
+    session = LoginSession.objects.create(user=owner.user)
+    return {"refreshToken": str(PersonRefresh.for_session(owner, session.pk))}
+
+
+def invitation_token(tenant: Tenant) -> dict[str, Any]:
+    return invitation_link(tenant) | {"name": "New Person", "password": PASSWORD}
+
+
+def invitation_of_somebody(tenant: Tenant) -> dict[str, Any]:
+    return {"email": new_email(), "role": "viewer"}
+
+
+def new_member(tenant: Tenant) -> dict[str, Any]:
+    return {"agentId": str(tenant.another_agent().pk), "role": "member"}
+
+
+def choice(tenant: Tenant) -> dict[str, Any]:
+    return {"organization": str(tenant.organization.pk)}
+
+
+def agent_form(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "email": new_email(),
+        "agent_type": "screener",
+        "version": "1.0.0",
+        "capabilities": "resume:read",
+        "owner": "platform",
+        "deployment_env": "production",
+    }
+
+
+def settings_form(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "name": f"{tenant.word} renamed",
+        "slug": tenant.word,
+        "time_zone": "Europe/Berlin",
+        "signing_algorithm": "ES256",
+    }
+
+
+# More rows for a list.
+
+
+def more_agents(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        tenant.another_agent()
+
+
+def more_credentials(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        make_credential(tenant.agent)
+
+
+def more_members(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        tenant.member("viewer")
+
+
+def more_organizations(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        make_membership(make_organization(), "viewer", tenant.person("admin").user)
+
+
+def more_invitations(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        tenant.invite(new_email())
+
+
+def more_events(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        tenant.record_event()
+
+
+def more_traffic(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        tenant.record_token_event(tenant.another_agent())

@@ -1,0 +1,88 @@
+"""What the URLconf and the OpenAPI document say about the product's operations."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from django.db import transaction
+from django.test import RequestFactory
+from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.generators import SchemaGenerator
+
+from tests.endpoint import Endpoint
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+ELSEWHERE = ("/admin", "/static/")
+"""The admin has its own rules (organizations/tests/test_admin.py); static files are nobody's."""
+SOME_ID = "00000000-0000-4000-8000-000000000000"
+
+
+def routes(
+    patterns: list[URLPattern | URLResolver] | None = None, prefix: str = "/"
+) -> Iterator[tuple[str, Any]]:
+    """Every path, as the OpenAPI document writes it, and its view."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        path = prefix + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(pattern.pattern))
+        if path.startswith(ELSEWHERE):
+            continue
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, path)
+        else:
+            yield path, pattern.callback
+
+
+def methods_of(path: str, view: Any) -> set[str]:
+    """The methods that an API view declares; a plain view is tried, past the middleware."""
+    if hasattr(view, "actions"):
+        return {method.upper() for method in view.actions} & set(METHODS)
+    if hasattr(view, "cls"):
+        return {method for method in METHODS if hasattr(view.cls, method.lower())}
+    return {method for method in METHODS if _accepts(path, view, method)}
+
+
+def _accepts(path: str, view: Any, method: str) -> bool:
+    request = RequestFactory().generic(method, path)
+    try:
+        with transaction.atomic():
+            response = view(request, **dict.fromkeys(names_in(path), SOME_ID))
+    except Exception:
+        return True  # It went past its decorators, and stumbled over a request of nobody.
+    return bool(response.status_code != 405)
+
+
+def names_in(path: str) -> list[str]:
+    """The names of the ids in a path."""
+    return re.findall(r"{(\w+)}", path)
+
+
+@cache
+def openapi_document() -> dict[str, Any]:
+    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return document
+
+
+def operation(endpoint: Endpoint) -> dict[str, Any]:
+    """What the OpenAPI document says about the endpoint; nothing where it leaves it out."""
+    described = openapi_document()["paths"].get(endpoint.path, {})
+    found: dict[str, Any] = described.get(endpoint.method.lower(), {})
+    return found
+
+
+def query_parameters(endpoint: Endpoint) -> dict[str, dict[str, Any]]:
+    """The schema of each query parameter, by name."""
+    return {
+        parameter["name"]: parameter["schema"]
+        for parameter in operation(endpoint).get("parameters", ())
+        if parameter["in"] == "query"
+    }
+
+
+def body_fields(endpoint: Endpoint) -> dict[str, dict[str, Any]]:
+    """The schema of each field that the JSON body may have, by name."""
+    content = operation(endpoint).get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    if "$ref" in schema:
+        schema = openapi_document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    fields: dict[str, dict[str, Any]] = schema.get("properties", {})
+    return {name: field for name, field in fields.items() if not field.get("readOnly")}

@@ -1,0 +1,141 @@
+"""An organization whose rows all carry one word, so that a leak of any of them is seen."""
+
+import json
+import secrets
+from functools import cached_property
+from typing import Any
+from uuid import uuid4
+
+from django.apps import apps
+from django.db import connection
+
+from agents.models import Agent
+from agents.tests.factories import make_agent
+from organizations.actions import invite
+from organizations.actors import Actor, Scope
+from organizations.models import AuditEvent, Invitation, Membership, Organization, Principal
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership, make_organization, make_user
+from tokens.models import Credential, TokenEvent
+from tokens.tests.factories import access_token_for, make_credential
+
+PASSWORD = "correct horse battery staple"
+
+
+class Tenant:
+    """An organization and one row of each kind in it, made when first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.word = f"{name}{secrets.token_hex(6)}"
+        self.organization: Organization = make_organization(self.word, slug=self.word)
+        self._people: dict[str, Membership] = {}
+
+    def person(self, role: str) -> Membership:
+        """The one member of this role that calls."""
+        if role not in self._people:
+            self._people[role] = self.member(role)
+        return self._people[role]
+
+    def member(self, role: str) -> Membership:
+        """Another member."""
+        user = make_user(f"{self._new_name()}@example.com", PASSWORD, name=self.word)
+        return make_membership(self.organization, role, user)
+
+    @cached_property
+    def newcomer(self) -> Membership:
+        return self.member("viewer")
+
+    @cached_property
+    def agent(self) -> Agent:
+        return self.another_agent()
+
+    def another_agent(self, **overrides: Any) -> Agent:
+        fields = {"owner": self.word, "capabilities": [f"{self.word}:read"]}
+        email = f"{self._new_name()}@example.com"
+        return make_agent(self.organization, email=email, **(fields | overrides))
+
+    def entitled(self, agent: Agent, *scopes: str) -> Agent:
+        """The agent, holding these scopes; admin:orgs is for the organization's admins."""
+        agent.scopes = sorted(scopes)
+        role = Principal.Role.ADMIN if Scope.ADMIN_ORGS in scopes else ""
+        with organization_scope(self.organization):
+            agent.save(update_fields=["scopes"])
+            Principal.objects.filter(pk=agent.pk).update(role=role)
+        return agent
+
+    @cached_property
+    def credential(self) -> Credential:
+        return make_credential(self.agent)[0]
+
+    @cached_property
+    def token(self) -> str:
+        return access_token_for(self.agent)
+
+    @cached_property
+    def invitation(self) -> Invitation:
+        return self.invite(f"{self._new_name()}@example.com")[0]
+
+    def invite(self, email: str) -> tuple[Invitation, str]:
+        """An open invitation, and its link."""
+        actor = Actor.for_person(self.person("owner"))
+        with organization_scope(self.organization):
+            return invite(self.organization, actor=actor, email=email, role="viewer")
+
+    @cached_property
+    def event(self) -> AuditEvent:
+        return self.record_event()
+
+    def record_event(self) -> AuditEvent:
+        actor = Actor.for_system(self.organization, self.word)
+        with organization_scope(self.organization):
+            return AuditEvent.record("agent.updated", self.agent, actor=actor, note=self.word)
+
+    def record_token_event(self, agent: Agent) -> TokenEvent:
+        with organization_scope(self.organization):
+            return TokenEvent.objects.create(
+                organization=self.organization,
+                agent=agent,
+                credential=make_credential(agent)[0],
+                outcome=TokenEvent.Outcome.ISSUED,
+            )
+
+    def id_for(self, parameter: str) -> Any:
+        """The id that a parameter of this name means: `agentId` names an agent."""
+        return getattr(self, parameter.removesuffix("Id")).pk
+
+    def rows(self) -> dict[str, list[str]]:
+        """Every row of the organization as the database holds it, table by table."""
+        with organization_scope(self.organization), connection.cursor() as cursor:
+            found = {}
+            for table, column in tenant_tables().items():
+                cursor.execute(
+                    f"SELECT to_jsonb(held)::text FROM {table} held WHERE {column} = %s ORDER BY 1",
+                    [self.organization.pk],
+                )
+                found[table] = [row for (row,) in cursor.fetchall()]
+            return found
+
+    def marks(self) -> set[str]:
+        """What must never reach another tenant: the word, and the id of every row."""
+        marks = {self.word, str(self.organization.pk)}
+        for rows in self.rows().values():
+            marks |= {str(json.loads(row).get("id") or self.word) for row in rows}
+        return marks
+
+    def _new_name(self) -> str:
+        return f"{self.word}-{secrets.token_hex(4)}"
+
+
+def tenant_tables() -> dict[str, str]:
+    """Every table that holds rows of organizations, and its column that names the organization."""
+    tables = {
+        model._meta.db_table: "organization_id"
+        for model in apps.get_models()
+        if any(field.name == "organization" for field in model._meta.fields)
+    }
+    return tables | {"organizations_organization": "id"}
+
+
+def unknown_id(value: str) -> str:
+    """An id of the same form that names nothing."""
+    return f"org-{uuid4()}" if value.startswith("org-") else str(uuid4())

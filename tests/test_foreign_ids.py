@@ -1,0 +1,134 @@
+"""Nothing of another organization shows or changes, or differs from what does not exist (T2, T5,
+T6), and nobody can name the organization they act in (L3)."""
+
+from itertools import combinations
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from conftest import ClientFor
+from organizations.actors import Scope
+from organizations.tests.factories import make_membership
+from tests.calls import assert_shows_nothing_of, call
+from tests.endpoint import Endpoint
+from tests.endpoints import BEARER
+from tests.routes import names_in, query_parameters
+from tests.tenants import Tenant, unknown_id
+
+ORGANIZATION_HEADERS = ("X-Organization-Id", "X-Org-Id", "X-Tenant-Id", "Organization")
+ORGANIZATION_PARAMETERS = ("organization_id", "organizationId", "organization", "tenant")
+
+
+def slots(endpoint: Endpoint) -> list[tuple[str, ...]]:
+    """Every choice of the path's ids to replace by foreign ones."""
+    names = names_in(endpoint.path)
+    return [chosen for number in range(1, len(names) + 1) for chosen in combinations(names, number)]
+
+
+IN_PATH = [each for each in BEARER if slots(each)]
+IN_QUERY = [
+    (each, name)
+    for each in BEARER
+    for name, schema in query_parameters(each).items()
+    if schema.get("format") == "uuid"
+]
+IN_BODY = [(each, name) for each in BEARER for name in each.references]
+
+
+@pytest.fixture(params=["agent", "person of both"])
+def insider(
+    request: pytest.FixtureRequest, ours: Tenant, theirs: Tenant, client_for: ClientFor
+) -> Client:
+    """A caller that may do everything at home; one that belongs to the other organization too."""
+    if request.param == "agent":
+        return client_for(ours.entitled(ours.another_agent(), *Scope.values))
+    make_membership(theirs.organization, "owner", ours.person("owner").user)
+    return client_for(ours.person("owner"))
+
+
+@pytest.fixture(params=["agent", "owner"])
+def outsider(request: pytest.FixtureRequest, ours: Tenant, client_for: ClientFor) -> Client:
+    """A caller that may do everything at home and knows nobody elsewhere."""
+    if request.param == "agent":
+        return client_for(ours.entitled(ours.another_agent(), *Scope.values))
+    return client_for(ours.person("owner"))
+
+
+@pytest.mark.parametrize("endpoint", IN_PATH, ids=str)
+def test_foreign_ids_in_the_path_are_as_unknown_as_no_id(
+    endpoint: Endpoint, ours: Tenant, theirs: Tenant, insider: Client
+) -> None:
+    own, their = endpoint.ids(ours), endpoint.ids(theirs)
+    body = endpoint.body(ours) if endpoint.body else None
+    before = theirs.rows()
+
+    for chosen in slots(endpoint):
+        foreign = own | {name: their[name] for name in chosen}
+        missing = own | {name: unknown_id(their[name]) for name in chosen}
+        answer = call(insider, endpoint, ours, ids=foreign, body=body)
+        nothing = call(insider, endpoint, ours, ids=missing, body=body)
+
+        assert answer.status_code == 404
+        assert_same_refusal(answer, nothing)
+        assert_shows_nothing_of(theirs, answer)
+    assert theirs.rows() == before
+
+
+@pytest.mark.parametrize(("endpoint", "name"), IN_QUERY, ids=str)
+def test_foreign_ids_in_the_query_are_as_unknown_as_no_id(
+    endpoint: Endpoint, name: str, ours: Tenant, theirs: Tenant, insider: Client
+) -> None:
+    foreign = str(theirs.id_for(name))
+
+    answer = call(insider, endpoint, ours, query=f"{name}={foreign}")
+    nothing = call(insider, endpoint, ours, query=f"{name}={unknown_id(foreign)}")
+
+    assert_same_refusal(answer, nothing)
+    assert_shows_nothing_of(theirs, answer)
+
+
+@pytest.mark.parametrize(("endpoint", "name"), IN_BODY, ids=str)
+def test_foreign_ids_in_the_body_are_as_unknown_as_no_id(
+    endpoint: Endpoint, name: str, ours: Tenant, theirs: Tenant, outsider: Client
+) -> None:
+    assert endpoint.body is not None
+    ids, body = endpoint.ids(ours), endpoint.body(ours)
+    foreign = endpoint.body(theirs)[name]
+    before = theirs.rows()
+
+    answer = call(outsider, endpoint, ours, ids=ids, body=body | {name: foreign})
+    nothing = call(outsider, endpoint, ours, ids=ids, body=body | {name: unknown_id(foreign)})
+
+    assert_same_refusal(answer, nothing)
+    assert_shows_nothing_of(theirs, answer)
+    assert theirs.rows() == before
+
+
+@pytest.mark.parametrize("endpoint", BEARER, ids=str)
+def test_naming_another_organization_has_no_effect(
+    endpoint: Endpoint, ours: Tenant, theirs: Tenant, outsider: Client
+) -> None:
+    named = dict.fromkeys(ORGANIZATION_HEADERS, theirs.organization.public_id)
+    query = "&".join(f"{name}={theirs.organization.pk}" for name in ORGANIZATION_PARAMETERS)
+    ids = endpoint.ids(ours)
+    body = endpoint.body(ours) if endpoint.body else None
+    if endpoint.body:
+        endpoint.body(theirs)
+    before = theirs.rows()
+
+    by_query = call(outsider, endpoint, ours, ids=ids, body=body, query=query)
+    by_header = call(outsider, endpoint, ours, ids=ids, body=body, **named)
+
+    # Ignored, or refused as unknown; never followed.
+    assert by_query.status_code < 500
+    assert by_header.status_code < 500
+    assert_shows_nothing_of(theirs, by_query)
+    assert_shows_nothing_of(theirs, by_header)
+    assert theirs.rows() == before
+
+
+def assert_same_refusal(answer: Any, nothing: Any) -> None:
+    assert answer.status_code == nothing.status_code
+    assert answer.content == nothing.content
+    assert {**answer.headers, "X-Request-Id": ""} == {**nothing.headers, "X-Request-Id": ""}
