@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps.config import AppConfig
-from django.core.checks import Error, Tags, register
+from django.core.checks import Error, Tags, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -36,8 +36,9 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
 
 def refuse_unsafe_start() -> None:
     """Raise ImproperlyConfigured with one sentence when the database is not fit to serve."""
-    for error in database_role_is_plain(None, databases=["default"]):
-        raise ImproperlyConfigured(error.msg)
+    for message in run_checks(tags=[Tags.database], databases=["default"]):
+        if message.is_serious():
+            raise ImproperlyConfigured(message.msg)
     if unapplied_migrations():
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")
     connection.close()

@@ -21,7 +21,7 @@ from rest_framework_simplejwt.exceptions import (
     TokenError,
 )
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from organizations.actors import SCOPES_OF_ROLE, Actor
 from organizations.models import Membership, Organization
@@ -132,39 +132,41 @@ access_backend = KeyRingBackend(ACCESS_TOKEN_TYPE)
 refresh_backend = KeyRingBackend(REFRESH_TOKEN_TYPE)
 
 
-def _uuid_claim(token: Token, name: str) -> UUID:
+def _uuid_claim(claims: dict[str, Any], name: str) -> UUID:
     """A claim that must be a UUID in its usual spelling."""
-    value = token.get(name)
+    value = claims.get(name)
     if not isinstance(value, str) or not UUID_FORM.fullmatch(value):
         raise TokenError("Token is invalid")
     return UUID(value)
 
 
-class OwnClaims(Token):
+class OwnClaims:
     """The claims that all of our tokens carry, each in its one form; TokenError for any other."""
+
+    payload: dict[str, Any]
 
     def set_jti(self) -> None:
         """A UUID in its usual spelling, which is how it is looked up and shown."""
-        self["jti"] = str(new_token_id())
+        self.payload["jti"] = str(new_token_id())
 
     @property
     def token_id(self) -> UUID:
-        return _uuid_claim(self, "jti")
+        return _uuid_claim(self.payload, "jti")
 
     @property
     def subject_id(self) -> UUID:
-        return _uuid_claim(self, "sub")
+        return _uuid_claim(self.payload, "sub")
 
     @property
     def organization_id(self) -> UUID:
-        found = Organization.parse_public_id(str(self.get("organization_id", "")))
+        found = Organization.parse_public_id(str(self.payload.get("organization_id", "")))
         if found is None:
             raise TokenError("Token is invalid")
         return found
 
     @property
     def expires_at(self) -> datetime:
-        return datetime.fromtimestamp(self["exp"], UTC)
+        return datetime.fromtimestamp(self.payload["exp"], UTC)
 
 
 class BearerToken(OwnClaims, AccessToken):
@@ -199,7 +201,7 @@ class AgentAccess(BearerToken):
 
     @property
     def credential_id(self) -> UUID:
-        return _uuid_claim(self, "credential_id")
+        return _uuid_claim(self.payload, "credential_id")
 
     def live_actor(self, request: HttpRequest) -> Actor:
         from tokens.liveness import live_agent
@@ -213,9 +215,13 @@ class PersonAccess(BearerToken):
     token_type = "person"  # noqa: S105
     lifetime = settings.PERSON_TOKEN_LIFETIME
 
+    def verify(self) -> None:
+        super().verify()
+        self.session_id  # noqa: B018 - must parse
+
     @property
     def session_id(self) -> UUID:
-        return _uuid_claim(self, "session_id")
+        return _uuid_claim(self.payload, "session_id")
 
     def live_actor(self, request: HttpRequest) -> Actor:
         from tokens.liveness import live_person
@@ -265,7 +271,7 @@ class PersonRefresh(OwnClaims, RefreshToken):
 
     @property
     def session_id(self) -> UUID:
-        return _uuid_claim(self, "session_id")
+        return _uuid_claim(self.payload, "session_id")
 
     def get_token_backend(self) -> KeyRingBackend:
         return refresh_backend

@@ -1,8 +1,7 @@
 """POST /api/v1/token: what a client gets, and what is refused (S1 to S30)."""
 
-import base64
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
 import jwt
 import pytest
@@ -16,10 +15,10 @@ from agents.tests.factories import make_agent
 from organizations.models import AuditEvent, Organization, Principal
 from organizations.scope import organization_scope
 from tokens.models import Credential, TokenEvent
+from tokens.tests.clients import FORM, basic
 from tokens.tests.factories import make_credential
 
 URL = "/api/v1/token"
-FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture
@@ -30,11 +29,6 @@ def agent(organization: Organization) -> Agent:
 @pytest.fixture
 def secret(agent: Agent) -> str:
     return make_credential(agent)[1]
-
-
-def basic(name: Any, secret: str) -> dict[str, str]:
-    pair = f"{quote_plus(str(name))}:{quote_plus(secret)}"
-    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
 
 
 def post(client: Client, body: dict[str, Any] | str, **headers: str) -> Any:

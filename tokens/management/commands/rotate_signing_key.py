@@ -1,0 +1,76 @@
+from argparse import ArgumentParser
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.core.management.base import BaseCommand
+from django.db import transaction
+
+from organizations.actors import Actor
+from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
+from organizations.scope import organization_scope
+from tokens.keys import RELOAD_AFTER_SECONDS, require_openable_keys, rotate_signing_key
+from tokens.models import SigningKey
+
+logger = structlog.get_logger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Make a new signing key and retire the present one, without breaking a token."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--algorithm",
+            choices=Organization.Algorithm.values,
+            default=Organization.Algorithm.ES256.value,
+        )
+        parser.add_argument(
+            "--emergency",
+            action="store_true",
+            help="The present key has leaked: stop it now. Ends every token that it signed.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        algorithm, is_emergency = options["algorithm"], options["emergency"]
+        if not is_emergency:
+            require_openable_keys()  # a ring encrypted with two keys opens with neither
+        with transaction.atomic():
+            key = rotate_signing_key(algorithm, is_emergency=is_emergency)
+            record_rotation(key, is_emergency=is_emergency)
+        logger.info(
+            "signing_key.rotated", kid=key.kid, algorithm=algorithm, is_emergency=is_emergency
+        )
+        for moment, sentence in timeline(key, is_emergency=is_emergency):
+            self.stdout.write(f"{moment:%Y-%m-%d %H:%M:%S} UTC  {sentence}")
+
+
+def record_rotation(key: SigningKey, *, is_emergency: bool) -> None:
+    """Keys belong to no tenant: the event goes to the audit log of the system's organization."""
+    system = Organization.objects.get(pk=UNIDENTIFIED_ORGANIZATION_ID)
+    with organization_scope(system):
+        AuditEvent.record(
+            "signing_key.rotated",
+            key,
+            actor=Actor.for_system(system, "rotate_signing_key"),
+            algorithm=key.algorithm,
+            activeFrom=key.active_from,
+            isEmergency=is_emergency,
+        )
+
+
+def timeline(key: SigningKey, *, is_emergency: bool) -> list[tuple[datetime, str]]:
+    """What happens when, oldest first."""
+    others = SigningKey.objects.filter(algorithm=key.algorithm).exclude(kid=key.kid)
+    events = [(key.created_at, f"{key} is published in the JWKS.")]
+    if is_emergency:
+        seconds = int(RELOAD_AFTER_SECONDS)
+        events.append((key.active_from, f"It signs all new tokens, within {seconds} seconds."))
+        for other in others.filter(removed_at=key.active_from):
+            events.append((key.active_from, f"{other} is removed; every token of it has ended."))
+        return events
+    events.append((key.active_from, "It signs all new tokens from here on."))
+    for other in others.filter(removed_at__gt=key.created_at):
+        if other.retired_at is not None and other.removed_at is not None:
+            events.append((other.retired_at, f"{other} signs no more; its tokens stay valid."))
+            events.append((other.removed_at, f"{other} is removed; its last token has ended."))
+    return sorted(events)
