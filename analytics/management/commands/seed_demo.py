@@ -1,0 +1,29 @@
+import json
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from analytics import demo
+
+
+class Command(BaseCommand):
+    help = (
+        "Fill the database with the demonstration: organizations, people, agents and ninety days "
+        "of token requests up to now. Answers with the client id and a new client secret as JSON."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> str:
+        if not settings.IS_DEMO and settings.ENVIRONMENT != "test":
+            raise CommandError(
+                "The demonstration has a password that everybody knows. To fill this database "
+                "with it all the same: AGENTIDP_DEMO=1 python manage.py seed_demo"
+            )
+        started = time.monotonic()
+        access = demo.seed()
+        self.stderr.write(
+            f"Log in as {access.login}, password {access.password}. "
+            f"{access.events:,} token events in {time.monotonic() - started:.1f} s."
+        )
+        return json.dumps({"client_id": access.client_id, "client_secret": access.client_secret})

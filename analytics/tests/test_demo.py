@@ -1,0 +1,85 @@
+"""The demonstration's data: complete, the same for everyone, and topped up, never doubled."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from django.db.models import Max
+from django.test import Client
+
+from agents.models import Agent
+from analytics import demo
+from analytics.rebuild import rebuild_rollups
+from organizations.audit import verify_chain
+from organizations.models import Membership, Organization
+from organizations.scope import organization_scope
+from tokens.models import TokenEvent
+
+NOW = datetime(2026, 11, 20, 14, 10, tzinfo=UTC)
+
+
+def facts() -> dict[str, Any]:
+    found = {}
+    for organization in Organization.objects.filter(status="active"):
+        with organization_scope(organization):
+            events = TokenEvent.objects.order_by("id")
+            found[organization.slug] = (
+                list(events.values_list("id", "outcome", "agent_id", "created_at")),
+                list(Agent.objects.order_by("id").values_list("id", "email", "status")),
+            )
+    return found
+
+
+@pytest.mark.slow
+def test_seeding_twice_adds_what_happened_since_and_nothing_else(db: None) -> None:
+    with time_machine.travel(NOW, tick=False):
+        demo.seed()
+        first = facts()
+        again = demo.seed()
+    with time_machine.travel(NOW + timedelta(hours=2), tick=False):
+        later = demo.seed()
+
+    assert again.events == 0
+    assert 0 < later.events < 1000
+    for slug, (events, agents) in facts().items():
+        assert set(first[slug][0]) < set(events)
+        assert first[slug][1] == agents
+    for organization in Organization.objects.filter(status="active"):
+        assert rebuild_rollups(organization) == ()
+        with organization_scope(organization):
+            assert verify_chain(organization).is_intact
+            newest = TokenEvent.objects.aggregate(at=Max("created_at"))["at"]
+            assert NOW < newest <= NOW + timedelta(hours=2)
+
+
+@pytest.mark.slow
+def test_the_command_opens_both_doors(db: None) -> None:
+    access = json.loads(call_command("seed_demo", stdout=StringIO(), stderr=StringIO()))
+    client = Client()
+
+    token = client.post(
+        "/api/v1/token",
+        f"grant_type=client_credentials&client_id={access['client_id']}"
+        f"&client_secret={access['client_secret']}",
+        content_type="application/x-www-form-urlencoded",
+    )
+
+    assert token.status_code == 200
+    header = {"Authorization": f"Bearer {token.json()['access_token']}"}
+    data = client.get("/api/v1/analytics/agents", headers=header).json()["data"]
+    assert len(data) > 10
+    assert client.login(username="admin", password="admin")
+    assert Membership.objects.filter(user__username="admin", role="owner").count() == 2
+
+
+def test_a_real_deployment_is_never_filled(db: None, settings: Any) -> None:
+    settings.IS_DEMO, settings.ENVIRONMENT = False, "production"
+
+    with pytest.raises(CommandError, match="AGENTIDP_DEMO=1"):
+        call_command("seed_demo")
+
+    assert not Organization.objects.filter(slug="northwind-labs").exists()
