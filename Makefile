@@ -18,7 +18,8 @@ NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
 	$(wildcard /usr/bin/python3.13 /usr/local/bin/python3.13 /opt/homebrew/bin/python3.13))
 
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
-	django-check unit browser check-more lock db run clean
+	django-check unit browser check-more \
+	postgres-15 python-3.13 lock db run clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,12 +74,16 @@ unit: install ## Run the tests that need no browser; ARGS goes to pytest
 browser: install ## Run the tests in a real Chromium
 	$(PYTEST) -m browser $(ARGS) || { [ $$? = 5 ] && echo "There are no browser tests yet."; }
 
-check-more: install ## Run the tests on PostgreSQL 15 and Python 3.13, where they are installed
+check-more: postgres-15 python-3.13 ## Run the tests on PostgreSQL 15 and Python 3.13, if installed
+
+postgres-15: install
 ifneq ($(OLD_POSTGRES),)
 	AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(PYTEST) -q -m "not browser"
 else
 	@echo "Not run: PostgreSQL 15 is not installed here."
 endif
+
+python-3.13:
 ifneq ($(NEW_PYTHON),)
 	AGENTIDP_VENV=.venv-3.13 $(NEW_PYTHON) agentidp/bootstrap.py test
 	.venv-3.13/bin/python -m pytest -q -m "not browser"

@@ -30,12 +30,14 @@ def test_it():
 
 def run_pytest(folder: Path, **environment: str) -> tuple[int, str]:
     (folder / "test_it.py").write_text(TESTS)
-    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:django\n")
+    (folder / "pytest.ini").touch()
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "agentidp.test_database"],
         cwd=folder,
-        env=inherited | {"PYTHONPATH": str(PROJECT)} | environment,
+        env=inherited
+        | {"PYTHONPATH": str(PROJECT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        | environment,
         capture_output=True,
         text=True,
     )

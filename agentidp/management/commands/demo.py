@@ -51,7 +51,8 @@ class Command(BaseCommand):
             self.say("Preparing the database ...")
             call_command("migrate", verbosity=0)
             self.say("Making demonstration data ...")
-            client = demo.Client(**json.loads(call_command("seed_demo", stdout=StringIO())))
+            answer = call_command("seed_demo", stdout=StringIO(), stderr=StringIO())
+            client = demo.Client(**json.loads(answer))
             self.say("Starting the server ...")
             log = DATA_DIR / "demo.log"
             with demo.server(host, port, log) as process:
