@@ -35,9 +35,7 @@ class RequestRecordMiddleware:
         metrics.http_requests.labels(method, route, response.status_code).inc()
         metrics.http_request_seconds.labels(route).observe(seconds)
         response["X-Request-Id"] = request_id
-        if "Cache-Control" not in response and not request.path_info.startswith(
-            settings.STATIC_URL
-        ):
+        if "Cache-Control" not in response:
             # Answers belong to one caller; a shared cache must not keep them.
             response["Cache-Control"] = "no-store"
         logger.info(
