@@ -1,0 +1,103 @@
+"""manage.py prune_expired: what has no effect any more goes, everything else stays."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+
+from organizations.models import Attempt, Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_user
+from tokens.access_tokens import new_token_id
+from tokens.keys import rotate_signing_key
+from tokens.management.commands.prune_expired import prune_expired
+from tokens.models import LoginSession, Revocation, SigningKey
+
+
+def make_revocation(organization: Organization, *, seconds: int) -> None:
+    with organization_scope(organization):
+        Revocation.objects.create(
+            organization=organization,
+            token_id=new_token_id(),
+            expires_at=timezone.now() + timedelta(seconds=seconds),
+        )
+
+
+def revocations_of(organization: Organization) -> int:
+    with organization_scope(organization):
+        return Revocation.objects.count()
+
+
+def test_revocations_go_in_every_organization(
+    organization: Organization, other_organization: Organization
+) -> None:
+    for owner in (organization, other_organization):
+        for _ in range(5):
+            make_revocation(owner, seconds=-60)
+        make_revocation(owner, seconds=60)
+        make_revocation(owner, seconds=-1)  # its token is still accepted, by the leeway
+
+    pruned = prune_expired(batch=2)
+
+    assert pruned["revocations of expired tokens"] == 10
+    assert revocations_of(organization) == revocations_of(other_organization) == 2
+
+
+def test_the_ring_keeps_what_is_still_accepted(db: None) -> None:
+    gone = rotate_signing_key("ES256")
+    SigningKey.objects.filter(pk=gone.pk).update(removed_at=timezone.now() - timedelta(days=1))
+    before = SigningKey.objects.count()
+
+    pruned = prune_expired()
+
+    assert pruned["removed signing keys"] == 1
+    assert SigningKey.objects.count() == before - 1
+    assert not SigningKey.objects.filter(pk=gone.pk).exists()
+
+
+def test_counters_of_a_running_window_stay(db: None) -> None:
+    Attempt.objects.create(key="new", attempts=3, started_at=timezone.now())
+    Attempt.objects.create(key="old", attempts=3, started_at=timezone.now() - timedelta(hours=2))
+
+    prune_expired()
+
+    assert list(Attempt.objects.values_list("key", flat=True)) == ["new"]
+
+
+def test_login_sessions_go_after_their_last_token(db: None) -> None:
+    now = timezone.now()
+    user = make_user()
+    live = LoginSession.objects.create(user=user)
+    ended = LoginSession.objects.create(user=user, ended_at=now)
+    LoginSession.objects.create(user=user, ended_at=now - timedelta(days=2))
+    LoginSession.objects.create(user=user, created_at=now - timedelta(days=40))
+
+    prune_expired()
+
+    assert set(LoginSession.objects.all()) == {live, ended}
+
+
+@pytest.mark.parametrize(("seconds", "stays"), [(60, True), (-60, False)])
+def test_used_refresh_tokens_are_remembered_until_they_expire(
+    db: None, seconds: int, stays: bool
+) -> None:
+    token = OutstandingToken.objects.create(
+        user=make_user(), jti="x", expires_at=timezone.now() + timedelta(seconds=seconds)
+    )
+    BlacklistedToken.objects.create(token=token)
+
+    prune_expired()
+
+    assert BlacklistedToken.objects.exists() is stays
+
+
+def test_the_command_says_what_went(organization: Organization) -> None:
+    make_revocation(organization, seconds=-60)
+    out = StringIO()
+
+    call_command("prune_expired", stdout=out)
+
+    assert "1 revocations of expired tokens" in out.getvalue()
