@@ -41,15 +41,17 @@ check: install lint types django-check schema-check ## Run all checks, but no te
 lint: install ## Check style of Python and templates, and who imports whom
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(VENV)/bin/djade --target-version 5.2 --check $(TEMPLATES)
-	$(VENV)/bin/djhtml --tabwidth 2 --check templates
+	@echo "djade and djhtml on templates/"
+	@$(VENV)/bin/djade --target-version 5.2 --check $(TEMPLATES)
+	@$(VENV)/bin/djhtml --tabwidth 2 --check templates
 	$(VENV)/bin/lint-imports
 
 format: install ## Bring Python and templates into the one style
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
-	$(VENV)/bin/djade --target-version 5.2 $(TEMPLATES)
-	$(VENV)/bin/djhtml --tabwidth 2 templates
+	@echo "djade and djhtml on templates/"
+	@$(VENV)/bin/djade --target-version 5.2 $(TEMPLATES)
+	@$(VENV)/bin/djhtml --tabwidth 2 templates
 
 types: install ## Check the types
 	$(PYTHON) -m mypy .
