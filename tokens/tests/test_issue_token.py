@@ -4,8 +4,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jwt
+import psycopg
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import KeySet
@@ -14,6 +16,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import AuditEvent, Organization, Principal
 from organizations.scope import organization_scope
+from organizations.tests.factories import make_organization
 from tokens.models import Credential, TokenEvent
 from tokens.tests.clients import FORM, basic
 from tokens.tests.factories import make_credential
@@ -334,3 +337,37 @@ def test_a_request_takes_one_statement(
 
     with django_assert_num_queries(0):  # the one statement goes past Django's counter
         ask(client, agent, secret)
+
+
+def test_the_short_way_keeps_what_guards_every_answer(
+    client: Client, agent: Agent, secret: str
+) -> None:
+    answer = ask(client, agent, secret)
+
+    assert answer["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["X-Request-Id"]
+    assert int(answer["Content-Length"]) == len(answer.content)
+
+
+def test_the_short_way_checks_the_host(client: Client, agent: Agent, secret: str) -> None:
+    headers = {**basic(agent.pk, secret), "Host": "elsewhere.example"}
+
+    assert post(client, {"grant_type": "client_credentials"}, **headers).status_code == 400
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_connection_is_replaced(client: Client) -> None:
+    agent = make_agent(make_organization())
+    _, secret = make_credential(agent)
+    ask(client, agent, secret)
+    backend = connection.connection.info.backend_pid
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [backend])
+
+    answer = ask(client, agent, secret)
+    connection.close_if_unusable_or_obsolete()  # as Django does after every real request
+
+    assert answer.status_code == 503
+    assert ask(client, agent, secret).status_code == 200
