@@ -1,0 +1,181 @@
+"""What both benchmarks share: a PostgreSQL, web servers, the load generator, and the noise."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentidp.embedded_postgres import Cluster, find_binaries
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent
+WORK = PROJECT / ".data" / "benchmarks"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def durable_cluster(name: str, settings: Sequence[str] = ()) -> Iterator[Cluster]:
+    """A new PostgreSQL that keeps every commit through a power cut, gone afterwards."""
+    root = WORK / name
+    cluster = Cluster(root, find_binaries())
+    cluster.stop()
+    shutil.rmtree(root, ignore_errors=True)
+    cluster.start()
+    try:
+        cluster.stop()
+        cluster.execute_offline("\n".join(f"ALTER SYSTEM SET {setting};" for setting in settings))
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def granian(
+    target: str,
+    *,
+    port: int,
+    environment: dict[str, str],
+    python: Path = Path(sys.executable),
+    folder: Path = PROJECT,
+    workers: int = 2,
+    threads: int = 4,
+) -> Iterator[int]:
+    """A web server, started afresh; gives its process id."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    command = [python, "-m", "granian", "--interface", "wsgi", "--no-ws", "--port", str(port)]
+    command += ["--workers", str(workers), "--blocking-threads", str(threads)]
+    command += ["--log-level", "warning", "--workers-kill-timeout", "3", target]
+    with (WORK / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            list(map(str, command)),
+            cwd=folder,
+            env=os.environ | environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        _wait_for(port, server)
+        yield server.pid
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
+    for _ in range(300):
+        if server.poll() is not None:
+            break
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    sys.exit(f"The server did not start: {(WORK / 'server.log').read_text()[-2000:]}")
+
+
+@dataclass(frozen=True)
+class Load:
+    """One run of wrk: answers a second, milliseconds, and how busy everybody else was.
+
+    `cpu_ms` is the processor time of server and PostgreSQL for each answer: the other programs on
+    the machine blur it less than the rate.
+    """
+
+    requests: int
+    failed: int
+    per_second: float
+    p50: float
+    p99: float
+    cpu_ms: float
+    background: float
+
+
+def wrk(url: str, clients: Path, *, seconds: float, host: str, ours: Sequence[int]) -> Load:
+    """Load from 32 connections that rotate over the clients. `ours` are the servers' processes."""
+    before = _cpu_of(ours), _own_cpu(), *_machine()
+    done = subprocess.run(
+        ["wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "60s", "-s", HERE / "rotate.lua", url],
+        env=os.environ | {"CLIENTS": str(clients), "HOST_NAME": host},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    after = _cpu_of(ours), _own_cpu(), *_machine()
+    servers, own, busy, everything = (b - a for a, b in zip(before, after, strict=True))
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return Load(
+        requests=answer["requests"],
+        failed=answer["failed"],
+        per_second=answer["requests"] / answer["microseconds"] * 1e6,
+        p50=answer["p50"] / 1000,
+        p99=answer["p99"] / 1000,
+        cpu_ms=servers / max(1, answer["requests"]) * 1000,
+        background=max(0.0, (busy - servers - own) / everything),
+    )
+
+
+def wait_for_quiet(share: float = 0.2, patience: float = 60) -> None:
+    """Wait, but not for ever, until the rest of the machine is less busy than `share`."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        before = _machine()
+        time.sleep(1)
+        busy, total = (after - old for after, old in zip(_machine(), before, strict=True))
+        if busy / total < share:
+            return
+
+
+def _machine() -> tuple[float, float]:
+    """Busy seconds and all seconds of all processors since the start."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / TICKS, sum(ticks) / TICKS
+
+
+def _cpu_of(roots: Sequence[int]) -> float:
+    """Seconds of processor time that these processes and their children have used."""
+    used, children = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+            used[int(entry.name)] = (int(fields[11]) + int(fields[12])) / TICKS
+    ours, waiting = 0.0, list(roots)
+    while waiting:
+        process = waiting.pop()
+        ours += used.get(process, 0)
+        waiting += children.get(process, [])
+    return ours
+
+
+def _own_cpu() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def postmaster(cluster: Cluster) -> int:
+    """The process id of the cluster's server."""
+    return int((cluster.data / "postmaster.pid").read_text().split()[0])
+
+
+def virtual_environment(name: str, requirements: Path) -> Path:
+    """The interpreter of a peer's own environment, made on first use."""
+    folder = WORK / name
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        subprocess.run([python, *install, "-r", requirements], check=True)
+        (folder / "complete").touch()
+    return python

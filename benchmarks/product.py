@@ -1,0 +1,125 @@
+"""The product under production settings: its database filled, its clients' secrets written down."""
+
+import base64
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agentidp.embedded_postgres import Cluster
+from benchmarks.machine import WORK
+
+HOST = "id.example.com"
+ORGANIZATIONS = 200
+AGENTS_EACH = 25
+HOT_AGENTS = 250
+NO_LIMIT_IN_PRACTICE = 2_000_000_000
+
+
+def set_up(cluster: Cluster) -> dict[str, str]:
+    """Configure this process as a production on the cluster, migrate, and give the environment."""
+    environment = {
+        "DATABASE_URL": cluster.url,
+        "DJANGO_SETTINGS_MODULE": "agentidp.settings",
+        "AGENTIDP_ENVIRONMENT": "production",
+        "AGENTIDP_ISSUER": f"https://{HOST}",
+        "AGENTIDP_BEHIND_TLS_PROXY": "true",
+        "AGENTIDP_TRUSTED_PROXY_HOPS": "1",
+        "AGENTIDP_SECRET_KEY": secrets.token_urlsafe(48),
+        "AGENTIDP_SECRET_PEPPER": secrets.token_urlsafe(48),
+        "AGENTIDP_KEY_ENCRYPTION_KEY": secrets.token_urlsafe(48),
+    }
+    os.environ.update(environment)
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+    return environment
+
+
+def make_clients() -> None:
+    """200 organizations of 25 agents (file `spread`), one more of 250 (file `hot`)."""
+    spread = [_organization(number, AGENTS_EACH) for number in range(ORGANIZATIONS)]
+    # Neighbours in the file belong to different organizations, as callers do.
+    mixed = [client for group in zip(*spread, strict=True) for client in group]
+    (WORK / "spread").write_text("\n".join(mixed) + "\n")
+    (WORK / "hot").write_text("\n".join(_organization(ORGANIZATIONS, HOT_AGENTS)) + "\n")
+
+
+def _organization(number: int, agents: int) -> list[str]:
+    from agents.models import Agent
+    from organizations.models import Organization, Principal
+    from organizations.scope import organization_scope
+    from tokens.models import Credential, make_client_secret
+
+    organization = Organization.objects.create(
+        name=f"Organization {number}",
+        slug=f"organization-{number}",
+        max_tokens_per_month=NO_LIMIT_IN_PRACTICE,
+    )
+    people = [
+        Agent(
+            organization=organization,
+            email=f"agent-{index}@organization-{number}.example",
+            agent_type=Agent.Type.CUSTOM,
+            version="1.0.0",
+            capabilities=["tokens:ask"],
+            owner="benchmark",
+            deployment_env=Agent.Environment.PRODUCTION,
+        )
+        for index in range(agents)
+    ]
+    lines, credentials = [], []
+    for agent in people:
+        secret = make_client_secret()
+        credential = Credential(organization=organization, agent=agent)
+        credential.set_secret(secret)
+        credentials.append(credential)
+        lines.append(base64.b64encode(f"{agent.pk}:{secret}".encode()).decode())
+    with organization_scope(organization):
+        Principal.objects.bulk_create(
+            Principal(id=agent.pk, organization=organization) for agent in people
+        )
+        Agent.objects.bulk_create(people)
+        Credential.objects.bulk_create(credentials)
+    return lines
+
+
+def count_events() -> int:
+    """Issued tokens on record, over all organizations; each is entered, for nothing sees all."""
+    from organizations.models import Organization
+    from organizations.scope import organization_scope
+    from tokens.models import TokenEvent
+
+    total = 0
+    for organization in Organization.objects.all():
+        with organization_scope(organization):
+            total += TokenEvent.objects.filter(outcome=TokenEvent.Outcome.ISSUED).count()
+    return total
+
+
+@contextmanager
+def signing_with(algorithm: str) -> Iterator[None]:
+    """Let every organization's tokens be signed with this algorithm meanwhile."""
+    from organizations.models import Organization
+
+    Organization.objects.update(signing_algorithm=algorithm)
+    try:
+        yield
+    finally:
+        Organization.objects.update(signing_algorithm="ES256")
+
+
+@contextmanager
+def without_waiting_for_the_disk() -> Iterator[None]:
+    """Let commits return before they are durable meanwhile (which the product never does)."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER ROLE agentidp_app SET synchronous_commit = off")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER ROLE agentidp_app RESET synchronous_commit")

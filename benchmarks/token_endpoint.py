@@ -1,0 +1,202 @@
+"""Tokens a second over HTTP: the whole product against django-oauth-toolkit, in one run.
+
+python -m benchmarks.token_endpoint            the table of benchmarks/README.md
+python -m benchmarks.token_endpoint --small    does it work at all?
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from agentidp.embedded_postgres import Cluster
+from benchmarks import product
+from benchmarks.machine import (
+    HERE,
+    WORK,
+    Load,
+    durable_cluster,
+    granian,
+    postmaster,
+    virtual_environment,
+    wait_for_quiet,
+    wrk,
+)
+
+PORT = 3160
+CONNECTIONS = 32
+POSTGRES = ("shared_buffers = '1GB'", "max_wal_size = '8GB'")
+
+
+@dataclass
+class Contender:
+    """A server under one configuration, and what was measured of it."""
+
+    name: str
+    clients: str
+    target: str = "agentidp.wsgi:application"
+    path: str = "/api/v1/token"
+    python: Path = Path(sys.executable)
+    folder: Path = HERE.parent
+    environment: dict[str, str] = field(default_factory=dict)
+    around: Callable[[], Any] = nullcontext
+    count_rows: Callable[[], int] | None = None
+    loads: list[Load] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(load.per_second for load in self.loads)
+
+
+def products(environment: dict[str, str]) -> list[Contender]:
+    """The product as it is, and what its parts cost."""
+    build = partial(Contender, environment=environment, count_rows=product.count_events)
+    return [
+        build("product", "spread"),
+        build("product, RS256", "spread", around=partial(product.signing_with, "RS256")),
+        build("product, one organization", "hot"),
+        build("product, not durable", "spread", around=product.without_waiting_for_the_disk),
+        Contender(
+            "product, no insert",
+            "spread",
+            "benchmarks.ceiling:application",
+            environment=environment,
+        ),
+    ]
+
+
+def peers(cluster: Cluster) -> list[Contender]:
+    """django-oauth-toolkit in an environment and a database of its own on the same cluster."""
+    folder = HERE / "peers"
+    python = virtual_environment("django-oauth-toolkit", folder / "requirements.txt")
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE dot")
+    shared = {"DOT_DATABASE_HOST": str(cluster.sockets), "DJANGO_SETTINGS_MODULE": "dot_settings"}
+
+    def run(*arguments: str) -> str:
+        return subprocess.run(
+            [python, "dot_clients.py", *arguments],
+            cwd=folder,
+            env=os.environ | shared | {"DOT_BEST": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+
+    run("fill", str(WORK))
+    build = partial(
+        Contender,
+        target="dot_application:application",
+        path="/token",
+        python=python,
+        folder=folder,
+        count_rows=lambda: int(run("count")),
+    )
+    return [
+        build("DOT default", "dot_default", environment=shared | {"DOT_BEST": "0"}),
+        build("DOT best", "dot_best", environment=shared | {"DOT_BEST": "1"}),
+    ]
+
+
+def measure(contender: Contender, cluster: Cluster, seconds: int, *, is_patient: bool) -> None:
+    """One round: a new server, a warm-up in which every client asks once, then the run."""
+    url = f"http://127.0.0.1:{PORT}{contender.path}"
+    before = contender.count_rows() if contender.count_rows else 0
+    server = granian(
+        contender.target,
+        port=PORT,
+        environment=contender.environment,
+        python=contender.python,
+        folder=contender.folder,
+    )
+    with contender.around(), server as process:
+        run = partial(
+            wrk,
+            url,
+            WORK / contender.clients,
+            host=product.HOST,
+            ours=[process, postmaster(cluster)],
+        )
+        warm_up = run(seconds=min(seconds, 4))
+        if is_patient:
+            wait_for_quiet()
+        load = run(seconds=seconds)
+    if warm_up.failed or load.failed:
+        sys.exit(f"{contender.name}: not every answer was a token: {warm_up} {load}")
+    contender.loads.append(load)
+    if contender.count_rows:
+        # wrk leaves without waiting for the answers to its last requests, in either run.
+        surplus = contender.count_rows() - before - warm_up.requests - load.requests
+        if not 0 <= surplus <= 2 * CONNECTIONS:
+            sys.exit(f"{contender.name}: {-surplus} more answers than rows")
+
+
+def print_table(contenders: list[Contender]) -> None:
+    """The result as a Markdown table."""
+    rates = {contender.name: contender.rate for contender in contenders}
+    print(
+        "| | tokens/s median [min-max] | p50 / p99 ms | CPU ms a token "
+        "| times DOT default | times DOT best | other load |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for contender in contenders:
+        loads = contender.loads
+        speeds = [load.per_second for load in loads]
+        cells = [
+            contender.name,
+            f"{contender.rate:,.0f} [{min(speeds):,.0f}-{max(speeds):,.0f}]",
+            f"{median(loads, 'p50'):,.0f} / {median(loads, 'p99'):,.0f}",
+            f"{median(loads, 'cpu_ms'):,.2f}",
+            *(
+                f"{contender.rate / rates[peer]:,.2f}" if peer in rates else ""
+                for peer in ("DOT default", "DOT best")
+            ),
+            f"{median(loads, 'background'):.0%}",
+        ]
+        print(f"| {' | '.join(cells)} |")
+
+
+def median(loads: list[Load], name: str) -> float:
+    return statistics.median(getattr(load, name) for load in loads)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="one round of seconds, no waiting")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--only", help="names of contenders, with semicolons between")
+    options = parser.parse_args()
+    rounds, seconds = (1, 2) if options.small else (options.rounds, options.seconds)
+
+    with durable_cluster("token-endpoint", POSTGRES) as cluster:
+        environment = product.set_up(cluster)
+        product.make_clients()
+        contenders = [*products(environment), *peers(cluster)]
+        if options.only:
+            contenders = [one for one in contenders if one.name in options.only.split(";")]
+        for number in range(1, rounds + 1):
+            for contender in contenders:
+                measure(contender, cluster, seconds, is_patient=not options.small)
+                load = contender.loads[-1]
+                print(
+                    f"round {number}  {contender.name:<28}{load.per_second:8,.1f}/s"
+                    f"  p99 {load.p99:,.0f} ms  CPU {load.cpu_ms:.2f} ms"
+                    f"  others {load.background:.0%}",
+                    flush=True,
+                )
+        print()
+        print_table(contenders)
+
+
+if __name__ == "__main__":
+    main()
