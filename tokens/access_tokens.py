@@ -229,7 +229,7 @@ class PersonAccess(BearerToken):
         return live_person(self, request)
 
 
-class PersonRefresh(OwnClaims, RefreshToken):
+class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt: for_user
     """Rotated at each use. A second use of a rotated one ends the whole login session."""
 
     access_token_class = PersonAccess

@@ -1,0 +1,130 @@
+"""A deployment of our own for tests from outside: PostgreSQL, a real server, two organizations.
+
+Nothing here imports Django: the server and the seeding run in processes of their own, as they
+would in production.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentidp.embedded_postgres import Cluster, find_binaries
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+SECONDS_TO_START = 120
+
+
+@dataclass(frozen=True)
+class OAuthClient:
+    """An agent and a secret of it."""
+
+    organization_id: str
+    client_id: str
+    client_secret: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A running one. `url` is where it listens and what it calls itself."""
+
+    url: str
+    cluster: Cluster
+    clients: list[OAuthClient]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", int(self.url.rpartition(":")[2])
+
+
+@contextlib.contextmanager
+def deployed(*, durable: bool, agents: int, port: int = 0) -> Iterator[Deployment]:
+    """A deployment with this many agents in each of its two organizations."""
+    folder = tempfile.TemporaryDirectory(prefix="agentidp-live-", ignore_cleanup_errors=True)
+    with folder as root:
+        Path(root).chmod(0o711)  # PostgreSQL may run as another user
+        cluster = Cluster(Path(root), find_binaries(), durable=durable)
+        cluster.start()
+        try:
+            url = f"http://localhost:{port or free_port()}"
+            environment = os.environ | {
+                "DATABASE_URL": cluster.url,
+                "AGENTIDP_ENVIRONMENT": "test",
+                "AGENTIDP_ISSUER": url,
+                "AGENTIDP_LOG_LEVEL": "WARNING",
+                "PYTHONPATH": str(PROJECT),
+            }
+            clients = seed(environment, agents)
+            with server(environment, url, Path(root) / "server.log"):
+                yield Deployment(url, cluster, clients)
+        finally:
+            cluster.stop()
+
+
+def seed(environment: dict[str, str], agents: int) -> list[OAuthClient]:
+    command = [sys.executable, "-m", "tests.live.seed", str(agents)]
+    done = subprocess.run(
+        command, env=environment, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return [OAuthClient(**fields) for fields in json.loads(done.stdout.splitlines()[-1])]
+
+
+@contextlib.contextmanager
+def server(environment: dict[str, str], url: str, log: Path) -> Iterator[None]:
+    """Serve meanwhile, with the options of the demo's server."""
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
+    command += ["--host", "127.0.0.1", "--port", url.rpartition(":")[2], "--workers", "1"]
+    command += ["--blocking-threads", "8", "--log-level", "warning", "--workers-kill-timeout", "5"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "agentidp.wsgi:application"],
+            env=environment,
+            cwd=PROJECT,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not answers(url):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/livez", timeout=5) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True

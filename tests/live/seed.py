@@ -1,0 +1,42 @@
+"""Migrate an empty database and fill in two organizations: `python -m tests.live.seed AGENTS`."""
+
+import json
+import os
+import sys
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.db import transaction  # noqa: E402
+
+from agents.tests.factories import make_agent  # noqa: E402
+from organizations.tests.factories import make_organization  # noqa: E402
+from tokens.keys import make_first_keys  # noqa: E402
+from tokens.tests.factories import make_credential  # noqa: E402
+
+
+@transaction.atomic
+def make_clients(agents: int) -> list[dict[str, Any]]:
+    clients = []
+    for limit in (None, 10_000_000):  # the second organization's tokens are counted by month, too
+        organization = make_organization(max_tokens_per_month=limit)
+        for _ in range(agents):
+            agent = make_agent(organization, scopes=["agents:read", "tokens:read"])
+            clients.append(
+                {
+                    "organization_id": str(organization.pk),
+                    "client_id": str(agent.pk),
+                    "client_secret": make_credential(agent)[1],
+                }
+            )
+    return clients
+
+
+if __name__ == "__main__":
+    call_command("migrate", verbosity=0)
+    make_first_keys()
+    print(json.dumps(make_clients(int(sys.argv[1]))))  # noqa: T201 - read by the test
