@@ -69,7 +69,8 @@ class Filters:
         values = {each.name: each.clean(request.GET.get(each.name, "")) for each in known}
         return cls(request, known, {name: value for name, value in values.items() if value})
 
-    def __getitem__(self, name: str) -> str:
+    def get(self, name: str) -> str:
+        """The value, or nothing. Not `filters[name]`: a template would look there for names."""
         return self.values.get(name, "")
 
     def __bool__(self) -> bool:
@@ -98,7 +99,7 @@ class Filters:
                 "kind": each.kind,
                 "choices": each.choices,
                 "maximum": each.maximum,
-                "value": self[each.name],
+                "value": self.get(each.name),
             }
             for each in self.known
             if each.is_in_menu

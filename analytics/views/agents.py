@@ -20,7 +20,7 @@ from analytics.queries import Narrowing, count_by_agent, count_by_day
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent
-from organizations.pages import Filter, Filters, page_of, search_hidden, sort_of
+from organizations.pages import Choices, Filter, Filters, page_of, search_hidden, sort_of
 from tokens.models import Credential, TokenEvent
 
 SORTS = {
@@ -33,12 +33,17 @@ RECENT = 10
 TREND_DAYS = 30
 
 
+def lower(choices: Choices) -> Choices:
+    """The words as they stand inside a sentence."""
+    return [(value, label.lower()) for value, label in choices]
+
+
 def filters_of(request: OrganizationRequest, owners: list[str]) -> Filters:
     return Filters.of(
         request,
-        Filter("type", "type", tuple(Agent.Type.choices)),
-        Filter("status", "status", tuple(Agent.Status.choices)),
-        Filter("environment", "environment", tuple(Agent.Environment.choices)),
+        Filter("type", "type", lower(Agent.Type.choices)),
+        Filter("status", "status", lower(Agent.Status.choices)),
+        Filter("environment", "environment", lower(Agent.Environment.choices)),
         Filter("owner", "owner", tuple((owner, owner) for owner in owners), kind="text"),
     )
 
@@ -69,9 +74,9 @@ def agents(request: OrganizationRequest) -> HttpResponse:
 
 def narrow(rows: AgentQuerySet, filters: Filters, search: str) -> AgentQuerySet:
     columns = {"type": "agent_type", "status": "status", "environment": "deployment_env"}
-    chosen = {column: filters[name] for name, column in columns.items() if filters[name]}
-    if filters["owner"]:
-        chosen["owner__iexact"] = filters["owner"]
+    chosen = {column: filters.get(name) for name, column in columns.items() if filters.get(name)}
+    if filters.get("owner"):
+        chosen["owner__iexact"] = filters.get("owner")
     rows = rows.filter(**chosen)
     return rows.search(search) if search else rows
 

@@ -183,7 +183,8 @@ def credentials_figure(organization: Organization) -> dict[str, Any]:
     ends = list(usable.values_list("expires_at", flat=True))
     soon = timezone.now() + timedelta(days=7)
     ending = sum(1 for end in ends if end and end <= soon)
-    note = f"{ending:,} expire within 7 days" if ending else "none expires within 7 days"
+    verb = "expires" if ending == 1 else "expire"
+    note = f"{ending:,} {verb} within 7 days" if ending else "none expires within 7 days"
     return {"label": "Live credentials", "value": f"{len(ends):,}", "note": note}
 
 

@@ -53,22 +53,22 @@ def events(request: OrganizationRequest) -> HttpResponse:
 
 def narrow(organization: Organization, filters: Filters) -> AuditEventQuerySet:
     rows = AuditEvent.objects.for_organization(organization)
-    if action := filters["action"]:
+    if action := filters.get("action"):
         # "agent" is every action of agents.
         rows = rows.filter(Q(action=action) | Q(action__startswith=f"{action}."))
-    if filters["outcome"]:
-        rows = rows.filter(outcome=filters["outcome"])
-    if filters["actor"]:
-        rows = rows.filter(actor_label__icontains=filters["actor"])
-    if filters["agent"]:
-        rows = rows.filter(agent_id=filters["agent"])
+    if filters.get("outcome"):
+        rows = rows.filter(outcome=filters.get("outcome"))
+    if filters.get("actor"):
+        rows = rows.filter(actor_label__icontains=filters.get("actor"))
+    if filters.get("agent"):
+        rows = rows.filter(agent_id=filters.get("agent"))
         named = rows.exclude(target_label="").filter(target_type="agent").first()
         if named:
             filters.words["agent"] = named.target_label
-    if filters["from"]:
-        rows = rows.filter(occurred_at__gte=midnight(date.fromisoformat(filters["from"])))
-    if filters["to"]:
-        rows = rows.filter(occurred_at__lt=midnight(date.fromisoformat(filters["to"]), after=1))
+    if filters.get("from"):
+        rows = rows.filter(occurred_at__gte=midnight(date.fromisoformat(filters.get("from"))))
+    if filters.get("to"):
+        rows = rows.filter(occurred_at__lt=midnight(date.fromisoformat(filters.get("to")), after=1))
     return rows
 
 

@@ -23,6 +23,18 @@ async function start() {
   });
 }
 
+/* What Swagger UI leaves out: names of its fields, and code that the keyboard can scroll. */
+function repair() {
+  for (const row of place.querySelectorAll("tr[data-param-name]")) {
+    for (const field of row.querySelectorAll("select, input, textarea")) {
+      if (!field.labels?.length) field.setAttribute("aria-label", row.dataset.paramName);
+    }
+  }
+  for (const code of place.querySelectorAll("pre.microlight, .highlight-code > .microlight")) code.tabIndex = 0;
+}
+
+new MutationObserver(repair).observe(place, { childList: true, subtree: true });
+
 start().catch(() => {
   place.textContent = "The description of the API could not be loaded. Load the page again.";
 });

@@ -52,22 +52,22 @@ def token_requests(request: OrganizationRequest) -> HttpResponse:
     filters = Filters.of(request, *FILTERS)
     rows = narrow(request, filters)
     # A day's count is compared with the chart's bar, so it is exact; it is an index range.
-    page = page_of(request, rows, is_counted=bool(filters["date"]))
+    page = page_of(request, rows, is_counted=bool(filters.get("date")))
     context = {"filters": filters, "page": page, "zone": request.zone}
     return render(request, "tokens/requests.html", context)
 
 
 def narrow(request: OrganizationRequest, filters: Filters) -> Any:
     rows = TokenEvent.objects.for_organization(request.organization)
-    if filters["agent"]:
+    if filters.get("agent"):
         rows = of_agent(request, rows, filters)
-    if filters["credential"]:
+    if filters.get("credential"):
         rows = of_credential(request, rows, filters)
-    if filters["outcome"]:
-        outcome = filters["outcome"]
+    if filters.get("outcome"):
+        outcome = filters.get("outcome")
         rows = rows.filter(outcome__in=ANSWERED if outcome == REQUESTS else [outcome])
-    if filters["reason"]:
-        rows = rows.filter(reason=filters["reason"])
+    if filters.get("reason"):
+        rows = rows.filter(reason=filters.get("reason"))
     rows = within_time(rows, filters)
     return rows.select_related("agent", "credential")
 
@@ -76,7 +76,7 @@ def of_agent(
     request: OrganizationRequest, rows: OrganizationScopedQuerySet, filters: Filters
 ) -> OrganizationScopedQuerySet:
     """The agent's rows; its id, address or short name are all good to name it."""
-    text = filters["agent"]
+    text = filters.get("agent")
     named = Q(email__iexact=text) | Q(email__istartswith=f"{text}@")
     with suppress(ValueError):
         named = Q(pk=UUID(text))
@@ -91,7 +91,7 @@ def of_credential(
     request: OrganizationRequest, rows: OrganizationScopedQuerySet, filters: Filters
 ) -> OrganizationScopedQuerySet:
     credentials = Credential.objects.for_organization(request.organization)
-    credential = credentials.filter(pk=filters["credential"]).first()
+    credential = credentials.filter(pk=filters.get("credential")).first()
     if credential is None:
         return rows.none()
     filters.words["credential"] = f"…{credential.secret_hint}"
@@ -101,19 +101,19 @@ def of_credential(
 def within_time(rows: OrganizationScopedQuerySet, filters: Filters) -> OrganizationScopedQuerySet:
     """Days, weekdays and hours are those of the page's zone."""
     today = timezone.localdate()
-    if filters["date"]:
-        day = date.fromisoformat(filters["date"])
+    if filters.get("date"):
+        day = date.fromisoformat(filters.get("date"))
         filters.words["date"] = f"{day.day} {day:%b %Y}"
         rows = rows.filter(created_at__gte=start_of(day), created_at__lt=start_of(day, after=1))
-    elif filters["days"]:
-        days = max(1, int(filters["days"]))
+    elif filters.get("days"):
+        days = max(1, int(filters.get("days")))
         filters.words["days"] = f"the last {days} days" if days > 1 else "today"
         rows = rows.filter(created_at__gte=start_of(today, after=1 - days))
-    if filters["dow"]:
+    if filters.get("dow"):
         rows = rows.annotate(dow=ExtractWeekDay("created_at"))
-        rows = rows.filter(dow=int(filters["dow"]) + 1)
-    if filters["hour"]:
-        rows = rows.annotate(hour=ExtractHour("created_at")).filter(hour=int(filters["hour"]))
+        rows = rows.filter(dow=int(filters.get("dow")) + 1)
+    if filters.get("hour"):
+        rows = rows.annotate(hour=ExtractHour("created_at")).filter(hour=int(filters.get("hour")))
     return rows
 
 

@@ -1,0 +1,120 @@
+"""A real server with the demonstration's data, and a real Chromium that watches for complaints."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from agentidp import demo
+from agentidp.bootstrap import find_browser
+from agentidp.env import BASE_DIR
+
+AXE = BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
+PHONE = {"width": 360, "height": 780}
+
+
+@pytest.fixture(scope="session")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running server over a database of this run's own."""
+    environment = os.environ | {"AGENTIDP_DEMO": "1"}
+    for command in ("migrate", "seed_demo"):
+        subprocess.run(
+            [sys.executable, "manage.py", command],
+            cwd=BASE_DIR,
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log: Path = tmp_path_factory.mktemp("server") / "server.log"
+    with demo.server("127.0.0.1", port, log):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_browser() or None, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def session_state(base_url: str, chromium: Browser) -> Any:
+    """The cookies of the demonstration's owner, who signs in once for all tests."""
+    context = chromium.new_context(base_url=base_url)
+    page = context.new_page()
+    sign_in(page)
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+def sign_in(page: Page, name: str = "admin", password: str = "admin") -> None:  # noqa: S107
+    page.goto("/login")
+    page.get_by_label("E-mail address").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+@dataclass
+class Visitor:
+    """A page, and everything that its console complained about: CSP violations are among it."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self.hear)
+
+    def hear(self, message: Any) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    def goto(self, path: str) -> Page:
+        self.page.goto(path, wait_until="networkidle")
+        return self.page
+
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def visit(base_url: str, chromium: Browser, session_state: Any) -> Iterator[Visit]:
+    """Open pages as the demonstration's owner, or as a stranger; complaints fail the test."""
+    contexts: list[BrowserContext] = []
+    visitors: list[Visitor] = []
+
+    def build(
+        path: str = "", *, dark: bool = False, phone: bool = False, stranger: bool = False
+    ) -> Visitor:
+        context = chromium.new_context(
+            base_url=base_url,
+            storage_state=None if stranger else session_state,
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            viewport=PHONE if phone else {"width": 1280, "height": 900},
+        )
+        contexts.append(context)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        visitors.append(Visitor(context.new_page()))
+        if path:
+            visitors[-1].goto(path)
+        return visitors[-1]
+
+    yield build
+    for context in contexts:
+        context.close()
+    assert [complaint for visitor in visitors for complaint in visitor.complaints] == []

@@ -1,0 +1,85 @@
+"""What holds for every page: nobody is shut out of it, in either theme, on any screen."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import AXE, Visit
+
+pytestmark = pytest.mark.browser
+
+PAGES = {
+    "overview": "/",
+    "overview of refused requests": "/?days=90&outcome=refused",
+    "agents": "/agents",
+    "no agent": "/agents?q=nobody-is-called-this",
+    "register": "/agents/new",
+    "agent": "/agents?q=ingest-router",
+    "tokens": "/tokens",
+    "tokens of a day": "/tokens?days=30&dow=2&hour=9&outcome=requests",
+    "audit": "/audit",
+    "members": "/members",
+    "settings": "/settings",
+    "api": "/docs",
+    "not found": "/nothing-here",
+}
+EACH_PAGE = pytest.mark.parametrize("name", PAGES)
+EACH_THEME = pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+SERIOUS = {"serious", "critical"}
+
+
+def open_page(visit: Visit, name: str, **how: Any) -> Page:
+    visitor = visit(PAGES[name], **how)
+    if name == "agent":
+        visitor.page.locator("tbody a").first.click()
+        visitor.page.wait_for_load_state("networkidle")
+    if name == "api":
+        visitor.page.locator(".opblock").first.wait_for()
+    if name == "not found":
+        visitor.complaints.clear()  # Chromium reports the 404 itself
+    return visitor.page
+
+
+def serious_issues(page: Page) -> list[str]:
+    """What axe finds, as `rule: where`."""
+    page.evaluate(f"() => {{ {AXE.read_text()} }}")  # by the debugger: our policy has no exception
+    found = page.evaluate(
+        "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+    )
+    return [
+        f"{issue['id']}: {node['target']}"
+        for issue in found
+        if issue["impact"] in SERIOUS
+        for node in issue["nodes"]
+    ]
+
+
+@EACH_PAGE
+@EACH_THEME
+def test_axe_finds_no_serious_issue(visit: Visit, name: str, dark: bool) -> None:
+    page = open_page(visit, name, dark=dark)
+
+    assert serious_issues(page) == []
+
+
+@EACH_THEME
+def test_axe_finds_no_serious_issue_in_the_sign_in(visit: Visit, dark: bool) -> None:
+    page = visit("/login", dark=dark, stranger=True).page
+
+    assert serious_issues(page) == []
+
+
+@EACH_PAGE
+def test_a_phone_never_scrolls_sideways(visit: Visit, name: str) -> None:
+    page = open_page(visit, name, phone=True)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@EACH_PAGE
+def test_the_dark_theme_is_dark(visit: Visit, name: str) -> None:
+    page = open_page(visit, name, dark=True)
+
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert colour == "rgb(21, 22, 20)"

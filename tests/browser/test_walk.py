@@ -1,0 +1,229 @@
+"""What a person does here, from signing in to the last revoked secret."""
+
+import base64
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from agentidp import demo
+from tests.browser.conftest import Visit, sign_in
+
+pytestmark = pytest.mark.browser
+
+
+def register(page: Page, address: str) -> None:
+    page.goto("/agents/new")
+    page.get_by_label("Address").fill(address)
+    page.get_by_label("Owner").fill("platform")
+    page.get_by_label("Capabilities").fill("resume:read")
+    page.get_by_role("button", name="Register agent").click()
+
+
+def ask_for_token(base_url: str, client_id: str, secret: str) -> dict[str, Any]:
+    basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+    form = {"grant_type": "client_credentials"}
+    return demo.fetch(f"{base_url}/api/v1/token", form, f"Basic {basic}").json()
+
+
+def secret_on(page: Page) -> str:
+    return page.locator(".secret .copy-field code").first.inner_text()
+
+
+def test_a_stranger_signs_in_and_returns_to_the_page_that_was_asked_for(visit: Visit) -> None:
+    page = visit(stranger=True).page
+    page.goto("/audit?outcome=failure")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+    page.get_by_label("E-mail address").fill("admin")
+    page.get_by_label("Password").fill("admin")
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page).to_have_url(re.compile(r"/audit\?outcome=failure$"))
+
+
+def test_a_wrong_password_says_so_and_keeps_the_address(visit: Visit) -> None:
+    visitor = visit(stranger=True)
+    page = visitor.page
+
+    sign_in(page, "admin", "wrong")
+
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    expect(page.get_by_label("E-mail address")).to_have_value("admin")
+    visitor.complaints.clear()  # Chromium reports the 400 itself
+
+
+def test_a_click_on_a_bar_opens_exactly_its_rows(visit: Visit) -> None:
+    page = visit("/").page
+    point = page.locator("#tokens-per-day .chart-points a").nth(-3)
+    count = re.search(r"([\d,]+) tokens", point.get_attribute("aria-label") or "")
+    assert count
+
+    point.click()
+
+    expect(page.locator(".pagination")).to_contain_text(f"of {count[1]}")
+    expect(page.locator(".chip").first).to_contain_text("day is")
+
+
+def test_charts_answer_the_keyboard_and_stand_as_tables(visit: Visit) -> None:
+    page = visit("/").page
+    last = page.locator("#tokens-per-day .chart-points a").last
+    last.focus()
+
+    page.keyboard.press("ArrowLeft")
+
+    expect(page.locator("#tokens-per-day .chart-points a").nth(-2)).to_be_focused()
+    page.locator("#tokens-per-day").get_by_role("button", name="as table").click()
+    expect(page.locator("#tokens-per-day table")).to_be_visible()
+
+
+def test_an_agents_whole_life(visit: Visit, base_url: str) -> None:
+    page = visit("/agents").page
+    register(page, "night-watch@agents.example.com")
+    expect(page.get_by_role("heading", level=1)).to_have_text("night-watch")
+    agent_url = page.url
+    client_id = agent_url.rpartition("/")[2]
+
+    page.get_by_role("link", name="New credential").first.click()
+    page.get_by_role("button", name="Make the credential").click()
+    first = secret_on(page)
+    assert first.startswith("sk_live_")
+    assert "access_token" in ask_for_token(base_url, client_id, first)
+    page.get_by_role("button", name="Copy the secret").click()
+    assert page.evaluate("navigator.clipboard.readText()") == first
+
+    page.goto(agent_url)
+    assert first not in page.content()
+    page.get_by_role("link", name="Rotate").click()
+    page.get_by_label("The old secret").select_option("stops at once")
+    page.get_by_role("button", name="Rotate the secret").click()
+    second = secret_on(page)
+    assert "access_token" not in ask_for_token(base_url, client_id, first)
+    assert "access_token" in ask_for_token(base_url, client_id, second)
+
+    page.goto(agent_url)
+    page.get_by_role("button", name="Revoke").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke credential").click()
+    expect(page.get_by_role("status").first).to_contain_text("is revoked")
+    assert "access_token" not in ask_for_token(base_url, client_id, second)
+
+    page.get_by_role("button", name="Suspend").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Suspend agent").click()
+    expect(page.locator("h1 + .status")).to_contain_text("suspended")
+    page.get_by_role("button", name="Decommission agent").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Decommission agent").click()
+    expect(page.locator("h1 + .status")).to_contain_text("decommissioned")
+    for action in ["agent.created", "credential.rotated", "agent.decommissioned"]:
+        expect(page.get_by_role("link", name=action)).to_be_visible()
+
+
+def test_a_form_with_a_mistake_keeps_everything_typed(visit: Visit) -> None:
+    visitor = visit("/agents/new")
+    page = visitor.page
+    page.get_by_label("Address").fill("careful@agents.example.com")
+    page.get_by_label("Owner").fill("platform")
+    page.get_by_label("Version").fill("one")
+    page.get_by_label("Capabilities").fill("resume:read")
+
+    page.get_by_role("button", name="Register agent").click()
+
+    expect(page.get_by_label("Version")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Address")).to_have_value("careful@agents.example.com")
+    expect(page.get_by_label("Capabilities")).to_have_value("resume:read")
+    visitor.complaints.clear()  # Chromium reports the 400 itself
+
+
+def test_the_audit_log_is_checked_with_one_click(visit: Visit) -> None:
+    page = visit("/audit").page
+
+    page.get_by_role("button", name="Verify the chain").click()
+
+    expect(page.get_by_role("status").first).to_contain_text("The log is whole")
+
+
+def test_an_invitation_is_sent_and_accepted(visit: Visit) -> None:
+    page = visit("/members").page
+    page.get_by_label("E-mail address").fill("newcomer@example.com")
+    page.get_by_role("button", name="Make the link").click()
+    link = secret_on(page)
+    guest = visit(stranger=True).page
+
+    guest.goto(re.sub(r"^https?://[^/]+", "", link))
+    guest.get_by_label("Name").fill("New Comer")
+    guest.get_by_label("Password").fill("a quiet lake at dawn")
+    guest.get_by_role("button", name="Join Northwind Labs").click()
+
+    expect(guest.get_by_role("heading", level=1)).to_have_text("Overview")
+    expect(guest.get_by_role("link", name="Settings")).to_have_count(0)
+    page.goto("/members")
+    expect(page.locator("tbody").first).to_contain_text("New Comer")
+
+
+def test_settings_are_saved(visit: Visit) -> None:
+    page = visit("/settings").page
+
+    page.get_by_label("Signing algorithm").select_option("RS256")
+    page.get_by_role("button", name="Save settings").click()
+
+    expect(page.get_by_role("status").first).to_contain_text("The settings are saved")
+    expect(page.get_by_label("Signing algorithm")).to_have_value("RS256")
+
+
+def test_the_api_page_executes_a_call_with_a_token(visit: Visit, base_url: str) -> None:
+    page = visit("/agents").page
+    register(page, "reader@agents.example.com")
+    client_id = page.url.rpartition("/")[2]
+    page.get_by_role("link", name="New credential").first.click()
+    page.get_by_role("button", name="Make the credential").click()
+    token = ask_for_token(base_url, client_id, secret_on(page))["access_token"]
+    page.goto("/docs", wait_until="networkidle")
+
+    page.get_by_role("button", name="Authorize").click()
+    page.locator("#auth-bearer-value").fill(token)
+    page.locator(".auth-btn-wrapper .authorize").first.click()
+    page.locator(".auth-btn-wrapper .btn-done").first.click()
+    operation = page.locator(".opblock-get", has=page.locator("[data-path='/api/v1/agents']"))
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+
+    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text(
+        "200"
+    )
+
+
+def test_rows_follow_j_k_and_enter(visit: Visit) -> None:
+    page = visit("/agents").page
+    second = page.locator("tbody tr").nth(1).get_by_role("link")
+    name = second.inner_text()
+
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(second).to_be_focused()
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+def test_letters_lead_to_pages_and_a_question_mark_to_the_sheet(visit: Visit) -> None:
+    page = visit("/").page
+
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("a")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Agents")
+
+
+def test_another_organization_is_one_choice_away(visit: Visit) -> None:
+    page = visit(stranger=True).page
+    sign_in(page)
+    here = page.locator(".rail summary.place .place-name").first.inner_text()
+
+    page.locator(".rail summary.place").first.click()
+    page.locator(".rail .menu-item[name=organization]:not([aria-current])").first.click()
+
+    expect(page.locator(".rail summary.place .place-name").first).not_to_have_text(here)
