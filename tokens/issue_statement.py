@@ -19,7 +19,7 @@ from organizations.throttling import LOGIN_FAILURES
 NAME = b"tokens_issue"
 ISSUE = f"""
     SELECT reason, found_organization, found_credential, array_to_string(granted_scopes, ' '),
-           algorithm, extract(epoch FROM issued_at)::bigint, retry_after
+           algorithm, floor(extract(epoch FROM issued_at))::bigint, retry_after
     FROM tokens_issue($1, $2, string_to_array($3, ' '), $4, $5, $6, $7,
                       {LOGIN_FAILURES.limit}, '{LOGIN_FAILURES.window.total_seconds()} s')
 """  # noqa: S608 - two numbers of our own

@@ -23,6 +23,8 @@ from agentidp.embedded_postgres import Cluster, find_binaries
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SECONDS_TO_START = 120
+OWNER = "owner-0@example.com"
+OWNER_PASSWORD = "fifteen-canaries-sing-at-dawn"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Deployment:
     url: str
     cluster: Cluster
     clients: list[OAuthClient]
+    log: Path
 
     @property
     def address(self) -> tuple[str, int]:
@@ -61,12 +64,12 @@ def deployed(*, durable: bool, agents: int, port: int = 0) -> Iterator[Deploymen
                 "DATABASE_URL": cluster.url,
                 "AGENTIDP_ENVIRONMENT": "test",
                 "AGENTIDP_ISSUER": url,
-                "AGENTIDP_LOG_LEVEL": "WARNING",
                 "PYTHONPATH": str(PROJECT),
             }
             clients = seed(environment, agents)
-            with server(environment, url, Path(root) / "server.log"):
-                yield Deployment(url, cluster, clients)
+            log = Path(root) / "server.log"
+            with server(environment, url, log):
+                yield Deployment(url, cluster, clients, log)
         finally:
             cluster.stop()
 

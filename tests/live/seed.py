@@ -14,7 +14,12 @@ from django.core.management import call_command  # noqa: E402
 from django.db import transaction  # noqa: E402
 
 from agents.tests.factories import make_agent  # noqa: E402
-from organizations.tests.factories import make_organization  # noqa: E402
+from organizations.tests.factories import (  # noqa: E402
+    make_membership,
+    make_organization,
+    make_user,
+)
+from tests.live.deployment import OWNER_PASSWORD  # noqa: E402
 from tokens.keys import make_first_keys  # noqa: E402
 from tokens.tests.factories import make_credential  # noqa: E402
 
@@ -24,6 +29,8 @@ def make_clients(agents: int) -> list[dict[str, Any]]:
     clients = []
     for limit in (None, 10_000_000):  # the second organization's tokens are counted by month, too
         organization = make_organization(max_tokens_per_month=limit)
+        owner = make_user(f"owner-{len(clients)}@example.com", OWNER_PASSWORD)
+        make_membership(organization, user=owner)
         for _ in range(agents):
             agent = make_agent(organization, scopes=["agents:read", "tokens:read"])
             clients.append(

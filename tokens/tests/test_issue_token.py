@@ -1,5 +1,6 @@
 """POST /api/v1/token: what a client gets, and what is refused (S1 to S30)."""
 
+import time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -91,6 +92,13 @@ def test_the_token_says_who_it_is_for(client: Client, agent: Agent, secret: str)
     assert claims["organization_id"] == f"org-{agent.organization_id}"
     assert claims["scope"] == "agents:read"
     assert claims["exp"] - claims["iat"] == 3600
+
+
+def test_a_token_was_never_issued_in_the_future(client: Client, agent: Agent, secret: str) -> None:
+    """Verifiers without leeway (PyJWT's default) would refuse it: no rounding up."""
+    for _ in range(20):
+        text = ask(client, agent, secret).json()["access_token"]
+        assert jwt.decode(text, options={"verify_signature": False})["iat"] <= time.time()
 
 
 def test_an_organization_may_choose_rs256(client: Client, agent: Agent, secret: str) -> None:
