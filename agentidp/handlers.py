@@ -32,6 +32,9 @@ from agentidp.errors import (
 logger = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 2
+# These speak RFC 6749 section 5.2, whoever answers for them.
+OAUTH_PATHS = frozenset({"/api/v1/token", "/api/v1/token/introspect", "/api/v1/token/revoke"})
+OAUTH_ERRORS = {500: "server_error", 503: "temporarily_unavailable"}
 PAGES = frozenset({400, 403, 404, 429})
 
 
@@ -120,6 +123,9 @@ def error_response(
             return HttpResponse(render_to_string("errors/500.html"), status=status)
         template = f"errors/{template or status}.html"
         return render(request, template, {"message": message, "status": status}, status=status)
+    if request.path_info in OAUTH_PATHS:
+        body = {"error": OAUTH_ERRORS.get(status, "invalid_request"), "error_description": message}
+        return JsonResponse(body, status=status)
     return JsonResponse(error_body(code or CODES.get(status, "ERROR"), message), status=status)
 
 

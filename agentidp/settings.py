@@ -71,8 +71,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "agentidp.middleware.RequestRecordMiddleware",
-    "agentidp.middleware.BoundedRequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "agentidp.middleware.BoundedRequestMiddleware",
     "django.middleware.common.CommonMiddleware",
     "tokens.middleware.TokenEndpointMiddleware",
     "csp.middleware.CSPMiddleware",

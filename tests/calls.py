@@ -4,6 +4,7 @@ import base64
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db import transaction
 from django.test import Client
 
 from tests.endpoint import Endpoint
@@ -19,29 +20,38 @@ def call(
     *,
     ids: dict[str, str] | None = None,
     body: Any = None,
+    content: bytes | None = None,
+    content_type: str = "",
     query: str = "",
     **headers: str,
 ) -> Any:
-    """Call the endpoint as the row describes it, with the tenant's own ids and body by default."""
-    if body is None and endpoint.body is not None:
+    """Call the endpoint as the row describes it, with the tenant's own ids and body by default.
+
+    `content` replaces the body by bytes as they are.
+    """
+    if body is None and content is None and endpoint.body is not None:
         body = endpoint.body(tenant)
     url = endpoint.path.format(**(endpoint.ids(tenant) if ids is None else ids)) + (
         query and f"?{query}"
     )
-    how: dict[str, Any] = {"headers": headers}
-    if body is not None and endpoint.is_form:
-        how |= {"data": urlencode(body, doseq=True), "content_type": FORM}
-    elif body is not None:
-        how |= {"data": body, "content_type": "application/json"}
-    elif endpoint.is_form:
-        how |= {"data": "", "content_type": FORM}
-    return client.generic(endpoint.method, url, **_encoded(client, how))
+    if content is None:
+        content = _content(client, endpoint, body)
+    if not content_type and (content or endpoint.is_form):
+        content_type = FORM if endpoint.is_form else "application/json"
+    # A view without a transaction of its own must not roll back that of the test.
+    with transaction.atomic():
+        return client.generic(
+            endpoint.method, url, data=content, content_type=content_type, headers=headers
+        )
 
 
-def _encoded(client: Client, how: dict[str, Any]) -> dict[str, Any]:
-    if how.get("content_type") == "application/json":
-        how["data"] = client._encode_json(how["data"], "application/json")
-    return how
+def _content(client: Client, endpoint: Endpoint, body: Any) -> bytes | str:
+    if body is None:
+        return b""
+    if endpoint.is_form:
+        return urlencode(body, doseq=True)
+    encoded: str = client._encode_json(body, "application/json")
+    return encoded
 
 
 def text_of(response: Any) -> str:

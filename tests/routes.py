@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -56,8 +57,12 @@ def names_in(path: str) -> list[str]:
     return re.findall(r"{(\w+)}", path)
 
 
-@cache
 def openapi_document() -> dict[str, Any]:
+    return _document_of(settings.ROOT_URLCONF)
+
+
+@cache
+def _document_of(urlconf: str) -> dict[str, Any]:
     document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     return document
 
@@ -78,11 +83,16 @@ def query_parameters(endpoint: Endpoint) -> dict[str, dict[str, Any]]:
     }
 
 
-def body_fields(endpoint: Endpoint) -> dict[str, dict[str, Any]]:
-    """The schema of each field that the JSON body may have, by name."""
+def body_schema(endpoint: Endpoint) -> dict[str, Any]:
+    """The schema of the JSON body; nothing where there is none."""
     content = operation(endpoint).get("requestBody", {}).get("content", {})
-    schema = content.get("application/json", {}).get("schema", {})
+    schema: dict[str, Any] = content.get("application/json", {}).get("schema", {})
     if "$ref" in schema:
         schema = openapi_document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    fields: dict[str, dict[str, Any]] = schema.get("properties", {})
+    return schema
+
+
+def body_fields(endpoint: Endpoint) -> dict[str, dict[str, Any]]:
+    """The schema of each field that the JSON body may have, by name."""
+    fields: dict[str, dict[str, Any]] = body_schema(endpoint).get("properties", {})
     return {name: field for name, field in fields.items() if not field.get("readOnly")}

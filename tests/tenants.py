@@ -1,7 +1,10 @@
 """An organization whose rows all carry one word, so that a leak of any of them is seen."""
 
+from __future__ import annotations
+
 import json
 import secrets
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 from uuid import uuid4
@@ -29,6 +32,7 @@ class Tenant:
         self.word = f"{name}{secrets.token_hex(6)}"
         self.organization: Organization = make_organization(self.word, slug=self.word)
         self._people: dict[str, Membership] = {}
+        self._kept: dict[Callable[[Tenant], Any], Any] = {}
 
     def person(self, role: str) -> Membership:
         """The one member of this role that calls."""
@@ -99,9 +103,22 @@ class Tenant:
                 outcome=TokenEvent.Outcome.ISSUED,
             )
 
+    def fill(self) -> None:
+        """Make a row of each kind, so that there is something to leak."""
+        for kind in ("credential", "invitation", "event", "newcomer"):
+            getattr(self, kind)
+        self.record_token_event(self.agent)
+
     def id_for(self, parameter: str) -> Any:
         """The id that a parameter of this name means: `agentId` names an agent."""
         return getattr(self, parameter.removesuffix("Id")).pk
+
+    def keep(self, *makers: Callable[[Tenant], Any] | None) -> None:
+        """Make ids or bodies now, to use them when the tenant may no longer be in order."""
+        self._kept |= {make: make(self) for make in makers if make is not None}
+
+    def kept(self, make: Callable[[Tenant], Any] | None) -> Any:
+        return self._kept[make] if make is not None else None
 
     def rows(self) -> dict[str, list[str]]:
         """Every row of the organization as the database holds it, table by table."""

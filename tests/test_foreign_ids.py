@@ -113,8 +113,7 @@ def test_naming_another_organization_has_no_effect(
     query = "&".join(f"{name}={theirs.organization.pk}" for name in ORGANIZATION_PARAMETERS)
     ids = endpoint.ids(ours)
     body = endpoint.body(ours) if endpoint.body else None
-    if endpoint.body:
-        endpoint.body(theirs)
+    theirs.fill()
     before = theirs.rows()
 
     by_query = call(outsider, endpoint, ours, ids=ids, body=body, query=query)

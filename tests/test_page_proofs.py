@@ -83,8 +83,7 @@ def test_a_page_shows_nothing_of_another_organization(
 ) -> None:
     browser = browser_of(ours, "owner")
     ids = page.ids(ours)
-    for kind in ("agent", "credential", "newcomer", "invitation", "event"):
-        getattr(theirs, kind)
+    theirs.fill()
 
     response: Any = call(browser, page, ours, ids=ids)
 

@@ -1,0 +1,113 @@
+"""The catalog of the migrated database: nothing that would let rows past row-level security (T11,
+T13). The policies and the composite references themselves: test_isolation.py."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from organizations.tests.test_isolation import tables_with_an_organization
+
+GLOBALLY_UNIQUE: set[str] = set()
+"""Unique indexes of tenant tables that do not begin with the organization, primary keys aside."""
+
+DEFINER_FUNCTIONS: set[str] = set()
+"""Functions that run with the rights of their owner."""
+
+TABLES = tables_with_an_organization()
+
+
+def rows(sql: str, *parameters: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()
+
+
+def columns_of(table: str) -> dict[str, bool]:
+    """The columns, and whether each is NOT NULL."""
+    return dict(
+        rows(
+            "SELECT attname, attnotnull FROM pg_attribute "
+            "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+            table,
+        )
+    )
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_row_of_a_tenant_names_its_organization(db: None, table: str) -> None:
+    references = rows(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE contype = 'f' AND conrelid = %s::regclass",
+        table,
+    )
+
+    assert columns_of(table)["organization_id"] is True
+    root = "FOREIGN KEY (organization_id) REFERENCES organizations_organization(id)"
+    assert [each for (each,) in references if each.startswith(root)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_default_guesses_an_organization(db: None, table: str) -> None:
+    assert not rows(
+        "SELECT 1 FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum "
+        "WHERE adrelid = %s::regclass AND attname = 'organization_id'",
+        table,
+    )
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_unique_value_is_unique_within_its_organization_only(db: None, table: str) -> None:
+    """A global unique constraint would tell one tenant what another one has."""
+    found = rows(
+        "SELECT indexrelid::regclass::text, indisprimary, "
+        "pg_get_indexdef(indexrelid, 1, false) FROM pg_index "
+        "WHERE indrelid = %s::regclass AND indisunique",
+        table,
+    )
+
+    others = {name for name, is_primary, first in found if first != "organization_id"}
+    keys = {name for name, is_primary, first in found if is_primary}
+    assert others - keys == GLOBALLY_UNIQUE & others
+    if "id" in columns_of(table):
+        assert f"{table}_organization_key" in {name for name, *_ in found}
+
+
+def test_no_view_shows_rows_with_its_owners_eyes(db: None) -> None:
+    views = rows(
+        "SELECT relname, relkind FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE relkind IN ('v', 'm') AND nspname = 'public' "
+        "AND NOT coalesce(reloptions, '{}') @> '{security_invoker=true}'"
+    )
+
+    assert views == []
+
+
+def test_no_function_runs_with_its_owners_rights(db: None) -> None:
+    functions = rows(
+        "SELECT proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace "
+        "WHERE prosecdef AND nspname = 'public'"
+    )
+
+    assert {name for (name,) in functions} == DEFINER_FUNCTIONS
+
+
+def test_every_table_with_an_organization_is_known_to_the_models(db: None) -> None:
+    found = rows(
+        "SELECT table_name FROM information_schema.columns "
+        "WHERE table_schema = 'public' AND column_name = 'organization_id'"
+    )
+
+    read_before_the_tenant = {"organizations_membership", "organizations_principal"}
+    assert {name for (name,) in found} == {*TABLES, *read_before_the_tenant}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_partition_is_bound_as_its_parent_is(db: None, table: str) -> None:
+    unbound = rows(
+        "SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid "
+        "WHERE inhparent = %s::regclass AND NOT (relrowsecurity AND relforcerowsecurity)",
+        table,
+    )
+
+    assert unbound == []

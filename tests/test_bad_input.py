@@ -1,0 +1,249 @@
+"""No input brings a 5xx; what is refused is refused in one form that names the field (F1 to F5,
+F12, F35, F36)."""
+
+import json
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from conftest import ClientFor
+from tests.calls import FORM, call
+from tests.endpoint import Endpoint
+from tests.endpoints import ENDPOINTS
+from tests.routes import body_fields, body_schema, names_in, query_parameters
+from tests.tenants import Tenant
+
+JSON = "application/json"
+WRITES = [each for each in ENDPOINTS if each.method != "GET"]
+READS = [each for each in ENDPOINTS if each.method == "GET" and each.path != "/api/schema"]
+JSON_WRITES = [each for each in ENDPOINTS if each.body and not each.is_form]
+LONG = "9" * 5000
+
+BAD_QUERIES = ["a=%00", "%00=a", "%ED%A0%80=%FF", "=&&%", "__class__=1&_connector=OR"]
+BAD_QUERIES += ["a=" + "x" * 10_000, "organization__slug=x"]
+BAD_NUMBERS = ["0", "-1", "1000000000", LONG, "1e3", "0x10", "%D9%A3", "1.0", "%201", "", "null"]
+BAD_TEXTS = [
+    "%00",
+    "%ED%A0%80",
+    "%FF",
+    "(a%2B)%2B%24",
+    "%25%25%25%25",
+    "'",
+    "x" * 10_000,
+    "[]",
+    "__",
+]
+BAD_IDS = ["%00", "a%00b", "%ED%A0%80", "..%2f..%2fetc", "x" * 5000, "%0d%0aX-Evil:1", "0", "'"]
+
+NO_JSON = {
+    "nothing": b"",
+    "an array": b"[]",
+    "null": b"null",
+    "a number": b"1",
+    "a text": b'"x"',
+    "cut off": b'{"a"',
+    "no UTF-8": b'{"a": "\xff"}',
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "NaN": b'{"a": NaN}',
+    "infinity": b'{"a": -Infinity}',
+    "a name twice": b'{"email": 1, "email": 2}',
+    "NUL in a name": b'{"a\\u0000": 1}',
+    "NUL in a text": b'{"email": "\\u0000"}',
+    "half a surrogate pair": b'{"email": "\\ud800"}',
+    "half a pair in a name": b'{"\\udfff": 1}',
+    "depth 65": b'{"a": ' + b"[" * 65 + b"]" * 65 + b"}",
+    "depth 100000": b"[" * 100_000 + b"]" * 100_000,
+    "5000 digits": b'{"a": ' + LONG.encode() + b"}",
+    "1e400": b'{"graceSeconds": 1e400, "a": 1}',
+    "200 KB of names": json.dumps({f"a{number}": 1 for number in range(20_000)}).encode(),
+}
+WRONG_VALUES: list[Any] = [{}, {"a": 1}, [[]], [{}], 10**30, -1, 1.5, True, None, "", "x" * 20_000]
+HOSTILE_HEADERS = [
+    {"Accept": "application/xml"},
+    {"Accept": "text/html"},
+    {"Accept": "x" * 10_000},
+    {"Accept": ";;q=,/"},
+    {"Accept": "application/json; version=" + LONG},
+    {"Accept-Language": "x," * 5000},
+    {"Range": "bytes=" + "0-1," * 1000},
+    {"If-None-Match": "x" * 10_000},
+    {"If-Modified-Since": "yesterday"},
+    {"Cookie": "a=b; " * 1000},
+    {"X-Request-Id": "\x1b[31m" + "x" * 1000},
+    {"User-Agent": "\u2028\x1b" + "x" * 10_000},
+    {"X-Forwarded-For": "not, an, address"},
+    {"Content-Encoding": "gzip"},
+]
+
+
+@pytest.fixture
+def caller(ours: Tenant, client_for: ClientFor) -> Client:
+    """The owner, with a session and a bearer token at once."""
+    client = client_for(ours.person("owner"))
+    client.force_login(ours.person("owner").user)
+    return client
+
+
+def undone(client: Client, endpoint: Endpoint, tenant: Tenant, **how: Any) -> Any:
+    """Call the endpoint and take back what it did, so that the next call finds everything."""
+    how.setdefault("ids", endpoint.ids(tenant))
+    if "content" not in how:
+        how.setdefault("body", endpoint.body and endpoint.body(tenant))
+    with transaction.atomic():
+        answer = call(client, endpoint, tenant, **how)
+        if answer.streaming:
+            b"".join(answer)
+        transaction.set_rollback(True)
+    return answer
+
+
+def complaint(answer: Any, endpoint: Endpoint, field: str = "") -> str:
+    """What is wrong with a refusal; nothing when it is as it should be."""
+    if answer.status_code >= 500:
+        return f"{answer.status_code}"
+    is_api = endpoint.path.startswith("/api/")
+    if answer.status_code < 400 or not is_api or answer["Content-Type"] == "text/html":
+        return ""
+    body = answer.json()
+    names = {"error"} if endpoint.is_form else {"code", "message"}
+    if not names <= body.keys() <= names | {"details", "error_description"}:
+        return f"{answer.status_code} {body}"
+    if field and answer.status_code == 400 and field not in body.get("details", {}):
+        return f"{field} is not named: {body}"
+    return ""
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+def test_no_query_is_too_bad(endpoint: Endpoint, ours: Tenant, caller: Client) -> None:
+    problems = {}
+    for query in BAD_QUERIES:
+        answer = undone(caller, endpoint, ours, query=query)
+        if problem := complaint(answer, endpoint):
+            problems[query[:30]] = problem
+
+    assert problems == {}
+
+
+@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if query_parameters(e)], ids=str)
+def test_a_bad_parameter_is_named(endpoint: Endpoint, ours: Tenant, caller: Client) -> None:
+    problems = {}
+    for name, schema in query_parameters(endpoint).items():
+        is_number = schema.get("type") == "integer"
+        for value in BAD_NUMBERS if is_number else BAD_TEXTS:
+            # The middleware refuses NUL before anybody knows the parameters.
+            field = "" if "%00" in value else name
+            answer = undone(caller, endpoint, ours, query=f"{name}={value}")
+            problem = complaint(answer, endpoint, field)
+            is_good = value == "1000000000" and "maximum" not in schema
+            if is_number and not is_good and answer.status_code != 400:
+                problem = f"{answer.status_code} instead of 400"
+            if problem:
+                problems[f"{name}={value[:30]}"] = problem
+
+    assert problems == {}
+
+
+@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if names_in(e.path)], ids=str)
+def test_no_id_is_too_bad(endpoint: Endpoint, ours: Tenant, caller: Client) -> None:
+    own = endpoint.ids(ours)
+    answers = {
+        f"{name}={bad[:30]}": undone(caller, endpoint, ours, ids=own | {name: bad}).status_code
+        for name in own
+        for bad in BAD_IDS
+    }
+
+    assert answers == dict.fromkeys(answers, 404)
+
+
+@pytest.mark.parametrize("endpoint", JSON_WRITES, ids=str)
+def test_no_json_is_too_bad(endpoint: Endpoint, ours: Tenant, caller: Client) -> None:
+    ids = endpoint.ids(ours)
+    required = bool(body_schema(endpoint).get("required"))
+    problems = {}
+    for kind, content in NO_JSON.items():
+        answer = undone(caller, endpoint, ours, ids=ids, content=content)
+        problem = complaint(answer, endpoint)
+        is_empty = kind == "nothing" and not required
+        if not is_empty and not 400 <= answer.status_code < 500:
+            problem = f"{answer.status_code} instead of 4xx"
+        if problem:
+            problems[kind] = problem
+
+    assert problems == {}
+
+
+@pytest.mark.parametrize("endpoint", JSON_WRITES, ids=str)
+def test_a_wrong_value_is_refused_with_its_field(
+    endpoint: Endpoint, ours: Tenant, caller: Client
+) -> None:
+    ids = endpoint.ids(ours)
+    problems = {}
+    for name in body_fields(endpoint):
+        for value in WRONG_VALUES:
+            assert endpoint.body is not None
+            body = endpoint.body(ours) | {name: value}
+            answer = undone(caller, endpoint, ours, ids=ids, body=body)
+            problem = complaint(answer, endpoint, name)
+            if isinstance(value, dict) and answer.status_code != 400:
+                problem = f"{answer.status_code} instead of 400"
+            if problem:
+                problems[f"{name}={str(value)[:30]}"] = problem
+
+    assert problems == {}
+
+
+@pytest.mark.parametrize("endpoint", JSON_WRITES, ids=str)
+def test_another_content_type_is_refused(endpoint: Endpoint, ours: Tenant, caller: Client) -> None:
+    answers = {
+        kind: undone(caller, endpoint, ours, content=b"a=1", content_type=kind).json().get("code")
+        for kind in ("text/plain", "application/xml", "multipart/form-data", FORM, "x")
+    }
+
+    assert answers == dict.fromkeys(answers, "UNSUPPORTED_MEDIA_TYPE")
+
+
+def test_a_body_of_more_than_a_megabyte_is_refused(ours: Tenant, caller: Client) -> None:
+    content = b'"' + b"x" * 1024 * 1024 + b'"'
+
+    answers = {
+        str(each): undone(caller, each, ours, content=content).status_code for each in WRITES
+    }
+
+    assert answers == dict.fromkeys(answers, 413)
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "1e9", "-1", "²", "x", "1, 1"])
+def test_a_length_that_is_no_number_is_refused(db: None, length: str) -> None:
+    answer = Client().generic("POST", "/api/v1/token", "a=1", FORM, CONTENT_LENGTH=length)
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("endpoint", READS, ids=str)
+def test_no_header_is_too_bad(endpoint: Endpoint, ours: Tenant, caller: Client) -> None:
+    problems = {}
+    for headers in HOSTILE_HEADERS:
+        answer = undone(caller, endpoint, ours, **headers)
+        problem = complaint(answer, endpoint)
+        if "\x1b" in str(answer.headers):
+            problem = "The header came back."
+        if problem:
+            problems[str(headers)[:60]] = problem
+
+    assert problems == {}
+
+
+def test_an_unknown_method_is_refused(ours: Tenant, caller: Client) -> None:
+    urls = {each.path.format(**each.ids(ours)) for each in ENDPOINTS}
+    before = ours.rows()
+
+    answers = {}
+    for url in urls:
+        for method in ("TRACE", "PROPFIND", "CONNECT", "GE T"):
+            with transaction.atomic():
+                answers[method, url] = caller.generic(method, url).status_code
+
+    assert {each: status for each, status in answers.items() if status not in {404, 405}} == {}
+    assert ours.rows() == before

@@ -1,0 +1,231 @@
+"""A token that has ended opens nothing, at any endpoint, at once (T3, L7, L9)."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.test import Client
+from django.utils import timezone
+
+from agents.actions import decommission_agent, suspend_agent
+from agents.models import Agent
+from organizations.actions import delete_organization, remove_member
+from organizations.actors import Actor
+from organizations.models import Organization
+from organizations.scope import organization_scope
+from tests.calls import call
+from tests.endpoint import Endpoint
+from tests.endpoints import BEARER, PAGES
+from tests.tenants import Tenant
+from tokens.access_tokens import PersonRefresh, new_token_id, sign_agent_token
+from tokens.actions import revoke_credential
+from tokens.models import Credential, LoginSession
+from tokens.sessions import end_session
+from tokens.tests.factories import access_token_for
+
+OF_THE_PERSON = {"/logout", "/organization", "/organizations"}
+"""Pages that a person without any organization may still open."""
+
+
+def system(tenant: Tenant) -> Actor:
+    return Actor.for_system(tenant.organization, "test")
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+def credential_of(tenant: Tenant) -> Credential:
+    found: Credential = Credential.objects.get(pk=UUID(claims_of(tenant.token)["credential_id"]))
+    return found
+
+
+# What can end an agent's token. Each gets the tenant, and gives the token to present.
+
+
+def garbage(tenant: Tenant) -> str:
+    return "not.a.token"
+
+
+def of_another_key(tenant: Tenant) -> str:
+    header = jwt.get_unverified_header(tenant.token)
+    key = ec.generate_private_key(ec.SECP256R1())
+    return jwt.encode(claims_of(tenant.token), key, "ES256", headers=header)
+
+
+def expired(tenant: Tenant) -> str:
+    return sign_agent_token(
+        agent_id=tenant.agent.pk,
+        organization_id=tenant.organization.pk,
+        credential_id=tenant.credential.pk,
+        scope=" ".join(tenant.agent.scopes),
+        token_id=new_token_id(),
+        issued_at=int((timezone.now() - timedelta(days=1)).timestamp()),
+        algorithm="ES256",
+    )
+
+
+def revoked(tenant: Tenant) -> str:
+    bearer = Client(headers={"Authorization": f"Bearer {tenant.token}"})
+    answer = bearer.post(
+        "/api/v1/token/revoke",
+        f"token={tenant.token}",
+        content_type="application/x-www-form-urlencoded",
+    )
+    assert answer.status_code == 200
+    return tenant.token
+
+
+def of_a_suspended_agent(tenant: Tenant) -> str:
+    suspend_agent(tenant.agent, actor=system(tenant))
+    return tenant.token
+
+
+def of_a_decommissioned_agent(tenant: Tenant) -> str:
+    decommission_agent(tenant.agent, actor=system(tenant))
+    return tenant.token
+
+
+def of_a_revoked_credential(tenant: Tenant) -> str:
+    revoke_credential(credential_of(tenant), actor=system(tenant))
+    return tenant.token
+
+
+def of_an_expired_credential(tenant: Tenant) -> str:
+    expired_at = timezone.now() - timedelta(seconds=1)
+    Credential.objects.filter(pk=credential_of(tenant).pk).update(expires_at=expired_at)
+    return tenant.token
+
+
+def of_a_suspended_organization(tenant: Tenant) -> str:
+    Organization.objects.filter(pk=tenant.organization.pk).update(status="suspended")
+    return tenant.token
+
+
+# What can end a person's token.
+
+
+def of_an_ended_session(tenant: Tenant) -> str:
+    owner = tenant.person("owner")
+    session = LoginSession.objects.create(user=owner.user)
+    refresh = PersonRefresh.for_session(owner, session.pk)
+    end_session(session)
+    return str(refresh.access_token)
+
+
+def refresh_token(tenant: Tenant) -> str:
+    owner = tenant.person("owner")
+    session = LoginSession.objects.create(user=owner.user)
+    return str(PersonRefresh.for_session(owner, session.pk))
+
+
+def of_a_locked_account(tenant: Tenant) -> str:
+    token = access_token_for(tenant.person("admin"))
+    user = tenant.person("admin").user
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+    return token
+
+
+def of_a_former_member(tenant: Tenant) -> str:
+    token = access_token_for(tenant.person("admin"))
+    remove_member(tenant.person("admin"), actor=Actor.for_person(tenant.person("owner")))
+    return token
+
+
+def of_a_changed_password(tenant: Tenant) -> str:
+    token = access_token_for(tenant.person("admin"))
+    user = tenant.person("admin").user
+    user.set_password("another sentence than before")
+    user.save()
+    return token
+
+
+def of_a_deleted_organization(tenant: Tenant) -> str:
+    token = access_token_for(tenant.person("owner"))
+    Agent.objects.update(status=Agent.Status.SUSPENDED)
+    delete_organization(tenant.organization, actor=Actor.for_person(tenant.person("owner")))
+    return token
+
+
+ENDS = [
+    garbage,
+    of_another_key,
+    expired,
+    revoked,
+    of_a_suspended_agent,
+    of_a_decommissioned_agent,
+    of_a_revoked_credential,
+    of_an_expired_credential,
+    of_a_suspended_organization,
+    of_an_ended_session,
+    refresh_token,
+    of_a_locked_account,
+    of_a_former_member,
+    of_a_changed_password,
+    of_a_deleted_organization,
+]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+def test_an_ended_token_opens_nothing(end: Callable[[Tenant], str], ours: Tenant) -> None:
+    prepare(ours)
+    with organization_scope(ours.organization):
+        token = end(ours)
+    bearer = Client(headers={"Authorization": f"Bearer {token}"})
+    before = ours.rows()
+
+    answers = {str(each): refusal(bearer, each, ours) for each in BEARER}
+
+    assert answers == dict.fromkeys(map(str, BEARER), (401, 'Bearer error="invalid_token"'))
+    assert ours.rows() == before
+
+
+def prepare(tenant: Tenant) -> None:
+    """Make everything that the calls name while the organization is still in order."""
+    tenant.entitled(tenant.agent, "tokens:read")
+    assert tenant.token
+    for each in BEARER:
+        tenant.keep(each.ids, each.body)
+
+
+def refusal(bearer: Client, endpoint: Endpoint, tenant: Tenant) -> tuple[int, str]:
+    answer = call(
+        bearer,
+        endpoint,
+        tenant,
+        ids=tenant.kept(endpoint.ids),
+        body=tenant.kept(endpoint.body),
+    )
+    return answer.status_code, answer.headers.get("WWW-Authenticate", "").partition(",")[0]
+
+
+@pytest.mark.parametrize("end", ["locked account", "former member", "suspended organization"])
+def test_a_page_closes_at_once(end: str, ours: Tenant) -> None:
+    admin = ours.person("admin")
+    browser = Client()
+    browser.force_login(admin.user)
+    pages = [each for each in PAGES if each.path not in OF_THE_PERSON]
+    for each in pages:
+        ours.keep(each.ids, each.body)
+    if end == "locked account":
+        admin.user.is_active = False
+        admin.user.save()
+    elif end == "former member":
+        admin.delete()
+    else:
+        Organization.objects.filter(pk=ours.organization.pk).update(status="suspended")
+    before = ours.rows()
+
+    places = {
+        call(browser, each, ours, ids=ours.kept(each.ids), body=ours.kept(each.body))["Location"]
+        for each in pages
+    }
+
+    assert {place.partition("?")[0] for place in places} <= {"/login", "/organizations"}
+    assert ours.rows() == before
