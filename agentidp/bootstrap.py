@@ -185,7 +185,7 @@ def install_browser() -> None:
         sentence = "No Chromium or Chrome was found: install one, or name it in AGENTIDP_CHROMIUM. "
         if os.environ.get("CI") == "true":
             sys.exit(sentence)
-        say(sentence + "The browser tests will be skipped.")
+        say(sentence + "Without it the browser tests fail.")
 
 
 class Stamp:
