@@ -144,6 +144,11 @@ api = [
         AnalyticsViewSet.as_view({"get": "activity"}),
         name="analytics-activity",
     ),
+    path(
+        "analytics/findings",
+        AnalyticsViewSet.as_view({"get": "findings"}),
+        name="analytics-findings",
+    ),
 ]
 
 # Pages, for people in a browser who signed in. A family has the namespace of its address.

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import Http404
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.renderers import JSONRenderer
@@ -15,10 +16,13 @@ from analytics import queries
 from analytics.csv_files import CsvRenderer, FormatNegotiation
 from analytics.parameters import FORMATS, Parameters
 from analytics.periods import MAXIMUM_DAYS, Period
+from analytics.records import findings_of
 from analytics.serializers import (
     AgentActivitySerializer,
     AgentUsageSerializer,
+    FindingsSerializer,
     TokenTrendSerializer,
+    finding_body,
 )
 from organizations.api import OrganizationScopedViewSet
 
@@ -61,7 +65,7 @@ def described(serializer: type, *parameters: OpenApiParameter, summary: str) -> 
 class AnalyticsViewSet(OrganizationScopedViewSet):
     """What the organization's agents do with tokens."""
 
-    required_scopes = {"tokens": (), "activity": (), "agents": ()}
+    required_scopes = {"tokens": (), "activity": (), "agents": (), "findings": ()}
     renderer_classes = [JSONRenderer, CsvRenderer]
     content_negotiation_class = FormatNegotiation
     filter_backends = []
@@ -132,6 +136,20 @@ class AnalyticsViewSet(OrganizationScopedViewSet):
         if isinstance(request.accepted_renderer, CsvRenderer):
             self._add_names(rows)
         return self._answer({"month": f"{period.first:%Y-%m}"}, rows)
+
+    @described(FindingsSerializer, summary="What deserves a look, with the numbers behind it")
+    def findings(self, request: Request) -> Response:
+        Parameters.read(request.query_params, [])
+        found = findings_of(self.organization)
+        self.csv_name = f"findings-{timezone.now():%Y-%m-%d}"
+        self.csv_columns = (
+            *("code", "severity", "agentName", "agentId", "credentialId", "secretHint"),
+            *("dates", "message", "detail", "link"),
+        )
+        rows = [finding_body(finding) for finding in found]
+        if isinstance(request.accepted_renderer, CsvRenderer):
+            rows = [row | {"dates": " ".join(row["dates"])} for row in rows]
+        return self._answer({}, rows)
 
     def _answer(self, more: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
         return Response({"tenantId": self.organization.public_id, **more, "data": rows})

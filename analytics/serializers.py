@@ -1,6 +1,10 @@
 """The shapes of the analytics answers, for the OpenAPI document."""
 
+from typing import Any
+
 from rest_framework import serializers
+
+from analytics.findings import BAD, CODES, WARN, Finding
 
 
 class DayCountSerializer(serializers.Serializer[object]):
@@ -34,3 +38,38 @@ class AgentUsageSerializer(serializers.Serializer[object]):
     tenantId = serializers.CharField()
     month = serializers.CharField(help_text="YYYY-MM.")
     data = AgentTokenCountSerializer(many=True, help_text="Highest first, then by agentId.")  # type: ignore[assignment]
+
+
+class FindingSerializer(serializers.Serializer[object]):
+    code = serializers.ChoiceField(CODES)
+    severity = serializers.ChoiceField([BAD, WARN])
+    agentId = serializers.UUIDField(allow_null=True)
+    agentName = serializers.CharField(allow_blank=True)
+    credentialId = serializers.UUIDField(allow_null=True)
+    secretHint = serializers.CharField(allow_blank=True, help_text="The secret's last characters.")
+    dates = serializers.ListField(child=serializers.DateField(), help_text="UTC days.")
+    numbers = serializers.DictField(help_text="The numbers behind it, by name.")
+    message = serializers.CharField(help_text="The finding as a sentence.")
+    detail = serializers.CharField(allow_blank=True, help_text="What it may mean.")
+    link = serializers.CharField(help_text="The page with the rows behind it.")
+
+
+class FindingsSerializer(serializers.Serializer[object]):
+    tenantId = serializers.CharField()
+    data = FindingSerializer(many=True, help_text="The worst first.")  # type: ignore[assignment]
+
+
+def finding_body(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "agentId": str(finding.agent_id) if finding.agent_id else None,
+        "agentName": finding.agent_name,
+        "credentialId": str(finding.credential_id) if finding.credential_id else None,
+        "secretHint": finding.secret_hint,
+        "dates": [day.isoformat() for day in finding.dates],
+        "numbers": dict(finding.numbers),
+        "message": finding.message,
+        "detail": finding.detail,
+        "link": finding.link,
+    }

@@ -193,7 +193,7 @@ REGISTRY = [
 
 ANALYTICS = [
     Endpoint("GET", f"/api/v1/analytics/{name}", ORGANIZATION, rows=examples.more_traffic)
-    for name in ("tokens", "agents", "agents/activity")
+    for name in ("tokens", "agents", "agents/activity", "findings")
 ]
 
 OPEN_PAGES = [

@@ -62,8 +62,8 @@ def spike_day(today: date) -> date:
 
 
 def silent_day(today: date) -> date:
-    """The last Tuesday that is at least ten days ago: the whole organization stood still."""
-    day = today - 10 * DAY
+    """The last Tuesday that is at least six days ago: the whole organization stood still."""
+    day = today - 6 * DAY
     return day - (day.weekday() - TUESDAY) % 7 * DAY
 
 
