@@ -193,8 +193,8 @@ REGISTRY = [
 
 ANALYTICS = [
     Endpoint("GET", f"/api/v1/analytics/{name}", ORGANIZATION, rows=examples.more_traffic)
-    for name in ("tokens", "agents", "agents/activity", "findings")
-]
+    for name in ("tokens", "agents", "agents/activity")
+] + [Endpoint("GET", "/api/v1/analytics/findings", ORGANIZATION, rows=examples.idle_credentials)]
 
 OPEN_PAGES = [
     public("GET", "/login", "Where people sign in.", is_documented=False),

@@ -1,7 +1,10 @@
 """Ids, bodies and rows for the table of endpoints: what a good call in a tenant looks like."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
+
+from django.utils import timezone
 
 from organizations.tests.factories import make_membership, make_organization
 from tests.tenants import PASSWORD, Tenant
@@ -168,6 +171,13 @@ def more_invitations(tenant: Tenant, number: int) -> None:
 def more_events(tenant: Tenant, number: int) -> None:
     for _ in range(number):
         tenant.record_event()
+
+
+def idle_credentials(tenant: Tenant, number: int) -> None:
+    """Each is a finding: made long ago and never used."""
+    for _ in range(number):
+        made = timezone.now() - timedelta(days=30)
+        make_credential(tenant.another_agent(), created_at=made)
 
 
 def more_traffic(tenant: Tenant, number: int) -> None:

@@ -69,7 +69,7 @@ def test_a_spike_names_the_day_the_factor_and_the_credential() -> None:
     assert codes(found) == ["token_spike"]
     assert found[0].severity == "bad"
     assert found[0].message == (
-        f"screener-04 asked for 140 tokens on 19 Nov, 14{NO_BREAK}× its usual day."
+        f"screener-04 asked for 140 tokens on 19 Nov, 14{NO_BREAK}\N{MULTIPLICATION SIGN} its usual day."
     )
     assert found[0].detail == (
         f"A retry loop or a leaked secret. 98{NO_BREAK}% came with credential …7f2c."
