@@ -21,6 +21,7 @@ SCREENER, ROUTER, WRITER = (UUID(int=number) for number in (1, 2, 3))
 NAMES = {SCREENER: "screener-04", ROUTER: "ingest-router", WRITER: "report-writer"}
 SECRET = UUID(int=9)
 NO_BREAK = "\N{NO-BREAK SPACE}"
+TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
 
 
 def records(**fields: Any) -> Records:
@@ -69,7 +70,7 @@ def test_a_spike_names_the_day_the_factor_and_the_credential() -> None:
     assert codes(found) == ["token_spike"]
     assert found[0].severity == "bad"
     assert found[0].message == (
-        f"screener-04 asked for 140 tokens on 19 Nov, 14{NO_BREAK}\N{MULTIPLICATION SIGN} its usual day."
+        f"screener-04 asked for 140 tokens on 19 Nov, 14{TIMES} its usual day."
     )
     assert found[0].detail == (
         f"A retry loop or a leaked secret. 98{NO_BREAK}% came with credential …7f2c."
