@@ -1,6 +1,7 @@
 """An organization's settings: its name and keys, what its plan allows, and its end."""
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -66,6 +67,8 @@ def _limit(label: str, used: int, most: int | None) -> dict[str, object]:
 @within_organization(ADMINISTER)
 def delete(request: OrganizationRequest) -> HttpResponse:
     """End the organization. Its name must be typed, because this cannot be undone."""
+    if not request.actor.is_owner:
+        raise PermissionDenied
     own = request.organization
     if request.POST.get("name", "").strip() != own.name:
         messages.error(request, "Nothing was deleted: type the organization's name exactly.")

@@ -1,0 +1,164 @@
+"""Who belongs to the organization, in the browser."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from organizations.models import Invitation, Membership, Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership, make_user
+
+Role = Membership.Role
+LINK = re.compile(r"/invitations/[\w.-]+")
+
+
+def invite(browser: Any, email: str = "new@example.com", role: str = "viewer") -> Any:
+    return browser.post("/members/invitations", {"email": email, "role": role})
+
+
+def test_an_invitations_link_is_shown_once(organization: Organization, signed_in: Any) -> None:
+    browser = signed_in(make_membership(organization))
+
+    response = invite(browser)
+
+    link = LINK.findall(response.content.decode())[0]
+    assert "no-store" in response["Cache-Control"]
+    page = browser.get("/members").content.decode()
+    assert "new@example.com" in page
+    assert link not in page
+
+
+def test_a_newcomer_joins_with_a_password_of_their_own(
+    organization: Organization, signed_in: Any
+) -> None:
+    link = LINK.findall(
+        invite(signed_in(make_membership(organization)), role="operator").content.decode()
+    )[0]
+    guest = Client()
+
+    response = guest.post(link, {"name": "New Comer", "password": "a quiet lake at dawn"})
+
+    assert response["Location"] == "/"
+    member = Membership.objects.get(user__email="new@example.com")
+    assert (member.organization, member.role) == (organization, "operator")
+    assert guest.get("/agents").status_code == 200
+    assert Client().get(link).status_code == 404
+
+
+def test_a_weak_password_is_named_and_the_invitation_stays(
+    organization: Organization, signed_in: Any
+) -> None:
+    link = LINK.findall(invite(signed_in(make_membership(organization))).content.decode())[0]
+
+    response = Client().post(link, {"name": "New Comer", "password": "short"})
+
+    assert response.status_code == 400
+    assert "too short" in response.content.decode()
+    assert Client().get(link).status_code == 200
+
+
+def test_an_invitation_is_for_the_invited_address_only(
+    organization: Organization, other_organization: Organization, signed_in: Any
+) -> None:
+    link = LINK.findall(invite(signed_in(make_membership(organization))).content.decode())[0]
+    somebody = signed_in(make_membership(other_organization))
+
+    response = somebody.post(link)
+
+    assert "another e-mail address" in response.content.decode()
+    assert Membership.objects.filter(organization=organization).count() == 1
+
+
+def test_somebody_with_an_account_signs_in_first(
+    organization: Organization, signed_in: Any
+) -> None:
+    make_user("new@example.com")
+    link = LINK.findall(invite(signed_in(make_membership(organization))).content.decode())[0]
+
+    page = Client().get(link).content.decode()
+
+    assert f"/login?next={link}" in page
+
+
+def test_a_withdrawn_link_opens_nothing(organization: Organization, signed_in: Any) -> None:
+    browser = signed_in(make_membership(organization))
+    link = LINK.findall(invite(browser).content.decode())[0]
+    with organization_scope(organization):
+        invitation = Invitation.objects.get()
+
+    browser.post(f"/members/invitations/{invitation.pk}/withdraw")
+
+    assert Client().get(link).status_code == 404
+
+
+@pytest.mark.parametrize("token", ["x", "é", "a.b", "x" * 500, "org-1.secret"])
+def test_a_strange_link_is_gone(db: None, token: str) -> None:
+    assert Client().get(f"/invitations/{token}").status_code == 404
+
+
+def test_a_role_is_changed_and_a_member_removed(organization: Organization, signed_in: Any) -> None:
+    browser = signed_in(make_membership(organization))
+    member = make_membership(organization, Role.VIEWER)
+
+    browser.post(f"/members/{member.pk}/role", {"role": "admin"})
+    member.refresh_from_db()
+    assert member.role == Role.ADMIN
+    browser.post(f"/members/{member.pk}/remove")
+
+    assert not Membership.objects.filter(pk=member.pk).exists()
+
+
+def test_the_last_owner_stays(organization: Organization, signed_in: Any) -> None:
+    owner = make_membership(organization)
+    browser = signed_in(owner)
+
+    page = browser.post(f"/members/{owner.pk}/remove", follow=True).content.decode()
+
+    assert "needs an owner" in page
+    assert Membership.objects.filter(pk=owner.pk).exists()
+
+
+def test_an_admin_neither_makes_nor_unmakes_owners(
+    organization: Organization, signed_in: Any
+) -> None:
+    owner = make_membership(organization)
+    admin = make_membership(organization, Role.ADMIN)
+    browser = signed_in(admin)
+
+    browser.post(f"/members/{owner.pk}/role", {"role": "viewer"})
+    browser.post(f"/members/{admin.pk}/role", {"role": "owner"})
+    response = invite(browser, role="owner")
+
+    owner.refresh_from_db()
+    admin.refresh_from_db()
+    assert (owner.role, admin.role) == (Role.OWNER, Role.ADMIN)
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_who_does_not_administer_sees_people_but_changes_nothing(
+    organization: Organization, signed_in: Any, role: str
+) -> None:
+    owner = make_membership(organization)
+    member = make_membership(organization, role)
+    browser = signed_in(member)
+
+    page = browser.get("/members").content.decode()
+
+    assert owner.user.email in page
+    assert "Invite somebody" not in page
+    assert browser.post(f"/members/{member.pk}/role", {"role": "owner"}).status_code == 403
+    assert browser.post(f"/members/{owner.pk}/remove").status_code == 403
+    assert invite(browser).status_code == 403
+
+
+def test_another_organizations_member_does_not_exist(
+    organization: Organization, other_organization: Organization, signed_in: Any
+) -> None:
+    stranger = make_membership(other_organization)
+    browser = signed_in(make_membership(organization))
+
+    assert browser.post(f"/members/{stranger.pk}/role", {"role": "viewer"}).status_code == 404
+    assert browser.post(f"/members/{stranger.pk}/remove").status_code == 404

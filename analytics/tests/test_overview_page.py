@@ -1,0 +1,144 @@
+"""What the first page says."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from agents.tests.factories import make_agent
+from organizations.models import Membership, Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+from tokens.models import TokenEvent
+
+
+def make_events(organization: Organization, count: int, **fields: Any) -> None:
+    fields = {"outcome": "issued", "created_at": timezone.now(), **fields}
+    with organization_scope(organization):
+        TokenEvent.objects.bulk_create(
+            TokenEvent(organization=organization, **fields) for _ in range(count)
+        )
+
+
+def figure(response: Any, label: str) -> dict[str, Any]:
+    return next(figure for figure in response.context["figures"] if figure["label"] == label)
+
+
+def test_figures_compare_with_as_many_days_before(
+    organization: Organization, signed_in: Any
+) -> None:
+    agent = make_agent(organization)
+    make_events(organization, 6, agent=agent)
+    make_events(organization, 4, agent=agent, created_at=timezone.now() - timedelta(days=7))
+    make_events(organization, 2, agent=agent, outcome="refused")
+
+    response = signed_in(make_membership(organization)).get("/?days=7")
+
+    issued, refused = figure(response, "Tokens issued"), figure(response, "Refused")
+    assert issued["value"] == "6"
+    assert issued["change"] == {"text": "50\N{NO-BREAK SPACE}%", "direction": "up", "tone": "good"}
+    assert (refused["value"], refused["change"]) == ("2", None)
+    assert "25.0\N{NO-BREAK SPACE}% of requests" in refused["note"]
+
+
+@pytest.mark.parametrize(
+    ("query", "count"), [("", 3), ("?outcome=refused", 1), ("?outcome=requests", 4)]
+)
+def test_the_trend_counts_the_outcome_asked_for(
+    organization: Organization, signed_in: Any, query: str, count: int
+) -> None:
+    agent = make_agent(organization)
+    make_events(organization, 3, agent=agent)
+    make_events(organization, 1, agent=agent, outcome="refused")
+
+    response = signed_in(make_membership(organization)).get(f"/{query}")
+
+    points = response.context["chart"]["points"]
+    assert len(points) == 30
+    assert points[-1]["count"] == count
+    assert points[-1]["partial"]
+
+
+@pytest.mark.parametrize(("days", "shown"), [("7", 7), ("90", 90), ("31", 30), ("abc", 30)])
+def test_the_range_stands_in_the_address(
+    organization: Organization, signed_in: Any, days: str, shown: int
+) -> None:
+    make_events(organization, 1, agent=make_agent(organization))
+
+    response = signed_in(make_membership(organization)).get(f"/?days={days}")
+
+    assert len(response.context["chart"]["points"]) == shown
+    assert f"Last {shown} days" in response.content.decode()
+
+
+def test_the_months_agents_have_names_and_shares(
+    organization: Organization, signed_in: Any
+) -> None:
+    busy = make_agent(organization, email="busy@agents.example.com")
+    other = make_agent(organization, email="other@agents.example.com")
+    make_events(organization, 3, agent=busy)
+    make_events(organization, 1, agent=other)
+
+    response = signed_in(make_membership(organization)).get("/")
+
+    rows = response.context["agents"]
+    assert [(row["agent"].name, row["tokens"], row["share"]) for row in rows] == [
+        ("busy", 3, 75),
+        ("other", 1, 25),
+    ]
+
+
+def test_an_organization_without_tokens_sees_how_to_get_the_first(
+    organization: Organization, signed_in: Any
+) -> None:
+    page = signed_in(make_membership(organization)).get("/").content.decode()
+
+    assert "Three steps to the first token" in page
+    assert "grant_type=client_credentials" in page
+
+
+def test_a_viewer_is_not_offered_what_they_may_not_do(
+    organization: Organization, signed_in: Any
+) -> None:
+    page = (
+        signed_in(make_membership(organization, Membership.Role.VIEWER)).get("/").content.decode()
+    )
+
+    assert "/agents/new" not in page
+    assert "/settings" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("tokens", "date,count"), ("activity", "dow,hour,count"), ("agents", "agentId,email")],
+)
+def test_every_part_is_there_as_csv(
+    organization: Organization, signed_in: Any, name: str, first: str
+) -> None:
+    make_events(organization, 1, agent=make_agent(organization, email="=cmd()@example.com"))
+
+    response = signed_in(make_membership(organization)).get(f"/overview/{name}.csv?days=7")
+
+    text = response.content.decode()
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert text.startswith(first)
+    assert ",=cmd" not in text
+
+
+def test_another_file_does_not_exist(organization: Organization, signed_in: Any) -> None:
+    browser = signed_in(make_membership(organization))
+
+    assert browser.get("/overview/users.csv").status_code == 404
+
+
+def test_another_organizations_traffic_is_not_counted(
+    organization: Organization, other_organization: Organization, signed_in: Any
+) -> None:
+    make_events(other_organization, 5, agent=make_agent(other_organization))
+    make_events(organization, 1, agent=make_agent(organization))
+
+    response = signed_in(make_membership(organization)).get("/")
+
+    assert figure(response, "Tokens issued")["value"] == "1"
+    assert len(response.context["agents"]) == 1
