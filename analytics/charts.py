@@ -5,6 +5,7 @@ from datetime import date
 from math import ceil
 from typing import Any
 
+from analytics.findings import Finding
 from analytics.queries import DayCount, HourCount
 
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -60,6 +61,31 @@ def trend_summary(days: Sequence[DayCount], today: date) -> str:
     )
 
 
+FLAGS = ("token_spike", "silent_day")
+
+
+def day_notes(findings: Sequence[Finding]) -> dict[date, str]:
+    """The days that findings are about, with their sentences; the worst sentence wins."""
+    return {
+        day: finding.message
+        for finding in reversed(findings)
+        if finding.code in FLAGS
+        for day in finding.dates
+    }
+
+
+def shown_finding(finding: Finding) -> dict[str, str]:
+    """A finding as components/finding.html reads it. Findings count days of UTC."""
+    link = finding.link
+    return {
+        "severity": finding.severity,
+        "subject": finding.subject,
+        "text": finding.text,
+        "detail": finding.detail,
+        "url": f"{link}&tz=UTC" if "?" in link else link,
+    }
+
+
 def heatmap(
     cells: Sequence[HourCount], *, title: str, unit: str, url: Callable[[int, int], str]
 ) -> dict[str, Any]:
@@ -104,6 +130,8 @@ def change(now: int, before: int, *, rise: str = "", fall: str = "") -> dict[str
         return None
     percent = 100 * (now - before) / before
     text = f"{abs(percent):,.1f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
+    if percent >= 1000:
+        text = f"{now / before:,.0f}\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
     if now == before:
         return {"text": "no change", "direction": "flat", "tone": ""}
     direction = "up" if now > before else "down"

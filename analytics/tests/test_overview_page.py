@@ -89,6 +89,28 @@ def test_the_months_agents_have_names_and_shares(
     ]
 
 
+def test_a_finding_marks_its_day_and_leads_to_its_rows(
+    organization: Organization, signed_in: Any
+) -> None:
+    agent = make_agent(organization, email="busy@agents.example.com")
+    noon = timezone.now().replace(hour=12, minute=0) - timedelta(days=2)
+    for back in range(1, 11):
+        make_events(organization, 10, agent=agent, created_at=noon - timedelta(days=back))
+    make_events(organization, 200, agent=agent, created_at=noon)
+    Organization.objects.filter(pk=organization.pk).update(time_zone="Pacific/Auckland")
+    browser = signed_in(make_membership(organization))
+
+    response = browser.get("/?tz=UTC")
+
+    finding = response.context["findings"][0]
+    flagged = [p for p in response.context["chart"]["points"] if p["flagged"]]
+    assert finding["subject"] == "busy"
+    assert [point["date"] for point in flagged] == [noon.date().isoformat()]
+    rows = browser.get(finding["url"]).context["page"].paginator.count
+    assert rows == flagged[0]["count"] == 200
+    assert "busy" in browser.get(f"/agents/{agent.pk}").context["findings"][0]["subject"]
+
+
 def test_an_organization_without_tokens_sees_how_to_get_the_first(
     organization: Organization, signed_in: Any
 ) -> None:

@@ -1,10 +1,11 @@
 """The agents and the page of one: identity, credentials, traffic and history in one place."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Max, OuterRef, Subquery
+from django.db.models import F, Max, OuterRef, Subquery, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -13,10 +14,13 @@ from django.views.decorators.http import require_safe
 
 from agents.models import Agent, AgentQuerySet
 from agents.views.changes import own_agent
-from analytics.charts import trend_chart
+from analytics.charts import day_notes, shown_finding, trend_chart
+from analytics.findings import Finding
 from analytics.metrics import METRICS
-from analytics.periods import Period
+from analytics.models import AgentDayUsage
+from analytics.periods import DAY, Period
 from analytics.queries import Narrowing, count_by_agent, count_by_day
+from analytics.records import findings_of
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent
@@ -119,7 +123,21 @@ def tokens_this_month(request: OrganizationRequest) -> dict[UUID, int]:
     return {row.agent_id: row.count for row in count_by_agent(request.organization, month)}
 
 
-def trend(request: OrganizationRequest, agent: Agent) -> dict[str, Any]:
+def with_traffic(
+    request: OrganizationRequest, credentials: list[Credential]
+) -> list[tuple[Credential, int]]:
+    """Each credential with the tokens that it got in the last days."""
+    since = timezone.now().date() - (TREND_DAYS - 1) * DAY
+    usage = AgentDayUsage.objects.for_organization(request.organization).filter(
+        day__gte=since, credential_id__in=[credential.pk for credential in credentials]
+    )
+    issued = dict(usage.values_list("credential_id").annotate(Sum("issued")))
+    return [(credential, issued.get(credential.pk, 0)) for credential in credentials]
+
+
+def trend(
+    request: OrganizationRequest, agent: Agent, findings: Sequence[Finding]
+) -> dict[str, Any]:
     """The agent's own tokens per day."""
     period = Period.last_days(TREND_DAYS, request.zone)
     days = count_by_day(
@@ -133,7 +151,7 @@ def trend(request: OrganizationRequest, agent: Agent) -> dict[str, Any]:
         unit="tokens",
         today=period.last,
         url=lambda day: f"{link}{day.isoformat()}",
-        notes={},
+        notes=day_notes(findings),
     )
 
 
@@ -146,11 +164,13 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     credentials = Credential.objects.for_organization(organization).filter(agent=found)
     requests = TokenEvent.objects.for_organization(organization).filter(agent=found)
     may_audit = request.actor.may(Scope.AUDIT_READ)
+    findings = [each for each in findings_of(organization) if each.agent_id == found.pk]
     history = AuditEvent.objects.for_organization(organization).filter(agent_id=found.pk)
     context = {
         "agent": found,
-        "chart": trend(request, found),
-        "credentials": list(credentials),
+        "findings": [shown_finding(finding) for finding in findings],
+        "chart": trend(request, found, findings),
+        "credentials": with_traffic(request, list(credentials)),
         "requests": requests.select_related("credential")[:RECENT],
         "history": history[:RECENT] if may_audit else [],
         "may_audit": may_audit,

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -15,8 +16,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from agents.models import Agent
-from analytics.charts import change, heatmap, trend_chart
+from analytics.charts import change, day_notes, heatmap, shown_finding, trend_chart
 from analytics.csv_files import csv_text
+from analytics.findings import Finding
 from analytics.metrics import METRICS, Metric
 from analytics.periods import DAY, Period
 from analytics.queries import (
@@ -27,6 +29,7 @@ from analytics.queries import (
     count_by_day,
     count_by_hour_of_week,
 )
+from analytics.records import findings_of
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import Organization
@@ -36,6 +39,7 @@ from tokens.models import Credential
 RANGES = (7, 30, 90)
 DEFAULT_RANGE = 30
 SHOWN_AGENTS = 10
+SHOWN_FINDINGS = 3
 OUTCOMES = (("issued", "issued"), ("refused", "refused"), ("requests", "issued or refused"))
 TITLES = {
     "issued": ("Tokens issued per day", "tokens"),
@@ -101,9 +105,13 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     refused = count_by_day(organization, both, METRICS["refused"])
     month = Period.of_month(tz=request.zone)
     usage = count_by_agent(organization, month)
+    findings = findings_of(organization, view.period.now)
+    shown = [shown_finding(finding) for finding in findings]
     context = {
         "figures": figures(view, issued, refused, len(usage)),
-        "chart": trend(view, issued[view.days :], refused[view.days :]),
+        "findings": shown[:SHOWN_FINDINGS],
+        "more_findings": shown[SHOWN_FINDINGS:],
+        "chart": trend(view, issued[view.days :], refused[view.days :], findings),
         "heatmap": activity(view),
         "agents": agents_of(view, usage),
         "days": view.days,
@@ -179,13 +187,13 @@ def figures(
 
 
 def credentials_figure(organization: Organization) -> dict[str, Any]:
-    usable = Credential.objects.for_organization(organization).usable()
-    ends = list(usable.values_list("expires_at", flat=True))
     soon = timezone.now() + timedelta(days=7)
-    ending = sum(1 for end in ends if end and end <= soon)
+    usable = Credential.objects.for_organization(organization).usable()
+    counts = usable.aggregate(live=Count("pk"), ending=Count("pk", filter=Q(expires_at__lte=soon)))
+    ending = counts["ending"]
     verb = "expires" if ending == 1 else "expire"
     note = f"{ending:,} {verb} within 7 days" if ending else "none expires within 7 days"
-    return {"label": "Live credentials", "value": f"{len(ends):,}", "note": note}
+    return {"label": "Live credentials", "value": f"{counts['live']:,}", "note": note}
 
 
 def halves(days: Sequence[DayCount]) -> tuple[Sequence[DayCount], Sequence[DayCount]]:
@@ -196,7 +204,12 @@ def total(days: Sequence[DayCount]) -> int:
     return sum(day.count for day in days)
 
 
-def trend(view: View, issued: Sequence[DayCount], refused: Sequence[DayCount]) -> dict[str, Any]:
+def trend(
+    view: View,
+    issued: Sequence[DayCount],
+    refused: Sequence[DayCount],
+    findings: Sequence[Finding],
+) -> dict[str, Any]:
     key = view.trend_metric.key
     sums = [DayCount(a.date, a.count + b.count) for a, b in zip(issued, refused, strict=True)]
     title, unit = TITLES[key]
@@ -207,7 +220,7 @@ def trend(view: View, issued: Sequence[DayCount], refused: Sequence[DayCount]) -
         unit=unit,
         today=view.period.last,
         url=lambda day: view.rows_url(date=day.isoformat(), outcome=key),
-        notes={},
+        notes=day_notes(findings) if key == "issued" else {},
     )
 
 

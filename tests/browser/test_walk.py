@@ -66,6 +66,16 @@ def test_a_click_on_a_bar_opens_exactly_its_rows(visit: Visit) -> None:
     expect(page.locator(".chip").first).to_contain_text("day is")
 
 
+def test_a_finding_leads_to_what_it_is_about(visit: Visit) -> None:
+    page = visit("/").page
+    finding = page.locator(".finding").first
+    subject = finding.locator("strong").inner_text()
+
+    finding.get_by_role("link", name="Look").click()
+
+    expect(page.locator("main")).to_contain_text(subject)
+
+
 def test_charts_answer_the_keyboard_and_stand_as_tables(visit: Visit) -> None:
     page = visit("/").page
     last = page.locator("#tokens-per-day .chart-points a").last
