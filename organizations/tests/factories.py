@@ -1,7 +1,9 @@
 from itertools import count
 from typing import Any
 
-from organizations.models import Membership, Organization, User
+from organizations.actors import Actor
+from organizations.models import AuditEvent, Membership, Organization, User
+from organizations.scope import organization_scope
 
 _numbers = count(1)
 
@@ -21,3 +23,12 @@ def make_membership(
     organization: Organization, role: str = Membership.Role.OWNER, user: User | None = None
 ) -> Membership:
     return Membership.objects.create(organization=organization, user=user or make_user(), role=role)
+
+
+def record_event(
+    organization: Organization, action: str = "org.updated", **fields: Any
+) -> AuditEvent:
+    """An event of the organization's audit log, by the system unless `actor` is given."""
+    actor = fields.pop("actor", None) or Actor.for_system(organization, "test")
+    with organization_scope(organization):
+        return AuditEvent.record(action, actor=actor, **fields)

@@ -1,8 +1,6 @@
 """The audit log over HTTP: its events, filters, pages, verification and export."""
 
-import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,18 +14,12 @@ from agents.tests.factories import make_agent
 from conftest import ClientFor
 from organizations.actors import Actor
 from organizations.audit import verify_chain
-from organizations.models import AuditChain, AuditEvent, Organization
+from organizations.models import AuditChain, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
+from organizations.tests.factories import record_event as record
 
 AUDIT = "/api/v1/audit"
-SCRIPT = Path(__file__).parents[2] / "docs" / "how-to" / "verify-audit-export.py"
-
-
-def record(organization: Organization, action: str = "org.updated", **fields: Any) -> AuditEvent:
-    actor = fields.pop("actor", None) or Actor.for_system(organization, "test")
-    with organization_scope(organization):
-        return AuditEvent.record(action, actor=actor, **fields)
 
 
 @pytest.fixture
@@ -293,106 +285,6 @@ def test_verification_is_limited_to_thirty_a_minute_for_each_organization(
     assert 1 <= int(answers[-1]["Retry-After"]) <= 60
     other = client_for(other_organization, scopes="audit:read")
     assert other.get(f"{AUDIT}/verify").status_code == 200
-
-
-def exported(client: Client, **query: Any) -> bytes:
-    answer = client.get(f"{AUDIT}/export", query)
-    assert answer["Content-Type"] == "application/jsonl; charset=utf-8"
-    return b"".join(answer.streaming_content)
-
-
-def test_the_export_holds_the_whole_log_and_itself(
-    organization: Organization, other_organization: Organization, reader: Client
-) -> None:
-    for number in range(3):
-        record(organization, note=f"naïve “quotes” \u2028 {number}", share=0.1, list=[1, None])
-    record(other_organization, note="foreign")
-
-    lines = [json.loads(line) for line in exported(reader).splitlines()]
-
-    assert [line["sequence"] for line in lines] == [1, 2, 3, 4]
-    assert lines[-1]["action"] == "audit.exported"
-    assert lines[0]["previousHash"] == "00" * 32
-    assert all(line["organizationId"] == str(organization.pk) for line in lines)
-
-
-def test_the_export_reads_in_batches(
-    organization: Organization, reader: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("organizations.api.audit.EXPORT_BATCH", 2)
-    for _ in range(5):
-        record(organization)
-
-    lines = exported(reader, fromSequence=2).splitlines()
-
-    assert [json.loads(line)["sequence"] for line in lines] == [2, 3, 4, 5, 6]
-
-
-def check(content: bytes) -> str | None:
-    namespace: dict[str, Any] = {"__name__": "verify"}
-    exec(compile(SCRIPT.read_text(), str(SCRIPT), "exec"), namespace)  # noqa: S102
-    problem: str | None = namespace["first_problem"](content.decode().split("\n"))
-    return problem
-
-
-@pytest.fixture
-def export(organization: Organization, reader: Client) -> list[bytes]:
-    for number in range(5):
-        record(organization, note=f"naïve “quotes” {number}", share=1e22, nested={"b": 1, "a": []})
-    return exported(reader).splitlines(keepends=True)
-
-
-def test_the_published_script_accepts_an_untouched_export(export: list[bytes]) -> None:
-    assert check(b"".join(export)) is None
-    assert check(b"".join(export[2:])) is None
-
-
-@pytest.mark.parametrize(
-    ("how", "place"),
-    [("edited", 3), ("removed", 4), ("swapped", 4), ("repeated", 4), ("rehashed", 4)],
-)
-def test_the_published_script_names_the_place(export: list[bytes], how: str, place: int) -> None:
-    if how == "edited":
-        export[2] = export[2].replace(b"quotes", b"Quotes")
-    elif how == "removed":
-        del export[2]
-    elif how == "swapped":
-        export[2], export[3] = export[3], export[2]
-    elif how == "repeated":
-        export.insert(3, export[2])
-    else:
-        edited = json.loads(export[2])
-        edited["metadata"]["note"] = "other"
-        export[2] = rehashed(edited)
-
-    problem = check(b"".join(export))
-
-    assert problem is not None
-    assert f"event {place}" in problem
-
-
-def rehashed(line: dict[str, Any]) -> bytes:
-    """An editor who knows the form makes the line's own hash right; the next line tells."""
-    import hashlib
-
-    previous, _ = line.pop("previousHash"), line.pop("hash")
-    text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest = hashlib.sha256(bytes.fromhex(previous) + text.encode()).hexdigest()
-    return json.dumps(line | {"previousHash": previous, "hash": digest}).encode() + b"\n"
-
-
-def test_the_published_script_runs_alone(export: list[bytes], tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    file = tmp_path / "export.jsonl"
-    file.write_bytes(b"".join(export))
-    good = subprocess.run([sys.executable, "-I", SCRIPT, file], capture_output=True, check=False)
-    file.write_bytes(b"".join(export[:2] + export[3:]))
-    bad = subprocess.run([sys.executable, "-I", SCRIPT, file], capture_output=True, check=False)
-
-    assert (good.returncode, bad.returncode) == (0, 1)
-    assert len(SCRIPT.read_text().splitlines()) <= 50
 
 
 @pytest.mark.parametrize(
