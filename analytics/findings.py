@@ -281,12 +281,12 @@ def expiring(records: Records) -> Iterator[Finding]:
             if credential.refused_since_expiry:
                 yield _expired(records, credential, end)
         elif left <= EXPIRING_WITHIN and records.now - used <= UNUSED_AFTER:
-            days = left // DAY
-            when = "within a day" if not days else f"in {days} day{'s'[: days != 1]}"
+            days = (end.date() - records.today).days
+            when = ("today", "tomorrow")[days] if days < 2 else f"in {days} days"
             yield Finding(
                 *(
                     "credential_expiring",
-                    BAD if not days else WARN,
+                    BAD if left < DAY else WARN,
                     records.name(credential.agent_id),
                 ),
                 f"uses credential …{credential.secret_hint}, which expires {when}, on {_day(end)}.",
