@@ -1,7 +1,7 @@
 """What analytics reads instead of millions of token events: four narrow rollups.
 
 A trigger on the token events keeps them exact in the transaction of every event (0002_rollups);
-`manage.py rebuild_rollups` makes them anew. Why these four: docs/decisions/0007-rollups.md.
+`manage.py rebuild_rollups` makes them anew. Why these four: docs/decisions/0006-rollups.md.
 """
 
 from uuid import UUID
