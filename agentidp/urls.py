@@ -155,6 +155,7 @@ api = [
 organization_family = [
     path("login", session_pages.log_in, name="log_in"),
     path("logout", session_pages.log_out, name="log_out"),
+    path("password", session_pages.change_password, name="change_password"),
     path("organization", session_pages.switch, name="switch"),
     path("organizations", session_pages.choose, name="choose"),
     path("invitations/<str:token>", session_pages.accept_invitation, name="accept_invitation"),

@@ -132,10 +132,9 @@ def spikes(records: Records) -> Iterator[Finding]:
         peaks = [
             (count / usual, day, count, usual)
             for day, count in days.items()
-            if count >= SPIKE_MINIMUM
-            and day > records.today - JUDGED_DAYS * DAY
+            if day > records.today - JUDGED_DAYS * DAY
             and (usual := _usual_day(days, day))
-            and count >= SPIKE_FACTOR * usual
+            and count >= max(SPIKE_MINIMUM, SPIKE_FACTOR * usual)
         ]
         if not peaks:
             continue

@@ -84,6 +84,12 @@ class OrganizationAdminSite(admin.AdminSite):
             raise PermissionDenied
         return redirect_to_login(_own_path(request, request.GET.get("next")))
 
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """The product's own page, for the same reason."""
+        return redirect("organizations:change_password")
+
     def choose_organization(self, request: HttpRequest) -> HttpResponse:
         """Remember whose rows the admin shows, and tell that organization's audit log."""
         organization = _organization(request.POST.get("organization", ""))

@@ -27,6 +27,24 @@ class LoginForm(forms.Form):
     )
 
 
+class PasswordForm(forms.Form):
+    """A new password, for somebody who knows the present one."""
+
+    current = forms.CharField(
+        label="Present password",
+        max_length=1024,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    new = forms.CharField(
+        label="New password",
+        max_length=1024,
+        strip=False,
+        help_text="At least 15 characters. A sentence is easy to remember.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
 class InvitationForm(forms.Form):
     email = forms.EmailField(
         label="E-mail address",

@@ -232,6 +232,8 @@ OWN_PAGES = [
     page("/docs"),
     page("/organizations"),
     page("/organization", "POST", body=examples.choice),
+    page("/password"),
+    page("/password", "POST", body=examples.new_password),
     page("/logout", "POST"),
     page("/agents", scopes=READ),
     page("/agents/{agent_id}", scopes=READ, ids=examples.agent_page),
@@ -282,7 +284,10 @@ CHANGING_PAGES = [
     change_page("/settings", "GET", scopes=ADMIN),
     change_page("/settings", scopes=ADMIN, body=examples.settings_form),
     change_page(
-        "/settings/delete", scopes=ADMIN, body=lambda tenant: {"name": tenant.organization.name}
+        "/settings/delete",
+        scopes=ADMIN,
+        role="owner",
+        body=lambda tenant: {"name": tenant.organization.name},
     ),
 ]
 

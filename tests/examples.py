@@ -98,6 +98,10 @@ def password(tenant: Tenant) -> dict[str, Any]:
     return {"email": tenant.person("owner").user.email, "password": PASSWORD}
 
 
+def new_password(tenant: Tenant) -> dict[str, Any]:
+    return {"current": PASSWORD, "new": "staple battery horse correct"}
+
+
 def refresh_token(tenant: Tenant) -> dict[str, Any]:
     owner = tenant.person("owner")
     session = LoginSession.objects.create(user=owner.user)

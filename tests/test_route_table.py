@@ -31,6 +31,7 @@ PAGES_OF_NO_ORGANIZATION: dict[str, str] = {
     "/invitations/{token}": "The invitation names the organization.",
     "/logout": "Ends the person's own session.",
     "/organizations": "Shows the person's own memberships, to choose from.",
+    "/password": "The person's own password, whatever they belong to.",
     "/organization": "Chooses one of the person's own memberships.",
     "/api/v1/token": "The client's secret is the proof; it enters the organization in one query.",
 }

@@ -20,7 +20,7 @@ from analytics.metrics import METRICS
 from analytics.models import AgentDayUsage
 from analytics.periods import DAY, Period
 from analytics.queries import Narrowing, count_by_agent, count_by_day
-from analytics.records import findings_of_agent
+from analytics.records import findings_of
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent
@@ -164,7 +164,7 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     credentials = Credential.objects.for_organization(organization).filter(agent=found)
     requests = TokenEvent.objects.for_organization(organization).filter(agent=found)
     may_audit = request.actor.may(Scope.AUDIT_READ)
-    findings = findings_of_agent(found)
+    findings = [each for each in findings_of(organization) if each.agent_id == found.pk]
     history = AuditEvent.objects.for_organization(organization).filter(agent_id=found.pk)
     context = {
         "agent": found,

@@ -135,7 +135,7 @@ def sign_out(request: HttpRequest) -> None:
     logout(request)
 
 
-def change_password(request: HttpRequest, *, current: str, new: str) -> None:
+def change_password(request: HttpRequest, *, current: str, new: str) -> User:
     """Set the signed-in person's password and end all of their other sessions.
 
     InvalidValue names the faulty field; see verify_password for how to call it.
@@ -155,6 +155,7 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> None:
         membership = chosen_membership(request)
         if membership is not None:
             record_session("session.password_changed", membership, request)
+    return user
 
 
 @transaction.atomic

@@ -201,6 +201,29 @@ def test_a_bad_change_of_password_names_the_field(
     assert member.user.check_password(PASSWORD)
 
 
+def test_a_person_changes_the_password_on_a_page_and_stays_inside(member: Membership) -> None:
+    client, elsewhere = Client(), Client()
+    log_in(client)
+    log_in(elsewhere)
+
+    wrong = client.post("/password", {"current": "guess", "new": NEW})
+    weak = client.post("/password", {"current": PASSWORD, "new": "short"})
+    right = client.post("/password", {"current": PASSWORD, "new": NEW})
+
+    assert (wrong.status_code, weak.status_code, right.status_code) == (400, 400, 302)
+    assert "This is not your password." in wrong.content.decode()
+    assert "too short" in weak.content.decode()
+    assert (is_inside(client), is_inside(elsewhere)) == (True, False)
+
+
+def test_staff_change_theirs_on_the_same_page(member: Membership) -> None:
+    User.objects.update(is_staff=True)
+    client = Client()
+    log_in(client)
+
+    assert client.get("/admin/password_change/")["Location"] == "/password"
+
+
 def test_guessing_the_present_password_is_throttled(member: Membership) -> None:
     for _ in range(10):
         with pytest.raises(InvalidValue):

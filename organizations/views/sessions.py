@@ -19,7 +19,7 @@ from organizations import actions
 from organizations.actions.invitations import find_invitation
 from organizations.actions.sessions import enter
 from organizations.authentication import find_user
-from organizations.forms import AcceptForm, LoginForm
+from organizations.forms import AcceptForm, LoginForm, PasswordForm
 from organizations.models import Invitation, Membership, User
 from organizations.pages import accept, status_of, typed
 from organizations.requests import client_address
@@ -72,6 +72,22 @@ def log_out(request: HttpRequest) -> HttpResponse:
     actions.sign_out(request)
     messages.info(request, "You are signed out.")
     return redirect("organizations:log_in")
+
+
+@never_cache
+@transaction.non_atomic_requests
+@sensitive_post_parameters("current", "new")
+@require_http_methods(["GET", "HEAD", "POST"])
+def change_password(request: HttpRequest) -> HttpResponse:
+    """Set one's own password, which signs out every other browser and client."""
+    form = PasswordForm(typed(request))
+    changed = None
+    if form.is_bound and form.is_valid():
+        changed = accept(form, lambda: actions.change_password(request, **form.cleaned_data))
+    if changed:
+        messages.success(request, "Your password is changed. Other sessions have ended.")
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    return render(request, "organizations/password.html", {"form": form}, status=status_of(form))
 
 
 @require_safe
