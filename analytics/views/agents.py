@@ -161,7 +161,11 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     """One agent with its credentials, its trend, its latest requests and what was done to it."""
     found = own_agent(request, agent_id)
     organization = request.organization
-    credentials = Credential.objects.for_organization(organization).filter(agent=found)
+    credentials = (
+        Credential.objects.for_organization(organization)
+        .filter(agent=found)
+        .select_related("agent")  # whose end is theirs
+    )
     requests = TokenEvent.objects.for_organization(organization).filter(agent=found)
     may_audit = request.actor.may(Scope.AUDIT_READ)
     findings = [each for each in findings_of(organization) if each.agent_id == found.pk]
