@@ -26,7 +26,11 @@ def trend_chart(
     url: Callable[[date], str],
     notes: Mapping[date, str],
 ) -> dict[str, Any]:
-    """A bar a day; days in `notes` carry a finding, which is shown with the day."""
+    """A bar a day; days in `notes` carry a finding, which is shown with the day.
+
+    A time without anything has no bars: the card says so in their place.
+    """
+    is_empty = not any(day.count for day in days)
     return {
         "id": name,
         "title": title,
@@ -44,6 +48,7 @@ def trend_chart(
                 "note": notes.get(day.date, ""),
             }
             for day in days
+            if not is_empty
         ],
     }
 
@@ -51,7 +56,7 @@ def trend_chart(
 def trend_summary(days: Sequence[DayCount], today: date) -> str:
     """The highest and the lowest day as a sentence. Today is not over, so it is never lowest."""
     if not any(day.count for day in days):
-        return "Nothing in this time"
+        return ""
     highest = max(days, key=lambda day: day.count)
     over = [day for day in days if day.date != today] or list(days)
     lowest = min(over, key=lambda day: day.count)

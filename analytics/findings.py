@@ -132,9 +132,10 @@ def spikes(records: Records) -> Iterator[Finding]:
         peaks = [
             (count / usual, day, count, usual)
             for day, count in days.items()
-            if day > records.today - JUDGED_DAYS * DAY
+            if count >= SPIKE_MINIMUM
+            and day > records.today - JUDGED_DAYS * DAY
             and (usual := _usual_day(days, day))
-            and count >= max(SPIKE_MINIMUM, SPIKE_FACTOR * usual)
+            and count >= SPIKE_FACTOR * usual
         ]
         if not peaks:
             continue

@@ -32,15 +32,26 @@ def findings_of(organization: Organization, now: datetime | None = None) -> tupl
     return judge(read_records(organization, now or timezone.now()))
 
 
-def read_records(organization: Organization, now: datetime) -> Records:
+def findings_of_agent(agent: Agent, now: datetime | None = None) -> tuple[Finding, ...]:
+    """What deserves a look at this agent; reads no other agent's days."""
+    records = read_records(agent.organization, now or timezone.now(), agent)
+    return tuple(finding for finding in judge(records) if finding.agent_id == agent.pk)
+
+
+def read_records(organization: Organization, now: datetime, agent: Agent | None = None) -> Records:
+    """The organization's records; with `agent`, days and credentials of that one alone."""
     agents = Agent.objects.for_organization(organization)
+    if agent is not None:
+        agents = agents.filter(pk=agent.pk)
     names = {
         agent_id: email.partition("@")[0] for agent_id, email in agents.values_list("pk", "email")
     }
     records = Records(now=now, names=names, month=_month(organization, now.date()))
-    _read_days(organization, records)
+    _read_days(organization, records, agent)
     credentials = list(
-        Credential.objects.for_organization(organization).values(
+        Credential.objects.for_organization(organization)
+        .filter(**({"agent": agent} if agent is not None else {}))
+        .values(
             *("id", "agent_id", "secret_hint", "created_at", "expires_at", "last_used_at"),
             *("status", "agent__status"),
         )
@@ -58,13 +69,15 @@ def _month(organization: Organization, today: date) -> dict[UUID, int]:
     return dict(months.exclude(agent_id=NOBODY).values_list("agent_id", "issued"))
 
 
-def _read_days(organization: Organization, records: Records) -> None:
+def _read_days(organization: Organization, records: Records, agent: Agent | None) -> None:
     rows = (
         AgentDayUsage.objects.for_organization(organization)
         .filter(day__gt=records.today - (JUDGED_DAYS + LOOK_BACK) * DAY, day__lte=records.today)
         .exclude(agent_id=NOBODY)
         .values_list("agent_id", "credential_id", "day", "issued", "refused")
     )
+    if agent is not None:
+        rows = rows.filter(agent_id=agent.pk)
     for agent_id, credential_id, day, issued, refused in rows.iterator():
         for table, count in ((records.issued, issued), (records.refused, refused)):
             if count:

@@ -20,7 +20,7 @@ from analytics.metrics import METRICS
 from analytics.models import AgentDayUsage
 from analytics.periods import DAY, Period
 from analytics.queries import Narrowing, count_by_agent, count_by_day
-from analytics.records import findings_of
+from analytics.records import findings_of_agent
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent
@@ -161,14 +161,10 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     """One agent with its credentials, its trend, its latest requests and what was done to it."""
     found = own_agent(request, agent_id)
     organization = request.organization
-    credentials = (
-        Credential.objects.for_organization(organization)
-        .filter(agent=found)
-        .select_related("agent")  # whose end is theirs
-    )
+    credentials = Credential.objects.for_organization(organization).filter(agent=found)
     requests = TokenEvent.objects.for_organization(organization).filter(agent=found)
     may_audit = request.actor.may(Scope.AUDIT_READ)
-    findings = [each for each in findings_of(organization) if each.agent_id == found.pk]
+    findings = findings_of_agent(found)
     history = AuditEvent.objects.for_organization(organization).filter(agent_id=found.pk)
     context = {
         "agent": found,

@@ -87,5 +87,5 @@ def show_secret(request: OrganizationRequest, credential: Credential, secret: st
         f"curl -s -u '{agent.pk}:{secret}' -d grant_type=client_credentials "
         f"{settings.ISSUER}/api/v1/token"
     )
-    context = {"agent": agent, "credential": credential, "secret": secret, "command": command}
+    context = {"agent": agent, "credential": credential, "value": secret, "command": command}
     return render(request, "tokens/secret.html", context)
