@@ -21,10 +21,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def durable_cluster(name: str, settings: Sequence[str] = ()) -> Iterator[Cluster]:
-    """A new PostgreSQL that keeps every commit through a power cut, gone afterwards."""
+def new_cluster(
+    name: str, settings: Sequence[str] = (), *, durable: bool = True
+) -> Iterator[Cluster]:
+    """A new PostgreSQL, gone afterwards; when durable, every commit outlives a power cut."""
     root = WORK / name
-    cluster = Cluster(root, find_binaries())
+    cluster = Cluster(root, find_binaries(), durable=durable)
     cluster.stop()
     shutil.rmtree(root, ignore_errors=True)
     cluster.start()
@@ -123,7 +125,7 @@ def wrk(url: str, clients: Path, *, seconds: float, host: str, ours: Sequence[in
     )
 
 
-def wait_for_quiet(share: float = 0.2, patience: float = 60) -> None:
+def wait_for_quiet(share: float = 0.2, patience: float = 20) -> None:
     """Wait, but not for ever, until the rest of the machine is less busy than `share`."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
