@@ -27,6 +27,7 @@ from benchmarks.machine import (
     granian,
     new_cluster,
     postmaster,
+    prefer,
     virtual_environment,
     wait_for_quiet,
     wrk,
@@ -108,7 +109,9 @@ def peers(cluster: Cluster) -> list[Contender]:
     ]
 
 
-def measure(contender: Contender, cluster: Cluster, seconds: int, *, is_patient: bool) -> None:
+def measure(
+    contender: Contender, cluster: Cluster, seconds: int, options: argparse.Namespace
+) -> None:
     """One round: a new server, a warm-up in which every client asks once, then the run."""
     seconds *= contender.slowness  # 32 callers of a server that answers 7 a second wait for long
     url = f"http://127.0.0.1:{PORT}{contender.path}"
@@ -121,17 +124,21 @@ def measure(contender: Contender, cluster: Cluster, seconds: int, *, is_patient:
         folder=contender.folder,
     )
     with contender.around(), server as process:
+        ours = [process, postmaster(cluster)]
         run = partial(
             wrk,
             url,
             WORK / contender.clients,
             host=product.HOST,
-            ours=[process, postmaster(cluster)],
+            ours=ours,
         )
         warm_up = run(seconds=min(seconds, 5))
-        if is_patient:
+        if not options.small:
             wait_for_quiet()
+        if options.first:
+            prefer(ours)
         load = run(seconds=seconds)
+        prefer([], 0)
     if warm_up.failed or load.failed:
         sys.exit(f"{contender.name}: not every answer was a token: {warm_up} {load}")
     contender.loads.append(load)
@@ -174,6 +181,9 @@ def median(loads: list[Load], name: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="one round of seconds, no waiting")
+    parser.add_argument(
+        "--first", action="store_true", help="while measuring, before all others on the machine"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--only", help="names of contenders, with semicolons between")
@@ -188,7 +198,7 @@ def main() -> None:
             contenders = [one for one in contenders if one.name in options.only.split(";")]
         for number in range(1, rounds + 1):
             for contender in contenders:
-                measure(contender, cluster, seconds, is_patient=not options.small)
+                measure(contender, cluster, seconds, options)
                 load = contender.loads[-1]
                 print(
                     f"round {number}  {contender.name:<28}{load.per_second:8,.1f}/s"
