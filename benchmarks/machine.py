@@ -74,7 +74,7 @@ def granian(
 
 
 def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(300):
+    for _ in range(1200):
         if server.poll() is not None:
             break
         with socket.socket() as probe:
@@ -125,7 +125,7 @@ def wrk(url: str, clients: Path, *, seconds: float, host: str, ours: Sequence[in
     )
 
 
-def wait_for_quiet(share: float = 0.2, patience: float = 8) -> None:
+def wait_for_quiet(share: float = 0.2, patience: float = 4) -> None:
     """Wait, but not for ever, until the rest of the machine is less busy than `share`."""
     until = time.monotonic() + patience
     while time.monotonic() < until:

@@ -51,6 +51,7 @@ class Contender:
     environment: dict[str, str] = field(default_factory=dict)
     around: Callable[[], Any] = nullcontext
     count_rows: Callable[[], int] | None = None
+    threads: int = 4
     slowness: int = 1
     loads: list[Load] = field(default_factory=list)
 
@@ -64,6 +65,7 @@ def products(environment: dict[str, str]) -> list[Contender]:
     build = partial(Contender, environment=environment, count_rows=product.count_events)
     return [
         build("product", "spread"),
+        build("product, 8 threads", "spread", threads=8),
         build("product, RS256", "spread", around=partial(product.signing_with, "RS256")),
         build("product, one organization", "hot"),
         build("product, not durable", "spread", around=product.without_waiting_for_the_disk),
@@ -106,6 +108,7 @@ def peers(cluster: Cluster) -> list[Contender]:
     return [
         build("DOT default", "dot_default", environment=shared | {"DOT_BEST": "0"}, slowness=3),
         build("DOT best", "dot_best", environment=shared | {"DOT_BEST": "1"}),
+        build("DOT best, 8 threads", "dot_best", environment=shared | {"DOT_BEST": "1"}, threads=8),
     ]
 
 
@@ -122,6 +125,7 @@ def measure(
         environment=contender.environment,
         python=contender.python,
         folder=contender.folder,
+        threads=contender.threads,
     )
     with contender.around(), server as process:
         ours = [process, postmaster(cluster)]
@@ -133,12 +137,11 @@ def measure(
             ours=ours,
         )
         warm_up = run(seconds=min(seconds, 5))
-        if not options.small:
-            wait_for_quiet()
         if options.first:
             prefer(ours)
+        elif not options.small:
+            wait_for_quiet()
         load = run(seconds=seconds)
-        prefer([], 0)
     if warm_up.failed or load.failed:
         sys.exit(f"{contender.name}: not every answer was a token: {warm_up} {load}")
     contender.loads.append(load)
