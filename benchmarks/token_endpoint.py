@@ -106,7 +106,7 @@ def peers(cluster: Cluster) -> list[Contender]:
         count_rows=lambda: int(run("count")),
     )
     return [
-        build("DOT default", "dot_default", environment=shared | {"DOT_BEST": "0"}, slowness=3),
+        build("DOT default", "dot_default", environment=shared | {"DOT_BEST": "0"}, slowness=4),
         build("DOT best", "dot_best", environment=shared | {"DOT_BEST": "1"}),
         build("DOT best, 8 threads", "dot_best", environment=shared | {"DOT_BEST": "1"}, threads=8),
     ]
@@ -169,7 +169,7 @@ def print_table(contenders: list[Contender]) -> None:
             f"{median(loads, 'p50'):,.0f} / {median(loads, 'p99'):,.0f}",
             f"{median(loads, 'cpu_ms'):,.2f}",
             *(
-                f"{contender.rate / rates[peer]:,.2f}" if peer in rates else ""
+                f"{contender.rate / rates[peer]:,.2f}" if rates.get(peer) else ""
                 for peer in ("DOT default", "DOT best")
             ),
             f"{median(loads, 'background'):.0%}",
