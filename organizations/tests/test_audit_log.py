@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
 import time_machine
 from django.db import connection
 from django.test import Client
@@ -38,7 +39,8 @@ def test_an_event_tells_who_did_what_to_whom_from_where(
     actor = Actor.for_person(membership, ip_address="192.0.2.7", user_agent="curl/8")
     agent = make_agent(organization)
     record(organization, "org.updated")
-    event = record(organization, "agent.created", target=agent, actor=actor, note="first")
+    with structlog.contextvars.bound_contextvars(request_id="request-1"):
+        event = record(organization, "agent.created", target=agent, actor=actor, note="first")
 
     body = reader.get(f"{AUDIT}/{event.pk}").json()
 
@@ -59,7 +61,7 @@ def test_an_event_tells_who_did_what_to_whom_from_where(
         "target": {"type": "agent", "id": str(agent.pk), "label": agent.email},
         "ipAddress": "192.0.2.7",
         "userAgent": "curl/8",
-        "requestId": "",
+        "requestId": "request-1",
         "metadata": {"note": "first"},
         "previousHash": bytes(event.previous_hash).hex(),
         "hash": bytes(event.hash).hex(),
