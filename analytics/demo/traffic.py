@@ -124,7 +124,7 @@ def _spike(player: Player, day: date) -> Iterator[Burst]:
         yield _burst(player, usual, day, hour, wanted // 250)
     for hour in range(13, 22):
         yield _burst(player, leaked, day, hour, wanted // 9)
-        yield _burst(player, leaked, day, hour, 6, "refused", "scope_not_allowed")
+        yield _burst(player, leaked, day, hour, 2, "refused", "scope_not_allowed")
 
 
 def _burst(
