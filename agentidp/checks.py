@@ -22,7 +22,8 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
             )
             is_privileged = cursor.fetchone()[0]
     except DatabaseError as error:
-        return [Error(f"The database cannot be reached: {error}".strip(), id="agentidp.E001")]
+        reason = " ".join(str(error).split())  # libpq writes more than one line
+        return [Error(f"The database cannot be reached: {reason}", id="agentidp.E001")]
     if is_privileged:
         return [
             Error(

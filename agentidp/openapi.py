@@ -37,6 +37,7 @@ class ClientScheme(OpenApiAuthenticationExtension):
 
 def complete_schema(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Add the shared errors to every operation, and the operations of the plain views."""
+    _forbid_unknown_fields(result)
     result["components"]["schemas"] |= _error_schemas()
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
@@ -51,11 +52,22 @@ def complete_schema(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     return result
 
 
+def _forbid_unknown_fields(result: dict[str, Any]) -> None:
+    """Every JSON body is a StrictSerializer's: it refuses names that it does not know."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            content = operation.get("requestBody", {}).get("content", {})
+            reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+            if reference:
+                schema = result["components"]["schemas"][reference.rpartition("/")[2]]
+                schema["additionalProperties"] = False
+
+
 def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
     statuses = {"400", "503"}
-    if operation.get("security"):
+    if operation.get("security") or method == "post":
         statuses |= {"401", "403"}
-    if "{" in path:
+    if "{" in path or "requestBody" in operation:
         statuses.add("404")
     if method in {"post", "put", "patch", "delete"}:
         statuses |= {"409", "429"}

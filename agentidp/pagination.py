@@ -24,6 +24,16 @@ def positive_integer(request: Request, name: str, *, default: int, maximum: int)
     return int(text)
 
 
+PAGING = frozenset({"page", "limit", "format"})
+
+
+def _refuse_others(request: Request) -> None:
+    """A list without filters knows the parameters of paging only; a filter set checks its own."""
+    for name in request.query_params.keys() - PAGING:
+        problem = "This parameter is unknown."
+        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+
+
 class PagePagination(BasePagination):
     """`page` and `limit` → `{data, total, page, limit}` (spec/agentidp.md 2.2)."""
 
@@ -33,6 +43,8 @@ class PagePagination(BasePagination):
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any]:
+        if getattr(view, "filterset_class", None) is None:
+            _refuse_others(request)
         self.read_page(request)
         paginator = Paginator(queryset, self.limit)
         self.total = paginator.count

@@ -3,8 +3,7 @@ from typing import Any
 import django_filters
 
 from agentidp.errors import InvalidValue
-
-PAGING = frozenset({"page", "limit", "format"})
+from agentidp.pagination import PAGING
 
 
 class StrictFilterSet(django_filters.FilterSet):
@@ -16,10 +15,17 @@ class StrictFilterSet(django_filters.FilterSet):
             if name not in known:
                 problem = "This parameter is unknown."
                 raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
-            if len(_values(self.data, name)) > 1:
+            values = _values(self.data, name)
+            if len(values) > 1:
                 problem = "Give this parameter once."
                 raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+            if values == [""] and not self._is_text(name):
+                problem = "Give a value, or leave the parameter out."
+                raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
         return bool(super().is_valid())
+
+    def _is_text(self, name: str) -> bool:
+        return name in PAGING or type(self.filters[name]) is django_filters.CharFilter
 
 
 def _values(data: Any, name: str) -> list[Any]:

@@ -115,7 +115,9 @@ class Tenant:
 
     def keep(self, *makers: Callable[[Tenant], Any] | None) -> None:
         """Make ids or bodies now, to use them when the tenant may no longer be in order."""
-        self._kept |= {make: make(self) for make in makers if make is not None}
+        for make in makers:
+            if make is not None and make not in self._kept:
+                self._kept[make] = make(self)
 
     def kept(self, make: Callable[[Tenant], Any] | None) -> Any:
         return self._kept[make] if make is not None else None

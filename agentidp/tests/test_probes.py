@@ -1,0 +1,96 @@
+"""Operators' probes tell the truth, and their metrics stay bounded (O1, O2, P35)."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from agentidp.embedded_postgres import Cluster, find_binaries
+
+PROBE_SECONDS = 2
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A PostgreSQL of this test's own, which it may stop."""
+    folder = Path(tmp_path_factory.mktemp("cluster"))
+    for parent in (folder, folder.parent):
+        parent.chmod(0o711)  # PostgreSQL may run as another user
+    made = Cluster(folder, find_binaries(), durable=False)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_ready_means_that_everything_is_there(db: None) -> None:
+    answer = Client().get("/readyz")
+
+    assert answer.status_code == 200
+    assert set(answer.json()["checks"].values()) == {"ok"}
+
+
+def test_the_probes_name_no_version_and_no_host(db: None) -> None:
+    text = Client().get("/livez").content + Client().get("/readyz").content
+
+    assert not re.search(rb"\d+\.\d+|postgres|localhost|/tmp", text)
+
+
+def test_without_its_database_it_lives_but_is_not_ready(
+    db: None, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = Client()
+    socket = str(cluster.sockets)
+    cluster.stop()
+    away = connection.copy()
+    away.settings_dict = connection.settings_dict | {"HOST": socket, "OPTIONS": {}}
+    monkeypatch.setattr("agentidp.health.connection", away)
+
+    started = time.perf_counter()
+    ready = probe.get("/readyz")
+    seconds = time.perf_counter() - started
+    live = probe.get("/livez")
+
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["database"] == "failed"
+    assert seconds < PROBE_SECONDS
+    assert live.status_code == 200
+
+
+def series_of(text: str) -> set[str]:
+    return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+
+
+def test_a_thousand_addresses_make_no_series_of_their_own(db: None) -> None:
+    probe = Client()
+    probe.get("/nowhere")
+    before = series_of(probe.get("/metrics").content.decode())
+
+    for number in range(1000):
+        probe.generic(f"METHOD{number}", f"/nowhere/{number}")
+    after = series_of(probe.get("/metrics").content.decode())
+
+    grown = {each for each in after - before if "nowhere" in each or re.search(r"METHOD\d", each)}
+    assert grown == set()
+    assert len(after - before) < 40
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [({}, 403), ({"Authorization": "Bearer wrong"}, 403), ({"Authorization": "Bearer right"}, 200)],
+)
+def test_metrics_ask_for_their_token(
+    db: None, settings: Any, given: dict[str, str], status: int
+) -> None:
+    settings.METRICS_TOKEN = "right"
+
+    assert Client(headers=given).get("/metrics").status_code == status
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7", "", "x"])
+def test_without_a_token_only_this_machine_reads_metrics(db: None, address: str) -> None:
+    assert Client(REMOTE_ADDR=address).get("/metrics").status_code == 403
