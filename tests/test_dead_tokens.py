@@ -27,7 +27,7 @@ from tokens.models import Credential, LoginSession
 from tokens.sessions import end_session
 from tokens.tests.factories import access_token_for
 
-OF_THE_PERSON = {"/logout", "/organization", "/organizations"}
+OF_THE_PERSON = {"/logout", "/organization", "/organizations", "/password"}
 """Pages that a person without any organization may still open."""
 
 
