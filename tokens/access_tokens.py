@@ -28,6 +28,7 @@ from organizations.models import Membership, Organization
 from tokens.keys import key_ring
 
 MAXIMUM_LENGTH = 8192
+MAXIMUM_NESTING = 16
 COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
@@ -102,7 +103,11 @@ def _object(segment: str) -> dict[str, Any]:
         return names
 
     try:
-        value = json.loads(jwt.utils.base64url_decode(segment), object_pairs_hook=unique)
+        text = jwt.utils.base64url_decode(segment)
+        # Not left to the parser: how deep it goes differs between Python's versions.
+        if text.count(b"[") + text.count(b"{") > MAXIMUM_NESTING:
+            raise TokenBackendError("Token is invalid")
+        value = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise TokenBackendError("Token is invalid") from error
     if not isinstance(value, dict):

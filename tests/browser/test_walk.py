@@ -220,8 +220,10 @@ def test_letters_lead_to_pages_and_a_question_mark_to_the_sheet(visit: Visit) ->
     page = visit("/").page
 
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(sheet).to_be_visible()
     page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
     page.keyboard.press("g")
     page.keyboard.press("a")
 
