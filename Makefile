@@ -80,7 +80,7 @@ check-more: postgres-15 python-3.13 ## Run the tests on PostgreSQL 15 and Python
 
 postgres-15: install
 ifneq ($(OLD_POSTGRES),)
-	AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(PYTEST) -q -m "not browser"
+	AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(PYTEST) -q -m "not browser and not slow"
 else
 	@echo "Not run: PostgreSQL 15 is not installed here."
 endif
@@ -88,7 +88,7 @@ endif
 python-3.13:
 ifneq ($(NEW_PYTHON),)
 	AGENTIDP_VENV=.venv-3.13 $(NEW_PYTHON) agentidp/bootstrap.py test
-	.venv-3.13/bin/python -m pytest -q -m "not browser"
+	.venv-3.13/bin/python -m pytest -q -m "not browser and not slow"
 else
 	@echo "Not run: Python 3.13 is not installed here."
 endif
