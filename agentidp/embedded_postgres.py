@@ -166,7 +166,9 @@ class Cluster:
         if self.is_running():
             self._choose_user()
             mode = "fast" if self.durable else "immediate"
-            if self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", mode).returncode:
+            stopped = self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", mode)
+            # It may have ended by itself between the two questions.
+            if stopped.returncode and self.is_running():
                 raise EmbeddedPostgresError(f"PostgreSQL did not stop. Its log: {self.log}")
         if self.sockets.parent != self.root:
             shutil.rmtree(self.sockets, ignore_errors=True)
