@@ -68,7 +68,10 @@ class Question:
     parameters: tuple[Any, ...]
     as_set: Callable[[Any], set[Any]]
     times: list[float] = field(default_factory=list)
+    """Milliseconds inside PostgreSQL: what it says of itself, without planning and network."""
     raw_times: list[float] = field(default_factory=list)
+    client_times: list[float] = field(default_factory=list)
+    """Milliseconds that the product waits: network, planning and Django's cursor included."""
 
     @property
     def median(self) -> float:
@@ -221,13 +224,22 @@ def measure(organization: Any, asked: list[Question], rounds: int) -> None:
     with organization_scope(organization):
         for number in range(rounds + 1):
             for question in asked:
-                answer, seconds, _ = timed(question.ask)
-                raw, raw_seconds, _ = timed(partial(run, question.raw, question.parameters))
+                answer, seconds, statements = timed(question.ask)
                 if number:
-                    question.times.append(seconds * 1000)
-                    question.raw_times.append(raw_seconds * 1000)
-                elif question.as_set(answer) != {plain(row) for row in raw}:
+                    question.client_times.append(seconds * 1000)
+                    question.times.append(sum(execution_time(*one) for one in statements))
+                    question.raw_times.append(execution_time(question.raw, question.parameters))
+                    continue
+                raw = run(question.raw, question.parameters)
+                if question.as_set(answer) != {plain(row) for row in raw}:
                     sys.exit(f"{question.name}: the product and the raw rows disagree")
+
+
+def execution_time(sql: str, parameters: Any) -> float:
+    """Milliseconds that PostgreSQL needs for the statement, by its own clock."""
+    explain = f"EXPLAIN (ANALYZE, TIMING OFF, BUFFERS OFF, FORMAT JSON) {sql}"
+    ((plan,),) = run(explain, parameters)
+    return float(plan[0]["Execution Time"])
 
 
 def timed(ask: Callable[[], Any]) -> tuple[Any, float, list[tuple[str, Any]]]:
@@ -271,15 +283,18 @@ def print_plans(organization: Any, asked: list[Question]) -> None:
 def print_table(results: dict[int, list[Question]]) -> None:
     first, last = min(results), max(results)
     print(
-        "| | " + " | ".join(f"{rows:,} rows: product / raw ms | times" for rows in results), end=""
+        "| | "
+        + " | ".join(f"{rows:,} rows: product / raw ms | times | client ms" for rows in results),
+        end="",
     )
     print(" | growth |")
-    print("|---" * (2 * len(results) + 2) + "|")
+    print("|---" * (3 * len(results) + 2) + "|")
     for index, question in enumerate(results[first]):
         cells = [question.name]
         for asked in results.values():
             raw = statistics.median(asked[index].raw_times)
             cells += [f"{asked[index].median:.2f} / {raw:.1f}", f"{asked[index].speed_up:.0f}"]
+            cells.append(f"{statistics.median(asked[index].client_times):.2f}")
         cells.append(f"{results[last][index].median / question.median:.2f}")
         print(f"| {' | '.join(cells)} |")
 
