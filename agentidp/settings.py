@@ -49,6 +49,7 @@ if DEBUG and set(ALLOWED_HOSTS) - {"localhost", "127.0.0.1", "[::1]", "testserve
 INSTALLED_APPS = [
     "agentidp",
     "analytics",
+    "executions",
     "tokens",
     "agents",
     "organizations",

@@ -1,0 +1,93 @@
+"""From what an engine wrote about a failure to what a person can read, and to its group."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+LONGEST_MESSAGE = 2000
+KODOSUMI_ERROR = "kodosumi.error.KodosumiError"
+# `package.module.Name: message`, at the start of a line: the last line of a Python traceback.
+RAISED = re.compile(
+    r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|[A-Z]\w*))(?:: |:?$)"
+)
+FRAME = re.compile(r'^\s+File "([^"]+)", line \d+, in (\S+)')
+LIBRARY = re.compile(r"(^|/)(site-packages|dist-packages|lib/python[\d.]+)/|^<frozen ")
+VARIABLE_PARTS = (
+    (re.compile(r"https?://\S+"), "<url>"),
+    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+"), "<e-mail>"),
+    (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?\S*"), "<date>"),
+    (re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`"), "<text>"),
+    (re.compile(r"(?:[A-Za-z]:)?[\\/](?:[\w.@ -]+[\\/])+[\w.@-]*"), "<path>"),
+    (re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{12,}\b", re.IGNORECASE), "<hex>"),
+    (re.compile(r"\d+(?:[.,]\d+)*"), "<number>"),
+)
+
+
+@dataclass(frozen=True)
+class ReadableError:
+    """`message` is for everyone; the trace it came from is for operators."""
+
+    error_type: str
+    message: str
+    place: str = ""
+    """File and function of the innermost frame that is not a library's."""
+
+    def fingerprint(self, agent_name: str) -> str:
+        """Equal for errors of one group: `v1:` and a hash that ignores what varies
+        (observability-and-ux.md 7.8)."""
+        parts = (self.error_type, normalized(self.message), agent_name, self.place)
+        return "v1:" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
+
+
+def read_error(text: str) -> ReadableError:
+    """The last exception of a traceback, or a JSON object's `error` or `message`, or the text."""
+    from_json = _from_json(text)
+    if from_json is not None:
+        return from_json
+    lines = text.strip().splitlines()
+    start = max((n for n, line in enumerate(lines) if line.startswith("Traceback (")), default=None)
+    if start is None and not (lines and RAISED.match(lines[0]) and "." in lines[0].split(":")[0]):
+        return ReadableError("", _cut(text.strip() or "The execution failed without a message."))
+    raised = next(
+        (n for n in range((start or -1) + 1, len(lines)) if RAISED.match(lines[n])), len(lines) - 1
+    )
+    match = RAISED.match(lines[raised])
+    name = match[1] if match else ""
+    message = "\n".join([lines[raised][len(name) :].lstrip(": "), *lines[raised + 1 :]]).strip()
+    short = name.rpartition(".")[2]
+    if name != KODOSUMI_ERROR:
+        message = f"{short}: {message}" if short and message else message or short
+    return ReadableError(short, _cut(message or short), _place(lines[:raised]))
+
+
+def _from_json(text: str) -> ReadableError | None:
+    try:
+        value = json.loads(text) if text.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    found = next((value[key] for key in ("message", "error", "detail") if value.get(key)), None)
+    message = found if isinstance(found, str) else json.dumps(found or value, ensure_ascii=False)
+    kind = value.get("type")
+    return ReadableError(kind[:255] if isinstance(kind, str) else "", _cut(message))
+
+
+def _place(lines: list[str]) -> str:
+    frames = [match.groups() for line in lines if (match := FRAME.match(line))]
+    own = [frame for frame in frames if not LIBRARY.search(frame[0])]
+    file, function = (own or frames or [("", "")])[-1]
+    return f"{file} in {function}" if file else ""
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
+
+
+def normalized(message: str) -> str:
+    """The message without what varies: numbers, ids, paths, addresses, quoted text, dates."""
+    for pattern, name in VARIABLE_PARTS:
+        message = pattern.sub(name, message)
+    return message

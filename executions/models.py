@@ -1,0 +1,476 @@
+"""Execution: one run of an agent, with everything that it said. A kodosumi "execution" and an
+agent-bot "task" are the same row.
+
+Times are Unix seconds as double precision, because engines write them so and read them back digit
+for digit (spec/kodosumi.md 1.10 and 2.1).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from django.db import models
+from django.utils import timezone
+
+from agentidp.errors import DomainError, NotFound
+from agents.models import Agent
+from organizations.actors import Actor
+from organizations.identifiers import uuid7
+from organizations.models import (
+    Membership,
+    Organization,
+    OrganizationScopedModel,
+    OrganizationScopedQuerySet,
+    User,
+)
+from tokens.models import Credential
+
+UNKNOWN_AGENT = "Unknown"
+"""The agent's name as long as nothing has named it (spec/kodosumi.md 1.10)."""
+OPERATORS = frozenset({Membership.Role.OPERATOR, Membership.Role.ADMIN, Membership.Role.OWNER})
+
+
+class ExecutionNotFound(NotFound):
+    code = "EXECUTION_NOT_FOUND"
+    message = "There is no execution with this id."
+
+
+class ExecutionHasEnded(DomainError):
+    code = "EXECUTION_ENDED"
+    message = "The execution has ended; it takes no more events."
+
+
+class IllegalTransition(DomainError):
+    code = "ILLEGAL_TRANSITION"
+    message = "The execution cannot go from its status to this one."
+
+
+class LeaseLost(DomainError):
+    code = "LEASE_LOST"
+    message = "Another worker has taken over, or the lease has ended."
+
+
+class ExecutionUser(OrganizationScopedModel):
+    """A person as executions know them: a member, or a user of the system they came from.
+
+    It stays when the member leaves, so that their executions keep a name.
+    """
+
+    external_id = models.UUIDField(
+        help_text="The id that answers show: the member's, or the one of the other system."
+    )
+    name = models.CharField(max_length=150)
+    email = models.EmailField(max_length=254, blank=True)
+    user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "external_id"], name="executions_user_unique"
+            ),
+        ]
+        indexes = [models.Index(fields=["organization", "user"], name="executions_user_member")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ExecutionQuerySet(OrganizationScopedQuerySet):
+    def visible_to(self, actor: Actor) -> Self:
+        """Operators and the system see all of the organization's; others their own."""
+        if sees_all(actor):
+            return self
+        if actor.kind == "agent":
+            return self.filter(agent_id=actor.id)
+        return self.filter(user__user_id=actor.id)
+
+    def without_content(self) -> Self:
+        """For lists: leaves out what may be large."""
+        return self.defer("inputs", "final")
+
+    def live(self) -> Self:
+        return self.exclude(status__in=Execution.FINAL)
+
+
+def sees_all(actor: Actor) -> bool:
+    """Whether the actor sees the executions of everyone in the organization."""
+    return actor.kind in {"staff", "system"} or actor.role in OPERATORS
+
+
+class Execution(OrganizationScopedModel):
+    """One run. Its state follows from its events: see record.py."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        STARTING = "starting", "Starting"
+        RUNNING = "running", "Running"
+        AWAITING = "awaiting", "Awaiting"
+        FINISHED = "finished", "Finished"
+        ERROR = "error", "Error"
+        CANCELLED = "cancelled", "Cancelled"
+
+    class Source(models.TextChoices):
+        API = "api", "Reported over the API"
+        KODOSUMI = "kodosumi", "Imported from kodosumi"
+        WORKER = "worker", "Run by a worker of ours"
+
+    FINAL = (Status.FINISHED, Status.ERROR, Status.CANCELLED)
+    TRANSITIONS: dict[str, frozenset[str]] = {
+        Status.QUEUED: frozenset({Status.STARTING, Status.RUNNING, *FINAL}),
+        Status.STARTING: frozenset({Status.RUNNING, Status.AWAITING, *FINAL}),
+        Status.RUNNING: frozenset({Status.AWAITING, *FINAL}),
+        Status.AWAITING: frozenset({Status.RUNNING, *FINAL}),
+        Status.FINISHED: frozenset(),
+        Status.ERROR: frozenset(),
+        Status.CANCELLED: frozenset(),
+    }
+
+    fid = models.CharField(
+        max_length=64, editable=False, help_text="The id that clients use; the row's own, if ours."
+    )
+    source = models.CharField(max_length=16, choices=Source, default=Source.API)
+    agent = models.ForeignKey(
+        Agent,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    credential = models.ForeignKey(
+        Credential,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        help_text="The agent's credential that reported the execution.",
+    )
+    user = models.ForeignKey(
+        ExecutionUser,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        help_text="Who launched it.",
+    )
+    agent_name = models.CharField(max_length=255, default=UNKNOWN_AGENT)
+    status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
+    status_time = models.FloatField(null=True, help_text="When the newest status was emitted.")
+    marked_time = models.FloatField(
+        null=True, help_text="When the newest of the events status, final and meta was emitted."
+    )
+    start_time = models.FloatField(
+        help_text="Of the first event; before there is one, when the execution was accepted."
+    )
+    end_time = models.FloatField(null=True, help_text="Of the last event until now.")
+    meta = models.JSONField(default=dict, help_text="As emitted, with its type tag.")
+    inputs = models.JSONField(null=True, help_text="As emitted, with its type tag.")
+    final = models.TextField(null=True, help_text="JSON text with a type tag.")  # noqa: DJ001
+    error = models.TextField(blank=True, help_text="The newest error, readable, without a trace.")
+    error_time = models.FloatField(null=True)
+    open_locks = models.JSONField(default=list, help_text="Ids of locks without a lease.")
+    upload_count = models.PositiveIntegerField(default=0, help_text="Files directly in `in`.")
+    download_count = models.PositiveIntegerField(default=0, help_text="Files directly in `out`.")
+    input_tokens = models.PositiveBigIntegerField(null=True)
+    output_tokens = models.PositiveBigIntegerField(null=True)
+    cost = models.DecimalField(
+        max_digits=18, decimal_places=8, null=True, help_text="In US dollars, as reported."
+    )
+    last_sequence = models.PositiveIntegerField(default=0)
+    source_position = models.BigIntegerField(
+        null=True, help_text="The last row that an import has read of it."
+    )
+    lease_generation = models.PositiveIntegerField(
+        default=0, help_text="The fencing token: grows with each worker that takes over."
+    )
+    lease_expires_at = models.DateTimeField(
+        null=True, help_text="Not heard of until then, the execution ends as an error."
+    )
+
+    objects = ExecutionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-start_time", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "fid"], name="executions_fid_unique"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    status__in=[
+                        *("queued", "starting", "running", "awaiting"),
+                        *("finished", "error", "cancelled"),
+                    ]
+                ),
+                name="executions_execution_status_valid",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["organization", "-start_time", "-id"], name="executions_execution_newest"
+            ),
+            models.Index(
+                fields=["organization", "user", "-start_time"], name="executions_execution_user"
+            ),
+            models.Index(
+                fields=["organization", "agent", "-start_time"], name="executions_execution_agent"
+            ),
+            models.Index(
+                fields=["organization", "lease_expires_at"],
+                condition=models.Q(lease_expires_at__isnull=False),
+                name="executions_execution_lease",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_name} {self.fid}"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in self.FINAL
+
+    @property
+    def started_at(self) -> datetime:
+        return datetime.fromtimestamp(self.start_time, UTC)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the last event came, of an execution that has ended."""
+        if not self.has_ended or self.end_time is None:
+            return None
+        return datetime.fromtimestamp(self.end_time, UTC)
+
+    @property
+    def runtime(self) -> float | None:
+        """Seconds from the first to the last event; None before there is one."""
+        return None if self.end_time is None else self.end_time - self.start_time
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What `meta` says, with or without its type tag."""
+        inner = self.meta.get("dict", self.meta) if isinstance(self.meta, dict) else {}
+        return inner if isinstance(inner, dict) else {}
+
+
+class ExecutionEvent(models.Model):
+    """Something that an execution said. Append-only; the sequence has no gaps."""
+
+    class Kind(models.TextChoices):
+        STATUS = "status", "Status"
+        META = "meta", "Meta"
+        INPUTS = "inputs", "Inputs"
+        UPLOAD = "upload", "Upload"
+        AGENT = "agent", "Agent"
+        STDOUT = "stdout", "Standard output"
+        STDERR = "stderr", "Standard error"
+        DEBUG = "debug", "Debug"
+        ACTION = "action", "Action"
+        RESULT = "result", "Result"
+        LOCK = "lock", "Lock"
+        LEASE = "lease", "Lease"
+        FINAL = "final", "Final"
+        ERROR = "error", "Error"
+
+    PLAIN = frozenset({Kind.STATUS, Kind.STDOUT, Kind.STDERR, Kind.DEBUG, Kind.ERROR})
+    """Their messages are text; all others are JSON with a type tag (spec/kodosumi.md 2.3)."""
+
+    pk = models.CompositePrimaryKey("organization_id", "execution_id", "sequence")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    sequence = models.PositiveIntegerField()
+    timestamp = models.FloatField(help_text="When it was emitted.")
+    kind = models.CharField(max_length=32, help_text="An import keeps kinds that we do not know.")
+    message = models.TextField()
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["sequence"]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.kind}"
+
+
+class ExecutionError(OrganizationScopedModel):
+    """An error event made readable, for the list and the groups of errors."""
+
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    sequence = models.PositiveIntegerField(help_text="Of its event.")
+    timestamp = models.FloatField()
+    error_type = models.CharField(max_length=255, blank=True, help_text="The exception's class.")
+    message = models.TextField(help_text="Readable, without a trace.")
+    fingerprint = models.CharField(
+        max_length=40, help_text="Equal for errors that belong together (errors.py)."
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-timestamp", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "execution", "sequence"], name="executions_error_unique"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["organization", "-timestamp", "-id"], name="executions_error_newest"
+            ),
+            models.Index(
+                fields=["organization", "fingerprint", "-timestamp"], name="executions_error_group"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ExecutionFile(OrganizationScopedModel):
+    """A file that a person gave to an execution (`in`) or that it made (`out`)."""
+
+    class Area(models.TextChoices):
+        IN = "in", "Uploaded"
+        OUT = "out", "Made"
+
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    area = models.CharField(max_length=3, choices=Area)
+    path = models.CharField(max_length=1024, help_text="Inside the area, parts joined by /.")
+    size = models.PositiveBigIntegerField()
+    last_modified = models.FloatField()
+    content = models.FileField(
+        max_length=200, help_text="Named by ids alone: no name of a user's reaches the storage."
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["path"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "execution", "area", "path"], name="executions_file_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(area__in=["in", "out"]), name="executions_file_area_valid"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.area}/{self.path}"
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+class DeletedExecution(OrganizationScopedModel):
+    """What is left of a deleted execution: viewers drop it, an import does not bring it back."""
+
+    fid = models.CharField(max_length=64)
+    agent_id = models.UUIDField(null=True)
+    user = models.ForeignKey(
+        ExecutionUser,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "fid"], name="executions_deleted_unique"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="executions_deleted_newest")
+        ]
+
+    def __str__(self) -> str:
+        return self.fid
+
+
+class Upload(OrganizationScopedModel):
+    """A file that arrives in parts; it becomes an ExecutionFile when the last part is there."""
+
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    area = models.CharField(max_length=3, choices=ExecutionFile.Area)
+    path = models.CharField(max_length=1024)
+    size = models.PositiveBigIntegerField(help_text="In bytes, of the whole file.")
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization", "created_at"], name="executions_upload_old")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.area}/{self.path}"
+
+
+class UploadPart(models.Model):
+    """Some bytes of an upload. They wait in the database, which every web process sees."""
+
+    pk = models.CompositePrimaryKey("organization_id", "upload_id", "offset")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    upload = models.ForeignKey(
+        Upload, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    offset = models.PositiveBigIntegerField()
+    content = models.BinaryField()
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["offset"]
+
+    def __str__(self) -> str:
+        return f"{self.upload_id} from {self.offset}"
+
+
+def now() -> float:
+    """Unix seconds."""
+    return timezone.now().timestamp()
+
+
+def new_execution(organization: Organization, **fields: Any) -> Execution:
+    """An execution that is not saved yet; `fid` is its own id unless one is given."""
+    key = uuid7()
+    fields = {"fid": str(key), "start_time": now()} | fields
+    return Execution(id=key, organization=organization, **fields)

@@ -1,0 +1,216 @@
+"""The state of an execution follows from its events, whoever brings them.
+
+Appending locks the execution's row: that makes its sequence gap-free, and lets a reader who has
+seen event n be sure that no smaller one appears later.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from executions.errors import read_error
+from executions.models import (
+    UNKNOWN_AGENT,
+    Execution,
+    ExecutionError,
+    ExecutionEvent,
+    ExecutionHasEnded,
+    IllegalTransition,
+)
+from organizations.identifiers import uuid7
+
+Kind, Status = ExecutionEvent.Kind, Execution.Status
+MARKS = frozenset({Kind.STATUS, Kind.FINAL, Kind.META})
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event to append; `timestamp` in Unix seconds, `message` as the engine wrote it."""
+
+    timestamp: float
+    kind: str
+    message: str
+
+
+@transaction.atomic
+def append_events(
+    execution: Execution, events: Sequence[NewEvent], *, is_strict: bool = True, **fields: Any
+) -> Execution:
+    """Append the events and bring the execution's state up to date; returns the locked row.
+
+    `is_strict` refuses what an engine of ours must not do: an illegal change of status, and
+    anything after the end. An import takes what it finds. `fields` are saved with the state.
+    """
+    execution = Execution.objects.select_for_update().get(
+        organization_id=execution.organization_id, pk=execution.pk
+    )
+    return append_to_locked(execution, events, is_strict=is_strict, **fields)
+
+
+def append_to_locked(
+    execution: Execution, events: Sequence[NewEvent], *, is_strict: bool = True, **fields: Any
+) -> Execution:
+    """The same for an execution whose row is locked by this transaction."""
+    first = execution.last_sequence + 1
+    rows = [
+        ExecutionEvent(
+            organization_id=execution.organization_id,
+            execution_id=execution.pk,
+            sequence=sequence,
+            timestamp=event.timestamp,
+            kind=event.kind,
+            message=event.message,
+        )
+        for sequence, event in enumerate(events, first)
+    ]
+    errors = apply_events(execution, rows, is_strict=is_strict)
+    for name, value in fields.items():
+        setattr(execution, name, value)
+    execution.save(force_update=True)
+    ExecutionEvent.objects.bulk_create(rows)
+    ExecutionError.objects.bulk_create(errors)
+    return execution
+
+
+def apply_events(
+    execution: Execution, rows: Sequence[ExecutionEvent], *, is_strict: bool = False
+) -> list[ExecutionError]:
+    """Set on `execution` what the new rows say; saves nothing. Returns the errors among them.
+
+    Engines with several threads write rows out of order: what counts is the time, then the
+    sequence (spec/kodosumi.md 2.1).
+    """
+    if not rows:
+        return []
+    if is_strict and execution.has_ended:
+        raise ExecutionHasEnded(status=execution.status)
+    is_first = execution.last_sequence == 0
+    errors = []
+    for row in sorted(rows, key=lambda row: (row.timestamp, row.sequence)):
+        if row.kind == Kind.ERROR:
+            errors.append(_apply_error(execution, row))
+        elif row.kind in HANDLERS:
+            HANDLERS[row.kind](execution, row, is_strict)
+        if row.kind in MARKS:
+            execution.marked_time = max(execution.marked_time or 0, row.timestamp)
+    earliest = min(row.timestamp for row in rows)
+    latest = max(row.timestamp for row in rows)
+    execution.start_time = earliest if is_first else min(execution.start_time, earliest)
+    execution.end_time = max(execution.end_time or latest, latest)
+    execution.last_sequence = max(execution.last_sequence, max(row.sequence for row in rows))
+    return errors
+
+
+def _apply_status(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+    wanted = row.message.strip().lower()
+    if wanted not in Status.values:
+        if is_strict:
+            raise IllegalTransition(from_=execution.status, to=wanted[:64])
+        return
+    if execution.status_time is not None and row.timestamp < execution.status_time:
+        return
+    _move(execution, wanted, is_strict)
+    execution.status_time = row.timestamp
+
+
+def _move(execution: Execution, wanted: str, is_strict: bool = False) -> None:
+    if wanted == execution.status:
+        return
+    if is_strict and wanted not in Execution.TRANSITIONS[execution.status]:
+        raise IllegalTransition(
+            f"An execution that is {execution.status} cannot become {wanted}.",
+            status=execution.status,
+        )
+    execution.status = wanted
+    if wanted == Status.RUNNING and execution.open_locks:
+        execution.status = Status.AWAITING
+    if execution.has_ended:
+        execution.lease_expires_at = None
+
+
+def _apply_meta(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+    if execution.meta:
+        return  # The first one counts (spec/kodosumi.md 1.10).
+    value = _json(row.message)
+    if isinstance(value, dict):
+        execution.meta = value
+        name = execution.description.get("summary") or execution.description.get("entry_point")
+        if isinstance(name, str) and execution.agent_name == UNKNOWN_AGENT:
+            execution.agent_name = name[:255]
+
+
+def _apply_inputs(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+    if execution.inputs is None:
+        execution.inputs = _json(row.message)
+
+
+def _apply_final(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+    execution.final = row.message
+
+
+def _apply_lock(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+    lock = _lock_id(row)
+    if lock and lock not in execution.open_locks:
+        execution.open_locks = [*execution.open_locks, lock]
+    if execution.open_locks and execution.status in {Status.STARTING, Status.RUNNING}:
+        execution.status = Status.AWAITING
+
+
+def _apply_lease(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+    lock = _lock_id(row)
+    execution.open_locks = [known for known in execution.open_locks if known != lock]
+    if not execution.open_locks and execution.status == Status.AWAITING:
+        execution.status = Status.RUNNING
+
+
+def _lock_id(row: ExecutionEvent) -> str:
+    value = _json(row.message)
+    inner = value.get("dict", value) if isinstance(value, dict) else {}
+    found = inner.get("lid") if isinstance(inner, dict) else None
+    return found[:64] if isinstance(found, str) else ""
+
+
+def _apply_error(execution: Execution, row: ExecutionEvent) -> ExecutionError:
+    readable = read_error(row.message)
+    if execution.error_time is None or row.timestamp >= execution.error_time:
+        execution.error, execution.error_time = readable.message, row.timestamp
+    return ExecutionError(
+        id=uuid7(),
+        organization_id=execution.organization_id,
+        execution_id=execution.pk,
+        sequence=row.sequence,
+        timestamp=row.timestamp,
+        error_type=readable.error_type,
+        message=readable.message,
+        fingerprint=readable.fingerprint(execution.agent_name),
+    )
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+HANDLERS: dict[str, Callable[[Execution, ExecutionEvent, bool], None]] = {
+    Kind.STATUS: _apply_status,
+    Kind.META: _apply_meta,
+    Kind.INPUTS: _apply_inputs,
+    Kind.FINAL: _apply_final,
+    Kind.LOCK: _apply_lock,
+    Kind.LEASE: _apply_lease,
+}
+
+
+def tagged(value: Any) -> str:
+    """A plain value as the JSON text that carries its type (spec/kodosumi.md 2.6)."""
+    return json.dumps({type(value).__name__: value}, ensure_ascii=False, separators=(",", ":"))
+
+
+def timestamps_are_sane(events: Iterable[NewEvent], latest: float) -> bool:
+    """Whether all times are finite and lie between 1970 and `latest`."""
+    return all(0 <= event.timestamp <= latest for event in events)

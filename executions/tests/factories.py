@@ -1,0 +1,115 @@
+"""Executions as engines would leave them, written through the record."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from executions.models import (
+    Execution,
+    ExecutionFile,
+    ExecutionUser,
+    Upload,
+    UploadPart,
+    new_execution,
+    now,
+)
+from executions.record import NewEvent, append_events
+from organizations.identifiers import uuid7
+from organizations.models import Membership, Organization
+from organizations.scope import organization_scope
+
+START = 1_795_316_076.7659645
+FINISHED = (("starting", 0.0), ("running", 0.5), ("finished", 2.0))
+FAILED = (("starting", 0.0), ("running", 0.5), ("error", 2.0))
+RUNNING = FINISHED[:2]
+
+
+def make_user_of(membership: Membership) -> ExecutionUser:
+    """The member, as executions know them."""
+    user = membership.user
+    with organization_scope(membership.organization):
+        return ExecutionUser.objects.get_or_create(
+            organization=membership.organization,
+            external_id=user.pk,
+            defaults={"name": str(user), "email": user.email, "user": user},
+        )[0]
+
+
+def make_outside_user(organization: Organization, name: str, external_id: UUID) -> ExecutionUser:
+    """A user of a system from which executions were imported."""
+    with organization_scope(organization):
+        return ExecutionUser.objects.create(
+            organization=organization, external_id=external_id, name=name
+        )
+
+
+def make_execution(
+    organization: Organization,
+    statuses: Sequence[tuple[str, float]] = FINISHED,
+    *,
+    start: float | None = None,
+    events: Sequence[NewEvent] = (),
+    **overrides: Any,
+) -> Execution:
+    """An execution with these statuses, each so many seconds after `start` (default: now), and
+    other `events`."""
+    start = now() if start is None else start
+    told = [
+        *(NewEvent(start + seconds, "status", word) for word, seconds in statuses),
+        *events,
+    ]
+    told.sort(key=lambda event: event.timestamp)
+    with organization_scope(organization):
+        execution = new_execution(organization, **overrides)
+        execution.save(force_insert=True)
+        return append_events(execution, told, is_strict=False)
+
+
+def tagged(kind: str, timestamp: float, **fields: Any) -> NewEvent:
+    """An event whose message is a tagged dict."""
+    return NewEvent(timestamp, kind, json.dumps({"dict": fields}))
+
+
+def make_file(
+    execution: Execution, area: str = "out", path: str = "report.txt", content: bytes = b"done"
+) -> ExecutionFile:
+    """A file of the execution, counted as such."""
+    key = uuid7()
+    name = default_storage.save(
+        f"executions/{execution.organization_id}/{execution.pk}/{key}", ContentFile(content)
+    )
+    with organization_scope(execution.organization_id):
+        if "/" not in path:
+            count = "upload_count" if area == "in" else "download_count"
+            setattr(execution, count, getattr(execution, count) + 1)
+            execution.save(update_fields=[count])
+        return ExecutionFile.objects.create(
+            id=key,
+            organization_id=execution.organization_id,
+            execution=execution,
+            area=area,
+            path=path,
+            size=len(content),
+            last_modified=START,
+            content=name,
+        )
+
+
+def make_upload(execution: Execution, content: bytes = b"first") -> Upload:
+    """A file of which the first part has come."""
+    with organization_scope(execution.organization_id):
+        upload = Upload.objects.create(
+            organization_id=execution.organization_id,
+            execution=execution,
+            area="in",
+            path="letter.txt",
+            size=100,
+        )
+        UploadPart.objects.create(
+            organization_id=execution.organization_id, upload=upload, offset=0, content=content
+        )
+        return upload
