@@ -1,10 +1,10 @@
 """The fixtures that every app's tests share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
@@ -20,6 +20,13 @@ ClientFor = Callable[..., Client]
 def fast_passwords(settings: Any) -> None:
     """People's passwords are hashed slowly on purpose; tests have other things to prove."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Files of executions do not outlive the run."""
+    with override_settings(MEDIA_ROOT=tmp_path_factory.mktemp("files")):
+        yield
 
 
 @pytest.fixture(scope="session")
