@@ -1,0 +1,350 @@
+"""What agents and people do with executions.
+
+Reporting a run is traffic, as a token request is: the execution and its numbered events are the
+record of it (docs/decisions/0005). Stopping and deleting are changes, and stand in the audit log.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
+
+from agentidp.errors import DomainError, Forbidden, InvalidValue
+from agents.models import Agent
+from executions.models import (
+    DeletedExecution,
+    Execution,
+    ExecutionError,
+    ExecutionEvent,
+    ExecutionFile,
+    ExecutionHasEnded,
+    ExecutionUser,
+    Upload,
+    UploadPart,
+    new_execution,
+    now,
+)
+from executions.record import NewEvent, append_to_locked, tagged
+from organizations.actors import Actor, Scope
+from organizations.models import AuditEvent, Membership, Organization
+
+Kind, Status = ExecutionEvent.Kind, Execution.Status
+
+
+class ExecutionExists(DomainError):
+    code = "EXECUTION_EXISTS"
+    message = "The organization has another execution with this id."
+
+
+class ExecutionWasDeleted(DomainError):
+    code = "EXECUTION_DELETED"
+    message = "An execution with this id was deleted; the id is not used again."
+
+
+class ExecutionIsLive(DomainError):
+    code = "EXECUTION_LIVE"
+    message = "The execution has not ended. Stop it first."
+
+
+class SequenceGap(DomainError):
+    """`details` name the next sequence number that the execution expects."""
+
+    code = "SEQUENCE_GAP"
+    message = "Events are missing before this one."
+
+
+class SequenceConflict(DomainError):
+    code = "SEQUENCE_CONFLICT"
+    message = "The execution has another event with this sequence number."
+
+
+@dataclass(frozen=True)
+class ReportedEvent:
+    """An event as an engine reports it.
+
+    `message` is text, as it will be stored. Without a `timestamp` (Unix seconds) it happened now;
+    without a `sequence` it comes next.
+    """
+
+    kind: str
+    message: str
+    timestamp: float | None = None
+    sequence: int | None = None
+
+
+@dataclass(frozen=True)
+class Appended:
+    """How many events were new, how many were there already, and the execution afterwards."""
+
+    execution: Execution
+    accepted: int
+    duplicates: int
+
+
+@transaction.atomic
+def report_execution(
+    *,
+    actor: Actor,
+    fid: str = "",
+    status: str = Status.RUNNING,
+    description: dict[str, Any] | None = None,
+    inputs: dict[str, Any] | None = None,
+    started_at: float | None = None,
+    user_id: UUID | None = None,
+) -> tuple[Execution, bool]:
+    """The execution that the acting agent runs, and whether it is new.
+
+    With a `fid` the call may be repeated. `description` is what its first meta event says:
+    `summary`, `description`, `tags` … `user_id` names the member for whom the agent acts.
+    """
+    if actor.kind != "agent" or actor.id is None:
+        raise Forbidden("Only an agent reports executions; use a token of the agent's own.")
+    organization = actor.organization
+    user = _execution_user(organization, user_id) if user_id else None
+    found = Execution.objects.filter(organization=organization, fid=fid).first() if fid else None
+    if found is not None:
+        _require_same(found, actor, description, inputs, user)
+        return found, False
+    if fid and DeletedExecution.objects.filter(organization=organization, fid=fid).exists():
+        raise ExecutionWasDeleted
+    at = now() if started_at is None else started_at
+    execution = new_execution(
+        organization,
+        agent_id=actor.id,
+        credential_id=actor.credential_id,
+        agent_name=Agent.objects.get(pk=actor.id).name,
+        user=user,
+        start_time=at,
+        **({"fid": fid} if fid else {}),
+    )
+    try:
+        with transaction.atomic():
+            execution.save(force_insert=True)
+    except IntegrityError as error:
+        if "executions_fid_unique" not in str(error):
+            raise
+        found = Execution.objects.get(organization=organization, fid=fid)  # made meanwhile
+        _require_same(found, actor, description, inputs, user)
+        return found, False
+    events = [NewEvent(at, Kind.STATUS, status)] if status != Status.QUEUED else []
+    if inputs is not None:
+        events.append(NewEvent(at, Kind.INPUTS, tagged(inputs)))
+    if description:
+        events.append(NewEvent(at, Kind.META, tagged(description)))
+    return append_to_locked(execution, events), True
+
+
+@transaction.atomic
+def append(execution: Execution, events: Sequence[ReportedEvent], *, actor: Actor) -> Appended:
+    """Append all of the events or none; those that stand there already count as duplicates."""
+    execution = _locked(execution)
+    require_reporter(execution, actor)
+    new = _new_events(execution, events)
+    if new:
+        execution = append_to_locked(execution, new)
+    return Appended(execution, accepted=len(new), duplicates=len(events) - len(new))
+
+
+@transaction.atomic
+def finish(
+    execution: Execution, *, actor: Actor, status: str, final: str | None = None, error: str = ""
+) -> Execution:
+    """End it as finished, error or cancelled; saying the same again changes nothing.
+
+    `final` is JSON text with a type tag.
+    """
+    execution = _locked(execution)
+    require_reporter(execution, actor)
+    if execution.has_ended:
+        if execution.status == status:
+            return execution
+        raise ExecutionHasEnded(status=execution.status)
+    at = moment(execution)
+    events = [NewEvent(at, Kind.ERROR, error)] if error else []
+    if final is not None:
+        events.append(NewEvent(at, Kind.FINAL, final))
+    return append_to_locked(execution, [*events, NewEvent(at, Kind.STATUS, status)])
+
+
+@transaction.atomic
+def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
+    """Cancel a live execution: whoever runs it cannot write any more. It stays on record."""
+    execution = _locked(execution)
+    _require_control(execution, actor)
+    if execution.has_ended:
+        if execution.status == Status.CANCELLED:
+            return execution
+        raise ExecutionHasEnded(
+            f"The execution is {execution.status} already.", status=execution.status
+        )
+    execution = append_to_locked(
+        execution, [NewEvent(moment(execution), Kind.STATUS, Status.CANCELLED)]
+    )
+    AuditEvent.record("execution.stopped", execution, actor=actor)
+    return execution
+
+
+@transaction.atomic
+def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) -> None:
+    """Remove an execution with its events and files; only the fact that it was deleted stays.
+
+    A live one is refused, unless `stop` ends it first.
+    """
+    execution = _locked(execution)
+    _require_control(execution, actor)
+    if not execution.has_ended:
+        if not stop:
+            raise ExecutionIsLive(status=execution.status)
+        execution = stop_execution(execution, actor=actor)
+    AuditEvent.record("execution.deleted", execution, actor=actor)
+    remove_execution(execution)
+
+
+def remove_execution(execution: Execution) -> None:
+    """Delete its rows, leave a tombstone, and delete its files once that is committed."""
+    of_it: dict[str, Any] = {"organization_id": execution.organization_id, "execution": execution}
+    DeletedExecution.objects.create(
+        id=execution.pk,
+        organization_id=execution.organization_id,
+        fid=execution.fid,
+        agent_id=execution.agent_id,
+        user_id=execution.user_id,
+    )
+    UploadPart.objects.filter(
+        organization_id=execution.organization_id,
+        upload__in=Upload.objects.filter(**of_it),
+    ).delete()
+    for model in (Upload, ExecutionError, ExecutionEvent, ExecutionFile):
+        model._default_manager.filter(**of_it).delete()
+    organization_id, key = execution.organization_id, execution.pk
+    execution.delete()
+    transaction.on_commit(lambda: remove_folder(organization_id, key))
+
+
+def folder_of(organization_id: UUID, execution_id: UUID) -> str:
+    """Where the storage keeps an execution's files, each named by its own id."""
+    return f"executions/{organization_id}/{execution_id}"
+
+
+def remove_folder(organization_id: UUID, execution_id: UUID) -> None:
+    """Delete what the storage holds of an execution; fine if that is nothing."""
+    folder = folder_of(organization_id, execution_id)
+    try:
+        _, names = default_storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        default_storage.delete(f"{folder}/{name}")
+    default_storage.delete(folder)
+
+
+def moment(execution: Execution) -> float:
+    """Now, but not before its newest event: of two statuses the later one counts, and the clock
+    of an engine may be ahead of ours."""
+    return max(now(), execution.end_time or 0)
+
+
+def require_reporter(execution: Execution, actor: Actor) -> None:
+    """Forbidden for everyone but the agent that runs the execution, and the system."""
+    is_own_agent = actor.kind == "agent" and actor.id == execution.agent_id
+    if not is_own_agent and actor.kind != "system":
+        raise Forbidden("Only the agent that runs an execution reports on it.")
+
+
+def _require_control(execution: Execution, actor: Actor) -> None:
+    """Own executions with executions:write; operators and the system everyone's."""
+    is_visible = Execution.objects.filter(pk=execution.pk).visible_to(actor).exists()
+    if not (is_visible and (actor.kind == "staff" or actor.may(Scope.EXECUTIONS_WRITE))):
+        raise Forbidden("You may stop and delete your own executions only.")
+
+
+def _require_same(
+    execution: Execution,
+    actor: Actor,
+    description: dict[str, Any] | None,
+    inputs: dict[str, Any] | None,
+    user: ExecutionUser | None,
+) -> None:
+    """A repeated report must say what the first one said."""
+    is_same = (
+        execution.agent_id == actor.id
+        and (not description or execution.meta == json.loads(tagged(description)))
+        and (inputs is None or execution.inputs == json.loads(tagged(inputs)))
+        and (user is None or execution.user_id == user.pk)
+    )
+    if not is_same:
+        raise ExecutionExists
+
+
+def _new_events(execution: Execution, events: Sequence[ReportedEvent]) -> list[NewEvent]:
+    """Those that the execution does not have yet, in their order."""
+    known = _recorded(execution, (event.sequence for event in events))
+    upcoming = execution.last_sequence + 1
+    new = []
+    for event in events:
+        sequence = upcoming if event.sequence is None else event.sequence
+        if sequence > upcoming:
+            raise SequenceGap(
+                f"The next event has the sequence number {upcoming}.", nextSequence=upcoming
+            )
+        if sequence < upcoming:
+            if not _is_repeated(event, known[sequence]):
+                raise SequenceConflict(sequence=sequence)
+            continue
+        made = NewEvent(
+            moment(execution) if event.timestamp is None else event.timestamp,
+            event.kind,
+            event.message,
+        )
+        known[sequence] = made
+        new.append(made)
+        upcoming += 1
+    return new
+
+
+def _recorded(execution: Execution, sequences: Iterable[int | None]) -> dict[int, NewEvent]:
+    """The execution's events with these sequence numbers."""
+    last = execution.last_sequence
+    wanted = [sequence for sequence in sequences if sequence is not None and sequence <= last]
+    if not wanted:
+        return {}
+    rows = ExecutionEvent.objects.filter(
+        organization_id=execution.organization_id,
+        execution_id=execution.pk,
+        sequence__in=wanted,
+    )
+    return {row.sequence: NewEvent(row.timestamp, row.kind, row.message) for row in rows}
+
+
+def _is_repeated(event: ReportedEvent, known: NewEvent) -> bool:
+    is_same_time = event.timestamp is None or event.timestamp == known.timestamp
+    return is_same_time and (event.kind, event.message) == (known.kind, known.message)
+
+
+def _execution_user(organization: Organization, user_id: UUID) -> ExecutionUser:
+    """The member as executions know them."""
+    membership = (
+        Membership.objects.for_organization(organization)
+        .select_related("user")
+        .filter(user_id=user_id)
+        .first()
+    )
+    if membership is None:
+        problem = "The organization has no member with this id."
+        raise InvalidValue(f"userId: {problem}", userId=[problem])
+    user = membership.user
+    return ExecutionUser.objects.get_or_create(
+        organization=organization,
+        external_id=user.pk,
+        defaults={"name": str(user), "email": user.email, "user": user},
+    )[0]
+
+
+def _locked(execution: Execution) -> Execution:
+    return Execution.objects.select_for_update().get(
+        organization_id=execution.organization_id, pk=execution.pk
+    )
