@@ -43,6 +43,9 @@ def configure(settings: dict[str, Any]) -> None:
                 # The access line below says the same in one event, without the query string.
                 "django.request": {"level": "CRITICAL"},
                 "django.server": {"level": "ERROR"},
+                # What it registers at every start of every command.
+                "procrastinate.blueprints": {"level": "WARNING"},
+                "procrastinate.periodic": {"level": "WARNING"},
             },
         }
     )

@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "agents",
     "organizations",
     "organizations.admin_config.OrganizationAdminConfig",
+    "procrastinate.contrib.django",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

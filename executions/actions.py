@@ -7,6 +7,7 @@ record of it (docs/decisions/0005). Stopping and deleting are changes, and stand
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from django.db import IntegrityError, transaction
 
 from agentidp.errors import DomainError, Forbidden, InvalidValue
 from agents.models import Agent
+from executions import leases
 from executions.models import (
     DeletedExecution,
     Execution,
@@ -95,11 +97,13 @@ def report_execution(
     inputs: dict[str, Any] | None = None,
     started_at: float | None = None,
     user_id: UUID | None = None,
+    lease_seconds: int | None = None,
 ) -> tuple[Execution, bool]:
     """The execution that the acting agent runs, and whether it is new.
 
     With a `fid` the call may be repeated. `description` is what its first meta event says:
-    `summary`, `description`, `tags` … `user_id` names the member for whom the agent acts.
+    `summary`, `description`, `tags` … `user_id` names the member for whom the agent acts. With
+    `lease_seconds` it ends as an error when nothing is heard of it for so long.
     """
     if actor.kind != "agent" or actor.id is None:
         raise Forbidden("Only an agent reports executions; use a token of the agent's own.")
@@ -121,6 +125,8 @@ def report_execution(
         start_time=at,
         **({"fid": fid} if fid else {}),
     )
+    if lease_seconds:
+        leases.grant(execution, lease_seconds)
     try:
         with transaction.atomic():
             execution.save(force_insert=True)
@@ -139,26 +145,40 @@ def report_execution(
 
 
 @transaction.atomic
-def append(execution: Execution, events: Sequence[ReportedEvent], *, actor: Actor) -> Appended:
-    """Append all of the events or none; those that stand there already count as duplicates."""
-    execution = _locked(execution)
-    require_reporter(execution, actor)
+def append(
+    execution: Execution,
+    events: Sequence[ReportedEvent],
+    *,
+    actor: Actor,
+    lease: int | None = None,
+) -> Appended:
+    """Append all of the events or none; those that stand there already count as duplicates.
+
+    `lease` is the generation that the caller holds, of an execution with a lease.
+    """
+    execution = _locked_for_report(execution, actor, lease)
     new = _new_events(execution, events)
     if new:
+        leases.renew(execution)
         execution = append_to_locked(execution, new)
     return Appended(execution, accepted=len(new), duplicates=len(events) - len(new))
 
 
 @transaction.atomic
 def finish(
-    execution: Execution, *, actor: Actor, status: str, final: str | None = None, error: str = ""
+    execution: Execution,
+    *,
+    actor: Actor,
+    status: str,
+    final: str | None = None,
+    error: str = "",
+    lease: int | None = None,
 ) -> Execution:
     """End it as finished, error or cancelled; saying the same again changes nothing.
 
     `final` is JSON text with a type tag.
     """
-    execution = _locked(execution)
-    require_reporter(execution, actor)
+    execution = _locked_for_report(execution, actor, lease)
     if execution.has_ended:
         if execution.status == status:
             return execution
@@ -168,6 +188,53 @@ def finish(
     if final is not None:
         events.append(NewEvent(at, Kind.FINAL, final))
     return append_to_locked(execution, [*events, NewEvent(at, Kind.STATUS, status)])
+
+
+@transaction.atomic
+def heartbeat(
+    execution: Execution,
+    *,
+    actor: Actor,
+    lease: int | None = None,
+    seconds: int | None = None,
+    take_over: bool = False,
+) -> Execution:
+    """A sign of life of the lease's holder; or a new holder, when there is none or with
+    `take_over`. The answer's `lease_generation` is what the holder shows from then on."""
+    execution = _locked(execution)
+    require_reporter(execution, actor)
+    if execution.has_ended:
+        raise ExecutionHasEnded(status=execution.status)
+    if take_over or not execution.lease_generation:
+        leases.grant(execution, seconds or execution.lease_seconds or leases.DEFAULT)
+    else:
+        leases.require_lease(execution, lease)
+        leases.renew(execution, seconds)
+    execution.save(update_fields=["lease_generation", "lease_seconds", "lease_expires_at"])
+    return execution
+
+
+@transaction.atomic
+def update_figures(
+    execution: Execution,
+    *,
+    actor: Actor,
+    lease: int | None = None,
+    summary: str | None = None,
+    **figures: int | Decimal | None,
+) -> Execution:
+    """Set what is known late, even after the end: `input_tokens`, `output_tokens`, `cost` in US
+    dollars, and the summary."""
+    execution = _locked_for_report(execution, actor, lease)
+    for name, value in figures.items():
+        setattr(execution, name, value)
+    fields = [*figures]
+    if summary is not None:
+        execution.meta = {"dict": execution.description | {"summary": summary}}
+        fields.append("meta")
+    if fields:
+        execution.save(update_fields=fields)
+    return execution
 
 
 @transaction.atomic
@@ -342,6 +409,13 @@ def _execution_user(organization: Organization, user_id: UUID) -> ExecutionUser:
         external_id=user.pk,
         defaults={"name": str(user), "email": user.email, "user": user},
     )[0]
+
+
+def _locked_for_report(execution: Execution, actor: Actor, lease: int | None) -> Execution:
+    execution = _locked(execution)
+    require_reporter(execution, actor)
+    leases.require_lease(execution, lease)
+    return execution
 
 
 def _locked(execution: Execution) -> Execution:

@@ -190,6 +190,9 @@ class Execution(OrganizationScopedModel):
     lease_generation = models.PositiveIntegerField(
         default=0, help_text="The fencing token: grows with each worker that takes over."
     )
+    lease_seconds = models.PositiveIntegerField(
+        null=True, help_text="How long a lease lasts after each sign of life."
+    )
     lease_expires_at = models.DateTimeField(
         null=True, help_text="Not heard of until then, the execution ends as an error."
     )

@@ -1,0 +1,52 @@
+"""Who may write to an execution while it runs: the holder of its lease.
+
+A lease has a generation, which grows with each holder. Whoever comes back from a long silence with
+an older one is refused (a fencing token). A lease that has lapsed holds on until the reaper ends
+the execution or another holder takes over: an outage of the database alone ends nothing.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from agentidp.errors import InvalidValue
+from executions.models import Execution, LeaseLost
+
+SHORTEST, DEFAULT, LONGEST = 5, 60, 24 * 3600
+"""Seconds."""
+BATCH = 1000
+
+
+def grant(execution: Execution, seconds: int) -> None:
+    """Make the caller the holder, and everyone before a stranger. Saves nothing."""
+    execution.lease_generation += 1
+    execution.lease_seconds = seconds
+    execution.lease_expires_at = timezone.now() + timedelta(seconds=seconds)
+
+
+def renew(execution: Execution, seconds: int | None = None) -> None:
+    """A sign of life. Saves nothing."""
+    execution.lease_seconds = seconds or execution.lease_seconds
+    if execution.lease_seconds and not execution.has_ended:
+        execution.lease_expires_at = timezone.now() + timedelta(seconds=execution.lease_seconds)
+
+
+def require_lease(execution: Execution, generation: int | None) -> None:
+    """LeaseLost unless the locked execution's lease is still of this generation."""
+    if generation is None and execution.lease_generation:
+        problem = "The execution has a lease: say which generation of it you hold."
+        raise InvalidValue(f"leaseGeneration: {problem}", leaseGeneration=[problem])
+    if (generation or 0) != execution.lease_generation:
+        raise LeaseLost(leaseGeneration=execution.lease_generation)
+
+
+def lapsed_leases() -> list[tuple[UUID, UUID]]:
+    """The organization and id of executions of which nothing was heard in time, in one query over
+    all organizations."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT organization_id, execution_id FROM executions_lapsed_leases(%s)", [BATCH]
+        )
+        return list(cursor.fetchall())

@@ -1,0 +1,113 @@
+"""Leases: who does not come back in time has lost, and cannot write any more."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from agentidp.errors import InvalidValue
+from agents.tests.factories import make_agent
+from executions import actions, leases
+from executions.actions import ReportedEvent
+from executions.models import Execution, ExecutionHasEnded, LeaseLost
+from executions.tests.factories import make_execution
+from executions.tests.test_actions import actor_of
+from organizations.models import Organization
+from organizations.scope import current_organization_id, organization_scope
+
+LINE = [ReportedEvent("stdout", "a")]
+
+
+@pytest.fixture
+def actor(organization):
+    with organization_scope(organization):
+        yield actor_of(make_agent(organization))
+
+
+def leased(actor) -> Execution:
+    return actions.report_execution(actor=actor, lease_seconds=30)[0]
+
+
+def lapse(execution: Execution, seconds: float = 1) -> None:
+    Execution.objects.filter(pk=execution.pk).update(
+        lease_expires_at=timezone.now() - timedelta(seconds=seconds)
+    )
+
+
+def test_a_holder_writes_with_its_generation(actor):
+    execution = leased(actor)
+
+    assert actions.append(execution, LINE, actor=actor, lease=1).accepted == 1
+    with pytest.raises(InvalidValue, match="leaseGeneration"):
+        actions.append(execution, LINE, actor=actor)
+
+
+def test_whoever_was_taken_over_cannot_write(actor):
+    execution = leased(actor)
+    taken = actions.heartbeat(execution, actor=actor, take_over=True)
+
+    assert taken.lease_generation == 2
+    for write in (
+        lambda: actions.append(execution, LINE, actor=actor, lease=1),
+        lambda: actions.finish(execution, actor=actor, status="finished", lease=1),
+        lambda: actions.heartbeat(execution, actor=actor, lease=1),
+        lambda: actions.update_figures(execution, actor=actor, lease=1, input_tokens=5),
+    ):
+        with pytest.raises(LeaseLost):
+            write()
+    assert Execution.objects.get().last_sequence == 1
+    assert actions.append(execution, LINE, actor=actor, lease=2).accepted == 1
+
+
+def test_a_generation_without_a_lease_is_refused(actor):
+    execution = actions.report_execution(actor=actor)[0]
+
+    with pytest.raises(LeaseLost):
+        actions.append(execution, LINE, actor=actor, lease=1)
+    assert actions.heartbeat(execution, actor=actor, seconds=10).lease_generation == 1
+    with pytest.raises(InvalidValue):
+        actions.append(execution, LINE, actor=actor)
+
+
+@pytest.mark.parametrize("sign", ["heartbeat", "append"])
+def test_a_sign_of_life_renews_even_a_lapsed_lease(actor, sign):
+    execution = leased(actor)
+    lapse(execution)
+    assert leases.lapsed_leases() == [(execution.organization_id, execution.pk)]
+
+    if sign == "append":
+        actions.append(execution, LINE, actor=actor, lease=1)
+    else:
+        actions.heartbeat(execution, actor=actor, lease=1)
+
+    assert leases.lapsed_leases() == []
+
+
+def test_the_end_ends_the_lease(actor):
+    execution = leased(actor)
+
+    ended = actions.finish(execution, actor=actor, status="finished", lease=1)
+
+    assert ended.lease_expires_at is None
+    with pytest.raises(ExecutionHasEnded):
+        actions.heartbeat(execution, actor=actor, lease=1)
+
+
+def test_one_call_finds_lapsed_leases_of_all_organizations(
+    organization: Organization, other_organization: Organization
+):
+    past = timezone.now() - timedelta(seconds=1)
+    lost = {
+        (each.pk, make_execution(each, [("running", 0)], lease_expires_at=past).pk)
+        for each in (organization, other_organization)
+    }
+    make_execution(organization, [("running", 0)])
+    make_execution(
+        organization, [("running", 0)], lease_expires_at=timezone.now() + timedelta(minutes=1)
+    )
+
+    assert set(leases.lapsed_leases()) == lost
+    assert current_organization_id() is None
+    with organization_scope(organization):
+        assert set(leases.lapsed_leases()) == lost
+        assert current_organization_id() == organization.pk
