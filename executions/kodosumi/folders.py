@@ -1,0 +1,255 @@
+"""The folders of a kodosumi deployment, walked without following or changing anything.
+
+Whoever runs a flow there can write into its folder, so nothing in it is trusted: every step down
+goes through a descriptor of the folder above, opened with O_NOFOLLOW and checked by fstat.
+"""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid5
+
+DATABASES = ("sqlite3.db", "db.sqlite")
+"""The second is the name that older versions gave it."""
+AREAS = ("in", "out")
+FID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+OBJECT_ID = re.compile(r"[0-9a-f]{24}")
+OTHER_USERS = UUID("5b1f4c0e-1c7b-5d0a-9a70-0d5f3b6a2c11")
+"""Folders that no UUID names get their user's id from here."""
+DEEPEST = 32
+MOST_FILES = 10_000
+LONGEST_PATH = 1024
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+Tell = Callable[[str, str], None]
+"""Takes the path, seen from the data folder, and what is wrong with it."""
+Stamp = tuple[int, int, int]
+"""Inode, size and nanoseconds of the last change."""
+
+
+class Unreadable(Exception):
+    """Why something cannot be imported, as a half sentence that follows its path."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file in `in` or `out`. `parts` are the names as the file system spells them."""
+
+    area: str
+    parts: tuple[str, ...]
+    size: int
+    last_modified: float
+
+    @property
+    def path(self) -> str:
+        return printable("/".join(self.parts))
+
+
+@dataclass(frozen=True)
+class ExecutionFolder:
+    """`execution/{user}/{fid}`, by its two names."""
+
+    user: str
+    fid: str
+
+    def __str__(self) -> str:
+        return f"execution/{self.user}/{self.fid}"
+
+    @property
+    def user_id(self) -> UUID:
+        return user_id_of(self.user)
+
+    @property
+    def born(self) -> float | None:
+        """The second that an id of kodosumi's tells."""
+        return float(int(self.fid[:8], 16)) if OBJECT_ID.fullmatch(self.fid) else None
+
+
+class DataFolder:
+    """What kodosumi's settings call `./data`. OSError if it has no folder `execution`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # These two are the operator's own, and may be links to another disk.
+            self._executions = os.open(
+                "execution", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.root
+            )
+        except OSError:
+            os.close(self.root)
+            raise
+
+    def close(self) -> None:
+        os.close(self._executions)
+        os.close(self.root)
+
+    @contextmanager
+    def open(self, folder: ExecutionFolder) -> Iterator[int]:
+        """A descriptor of the execution's folder."""
+        with (
+            _folder(folder.user, inside=self._executions) as user,
+            _folder(folder.fid, inside=user) as opened,
+        ):
+            yield opened
+
+    def executions(self, tell: Tell) -> Iterator[tuple[ExecutionFolder, int]]:
+        """Every execution's folder and when that folder changed, in nanoseconds; by user, fid."""
+        for user, _ in _subfolders(self._executions, "execution", tell):
+            path = f"execution/{user}"
+            try:
+                with _folder(user, inside=self._executions) as opened:
+                    found = list(_subfolders(opened, path, tell))
+            except (OSError, Unreadable) as error:
+                tell(path, reason(error))
+                continue
+            for fid, changed in found:
+                if FID.fullmatch(fid):
+                    yield ExecutionFolder(user, fid), changed
+                else:
+                    tell(f"{path}/{fid}", "is not named as an execution is")
+
+
+def user_id_of(name: str) -> UUID:
+    """The user's id in a folder's name; for any other name one that is always the same."""
+    try:
+        return UUID(name)
+    except ValueError:
+        return uuid5(OTHER_USERS, printable(name))
+
+
+def database_in(folder: int) -> str | None:
+    """The name of the execution's database, None as long as there is none."""
+    return next((name for name in DATABASES if stamp(folder, name)), None)
+
+
+def is_deleted(folder: int) -> bool:
+    """Whether its owner deleted the execution: kodosumi then renames the database."""
+    return any(stamp(folder, f"{name}.archive") for name in DATABASES)
+
+
+def stamp(folder: int, name: str) -> Stamp | None:
+    """Changes whenever the file does; None if it is not there."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def opened_file(names: tuple[str, ...], *, inside: int) -> Iterator[int]:
+    """A descriptor of a regular file, reached through real folders only."""
+    *folders, name = names
+    with ExitStack() as stack:
+        for folder in folders:
+            inside = stack.enter_context(_folder(folder, inside=inside))
+        # A look before: to open a device may already do something.
+        _require_regular(os.stat(name, dir_fd=inside, follow_symlinks=False))
+        descriptor = os.open(name, READ, dir_fd=inside)
+        stack.callback(os.close, descriptor)
+        _require_regular(os.fstat(descriptor))
+        yield descriptor
+
+
+def files_in(folder: int, path: str, tell: Tell) -> tuple[list[SourceFile], bool]:
+    """All regular files in `in` and `out`, sub-folders included, and whether nothing was missed.
+
+    `path` is the execution's, for `tell`.
+    """
+    found: dict[tuple[str, str], SourceFile] = {}
+    missed: list[str] = []
+
+    def note(where: str, what: str) -> None:
+        missed.append(where)
+        tell(where, what)
+
+    for area in AREAS:
+        if stamp(folder, area) is None:
+            continue
+        try:
+            with _folder(area, inside=folder) as opened:
+                for file in _walk(opened, area, (), f"{path}/{area}", note):
+                    where = f"{path}/{area}/{'/'.join(file.parts)}"
+                    if len(found) >= MOST_FILES:
+                        note(path, f"holds more than {MOST_FILES:,} files; the rest was left out")
+                        break
+                    if len(file.path) > LONGEST_PATH:
+                        note(where, f"has a path of more than {LONGEST_PATH} characters")
+                    elif found.setdefault((area, file.path), file) is not file:
+                        note(where, "has the same readable name as another file")
+        except (OSError, Unreadable) as error:
+            note(f"{path}/{area}", reason(error))
+    return list(found.values()), not missed
+
+
+def _walk(
+    folder: int, area: str, parents: tuple[str, ...], path: str, tell: Tell
+) -> Iterator[SourceFile]:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            here, parts = f"{path}/{entry.name}", (*parents, entry.name)
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if len(parts) >= DEEPEST:
+                        raise Unreadable(f"lies deeper than {DEEPEST} folders")
+                    with _folder(entry.name, inside=folder) as below:
+                        yield from _walk(below, area, parts, here, tell)
+                    continue
+                found = entry.stat(follow_symlinks=False)
+                _require_regular(found)
+            except FileNotFoundError:
+                continue  # It was removed meanwhile.
+            except (OSError, Unreadable) as error:
+                tell(here, reason(error))
+            else:
+                yield SourceFile(area, parts, found.st_size, found.st_mtime)
+
+
+def _subfolders(folder: int, path: str, tell: Tell) -> Iterator[tuple[str, int]]:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            try:
+                if entry.is_symlink():
+                    raise Unreadable("is a symbolic link")
+                if entry.is_dir(follow_symlinks=False):
+                    yield entry.name, entry.stat(follow_symlinks=False).st_mtime_ns
+            except FileNotFoundError:
+                continue
+            except (OSError, Unreadable) as error:
+                tell(f"{path}/{entry.name}", reason(error))
+
+
+@contextmanager
+def _folder(name: str, *, inside: int) -> Iterator[int]:
+    descriptor = os.open(name, READ | os.O_DIRECTORY, dir_fd=inside)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _require_regular(found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise Unreadable("is a symbolic link")
+    if not stat.S_ISREG(found.st_mode):
+        raise Unreadable("is not a regular file")
+
+
+def reason(error: Exception) -> str:
+    """The half sentence for an error of the file system."""
+    if isinstance(error, OSError):
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            return "is not a real folder"
+        return f"cannot be read: {error.strerror or type(error).__name__}"
+    return str(error)
+
+
+def printable(name: str) -> str:
+    """A name of the file system as text that PostgreSQL takes."""
+    return os.fsencode(name).decode(errors="replace")
