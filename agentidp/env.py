@@ -3,22 +3,51 @@
 import json
 import os
 import secrets
+import stat
 from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / ".data"
 MINIMUM_SECRET_LENGTH = 32
+SECRETS = (
+    "AGENTIDP_SECRET_KEY",
+    "AGENTIDP_SECRET_PEPPER",
+    "AGENTIDP_KEY_ENCRYPTION_KEY",
+    "AGENTIDP_METRICS_TOKEN",
+    "DATABASE_URL",
+)
+OTHERS = stat.S_IROTH | stat.S_IWOTH
 
-env = environ.FileAwareEnv()
-environ.FileAwareEnv.read_env(BASE_DIR / ".env")
+
+class Variables(FileAwareMapping):
+    """The environment. A value may stand in a file; the newline at its end is no part of it."""
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            value: str = super().__getitem__(key)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise ImproperlyConfigured(
+                f"{key}_FILE names {self.env[f'{key}_FILE']}, which cannot be read: {reason}."
+            ) from None
+        return value.rstrip("\r\n")
+
+
+class Env(environ.Env):
+    ENVIRON = Variables()
+
+
+env = Env()
+Env.read_env(BASE_DIR / ".env")
 
 
 def environment() -> str:
     """`production`, `development` or `test`. Who brings a database is taken for a deployment."""
-    default = "production" if os.environ.get("DATABASE_URL") else "development"
+    default = "production" if env.str("DATABASE_URL", default="") else "development"
     name = env.str("AGENTIDP_ENVIRONMENT", default=default)
     if name not in {"production", "development", "test"}:
         raise ImproperlyConfigured(
@@ -42,6 +71,17 @@ def secret(name: str) -> str:
             "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
     return value
+
+
+def require_private_files() -> None:
+    """ImproperlyConfigured when any account of this machine can read or change a secret's file."""
+    named = [env.ENVIRON.get(f"{name}_FILE") for name in SECRETS]
+    for path in (BASE_DIR / ".env", *(Path(name) for name in named if name)):
+        if path.exists() and path.stat().st_mode & OTHERS:
+            raise ImproperlyConfigured(
+                f"{path} holds secrets, but every account of this machine can read or change it. "
+                "Give it the mode 0600, or 0640 for a group of the server's own."
+            )
 
 
 def _kept_secret(name: str) -> str:

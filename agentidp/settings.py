@@ -9,7 +9,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from agentidp import embedded_postgres
-from agentidp.env import BASE_DIR, env, environment, secret
+from agentidp.env import BASE_DIR, env, environment, require_private_files, secret
 
 ENVIRONMENT = environment()
 IS_PRODUCTION = ENVIRONMENT == "production"
@@ -19,6 +19,8 @@ DEBUG = env.bool("AGENTIDP_DEBUG", default=False)
 VERSION = re.findall(r"^## \[?(\d[^\]\s]*)", (BASE_DIR / "CHANGELOG.md").read_text(), re.M)[0]
 
 # Secrets: three of them, so that one can be changed without the others.
+if IS_PRODUCTION:
+    require_private_files()
 SECRET_KEY = secret("AGENTIDP_SECRET_KEY")
 SECRET_PEPPER = secret("AGENTIDP_SECRET_PEPPER")
 KEY_ENCRYPTION_KEY = secret("AGENTIDP_KEY_ENCRYPTION_KEY")
@@ -155,8 +157,6 @@ CONTENT_SECURITY_POLICY = {
         "default-src": [SELF],
         "script-src": [SELF],
         "style-src": [SELF],
-        # ECharts positions its tooltip with style attributes.
-        "style-src-attr": ["'unsafe-inline'"],
         "img-src": [SELF, "data:"],
         "object-src": [NONE],
         "base-uri": [NONE],

@@ -14,7 +14,7 @@ class LoginForm(forms.Form):
     """The same answer for an unknown address and a wrong password."""
 
     email = forms.CharField(
-        label="E-mail address",
+        label="E-mail address or name",
         max_length=254,
         widget=forms.TextInput(
             attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 START = "import agentidp.wsgi"
+SAY_PEPPER = "from django.conf import settings; print(settings.SECRET_PEPPER, end='')"
 ANSWER = """
 from agentidp.wsgi import application
 from wsgiref.util import setup_testing_defaults
@@ -24,16 +26,33 @@ application(environ, lambda status, headers: print(status, dict(headers)))
 """
 
 
+PRIVILEGED = ("SUPERUSER", "BYPASSRLS")
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A PostgreSQL of this module's own, with the project's tables in it."""
+    """A PostgreSQL of this module's own, with the project's tables and a role of each privilege."""
     folder = tmp_path_factory.mktemp("cluster")
     for parent in (folder, folder.parent):
         parent.chmod(0o711)  # PostgreSQL may run as another user
     made = Cluster(folder, find_binaries(), durable=False)
     made.start()
+    made.stop()
+    made.execute_offline(
+        "".join(
+            f"CREATE ROLE {role(privilege)} LOGIN {privilege} IN ROLE agentidp_app;\n"
+            for privilege in PRIVILEGED
+        )
+    )
+    with (made.data / "pg_hba.conf").open("a") as rules:
+        rules.writelines(f"local all {role(privilege)} trust\n" for privilege in PRIVILEGED)
+    made.start()
     yield made
     made.stop()
+
+
+def role(privilege: str) -> str:
+    return f"with_{privilege.lower()}"
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +71,11 @@ def production(cluster: Cluster) -> dict[str, str]:
     return environment
 
 
-def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    environment: dict[str, str], *arguments: str, folder: Path = PROJECT
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=PROJECT, env=environment, capture_output=True, text=True
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )
 
 
@@ -87,6 +108,95 @@ def test_it_does_not_start_without_its_migrations(
     empty = {"DATABASE_URL": cluster.url.replace("/agentidp?", "/postgres?")}
 
     assert_refused(run(production | empty, "-c", START))
+
+
+@pytest.mark.parametrize("privilege", PRIVILEGED)
+def test_it_does_not_start_as_a_role_that_row_level_security_does_not_bind(
+    production: dict[str, str], cluster: Cluster, privilege: str
+) -> None:
+    url = cluster.url.replace("agentidp_app@", f"{role(privilege)}@")
+
+    done = run(production | {"DATABASE_URL": url}, "-c", START)
+
+    assert_refused(done)
+    assert "may bypass row-level security" in done.stderr
+
+
+def into_file(environment: dict[str, str], name: str, path: Path, mode: int) -> dict[str, str]:
+    """The same configuration with one value in a file, written as an editor writes it."""
+    path.write_text(f"{environment[name]}\n")
+    path.chmod(mode)
+    others = {key: value for key, value in environment.items() if key != name}
+    return others | {f"{name}_FILE": str(path)}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("AGENTIDP_KEY_ENCRYPTION_KEY", 0o644),
+        ("AGENTIDP_SECRET_PEPPER", 0o602),
+        ("DATABASE_URL", 0o604),
+    ],
+)
+def test_it_does_not_start_with_a_secret_that_everybody_can_read_or_change(
+    production: dict[str, str], tmp_path: Path, name: str, mode: int
+) -> None:
+    done = run(into_file(production, name, tmp_path / "secret", mode), "-c", START)
+
+    assert_refused(done)
+    assert str(tmp_path / "secret") in done.stderr
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_a_private_file_may_hold_a_secret(
+    production: dict[str, str], tmp_path: Path, mode: int
+) -> None:
+    environment = production
+    for name in ("AGENTIDP_SECRET_PEPPER", "AGENTIDP_ISSUER", "DATABASE_URL"):
+        environment = into_file(environment, name, tmp_path / name, mode)
+
+    done = run(environment, "-c", f"{START}; {SAY_PEPPER}")
+
+    assert (done.returncode, done.stdout) == (0, production["AGENTIDP_SECRET_PEPPER"]), done.stderr
+
+
+def test_it_does_not_start_without_the_file_of_a_secret(
+    production: dict[str, str], tmp_path: Path
+) -> None:
+    missing = {"AGENTIDP_SECRET_PEPPER_FILE": str(tmp_path / "nothing")}
+
+    assert_refused(run(production | missing, "-c", START))
+
+
+def test_who_brings_a_database_in_a_file_is_in_production_as_well(
+    production: dict[str, str], tmp_path: Path
+) -> None:
+    environment = into_file(production, "DATABASE_URL", tmp_path / "url", 0o600)
+    del environment["AGENTIDP_ENVIRONMENT"], environment["AGENTIDP_SECRET_KEY"]
+
+    done = run(environment, "-c", START)
+
+    assert_refused(done)
+    assert "AGENTIDP_SECRET_KEY" in done.stderr
+
+
+def test_it_does_not_start_with_an_env_file_that_everybody_can_read(
+    production: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    elsewhere = shutil.ignore_patterns(".*", "node_modules", "staticfiles", "__pycache__")
+    shutil.copytree(PROJECT, folder, ignore=elsewhere)
+    settings = folder / ".env"
+    settings.write_text("".join(f"{name}={value}\n" for name, value in production.items()))
+    settings.chmod(0o644)
+    everyone = run({"PATH": os.environ["PATH"]}, "-c", START, folder=folder)
+    settings.chmod(0o600)
+
+    owner = run({"PATH": os.environ["PATH"]}, "-c", START, folder=folder)
+
+    assert_refused(everyone)
+    assert str(settings) in everyone.stderr
+    assert owner.returncode == 0, owner.stderr
 
 
 def assert_refused(done: subprocess.CompletedProcess[str]) -> None:

@@ -42,6 +42,15 @@ def test_signing_in_leads_to_a_page_of_this_site_only(
     assert (response.status_code, response["Location"]) == (302, reached)
 
 
+def test_an_account_known_by_a_short_name_signs_in_with_it(organization: Organization) -> None:
+    make_membership(organization, user=make_user("ops@example.com", PASSWORD, username="Ops"))
+
+    page = Client().get("/login").content.decode()
+
+    assert ">E-mail address or name</label>" in page
+    assert sign_in(Client(), "ops").status_code == 302
+
+
 def test_an_unknown_address_and_a_wrong_password_get_the_same_page(email: str) -> None:
     wrong = sign_in(Client(), email, "not-her-password")
     unknown = sign_in(Client(), "no@example.com", "not-her-password")

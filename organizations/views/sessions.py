@@ -24,7 +24,7 @@ from organizations.models import Invitation, Membership, User
 from organizations.pages import accept, status_of, typed
 from organizations.requests import client_address
 
-REFUSAL = "This address and this password do not belong together."
+REFUSAL = "The address or name and the password do not belong together."
 
 
 def safe_next(request: HttpRequest) -> str:

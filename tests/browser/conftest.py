@@ -63,7 +63,7 @@ def session_state(base_url: str, chromium: Browser) -> Any:
 
 def sign_in(page: Page, name: str = "admin", password: str = "admin") -> None:  # noqa: S107
     page.goto("/login")
-    page.get_by_label("E-mail address").fill(name)
+    page.get_by_label("E-mail address or name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
 

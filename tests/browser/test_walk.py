@@ -36,7 +36,7 @@ def test_a_stranger_signs_in_and_returns_to_the_page_that_was_asked_for(visit: V
     page.goto("/audit?outcome=failure")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
-    page.get_by_label("E-mail address").fill("admin")
+    page.get_by_label("E-mail address or name").fill("admin")
     page.get_by_label("Password").fill("admin")
     page.get_by_role("button", name="Sign in").click()
 
@@ -50,7 +50,7 @@ def test_a_wrong_password_says_so_and_keeps_the_address(visit: Visit) -> None:
     sign_in(page, "admin", "wrong")
 
     expect(page.get_by_role("alert")).to_contain_text("do not belong together")
-    expect(page.get_by_label("E-mail address")).to_have_value("admin")
+    expect(page.get_by_label("E-mail address or name")).to_have_value("admin")
     visitor.complaints.clear()  # Chromium reports the 400 itself
 
 
