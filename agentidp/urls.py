@@ -170,6 +170,17 @@ organization_family = [
         member_pages.withdraw_invitation,
         name="withdraw_invitation",
     ),
+    path("members/agents", member_pages.add_agent, name="add_agent"),
+    path(
+        "members/agents/<uuid:agent_id>/role",
+        member_pages.change_agent_role,
+        name="change_agent_role",
+    ),
+    path(
+        "members/agents/<uuid:agent_id>/remove",
+        member_pages.remove_agent,
+        name="remove_agent",
+    ),
     path("members/<uuid:membership_id>/role", member_pages.change_role, name="change_role"),
     path("members/<uuid:membership_id>/remove", member_pages.remove, name="remove_member"),
     path("settings", settings_pages.organization, name="settings"),

@@ -93,12 +93,13 @@ def require_grantable(scopes: list[str], agent: Agent | None, *, actor: Actor) -
     beyond = sorted(set(scopes) - actor.scopes - kept)
     if beyond:
         raise Forbidden(f"You cannot grant {' '.join(beyond)}: you do not hold it.", scopes=beyond)
-    if Scope.ADMIN_ORGS in set(scopes) - kept and not _is_administrator(agent):
+    if Scope.ADMIN_ORGS in set(scopes) - kept and not is_administrator(agent):
         problem = "Only an agent that is an admin member of the organization may hold admin:orgs."
         raise InvalidValue(problem, scopes=[problem])
 
 
-def _is_administrator(agent: Agent | None) -> bool:
+def is_administrator(agent: Agent | None) -> bool:
+    """Whether it is an admin member of its organization, and so may hold admin:orgs."""
     return (
         agent is not None
         and Principal.objects.filter(pk=agent.pk, role=Principal.Role.ADMIN).exists()

@@ -7,8 +7,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
+from agents.actions import is_administrator
 from agents.models import MAXIMUM_CAPABILITIES, Agent, default_scopes, validate_capability
 from organizations.actors import Actor, Scope
+from organizations.models import Organization, Principal
 
 NOT_BUILT_YET = ("webhooks:", "flows:")
 
@@ -49,11 +51,12 @@ class AgentForm(forms.Form):
         initial = initial_of(agent) if agent else {"scopes": default_scopes()}
         super().__init__(data, initial=initial)
         held = set(agent.scopes) if agent else set()
+        closed = set() if is_administrator(agent) else {Scope.ADMIN_ORGS}
         self.fields["scopes"].choices = [  # type: ignore[attr-defined]
             (scope.value, scope.label)
             for scope in Scope
             if scope.value in held
-            or (actor.may(scope) and scope != Scope.ADMIN_ORGS and not _is_later(scope))
+            or (actor.may(scope) and scope not in closed and not _is_later(scope))
         ]
 
     def clean_capabilities(self) -> list[str]:
@@ -72,6 +75,29 @@ class AgentForm(forms.Form):
 
     def clean_scopes(self) -> list[str]:
         return sorted(self.cleaned_data["scopes"])
+
+
+class AgentMemberForm(forms.Form):
+    """An agent of the organization that becomes a member of it."""
+
+    agent = forms.CharField(
+        max_length=255,
+        help_text="Its address or its client id.",
+        widget=forms.TextInput(
+            attrs={"list": "known-agents", "autocomplete": "off", "spellcheck": "false"}
+        ),
+    )
+    role = forms.ChoiceField(choices=Principal.Role.choices)
+
+    def __init__(self, data: QueryDict | None = None, *, organization: Organization) -> None:
+        super().__init__(data, auto_id="new-member-%s")
+        self.agents = Agent.objects.for_organization(organization).counted()
+
+    def clean_agent(self) -> Agent:
+        agent: Agent | None = self.agents.called(self.cleaned_data["agent"]).first()
+        if agent is None:
+            raise ValidationError("No agent of this organization has this address or client id.")
+        return agent
 
 
 def initial_of(agent: Agent) -> dict[str, Any]:

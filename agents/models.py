@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Self
+from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 
 from agentidp.errors import DomainError
 from organizations.actors import Scope
@@ -67,6 +69,13 @@ class AgentQuerySet(OrganizationScopedQuerySet):
     def search(self, text: str) -> Self:
         """Those whose address or owner contains the text, without regard to case."""
         return self.filter(models.Q(email__icontains=text) | models.Q(owner__icontains=text))
+
+    def called(self, text: str) -> Self:
+        """The one whose address, without regard to case, or client id this is."""
+        try:
+            return self.filter(pk=UUID(text))
+        except ValueError:
+            return self.filter(Exact(Lower("email"), Lower(models.Value(text))))
 
     def counted(self) -> Self:
         """Those that count against the plan: all but the decommissioned ones."""

@@ -281,6 +281,14 @@ CHANGING_PAGES = [
         body=lambda tenant: {"role": "operator"},
     ),
     change_page("/members/{membership_id}/remove", scopes=ADMIN, ids=examples.membership_page),
+    change_page("/members/agents", scopes=ADMIN, body=examples.agent_member_form),
+    change_page(
+        "/members/agents/{agent_id}/role",
+        scopes=ADMIN,
+        ids=examples.agent_member_page,
+        body=lambda tenant: {"role": "admin"},
+    ),
+    change_page("/members/agents/{agent_id}/remove", scopes=ADMIN, ids=examples.agent_member_page),
     change_page("/settings", "GET", scopes=ADMIN),
     change_page("/settings", scopes=ADMIN, body=examples.settings_form),
     change_page(

@@ -64,6 +64,10 @@ def membership_page(tenant: Tenant) -> dict[str, str]:
     return {"membership_id": str(tenant.newcomer.pk)}
 
 
+def agent_member_page(tenant: Tenant) -> dict[str, str]:
+    return {"agent_id": str(tenant.agent_member.pk)}
+
+
 def invitation_link(tenant: Tenant) -> dict[str, str]:
     return {"token": tenant.invite(new_email())[1].rpartition("/")[2]}
 
@@ -133,6 +137,10 @@ def agent_form(tenant: Tenant) -> dict[str, Any]:
         "owner": "platform",
         "deployment_env": "production",
     }
+
+
+def agent_member_form(tenant: Tenant) -> dict[str, Any]:
+    return {"agent": tenant.another_agent().email, "role": "member"}
 
 
 def settings_form(tenant: Tenant) -> dict[str, Any]:

@@ -53,6 +53,12 @@ class Tenant:
     def agent(self) -> Agent:
         return self.another_agent()
 
+    @cached_property
+    def agent_member(self) -> Agent:
+        agent = self.another_agent()
+        Principal.objects.filter(pk=agent.pk).update(role=Principal.Role.MEMBER)
+        return agent
+
     def another_agent(self, **overrides: Any) -> Agent:
         fields = {"owner": self.word, "capabilities": [f"{self.word}:read"]}
         email = f"{self._new_name()}@example.com"

@@ -36,10 +36,10 @@ def test_the_least_role_suffices_and_every_lesser_one_is_refused(
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_strangers_are_sent_to_the_sign_in(page: Endpoint, ours: Tenant) -> None:
-    ids = page.ids(ours)
+    ids, body = page.ids(ours), page.body and page.body(ours)
     before = ours.rows()
 
-    response = call(Client(), page, ours, ids=ids)
+    response = call(Client(), page, ours, ids=ids, body=body)
 
     assert response.status_code == 302
     assert response["Location"].startswith("/login?next=/")
@@ -68,10 +68,10 @@ def test_another_organizations_page_is_as_unknown_as_no_page(
 def test_a_form_of_another_site_changes_nothing(page: Endpoint, ours: Tenant) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(ours.person("owner").user)
-    ids = page.ids(ours)
+    ids, body = page.ids(ours), page.body and page.body(ours)
     before = ours.rows()
 
-    response = call(browser, page, ours, ids=ids)
+    response = call(browser, page, ours, ids=ids, body=body)
 
     assert response.status_code == 403
     assert ours.rows() == before

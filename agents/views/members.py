@@ -5,22 +5,25 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from agentidp.errors import DomainError
+from agents.forms import AgentMemberForm
 from agents.models import Agent
+from agents.views.changes import own_agent
 from organizations import actions
-from organizations.actors import Actor
+from organizations.actors import Actor, Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import InvitationForm
-from organizations.models import Invitation, Membership, Principal
+from organizations.models import Invitation, Membership, Organization, Principal
 from organizations.pages import accept, typed
 
-ADMINISTER = "admin:orgs"
-PEOPLE_SHOWN = 500
+ADMINISTER = Scope.ADMIN_ORGS
+PEOPLE_SHOWN = AGENTS_SHOWN = 500
 
 
 def roles_for(actor: Actor) -> list[tuple[str, str]]:
@@ -36,32 +39,70 @@ def roles_for(actor: Actor) -> list[tuple[str, str]]:
 @within_organization()
 def members(request: OrganizationRequest) -> HttpResponse:
     """Everybody sees who belongs here; administrators can change it."""
-    return show_members(request, InvitationForm(roles=roles_for(request.actor)))
+    return show_members(request)
 
 
-def show_members(request: OrganizationRequest, form: InvitationForm, **extra: Any) -> HttpResponse:
+def show_members(
+    request: OrganizationRequest,
+    *,
+    form: InvitationForm | None = None,
+    agent_form: AgentMemberForm | None = None,
+    **extra: Any,
+) -> HttpResponse:
+    """The page; the forms are fresh unless one comes back with what was wrong."""
     organization = request.organization
+    form = form or InvitationForm(roles=roles_for(request.actor))
+    agent_form = agent_form or AgentMemberForm(organization=organization)
+    if agent_form.errors:
+        agent_form.fields["agent"].widget.attrs["autofocus"] = True  # it may be far down the page
     people = Membership.objects.filter(organization=organization).select_related("user")
-    principals = dict(
-        Principal.objects.filter(organization=organization)
-        .exclude(role="")
-        .values_list("pk", "role")
-    )
-    agents = Agent.objects.for_organization(organization).filter(pk__in=principals)
     invitations = Invitation.objects.for_organization(organization).open()
     may_administer = request.actor.may(ADMINISTER)
     context = {
         "people": people.order_by("created_at", "pk")[:PEOPLE_SHOWN],
-        "agents": [(agent, principals[agent.pk]) for agent in agents],
+        "agents": agent_members(organization),
+        "suggestions": suggestions(organization) if may_administer else [],
         "invitations": invitations.select_related("invited_by") if may_administer else [],
         "may_administer": may_administer,
         "is_owner": request.actor.is_owner,
         "roles": roles_for(request.actor),
+        "agent_roles": Principal.Role.choices,
         "form": form,
+        "agent_form": agent_form,
         **extra,
     }
-    status = 400 if form.errors else 200
+    status = 400 if form.errors or agent_form.errors else 200
     return render(request, "agents/members.html", context, status=status)
+
+
+def agent_members(organization: Organization) -> list[dict[str, Any]]:
+    """Agents that are members, by address, each with what it may do."""
+    roles = dict(agent_principals(organization).values_list("pk", "role"))
+    agents = Agent.objects.for_organization(organization).filter(pk__in=roles).order_by("email")
+    members = []
+    for agent in agents[:AGENTS_SHOWN]:
+        is_admin = roles[agent.pk] == Principal.Role.ADMIN
+        holds_scope = ADMINISTER in agent.scopes
+        members.append(
+            {
+                "agent": agent,
+                "role": roles[agent.pk],
+                "administers": is_admin and holds_scope and agent.is_active,
+                "lacks_scope": is_admin and not holds_scope and not agent.is_decommissioned,
+            }
+        )
+    return members
+
+
+def agent_principals(organization: Organization) -> QuerySet[Principal]:
+    return Principal.objects.filter(organization=organization).exclude(role="")
+
+
+def suggestions(organization: Organization) -> QuerySet[Agent, str]:
+    """Addresses of agents that could become members."""
+    others = Agent.objects.for_organization(organization).counted()
+    others = others.exclude(pk__in=agent_principals(organization).values("pk"))
+    return others.order_by("email").values_list("email", flat=True)[:AGENTS_SHOWN]
 
 
 @never_cache
@@ -77,10 +118,9 @@ def invite(request: OrganizationRequest) -> HttpResponse:
             lambda: actions.invite(request.organization, actor=request.actor, **form.cleaned_data),
         )
     if made is None:
-        return show_members(request, form)
+        return show_members(request, form=form)
     invitation, link = made
-    fresh = InvitationForm(roles=roles_for(request.actor))
-    return show_members(request, fresh, invitation=invitation, link=link)
+    return show_members(request, invitation=invitation, link=link)
 
 
 @require_POST
@@ -128,6 +168,63 @@ def remove(request: OrganizationRequest, membership_id: UUID) -> HttpResponse:
         lambda: actions.remove_member(membership, actor=request.actor),
         f"{membership.user} no longer belongs to {request.organization.name}.",
     )
+
+
+@require_POST
+@within_organization(ADMINISTER)
+def add_agent(request: OrganizationRequest) -> HttpResponse:
+    """Name an agent a member."""
+    organization = request.organization
+    form = AgentMemberForm(typed(request), organization=organization)
+    if form.is_valid():
+        agent, role = form.cleaned_data["agent"], form.cleaned_data["role"]
+        added = accept(
+            form,
+            lambda: actions.add_agent(
+                organization, actor=request.actor, agent_id=agent.pk, role=role
+            ),
+        )
+        if added:
+            messages.success(request, f"{agent.name} is now {as_role(role)} of {organization}.")
+            return redirect("organizations:members")
+    return show_members(request, agent_form=form)
+
+
+def own_principal(request: OrganizationRequest, agent: Agent) -> Principal:
+    principals = agent_principals(request.organization).select_related("organization")
+    return get_object_or_404(principals, pk=agent.pk)
+
+
+@require_POST
+@within_organization(ADMINISTER)
+def change_agent_role(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
+    agent = own_agent(request, agent_id)
+    principal = own_principal(request, agent)
+    role = request.POST.get("role", "")
+    if role not in Principal.Role.values:
+        messages.error(request, "Choose one of the roles.")
+        return redirect("organizations:members")
+    return change(
+        request,
+        lambda: actions.change_role(principal, actor=request.actor, role=role),
+        f"{agent.name} is now {as_role(role)}.",
+    )
+
+
+@require_POST
+@within_organization(ADMINISTER)
+def remove_agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
+    agent = own_agent(request, agent_id)
+    principal = own_principal(request, agent)
+    return change(
+        request,
+        lambda: actions.remove_member(principal, actor=request.actor),
+        f"{agent.name} is no longer a member. Its tokens administer nothing any more.",
+    )
+
+
+def as_role(role: str) -> str:
+    return "an admin" if role == Principal.Role.ADMIN else "a member"
 
 
 def change(request: HttpRequest, run: Callable[[], object], sentence: str) -> HttpResponse:

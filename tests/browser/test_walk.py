@@ -170,6 +170,33 @@ def test_an_invitation_is_sent_and_accepted(visit: Visit) -> None:
     expect(page.locator("tbody").first).to_contain_text("New Comer")
 
 
+def test_an_agent_becomes_an_administrator_and_is_removed_again(visit: Visit) -> None:
+    page = visit("/agents").page
+    register(page, "steward@agents.example.com")
+    page.goto("/members")
+    page.get_by_label("Agent", exact=True).fill("steward@agents.example.com")
+    page.locator("form", has=page.get_by_text("Add the agent")).get_by_label("Role").select_option(
+        "Member"
+    )
+    page.get_by_role("button", name="Add the agent").click()
+    expect(page.get_by_role("status").first).to_contain_text("steward is now a member")
+
+    row = page.get_by_role("row", name="steward")
+    row.get_by_label("Role of steward").select_option("Admin")
+    row.get_by_role("button", name="Change the role of steward").click()
+    expect(page.get_by_role("status").first).to_contain_text("steward is now an admin")
+    row.get_by_role("link", name="give it admin:orgs").click()
+    page.get_by_label("Administer the organization and its members").check()
+    page.get_by_role("button", name="Save").click()
+    page.goto("/members")
+    expect(row).to_contain_text("yes")
+
+    row.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(page.get_by_role("status").first).to_contain_text("steward is no longer a member")
+    expect(row).to_have_count(0)
+
+
 def test_settings_are_saved(visit: Visit) -> None:
     page = visit("/settings").page
 
