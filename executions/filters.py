@@ -1,0 +1,200 @@
+"""Which executions are asked for: read once, the same for the API, the pages and CSV."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, NoReturn, Self, TypeVar
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
+
+from agentidp.errors import InvalidValue
+from executions.models import Execution
+
+NOBODY = "unknown"
+"""The user of an execution that no person launched."""
+LONGEST_TEXT = 255
+MOST_HOURS = 99_999_999
+"""More than since 1970: all time. kodosumi's page asks for 999999 when it means that."""
+LAST_SECOND = 253_402_300_800.0
+"""The end of the year 9999."""
+NAMES = ("hours", "from", "to", "agent_name", "user", "status", "search", "agent")
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Narrows executions. Empty text and None mean: all of them."""
+
+    start: float | None = None
+    """Started at or after this; in Unix seconds."""
+    end: float | None = None
+    """Started before this."""
+    agent_name: str = ""
+    """A part of the name, in any case."""
+    user: str = ""
+    """The id or the name of the person who launched it; `unknown`: nobody did."""
+    status: str = ""
+    search: str = ""
+    """A part of the id, the agent's name, the user's id or name, the status or the error."""
+    agent: UUID | None = None
+
+    @classmethod
+    def read(cls, query: QueryDict, *, hours: int | None, now: float, zone: tzinfo = UTC) -> Self:
+        """What the query asks for; 400 naming the parameter for what cannot be meant.
+
+        Without a time in it: the last `hours`, or everything. A time without an offset is `zone`'s.
+        """
+        start, end = _window(query, hours, now, zone)
+        return cls(
+            start=start,
+            end=end,
+            agent_name=_text(query, "agent_name"),
+            user=_text(query, "user"),
+            status=_status(query),
+            search=_text(query, "search"),
+            agent=_agent(query),
+        )
+
+    def narrow(self, executions: Rows) -> Rows:
+        return self.narrow_to_window(executions, "start_time").filter(self.conditions)
+
+    def narrow_to_window(self, rows: Rows, clock: str) -> Rows:
+        """Those whose column `clock` lies in the window."""
+        if self.start is not None:
+            rows = rows.filter(**{f"{clock}__gte": self.start})
+        if self.end is not None:
+            rows = rows.filter(**{f"{clock}__lt": self.end})
+        return rows
+
+    @property
+    def window(self) -> tuple[float | None, float | None]:
+        return self.start, self.end
+
+    def without_window(self) -> Self:
+        return replace(self, start=None, end=None)
+
+    @property
+    def conditions(self) -> Q:
+        """All but the window."""
+        wanted = Q()
+        if self.agent_name:
+            wanted &= Q(agent_name__icontains=self.agent_name)
+        if self.user:
+            wanted &= _launched_by(self.user)
+        if self.status:
+            wanted &= Q(status=self.status)
+        if self.agent is not None:
+            wanted &= Q(agent_id=self.agent)
+        if self.search:
+            wanted &= _containing(self.search)
+        return wanted
+
+
+EVERYTHING = Filters()
+
+
+def refuse_others(query: QueryDict, known: Iterable[str]) -> None:
+    """400 for a parameter that is unknown or given twice: a misspelled filter must not widen."""
+    known = set(known)
+    for name, values in query.lists():
+        if name not in known:
+            _refuse(name, "This parameter is unknown.")
+        if len(values) > 1:
+            _refuse(name, "Give this parameter once.")
+
+
+def read_hours(query: QueryDict) -> int | None:
+    text = query.get("hours")
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MOST_HOURS:
+        _refuse("hours", f"Must be a whole number from 1 to {MOST_HOURS}.")
+    return int(text)
+
+
+def _window(
+    query: QueryDict, default: int | None, now: float, zone: tzinfo
+) -> tuple[float | None, float | None]:
+    hours = read_hours(query)
+    if "from" not in query and "to" not in query:
+        hours = default if hours is None else hours
+        start = None if hours is None else now - hours * 3600
+        return (start if start is None or start > 0 else None), None
+    if hours is not None:
+        _refuse("hours", "Give either hours, or from and to.")
+    start = _instant(query, "from", zone)
+    end = _instant(query, "to", zone, is_end=True)
+    if start is not None and end is not None and end <= start:
+        _refuse("to", "Must be later than from.")
+    return start, end
+
+
+def _instant(query: QueryDict, name: str, zone: tzinfo, *, is_end: bool = False) -> float | None:
+    """Unix seconds, or ISO 8601. A day without a time is meant as a whole."""
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
+            seconds = float(text)
+        elif re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            day = date.fromisoformat(text) + timedelta(days=is_end)
+            seconds = datetime.combine(day, time(), tzinfo=zone).timestamp()
+        else:
+            moment = datetime.fromisoformat(text)
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        seconds = -1
+    if not 0 <= seconds <= LAST_SECOND:
+        _refuse(name, "Must be Unix seconds, a date, or a date and time as in ISO 8601.")
+    return seconds
+
+
+def _text(query: QueryDict, name: str) -> str:
+    text = query.get(name, "").strip()
+    if len(text) > LONGEST_TEXT:
+        _refuse(name, f"Must have at most {LONGEST_TEXT} characters.")
+    return text
+
+
+def _status(query: QueryDict) -> str:
+    status = _text(query, "status").lower()
+    if status and status not in Execution.Status.values:
+        _refuse("status", f"Must be one of {', '.join(Execution.Status.values)}.")
+    return status
+
+
+def _agent(query: QueryDict) -> UUID | None:
+    text = query.get("agent")
+    if text is None:
+        return None
+    return _uuid(text) or _refuse("agent", "Must be the id of an agent.")
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _launched_by(text: str) -> Q:
+    wanted = Q(user__name__iexact=text)
+    if text.lower() == NOBODY:
+        wanted |= Q(user=None)
+    key = _uuid(text)
+    return wanted if key is None else wanted | Q(user__external_id=key)
+
+
+def _containing(text: str) -> Q:
+    wanted = Q()
+    for column in ("fid", "agent_name", "status", "error", "user__name", "user__external_id"):
+        wanted |= Q(**{f"{column}__icontains": text})
+    return wanted
+
+
+def _refuse(name: str, problem: str) -> NoReturn:
+    raise InvalidValue(f"{name}: {problem}", **{name: [problem]})

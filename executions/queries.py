@@ -1,0 +1,370 @@
+"""The one layer of queries behind the dashboard's API, pages and CSV files.
+
+`(organization, actor, filters)` in; every function sees what the actor may see, nothing more, and
+runs inside the organization's scope. Lists are querysets, numbers are frozen dataclasses.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import (
+    Aggregate,
+    Count,
+    F,
+    FloatField,
+    Func,
+    IntegerField,
+    Max,
+    Min,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
+
+from executions.filters import EVERYTHING, Filters
+from executions.models import (
+    Execution,
+    ExecutionError,
+    ExecutionUser,
+    now,
+    sees_all,
+)
+from organizations.actors import Actor
+from organizations.models import Organization
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+LONGEST_IN_HOURS = 14 * DAY
+LONGEST_IN_DAYS = 400 * DAY
+PERCENTILES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The executions that started from `start` until before `end`."""
+
+    start: datetime
+    end: datetime
+    by_status: dict[str, int] = field(default_factory=dict)
+    """Statuses without any are left out."""
+    errors: int = 0
+    """How many reported an error, whatever became of them."""
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_status.values())
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Buckets without a gap, oldest first, each an hour, a day or a month of the zone long."""
+
+    step: str
+    rows: tuple[Bucket, ...]
+
+
+@dataclass(frozen=True)
+class ErrorGroup:
+    """Errors of one fingerprint. Numbers are those of the window; `first_seen` is the first ever.
+
+    Times are Unix seconds.
+    """
+
+    fingerprint: str
+    error_type: str
+    message: str
+    """Of the newest one."""
+    agent_names: tuple[str, ...]
+    count: int
+    executions: int
+    users: int
+    first_seen: float
+    last_seen: float
+    sparkline: tuple[int, ...]
+    """Errors in each of the buckets, oldest first."""
+
+
+@dataclass(frozen=True)
+class ErrorGroups:
+    """One page of the groups, the last seen first; `total` counts all. `starts` of the buckets."""
+
+    total: int
+    rows: tuple[ErrorGroup, ...]
+    step: str
+    starts: tuple[datetime, ...]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Runtimes are seconds from the first to the last event, over executions with more than one."""
+
+    total: int
+    by_status: dict[str, int]
+    by_user: dict[UUID | None, int]
+    """By the id that answers show; None: nobody launched them. The most first."""
+    user_map: dict[UUID, str]
+    by_agent: dict[str, int]
+    """By the agent's name. The most first."""
+    with_error: int
+    """How many reported an error, whatever became of them."""
+    avg_runtime: float | None
+    p50_runtime: float | None
+    p95_runtime: float | None
+    p99_runtime: float | None
+
+    @property
+    def running(self) -> int:
+        return self.by_status.get(Execution.Status.RUNNING, 0)
+
+    @property
+    def error_rate(self) -> float:
+        """From 0 to 1."""
+        return self.with_error / self.total if self.total else 0.0
+
+
+def executions(
+    organization: Organization, actor: Actor, filters: Filters = EVERYTHING
+) -> QuerySet[Execution]:
+    """Newest first, with their users, without what may be large."""
+    return _executions(organization, actor, filters).without_content().select_related("user")
+
+
+def count(organization: Organization, actor: Actor, filters: Filters = EVERYTHING) -> int:
+    return _executions(organization, actor, filters).order_by().count()
+
+
+def _executions(organization: Organization, actor: Actor, filters: Filters) -> Any:
+    visible = Execution.objects.for_organization(organization).visible_to(actor)
+    return filters.narrow(visible)
+
+
+def errors(
+    organization: Organization, actor: Actor, filters: Filters = EVERYTHING
+) -> QuerySet[ExecutionError]:
+    """Errors that were emitted in the window, newest first, with their executions and users."""
+    return (
+        _errors(organization, actor, filters)
+        .select_related("execution__user")
+        .defer("execution__inputs", "execution__final", "execution__meta")
+    )
+
+
+def count_errors(organization: Organization, actor: Actor, filters: Filters = EVERYTHING) -> int:
+    return _errors(organization, actor, filters).order_by().count()
+
+
+def _errors(organization: Organization, actor: Actor, filters: Filters) -> Any:
+    rows = ExecutionError.objects.for_organization(organization)
+    if filters.conditions or not sees_all(actor):
+        visible = Execution.objects.for_organization(organization).visible_to(actor)
+        rows = rows.filter(execution__in=visible.filter(filters.conditions).order_by())
+    return filters.narrow_to_window(rows, "timestamp")
+
+
+def error_groups(
+    organization: Organization,
+    actor: Actor,
+    filters: Filters = EVERYTHING,
+    *,
+    limit: int = 100,
+    offset: int = 0,
+    zone: tzinfo = UTC,
+) -> ErrorGroups:
+    """The errors of the window by fingerprint, the last seen first."""
+    rows = _errors(organization, actor, filters).order_by()
+    total = rows.aggregate(total=Count("fingerprint", distinct=True))["total"]
+    groups = list(
+        rows.values("fingerprint")
+        .annotate(
+            count=Count("id"),
+            executions=Count("execution_id", distinct=True),
+            users=Count("execution__user_id", distinct=True),
+            agent_names=ArrayAgg("execution__agent_name", distinct=True),
+            last_seen=Max("timestamp"),
+        )
+        .order_by("-last_seen", "fingerprint")[offset : offset + limit]
+    )
+    chosen = rows.filter(fingerprint__in=[group["fingerprint"] for group in groups])
+    newest = {
+        row["fingerprint"]: row
+        for row in chosen.order_by("fingerprint", "-timestamp", "-id")
+        .distinct("fingerprint")
+        .values("fingerprint", "error_type", "message")
+    }
+    ever = _errors(organization, actor, filters.without_window())
+    first_seen = dict(
+        ever.filter(fingerprint__in=list(newest))
+        .order_by()
+        .values_list("fingerprint")
+        .annotate(Min("timestamp"))
+    )
+    step, starts, _ = _cut(chosen, "timestamp", filters, zone)
+    sparklines: dict[str, list[int]] = defaultdict(lambda: [0] * len(starts))
+    for fingerprint, place, number in (
+        chosen.annotate(place=_place("timestamp", starts))
+        .values_list("fingerprint", "place")
+        .annotate(Count("id"))
+    ):
+        sparklines[fingerprint][max(place - 1, 0)] += number
+    return ErrorGroups(
+        total,
+        tuple(
+            ErrorGroup(
+                **{**group, "agent_names": tuple(group["agent_names"])},
+                error_type=newest[group["fingerprint"]]["error_type"],
+                message=newest[group["fingerprint"]]["message"],
+                first_seen=first_seen[group["fingerprint"]],
+                sparkline=tuple(sparklines[group["fingerprint"]]),
+            )
+            for group in groups
+        ),
+        step,
+        starts,
+    )
+
+
+def count_by_hour(
+    organization: Organization,
+    actor: Actor,
+    filters: Filters = EVERYTHING,
+    *,
+    zone: tzinfo = UTC,
+) -> Buckets:
+    """The executions of the window by when they started.
+
+    By the hour up to 14 days, else by the day, and by the month beyond 400 days. Without a window:
+    from the first execution until now.
+    """
+    rows = _executions(organization, actor, filters).order_by()
+    step, starts, end = _cut(rows, "start_time", filters, zone)
+    by_status: dict[int, Counter[str]] = defaultdict(Counter)
+    errors: Counter[int] = Counter()
+    for place, status, number, with_error in (
+        rows.annotate(place=_place("start_time", starts))
+        .values_list("place", "status")
+        .annotate(Count("id"), Count("error_time"))
+    ):
+        by_status[max(place - 1, 0)][status] += number
+        errors[max(place - 1, 0)] += with_error
+    ends = (*starts[1:], end)
+    return Buckets(
+        step,
+        tuple(
+            Bucket(starts[n], ends[n], dict(by_status[n]), errors[n]) for n in range(len(starts))
+        ),
+    )
+
+
+def _place(clock: str, starts: Collection[datetime]) -> Func:
+    """The number of the bucket of a row, from 1; 0 before the first."""
+    return Func(
+        F(clock),
+        Value([start.timestamp() for start in starts]),
+        function="width_bucket",
+        template="%(function)s(%(expressions)s::double precision[])",
+        output_field=IntegerField(),
+    )
+
+
+def _cut(
+    rows: Any, clock: str, filters: Filters, zone: tzinfo
+) -> tuple[str, tuple[datetime, ...], datetime]:
+    """The step, the starts of the buckets and the end of the last one."""
+    current = now()
+    known = rows.aggregate(first=Min(clock), last=Max(clock)) if None in filters.window else {}
+    first, last = known.get("first"), known.get("last")
+    start = filters.start if filters.start is not None else (current if first is None else first)
+    end = filters.end if filters.end is not None else max(current, last or 0)
+    # Clocks may be wrong by any amount: what lies outside is counted in the outermost bucket.
+    start = min(max(start, 0.0), current)
+    end = min(max(end, start + 1), current + 366 * DAY.total_seconds())
+    begin, until = (datetime.fromtimestamp(each, UTC).astimezone(zone) for each in (start, end))
+    step = _step(until - begin)
+    starts, edge = [], _floor(begin, step)
+    while edge.timestamp() < end:
+        starts.append(edge.astimezone(UTC))
+        edge = _following(edge, step)
+    return step, tuple(starts), edge.astimezone(UTC)
+
+
+def _step(length: timedelta) -> str:
+    if length <= LONGEST_IN_HOURS:
+        return "hour"
+    return "day" if length <= LONGEST_IN_DAYS else "month"
+
+
+def _floor(moment: datetime, step: str) -> datetime:
+    """The beginning of the zone's hour, day or month that the moment lies in."""
+    if step == "hour":
+        return moment.replace(minute=0, second=0, microsecond=0)
+    moment = moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return moment if step == "day" else moment.replace(day=1)
+
+
+def _following(edge: datetime, step: str) -> datetime:
+    """The beginning of the next hour, day or month; of an hour that the clocks repeat as well."""
+    if step == "hour":
+        later = (edge.astimezone(UTC) + HOUR).astimezone(edge.tzinfo)
+        floor = _floor(later, step)
+        # Lord Howe Island's clocks go back by half an hour: its beginning may be the edge again.
+        return floor if floor.timestamp() > edge.timestamp() else later
+    return _floor(edge + (DAY if step == "day" else 31 * DAY), step)
+
+
+class Percentiles(Aggregate):
+    """Interpolated, as an array in the order of PERCENTILES; None without a row."""
+
+    template = f"percentile_cont(ARRAY{list(PERCENTILES)}) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = ArrayField(FloatField())
+
+
+def statistics(
+    organization: Organization, actor: Actor, filters: Filters = EVERYTHING
+) -> Statistics:
+    rows = _executions(organization, actor, filters).order_by()
+    runtime = F("end_time") - F("start_time")
+    has_runtime = Q(end_time__gt=F("start_time"))
+    by_status, by_user, by_agent = Counter[str](), Counter[UUID | None](), Counter[str]()
+    with_error, timed, seconds = 0, 0, 0.0
+    groups = rows.values("status", "user_id", "agent_name").annotate(
+        number=Count("id"),
+        failed=Count("error_time"),
+        timed=Count("id", filter=has_runtime),
+        seconds=Sum(runtime, filter=has_runtime),
+    )
+    for group in groups:
+        by_status[group["status"]] += group["number"]
+        by_user[group["user_id"]] += group["number"]
+        by_agent[group["agent_name"]] += group["number"]
+        with_error += group["failed"]
+        timed += group["timed"]
+        seconds += group["seconds"] or 0.0
+    percentiles = rows.aggregate(found=Percentiles(runtime, filter=has_runtime))["found"]
+    p50, p95, p99 = percentiles or [None] * len(PERCENTILES)
+    people = {
+        key: (external_id, name)
+        for key, external_id, name in ExecutionUser.objects.for_organization(organization)
+        .filter(pk__in=[key for key in by_user if key is not None])
+        .values_list("pk", "external_id", "name")
+    }
+    return Statistics(
+        total=by_status.total(),
+        by_status=dict(by_status),
+        by_user={
+            None if key is None else people[key][0]: number for key, number in by_user.most_common()
+        },
+        user_map=dict(people.values()),
+        by_agent=dict(by_agent.most_common()),
+        with_error=with_error,
+        avg_runtime=seconds / timed if timed else None,
+        p50_runtime=p50,
+        p95_runtime=p95,
+        p99_runtime=p99,
+    )

@@ -1,0 +1,292 @@
+"""Every number of the dashboard, against a few executions that can be counted by hand."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from agents.tests.factories import make_agent
+from executions import queries
+from executions.filters import EVERYTHING, Filters
+from executions.models import Execution, now
+from executions.record import NewEvent
+from executions.tests.factories import (
+    FAILED,
+    RUNNING,
+    make_execution,
+    make_outside_user,
+    make_user_of,
+)
+from organizations.actors import Actor
+from organizations.models import Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+
+ADA = UUID("620c87bd-555c-49e6-9cf1-8dc23f6a72b2")
+TRACE = 'Traceback (most recent call last):\n  File "/a.py", line 1, in f\nValueError: no {} left'
+
+
+def system(organization: Organization) -> Actor:
+    return Actor.for_system(organization, "test")
+
+
+def failing(seconds_ago: float, number: int = 1) -> dict[str, Any]:
+    start = now() - seconds_ago
+    events = [NewEvent(start + 1, "error", TRACE.format(number))]
+    return {"statuses": FAILED, "start": start, "events": events}
+
+
+@pytest.fixture
+def northwind(organization: Organization) -> Organization:
+    """Four executions: two of Ada's, one of a member's, one that nobody launched."""
+    ada = make_outside_user(organization, "Ada Lovelace", ADA)
+    member = make_user_of(make_membership(organization, "viewer"))
+    agent = make_agent(organization)
+    make_execution(organization, user=ada, agent_name="Weekly Report", start=now() - 90_000)
+    make_execution(organization, user=ada, agent_name="Screener", **failing(7200))
+    make_execution(organization, RUNNING, user=member, agent_name="Screener", start=now() - 60)
+    make_execution(organization, agent=agent, agent_name="Übersicht", **failing(30, number=2))
+    return organization
+
+
+def names(organization: Organization, filters: Filters, actor: Actor | None = None) -> list[str]:
+    with organization_scope(organization):
+        rows = queries.executions(organization, actor or system(organization), filters)
+        assert queries.count(organization, actor or system(organization), filters) == len(rows)
+        return [row.agent_name for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (EVERYTHING, ["Übersicht", "Screener", "Screener", "Weekly Report"]),
+        (Filters(agent_name="screen"), ["Screener", "Screener"]),
+        (Filters(agent_name="übers"), ["Übersicht"]),
+        (Filters(agent_name="%"), []),
+        (Filters(user=str(ADA)), ["Screener", "Weekly Report"]),
+        (Filters(user=ADA.hex), ["Screener", "Weekly Report"]),
+        (Filters(user="ada lovelace"), ["Screener", "Weekly Report"]),
+        (Filters(user="Ada"), []),
+        (Filters(user="unknown"), ["Übersicht"]),
+        (Filters(status="running"), ["Screener"]),
+        (Filters(search="620C87BD-555c"), ["Screener", "Weekly Report"]),
+        (Filters(search="LOVE"), ["Screener", "Weekly Report"]),
+        (Filters(search="no 2 left"), ["Übersicht"]),
+        (Filters(search="finis"), ["Weekly Report"]),
+        (Filters(search="report", user="Ada Lovelace"), ["Weekly Report"]),
+    ],
+)
+def test_filters_narrow(northwind: Organization, filters: Filters, found: list[str]) -> None:
+    assert names(northwind, filters) == found
+
+
+def test_the_window_is_about_the_start_and_leaves_out_its_end(organization: Organization) -> None:
+    for second in (10.0, 20.0, 30.0):
+        make_execution(organization, start=second, agent_name=str(second))
+
+    assert names(organization, Filters(start=10.0, end=30.0)) == ["20.0", "10.0"]
+
+
+def test_search_finds_the_id(northwind: Organization) -> None:
+    with organization_scope(northwind):
+        execution = Execution.objects.get(agent_name="Weekly Report")
+
+    assert names(northwind, Filters(search=execution.fid.upper())) == ["Weekly Report"]
+
+
+def test_an_agent_narrows_and_sees_its_own(northwind: Organization) -> None:
+    with organization_scope(northwind):
+        agent = Execution.objects.get(agent_name="Übersicht").agent
+    actor = Actor("agent", agent.pk, "agent", northwind)
+
+    assert names(northwind, Filters(agent=agent.pk)) == ["Übersicht"]
+    assert names(northwind, EVERYTHING, actor) == ["Übersicht"]
+
+
+def test_a_member_sees_and_counts_their_own_only(northwind: Organization) -> None:
+    membership = make_membership(northwind, "viewer")
+    make_execution(
+        northwind, user=make_user_of(membership), agent_name="Own", **failing(100, number=3)
+    )
+    actor = Actor.for_person(membership)
+
+    with organization_scope(northwind):
+        assert [row.agent_name for row in queries.executions(northwind, actor)] == ["Own"]
+        assert [row.message for row in queries.errors(northwind, actor)] == [
+            "ValueError: no 3 left"
+        ]
+        assert queries.count_errors(northwind, actor) == 1
+        groups = queries.error_groups(northwind, actor)
+        assert [(group.count, group.agent_names) for group in groups.rows] == [(1, ("Own",))]
+        statistics = queries.statistics(northwind, actor)
+        assert (statistics.total, statistics.by_agent) == (1, {"Own": 1})
+        buckets = queries.count_by_hour(northwind, actor)
+        assert sum(bucket.total for bucket in buckets.rows) == 1
+
+
+def test_errors_come_with_their_execution_in_one_query(
+    northwind: Organization, django_assert_num_queries: Any
+) -> None:
+    with organization_scope(northwind), django_assert_num_queries(1):
+        found = [
+            (row.message, row.execution.agent_name, getattr(row.execution.user, "name", None))
+            for row in queries.errors(northwind, system(northwind))
+        ]
+
+    assert found == [
+        ("ValueError: no 2 left", "Übersicht", None),
+        ("ValueError: no 1 left", "Screener", "Ada Lovelace"),
+    ]
+
+
+def test_errors_are_narrowed_by_when_they_happened_and_by_their_execution(
+    northwind: Organization,
+) -> None:
+    actor = system(northwind)
+
+    with organization_scope(northwind):
+        recent = queries.errors(northwind, actor, Filters(start=now() - 3600))
+        adas = queries.errors(northwind, actor, Filters(user="Ada Lovelace"))
+
+        assert [row.execution.agent_name for row in recent] == ["Übersicht"]
+        assert [row.execution.agent_name for row in adas] == ["Screener"]
+
+
+def test_errors_that_differ_in_numbers_only_are_one_group(organization: Organization) -> None:
+    ada = make_outside_user(organization, "Ada", ADA)
+    for seconds_ago, number in ((200_000, 1), (7200, 2), (3600, 3)):
+        make_execution(organization, agent_name="A", user=ada, **failing(seconds_ago, number))
+    make_execution(organization, agent_name="B", **failing(100_000))
+
+    with organization_scope(organization):
+        actor, window = system(organization), Filters(start=now() - 86_400)
+        recent = queries.error_groups(organization, actor, window)
+        ever = queries.error_groups(organization, actor, limit=1, offset=1)
+        first = queries.errors(organization, actor).order_by("timestamp")[0].timestamp
+
+    (group,) = recent.rows
+    assert (recent.total, group.count, group.executions, group.users) == (1, 2, 2, 1)
+    assert (group.error_type, group.message) == ("ValueError", "ValueError: no 3 left")
+    assert group.agent_names == ("A",)
+    assert group.first_seen == first
+    assert now() - group.last_seen < 3700
+    assert (recent.step, len(recent.starts)) == ("hour", 25)
+    assert [number for number in group.sparkline if number] == [1, 1]
+    assert len(group.sparkline) == 25
+    assert ever.total == 2
+    assert [row.agent_names for row in ever.rows] == [("B",)]
+
+
+def test_statistics(northwind: Organization) -> None:
+    make_execution(northwind, (), start=now(), agent_name="Weekly Report")
+
+    with organization_scope(northwind):
+        found = queries.statistics(northwind, system(northwind))
+        member = Execution.objects.get(status="running").user
+
+    assert found.total == 5
+    assert found.by_status == {"finished": 1, "error": 2, "running": 1, "queued": 1}
+    assert found.by_user == {ADA: 2, None: 2, member.external_id: 1}
+    assert found.user_map == {ADA: "Ada Lovelace", member.external_id: member.name}
+    assert found.by_agent == {"Screener": 2, "Weekly Report": 2, "Übersicht": 1}
+    assert list(found.by_agent)[-1] == "Übersicht"
+    assert found.running == 1
+    assert found.error_rate == 0.4
+    assert found.avg_runtime == pytest.approx((2 + 2 + 0.5 + 2) / 4)
+    assert found.p50_runtime == pytest.approx(2)
+
+
+def test_statistics_of_nothing(organization: Organization) -> None:
+    with organization_scope(organization):
+        found = queries.statistics(organization, system(organization))
+
+    assert (found.total, found.by_status, found.error_rate, found.running) == (0, {}, 0, 0)
+    assert (found.avg_runtime, found.p50_runtime, found.p99_runtime) == (None, None, None)
+
+
+def moment(text: str, zone: str = "UTC") -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
+
+
+def buckets(
+    organization: Organization, filters: Filters = EVERYTHING, zone: str = "UTC"
+) -> queries.Buckets:
+    with organization_scope(organization):
+        return queries.count_by_hour(
+            organization, system(organization), filters, zone=ZoneInfo(zone)
+        )
+
+
+def test_hours_have_no_gap(organization: Organization) -> None:
+    for text in ("2026-03-01T10:00", "2026-03-01T10:59:59", "2026-03-01T13:00"):
+        make_execution(organization, start=moment(text))
+    failed = moment("2026-03-01T13:30")
+    events = [NewEvent(failed, "error", "no")]
+    make_execution(organization, RUNNING, start=failed, events=events)
+    window = Filters(start=moment("2026-03-01T09:30"), end=moment("2026-03-01T14:00"))
+
+    found = buckets(organization, window)
+
+    assert found.step == "hour"
+    assert [(row.start.hour, row.by_status, row.errors) for row in found.rows] == [
+        (9, {}, 0),
+        (10, {"finished": 2}, 0),
+        (11, {}, 0),
+        (12, {}, 0),
+        (13, {"finished": 1, "running": 1}, 1),
+    ]
+    assert found.rows[-1].end == datetime(2026, 3, 1, 14, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last", "step", "number"),
+    [
+        ("UTC", "2026-03-01", "2026-03-15", "hour", 14 * 24),
+        ("UTC", "2026-03-01", "2026-03-16", "day", 15),
+        ("Europe/Berlin", "2026-03-28", "2026-03-30", "hour", 47),
+        ("Europe/Berlin", "2025-10-25", "2025-10-27", "hour", 49),
+        ("Europe/Berlin", "2026-03-20", "2026-04-10", "day", 21),
+        ("Asia/Kolkata", "2026-03-01", "2026-03-02", "hour", 24),
+        ("Australia/Lord_Howe", "2026-04-04", "2026-04-06", "hour", 49),
+        ("Africa/Cairo", "2025-04-20", "2025-05-10", "day", 20),
+        ("UTC", "2020-01-01", "2026-01-01", "month", 72),
+    ],
+)
+def test_buckets_are_those_of_the_zone(
+    organization: Organization, zone: str, first: str, last: str, step: str, number: int
+) -> None:
+    window = Filters(start=moment(first, zone), end=moment(last, zone))
+
+    found = buckets(organization, window, zone)
+
+    assert (found.step, len(found.rows)) == (step, number)
+    assert [row.end for row in found.rows[:-1]] == [row.start for row in found.rows[1:]]
+    assert found.rows[0].start.timestamp() == window.start
+    assert found.rows[-1].end.timestamp() == window.end
+
+
+def test_without_a_window_buckets_begin_with_the_first_execution(
+    organization: Organization,
+) -> None:
+    assert len(buckets(organization).rows) == 1
+    make_execution(organization, start=now() - 2 * 86_400)
+
+    found = buckets(organization)
+
+    assert found.rows[0].by_status == {"finished": 1}
+    assert len(found.rows) == 49
+
+
+@pytest.mark.parametrize("start", [-1e300, -1e12, 0.0, 1e12, 1e300])
+def test_a_clock_that_is_wrong_by_any_amount_loses_no_execution(
+    organization: Organization, start: float
+) -> None:
+    make_execution(organization, start=start)
+    make_execution(organization, start=now())
+
+    found = buckets(organization)
+
+    assert sum(row.total for row in found.rows) == 2
+    assert len(found.rows) < 1000
