@@ -5,12 +5,13 @@ import json
 import re
 from dataclasses import dataclass
 
+from executions.json_text import read_json
+
 LONGEST_MESSAGE = 2000
 KODOSUMI_ERROR = "kodosumi.error.KodosumiError"
 # `package.module.Name: message`, at the start of a line: the last line of a Python traceback.
-RAISED = re.compile(
-    r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|[A-Z]\w*))(?:: |:?$)"
-)
+# Texts are long and anybody's: this takes linear time.
+RAISED = re.compile(r"^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: |:?$)")
 FRAME = re.compile(r'^\s+File "([^"]+)", line \d+, in (\S+)')
 LIBRARY = re.compile(r"(^|/)(site-packages|dist-packages|lib/python[\d.]+)/|^<frozen ")
 VARIABLE_PARTS = (
@@ -48,25 +49,28 @@ def read_error(text: str) -> ReadableError:
         return from_json
     lines = text.strip().splitlines()
     start = max((n for n, line in enumerate(lines) if line.startswith("Traceback (")), default=None)
-    if start is None and not (lines and RAISED.match(lines[0]) and "." in lines[0].split(":")[0]):
+    if start is None and "." not in _raised(lines[0] if lines else ""):
         return ReadableError("", _cut(text.strip() or "The execution failed without a message."))
     raised = next(
-        (n for n in range((start or -1) + 1, len(lines)) if RAISED.match(lines[n])), len(lines) - 1
+        (n for n in range((start or -1) + 1, len(lines)) if _raised(lines[n])), len(lines) - 1
     )
-    match = RAISED.match(lines[raised])
-    name = match[1] if match else ""
+    name = _raised(lines[raised])
     message = "\n".join([lines[raised][len(name) :].lstrip(": "), *lines[raised + 1 :]]).strip()
-    short = name.rpartition(".")[2]
+    short = name.rpartition(".")[2][:255]
     if name != KODOSUMI_ERROR:
         message = f"{short}: {message}" if short and message else message or short
     return ReadableError(short, _cut(message or short), _place(lines[:raised]))
 
 
+def _raised(line: str) -> str:
+    """The exception that the line names, a class with a capital letter in it; else empty."""
+    match = RAISED.match(line)
+    name = match[1] if match else ""
+    return name if name.rpartition(".")[2] != name.rpartition(".")[2].lower() else ""
+
+
 def _from_json(text: str) -> ReadableError | None:
-    try:
-        value = json.loads(text) if text.lstrip().startswith("{") else None
-    except (ValueError, RecursionError):
-        return None
+    value = read_json(text) if text.lstrip().startswith("{") else None
     if not isinstance(value, dict):
         return None
     found = next((value[key] for key in ("message", "error", "detail") if value.get(key)), None)

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from executions.errors import read_error
+from executions.json_text import read_json
 from executions.models import (
     UNKNOWN_AGENT,
     Execution,
@@ -134,7 +135,7 @@ def _move(execution: Execution, wanted: str, is_strict: bool = False) -> None:
 def _apply_meta(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
     if execution.meta:
         return  # The first one counts (spec/kodosumi.md 1.10).
-    value = _json(row.message)
+    value = read_json(row.message)
     if isinstance(value, dict):
         execution.meta = value
         name = execution.description.get("summary") or execution.description.get("entry_point")
@@ -144,7 +145,7 @@ def _apply_meta(execution: Execution, row: ExecutionEvent, is_strict: bool) -> N
 
 def _apply_inputs(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
     if execution.inputs is None:
-        execution.inputs = _json(row.message)
+        execution.inputs = read_json(row.message)
 
 
 def _apply_final(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
@@ -167,7 +168,7 @@ def _apply_lease(execution: Execution, row: ExecutionEvent, is_strict: bool) -> 
 
 
 def _lock_id(row: ExecutionEvent) -> str:
-    value = _json(row.message)
+    value = read_json(row.message)
     inner = value.get("dict", value) if isinstance(value, dict) else {}
     found = inner.get("lid") if isinstance(inner, dict) else None
     return found[:64] if isinstance(found, str) else ""
@@ -187,13 +188,6 @@ def _apply_error(execution: Execution, row: ExecutionEvent) -> ExecutionError:
         message=readable.message,
         fingerprint=readable.fingerprint(execution.agent_name),
     )
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 HANDLERS: dict[str, Callable[[Execution, ExecutionEvent, bool], None]] = {

@@ -44,11 +44,20 @@ def test_what_the_author_says_to_people_is_shown_as_it_is() -> None:
         ('{"code": 7}', '{"code": 7}'),
         ("[" * 100_000, "[" * 1999 + "…"),
         ("", "The execution failed without a message."),
+        ("Traceback (most recent call last):\nException: boom", "Exception: boom"),
+        (r'{"error": "\u0000 and \ud800"}', "\ufffd and \ufffd"),
         ("Traceback (most recent call last):\n", "Traceback (most recent call last):"),
     ],
 )
 def test_other_texts(text: str, message: str) -> None:
     assert read_error(text).message == message
+
+
+@pytest.mark.parametrize("line", ["A" * 200_000 + "!", "A." * 100_000 + "!", "Error" * 40_000])
+def test_no_text_takes_long_to_read(line: str) -> None:
+    # A pattern that tries again from every letter needs half an hour for each.
+    assert len(read_error(line).error_type) <= 255
+    assert read_error(f"Traceback (most recent call last):\n{line}").message
 
 
 def test_groups_ignore_what_varies_and_nothing_else() -> None:

@@ -67,6 +67,35 @@ def test_times_come_back_digit_for_digit(organization: Organization) -> None:
     assert repr(found.start_time) == repr(event.timestamp) == "1795316076.7659645"
 
 
+@pytest.mark.parametrize(
+    ("message", "stored"),
+    [
+        (
+            r'{"dict": {"a\u0000": "b\u0000", "c": "\ud800"}}',
+            {"dict": {"a\ufffd": "b\ufffd", "c": "\ufffd"}},
+        ),
+        (
+            '{"dict": [NaN, Infinity, -Infinity, 1e999, 0.1]}',
+            {"dict": [None, None, None, None, 0.1]},
+        ),
+        ("[" * 90 + "]" * 90, json.loads("[" * 90 + "]" * 90)),
+        ("[" * 100_000 + "]" * 100_000, None),
+        ("[" * 500 + "]" * 500, None),
+        ('{"dict": ' + "9" * 5000 + "}", None),
+        ('{"dict": ' + "9" * 4000 + "}", {"dict": int("9" * 4000)}),
+        ("not JSON", None),
+    ],
+    ids=["NUL", "not a number", "deep", "too deep", "rather deep", "digits", "numeric", "text"],
+)
+def test_what_postgresql_cannot_hold_is_replaced(
+    organization: Organization, message: str, stored: object
+) -> None:
+    made = make_execution(organization, events=[NewEvent(START, "inputs", message)])
+
+    with organization_scope(organization):
+        assert Execution.objects.get(pk=made.pk).inputs == stored
+
+
 def test_an_open_lock_makes_it_await_and_its_lease_run_again(organization: Organization) -> None:
     execution = make_execution(organization, RUNNING, start=START)
 
