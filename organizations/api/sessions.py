@@ -1,0 +1,46 @@
+"""The REST API for the pages: what a person's browser calls with the session it has."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.request import Request
+
+from organizations.actors import Actor
+from organizations.decorators import chosen_membership
+from organizations.models import Membership
+from organizations.requests import client_address
+
+
+@dataclass(frozen=True)
+class PageSession:
+    """The browser session of a person, in the organization that they chose."""
+
+    membership: Membership
+    session_key: str
+
+    @property
+    def organization_id(self) -> UUID:
+        found: UUID = self.membership.organization_id
+        return found
+
+    def live_actor(self, request: HttpRequest) -> Actor:
+        """Every request reads session, person and membership anew, so they are live."""
+        return Actor.for_person(
+            self.membership,
+            ip_address=client_address(request),
+            user_agent=request.headers.get("User-Agent", ""),
+        )
+
+
+class PageSessionAuthentication(SessionAuthentication):
+    """Signed in on the pages; a change also needs the CSRF token, as a form does."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        found = super().authenticate(request)
+        membership = chosen_membership(request._request) if found else None
+        if found is None or membership is None:
+            return None
+        return found[0], PageSession(membership, request._request.session.session_key or "")
