@@ -1,0 +1,248 @@
+"""What executions say becomes readable, and never dangerous (F27 to F29)."""
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from executions.rendering import (
+    ATTRIBUTES,
+    CUT,
+    LARGEST,
+    TAGS,
+    TOO_COMPLEX,
+    render_event,
+    render_result,
+)
+from executions.tests.vectors import VECTORS
+
+SECONDS = 1.0
+
+
+def tagged(tag: str, value: Any) -> str:
+    return json.dumps({tag: value})
+
+
+def body(tag: str, text: str) -> str:
+    return tagged(tag, {"body": text})
+
+
+class Elements(HTMLParser):
+    """Every start tag of a piece of HTML, with its attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("tag", ["Markdown", "HTML", "Text", "str", "TaskOutput"])
+@pytest.mark.parametrize("name", VECTORS)
+def test_no_attack_leaves_more_than_harmless_elements(tag: str, name: str) -> None:
+    value = {"body": VECTORS[name], "raw": VECTORS[name], "name": VECTORS[name]}
+
+    html = render_result(tagged(tag, value))
+
+    for element, attributes in Elements(html).found:
+        assert element in TAGS
+        assert attributes.keys() <= ATTRIBUTES.get(element, set()) | {"rel"}
+        assert re.match("https://|mailto:|$", attributes.get("href") or "")
+
+
+def test_markdown_becomes_html() -> None:
+    text = "# Report\n\n| a | b |\n| - | -: |\n| **x** | ~~y~~ |\n\none\ntwo\n\n```py\n1 < 2\n```"
+
+    html = render_result(body("Markdown", text))
+
+    assert "<h1>Report</h1>" in html
+    assert "<td><strong>x</strong></td>" in html
+    assert "<s>y</s>" in html
+    assert "one<br>\ntwo" in html
+    assert "<pre><code>1 &lt; 2\n</code></pre>" in html
+
+
+def test_indented_markdown_is_no_code() -> None:
+    assert render_result(body("Markdown", "    # Title\n    text")).startswith("<h1>Title</h1>")
+
+
+def test_links_open_without_telling_where_from() -> None:
+    html = render_result(body("Markdown", "[x](https://example.com) ![alt](https://a.example/b)"))
+
+    assert html.count('rel="noopener noreferrer nofollow"') == 2
+    assert '<a href="https://a.example/b" rel="noopener noreferrer nofollow">alt</a>' in html
+    assert "<img" not in html
+
+
+def test_html_keeps_its_harmless_part() -> None:
+    html = render_result(body("HTML", "<h2>Heading</h2><table><tr><td>1</td></tr></table>"))
+
+    assert "<h2>Heading</h2>" in html
+    assert "<td>1</td>" in html
+
+
+def test_text_stays_as_it_is() -> None:
+    html = render_result(body("Text", 'plain\n\t<not a tag> & "quotes"'))
+
+    assert html == "<pre>plain\n\t&lt;not a tag&gt; &amp; &quot;quotes&quot;</pre>"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"int": 42}, "<h3>int</h3>\n<pre>42</pre>"),
+        ({"str": "<x>"}, "<h3>str</h3>\n<pre>&lt;x&gt;</pre>"),
+        ({"TypeError": "None"}, "<h3>TypeError</h3>\n<pre>None</pre>"),
+        ({"<b>": True}, "<h3>&lt;b&gt;</h3>\n<pre>true</pre>"),
+        ({"Answer": {"ß": None}}, "<h3>Answer</h3>\n<pre>{\n  &quot;ß&quot;: null\n}</pre>"),
+        (
+            {"__list__": [{"int": 1}, {"__list__": [{"Text": {"body": "x"}}]}]},
+            "<h3>int</h3>\n<pre>1</pre>\n<pre>x</pre>",
+        ),
+        ({"Text": 7}, "<h3>Text</h3>\n<pre>7</pre>"),
+        ({"Markdown": {}}, "<p>null</p>\n"),
+        ({"a": 1, "b": 2}, "<pre>{\n  &quot;a&quot;: 1,\n  &quot;b&quot;: 2\n}</pre>"),
+        ([], "<pre>[]</pre>"),
+        (None, "<pre>null</pre>"),
+    ],
+)
+def test_every_value_is_shown_by_its_tag(value: Any, expected: str) -> None:
+    assert render_result(json.dumps(value)) == expected
+
+
+@pytest.mark.parametrize("tag", ["Link", "Image", "Video"])
+def test_links_images_and_videos_become_links(tag: str) -> None:
+    html = render_result(tagged(tag, {"url": "https://example.com/a.png"}))
+
+    assert '<a href="https://example.com/a.png"' in html
+    assert ">https://example.com/a.png</a>" in html
+
+
+def test_a_crew_shows_its_answer_and_what_each_task_brought() -> None:
+    task = {"description": "Collect", "name": "find", "agent": "Researcher", "raw": "**three**"}
+
+    html = render_result(tagged("CrewOutput", {"raw": "The *text*", "tasks_output": [task]}))
+
+    assert html.index("<p>The <em>text</em></p>") < html.index("<h3>find</h3>")
+    assert "<dt>Agent</dt><dd>Researcher</dd><dt>Task</dt><dd>Collect</dd>" in html
+    assert "<strong>three</strong>" in html
+
+
+def test_an_agent_step_shows_what_it_thought_and_did() -> None:
+    step = {"thought": "I should", "tool": "Search", "tool_input": {"q": 1}, "text": ""}
+
+    html = render_event("action", tagged("AgentAction", step))
+
+    assert "<dt>Thought</dt><dd>I should</dd><dt>Tool</dt><dd>Search</dd>" in html
+    assert "Text" not in html
+
+
+def test_there_may_be_no_result() -> None:
+    assert render_result(None) == ""
+
+
+def test_what_is_no_json_is_shown_as_text() -> None:
+    assert render_result('{"Text": <x>') == "<pre>{&quot;Text&quot;: &lt;x&gt;</pre>"
+
+
+def test_inputs_become_yaml() -> None:
+    html = render_event("inputs", tagged("dict", {"text": "Grüße 🚀", "n": [1, None], "on": True}))
+
+    assert html == "text: Grüße 🚀\nn:\n- 1\n- null\non: true\n".replace("on:", "&#x27;on&#x27;:")
+
+
+def test_text_loses_what_only_a_terminal_understands() -> None:
+    message = (
+        "\x1b[1;31mred\x1b[0m \x1b]8;;https://x\x07link\x1b]8;;\x07 10 %\r100 %\r\n\x00\x07\x9b"
+    )
+
+    assert render_event("stdout", message) == "red link 10 %\n100 %\n\ufffd\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("kind", ["stdout", "stderr", "debug", "error", "status", "meta", "new"])
+def test_text_is_escaped(kind: str) -> None:
+    assert render_event(kind, "<script>&") == "&lt;script&gt;&amp;"
+
+
+@pytest.mark.parametrize("kind", ["stdout", "error", "lock", "inputs"])
+def test_a_line_of_ten_million_characters_is_cut(kind: str) -> None:
+    assert render_event(kind, "x" * 10_000_000) == "x" * LARGEST + CUT
+
+
+@pytest.mark.parametrize("kind", ["stdout", "debug", "result", "inputs"])
+def test_binary_output_is_shown_harmlessly(kind: str) -> None:
+    noise = bytes(range(256)).decode("latin-1") * 100
+
+    html = render_event(kind, noise)
+
+    html.encode("utf-8")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", html)
+    assert "<script" not in html
+
+
+@pytest.mark.parametrize("tag", ["Markdown", "HTML", "Text", "dict"])
+def test_half_a_surrogate_pair_does_no_harm(tag: str) -> None:
+    html = render_result(body(tag, "a\ud800b"))
+
+    html.encode("utf-8")
+    assert "a?b" in html
+
+
+TOO_MUCH = {
+    "1 MB of <div>": "<div>" * 200_000,
+    "101 levels of <div>": "<div>" * 101,
+    "<a  5,000 times": "<a " * 5_000,
+    "many attributes": "<a " + " ".join(f"a{n}" for n in range(40_000)) + ">",
+    "reopened formatting": "".join(f"<b a={n}>" for n in range(99)) + "<p>" * 19_000,
+    "257 KB": "x" * (LARGEST + 1),
+    "257 KB in UTF-8": "ß" * (LARGEST // 2 + 1),
+    "comments": "<!--" * 60_000,
+}
+MUCH = {
+    "8 KB of [": "[" * 8192,
+    "[a]( 3,000 times": "[a](" * 3000,
+    "100 levels of <div>": "<div>" * 100 + "x",
+    "quotes": "> " * 120_000,
+    "list in list": "".join(" " * depth + "- a\n" for depth in range(700)),
+    "backticks": "".join("`" * number + " " for number in range(240)),
+    "ampersands": "&" * 20_000,
+    "paragraphs": "<p>" * 19_000,
+}
+
+
+@pytest.mark.parametrize("tag", ["Markdown", "HTML"])
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_too_complex_output_is_not_parsed_but_offered_for_download(tag: str, name: str) -> None:
+    started = time.perf_counter()
+
+    html = render_result(body(tag, TOO_MUCH[name]))
+
+    assert html == TOO_COMPLEX
+    assert time.perf_counter() - started < SECONDS
+
+
+@pytest.mark.parametrize("tag", ["Markdown", "HTML"])
+@pytest.mark.parametrize("name", MUCH)
+def test_tiring_output_is_shown_within_a_second(tag: str, name: str) -> None:
+    started = time.perf_counter()
+
+    html = render_result(body(tag, MUCH[name]))
+
+    assert html != TOO_COMPLEX
+    assert time.perf_counter() - started < SECONDS
+
+
+@pytest.mark.parametrize("mark", ["[", "![", "*a ", "~~a", "|", "`", "&"])
+def test_very_many_marks_of_markdown_are_refused(mark: str) -> None:
+    assert render_result(body("Markdown", mark * 40_000)) == TOO_COMPLEX
+
+
+@pytest.mark.parametrize("bracket", ["[", '{"a":', '{"__list__":['])
+def test_deep_json_is_too_complex(bracket: str) -> None:
+    assert render_result(bracket * 101) == TOO_COMPLEX
+    assert render_event("inputs", bracket * 20_000).startswith(bracket[0])
