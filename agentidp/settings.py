@@ -179,6 +179,9 @@ if IS_PRODUCTION:
 MAX_BODY_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+EXECUTION_FILE_MAX_BYTES = env.int("AGENTIDP_FILE_MAX_BYTES", default=100 * 1024**2)
+EXECUTION_FILES_MAX_BYTES = env.int("AGENTIDP_EXECUTION_FILES_MAX_BYTES", default=1024**3)
+EXECUTION_FILES_MAX_NUMBER = env.int("AGENTIDP_EXECUTION_FILES_MAX_NUMBER", default=1000)
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -244,6 +247,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AgentStatusEnum": "agents.models.Agent.Status",
         "CredentialStatusEnum": "tokens.models.Credential.Status",
+        "ExecutionStatusEnum": "executions.models.Execution.Status",
+        "FirstStatusEnum": "executions.api.report_shapes.FIRST_STATUSES",
+        "FinalStatusEnum": "executions.api.report_shapes.FINAL_STATUSES",
         "OrganizationStatusEnum": "organizations.models.Organization.Status",
         "ScopeEnum": "organizations.actors.Scope",
     },

@@ -12,6 +12,7 @@ from agents.views import members as member_pages
 from analytics.api import AnalyticsViewSet
 from analytics.views import agents as agent_pages
 from analytics.views import overview as overview_pages
+from executions.api.reports import ExecutionViewSet
 from organizations.api.audit import AuditViewSet
 from organizations.api.organizations import (
     AcceptInvitationView,
@@ -135,6 +136,49 @@ api = [
         "agents/<uuid:agentId>/credentials/<uuid:credentialId>",
         CredentialViewSet.as_view({"delete": "destroy"}),
         name="credential-detail",
+    ),
+    # Executions
+    path(
+        "executions",
+        ExecutionViewSet.as_view({"get": "list", "post": "create"}),
+        name="execution-list",
+    ),
+    path(
+        "executions/<str:executionId>",
+        ExecutionViewSet.as_view(
+            {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+        ),
+        name="execution-detail",
+    ),
+    path(
+        "executions/<str:executionId>/events",
+        ExecutionViewSet.as_view({"post": "append"}),
+        name="execution-events",
+    ),
+    path(
+        "executions/<str:executionId>/finish",
+        ExecutionViewSet.as_view({"post": "finish"}),
+        name="execution-finish",
+    ),
+    path(
+        "executions/<str:executionId>/stop",
+        ExecutionViewSet.as_view({"post": "stop"}),
+        name="execution-stop",
+    ),
+    path(
+        "executions/<str:executionId>/heartbeat",
+        ExecutionViewSet.as_view({"post": "heartbeat"}),
+        name="execution-heartbeat",
+    ),
+    path(
+        "executions/<str:executionId>/files",
+        ExecutionViewSet.as_view({"post": "start_upload"}),
+        name="execution-files",
+    ),
+    path(
+        "executions/<str:executionId>/uploads/<uuid:uploadId>",
+        ExecutionViewSet.as_view({"get": "upload", "put": "receive_part"}),
+        name="execution-upload",
     ),
     # Analytics
     path("analytics/tokens", AnalyticsViewSet.as_view({"get": "tokens"}), name="analytics-tokens"),

@@ -156,7 +156,7 @@ def append(
 
     `lease` is the generation that the caller holds, of an execution with a lease.
     """
-    execution = _locked_for_report(execution, actor, lease)
+    execution = locked_for_report(execution, actor, lease)
     new = _new_events(execution, events)
     if new:
         leases.renew(execution)
@@ -178,7 +178,7 @@ def finish(
 
     `final` is JSON text with a type tag.
     """
-    execution = _locked_for_report(execution, actor, lease)
+    execution = locked_for_report(execution, actor, lease)
     if execution.has_ended:
         if execution.status == status:
             return execution
@@ -225,7 +225,7 @@ def update_figures(
 ) -> Execution:
     """Set what is known late, even after the end: `input_tokens`, `output_tokens`, `cost` in US
     dollars, and the summary."""
-    execution = _locked_for_report(execution, actor, lease)
+    execution = locked_for_report(execution, actor, lease)
     for name, value in figures.items():
         setattr(execution, name, value)
     fields = [*figures]
@@ -313,6 +313,14 @@ def moment(execution: Execution) -> float:
     """Now, but not before its newest event: of two statuses the later one counts, and the clock
     of an engine may be ahead of ours."""
     return max(now(), execution.end_time or 0)
+
+
+def locked_for_report(execution: Execution, actor: Actor, lease: int | None) -> Execution:
+    """The locked execution, for its agent, which shows the lease that it may have."""
+    execution = _locked(execution)
+    require_reporter(execution, actor)
+    leases.require_lease(execution, lease)
+    return execution
 
 
 def require_reporter(execution: Execution, actor: Actor) -> None:
@@ -409,13 +417,6 @@ def _execution_user(organization: Organization, user_id: UUID) -> ExecutionUser:
         external_id=user.pk,
         defaults={"name": str(user), "email": user.email, "user": user},
     )[0]
-
-
-def _locked_for_report(execution: Execution, actor: Actor, lease: int | None) -> Execution:
-    execution = _locked(execution)
-    require_reporter(execution, actor)
-    leases.require_lease(execution, lease)
-    return execution
 
 
 def _locked(execution: Execution) -> Execution:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from agentidp.errors import InvalidValue
 from executions.models import Execution, LeaseLost
 
+HEADER = "X-Lease-Generation"
 SHORTEST, DEFAULT, LONGEST = 5, 60, 24 * 3600
 """Seconds."""
 BATCH = 1000
@@ -37,7 +38,7 @@ def require_lease(execution: Execution, generation: int | None) -> None:
     """LeaseLost unless the locked execution's lease is still of this generation."""
     if generation is None and execution.lease_generation:
         problem = "The execution has a lease: say which generation of it you hold."
-        raise InvalidValue(f"leaseGeneration: {problem}", leaseGeneration=[problem])
+        raise InvalidValue(f"{HEADER}: {problem}", **{HEADER: [problem]})
     if (generation or 0) != execution.lease_generation:
         raise LeaseLost(leaseGeneration=execution.lease_generation)
 

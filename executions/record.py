@@ -205,6 +205,17 @@ def tagged(value: Any) -> str:
     return json.dumps({type(value).__name__: value}, ensure_ascii=False, separators=(",", ":"))
 
 
+def with_form(value: Any) -> str:
+    """The same for a result: a text is shown as text, and an object such as
+    `{"Markdown": {"body": "…"}}` names its form itself."""
+    if isinstance(value, str):
+        value = {"Text": {"body": value}}
+    names_form = isinstance(value, dict) and len(value) == 1 and next(iter(value))[:1].isupper()
+    if not names_form:
+        return tagged(value)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def timestamps_are_sane(events: Iterable[NewEvent], latest: float) -> bool:
     """Whether all times are finite and lie between 1970 and `latest`."""
     return all(0 <= event.timestamp <= latest for event in events)

@@ -1,6 +1,8 @@
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import django_filters
+from django.utils.dateparse import parse_date, parse_datetime
 
 from agentidp.errors import InvalidValue
 from agentidp.pagination import PAGING
@@ -30,3 +32,21 @@ class StrictFilterSet(django_filters.FilterSet):
 
 def _values(data: Any, name: str) -> list[Any]:
     return data.getlist(name) if hasattr(data, "getlist") else [data[name]]
+
+
+def parse_moment(text: str, name: str) -> tuple[datetime, bool]:
+    """An instant, or the beginning of a day and True: ISO 8601, UTC unless it says otherwise.
+
+    InvalidValue names the parameter `name` for anything else.
+    """
+    try:
+        day = parse_date(text)
+        moment = None if day else parse_datetime(text)
+        if day and date.min < day < date.max:
+            return datetime.combine(day, time(), UTC), True
+        if moment and date.min < moment.date() < date.max:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)), False
+    except ValueError:
+        pass  # well formed, but no such day
+    problem = "Use an ISO 8601 date or time, for example 2026-11-22."
+    raise InvalidValue(f"{name}: {problem}", **{name: [problem]})

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 from django.db import transaction
 from django.test import Client
 
+from organizations.actors import Scope
 from tests.endpoint import Endpoint
 from tests.tenants import Tenant
+from tokens.tests.factories import access_token_for
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -35,7 +37,7 @@ def call(
         query and f"?{query}"
     )
     if content is None:
-        content = _content(client, endpoint, body)
+        content = endpoint.content or _content(client, endpoint, body)
     if not content_type and (content or endpoint.is_form):
         content_type = FORM if endpoint.is_form else "application/json"
     # A view without a transaction of its own must not roll back that of the test.
@@ -52,6 +54,13 @@ def _content(client: Client, endpoint: Endpoint, body: Any) -> bytes | str:
         return urlencode(body, doseq=True)
     encoded: str = client._encode_json(body, "application/json")
     return encoded
+
+
+def bearer_of(endpoint: Endpoint, tenant: Tenant) -> Client:
+    """One that may do everything: the owner, or the tenant's agent where no person may call."""
+    agent = None if endpoint.role else tenant.entitled(tenant.agent, *Scope.values)
+    token = access_token_for(agent or tenant.person("owner"))
+    return Client(headers={"Authorization": f"Bearer {token}"})
 
 
 def text_of(response: Any) -> str:

@@ -24,7 +24,7 @@ class Endpoint:
     access: str
     scopes: tuple[str, ...] = ()
     role: str = "viewer"
-    """The least role of a person that may call it."""
+    """The least role of a person that may call it; empty where none may."""
     caller: str = "agent"
     """`agent`: any agent with the scopes may call it; `itself`: only the agent that the path
     names; `person`: the proofs call it as a person."""
@@ -32,6 +32,8 @@ class Endpoint:
     """The ids in the path: those of rows that the tenant owns."""
     body: Callable[[Tenant], dict[str, Any]] | None = None
     """A body that works."""
+    content: bytes = b""
+    """A body that works, where it is no JSON and no form."""
     references: tuple[str, ...] = ()
     """Fields of the body that name a row of the organization."""
     rows: Callable[[Tenant, int], None] | None = None

@@ -15,6 +15,8 @@ AGENT = AGENTS + "/{agentId}"
 CREDENTIALS = AGENT + "/credentials"
 CREDENTIAL = CREDENTIALS + "/{credentialId}"
 ORGANIZATIONS = "/api/v1/organizations"
+EXECUTIONS = "/api/v1/executions"
+EXECUTION = EXECUTIONS + "/{executionId}"
 OWN = ORGANIZATIONS + "/{organizationId}"
 MEMBER = OWN + "/members/{memberId}"
 INVITATION = OWN + "/invitations/{invitationId}"
@@ -191,6 +193,55 @@ REGISTRY = [
     write("DELETE", CREDENTIAL, caller="itself", ids=examples.credential, status=204),
 ]
 
+
+def control(method: str, path: str, **fields: Any) -> Endpoint:
+    """A change of an execution: the agent's own, or by an operator."""
+    return Endpoint(
+        method,
+        path,
+        ORGANIZATION,
+        ("executions:write",),
+        **({"caller": "itself", "role": "operator"} | fields),
+    )
+
+
+def report(method: str, path: str, **fields: Any) -> Endpoint:
+    """What only the agent itself says about its execution."""
+    return control(method, path, **({"role": "", "ids": examples.execution} | fields))
+
+
+EXECUTION_REPORTS = [
+    read(EXECUTIONS, "executions:read", caller="itself", rows=examples.more_executions),
+    report(
+        "POST",
+        EXECUTIONS,
+        ids=lambda tenant: {},
+        body=examples.new_execution,
+        references=("userId",),
+        status=201,
+    ),
+    read(EXECUTION, "executions:read", caller="itself", ids=examples.execution),
+    report("PATCH", EXECUTION, body=lambda tenant: {"costUsd": "0.25"}),
+    control("DELETE", EXECUTION, ids=examples.ended_execution, status=204),
+    report("POST", EXECUTION + "/events", body=examples.batch),
+    report("POST", EXECUTION + "/finish", body=lambda tenant: {"status": "finished"}),
+    control("POST", EXECUTION + "/stop", ids=examples.execution),
+    report("POST", EXECUTION + "/heartbeat", body=lambda tenant: {"leaseSeconds": 30}),
+    report("POST", EXECUTION + "/files", body=examples.new_upload, status=201),
+    read(
+        EXECUTION + "/uploads/{uploadId}",
+        "executions:read",
+        caller="itself",
+        ids=examples.upload,
+    ),
+    report(
+        "PUT",
+        EXECUTION + "/uploads/{uploadId}",
+        ids=examples.upload,
+        content=b"whole",
+    ),
+]
+
 ANALYTICS = [
     Endpoint("GET", f"/api/v1/analytics/{name}", ORGANIZATION, rows=examples.more_traffic)
     for name in ("tokens", "agents", "agents/activity")
@@ -307,6 +358,7 @@ ENDPOINTS = [
     *ADMINISTRATION,
     *AUDIT,
     *REGISTRY,
+    *EXECUTION_REPORTS,
     *ANALYTICS,
     *OPEN_PAGES,
     *OWN_PAGES,

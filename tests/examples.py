@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from django.utils import timezone
 
+from executions.tests.factories import FINISHED
 from organizations.tests.factories import make_membership, make_organization
 from tests.tenants import PASSWORD, Tenant
 from tokens.access_tokens import PersonRefresh
@@ -42,6 +43,18 @@ def invitation(tenant: Tenant) -> dict[str, str]:
 
 def event(tenant: Tenant) -> dict[str, str]:
     return {"eventId": str(tenant.event.pk)}
+
+
+def execution(tenant: Tenant) -> dict[str, str]:
+    return {"executionId": tenant.execution.fid}
+
+
+def ended_execution(tenant: Tenant) -> dict[str, str]:
+    return {"executionId": tenant.ended_execution.fid}
+
+
+def upload(tenant: Tenant) -> dict[str, str]:
+    return execution(tenant) | {"uploadId": str(tenant.upload.pk)}
 
 
 def agent_page(tenant: Tenant) -> dict[str, str]:
@@ -152,6 +165,18 @@ def settings_form(tenant: Tenant) -> dict[str, Any]:
     }
 
 
+def new_execution(tenant: Tenant) -> dict[str, Any]:
+    return {"summary": "Weekly report", "userId": str(tenant.newcomer.user_id)}
+
+
+def batch(tenant: Tenant) -> dict[str, Any]:
+    return {"events": [{"kind": "stdout", "message": "hello"}]}
+
+
+def new_upload(tenant: Tenant) -> dict[str, Any]:
+    return {"area": "out", "path": f"reports/{uuid4().hex}.txt", "size": 5}
+
+
 # More rows for a list.
 
 
@@ -190,6 +215,11 @@ def idle_credentials(tenant: Tenant, number: int) -> None:
     for _ in range(number):
         made = timezone.now() - timedelta(days=30)
         make_credential(tenant.another_agent(), created_at=made)
+
+
+def more_executions(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        tenant.another_execution(FINISHED)
 
 
 def more_traffic(tenant: Tenant, number: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,15 @@ from django.db import connection
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from executions.models import Execution, Upload, now
+from executions.record import NewEvent
+from executions.tests.factories import (
+    FINISHED,
+    RUNNING,
+    make_execution,
+    make_user_of,
+    tagged,
+)
 from organizations.actions import invite
 from organizations.actors import Actor, Scope
 from organizations.models import AuditEvent, Invitation, Membership, Organization, Principal
@@ -109,9 +118,42 @@ class Tenant:
                 outcome=TokenEvent.Outcome.ISSUED,
             )
 
+    @cached_property
+    def execution(self) -> Execution:
+        """A live one of the agent, on the viewer's behalf."""
+        return self.another_execution(RUNNING)
+
+    @cached_property
+    def ended_execution(self) -> Execution:
+        return self.another_execution(FINISHED)
+
+    def another_execution(self, statuses: Sequence[tuple[str, float]]) -> Execution:
+        told = [tagged("meta", now(), summary=self.word), NewEvent(now(), "stdout", self.word)]
+        return make_execution(
+            self.organization,
+            statuses,
+            agent=self.agent,
+            credential=self.credential,
+            user=make_user_of(self.person("viewer")),
+            agent_name=self.word,
+            events=told,
+        )
+
+    @cached_property
+    def upload(self) -> Upload:
+        """Announced; nothing of it has come yet."""
+        with organization_scope(self.organization):
+            return Upload.objects.create(
+                organization=self.organization,
+                execution=self.execution,
+                area="out",
+                path=f"{self.word}.txt",
+                size=5,
+            )
+
     def fill(self) -> None:
         """Make a row of each kind, so that there is something to leak."""
-        for kind in ("credential", "invitation", "event", "newcomer"):
+        for kind in ("credential", "invitation", "event", "newcomer", "execution", "upload"):
             getattr(self, kind)
         self.record_token_event(self.agent)
 

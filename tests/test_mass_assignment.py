@@ -7,15 +7,14 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from conftest import ClientFor
 from organizations.models import User
-from tests.calls import call
+from tests.calls import bearer_of, call
 from tests.endpoint import Endpoint
 from tests.endpoints import ENDPOINTS, PAGES
 from tests.routes import body_fields
 from tests.tenants import Tenant
 
-OWN_APPS = {"organizations", "agents", "tokens", "analytics"}
+OWN_APPS = {"organizations", "agents", "tokens", "executions", "analytics"}
 JSON_WRITES = [each for each in ENDPOINTS if each.body and not each.is_form]
 FORMS = [each for each in PAGES if each.method == "POST"]
 
@@ -44,7 +43,7 @@ def values_for(theirs: Tenant) -> dict[str, str]:
 
 @pytest.mark.parametrize("endpoint", JSON_WRITES, ids=str)
 def test_a_field_that_is_not_offered_is_refused_by_name(
-    endpoint: Endpoint, ours: Tenant, theirs: Tenant, client_for: ClientFor
+    endpoint: Endpoint, ours: Tenant, theirs: Tenant
 ) -> None:
     ids, body = endpoint.ids(ours), endpoint.body and endpoint.body(ours)
     assert body is not None
@@ -53,7 +52,7 @@ def test_a_field_that_is_not_offered_is_refused_by_name(
         for name, value in values_for(theirs).items()
         if name not in body_fields(endpoint)
     }
-    client = client_for(ours.person("owner"))
+    client = bearer_of(endpoint, ours)
     before, their_before = ours.rows(), theirs.rows()
 
     response = call(client, endpoint, ours, ids=ids, body=body | hidden)

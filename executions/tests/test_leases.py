@@ -38,7 +38,7 @@ def test_a_holder_writes_with_its_generation(actor):
     execution = leased(actor)
 
     assert actions.append(execution, LINE, actor=actor, lease=1).accepted == 1
-    with pytest.raises(InvalidValue, match="leaseGeneration"):
+    with pytest.raises(InvalidValue, match="X-Lease-Generation"):
         actions.append(execution, LINE, actor=actor)
 
 

@@ -1,5 +1,5 @@
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -7,7 +7,6 @@ import django_filters
 from django.db.models import Min, QuerySet
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.dateparse import parse_date, parse_datetime
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.request import Request
@@ -24,7 +23,7 @@ from organizations.audit import (
     export_lines,
     verify_chain,
 )
-from organizations.filters import StrictFilterSet
+from organizations.filters import StrictFilterSet, parse_moment
 from organizations.models import AuditChain, AuditEvent
 from organizations.throttling import count_attempt, refuse_when_full, throttle_key
 
@@ -54,26 +53,12 @@ class MomentFilter(django_filters.CharFilter):
     def filter(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
         if not value:
             return queryset
-        moment, is_day = self._parse(value)
+        moment, is_day = parse_moment(value, "toDate" if self.end else "fromDate")
         if not self.end:
             return queryset.filter(occurred_at__gte=moment)
         if is_day:
             return queryset.filter(occurred_at__lt=moment + timedelta(days=1))
         return queryset.filter(occurred_at__lte=moment)
-
-    def _parse(self, text: str) -> tuple[datetime, bool]:
-        try:
-            day = parse_date(text)
-            moment = None if day else parse_datetime(text)
-            if day and date.min < day < date.max:
-                return datetime.combine(day, time(), UTC), True
-            if moment and date.min < moment.date() < date.max:
-                return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)), False
-        except ValueError:
-            pass  # well formed, but no such day
-        name = "toDate" if self.end else "fromDate"
-        problem = "Use an ISO 8601 date or time, for example 2026-11-22."
-        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
 
 
 class AuditFilter(StrictFilterSet):

@@ -1,0 +1,289 @@
+"""/api/v1/executions: how engines outside report their runs, each as its own agent."""
+
+import re
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agentidp.errors import InvalidValue
+from agentidp.parsers import StrictJSONParser
+from executions import actions, leases, uploads
+from executions.api.report_shapes import (
+    LARGEST_SEQUENCE,
+    AppendedSerializer,
+    BatchSerializer,
+    ChangeSerializer,
+    EventSerializer,
+    ExecutionFilter,
+    ExecutionSerializer,
+    ExecutionSummarySerializer,
+    FinishSerializer,
+    HeartbeatSerializer,
+    LeaseSerializer,
+    NewExecutionSerializer,
+    NewlineJSONParser,
+    NewUploadSerializer,
+    RawParser,
+    UploadSerializer,
+)
+from executions.models import Execution, ExecutionNotFound
+from executions.record import with_form
+from organizations.api import OrganizationScopedViewSet
+
+EXECUTION_ID = OpenApiParameter("executionId", OpenApiTypes.STR, OpenApiParameter.PATH)
+UPLOAD_ID = OpenApiParameter("uploadId", OpenApiTypes.UUID, OpenApiParameter.PATH)
+LEASE = OpenApiParameter(
+    leases.HEADER,
+    {"type": "integer", "minimum": 1, "maximum": LARGEST_SEQUENCE},
+    OpenApiParameter.HEADER,
+    description="The `leaseGeneration` that the caller holds; needed when there is a lease.",
+)
+CONTENT_RANGE = OpenApiParameter(
+    "Content-Range",
+    {"type": "string", "pattern": r"^bytes [0-9]{1,18}-[0-9]{1,18}/[0-9]{1,18}$"},
+    OpenApiParameter.HEADER,
+    description="`bytes FIRST-LAST/SIZE`. Absent: the whole file.",
+)
+RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+READ, WRITE = ("executions:read",), ("executions:write",)
+DESCRIPTION = ("summary", "description", "tags")
+
+
+@extend_schema(tags=["Executions"])
+class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OrganizationScopedViewSet):
+    """Agents report their own runs; operators stop and delete everyone's."""
+
+    queryset = Execution.objects.select_related("user")
+    serializer_class = ExecutionSerializer
+    lookup_field = "fid"
+    lookup_url_kwarg = "executionId"
+    not_found = ExecutionNotFound
+    required_scopes = {
+        "list": READ,
+        "retrieve": READ,
+        "create": WRITE,
+        "partial_update": WRITE,
+        "destroy": WRITE,
+        "append": WRITE,
+        "finish": WRITE,
+        "stop": WRITE,
+        "heartbeat": WRITE,
+        "start_upload": WRITE,
+        "upload": READ,
+        "receive_part": WRITE,
+    }
+
+    def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        visible = queryset.visible_to(self.actor)  # type: ignore[attr-defined]
+        return visible.without_content() if self.action == "list" else visible
+
+    @property
+    def filterset_class(self) -> type[ExecutionFilter] | None:
+        return ExecutionFilter if self.action == "list" else None
+
+    def get_parsers(self) -> list[BaseParser]:
+        if self.action_map and "receive_part" in self.action_map.values():
+            return [RawParser()]
+        if self.action_map and "append" in self.action_map.values():
+            return [StrictJSONParser(), NewlineJSONParser()]
+        return super().get_parsers()
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        return ExecutionSummarySerializer if self.action == "list" else ExecutionSerializer
+
+    @extend_schema(operation_id="executions_list")
+    def list(self, request: Request) -> Response:
+        """Executions, the newest first: an agent's own; operators see the organization's, other
+        people their own."""
+        return super().list(request)
+
+    @extend_schema(
+        request=NewExecutionSerializer,
+        responses={200: ExecutionSerializer, 201: ExecutionSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Report a run. It belongs to the calling agent and its credential.
+
+        Repeated with the same `executionId` it answers 200 with the first one.
+        """
+        fields = _valid(NewExecutionSerializer, request)
+        started_at = fields.get("startedAt")
+        execution, is_new = actions.report_execution(
+            actor=self.actor,
+            fid=fields.get("executionId", ""),
+            status=fields.get("status", Execution.Status.RUNNING),
+            description={name: fields[name] for name in DESCRIPTION if name in fields},
+            inputs=fields.get("inputs"),
+            started_at=started_at.timestamp() if started_at else None,
+            user_id=fields.get("userId"),
+            lease_seconds=fields.get("leaseSeconds"),
+        )
+        return Response(ExecutionSerializer(execution).data, status=201 if is_new else 200)
+
+    @extend_schema(parameters=[EXECUTION_ID])
+    def retrieve(self, request: Request, executionId: str) -> Response:
+        """One execution."""
+        return super().retrieve(request)
+
+    @extend_schema(parameters=[EXECUTION_ID, LEASE], request=ChangeSerializer)
+    def partial_update(self, request: Request, executionId: str) -> Response:
+        """Say what is known late, even after the end: tokens, cost, summary."""
+        execution = self._own()
+        changes = _valid(ChangeSerializer, request)
+        execution = actions.update_figures(
+            execution, actor=self.actor, lease=_lease(request), **changes
+        )
+        return Response(ExecutionSerializer(execution).data)
+
+    @extend_schema(parameters=[EXECUTION_ID], responses={204: None})
+    def destroy(self, request: Request, executionId: str) -> Response:
+        """Delete an execution that has ended, with its events and files. Stopping is another
+        operation."""
+        actions.delete_execution(self.get_object(), actor=self.actor)
+        return Response(status=204)
+
+    @extend_schema(
+        parameters=[EXECUTION_ID, LEASE],
+        request={
+            "application/json": BatchSerializer,
+            "application/x-ndjson": EventSerializer,
+        },
+        responses=AppendedSerializer,
+    )
+    def append(self, request: Request, executionId: str) -> Response:
+        """Append up to 1,000 events, all or none, as `{"events": […]}` or one JSON a line.
+
+        Events that carry their `sequence` may be sent again: those that are there already count as
+        duplicates. A gap is refused with the number that comes next.
+        """
+        execution = self._own()
+        events = _valid(BatchSerializer, request)["events"]
+        appended = actions.append(execution, events, actor=self.actor, lease=_lease(request))
+        return Response(AppendedSerializer(appended).data)
+
+    @extend_schema(
+        parameters=[EXECUTION_ID, LEASE], request=FinishSerializer, responses=ExecutionSerializer
+    )
+    def finish(self, request: Request, executionId: str) -> Response:
+        """End it, with its result or its error. The same end again changes nothing."""
+        execution = self._own()
+        fields = _valid(FinishSerializer, request)
+        final = fields.get("final")
+        execution = actions.finish(
+            execution,
+            actor=self.actor,
+            status=fields["status"],
+            final=None if final is None else with_form(final),
+            error=fields.get("error", ""),
+            lease=_lease(request),
+        )
+        return Response(ExecutionSerializer(execution).data)
+
+    @extend_schema(parameters=[EXECUTION_ID], request=None, responses=ExecutionSerializer)
+    def stop(self, request: Request, executionId: str) -> Response:
+        """Cancel a live execution. Whoever runs it is refused from then on; it stays on record."""
+        execution = actions.stop_execution(self.get_object(), actor=self.actor)
+        return Response(ExecutionSerializer(execution).data)
+
+    @extend_schema(
+        parameters=[EXECUTION_ID, LEASE], request=HeartbeatSerializer, responses=LeaseSerializer
+    )
+    def heartbeat(self, request: Request, executionId: str) -> Response:
+        """Say that the run is alive; or take its lease, when nobody has it or with `takeOver`."""
+        execution = self._own()
+        fields = _valid(HeartbeatSerializer, request)
+        execution = actions.heartbeat(
+            execution,
+            actor=self.actor,
+            lease=_lease(request),
+            seconds=fields.get("leaseSeconds"),
+            take_over=fields.get("takeOver", False),
+        )
+        return Response(LeaseSerializer(execution).data)
+
+    @extend_schema(
+        parameters=[EXECUTION_ID, LEASE],
+        request=NewUploadSerializer,
+        responses={201: UploadSerializer},
+    )
+    def start_upload(self, request: Request, executionId: str) -> Response:
+        """Announce a file; then send its bytes in parts of at most 1 MiB."""
+        execution = self._own()
+        fields = _valid(NewUploadSerializer, request)
+        upload = uploads.start_upload(execution, actor=self.actor, lease=_lease(request), **fields)
+        return Response(UploadSerializer(upload).data, status=201)
+
+    @extend_schema(parameters=[EXECUTION_ID, UPLOAD_ID], responses=UploadSerializer)
+    def upload(self, request: Request, executionId: str, uploadId: str) -> Response:
+        """What has arrived of a file, and what is missing."""
+        return Response(UploadSerializer(uploads.arrived(self.get_object(), uploadId)).data)
+
+    @extend_schema(
+        parameters=[EXECUTION_ID, UPLOAD_ID, LEASE, CONTENT_RANGE],
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses=UploadSerializer,
+    )
+    def receive_part(self, request: Request, executionId: str, uploadId: str) -> Response:
+        """Send some bytes of a file: in any order, again after a failure. The last ones make it."""
+        execution = self.get_object()
+        content = cast(bytes, request.data) if isinstance(request.data, bytes) else b""
+        offset, total = _range(request, len(content))
+        upload = uploads.receive_part(
+            execution,
+            uploadId,
+            actor=self.actor,
+            offset=offset,
+            total=total,
+            content=content,
+            lease=_lease(request),
+        )
+        return Response(UploadSerializer(upload).data)
+
+    def _own(self) -> Execution:
+        """The execution that the URL names, if the caller is its agent."""
+        execution: Execution = self.get_object()
+        actions.require_reporter(execution, self.actor)
+        return execution
+
+
+def _valid(serializer_class: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    fields: dict[str, Any] = serializer.validated_data
+    return fields
+
+
+def _lease(request: Request) -> int | None:
+    text = request.headers.get(leases.HEADER)
+    if text is None:
+        return None
+    is_number = text.isascii() and text.isdigit() and len(text) <= 10
+    if not is_number or not 1 <= int(text) <= LARGEST_SEQUENCE:
+        problem = f"Use a whole number from 1 to {LARGEST_SEQUENCE}."
+        raise InvalidValue(f"{leases.HEADER}: {problem}", **{leases.HEADER: [problem]})
+    return int(text)
+
+
+def _range(request: Request, length: int) -> tuple[int, int]:
+    """The offset of the sent bytes and the size of the whole file."""
+    text = request.headers.get("Content-Range")
+    if text is None:
+        first, last, size = 0, length - 1, length
+    elif found := RANGE.fullmatch(text):
+        first, last, size = map(int, found.groups())
+    else:
+        raise _wrong_range("Use the form bytes 0-1023/4096.")
+    if length == 0:
+        raise _wrong_range("Send at least one byte.")
+    if last - first + 1 != length or last >= size:
+        raise _wrong_range(f"The body has {length} bytes; that is another range.")
+    return first, size
+
+
+def _wrong_range(problem: str) -> InvalidValue:
+    return InvalidValue(f"Content-Range: {problem}", **{"Content-Range": [problem]})

@@ -1,0 +1,435 @@
+"""/api/v1/executions: an outside engine reports its runs with its agent's token."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agents.models import Agent
+from agents.tests.factories import make_agent
+from executions.models import Execution, ExecutionEvent, now
+from executions.tests.factories import FAILED, RUNNING, START, make_execution, make_user_of
+from organizations.models import Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+
+URL = "/api/v1/executions"
+NEWLINE_JSON = "application/x-ndjson"
+
+
+@pytest.fixture
+def agent(organization: Organization) -> Agent:
+    return make_agent(organization, email="reporter@agents.example.com")
+
+
+@pytest.fixture
+def client(agent: Agent, client_for: Callable[..., Client]) -> Client:
+    return client_for(agent)
+
+
+def post(client: Client, url: str, body: Any = None, status: int = 200, **headers: Any) -> Any:
+    answer = client.post(url, body or {}, content_type="application/json", headers=headers)
+    assert answer.status_code == status, answer.content
+    return answer.json()
+
+
+def report(client: Client, **body: Any) -> str:
+    """A new execution; gives its URL."""
+    return f"{URL}/{post(client, URL, body, 201)['executionId']}"
+
+
+def append(client: Client, url: str, *events: Any, status: int = 200, **headers: Any) -> Any:
+    return post(client, f"{url}/events", {"events": events}, status, **headers)
+
+
+def line(text: str, **fields: Any) -> dict[str, Any]:
+    return {"kind": "stdout", "message": text} | fields
+
+
+def events_of(organization: Organization) -> list[tuple[int, str, str]]:
+    with organization_scope(organization):
+        rows = ExecutionEvent.objects.order_by("execution_id", "sequence")
+        return list(rows.values_list("sequence", "kind", "message"))
+
+
+def test_a_whole_run(organization, agent, client):
+    member = make_membership(organization, "viewer")
+    made = post(
+        client,
+        URL,
+        {
+            "summary": "Weekly report",
+            "description": "Every Monday.",
+            "tags": ["report", "weekly"],
+            "inputs": {"topic": "Ä", "pages": 3},
+            "startedAt": "2026-11-21T10:00:00.5Z",
+            "userId": str(member.user_id),
+        },
+        201,
+    )
+    url = f"{URL}/{made['executionId']}"
+    append(client, url, line("reading"), {"kind": "result", "message": {"Text": {"body": "x"}}})
+    client.patch(
+        url,
+        {"inputTokens": 1200, "outputTokens": 80, "costUsd": "0.012500"},
+        content_type="application/json",
+    )
+    post(client, f"{url}/finish", {"status": "finished", "final": {"Markdown": {"body": "**ok**"}}})
+
+    answer = client.get(url).json()
+
+    ended_at = answer.pop("endedAt")
+    assert ended_at > "2026-11-21T10:00:00.5Z"
+    credential_id = answer.pop("credentialId")
+    with organization_scope(organization):
+        assert str(Execution.objects.get().credential_id) == credential_id
+    assert answer == {
+        "executionId": made["executionId"],
+        "agentId": str(agent.pk),
+        "agentName": "reporter",
+        "userId": str(member.user_id),
+        "status": "finished",
+        "summary": "Weekly report",
+        "description": "Every Monday.",
+        "tags": ["report", "weekly"],
+        "inputs": {"topic": "Ä", "pages": 3},
+        "startedAt": "2026-11-21T10:00:00.500000Z",
+        "error": "",
+        "final": {"Markdown": {"body": "**ok**"}},
+        "inputTokens": 1200,
+        "outputTokens": 80,
+        "costUsd": "0.0125",
+        "lastSequence": 7,
+        "leaseGeneration": 0,
+        "leaseExpiresAt": None,
+    }
+
+
+def test_the_agent_cannot_be_claimed(client):
+    answer = post(client, URL, {"agentName": "somebody", "agentId": "x"}, 400)
+
+    assert answer["details"].keys() == {"agentName", "agentId"}
+
+
+def test_people_are_told_that_agents_report(organization, client_for):
+    owner = client_for(make_membership(organization, "owner"))
+    execution = make_execution(organization, RUNNING)
+
+    assert "Only an agent reports" in post(owner, URL, {}, 403)["message"]
+    url = f"{URL}/{execution.fid}"
+    assert "Only the agent that runs" in append(owner, url, line("a"), status=403)["message"]
+
+
+def test_creating_again_gives_the_first_one(client):
+    first = post(client, URL, {"executionId": "run-1", "inputs": {"a": 1}}, 201)
+
+    assert post(client, URL, {"executionId": "run-1", "inputs": {"a": 1}}, 200) == first
+    other = post(client, URL, {"executionId": "run-1", "inputs": {"a": 2}}, 409)
+    assert other["code"] == "EXECUTION_EXISTS"
+
+
+@pytest.mark.parametrize("wrong", ["../x", "a/b", ".hidden", "x" * 65, "ä", ""])
+def test_an_id_of_ones_own_is_plain(client, wrong):
+    assert "executionId" in post(client, URL, {"executionId": wrong}, 400)["details"]
+
+
+def test_events_as_lines_of_json(organization, client):
+    url = report(client, status="queued")
+    lines = [json.dumps(line("a", sequence=1)), "", json.dumps(line("b", sequence=2)), ""]
+
+    answer = client.post(f"{url}/events", "\n".join(lines), content_type=NEWLINE_JSON)
+
+    assert answer.json() == {
+        "accepted": 2,
+        "duplicates": 0,
+        "lastSequence": 2,
+        "status": "queued",
+    }
+    assert events_of(organization) == [(1, "stdout", "a"), (2, "stdout", "b")]
+
+
+def test_repeats_count_as_duplicates(organization, client):
+    url = report(client, status="queued")
+    batch = [line("a", sequence=1, timestamp=START), line("b", sequence=2)]
+    append(client, url, *batch)
+
+    again = append(client, url, *batch, line("c", sequence=3))
+
+    assert (again["accepted"], again["duplicates"], again["lastSequence"]) == (1, 2, 3)
+    assert len(events_of(organization)) == 3
+
+
+def test_a_conflict_and_a_gap_are_told_and_nothing_is_kept(organization, client):
+    url = report(client, status="queued")
+    append(client, url, line("a", sequence=1))
+
+    conflict = append(client, url, line("new"), line("z", sequence=1), status=409)
+    gap = append(client, url, line("b", sequence=2), line("d", sequence=4), status=409)
+
+    assert (conflict["code"], conflict["details"]) == ("SEQUENCE_CONFLICT", {"sequence": 1})
+    assert (gap["code"], gap["details"]) == ("SEQUENCE_GAP", {"nextSequence": 3})
+    assert events_of(organization) == [(1, "stdout", "a")]
+
+
+def test_json_kinds_take_values_and_text_that_is_json(organization, client):
+    url = report(client, status="queued")
+
+    append(
+        client,
+        url,
+        {"kind": "action", "message": {"dict": {"Größe": [1, 2.5, None]}}},
+        {"kind": "result", "message": '{ "Text": {"body": "as it is"} }'},
+        {"kind": "final", "message": 42},
+    )
+
+    assert [message for *_, message in events_of(organization)] == [
+        '{"dict":{"Größe":[1,2.5,null]}}',
+        '{ "Text": {"body": "as it is"} }',
+        "42",
+    ]
+
+
+BAD_EVENTS: dict[str, Any] = {
+    "no object": "stdout",
+    "an unknown field": line("a", agent="x"),
+    "an unknown kind": {"kind": "gossip", "message": "a"},
+    "a kind that is none": {"kind": ["stdout"], "message": "a"},
+    "no message": {"kind": "stdout"},
+    "a value where text is due": {"kind": "stdout", "message": {"a": 1}},
+    "text that is no JSON": {"kind": "result", "message": "hello"},
+    "text with NaN": {"kind": "result", "message": "[NaN]"},
+    "text with a NUL": {"kind": "result", "message": '"\\u0000"'},
+    "a negative time": line("a", timestamp=-1),
+    "a time in a week": line("a", timestamp=now() + 7 * 86_400),
+    "a time as text": line("a", timestamp="2026-11-22"),
+    "a boolean as time": line("a", timestamp=True),
+    "sequence 0": line("a", sequence=0),
+    "a huge sequence": line("a", sequence=2**31),
+    "a sequence as text": line("a", sequence="1"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_EVENTS)
+def test_a_bad_event_is_named_by_its_place(organization, client, kind):
+    url = report(client, status="queued")
+
+    answer = append(client, url, line("good"), BAD_EVENTS[kind], status=400)
+
+    assert answer["message"].startswith("events: Event 1: ")
+    assert events_of(organization) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"kind": "stdout", "message": "\\u0000"}',
+        b'{"kind": "stdout", "message": "\\ud800"}',
+        b'{"kind": "stdout", "message": "\xff"}',
+        b'{"kind": "stdout", "message": "a", "timestamp": 1e400}',
+        b'{"kind": "stdout", "message": "a", "timestamp": NaN}',
+        b'{"kind": "final", "message": 1e400}',
+        b"\n".join([b'{"kind": "debug", "message": ""}'] * 1001),
+        b'{"kind": "stdout", "message": "a"',
+        b"",
+    ],
+)
+def test_bad_lines_are_refused(organization, client, content):
+    url = report(client, status="queued")
+
+    answer = client.post(f"{url}/events", content, content_type=NEWLINE_JSON)
+
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "VALIDATION_ERROR"
+    assert events_of(organization) == []
+
+
+@pytest.mark.parametrize("number", [0, 1001])
+def test_a_batch_has_1_to_1000_events(client, number):
+    url = report(client)
+
+    answer = append(client, url, *[line("a")] * number, status=400)
+
+    assert "events" in answer["details"]
+
+
+def test_an_unknown_status_is_no_transition(client):
+    url = report(client)
+
+    answer = append(client, url, {"kind": "status", "message": "dancing"}, status=409)
+
+    assert answer["code"] == "ILLEGAL_TRANSITION"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"costUsd": 0.25},
+        {"costUsd": "-0.01"},
+        {"costUsd": "NaN"},
+        {"costUsd": "0.123456789"},
+        {"costUsd": "99999999999.0"},
+        {"inputTokens": -1},
+        {"outputTokens": 2**63},
+        {"cost": "1"},
+    ],
+)
+def test_figures_are_checked(client, wrong):
+    url = report(client)
+
+    answer = client.patch(url, wrong, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert answer.json()["details"].keys() == wrong.keys()
+
+
+def test_the_summary_can_change(client):
+    url = report(client, summary="Draft", tags=["a"])
+
+    answer = client.patch(url, {"summary": "Final"}, content_type="application/json").json()
+
+    assert (answer["summary"], answer["tags"]) == ("Final", ["a"])
+
+
+def test_inputs_that_json_cannot_spell_are_refused(client):
+    answer = client.post(URL, b'{"inputs": {"a": 1e400}}', content_type="application/json")
+
+    assert answer.status_code == 400
+    assert "inputs" in answer.json()["details"]
+
+
+def test_a_lease_is_shown_with_every_report(client):
+    made = post(client, URL, {"leaseSeconds": 30}, 201)
+    url = f"{URL}/{made['executionId']}"
+    mine = {"X-Lease-Generation": "1"}
+
+    assert made["leaseGeneration"] == 1
+    assert made["leaseExpiresAt"]
+    assert "X-Lease-Generation" in append(client, url, line("a"), status=400)["details"]
+    append(client, url, line("a"), **mine)
+    taken = post(client, f"{url}/heartbeat", {"takeOver": True})
+    assert taken["leaseGeneration"] == 2
+    assert append(client, url, line("b"), status=409, **mine)["code"] == "LEASE_LOST"
+    post(client, f"{url}/finish", {"status": "finished"}, **{"X-Lease-Generation": "2"})
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "x", "", "1.0", "9" * 30, "٣"])
+def test_a_lease_is_a_number(client, wrong):
+    url = report(client)
+
+    headers = {"X-Lease-Generation": wrong}
+    answer = client.post(f"{url}/heartbeat", {}, content_type="application/json", headers=headers)
+
+    assert answer.status_code == 400
+    assert "X-Lease-Generation" in answer.json()["details"]
+
+
+@pytest.mark.parametrize(
+    ("final", "stored"),
+    [
+        ("done", '{"Text":{"body":"done"}}'),
+        ({"Markdown": {"body": "**ok**"}}, '{"Markdown":{"body":"**ok**"}}'),
+        ({"total": 3}, '{"dict":{"total":3}}'),
+        ([1, 2], '{"list":[1,2]}'),
+        (False, '{"bool":false}'),
+    ],
+)
+def test_a_result_has_a_form(organization, client, final, stored):
+    url = report(client)
+
+    post(client, f"{url}/finish", {"status": "finished", "final": final})
+
+    with organization_scope(organization):
+        assert Execution.objects.get().final == stored
+
+
+def test_an_operator_stops_and_deletes_what_others_run(organization, agent, client, client_for):
+    operator = client_for(make_membership(organization, "operator"))
+    url = report(client)
+
+    assert operator.delete(url).json()["code"] == "EXECUTION_LIVE"
+    assert post(operator, f"{url}/stop")["status"] == "cancelled"
+    assert append(client, url, line("a"), status=409)["code"] == "EXECUTION_ENDED"
+    assert operator.delete(url).status_code == 204
+    assert client.get(url).json()["code"] == "EXECUTION_NOT_FOUND"
+
+
+def test_an_agent_sees_and_changes_its_own_only(organization, client, client_for):
+    other = client_for(make_agent(organization))
+    url = report(client)
+
+    for answer in (
+        other.get(url),
+        other.delete(url),
+        other.post(f"{url}/stop"),
+        other.post(f"{url}/events", {"events": [line("a")]}, content_type="application/json"),
+        other.patch(url, {"summary": "x"}, content_type="application/json"),
+    ):
+        assert answer.status_code == 404
+        assert answer.json()["code"] == "EXECUTION_NOT_FOUND"
+    assert other.get(URL).json()["total"] == 0
+    assert client.get(URL).json()["total"] == 1
+
+
+def test_the_list_is_filtered(organization, agent, client_for):
+    operator = client_for(make_membership(organization, "operator"))
+    viewer = make_membership(organization, "viewer")
+    failed = make_execution(organization, FAILED, start=START, agent=agent, agent_name="alpha")
+    own = make_execution(
+        organization, RUNNING, start=int(START) + 86_400, user=make_user_of(viewer)
+    )
+
+    def found(query: str, client: Client = operator) -> list[str]:
+        answer = client.get(f"{URL}?{query}")
+        assert answer.status_code == 200, answer.content
+        return [each["executionId"] for each in answer.json()["data"]]
+
+    assert found("") == [own.fid, failed.fid]
+    assert found("", client_for(viewer)) == [own.fid]
+    assert found("status=error") == [failed.fid]
+    assert found(f"agentId={agent.pk}") == [failed.fid]
+    assert found("search=ALPH") == [failed.fid]
+    assert found(f"search={own.fid[-6:]}") == [own.fid]
+    day = failed.started_at.date().isoformat()
+    assert found(f"toDate={day}") == [failed.fid]
+    assert found(f"fromDate={own.started_at.isoformat().replace('+', '%2B')}") == [own.fid]
+
+
+texts = st.sampled_from(["a", "b", "ä\n", ""])
+batches = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)), min_size=1, max_size=12)
+"""Each: from which event on, and how many, an engine sends what it has."""
+
+
+@given(st.lists(texts, min_size=12, max_size=12), batches)
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_replay_of_overlapping_batches_yields_the_same_events(organization, client, told, sent):
+    url = report(client, status="queued")
+    whole = [line(text, sequence=number, timestamp=START) for number, text in enumerate(told, 1)]
+    reached = 0
+
+    for first, number in sent:
+        batch = whole[first : first + number]
+        if not batch:
+            continue
+        is_gap = first > reached
+        answer = append(client, url, *batch, status=409 if is_gap else 200)
+        if is_gap:
+            assert answer["details"] == {"nextSequence": reached + 1}
+            continue
+        known = min(reached - first, len(batch))
+        reached = max(reached, first + len(batch))
+        assert (answer["accepted"], answer["duplicates"]) == (len(batch) - known, known)
+        assert answer["lastSequence"] == reached
+    append(client, url, *whole)
+
+    with organization_scope(organization):
+        rows = ExecutionEvent.objects.filter(execution__fid=url.rpartition("/")[2])
+        found = rows.order_by("sequence").values_list("sequence", "message", "timestamp")
+        assert list(found) == [(number, text, START) for number, text in enumerate(told, 1)]

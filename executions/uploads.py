@@ -1,0 +1,229 @@
+"""Files that arrive in parts: in any order, as often as need be, over several processes.
+
+The parts wait in the database. With the last one they become a file in the storage, named by ids
+alone, and a row that says what it is.
+"""
+
+import tempfile
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Count, Sum
+from django.db.models.functions import Length
+
+from agentidp.errors import DomainError, InvalidValue, NotFound
+from executions.actions import folder_of, locked_for_report
+from executions.models import Execution, ExecutionFile, Upload, UploadPart, now
+from organizations.actors import Actor
+
+USUAL_PART, SPARE_PARTS = 64 * 1024, 16
+"""An upload may have as many parts as its size holds of the first, in bytes, and a few more."""
+
+
+class UploadNotFound(NotFound):
+    code = "UPLOAD_NOT_FOUND"
+    message = "The execution has no upload with this id."
+
+
+class FileExists(DomainError):
+    code = "FILE_EXISTS"
+    message = "The execution has a file with this path."
+
+
+class FileQuotaExceeded(DomainError):
+    code = "FILE_QUOTA_EXCEEDED"
+    message = "The files of this execution would become too many or too large."
+
+
+class PartConflict(DomainError):
+    code = "PART_CONFLICT"
+    message = "Other bytes have arrived for this range, or for a part of it."
+
+
+class TooManyParts(DomainError):
+    code = "TOO_MANY_PARTS"
+    message = "The upload has too many parts. Send larger ones."
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """How far an upload is. `missing` holds the first and last byte of each gap."""
+
+    upload_id: str
+    area: str
+    path: str
+    size: int
+    received: int
+    missing: list[tuple[int, int]]
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.missing
+
+
+@transaction.atomic
+def start_upload(
+    execution: Execution,
+    *,
+    actor: Actor,
+    area: str,
+    path: str,
+    size: int,
+    lease: int | None = None,
+) -> Arrived:
+    """Announce a file, which counts against the quotas from then on; an empty one is there at once.
+
+    `path` has passed validate_path. The same announcement again finds the same upload.
+    """
+    execution = locked_for_report(execution, actor, lease)
+    of_it = {"organization_id": execution.organization_id, "execution_id": execution.pk}
+    if ExecutionFile.objects.filter(**of_it, area=area, path=path).exists():
+        raise FileExists
+    found = Upload.objects.filter(**of_it, area=area, path=path, size=size).first()
+    if found is not None:
+        return _arrived(found)
+    _require_room(execution, size)
+    upload = Upload.objects.create(**of_it, area=area, path=path, size=size)
+    return _arrived(upload) if size else _assemble(execution, upload)
+
+
+@transaction.atomic
+def receive_part(
+    execution: Execution,
+    upload_id: str,
+    *,
+    actor: Actor,
+    offset: int,
+    total: int,
+    content: bytes,
+    lease: int | None = None,
+) -> Arrived:
+    """Keep these bytes; the last missing ones make the file."""
+    _find(execution, upload_id)  # what does not exist is told before who may not
+    execution = locked_for_report(execution, actor, lease)
+    upload = _find(execution, upload_id)
+    if total != upload.size or offset + len(content) > upload.size:
+        problem = f"The file was announced with {upload.size} bytes."
+        raise InvalidValue(f"Content-Range: {problem}", **{"Content-Range": [problem]})
+    if isinstance(upload, ExecutionFile):
+        return _complete(upload)
+    if not _is_known(upload, offset, content):
+        UploadPart.objects.create(
+            organization_id=upload.organization_id, upload=upload, offset=offset, content=content
+        )
+    arrived = _arrived(upload)
+    return _assemble(execution, upload) if arrived.is_complete else arrived
+
+
+def arrived(execution: Execution, upload_id: str) -> Arrived:
+    """How far the upload is; UploadNotFound when the execution has none with this id."""
+    found = _find(execution, upload_id)
+    return _complete(found) if isinstance(found, ExecutionFile) else _arrived(found)
+
+
+def _find(execution: Execution, upload_id: str) -> Upload | ExecutionFile:
+    """An upload, or the file that it became: that keeps its id."""
+    of_it = {"organization_id": execution.organization_id, "execution_id": execution.pk}
+    found = (
+        Upload.objects.filter(**of_it, pk=upload_id).first()
+        or ExecutionFile.objects.filter(**of_it, pk=upload_id).first()
+    )
+    if found is None:
+        raise UploadNotFound
+    return found
+
+
+def _spans(upload: Upload) -> list[tuple[int, int]]:
+    """The offset and length of each part, in order."""
+    parts = UploadPart.objects.filter(organization_id=upload.organization_id, upload=upload)
+    return list(
+        parts.order_by("offset").annotate(length=Length("content")).values_list("offset", "length")
+    )
+
+
+def _is_known(upload: Upload, offset: int, content: bytes) -> bool:
+    """Whether just these bytes are there; PartConflict when others overlap them."""
+    spans = _spans(upload)
+    end = offset + len(content)
+    overlapping = [span for span in spans if span[0] < end and span[0] + span[1] > offset]
+    if not overlapping:
+        if len(spans) >= SPARE_PARTS + upload.size // USUAL_PART:
+            raise TooManyParts
+        return False
+    if overlapping != [(offset, len(content))]:
+        raise PartConflict
+    known = UploadPart.objects.get(
+        organization_id=upload.organization_id, upload=upload, offset=offset
+    )
+    if bytes(known.content) != content:
+        raise PartConflict
+    return True
+
+
+def _arrived(upload: Upload) -> Arrived:
+    missing, reached, received = [], 0, 0
+    for offset, length in [*_spans(upload), (upload.size, 0)]:
+        if offset > reached:
+            missing.append((reached, offset - 1))
+        reached, received = offset + length, received + length
+    return Arrived(str(upload.pk), upload.area, upload.path, upload.size, received, missing)
+
+
+def _complete(file: ExecutionFile) -> Arrived:
+    return Arrived(str(file.pk), file.area, file.path, file.size, file.size, [])
+
+
+def _require_room(execution: Execution, size: int) -> None:
+    """FileQuotaExceeded when a file of this size is more than the execution may have."""
+    of_it = {"organization_id": execution.organization_id, "execution_id": execution.pk}
+    number, held = 1, size
+    for model in (ExecutionFile, Upload):
+        found = model._default_manager.filter(**of_it).aggregate(
+            number=Count("id"), held=Sum("size", default=0)
+        )
+        number, held = number + found["number"], held + found["held"]
+    if number > settings.EXECUTION_FILES_MAX_NUMBER or held > settings.EXECUTION_FILES_MAX_BYTES:
+        raise FileQuotaExceeded(
+            maximumNumber=settings.EXECUTION_FILES_MAX_NUMBER,
+            maximumBytes=settings.EXECUTION_FILES_MAX_BYTES,
+        )
+
+
+def _assemble(execution: Execution, upload: Upload) -> Arrived:
+    """Make the file of its parts, in the storage and in the database."""
+    if ExecutionFile.objects.filter(
+        organization_id=upload.organization_id,
+        execution=execution,
+        area=upload.area,
+        path=upload.path,
+    ).exists():
+        raise FileExists
+    parts = UploadPart.objects.filter(organization_id=upload.organization_id, upload=upload)
+    with tempfile.TemporaryFile() as whole:
+        for (offset,) in parts.order_by("offset").values_list("offset"):
+            whole.write(parts.get(offset=offset).content)
+        whole.seek(0)
+        name = default_storage.save(
+            f"{folder_of(execution.organization_id, execution.pk)}/{upload.pk}", File(whole)
+        )
+    file = ExecutionFile.objects.create(
+        id=upload.pk,
+        organization_id=upload.organization_id,
+        execution=execution,
+        area=upload.area,
+        path=upload.path,
+        size=upload.size,
+        last_modified=now(),
+        content=name,
+    )
+    parts.delete()
+    upload.delete()
+    if "/" not in file.path:
+        is_input = file.area == ExecutionFile.Area.IN
+        count = "upload_count" if is_input else "download_count"
+        setattr(execution, count, getattr(execution, count) + 1)
+        execution.save(update_fields=[count])
+    return _complete(file)
