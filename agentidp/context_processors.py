@@ -8,6 +8,8 @@ from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
 from agents.models import Agent
+from executions import queries as executions
+from executions.filters import Filters
 from organizations.actors import Actor, Scope
 from organizations.models import Organization, User
 
@@ -35,7 +37,12 @@ def groups(request: Any) -> list[Group]:
     actor: Actor = request.actor
     agents = Agent.objects.for_organization(request.organization).counted().count()
     found = [
-        _group("", _item(request, "Overview", "overview", "o")),
+        _group(
+            "",
+            _item(request, "Overview", "overview", "o"),
+            actor.may(Scope.EXECUTIONS_READ)
+            and _item(request, "Executions", "executions:list", "e", count=running(request)),
+        ),
         _group(
             "Identity",
             _item(request, "Agents", "agents:list", "a", count=f"{agents:,}"),
@@ -50,6 +57,12 @@ def groups(request: Any) -> list[Group]:
         ),
     ]
     return [group for group in found if group["items"]]
+
+
+def running(request: Any) -> str:
+    """How many executions run now, of those that the person may see."""
+    count = executions.count(request.organization, request.actor, Filters(status="running"))
+    return f"{count:,} running" if count else ""
 
 
 def _group(label: str, *items: Group | bool) -> Group:

@@ -13,6 +13,12 @@ from analytics.api import AnalyticsViewSet
 from analytics.views import agents as agent_pages
 from analytics.views import overview as overview_pages
 from executions.api.reports import ExecutionViewSet
+from executions.views import detail as detail_pages
+from executions.views import errors as error_pages
+from executions.views import exports as execution_exports
+from executions.views import listing as execution_pages
+from executions.views import statistics as statistics_pages
+from executions.views import timeline as timeline_pages
 from organizations.api.audit import AuditViewSet
 from organizations.api.organizations import (
     AcceptInvitationView,
@@ -261,17 +267,34 @@ token_family = [
         name="revoke_credential",
     ),
 ]
+execution_family = [
+    path("executions", execution_pages.executions, name="list"),
+    path("executions/errors", error_pages.errors, name="errors"),
+    path("executions/timeline", timeline_pages.timeline, name="timeline"),
+    path("executions/statistics", statistics_pages.statistics, name="statistics"),
+    path("executions/<str:fid>", detail_pages.execution, name="detail"),
+    path("executions/<str:fid>/log", detail_pages.log, name="log"),
+    path("executions/<str:fid>/log.txt", execution_exports.log, name="text"),
+    path("executions/<str:fid>/events", detail_pages.events, name="events"),
+    path("executions/<str:fid>/files", detail_pages.files, name="files"),
+    path("executions/<str:fid>/stop", detail_pages.stop, name="stop"),
+    path("executions/<str:fid>/delete", detail_pages.delete, name="delete"),
+]
 pages: list[URLPattern | URLResolver] = [
     path("", overview_pages.overview, name="overview"),
     path("overview/<str:name>.csv", overview_pages.csv_file, name="overview_csv"),
     path("", include((organization_family, "organizations"))),
     path("", include((agent_family, "agents"))),
     path("", include((token_family, "tokens"))),
+    path("", include((execution_family, "executions"))),
     path("docs", docs_pages.api_page, name="docs"),
 ]
 
 # For the staff of the platform: one organization at a time.
 administration: list[URLPattern | URLResolver] = [
+    # kodosumi's address of the executions.
+    path("admin/dashboard", RedirectView.as_view(pattern_name="executions:list")),
+    path("admin/dashboard/", RedirectView.as_view(pattern_name="executions:list")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
 ]

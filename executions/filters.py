@@ -34,6 +34,8 @@ class Filters:
     """Started before this."""
     agent_name: str = ""
     """A part of the name, in any case."""
+    name: str = ""
+    """The agent's whole name. Pages ask so, where a number leads to its rows."""
     user: str = ""
     """The id or the name of the person who launched it; `unknown`: nobody did."""
     status: str = ""
@@ -52,6 +54,7 @@ class Filters:
             start=start,
             end=end,
             agent_name=_text(query, "agent_name"),
+            name=_text(query, "name"),
             user=_text(query, "user"),
             status=_status(query),
             search=_text(query, "search"),
@@ -82,6 +85,8 @@ class Filters:
         wanted = Q()
         if self.agent_name:
             wanted &= Q(agent_name__icontains=self.agent_name)
+        if self.name:
+            wanted &= Q(agent_name=self.name)
         if self.user:
             wanted &= _launched_by(self.user)
         if self.status:

@@ -350,6 +350,33 @@ CHANGING_PAGES = [
     ),
 ]
 
+READ_RUNS = ("executions:read",)
+EXECUTION_PAGES = [
+    *(
+        page(f"/executions{path}", scopes=READ_RUNS)
+        for path in ("", "/errors", "/timeline", "/statistics")
+    ),
+    *(
+        page("/executions/{fid}" + path, scopes=READ_RUNS, ids=examples.live_run)
+        for path in ("", "/log", "/log.txt", "/events")
+    ),
+    page("/executions/{fid}/files", scopes=READ_RUNS, ids=examples.live_run, status=302),
+    page(
+        "/executions/{fid}/stop",
+        "POST",
+        scopes=(*READ_RUNS, "executions:write"),
+        role="operator",
+        ids=examples.live_run,
+    ),
+    page(
+        "/executions/{fid}/delete",
+        "POST",
+        scopes=(*READ_RUNS, "executions:write"),
+        role="operator",
+        ids=examples.ended_run,
+    ),
+]
+
 ENDPOINTS = [
     *METADATA,
     *PROBES,
@@ -363,6 +390,7 @@ ENDPOINTS = [
     *OPEN_PAGES,
     *OWN_PAGES,
     *CHANGING_PAGES,
+    *EXECUTION_PAGES,
 ]
 
 BEARER = [

@@ -81,6 +81,14 @@ def agent_member_page(tenant: Tenant) -> dict[str, str]:
     return {"agent_id": str(tenant.agent_member.pk)}
 
 
+def live_run(tenant: Tenant) -> dict[str, str]:
+    return {"fid": tenant.execution.fid}
+
+
+def ended_run(tenant: Tenant) -> dict[str, str]:
+    return {"fid": tenant.ended_execution.fid}
+
+
 def invitation_link(tenant: Tenant) -> dict[str, str]:
     return {"token": tenant.invite(new_email())[1].rpartition("/")[2]}
 

@@ -46,7 +46,9 @@ def test_strangers_are_sent_to_the_sign_in(page: Endpoint, ours: Tenant) -> None
     assert ours.rows() == before
 
 
-@pytest.mark.parametrize("page", [each for each in PAGES if "_id}" in each.path], ids=str)
+@pytest.mark.parametrize(
+    "page", [each for each in PAGES if re.search("(_id|fid)}", each.path)], ids=str
+)
 def test_another_organizations_page_is_as_unknown_as_no_page(
     page: Endpoint, ours: Tenant, theirs: Tenant
 ) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -10,6 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agents.tests.factories import make_agent
+from executions.models import now
+from executions.record import NewEvent
+from executions.tests.factories import FAILED, make_execution, make_file, make_outside_user
 from organizations.actions import invite
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization
@@ -31,6 +35,13 @@ PAGES = {
     "audit event": ("organizations:audit_event", ["event"]),
     "members": ("organizations:members", []),
     "settings": ("organizations:settings", []),
+    "executions": ("executions:list", []),
+    "errors": ("executions:errors", []),
+    "timeline": ("executions:timeline", []),
+    "statistics": ("executions:statistics", []),
+    "execution": ("executions:detail", ["execution"]),
+    "log": ("executions:log", ["execution"]),
+    "events": ("executions:events", ["execution"]),
     "api": ("docs", []),
 }
 ANY_PAGE = pytest.mark.parametrize("page", PAGES)
@@ -51,7 +62,28 @@ def fill(organization: Organization, agents: int = 1) -> dict[str, Any]:
     with organization_scope(organization):
         for number in range(agents):
             invite(organization, actor=actor, email=f"guest-{number}@example.com", role="viewer")
-    return {"agent": agent.pk, "credential": credential.pk, "event": event.pk, "owner": owner}
+    return {
+        "agent": agent.pk,
+        "credential": credential.pk,
+        "event": event.pk,
+        "owner": owner,
+        "execution": run(organization, agents),
+    }
+
+
+def run(organization: Organization, number: int) -> str:
+    """That many failed executions of as many people; the id of one that told as much of each."""
+    for each in range(number):
+        person = make_outside_user(organization, f"Person {each}", uuid4())
+        kinds = ("stdout", "error", "result", "action", "lock", "inputs", "final")
+        told = [
+            NewEvent(now(), kind, f'{{"str": "{each}"}}') for kind in kinds for _ in range(number)
+        ]
+        execution = make_execution(
+            organization, FAILED, user=person, agent_name=f"Agent {each}", events=told, cost=each
+        )
+        make_file(execution, "in", f"{each}.txt")
+    return execution.fid
 
 
 def address(page: str, ids: dict[str, Any]) -> str:
@@ -85,6 +117,7 @@ def test_the_page_never_fails_on_a_strange_address(
     ids = fill(organization)
     browser = signed_in(ids["owner"])
     names = "page sort q tz date days dow hour outcome reason agent credential type status owner"
+    names += " hours search name agent_name user seen group groups kind"
     values = ["-1", "0", "999999999999999999999", "abc", "", "é", "%ED%A0%80", "[]", "0001-01-01"]
     values += ["9999-12-31", "' OR 1=1", "<b>", "x" * 3000]
 

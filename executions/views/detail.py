@@ -1,0 +1,257 @@
+"""The pages of one execution: what it brought, what it wrote, and everything that it told."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from django.contrib import messages
+from django.db.models import Count
+from django.db.models.functions import Left, Length
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST, require_safe
+
+from agentidp.errors import DomainError
+from executions.actions import delete_execution, stop_execution
+from executions.models import Execution, ExecutionError, ExecutionFile, sees_all
+from executions.rendering import render_result
+from executions.views.asked import at
+from executions.views.errors import error_of, traces_of
+from executions.views.frame import CountedPaginator, milliseconds
+from executions.views.listing import runtime_ms
+from executions.views.phases import phases_of
+from executions.views.told import (
+    LONGEST_LINE,
+    events_of,
+    inputs_of,
+    lines_of,
+    steps_of,
+    told_text,
+)
+from organizations.actors import Scope
+from organizations.decorators import OrganizationRequest, within_organization
+from organizations.templatetags.agentidp import absolute_time, duration, money, number
+
+EVENTS_A_PAGE = 100
+MOST_ERRORS = 20
+MOST_FILES = 1_000
+TABS = (
+    ("executions:detail", "Result"),
+    ("executions:log", "Log"),
+    ("executions:events", "Events"),
+)
+
+
+def own_execution(request: OrganizationRequest, fid: str) -> Execution:
+    """The execution, if the person may see it."""
+    if not fid.isprintable():
+        raise Http404
+    visible = Execution.objects.for_organization(request.organization).visible_to(request.actor)
+    found = visible.select_related("user", "agent", "credential").filter(fid=fid).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+@require_safe
+@within_organization("executions:read")
+def execution(request: OrganizationRequest, fid: str) -> HttpResponse:
+    """What it brought, and all that is known about it."""
+    found = own_execution(request, fid)
+    now = timezone.now().timestamp()
+    context = {
+        **shell(request, found, now),
+        "result": render_result(found.final),
+        "steps": steps_of(found),
+        "errors": errors_of(request, found),
+        "inputs": inputs_of(found),
+        **files_of(found),
+        "phases": phases_of(found, now),
+        "stream_url": "" if found.has_ended else f"/outputs/main/{quote(found.fid)}",
+    }
+    return render(request, "executions/detail.html", context)
+
+
+@require_safe
+@within_organization("executions:read")
+def log(request: OrganizationRequest, fid: str) -> HttpResponse:
+    """What it wrote, line by line, the newest last."""
+    found = own_execution(request, fid)
+    context = {
+        **shell(request, found, timezone.now().timestamp()),
+        "lines": lines_of(found, shows_traces=sees_all(request.actor)),
+        "stream_url": "" if found.has_ended else f"/outputs/stdio/{quote(found.fid)}",
+    }
+    return render(request, "executions/log.html", context)
+
+
+@require_safe
+@within_organization("executions:read")
+def events(request: OrganizationRequest, fid: str) -> HttpResponse:
+    """Everything that it told, as it told it."""
+    found = own_execution(request, fid)
+    shows_traces = sees_all(request.actor)
+    rows = events_of(found)
+    counts = dict(rows.order_by("kind").values_list("kind").annotate(Count("sequence")))
+    kind = request.GET.get("kind", "")
+    if kind in counts:
+        rows = rows.filter(kind=kind)
+    rows = rows.order_by("sequence").annotate(
+        text=Left("message", LONGEST_LINE), length=Length("message")
+    )
+    columns = ("sequence", "timestamp", "kind", "text", "length")
+    total = counts.get(kind, sum(counts.values()))
+    paginator = CountedPaginator(rows.values_list(*columns), total, EVENTS_A_PAGE)
+    page = paginator.get_page(request.GET.get("page"))
+    context = {
+        **shell(request, found, timezone.now().timestamp()),
+        "page": page,
+        "events": [
+            {
+                "sequence": sequence,
+                "kind": kind_of_it,
+                "at": at(timestamp),
+                "after_ms": milliseconds(timestamp - found.start_time),
+                "text": told_text(kind_of_it, text, shows_traces=shows_traces),
+                "length": length,
+            }
+            for sequence, timestamp, kind_of_it, text, length in page.object_list
+        ],
+        "kinds": [
+            {
+                "label": label,
+                "count": count,
+                "url": f"?kind={quote(label)}",
+                "current": label == kind,
+            }
+            for label, count in sorted(counts.items())
+        ],
+        "kind": kind if kind in counts else "",
+    }
+    return render(request, "executions/events.html", context)
+
+
+@require_safe
+@within_organization("executions:read")
+def files(request: OrganizationRequest, fid: str) -> HttpResponse:
+    """The files as a part, for the dialog of the list; else they stand on the execution's page."""
+    found = own_execution(request, fid)
+    if not getattr(request, "htmx", False):
+        return redirect(f"{reverse('executions:detail', args=[found.fid])}#files")
+    return render(request, "executions/files.html", files_of(found))
+
+
+def change_view(
+    change: Callable[..., object], sentence: str
+) -> Callable[[HttpRequest, str], HttpResponseBase]:
+    """A form that changes an execution and says so."""
+
+    @require_POST
+    @within_organization("executions:read", "executions:write")
+    def view(request: OrganizationRequest, fid: str) -> HttpResponse:
+        found = own_execution(request, fid)
+        try:
+            change(found, actor=request.actor)
+        except DomainError as error:
+            messages.error(request, error.message)
+            return redirect("executions:detail", fid)
+        messages.success(request, sentence.format(found.agent_name))
+        if change is delete_execution:
+            return redirect("executions:list")
+        return redirect("executions:detail", fid)
+
+    return view
+
+
+stop = change_view(stop_execution, "The run of {} is stopped. What it brought so far is kept.")
+delete = change_view(delete_execution, "The run of {} is deleted.")
+
+
+# What the pages show
+
+
+def shell(request: OrganizationRequest, execution: Execution, now: float) -> dict[str, Any]:
+    """What the pages of an execution have in common."""
+    may_control = request.actor.may(Scope.EXECUTIONS_WRITE)
+    here = request.resolver_match.view_name if request.resolver_match else ""
+    return {
+        "execution": execution,
+        "about": execution.description,
+        "figures": figures(execution, now),
+        "tabs": [
+            {"label": label, "url": reverse(name, args=[execution.fid]), "current": name == here}
+            for name, label in TABS
+        ],
+        "context_line": context_line(request, execution, now),
+        "heard_at": None if execution.end_time is None else at(execution.end_time),
+        "may_stop": may_control and not execution.has_ended,
+        "may_delete": may_control and execution.has_ended,
+        "zone": request.zone,
+    }
+
+
+def context_line(request: OrganizationRequest, execution: Execution, now: float) -> str:
+    started = absolute_time(execution.started_at, at(now))
+    by = f" by {execution.user.name}" if execution.user else ""
+    return f"Started {started} {request.zone}{by}"
+
+
+def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
+    runtime: object = duration(runtime_ms(execution, now))
+    if not execution.has_ended:
+        start = f"{execution.start_time:.3f}"
+        runtime = format_html('<span data-elapsed-since="{}">{}</span>', start, runtime)
+    areas = ExecutionFile.objects.filter(
+        organization_id=execution.organization_id, execution=execution
+    ).order_by("area")
+    counts = dict(areas.values_list("area").annotate(Count("id")))
+    up, down = counts.get("in", 0), counts.get("out", 0)
+    found: list[dict[str, Any]] = [
+        {
+            "label": "Runtime",
+            "value": runtime,
+            "note": "from first to last event" if execution.has_ended else "so far",
+        },
+        {"label": "Events", "value": number(execution.last_sequence), "note": "kept in order"},
+        {"label": "Files", "value": number(up + down), "note": f"{up:,} up, {down:,} down"},
+    ]
+    if execution.input_tokens is not None or execution.output_tokens is not None:
+        given, made = execution.input_tokens or 0, execution.output_tokens or 0
+        note = f"{given:,} in, {made:,} out"
+        found.append({"label": "Model tokens", "value": number(given + made), "note": note})
+    if execution.cost is not None:
+        found.append({"label": "Cost", "value": money(execution.cost), "note": "as reported"})
+    return found
+
+
+def errors_of(request: OrganizationRequest, execution: Execution) -> list[dict[str, Any]]:
+    rows = ExecutionError.objects.filter(
+        organization_id=execution.organization_id, execution=execution
+    )
+    found = list(rows[:MOST_ERRORS])
+    for error in found:
+        error.execution = execution
+    traces = traces_of(found) if sees_all(request.actor) else {}
+    return [error_of(error, traces) for error in found]
+
+
+def files_of(execution: Execution) -> dict[str, Any]:
+    """The files of both areas, each with the address that downloads it."""
+    rows = ExecutionFile.objects.filter(
+        organization_id=execution.organization_id, execution=execution
+    )
+    found: dict[str, list[dict[str, Any]]] = {"in": [], "out": []}
+    for file in rows.order_by("area", "path")[:MOST_FILES]:
+        path = quote(f"{execution.fid}/{file.area}/{file.path}")
+        found[file.area].append({"file": file, "url": f"/files/{path}"})
+    return {
+        "files": [
+            {"title": "Uploaded", "rows": found["in"]},
+            {"title": "Made by the run", "rows": found["out"]},
+        ],
+        "has_files": any(found.values()),
+    }

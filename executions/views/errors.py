@@ -1,0 +1,125 @@
+"""What went wrong: errors that belong together, and each of them with its context."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models.functions import Left
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from executions import queries
+from executions.models import ExecutionError, ExecutionEvent, sees_all
+from executions.queries import ErrorGroup, ErrorGroups
+from executions.views.asked import Asked, at
+from executions.views.frame import CountedPaginator, frame
+from organizations.decorators import OrganizationRequest, within_organization
+
+SHOWN_GROUPS = 6
+MOST_GROUPS = 100
+ERRORS_A_PAGE = 20
+LONGEST_TRACE = 20_000
+SPARKS = 30
+Traces = dict[tuple[UUID, int], str]
+"""By execution and sequence."""
+
+
+@require_safe
+@within_organization("executions:read")
+def errors(request: OrganizationRequest) -> HttpResponse:
+    """The window's errors by group and one by one; `group` leaves those of one group."""
+    asked = Asked.by(request)
+    rows = queries.errors(*asked.scope, asked.filters)
+    total = queries.count_errors(*asked.scope, asked.filters)
+    context: dict[str, Any] = {}
+    if group := chosen_group(request):
+        rows = rows.filter(fingerprint=group)
+        total = rows.order_by().count()
+        newest = rows.first()
+        context["chosen"] = newest.message if newest else group
+        context["all_groups_url"] = asked.url()
+    elif total:
+        context |= groups_of(asked, wants_all=request.GET.get("groups") == "all")
+    newer = 0
+    if asked.seen:
+        newer = rows.filter(created_at__gt=asked.seen).order_by().count()
+        rows = rows.filter(created_at__lte=asked.seen)
+    page = CountedPaginator(rows, total - newer, ERRORS_A_PAGE).get_page(request.GET.get("page"))
+    found = list(page.object_list)
+    traces = traces_of(found) if sees_all(request.actor) else {}
+    context |= {
+        "page": page,
+        "errors": [error_of(error, traces) for error in found],
+        "newer": newer,
+        "newest_url": asked.url(group=group or None),
+    }
+    return render(request, "executions/errors.html", frame(asked, **context))
+
+
+def chosen_group(request: OrganizationRequest) -> str:
+    group = request.GET.get("group", "").strip()
+    return group if group.isprintable() and len(group) <= 40 else ""
+
+
+def groups_of(asked: Asked, *, wants_all: bool) -> dict[str, Any]:
+    limit = MOST_GROUPS if wants_all else SHOWN_GROUPS
+    found: ErrorGroups = queries.error_groups(
+        *asked.scope, asked.filters, limit=limit, zone=asked.request.zone
+    )
+    more = min(found.total, MOST_GROUPS) - len(found.rows)
+    return {
+        "groups": [group_of(asked, group, found.step) for group in found.rows],
+        "all_groups_url": asked.url(groups="all") if more else "",
+        "all_groups_label": f"all {found.total:,} groups",
+    }
+
+
+def group_of(asked: Asked, group: ErrorGroup, step: str) -> dict[str, Any]:
+    return {
+        "group": group,
+        "agents": ", ".join(group.agent_names),
+        "first_at": at(group.first_seen),
+        "last_at": at(group.last_seen),
+        "spark": coarser(group.sparkline),
+        "spark_label": f"At most {max(group.sparkline):,} in one {step}",
+        "url": asked.url(group=group.fingerprint),
+    }
+
+
+def coarser(counts: Sequence[int]) -> list[int]:
+    """The same in at most as many bars as a small picture can show."""
+    width = -(-len(counts) // SPARKS)
+    return [sum(counts[start : start + width]) for start in range(0, len(counts), width)]
+
+
+def error_of(error: ExecutionError, traces: Traces) -> dict[str, Any]:
+    execution = error.execution
+    trace = traces.get((error.execution_id, error.sequence), "")
+    return {
+        "error": error,
+        "execution": execution,
+        "type": "" if error.message.startswith(error.error_type) else error.error_type,
+        "key": f"{execution.fid} {error.sequence}",
+        "at": at(error.timestamp),
+        "trace": trace if trace.strip() != error.message.strip() else "",
+        "is_cut": len(trace) >= LONGEST_TRACE,
+    }
+
+
+def traces_of(errors: Sequence[ExecutionError]) -> Traces:
+    """What the engines wrote, as far as a page can hold it."""
+    if not errors:
+        return {}
+    wanted = {(error.execution_id, error.sequence) for error in errors}
+    rows = (
+        ExecutionEvent.objects.filter(
+            organization_id=errors[0].organization_id,
+            execution_id__in={execution for execution, _ in wanted},
+            sequence__in={sequence for _, sequence in wanted},
+            kind=ExecutionEvent.Kind.ERROR,
+        )
+        .annotate(text=Left("message", LONGEST_TRACE))
+        .values_list("execution_id", "sequence", "text")
+    )
+    return {(execution, sequence): text for execution, sequence, text in rows}

@@ -1,0 +1,146 @@
+"""What the pages of executions show around their own part: figures, tabs and empty states."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.paginator import Paginator
+
+from executions import queries
+from executions.views.asked import ALL_TIME, RANGES, Asked
+from organizations.pages import PAGE_SIZE
+from organizations.templatetags.agentidp import NOTHING, duration, number, percent
+
+TABS = (
+    ("executions:list", "Runs"),
+    ("executions:errors", "Errors"),
+    ("executions:timeline", "Timeline"),
+    ("executions:statistics", "Statistics"),
+)
+
+
+class CountedPaginator(Paginator):
+    """Pages of rows that have been counted already."""
+
+    def __init__(self, rows: Any, total: int, size: int = PAGE_SIZE) -> None:
+        super().__init__(rows, size)
+        self.total = total
+
+    @property
+    def count(self) -> int:
+        return self.total
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else max(seconds, 0) * 1000
+
+
+def frame(asked: Asked, **more: Any) -> dict[str, Any]:
+    """The context of templates/executions/frame.html."""
+    return {
+        "asked": asked,
+        "figures": figures(asked),
+        "tabs": tabs(asked),
+        "filters": asked.page_filters,
+        "is_unused": not asked.ever.total,
+        "zone": asked.request.zone,
+        "seen": asked.request.GET.get("seen") or f"{asked.now.timestamp():.6f}",
+        "search_hidden": asked.kept("search"),
+        "window_hidden": asked.kept("hours", "from", "to"),
+        "nothing": nothing(asked),
+        "import_command": "python manage.py import_kodosumi DATA_DIR "
+        f"--organization {asked.request.organization.slug} --watch",
+        "report_command": report_command(),
+        **more,
+    }
+
+
+def report_command() -> str:
+    return (
+        f'curl -s {settings.ISSUER}/api/v1/executions -H "Authorization: Bearer $TOKEN" '
+        '-H "Content-Type: application/json" -d \'{"status": "running"}\''
+    )
+
+
+def tabs(asked: Asked) -> list[dict[str, Any]]:
+    match = asked.request.resolver_match
+    here = match.view_name if match else ""
+    errors = queries.count_errors(*asked.scope, asked.filters)
+    return [
+        {
+            "label": label,
+            "url": asked.url(name),
+            "count": errors if label == "Errors" else None,
+            "current": name == here,
+        }
+        for name, label in TABS
+    ]
+
+
+def figures(asked: Asked) -> list[dict[str, Any]]:
+    """What matches / what there ever was."""
+    shown, ever = asked.statistics, asked.ever
+    return [
+        {
+            "label": "Executions",
+            "value": number(shown.total),
+            "of": number(ever.total),
+            "note": "match the filters" if asked.is_narrowed else "in this time",
+        },
+        {
+            "label": "Running now",
+            "value": number(shown.running),
+            "of": number(ever.running),
+            "note": waiting(shown),
+            "url": asked.url("executions:list", hours=ALL_TIME, status="running"),
+        },
+        {
+            "label": "Error rate",
+            "value": rate(shown),
+            "of": rate(ever),
+            "note": f"{shown.with_error:,} with an error" if shown.with_error else "no errors",
+            "url": asked.url("executions:errors"),
+        },
+        {
+            "label": "Average runtime",
+            "value": duration(milliseconds(shown.avg_runtime)),
+            "of": duration(milliseconds(ever.avg_runtime)),
+            "note": f"p95 {duration(milliseconds(shown.p95_runtime))}",
+        },
+    ]
+
+
+def waiting(statistics: queries.Statistics) -> str:
+    counts = [
+        (statistics.by_status.get(word, 0), word) for word in ("awaiting", "starting", "queued")
+    ]
+    return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "none waiting"
+
+
+def rate(statistics: queries.Statistics) -> str:
+    return percent(100 * statistics.error_rate) if statistics.total else NOTHING
+
+
+def nothing(asked: Asked) -> dict[str, Any]:
+    """What to say and to offer where nothing matches."""
+    if asked.is_narrowed and asked.in_window.total:
+        return {
+            "title": "Nothing matches",
+            "text": f"{asked.in_window.total:,} executions are in this time, but none fits all "
+            "of the filters and the search.",
+            "links": [{"label": "Drop the filters", "url": asked.unnarrowed_url}],
+        }
+    return {
+        "title": "Nothing ran in this time",
+        "text": f"There are {asked.ever.total:,} executions at other times.",
+        "links": wider(asked),
+    }
+
+
+def wider(asked: Asked) -> list[dict[str, str]]:
+    """Longer windows than this one, in which something ran."""
+    hours = asked.hours or 0
+    return [
+        {"label": each["label"], "url": each["url"]}
+        for each, length in zip(asked.ranges, RANGES, strict=True)
+        if length > hours and length >= 168
+    ]

@@ -1,0 +1,87 @@
+"""The executions, one row each."""
+
+from typing import Any
+
+from django.db.models import Case, F, FloatField, OrderBy, Value, When
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from executions import queries
+from executions.models import Execution
+from executions.views.asked import Asked
+from executions.views.frame import CountedPaginator, frame, milliseconds
+from organizations.decorators import OrganizationRequest, within_organization
+from organizations.pages import sort_of
+
+NEWEST = "-started"
+
+
+@require_safe
+@within_organization("executions:read")
+def executions(request: OrganizationRequest) -> HttpResponse:
+    """The executions of the window, as far as the page has `seen` them: those that came after
+    that time are counted, so that a page that refreshes itself does not move."""
+    asked = Asked.by(request)
+    now = asked.now.timestamp()
+    rows = queries.executions(*asked.scope, asked.filters)
+    seen = asked.seen
+    newer = rows.filter(created_at__gt=seen).order_by().count() if seen else 0
+    if newer:
+        rows = rows.filter(created_at__lte=seen)
+    sort = sort_of(request, columns(now), NEWEST)
+    rows = rows.order_by(*ordering(sort, now))
+    paginator = CountedPaginator(rows, asked.statistics.total - newer)
+    page = paginator.get_page(request.GET.get("page"))
+    context = frame(
+        asked,
+        page=page,
+        rows=[row_of(execution, now) for execution in page.object_list],
+        has_cost=any(execution.cost is not None for execution in page.object_list),
+        sort=sort,
+        newer=newer,
+        newest_url=asked.url(sort=request.GET.get("sort")),
+    )
+    return render(request, "executions/list.html", context)
+
+
+def columns(now: float) -> dict[str, Any]:
+    """What the table can be sorted by."""
+    return {
+        "status": F("status"),
+        "agent": F("agent_name"),
+        "user": F("user__name"),
+        "started": F("start_time"),
+        "runtime": Case(
+            When(status__in=Execution.FINAL, then=F("end_time") - F("start_time")),
+            default=Value(now) - F("start_time"),
+            output_field=FloatField(),
+        ),
+        "files": F("upload_count") + F("download_count"),
+        "cost": F("cost"),
+    }
+
+
+def ordering(sort: str, now: float) -> list[OrderBy]:
+    """Equal ones newest first; executions without a value come last both ways."""
+    column = columns(now)[sort.removeprefix("-")]
+    if sort.startswith("-"):
+        return [OrderBy(column, descending=True, nulls_last=True), F("id").desc()]
+    return [OrderBy(column, nulls_last=True), F("id").desc()]
+
+
+def row_of(execution: Execution, now: float) -> dict[str, Any]:
+    return {
+        "execution": execution,
+        "user": execution.user,
+        "started_at": execution.started_at,
+        "runtime_ms": runtime_ms(execution, now),
+        "has_files": execution.upload_count or execution.download_count,
+    }
+
+
+def runtime_ms(execution: Execution, now: float) -> float | None:
+    """From the first to the last event; until now while it is live."""
+    if execution.has_ended:
+        return milliseconds(execution.runtime)
+    return milliseconds(now - execution.start_time)

@@ -1,0 +1,76 @@
+/* A range of a chart's points, chosen by dragging over them or by Shift and the arrow keys. Letting go, or Enter,
+   opens data.zoom for that time (chart.js says what `data` holds); Escape forgets it. A module's helper. */
+
+import { showTooltip } from "./tooltip.js";
+
+const numbers = new Intl.NumberFormat("en");
+
+export function brushing(list, all, data) {
+  let from = -1;
+  let to = -1;
+  let dragging = false;
+  const bounds = () => [Math.min(from, to), Math.max(from, to)];
+  const paint = () => {
+    const [first, last] = bounds();
+    all.forEach((link, index) => link.classList.toggle("chosen", first >= 0 && index >= first && index <= last));
+    if (first < 0 || first === last) return;
+    const count = data.points.slice(first, last + 1).reduce((sum, point) => sum + (point.count ?? 0), 0);
+    const title = `${data.points[first].label} to ${data.points[last].label}`;
+    showTooltip(all[to], title, [`${numbers.format(count)} ${data.unit}`, dragging ? "Let go to zoom in" : "Enter zooms in"]);
+  };
+  const clear = () => {
+    from = to = -1;
+    dragging = false;
+    paint();
+  };
+  const zoom = () => {
+    const [first, last] = bounds();
+    const url = new URL(data.zoom, location.href);
+    url.searchParams.set("from", data.points[first].start);
+    url.searchParams.set("to", data.points[last].end);
+    location.assign(url);
+  };
+  const under = (event) => {
+    const box = list.getBoundingClientRect();
+    const column = Math.floor(((event.clientX - box.left) / box.width) * all.length);
+    return Math.min(Math.max(column, 0), all.length - 1);
+  };
+  list.classList.add("chart-brush");
+  list.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    from = under(event);
+    to = -1;
+  });
+  list.addEventListener("pointermove", (event) => {
+    if (from < 0 || !(event.buttons & 1) || (!dragging && under(event) === from)) return;
+    if (!dragging) list.setPointerCapture(event.pointerId);
+    dragging = true;
+    to = under(event);
+    paint();
+  });
+  list.addEventListener("pointerup", () => {
+    if (!dragging) {
+      if (to < 0) from = -1;
+      return;
+    }
+    if (from !== to) zoom();
+    /* The click that follows belongs to the drag, not to a bar. */
+    list.addEventListener("click", (event) => event.preventDefault(), { once: true, capture: true });
+    setTimeout(clear);
+  });
+  list.addEventListener("pointercancel", clear);
+  list.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") clear();
+    if (event.key !== "Enter" || from < 0 || from === to) return;
+    event.preventDefault();
+    zoom();
+  });
+  return {
+    clear,
+    extend(here, next) {
+      if (from < 0) from = here;
+      to = next;
+      paint();
+    },
+  };
+}

@@ -1,0 +1,59 @@
+/* A page that keeps itself fresh without moving. <… data-live data-seen="1795…" data-parts="css selectors"> gets the
+   event "refresh" (refresh.js), fetches its own address and takes over what changed: the parts as wholes, rows with
+   data-key cell by cell. No row comes, goes or changes its place under a pointer: the server counts what is newer
+   than data-seen, and a row that the answer lacks is dimmed. */
+
+import { toast } from "./toast.js";
+
+for (const page of document.querySelectorAll("[data-live]")) {
+  let isFetching = false;
+  page.addEventListener("refresh", async () => {
+    if (isFetching) return;
+    isFetching = true;
+    try {
+      take(page, await fetchAgain(page));
+    } catch {
+      toast("The server did not answer. What you see is from before.", { seconds: 8 });
+    } finally {
+      isFetching = false;
+    }
+  });
+}
+
+async function fetchAgain(page) {
+  const url = new URL(location.href);
+  url.searchParams.set("seen", page.dataset.seen);
+  const answer = await fetch(url, { headers: { Accept: "text/html" } });
+  if (answer.redirected || !answer.ok) throw new Error(answer.status);
+  const text = await answer.text();
+  return new DOMParser().parseFromString(text, "text/html").getElementById(page.id);
+}
+
+function take(page, fresh) {
+  if (!fresh) return;
+  const old = [...page.querySelectorAll(page.dataset.parts)];
+  const parts = [...fresh.querySelectorAll(page.dataset.parts)];
+  /* The first run has come, or the last one has gone: it is another page now. */
+  if (old.length !== parts.length) return location.reload();
+  old.forEach((part, index) => isInUse(part) || swap(part, parts[index]));
+  const rows = new Map([...fresh.querySelectorAll("[data-key]")].map((row) => [row.dataset.key, row]));
+  for (const row of page.querySelectorAll("[data-key]")) {
+    const next = rows.get(row.dataset.key);
+    row.classList.toggle("gone", !next);
+    if (next?.cells?.length === row.cells?.length) {
+      [...row.cells].forEach((cell, index) => isInUse(cell) || swap(cell, next.cells[index]));
+    }
+  }
+}
+
+const isInUse = (part) => part.contains(document.activeElement) || part.matches("[data-part]:hover");
+
+function swap(old, fresh) {
+  if (old.innerHTML === fresh.innerHTML) return;
+  const next = document.importNode(fresh, true);
+  const table = old.querySelector(".as-table");
+  if (table) next.querySelector(`#${CSS.escape(table.id)}`)?.classList.add("as-table");
+  old.replaceWith(next);
+  window.htmx.process(next);
+  next.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true }));
+}

@@ -1,0 +1,118 @@
+/* A run while it lasts. <… data-live data-stream="/outputs/main/…" data-known="12"> listens to what comes after event
+   12. On the page of the result an event makes the page fetch itself anew (live_page.js), so that the server alone
+   decides how things look; the log appends each line as text. The stream rests in a hidden tab. */
+
+const page = document.querySelector("[data-stream]");
+const log = page.querySelector("[data-log]");
+const connection = page.querySelector("[data-connection]");
+const KINDS = ["meta", "inputs", "agent", "status", "action", "result", "final", "lock", "lease", "upload"];
+const LINES = ["stdout", "stderr", "debug", "error"];
+const MOST_LINES = 5000;
+/* Escape sequences of terminals (ECMA-48). */
+const ESCAPES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?)/g;
+
+let known = Number(page.dataset.known);
+let source = null;
+let timer = 0;
+let ended = false;
+
+function open() {
+  if (source || ended || document.hidden) return;
+  const url = new URL(page.dataset.stream, location.href);
+  url.searchParams.set("raw", "1");
+  url.searchParams.set("since", known);
+  source = new EventSource(url);
+  source.addEventListener("open", () => (connection.hidden = true));
+  source.addEventListener("error", () => {
+    connection.textContent = `The connection was lost. Trying again; last heard at ${new Date().toLocaleTimeString()}.`;
+    connection.hidden = false;
+    if (source.readyState === EventSource.CLOSED) {
+      close();
+      setTimeout(open, 5000);
+    }
+  });
+  for (const kind of KINDS) source.addEventListener(kind, (event) => isNew(event) && refresh());
+  for (const kind of LINES) {
+    source.addEventListener(kind, (event) => {
+      if (!isNew(event)) return;
+      if (log) append(kind, event);
+      if (!log || kind === "error") refresh();
+    });
+  }
+  source.addEventListener("eof", () => {
+    ended = true;
+    close();
+    refresh();
+    page.querySelector("[data-log-waiting]")?.remove();
+  });
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+function isNew(event) {
+  const number = Number(event.lastEventId);
+  if (number <= known) return false;
+  known = number;
+  return true;
+}
+
+/* Several events at once ask once. */
+function refresh() {
+  clearTimeout(timer);
+  timer = setTimeout(() => page.dispatchEvent(new CustomEvent("refresh")), 300);
+}
+
+function append(kind, event) {
+  const colon = event.data.indexOf(":");
+  const seconds = Number(event.data.slice(0, colon)) - Number(log.dataset.start);
+  const line = document.createElement("div");
+  line.className = `log-line log-${kind}`;
+  const text = event.data.slice(colon + 1).replace(ESCAPES, "");
+  for (const [name, words] of [["time", `+${words_of(seconds)}`], ["kind", kind], ["text", text]]) {
+    line.append(Object.assign(document.createElement("span"), { className: `log-${name}`, textContent: words }));
+  }
+  log.append(line);
+  while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
+  const follow = page.querySelector("[data-log-follow]");
+  if (follow?.checked) log.scrollTop = log.scrollHeight;
+}
+
+/* The words of the filter `duration`. */
+function words_of(seconds) {
+  if (seconds < 1) return `${Math.max(Math.round(seconds * 1000), 0)}\u00a0ms`;
+  if (seconds < 10) return `${seconds.toFixed(1).replace(/\.0$/, "")}\u00a0s`;
+  const whole = Math.round(seconds);
+  const pad = (number) => String(number).padStart(2, "0");
+  if (whole < 60) return `${whole}\u00a0s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}\u00a0m\u00a0${pad(whole % 60)}\u00a0s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)}\u00a0h\u00a0${pad(Math.floor(whole / 60) % 60)}\u00a0m`;
+  return `${Math.floor(whole / 86400)}\u00a0d\u00a0${Math.floor(whole / 3600) % 24}\u00a0h`;
+}
+
+setInterval(() => {
+  const elapsed = page.querySelector("[data-elapsed-since]");
+  if (elapsed && !document.hidden) elapsed.textContent = words_of(Date.now() / 1000 - Number(elapsed.dataset.elapsedSince));
+}, 1000);
+
+if (log) {
+  const follow = page.querySelector("[data-log-follow]");
+  const jump = () => follow?.checked && (log.scrollTop = log.scrollHeight);
+  jump();
+  follow?.addEventListener("change", jump);
+  /* Scrolling up stops following, scrolling to the end takes it up again. */
+  log.addEventListener("scroll", () => {
+    if (follow) follow.checked = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+  });
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) close();
+  else {
+    open();
+    refresh();
+  }
+});
+open();
