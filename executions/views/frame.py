@@ -57,7 +57,7 @@ def frame(asked: Asked, **more: Any) -> dict[str, Any]:
 def report_command() -> str:
     return (
         f'curl -s {settings.ISSUER}/api/v1/executions -H "Authorization: Bearer $TOKEN" '
-        '-H "Content-Type: application/json" -d \'{"status": "running"}\''
+        '-H "Content-Type: application/json" -d \'{"summary": "Weekly report"}\''
     )
 
 
