@@ -1,6 +1,7 @@
 """Errors, timeline and statistics as pages: every number leads to as many rows."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -70,7 +71,7 @@ def test_the_hours_have_no_gap_and_the_last_is_not_over(
     chart = browser.get("/executions/timeline").context["chart"]
 
     starts = [datetime.fromisoformat(point["start"]) for point in chart["points"]]
-    steps = {(later - earlier).seconds for earlier, later in zip(starts, starts[1:], strict=False)}
+    steps = {(later - earlier).seconds for earlier, later in pairwise(starts)}
     assert steps == {3600}
     assert [point["partial"] for point in chart["points"]].count(True) == 1
     assert chart["points"][-1]["partial"]
