@@ -78,6 +78,8 @@ class Written:
     updated: int = 0
     deleted: int = 0
     events: int = 0
+    refused: list[ExecutionFolder] = field(default_factory=list)
+    """Their ids belong to other executions."""
 
 
 def write(batch: Batch, people: People, actor: Actor) -> Written:
@@ -94,8 +96,11 @@ def write(batch: Batch, people: People, actor: Actor) -> Written:
         alive = [reading for reading in batch.readings if reading.folder.fid not in dead]
         _write_readings(alive, known, people, actor.organization, written)
         for folder in batch.deletions:
-            if folder.fid not in dead:
-                _delete(folder, known.get(folder.fid), people, actor)
+            execution = known.get(folder.fid)
+            if execution is not None and not people.have(execution, folder):
+                written.refused.append(folder)
+            elif folder.fid not in dead:
+                _delete(folder, execution, people, actor)
                 written.deleted += 1
     return written
 
@@ -126,6 +131,10 @@ def _write_readings(
                 source_position=0,
             )
             new.append(execution)
+            known[execution.fid] = execution
+        elif not people.have(execution, reading.folder):
+            written.refused.append(reading.folder)
+            continue
         # Another import may have been here since.
         rows = [row for row in reading.rows if row.id > (execution.source_position or 0)]
         if not rows and not is_new:

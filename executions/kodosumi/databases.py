@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from executions.kodosumi.folders import Stamp, Unreadable, opened_file, reason, stamp
+from executions.kodosumi.folders import Unreadable, opened_file, reason, stamp
 from executions.models import ExecutionEvent
 
 MEBIBYTE = 1 << 20
@@ -35,8 +35,7 @@ IS_TABLE = (
 )
 COLUMNS = "SELECT name, hidden FROM pragma_table_xinfo(?)"
 ROWS = "SELECT id, timestamp, kind, message FROM monitor WHERE id > ? ORDER BY id"
-HEAD_OF_ROW = "SELECT id, timestamp, kind FROM monitor WHERE id > ? ORDER BY id LIMIT 1"
-ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ})
+ROW_WITHOUT_MESSAGE = "SELECT id, timestamp, kind FROM monitor WHERE id > ? ORDER BY id"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,11 @@ def opened_copy(folder: int, name: str, workspace: Path) -> Iterator[sqlite3.Con
             break
     else:
         raise Unreadable("keeps changing while it is read")
-    with closing(_connect(*copy)) as connection:
+    try:
+        connection = _connect(*copy)
+    except sqlite3.Error as error:
+        raise Unreadable(f"cannot be read: {error}") from None
+    with closing(connection):
         yield connection
 
 
@@ -114,11 +117,12 @@ def _copy_file(folder: int, name: str, target: Path) -> None:
 
 def _head(folder: int, name: str) -> tuple[int, bytes] | None:
     """Inode and header of a -wal file; None if there is nothing in it."""
-    found: Stamp | None = stamp(folder, name)
-    if found is None or not found[1]:
+    found = stamp(folder, name)
+    if found is None:
         return None
     with opened_file((name,), inside=folder) as descriptor:
-        return found[0], os.read(descriptor, WAL_HEADER)
+        header = os.read(descriptor, WAL_HEADER)
+    return (found[0], header) if header else None
 
 
 def _connect(copy: Path, has_log: bool) -> sqlite3.Connection:
@@ -146,8 +150,10 @@ def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[Monitor
                     after = _next_id(key, after)
                     yield _row(after, timestamp, kind, message)
                 return
-            except sqlite3.DataError:  # The message of the next row is longer than we let in.
-                row = _large_row(connection, after)
+            except sqlite3.DatabaseError:
+                # A message is longer than we let in, or here the damage begins. Python's cursor
+                # reads one row ahead: the row before the bad one is not out yet.
+                row = _one_row(connection, after)
             after = row.id
             yield row
     except sqlite3.Error as error:
@@ -155,21 +161,17 @@ def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[Monitor
 
 
 def _require_table(connection: sqlite3.Connection, name: str, wanted: set[str]) -> set[str]:
-    """Its columns, if it is an ordinary table that has at least the wanted ones."""
+    """Its columns, if it is an ordinary table that has at least the wanted ones.
+
+    To read stored columns of an ordinary table runs nothing that the file says: no view, no
+    computed column, no module of a virtual table.
+    """
     columns = set()
     if connection.execute(IS_TABLE, [name]).fetchone()[0]:
         found = connection.execute(COLUMNS, [name]).fetchall()
         columns = {_text(column) for column, hidden in found if not hidden}
     if not columns >= wanted:
         raise Unreadable(f"has no table {name} as kodosumi writes it")
-    # From here on the schema can do nothing: no function, no view, no other table.
-    connection.set_authorizer(
-        lambda action, *names: (
-            sqlite3.SQLITE_OK
-            if action in ALLOWED and (action != sqlite3.SQLITE_READ or names[0] == name)
-            else sqlite3.SQLITE_DENY
-        )
-    )
     return columns
 
 
@@ -180,13 +182,18 @@ def _next_id(key: Any, after: int) -> int:
     return key
 
 
-def _large_row(connection: sqlite3.Connection, after: int) -> MonitorRow:
-    found = connection.execute(HEAD_OF_ROW, [after]).fetchone()
+def _one_row(connection: sqlite3.Connection, after: int) -> MonitorRow:
+    """The next row, however long its message."""
+    try:
+        found = connection.execute(f"{ROWS} LIMIT 1", [after]).fetchone()
+        message, size = found and found[3], 0
+    except sqlite3.DataError:
+        found = connection.execute(f"{ROW_WITHOUT_MESSAGE} LIMIT 1", [after]).fetchone()
+        with connection.blobopen("monitor", "message", found[0], readonly=True) as blob:
+            message, size = blob.read(LONGEST_JSON), len(blob)
     if found is None:
         raise sqlite3.DatabaseError("its rows are out of order")
-    key = _next_id(found[0], after)
-    with connection.blobopen("monitor", "message", key, readonly=True) as blob:
-        return _row(key, found[1], found[2], blob.read(LONGEST_TEXT), len(blob))
+    return _row(_next_id(found[0], after), found[1], found[2], message, size)
 
 
 def _row(key: int, timestamp: Any, kind: Any, message: Any, size: int = 0) -> MonitorRow:

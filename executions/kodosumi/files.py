@@ -11,6 +11,7 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 
+from executions.actions import folder_of
 from executions.kodosumi.folders import SourceFile, Tell, Unreadable, opened_file, reason
 from executions.models import Execution, ExecutionFile
 from organizations.scope import organization_scope
@@ -63,7 +64,7 @@ def _store(execution: Execution, folder: int, file: SourceFile, largest: int) ->
         raise Unreadable(f"is larger than {largest:,} bytes")
     version = f"{file.area}/{file.path}\n{file.size}\n{file.last_modified!r}"
     key = uuid5(execution.pk, version)
-    name = f"executions/{execution.organization_id}/{execution.pk}/{key}"
+    name = f"{folder_of(execution.organization_id, execution.pk)}/{key}"
     with _unchanging(folder, file) as content:
         if default_storage.exists(name):
             default_storage.delete(name)

@@ -44,6 +44,7 @@ MOST_ROLES = 100_000
 LARGEST_FILE = 1 << 30
 REFUSED = (DatabaseError, ValueError, OverflowError, RecursionError)
 """What one execution's content may cause in spite of all care; it must not stop the others."""
+TAKEN = "has the id of another execution of the organization"
 GONE = (OperationalError, InterfaceError)
 """Our own database cannot be asked: nobody's content is to blame."""
 
@@ -105,7 +106,7 @@ class Importer:
         self._listener = tell
         self._batch = Batch()
         self._known: dict[str, Execution] = {}
-        self._refused: set[str] = set()
+        self._refused: set[ExecutionFolder] = set()
         self._told: set[tuple[str, str]] = set()
 
     def record(self, action: str, **facts: Any) -> None:
@@ -150,7 +151,7 @@ class Importer:
             advanced(looked_at)
 
     def _import(self, group: Sequence[ExecutionFolder], should_stop: Callable[[], bool]) -> int:
-        self._batch = Batch()
+        self._batch, self._refused = Batch(), set()
         dead = self._prepare(group)
         listings: dict[ExecutionFolder, tuple[list[SourceFile], bool]] = {}
         looked_at = 0
@@ -183,8 +184,8 @@ class Importer:
     def _read(self, folder: ExecutionFolder, opened: int) -> bool:
         """Read what is new; False if there is no execution here, or another one of this name."""
         known = self._known.get(folder.fid)
-        if known is not None and not self._is_same(folder, known):
-            self.tell(str(folder), "has the id of another execution of the organization")
+        if known is not None and not self._people.have(known, folder):
+            self._refuse(folder, TAKEN)
             return False
         if is_deleted(opened):
             self._batch.deletions.append(folder)
@@ -204,7 +205,7 @@ class Importer:
                     without_time += row.timestamp is None
                     if self._batch.is_full:
                         self._flush()
-                        if folder.fid in self._refused:
+                        if folder in self._refused:
                             return False
                         reading = self._batch.start(folder, born, row.id)
         except Unreadable as error:
@@ -215,11 +216,6 @@ class Importer:
         if without_time:
             self.tell(f"{folder}/{name}", f"has {without_time:,} rows without a usable time")
         return True
-
-    def _is_same(self, folder: ExecutionFolder, known: Execution) -> bool:
-        user = self._people.get(folder.user)
-        is_imported = known.source == Execution.Source.KODOSUMI
-        return is_imported and user is not None and known.user_id == user.pk
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, Batch()
@@ -241,12 +237,17 @@ class Importer:
             raise
         except REFUSED as error:
             (folder,) = batch.folders
-            self._refused.add(folder.fid)
-            self.tell(str(folder), f"cannot be stored: {_first_line(error)}")
+            self._refuse(folder, f"cannot be stored: {_first_line(error)}")
+
+    def _refuse(self, folder: ExecutionFolder, what: str) -> None:
+        self._refused.add(folder)
+        self.tell(str(folder), what)
 
     def _write(self, batch: Batch) -> None:
         written = write(batch, self._people, self._actor)
         self._known |= written.executions
+        for folder in written.refused:
+            self._refuse(folder, TAKEN)
         self.report.imported += written.imported
         self.report.updated += written.updated
         self.report.deleted += written.deleted
@@ -255,7 +256,11 @@ class Importer:
     def _update_files(
         self, listings: Mapping[ExecutionFolder, tuple[list[SourceFile], bool]]
     ) -> None:
-        here = {folder: self._known[folder.fid] for folder in listings if folder.fid in self._known}
+        here = {
+            folder: self._known[folder.fid]
+            for folder in listings
+            if folder.fid in self._known and folder not in self._refused
+        }
         known: dict[UUID, list[ExecutionFile]] = defaultdict(list)
         with organization_scope(self._organization):
             for file in ExecutionFile.objects.filter(

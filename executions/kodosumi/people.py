@@ -6,8 +6,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from executions.kodosumi.databases import Role
-from executions.kodosumi.folders import printable, user_id_of
-from executions.models import ExecutionUser
+from executions.kodosumi.folders import ExecutionFolder, printable, user_id_of
+from executions.models import Execution, ExecutionUser
 from organizations.models import Membership, Organization
 from organizations.scope import organization_scope
 
@@ -21,6 +21,12 @@ class People:
 
     def get(self, folder: str) -> ExecutionUser | None:
         return self._by_folder.get(folder)
+
+    def have(self, execution: Execution, folder: ExecutionFolder) -> bool:
+        """Whether the execution was imported from this user's folder."""
+        user = self.get(folder.user)
+        is_imported = execution.source == Execution.Source.KODOSUMI
+        return is_imported and user is not None and execution.user_id == user.pk
 
     def update(self, roles: Iterable[Role]) -> None:
         """Make the roles users, each linked to the member with the same e-mail address."""
@@ -47,7 +53,8 @@ class People:
                     for name, value in said.items():
                         setattr(user, name, value)
                     user.save(update_fields=list(said))
-            ExecutionUser.objects.bulk_create(new)
+            # Another import may make them at the same moment.
+            ExecutionUser.objects.bulk_create(new, ignore_conflicts=True)
         self._by_folder.clear()
 
     def find(self, folders: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""A kodosumi deployment's data folder, as tests need it: the real one, and ones of our own."""
+"""The import as tests run it, and what they look at afterwards."""
 
 import hashlib
 from io import StringIO
@@ -51,3 +51,10 @@ def state_of(folder: Path) -> dict[str, tuple[Any, ...]]:
             *(status.st_mtime_ns, status.st_ctime_ns, content),
         )
     return found
+
+
+def messages(organization: Organization, fid: str) -> list[tuple[int, str, str]]:
+    """Sequence, kind and message of its events."""
+    with organization_scope(organization):
+        events = ExecutionEvent.objects.filter(execution__fid=fid)
+        return [(event.sequence, event.kind, event.message) for event in events]
