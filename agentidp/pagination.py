@@ -1,8 +1,11 @@
 """One paginator for each API family; every list has a maximum."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 from django.core.paginator import EmptyPage, Paginator
+from django.http import QueryDict
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,15 +14,19 @@ from rest_framework.views import APIView
 from agentidp.errors import InvalidValue
 
 MAXIMUM_PAGE = 100_000
+MAXIMUM_OFFSET = 10_000_000
 
 
-def positive_integer(request: Request, name: str, *, default: int, maximum: int) -> int:
-    """A query parameter as an integer from 1 to `maximum`; 400 naming the field otherwise."""
-    text = request.query_params.get(name)
+def whole_number(
+    query: QueryDict, name: str, *, default: int, maximum: int, minimum: int = 1
+) -> int:
+    """A query parameter as an integer in these limits; 400 naming the field otherwise."""
+    text = query.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= maximum):
-        problem = f"Must be a whole number from 1 to {maximum}."
+    is_number = text.isascii() and text.isdigit() and len(text) <= 9
+    if not (is_number and minimum <= int(text) <= maximum):
+        problem = f"Must be a whole number from {minimum} to {maximum}."
         raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
     return int(text)
 
@@ -55,9 +62,10 @@ class PagePagination(BasePagination):
 
     def read_page(self, request: Request) -> None:
         """Set `page` and `limit` from the query; 400 naming the parameter for anything else."""
-        self.page = positive_integer(request, "page", default=1, maximum=MAXIMUM_PAGE)
-        self.limit = positive_integer(
-            request, "limit", default=self.default_limit, maximum=self.maximum_limit
+        query = request.query_params
+        self.page = whole_number(query, "page", default=1, maximum=MAXIMUM_PAGE)
+        self.limit = whole_number(
+            query, "limit", default=self.default_limit, maximum=self.maximum_limit
         )
 
     def get_paginated_response(self, data: Any) -> Response:
@@ -88,3 +96,34 @@ class PagePagination(BasePagination):
             }
             for name, maximum in limits.items()
         ]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """`limit` and `offset` of the dashboard's lists, which say whether more follows."""
+
+    limit: int
+    offset: int
+
+    @classmethod
+    def read(cls, query: QueryDict, *, default: int, maximum: int) -> Self:
+        return cls(
+            whole_number(query, "limit", default=default, maximum=maximum),
+            whole_number(query, "offset", default=0, minimum=0, maximum=MAXIMUM_OFFSET),
+        )
+
+    def of(self, rows: Any) -> Any:
+        return rows[self.offset : self.offset + self.limit]
+
+    def total(self, shown: Sequence[Any], count: Callable[[], int]) -> int:
+        """How many rows there are, without counting where the page itself tells."""
+        if 0 < len(shown) < self.limit or (not shown and not self.offset):
+            return self.offset + len(shown)
+        return count()
+
+    def body(self, shown: Sequence[Any], total: int) -> dict[str, Any]:
+        return {
+            "limit": self.limit,
+            "offset": self.offset,
+            "has_more": self.offset + len(shown) < total,
+        }

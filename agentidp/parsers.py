@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from math import isinf
 from typing import IO, Any, NoReturn
 
 from rest_framework.exceptions import ParseError
@@ -37,6 +38,7 @@ def parse_json(content: bytes) -> Any:
             text,
             parse_constant=_refuse_constant,
             parse_int=_parse_integer,
+            parse_float=_parse_float,
             object_pairs_hook=_unique_names,
         )
     except (ValueError, RecursionError) as error:
@@ -74,6 +76,13 @@ def _parse_integer(digits: str) -> int:
     if len(digits) > MAXIMUM_DIGITS:
         raise ParseError(f"A number has more than {MAXIMUM_DIGITS} digits.")
     return int(digits)
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        raise ParseError("A number is too large.")
+    return value
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

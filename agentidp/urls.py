@@ -12,6 +12,7 @@ from agents.views import members as member_pages
 from analytics.api import AnalyticsViewSet
 from analytics.views import agents as agent_pages
 from analytics.views import overview as overview_pages
+from executions.api.dashboard import DashboardViewSet
 from executions.api.reports import ExecutionViewSet
 from executions.views import detail as detail_pages
 from executions.views import errors as error_pages
@@ -201,6 +202,37 @@ api = [
     ),
 ]
 
+# What ran: the addresses of kodosumi's dashboard (spec/kodosumi.md 1.10).
+dashboard = [
+    path(
+        "running-agents",
+        DashboardViewSet.as_view({"get": "running_agents"}),
+        name="dashboard-running-agents",
+    ),
+    path("errors", DashboardViewSet.as_view({"get": "errors"}), name="dashboard-errors"),
+    path(
+        "error-groups",
+        DashboardViewSet.as_view({"get": "error_groups"}),
+        name="dashboard-error-groups",
+    ),
+    path("timeline", DashboardViewSet.as_view({"get": "timeline"}), name="dashboard-timeline"),
+    path(
+        "agent-stats",
+        DashboardViewSet.as_view({"get": "agent_stats"}),
+        name="dashboard-agent-stats",
+    ),
+    path(
+        "execution/<str:fid>/details",
+        DashboardViewSet.as_view({"get": "details"}),
+        name="dashboard-details",
+    ),
+    path(
+        "execution/<str:fid>/files",
+        DashboardViewSet.as_view({"get": "files"}),
+        name="dashboard-files",
+    ),
+]
+
 # Pages, for people in a browser who signed in. A family has the namespace of its address.
 organization_family = [
     path("login", session_pages.log_in, name="log_in"),
@@ -305,6 +337,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *pages,
     *administration,
     path("api/v1/", include(api)),
+    path("api/dashboard/", include(dashboard)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
 ]
 

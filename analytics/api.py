@@ -7,14 +7,13 @@ from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer
 from agents.models import Agent
 from analytics import queries
-from analytics.csv_files import CsvRenderer, FormatNegotiation
-from analytics.parameters import FORMATS, Parameters
+from analytics.parameters import Parameters
 from analytics.periods import MAXIMUM_DAYS, Period
 from analytics.records import findings_of
 from analytics.serializers import (
@@ -62,30 +61,17 @@ def described(serializer: type, *parameters: OpenApiParameter, summary: str) -> 
     )
 
 
-class AnalyticsViewSet(OrganizationScopedViewSet):
+class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
     """What the organization's agents do with tokens."""
 
     required_scopes = {"tokens": (), "activity": (), "agents": (), "findings": ()}
-    renderer_classes = [JSONRenderer, CsvRenderer]
-    content_negotiation_class = FormatNegotiation
     filter_backends = []
     pagination_class = None
-    csv_columns: tuple[str, ...] = ()
-    csv_name = ""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if not settings.ANALYTICS_ENABLED:
             raise Http404
         super().initial(request, *args, **kwargs)
-
-    def finalize_response(
-        self, request: Request, response: Any, *args: Any, **kwargs: Any
-    ) -> Response:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        if response.status_code >= 400:  # an error is JSON, whatever was asked for
-            response.accepted_renderer = JSONRenderer()
-            response.accepted_media_type = JSONRenderer.media_type
-        return response
 
     @described(
         TokenTrendSerializer,

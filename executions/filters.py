@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
 from agentidp.errors import InvalidValue
+from agentidp.pagination import whole_number
 from executions.models import Execution
 
 NOBODY = "unknown"
@@ -111,13 +112,13 @@ def refuse_others(query: QueryDict, known: Iterable[str]) -> None:
             _refuse(name, "Give this parameter once.")
 
 
+def refuse_format(query: QueryDict, known: Iterable[str]) -> None:
+    if query.get("format", "json") not in known:
+        _refuse("format", f"Must be one of {', '.join(known)}.")
+
+
 def read_hours(query: QueryDict) -> int | None:
-    text = query.get("hours")
-    if text is None:
-        return None
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MOST_HOURS:
-        _refuse("hours", f"Must be a whole number from 1 to {MOST_HOURS}.")
-    return int(text)
+    return whole_number(query, "hours", default=0, maximum=MOST_HOURS) or None
 
 
 def _window(

@@ -5,7 +5,7 @@ runs inside the organization's scope. Lists are querysets, numbers are frozen da
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -22,27 +22,35 @@ from django.db.models import (
     IntegerField,
     Max,
     Min,
+    OuterRef,
     Q,
     QuerySet,
+    Subquery,
     Sum,
     Value,
 )
+from django.db.models.functions import Left
 
 from executions.filters import EVERYTHING, Filters
 from executions.models import (
     Execution,
     ExecutionError,
+    ExecutionEvent,
     ExecutionUser,
     now,
     sees_all,
 )
 from organizations.actors import Actor
 from organizations.models import Organization
+from organizations.scope import organization_scope
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 LONGEST_IN_HOURS = 14 * DAY
 LONGEST_IN_DAYS = 400 * DAY
+BATCH = 1000
+LONGEST_TEXT = 100_000
+"""Of an error in a list, in characters."""
 PERCENTILES = (0.5, 0.95, 0.99)
 
 
@@ -166,6 +174,39 @@ def _errors(organization: Organization, actor: Actor, filters: Filters) -> Any:
         visible = Execution.objects.for_organization(organization).visible_to(actor)
         rows = rows.filter(execution__in=visible.filter(filters.conditions).order_by())
     return filters.narrow_to_window(rows, "timestamp")
+
+
+def with_texts(errors: QuerySet[ExecutionError]) -> QuerySet[ExecutionError]:
+    """Each with `text`, the beginning of what its event said: for operators."""
+    events = ExecutionEvent.objects.filter(
+        organization_id=OuterRef("organization_id"),
+        execution_id=OuterRef("execution_id"),
+        sequence=OuterRef("sequence"),
+    )
+    return errors.annotate(text=Subquery(events.values(text=Left("message", LONGEST_TEXT))))
+
+
+def in_batches(
+    organization: Organization, rows: QuerySet[Any], clock: str, *, is_newest_first: bool = True
+) -> Iterator[Any]:
+    """Every row of a list, for a file that is sent after the request's transaction has ended.
+
+    `rows` are in the order of `clock`, then their key. Each batch enters the organization anew.
+    """
+    beyond = "lt" if is_newest_first else "gt"
+    batch: list[Any] = []
+    while True:
+        following = rows
+        if batch:
+            time, key = getattr(batch[-1], clock), batch[-1].pk
+            following = rows.filter(
+                Q(**{f"{clock}__{beyond}": time}) | Q(**{clock: time, f"pk__{beyond}": key})
+            )
+        with organization_scope(organization):
+            batch = list(following[:BATCH])
+        yield from batch
+        if len(batch) < BATCH:
+            return
 
 
 def error_groups(

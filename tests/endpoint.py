@@ -38,6 +38,8 @@ class Endpoint:
     """Fields of the body that name a row of the organization."""
     rows: Callable[[Tenant, int], None] | None = None
     """For a list: how to give it that many more rows."""
+    rows_key: str = "data"
+    """Under which the list's answer has its rows."""
     is_form: bool = False
     status: int = 200
     reason: str = ""

@@ -247,6 +247,34 @@ ANALYTICS = [
     for name in ("tokens", "agents", "agents/activity")
 ] + [Endpoint("GET", "/api/v1/analytics/findings", ORGANIZATION, rows=examples.idle_credentials)]
 
+EXECUTION_DASHBOARD = [
+    *(
+        read(
+            f"/api/dashboard/{name}",
+            "executions:read",
+            caller="itself",
+            rows=examples.more_failures,
+            rows_key=key,
+        )
+        for name, key in (
+            ("running-agents", "agents"),
+            ("errors", "errors"),
+            ("error-groups", "groups"),
+            ("timeline", "executions"),
+        )
+    ),
+    read("/api/dashboard/agent-stats", "executions:read"),
+    *(
+        read(
+            f"/api/dashboard/execution/{{fid}}/{name}",
+            "executions:read",
+            caller="itself",
+            ids=examples.failed_execution,
+        )
+        for name in ("details", "files")
+    ),
+]
+
 OPEN_PAGES = [
     public("GET", "/login", "Where people sign in.", is_documented=False),
     public(
@@ -387,6 +415,7 @@ ENDPOINTS = [
     *REGISTRY,
     *EXECUTION_REPORTS,
     *ANALYTICS,
+    *EXECUTION_DASHBOARD,
     *OPEN_PAGES,
     *OWN_PAGES,
     *CHANGING_PAGES,

@@ -57,6 +57,10 @@ def upload(tenant: Tenant) -> dict[str, str]:
     return execution(tenant) | {"uploadId": str(tenant.upload.pk)}
 
 
+def failed_execution(tenant: Tenant) -> dict[str, str]:
+    return {"fid": tenant.failed_execution.fid}
+
+
 def agent_page(tenant: Tenant) -> dict[str, str]:
     return {"agent_id": str(tenant.agent.pk)}
 
@@ -233,3 +237,9 @@ def more_executions(tenant: Tenant, number: int) -> None:
 def more_traffic(tenant: Tenant, number: int) -> None:
     for _ in range(number):
         tenant.record_token_event(tenant.another_agent())
+
+
+def more_failures(tenant: Tenant, number: int) -> None:
+    """Each an execution of the tenant's agent that has an error, and a group of its own."""
+    for _ in range(number):
+        tenant.fail(uuid4().hex)

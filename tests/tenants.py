@@ -17,9 +17,11 @@ from agents.tests.factories import make_agent
 from executions.models import Execution, Upload, now
 from executions.record import NewEvent
 from executions.tests.factories import (
+    FAILED,
     FINISHED,
     RUNNING,
     make_execution,
+    make_file,
     make_user_of,
     tagged,
 )
@@ -140,6 +142,24 @@ class Tenant:
         )
 
     @cached_property
+    def failed_execution(self) -> Execution:
+        """Of the agent and for the viewer too, with a file."""
+        execution = self.fail(self.word)
+        make_file(execution, path=f"{self.word}.txt")
+        return execution
+
+    def fail(self, agent_name: str) -> Execution:
+        """An execution that has ended with an error."""
+        return make_execution(
+            self.organization,
+            FAILED,
+            events=[NewEvent(now(), "error", f"ValueError: {self.word}")],
+            agent=self.agent,
+            agent_name=agent_name,
+            user=make_user_of(self.person("viewer")),
+        )
+
+    @cached_property
     def upload(self) -> Upload:
         """Announced; nothing of it has come yet."""
         with organization_scope(self.organization):
@@ -153,7 +173,8 @@ class Tenant:
 
     def fill(self) -> None:
         """Make a row of each kind, so that there is something to leak."""
-        for kind in ("credential", "invitation", "event", "newcomer", "execution", "upload"):
+        kinds = ("credential", "invitation", "event", "newcomer", "execution", "upload")
+        for kind in (*kinds, "failed_execution"):
             getattr(self, kind)
         self.record_token_event(self.agent)
 

@@ -9,8 +9,8 @@ import pytest
 import time_machine
 from django.test import Client
 
+from agentidp.csv_files import csv_text
 from agents.tests.factories import make_agent
-from analytics.csv_files import csv_text
 from analytics.tests.factories import make_event, make_timeless_key
 from conftest import ClientFor
 from organizations.models import Organization

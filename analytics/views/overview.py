@@ -15,9 +15,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from agentidp.csv_files import csv_text
 from agents.models import Agent
 from analytics.charts import change, day_notes, heatmap, shown_finding, trend_chart
-from analytics.csv_files import csv_text
 from analytics.findings import Finding
 from analytics.metrics import METRICS, Metric
 from analytics.periods import DAY, Period

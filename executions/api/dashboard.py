@@ -1,0 +1,307 @@
+"""GET /api/dashboard/…: what ran, what failed and what it adds up to (spec/kodosumi.md 1.10)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_lines
+from agentidp.pagination import MAXIMUM_OFFSET, Slice
+from executions import queries
+from executions.filters import MOST_HOURS, NAMES, Filters, read_hours, refuse_format, refuse_others
+from executions.models import (
+    Execution,
+    ExecutionEvent,
+    ExecutionFile,
+    ExecutionNotFound,
+    now,
+    sees_all,
+)
+from executions.serializers import (
+    DashboardDetailsSerializer,
+    DashboardFilesSerializer,
+    DashboardStatisticsSerializer,
+    DashboardTimelineSerializer,
+    ErrorGroupsSerializer,
+    ErrorsSerializer,
+    RunningAgentsSerializer,
+    agent_body,
+    error_body,
+    error_group_body,
+    error_groups_body,
+    event_body,
+    execution_body,
+    files_body,
+    statistics_body,
+)
+from organizations.actors import Scope
+from organizations.api import OrganizationScopedViewSet
+
+USUAL_HOURS = 24
+MOST_ROWS = 1000
+"""kodosumi's page asks for no limit and counts what it gets: by default it gets the most."""
+USUAL_ERRORS = 100
+MOST_GROUPS = 100
+MOST_PARTS = 10_000
+"""Events or files of one execution in one answer."""
+PAGING = frozenset({"limit", "offset", "format"})
+READ = (Scope.EXECUTIONS_READ,)
+EXECUTION_COLUMNS = (
+    *("fid", "agent_name", "user_id", "user_name", "status", "start_time", "end_time", "runtime"),
+    *("upload_count", "download_count", "error", "error_timestamp"),
+)
+ERROR_COLUMNS = (
+    *("fid", "agent_name", "user_id", "user_name", "timestamp", "error_type", "message"),
+    "fingerprint",
+)
+GROUP_COLUMNS = (
+    *("fingerprint", "error_type", "message", "agent_names", "count", "executions", "users"),
+    *("first_seen", "last_seen"),
+)
+
+
+def _parameter(name: str, description: str, kind: Any = str, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description, **more)
+
+
+def _integer(
+    name: str, description: str, default: int | None, maximum: int, minimum: int = 1
+) -> OpenApiParameter:
+    schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
+    return _parameter(name, description, schema | ({} if default is None else {"default": default}))
+
+
+def _filters(hours: int | None) -> tuple[OpenApiParameter, ...]:
+    text = {"type": "string", "maxLength": 255}
+    return (
+        _integer("hours", "The last hours; more than there were: all time.", hours, MOST_HOURS),
+        _parameter("from", "In place of `hours`: Unix seconds, a UTC day, or ISO 8601."),
+        _parameter("to", "The end, left out; a day is meant as a whole."),
+        _parameter("agent_name", "A part of the agent's name.", text),
+        _parameter("user", "The id or the name of who launched it.", text),
+        _parameter("status", "In any case.", enum=Execution.Status.values),
+        _parameter("search", "A part of the id, agent, user, status or error.", text),
+        _parameter("agent", "The id of an agent.", OpenApiTypes.UUID),
+    )
+
+
+def _paging(default: int, maximum: int) -> tuple[OpenApiParameter, ...]:
+    return (
+        _integer("limit", "Rows in one answer.", default, maximum),
+        _integer("offset", "Rows to skip.", 0, MAXIMUM_OFFSET, minimum=0),
+    )
+
+
+FORMAT = _parameter("format", "As `Accept` would say.", enum=list(FORMATS))
+FID = OpenApiParameter("fid", str, OpenApiParameter.PATH, description="The execution's id.")
+
+
+def described(serializer: type, *parameters: OpenApiParameter, is_csv: bool = False) -> Any:
+    csv = {(200, "text/csv"): OpenApiTypes.STR} if is_csv else {}
+    return extend_schema(
+        tags=["Dashboard"],
+        parameters=[*parameters, *([FORMAT] if is_csv else [])],
+        responses={(200, "application/json"): serializer, **csv},
+    )
+
+
+class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
+    """The executions of the organization for operators, their own for everyone else.
+
+    As CSV, a list has all rows that match unless the query has a `limit` or an `offset`.
+    """
+
+    queryset = Execution.objects.without_content().select_related("user")
+    required_scopes = {
+        "running_agents": READ,
+        "errors": READ,
+        "error_groups": READ,
+        "timeline": READ,
+        "agent_stats": READ,
+        "details": READ,
+        "files": READ,
+    }
+    lookup_field = "fid"
+    not_found = ExecutionNotFound
+    filter_backends = []
+    pagination_class = None
+
+    def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.visible_to(self.actor)  # type: ignore[attr-defined]
+
+    def get_renderers(self) -> list[Any]:
+        is_list = self.action in {"running_agents", "errors", "error_groups", "timeline"}
+        return super().get_renderers() if is_list else [JSONRenderer()]
+
+    @described(
+        RunningAgentsSerializer,
+        *_filters(USUAL_HOURS),
+        *_paging(MOST_ROWS, MOST_ROWS),
+        is_csv=True,
+    )
+    def running_agents(self, request: Request) -> HttpResponseBase:
+        """Executions that started in the window, ended ones too, newest first."""
+        filters, page = self._read(MOST_ROWS)
+        rows = queries.executions(self.organization, self.actor, filters)
+        if self._wants_csv:
+            return self._file("executions", EXECUTION_COLUMNS, rows, agent_body, "start_time")
+        shown = [agent_body(row) for row in page.of(rows)]
+        total = page.total(shown, lambda: queries.count(self.organization, self.actor, filters))
+        query = request.query_params
+        names = ("agent_name", "user", "status", "search")
+        asked = {"hours": self._hours, **{name: query.get(name) for name in names}}
+        return Response(
+            {"total": total, "agents": shown, "filters": asked, **page.body(shown, total)}
+        )
+
+    @described(
+        ErrorsSerializer, *_filters(USUAL_HOURS), *_paging(USUAL_ERRORS, MOST_ROWS), is_csv=True
+    )
+    def errors(self, request: Request) -> HttpResponseBase:
+        """Every error that was emitted in the window, newest first."""
+        filters, page = self._read(USUAL_ERRORS)
+        rows = queries.errors(self.organization, self.actor, filters)
+        if self._wants_csv:
+            return self._file("errors", ERROR_COLUMNS, rows, error_body, "timestamp")
+        if sees_all(self.actor):
+            rows = queries.with_texts(rows)
+        shown = [error_body(row) for row in page.of(rows)]
+        total = page.total(
+            shown, lambda: queries.count_errors(self.organization, self.actor, filters)
+        )
+        return Response({"total": total, "errors": shown, **page.body(shown, total)})
+
+    @described(
+        ErrorGroupsSerializer,
+        *_filters(USUAL_HOURS),
+        *_paging(MOST_GROUPS, MOST_GROUPS),
+        is_csv=True,
+    )
+    def error_groups(self, request: Request) -> HttpResponseBase:
+        """The errors of the window, those that differ in numbers, names and places only as one."""
+        filters, page = self._read(MOST_GROUPS, MOST_GROUPS)
+        groups = queries.error_groups(
+            self.organization, self.actor, filters, limit=page.limit, offset=page.offset
+        )
+        if self._wants_csv:
+            bodies = [error_group_body(group) for group in groups.rows]
+            rows = [body | {"agent_names": ", ".join(body["agent_names"])} for body in bodies]
+            return self._csv("error-groups", GROUP_COLUMNS, rows)
+        return Response({**error_groups_body(groups), **page.body(groups.rows, groups.total)})
+
+    @described(
+        DashboardTimelineSerializer,
+        *_filters(USUAL_HOURS),
+        *_paging(MOST_ROWS, MOST_ROWS),
+        is_csv=True,
+    )
+    def timeline(self, request: Request) -> HttpResponseBase:
+        """Executions that started in the window, oldest first."""
+        filters, page = self._read(MOST_ROWS)
+        rows = queries.executions(self.organization, self.actor, filters)
+        rows = rows.order_by("start_time", "id")
+        if self._wants_csv:
+            return self._file(
+                "timeline", EXECUTION_COLUMNS, rows, agent_body, "start_time", is_newest_first=False
+            )
+        shown = [execution_body(row) for row in page.of(rows)]
+        total = page.total(shown, lambda: queries.count(self.organization, self.actor, filters))
+        return Response({"total": total, "executions": shown, **page.body(shown, total)})
+
+    @described(DashboardStatisticsSerializer, *_filters(None))
+    def agent_stats(self, request: Request) -> Response:
+        """Sums over all executions, or over those that match."""
+        refuse_others(request.query_params, NAMES)
+        filters = Filters.read(request.query_params, hours=None, now=now())
+        return Response(statistics_body(queries.statistics(self.organization, self.actor, filters)))
+
+    @described(DashboardDetailsSerializer, FID, *_paging(MOST_PARTS, MOST_PARTS))
+    def details(self, request: Request, fid: str) -> Response:
+        """An execution with its events."""
+        page = self._page_of_parts()
+        execution = self.get_object()
+        rows = ExecutionEvent.objects.for_organization(self.organization).filter(
+            execution=execution
+        )
+        events = page.of(rows.order_by("timestamp", "sequence"))
+        has_traces = sees_all(self.actor)
+        shown = [
+            event_body(event, has_traces=has_traces)
+            for event in events.values("sequence", "timestamp", "kind", "message")
+        ]
+        total = page.total(shown, rows.order_by().count)
+        return Response(
+            {
+                "metadata": execution_body(execution),
+                "events": shown,
+                "total_events": total,
+                **page.body(shown, total),
+            }
+        )
+
+    @described(DashboardFilesSerializer, FID, *_paging(MOST_PARTS, MOST_PARTS))
+    def files(self, request: Request, fid: str) -> Response:
+        """The files that an execution was given, and those that it made."""
+        page = self._page_of_parts()
+        execution = self.get_object()
+        rows = ExecutionFile.objects.for_organization(self.organization).filter(execution=execution)
+        shown = list(page.of(rows.order_by("area", "path")))
+        total = page.total(shown, rows.order_by().count)
+        return Response({**files_body(execution, shown), **page.body(shown, total)})
+
+    def _read(self, limit: int, maximum: int = MOST_ROWS) -> tuple[Filters, Slice]:
+        query = self.request.query_params
+        refuse_others(query, {*NAMES, *PAGING})
+        refuse_format(query, FORMATS)
+        filters = Filters.read(query, hours=USUAL_HOURS, now=now())
+        return filters, Slice.read(query, default=limit, maximum=maximum)
+
+    def _page_of_parts(self) -> Slice:
+        query = self.request.query_params
+        refuse_others(query, {"limit", "offset"})
+        return Slice.read(query, default=MOST_PARTS, maximum=MOST_PARTS)
+
+    @property
+    def _hours(self) -> int | None:
+        query = self.request.query_params
+        has_times = "from" in query or "to" in query
+        return None if has_times else read_hours(query) or USUAL_HOURS
+
+    @property
+    def _wants_csv(self) -> bool:
+        return isinstance(self.request.accepted_renderer, CsvRenderer)
+
+    def _file(
+        self,
+        name: str,
+        columns: Sequence[str],
+        rows: QuerySet[Any],
+        body: Callable[[Any], dict[str, Any]],
+        clock: str,
+        *,
+        is_newest_first: bool = True,
+    ) -> StreamingHttpResponse:
+        query = self.request.query_params
+        if "limit" in query or "offset" in query:
+            page = Slice.read(query, default=MOST_ROWS, maximum=MOST_ROWS)
+            return self._csv(name, columns, [body(row) for row in page.of(rows)])
+        found = queries.in_batches(self.organization, rows, clock, is_newest_first=is_newest_first)
+        return self._csv(name, columns, map(body, found))
+
+    def _csv(
+        self, name: str, columns: Sequence[str], rows: Iterable[dict[str, Any]]
+    ) -> StreamingHttpResponse:
+        file_name = f"{name}-{timezone.now():%Y-%m-%d}.csv"
+        return StreamingHttpResponse(
+            csv_lines(columns, ([row[column] for column in columns] for row in rows)),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
+        )

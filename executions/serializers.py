@@ -1,0 +1,301 @@
+"""The shapes of the dashboard's answers (spec/kodosumi.md 1.10): how they are made, and how the
+OpenAPI document describes them."""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+
+from agentidp.parsers import parse_json
+from executions.errors import read_error
+from executions.filters import NOBODY
+from executions.models import (
+    Execution,
+    ExecutionError,
+    ExecutionEvent,
+    ExecutionFile,
+    ExecutionUser,
+)
+from executions.queries import ErrorGroup, ErrorGroups, Statistics
+
+JSON_STARTS = frozenset('{["-0123456789tfn')
+
+
+def execution_body(execution: Execution) -> dict[str, Any]:
+    """The 12 fields of kodosumi; `error` without its traceback."""
+    return {
+        "fid": execution.fid,
+        "user_id": user_id(execution.user),
+        "agent_name": execution.agent_name,
+        "status": execution.status,
+        "meta": execution.meta,
+        "error": execution.error or None,
+        "error_timestamp": execution.error_time,
+        "start_time": execution.start_time,
+        "end_time": execution.end_time,
+        "runtime": execution.runtime,
+        "upload_count": execution.upload_count,
+        "download_count": execution.download_count,
+    }
+
+
+def agent_body(execution: Execution) -> dict[str, Any]:
+    return {**execution_body(execution), "user_name": user_name(execution.user)}
+
+
+def user_id(user: ExecutionUser | None) -> str:
+    return NOBODY if user is None else str(user.external_id)
+
+
+def user_name(user: ExecutionUser | None) -> str:
+    return "Unknown" if user is None else user.name or str(user.external_id)
+
+
+def error_body(error: ExecutionError) -> dict[str, Any]:
+    """`error` is what the event said only where the row comes with its text, for operators."""
+    user = error.execution.user
+    return {
+        "fid": error.execution.fid,
+        "user_id": user_id(user),
+        "user_name": user_name(user),
+        "agent_name": error.execution.agent_name,
+        "timestamp": error.timestamp,
+        "message": error.message,
+        "error": _said(error.message, getattr(error, "text", "")),
+        "error_type": error.error_type,
+        "fingerprint": error.fingerprint,
+    }
+
+
+def _said(message: str, text: str) -> Any:
+    try:
+        if text.lstrip()[:1] in JSON_STARTS:
+            return parse_json(text.encode())
+    except ParseError:
+        pass
+    trace = {} if text.strip() in {"", message} else {"traceback": text}
+    return {"error": message, **trace}
+
+
+def event_body(event: dict[str, Any], *, has_traces: bool) -> dict[str, Any]:
+    """A row of ExecutionEvent; to those who see no traces an error says its message only."""
+    message = event["message"]
+    if event["kind"] == ExecutionEvent.Kind.ERROR and not has_traces:
+        message = read_error(message).message
+    return {
+        "id": event["sequence"],
+        "timestamp": event["timestamp"],
+        "kind": event["kind"],
+        "message": message,
+    }
+
+
+def files_body(execution: Execution, files: Iterable[ExecutionFile]) -> dict[str, Any]:
+    """`uploads` and `downloads` are those directly in `in` and `out`, as kodosumi lists them."""
+    found: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("uploads", "downloads", "nested_uploads", "nested_downloads")
+    }
+    for file in files:
+        kind = "uploads" if file.area == ExecutionFile.Area.IN else "downloads"
+        found[f"nested_{kind}" if "/" in file.path else kind].append(
+            {
+                "name": file.name,
+                "size": file.size,
+                "path": f"{file.area}/{file.path}",
+                "url": f"/files/{quote(execution.fid, safe='')}/{file.area}/{quote(file.path)}",
+            }
+        )
+    return {
+        "fid": execution.fid,
+        **found,
+        "upload_count": execution.upload_count,
+        "download_count": execution.download_count,
+    }
+
+
+def statistics_body(found: Statistics) -> dict[str, Any]:
+    return {
+        "total_executions": found.total,
+        "by_status": found.by_status,
+        "by_user": {str(key or NOBODY): number for key, number in found.by_user.items()},
+        "by_agent": found.by_agent,
+        "user_map": {
+            str(key or NOBODY): found.user_map[key] if key else "Unknown" for key in found.by_user
+        },
+        "running": found.running,
+        "error_rate": found.error_rate,
+        "avg_runtime": found.avg_runtime or 0,
+        "p50_runtime": found.p50_runtime,
+        "p95_runtime": found.p95_runtime,
+        "p99_runtime": found.p99_runtime,
+    }
+
+
+def error_groups_body(groups: ErrorGroups) -> dict[str, Any]:
+    return {
+        "total": groups.total,
+        "groups": [error_group_body(group) for group in groups.rows],
+        "step": groups.step,
+        "starts": [start.timestamp() for start in groups.starts],
+    }
+
+
+def error_group_body(group: ErrorGroup) -> dict[str, Any]:
+    return {
+        "fingerprint": group.fingerprint,
+        "error_type": group.error_type,
+        "message": group.message,
+        "agent_names": list(group.agent_names),
+        "count": group.count,
+        "executions": group.executions,
+        "users": group.users,
+        "first_seen": group.first_seen,
+        "last_seen": group.last_seen,
+        "sparkline": list(group.sparkline),
+    }
+
+
+class DashboardExecutionSerializer(serializers.Serializer[object]):
+    fid = serializers.CharField(help_text="The execution's id.")
+    user_id = serializers.CharField(
+        help_text="Who launched it: a person's id, or `unknown` if no person did."
+    )
+    agent_name = serializers.CharField()
+    status = serializers.ChoiceField(Execution.Status.choices)
+    meta = serializers.DictField(help_text="As the engine emitted it, with its type tag.")
+    error = serializers.CharField(
+        allow_null=True, help_text="The newest error, readable, without a traceback."
+    )
+    error_timestamp = serializers.FloatField(allow_null=True, help_text="Unix seconds.")
+    start_time = serializers.FloatField(help_text="Of the first event, in Unix seconds.")
+    end_time = serializers.FloatField(
+        allow_null=True, help_text="Of the last event until now, in Unix seconds."
+    )
+    runtime = serializers.FloatField(
+        allow_null=True, help_text="Seconds from the first event to the last."
+    )
+    upload_count = serializers.IntegerField(min_value=0, help_text="Files directly in `in`.")
+    download_count = serializers.IntegerField(min_value=0, help_text="Files directly in `out`.")
+
+
+class DashboardAgentSerializer(DashboardExecutionSerializer):
+    user_name = serializers.CharField()
+
+
+class SliceSerializer(serializers.Serializer[object]):
+    limit = serializers.IntegerField(min_value=1)
+    offset = serializers.IntegerField(min_value=0)
+    has_more = serializers.BooleanField(help_text="Whether rows follow this page.")
+
+
+class DashboardFiltersSerializer(serializers.Serializer[object]):
+    """The filters as they were given; null: not given."""
+
+    hours = serializers.IntegerField(allow_null=True)
+    agent_name = serializers.CharField(allow_null=True)
+    user = serializers.CharField(allow_null=True)
+    status = serializers.CharField(allow_null=True)
+    search = serializers.CharField(allow_null=True)
+
+
+class RunningAgentsSerializer(SliceSerializer):
+    total = serializers.IntegerField(min_value=0, help_text="All that match, on any page.")
+    agents = DashboardAgentSerializer(many=True, help_text="Newest first.")
+    filters = DashboardFiltersSerializer()
+
+
+class DashboardErrorSerializer(serializers.Serializer[object]):
+    fid = serializers.CharField()
+    user_id = serializers.CharField()
+    user_name = serializers.CharField()
+    agent_name = serializers.CharField()
+    timestamp = serializers.FloatField(help_text="Unix seconds.")
+    message = serializers.CharField(help_text="Readable, without a traceback.")
+    error = serializers.JSONField(
+        help_text="`{error, traceback}`, or what the engine reported as JSON. The traceback and "
+        "the engine's own JSON are for operators."
+    )
+    error_type = serializers.CharField(allow_blank=True, help_text="The exception's class.")
+    fingerprint = serializers.CharField(help_text="Of its group.")
+
+
+class ErrorsSerializer(SliceSerializer):
+    total = serializers.IntegerField(min_value=0)
+    errors = DashboardErrorSerializer(many=True, help_text="Newest first.")  # type: ignore[assignment]
+
+
+class ErrorGroupSerializer(serializers.Serializer[object]):
+    fingerprint = serializers.CharField()
+    error_type = serializers.CharField(allow_blank=True)
+    message = serializers.CharField(help_text="Of the newest of them.")
+    agent_names = serializers.ListField(child=serializers.CharField())
+    count = serializers.IntegerField(min_value=1)
+    executions = serializers.IntegerField(min_value=1)
+    users = serializers.IntegerField(min_value=0)
+    first_seen = serializers.FloatField(help_text="Unix seconds; the first ever.")
+    last_seen = serializers.FloatField(help_text="Unix seconds.")
+    sparkline = serializers.ListField(
+        child=serializers.IntegerField(min_value=0), help_text="Errors from each of `starts` on."
+    )
+
+
+class ErrorGroupsSerializer(SliceSerializer):
+    total = serializers.IntegerField(min_value=0)
+    groups = ErrorGroupSerializer(many=True, help_text="The last seen first.")
+    step = serializers.ChoiceField(["hour", "day", "month"])
+    starts = serializers.ListField(
+        child=serializers.FloatField(), help_text="Of each step of the window, in Unix seconds."
+    )
+
+
+class DashboardTimelineSerializer(SliceSerializer):
+    total = serializers.IntegerField(min_value=0)
+    executions = DashboardExecutionSerializer(many=True, help_text="Oldest first.")
+
+
+class DashboardStatisticsSerializer(serializers.Serializer[object]):
+    total_executions = serializers.IntegerField(min_value=0)
+    by_status = serializers.DictField(child=serializers.IntegerField())
+    by_user = serializers.DictField(child=serializers.IntegerField(), help_text="By `user_id`.")
+    by_agent = serializers.DictField(child=serializers.IntegerField(), help_text="By name.")
+    user_map = serializers.DictField(child=serializers.CharField(), help_text="From id to name.")
+    running = serializers.IntegerField(min_value=0)
+    error_rate = serializers.FloatField(
+        help_text="The share, 0 to 1, that reported an error, whatever became of them."
+    )
+    avg_runtime = serializers.FloatField(help_text="Seconds; 0 if there is none.")
+    p50_runtime = serializers.FloatField(allow_null=True)
+    p95_runtime = serializers.FloatField(allow_null=True)
+    p99_runtime = serializers.FloatField(allow_null=True)
+
+
+class DashboardEventSerializer(serializers.Serializer[object]):
+    id = serializers.IntegerField(min_value=1)
+    timestamp = serializers.FloatField(help_text="Unix seconds.")
+    kind = serializers.CharField()
+    message = serializers.CharField(help_text="An error's traceback is for operators.")
+
+
+class DashboardDetailsSerializer(SliceSerializer):
+    metadata = DashboardExecutionSerializer()
+    events = DashboardEventSerializer(many=True, help_text="In the order of time.")
+    total_events = serializers.IntegerField(min_value=0)
+
+
+class DashboardFileSerializer(serializers.Serializer[object]):
+    name = serializers.CharField()
+    size = serializers.IntegerField(min_value=0, help_text="In bytes.")
+    path = serializers.CharField(help_text="`in/…` or `out/…`.")
+    url = serializers.CharField(help_text="Where to download it.")
+
+
+class DashboardFilesSerializer(SliceSerializer):
+    fid = serializers.CharField()
+    uploads = DashboardFileSerializer(many=True, help_text="Directly in `in`.")
+    downloads = DashboardFileSerializer(many=True, help_text="Directly in `out`.")
+    nested_uploads = DashboardFileSerializer(many=True, help_text="In sub-folders of `in`.")
+    nested_downloads = DashboardFileSerializer(many=True, help_text="In sub-folders of `out`.")
+    upload_count = serializers.IntegerField(min_value=0, help_text="Directly in `in`.")
+    download_count = serializers.IntegerField(min_value=0, help_text="Directly in `out`.")
