@@ -47,12 +47,12 @@ def require_free_port(host: str, port: int) -> None:
 def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Serve AgentIdP meanwhile, and be ready to answer before handing over."""
     base = f"http://{host}:{port}"
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
-    command += ["--host", host, "--port", str(port), "--workers", "1", "--blocking-threads", "8"]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--no-ws"]
+    command += ["--host", host, "--port", str(port), "--workers", "1", "--backpressure", "4096"]
     command += ["--log-level", "warning", "--workers-kill-timeout", str(SECONDS_TO_STOP)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "agentidp.wsgi:application"],
+            [*command, "agentidp.asgi:application"],
             stdout=output,
             stderr=output,
             env=os.environ | {"AGENTIDP_DEMO": "1", "AGENTIDP_ISSUER": f"http://localhost:{port}"},

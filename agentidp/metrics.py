@@ -1,6 +1,6 @@
 """Prometheus metrics with bounded labels: route templates, methods, status codes; never an id."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 http_requests = Counter("http_requests", "Requests answered.", ["method", "route", "status_code"])
 http_request_seconds = Histogram(
@@ -12,4 +12,10 @@ http_request_seconds = Histogram(
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 token_requests = Counter(
     "agentidp_token_requests", "Token requests answered.", ["outcome", "reason"]
+)
+open_streams = Gauge(
+    "agentidp_open_streams", "Live streams that are open.", multiprocess_mode="livesum"
+)
+slow_readers = Counter(
+    "agentidp_slow_readers", "Connections cut because the client did not read its answer."
 )

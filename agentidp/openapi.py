@@ -27,6 +27,22 @@ class BearerScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
+class KeyHeaderScheme(OpenApiAuthenticationExtension):
+    target_class = "tokens.authentication.KeyHeaderAuthentication"
+    name = "key"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "header", "name": "KODOSUMI_API_KEY"}
+
+
+class PageSessionScheme(OpenApiAuthenticationExtension):
+    target_class = "organizations.api.sessions.PageSessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
 class ClientScheme(OpenApiAuthenticationExtension):
     target_class = "tokens.client_authentication.ClientAuthentication"
     name = "client"

@@ -42,6 +42,12 @@ ANALYTICS_ENABLED = env.bool("AGENTIDP_ANALYTICS_ENABLED", default=True)
 TRUSTED_PROXY_HOPS = env.int("AGENTIDP_TRUSTED_PROXY_HOPS", default=0)
 METRICS_TOKEN = env.str("AGENTIDP_METRICS_TOKEN", default="")
 
+# Live streams. Without Redis the pollers of all processes find out by themselves.
+REDIS_URL = env.str("REDIS_URL", default="")
+WEB_THREADS = env.int("AGENTIDP_WEB_THREADS", default=8)
+STREAMS_PER_CALLER = env.int("AGENTIDP_STREAMS_PER_CALLER", default=64)
+STREAMS_PER_ORGANIZATION = env.int("AGENTIDP_STREAMS_PER_ORGANIZATION", default=1000)
+
 ALLOWED_HOSTS = env.list("AGENTIDP_ALLOWED_HOSTS", default=[urlsplit(ISSUER).hostname])
 if not IS_PRODUCTION:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]", "testserver"]

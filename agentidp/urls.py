@@ -14,6 +14,7 @@ from analytics.views import agents as agent_pages
 from analytics.views import overview as overview_pages
 from executions.api.dashboard import DashboardViewSet
 from executions.api.reports import ExecutionViewSet
+from executions.api.streams import StreamViewSet
 from executions.views import detail as detail_pages
 from executions.views import errors as error_pages
 from executions.views import exports as execution_exports
@@ -233,6 +234,12 @@ dashboard = [
     ),
 ]
 
+# Live: an ASGI server streams, a WSGI server gives what there is (docs/decisions/0007).
+streams = [
+    path(f"outputs/{name}/<str:fid>", StreamViewSet.as_view({"get": name}), name=f"outputs-{name}")
+    for name in ("stream", "main", "stdio")
+]
+
 # Pages, for people in a browser who signed in. A family has the namespace of its address.
 organization_family = [
     path("login", session_pages.log_in, name="log_in"),
@@ -338,6 +345,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *administration,
     path("api/v1/", include(api)),
     path("api/dashboard/", include(dashboard)),
+    *streams,
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
 ]
 

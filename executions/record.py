@@ -13,6 +13,7 @@ from django.db import transaction
 
 from executions.errors import read_error
 from executions.json_text import read_json
+from executions.live.wakeup import announce_on_commit
 from executions.models import (
     UNKNOWN_AGENT,
     Execution,
@@ -73,6 +74,7 @@ def append_to_locked(
     execution.save(force_update=True)
     ExecutionEvent.objects.bulk_create(rows)
     ExecutionError.objects.bulk_create(errors)
+    announce_on_commit()
     return execution
 
 

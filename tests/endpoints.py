@@ -275,6 +275,11 @@ EXECUTION_DASHBOARD = [
     ),
 ]
 
+EXECUTION_STREAMS = [
+    read(f"/outputs/{name}/{{fid}}", "executions:read", caller="itself", ids=examples.fid)
+    for name in ("stream", "main", "stdio")
+]
+
 OPEN_PAGES = [
     public("GET", "/login", "Where people sign in.", is_documented=False),
     public(
@@ -416,6 +421,7 @@ ENDPOINTS = [
     *EXECUTION_REPORTS,
     *ANALYTICS,
     *EXECUTION_DASHBOARD,
+    *EXECUTION_STREAMS,
     *OPEN_PAGES,
     *OWN_PAGES,
     *CHANGING_PAGES,

@@ -97,6 +97,10 @@ def invitation_link(tenant: Tenant) -> dict[str, str]:
     return {"token": tenant.invite(new_email())[1].rpartition("/")[2]}
 
 
+def fid(tenant: Tenant) -> dict[str, str]:
+    return {"fid": tenant.execution.fid}
+
+
 # Bodies that work.
 
 

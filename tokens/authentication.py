@@ -30,6 +30,10 @@ class BearerAuthentication(JWTAuthentication):
             "access_token" in request._request.POST
         ):
             raise InvalidValue("Send the token once: in the Authorization header.")
+        return self.read(text)
+
+    def read(self, text: str) -> tuple[Any, Any] | None:
+        """Nobody for an empty text; InvalidToken for one that is no token of ours."""
         text = text.strip()
         if not text:
             return None
@@ -41,3 +45,14 @@ class BearerAuthentication(JWTAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return bearer_challenge()
+
+
+class KeyHeaderAuthentication(BearerAuthentication):
+    """The same token in kodosumi's header, KODOSUMI_API_KEY.
+
+    Many servers and proxies drop names with underscores (spec/kodosumi.md 0): KODOSUMI-API-KEY
+    arrives everywhere.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        return self.read(request.META.get("HTTP_KODOSUMI_API_KEY", ""))

@@ -85,12 +85,12 @@ def seed(environment: dict[str, str], agents: int) -> list[OAuthClient]:
 @contextlib.contextmanager
 def server(environment: dict[str, str], url: str, log: Path) -> Iterator[None]:
     """Serve meanwhile, with the options of the demo's server."""
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--no-ws"]
     command += ["--host", "127.0.0.1", "--port", url.rpartition(":")[2], "--workers", "1"]
-    command += ["--blocking-threads", "8", "--log-level", "warning", "--workers-kill-timeout", "5"]
+    command += ["--backpressure", "4096", "--log-level", "warning", "--workers-kill-timeout", "9"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "agentidp.wsgi:application"],
+            [*command, "agentidp.asgi:application"],
             env=environment,
             cwd=PROJECT,
             stdout=output,

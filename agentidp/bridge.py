@@ -1,0 +1,382 @@
+"""An ASGI front for a WSGI application: ordinary requests run in a few threads, as under a WSGI
+server; a LiveResponse then streams without any thread.
+
+Why not a2wsgi: docs/decisions/0007-web-server.md.
+"""
+
+import asyncio
+import io
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import structlog
+from django.http import StreamingHttpResponse
+
+from agentidp import metrics
+from agentidp.errors import error_body
+
+logger = structlog.get_logger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+KEPT_BODY = 1024 * 1024
+"""So much of a body is read before a thread is needed: slow senders hold none."""
+SECONDS_FOR_BODY = 30
+SECONDS_FOR_READER = 20
+"""How long a client may take nothing before its connection is cut."""
+CHUNK = 64 * 1024
+SECONDS_BETWEEN_TRIES = 1.0
+WITH_UNDERSCORES = frozenset({"kodosumi_api_key"})
+"""Other header names with underscores are dropped: in the environment of WSGI they could pass for
+the ones with hyphens that a proxy sets."""
+
+
+class LiveResponse(StreamingHttpResponse):
+    """A stream. Under ASGI `live` makes its body, which holds no thread and no transaction while
+    it waits; under WSGI `replay` gives what there is now. `release` is called once at the end."""
+
+    def __init__(
+        self,
+        replay: Iterable[bytes],
+        live: Callable[[], AsyncGenerator[bytes, None]],
+        release: Callable[[], None],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(replay, **kwargs)
+        self.live = live
+        self.release: Callable[[], None] | None = release
+
+    def hand_over(self) -> Callable[[], None]:
+        """Take over the duty to release."""
+        release, self.release = self.release, None
+        return release or (lambda: None)
+
+    def close(self) -> None:
+        super().close()
+        self.hand_over()()
+
+
+@dataclass
+class Answer:
+    """What the application said. `content` is None when the thread has sent everything itself."""
+
+    status: int = 500
+    headers: Headers | None = None
+    content: bytes | None = b""
+    live: Callable[[], AsyncGenerator[bytes, None]] | None = None
+    release: Callable[[], None] | None = None
+    patience: float = 0
+    """The same request may get another answer within so many seconds."""
+
+
+class Bridge:
+    """Serves a WSGI application over ASGI."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]], threads: int) -> None:
+        self._application = application
+        self._threads = ThreadPoolExecutor(threads, "web")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(SECONDS_FOR_BODY):
+                body = await _beginning_of_body(scope, receive)
+        except TimeoutError:
+            await _refuse(send, 408, "REQUEST_TIMEOUT", "The body took too long to arrive.")
+            return
+        if body is None:
+            return  # the client has gone
+        connection = _Connection(scope, receive, send, body)
+        answer = await self._answer(connection)
+        if answer.patience:
+            answer = await self._answer_later(connection, answer)
+        if answer.live:
+            await connection.stream(answer)
+        elif answer.content is not None:
+            await connection.send_whole(answer)
+
+    async def _answer(self, connection: "_Connection") -> Answer:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._run, connection, loop)
+
+    async def _answer_later(self, connection: "_Connection", answer: Answer) -> Answer:
+        """Ask again until the answer is another one; between the tries no thread is held."""
+        until = time.monotonic() + answer.patience
+        gone = asyncio.ensure_future(connection.until_gone())
+        try:
+            while answer.patience and time.monotonic() < until:
+                await asyncio.wait({gone}, timeout=SECONDS_BETWEEN_TRIES)
+                if gone.done():
+                    break
+                answer = await self._answer(connection)
+        finally:
+            gone.cancel()
+        return answer
+
+    def _run(self, connection: "_Connection", loop: asyncio.AbstractEventLoop) -> Answer:
+        """In a thread: the application's answer, whole, or sent on the way if it is long."""
+        answer = Answer()
+
+        def start_response(status: str, headers: list[tuple[str, str]], *rest: Any) -> None:
+            answer.status = int(status[:3])
+            answer.headers = [
+                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+            ]
+
+        response = self._application(connection.environ(loop), start_response)
+        try:
+            answer.patience = getattr(response, "patience", 0)
+            if connection.is_head:
+                pass
+            elif isinstance(response, LiveResponse):
+                answer.live, answer.release = response.live, response.hand_over()
+            else:
+                answer.content = self._content(response, answer, connection, loop)
+        finally:
+            if hasattr(response, "close"):
+                response.close()
+        return answer
+
+    def _content(
+        self,
+        response: Iterable[bytes],
+        answer: Answer,
+        connection: "_Connection",
+        loop: asyncio.AbstractEventLoop,
+    ) -> bytes | None:
+        chunks = _in_chunks(response)
+        first = next(chunks, b"")
+        second = next(chunks, None)
+        if second is None:
+            return first
+        begin = asyncio.run_coroutine_threadsafe(connection.begin(answer, first), loop)
+        begin.result()
+        chunk: bytes | None = second
+        while chunk is not None:
+            sent = asyncio.run_coroutine_threadsafe(connection.send_chunk(chunk), loop)
+            if not sent.result():
+                return None
+            chunk = next(chunks, None)
+        asyncio.run_coroutine_threadsafe(connection.send_last(), loop).result()
+        return None
+
+
+def _in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of about CHUNK."""
+    kept, size = [], 0
+    for part in parts:
+        kept.append(part)
+        size += len(part)
+        if size >= CHUNK:
+            yield b"".join(kept)
+            kept, size = [], 0
+    if kept:
+        yield b"".join(kept)
+
+
+class _Connection:
+    """One request and the way back to its client."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body: "_Body") -> None:
+        self._scope, self._receive, self._send, self._body = scope, receive, send, body
+        self._gone: asyncio.Future[None] | None = None
+
+    @property
+    def is_head(self) -> bool:
+        return bool(self._scope["method"] == "HEAD")
+
+    def environ(self, loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
+        return _environ(self._scope) | {"wsgi.input": self._body.reader(self._receive, loop)}
+
+    async def until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def send_whole(self, answer: Answer) -> None:
+        await self._start(answer)
+        await self._send({"type": "http.response.body", "body": answer.content})
+
+    async def begin(self, answer: Answer, first: bytes) -> None:
+        self._gone = asyncio.ensure_future(self.until_gone())
+        await self._start(answer)
+        await self.send_chunk(first)
+
+    async def send_chunk(self, chunk: bytes) -> bool:
+        """Whether the client took it; one that has gone or is too slow does not get the rest."""
+        message = {"type": "http.response.body", "body": chunk, "more_body": True}
+        if self._gone and self._gone.done():
+            return False
+        try:
+            async with asyncio.timeout(SECONDS_FOR_READER):
+                await self._send(message)
+        except TimeoutError:
+            self.cut()
+            return False
+        return True
+
+    async def send_last(self) -> None:
+        await self._send({"type": "http.response.body", "body": b""})
+        if self._gone:
+            self._gone.cancel()
+
+    async def stream(self, answer: Answer) -> None:
+        """The live body, until it ends, the client goes, or does not read what it asked for."""
+        assert answer.live  # noqa: S101 - the caller asked
+        gone = asyncio.ensure_future(self.until_gone())
+        pump = asyncio.ensure_future(self._pump(answer, answer.live()))
+        try:
+            await asyncio.wait({gone, pump}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            pump.cancel()
+            await asyncio.gather(gone, pump, return_exceptions=True)
+            if answer.release:
+                answer.release()
+        if not pump.cancelled() and (error := pump.exception()):
+            raise error
+
+    async def _pump(self, answer: Answer, chunks: AsyncGenerator[bytes, None]) -> None:
+        try:
+            await self._start(answer)
+            async for chunk in chunks:
+                if not await self.send_chunk(chunk):
+                    return
+            await self.send_last()
+        finally:
+            await chunks.aclose()
+
+    def cut(self) -> None:
+        """End the connection of a client that does not read: servers wait for it without end."""
+        metrics.slow_readers.inc()
+        logger.info("connection.cut", reason="slow_reader", path=self._scope["path"])
+        client = self._scope.get("client")
+        if client:
+            hang_up((client[0], int(client[1])))
+
+    async def _start(self, answer: Answer) -> None:
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": answer.headers or [],
+            }
+        )
+
+
+def hang_up(client: tuple[str, int]) -> None:
+    """Shut the connection of this client down, which no server offers to its applications."""
+    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    for name in os.listdir(folder):
+        # Others than sockets, and listening ones, have no peer.
+        with suppress(OSError, ValueError), socket.socket(fileno=os.dup(int(name))) as found:
+            if found.getpeername()[:2] == client:
+                found.shutdown(socket.SHUT_RDWR)
+
+
+class _Body:
+    """A request's body: its beginning is here, the rest is asked for when it is wanted."""
+
+    def __init__(self, beginning: bytes, is_complete: bool) -> None:
+        self._beginning, self._is_complete = beginning, is_complete
+
+    def reader(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> io.BufferedIOBase:
+        if self._is_complete:
+            return io.BytesIO(self._beginning)
+        return io.BufferedReader(_Incoming(self._beginning, receive, loop), CHUNK)
+
+
+class _Incoming(io.RawIOBase):
+    """The body for a thread that reads it while it arrives."""
+
+    def __init__(self, beginning: bytes, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
+        self._held, self._receive, self._loop = beginning, receive, loop
+        self._is_complete = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._held and not self._is_complete:
+            future = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
+            self._held = future.result(SECONDS_FOR_BODY)
+        size = min(len(buffer), len(self._held))
+        buffer[:size], self._held = self._held[:size], self._held[size:]
+        return size
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        self._is_complete = not message.get("more_body", False)
+        found: bytes = message.get("body", b"")
+        return found
+
+
+async def _beginning_of_body(scope: Scope, receive: Receive) -> _Body | None:
+    """Up to KEPT_BODY of it; None when the client went away."""
+    if scope["method"] in {"GET", "HEAD"}:
+        return _Body(b"", is_complete=True)
+    parts, size, is_complete = [], 0, False
+    while not is_complete and size <= KEPT_BODY:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        is_complete = not message.get("more_body", False)
+    return _Body(b"".join(parts), is_complete)
+
+
+def _environ(scope: Scope) -> dict[str, Any]:
+    """The request as PEP 3333 spells it."""
+    path = scope.get("raw_path") or b""
+    decoded = unquote_to_bytes(path) if path else scope["path"].encode()
+    server = scope.get("server") or ("localhost", 80)
+    client = scope.get("client") or ("", 0)
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": decoded.decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": str(server[0]),
+        "SERVER_PORT": str(server[1]),
+        "REMOTE_ADDR": str(client[0]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        _add_header(environ, name.decode("latin-1").lower(), value.decode("latin-1"))
+    return environ
+
+
+def _add_header(environ: dict[str, Any], name: str, value: str) -> None:
+    if "_" in name and name not in WITH_UNDERSCORES:
+        return
+    key = name.upper().replace("-", "_")
+    if name not in {"content-type", "content-length"}:
+        key = f"HTTP_{key}"
+    if key in environ:
+        value = f"{environ[key]}{'; ' if name == 'cookie' else ','}{value}"
+    environ[key] = value
+
+
+async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+    content = json.dumps(error_body(code, message)).encode()
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

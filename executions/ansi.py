@@ -1,0 +1,74 @@
+"""A terminal's colours as HTML."""
+
+import re
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from rich.color import Color, ColorSystem
+from rich.style import Style
+from rich.text import Text
+
+MOST_CHARACTERS = 128 * 1024
+"""Of one message; beyond that only the beginning is shown."""
+COLOURING = re.compile(r"\x1b\[[0-9;:]*m")
+# Everything else that a terminal obeys: it moves, clears, sets titles, makes links. Taken out
+# beforehand, also because rich needs quadratic time for links that never end.
+OBEYED = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-ln-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-OQ-WYZ\\`-~])"
+    r"|\x1b(?!\[[0-9;:]*m)|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]"
+)
+RETURN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
+ATTRIBUTES = ("bold", "dim", "italic", "underline", "strike")
+
+
+def ansi_as_html(message: str) -> SafeString:
+    """The text, escaped, in spans with the classes `ansi-bold`, `ansi-fg-1`, `ansi-bg-12` …
+
+    Of a line that was written over with carriage returns the last state is shown.
+    """
+    text = message[:MOST_CHARACTERS].replace("\r\n", "\n").rstrip("\r")
+    text = OBEYED.sub("", RETURN.sub("", text))
+    if "\x1b" not in text:
+        html = format_html("{}", text)
+    else:
+        html = _coloured(Text.from_ansi(text, end=""))
+    if len(message) > MOST_CHARACTERS:
+        return format_html("{}\n… cut off: {} characters in all", html, len(message))
+    return html
+
+
+def _coloured(text: Text) -> SafeString:
+    """Spans as rich makes them do not overlap: each begins where the style changed."""
+    plain = text.plain
+    parts = []
+    place = 0
+    for span in text.spans:
+        parts.append(("", plain[place : span.start]))
+        parts.append((_classes(span.style), plain[span.start : span.end]))
+        place = span.end
+    parts.append(("", plain[place:]))
+    return format_html_join("", "{}", ((_span(classes, part),) for classes, part in parts if part))
+
+
+def _span(classes: str, part: str) -> SafeString:
+    if not classes:
+        return format_html("{}", part)
+    return format_html('<span class="{}">{}</span>', classes, part)
+
+
+def _classes(style: Style | str) -> str:
+    if isinstance(style, str):
+        return ""
+    names = [f"ansi-{name}" for name in ATTRIBUTES if getattr(style, name)]
+    for kind, colour in (("fg", style.color), ("bg", style.bgcolor)):
+        if number := _number(colour):
+            names.append(f"ansi-{kind}-{number}")
+    return " ".join(names)
+
+
+def _number(colour: Color | None) -> str:
+    """The nearest of the sixteen colours, which the design gives its own shades."""
+    if colour is None or colour.is_default:
+        return ""
+    nearest = colour.downgrade(ColorSystem.STANDARD).number
+    return "" if nearest is None else str(nearest)

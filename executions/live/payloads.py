@@ -1,0 +1,24 @@
+"""What a rendered stream carries for each kind of event (spec/kodosumi.md 1.6)."""
+
+from executions.ansi import ansi_as_html
+from executions.models import ExecutionEvent
+from executions.rendering import inputs_as_yaml, render_event
+
+Kind = ExecutionEvent.Kind
+
+
+def rendered(kind: str, message: str) -> str:
+    """Inputs as YAML text; the terminal's output, actions, results and the final result as
+    harmless HTML; everything else, also text and JSON that nobody may take for HTML, unchanged."""
+    if kind == Kind.INPUTS:
+        return inputs_as_yaml(message)
+    if kind in {Kind.STDOUT, Kind.STDERR}:
+        return ansi_as_html(message)
+    if kind in {Kind.ACTION, Kind.RESULT, Kind.FINAL}:
+        return render_event(kind, message)
+    return message
+
+
+def raw(kind: str, message: str) -> str:
+    """As it was emitted."""
+    return message

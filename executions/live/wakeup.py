@@ -1,0 +1,79 @@
+"""Wake the pollers of other processes when something was written, if there is a Redis to tell them.
+
+Only the fact travels, never content. A lost message costs nothing but the next tick of the poller.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+logger = structlog.get_logger(__name__)
+
+SECONDS_TO_WAIT = 0.25
+SECONDS_OF_REST = 5.0
+"""After a failure: a Redis that is away must not slow down every append."""
+
+
+class Announcer:
+    """Tells of what was committed."""
+
+    def __init__(self, url: str, channel: str) -> None:
+        import redis
+
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=SECONDS_TO_WAIT, socket_connect_timeout=SECONDS_TO_WAIT
+        )
+        self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
+        self._channel = channel
+        self._resting_until = 0.0
+
+    def announce(self) -> None:
+        if time.monotonic() < self._resting_until:
+            return
+        try:
+            self._redis.publish(self._channel, b"")
+        except self._errors as error:
+            self._resting_until = time.monotonic() + SECONDS_OF_REST
+            logger.warning("wakeup.unavailable", error=type(error).__name__)
+
+
+def channel_name() -> str:
+    """Deployments may share a Redis."""
+    return f"agentidp:executions:{settings.ISSUER}"
+
+
+@cache
+def announcer() -> Announcer | None:
+    return Announcer(settings.REDIS_URL, channel_name()) if settings.REDIS_URL else None
+
+
+def announce_on_commit() -> None:
+    """Wake the pollers once the present transaction is committed."""
+    found = announcer()
+    if found is not None:
+        transaction.on_commit(found.announce, robust=True)
+
+
+async def listen(url: str, channel: str, wake: Callable[[], None]) -> None:
+    """Call `wake` for every announcement, until cancelled; a Redis that is away is tried again."""
+    import redis.asyncio
+
+    while True:
+        client: Any = redis.asyncio.Redis.from_url(url, socket_connect_timeout=5)
+        try:
+            async with client.pubsub() as subscription:
+                await subscription.subscribe(channel)
+                async for message in subscription.listen():
+                    if message["type"] == "message":
+                        wake()
+        except (redis.RedisError, OSError) as error:
+            logger.warning("wakeup.unavailable", error=type(error).__name__)
+            await asyncio.sleep(SECONDS_OF_REST)
+        finally:
+            await client.aclose()

@@ -1,0 +1,175 @@
+"""Whatever ends a token or a session also ends the streams that it opened: tokens_ended_viewers
+knows every way that a request would be refused."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.utils import timezone
+
+from organizations.models import Membership, User
+from organizations.scope import current_organization_id, organization_scope
+from tests.tenants import Tenant
+from tests.test_dead_tokens import (
+    claims_of,
+    of_a_changed_password,
+    of_a_decommissioned_agent,
+    of_a_deleted_organization,
+    of_a_former_member,
+    of_a_locked_account,
+    of_a_revoked_credential,
+    of_a_suspended_agent,
+    of_a_suspended_organization,
+    of_an_ended_session,
+    of_an_expired_credential,
+    revoked,
+)
+from tokens.tests.factories import access_token_for
+from tokens.viewers import Viewer, ended_viewers
+
+ENDS = [
+    revoked,
+    of_a_suspended_agent,
+    of_a_decommissioned_agent,
+    of_a_revoked_credential,
+    of_an_expired_credential,
+    of_a_suspended_organization,
+    of_an_ended_session,
+    of_a_locked_account,
+    of_a_former_member,
+    of_a_changed_password,
+    of_a_deleted_organization,
+]
+
+
+class Audience:
+    """Viewers as they were when they opened their streams, whatever happened to them since."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self.tenant = tenant
+        people = [tenant.person(role) for role in ("owner", "admin", "viewer")]
+        self.roles = {str(each.user_id): each.role for each in people}
+        users = User.objects.filter(memberships__organization=tenant.organization)
+        self.valid_from = {str(user.pk): user.sessions_valid_from for user in users}
+
+    def viewer(self, token: str) -> Viewer:
+        """Who opened a stream with this token."""
+        claims = claims_of(token)
+        return Viewer(
+            kind=claims["token_use"],
+            organization=self.tenant.organization.pk,
+            principal=UUID(claims["sub"]),
+            role=self.roles.get(claims["sub"], ""),
+            credential=UUID(claims["credential_id"]) if "credential_id" in claims else None,
+            session=UUID(claims["session_id"]) if "session_id" in claims else None,
+            token=UUID(claims["jti"]),
+            valid_from=self.valid_from.get(claims["sub"]),
+        )
+
+
+def viewer_of_page(member: Membership, browser: Client) -> Viewer:
+    browser.force_login(member.user)
+    return Viewer(
+        kind="page",
+        organization=member.organization_id,
+        principal=member.user_id,
+        role=member.role,
+        page_session=browser.session.session_key,
+        valid_from=member.user.sessions_valid_from,
+    )
+
+
+@pytest.fixture
+def audience(ours: Tenant) -> Audience:
+    ours.entitled(ours.agent, "executions:read", "tokens:read")
+    assert ours.token
+    return Audience(ours)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+def test_what_ends_a_token_ends_its_viewers(
+    end: Callable[[Tenant], str], ours: Tenant, audience: Audience
+) -> None:
+    neighbour = audience.viewer(access_token_for(ours.person("viewer")))
+    with organization_scope(ours.organization):
+        viewer = audience.viewer(end(ours))
+
+    ended = ended_viewers([neighbour, viewer])
+
+    is_whole_organization = end in {of_a_suspended_organization, of_a_deleted_organization}
+    assert ended == ({neighbour, viewer} if is_whole_organization else {viewer})
+
+
+def test_viewers_stay_while_nothing_happens(
+    ours: Tenant, theirs: Tenant, audience: Audience
+) -> None:
+    theirs.entitled(theirs.agent, "executions:read")
+    viewers = [
+        audience.viewer(ours.token),
+        audience.viewer(access_token_for(ours.person("viewer"))),
+        viewer_of_page(ours.person("admin"), Client()),
+        Audience(theirs).viewer(theirs.token),
+    ]
+
+    assert ended_viewers(viewers) == set()
+    assert current_organization_id() is None
+
+
+def test_another_organizations_credential_is_nobodys_here(
+    ours: Tenant, theirs: Tenant, audience: Audience
+) -> None:
+    theirs.entitled(theirs.agent, "executions:read")
+    stranger = Audience(theirs).viewer(theirs.token)
+
+    assert ended_viewers([replace(stranger, organization=ours.organization.pk)])
+
+
+def test_a_scope_taken_from_an_agent_ends_its_viewers(ours: Tenant, audience: Audience) -> None:
+    viewer = audience.viewer(ours.token)
+
+    ours.entitled(ours.agent, "agents:read")
+
+    assert ended_viewers([viewer]) == {viewer}
+
+
+@pytest.mark.parametrize("kind", ["token", "page"])
+def test_another_role_ends_a_persons_viewers(kind: str, ours: Tenant, audience: Audience) -> None:
+    admin = ours.person("admin")
+    token = access_token_for(admin)
+    viewer = audience.viewer(token) if kind == "token" else viewer_of_page(admin, Client())
+
+    Membership.objects.filter(pk=admin.pk).update(role="viewer")
+
+    assert ended_viewers([viewer]) == {viewer}
+
+
+@pytest.mark.parametrize("end", ["log out", "new password", "expiry", "locked account"])
+def test_what_ends_a_page_session_ends_its_viewers(end: str, ours: Tenant) -> None:
+    member, browser = ours.person("viewer"), Client()
+    viewer = viewer_of_page(member, browser)
+    assert ended_viewers([viewer]) == set()
+
+    if end == "log out":
+        browser.post("/logout")
+    elif end == "new password":
+        member.user.set_password("another sentence than before")
+        member.user.save()
+    elif end == "expiry":
+        Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    else:
+        User.objects.filter(pk=member.user_id).update(is_active=False)
+
+    assert ended_viewers([viewer]) == {viewer}
+
+
+def test_a_token_that_ends_by_itself_is_known_without_asking() -> None:
+    past = Viewer("agent", uuid4(), uuid4(), expires_at=time.time() - 1)
+    future = replace(past, expires_at=time.time() + 60)
+
+    assert past.is_expired()
+    assert not future.is_expired()

@@ -1,0 +1,70 @@
+"""Who looks at an open stream, and whether they still may: asked for all of them at once."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from organizations.actors import Actor
+
+ENDED = "SELECT tokens_ended_viewers(%s::jsonb)"
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """What a request proved when it opened a stream. Equal for streams of one token or session."""
+
+    kind: str
+    """`agent` or `person` with a token, or `page`: a person's session in a browser."""
+    organization: UUID
+    principal: UUID
+    role: str = ""
+    credential: UUID | None = None
+    session: UUID | None = None
+    token: UUID | None = None
+    page_session: str | None = None
+    valid_from: datetime | None = None
+    expires_at: float | None = None
+    """When a token ends by itself, in Unix seconds."""
+
+    @classmethod
+    def of_request(cls, actor: Actor, credentials: Any) -> "Viewer":
+        """The viewer behind an authenticated request: `credentials` is its `auth`."""
+        if actor.id is None:
+            raise ValueError("The system opens no streams.")
+        page_session: str | None = getattr(credentials, "session_key", None)
+        expires_at: datetime | None = getattr(credentials, "expires_at", None)
+        return cls(
+            kind="page" if page_session else actor.kind,
+            organization=actor.organization.pk,
+            principal=actor.id,
+            role=actor.role,
+            credential=actor.credential_id,
+            session=actor.session_id,
+            token=actor.token_id,
+            page_session=page_session,
+            valid_from=actor.user.sessions_valid_from if actor.user else None,
+            expires_at=expires_at.timestamp() if expires_at else None,
+        )
+
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= time.time()
+
+
+def as_json(viewers: Sequence[Viewer]) -> str:
+    """What tokens_ended_viewers takes: it answers with places in the sequence."""
+    return json.dumps(
+        [{"number": number} | vars(viewer) for number, viewer in enumerate(viewers)], default=str
+    )
+
+
+def ended_viewers(viewers: Sequence[Viewer]) -> set[Viewer]:
+    """Those whose token, session, role or organization is not what it was."""
+    with connection.cursor() as cursor:
+        cursor.execute(ENDED, [as_json(viewers)])
+        return {viewers[number] for (number,) in cursor.fetchall()}
