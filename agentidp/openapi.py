@@ -12,8 +12,10 @@ DESCRIPTIONS = {
     "403": "The token lacks a scope, or the role does not allow it.",
     "404": "There is nothing with this id in the organization.",
     "409": "The request is in conflict with the current state.",
+    "412": "The file is not the one that the condition names.",
     "413": "The body is too large.",
     "415": "The content type is not supported.",
+    "416": "The file has no such range of bytes.",
     "429": "Too many requests; wait for `Retry-After` seconds.",
     "503": "The database cannot be reached at the moment.",
 }
@@ -89,6 +91,8 @@ def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
         statuses |= {"409", "429"}
     if "requestBody" in operation:
         statuses |= {"413", "415"}
+    if "206" in operation.get("responses", {}):
+        statuses |= {"412", "416"}
     content = {"application/json": {"schema": ERROR}}
     responses = operation.setdefault("responses", {})
     is_oauth = path.endswith(("/introspect", "/revoke"))

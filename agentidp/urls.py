@@ -1,7 +1,8 @@
 """The whole URL surface on one page."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, register_converter
+from django.urls.converters import PathConverter
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
@@ -13,6 +14,8 @@ from analytics.api import AnalyticsViewSet
 from analytics.views import agents as agent_pages
 from analytics.views import overview as overview_pages
 from executions.api.dashboard import DashboardViewSet
+from executions.api.files import FileViewSet
+from executions.api.outputs import OutputsViewSet, OutputViewSet
 from executions.api.reports import ExecutionViewSet
 from executions.api.streams import StreamViewSet
 from executions.views import detail as detail_pages
@@ -36,6 +39,15 @@ from tokens.views import credentials as credential_pages
 from tokens.views import docs as docs_pages
 from tokens.views import requests as request_pages
 from tokens.views import settings as settings_pages
+
+
+class FilePathConverter(PathConverter):
+    """The path of a stored file: other systems let its parts have line breaks in them."""
+
+    regex = "(?s:.+)"
+
+
+register_converter(FilePathConverter, "file")
 
 # Public: what machines ask before they know anything (RFC 8414, RFC 9728, RFC 7517).
 well_known = [
@@ -240,6 +252,34 @@ streams = [
     for name in ("stream", "main", "stdio")
 ]
 
+# Executions in the words of kodosumi's panel: bearer tokens, and the sessions of the pages.
+execution_outputs = [
+    path("outputs", OutputsViewSet.as_view({"delete": "destroy_many"}), name="outputs"),
+    path("outputs/<str:fid>", OutputViewSet.as_view({"delete": "destroy"}), name="output"),
+    *(
+        path(
+            f"outputs/{name}/<str:fid>", OutputViewSet.as_view({"get": name}), name=f"output-{name}"
+        )
+        for name in ("status", "raw", "html")
+    ),
+]
+execution_files = [
+    pattern
+    for area in ("in", "out")
+    for pattern in (
+        path(
+            f"files/<str:fid>/{area}",
+            FileViewSet.as_view({"get": "list_files"}, area=area),
+            name=f"files-{area}",
+        ),
+        path(
+            f"files/<str:fid>/{area}/<file:path>",
+            FileViewSet.as_view({"get": "download"}, area=area),
+            name=f"file-{area}",
+        ),
+    )
+]
+
 # Pages, for people in a browser who signed in. A family has the namespace of its address.
 organization_family = [
     path("login", session_pages.log_in, name="log_in"),
@@ -343,6 +383,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *operations,
     *pages,
     *administration,
+    *execution_outputs,
+    *execution_files,
     path("api/v1/", include(api)),
     path("api/dashboard/", include(dashboard)),
     *streams,

@@ -83,8 +83,12 @@ class ExecutionUser(OrganizationScopedModel):
 class ExecutionQuerySet(OrganizationScopedQuerySet):
     def visible_to(self, actor: Actor) -> Self:
         """Operators and the system see all of the organization's; others their own."""
-        if sees_all(actor):
-            return self
+        return self if sees_all(actor) else self.owned_by(actor)
+
+    def owned_by(self, actor: Actor) -> Self:
+        """Those that the person launched, or that the agent runs."""
+        if actor.id is None:
+            return self.none()
         if actor.kind == "agent":
             return self.filter(agent_id=actor.id)
         return self.filter(user__user_id=actor.id)

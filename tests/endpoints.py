@@ -6,7 +6,7 @@ beside it run over them. A new endpoint needs one row here and gets all proofs f
 
 from typing import Any
 
-from tests import examples
+from tests import examples, output_examples
 from tests.endpoint import CLIENT, ORGANIZATION, PAGE, PUBLIC, Endpoint
 from tests.tenants import PASSWORD
 
@@ -280,6 +280,41 @@ EXECUTION_STREAMS = [
     for name in ("stream", "main", "stdio")
 ]
 
+EXECUTION_OUTPUTS = [
+    *(
+        read(
+            path,
+            "executions:read",
+            caller="itself",
+            ids=ids,
+        )
+        for path, ids in {
+            "/outputs/status/{fid}": output_examples.output,
+            "/outputs/raw/{fid}": output_examples.output,
+            "/outputs/html/{fid}": output_examples.output,
+            "/files/{fid}/in": output_examples.output,
+            "/files/{fid}/out": output_examples.output,
+            "/files/{fid}/in/{path}": output_examples.file_in,
+            "/files/{fid}/out/{path}": output_examples.file_out,
+        }.items()
+    ),
+    *(
+        write(
+            "DELETE",
+            path,
+            scopes=("executions:write",),
+            role="operator",
+            caller="itself",
+            status=204,
+            **what,
+        )
+        for path, what in {
+            "/outputs/{fid}": {"ids": output_examples.output},
+            "/outputs": {"body": output_examples.outputs},
+        }.items()
+    ),
+]
+
 OPEN_PAGES = [
     public("GET", "/login", "Where people sign in.", is_documented=False),
     public(
@@ -422,6 +457,7 @@ ENDPOINTS = [
     *ANALYTICS,
     *EXECUTION_DASHBOARD,
     *EXECUTION_STREAMS,
+    *EXECUTION_OUTPUTS,
     *OPEN_PAGES,
     *OWN_PAGES,
     *CHANGING_PAGES,

@@ -1,0 +1,120 @@
+"""A stored file as an answer that a browser saves and never opens (RFC 9110, RFC 6266)."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header, http_date
+
+from agentidp.errors import DomainError, NotFound, error_body
+from executions.models import ExecutionFile
+
+PIECE = 64 * 1024
+RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.ASCII)
+NOT_IN_HEADERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+LATEST = 253_402_300_799
+"""The last second that a date of HTTP can name."""
+HEADERS = {
+    "Content-Type": "application/octet-stream",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Accept-Ranges": "bytes",
+    "Cache-Control": "private, no-cache",
+}
+
+
+class FileNotFound(NotFound):
+    code = "FILE_NOT_FOUND"
+    message = "The execution has no file with this path."
+
+
+class PreconditionFailed(DomainError):
+    code = "PRECONDITION_FAILED"
+    status = HTTPStatus.PRECONDITION_FAILED
+    message = "The file is not the one that the request's condition names."
+
+
+@dataclass(frozen=True)
+class Part:
+    """The bytes from `start` until before `end`."""
+
+    start: int
+    end: int
+
+
+class Unsatisfiable(Exception):
+    """The range lies outside of the file."""
+
+
+def download(request: HttpRequest, file: ExecutionFile) -> HttpResponseBase:
+    """The file, or the one range of it that the request asks for.
+
+    Its content never changes, so its id is its entity tag.
+    """
+    etag = f'"{file.pk}"'
+    modified = int(min(max(file.last_modified, 0), LATEST))
+    headers = HEADERS | {
+        "ETag": etag,
+        "Last-Modified": http_date(modified),
+        "Content-Disposition": disposition(file.name),
+    }
+    conditional = get_conditional_response(request, etag, modified)
+    if conditional is not None and conditional.status_code == HTTPStatus.PRECONDITION_FAILED:
+        raise PreconditionFailed
+    if conditional is not None:
+        return HttpResponse(status=conditional.status_code, headers=headers)
+    try:
+        part = _asked_for(request, file.size, headers)
+    except Unsatisfiable:
+        body = error_body("RANGE_NOT_SATISFIABLE", f"The file has {file.size} bytes.")
+        return JsonResponse(body, status=416, headers={"Content-Range": f"bytes */{file.size}"})
+    sent = part or Part(0, file.size)
+    headers["Content-Length"] = str(sent.end - sent.start)
+    if part:
+        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
+    if not file.content.storage.exists(str(file.content.name)):
+        raise FileNotFound
+    if request.method == "HEAD":
+        return HttpResponse(headers=headers)
+    return StreamingHttpResponse(_pieces(file, sent), status=206 if part else 200, headers=headers)
+
+
+def _pieces(file: ExecutionFile, part: Part) -> Iterator[bytes]:
+    with file.content.open("rb") as content:
+        content.seek(part.start)
+        missing = part.end - part.start
+        while missing > 0 and (piece := content.read(min(missing, PIECE))):
+            missing -= len(piece)
+            yield piece
+
+
+def disposition(name: str) -> str:
+    """The file's own name, without what no header can carry."""
+    found = content_disposition_header(True, NOT_IN_HEADERS.sub("_", name))
+    return found or "attachment"
+
+
+def _asked_for(request: HttpRequest, size: int, headers: dict[str, str]) -> Part | None:
+    """The one range of the request; None stands for the whole file, as does what is no range, and
+    more than one."""
+    match = RANGE.fullmatch(request.headers.get("Range", ""))
+    condition = request.headers.get("If-Range", "").strip()
+    is_same = condition in {"", headers["ETag"], headers["Last-Modified"]}
+    if request.method != "GET" or match is None or not is_same:
+        return None
+    first, last = match.groups()
+    if not first and not last:
+        return None
+    if not first:  # the last so many bytes
+        start, end = max(size - int(last), 0), size
+    else:
+        start, end = int(first), min(int(last) + 1, size) if last else size
+        if last and int(last) < start:
+            return None
+    if start >= end:
+        raise Unsatisfiable
+    return Part(start, end)

@@ -1,0 +1,101 @@
+"""What /outputs tells of an execution, in the words of kodosumi's panel (spec/kodosumi.md 1.6)."""
+
+import json
+from typing import Any
+
+from django.utils import timezone
+
+from executions.json_text import read_json
+from executions.models import Execution
+
+Status = Execution.Status
+WITHOUT_MESSAGE = "The execution failed without a message."
+WITHOUT_RESULT = "The execution ended without a result."
+CANCELLED = "The execution was cancelled before it had a result."
+PLEASE_WAIT = "The execution is still at work. Please wait for its result."
+
+
+def status_body(execution: Execution) -> dict[str, Any]:
+    """`final` is JSON text inside of the JSON; of a failed execution it is its readable message."""
+    described = execution.description
+    tags = described.get("tags")
+    deprecated = described.get("deprecated")
+    app_url = _text(described.get("app_url"))
+    return {
+        "status": execution.status,
+        "timestamp": execution.marked_time or execution.start_time,
+        "final": final_text(execution),
+        "fid": execution.fid,
+        "summary": _text(described.get("summary")),
+        "description": _text(described.get("description")),
+        "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else None,
+        "deprecated": deprecated if isinstance(deprecated, bool) else None,
+        "author": _text(described.get("author")),
+        "organization": _text(described.get("organization")),
+        "version": _text(described.get("version")),
+        "kodosumi_version": _text(described.get("kodosumi")),
+        "app_url": app_url,
+        "base_url": _text(described.get("base_url")) or app_url,
+        "entry_point": _text(described.get("entry_point")),
+        "username": str(execution.user.external_id) if execution.user else None,
+        "locks": open_locks(execution),
+    }
+
+
+def open_locks(execution: Execution) -> list[str]:
+    """Nobody waits for the locks of an execution that has ended."""
+    return [] if execution.has_ended else execution.open_locks
+
+
+def final_text(execution: Execution) -> str | None:
+    """The final result as JSON text with its type tag; None as long as there is none."""
+    if execution.status == Status.ERROR:
+        return _tagged_text("Text", execution.error or WITHOUT_MESSAGE)
+    return execution.final
+
+
+def final_or_notice(execution: Execution) -> str:
+    """The same; as long as there is none, a sentence in its place, with a type tag as well."""
+    text = final_text(execution)
+    if text is not None:
+        return text
+    if execution.status == Status.CANCELLED:
+        return _tagged_text("Text", CANCELLED)
+    if execution.has_ended:
+        return _tagged_text("Text", WITHOUT_RESULT)
+    return _tagged_text("Markdown", PLEASE_WAIT)
+
+
+def final_value(execution: Execution) -> Any:
+    """The same as a value; text that is no JSON, or too deep to be shown, is tagged as text."""
+    text = final_or_notice(execution)
+    value = read_json(text)
+    return {"Text": {"body": text}} if value is None else value
+
+
+def facts(execution: Execution) -> list[tuple[str, Any]]:
+    """What the printable result says of its execution: labels and values, those that are known."""
+    described = execution.description
+    end = execution.ended_at or timezone.now()
+    seconds = max((end - execution.started_at).total_seconds(), 0)
+    known = [
+        ("Started", f"{execution.started_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("Runtime", f"{int(seconds // 3600):02}:{int(seconds // 60 % 60):02}:{seconds % 60:04.1f}"),
+        ("Status", execution.get_status_display()),
+        ("Id", execution.fid),
+        ("Name", execution.agent_name),
+        ("Version", _text(described.get("version"))),
+        ("Description", _text(described.get("description"))),
+        ("Author", _text(described.get("author"))),
+        ("Organization", _text(described.get("organization"))),
+        ("kodosumi", _text(described.get("kodosumi"))),
+    ]
+    return [(label, value) for label, value in known if value]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _tagged_text(tag: str, body: str) -> str:
+    return json.dumps({tag: {"body": body}}, ensure_ascii=False, separators=(",", ":"))
