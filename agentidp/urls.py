@@ -348,12 +348,14 @@ token_family = [
 ]
 execution_family = [
     path("executions", execution_pages.executions, name="list"),
+    path("executions/export", execution_exports.executions, name="export"),
     path("executions/errors", error_pages.errors, name="errors"),
     path("executions/timeline", timeline_pages.timeline, name="timeline"),
     path("executions/statistics", statistics_pages.statistics, name="statistics"),
     path("executions/<str:fid>", detail_pages.execution, name="detail"),
     path("executions/<str:fid>/log", detail_pages.log, name="log"),
     path("executions/<str:fid>/log.txt", execution_exports.log, name="text"),
+    path("executions/<str:fid>/events.jsonl", execution_exports.events, name="lines"),
     path("executions/<str:fid>/events", detail_pages.events, name="events"),
     path("executions/<str:fid>/files", detail_pages.files, name="files"),
     path("executions/<str:fid>/stop", detail_pages.stop, name="stop"),

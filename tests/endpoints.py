@@ -422,11 +422,11 @@ READ_RUNS = ("executions:read",)
 EXECUTION_PAGES = [
     *(
         page(f"/executions{path}", scopes=READ_RUNS)
-        for path in ("", "/errors", "/timeline", "/statistics")
+        for path in ("", "/export", "/errors", "/timeline", "/statistics")
     ),
     *(
         page("/executions/{fid}" + path, scopes=READ_RUNS, ids=examples.live_run)
-        for path in ("", "/log", "/log.txt", "/events")
+        for path in ("", "/log", "/log.txt", "/events", "/events.jsonl")
     ),
     page("/executions/{fid}/files", scopes=READ_RUNS, ids=examples.live_run, status=302),
     page(

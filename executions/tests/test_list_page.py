@@ -1,5 +1,7 @@
 """The list of executions as a page: what it shows, filters, sorts and keeps still."""
 
+import csv
+import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -267,3 +269,21 @@ def test_the_address_of_kodosumis_dashboard_leads_here(
 ) -> None:
     for path in ("/admin/dashboard", "/admin/dashboard/"):
         assert browser.get(path)["Location"] == "/executions"
+
+
+def test_the_file_has_every_row_that_the_filters_leave(
+    organization: Organization, browser: Any
+) -> None:
+    for number in range(3):
+        make_execution(organization, start=now() - number, agent_name="=cmd()", cost="0.5")
+    make_execution(organization, FAILED, agent_name="other")
+
+    response = browser.get("/executions/export?status=finished&tz=Asia/Tokyo")
+
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    lines = list(csv.DictReader(io.StringIO(b"".join(response).decode())))
+    assert [line["agent"] for line in lines] == ["'=cmd()"] * 3
+    assert lines[0]["runtime_seconds"] == "2.000"
+    assert lines[0]["started_utc"].endswith("+00:00")
+    assert lines[0]["started_local"].endswith("+09:00")
+    assert lines[0]["cost_usd"] == "0.50000000"

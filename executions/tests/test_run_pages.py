@@ -122,7 +122,7 @@ def test_everyone_reads_the_error_and_operators_its_trace(
         organization, FAILED, user=make_user_of(viewer), events=[event("error", TRACE)]
     )
 
-    for path in ("", "/log", "/events", "/log.txt"):
+    for path in ("", "/log", "/events", "/log.txt", "/events.jsonl"):
         theirs = signed_in(viewer).get(f"/executions/{execution.fid}{path}")
         all_ = browser.get(f"/executions/{execution.fid}{path}")
         own, whole = (b"".join(each) if each.streaming else each.content for each in (theirs, all_))
@@ -273,7 +273,7 @@ def test_a_viewer_is_offered_neither_and_sees_only_their_own(
 
     assert "/stop" not in text
     assert "/delete" not in text
-    for path in ("", "/log", "/log.txt", "/events", "/files"):
+    for path in ("", "/log", "/log.txt", "/events", "/events.jsonl", "/files"):
         assert browser.get(f"/executions/{foreign.fid}{path}").status_code == 404
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Left, Length
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -16,11 +16,12 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
 from agentidp.errors import DomainError
+from executions import queries
 from executions.actions import delete_execution, stop_execution
 from executions.models import Execution, ExecutionError, ExecutionFile, sees_all
 from executions.rendering import render_result
 from executions.views.asked import at
-from executions.views.errors import error_of, traces_of
+from executions.views.errors import error_of
 from executions.views.frame import CountedPaginator, milliseconds
 from executions.views.listing import runtime_ms
 from executions.views.phases import phases_of
@@ -142,7 +143,8 @@ def files(request: OrganizationRequest, fid: str) -> HttpResponse:
     found = own_execution(request, fid)
     if not getattr(request, "htmx", False):
         return redirect(f"{reverse('executions:detail', args=[found.fid])}#files")
-    return render(request, "executions/files.html", files_of(found))
+    context = {"execution_of_dialog": found, **files_of(found)}
+    return render(request, "executions/files.html", context)
 
 
 def change_view(
@@ -188,6 +190,8 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
         ],
         "context_line": context_line(request, execution, now),
         "heard_at": None if execution.end_time is None else at(execution.end_time),
+        "result_url": f"/outputs/raw/{quote(execution.fid)}" if execution.final else "",
+        "print_url": f"/outputs/html/{quote(execution.fid)}",
         "may_stop": may_control and not execution.has_ended,
         "may_delete": may_control and execution.has_ended,
         "zone": request.zone,
@@ -229,14 +233,15 @@ def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
 
 
 def errors_of(request: OrganizationRequest, execution: Execution) -> list[dict[str, Any]]:
-    rows = ExecutionError.objects.filter(
+    rows: QuerySet[ExecutionError] = ExecutionError.objects.filter(
         organization_id=execution.organization_id, execution=execution
     )
+    if sees_all(request.actor):
+        rows = queries.with_texts(rows)
     found = list(rows[:MOST_ERRORS])
     for error in found:
         error.execution = execution
-    traces = traces_of(found) if sees_all(request.actor) else {}
-    return [error_of(error, traces) for error in found]
+    return [error_of(error) for error in found]
 
 
 def files_of(execution: Execution) -> dict[str, Any]:

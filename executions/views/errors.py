@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
-from django.db.models.functions import Left
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from executions import queries
-from executions.models import ExecutionError, ExecutionEvent, sees_all
+from executions.models import ExecutionError, sees_all
 from executions.queries import ErrorGroup, ErrorGroups
 from executions.views.asked import Asked, at
 from executions.views.frame import CountedPaginator, frame
@@ -21,8 +19,6 @@ MOST_GROUPS = 100
 ERRORS_A_PAGE = 20
 LONGEST_TRACE = 20_000
 SPARKS = 30
-Traces = dict[tuple[UUID, int], str]
-"""By execution and sequence."""
 
 
 @require_safe
@@ -45,12 +41,12 @@ def errors(request: OrganizationRequest) -> HttpResponse:
     if asked.seen:
         newer = rows.filter(created_at__gt=asked.seen).order_by().count()
         rows = rows.filter(created_at__lte=asked.seen)
+    if sees_all(request.actor):
+        rows = queries.with_texts(rows)
     page = CountedPaginator(rows, total - newer, ERRORS_A_PAGE).get_page(request.GET.get("page"))
-    found = list(page.object_list)
-    traces = traces_of(found) if sees_all(request.actor) else {}
     context |= {
         "page": page,
-        "errors": [error_of(error, traces) for error in found],
+        "errors": [error_of(error) for error in page.object_list],
         "newer": newer,
         "newest_url": asked.url(group=group or None),
     }
@@ -93,33 +89,16 @@ def coarser(counts: Sequence[int]) -> list[int]:
     return [sum(counts[start : start + width]) for start in range(0, len(counts), width)]
 
 
-def error_of(error: ExecutionError, traces: Traces) -> dict[str, Any]:
+def error_of(error: ExecutionError) -> dict[str, Any]:
+    """With its trace, where `queries.with_texts` has brought one."""
     execution = error.execution
-    trace = traces.get((error.execution_id, error.sequence), "")
+    trace = getattr(error, "text", None) or ""
     return {
         "error": error,
         "execution": execution,
         "type": "" if error.message.startswith(error.error_type) else error.error_type,
         "key": f"{execution.fid} {error.sequence}",
         "at": at(error.timestamp),
-        "trace": trace if trace.strip() != error.message.strip() else "",
-        "is_cut": len(trace) >= LONGEST_TRACE,
+        "trace": trace[:LONGEST_TRACE] if trace.strip() != error.message.strip() else "",
+        "is_cut": len(trace) > LONGEST_TRACE,
     }
-
-
-def traces_of(errors: Sequence[ExecutionError]) -> Traces:
-    """What the engines wrote, as far as a page can hold it."""
-    if not errors:
-        return {}
-    wanted = {(error.execution_id, error.sequence) for error in errors}
-    rows = (
-        ExecutionEvent.objects.filter(
-            organization_id=errors[0].organization_id,
-            execution_id__in={execution for execution, _ in wanted},
-            sequence__in={sequence for _, sequence in wanted},
-            kind=ExecutionEvent.Kind.ERROR,
-        )
-        .annotate(text=Left("message", LONGEST_TRACE))
-        .values_list("execution_id", "sequence", "text")
-    )
-    return {(execution, sequence): text for execution, sequence, text in rows}

@@ -1,20 +1,64 @@
-"""What people take away. A body is sent after the request's transaction has ended, so each batch
-enters the organization anew."""
+"""What people take away, whole and in batches: a body is sent after the request's transaction has
+ended, so each batch enters the organization anew."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from executions.models import Execution, sees_all
-from executions.views.asked import at
+from agentidp.csv_files import csv_lines
+from executions import queries
+from executions.errors import read_error
+from executions.models import Execution, ExecutionEvent, sees_all
+from executions.views.asked import Asked, at
 from executions.views.detail import own_execution
+from executions.views.listing import runtime_ms
 from executions.views.told import LOG, events_of, told_text
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.scope import organization_scope
 
 BATCH = 1_000
+COLUMNS = (
+    *("execution_id", "agent", "user", "user_id", "status", "started_utc", "started_local"),
+    *("runtime_seconds", "files_up", "files_down", "error", "input_tokens", "output_tokens"),
+    "cost_usd",
+)
+
+
+@require_safe
+@within_organization("executions:read")
+def executions(request: OrganizationRequest) -> HttpResponseBase:
+    """Every execution that the filters leave, newest first, as CSV."""
+    asked = Asked.by(request)
+    rows = queries.executions(*asked.scope, asked.filters)
+    found = queries.in_batches(request.organization, rows, "start_time")
+    lines = csv_lines(COLUMNS, (csv_row(asked, execution) for execution in found))
+    return attachment(lines, f"executions-{timezone.localdate()}.csv", "text/csv")
+
+
+def csv_row(asked: Asked, execution: Execution) -> tuple[Any, ...]:
+    """As COLUMNS names it; times to the second, in UTC and in the page's zone."""
+    runtime = runtime_ms(execution, asked.now.timestamp())
+    return (
+        execution.fid,
+        execution.agent_name,
+        execution.user.name if execution.user else "",
+        execution.user.external_id if execution.user else "",
+        execution.status,
+        execution.started_at.isoformat(timespec="seconds"),
+        execution.started_at.astimezone(asked.request.zone).isoformat(timespec="seconds"),
+        "" if runtime is None else f"{runtime / 1000:.3f}",
+        execution.upload_count,
+        execution.download_count,
+        execution.error,
+        execution.input_tokens,
+        execution.output_tokens,
+        execution.cost,
+    )
 
 
 @require_safe
@@ -22,23 +66,52 @@ BATCH = 1_000
 def log(request: OrganizationRequest, fid: str) -> HttpResponseBase:
     """What an execution wrote, as text: a time (UTC), where it was written, and the line."""
     found = own_execution(request, fid)
-    return StreamingHttpResponse(
-        log_lines(found, shows_traces=sees_all(request.actor)),
-        content_type="text/plain; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="log-{found.pk}.txt"'},
+    shows_traces = sees_all(request.actor)
+    lines = (
+        f"{at(event.timestamp).isoformat(timespec='milliseconds')} {event.kind} "
+        f"{told_text(event.kind, event.message, shows_traces=shows_traces)}\n"
+        for event in all_events(found, LOG)
     )
+    return attachment(lines, f"log-{found.pk}.txt", "text/plain")
 
 
-def log_lines(execution: Execution, *, shows_traces: bool) -> Iterator[str]:
+@require_safe
+@within_organization("executions:read")
+def events(request: OrganizationRequest, fid: str) -> HttpResponseBase:
+    """Everything that an execution told, as it told it, one JSON object a line."""
+    found = own_execution(request, fid)
+    shows_traces = sees_all(request.actor)
+    lines = (event_line(event, shows_traces=shows_traces) for event in all_events(found))
+    return attachment(lines, f"events-{found.pk}.jsonl", "application/jsonl")
+
+
+def event_line(event: ExecutionEvent, *, shows_traces: bool) -> str:
+    is_hidden = event.kind == ExecutionEvent.Kind.ERROR and not shows_traces
+    told = {
+        "sequence": event.sequence,
+        "timestamp": event.timestamp,
+        "kind": event.kind,
+        "message": read_error(event.message).message if is_hidden else event.message,
+    }
+    return json.dumps(told, ensure_ascii=False) + "\n"
+
+
+def all_events(execution: Execution, kinds: tuple[str, ...] = ()) -> Iterator[ExecutionEvent]:
+    """In their order; of these kinds, if there are any."""
     reached = 0
     while True:
         with organization_scope(execution.organization_id):
-            rows = events_of(execution).filter(kind__in=LOG, sequence__gt=reached)
-            batch = list(rows.order_by("sequence")[:BATCH])
-        for event in batch:
-            text = told_text(event.kind, event.message, shows_traces=shows_traces)
-            time = at(event.timestamp).isoformat(timespec="milliseconds")
-            yield f"{time} {event.kind} {text}\n"
+            rows = events_of(execution).filter(sequence__gt=reached).order_by("sequence")
+            batch = list((rows.filter(kind__in=kinds) if kinds else rows)[:BATCH])
+        yield from batch
         if len(batch) < BATCH:
             return
         reached = batch[-1].sequence
+
+
+def attachment(lines: Iterator[str], name: str, content_type: str) -> StreamingHttpResponse:
+    return StreamingHttpResponse(
+        lines,
+        content_type=f"{content_type}; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -40,6 +40,7 @@ def executions(request: OrganizationRequest) -> HttpResponse:
         has_cost=any(execution.cost is not None for execution in page.object_list),
         sort=sort,
         newer=newer,
+        csv_url=asked.url("executions:export"),
         newest_url=asked.url(sort=request.GET.get("sort")),
     )
     return render(request, "executions/list.html", context)
