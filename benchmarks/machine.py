@@ -1,4 +1,4 @@
-"""What both benchmarks share: a PostgreSQL, web servers, the load generator, and the noise."""
+"""What the benchmarks share: a PostgreSQL, web servers, the load generator, and the noise."""
 
 import json
 import os
@@ -103,7 +103,7 @@ class Load:
 
 def wrk(url: str, clients: Path, *, seconds: float, host: str, ours: Sequence[int]) -> Load:
     """Load from 32 connections that rotate over the clients. `ours` are the servers' processes."""
-    before = sum(_family(ours).values()), _own_cpu(), *_machine()
+    before = family_seconds(ours), own_seconds(), *_machine()
     done = subprocess.run(
         ["wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "60s", "-s", HERE / "rotate.lua", url],
         env=os.environ | {"CLIENTS": str(clients), "HOST_NAME": host},
@@ -111,7 +111,7 @@ def wrk(url: str, clients: Path, *, seconds: float, host: str, ours: Sequence[in
         text=True,
         check=True,
     )
-    after = sum(_family(ours).values()), _own_cpu(), *_machine()
+    after = family_seconds(ours), own_seconds(), *_machine()
     servers, own, busy, everything = (b - a for a, b in zip(before, after, strict=True))
     answer = json.loads(done.stdout.splitlines()[-1])
     return Load(
@@ -171,7 +171,13 @@ def _family(roots: Sequence[int]) -> dict[int, float]:
     return family
 
 
-def _own_cpu() -> float:
+def family_seconds(roots: Sequence[int]) -> float:
+    """Seconds of processor time of these processes and their children."""
+    return sum(_family(roots).values())
+
+
+def own_seconds() -> float:
+    """Seconds of processor time of this process and the children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

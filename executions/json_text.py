@@ -37,4 +37,4 @@ def _storable(value: Any, depth: int = 0) -> Any:
 
 
 def _text(value: str) -> str:
-    return UNSTORABLE.sub("\ufffd", value)
+    return UNSTORABLE.sub("\ufffd", value) if UNSTORABLE.search(value) else value

@@ -7,7 +7,7 @@ seen event n be sure that no smaller one appears later.
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import transaction
 
@@ -26,6 +26,7 @@ from organizations.identifiers import uuid7
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 MARKS = frozenset({Kind.STATUS, Kind.FINAL, Kind.META})
+STATUSES = frozenset(Status.values)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,19 @@ class NewEvent:
     timestamp: float
     kind: str
     message: str
+
+
+class EventRow(Protocol):
+    """What an ExecutionEvent says; an import makes lighter rows."""
+
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def timestamp(self) -> float: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def message(self) -> str: ...
 
 
 @transaction.atomic
@@ -79,7 +93,7 @@ def append_to_locked(
 
 
 def apply_events(
-    execution: Execution, rows: Sequence[ExecutionEvent], *, is_strict: bool = False
+    execution: Execution, rows: Sequence[EventRow], *, is_strict: bool = False
 ) -> list[ExecutionError]:
     """Set on `execution` what the new rows say; saves nothing. Returns the errors among them.
 
@@ -107,9 +121,9 @@ def apply_events(
     return errors
 
 
-def _apply_status(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+def _apply_status(execution: Execution, row: EventRow, is_strict: bool) -> None:
     wanted = row.message.strip().lower()
-    if wanted not in Status.values:
+    if wanted not in STATUSES:
         if is_strict:
             raise IllegalTransition(from_=execution.status, to=wanted[:64])
         return
@@ -134,7 +148,7 @@ def _move(execution: Execution, wanted: str, is_strict: bool = False) -> None:
         execution.lease_expires_at = None
 
 
-def _apply_meta(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+def _apply_meta(execution: Execution, row: EventRow, is_strict: bool) -> None:
     if execution.meta:
         return  # The first one counts (spec/kodosumi.md 1.10).
     value = read_json(row.message)
@@ -145,16 +159,16 @@ def _apply_meta(execution: Execution, row: ExecutionEvent, is_strict: bool) -> N
             execution.agent_name = name[:255]
 
 
-def _apply_inputs(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+def _apply_inputs(execution: Execution, row: EventRow, is_strict: bool) -> None:
     if execution.inputs is None:
         execution.inputs = read_json(row.message)
 
 
-def _apply_final(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+def _apply_final(execution: Execution, row: EventRow, is_strict: bool) -> None:
     execution.final = row.message
 
 
-def _apply_lock(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+def _apply_lock(execution: Execution, row: EventRow, is_strict: bool) -> None:
     lock = _lock_id(row)
     if lock and lock not in execution.open_locks:
         execution.open_locks = [*execution.open_locks, lock]
@@ -162,21 +176,21 @@ def _apply_lock(execution: Execution, row: ExecutionEvent, is_strict: bool) -> N
         execution.status = Status.AWAITING
 
 
-def _apply_lease(execution: Execution, row: ExecutionEvent, is_strict: bool) -> None:
+def _apply_lease(execution: Execution, row: EventRow, is_strict: bool) -> None:
     lock = _lock_id(row)
     execution.open_locks = [known for known in execution.open_locks if known != lock]
     if not execution.open_locks and execution.status == Status.AWAITING:
         execution.status = Status.RUNNING
 
 
-def _lock_id(row: ExecutionEvent) -> str:
+def _lock_id(row: EventRow) -> str:
     value = read_json(row.message)
     inner = value.get("dict", value) if isinstance(value, dict) else {}
     found = inner.get("lid") if isinstance(inner, dict) else None
     return found[:64] if isinstance(found, str) else ""
 
 
-def _apply_error(execution: Execution, row: ExecutionEvent) -> ExecutionError:
+def _apply_error(execution: Execution, row: EventRow) -> ExecutionError:
     readable = read_error(row.message)
     if execution.error_time is None or row.timestamp >= execution.error_time:
         execution.error, execution.error_time = readable.message, row.timestamp
@@ -192,7 +206,7 @@ def _apply_error(execution: Execution, row: ExecutionEvent) -> ExecutionError:
     )
 
 
-HANDLERS: dict[str, Callable[[Execution, ExecutionEvent, bool], None]] = {
+HANDLERS: dict[str, Callable[[Execution, EventRow, bool], None]] = {
     Kind.STATUS: _apply_status,
     Kind.META: _apply_meta,
     Kind.INPUTS: _apply_inputs,

@@ -9,16 +9,31 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.slow
-def test_rollups_equal_a_recount_of_a_hundred_thousand_events() -> None:
+def run_small(name: str) -> str:
+    """What the benchmark printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.analytics", "--small"],
+        [sys.executable, "-m", f"benchmarks.{name}", "--small"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
         timeout=300,
     )
-
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "rollup rows that differ from a recount: 0" in done.stdout
-    assert "| month table |" in done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_rollups_equal_a_recount_of_a_hundred_thousand_events() -> None:
+    printed = run_small("analytics")
+
+    assert "rollup rows that differ from a recount: 0" in printed
+    assert "| month table |" in printed
+
+
+@pytest.mark.slow
+def test_a_hundred_executions_are_imported_and_nothing_of_them_again() -> None:
+    # The script ends with an error when an import brings more, or less, than there is.
+    printed = run_small("import_kodosumi")
+
+    assert "| first import |" in printed
+    assert "| import with nothing new |" in printed

@@ -1,13 +1,17 @@
 """Writes what was read of many executions in one transaction."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
+
+from django.db import connection
 
 from executions.actions import remove_execution
 from executions.kodosumi.databases import MonitorRow
 from executions.kodosumi.folders import ExecutionFolder
 from executions.kodosumi.people import People
+from executions.live.wakeup import announce_on_commit
 from executions.models import (
     DeletedExecution,
     Execution,
@@ -22,6 +26,26 @@ from organizations.scope import organization_scope
 
 MOST_ROWS = 20_000
 MOST_CHARACTERS = 32 << 20
+
+
+INSERT = f"""
+    INSERT INTO {ExecutionEvent._meta.db_table}
+        (organization_id, execution_id, sequence, timestamp, kind, message)
+    SELECT %s, execution_id, sequence, timestamp, kind, message
+    FROM json_to_recordset(%s::json) AS event (
+        execution_id uuid, sequence integer, timestamp double precision, kind text, message text
+    )
+"""  # noqa: S608 - our own text
+
+
+class Event(NamedTuple):
+    """A row to write. (An ExecutionEvent takes much longer to make.)"""
+
+    execution_id: str
+    sequence: int
+    timestamp: float
+    kind: str
+    message: str
 
 
 @dataclass
@@ -102,6 +126,7 @@ def write(batch: Batch, people: People, actor: Actor) -> Written:
             elif folder.fid not in dead:
                 _delete(folder, execution, people, actor)
                 written.deleted += 1
+        announce_on_commit()
     return written
 
 
@@ -113,7 +138,7 @@ def _write_readings(
     written: Written,
 ) -> None:
     new: list[Execution] = []
-    events: list[ExecutionEvent] = []
+    events: list[Event] = []
     errors: list[ExecutionError] = []
     for reading in readings:
         execution = known.get(reading.folder.fid)
@@ -149,30 +174,30 @@ def _write_readings(
             execution.save(force_update=True)
             written.updated += 1
     Execution.objects.bulk_create(new)
-    ExecutionEvent.objects.bulk_create(events)
+    _insert(organization, events)
     ExecutionError.objects.bulk_create(errors)
     written.imported += len(new)
     written.events += len(events)
 
 
-def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[ExecutionEvent]:
+def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[Event]:
     """The rows with sequence numbers of our own: an engine's may have gaps. A row without a usable
     time happened when the one before it did."""
+    key = str(execution.pk)
     time = execution.start_time if execution.end_time is None else execution.end_time
     made = []
     for sequence, row in enumerate(rows, execution.last_sequence + 1):
         time = time if row.timestamp is None else row.timestamp
-        made.append(
-            ExecutionEvent(
-                organization_id=execution.organization_id,
-                execution_id=execution.pk,
-                sequence=sequence,
-                timestamp=time,
-                kind=row.kind,
-                message=row.message,
-            )
-        )
+        made.append(Event(key, sequence, time, row.kind, row.message))
     return made
+
+
+def _insert(organization: Organization, events: Sequence[Event]) -> None:
+    """As JSON: with Django's objects and psycopg's arrays it was half of an import's time."""
+    if events:
+        told = json.dumps([event._asdict() for event in events], ensure_ascii=False)
+        with connection.cursor() as cursor:
+            cursor.execute(INSERT, [organization.pk, told])
 
 
 def _delete(

@@ -2,7 +2,8 @@
 
 A database in WAL mode cannot be opened in place: even a reader writes into its -shm file, and
 whoever closes last moves the -wal file into the database and deletes it. So a database is copied,
-together with its -wal or -journal, and the copy is opened. No lock is taken and none is waited for.
+together with its -wal or -journal, and the copy is opened: in memory, if it is a small file alone.
+No lock is taken and none is waited for.
 """
 
 import json
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from executions.kodosumi.folders import Unreadable, opened_file, reason, stamp
@@ -24,22 +25,25 @@ from executions.models import ExecutionEvent
 MEBIBYTE = 1 << 20
 LONGEST_TEXT = MEBIBYTE
 LONGEST_JSON = 16 * MEBIBYTE
+IN_MEMORY = 4 * MEBIBYTE
 WAL_HEADER = 32
+VERSIONS = slice(18, 20)
 ATTEMPTS = 6
 YEAR_2100 = 4_102_444_800
 PLAIN = frozenset(map(str, ExecutionEvent.PLAIN))
 
-IS_TABLE = (
-    "SELECT count(*) FROM sqlite_master "
-    "WHERE type = 'table' AND name = ? AND sql LIKE 'CREATE TABLE%'"
+TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+COLUMNS = "SELECT name FROM pragma_table_xinfo(?) WHERE NOT hidden"
+MONITOR = (
+    "CREATE TABLE monitor ( id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp REAL NOT NULL, "
+    "kind TEXT NOT NULL, message TEXT NOT NULL )"
 )
-COLUMNS = "SELECT name, hidden FROM pragma_table_xinfo(?)"
+"""As kodosumi writes it, but for the spaces."""
 ROWS = "SELECT id, timestamp, kind, message FROM monitor WHERE id > ? ORDER BY id"
 ROW_WITHOUT_MESSAGE = "SELECT id, timestamp, kind FROM monitor WHERE id > ? ORDER BY id"
 
 
-@dataclass(frozen=True)
-class MonitorRow:
+class MonitorRow(NamedTuple):
     """A row of `monitor`; `timestamp` is None if it holds no time that can be meant."""
 
     id: int
@@ -48,13 +52,20 @@ class MonitorRow:
     message: str
 
 
-@dataclass(frozen=True)
-class Role:
+class Role(NamedTuple):
     """A row of `roles`: a user of the deployment."""
 
     id: UUID
     name: str
     email: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Of a database: `content` is all of it, or SQLite opens it at `address`."""
+
+    address: str
+    content: bytes = b""
 
 
 @contextmanager
@@ -71,40 +82,44 @@ def opened_copy(folder: int, name: str, workspace: Path) -> Iterator[sqlite3.Con
             break
     else:
         raise Unreadable("keeps changing while it is read")
-    try:
-        connection = _connect(*copy)
-    except sqlite3.Error as error:
-        raise Unreadable(f"cannot be read: {error}") from None
-    with closing(connection):
+    with closing(sqlite3.connect(copy.address, uri=True, isolation_level=None)) as connection:
+        try:
+            _prepare(connection, copy.content)
+        except sqlite3.Error as error:
+            raise Unreadable(f"cannot be read: {error}") from None
         yield connection
 
 
-def _copy(folder: int, name: str, workspace: Path) -> tuple[Path, bool] | None:
-    """The copy, and whether a log lies beside it; None if the database changed meanwhile.
+def _copy(folder: int, name: str, workspace: Path) -> Copy | None:
+    """None if the database changed meanwhile.
 
     New frames behind those in the -wal file do no harm: it is copied last, and SQLite ignores an
     unfinished one. What must not happen meanwhile is that the -wal file starts anew, for then
     frames are missing that the copied pages do not have yet. Its header changes when it does.
     """
+
+    def state() -> tuple[object, ...]:
+        return stamp(folder, name), _head(folder, wal), stamp(folder, journal)
+
     wal, journal = f"{name}-wal", f"{name}-journal"
-    before = stamp(folder, name), _head(folder, wal), stamp(folder, journal)
-    target = workspace / "copy.db"
+    before = state()
+    logs = [log for log, there in zip((wal, journal), before[1:], strict=True) if there]
+    size = sum(found[1] for path in (name, *logs) if (found := stamp(folder, path)))
+    if not logs and size <= IN_MEMORY:
+        copy = Copy(":memory:", _read(folder, name))
+    else:
+        copy = _copy_files(folder, name, logs, size, workspace)
+    return copy if before == state() else None
+
+
+def _copy_files(folder: int, name: str, logs: Sequence[str], size: int, workspace: Path) -> Copy:
     for left in workspace.iterdir():
         left.unlink()
-    sizes = [found[1] for found in (before[0], stamp(folder, wal), before[2]) if found]
-    if sum(sizes) > shutil.disk_usage(workspace).free // 2:
+    if size > shutil.disk_usage(workspace).free // 2:
         raise Unreadable("is larger than half of the room for temporary files")
-    has_log = False
-    for source, suffix, is_there in (
-        (name, "", True),
-        (journal, "-journal", before[2] is not None),
-        (wal, "-wal", bool(before[1])),
-    ):
-        if is_there:
-            _copy_file(folder, source, Path(f"{target}{suffix}"))
-            has_log |= bool(suffix)
-    after = stamp(folder, name), _head(folder, wal), stamp(folder, journal)
-    return (target, has_log) if before == after else None
+    for path in (name, *sorted(logs)):  # The -wal file comes last.
+        _copy_file(folder, path, workspace / path)
+    return Copy((workspace / name).as_uri() + ("" if logs else "?mode=ro&immutable=1"))
 
 
 def _copy_file(folder: int, name: str, target: Path) -> None:
@@ -113,6 +128,14 @@ def _copy_file(folder: int, name: str, target: Path) -> None:
         while missing > 0 and (read := os.read(descriptor, min(missing, MEBIBYTE))):
             copy.write(read)
             missing -= len(read)
+
+
+def _read(folder: int, name: str) -> bytes:
+    with opened_file((name,), inside=folder) as descriptor:
+        content = bytearray(os.read(descriptor, os.fstat(descriptor).st_size))
+    # A database in memory has no log: the header's two versions must not ask for one.
+    content[VERSIONS] = bytes(min(version, 1) for version in content[VERSIONS])
+    return bytes(content)
 
 
 def _head(folder: int, name: str) -> tuple[int, bytes] | None:
@@ -125,25 +148,23 @@ def _head(folder: int, name: str) -> tuple[int, bytes] | None:
     return (found[0], header) if header else None
 
 
-def _connect(copy: Path, has_log: bool) -> sqlite3.Connection:
-    options = "" if has_log else "?mode=ro&immutable=1"
-    connection = sqlite3.connect(f"{copy.as_uri()}{options}", uri=True, isolation_level=None)
+def _prepare(connection: sqlite3.Connection, content: bytes) -> None:
+    if content:
+        connection.deserialize(content)
     connection.text_factory = bytes
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_JSON)
     for setting in (
         "locking_mode = EXCLUSIVE",  # Nobody else reads the copy: it needs no -shm file.
         "trusted_schema = OFF",
         "cell_size_check = ON",
-        "query_only = ON",
     ):
         connection.execute(f"PRAGMA {setting}")
-    return connection
 
 
 def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[MonitorRow]:
     """The rows behind number `after`, in their order. Unreadable may come behind some rows."""
     try:
-        _require_table(connection, "monitor", {"id", "timestamp", "kind", "message"})
+        _require_monitor(connection)
         while True:
             try:
                 for key, timestamp, kind, message in connection.execute(ROWS, [after]):
@@ -160,19 +181,24 @@ def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[Monitor
         raise Unreadable(f"cannot be read: {error}") from None
 
 
-def _require_table(connection: sqlite3.Connection, name: str, wanted: set[str]) -> set[str]:
-    """Its columns, if it is an ordinary table that has at least the wanted ones.
+def _require_monitor(connection: sqlite3.Connection) -> None:
+    found = connection.execute(TABLE, ["monitor"]).fetchone()
+    if found and " ".join(_text(found[0]).split()) == MONITOR:
+        return  # The usual case. To ask for the columns takes as long as to read twenty rows.
+    if not _columns(connection, "monitor") >= {"id", "timestamp", "kind", "message"}:
+        raise Unreadable("has no table monitor as kodosumi writes it")
+
+
+def _columns(connection: sqlite3.Connection, name: str) -> set[str]:
+    """Of an ordinary table; none, if there is no such table.
 
     To read stored columns of an ordinary table runs nothing that the file says: no view, no
     computed column, no module of a virtual table.
     """
-    columns = set()
-    if connection.execute(IS_TABLE, [name]).fetchone()[0]:
-        found = connection.execute(COLUMNS, [name]).fetchall()
-        columns = {_text(column) for column, hidden in found if not hidden}
-    if not columns >= wanted:
-        raise Unreadable(f"has no table {name} as kodosumi writes it")
-    return columns
+    for (text,) in connection.execute(TABLE, [name]):
+        if _text(text).startswith("CREATE TABLE"):
+            return {_text(column) for (column,) in connection.execute(COLUMNS, [name])}
+    return set()
 
 
 def _next_id(key: Any, after: int) -> int:
@@ -197,6 +223,7 @@ def _one_row(connection: sqlite3.Connection, after: int) -> MonitorRow:
 
 
 def _row(key: int, timestamp: Any, kind: Any, message: Any, size: int = 0) -> MonitorRow:
+    """Clean, whatever types the values have; `size` is the message's, if this is only a part."""
     word = _text(kind)[:32]
     return MonitorRow(key, _time(timestamp), word, _message(word, message, size))
 
@@ -231,7 +258,9 @@ def _text(value: Any) -> str:
 def read_roles(connection: sqlite3.Connection) -> Iterator[Role]:
     """The users. Older and newer versions may lack every column but the id."""
     try:
-        columns = _require_table(connection, "roles", {"id"})
+        columns = _columns(connection, "roles")
+        if "id" not in columns:
+            raise Unreadable("has no table roles as kodosumi writes it")
         wanted: Sequence[str] = [
             name if name in columns else "NULL" for name in ("id", "name", "email")
         ]

@@ -14,8 +14,12 @@ from typing import Any
 START = 1_795_316_076.7659645
 USER = "0b6e6b0e-0d2c-4a53-9e53-0f5b4b0f1a11"
 TABLE = """
-    CREATE TABLE monitor (id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp REAL NOT NULL,
-                          kind TEXT NOT NULL, message TEXT NOT NULL)
+            CREATE TABLE IF NOT EXISTS monitor (
+                id INTEGER PRIMARY KEY AUTOINCREMENT,
+                timestamp REAL NOT NULL,
+                kind TEXT NOT NULL,
+                message TEXT NOT NULL
+            )
 """
 Row = tuple[Any, ...]
 

@@ -376,7 +376,7 @@ def test_a_log_that_starts_anew_while_it_is_copied(
         monkeypatch.setattr(databases, "_copy_file", copy)
         import_folder(data, organization)
 
-    assert copied == ["admin.db", "sqlite3.db", "sqlite3.db-wal", "sqlite3.db", "sqlite3.db-wal"]
+    assert copied == ["sqlite3.db", "sqlite3.db-wal", "sqlite3.db", "sqlite3.db-wal"]
     assert [text for _, _, text in messages(organization, GOOD)] == [
         text for _, _, text in run_rows(50)
     ]
