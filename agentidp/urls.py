@@ -18,6 +18,7 @@ from executions.api.files import FileViewSet
 from executions.api.outputs import OutputsViewSet, OutputViewSet
 from executions.api.reports import ExecutionViewSet
 from executions.api.streams import StreamViewSet
+from executions.api.timeline import TimelineViewSet
 from executions.views import detail as detail_pages
 from executions.views import errors as error_pages
 from executions.views import exports as execution_exports
@@ -263,6 +264,15 @@ execution_outputs = [
         for name in ("status", "raw", "html")
     ),
 ]
+execution_timeline = [
+    path("timeline", TimelineViewSet.as_view({"get": "move"}), name="timeline"),
+    path("timeline/list", TimelineViewSet.as_view({"get": "list_items"}), name="timeline-list"),
+    path(
+        "timeline/changes",
+        TimelineViewSet.as_view({"get": "list_changes"}),
+        name="timeline-changes",
+    ),
+]
 execution_files = [
     pattern
     for area in ("in", "out")
@@ -386,6 +396,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *pages,
     *administration,
     *execution_outputs,
+    *execution_timeline,
     *execution_files,
     path("api/v1/", include(api)),
     path("api/dashboard/", include(dashboard)),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from agentidp.errors import DomainError, NotFound
@@ -188,6 +189,11 @@ class Execution(OrganizationScopedModel):
         max_digits=18, decimal_places=8, null=True, help_text="In US dollars, as reported."
     )
     last_sequence = models.PositiveIntegerField(default=0)
+    changed_at = models.DateTimeField(
+        db_default=Now(),
+        editable=False,
+        help_text="When it last said something, by our clock. A trigger keeps it.",
+    )
     source_position = models.BigIntegerField(
         null=True, help_text="The last row that an import has read of it."
     )

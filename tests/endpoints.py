@@ -282,6 +282,10 @@ EXECUTION_STREAMS = [
 
 EXECUTION_OUTPUTS = [
     *(
+        read(f"/timeline{name}", "executions:read", caller="itself")
+        for name in ("", "/list", "/changes")
+    ),
+    *(
         read(
             path,
             "executions:read",
