@@ -15,27 +15,23 @@ import pytest
 
 from agentidp import embedded_postgres
 from agentidp.embedded_postgres import Cluster, EmbeddedPostgresError, find_binaries
+from agentidp.tests.conftest import NewFolder
 
 PROJECT = Path(embedded_postgres.__file__).parent.parent
 NOBODY = pwd.getpwnam("nobody")
 
 
 @pytest.fixture
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder that other users can enter, as the project's own folder normally is."""
-    path = tmp_path_factory.mktemp("cluster")
-    for folder in (path, path.parent, path.parent.parent):
-        folder.chmod(0o711)
+def empty(new_folder: NewFolder) -> Iterator[Path]:
+    path = new_folder()
     yield path
     Cluster(path, find_binaries()).stop()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(new_folder: NewFolder) -> Path:
     """A cluster that was started once, to copy from: quicker than making each anew."""
-    path = tmp_path_factory.mktemp("made")
-    for folder in (path, path.parent, path.parent.parent):
-        folder.chmod(0o711)
+    path = new_folder()
     cluster = Cluster(path, find_binaries())
     cluster.start()
     cluster.stop()

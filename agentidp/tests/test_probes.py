@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,17 +10,15 @@ from django.db import connection
 from django.test import Client
 
 from agentidp.embedded_postgres import Cluster, find_binaries
+from agentidp.tests.conftest import NewFolder
 
 PROBE_SECONDS = 2
 
 
 @pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(new_folder: NewFolder) -> Iterator[Cluster]:
     """A PostgreSQL of this test's own, which it may stop."""
-    folder = Path(tmp_path_factory.mktemp("cluster"))
-    for parent in (folder, folder.parent):
-        parent.chmod(0o711)  # PostgreSQL may run as another user
-    made = Cluster(folder, find_binaries(), durable=False)
+    made = Cluster(new_folder(), find_binaries(), durable=False)
     made.start()
     yield made
     made.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentidp.embedded_postgres import Cluster, find_binaries
+from agentidp.tests.conftest import NewFolder
 
 pytestmark = pytest.mark.slow
 
@@ -30,12 +31,9 @@ PRIVILEGED = ("SUPERUSER", "BYPASSRLS")
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(new_folder: NewFolder) -> Iterator[Cluster]:
     """A PostgreSQL of this module's own, with the project's tables and a role of each privilege."""
-    folder = tmp_path_factory.mktemp("cluster")
-    for parent in (folder, folder.parent):
-        parent.chmod(0o711)  # PostgreSQL may run as another user
-    made = Cluster(folder, find_binaries(), durable=False)
+    made = Cluster(new_folder(), find_binaries(), durable=False)
     made.start()
     made.stop()
     made.execute_offline(

@@ -32,6 +32,7 @@ def test_files_of_installed_apps_are_served() -> None:
     assert get("/static/django_htmx/django-htmx.js")[0] == "200 OK"
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/static/../settings.py", "/static/none.css", "/livez/none"])
 def test_everything_else_reaches_django(path: str) -> None:
     status, headers, _ = get(path)
