@@ -18,8 +18,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from agentidp.env import BASE_DIR
+
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 5
+SECONDS_TO_END_RUNS = 2
+SECONDS_TO_RUN = 30
+SECONDS_BETWEEN_LOOKS = 2
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,50 @@ def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]
             process.kill()
 
 
+class Worker:
+    """Runs the demonstration's jobs meanwhile; a new one takes the place of one that was lost."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def __enter__(self) -> "Worker":
+        self._start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(SECONDS_TO_END_RUNS + 15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    def keep(self) -> None:
+        """Start another one if this one has ended."""
+        if self.process.poll() is not None:
+            self._start()
+
+    def _start(self) -> None:
+        command = [sys.executable, "manage.py", "worker", "--grace", str(SECONDS_TO_END_RUNS)]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=output,
+                cwd=BASE_DIR,
+                env=os.environ | {"AGENTIDP_DEMO": "1"},
+                start_new_session=True,
+            )
+
+
+def watch(server: subprocess.Popen[bytes], worker: Worker) -> int:
+    """Wait until the server ends, with a worker beside it; gives the server's exit code."""
+    while True:
+        try:
+            return server.wait(SECONDS_BETWEEN_LOOKS)
+        except subprocess.TimeoutExpired:
+            worker.keep()
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back; status 0 when nobody listens."""
@@ -85,10 +134,17 @@ class Answer:
         return json.loads(self.body)
 
 
-def fetch(url: str, form: dict[str, str] | None = None, authorization: str | None = None) -> Answer:
-    """One HTTP request, as curl would send it."""
+def fetch(
+    url: str,
+    form: dict[str, str] | None = None,
+    authorization: str | None = None,
+    body: Any = None,
+) -> Answer:
+    """One HTTP request, as curl would send it: with a form, with `body` as JSON, or neither."""
     data = urllib.parse.urlencode(form).encode() if form else None
     headers = {"Authorization": authorization} if authorization else {}
+    if body is not None:
+        data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
     request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - our own URL
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
@@ -121,6 +177,39 @@ def check(base: str, client: Client) -> Iterator[tuple[str, bool]]:
     ):
         answer = fetch(f"{base}{path}", authorization=authorization)
         yield name, answer.status == status and _has_shape(answer, has_expected_shape)
+
+
+def check_executions(base: str, client: Client) -> Iterator[tuple[str, bool]]:
+    """Report a run as an agent does, and look at what the worker runs."""
+    issued = fetch(
+        f"{base}/api/v1/token",
+        {
+            "grant_type": "client_credentials",
+            "client_id": client.client_id,
+            "client_secret": client.client_secret,
+        },
+    )
+    agent = f"Bearer {_token(issued)}"
+    runs = f"{base}/api/v1/executions"
+    made = fetch(runs, authorization=agent, body={"summary": "Hello"})
+    yield "an agent reports a run", made.status == 201
+    own = f"{runs}/{made.json()['executionId'] if made.status == 201 else ''}"
+    ended = fetch(f"{own}/finish", authorization=agent, body={"status": "finished"})
+    yield "and says how it ended", ended.status == 200
+    password = {"email": "admin", "password": "admin"}
+    person = fetch(f"{base}/api/v1/auth/login", body=password)
+    token = person.json()["accessToken"] if person.status == 200 else ""
+    deadline = time.monotonic() + SECONDS_TO_RUN
+    while not (is_running := _is_running(runs, f"Bearer {token}")):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    yield "the worker runs executions", is_running
+
+
+def _is_running(runs: str, authorization: str) -> bool:
+    answer = fetch(f"{runs}?status=running", authorization=authorization)
+    return answer.status == 200 and answer.json()["total"] > 0
 
 
 def _token(issued: Answer) -> str:

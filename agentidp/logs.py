@@ -45,6 +45,7 @@ def configure(settings: dict[str, Any]) -> None:
                 "django.server": {"level": "ERROR"},
                 # What it registers at every start of every command.
                 "procrastinate.blueprints": {"level": "WARNING"},
+                "procrastinate.jobs": {"level": "WARNING"},
                 "procrastinate.periodic": {"level": "WARNING"},
             },
         }

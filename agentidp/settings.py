@@ -191,6 +191,12 @@ EXECUTION_FILES_MAX_NUMBER = env.int("AGENTIDP_EXECUTION_FILES_MAX_NUMBER", defa
 # How long `extended=true` waits for an execution that is not there yet.
 WAIT_FOR_JOB_SECONDS = env.int("AGENTIDP_WAIT_FOR_JOB_SECONDS", default=60)
 
+# Background jobs
+WORKER_CONCURRENCY = env.int("AGENTIDP_WORKER_CONCURRENCY", default=10)
+# Only the demonstration has jobs of its own; flows bring the others.
+PROCRASTINATE_IMPORT_PATHS = ["analytics.demo.jobs"] if IS_DEMO else []
+WORKER_GRACE_SECONDS = env.int("AGENTIDP_WORKER_GRACE_SECONDS", default=20)
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -159,7 +159,6 @@ def append(
     execution = locked_for_report(execution, actor, lease)
     new = _new_events(execution, events)
     if new:
-        leases.renew(execution)
         execution = append_to_locked(execution, new)
     return Appended(execution, accepted=len(new), duplicates=len(events) - len(new))
 
@@ -320,6 +319,7 @@ def locked_for_report(execution: Execution, actor: Actor, lease: int | None) -> 
     execution = _locked(execution)
     require_reporter(execution, actor)
     leases.require_lease(execution, lease)
+    leases.renew_if_due(execution)
     return execution
 
 

@@ -27,6 +27,16 @@ def grant(execution: Execution, seconds: int) -> None:
     execution.lease_expires_at = timezone.now() + timedelta(seconds=seconds)
 
 
+def renew_if_due(execution: Execution) -> None:
+    """A sign of life, saved when a third of the lease has passed: not with every word."""
+    if execution.lease_expires_at is None or not execution.lease_seconds:
+        return
+    left = (execution.lease_expires_at - timezone.now()).total_seconds()
+    if left < execution.lease_seconds * 2 / 3:
+        renew(execution)
+        execution.save(update_fields=["lease_expires_at"])
+
+
 def renew(execution: Execution, seconds: int | None = None) -> None:
     """A sign of life. Saves nothing."""
     execution.lease_seconds = seconds or execution.lease_seconds
@@ -41,6 +51,24 @@ def require_lease(execution: Execution, generation: int | None) -> None:
         raise InvalidValue(f"{HEADER}: {problem}", **{HEADER: [problem]})
     if (generation or 0) != execution.lease_generation:
         raise LeaseLost(leaseGeneration=execution.lease_generation)
+
+
+def revoke(execution: Execution) -> None:
+    """Make the holder a stranger; nobody holds it then. Saves nothing."""
+    execution.lease_generation += 1
+    execution.lease_expires_at = None
+
+
+def is_revoked(execution: Execution) -> bool:
+    """Whether a holder was lost and there is no other yet."""
+    return execution.lease_generation > 0 and execution.lease_expires_at is None
+
+
+def silence(execution: Execution) -> int:
+    """Seconds since the holder's last sign of life."""
+    lasted = timedelta(seconds=execution.lease_seconds or 0)
+    heard_at = (execution.lease_expires_at or timezone.now()) - lasted
+    return round((timezone.now() - heard_at).total_seconds())
 
 
 def lapsed_leases() -> list[tuple[UUID, UUID]]:

@@ -49,6 +49,7 @@ class OrganizationAdmin(OrganizationModelAdmin):
         "status",
         "signing_algorithm",
         "time_zone",
+        "execution_retention_days",
         "created_at",
         "updated_at",
     )
@@ -57,6 +58,7 @@ class OrganizationAdmin(OrganizationModelAdmin):
         "slug",
         "signing_algorithm",
         "time_zone",
+        "execution_retention_days",
         "created_at",
         "updated_at",
     )

@@ -96,9 +96,12 @@ class OrganizationForm(forms.ModelForm):
 
     class Meta:
         model = Organization
-        fields = ["name", "slug", "time_zone", "signing_algorithm"]
+        fields = ["name", "slug", "time_zone", "signing_algorithm", "execution_retention_days"]
+        labels = {"execution_retention_days": "Keep executions"}
         help_texts = {
             "slug": "Lower-case letters, digits and hyphens.",
+            "execution_retention_days": "In days after they ended; older ones are deleted every "
+            "night, with their files. Leave it empty to keep them.",
             "signing_algorithm": "For tokens issued from now on. Older ones stay good.",
         }
 

@@ -9,7 +9,12 @@ from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
-from django.core.validators import MinLengthValidator, RegexValidator
+from django.core.validators import (
+    MaxValueValidator,
+    MinLengthValidator,
+    MinValueValidator,
+    RegexValidator,
+)
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -26,6 +31,8 @@ from organizations.querysets import (
 if TYPE_CHECKING:
     from organizations.actors import Actor
 
+LONGEST_RETENTION = 3650
+"""Days."""
 ORGANIZATION_ID_PREFIX = "org-"
 UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
 """Token requests with an unknown client id are recorded here, in the time a known one takes."""
@@ -120,6 +127,12 @@ class Organization(models.Model):
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     signing_algorithm = models.CharField(max_length=8, choices=Algorithm, default=Algorithm.ES256)
     time_zone = models.CharField(max_length=64, default="UTC")
+    execution_retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_RETENTION)],
+        help_text="Executions that ended longer ago are deleted every night. Empty: kept.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from organizations.api import StrictSerializer
-from organizations.models import Invitation, Membership, Organization, Principal
+from organizations.models import LONGEST_RETENTION, Invitation, Membership, Organization, Principal
 from organizations.requests import known_time_zones
 
 SLUG = re.compile(r"[a-z0-9-]+")
@@ -67,6 +67,14 @@ class OrganizationSerializer(StrictSerializer):
         required=False,
         validators=[validate_time_zone],
         help_text="An IANA name; pages use it.",
+    )
+    executionRetentionDays = serializers.IntegerField(
+        source="execution_retention_days",
+        min_value=1,
+        max_value=LONGEST_RETENTION,
+        required=False,
+        allow_null=True,
+        help_text="Executions that ended longer ago are deleted every night. None: kept.",
     )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)

@@ -13,8 +13,17 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from agents.models import Agent, default_scopes
-from analytics.demo import history, traffic
-from analytics.demo.cast import ADMIN, CLIENT, COMPANIES, NORTHWIND, Company, Part, Person
+from analytics.demo import history, runs, traffic
+from analytics.demo.cast import (
+    ADMIN,
+    CLIENT,
+    COMPANIES,
+    NORTHWIND,
+    Company,
+    Part,
+    Person,
+    uuid_at,
+)
 from analytics.models import AgentMonthUsage
 from organizations.actors import Actor
 from organizations.models import Membership, Organization, Principal, User
@@ -35,21 +44,23 @@ class DemoAccess:
     client_secret: str
     events: int
     """How many token events this run added."""
+    executions: int
 
 
 @transaction.atomic
 def seed(now: datetime | None = None) -> DemoAccess:
     """Make the demonstration data, or bring it up to now; a new client secret each time."""
     now = (now or timezone.now()).astimezone(UTC)
-    events = 0
+    events = executions = 0
     for company in COMPANIES:
         organization = Organization.objects.filter(slug=company.slug).first()
         if organization is None:
             organization = _found(company, now)
         with organization_scope(organization):
             events += _bring_up_to(now, company, organization)
+            executions += bring_executions_up_to(now, company, organization)
     client_id, secret = _client()
-    return DemoAccess(ADMIN.username, ADMIN.password, str(client_id), secret, events)
+    return DemoAccess(ADMIN.username, ADMIN.password, str(client_id), secret, events, executions)
 
 
 def _found(company: Company, now: datetime) -> Organization:
@@ -192,6 +203,12 @@ def _bring_up_to(now: datetime, company: Company, organization: Organization) ->
     return added
 
 
+def bring_executions_up_to(now: datetime, company: Company, organization: Organization) -> int:
+    """Add the executions since the last run; the number of new ones."""
+    players = [_player(organization, company, part) for part in company.parts]
+    return runs.bring_up_to(now.astimezone(UTC), company, organization, players)
+
+
 def _player(organization: Organization, company: Company, part: Part) -> traffic.Player:
     email = f"{part.name}@agents.{company.domain}"
     agent_id = Agent.objects.for_organization(organization).get(email=email).pk
@@ -239,5 +256,4 @@ def _client() -> tuple[UUID, str]:
 def _key(company: Company, name: str, at: datetime) -> UUID:
     """A UUIDv7 of that moment whose random part follows from the name: the same for everyone."""
     chance = random.Random(f"{traffic.SEED} {company.slug} {name}")  # noqa: S311 - not a secret
-    value = int(at.timestamp() * 1000) << 80 | 0x7 << 76 | chance.getrandbits(12) << 64
-    return UUID(int=value | 0b10 << 62 | chance.getrandbits(62))
+    return uuid_at(at, chance)

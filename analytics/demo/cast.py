@@ -1,6 +1,9 @@
 """Who appears in the demonstration: two organizations, their people and their agents."""
 
+import random
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from agents.models import Agent
 from organizations.models import Membership, Organization
@@ -166,3 +169,9 @@ CONTOSO = Company(
 COMPANIES = (NORTHWIND, CONTOSO)
 CLIENT = "quickstart"
 """The agent whose credential the demo prints."""
+
+
+def uuid_at(at: datetime, chance: random.Random) -> UUID:
+    """A UUIDv7 of that moment whose random part comes from `chance`: the same for everyone."""
+    value = int(at.timestamp() * 1000) << 80 | 0x7 << 76 | chance.getrandbits(12) << 64
+    return UUID(int=value | 0b10 << 62 | chance.getrandbits(62))

@@ -82,7 +82,7 @@ def _day(company: Company, player: Player, day: date, today: date) -> Iterator[B
     part, usual = player.part, player.credential_ids[0]
     chance = random.Random(f"{SEED} {company.slug} {part.name} {day}")  # noqa: S311 - a demonstration
     age = (today - day).days
-    if _is_over(part, age):
+    if is_over(part, age):
         if part.story == "suspended" and age < 4:
             yield _burst(player, usual, day, 9, 2, "refused", "agent_suspended")
         return
@@ -140,7 +140,7 @@ def _burst(
     return Burst(player.agent_id, credential, at, count, outcome, reason)
 
 
-def _is_over(part: Part, age: int) -> bool:
+def is_over(part: Part, age: int) -> bool:
     """Whether the agent's life had ended by then."""
     ended = {"suspended": 9, "decommissioned": 48}.get(part.story)
     return ended is not None and age < ended

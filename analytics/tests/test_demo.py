@@ -14,6 +14,8 @@ from django.test import Client
 from agents.models import Agent
 from analytics import demo
 from analytics.rebuild import rebuild_rollups
+from executions.models import Execution, ExecutionError, ExecutionEvent, ExecutionFile
+from executions.record import apply_events
 from organizations.audit import verify_chain
 from organizations.models import Membership, Organization
 from organizations.scope import organization_scope
@@ -83,3 +85,49 @@ def test_a_real_deployment_is_never_filled(db: None, settings: Any) -> None:
         call_command("seed_demo")
 
     assert not Organization.objects.filter(slug="northwind-labs").exists()
+
+
+@pytest.mark.slow
+def test_executions_say_what_their_events_say_and_go_on(db: None) -> None:
+    """Inserted in bulk, they must be as if each event had been reported."""
+    with time_machine.travel(NOW, tick=False):
+        first = demo.seed()
+        again = demo.seed()
+    at_work = live_executions()
+    with time_machine.travel(NOW + timedelta(hours=3), tick=False):
+        later = demo.seed()
+
+    assert first.executions > 2000
+    assert again.executions == 0
+    assert 0 < later.executions < 100
+    assert at_work.keys() - live_executions().keys(), "some have ended since"
+    for organization in Organization.objects.filter(status="active"):
+        with organization_scope(organization):
+            executions = Execution.objects.all()
+            assert {"finished", "error", "cancelled", "awaiting"} <= set(
+                executions.values_list("status", flat=True)
+            )
+            assert executions.filter(cost__gt=0).exists()
+            assert executions.values("user").distinct().count() > 3
+            assert ExecutionError.objects.values("fingerprint").distinct().count() > 5
+            assert ExecutionFile.objects.count() == executions.filter(download_count=1).count() > 50
+            for execution in executions.order_by("?")[:100]:
+                assert_follows_from_its_events(execution)
+
+
+def live_executions() -> dict[Any, str]:
+    found = {}
+    for organization in Organization.objects.filter(status="active"):
+        with organization_scope(organization):
+            found |= dict(Execution.objects.live().values_list("pk", "status"))
+    return found
+
+
+def assert_follows_from_its_events(execution: Execution) -> None:
+    events = ExecutionEvent.objects.filter(execution_id=execution.pk).order_by("sequence")
+    recount = Execution(agent_name=execution.agent_name, organization_id=execution.organization_id)
+    errors = apply_events(recount, list(events))
+    for name in ("status", "start_time", "end_time", "error", "final", "meta", "last_sequence"):
+        assert getattr(recount, name) == getattr(execution, name), name
+    found = ExecutionError.objects.filter(execution_id=execution.pk)
+    assert [each.fingerprint for each in errors] == [each.fingerprint for each in found]

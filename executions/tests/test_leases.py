@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from agentidp.errors import InvalidValue
 from agents.tests.factories import make_agent
-from executions import actions, leases
+from executions import actions, leases, uploads
 from executions.actions import ReportedEvent
 from executions.models import Execution, ExecutionHasEnded, LeaseLost
 from executions.tests.factories import make_execution
@@ -69,7 +69,7 @@ def test_a_generation_without_a_lease_is_refused(actor):
         actions.append(execution, LINE, actor=actor)
 
 
-@pytest.mark.parametrize("sign", ["heartbeat", "append"])
+@pytest.mark.parametrize("sign", ["heartbeat", "append", "figures", "file"])
 def test_a_sign_of_life_renews_even_a_lapsed_lease(actor, sign):
     execution = leased(actor)
     lapse(execution)
@@ -77,6 +77,10 @@ def test_a_sign_of_life_renews_even_a_lapsed_lease(actor, sign):
 
     if sign == "append":
         actions.append(execution, LINE, actor=actor, lease=1)
+    elif sign == "figures":
+        actions.update_figures(execution, actor=actor, lease=1, input_tokens=5)
+    elif sign == "file":
+        uploads.start_upload(execution, actor=actor, area="in", path="a", size=1, lease=1)
     else:
         actions.heartbeat(execution, actor=actor, lease=1)
 

@@ -54,6 +54,7 @@ def test_only_our_own_classes_are_registered() -> None:
         "Agent",
         "AuditEvent",
         "Credential",
+        "Execution",
         "Invitation",
         "Membership",
         "Organization",

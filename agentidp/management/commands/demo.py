@@ -1,4 +1,5 @@
 import ipaddress
+import itertools
 import json
 import signal
 import sys
@@ -26,6 +27,8 @@ As an agent, from another terminal:
   curl -s "{base}/api/v1/analytics/tokens?days=30" -H "Authorization: Bearer $TOKEN"
   curl -s "{base}/api/v1/analytics/agents/activity" -H "Authorization: Bearer $TOKEN"
   curl -s "{base}/api/v1/analytics/agents" -H "Authorization: Bearer $TOKEN"
+  curl -s "{base}/api/v1/executions" -H "Authorization: Bearer $TOKEN" \\
+    -H "Content-Type: application/json" -d '{{"summary": "Hello"}}'
 
 The log is in {log}. Ctrl-C stops everything; the data stays in {data}.
 """
@@ -55,7 +58,7 @@ class Command(BaseCommand):
             client = demo.Client(**json.loads(answer))
             self.say("Starting the server ...")
             log = DATA_DIR / "demo.log"
-            with demo.server(host, port, log) as process:
+            with demo.server(host, port, log) as process, demo.Worker(log) as worker:
                 base = f"http://localhost:{port}"
                 self.say(
                     WELCOME.format(
@@ -68,15 +71,18 @@ class Command(BaseCommand):
                 self.say(f"Ready after {time.monotonic() - started:.1f} s.")
                 if once:
                     self.check_over_http(f"http://{host}:{port}", client)
-                elif process.wait():
+                elif demo.watch(process, worker):
                     raise CommandError(f"The server ended by itself. See {log}.")
         except KeyboardInterrupt:
             self.say("\nStopped.")
 
     def check_over_http(self, base: str, client: demo.Client) -> None:
-        results = list(demo.check(base, client))
-        for what, worked in results:
+        results = []
+        for what, worked in itertools.chain(
+            demo.check(base, client), demo.check_executions(base, client)
+        ):
             self.say(f"  {'ok    ' if worked else 'FAILED'}  {what}")
+            results.append((what, worked))
         if not all(worked for _, worked in results):
             raise CommandError("The demo does not work as it should.")
         self.say("The demo works.")

@@ -11,7 +11,8 @@ from analytics import demo
 class Command(BaseCommand):
     help = (
         "Fill the database with the demonstration: organizations, people, agents and ninety days "
-        "of token requests up to now. Answers with the client id and a new client secret as JSON."
+        "of token requests and thirty of executions, up to now. Answers with the client id and a "
+        "new client secret as JSON."
     )
 
     def handle(self, *args: Any, **options: Any) -> str:
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         access = demo.seed()
         self.stderr.write(
             f"Log in as {access.login}, password {access.password}. "
-            f"{access.events:,} token events in {time.monotonic() - started:.1f} s."
+            f"{access.events:,} token events and {access.executions:,} executions in "
+            f"{time.monotonic() - started:.1f} s."
         )
         return json.dumps({"client_id": access.client_id, "client_secret": access.client_secret})

@@ -1,0 +1,127 @@
+"""What an organization does not keep: old executions, and uploads that nobody completed.
+
+Rows go in short transactions of at most 500, so that nobody waits for them.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from executions.actions import remove_execution
+from executions.models import (
+    Execution,
+    ExecutionError,
+    ExecutionEvent,
+    ExecutionFile,
+    Upload,
+    UploadPart,
+    now,
+)
+from organizations.actors import Actor
+from organizations.models import AuditEvent, Organization
+from organizations.scope import organization_scope
+
+BATCH = 500
+DAY = 24 * 3600
+UPLOADS_LAST = timedelta(days=2)
+
+
+def expire_all() -> int:
+    """Delete what every organization's retention says; how many executions that were."""
+    return sum(
+        expire(organization)
+        for organization in Organization.objects.filter(
+            execution_retention_days__isnull=False
+        ).order_by("id")
+    )
+
+
+def expire(organization: Organization, *, batch: int = BATCH) -> int:
+    """Delete the executions that ended longer ago than the organization keeps them."""
+    if organization.execution_retention_days is None:
+        return 0
+    days = organization.execution_retention_days
+    before = now() - days * DAY
+    expired = 0
+    while True:
+        with organization_scope(organization):
+            done, is_all = _expire_some(organization, before, batch)
+        expired += done
+        if is_all:
+            break
+    if expired:
+        with organization_scope(organization):
+            actor = Actor.for_system(organization, "retention")
+            AuditEvent.record(
+                "execution.expired", organization, actor=actor, executions=expired, days=days
+            )
+    return expired
+
+
+def _expire_some(organization: Organization, before: float, batch: int) -> tuple[int, bool]:
+    """Delete up to `batch` rows; how many executions went, and whether none is left."""
+    old = (
+        Execution.objects.for_organization(organization)
+        .filter(start_time__lt=before, end_time__lt=before, status__in=Execution.FINAL)
+        .order_by("start_time", "id")
+        .without_content()
+        .select_for_update(skip_locked=True)
+    )
+    expired, room = 0, batch
+    found = list(old[: max(1, batch // 4)])
+    for execution in found:
+        room -= _delete_children(execution, room)
+        if room < 2:  # the execution itself, and its tombstone
+            return expired, False
+        remove_execution(execution)
+        expired, room = expired + 1, room - 2
+    return expired, not found
+
+
+def _delete_children(execution: Execution, most: int) -> int:
+    """Delete up to `most` rows of the execution; how many."""
+    deleted = 0
+    for model in (ExecutionEvent, ExecutionError, ExecutionFile):
+        rows = model._default_manager.filter(
+            organization_id=execution.organization_id, execution_id=execution.pk
+        )
+        deleted += _delete_some(rows, most - deleted)
+    return deleted
+
+
+def _delete_some(rows: Any, most: int) -> int:
+    keys = list(rows.order_by("pk").values_list("pk", flat=True)[:most])
+    rows.filter(pk__in=keys).delete() if keys else None
+    return len(keys)
+
+
+def prune_uploads(*, batch: int = BATCH) -> int:
+    """Forget uploads that began two days ago and are not complete; how many."""
+    pruned = 0
+    for organization in Organization.objects.order_by("id"):
+        while True:
+            with organization_scope(organization):
+                done, is_all = _prune_some(organization, batch)
+            pruned += done
+            if is_all:
+                break
+    return pruned
+
+
+def _prune_some(organization: Organization, batch: int) -> tuple[int, bool]:
+    before = timezone.now() - UPLOADS_LAST
+    upload = (
+        Upload.objects.for_organization(organization)
+        .filter(created_at__lt=before)
+        .order_by("created_at")
+        .select_for_update(skip_locked=True)
+        .first()
+    )
+    if upload is None:
+        return 0, True
+    parts = UploadPart.objects.filter(organization_id=organization.pk, upload=upload)
+    if _delete_some(parts, batch) == batch:
+        return 0, False
+    upload.delete()
+    return 1, False

@@ -1,0 +1,41 @@
+"""What the worker does. The queue carries ids; each job enters its organization itself."""
+
+from uuid import UUID
+
+from procrastinate.contrib.django import app
+
+from executions import retention, runner
+
+MAINTENANCE = "maintenance"
+HOURS_TO_KEEP_JOBS = 72
+
+
+@app.task(name=runner.TASK, queue=runner.QUEUE)
+def run_execution(organization_id: str, execution_id: str) -> None:
+    runner.run(UUID(organization_id), UUID(execution_id))
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(name="executions.expire", queue=MAINTENANCE, queueing_lock="executions.expire")
+def expire_executions(timestamp: int) -> None:
+    """Every night: what an organization does not want to keep any longer."""
+    retention.expire_all()
+
+
+@app.periodic(cron="47 3 * * *")
+@app.task(name="executions.prune", queue=MAINTENANCE, queueing_lock="executions.prune")
+def prune_uploads(timestamp: int) -> None:
+    """Every night: uploads that nobody completed."""
+    retention.prune_uploads()
+
+
+@app.periodic(cron="7 4 * * *")
+@app.task(name="executions.forget_jobs", queue=MAINTENANCE, queueing_lock="executions.forget_jobs")
+async def forget_jobs(timestamp: int) -> None:
+    """Every night: rows of the queue about jobs that have ended. What they did stays."""
+    await app.job_manager.delete_old_jobs(
+        nb_hours=HOURS_TO_KEEP_JOBS,
+        include_failed=True,
+        include_cancelled=True,
+        include_aborted=True,
+    )
