@@ -50,11 +50,13 @@ def granian(
     folder: Path = PROJECT,
     workers: int = 2,
     threads: int = 4,
+    interface: str = "wsgi",
 ) -> Iterator[int]:
-    """A web server, started afresh; gives its process id."""
+    """A web server, started afresh; gives its process id. `threads` are those of WSGI."""
     WORK.mkdir(parents=True, exist_ok=True)
-    command = [python, "-m", "granian", "--interface", "wsgi", "--no-ws", "--port", str(port)]
-    command += ["--workers", str(workers), "--blocking-threads", str(threads)]
+    command = [python, "-m", "granian", "--interface", interface, "--no-ws", "--port", str(port)]
+    command += ["--workers", str(workers)]
+    command += ["--blocking-threads", str(threads)] if interface == "wsgi" else []
     command += ["--log-level", "warning", "--workers-kill-timeout", "3", target]
     with (WORK / "server.log").open("wb") as log:
         server = subprocess.Popen(

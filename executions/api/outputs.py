@@ -2,18 +2,22 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
 from django.template.loader import render_to_string
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from executions.actions import delete_execution
-from executions.api.panel import PanelViewSet, read_flag, refuse_other_parameters
+from executions.api.panel import (
+    PanelViewSet,
+    extended_parameter,
+    read_flag,
+    refuse_other_parameters,
+)
 from executions.models import Execution, ExecutionNotFound
 from executions.outputs import facts, final_or_notice, final_value, status_body
 from executions.rendering import render_result
@@ -26,11 +30,7 @@ PRINTABLE_POLICY = (
     "form-action 'none'; frame-ancestors 'none'; sandbox"
 )
 """The second wall around an agent's output; the first is rendering.py."""
-EXTENDED = OpenApiParameter(
-    "extended",
-    {"type": "boolean", "default": False},
-    description="Wait for an execution that is not there yet, instead of answering 404 at once.",
-)
+EXTENDED = extended_parameter()
 
 
 class OutputStatusSerializer(serializers.Serializer[Any]):
@@ -100,14 +100,6 @@ class OutputViewSet(PanelViewSet):
         "html": (Scope.EXECUTIONS_READ,),
         "destroy": (Scope.EXECUTIONS_WRITE,),
     }
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """Under our ASGI server a 404 with patience is asked for again until it is over, without
-        a thread or a transaction in the meantime (agentidp/bridge.py)."""
-        response = super().handle_exception(exc)
-        if isinstance(exc, ExecutionNotFound) and getattr(self, "is_extended", False):
-            response.patience = settings.WAIT_FOR_JOB_SECONDS  # type: ignore[attr-defined]
-        return response
 
     def found(self, request: Request) -> Execution:
         refuse_other_parameters(request, {"extended"})

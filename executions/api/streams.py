@@ -12,14 +12,12 @@ from rest_framework.request import Request
 
 from agentidp.bridge import LiveResponse
 from agentidp.errors import InvalidValue
+from executions.api.panel import PanelViewSet, extended_parameter, read_flag
 from executions.live import sse
 from executions.live.hub import Closed, Hub, hub
 from executions.live.payloads import raw, rendered
 from executions.live.reading import Batch, Head, Watched, read_events
-from executions.models import Execution, ExecutionNotFound
-from organizations.api import OrganizationScopedViewSet
-from organizations.api.sessions import PageSessionAuthentication
-from tokens.authentication import BearerAuthentication, KeyHeaderAuthentication
+from executions.models import Execution
 from tokens.viewers import Viewer
 
 LARGEST_SEQUENCE = 10**9 - 1
@@ -102,8 +100,9 @@ class StreamEventSerializer(serializers.Serializer[None]):
     )
 
 
-def stream_schema(name: str, *, is_rendered: bool) -> Any:
+def stream_schema(name: str, *, is_rendered: bool, waits: bool = False) -> Any:
     parameters = [
+        extended_parameter(default=waits),
         OpenApiParameter("fid", OpenApiTypes.STR, OpenApiParameter.PATH),
         OpenApiParameter(
             "since",
@@ -126,25 +125,15 @@ def stream_schema(name: str, *, is_rendered: bool) -> Any:
 
 
 @extend_schema(tags=["Outputs"])
-class StreamViewSet(OrganizationScopedViewSet):
+class StreamViewSet(PanelViewSet):
     """The events of an execution as server-sent events."""
 
-    queryset = Execution.objects.without_content().select_related(None)
-    authentication_classes = [
-        BearerAuthentication,
-        KeyHeaderAuthentication,
-        PageSessionAuthentication,
-    ]
-    lookup_field = lookup_url_kwarg = "fid"
-    not_found = ExecutionNotFound
+    queryset = Execution.objects.without_content()
     required_scopes = {
         "stream": ("executions:read",),
         "main": ("executions:read",),
         "stdio": ("executions:read",),
     }
-
-    def narrow_queryset(self, queryset: Any) -> Any:
-        return queryset.visible_to(self.actor)
 
     @stream_schema("stream", is_rendered=False)
     def stream(self, request: Request, fid: str) -> HttpResponseBase:
@@ -155,11 +144,12 @@ class StreamViewSet(OrganizationScopedViewSet):
         """
         return self.open(request, None, raw)
 
-    @stream_schema("main", is_rendered=True)
+    @stream_schema("main", is_rendered=True, waits=True)
     def main(self, request: Request, fid: str) -> HttpResponseBase:
         """What an execution does and brings: inputs as YAML; actions, results and the final
         result as harmless HTML."""
-        return self.open(request, sse.MAIN, raw if "raw" in request.query_params else rendered)
+        payload = raw if "raw" in request.query_params else rendered
+        return self.open(request, sse.MAIN, payload, waits=True)
 
     @stream_schema("stdio", is_rendered=True)
     def stdio(self, request: Request, fid: str) -> HttpResponseBase:
@@ -167,9 +157,15 @@ class StreamViewSet(OrganizationScopedViewSet):
         return self.open(request, sse.STDIO, raw if "raw" in request.query_params else rendered)
 
     def open(
-        self, request: Request, kinds: frozenset[str] | None, payload: sse.Payload
+        self,
+        request: Request,
+        kinds: frozenset[str] | None,
+        payload: sse.Payload,
+        *,
+        waits: bool = False,
     ) -> HttpResponseBase:
         after = last_event_id(request)
+        self.is_extended = read_flag(request, "extended", default=waits)
         execution = self.get_object()
         if request.method == "HEAD":
             return HttpResponse(content_type=sse.CONTENT_TYPE, headers=HEADERS)

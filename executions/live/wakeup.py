@@ -42,6 +42,9 @@ class Announcer:
             self._resting_until = time.monotonic() + SECONDS_OF_REST
             logger.warning("wakeup.unavailable", error=type(error).__name__)
 
+    def close(self) -> None:
+        self._redis.close()
+
 
 def channel_name() -> str:
     """Deployments may share a Redis."""

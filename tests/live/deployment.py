@@ -23,6 +23,7 @@ from agentidp.embedded_postgres import Cluster, find_binaries
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SECONDS_TO_START = 120
+PAGE = os.sysconf("SC_PAGESIZE")
 OWNER = "owner-0@example.com"
 OWNER_PASSWORD = "fifteen-canaries-sing-at-dawn"
 
@@ -44,6 +45,7 @@ class Deployment:
     cluster: Cluster
     clients: list[OAuthClient]
     log: Path
+    server: "Server"
 
     @property
     def address(self) -> tuple[str, int]:
@@ -68,8 +70,8 @@ def deployed(*, durable: bool, agents: int, port: int = 0) -> Iterator[Deploymen
             }
             clients = seed(environment, agents)
             log = Path(root) / "server.log"
-            with server(environment, url, log):
-                yield Deployment(url, cluster, clients, log)
+            with server(environment, url, log) as started:
+                yield Deployment(url, cluster, clients, log, started)
         finally:
             cluster.stop()
 
@@ -82,34 +84,64 @@ def seed(environment: dict[str, str], agents: int) -> list[OAuthClient]:
     return [OAuthClient(**fields) for fields in json.loads(done.stdout.splitlines()[-1])]
 
 
-@contextlib.contextmanager
-def server(environment: dict[str, str], url: str, log: Path) -> Iterator[None]:
-    """Serve meanwhile, with the options of the demo's server."""
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--no-ws"]
-    command += ["--host", "127.0.0.1", "--port", url.rpartition(":")[2], "--workers", "1"]
-    command += ["--backpressure", "4096", "--log-level", "warning", "--workers-kill-timeout", "9"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "agentidp.asgi:application"],
-            env=environment,
-            cwd=PROJECT,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
+class Server:
+    """The product's server, with the options of the demo's."""
+
+    def __init__(self, environment: dict[str, str], url: str, log: Path) -> None:
+        self.environment, self.url, self.log = environment, url, log
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "granian", "--interface", "asgi", "--no-ws"]
+        command += ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--workers", "1"]
+        command += ["--backpressure", "4096", "--log-level", "warning"]
+        command += ["--workers-kill-timeout", "9"]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*command, "agentidp.asgi:application"],
+                env=self.environment,
+                cwd=PROJECT,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + SECONDS_TO_START
-        while not answers(url):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+        while not answers(self.url):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
+
+    def stop(self) -> None:
+        """As an operator would, and wait until it is gone."""
+        self.process.terminate()
         try:
-            process.wait(10)
+            self.process.wait(10)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def memory(self) -> int:
+        """Bytes that its processes hold."""
+        return sum(
+            int((Path("/proc") / str(process) / "statm").read_text().split()[1]) * PAGE
+            for process in self.processes()
+        )
+
+    def processes(self) -> list[int]:
+        """The supervisor and its workers."""
+        main = self.process.pid
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        return [main, *map(int, children)]
+
+
+@contextlib.contextmanager
+def server(environment: dict[str, str], url: str, log: Path) -> Iterator[Server]:
+    """Serve meanwhile."""
+    started = Server(environment, url, log)
+    started.start()
+    try:
+        yield started
+    finally:
+        started.stop()
 
 
 def answers(url: str) -> bool:

@@ -23,6 +23,8 @@ from tests.live.deployment import OWNER_PASSWORD  # noqa: E402
 from tokens.keys import make_first_keys  # noqa: E402
 from tokens.tests.factories import make_credential  # noqa: E402
 
+SCOPES = ["agents:read", "tokens:read", "executions:read", "executions:write"]
+
 
 @transaction.atomic
 def make_clients(agents: int) -> list[dict[str, Any]]:
@@ -32,7 +34,7 @@ def make_clients(agents: int) -> list[dict[str, Any]]:
         owner = make_user(f"owner-{len(clients)}@example.com", OWNER_PASSWORD)
         make_membership(organization, user=owner)
         for _ in range(agents):
-            agent = make_agent(organization, scopes=["agents:read", "tokens:read"])
+            agent = make_agent(organization, scopes=SCOPES)
             clients.append(
                 {
                     "organization_id": str(organization.pk),

@@ -1,0 +1,334 @@
+"""An ASGI server's requests reach the WSGI application as they are, and its answers the client."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from agentidp import bridge as bridge_module
+from agentidp.bridge import Bridge, LiveResponse
+
+Environ = dict[str, Any]
+App = Callable[[Environ, Any], Iterable[bytes]]
+
+
+class Server:
+    """What an ASGI server does for one request."""
+
+    def __init__(self, app: App, **scope: Any) -> None:
+        self.bridge = Bridge(app, threads=2)
+        self.scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/",
+            "query_string": b"",
+            "http_version": "1.1",
+            "headers": [],
+            "client": ("192.0.2.1", 4711),
+            "server": ("127.0.0.1", 3000),
+            **scope,
+        }
+        self.sent: list[dict[str, Any]] = []
+        self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.heard = asyncio.Event()
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+        self.heard.set()
+
+    def receives(self, *parts: bytes) -> None:
+        for number, part in enumerate(parts, 1):
+            more = number < len(parts)
+            self.incoming.put_nowait({"type": "http.request", "body": part, "more_body": more})
+
+    def loses_the_client(self) -> None:
+        self.incoming.put_nowait({"type": "http.disconnect"})
+
+    async def serve(self) -> None:
+        async with asyncio.timeout(10):
+            await self.bridge(self.scope, self.incoming.get, self.send)
+
+    @property
+    def status(self) -> int:
+        found: int = self.sent[0]["status"]
+        return found
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent[1:])
+
+
+def answering(*parts: bytes, seen: list[Environ] | None = None) -> App:
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        if seen is not None:
+            seen.append(environ)
+        start_response("200 OK", [("Content-Type", "text/plain"), ("X-Part", "é")])
+        return list(parts)
+
+    return app
+
+
+def serve(app: App, *parts: bytes, **scope: Any) -> Server:
+    async def whole() -> Server:
+        server = Server(app, **scope)
+        server.receives(*(parts or (b"",)))
+        await server.serve()
+        return server
+
+    return asyncio.run(whole())
+
+
+def test_an_answer_comes_whole() -> None:
+    server = serve(answering(b"a", b"b"))
+
+    assert server.status == 200
+    assert server.sent[0]["headers"] == [(b"content-type", b"text/plain"), (b"x-part", b"\xe9")]
+    assert server.sent[1:] == [{"type": "http.response.body", "body": b"ab"}]
+
+
+def test_path_query_and_headers_arrive_as_they_were_sent() -> None:
+    seen: list[Environ] = []
+    headers = [(b"accept", b"a"), (b"accept", b"b"), (b"cookie", b"x=1"), (b"cookie", b"y=2")]
+
+    serve(
+        answering(seen=seen),
+        path="/files/Größe",
+        raw_path=b"/files/Gr%C3%B6%C3%9Fe%FF",
+        query_string=b"q=%FF",
+        headers=[*headers, (b"content-type", b"text/plain"), (b"content-length", b"0")],
+    )
+
+    (environ,) = seen
+    assert environ["PATH_INFO"].encode("latin-1") == "/files/Größe".encode() + b"\xff"
+    assert environ["QUERY_STRING"] == "q=%FF"
+    assert environ["HTTP_ACCEPT"] == "a,b"
+    assert environ["HTTP_COOKIE"] == "x=1; y=2"
+    assert (environ["CONTENT_TYPE"], environ["CONTENT_LENGTH"]) == ("text/plain", "0")
+    assert environ["REMOTE_ADDR"] == "192.0.2.1"
+
+
+def test_a_header_with_an_underscore_cannot_pass_for_the_one_with_a_hyphen() -> None:
+    seen: list[Environ] = []
+    forged = [(b"x_forwarded_for", b"6.6.6.6"), (b"kodosumi_api_key", b"token")]
+
+    serve(answering(seen=seen), headers=[(b"x-forwarded-for", b"192.0.2.7"), *forged])
+
+    assert seen[0]["HTTP_X_FORWARDED_FOR"] == "192.0.2.7"
+    assert seen[0]["HTTP_KODOSUMI_API_KEY"] == "token"
+
+
+@pytest.mark.parametrize("kept", [1024, 5])
+def test_a_body_arrives_whole_whether_kept_or_read_on_the_way(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_module, "KEPT_BODY", kept)
+
+    def echo(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        stream = environ["wsgi.input"]
+        return [stream.read(2), stream.readline(), stream.read()]
+
+    server = serve(echo, b"first ", b"line\nsec", b"ond", b" line", method="POST")
+
+    assert server.body == b"first line\nsecond line"
+
+
+def test_a_body_that_takes_too_long_is_refused_without_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge_module, "SECONDS_FOR_BODY", 0.01)
+    seen: list[Environ] = []
+
+    async def scene() -> Server:
+        server = Server(answering(seen=seen), method="POST")
+        await server.serve()
+        return server
+
+    server = asyncio.run(scene())
+
+    assert server.status == 408
+    assert b"REQUEST_TIMEOUT" in server.body
+    assert seen == []
+
+
+def test_head_has_the_headers_only() -> None:
+    server = serve(answering(b"much"), method="HEAD")
+
+    assert server.status == 200
+    assert server.body == b""
+
+
+def test_a_long_answer_is_sent_while_it_is_made() -> None:
+    made = []
+
+    def long(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        for number in range(40):
+            made.append(number)
+            yield bytes([number]) * 10_000
+
+    server = serve(long)
+
+    assert server.body == b"".join(bytes([number]) * 10_000 for number in range(40))
+    assert len(server.sent) > 4
+    assert max(len(message.get("body", b"")) for message in server.sent) < 100_000
+
+
+def test_a_long_answer_is_not_made_for_a_client_that_has_gone() -> None:
+    made: list[int] = []
+
+    def endless(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        while True:
+            made.append(1)
+            yield b"x" * 70_000
+
+    async def scene() -> None:
+        server = Server(endless)
+        serving = asyncio.create_task(server.serve())
+        await server.heard.wait()
+        server.loses_the_client()
+        await serving
+
+    asyncio.run(scene())
+
+    assert made
+
+
+def live_app(
+    chunks: Callable[[], AsyncGenerator[bytes, None]], released: list[str], threads: list[str]
+) -> App:
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        threads.append(threading.current_thread().name)
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        return LiveResponse(iter([b"replay"]), chunks, lambda: released.append("released"))
+
+    return app
+
+
+def test_a_live_answer_streams_and_is_released_once() -> None:
+    released: list[str] = []
+    threads: list[str] = []
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield b"one "
+        threads.append(threading.current_thread().name)
+        yield b"two"
+
+    with override_settings():
+        server = serve(live_app(chunks, released, threads))
+
+    assert server.body == b"one two"
+    assert released == ["released"]
+    assert threads[0].startswith("web")
+    assert threads[1] == threading.main_thread().name
+
+
+def test_a_live_answer_ends_when_its_client_goes() -> None:
+    released: list[str] = []
+    ended: list[str] = []
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"one"
+            await asyncio.Event().wait()
+        finally:
+            ended.append("ended")
+
+    async def scene() -> None:
+        server = Server(live_app(chunks, released, []))
+        serving = asyncio.create_task(server.serve())
+        while len(server.sent) < 2:
+            await server.heard.wait()
+            server.heard.clear()
+        server.loses_the_client()
+        await serving
+
+    asyncio.run(scene())
+
+    assert ended == ["ended"]
+    assert released == ["released"]
+
+
+def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_module, "SECONDS_FOR_READER", 0.01)
+    cut: list[tuple[str, int]] = []
+    monkeypatch.setattr(bridge_module, "hang_up", cut.append)
+    released: list[str] = []
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        while True:
+            yield b"x"
+
+    async def scene() -> None:
+        server = Server(live_app(chunks, released, []))
+
+        async def stuck(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+
+        server.send = stuck  # type: ignore[method-assign]
+        await server.serve()
+
+    asyncio.run(scene())
+
+    assert cut == [("192.0.2.1", 4711)]
+    assert released == ["released"]
+
+
+def test_under_wsgi_a_live_answer_is_what_there_is_now() -> None:
+    released: list[str] = []
+
+    async def live() -> AsyncGenerator[bytes, None]:
+        yield b"live"
+
+    response = LiveResponse(iter([b"replay"]), live, lambda: released.append("x"))
+
+    assert b"".join(response) == b"replay"
+    response.close()
+    response.close()
+    assert released == ["x"]
+
+
+class Patient(list[bytes]):
+    patience = 5.0
+
+
+def test_a_patient_answer_is_asked_for_again_until_it_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge_module, "SECONDS_BETWEEN_TRIES", 0.01)
+    tries: list[int] = []
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        tries.append(1)
+        is_there = len(tries) == 3
+        start_response("200 OK" if is_there else "404 Not Found", [])
+        return [b"there"] if is_there else Patient([b"not yet"])
+
+    server = serve(app)
+
+    assert (server.status, server.body, len(tries)) == (200, b"there", 3)
+
+
+def test_patience_ends_and_with_the_client_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_module, "SECONDS_BETWEEN_TRIES", 0.01)
+    monkeypatch.setattr(Patient, "patience", 0.03)
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("404 Not Found", [])
+        return Patient([b"never"])
+
+    assert serve(app).status == 404
+
+    monkeypatch.setattr(Patient, "patience", 1000)
+
+    async def scene() -> None:
+        server = Server(app)
+        server.loses_the_client()
+        await server.serve()
+
+    asyncio.run(scene())

@@ -1,0 +1,181 @@
+"""Live streams over a real server: nothing is lost or told twice, whoever is cut off (R4, R13)."""
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.live.deployment import Deployment, deployed
+from tests.live.engine import Engine
+from tests.live.viewer import Follower
+
+pytestmark = pytest.mark.slow
+
+SECONDS_TO_STOP = 10
+SECONDS_TO_CUT = 60
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Deployment]:
+    with deployed(durable=False, agents=1) as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def engine(running: Deployment) -> Engine:
+    return Engine(running, running.clients[0])
+
+
+def test_forced_reconnects_lose_nothing_and_repeat_nothing(engine: Engine) -> None:
+    generator = random.Random(20261122)  # noqa: S311 - repeatable
+
+    async def unlucky() -> Follower:
+        follower = Follower(engine.stream, engine.token)
+        for _ in range(5):
+            await follower.follow(cut_after=generator.randrange(1, 400))
+            if follower.has_ended:
+                break
+        await follower.follow_to_the_end()
+        return follower
+
+    async def scene() -> list[Follower]:
+        followers = [asyncio.create_task(unlucky()) for _ in range(10)]
+        await engine.say_all(batches=20, each=100)
+        return list(await asyncio.gather(*followers))
+
+    followers = asyncio.run(asyncio.wait_for(scene(), 120))
+
+    wanted = list(range(1, followers[0].seen[-1] + 1))
+    assert len(wanted) > 2000
+    assert [follower.seen for follower in followers] == [wanted] * 10
+    assert all(follower.connections == 6 for follower in followers)
+
+
+def test_a_server_that_is_told_to_stop_sends_its_viewers_away_and_they_continue() -> None:
+    with deployed(durable=False, agents=1) as deployment:
+        engine = Engine(deployment, deployment.clients[0])
+        follower = Follower(engine.stream, engine.token)
+
+        async def scene() -> float:
+            following = asyncio.create_task(follower.follow())
+            await asyncio.to_thread(engine.say, 10)
+            while not follower.seen or len(follower.seen) < 12:
+                await asyncio.sleep(0.05)
+            began = time.monotonic()
+            await asyncio.to_thread(deployment.server.stop)
+            stopped = time.monotonic() - began
+            await following
+            await asyncio.to_thread(deployment.server.start)
+            ending = asyncio.create_task(follower.follow_to_the_end())
+            await engine.say_all(batches=1, each=10)
+            await ending
+            return stopped
+
+        assert asyncio.run(asyncio.wait_for(scene(), 120)) < SECONDS_TO_STOP
+    assert "about to stop" in follower.last_words
+    assert follower.seen == list(range(1, follower.seen[-1] + 1))
+    assert follower.connections == 2
+
+
+def test_a_revoked_token_ends_its_stream_within_seconds(engine: Engine) -> None:
+    follower = Follower(engine.stream, engine.token)
+
+    async def scene() -> float:
+        following = asyncio.create_task(follower.follow())
+        while not follower.seen:
+            await asyncio.sleep(0.05)
+        answer = await asyncio.to_thread(
+            requests.post,
+            f"{engine.url}/api/v1/token/revoke",
+            data={"token": engine.token},
+            headers={"Authorization": f"Bearer {engine.token}"},
+            timeout=30,
+        )
+        assert answer.status_code == 200
+        began = time.monotonic()
+        await following
+        return time.monotonic() - began
+
+    assert asyncio.run(asyncio.wait_for(scene(), 60)) < 5
+    assert "ended" in follower.last_words
+
+
+def test_a_reader_that_does_not_read_is_cut_off_and_harms_nobody(
+    engine: Engine, running: Deployment
+) -> None:
+    before = running.server.memory()
+
+    async def scene() -> tuple[float, float]:
+        lazy = lazy_connection(engine)
+        good = Follower(engine.stream, engine.token)
+        following = asyncio.create_task(good.follow_to_the_end())
+        for _ in range(40):
+            await asyncio.to_thread(engine.say, 5, "y" * 60_000)
+        began = time.monotonic()
+        await asyncio.to_thread(engine.finish)
+        await following
+        delay = time.monotonic() - began
+        assert good.seen == list(range(1, good.seen[-1] + 1))
+        return delay, await asyncio.to_thread(seconds_until_cut, lazy)
+
+    delay, cut = asyncio.run(asyncio.wait_for(scene(), 180))
+
+    assert delay < 5
+    assert cut < SECONDS_TO_CUT
+    assert running.server.memory() - before < 100 * 1024**2
+
+
+def lazy_connection(engine: Engine) -> socket.socket:
+    """Asks for the stream with a small window, and never reads."""
+    parts = urlsplit(engine.stream)
+    lazy = socket.socket()
+    lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    lazy.connect((parts.hostname, parts.port))
+    lazy.sendall(
+        f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        f"Authorization: Bearer {engine.token}\r\n\r\n".encode()
+    )
+    return lazy
+
+
+def seconds_until_cut(lazy: socket.socket) -> float:
+    """How long the server keeps the connection: it is over when the peer is no longer known."""
+    began = time.monotonic()
+    address = lazy.getsockname()
+    while time.monotonic() < began + SECONDS_TO_CUT and is_established(address):
+        time.sleep(0.2)
+    lazy.close()
+    return time.monotonic() - began
+
+
+def is_established(address: tuple[str, int]) -> bool:
+    """Whether the server's side of the client's connection still stands."""
+    wanted = f":{address[1]:04X}"
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return any(remote.endswith(wanted) and state == "01" for _, _, remote, state, *_ in rows)
+
+
+@pytest.mark.parametrize("request_line", ["GET {path} HTTP/1.0", "HEAD {path} HTTP/1.1"])
+def test_old_clients_and_head_get_a_sane_answer(engine: Engine, request_line: str) -> None:
+    engine.finish()
+    parts = urlsplit(engine.stream)
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as plain:
+        plain.sendall(
+            f"{request_line.format(path=parts.path)}\r\nHost: {parts.netloc}\r\n"
+            f"Authorization: Bearer {engine.token}\r\nConnection: close\r\n\r\n".encode()
+        )
+        answer = b""
+        while part := plain.recv(65536):
+            answer += part
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split()[1] == b"200"
+    assert b"text/event-stream" in head
+    is_head = request_line.startswith("HEAD")
+    assert body == b"" if is_head else b"event: eof" in body

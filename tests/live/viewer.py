@@ -1,0 +1,113 @@
+"""A client of live streams, written against the wire: what it counts, the server really sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+CONTROL = frozenset({"alive", "close", "eof"})
+
+
+@dataclass(frozen=True)
+class Told:
+    """One server-sent event."""
+
+    id: int
+    event: str
+    data: str
+
+
+@dataclass
+class Follower:
+    """Follows one stream over as many connections as it takes, continuing after what it has."""
+
+    url: str
+    token: str
+    seen: list[int] = field(default_factory=list)
+    """The ids of the events in the order of their coming; control events are left out."""
+    connections: int = 0
+    has_ended: bool = False
+    last_words: str = ""
+    """What the server said when it closed early."""
+
+    async def follow(self, cut_after: int | None = None) -> None:
+        """Until the stream ends or, abruptly, after so many events."""
+        self.connections += 1
+        count = 0
+        async with connected(self.url, self.token, self.seen[-1] if self.seen else None) as told:
+            async for each in told:
+                if each.event == "eof":
+                    self.has_ended = True
+                elif each.event == "close":
+                    self.last_words = each.data.partition(":")[2]
+                elif each.event not in CONTROL:
+                    self.seen.append(each.id)
+                    count += 1
+                    if count == cut_after:
+                        return
+
+    async def follow_to_the_end(self) -> None:
+        while not self.has_ended:
+            try:
+                await self.follow()
+            except OSError:
+                await asyncio.sleep(0.1)  # the server is not there at the moment
+
+
+@asynccontextmanager
+async def connected(
+    url: str, token: str, last_id: int | None = None
+) -> AsyncIterator[AsyncIterator[Told]]:
+    """The events of one connection; it is cut when the caller leaves."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=4 * 1024**2)
+    try:
+        await ask(writer, url, token, last_id)
+        status = await read_head(reader)
+        assert status == 200, status
+        yield events(reader)
+    finally:
+        writer.transport.abort()
+
+
+async def ask(
+    writer: asyncio.StreamWriter, url: str, token: str, last_id: int | None = None
+) -> None:
+    parts = urlsplit(url)
+    headers = [f"Host: {parts.netloc}", f"Authorization: Bearer {token}"]
+    if last_id is not None:
+        headers.append(f"Last-Event-ID: {last_id}")
+    lines = [f"GET {parts.path} HTTP/1.1", *headers, "", ""]
+    writer.write("\r\n".join(lines).encode())
+    await writer.drain()
+
+
+async def read_head(reader: asyncio.StreamReader) -> int:
+    head = await reader.readuntil(b"\r\n\r\n")
+    return int(head.split(b" ", 2)[1])
+
+
+async def events(reader: asyncio.StreamReader) -> AsyncIterator[Told]:
+    """The events in a body that comes in chunks."""
+    text = b""
+    while True:
+        size = int(await reader.readline() or b"0", 16)
+        if size == 0:
+            return
+        text += (await reader.readexactly(size + 2))[:-2]
+        *whole, text = text.split(b"\r\n\r\n")
+        for block in whole:
+            if told := parse(block.decode()):
+                yield told
+
+
+def parse(block: str) -> Told | None:
+    """One event; None for a block without data, such as `retry`."""
+    fields: dict[str, list[str]] = {}
+    for line in block.split("\r\n"):
+        name, _, value = line.partition(": ")
+        fields.setdefault(name, []).append(value)
+    if "data" not in fields:
+        return None
+    return Told(int(fields["id"][0]), fields["event"][0], "\n".join(fields["data"]))
