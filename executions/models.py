@@ -224,8 +224,11 @@ class Execution(OrganizationScopedModel):
             ),
         ]
         indexes = [
+            # Lists are read in its order; counts and statistics from it alone.
             models.Index(
-                fields=["organization", "-start_time", "-id"], name="executions_execution_newest"
+                fields=["organization", "-start_time", "-id"],
+                include=["status", "user", "agent_name", "end_time", "error_time"],
+                name="executions_execution_newest",
             ),
             models.Index(
                 fields=["organization", "user", "-start_time"], name="executions_execution_user"

@@ -4,6 +4,7 @@ OpenAPI document describes them."""
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
@@ -13,59 +14,70 @@ from executions.errors import read_error
 from executions.filters import NOBODY
 from executions.models import (
     Execution,
-    ExecutionError,
     ExecutionEvent,
     ExecutionFile,
-    ExecutionUser,
 )
 from executions.queries import ErrorGroup, ErrorGroups, Statistics
 
 JSON_STARTS = frozenset('{["-0123456789tfn')
 
 
-def execution_body(execution: Execution) -> dict[str, Any]:
+EXECUTION_COLUMNS = (
+    *("pk", "fid", "user__external_id", "user__name", "agent_name", "status", "meta", "error"),
+    *("error_time", "start_time", "end_time", "upload_count", "download_count"),
+)
+"""What execution_body() reads: making whole objects takes several times as long."""
+ERROR_COLUMNS = (
+    *("pk", "timestamp", "message", "error_type", "fingerprint", "execution__fid"),
+    *("execution__agent_name", "execution__user__external_id", "execution__user__name"),
+)
+
+
+def execution_body(row: Any) -> dict[str, Any]:
     """The 12 fields of kodosumi; `error` without its traceback."""
     return {
-        "fid": execution.fid,
-        "user_id": user_id(execution.user),
-        "agent_name": execution.agent_name,
-        "status": execution.status,
-        "meta": execution.meta,
-        "error": execution.error or None,
-        "error_timestamp": execution.error_time,
-        "start_time": execution.start_time,
-        "end_time": execution.end_time,
-        "runtime": execution.runtime,
-        "upload_count": execution.upload_count,
-        "download_count": execution.download_count,
+        "fid": row.fid,
+        "user_id": user_id(row.user__external_id),
+        "agent_name": row.agent_name,
+        "status": row.status,
+        "meta": row.meta,
+        "error": row.error or None,
+        "error_timestamp": row.error_time,
+        "start_time": row.start_time,
+        "end_time": row.end_time,
+        "runtime": None if row.end_time is None else row.end_time - row.start_time,
+        "upload_count": row.upload_count,
+        "download_count": row.download_count,
     }
 
 
-def agent_body(execution: Execution) -> dict[str, Any]:
-    return {**execution_body(execution), "user_name": user_name(execution.user)}
+def agent_body(row: Any) -> dict[str, Any]:
+    body = execution_body(row)
+    body["user_name"] = user_name(row.user__external_id, row.user__name)
+    return body
 
 
-def user_id(user: ExecutionUser | None) -> str:
-    return NOBODY if user is None else str(user.external_id)
+def user_id(key: UUID | None) -> str:
+    return NOBODY if key is None else str(key)
 
 
-def user_name(user: ExecutionUser | None) -> str:
-    return "Unknown" if user is None else user.name or str(user.external_id)
+def user_name(key: UUID | None, name: str) -> str:
+    return "Unknown" if key is None else name or str(key)
 
 
-def error_body(error: ExecutionError) -> dict[str, Any]:
+def error_body(row: Any) -> dict[str, Any]:
     """`error` is what the event said only where the row comes with its text, for operators."""
-    user = error.execution.user
+    user = row.execution__user__external_id
     return {
-        "fid": error.execution.fid,
+        "fid": row.execution__fid,
         "user_id": user_id(user),
-        "user_name": user_name(user),
-        "agent_name": error.execution.agent_name,
-        "timestamp": error.timestamp,
-        "message": error.message,
-        "error": _said(error.message, getattr(error, "text", "")),
-        "error_type": error.error_type,
-        "fingerprint": error.fingerprint,
+        "user_name": user_name(user, row.execution__user__name),
+        "agent_name": row.execution__agent_name,
+        "timestamp": row.timestamp,
+        "message": row.message,
+        "error": _said(row.message, getattr(row, "text", "")),
+        "error_type": row.error_type,
+        "fingerprint": row.fingerprint,
     }
 
 
@@ -116,13 +128,14 @@ def files_body(execution: Execution, files: Iterable[ExecutionFile]) -> dict[str
 
 
 def statistics_body(found: Statistics) -> dict[str, Any]:
+    names = found.user_map
     return {
         "total_executions": found.total,
         "by_status": found.by_status,
-        "by_user": {str(key or NOBODY): number for key, number in found.by_user.items()},
+        "by_user": {user_id(key): number for key, number in found.by_user.items()},
         "by_agent": found.by_agent,
         "user_map": {
-            str(key or NOBODY): found.user_map[key] if key else "Unknown" for key in found.by_user
+            user_id(key): user_name(key, names[key] if key else "") for key in found.by_user
         },
         "running": found.running,
         "error_rate": found.error_rate,

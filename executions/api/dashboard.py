@@ -26,6 +26,8 @@ from executions.models import (
     sees_all,
 )
 from executions.serializers import (
+    ERROR_COLUMNS,
+    EXECUTION_COLUMNS,
     DashboardDetailsSerializer,
     DashboardFilesSerializer,
     DashboardStatisticsSerializer,
@@ -54,15 +56,15 @@ MOST_PARTS = 10_000
 """Events or files of one execution in one answer."""
 PAGING = frozenset({"limit", "offset", "format"})
 READ = (Scope.EXECUTIONS_READ,)
-EXECUTION_COLUMNS = (
+CSV_OF_EXECUTIONS = (
     *("fid", "agent_name", "user_id", "user_name", "status", "start_time", "end_time", "runtime"),
     *("upload_count", "download_count", "error", "error_timestamp"),
 )
-ERROR_COLUMNS = (
+CSV_OF_ERRORS = (
     *("fid", "agent_name", "user_id", "user_name", "timestamp", "error_type", "message"),
     "fingerprint",
 )
-GROUP_COLUMNS = (
+CSV_OF_GROUPS = (
     *("fingerprint", "error_type", "message", "agent_names", "count", "executions", "users"),
     *("first_seen", "last_seen"),
 )
@@ -150,9 +152,9 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
     def running_agents(self, request: Request) -> HttpResponseBase:
         """Executions that started in the window, ended ones too, newest first."""
         filters, page = self._read(MOST_ROWS)
-        rows = queries.executions(self.organization, self.actor, filters)
+        rows = self._executions(filters)
         if self._wants_csv:
-            return self._file("executions", EXECUTION_COLUMNS, rows, agent_body, "start_time")
+            return self._file("executions", CSV_OF_EXECUTIONS, rows, agent_body, "start_time")
         shown = [agent_body(row) for row in page.of(rows)]
         total = page.total(shown, lambda: queries.count(self.organization, self.actor, filters))
         query = request.query_params
@@ -168,11 +170,13 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
     def errors(self, request: Request) -> HttpResponseBase:
         """Every error that was emitted in the window, newest first."""
         filters, page = self._read(USUAL_ERRORS)
-        rows = queries.errors(self.organization, self.actor, filters)
+        errors = queries.errors(self.organization, self.actor, filters)
+        rows = errors.values_list(*ERROR_COLUMNS, named=True)
         if self._wants_csv:
-            return self._file("errors", ERROR_COLUMNS, rows, error_body, "timestamp")
+            return self._file("errors", CSV_OF_ERRORS, rows, error_body, "timestamp")
         if sees_all(self.actor):
-            rows = queries.with_texts(rows)
+            with_texts = queries.with_texts(errors)
+            rows = with_texts.values_list(*ERROR_COLUMNS, "text", named=True)
         shown = [error_body(row) for row in page.of(rows)]
         total = page.total(
             shown, lambda: queries.count_errors(self.organization, self.actor, filters)
@@ -194,7 +198,7 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
         if self._wants_csv:
             bodies = [error_group_body(group) for group in groups.rows]
             rows = [body | {"agent_names": ", ".join(body["agent_names"])} for body in bodies]
-            return self._csv("error-groups", GROUP_COLUMNS, rows)
+            return self._csv("error-groups", CSV_OF_GROUPS, rows)
         return Response({**error_groups_body(groups), **page.body(groups.rows, groups.total)})
 
     @described(
@@ -206,11 +210,10 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
     def timeline(self, request: Request) -> HttpResponseBase:
         """Executions that started in the window, oldest first."""
         filters, page = self._read(MOST_ROWS)
-        rows = queries.executions(self.organization, self.actor, filters)
-        rows = rows.order_by("start_time", "id")
+        rows = self._executions(filters).order_by("start_time", "id")
         if self._wants_csv:
             return self._file(
-                "timeline", EXECUTION_COLUMNS, rows, agent_body, "start_time", is_newest_first=False
+                "timeline", CSV_OF_EXECUTIONS, rows, agent_body, "start_time", is_newest_first=False
             )
         shown = [execution_body(row) for row in page.of(rows)]
         total = page.total(shown, lambda: queries.count(self.organization, self.actor, filters))
@@ -227,9 +230,13 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
     def details(self, request: Request, fid: str) -> Response:
         """An execution with its events."""
         page = self._page_of_parts()
-        execution = self.get_object()
+        execution = (
+            self.get_queryset().filter(fid=fid).values_list(*EXECUTION_COLUMNS, named=True).first()
+        )
+        if execution is None:
+            raise ExecutionNotFound
         rows = ExecutionEvent.objects.for_organization(self.organization).filter(
-            execution=execution
+            execution_id=execution.pk
         )
         events = page.of(rows.order_by("timestamp", "sequence"))
         has_traces = sees_all(self.actor)
@@ -256,6 +263,10 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
         shown = list(page.of(rows.order_by("area", "path")))
         total = page.total(shown, rows.order_by().count)
         return Response({**files_body(execution, shown), **page.body(shown, total)})
+
+    def _executions(self, filters: Filters) -> Any:
+        rows = queries.executions(self.organization, self.actor, filters)
+        return rows.values_list(*EXECUTION_COLUMNS, named=True)
 
     def _read(self, limit: int, maximum: int = MOST_ROWS) -> tuple[Filters, Slice]:
         query = self.request.query_params

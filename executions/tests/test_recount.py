@@ -1,0 +1,210 @@
+"""The numbers of the dashboard equal a recount of the rows, whatever the rows are."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from executions import queries
+from executions.filters import EVERYTHING, Filters
+from executions.models import Execution, ExecutionError, ExecutionUser, new_execution
+from organizations.actors import Actor
+from organizations.identifiers import uuid7
+from organizations.models import Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+
+START = 1_790_000_000.0
+HOUR = 3600
+NAMES = ("Report", "report", "Übersicht", "100 %", "a_b", "")
+
+
+@pytest.fixture(params=range(4))
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    return random.Random(request.param)  # noqa: S311 - the same rows every time
+
+
+@pytest.fixture
+def filled(
+    chance: random.Random, organization: Organization, other_organization: Organization
+) -> Organization:
+    for each in (organization, other_organization):
+        fill(each, chance)
+    return organization
+
+
+def fill(organization: Organization, chance: random.Random) -> None:
+    """80 executions: any status, any times, any users, some with errors, some without an end."""
+    with organization_scope(organization):
+        users = ExecutionUser.objects.bulk_create(
+            ExecutionUser(organization=organization, external_id=uuid7(), name=f"user {number}")
+            for number in range(4)
+        )
+        rows = []
+        for _ in range(80):
+            start = START + chance.choice([0, HOUR, chance.uniform(0, 30 * 24 * HOUR)])
+            end = chance.choice([None, start, start + chance.expovariate(0.1)])
+            rows.append(
+                new_execution(
+                    organization,
+                    user=chance.choice([None, *users]),
+                    agent_name=chance.choice(NAMES),
+                    status=chance.choice(Execution.Status.values),
+                    start_time=start,
+                    end_time=end,
+                    error_time=chance.choice([None, start]),
+                )
+            )
+        Execution.objects.bulk_create(rows)
+        ExecutionError.objects.bulk_create(
+            ExecutionError(
+                organization=organization,
+                execution=chance.choice(rows),
+                sequence=number,
+                timestamp=START + chance.uniform(0, 30 * 24 * HOUR),
+                message="no",
+                fingerprint=f"v1:{chance.randrange(6)}",
+            )
+            for number in range(60)
+        )
+
+
+def some_filters(chance: random.Random) -> Iterator[Filters]:
+    yield EVERYTHING
+    for _ in range(5):
+        start = START + chance.uniform(0, 15 * 24 * HOUR)
+        yield Filters(
+            start=chance.choice([None, start]),
+            end=chance.choice([None, start + chance.uniform(1, 15 * 24 * HOUR)]),
+            status=chance.choice(["", "running", "error"]),
+            user=chance.choice(["", "user 1", "unknown"]),
+            agent_name=chance.choice(["", "REPORT", "%"]),
+        )
+
+
+def recount(organization: Organization, filters: Filters) -> list[dict[str, Any]]:
+    """The rows, chosen in Python from everything that the tables hold."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT e.*, u.name AS user_name, u.external_id FROM executions_execution e "
+            "LEFT JOIN executions_executionuser u ON u.id = e.user_id "
+            "WHERE e.organization_id = %s",
+            [organization.pk],
+        )
+        names = [column.name for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return [
+        row
+        for row in rows
+        if (filters.start is None or row["start_time"] >= filters.start)
+        and (filters.end is None or row["start_time"] < filters.end)
+        and filters.status in {"", row["status"]}
+        and filters.agent_name.lower() in row["agent_name"].lower()
+        and filters.user in {"", row["user_name"] or "unknown"}
+    ]
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Interpolated between the two nearest."""
+    place = (len(values) - 1) * share
+    low = values[int(place)]
+    high = values[min(int(place) + 1, len(values) - 1)]
+    return low + (high - low) * (place - int(place))
+
+
+def test_statistics_equal_a_recount(chance: random.Random, filled: Organization) -> None:
+    actor = Actor.for_system(filled, "test")
+    with organization_scope(filled):
+        for filters in some_filters(chance):
+            rows = recount(filled, filters)
+            runtimes = sorted(
+                row["end_time"] - row["start_time"]
+                for row in rows
+                if row["end_time"] is not None and row["end_time"] > row["start_time"]
+            )
+
+            found = queries.statistics(filled, actor, filters)
+
+            assert found.total == queries.count(filled, actor, filters) == len(rows)
+            assert found.by_status == Counter(row["status"] for row in rows)
+            assert found.by_user == Counter(row["external_id"] for row in rows)
+            assert found.by_agent == Counter(row["agent_name"] for row in rows)
+            assert found.with_error == sum(row["error_time"] is not None for row in rows)
+            if runtimes:
+                assert found.avg_runtime == pytest.approx(sum(runtimes) / len(runtimes))
+                percentiles = (found.p50_runtime, found.p95_runtime, found.p99_runtime)
+                assert percentiles == pytest.approx(
+                    tuple(quantile(runtimes, share) for share in queries.PERCENTILES)
+                )
+            else:
+                assert (found.avg_runtime, found.p50_runtime) == (None, None)
+
+
+def test_buckets_equal_a_recount(chance: random.Random, filled: Organization) -> None:
+    actor = Actor.for_system(filled, "test")
+    with organization_scope(filled):
+        for filters in some_filters(chance):
+            rows = recount(filled, filters)
+
+            found = queries.count_by_hour(filled, actor, filters)
+
+            for bucket in found.rows:
+                first, last = bucket.start.timestamp(), bucket.end.timestamp()
+                here = [row for row in rows if first <= row["start_time"] < last]
+                assert bucket.by_status == Counter(row["status"] for row in here)
+                assert bucket.errors == sum(row["error_time"] is not None for row in here)
+            assert sum(bucket.total for bucket in found.rows) == len(rows)
+
+
+def test_groups_equal_a_recount(chance: random.Random, filled: Organization) -> None:
+    actor = Actor.for_system(filled, "test")
+    with organization_scope(filled):
+        for filters in some_filters(chance):
+            executions = recount(filled, Filters(**{**vars(filters), "start": None, "end": None}))
+            by_key = {row["id"]: row for row in executions}
+            ever = [
+                row
+                for row in ExecutionError.objects.filter(organization=filled)
+                if row.execution_id in by_key
+            ]
+            rows = [
+                row
+                for row in ever
+                if (filters.start is None or row.timestamp >= filters.start)
+                and (filters.end is None or row.timestamp < filters.end)
+            ]
+
+            found = queries.error_groups(filled, actor, filters)
+
+            assert {group.fingerprint: group.count for group in found.rows} == Counter(
+                row.fingerprint for row in rows
+            )
+            assert found.total == len(found.rows)
+            assert queries.count_errors(filled, actor, filters) == len(rows)
+            for group in found.rows:
+                own = [row for row in rows if row.fingerprint == group.fingerprint]
+                assert group.executions == len({row.execution_id for row in own})
+                people = {by_key[row.execution_id]["user_id"] for row in own} - {None}
+                assert group.users == len(people)
+                assert group.last_seen == max(row.timestamp for row in own)
+                assert group.first_seen == min(
+                    row.timestamp for row in ever if row.fingerprint == group.fingerprint
+                )
+                assert sum(group.sparkline) == group.count
+
+
+def test_a_member_is_counted_alone(chance: random.Random, filled: Organization) -> None:
+    membership = make_membership(filled, "viewer")
+    with organization_scope(filled):
+        own = ExecutionUser.objects.get(name="user 2")
+        own.user = membership.user
+        own.save()
+
+        found = queries.statistics(filled, Actor.for_person(membership))
+
+        rows = recount(filled, Filters(user="user 2"))
+        assert found.by_user == {own.external_id: len(rows)}
+        assert found.by_status == Counter(row["status"] for row in rows)
