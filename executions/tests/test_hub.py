@@ -266,6 +266,28 @@ def test_a_database_that_is_away_for_a_moment_costs_no_event(
     assert play(scene) == [1, 2, 3]
 
 
+def test_two_hundred_viewers_cost_as_many_statements_as_one(
+    play: Play, viewer: Viewer, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "SECONDS_OF_LIVELINESS", 0)
+    monkeypatch.setattr(hub_module, "SLOW_TICK", 0.2)
+    executions = [running_in(organization) for _ in range(5)]
+
+    async def scene(hub: Hub) -> int:
+        viewers = [
+            asyncio.create_task(numbers_of(subscribe(hub, executions[n % 5], viewer, after=2)))
+            for n in range(200)
+        ]
+        await asyncio.sleep(1)
+        asked = hub.queries
+        for each in viewers:
+            each.cancel()
+        await asyncio.gather(*viewers, return_exceptions=True)
+        return asked
+
+    assert 1 < play(scene) <= 6
+
+
 def test_without_viewers_nobody_is_asked(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:

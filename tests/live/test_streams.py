@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 import requests
@@ -179,3 +180,32 @@ def test_old_clients_and_head_get_a_sane_answer(engine: Engine, request_line: st
     assert b"text/event-stream" in head
     is_head = request_line.startswith("HEAD")
     assert body == b"" if is_head else b"event: eof" in body
+
+
+@pytest.mark.parametrize("name", ["status", "raw", "html", "main"])
+def test_who_asks_too_early_gets_the_answer_once_there_is_one(engine: Engine, name: str) -> None:
+    fid = f"early-{uuid4().hex}"
+    headers = {"Authorization": f"Bearer {engine.token}"}
+    url = f"{engine.url}/outputs/{name}/{fid}?extended=true"
+
+    async def scene() -> requests.Response:
+        asked = asyncio.create_task(
+            asyncio.to_thread(requests.get, url, headers=headers, timeout=30, stream=True)
+        )
+        await asyncio.sleep(0.5)
+        assert not asked.done()
+        await asyncio.to_thread(engine.post, "executions", {"executionId": fid})
+        return await asked
+
+    answer = asyncio.run(asyncio.wait_for(scene(), 30))
+
+    assert answer.status_code == 200
+    answer.close()
+
+
+def test_who_asks_in_vain_without_patience_is_told_at_once(engine: Engine) -> None:
+    headers = {"Authorization": f"Bearer {engine.token}"}
+
+    answer = requests.get(f"{engine.url}/outputs/status/nowhere", headers=headers, timeout=5)
+
+    assert answer.status_code == 404
