@@ -23,7 +23,7 @@ COLOURS: dict[str, str] = {
     Status.AWAITING: "wait",
     Status.STARTING: "ink-3",
     Status.QUEUED: "series-other",
-    Status.CANCELLED: "field-line",
+    Status.CANCELLED: "series-6",
     Status.ERROR: "bad",
 }
 """The tokens of the statuses, in the order in which a bar is stacked."""

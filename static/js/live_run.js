@@ -76,8 +76,7 @@ function append(kind, event) {
   }
   log.append(line);
   while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
-  const follow = page.querySelector("[data-log-follow]");
-  if (follow?.checked) log.scrollTop = log.scrollHeight;
+  if (page.querySelector("[data-log-follow]").checked) log.scrollTop = log.scrollHeight;
 }
 
 /* The words of the filter `duration`. */
@@ -99,12 +98,15 @@ setInterval(() => {
 
 if (log) {
   const follow = page.querySelector("[data-log-follow]");
-  const jump = () => follow?.checked && (log.scrollTop = log.scrollHeight);
+  const jump = () => follow.checked && (log.scrollTop = log.scrollHeight);
   jump();
-  follow?.addEventListener("change", jump);
-  /* Scrolling up stops following, scrolling to the end takes it up again. */
+  follow.addEventListener("change", jump);
+  /* Scrolling up stops following, scrolling to the end takes it up again. New lines below are neither. */
+  let before = log.scrollTop;
   log.addEventListener("scroll", () => {
-    if (follow) follow.checked = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+    if (log.scrollHeight - log.scrollTop - log.clientHeight < 24) follow.checked = true;
+    else if (log.scrollTop < before) follow.checked = false;
+    before = log.scrollTop;
   });
 }
 

@@ -1,0 +1,54 @@
+"""An engine that runs executions and reports them over the API, as one of our users' would."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.sync_api import APIRequestContext
+
+
+@dataclass(frozen=True)
+class Engine:
+    """With the credential of an agent."""
+
+    api: APIRequestContext
+    token: str
+
+    @classmethod
+    def of(cls, api: APIRequestContext, client_id: str, client_secret: str) -> "Engine":
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": client_secret,
+        }
+        return cls(api, api.post("/api/v1/token", form=form).json()["access_token"])
+
+    def start(self, **fields: Any) -> str:
+        """A running execution; gives back its id."""
+        found: str = self._send("/api/v1/executions", fields)["executionId"]
+        return found
+
+    def tell(self, execution: str, *events: tuple[str, Any]) -> None:
+        told = [{"kind": kind, "message": message} for kind, message in events]
+        self._send(f"/api/v1/executions/{execution}/events", {"events": told})
+
+    def finish(self, execution: str, **fields: Any) -> None:
+        self._send(f"/api/v1/executions/{execution}/finish", {"status": "finished", **fields})
+
+    def make_file(self, execution: str, path: str, content: bytes) -> None:
+        described = {"area": "out", "path": path, "size": len(content)}
+        upload = self._send(f"/api/v1/executions/{execution}/files", described)
+        answer = self.api.put(
+            f"/api/v1/executions/{execution}/uploads/{upload['uploadId']}",
+            data=content,
+            headers=self._headers | {"Content-Type": "application/octet-stream"},
+        )
+        assert answer.ok, answer.text()
+
+    def _send(self, path: str, body: dict[str, Any]) -> Any:
+        answer = self.api.post(path, data=body, headers=self._headers)
+        assert answer.ok, answer.text()
+        return answer.json()
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}

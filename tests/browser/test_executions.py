@@ -1,0 +1,250 @@
+"""What a person does with executions: finding one, watching it, reading what went wrong."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from agentidp.env import BASE_DIR
+from tests.browser.conftest import PHONE, Visit
+from tests.browser.engine import Engine
+from tests.browser.test_every_page import serious_issues
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+TRACE = 'Traceback (most recent call last):\n  File "/opt/flows.py", line 3, in run\n    read()\n'
+
+
+@pytest.fixture(scope="module")
+def engine(base_url: str, chromium: Browser) -> Iterator[Engine]:
+    answer = subprocess.run(
+        [sys.executable, "manage.py", "seed_demo"],
+        cwd=BASE_DIR,
+        env=os.environ | {"AGENTIDP_DEMO": "1"},
+        check=True,
+        capture_output=True,
+    )
+    context = chromium.new_context(base_url=base_url)
+    yield Engine.of(context.request, **json.loads(answer.stdout))
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def finished(engine: Engine) -> str:
+    """A run with a result and a file."""
+    execution = engine.start(summary="Weekly report", inputs={"topic": HOSTILE})
+    engine.tell(
+        execution,
+        ("stdout", f"reading {HOSTILE}"),
+        ("action", {"Markdown": {"body": f"**Step one** {HOSTILE}"}}),
+    )
+    engine.make_file(execution, "Übersicht März.csv", b"month;price\n")
+    engine.finish(execution, final={"Markdown": {"body": f"# Wool got dearer\n{HOSTILE}"}})
+    return execution
+
+
+@pytest.fixture(scope="module")
+def failed(engine: Engine) -> str:
+    execution = engine.start(summary="Weekly report")
+    engine.finish(execution, status="error", error=f"{TRACE}ValueError: {HOSTILE} is empty")
+    return execution
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/executions",
+        "/executions?hours=1&search=nobody-is-called-this",
+        "/executions/errors",
+        "/executions/timeline",
+        "/executions/statistics",
+        "/executions/{finished}",
+        "/executions/{finished}/log",
+        "/executions/{finished}/events",
+        "/executions/{failed}",
+    ],
+)
+def test_nobody_is_shut_out(visit: Visit, finished: str, failed: str, path: str) -> None:
+    page = visit(path.format(finished=finished, failed=failed)).page
+    page.on("dialog", lambda dialog: pytest.fail(f"A script ran: {dialog.message}"))
+
+    in_light = serious_issues(page)
+    page.emulate_media(color_scheme="dark")
+    in_dark = serious_issues(page)
+    page.set_viewport_size(PHONE)
+
+    assert (in_light, in_dark) == ([], [])
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.locator("main img").count() == 0
+
+
+def refresh(page: Page) -> None:
+    """What the clock does every 30 seconds."""
+    page.evaluate("document.querySelector('[data-live]').dispatchEvent(new Event('refresh'))")
+
+
+def test_new_runs_wait_behind_a_pill(visit: Visit, engine: Engine, finished: str) -> None:
+    page = visit("/executions").page
+    before = page.locator("tbody tr").all_inner_texts()
+    execution = engine.start(summary="Just come")
+
+    refresh(page)
+
+    pill = page.get_by_role("link", name="1 new run")
+    expect(pill).to_be_visible()
+    assert [row.split()[0] for row in page.locator("tbody tr").all_inner_texts()] == [
+        row.split()[0] for row in before
+    ]
+    pill.click()
+    expect(page.locator("tbody tr").first).to_contain_text(execution[-4:])
+    engine.finish(execution)
+    refresh(page)
+    expect(page.locator("tbody tr").first).to_contain_text("finished")
+
+
+def test_filters_stand_in_the_address_and_are_dropped_one_by_one(
+    visit: Visit, finished: str, failed: str
+) -> None:
+    page = visit("/executions").page
+
+    page.get_by_text("filter", exact=True).click()
+    page.get_by_label("Status").select_option("error")
+    page.get_by_role("button", name="Show", exact=True).locator("visible=true").click()
+    expect(page).to_have_url(re.compile(r"[?&]status=error"))
+    expect(page.locator(".chip")).to_have_text(re.compile("status is error"))
+    expect(page.locator("tbody .status")).to_have_text(["error"] * page.locator("tbody tr").count())
+    page.keyboard.press("/")
+    page.keyboard.type("is empty")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("search=is\\+empty"))
+    expect(page.locator("tbody tr").first).to_contain_text(failed[-4:])
+    page.get_by_role("link", name="Remove the filter status").click()
+    expect(page.locator(".chip")).to_have_count(0)
+    page.locator("summary", has_text="24 hours").click()
+    page.get_by_role("link", name="Last 7 days").click()
+    expect(page).to_have_url(re.compile("hours=168"))
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("hours=168"))
+
+
+def test_files_open_in_a_dialog_and_are_saved(visit: Visit, finished: str) -> None:
+    page = visit(f"/executions?search={finished}").page
+    opener = page.locator(".file-counts")
+
+    opener.click()
+
+    dialog = page.get_by_role("dialog")
+    file = dialog.get_by_role("link", name="Übersicht März.csv")
+    expect(file).to_have_attribute("title", "Übersicht März.csv")
+    expect(dialog).to_contain_text("12\N{NO-BREAK SPACE}bytes")
+    with page.expect_download() as saved:
+        file.click()
+    assert saved.value.suggested_filename == "Übersicht März.csv"
+    assert saved.value.path().read_bytes() == b"month;price\n"
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(opener).to_be_focused()
+
+
+def test_the_timeline_answers_keyboard_and_pointer(visit: Visit, finished: str) -> None:
+    page = visit("/executions/timeline").page
+    last = page.locator(".chart-points a").last
+    expect(last).to_have_attribute("aria-label", re.compile(r"\d+ executions so far"))
+    count = re.search(r"([\d,]+) executions", last.get_attribute("aria-label") or "")
+
+    last.focus()
+    expect(page.locator(".tooltip")).to_contain_text("finished")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/executions\?from="))
+    assert count
+    expect(page.locator(".pagination")).to_contain_text(f"of {count[1]}")
+
+    page.go_back()
+    page.locator(".chart-points a").last.focus()
+    for key in ("Shift+ArrowLeft", "Shift+ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    expect(page).to_have_url(re.compile(r"/timeline\?from=.*&to="))
+    expect(page.locator(".chart-points a")).to_have_count(3)
+    page.get_by_role("link", name="zoom out").click()
+
+    points = page.locator(".chart-points a")
+    start, end = points.nth(-2).bounding_box(), points.nth(-1).bounding_box()
+    assert start
+    assert end
+    page.mouse.move(start["x"] + start["width"] / 2, start["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(end["x"] + end["width"] / 2, end["y"] + 50, steps=4)
+    page.mouse.up()
+    expect(page.locator(".chart-points a")).to_have_count(2)
+
+    page.get_by_role("button", name="as table").click()
+    expect(page.locator(".chart-table")).to_be_visible()
+
+
+def test_a_share_leads_to_its_rows(visit: Visit, finished: str, failed: str) -> None:
+    page = visit("/executions/statistics").page
+    row = page.locator("#by-status tbody tr", has_text="error")
+    count = row.locator("td").first.inner_text()
+
+    row.hover()
+    expect(page.locator("#by-status circle.pointed")).to_have_count(1)
+    row.click()
+
+    expect(page.locator(".chip")).to_have_text(re.compile("status is error"))
+    expect(page.locator(".pagination")).to_contain_text(f"of {count}")
+
+
+def test_an_error_says_where_it_came_from(visit: Visit, failed: str) -> None:
+    page = visit("/executions/errors").page
+    card = page.locator(".error-card", has_text="is empty").first
+
+    card.locator("summary").click()
+
+    expect(card.locator("pre")).to_contain_text("/opt/flows.py")
+    card.get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator(".error-card")).to_contain_text("is empty")
+
+
+def test_a_run_is_watched_from_its_first_word_to_its_end(visit: Visit, engine: Engine) -> None:
+    execution = engine.start(summary="Watched")
+    page = visit().page
+    page.goto(f"/executions/{execution}/log")
+    expect(page.locator("[data-log-waiting]")).to_be_visible()
+
+    lines = [("stdout", f"line {number} \x1b[31m{HOSTILE}") for number in range(60)]
+    engine.tell(execution, *lines)
+
+    expect(page.locator(".log-line")).to_have_count(60)
+    expect(page.locator(".log-line").last).to_contain_text(f"line 59 {HOSTILE}")
+    expect(page.locator(".log-line").last).to_be_in_viewport()
+    page.get_by_role("link", name="Result", exact=True).click()
+    engine.tell(execution, ("result", {"Markdown": {"body": "**Half of it**"}}))
+    expect(page.locator(".run-step strong")).to_have_text("Half of it")
+    engine.finish(execution, final={"Text": {"body": "All of it"}})
+    expect(page.locator(".card-result")).to_contain_text("All of it")
+    expect(page.locator("h1 + .status")).to_have_text("finished")
+
+    page.get_by_role("button", name="Delete").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete the run").click()
+
+    expect(page).to_have_url(re.compile("/executions$"))
+    expect(page.get_by_role("status").first).to_contain_text("is deleted")
+
+
+def test_a_live_run_is_stopped_with_a_question(visit: Visit, engine: Engine) -> None:
+    execution = engine.start(summary="Too long")
+    page = visit().page
+    page.goto(f"/executions/{execution}")
+
+    page.get_by_role("button", name="Stop").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
+
+    expect(page.locator("h1 + .status")).to_have_text("cancelled")
+    expect(page.get_by_role("status").first).to_contain_text("is stopped")
