@@ -45,6 +45,7 @@ def test_an_organization_has_these_fields(owner: Membership, client_for: ClientF
         "status": "active",
         "signingAlgorithm": "ES256",
         "timeZone": "UTC",
+        "executionRetentionDays": None,
     }
 
 
