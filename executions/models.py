@@ -236,6 +236,12 @@ class Execution(OrganizationScopedModel):
             models.Index(
                 fields=["organization", "agent", "-start_time"], name="executions_execution_agent"
             ),
+            # How many run now stands in the frame of every page.
+            models.Index(
+                fields=["organization", "status"],
+                condition=models.Q(status__in=["queued", "starting", "running", "awaiting"]),
+                name="executions_execution_live",
+            ),
             models.Index(
                 fields=["organization", "lease_expires_at"],
                 condition=models.Q(lease_expires_at__isnull=False),

@@ -111,6 +111,21 @@ class ErrorGroups:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """What stands beside the filtered numbers. The runtime is an average as in Statistics."""
+
+    total: int
+    running: int
+    with_error: int
+    avg_runtime: float | None
+
+    @property
+    def error_rate(self) -> float:
+        """From 0 to 1."""
+        return self.with_error / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Runtimes are seconds from the first to the last event, over executions with more than one."""
 
@@ -391,17 +406,34 @@ def _tally(rows: Any) -> tuple[Counter[str], Counter[UUID | None], Counter[str]]
     return by_status, by_user, by_agent
 
 
+RUNTIME = F("end_time") - F("start_time")
+HAS_RUNTIME = Q(end_time__gt=F("start_time"))
+
+
+def totals(organization: Organization, actor: Actor) -> Totals:
+    """Of all time, in one pass over the index and without sorting."""
+    found = (
+        _executions(organization, actor, EVERYTHING)
+        .order_by()
+        .aggregate(
+            total=Count("*"),
+            running=Count("id", filter=Q(status=Execution.Status.RUNNING)),
+            with_error=Count("error_time"),
+            avg_runtime=Avg(RUNTIME, filter=HAS_RUNTIME),
+        )
+    )
+    return Totals(**found)
+
+
 def statistics(
     organization: Organization, actor: Actor, filters: Filters = EVERYTHING
 ) -> Statistics:
     rows = _executions(organization, actor, filters).order_by()
-    runtime = F("end_time") - F("start_time")
-    has_runtime = Q(end_time__gt=F("start_time"))
     by_status, by_user, by_agent = _tally(rows)
     sums = rows.aggregate(
         with_error=Count("error_time"),
-        average=Avg(runtime, filter=has_runtime),
-        percentiles=Percentiles(runtime, filter=has_runtime),
+        average=Avg(RUNTIME, filter=HAS_RUNTIME),
+        percentiles=Percentiles(RUNTIME, filter=HAS_RUNTIME),
     )
     p50, p95, p99 = sums["percentiles"] or [None] * len(PERCENTILES)
     people = {

@@ -290,3 +290,13 @@ def test_a_clock_that_is_wrong_by_any_amount_loses_no_execution(
 
     assert sum(row.total for row in found.rows) == 2
     assert len(found.rows) < 1000
+
+
+def test_totals_are_the_statistics_of_everything(northwind: Organization) -> None:
+    actor = system(northwind)
+
+    with organization_scope(northwind):
+        found, whole = queries.totals(northwind, actor), queries.statistics(northwind, actor)
+
+    assert (found.total, found.running, found.with_error) == (4, 1, 2)
+    assert (found.avg_runtime, found.error_rate) == (whole.avg_runtime, whole.error_rate)

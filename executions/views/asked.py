@@ -243,11 +243,8 @@ class Asked:
         return self.statistics if whole == self.filters else queries.statistics(*self.scope, whole)
 
     @cached_property
-    def ever(self) -> queries.Statistics:
-        everything = Filters()
-        if everything == self.filters:
-            return self.statistics
-        return queries.statistics(*self.scope, everything)
+    def ever(self) -> queries.Totals:
+        return queries.totals(*self.scope)
 
 
 def _with_chosen(found: dict[str, str], chosen: str) -> Choices:

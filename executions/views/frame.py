@@ -116,7 +116,7 @@ def waiting(statistics: queries.Statistics) -> str:
     return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "none waiting"
 
 
-def rate(statistics: queries.Statistics) -> str:
+def rate(statistics: queries.Statistics | queries.Totals) -> str:
     return percent(100 * statistics.error_rate) if statistics.total else NOTHING
 
 
