@@ -15,9 +15,9 @@ from agentidp.errors import InvalidValue
 from executions.api.panel import PanelViewSet, extended_parameter, read_flag
 from executions.live import sse
 from executions.live.hub import Closed, Hub, hub
-from executions.live.payloads import raw, rendered
+from executions.live.payloads import WITHOUT_TRACES, raw, rendered
 from executions.live.reading import Batch, Head, Watched, read_events
-from executions.models import Execution
+from executions.models import Execution, sees_all
 from tokens.viewers import Viewer
 
 LARGEST_SEQUENCE = 10**9 - 1
@@ -53,7 +53,7 @@ class Stream:
                 if batch is None:
                     yield sse.alive(self.position)
                     continue
-                if self.payload is raw:
+                if self.payload in {raw, WITHOUT_TRACES[raw]}:
                     written = self.written(batch)
                 else:
                     written = await hub.work(self.written, batch)
@@ -178,7 +178,7 @@ class StreamViewSet(PanelViewSet):
             after=after if after <= execution.last_sequence else 0,
             viewer=viewer,
             kinds=kinds,
-            payload=payload,
+            payload=payload if sees_all(self.actor) else WITHOUT_TRACES[payload],
         )
         return LiveResponse(
             stream.replay(),

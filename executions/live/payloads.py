@@ -1,6 +1,9 @@
 """What a rendered stream carries for each kind of event (spec/kodosumi.md 1.6)."""
 
+from collections.abc import Callable
+
 from executions.ansi import ansi_as_html
+from executions.errors import read_error
 from executions.models import ExecutionEvent
 from executions.rendering import inputs_as_yaml, render_event
 
@@ -22,3 +25,18 @@ def rendered(kind: str, message: str) -> str:
 def raw(kind: str, message: str) -> str:
     """As it was emitted."""
     return message
+
+
+def _without_traces(payload: Callable[[str, str], str]) -> Callable[[str, str], str]:
+    """The same, but of an error only what a person is meant to read."""
+
+    def shown(kind: str, message: str) -> str:
+        return payload(kind, read_error(message).message if kind == Kind.ERROR else message)
+
+    return shown
+
+
+WITHOUT_TRACES: dict[Callable[[str, str], str], Callable[[str, str], str]] = {
+    each: _without_traces(each) for each in (raw, rendered)
+}
+"""What those see who are not operators: a trace may name paths and secrets."""

@@ -76,6 +76,33 @@ def test_an_ended_execution_is_told_from_its_beginning_to_eof(
     assert "no-cache" in answer["Cache-Control"]
 
 
+@pytest.mark.parametrize("query", ["", "?raw"])
+@pytest.mark.parametrize("name", ["stream", "main", "stdio"])
+def test_a_trace_is_for_operators(
+    organization: Organization, client_for: ClientFor, operator: Client, name: str, query: str
+) -> None:
+    trace = 'Traceback (most recent call last):\n  File "/srv/secret.py", line 1, in f\nKeyError: 7'
+    owner = make_membership(organization, "viewer")
+    execution = make_execution(
+        organization,
+        FAILED,
+        user=make_user_of(owner),
+        events=[NewEvent(now(), "error", trace)],
+    )
+
+    seen = [
+        next(
+            event["data"]
+            for event in read(client, execution, name, query if name != "stream" else "")
+            if event["event"] == "error"
+        ).partition(":")[2]
+        for client in (operator, client_for(owner))
+    ]
+
+    assert "/srv/secret.py" in seen[0]
+    assert seen[1] == "KeyError: 7"
+
+
 def test_lines_inside_a_message_become_lines_of_its_data(
     organization: Organization, operator: Client
 ) -> None:
