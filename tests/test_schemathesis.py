@@ -46,6 +46,10 @@ RULES_BEYOND_THE_SCHEMA = {
     "POST /api/v1/executions/{executionId}/events": "Messages have the form of their kind.",
     "POST /api/v1/executions/{executionId}/files": "Paths that lead nowhere else.",
     "PUT /api/v1/executions/{executionId}/uploads/{uploadId}": "The range is the body's.",
+    **{
+        f"GET /files/{{fid}}/{area}/{{path}}": "A range begins inside the file."
+        for area in ("in", "out")
+    },
     "POST /api/v1/invitations/accept": "A password that is not easily guessed.",
     "POST /api/v1/organizations": "timeZone is a time zone; the slug is not taken.",
     "PATCH /api/v1/organizations/{organizationId}": "The same.",
