@@ -17,11 +17,13 @@ from analytics.parameters import Parameters
 from analytics.periods import MAXIMUM_DAYS, Period
 from analytics.records import findings_of
 from analytics.serializers import (
+    FINDING_COLUMNS,
     AgentActivitySerializer,
     AgentUsageSerializer,
     FindingsSerializer,
     TokenTrendSerializer,
     finding_body,
+    finding_row,
 )
 from organizations.api import OrganizationScopedViewSet
 
@@ -128,14 +130,9 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         Parameters.read(request.query_params, [])
         found = findings_of(self.organization)
         self.csv_name = f"findings-{timezone.now():%Y-%m-%d}"
-        self.csv_columns = (
-            *("code", "severity", "agentName", "agentId", "credentialId", "secretHint"),
-            *("dates", "message", "detail", "link"),
-        )
-        rows = [finding_body(finding) for finding in found]
-        if isinstance(request.accepted_renderer, CsvRenderer):
-            rows = [row | {"dates": " ".join(row["dates"])} for row in rows]
-        return self._answer({}, rows)
+        self.csv_columns = FINDING_COLUMNS
+        is_csv = isinstance(request.accepted_renderer, CsvRenderer)
+        return self._answer({}, list(map(finding_row if is_csv else finding_body, found)))
 
     def _answer(self, more: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
         return Response({"tenantId": self.organization.public_id, **more, "data": rows})

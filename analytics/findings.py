@@ -1,13 +1,15 @@
 """What deserves a look, each with the numbers behind it. Days are UTC days.
 
 The rules are functions of plain tables (`Records`), so that a table small enough to add up by hand
-proves each of them. They are made to keep quiet about small numbers.
+proves each of them. They are made to keep quiet about small numbers. records.py reads no more than
+what they can name: who changes a rule changes its candidates there.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from statistics import median
 from typing import Any
 from urllib.parse import urlencode
@@ -56,8 +58,15 @@ class Finding:
     secret_hint: str = ""
     dates: tuple[date, ...] = ()
     numbers: Mapping[str, Any] = field(default_factory=dict)
-    link: str = ""
-    """The page with the rows behind it."""
+    rows: Mapping[str, object] = field(default_factory=dict)
+    """Filters that show the token requests behind it; without them its agent's page does."""
+
+    @property
+    def link(self) -> str:
+        """The page with the rows behind it."""
+        if self.rows:
+            return f"{reverse('tokens:list')}?{urlencode(self.rows)}"
+        return reverse("agents:detail", args=[self.agent_id])
 
     @property
     def message(self) -> str:
@@ -81,20 +90,42 @@ class CredentialRecord:
     refused_since_expiry: int = 0
 
 
+@dataclass(frozen=True)
+class Peak:
+    """The day of an agent that stands out most from its usual day."""
+
+    agent_id: UUID
+    day: date
+    count: int
+    usual: float
+    days: int
+    """How many of its days stand out."""
+
+    @property
+    def factor(self) -> float:
+        return self.count / self.usual
+
+
 @dataclass
 class Records:
-    """Everything that the rules look at; counts by agent (and credential) and day."""
+    """What the rules look at: counts by day of those agents that they could name."""
 
     now: datetime
-    names: Mapping[UUID, str]
-    issued: dict[UUID, dict[date, int]] = field(default_factory=lambda: defaultdict(dict))
-    refused: dict[UUID, dict[date, int]] = field(default_factory=lambda: defaultdict(dict))
+    names: dict[UUID, str] = field(default_factory=dict)
+    totals: Mapping[date, int] = field(default_factory=dict)
+    """Tokens issued to all agents."""
+    issued: Mapping[UUID, Mapping[date, int]] = field(default_factory=dict)
+    refused: Mapping[UUID, Mapping[date, int]] = field(default_factory=dict)
     by_credential: dict[tuple[UUID, date], dict[UUID, int]] = field(
         default_factory=lambda: defaultdict(dict)
     )
     month: Mapping[UUID, int] = field(default_factory=dict)
-    """Tokens of the running month by agent."""
+    """Tokens of the running month, of the agents with the most."""
+    month_total: int = 0
+    """Tokens of the running month, of all agents."""
     credentials: tuple[CredentialRecord, ...] = ()
+    unread: int = 0
+    """Unused credentials that were left out because nobody asked for more."""
     hints: Mapping[UUID, str] = field(default_factory=dict)
     reasons: Mapping[UUID, str] = field(default_factory=dict)
     """The most frequent reason of an agent's refusals in the last week, as a label."""
@@ -105,6 +136,10 @@ class Records:
 
     def name(self, agent_id: UUID) -> str:
         return self.names.get(agent_id, str(agent_id))
+
+    @cached_property
+    def peaks(self) -> tuple[Peak, ...]:
+        return tuple(filter(None, (_peak(self, *days) for days in self.issued.items())))
 
 
 def judge(records: Records) -> tuple[Finding, ...]:
@@ -128,44 +163,61 @@ def _order(finding: Finding) -> tuple[Any, ...]:
 
 def spikes(records: Records) -> Iterator[Finding]:
     """An agent's day far above its usual day: the median of its busy days before."""
-    for agent_id, days in records.issued.items():
-        peaks = [
-            (count / usual, day, count, usual)
-            for day, count in days.items()
-            if count >= SPIKE_MINIMUM
-            and day > records.today - JUDGED_DAYS * DAY
-            and (usual := _usual_day(days, day))
-            and count >= SPIKE_FACTOR * usual
-        ]
-        if not peaks:
-            continue
-        factor, day, count, usual = max(peaks)
-        carriers = records.by_credential.get((agent_id, day), {})
+    for peak in records.peaks:
+        carriers = records.by_credential.get((peak.agent_id, peak.day), {})
         credential_id, carried = max(
             carriers.items(), key=lambda item: (item[1], str(item[0])), default=(None, 0)
         )
         hint = records.hints.get(credential_id, "") if credential_id else ""
-        share = carried / count
+        share = carried / peak.count
         detail = "A retry loop or a leaked secret."
         if hint:
             detail += f" {_percent(share)} came with credential …{hint}."
         yield Finding(
-            *("token_spike", BAD, records.name(agent_id)),
-            f"asked for {count:,} tokens on {_day(day)}, {_times(factor)} its usual day.",
+            *("token_spike", BAD, records.name(peak.agent_id)),
+            f"asked for {peak.count:,} tokens on {_day(peak.day)}, "
+            f"{_times(peak.factor)} its usual day.",
             detail,
-            agent_id=agent_id,
+            agent_id=peak.agent_id,
             credential_id=credential_id,
             secret_hint=hint,
-            dates=(day,),
+            dates=(peak.day,),
             numbers={
-                "tokenCount": count,
-                "usualDay": usual,
-                "factor": round(factor, 1),
+                "tokenCount": peak.count,
+                "usualDay": peak.usual,
+                "factor": round(peak.factor, 1),
                 "credentialShare": round(share, 3),
-                "days": len(peaks),
+                "days": peak.days,
             },
-            link=_rows(agent=agent_id, date=day, outcome="issued"),
+            rows={"agent": peak.agent_id, "date": peak.day, "outcome": "issued"},
         )
+
+
+def _peak(records: Records, agent_id: UUID, days: Mapping[date, int]) -> Peak | None:
+    least = max(SPIKE_MINIMUM, SPIKE_FACTOR * _least_usual_day(days))
+    found = [
+        (count / usual, day, count, usual)
+        for day, count in days.items()
+        if count >= least
+        and day > records.today - JUDGED_DAYS * DAY
+        and (usual := _usual_day(days, day))
+        and count >= SPIKE_FACTOR * usual
+    ]
+    if not found:
+        return None
+    _, day, count, usual = max(found)
+    return Peak(agent_id, day, count, usual, days=len(found))
+
+
+def _least_usual_day(days: Mapping[date, int]) -> int:
+    """No judged day's usual day is lower: spares most agents from having it taken day by day.
+
+    At most JUDGED_DAYS of the known days lie outside of a look back; half of the others, but no
+    fewer than half of SPIKE_KNOWN_DAYS, are at or below its median.
+    """
+    busy = sorted(count for count in days.values() if count)
+    at_or_below = (max(len(busy) - JUDGED_DAYS, SPIKE_KNOWN_DAYS) + 1) // 2
+    return busy[at_or_below - 1] if at_or_below <= len(busy) else 0
 
 
 def _usual_day(days: Mapping[date, int], day: date) -> float:
@@ -177,10 +229,7 @@ def _usual_day(days: Mapping[date, int], day: date) -> float:
 
 def silent_days(records: Records) -> Iterator[Finding]:
     """Whole days without a token where the same weekday usually has many."""
-    totals: dict[date, int] = defaultdict(int)
-    for days in records.issued.values():
-        for day, count in days.items():
-            totals[day] += count
+    totals = records.totals
     run: list[date] = []
     for back in range(JUDGED_DAYS - 1, -1, -1):
         day = records.today - back * DAY
@@ -206,7 +255,7 @@ def _silence(run: list[date], totals: Mapping[date, int], *, is_over: bool) -> F
         f"A usual {weekday} has {usual:,.0f}. A deployment that failed, or an expired secret.",
         dates=tuple(run),
         numbers={"usualDay": usual, "days": len(run)},
-        link=_rows(date=run[0]),
+        rows={"date": run[0]},
     )
 
 
@@ -216,7 +265,7 @@ def _usual_weekday(totals: Mapping[date, int], day: date) -> float:
 
 def dominant_agents(records: Records) -> Iterator[Finding]:
     """One agent with more than four fifths of the month's tokens."""
-    total = sum(records.month.values())
+    total = records.month_total
     if total < DOMINANT_TOTAL or len(records.month) < DOMINANT_AGENTS:
         return
     for agent_id, count in records.month.items():
@@ -244,7 +293,7 @@ def dominant_agents(records: Records) -> Iterator[Finding]:
                 "share": round(share, 3),
                 "secondsBetween": round(interval, 1),
             },
-            link=_rows(agent=agent_id, days=records.today.day, outcome="issued"),
+            rows={"agent": agent_id, "days": records.today.day, "outcome": "issued"},
         )
 
 
@@ -255,7 +304,8 @@ def rising_refusals(records: Records) -> Iterator[Finding]:
         week = sum(count for day, count in days.items() if day >= first)
         before = [count for day, count in days.items() if first - LOOK_BACK * DAY <= day < first]
         usual = sum(before) / (LOOK_BACK / 7)
-        granted = sum(count for day, count in records.issued[agent_id].items() if day >= first)
+        issued = records.issued.get(agent_id, {})
+        granted = sum(count for day, count in issued.items() if day >= first)
         share = week / (week + granted) if week else 0
         if week < max(REFUSED_MINIMUM, REFUSED_FACTOR * usual) or share < REFUSED_SHARE:
             continue
@@ -267,7 +317,7 @@ def rising_refusals(records: Records) -> Iterator[Finding]:
             agent_id=agent_id,
             dates=(first, records.today),
             numbers={"refusedCount": week, "usualWeek": usual, "share": round(share, 3)},
-            link=_rows(agent=agent_id, days=7, outcome="refused"),
+            rows={"agent": agent_id, "days": 7, "outcome": "refused"},
         )
 
 
@@ -337,12 +387,7 @@ def _about(credential: CredentialRecord) -> dict[str, Any]:
         "agent_id": credential.agent_id,
         "credential_id": credential.id,
         "secret_hint": credential.secret_hint,
-        "link": reverse("agents:detail", args=[credential.agent_id]),
     }
-
-
-def _rows(**filters: object) -> str:
-    return f"{reverse('tokens:list')}?{urlencode(filters)}"
 
 
 def _day(day: date) -> str:

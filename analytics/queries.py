@@ -5,8 +5,9 @@ only where an agent's hours in a zone are wanted, or the edges of a month in a z
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from uuid import UUID
 
 from django.db.models import Case, Count, F, IntegerField, Max, Q, Value, When
@@ -24,9 +25,8 @@ HOURS_OF_WEEK = 168
 FIRST_HOUR_OF_WEEK = 96
 """1970-01-01 was a Thursday, and weeks start on Sunday here."""
 FIRST_DAY = date(1970, 1, 1)
-RESOLUTION = timedelta(microseconds=1)
-Part = tuple[OrganizationScopedQuerySet, Combinable, Combinable]
-"""Rows, how to count them, and how to find their newest event."""
+Part = tuple[int, OrganizationScopedQuerySet, Combinable]
+"""1 to add or -1 to take away, rows, and how to count them."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,10 @@ class HourCount:
 
 @dataclass(frozen=True)
 class AgentCount:
-    """An agent's tokens in a period. `last_at` is its newest event in that period."""
+    """An agent's tokens in a period."""
 
     agent_id: UUID
     count: int
-    last_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -112,49 +111,61 @@ def count_by_hour_of_week(
 
 def count_by_agent(
     organization: Organization,
-    period: Period,
+    month: Period,
     metric: Metric = METRICS["issued"],
     *,
     include_idle: bool = False,
+    among: Collection[UUID] | None = None,
 ) -> tuple[AgentCount, ...]:
     """The metric for every agent above zero, highest first, then by id.
 
-    With `include_idle` also agents at zero, unless they are decommissioned.
+    With `include_idle` also agents at zero, unless they are decommissioned; with `among` no others.
     """
-    if period.step == "month" and period.is_utc:
-        usage: OrganizationScopedQuerySet = AgentMonthUsage.objects.filter(month=period.first)
-        parts: list[Part] = [(usage, metric.aggregate, Max("last_at"))]
-    else:
-        parts = _whole_days_and_edges(period, metric)
+    only = {} if among is None else {"agent_id__in": among}
     counts: Counter[UUID] = Counter()
-    newest: dict[UUID, datetime] = {}
-    for rows, aggregate, last_at in parts:
-        by_agent = rows.for_organization(organization).values("agent_id").order_by()
-        for row in by_agent.annotate(count=aggregate, newest=last_at):
-            agent_id = row["agent_id"]
-            counts[agent_id] += row["count"]
-            newest[agent_id] = max(row["newest"], newest.get(agent_id, row["newest"]))
+    for sign, rows, aggregate in _parts_of_month(month, metric):
+        by_agent = rows.for_organization(organization).filter(**only).values("agent_id").order_by()
+        for agent_id, count in by_agent.annotate(count=aggregate).values_list("agent_id", "count"):
+            counts[agent_id] += sign * count
     idle = Agent.objects.for_organization(organization).counted() if include_idle else []
     counts.update({agent.pk: 0 for agent in idle})
     found = [
-        AgentCount(agent_id, count, newest.get(agent_id))
+        AgentCount(agent_id, count)
         for agent_id, count in counts.items()
         if (count or include_idle) and agent_id not in (None, NOBODY)
     ]
     return tuple(sorted(found, key=lambda agent: (-agent.count, agent.agent_id)))
 
 
-def _whole_days_and_edges(period: Period, metric: Metric) -> list[Part]:
-    """The UTC days inside the period from the rollup, what sticks out from the events."""
-    first = (period.start + DAY - RESOLUTION).date()
-    last = (period.end).date() - DAY
-    usage = AgentDayUsage.objects.filter(day__range=(first, last))
-    parts: list[Part] = [(usage, metric.aggregate, Max("last_at"))]
-    if not period.is_utc:
-        head = Q(created_at__gte=period.start, created_at__lt=midnight(first))
-        tail = Q(created_at__gte=midnight(last + DAY), created_at__lt=period.end)
-        counted = Count("id", filter=Q(outcome__in=metric.outcomes))
-        parts.append((TokenEvent.objects.filter(head | tail), counted, Max("created_at")))
+def newest_by_agent(
+    organization: Organization, month: Period, among: Collection[UUID]
+) -> dict[UUID, datetime]:
+    """The newest event of each of these agents since the running month began, in UTC or before."""
+    usage = AgentMonthUsage.objects.for_organization(organization).filter(
+        month__gte=month.start.date().replace(day=1), agent_id__in=among
+    )
+    return dict(usage.values_list("agent_id").annotate(Max("last_at")))
+
+
+def _parts_of_month(month: Period, metric: Metric) -> list[Part]:
+    """The month of UTC, and the hours at its edges by which the zone's month is longer or shorter.
+
+    Of the rows that know their agents these are the fewest: summing up days takes thirty times as
+    many.
+    """
+    start, end = midnight(month.first), midnight(month.last + DAY)
+    usage: OrganizationScopedQuerySet = AgentMonthUsage.objects.filter(month=month.first)
+    parts: list[Part] = [(1, usage, metric.aggregate)]
+    counted = Count("id", filter=Q(outcome__in=metric.outcomes))
+    for sign, first, after in (
+        (1, month.start, start),
+        (-1, start, month.start),
+        (1, end, month.end),
+        (-1, month.end, end),
+    ):
+        if first < after:
+            events = TokenEvent.objects.filter(created_at__gte=first, created_at__lt=after)
+            parts.append((sign, events, counted))
     return parts
 
 

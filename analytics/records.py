@@ -1,35 +1,69 @@
-"""What the rules of findings.py look at, read with few queries inside the organization's scope."""
+"""What the rules of findings.py look at, read with few queries inside the organization's scope.
+
+PostgreSQL adds up and chooses the candidates, so that ten thousand agents with nothing to tell cost
+one row of sums each. The limits are those of the rules: what is not read here, no rule would name.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, datetime
-from typing import Any
+from datetime import UTC, date, datetime, time
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from django.db.models import Count
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Count, Func, Q, Sum, Value
+from django.db.models.functions import Coalesce, Collate, TruncDate
 from django.utils import timezone
 
 from agents.models import Agent
 from analytics.findings import (
+    DOMINANT_AGENTS,
     EXPIRED_WITHIN,
+    EXPIRING_WITHIN,
     JUDGED_DAYS,
     LOOK_BACK,
+    NEVER_USED_AFTER,
     REFUSED_MINIMUM,
+    SPIKE_MINIMUM,
+    UNUSED_AFTER,
     CredentialRecord,
     Finding,
     Records,
     judge,
 )
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage
-from analytics.periods import DAY
-from organizations.models import Organization
+from analytics.periods import DAY, Period
+from analytics.queries import count_by_day
+from organizations.models import Organization, OrganizationScopedQuerySet
 from tokens.models import Credential, TokenEvent
+
+KNOWN_DAYS = JUDGED_DAYS + LOOK_BACK
+LATEST_FIRST = (
+    TruncDate(Coalesce("last_used_at", "created_at"), tzinfo=UTC).desc(),
+    Collate(Func("agent__email", Value("@"), Value(1), function="SPLIT_PART"), "C"),
+    "agent_id",
+    "pk",
+)
+"""The order in which judge() names unused credentials."""
 
 
 def findings_of(organization: Organization, now: datetime | None = None) -> tuple[Finding, ...]:
     """What deserves a look at this organization's agents, the worst first."""
     return judge(read_records(organization, now or timezone.now()))
+
+
+def worst_findings(
+    organization: Organization, now: datetime, most: int
+) -> tuple[tuple[Finding, ...], int]:
+    """At least the `most` worst findings, and how many there are.
+
+    Unused credentials come last and may be as many as there are credentials: of them no more than
+    `most` are read.
+    """
+    records = read_records(organization, now, most=most)
+    found = judge(records)
+    return found, len(found) + records.unread
 
 
 def findings_of_agent(agent: Agent, now: datetime | None = None) -> tuple[Finding, ...]:
@@ -38,66 +72,136 @@ def findings_of_agent(agent: Agent, now: datetime | None = None) -> tuple[Findin
     return tuple(finding for finding in judge(records) if finding.agent_id == agent.pk)
 
 
-def read_records(organization: Organization, now: datetime, agent: Agent | None = None) -> Records:
-    """The organization's records; with `agent`, days and credentials of that one alone."""
-    agents = Agent.objects.for_organization(organization)
+def read_records(
+    organization: Organization,
+    now: datetime,
+    agent: Agent | None = None,
+    most: int | None = None,
+) -> Records:
+    """What can become a finding; with `agent`, days and credentials of that one alone."""
+    records = Records(now=now)
+    usage = AgentDayUsage.objects.for_organization(organization).exclude(agent_id=NOBODY)
+    credentials = Credential.objects.for_organization(organization)
     if agent is not None:
-        agents = agents.filter(pk=agent.pk)
-    names = {
-        agent_id: email.partition("@")[0] for agent_id, email in agents.values_list("pk", "email")
-    }
-    records = Records(now=now, names=names, month=_month(organization, now.date()))
-    _read_days(organization, records, agent)
-    credentials = list(
-        Credential.objects.for_organization(organization)
-        .filter(**({"agent": agent} if agent is not None else {}))
-        .values(
-            *("id", "agent_id", "secret_hint", "created_at", "expires_at", "last_used_at"),
-            *("status", "agent__status"),
-        )
-    )
-    records.hints = {row["id"]: row["secret_hint"] for row in credentials}
-    records.credentials = _in_service(organization, credentials, now)
-    records.reasons = _reasons(organization, records)
+        usage = usage.filter(agent_id=agent.pk)
+        credentials = credentials.filter(agent=agent)
+    else:
+        records.totals = _totals(organization, now)
+    _read_days(records, usage)
+    _read_month(records, organization)
+    _read_carriers(records, usage, credentials)
+    _read_credentials(records, organization, credentials, most)
+    records.reasons = _reasons(records, organization)
+    records.names |= _names(records, organization)
     return records
 
 
-def _month(organization: Organization, today: date) -> dict[UUID, int]:
-    months = AgentMonthUsage.objects.for_organization(organization).filter(
-        month=today.replace(day=1), issued__gt=0
+def _totals(organization: Organization, now: datetime) -> dict[date, int]:
+    """Issued by day. A token is always an agent's, so this is the sum of what agents got."""
+    days = count_by_day(organization, Period.last_days(KNOWN_DAYS, ZoneInfo("UTC"), now))
+    return {day.date: day.count for day in days}
+
+
+def _last_days(records: Records, number: int) -> list[date]:
+    return [records.today - back * DAY for back in range(number)]
+
+
+def _read_days(records: Records, usage: OrganizationScopedQuerySet) -> None:
+    """The days of agents that had a busy day of late, or were refused often in the last week."""
+    busy = (
+        usage.filter(day__in=_last_days(records, JUDGED_DAYS))
+        .values("agent_id", "day")
+        .annotate(count=Sum("issued"))
+        .filter(count__gte=SPIKE_MINIMUM)
+        .values_list("agent_id", flat=True)
     )
-    return dict(months.exclude(agent_id=NOBODY).values_list("agent_id", "issued"))
+    refused = (
+        usage.filter(day__in=_last_days(records, 7))
+        .values("agent_id")
+        .annotate(count=Sum("refused"))
+        .filter(count__gte=REFUSED_MINIMUM)
+        .values_list("agent_id", flat=True)
+    )
+    often = set(refused)
+    records.issued = _sums_by_day(records, usage, "issued", often.union(busy.distinct()))
+    records.refused = _sums_by_day(records, usage, "refused", often)
 
 
-def _read_days(organization: Organization, records: Records, agent: Agent | None) -> None:
+def _sums_by_day(
+    records: Records, usage: OrganizationScopedQuerySet, column: str, agents: set[UUID]
+) -> dict[UUID, dict[date, int]]:
+    """The column of these agents by day, which has a row for each of an agent's credentials."""
+    # One row an agent: Django takes longer for a row than PostgreSQL for all of an agent's days.
     rows = (
-        AgentDayUsage.objects.for_organization(organization)
-        .filter(day__gt=records.today - (JUDGED_DAYS + LOOK_BACK) * DAY, day__lte=records.today)
-        .exclude(agent_id=NOBODY)
-        .values_list("agent_id", "credential_id", "day", "issued", "refused")
+        usage.filter(agent_id__in=agents, day__in=_last_days(records, KNOWN_DAYS))
+        .filter(**{f"{column}__gt": 0})
+        .values_list("agent_id")
+        .annotate(days=ArrayAgg("day"), counts=ArrayAgg(column))
     )
-    if agent is not None:
-        rows = rows.filter(agent_id=agent.pk)
-    for agent_id, credential_id, day, issued, refused in rows.iterator():
-        for table, count in ((records.issued, issued), (records.refused, refused)):
-            if count:
-                table[agent_id][day] = table[agent_id].get(day, 0) + count
-        if issued and credential_id != NOBODY:
+    return {agent_id: _sums(days, counts) for agent_id, days, counts in rows}
+
+
+def _sums(days: Iterable[date], counts: Iterable[int]) -> dict[date, int]:
+    sums: dict[date, int] = {}
+    for day, count in zip(days, counts, strict=True):
+        sums[day] = sums.get(day, 0) + count
+    return sums
+
+
+def _read_month(records: Records, organization: Organization) -> None:
+    rows = (
+        AgentMonthUsage.objects.for_organization(organization)
+        .filter(month=records.today.replace(day=1), issued__gt=0)
+        .exclude(agent_id=NOBODY)
+    )
+    records.month_total = rows.aggregate(total=Sum("issued", default=0))["total"]
+    most = rows.order_by("-issued", "agent_id").values_list("agent_id", "issued")
+    records.month = dict(most[:DOMINANT_AGENTS])
+
+
+def _read_carriers(
+    records: Records, usage: OrganizationScopedQuerySet, credentials: OrganizationScopedQuerySet
+) -> None:
+    """Which credentials got the tokens of each peak."""
+    days = {peak.agent_id: peak.day for peak in records.peaks}
+    rows = (
+        usage.filter(agent_id__in=days, day__in=set(days.values()), issued__gt=0)
+        .exclude(credential_id=NOBODY)
+        .values_list("agent_id", "day", "credential_id", "issued")
+    )
+    for agent_id, day, credential_id, issued in rows:
+        if days[agent_id] == day:
             records.by_credential[agent_id, day][credential_id] = issued
+    carriers = {credential for counts in records.by_credential.values() for credential in counts}
+    hints = credentials.filter(pk__in=carriers).values_list("pk", "secret_hint")
+    records.hints = dict(hints)
 
 
-def _in_service(
-    organization: Organization, credentials: Iterable[dict[str, Any]], now: datetime
-) -> tuple[CredentialRecord, ...]:
-    """Credentials that are not revoked, of active agents, with what was refused after their end."""
+def _read_credentials(
+    records: Records,
+    organization: Organization,
+    credentials: OrganizationScopedQuerySet,
+    most: int | None,
+) -> None:
+    """Credentials in service that end soon, ended of late, or that nobody uses."""
+    now = records.now
+    in_service = credentials.filter(
+        status=Credential.Status.ACTIVE, agent__status=Agent.Status.ACTIVE
+    )
+    ended = Q(expires_at__gt=now - EXPIRED_WITHIN, expires_at__lte=now)
+    ending = Q(expires_at__gt=now, expires_at__lte=now + EXPIRING_WITHIN)
+    used, unused = Q(last_used_at__gte=now - UNUSED_AFTER), Q(last_used_at__lt=now - UNUSED_AFTER)
+    never_used = Q(last_used_at=None, created_at__lt=now - NEVER_USED_AFTER)
+    alarming = in_service.filter(ended & Q(last_used_at__isnull=False) | ending & used)
+    idle = in_service.filter(Q(expires_at=None) | Q(expires_at__gt=now), unused | never_used)
+    if most is not None:
+        records.unread = max(idle.count() - most, 0)
     names = ("id", "agent_id", "secret_hint", "created_at", "expires_at", "last_used_at")
-    kept = [
-        CredentialRecord(**{name: row[name] for name in names})
-        for row in credentials
-        if row["status"] == Credential.Status.ACTIVE
-        and row["agent__status"] == Agent.Status.ACTIVE
-        and (row["expires_at"] is None or row["expires_at"] > now - EXPIRED_WITHIN)
-    ]
+    kept = []
+    for rows in (alarming.order_by(), idle.order_by(*LATEST_FIRST)[:most]):
+        for *row, email in rows.values_list(*names, "agent__email"):
+            kept.append(CredentialRecord(*row))
+            records.names[row[1]] = _name(email)
     over = [record for record in kept if record.expires_at and record.expires_at <= now]
     tried = Counter(
         dict(
@@ -113,23 +217,21 @@ def _in_service(
             .order_by()
         )
     )
-    return tuple(replace(record, refused_since_expiry=tried[record.id]) for record in kept)
+    records.credentials = tuple(
+        replace(record, refused_since_expiry=tried[record.id]) if record.id in tried else record
+        for record in kept
+    )
 
 
-def _reasons(organization: Organization, records: Records) -> dict[UUID, str]:
+def _reasons(records: Records, organization: Organization) -> dict[UUID, str]:
     """The most frequent reason in the last week, of agents that were refused often."""
     first = records.today - 6 * DAY
-    often = [
-        agent_id
-        for agent_id, days in records.refused.items()
-        if sum(count for day, count in days.items() if day >= first) >= REFUSED_MINIMUM
-    ]
     rows = (
         TokenEvent.objects.for_organization(organization)
         .filter(
-            agent_id__in=often,
+            agent_id__in=records.refused,
             outcome=TokenEvent.Outcome.REFUSED,
-            created_at__gte=datetime.combine(first, datetime.min.time(), tzinfo=records.now.tzinfo),
+            created_at__gte=datetime.combine(first, time(), tzinfo=UTC),
         )
         .values_list("agent_id", "reason")
         .annotate(count=Count("id"))
@@ -140,3 +242,14 @@ def _reasons(organization: Organization, records: Records) -> dict[UUID, str]:
         counts[agent_id].append((count, reason))
     labels = dict(TokenEvent.Reason.choices)
     return {agent_id: str(labels.get(max(found)[1], "")) for agent_id, found in counts.items()}
+
+
+def _names(records: Records, organization: Organization) -> dict[UUID, str]:
+    mentioned = {peak.agent_id for peak in records.peaks}
+    mentioned.update(records.refused, records.month)
+    agents = Agent.objects.for_organization(organization).filter(pk__in=mentioned).order_by()
+    return {agent_id: _name(email) for agent_id, email in agents.values_list("pk", "email")}
+
+
+def _name(email: str) -> str:
+    return email.partition("@")[0]

@@ -53,7 +53,7 @@ RAW_HEATMAP = f"""
          ) AS hours GROUP BY 1, 2
 """  # noqa: S608 - our own text
 RAW_MONTH = f"""
-    SELECT agent_id, count(*) FILTER (WHERE outcome = 'issued'), max(created_at)
+    SELECT agent_id, count(*) FILTER (WHERE outcome = 'issued')
     FROM tokens_tokenevent WHERE {INSIDE} GROUP BY 1
 """  # noqa: S608 - our own text
 
@@ -131,7 +131,7 @@ def questions(organization: Any, now: datetime) -> list[Question]:
             partial(queries.count_by_agent, organization, month),
             RAW_MONTH,
             (organization.pk, month.start, month.end),
-            lambda rows: {(row.agent_id, row.count, row.last_at) for row in rows},
+            lambda rows: {(row.agent_id, row.count) for row in rows},
         )
     )
     return sorted(found, key=lambda question: question.name, reverse=True)

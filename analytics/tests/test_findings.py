@@ -1,5 +1,6 @@
 """Each finding against a table small enough to add up by hand, and against its near miss."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -25,13 +26,12 @@ TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
 
 
 def records(**fields: Any) -> Records:
-    made = Records(now=NOW, names=NAMES)
-    for name, value in fields.items():
-        if name in {"issued", "refused", "by_credential"}:
-            getattr(made, name).update(value)
-        else:
-            setattr(made, name, value)
-    return made
+    """Of these agents and no others: what they got is what all got."""
+    totals: Counter[date] = Counter()
+    for counts in fields.get("issued", {}).values():
+        totals.update(counts)
+    month_total = sum(fields.get("month", {}).values())
+    return Records(now=NOW, names=NAMES, totals=totals, month_total=month_total, **fields)
 
 
 def days(usual: int, **exceptions: int) -> dict[date, int]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -11,6 +12,7 @@ from organizations.models import Membership, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
+from tokens.tests.factories import make_credential
 
 
 def make_events(organization: Organization, count: int, **fields: Any) -> None:
@@ -89,6 +91,52 @@ def test_the_months_agents_have_names_and_shares(
     ]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland", "Pacific/Pago_Pago"])
+def test_the_agents_page_counts_the_month_as_the_overview_does(
+    organization: Organization, signed_in: Any, zone: str
+) -> None:
+    here = timezone.now().astimezone(ZoneInfo(zone))
+    first = here.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    busy, other = (make_agent(organization, email=f"{name}@x.example") for name in ("b", "a"))
+    for instant, count in ((first, 3), (first - timedelta(microseconds=1), 5), (here, 1)):
+        make_events(organization, count, agent=busy, created_at=instant)
+    make_events(organization, 9, agent=other, created_at=first - timedelta(days=1))
+    Organization.objects.filter(pk=organization.pk).update(time_zone=zone)
+    browser = signed_in(make_membership(organization))
+
+    overview = browser.get("/")
+    pages = [browser.get(f"/agents?sort={sort}") for sort in ("name", "-tokens", "tokens")]
+
+    assert [(row["agent"], row["tokens"]) for row in overview.context["agents"]] == [(busy, 4)]
+    assert overview.context["agents"][0]["last_at"] == here
+    assert [[(row["agent"], row["tokens"]) for row in page.context["rows"]] for page in pages] == [
+        [(other, 0), (busy, 4)],
+        [(busy, 4), (other, 0)],
+        [(other, 0), (busy, 4)],
+    ]
+    assert f"Tokens of {here:%B %Y} so far ({zone})." in pages[0].content.decode()
+
+
+def test_many_findings_are_a_file_rather_than_a_page(
+    organization: Organization, signed_in: Any
+) -> None:
+    for _ in range(52):
+        made = timezone.now() - timedelta(days=30)
+        make_credential(make_agent(organization), created_at=made)
+    make_events(organization, 1, agent=make_agent(organization))
+    browser = signed_in(make_membership(organization))
+
+    response = browser.get("/")
+    page = response.content.decode()
+    lines = browser.get("/overview/findings.csv").content.decode().splitlines()
+
+    assert [len(response.context[name]) for name in ("findings", "more_findings")] == [3, 47]
+    assert "Show 49 more" in page
+    assert "And 2 more" in page
+    assert len(lines) == 1 + 52
+    assert lines[1].startswith("credential_unused,warn,agent-")
+
+
 def test_a_finding_marks_its_day_and_leads_to_its_rows(
     organization: Organization, signed_in: Any
 ) -> None:
@@ -133,7 +181,12 @@ def test_a_viewer_is_not_offered_what_they_may_not_do(
 
 @pytest.mark.parametrize(
     ("name", "first"),
-    [("tokens", "date,count"), ("activity", "dow,hour,count"), ("agents", "agentId,email")],
+    [
+        ("tokens", "date,count"),
+        ("activity", "dow,hour,count"),
+        ("agents", "agentId,email"),
+        ("findings", "code,severity"),
+    ],
 )
 def test_every_part_is_there_as_csv(
     organization: Organization, signed_in: Any, name: str, first: str

@@ -237,15 +237,17 @@ def check_heatmap(setting: Setting, case: dict[str, Any]) -> None:
 
 def check_month(setting: Setting, case: dict[str, Any]) -> None:
     today: date = case["now"].astimezone(ZoneInfo(case["zone"])).date()
-    expected = setting.count(
-        "SELECT agent_id, count(*) FROM tokens_tokenevent WHERE outcome = 'issued' "
-        "AND to_char(created_at AT TIME ZONE %(zone)s, 'YYYY-MM') = %(month)s "
-        "GROUP BY 1 ORDER BY 2 DESC, 1",
-        {"zone": case["zone"], "month": f"{today:%Y-%m}"},
-    )
+    before = today.replace(day=1) - timedelta(days=1)
+    for month in (f"{today:%Y-%m}", f"{before:%Y-%m}"):
+        expected = setting.count(
+            "SELECT agent_id, count(*) FROM tokens_tokenevent WHERE outcome = 'issued' "
+            "AND to_char(created_at AT TIME ZONE %(zone)s, 'YYYY-MM') = %(month)s "
+            "GROUP BY 1 ORDER BY 2 DESC, 1",
+            {"zone": case["zone"], "month": month},
+        )
 
-    data = setting.ask("agents", tz=case["zone"])
+        data = setting.ask("agents", tz=case["zone"], month=month)
 
-    assert [(row["agentId"], row["tokenCount"]) for row in data] == [
-        (str(agent_id), count) for agent_id, count in expected
-    ]
+        assert [(row["agentId"], row["tokenCount"]) for row in data] == [
+            (str(agent_id), count) for agent_id, count in expected
+        ]

@@ -1,6 +1,6 @@
 """The agents and the page of one: identity, credentials, traffic and history in one place."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -61,16 +61,18 @@ def agents(request: OrganizationRequest) -> HttpResponse:
     filters = filters_of(request, list(owners))
     search = request.GET.get("q", "").strip()[:128]
     sort = sort_of(request, (*SORTS, "tokens"), "name")
-    usage = tokens_this_month(request)
-    page = page_of(request, ordered(narrow(everyone, filters, search), sort, usage))
+    month = Period.of_month(tz=request.zone)
+    page = page_of(request, ordered(narrow(everyone, filters, search), sort, request, month))
+    ids = list(page.object_list)
     context = {
         "page": page,
-        "rows": rows_of(everyone, list(page.object_list), usage),
+        "rows": rows_of(everyone, ids, tokens_of(request, month, ids)),
         "filters": filters,
         "search": search,
         "search_hidden": search_hidden(request),
         "sort": sort,
-        "month": timezone.now(),
+        "month": month.first,
+        "zone": request.zone,
         "may_write": request.actor.may(Scope.AGENTS_WRITE),
     }
     return render(request, "analytics/agents.html", context)
@@ -85,10 +87,11 @@ def narrow(rows: AgentQuerySet, filters: Filters, search: str) -> AgentQuerySet:
     return rows.search(search) if search else rows
 
 
-def ordered(rows: AgentQuerySet, sort: str, usage: dict[UUID, int]) -> Any:
+def ordered(rows: AgentQuerySet, sort: str, request: OrganizationRequest, month: Period) -> Any:
     """Ids in the order asked for."""
     key, is_falling = sort.removeprefix("-"), sort.startswith("-")
     if key == "tokens":
+        usage = tokens_of(request, month)
         ids = list(rows.order_by("email").values_list("pk", flat=True))
         return sorted(ids, key=lambda pk: usage.get(pk, 0), reverse=is_falling)
     column = F(SORTS[key])
@@ -118,9 +121,11 @@ def rows_of(
     ]
 
 
-def tokens_this_month(request: OrganizationRequest) -> dict[UUID, int]:
-    month = Period.of_month(tz=request.zone)
-    return {row.agent_id: row.count for row in count_by_agent(request.organization, month)}
+def tokens_of(
+    request: OrganizationRequest, month: Period, among: Collection[UUID] | None = None
+) -> dict[UUID, int]:
+    counts = count_by_agent(request.organization, month, among=among)
+    return {row.agent_id: row.count for row in counts}
 
 
 def with_traffic(

@@ -28,8 +28,10 @@ from analytics.queries import (
     count_by_agent,
     count_by_day,
     count_by_hour_of_week,
+    newest_by_agent,
 )
-from analytics.records import findings_of
+from analytics.records import findings_of, worst_findings
+from analytics.serializers import FINDING_COLUMNS, finding_row
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import Organization
@@ -39,7 +41,7 @@ from tokens.models import Credential
 RANGES = (7, 30, 90)
 DEFAULT_RANGE = 30
 SHOWN_AGENTS = 10
-SHOWN_FINDINGS = 3
+SHOWN_FINDINGS, SHOWN_FINDINGS_AT_MOST = 3, 50
 OUTCOMES = (("issued", "issued"), ("refused", "refused"), ("requests", "issued or refused"))
 TITLES = {
     "issued": ("Tokens issued per day", "tokens"),
@@ -105,15 +107,17 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     refused = count_by_day(organization, both, METRICS["refused"])
     month = Period.of_month(tz=request.zone)
     usage = count_by_agent(organization, month)
-    findings = findings_of(organization, view.period.now)
-    shown = [shown_finding(finding) for finding in findings]
+    findings, number = worst_findings(organization, view.period.now, SHOWN_FINDINGS_AT_MOST)
+    shown = [shown_finding(finding) for finding in findings[:SHOWN_FINDINGS_AT_MOST]]
     context = {
         "figures": figures(view, issued, refused, len(usage)),
         "findings": shown[:SHOWN_FINDINGS],
         "more_findings": shown[SHOWN_FINDINGS:],
+        "more_count": number - SHOWN_FINDINGS,
+        "hidden_findings": number - len(shown),
         "chart": trend(view, issued[view.days :], refused[view.days :], findings),
         "heatmap": activity(view),
-        "agents": agents_of(view, usage),
+        "agents": agents_of(view, month, usage),
         "days": view.days,
         "ranges": [(days, range_url(request, days)) for days in RANGES],
         "filters": filters_of(request),
@@ -237,20 +241,20 @@ def activity(view: View) -> dict[str, Any]:
     )
 
 
-def agents_of(view: View, usage: Sequence[AgentCount]) -> list[dict[str, Any]]:
+def agents_of(view: View, month: Period, usage: Sequence[AgentCount]) -> list[dict[str, Any]]:
     """The month's busiest agents with their share of all tokens."""
     tokens = sum(agent.count for agent in usage)
     shown = usage[:SHOWN_AGENTS]
+    ids = [agent.agent_id for agent in shown]
     organization = view.request.organization
-    names: dict[UUID, Agent] = Agent.objects.for_organization(organization).in_bulk(
-        [agent.agent_id for agent in shown]
-    )
+    names: dict[UUID, Agent] = Agent.objects.for_organization(organization).in_bulk(ids)
+    newest = newest_by_agent(organization, month, ids)
     return [
         {
             "agent": names[agent.agent_id],
             "tokens": agent.count,
             "share": 100 * agent.count / tokens,
-            "last_at": agent.last_at,
+            "last_at": newest[agent.agent_id],
         }
         for agent in shown
         if agent.agent_id in names
@@ -272,6 +276,9 @@ def csv_file(request: OrganizationRequest, name: str) -> HttpResponse:
         text = csv_text(("dow", "hour", "count"), rows)
     elif name == "agents":
         text = agents_csv(organization, Period.of_month(tz=request.zone))
+    elif name == "findings":
+        found = [finding_row(finding) for finding in findings_of(organization)]
+        text = csv_text(FINDING_COLUMNS, ([row[it] for it in FINDING_COLUMNS] for row in found))
     else:
         raise Http404
     today = view.period.last
