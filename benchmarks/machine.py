@@ -53,12 +53,21 @@ def granian(
     interface: str = "wsgi",
 ) -> Iterator[int]:
     """A web server, started afresh; gives its process id. `threads` are those of WSGI."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    command = [python, "-m", "granian", "--interface", interface, "--no-ws", "--port", str(port)]
-    command += ["--workers", str(workers)]
-    command += ["--blocking-threads", str(threads)] if interface == "wsgi" else []
+    command = [python, "-m", "granian", "--interface", interface, "--no-ws", "--port", port]
+    command += ["--workers", workers]
+    command += ["--blocking-threads", threads] if interface == "wsgi" else []
     command += ["--log-level", "warning", "--workers-kill-timeout", "3", target]
-    with (WORK / "server.log").open("wb") as log:
+    with web_server(command, port=port, environment=environment, folder=folder) as process:
+        yield process
+
+
+@contextmanager
+def web_server(
+    command: Sequence[object], *, port: int, environment: dict[str, str], folder: Path
+) -> Iterator[int]:
+    """Any server, until it listens on the port; gives its process id."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / f"server-{port}.log").open("wb") as log:
         server = subprocess.Popen(
             list(map(str, command)),
             cwd=folder,
@@ -83,7 +92,7 @@ def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    sys.exit(f"The server did not start: {(WORK / 'server.log').read_text()[-2000:]}")
+    sys.exit(f"The server did not start: {(WORK / f'server-{port}.log').read_text()[-2000:]}")
 
 
 @dataclass(frozen=True)
@@ -189,12 +198,12 @@ def postmaster(cluster: Cluster) -> int:
     return int((cluster.data / "postmaster.pid").read_text().split()[0])
 
 
-def virtual_environment(name: str, requirements: Path) -> Path:
+def virtual_environment(name: str, requirements: Path, interpreter: str = sys.executable) -> Path:
     """The interpreter of a peer's own environment, made on first use."""
     folder = WORK / name
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([interpreter, "-m", "venv", "--clear", folder], check=True)
         install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         subprocess.run([python, *install, "-r", requirements], check=True)
         (folder / "complete").touch()

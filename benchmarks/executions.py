@@ -1,0 +1,296 @@
+"""The dashboard over HTTP: the whole product against kodosumi 1.1.0, in one run, on one folder.
+
+python -m benchmarks.executions             the tables of docs/explanation/performance.md
+python -m benchmarks.executions --small     a hundred executions, without kodosumi: does it work?
+
+kodosumi needs Python 3.12: `--python` names one. Its panel reads the folder; ours has imported it.
+"""
+
+import argparse
+import http.client
+import json
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from benchmarks import product
+from benchmarks.kodosumi_folder import write_folder
+from benchmarks.machine import (
+    HERE,
+    WORK,
+    family_seconds,
+    granian,
+    new_cluster,
+    postmaster,
+    prefer,
+    virtual_environment,
+    web_server,
+)
+
+OUR_PORT, THEIR_PORT = 8481, 8482
+ASKED_EACH_ROUND = 15
+"""Ours are asked so often for each time that kodosumi is."""
+ENDPOINTS = {
+    "running agents, 24 h": "running-agents?hours=24",
+    "running agents, all": "running-agents?hours=999999",
+    "errors, 24 h": "errors?hours=24",
+    "errors, all": "errors?hours=999999&limit=1000",
+    "timeline, 168 h": "timeline?hours=168",
+    "agent stats": "agent-stats",
+    "details of one": "execution/{fid}/details",
+    "files of one": "execution/{fid}/files",
+}
+PAGES = {
+    "page of 50, 24 h": "running-agents?limit=50",
+    "page of 50, all": "running-agents?limit=50&hours=999999",
+    "statistics, all": "agent-stats",
+}
+
+
+@dataclass
+class Taken:
+    """Milliseconds of each answer, and processor time of the server and its database for one.
+
+    Other programs on the machine blur the second much less than the first.
+    """
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.wall)
+
+    @property
+    def cpu_median(self) -> float:
+        return statistics.median(self.cpu)
+
+    def __str__(self) -> str:
+        return f"{self.median:,.1f} [{min(self.wall):,.1f}-{max(self.wall):,.1f}]"
+
+
+@dataclass
+class Caller:
+    """Asks one server over one connection. `processes` are the server's and its database's."""
+
+    port: int
+    headers: dict[str, str]
+    processes: list[int]
+    connection: http.client.HTTPConnection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+
+    def ask(self, path: str) -> tuple[Any, float]:
+        """The answer, and milliseconds until it was there."""
+        started = time.perf_counter()
+        self.connection.request("GET", f"/api/dashboard/{path}", headers=self.headers)
+        response = self.connection.getresponse()
+        body = response.read()
+        taken = (time.perf_counter() - started) * 1000
+        if response.status != 200:
+            sys.exit(f"{path}: {response.status} {body[:500]!r}")
+        return json.loads(body), taken
+
+    def measure(self, path: str, times: int, into: Taken) -> None:
+        before = family_seconds(self.processes)
+        into.wall.extend(self.ask(path)[1] for _ in range(times))
+        into.cpu.append((family_seconds(self.processes) - before) * 1000 / times)
+
+
+def our_caller(membership: Any, processes: list[int]) -> Caller:
+    """With a new token: a person's does not live long."""
+    from tokens.tests.factories import access_token_for
+
+    return Caller(
+        OUR_PORT,
+        {
+            "Authorization": f"Bearer {access_token_for(membership)}",
+            "Host": product.HOST,
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-For": "192.0.2.1",
+        },
+        processes,
+    )
+
+
+def import_executions(folder: Path, number: int) -> Any:
+    """Import the folder into an organization of its own; gives an operator of it."""
+    from django.core.management import call_command
+
+    from organizations.models import Membership, Organization, User
+
+    organization = Organization.objects.create(name=f"{number} executions", slug=f"of-{number}")
+    call_command("import_kodosumi", folder, organization=organization.slug, verbosity=0)
+    user = User.objects.create(email=f"operator-{number}@example.com")
+    return Membership.objects.create(organization=organization, user=user, role="operator")
+
+
+@contextmanager
+def kodosumi(folder: Path, interpreter: str) -> Iterator[Caller]:
+    """Its panel under uvicorn, with its own sign-in, as its operator."""
+    requirements = HERE / "peers" / "kodosumi-requirements.txt"
+    python = virtual_environment("kodosumi-panel", requirements, interpreter)
+    work = WORK / "kodosumi-work"
+    work.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "PYTHONPATH": str(HERE / "peers"),
+        "KODO_EXEC_DIR": str(folder / "execution"),
+        "KODO_ADMIN_DATABASE": f"sqlite+aiosqlite:///{folder / 'admin.db'}",
+        "KODO_APP_STD_LEVEL": "ERROR",
+    }
+    command = [python, "-m", "uvicorn", "kodosumi_application:create_app", "--factory"]
+    command += ["--port", THEIR_PORT, "--log-level", "error"]
+    server = web_server(command, port=THEIR_PORT, environment=environment, folder=work)
+    with server as process:
+        connection = http.client.HTTPConnection("127.0.0.1", THEIR_PORT, timeout=60)
+        form = urlencode({"name": "admin", "password": "admin"})
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/login", form, kind)
+        key = json.loads(connection.getresponse().read())["KODOSUMI_API_KEY"]
+        yield Caller(THEIR_PORT, {"KODOSUMI_API_KEY": key}, [process])
+
+
+def check_equal(name: str, ours: Any, theirs: Any) -> None:
+    """They counted the same, and named the same executions as far as our longest page goes."""
+    for key in ("total", "total_executions", "error_rate", "by_user", "total_events", "fid"):
+        if key in theirs and ours[key] != theirs[key]:
+            sys.exit(f"{name}: {key} differs: {ours[key]} {theirs[key]}")
+    for key in ("agents", "errors", "executions"):
+        if key in theirs:
+            shown = [row["fid"] for row in ours[key]]
+            if shown != [row["fid"] for row in theirs[key]][: len(shown)]:
+                sys.exit(f"{name}: {key} differ")
+
+
+def against_kodosumi(
+    membership: Any, processes: list[int], folder: Path, options: argparse.Namespace
+) -> dict[str, tuple[Taken, Taken]]:
+    """Ours and theirs for each endpoint; every round asks both in turns."""
+    times = {name: (Taken(), Taken()) for name in ENDPOINTS}
+    with kodosumi(folder, options.python) as theirs:
+        if options.first:
+            prefer(theirs.processes)
+        for number in range(options.rounds):
+            ours = our_caller(membership, processes)
+            fid = ours.ask("running-agents?limit=1&hours=999999")[0]["agents"][0]["fid"]
+            for name, address in ENDPOINTS.items():
+                path = address.format(fid=fid)
+                if not number:
+                    check_equal(name, ours.ask(path)[0], theirs.ask(path)[0])
+                ours.measure(path, ASKED_EACH_ROUND, times[name][0])
+                theirs.measure(path, 1, times[name][1])
+                print(f"round {number + 1}  {name:<22} {times[name][1].wall[-1]:,.0f}", flush=True)
+    return times
+
+
+def growth(
+    memberships: dict[int, Any], processes: list[int], rounds: int
+) -> dict[str, dict[int, Taken]]:
+    """Our pages for each number of executions, in turns."""
+    callers = {number: our_caller(each, processes) for number, each in memberships.items()}
+    times = {name: {number: Taken() for number in callers} for name in PAGES}
+    for _ in range(rounds):
+        for name, path in PAGES.items():
+            for number, caller in callers.items():
+                caller.measure(path, ASKED_EACH_ROUND, times[name][number])
+    return times
+
+
+def print_ratios(times: dict[str, tuple[Taken, Taken]], number: int) -> None:
+    print(
+        f"\n| {number:,} executions | kodosumi ms [min-max] | product ms [min-max] | times "
+        "| processor ms: kodosumi | product | times |\n|---|---|---|---|---|---|---|"
+    )
+    for name, (ours, theirs) in times.items():
+        print(
+            f"| {name} | {theirs} | {ours} | {theirs.median / ours.median:,.0f} "
+            f"| {theirs.cpu_median:,.0f} | {ours.cpu_median:.1f} "
+            f"| {theirs.cpu_median / ours.cpu_median:,.0f} |"
+        )
+
+
+def print_growth(times: dict[str, dict[int, Taken]]) -> None:
+    numbers = list(next(iter(times.values())))
+    heads = "".join(f" {number:,}: ms, processor ms |" for number in numbers)
+    print(f"\n| executions |{heads} growth |")
+    print("|---" * (len(numbers) + 2) + "|")
+    for name, taken in times.items():
+        cells = [f"{taken[n].median:.1f}, {taken[n].cpu_median:.1f}" for n in numbers]
+        first, last = taken[numbers[0]], taken[numbers[-1]]
+        rates = f"{last.median / first.median:.2f}, {last.cpu_median / first.cpu_median:.2f}"
+        print(f"| {name} | {' | '.join(cells)} | {rates} |")
+    sums, *pages = (times[name][numbers[-1]] for name in reversed(PAGES))
+    for name, page in zip(reversed(list(PAGES)[:-1]), pages, strict=True):
+        print(
+            f"statistics / {name}: {sums.median / page.median:.2f}, "
+            f"{sums.cpu_median / page.cpu_median:.2f}"
+        )
+
+
+def vacuum() -> None:
+    """What autovacuum does within a minute."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE)")
+
+
+def timed(what: str, work: Callable[[], Any]) -> Any:
+    started = time.monotonic()
+    done = work()
+    print(f"{what}: {time.monotonic() - started:.0f} s", flush=True)
+    return done
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument(
+        "--first", action="store_true", help="while measuring, before all others on the machine"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 5000, 20_000])
+    parser.add_argument("--compared", type=int, default=5000, help="the size against kodosumi")
+    parser.add_argument("--python", default="python3.12", help="an interpreter for kodosumi")
+    options = parser.parse_args()
+    sizes, rounds = ([100], 1) if options.small else (options.sizes, options.rounds)
+    folders = WORK / "kodosumi-folders"
+    shutil.rmtree(folders, ignore_errors=True)
+    with new_cluster("executions", durable=not options.small) as cluster:
+        environment = product.set_up(cluster)
+        memberships = {}
+        for number in sizes:
+            folder = folders / str(number)
+            timed(f"writing {number:,}", lambda: write_folder(folder, number, time.time()))  # noqa: B023
+            memberships[number] = timed(
+                f"importing {number:,}",
+                lambda: import_executions(folder, number),  # noqa: B023
+            )
+        vacuum()
+        server = granian(
+            "agentidp.wsgi:application", port=OUR_PORT, environment=environment, workers=1
+        )
+        with server as process:
+            processes = [process, postmaster(cluster)]
+            if options.first:
+                prefer(processes)
+            growth(memberships, processes, 1)  # a warm-up
+            print_growth(growth(memberships, processes, rounds))
+            if not options.small:
+                number = options.compared
+                folder = folders / str(number)
+                times = against_kodosumi(memberships[number], processes, folder, options)
+                print_ratios(times, number)
+    shutil.rmtree(folders)
+
+
+if __name__ == "__main__":
+    main()
