@@ -16,13 +16,13 @@ PRODUCTION = AGENTIDP_ENVIRONMENT=production AGENTIDP_ISSUER=https://id.example.
 OLD_POSTGRES := $(wildcard /usr/lib/postgresql/15/bin)
 NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
 	$(wildcard /usr/bin/python3.13 /usr/local/bin/python3.13 /opt/homebrew/bin/python3.13))
+OTHER_PYTHON := $(if $(NEW_PYTHON),.venv-3.13/bin/python,$(PYTHON))
 
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
-	django-check unit browser check-more \
-	postgres-15 python-3.13 lock db run clean
+	django-check unit browser other-versions lock db run clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## Install everything that tests and checks need, the browser included
 	@$(BOOTSTRAP) test
@@ -76,21 +76,14 @@ unit: install ## Run the tests that need no browser; ARGS goes to pytest
 browser: install ## Run the tests in a real Chromium
 	$(PYTEST) -m browser $(ARGS)
 
-check-more: postgres-15 python-3.13 ## Run the tests on PostgreSQL 15 and Python 3.13, if installed
-
-postgres-15: install
-ifneq ($(OLD_POSTGRES),)
-	AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(PYTEST) -q -m "not browser and not slow"
-else
-	@echo "Not run: PostgreSQL 15 is not installed here."
-endif
-
-python-3.13:
+other-versions: install ## Run the tests on PostgreSQL 15 and Python 3.13, as far as they are installed
+ifneq ($(OLD_POSTGRES)$(NEW_PYTHON),)
 ifneq ($(NEW_PYTHON),)
 	AGENTIDP_VENV=.venv-3.13 $(NEW_PYTHON) agentidp/bootstrap.py test
-	.venv-3.13/bin/python -m pytest -q -m "not browser and not slow"
+endif
+	AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(OTHER_PYTHON) -m pytest -q -p no:cacheprovider -m "not browser and not slow"
 else
-	@echo "Not run: Python 3.13 is not installed here."
+	@echo "Not run: neither PostgreSQL 15 nor Python 3.13 is installed here."
 endif
 
 lock: install ## Choose versions anew: constraints.txt and package-lock.json; ARGS=--upgrade

@@ -15,7 +15,7 @@ from agents.actions import decommission_agent, suspend_agent
 from agents.models import Agent
 from organizations.actions import delete_organization, remove_member
 from organizations.actors import Actor
-from organizations.models import Organization
+from organizations.models import Organization, User
 from organizations.scope import organization_scope
 from tests.calls import call
 from tests.endpoint import Endpoint
@@ -23,7 +23,7 @@ from tests.endpoints import BEARER, PAGES
 from tests.tenants import Tenant
 from tokens.access_tokens import PersonRefresh, new_token_id, sign_agent_token
 from tokens.actions import revoke_credential
-from tokens.models import Credential, LoginSession
+from tokens.models import MAXIMUM_SESSION, Credential, LoginSession
 from tokens.sessions import end_session
 from tokens.tests.factories import access_token_for
 
@@ -118,6 +118,14 @@ def of_an_ended_session(tenant: Tenant) -> str:
     return str(refresh.access_token)
 
 
+def of_a_session_too_old(tenant: Tenant) -> str:
+    owner = tenant.person("owner")
+    began = timezone.now() - MAXIMUM_SESSION - timedelta(seconds=1)
+    session = LoginSession.objects.create(user=owner.user, created_at=began)
+    User.objects.filter(pk=owner.user_id).update(sessions_valid_from=None)
+    return str(PersonRefresh.for_session(owner, session.pk).access_token)
+
+
 def refresh_token(tenant: Tenant) -> str:
     owner = tenant.person("owner")
     session = LoginSession.objects.create(user=owner.user)
@@ -164,6 +172,7 @@ ENDS = [
     of_an_expired_credential,
     of_a_suspended_organization,
     of_an_ended_session,
+    of_a_session_too_old,
     refresh_token,
     of_a_locked_account,
     of_a_former_member,

@@ -78,6 +78,16 @@ def administrator(organization: Organization) -> Agent:
     return agent
 
 
+@pytest.mark.parametrize("role", ["", "member"])
+def test_the_scope_alone_makes_no_agent_an_administrator(
+    role: str, organization: Organization, client_for: ClientFor
+) -> None:
+    agent = administrator(organization)
+    organization.principals.filter(pk=agent.pk).update(role=role)
+
+    assert client_for(agent).get(LIST).status_code == 403
+
+
 def test_a_person_founds_an_organization_and_owns_it(
     owner: Membership, client_for: ClientFor
 ) -> None:
