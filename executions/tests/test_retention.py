@@ -22,6 +22,7 @@ from executions.tests.factories import (
     make_file,
     make_upload,
 )
+from executions.tests.kodosumi import REAL, import_folder
 from organizations.models import AuditEvent, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
@@ -74,6 +75,26 @@ def test_an_execution_that_went_on_is_as_old_as_its_end(organization):
     retention.expire(organization)
 
     assert left(organization) == {long.fid}
+
+
+def test_what_expired_is_not_imported_again(organization, time_machine):
+    import_folder(REAL, organization)
+    fids = left(organization)
+    keep(organization, 30)
+    ended = {fid for fid in fids if fid not in still_going(organization)}
+    time_machine.move_to(timezone.now() + timedelta(days=31))
+
+    retention.expire(organization)
+    import_folder(REAL, organization)
+
+    assert left(organization) == fids - ended
+    assert len(ended) > 20
+
+
+def still_going(organization: Organization) -> set[str]:
+    with organization_scope(organization):
+        going = Execution.objects.exclude(status__in=Execution.FINAL)
+        return set(going.values_list("fid", flat=True))
 
 
 def test_no_transaction_deletes_more_than_its_batch(organization, monkeypatch):
