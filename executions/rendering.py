@@ -28,6 +28,7 @@ DEEPEST = 100
 """Levels of nesting, of elements or of JSON."""
 DEEPEST_FORMATTING = 16
 MOST_TAGS = 20_000
+"""Of one piece of HTML; and elements of all that one message becomes."""
 MOST_ATTRIBUTES = 40
 MOST_MARKS = 30_000
 """Characters that mean something in Markdown: its parsers need long for very many in a row."""
@@ -43,7 +44,8 @@ TAGS = {
     *("ol", "p", "pre", "q", "s", "samp", "small", "span", "strong", "sub", "summary", "sup"),
     *("table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul", "var"),
 }
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, set[str]] = {
+    "*": set(),  # nh3 alone would allow `title` and `lang` everywhere.
     "a": {"href"},
     "ol": {"start"},
     "td": {"colspan", "rowspan"},
@@ -97,7 +99,8 @@ def render_result(final_json: str | None) -> SafeString:
         value = _parsed(final_json)
     except (ValueError, RecursionError):
         return _preformatted(final_json)
-    return _render_tagged(value)
+    html = _render_tagged(value)
+    return TOO_COMPLEX if html.count("<") > 2 * MOST_TAGS else html
 
 
 def inputs_as_yaml(message: str) -> str:

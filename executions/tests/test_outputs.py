@@ -10,6 +10,7 @@ from django.test import Client
 from conftest import ClientFor
 from executions.models import DeletedExecution, Execution, ExecutionEvent, ExecutionFile
 from executions.record import NewEvent
+from executions.rendering import TOO_COMPLEX
 from executions.tests.factories import (
     FAILED,
     FINISHED,
@@ -246,10 +247,10 @@ def test_a_result_that_json_cannot_carry_does_no_harm(
     assert client.get(f"/outputs/html/{execution.fid}").status_code == 200
 
 
-@pytest.mark.parametrize("tag", ["Markdown", "HTML", "Text"])
 @pytest.mark.parametrize("name", VECTORS)
-def test_the_printable_result_has_two_walls(client: Client, own: Any, tag: str, name: str) -> None:
-    final = json.dumps({tag: {"body": VECTORS[name]}})
+def test_the_printable_result_has_two_walls(client: Client, own: Any, name: str) -> None:
+    forms = [{tag: {"body": VECTORS[name]}} for tag in ("Markdown", "HTML", "Text")]
+    final = json.dumps({"__list__": forms})
     execution = own(FINISHED, events=[(1.5, "final", final)], agent_name=VECTORS[name][:255])
 
     answer = client.get(f"/outputs/html/{execution.fid}")
@@ -261,6 +262,30 @@ def test_the_printable_result_has_two_walls(client: Client, own: Any, tag: str, 
     assert "default-src 'none'" in policy
     assert policy.endswith("; sandbox")
     assert "unsafe-inline" not in policy
+
+
+def test_a_result_of_ten_megabytes_is_kept_whole_and_not_made_readable(
+    client: Client, own: Any
+) -> None:
+    body = "<b>" * 3_500_000
+    final = json.dumps({"HTML": {"body": body}})
+    execution = own(FINISHED, events=[(1.5, "final", final)])
+
+    raw = client.get(f"/outputs/raw/{execution.fid}").json()
+    page = client.get(f"/outputs/html/{execution.fid}").content.decode()
+
+    assert raw == {"HTML": {"body": body}}
+    assert TOO_COMPLEX in page
+    assert len(page) < 10_000
+
+
+def test_long_facts_do_not_fill_the_printable_result(client: Client, own: Any) -> None:
+    meta = json.dumps({"dict": {"author": "x" * 10_000_000}})
+    execution = own(FINISHED, events=[(0.0, "meta", meta)])
+
+    page = client.get(f"/outputs/html/{execution.fid}").content.decode()
+
+    assert page.count("x") < 11_000
 
 
 def test_the_printable_result_tells_what_it_is_of(client: Client, own: Any) -> None:

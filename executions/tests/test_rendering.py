@@ -226,6 +226,18 @@ def test_too_complex_output_is_not_parsed_but_offered_for_download(tag: str, nam
     assert time.perf_counter() - started < SECONDS
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"__list__": [0] * 50_000},
+        {"CrewOutput": {"raw": "x", "tasks_output": [{"raw": "-\n" * 4_900}] * 5}},
+    ],
+    ids=["list", "tasks"],
+)
+def test_harmless_parts_do_not_add_up_to_too_many_elements(value: Any) -> None:
+    assert render_result(json.dumps(value)) == TOO_COMPLEX
+
+
 @pytest.mark.parametrize("tag", ["Markdown", "HTML"])
 @pytest.mark.parametrize("name", MUCH)
 def test_tiring_output_is_shown_within_a_second(tag: str, name: str) -> None:
