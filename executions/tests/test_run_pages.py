@@ -1,6 +1,7 @@
 """The pages of one execution: its result, log and events, and what people may do with it."""
 
 import json
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 
 from executions.models import DeletedExecution, Execution, now
 from executions.record import NewEvent
+from executions.rendering import TOO_COMPLEX
 from executions.tests.factories import (
     FAILED,
     RUNNING,
@@ -190,6 +192,57 @@ def test_the_newest_steps_and_lines_are_shown_and_the_rest_is_named(
     lines = b"".join(browser.get(f"/executions/{execution.fid}/log.txt")).decode().splitlines()
     assert len(lines) == 1001
     assert lines[0].endswith("stdout line 0")
+
+
+def test_the_page_stays_readable_however_much_its_steps_say(
+    organization: Organization, browser: Any
+) -> None:
+    heavy = json.dumps({"HTML": {"body": "<p>x" * 9_000}})
+    long = json.dumps({"Text": {"body": "y" * 250_000}})
+    told = [event("action", long) for _ in range(9)]
+    told += [event("action", heavy) for _ in range(9)]
+    told.append(event("action", markdown("**the newest**")))
+    execution = make_execution(organization, events=told)
+
+    text = page_of(browser, execution)
+
+    assert "<strong>the newest</strong>" in text
+    assert text.count('<li class="run-step">') == 19
+    assert text.count("<p>x") == 2 * 9_000
+    assert text.count("y" * 250_000) == 2
+    assert text.count(TOO_COMPLEX) == 7 + 7
+
+
+def test_the_page_stays_readable_however_much_went_in(
+    organization: Organization, browser: Any
+) -> None:
+    many = {f"name {number}": "" for number in range(5_000)}
+    long = {f"name {number}": "x" * 30_000 for number in range(50)}
+    executions = [
+        make_execution(organization, events=[tagged("inputs", now(), **inputs)])
+        for inputs in (many, long)
+    ]
+
+    of_many, of_long = [page_of(browser, execution) for execution in executions]
+
+    assert of_many.count("<dt>name ") == 200
+    assert "and 4,800 more" in of_many
+    assert of_long.count("x") < 250_000
+    assert "and 40 more" in of_long
+
+
+def test_made_up_kinds_of_events_neither_fill_nor_style_the_page(
+    organization: Organization, browser: Any
+) -> None:
+    told = [event(f"toast {number}", "x") for number in range(90)]
+    execution = make_execution(organization, events=told)
+
+    answer = browser.get(f"/executions/{execution.fid}/events")
+
+    assert len(answer.context["kinds"]) == 40
+    assert "status" in {kind["label"] for kind in answer.context["kinds"]}
+    assert len(answer.context["events"]) == 93
+    assert not re.search('class="[^"]*toast', answer.content.decode())
 
 
 def test_events_are_paged_and_narrowed_to_a_kind(organization: Organization, browser: Any) -> None:

@@ -40,6 +40,7 @@ from organizations.templatetags.agentidp import absolute_time, duration, money, 
 EVENTS_A_PAGE = 100
 MOST_ERRORS = 20
 MOST_FILES = 1_000
+MOST_KINDS = 40
 TABS = (
     ("executions:detail", "Result"),
     ("executions:log", "Log"),
@@ -129,7 +130,9 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponse:
                 "url": f"?kind={quote(label)}",
                 "current": label == kind,
             }
-            for label, count in sorted(counts.items())
+            for label, count in sorted(
+                sorted(counts.items(), key=lambda item: -item[1])[:MOST_KINDS]
+            )
         ],
         "kind": kind if kind in counts else "",
     }

@@ -10,7 +10,7 @@ from django.db.models.functions import Left
 
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent
-from executions.rendering import plain_text, render_event
+from executions.rendering import MOST_TAGS, TOO_COMPLEX, plain_text, render_event
 from executions.views.asked import at
 from executions.views.frame import milliseconds
 
@@ -21,7 +21,11 @@ MOST_STEPS = 100
 MOST_LINES = 1_000
 LONGEST_LINE = 4_000
 LONGEST_STEP = 300_000
+LONGEST_STEPS = 1024 * 1024
+"""Characters of all steps that a page makes readable; older ones are only named."""
+MOST_INPUTS = 200
 LONGEST_INPUT = 20_000
+LONGEST_INPUTS = 200_000
 LATEST_TIME = 253_402_300_799
 
 
@@ -40,12 +44,21 @@ def newest(execution: Execution, kinds: tuple[str, ...], most: int, longest: int
 
 
 def steps_of(execution: Execution) -> dict[str, Any]:
+    """The newest ones. What is too much for one page is left out of the older ones among them."""
     found = newest(execution, STEPS, MOST_STEPS, LONGEST_STEP)
-    shown = found[-MOST_STEPS:]
-    return {
-        "rows": [step_of(execution, *row) for row in shown],
-        "is_cut": len(found) > len(shown),
-    }
+    characters, tags = LONGEST_STEPS, 2 * MOST_TAGS
+    rows = []
+    for sequence, timestamp, kind, message in reversed(found[-MOST_STEPS:]):
+        is_left_out = len(message) > characters
+        characters -= 0 if is_left_out else len(message)
+        step = step_of(execution, sequence, timestamp, kind, "" if is_left_out else message)
+        count = step.get("html", "").count("<")
+        if is_left_out or count > tags:
+            step["html"] = TOO_COMPLEX
+        else:
+            tags -= count
+        rows.append(step)
+    return {"rows": rows[::-1], "is_cut": len(found) > len(rows)}
 
 
 def step_of(
@@ -118,7 +131,17 @@ def inputs_of(execution: Execution) -> list[tuple[str, str]]:
         return []
     if not isinstance(told, dict):
         return [("Input", as_text(told))]
-    return [(name, as_text(value)) for name, value in told.items() if name != "_global_"]
+    named = [(name, value) for name, value in told.items() if name != "_global_"]
+    rows: list[tuple[str, str]] = []
+    characters = LONGEST_INPUTS
+    for name, value in named[:MOST_INPUTS]:
+        rows.append((plain_text(name), as_text(value)))
+        characters -= len(rows[-1][1])
+        if characters < 0:
+            break
+    if len(rows) < len(named):
+        rows.append(("…", f"and {len(named) - len(rows):,} more: the events have them."))
+    return rows
 
 
 def untagged(value: Any) -> Any:
