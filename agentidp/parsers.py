@@ -1,7 +1,7 @@
 """JSON as RFC 8259 means it, within limits that keep one request from hurting the others."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isinf
 from typing import IO, Any, NoReturn
 
@@ -43,7 +43,11 @@ def parse_json(content: bytes) -> Any:
         )
     except (ValueError, RecursionError) as error:
         raise ParseError("The body is not valid JSON.") from error
-    _check_text(value)
+    try:
+        _check_text(value)
+    except _UnstorableText as error:
+        place = ".".join(reversed(error.place)) or "A text"
+        raise ParseError(f"{place} contains a NUL or half of a surrogate pair.") from None
     return value
 
 
@@ -92,15 +96,31 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return names
 
 
+class _UnstorableText(Exception):
+    """`place` leads to the text, from within: its name, that of the object around it …"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place: list[str] = []
+
+
 def _check_text(value: Any) -> None:
     """PostgreSQL can store neither NUL nor lone surrogates."""
     if isinstance(value, str):
         if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise ParseError("A text contains a NUL or half of a surrogate pair.")
+            raise _UnstorableText
     elif isinstance(value, dict):
-        for name, item in value.items():
+        for name in value:
             _check_text(name)
-            _check_text(item)
+        _check_items(value.items())
     elif isinstance(value, list):
-        for item in value:
+        _check_items(enumerate(value))
+
+
+def _check_items(items: Iterable[tuple[Any, Any]]) -> None:
+    for place, item in items:
+        try:
             _check_text(item)
+        except _UnstorableText as error:
+            error.place.append(str(place)[:64])
+            raise

@@ -247,6 +247,54 @@ def test_bad_lines_are_refused(organization, client, content):
     assert events_of(organization) == []
 
 
+@pytest.mark.parametrize("text", ["\\u0000", "\\ud800", "\\udc1b[2J"])
+@pytest.mark.parametrize("kind", ["stdout", "result"])
+def test_binary_output_is_refused_with_its_place(organization, client, kind, text):
+    url = report(client, status="queued")
+    message = f'"{text}"' if kind == "stdout" else f'{{"Text": {{"body": "{text}"}}}}'
+    events = f'{{"kind": "stdout", "message": "a"}}, {{"kind": "{kind}", "message": {message}}}'
+
+    answer = client.post(
+        f"{url}/events", f'{{"events": [{events}]}}', content_type="application/json"
+    )
+
+    place = "events.1.message" if kind == "stdout" else "events.1.message.Text.body"
+    assert answer.status_code == 400
+    assert answer.json()["message"] == f"{place} contains a NUL or half of a surrogate pair."
+    assert events_of(organization) == []
+
+
+def test_bytes_that_are_no_text_are_refused(organization, client):
+    url = report(client, status="queued")
+    content = b'{"events": [{"kind": "stdout", "message": "\xff\xed\xa0\x80"}]}'
+
+    answer = client.post(f"{url}/events", content, content_type="application/json")
+
+    assert (answer.status_code, answer.json()["message"]) == (400, "The body is not UTF-8.")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", NEWLINE_JSON, "application/octet-stream"]
+)
+def test_a_line_of_ten_megabytes_is_refused_before_it_is_read(organization, client, content_type):
+    url = report(client, status="queued")
+
+    answer = client.post(f"{url}/events", "<b>" * 3_500_000, content_type=content_type)
+
+    assert answer.status_code == 413
+    assert "larger than 1048576 bytes" in answer.json()["message"]
+    assert events_of(organization) == []
+
+
+def test_what_a_terminal_obeys_is_kept_as_it_was_written(organization, client):
+    url = report(client, status="queued")
+    text = "\x1b]0;title\x07\x1b[2J\x1b[10;10H\x9b\x01\x7f\r\n"
+
+    append(client, url, line(text))
+
+    assert events_of(organization) == [(1, "stdout", text)]
+
+
 @pytest.mark.parametrize("number", [0, 1001])
 def test_a_batch_has_1_to_1000_events(client, number):
     url = report(client)
