@@ -30,8 +30,8 @@ VECTORS = {
     "style attribute": f'<div style="background:url(https://{FOREIGN}/c.png)">x</div>',
     "frame": f'<iframe src="https://{FOREIGN}/"></iframe>',
     "frame with a document": f'<iframe srcdoc="<script>parent.{SCRIPT}</script>"></iframe>',
-    "object": f'<object data="https://{FOREIGN}/a.swf"></object>'
-    f'<embed src="https://{FOREIGN}/b.swf">',
+    "object": f'<object data="https://{FOREIGN}/a.html"></object>'
+    f'<embed src="https://{FOREIGN}/b.svg" type="image/svg+xml">',
     "form": f'<form action="https://{FOREIGN}/"><input autofocus onfocus="{SCRIPT}" name="p">'
     '<button formaction="javascript:1">Sign in</button></form>',
     "javascript link": f'<a href="jav&#x09;ascript:{SCRIPT}" autofocus onfocus="{SCRIPT}">x</a>'

@@ -1,5 +1,6 @@
 """A real server with the demonstration's data, and a real Chromium that watches for complaints."""
 
+import json
 import os
 import socket
 import subprocess
@@ -15,23 +16,36 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from agentidp import demo
 from agentidp.bootstrap import find_browser
 from agentidp.env import BASE_DIR
+from tests.browser.engine import Engine
 
 AXE = BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 360, "height": 780}
 
 
+def manage(*arguments: str) -> str:
+    """What a management command prints, run on the server's database."""
+    answer = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=BASE_DIR,
+        env=os.environ | {"AGENTIDP_DEMO": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return answer.stdout
+
+
 @pytest.fixture(scope="session")
-def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running server over a database of this run's own."""
-    environment = os.environ | {"AGENTIDP_DEMO": "1"}
-    for command in ("migrate", "seed_demo"):
-        subprocess.run(
-            [sys.executable, "manage.py", command],
-            cwd=BASE_DIR,
-            env=environment,
-            check=True,
-            capture_output=True,
-        )
+def credential() -> dict[str, str]:
+    """The demonstration in a database of this run's own; client id and secret of an agent in it."""
+    manage("migrate")
+    found: dict[str, str] = json.loads(manage("seed_demo"))
+    return found
+
+
+@pytest.fixture(scope="session")
+def base_url(credential: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running server over that database."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -59,6 +73,14 @@ def session_state(base_url: str, chromium: Browser) -> Any:
     state = context.storage_state()
     context.close()
     return state
+
+
+@pytest.fixture(scope="module")
+def engine(base_url: str, chromium: Browser, credential: dict[str, str]) -> Iterator[Engine]:
+    """An engine of the demonstration's agent."""
+    context = chromium.new_context(base_url=base_url)
+    yield Engine.of(context.request, **credential)
+    context.close()
 
 
 def sign_in(page: Page, name: str = "admin", password: str = "admin") -> None:  # noqa: S107

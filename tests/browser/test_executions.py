@@ -1,16 +1,10 @@
 """What a person does with executions: finding one, watching it, reading what went wrong."""
 
-import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from agentidp.env import BASE_DIR
 from tests.browser.conftest import PHONE, Visit
 from tests.browser.engine import Engine
 from tests.browser.test_every_page import serious_issues
@@ -19,20 +13,6 @@ pytestmark = pytest.mark.browser
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 TRACE = 'Traceback (most recent call last):\n  File "/opt/flows.py", line 3, in run\n    read()\n'
-
-
-@pytest.fixture(scope="module")
-def engine(base_url: str, chromium: Browser) -> Iterator[Engine]:
-    answer = subprocess.run(
-        [sys.executable, "manage.py", "seed_demo"],
-        cwd=BASE_DIR,
-        env=os.environ | {"AGENTIDP_DEMO": "1"},
-        check=True,
-        capture_output=True,
-    )
-    context = chromium.new_context(base_url=base_url)
-    yield Engine.of(context.request, **json.loads(answer.stdout))
-    context.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,235 @@
+"""What agents could write to attack who reads it, brought in by each way there is, and ears for
+whatever it does in a browser."""
+
+import contextlib
+import json
+import re
+import socket
+import sqlite3
+import ssl
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog
+
+from executions.tests.spooler import USER, fid_of, new_data, write_execution
+from executions.tests.vectors import FOREIGN, NUMBER, VECTORS, traced
+from tests.browser.engine import Engine
+
+NUMBERED = {number: traced(vector, number) for number, vector in enumerate(VECTORS.values(), 1)}
+NAMES = dict(enumerate(VECTORS, 1))
+FORMS = ("markdown", "html", "text", "link", "task", "step", "value")
+HOST = re.compile(rb"v(\d+)\." + re.escape(FOREIGN).encode())
+AGENTS = 20
+SCRIPT_RAN = re.compile(rf"{NUMBER}(\d\d\d)")
+
+
+class Canary:
+    """A server to which all foreign hosts lead; it knows which of them was asked for something.
+
+    A connection alone is no request: Chromium opens one early for the address of a frame, before
+    the policy refuses the frame.
+    """
+
+    def __init__(self, certificate: Path) -> None:
+        self.heard: set[int] = set()
+        self.connections = 0
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate)
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.arguments = [
+            f"--host-resolver-rules=MAP *.{FOREIGN} 127.0.0.1:{self.socket.getsockname()[1]}",
+            "--disable-features=LocalNetworkAccessChecks",  # Or nothing would come here.
+        ]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.listen, args=[connection], daemon=True).start()
+
+    def listen(self, connection: socket.socket) -> None:
+        self.connections += 1
+        with contextlib.suppress(OSError):
+            connection.settimeout(5)
+            with self.context.wrap_socket(connection, server_side=True) as secured:
+                if said := secured.recv(4096):
+                    self.heard |= {int(number) for number in HOST.findall(said)} or {0}
+                    secured.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+    def close(self) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def make_certificate(path: Path) -> Path:
+    """Key and certificate of a server that nobody need trust."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, FOREIGN)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(secret + certificate.public_bytes(pem))
+    return path
+
+
+@dataclass
+class Ears:
+    """What the pages of a context do that they must not."""
+
+    context: BrowserContext
+    canary: Canary
+    ran: set[int] = field(default_factory=set)
+    strange: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """By the Content-Security-Policy."""
+
+    def __post_init__(self) -> None:
+        self.canary.heard.clear()
+        self.canary.connections = 0
+        self.context.on("console", self.hear)
+        self.context.on("weberror", lambda error: self.strange.append(str(error.error)))
+        self.context.on("dialog", self.dismiss)
+        self.context.on("request", lambda request: self.watch(request.url))
+
+    def hear(self, message: ConsoleMessage) -> None:
+        if found := SCRIPT_RAN.fullmatch(message.text.strip()):
+            self.ran.add(int(found[1]))
+        elif "Content Security Policy" in message.text:
+            self.refused.append(message.text)
+
+    def dismiss(self, dialog: Dialog) -> None:
+        self.strange.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def watch(self, url: str) -> None:
+        if url.endswith("/hostile"):
+            self.strange.append(f"request: {url}")
+
+    @property
+    def attacks(self) -> set[str]:
+        """The names of the vectors that ran or were answered."""
+        return {NAMES.get(number, "unknown") for number in self.ran | self.canary.heard}
+
+
+def seen(number: int, where: str) -> str:
+    """Harmless words that stand before a vector."""
+    return f"seen {number:02} {where}"
+
+
+def forms(number: int, vector: str) -> dict[str, Any]:
+    """A value in which the vector has all the forms that become HTML."""
+
+    def text(form: str) -> str:
+        return f"{seen(number, form)}\n\n{vector}"
+
+    return {
+        "__list__": [
+            {"Markdown": {"body": text("markdown")}},
+            {"HTML": {"body": text("html")}},
+            {"Text": {"body": text("text")}},
+            {"Link": {"url": vector, "title": text("link")}},
+            {"TaskOutput": {"name": text("task"), "agent": vector, "raw": vector}},
+            {"ToolResult": {"tool": text("step"), "result": vector}},
+            {vector: text("value")},
+        ]
+    }
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An execution that says every vector in every kind of event."""
+
+    id: str
+    counts: Counter[str]
+    """How many events of each kind."""
+
+
+def report(engine: Engine) -> Reported:
+    everything = {vector: f"{seen(n, 'input')} {vector}" for n, vector in NUMBERED.items()}
+    execution = engine.start(
+        summary=NUMBERED[1],
+        description="\n".join(NUMBERED.values()),
+        tags=[vector[:64] for vector in NUMBERED.values() if vector.strip() == vector][:32],
+        inputs=everything,
+    )
+    told: list[tuple[str, Any]] = []
+    for number, vector in NUMBERED.items():
+        told.append(("result", forms(number, vector)))
+        word, name = ("agent", "role") if number % 2 else ("task", "name")
+        if number <= AGENTS:
+            told.append(("agent", {"dict": {word: {name: f"{seen(number, word)} {vector}"}}}))
+        for kind in ("stdout", "stderr", "debug"):
+            told.append((kind, f"\x1b[31m{seen(number, kind)}\x1b[0m {vector}\x1b]0;{vector}\x07"))
+    for number in range(1, len(NUMBERED) + 1, 5):
+        vectors = [NUMBERED[n] for n in range(number, number + 5) if n in NUMBERED]
+        said = f"{seen(number, 'error')} {' '.join(vectors)}"
+        told.append(("error", f"Traceback (most recent call last):\n{said}\nValueError: {said}"))
+    told.append(("lock", {"dict": {"name": NUMBERED[3], "lid": "l", "data": everything}}))
+    told.append(("lease", {"dict": {"name": NUMBERED[3], "lid": "l", "result": everything}}))
+    told.append(("final", {"__list__": [forms(*each) for each in NUMBERED.items()]}))
+    engine.tell(execution, *told)
+    for name in ("<img src=x onerror=console.info(4711001)>.svg", "'\"><script>.html"):
+        engine.make_file(execution, name, b"<script>console.info(4711001)</script>")
+    engine.finish(execution)
+    return Reported(execution, Counter(kind for kind, _ in told))
+
+
+def write_deployment(folder: Path) -> Path:
+    """The data folder of a kodosumi whose flows, user and files are named by the vectors."""
+    data = new_data(folder)
+    with closing(sqlite3.connect(data / "admin.db")) as database:
+        database.execute("UPDATE roles SET name = ?", [NUMBERED[1]])
+        database.commit()
+    start = time.time() - 300
+    for number, vector in NUMBERED.items():
+        name = f"hostile {seen(number, 'name')} {vector}"
+        told = [
+            ("status", "running"),
+            ("meta", json.dumps({"dict": {"summary": name, "author": vector, "tags": [vector]}})),
+            (vector[:32], vector),
+            ("final", json.dumps({"Text": {"body": vector}})),
+            ("status", "finished"),
+        ]
+        rows = [(start + place / 8, *each) for place, each in enumerate(told)]
+        write_execution(data, fid_of(1000 + number), rows)
+    files = data / "execution" / USER / fid_of(1001) / "out"
+    files.mkdir()
+    for number, vector in NUMBERED.items():
+        short = vector.replace("/", "\N{DIVISION SLASH}").encode()[:180].decode(errors="ignore")
+        (files / f"{seen(number, 'file')} {short}").write_text(vector)
+    return data
+
+
+def frames(vectors: dict[int, str]) -> str:
+    """A page that shows each vector as it is, in a document of its own."""
+    each = "".join(
+        f'<iframe width="110" height="90" srcdoc="{escape(seen(n, "raw") + " " + vector)}">'
+        "</iframe>"
+        for n, vector in vectors.items()
+    )
+    return f"<!doctype html><title>Raw</title>{each}"

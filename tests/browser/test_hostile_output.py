@@ -1,0 +1,278 @@
+"""Hostile output does no harm in a real Chromium, with either of two walls alone (F27, F29).
+
+The first wall is the sanitiser, the second one the Content-Security-Policy.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from agentidp.bootstrap import find_browser
+from executions.api.outputs import PRINTABLE_POLICY
+from executions.rendering import ATTRIBUTES, TAGS
+from executions.tests.spooler import fid_of
+from executions.tests.vectors import VECTORS
+from tests.browser.conftest import manage
+from tests.browser.engine import Engine
+from tests.browser.hostile import (
+    AGENTS,
+    FORMS,
+    NAMES,
+    NUMBERED,
+    Canary,
+    Ears,
+    Reported,
+    forms,
+    frames,
+    make_certificate,
+    report,
+    seen,
+    write_deployment,
+)
+
+pytestmark = pytest.mark.browser
+
+IMPORTED = fid_of(1001)
+WAIT_FOR_A_PERSON = {
+    *("svg animation", "markdown", "markdown links", "ping and target", "overlay"),
+    *("attributes of htmx", "clobbering", "directions"),
+}
+WAIT_FOR_ANOTHER_PARSER = {
+    *("mathml mutation", "form mutation", "option mutation", "select mutation"),
+    *("dangling quote", "encoded"),
+}
+OF_OTHER_BROWSERS = {"marquee", "speculation", "policy"}
+BITE = set(NAMES.values()) - WAIT_FOR_A_PERSON - WAIT_FOR_ANOTHER_PARSER - OF_OTHER_BROWSERS
+"""What needs nothing but a page that shows it. The others are tried all the same."""
+
+NOT_ALLOWED = """([root, tags, attributes]) => [...document.querySelectorAll(`${root} *`)]
+    .filter((element) => !tags.includes(element.localName) || [...element.attributes].some(
+        ({name}) => !["rel", ...(attributes[element.localName] ?? [])].includes(name)))
+    .map((element) => element.outerHTML.slice(0, 200))"""
+NOT_OURS = """() => [...document.querySelectorAll("main *, dialog *")]
+    .filter((element) => element.matches("script:not([type='application/json']), style, iframe,"
+        + "object, embed, base, meta, link, template, img, video, audio, math, marquee")
+        || [...element.attributes].some(({name}) => /^on|^style$|^srcdoc$|^hx-on/.test(name)))
+    .filter((element) => !element.closest("[data-chart]"))
+    .map((element) => element.outerHTML.slice(0, 200))"""
+
+
+@pytest.fixture(scope="module")
+def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
+    found = Canary(make_certificate(tmp_path_factory.mktemp("canary") / "certificate.pem"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def exposed(chromium: Browser, canary: Canary) -> Iterator[Browser]:
+    """A browser for which the foreign hosts exist."""
+    browser = chromium.browser_type.launch(
+        executable_path=find_browser() or None, args=["--no-sandbox", *canary.arguments]
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def reported(engine: Engine) -> Reported:
+    return report(engine)
+
+
+@pytest.fixture(scope="module")
+def imported(base_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All executions of a hostile deployment."""
+    folder = write_deployment(tmp_path_factory.mktemp("hostile") / "data")
+    said = manage("import_kodosumi", str(folder), "--organization", "northwind-labs")
+    assert f"{len(NUMBERED)} new" in said
+
+
+@contextmanager
+def listening(browser: Browser, canary: Canary, **how: Any) -> Iterator[tuple[Ears, Page]]:
+    context = browser.new_context(ignore_https_errors=True, **how)
+    yield Ears(context, canary), context.new_page()
+    context.close()
+
+
+def visible(page: Page, root: str = "main") -> str:
+    return page.locator(root).first.inner_text()
+
+
+def missing(text: str, *places: str, times: int = 1) -> list[str]:
+    """The harmless words that should stand beside the vectors, and do not."""
+    words = (seen(number, place) for number in NUMBERED for place in places)
+    return [each for each in words if text.count(each) < times]
+
+
+def tour(page: Page, reported: Reported, engine: Engine) -> None:
+    """Every page that shows what runs say, as a person opens them one after the other."""
+    run = f"/executions/{reported.id}"
+    counts = reported.counts
+
+    def go(path: str) -> str:
+        page.goto(path)
+        assert page.url.endswith(path)
+        assert page.evaluate(NOT_OURS) == []
+        return visible(page)
+
+    text = go(run)
+    assert page.locator(".run-step").count() == sum(
+        counts[kind] for kind in ("result", "agent", "lock", "lease")
+    )
+    assert page.locator(".error-card").count() == counts["error"]
+    assert missing(text, *FORMS, times=2) == []
+    assert missing(text, "input") == []
+    for number in range(1, AGENTS + 1):
+        assert seen(number, "agent" if number % 2 else "task") in text
+    allowed = {name: sorted(names) for name, names in ATTRIBUTES.items()}
+    assert page.evaluate(NOT_ALLOWED, [".output", sorted(TAGS), allowed]) == []
+
+    text = go(f"{run}/log")
+    kinds = ("stdout", "stderr", "debug")
+    assert page.locator(".log-line").count() == sum(counts[kind] for kind in (*kinds, "error"))
+    assert missing(text, *kinds) == []
+
+    rows = 0
+    for number in (1, 2, 3):
+        go(f"{run}/events?page={number}")
+        rows += page.locator(".events tbody tr").count()
+    of_start_and_end = 4
+    assert rows == counts.total() + of_start_and_end
+
+    text = go(f"/executions/errors?search={reported.id}&groups=all")
+    assert page.locator(".error-card").count() == counts["error"]
+    assert all(seen(number, "error") in text for number in list(NUMBERED)[::5])
+
+    text = go("/executions?search=hostile+seen")
+    assert page.locator("tbody tr").count() == len(NUMBERED)
+    assert missing(text, "name") == []
+    page.locator(f"[data-key='{IMPORTED}'] .file-counts").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".file-list li")).to_have_count(len(NUMBERED))
+    assert missing(dialog.inner_text(), "file") == []
+    assert page.evaluate(NOT_OURS) == []
+
+    assert missing(go("/executions/statistics?search=hostile+seen"), "name") == []
+    assert "Executions by the" in go("/executions/timeline?search=hostile+seen")
+    assert seen(1, "name") in go(f"/executions/{IMPORTED}")
+    go(f"/executions/{IMPORTED}/events")
+    assert page.locator(".events tbody tr").count() == 5
+
+    page.goto(f"/outputs/html/{reported.id}")
+    assert missing(visible(page), *FORMS) == []
+    assert page.evaluate(NOT_ALLOWED, ["main", sorted(TAGS), allowed]) == []
+
+    watched = engine.start(summary="Watched")
+    go(f"/executions/{watched}/log")
+    engine.tell(watched, *(("stdout", f"{seen(n, 'live')} {v}") for n, v in NUMBERED.items()))
+    expect(page.locator(".log-line")).to_have_count(len(NUMBERED))
+    assert missing(visible(page), "live") == []
+    go(f"/executions/{watched}")
+    engine.tell(watched, *(("result", forms(*each)) for each in NUMBERED.items()))
+    expect(page.locator(".run-step")).to_have_count(len(NUMBERED))
+    engine.finish(watched)
+    expect(page.locator("h1 + .status")).to_have_text("finished")
+
+
+@pytest.mark.parametrize("is_policy_off", [True, False], ids=["sanitiser alone", "both walls"])
+def test_no_page_runs_or_loads_what_agents_write(
+    exposed: Browser,
+    canary: Canary,
+    base_url: str,
+    session_state: Any,
+    reported: Reported,
+    imported: None,
+    engine: Engine,
+    is_policy_off: bool,
+) -> None:
+    how = {"base_url": base_url, "storage_state": session_state, "bypass_csp": is_policy_off}
+    with listening(exposed, canary, reduced_motion="reduce", **how) as (heard, page):
+        tour(page, reported, engine)
+        page.wait_for_timeout(500)
+
+        assert heard.attacks == set()
+        assert canary.connections == 0
+        assert (heard.strange, heard.refused, len(heard.context.pages)) == ([], [], 1)
+
+
+def test_the_policies_alone_stop_what_a_page_without_them_does(
+    exposed: Browser, canary: Canary, base_url: str, session_state: Any, reported: Reported
+) -> None:
+    """Raw vectors, each in a document of its own. That they bite without a policy shows that the
+    ears of these tests are open."""
+    with listening(exposed, canary, base_url=base_url, storage_state=session_state) as (_, page):
+        policies = {
+            path: page.request.get(f"{path}/{reported.id}").headers["content-security-policy"]
+            for path in ("/executions", "/outputs/html")
+        }
+
+    began = time.monotonic()
+    with listening(exposed, canary, base_url=base_url) as (heard, page):
+        show_raw(page, "")
+        while not heard.attacks >= BITE and time.monotonic() < began + 20:
+            page.wait_for_timeout(50)
+        assert BITE - heard.attacks == set()
+    took = time.monotonic() - began
+
+    for policy in policies.values():
+        with listening(exposed, canary, base_url=base_url) as (heard, page):
+            show_raw(page, policy)
+            page.wait_for_timeout(1000 * min(took, 2))
+            assert len(page.frames) > len(NUMBERED)
+            assert (heard.attacks, heard.strange) == (set(), [])
+            assert heard.refused
+
+
+def show_raw(page: Page, policy: str) -> None:
+    """All raw vectors, as if the page of that policy had no sanitiser."""
+    show(page, "/raw", frames(NUMBERED), policy)
+
+
+def show(page: Page, path: str, body: str, policy: str) -> None:
+    headers = {"Content-Type": "text/html; charset=utf-8"}
+    headers |= {"Content-Security-Policy": policy} if policy else {}
+    page.route(f"**{path}", lambda route: route.fulfill(body=body, headers=headers))
+    page.goto(path, wait_until="commit")
+
+
+def test_the_printable_result_is_not_led_away_even_without_the_sanitiser(
+    exposed: Browser, canary: Canary, base_url: str
+) -> None:
+    """On other pages the sanitiser alone stops a refresh: no policy names where a page may go."""
+    led_away = NUMBERED[list(VECTORS).index("base and refresh") + 1]
+    for policy, attacks in ((PRINTABLE_POLICY, set()), ("", {"base and refresh"})):
+        with listening(exposed, canary, base_url=base_url) as (heard, page):
+            show(page, "/raw", f"<p>{seen(1, 'raw')}</p>{led_away}", policy)
+            expect(page.locator("p")).to_have_text(seen(1, "raw"))
+            page.wait_for_timeout(500)
+            assert heard.attacks == attacks
+
+
+def test_attributes_of_htmx_do_nothing_even_without_the_sanitiser(
+    exposed: Browser, canary: Canary, base_url: str, session_state: Any, reported: Reported
+) -> None:
+    """The policy lets our own scripts run, so no output may tell them what to do."""
+    names = ("attributes of htmx", "overlay", "script", "image handler")
+    raw = " ".join(NUMBERED[list(VECTORS).index(name) + 1] for name in names)
+
+    def without_sanitiser(route: Route) -> None:
+        answer = route.fetch()
+        start = r'(<div class="output"[^>]*>)'
+        body = re.sub(start, lambda found: found[1] + raw, answer.text())
+        route.fulfill(response=answer, body=body)
+
+    state = {"base_url": base_url, "storage_state": session_state}
+    with listening(exposed, canary, **state) as (heard, page):
+        page.route(f"**/executions/{reported.id}", without_sanitiser)
+        page.goto(f"/executions/{reported.id}", wait_until="networkidle")
+
+        assert page.locator(".output [hx-get]").count() > 1
+        assert (heard.attacks, heard.strange) == (set(), [])
+        page.get_by_role("button", name="Delete").first.click()
+        page.get_by_role("button", name="Cancel").click()
+        assert heard.refused
