@@ -21,7 +21,7 @@ MOST_STEPS = 100
 MOST_LINES = 1_000
 LONGEST_LINE = 4_000
 LONGEST_STEP = 300_000
-LONGEST_STEPS = 1024 * 1024
+LONGEST_STEPS = 512 * 1024
 """Characters of all steps that a page makes readable; older ones are only named."""
 MOST_INPUTS = 200
 LONGEST_INPUT = 20_000

@@ -8,8 +8,10 @@ const connection = page.querySelector("[data-connection]");
 const KINDS = ["meta", "inputs", "agent", "status", "action", "result", "final", "lock", "lease", "upload"];
 const LINES = ["stdout", "stderr", "debug", "error"];
 const MOST_LINES = 5000;
-/* Escape sequences of terminals (ECMA-48). */
+const LONGEST_LINE = 4000; /* As on the page that the server makes. */
+/* What the server takes out or replaces as well: escape sequences of terminals (ECMA-48), control characters. */
 const ESCAPES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?)/g;
+const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]/gu;
 
 let known = Number(page.dataset.known);
 let source = null;
@@ -70,7 +72,9 @@ function append(kind, event) {
   const seconds = Number(event.data.slice(0, colon)) - Number(log.dataset.start);
   const line = document.createElement("div");
   line.className = `log-line log-${kind}`;
-  const text = event.data.slice(colon + 1).replace(ESCAPES, "");
+  const all = event.data.slice(colon + 1);
+  const shown = all.slice(0, LONGEST_LINE).replace(ESCAPES, "").replace(CONTROL, "\ufffd");
+  const text = shown + (all.length > LONGEST_LINE ? " …" : "");
   for (const [name, words] of [["time", `+${words_of(seconds)}`], ["kind", kind], ["text", text]]) {
     line.append(Object.assign(document.createElement("span"), { className: `log-${name}`, textContent: words }));
   }

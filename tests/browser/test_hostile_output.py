@@ -3,6 +3,7 @@
 The first wall is the sanitiser, the second one the Content-Security-Policy.
 """
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -15,9 +16,9 @@ from playwright.sync_api import Browser, Page, Route, expect
 from agentidp.bootstrap import find_browser
 from executions.api.outputs import PRINTABLE_POLICY
 from executions.rendering import ATTRIBUTES, TAGS
-from executions.tests.spooler import fid_of
+from executions.tests.spooler import fid_of, new_data, write_execution
 from executions.tests.vectors import VECTORS
-from tests.browser.conftest import manage
+from tests.browser.conftest import Visit, manage
 from tests.browser.engine import Engine
 from tests.browser.hostile import (
     AGENTS,
@@ -276,3 +277,94 @@ def test_attributes_of_htmx_do_nothing_even_without_the_sanitiser(
         page.get_by_role("button", name="Delete").first.click()
         page.get_by_role("button", name="Cancel").click()
         assert heard.refused
+
+
+MEGABYTE = 1_000_000
+TERMINAL = "\x1b]0;title\x07\x1b[2J\x1b[10;10H\x1b]8;;https://x\x07link\x1b]8;;\x07\x9b\x07"
+MOST_NODES = 60_000
+"""Of a page: one result and all steps may have 20,000 elements each."""
+
+
+@pytest.fixture(scope="module")
+def enormous(base_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An imported run that writes ten megabytes at a time, and bytes that are no text."""
+    noise = bytes(range(256)) * 4 + b"\xff\xed\xa0\x80\x00 the end of the noise"
+    told: list[tuple[str, Any]] = [
+        ("status", "running"),
+        ("meta", json.dumps({"dict": {"summary": "Enormous", "author": "a" * MEGABYTE}})),
+        ("inputs", json.dumps({"dict": {f"name {n}": "x" * 30_000 for n in range(300)}})),
+        ("stdout", "x" * 10 * MEGABYTE),
+        ("stdout", f"before {TERMINAL}after"),
+        ("stderr", noise),
+        ("result", noise),
+        ("error", "ValueError: " + "e" * 10 * MEGABYTE),
+        *[("action", json.dumps({"HTML": {"body": "<p>x" * 9_000}}))] * 30,
+        *[("action", json.dumps({"Markdown": {"body": "- a\n" * 4_000}}))] * 30,
+        ("action", json.dumps({"HTML": {"body": "<div>" * 2 * MEGABYTE}})),
+        ("action", json.dumps({"Markdown": {"body": "> " * 5 * MEGABYTE}})),
+        ("final", json.dumps({"HTML": {"body": "<b>" * 4 * MEGABYTE}})),
+        ("status", "finished"),
+    ]
+    start = time.time() - 300
+    data = new_data(tmp_path_factory.mktemp("enormous") / "data")
+    write_execution(data, fid_of(2001), [(start + n, *each) for n, each in enumerate(told)])
+    assert "1 new" in manage("import_kodosumi", str(data), "--organization", "northwind-labs")
+    return fid_of(2001)
+
+
+def sizes(page: Page) -> tuple[int, int]:
+    """How many nodes the page has, and how many characters it shows."""
+    count = "() => [document.querySelectorAll('*').length, document.body.textContent.length]"
+    nodes, characters = page.evaluate(count)
+    return nodes, characters
+
+
+def test_enormous_output_leaves_the_pages_usable(visit: Visit, enormous: str) -> None:
+    page = visit().page
+
+    page.goto(f"/executions/{enormous}")
+    nodes, characters = sizes(page)
+    assert 10_000 < nodes < MOST_NODES
+    assert characters < 2 * MEGABYTE
+    assert page.locator(".run-step").count() == 63
+    expect(page.locator(".card-result")).to_contain_text("too complex to be shown here")
+    page.locator("summary", has_text="Download").click()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Result as JSON").click()
+    raw = json.loads(saved.value.path().read_bytes())
+    assert raw == {"HTML": {"body": "<b>" * 4 * MEGABYTE}}
+    page.get_by_role("button", name="Delete").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+
+    page.get_by_role("link", name="Log", exact=True).click()
+    lines = page.locator(".log-text")
+    assert lines.all_inner_texts()[0] == "x" * 4000 + " …"
+    expect(lines.nth(1)).to_have_text("before link\ufffd\ufffdafter")
+    expect(lines.nth(2)).to_contain_text("the end of the noise")
+    assert sizes(page)[1] < MEGABYTE
+    page.get_by_label("wrap lines").uncheck()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+    page.get_by_role("link", name="Events", exact=True).click()
+    assert sizes(page)[1] < MEGABYTE
+    page.goto("/executions/errors?search=ValueError")
+    assert sizes(page)[1] < MEGABYTE
+    page.goto(f"/outputs/html/{enormous}")
+    assert sizes(page)[1] < 100_000
+
+
+def test_a_line_of_a_megabyte_is_cut_while_it_is_watched(visit: Visit, engine: Engine) -> None:
+    execution = engine.start(summary="Enormous")
+    page = visit().page
+    page.goto(f"/executions/{execution}/log")
+    expect(page.locator("[data-log-waiting]")).to_be_visible()
+
+    engine.tell(execution, ("stdout", "x" * MEGABYTE), ("stdout", f"before {TERMINAL}after"))
+
+    lines = page.locator(".log-text")
+    expect(lines).to_have_count(2)
+    assert lines.all_inner_texts() == ["x" * 4000 + " …", "before link\ufffd\ufffdafter"]
+    page.get_by_label("follow").uncheck()
+    page.reload()
+    assert lines.first.inner_text() == "x" * 4000 + " …"
+    engine.finish(execution)
