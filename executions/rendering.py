@@ -32,6 +32,8 @@ MOST_TAGS = 20_000
 MOST_ATTRIBUTES = 40
 MOST_MARKS = 30_000
 """Characters that mean something in Markdown: its parsers need long for very many in a row."""
+MOST_LINES = 10_000
+"""Of Markdown: each may become a block, and they need long for very many of these as well."""
 TOO_COMPLEX = mark_safe(
     '<p class="output-note">This output is too complex to be shown here. '
     "Download it to read it.</p>"
@@ -147,7 +149,9 @@ def sanitized(html: str) -> SafeString:
 
 
 def _render_markdown(body: str) -> SafeString:
-    if _is_too_large(body) or _is_too_complex(body) or len(MARK.findall(body)) > MOST_MARKS:
+    if _is_too_large(body) or _is_too_complex(body):
+        return TOO_COMPLEX
+    if len(MARK.findall(body)) > MOST_MARKS or body.count("\n") > MOST_LINES:
         return TOO_COMPLEX
     return sanitized(MARKDOWN.render(dedent(body)))
 

@@ -254,6 +254,14 @@ def test_very_many_marks_of_markdown_are_refused(mark: str) -> None:
     assert render_result(body("Markdown", mark * 40_000)) == TOO_COMPLEX
 
 
+@pytest.mark.parametrize("line", ["- a\n", "# a\n", "> a\n\n", "a\n"])
+def test_very_many_lines_of_markdown_are_refused(line: str) -> None:
+    started = time.perf_counter()
+
+    assert render_result(body("Markdown", line * 30_000)) == TOO_COMPLEX
+    assert time.perf_counter() - started < SECONDS
+
+
 @pytest.mark.parametrize("bracket", ["[", '{"a":', '{"__list__":['])
 def test_deep_json_is_too_complex(bracket: str) -> None:
     assert render_result(bracket * 101) == TOO_COMPLEX

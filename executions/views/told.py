@@ -49,14 +49,12 @@ def steps_of(execution: Execution) -> dict[str, Any]:
     characters, tags = LONGEST_STEPS, 2 * MOST_TAGS
     rows = []
     for sequence, timestamp, kind, message in reversed(found[-MOST_STEPS:]):
-        is_left_out = len(message) > characters
+        is_left_out = tags < 0 or len(message) > characters
         characters -= 0 if is_left_out else len(message)
         step = step_of(execution, sequence, timestamp, kind, "" if is_left_out else message)
-        count = step.get("html", "").count("<")
-        if is_left_out or count > tags:
+        tags -= step.get("html", "").count("<")
+        if is_left_out or tags < 0:
             step["html"] = TOO_COMPLEX
-        else:
-            tags -= count
         rows.append(step)
     return {"rows": rows[::-1], "is_cut": len(found) > len(rows)}
 
