@@ -32,6 +32,9 @@ NAMES = dict(enumerate(VECTORS, 1))
 FORMS = ("markdown", "html", "text", "link", "task", "step", "value")
 HOST = re.compile(rb"v(\d+)\." + re.escape(FOREIGN).encode())
 AGENTS = 20
+IMPORTED, ENORMOUS = fid_of(1001), fid_of(2001)
+MEGABYTE = 1_000_000
+TERMINAL = "\x1b]0;title\x07\x1b[2J\x1b[10;10H\x1b]8;;https://x\x07link\x1b]8;;\x07\x9b\x07"
 SCRIPT_RAN = re.compile(rf"{NUMBER}(\d\d\d)")
 
 
@@ -217,12 +220,35 @@ def write_deployment(folder: Path) -> Path:
         ]
         rows = [(start + place / 8, *each) for place, each in enumerate(told)]
         write_execution(data, fid_of(1000 + number), rows)
-    files = data / "execution" / USER / fid_of(1001) / "out"
+    files = data / "execution" / USER / IMPORTED / "out"
     files.mkdir()
     for number, vector in NUMBERED.items():
         short = vector.replace("/", "\N{DIVISION SLASH}").encode()[:180].decode(errors="ignore")
         (files / f"{seen(number, 'file')} {short}").write_text(vector)
     return data
+
+
+def write_enormous(data: Path) -> None:
+    """A run that writes ten megabytes at a time, and bytes that are no text."""
+    noise = bytes(range(256)) * 4 + b"\xff\xed\xa0\x80\x00 the end of the noise"
+    told: list[tuple[str, Any]] = [
+        ("status", "running"),
+        ("meta", json.dumps({"dict": {"summary": "Enormous", "author": "a" * MEGABYTE}})),
+        ("inputs", json.dumps({"dict": {f"name {n}": "x" * 3_000 for n in range(300)}})),
+        ("stdout", "x" * 10 * MEGABYTE),
+        ("stdout", f"before {TERMINAL}after"),
+        ("stderr", noise),
+        ("result", noise),
+        ("error", "ValueError: " + "e" * 10 * MEGABYTE),
+        *[("action", json.dumps({"HTML": {"body": "<p>x" * 9_000}}))] * 30,
+        *[("action", json.dumps({"Markdown": {"body": "- a\n" * 4_000}}))] * 30,
+        ("action", json.dumps({"HTML": {"body": "<div>" * 2 * MEGABYTE}})),
+        ("action", json.dumps({"Markdown": {"body": "> " * 5 * MEGABYTE}})),
+        ("final", json.dumps({"HTML": {"body": "<b>" * 4 * MEGABYTE}})),
+        ("status", "finished"),
+    ]
+    start = time.time() - 300
+    write_execution(data, ENORMOUS, [(start + n, *each) for n, each in enumerate(told)])
 
 
 def frames(vectors: dict[int, str]) -> str:
