@@ -104,7 +104,7 @@ VECTORS = {
     '<dialog id="shortcuts"></dialog><div id="files-of" data-copy="x" data-dialog="files"></div>',
     "attributes of htmx": '<p hx-get="/hostile" hx-trigger="load" hx-swap="outerHTML">x</p>'
     f'<p data-hx-get="/hostile" data-hx-trigger="load" hx-on::load="{SCRIPT}">y</p>',
-    "directions": "\u202etxt.exe\u2066\u202d \u200f<bdo dir=rtl>abc</bdo>",
+    "directions": "\u200f<bdo dir=rtl>abc</bdo> \u2066\u202d \u2069\u202etxt.exe",
     "encoded": f"&lt;script&gt;{SCRIPT}&lt;/script&gt; \\u003cscript\\u003e{SCRIPT} "
     f"+ADw-script+AD4-{SCRIPT} \uff1cscript\uff1e{SCRIPT} %3Cscript%3E{SCRIPT}",
 }

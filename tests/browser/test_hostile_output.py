@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from agentidp.bootstrap import find_browser
 from executions.api.outputs import PRINTABLE_POLICY
 from executions.rendering import ATTRIBUTES, TAGS
+from executions.tests.spooler import fid_of
 from executions.tests.vectors import VECTORS
 from tests.browser.conftest import Visit, manage
 from tests.browser.engine import Engine
@@ -354,3 +355,28 @@ def test_a_line_of_a_megabyte_is_cut_while_it_is_watched(visit: Visit, engine: E
     page.reload()
     assert lines.first.inner_text() == "x" * 4000 + " …"
     engine.finish(execution)
+
+
+STEP_TO_THE_RIGHT = """(paragraph) => {
+    const letter = document.createRange();
+    const left = (number) => {
+        letter.setStart(paragraph.lastChild, number);
+        letter.setEnd(paragraph.lastChild, number + 1);
+        return letter.getBoundingClientRect().left;
+    };
+    return left(2) - left(1);
+}"""
+
+
+def test_a_name_cannot_turn_around_the_sentence_in_which_it_stands(
+    visit: Visit, imported: None
+) -> None:
+    number = list(VECTORS).index("directions") + 1
+    page = visit().page
+    page.goto(f"/executions/{fid_of(1000 + number)}")
+
+    page.get_by_role("button", name="Delete").first.click()
+
+    paragraph = page.get_by_role("dialog").locator("p")
+    expect(paragraph.locator("strong")).to_contain_text("\u202etxt.exe")
+    assert paragraph.evaluate(STEP_TO_THE_RIGHT) > 0
