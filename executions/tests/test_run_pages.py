@@ -102,9 +102,12 @@ def test_a_live_run_is_followed_from_its_last_event(
     assert f'data-stream="/outputs/stdio/{execution.fid}" data-known="2"' in log
 
 
-def test_an_open_lock_is_said_to_wait(organization: Organization, browser: Any) -> None:
+@pytest.mark.parametrize(("left", "words"), [(600, "Open until"), (-10, "Was open until")])
+def test_an_open_lock_is_said_to_wait(
+    organization: Organization, browser: Any, left: int, words: str
+) -> None:
     lock = tagged(
-        "lock", now() - 30, name="approve", lid="l1", data={"amount": 12.5}, expires=now() + 600
+        "lock", now() - 30, name="approve", lid="l1", data={"amount": 12.5}, expires=now() + left
     )
     execution = make_execution(organization, RUNNING, start=now() - 60, events=[lock])
 
@@ -112,7 +115,7 @@ def test_an_open_lock_is_said_to_wait(organization: Organization, browser: Any) 
 
     assert "Waits for an answer: approve" in text
     assert "12.5" in text
-    assert "Open until" in text
+    assert f">{words} <time" in text
     assert "awaiting" in text
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.db.models.functions import Left
+from django.utils import timezone
 
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent
@@ -79,7 +80,8 @@ def step_of(
         return step | {
             "title": f"Waits for an answer: {name}",
             "text": as_text(told.get("data")),
-            "expires_at": as_time(told.get("expires")),
+            "expires_at": (expires_at := as_time(told.get("expires"))),
+            "is_open": expires_at is not None and expires_at > timezone.now(),
         }
     if kind == Kind.LEASE:
         name = as_text(told.get("name"))[:120]

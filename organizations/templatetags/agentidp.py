@@ -111,7 +111,7 @@ def duration(value: Number | timedelta | None) -> str:
     if milliseconds < 1000:
         return f"{milliseconds}{SPACE}ms"
     if milliseconds < 10_000 and milliseconds % 1000:
-        return f"{milliseconds / 1000:.1f}{SPACE}s"
+        return f"{milliseconds / 1000:.1f}".removesuffix(".0") + f"{SPACE}s"
     seconds = round(milliseconds / 1000)
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if days:

@@ -50,6 +50,7 @@ def test_money_has_its_currency(value, currency, text):
     [
         (340, "340 ms"),
         (3100, "3.1 s"),
+        (6020, "6 s"),
         (38_000, "38 s"),
         (59_999, "1 m 00 s"),
         (130_000, "2 m 10 s"),
