@@ -261,7 +261,43 @@ def test_filters_without_a_match_are_dropped_with_one_click(
     response = browser.get("/executions?hours=6&status=error&search=nothing")
 
     assert "Nothing matches" in response.content.decode()
-    assert response.context["nothing"]["links"][0]["url"] == "/executions?hours=6"
+    assert [link["url"] for link in response.context["nothing"]["links"]] == [
+        "/executions?hours=6",
+        "/executions?status=error&search=nothing&hours=999999",
+    ]
+
+
+def test_a_time_is_compared_with_all_time_where_they_differ(
+    organization: Organization, browser: Any
+) -> None:
+    broken = NewEvent(now(), "error", "disk is full")
+    make_execution(organization, FAILED, start=now() - 2, events=[broken])
+    make_execution(organization, start=now() - 48 * HOUR)
+
+    part, whole = (
+        {each["label"]: each["note"] for each in browser.get(path).context["figures"]}
+        for path in ("/executions", "/executions?hours=999999")
+    )
+
+    assert "1 with an error, " in part["Error rate"]
+    assert "50\N{NO-BREAK SPACE}% over all time" in part["Error rate"]
+    assert "2\N{NO-BREAK SPACE}s over all time" in part["Average runtime"]
+    assert whole["Error rate"] == "1 with an error"
+    assert whole["Average runtime"] == "p95\N{NO-BREAK SPACE}2\N{NO-BREAK SPACE}s"
+
+
+def test_a_time_without_errors_is_told_as_one(organization: Organization, browser: Any) -> None:
+    make_execution(organization)
+    broken = NewEvent(now() - 48 * HOUR, "error", "disk is full")
+    make_execution(organization, FAILED, start=now() - 48 * HOUR, events=[broken])
+
+    response = browser.get("/executions/errors")
+    narrowed = browser.get("/executions/errors?status=finished")
+
+    assert response.context["nothing"]["title"] == "No errors in this time"
+    assert response.context["nothing"]["text"].startswith("1 execution started, ")
+    assert response.context["nothing"]["links"][0]["url"] == "/executions/errors?hours=999999"
+    assert narrowed.context["nothing"]["text"].startswith("1 execution started within")
 
 
 def test_the_address_of_kodosumis_dashboard_leads_here(

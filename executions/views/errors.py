@@ -11,7 +11,7 @@ from executions import queries
 from executions.models import ExecutionError, sees_all
 from executions.queries import ErrorGroup, ErrorGroups
 from executions.views.asked import Asked, at
-from executions.views.frame import CountedPaginator, frame
+from executions.views.frame import CountedPaginator, counted, frame, wider
 from organizations.decorators import OrganizationRequest, within_organization
 
 SHOWN_GROUPS = 6
@@ -50,7 +50,26 @@ def errors(request: OrganizationRequest) -> HttpResponse:
         "newer": newer,
         "newest_url": asked.url(group=group or None),
     }
+    if not total and asked.statistics.total:
+        context["nothing"] = no_errors(asked, is_group=bool(group))
     return render(request, "executions/errors.html", frame(asked, **context))
+
+
+def no_errors(asked: Asked, *, is_group: bool) -> dict[str, Any]:
+    """What to say where something ran, and nothing of it went wrong."""
+    if is_group:
+        return {
+            "title": "None of this group in this time",
+            "text": "Errors of other groups may be there.",
+            "links": [{"label": "All groups", "url": asked.url()}],
+        }
+    within = " within the filters" if asked.is_narrowed else ""
+    return {
+        "title": "No errors in this time",
+        "text": f"{counted(asked.statistics.total)} started{within}, and none reported an error. "
+        "What goes wrong appears here, with its trace, grouped by cause.",
+        "links": wider(asked)[-1:] if asked.ever.with_error else [],
+    }
 
 
 def chosen_group(request: OrganizationRequest) -> str:

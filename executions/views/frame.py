@@ -4,11 +4,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
+from django.utils.html import format_html
 
 from executions import queries
 from executions.views.asked import ALL_TIME, RANGES, Asked
 from organizations.pages import PAGE_SIZE
-from organizations.templatetags.agentidp import NOTHING, duration, number, percent
+from organizations.templatetags.agentidp import NOTHING, SPACE, duration, number, percent
 
 TABS = (
     ("executions:list", "Runs"),
@@ -79,6 +80,7 @@ def tabs(asked: Asked) -> list[dict[str, Any]]:
 def figures(asked: Asked) -> list[dict[str, Any]]:
     """What matches / what there ever was."""
     shown, ever = asked.statistics, asked.ever
+    is_part = shown.total != ever.total
     return [
         {
             "label": "Executions",
@@ -96,15 +98,15 @@ def figures(asked: Asked) -> list[dict[str, Any]]:
         {
             "label": "Error rate",
             "value": rate(shown),
-            "of": rate(ever),
-            "note": f"{shown.with_error:,} with an error" if shown.with_error else "no errors",
+            "note": beside(errors_in(shown), rate(ever) if is_part else ""),
             "url": asked.url("executions:errors"),
         },
         {
             "label": "Average runtime",
             "value": duration(milliseconds(shown.avg_runtime)),
-            "of": duration(milliseconds(ever.avg_runtime)),
-            "note": f"p95 {duration(milliseconds(shown.p95_runtime))}",
+            "note": beside(
+                slow(shown), duration(milliseconds(ever.avg_runtime)) if is_part else ""
+            ),
         },
     ]
 
@@ -116,6 +118,25 @@ def waiting(statistics: queries.Statistics) -> str:
     return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "none waiting"
 
 
+def errors_in(statistics: queries.Statistics) -> str:
+    if not statistics.total:
+        return ""
+    return f"{statistics.with_error:,} with an error" if statistics.with_error else "no errors"
+
+
+def slow(statistics: queries.Statistics) -> str:
+    p95 = milliseconds(statistics.p95_runtime)
+    return "" if p95 is None else f"p95{SPACE}{duration(p95)}"
+
+
+def beside(note: str, ever: str) -> str:
+    """The note, and what the figure is of all time where that is something else."""
+    if not ever:
+        return note
+    comma = ", " if note else ""
+    return format_html('{}{}<span class="together">{} over all time</span>', note, comma, ever)
+
+
 def rate(statistics: queries.Statistics | queries.Totals) -> str:
     return percent(100 * statistics.error_rate) if statistics.total else NOTHING
 
@@ -125,15 +146,24 @@ def nothing(asked: Asked) -> dict[str, Any]:
     if asked.is_narrowed and asked.in_window.total:
         return {
             "title": "Nothing matches",
-            "text": f"{asked.in_window.total:,} executions are in this time, but none fits all "
+            "text": f"{counted(asked.in_window.total)} started in this time, but none fits all "
             "of the filters and the search.",
-            "links": [{"label": "Drop the filters", "url": asked.unnarrowed_url}],
+            "links": [{"label": "Drop the filters", "url": asked.unnarrowed_url}, *all_time(asked)],
         }
     return {
         "title": "Nothing ran in this time",
-        "text": f"There are {asked.ever.total:,} executions at other times.",
+        "text": f"{counted(asked.ever.total)} started at other times.",
         "links": wider(asked),
     }
+
+
+def counted(number: int) -> str:
+    return f"{number:,} execution" if number == 1 else f"{number:,} executions"
+
+
+def all_time(asked: Asked) -> list[dict[str, str]]:
+    """The same filters without a window, unless it is that already."""
+    return [{"label": "Look in all time", "url": each["url"]} for each in wider(asked)[-1:]]
 
 
 def wider(asked: Asked) -> list[dict[str, str]]:
