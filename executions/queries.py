@@ -30,7 +30,7 @@ from django.db.models import (
     Subquery,
     Value,
 )
-from django.db.models.functions import Left
+from django.db.models.functions import Coalesce, Left
 
 from executions.filters import EVERYTHING, Filters
 from executions.models import (
@@ -123,6 +123,24 @@ class Totals:
     def error_rate(self) -> float:
         """From 0 to 1."""
         return self.with_error / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class Lately:
+    """What is going on: now, and of the executions that started at or after a time."""
+
+    running: int
+    awaiting: int
+    ended: int
+    failed: int
+    """Of those that ended."""
+    newest: float | None
+    """When the newest of all time started; None: nothing ever ran."""
+
+    @property
+    def failure_rate(self) -> float:
+        """From 0 to 1."""
+        return self.failed / self.ended if self.ended else 0.0
 
 
 @dataclass(frozen=True)
@@ -423,6 +441,25 @@ def totals(organization: Organization, actor: Actor) -> Totals:
         )
     )
     return Totals(**found)
+
+
+def lately(organization: Organization, actor: Actor, since: float) -> Lately:
+    """In one query that reads only the live ones, those since then, and the newest one."""
+    visible = _executions(organization, actor, EVERYTHING).order_by("-start_time")
+    started = Q(start_time__gte=since)
+    now_open = (Execution.Status.RUNNING, Execution.Status.AWAITING)
+    found = (
+        visible.filter(started | Q(status__in=now_open))
+        .order_by()
+        .aggregate(
+            running=Count("id", filter=Q(status=Execution.Status.RUNNING)),
+            awaiting=Count("id", filter=Q(status=Execution.Status.AWAITING)),
+            ended=Count("id", filter=started & Q(status__in=Execution.FINAL)),
+            failed=Count("id", filter=started & Q(status=Execution.Status.ERROR)),
+            newest=Coalesce(Max("start_time"), Subquery(visible.values("start_time")[:1])),
+        )
+    )
+    return Lately(**found)
 
 
 def statistics(

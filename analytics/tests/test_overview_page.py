@@ -5,9 +5,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.tests.factories import make_agent
+from executions.tests.factories import FAILED, FINISHED, RUNNING, make_execution, make_user_of
 from organizations.models import Membership, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
@@ -217,3 +220,108 @@ def test_another_organizations_traffic_is_not_counted(
 
     assert figure(response, "Tokens issued")["value"] == "1"
     assert len(response.context["agents"]) == 1
+
+
+def test_without_executions_the_overview_says_nothing_of_them(
+    organization: Organization, signed_in: Any
+) -> None:
+    make_events(organization, 1, agent=make_agent(organization))
+
+    response = signed_in(make_membership(organization)).get("/")
+
+    labels = [figure["label"] for figure in response.context["figures"]]
+    assert len(labels) == 4
+    assert "Running now" not in labels
+
+
+def test_the_overview_tells_what_runs_and_what_failed(
+    organization: Organization, other_organization: Organization, signed_in: Any
+) -> None:
+    now = timezone.now().timestamp()
+    make_events(organization, 1, agent=make_agent(organization))
+    make_execution(organization, RUNNING, start=now - 3 * 86_400)
+    make_execution(organization, FAILED, start=now - 600)
+    for start in (now - 700, now - 800):
+        make_execution(organization, FINISHED, start=start)
+    make_execution(organization, FAILED, start=now - 25 * 3600)
+    make_execution(other_organization, RUNNING)
+    owner = signed_in(make_membership(organization))
+
+    response = owner.get("/?tz=UTC")
+
+    running, failed = figure(response, "Running now"), figure(response, "Failed in 24 h")
+    assert (running["value"], failed["value"]) == ("1", "1")
+    assert "newest execution started" in running["note"]
+    assert failed["note"] == "33.3\N{NO-BREAK SPACE}% of 3 executions that ended"
+    for each in (running, failed):
+        rows = owner.get(each["url"]).context["rows"]
+        assert f"{len(rows):,}" == each["value"]
+
+
+@pytest.mark.parametrize(
+    ("ago", "note"),
+    [
+        (100, "0\N{NO-BREAK SPACE}% of 1 execution that ended"),
+        (3 * 86_400, "no execution has ended"),
+    ],
+)
+def test_a_day_without_a_failure_is_told_as_one(
+    organization: Organization, signed_in: Any, ago: int, note: str
+) -> None:
+    make_execution(organization, start=timezone.now().timestamp() - ago)
+
+    response = signed_in(make_membership(organization)).get("/")
+
+    assert figure(response, "Running now")["value"] == "0"
+    failed = figure(response, "Failed in 24 h")
+    assert (failed["value"], failed["note"]) == ("0", note)
+
+
+def test_executions_are_told_before_the_first_token(
+    organization: Organization, signed_in: Any
+) -> None:
+    make_execution(organization, RUNNING)
+
+    page = signed_in(make_membership(organization)).get("/").content.decode()
+
+    assert "Running now" in page
+    assert "Three steps to the first token" in page
+    assert "Tokens issued" not in page
+
+
+def test_a_viewer_is_told_of_their_own_executions_alone(
+    organization: Organization, signed_in: Any
+) -> None:
+    viewer = make_membership(organization, Membership.Role.VIEWER)
+    colleague = make_membership(organization, Membership.Role.VIEWER)
+    stranger = make_membership(organization, Membership.Role.VIEWER)
+    for person in (viewer, colleague, colleague):
+        make_execution(organization, RUNNING, user=make_user_of(person))
+    make_execution(organization, RUNNING)
+
+    pages = [
+        signed_in(person).get("/")
+        for person in (make_membership(organization), viewer, colleague, stranger)
+    ]
+
+    told = [[each["value"] for each in page.context["execution_figures"]] for page in pages]
+    assert told == [["4", "0"], ["1", "0"], ["2", "0"], []]
+
+
+def test_many_executions_cost_the_overview_no_more_queries(
+    organization: Organization, signed_in: Any
+) -> None:
+    owner = signed_in(make_membership(organization))
+    make_execution(organization)
+
+    with CaptureQueriesContext(connection) as few:
+        owner.get("/")
+    for _ in range(3):
+        make_execution(organization, RUNNING)
+        make_execution(organization, FAILED)
+    with CaptureQueriesContext(connection) as many:
+        owner.get("/")
+
+    assert len(many) == len(few)
+    about = [each["sql"] for each in many if "executions_execution" in each["sql"]]
+    assert len(about) == 2  # the rail's count, and ours

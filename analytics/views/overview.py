@@ -1,4 +1,4 @@
-"""The first page: what happened, what needs a look, and the way to the rows behind it."""
+"""The first page: what happened, what runs, what needs a look, and the way to the rows behind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,10 +32,14 @@ from analytics.queries import (
 )
 from analytics.records import findings_of, worst_findings
 from analytics.serializers import FINDING_COLUMNS, finding_row
+from executions.queries import lately
+from executions.views.asked import ALL_TIME, DEFAULT_HOURS, at
+from executions.views.frame import counted
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import Organization
 from organizations.pages import Filter, Filters
+from organizations.templatetags.agentidp import absolute_time, percent
 from tokens.models import Credential
 
 RANGES = (7, 30, 90)
@@ -82,12 +86,12 @@ class View:
     def activity_metric(self) -> Metric:
         return METRICS[self.outcome or "requests"]
 
-    def rows_url(self, **filters: object) -> str:
-        """The token requests behind a number, in the zone in which it was counted."""
+    def rows_url(self, page: str = "tokens:list", /, **filters: object) -> str:
+        """The rows behind a number, in the zone in which it was counted."""
         tz = self.request.GET.get("tz")
         query = {**filters, "tz": tz if tz == self.request.zone.key else None}
         wanted = {name: value for name, value in query.items() if value is not None}
-        return f"{reverse('tokens:list')}?{urlencode(wanted)}"
+        return f"{reverse(page)}?{urlencode(wanted)}"
 
 
 @require_safe
@@ -109,8 +113,10 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     usage = count_by_agent(organization, month)
     findings, number = worst_findings(organization, view.period.now, SHOWN_FINDINGS_AT_MOST)
     shown = [shown_finding(finding) for finding in findings[:SHOWN_FINDINGS_AT_MOST]]
+    runs = execution_figures(view)
     context = {
-        "figures": figures(view, issued, refused, len(usage)),
+        "figures": [*figures(view, issued, refused, len(usage)), *runs],
+        "execution_figures": runs,
         "findings": shown[:SHOWN_FINDINGS],
         "more_findings": shown[SHOWN_FINDINGS:],
         "more_count": number - SHOWN_FINDINGS,
@@ -198,6 +204,34 @@ def credentials_figure(organization: Organization) -> dict[str, Any]:
     verb = "expires" if ending == 1 else "expire"
     note = f"{ending:,} {verb} within 7 days" if ending else "none expires within 7 days"
     return {"label": "Live credentials", "value": f"{counts['live']:,}", "note": note}
+
+
+def execution_figures(view: View) -> list[dict[str, Any]]:
+    """What runs and what failed, of the executions that the person may see; else nothing."""
+    request = view.request
+    if not request.actor.may(Scope.EXECUTIONS_READ):
+        return []
+    since = view.period.now - timedelta(hours=DEFAULT_HOURS)
+    found = lately(request.organization, request.actor, since.timestamp())
+    if found.newest is None:
+        return []
+    newest = f"newest execution started {absolute_time(at(found.newest), view.period.now)}"
+    awaiting = f"{found.awaiting:,} awaiting an answer, " if found.awaiting else ""
+    share = f"{percent(100 * found.failure_rate)} of {counted(found.ended)} that ended"
+    return [
+        {
+            "label": "Running now",
+            "value": f"{found.running:,}",
+            "note": awaiting + newest,
+            "url": view.rows_url("executions:list", hours=ALL_TIME, status="running"),
+        },
+        {
+            "label": f"Failed in {DEFAULT_HOURS} h",
+            "value": f"{found.failed:,}",
+            "note": share if found.ended else "no execution has ended",
+            "url": view.rows_url("executions:list", hours=DEFAULT_HOURS, status="error"),
+        },
+    ]
 
 
 def halves(days: Sequence[DayCount]) -> tuple[Sequence[DayCount], Sequence[DayCount]]:
