@@ -88,6 +88,61 @@ def test_new_runs_wait_behind_a_pill(visit: Visit, engine: Engine, finished: str
     expect(page.locator("tbody tr").first).to_contain_text("finished")
 
 
+def set_hidden(page: Page, is_hidden: bool) -> None:
+    """As when another tab covers this one, or no longer does."""
+    page.evaluate(
+        """isHidden => {
+            const define = (name, value) =>
+                Object.defineProperty(document, name, { configurable: true, value });
+            define("hidden", isHidden);
+            define("visibilityState", isHidden ? "hidden" : "visible");
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )
+
+
+def test_a_hidden_list_asks_for_nothing_and_catches_up_once(visit: Visit, finished: str) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.clock.install()
+    page.add_init_script(
+        "const send = fetch; window.asked = [];"
+        "window.fetch = (...what) => { asked.push(document.visibilityState); return send(...what) }"
+    )
+    visitor.goto("/executions")
+    is_refresh = re.compile(r"/executions\?seen=")
+
+    with page.expect_response(is_refresh) as refreshed:
+        page.clock.run_for(31_000)
+    refreshed.value.finished()
+    set_hidden(page, True)
+    page.clock.run_for(10 * 60_000)
+    assert page.evaluate("asked") == ["visible"]
+    with page.expect_response(is_refresh):
+        set_hidden(page, False)
+
+    assert page.evaluate("asked") == ["visible", "visible"]
+
+
+def test_a_hidden_run_rests_and_goes_on_where_it_was(visit: Visit, engine: Engine) -> None:
+    execution = engine.start(summary="Looked away from")
+    page = visit().page
+    is_stream = re.compile(f"/outputs/main/{execution}")
+    with page.expect_response(is_stream):
+        page.goto(f"/executions/{execution}")
+
+    with page.expect_event("requestfailed", lambda request: execution in request.url):
+        set_hidden(page, True)
+    engine.tell(execution, ("result", {"Markdown": {"body": "**Meanwhile**"}}))
+    with page.expect_response(is_stream) as resumed:
+        set_hidden(page, False)
+
+    expect(page.locator(".run-step strong")).to_have_text("Meanwhile")
+    assert "since=2" in resumed.value.url
+    engine.finish(execution)
+
+
 def test_filters_stand_in_the_address_and_are_dropped_one_by_one(
     visit: Visit, finished: str, failed: str
 ) -> None:
