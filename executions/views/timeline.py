@@ -22,7 +22,7 @@ COLOURS: dict[str, str] = {
     Status.RUNNING: "run",
     Status.AWAITING: "wait",
     Status.STARTING: "ink-3",
-    Status.QUEUED: "series-other",
+    Status.QUEUED: "series-7",
     Status.CANCELLED: "series-6",
     Status.ERROR: "bad",
 }
