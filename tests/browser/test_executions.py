@@ -64,6 +64,25 @@ def test_nobody_is_shut_out(visit: Visit, finished: str, failed: str, path: str)
     assert page.locator("main img").count() == 0
 
 
+def test_a_phone_shows_long_names_and_menus_inside_its_screen(visit: Visit, engine: Engine) -> None:
+    name = "summarise_customer_calls_with_speaker_diarisation_and_sentiment"
+    execution = engine.start(summary=name)
+    engine.finish(execution, status="cancelled")
+    page = visit(phone=True).page
+
+    for path in (f"/executions/{execution}", f"/executions?name={name}", "/"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        for scroller in page.locator(".runs").locator("..").all():
+            assert scroller.evaluate("it => it.scrollWidth - it.clientWidth") == 0
+        opener = page.locator(".page-actions summary").first
+        opener.click()
+        box = page.locator(".page-actions details[open] .menu-body").bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
+
+
 def refresh(page: Page) -> None:
     """What the clock does every 30 seconds."""
     page.evaluate("document.querySelector('[data-live]').dispatchEvent(new Event('refresh'))")
