@@ -1,10 +1,13 @@
 """How numbers, times and statuses are written on every page."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.paginator import Paginator
 from django.template import Context, Template
+from django.template.loader import render_to_string
 from django.test import RequestFactory
 from django.utils import timezone
 
@@ -126,3 +129,19 @@ def test_card_escapes_what_it_is_given_and_keeps_its_content():
 
     assert "&lt;script&gt;" in html
     assert "<p>kept</p>" in html
+
+
+def test_pages_lead_to_their_neighbours_and_both_ends() -> None:
+    request = RequestFactory().get("/executions?status=finished")
+
+    def links(number: int, total: int = 200) -> list[tuple[str, str]]:
+        page = Paginator(range(total), 50).get_page(number)
+        text = render_to_string("components/pagination.html", {"page": page}, request)
+        return re.findall(r'href="(.*?)">(\w+)<', text)
+
+    here = "?status=finished"
+    assert links(1) == [(f"{here}&amp;page=2", "next"), (f"{here}&amp;page=4", "last")]
+    assert links(4) == [(here, "first"), (f"{here}&amp;page=3", "previous")]
+    assert [word for _, word in links(2)] == ["previous", "next", "last"]
+    assert [word for _, word in links(3)] == ["first", "previous", "next"]
+    assert links(1, total=1) == []
