@@ -9,12 +9,12 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_lines
 from agentidp.pagination import MAXIMUM_OFFSET, Slice
+from agentidp.renderers import JSONRenderer
 from executions import queries
 from executions.filters import MOST_HOURS, NAMES, Filters, read_hours, refuse_format, refuse_others
 from executions.models import (
