@@ -92,7 +92,9 @@ def _first_sentence(details: Mapping[str, Any]) -> str:
 
 def _framework_error(error: exceptions.APIException) -> Response:
     code = CODES.get(error.status_code, "ERROR")
-    response = Response(error_body(code, str(error.detail)), status=error.status_code)
+    # simplejwt puts its sentence into a dictionary, beside a code of its own.
+    detail = error.detail.get("detail") if isinstance(error.detail, dict) else error.detail
+    response = Response(error_body(code, str(detail)), status=error.status_code)
     if isinstance(error, exceptions.AuthenticationFailed):
         # RFC 6750 section 3.1: a bad token is named as such, a missing one is not.
         response["WWW-Authenticate"] = bearer_challenge("invalid_token")

@@ -12,6 +12,7 @@ DESCRIPTIONS = {
     "403": "The token lacks a scope, or the role does not allow it.",
     "404": "There is nothing with this id in the organization.",
     "409": "The request is in conflict with the current state.",
+    "411": "The body comes in chunks, without its length.",
     "412": "The file is not the one that the condition names.",
     "413": "The body is too large.",
     "415": "The content type is not supported.",
@@ -90,7 +91,7 @@ def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
     if method in {"post", "put", "patch", "delete"}:
         statuses |= {"409", "429"}
     if "requestBody" in operation:
-        statuses |= {"413", "415"}
+        statuses |= {"411", "413", "415"}
     if "206" in operation.get("responses", {}):
         statuses |= {"412", "416"}
     content = {"application/json": {"schema": ERROR}}
@@ -177,6 +178,7 @@ def _token_endpoint() -> dict[str, Any]:
                 for status, description in {
                     "400": "The request, its scope or its grant type is not valid.",
                     "401": "The client is not known or its secret is wrong.",
+                    "411": DESCRIPTIONS["411"],
                     "413": DESCRIPTIONS["413"],
                     "429": DESCRIPTIONS["429"],
                     "503": DESCRIPTIONS["503"],

@@ -125,7 +125,10 @@ def _apply_status(execution: Execution, row: EventRow, is_strict: bool) -> None:
     wanted = row.message.strip().lower()
     if wanted not in STATUSES:
         if is_strict:
-            raise IllegalTransition(from_=execution.status, to=wanted[:64])
+            raise IllegalTransition(
+                f"An execution that is {execution.status} cannot become {wanted[:64]}.",
+                status=execution.status,
+            )
         return
     if execution.status_time is not None and row.timestamp < execution.status_time:
         return

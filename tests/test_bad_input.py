@@ -220,6 +220,19 @@ def test_a_body_of_more_than_a_megabyte_is_refused(ours: Tenant, caller: Client)
     assert answers == dict.fromkeys(answers, 413)
 
 
+def test_a_body_without_its_length_is_not_taken_for_an_empty_one(
+    ours: Tenant, caller: Client
+) -> None:
+    chunked = {"Transfer-Encoding": "chunked", "Content-Length": ""}
+
+    answers = {
+        str(each): undone(caller, each, ours, content=b"{}", **chunked).status_code
+        for each in WRITES
+    }
+
+    assert answers == dict.fromkeys(answers, 411)
+
+
 @pytest.mark.parametrize("length", ["9" * 5000, "1e9", "-1", "²", "x", "1, 1"])
 def test_a_length_that_is_no_number_is_refused(db: None, length: str) -> None:
     answer = Client().generic("POST", "/api/v1/token", "a=1", FORM, CONTENT_LENGTH=length)

@@ -327,5 +327,5 @@ def test_only_a_folder_that_is_none_ends_the_import(
 
 
 def test_an_unknown_organization(db: None, data: Path) -> None:
-    with pytest.raises(CommandError, match="There is no organization nobody"):
+    with pytest.raises(CommandError, match=r"There is no organization nobody\. There are: "):
         call_command("import_kodosumi", data, organization="nobody")

@@ -37,6 +37,7 @@ def test_a_bad_token_is_named(client: Client, db: None) -> None:
     answer = client.get(URL, headers={"Authorization": "Bearer x"})
 
     assert answer.status_code == 401
+    assert answer.json() == {"code": "UNAUTHORIZED", "message": "The token is not valid."}
     assert answer["WWW-Authenticate"] == f'Bearer error="invalid_token", {METADATA}'
 
 

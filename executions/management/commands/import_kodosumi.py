@@ -150,7 +150,9 @@ def _organization(wanted: str) -> Organization:
     found = Organization.objects.filter(pk=key) if key else Organization.objects.filter(slug=wanted)
     organization = found.first()
     if organization is None:
-        raise CommandError(f"There is no organization {wanted}.")
+        active = Organization.objects.filter(status=Organization.Status.ACTIVE)
+        slugs = ", ".join(active.order_by("slug").values_list("slug", flat=True)[:20])
+        raise CommandError(f"There is no organization {wanted}. There are: {slugs or 'none'}.")
     return organization
 
 
