@@ -8,4 +8,4 @@ class AgentIdPConfig(AppConfig):
     verbose_name = "AgentIdP"
 
     def ready(self) -> None:
-        from agentidp import checks, openapi  # noqa: F401 - both register themselves
+        from agentidp import checks, failures, openapi  # noqa: F401 - they register themselves

@@ -22,7 +22,8 @@ import structlog
 from django.http import StreamingHttpResponse
 
 from agentidp import metrics
-from agentidp.errors import error_body
+from agentidp.errors import CODES, MESSAGES, error_body
+from agentidp.failures import log_failure
 
 logger = structlog.get_logger(__name__)
 
@@ -90,6 +91,23 @@ class Bridge:
         self._threads = ThreadPoolExecutor(threads, "web")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What fails ends here: a server would write it to its own log as it is."""
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._serve(scope, receive, sending)
+        except Exception as error:
+            log_failure(error, method=scope["method"])
+            if not has_begun:
+                await _refuse(send, 500, CODES[500], MESSAGES[500])
+            # A body that has begun stays without its end, so that the client knows.
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with asyncio.timeout(SECONDS_FOR_BODY):
                 body = await _beginning_of_body(scope, receive)

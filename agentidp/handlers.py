@@ -132,6 +132,7 @@ def error_response(
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    logger.info("request.refused", reason=type(exception).__name__)
     return error_response(request, 400, message="The request could not be read.")
 
 
@@ -148,6 +149,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    # After the dash Django names the address that a form came from, which may hold a secret.
+    logger.info("form.refused", reason=reason.partition(" - ")[0])
     return error_response(
         request,
         403,

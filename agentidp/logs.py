@@ -6,6 +6,8 @@ from typing import Any
 
 import structlog
 
+from agentidp.failures import log_what_threads_raise, without_secrets
+
 
 def configure(settings: dict[str, Any]) -> None:
     """Django's LOGGING_CONFIG hook: structlog renders its own events and those of the libraries."""
@@ -15,7 +17,7 @@ def configure(settings: dict[str, Any]) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(without_secrets),
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -40,8 +42,11 @@ def configure(settings: dict[str, Any]) -> None:
             "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"handlers": ["console"], "level": settings.get("level", "INFO")},
             "loggers": {
-                # The access line below says the same in one event, without the query string.
+                # The access line says the same in one event, without the path and the query
+                # string. What nobody handled is logged by agentidp.failures.
                 "django.request": {"level": "CRITICAL"},
+                # Refusals: their access line and one on the reason, without a traceback.
+                "django.security": {"level": "CRITICAL"},
                 "django.server": {"level": "ERROR"},
                 # What it registers at every start of every command.
                 "procrastinate.blueprints": {"level": "WARNING"},
@@ -50,3 +55,4 @@ def configure(settings: dict[str, Any]) -> None:
             },
         }
     )
+    log_what_threads_raise()

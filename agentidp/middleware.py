@@ -9,6 +9,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 
 from agentidp import metrics
+from agentidp.failures import route_of, watch_body
 from agentidp.handlers import error_response, is_database_outage
 from agentidp.request_ids import request_id_of
 
@@ -38,7 +39,8 @@ class RequestRecordMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         response = self.get_response(request)
         seconds = time.perf_counter() - started
-        route = request.resolver_match.route if request.resolver_match else "(none)"
+        watch_body(request, response)
+        route = route_of(request)
         method = request.method if request.method in metrics.METHODS else "OTHER"
         metrics.http_requests.labels(method, route, response.status_code).inc()
         metrics.http_request_seconds.labels(route).observe(seconds)

@@ -13,10 +13,11 @@ from django.urls import get_resolver
 try:
     django_application = get_wsgi_application()
     from agentidp.checks import refuse_unsafe_start
+    from agentidp.failures import answering_failures
     from agentidp.static_files import with_static_files
 
     refuse_unsafe_start()
-    application = with_static_files(django_application)
+    application = answering_failures(with_static_files(django_application))
     # What is loaded by now stays for ever: the garbage collector need not look through it again and
     # again, which held up a request for an eighth of a second every time. Answers make many objects
     # and few cycles, so it may also look less often.

@@ -22,6 +22,8 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from agentidp import metrics
 from agentidp.errors import TooManyRequests
+from agentidp.failures import log_failure
+from agentidp.handlers import is_database_outage
 from executions.live.reading import Batch, Head, Watched, read_events, read_heads
 from executions.live.wakeup import channel_name, listen
 from tokens.viewers import Viewer
@@ -238,7 +240,7 @@ class Hub:
         try:
             return await asyncio.shield(reading)
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("hub.database_unavailable", error=type(error).__name__)
+            _tell(error)
             await asyncio.sleep(SECONDS_AFTER_OUTAGE)
             return None
 
@@ -263,10 +265,8 @@ class Hub:
         """Whatever fails once must not end the streams of everybody."""
         try:
             await self._tick()
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("hub.database_unavailable", error=type(error).__name__)
-        except Exception:
-            logger.exception("hub.tick_failed")
+        except Exception as error:
+            _tell(error)
 
     async def _tick(self) -> None:
         """One statement for everybody."""
@@ -316,6 +316,14 @@ def _with_connection(function: Callable[..., T], *arguments: Any) -> T:
         return function(*arguments)
     finally:
         close_old_connections()
+
+
+def _tell(error: Exception) -> None:
+    """An outage in one line; anything else is a fault of ours."""
+    if is_database_outage(error):
+        logger.warning("hub.database_unavailable", error=type(error).__name__)
+    else:
+        log_failure(error)
 
 
 def _gave_something(reading: "asyncio.Future[Batch | None]") -> bool:

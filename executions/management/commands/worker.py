@@ -10,13 +10,14 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import Error, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
 
 from agentidp.checks import refuse_unsafe_start
+from agentidp.failures import log_failure
 from executions import runner
 
 REAP_EVERY = 15
@@ -25,6 +26,7 @@ SPARE_THREADS = 4
 SECONDS_TO_NOTICE = 5
 MOST_ATTEMPTS = 5
 PAUSE = 2
+OUTAGE = (ConnectorException, OperationalError, InterfaceError, OSError)
 
 logger = structlog.get_logger("executions.worker")
 
@@ -79,8 +81,11 @@ async def keep(work: Callable[[], Awaitable[None]], is_stopping: asyncio.Event) 
     while not is_stopping.is_set():
         try:
             await work()
-        except (ConnectorException, Error, OSError) as error:
+        except OUTAGE as error:
             logger.warning("database.unavailable", error=type(error).__name__)
+        except Exception as error:
+            # Without this nobody would look after lost executions until the next restart.
+            log_failure(error)
         await on_django(close_old_connections)()
         await asyncio.sleep(PAUSE)
 
