@@ -1,8 +1,9 @@
 # Every command of the project. Each installs what it needs first, and only once.
 
-VENV := $(or $(AGENTIDP_VENV),.venv)
+VENV := $(or $(strip $(AGENTIDP_VENV)),.venv)
 PYTHON := $(VENV)/bin/python
 BOOTSTRAP := python3 agentidp/bootstrap.py
+export AGENTIDP_VENV := $(VENV)
 PYTEST := $(PYTHON) -m pytest
 PORT := 3000
 TEMPLATES = $(shell find templates -name '*.html')
@@ -101,6 +102,4 @@ run: install ## Run the development server, reloading on every change
 	AGENTIDP_DEBUG=true $(PYTHON) manage.py runserver $(PORT)
 
 clean: ## Remove what was installed and generated; the data in .data/ stays
-	rm -rf .venv .venv-3.13 node_modules staticfiles .data/openapi.yaml
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@$(BOOTSTRAP) clean

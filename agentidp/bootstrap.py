@@ -1,7 +1,8 @@
-"""Install what a command needs: `python3 agentidp/bootstrap.py demo` or `… test`.
+"""Install what a command needs: `python3 agentidp/bootstrap.py demo` or `… test`; or `… clean`.
 
 Standard library only, and in syntax that an old Python can read up to its one sentence.
 Whatever is already there is left alone: a second run costs a fraction of a second.
+Nothing is ever removed that this file did not make: a folder that it makes carries its mark.
 """
 
 import contextlib
@@ -14,7 +15,10 @@ from pathlib import Path
 from typing import Iterator  # noqa: UP035 - the newer spelling fails on an old Python.
 
 PROJECT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = PROJECT / os.environ.get("AGENTIDP_VENV", ".venv")
+# Empty means unset, as in the Makefile.
+ENVIRONMENT = PROJECT / os.path.expanduser(os.environ.get("AGENTIDP_VENV", "").strip() or ".venv")
+MARK = ".agentidp-environment"
+LOCK = ".lock"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 OLDEST_PYTHON = (3, 11)
 
@@ -36,32 +40,77 @@ BROWSERS = [
 ]
 
 
+# What `clean` removes beside environments: generated, and in no commit.
+GENERATED = ["staticfiles", ".data/openapi.yaml"]
+GENERATED += [f".{name}_cache" for name in ("pytest", "mypy", "ruff", "import_linter")]
+GENERATED += [".hypothesis", ".schemathesis"]
+
+
 def main() -> None:
-    """Install one of the sets; leave with one sentence when that cannot work."""
+    """Install one of the sets, or clean up; leave with one sentence when that cannot work."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else "demo"
-    if wanted not in REQUIREMENTS:
-        sys.exit("usage: bootstrap.py [demo|test]")
-    with one_at_a_time():
-        try:
+    if wanted not in {*REQUIREMENTS, "clean"}:
+        sys.exit("usage: bootstrap.py [demo|test|clean]")
+    try:
+        if wanted == "clean":
+            clean()
+            return
+        with one_at_a_time():
             install_python_packages(wanted)
             install_npm_packages(wanted)
             if wanted == "test":
                 install_browser()
-        except subprocess.CalledProcessError as error:
-            command = " ".join(str(word) for word in error.cmd)
-            sys.exit(f"This step failed, see above: {command}")
+    except subprocess.CalledProcessError as error:
+        command = " ".join(str(word) for word in error.cmd)
+        sys.exit(f"This step failed, see above: {command}")
+    except OSError as error:
+        sys.exit(f"{error.filename or ENVIRONMENT} cannot be used: {error.strerror or error}.")
 
 
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[None]:
     """Let a second `make` in the same folder wait instead of installing over the first."""
+    require_usable()
     ENVIRONMENT.mkdir(exist_ok=True)
-    with (ENVIRONMENT / ".lock").open("w") as lock:
+    with (ENVIRONMENT / LOCK).open("w") as lock:
         with contextlib.suppress(ImportError):  # Windows has no such locks.
             import fcntl
 
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether this file made the environment in the folder, or began to."""
+    return (folder / MARK).is_file()
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether nothing is there yet, or only the lock of a `make` that starts right now."""
+    return not folder.exists() or (folder.is_dir() and not contents(folder))
+
+
+def contents(folder: Path) -> list:
+    return [path for path in folder.iterdir() if path.name != LOCK]
+
+
+def require_usable() -> None:
+    """Leave, before anything is changed, unless packages may be installed into the environment.
+
+    Somebody else's environment may be used as long as it works, but it is never made anew.
+    """
+    if is_ours(ENVIRONMENT) or is_empty(ENVIRONMENT):
+        return
+    if (ENVIRONMENT / "pyvenv.cfg").is_file():
+        if works(PYTHON):
+            return
+        problem = "is an environment whose Python does not run or is too old; make did not make it"
+    else:
+        problem = "is no virtual environment"
+    sys.exit(
+        f"{ENVIRONMENT} {problem}, so it is left as it is. Name another folder in AGENTIDP_VENV, "
+        "one that is empty or not there yet, or remove this one yourself."
+    )
 
 
 def install_python_packages(wanted: str) -> None:
@@ -87,11 +136,12 @@ def install_python_packages(wanted: str) -> None:
 def make_environment() -> None:
     """Create the virtual environment with a Python that is new enough."""
     base = find_python()
+    require_usable()  # Another `make` had the folder until now.
+    (ENVIRONMENT / MARK).touch()
     # An environment of a Python that is gone or too old cannot be repaired.
-    for leftover in ENVIRONMENT.iterdir():
-        if leftover.name == ".lock":
-            continue
-        shutil.rmtree(str(leftover)) if leftover.is_dir() else leftover.unlink()
+    for leftover in contents(ENVIRONMENT):
+        if leftover.name != MARK:
+            remove(leftover)
     if shutil.which("uv"):
         run("uv", "venv", "--quiet", "--allow-existing", "--python", base, ENVIRONMENT)
         return
@@ -148,6 +198,8 @@ def install_npm_packages(wanted: str) -> None:
     stamp = Stamp(modules, "packages", [PROJECT / "package.json", PROJECT / "package-lock.json"])
     if stamp.holds(wanted):
         return
+    if modules.is_symlink():  # `npm ci` empties the folder that it leads to.
+        sys.exit(f"{modules} is a link, and npm would empty where it leads. Remove the link.")
     say("Installing browser libraries ...")
     run(*npm(), "ci", "--loglevel=error", *NPM_OPTIONS[wanted])
     stamp.set(wanted)
@@ -186,6 +238,34 @@ def install_browser() -> None:
         if os.environ.get("CI") == "true":
             sys.exit(sentence)
         say(sentence + "Without it the browser tests fail.")
+
+
+def clean() -> None:
+    """Remove what was installed and generated; say what looks like it but is not ours."""
+    for environment in dict.fromkeys([ENVIRONMENT, PROJECT / ".venv", PROJECT / ".venv-3.13"]):
+        if is_ours(environment) and not environment.is_symlink():
+            remove(environment)
+        elif environment.exists():
+            say(f"{environment} stays: make did not make it.")
+    modules = PROJECT / "node_modules"
+    if (modules / ".package-lock.json").is_file():  # npm's own mark
+        remove(modules)
+    for name in GENERATED:
+        remove(PROJECT / name)
+    for folder, names, files in os.walk(str(PROJECT)):
+        if "pyvenv.cfg" in files:  # Somebody's environment under another name.
+            names.clear()
+        if "__pycache__" in names:
+            remove(Path(folder) / "__pycache__")
+        names[:] = [name for name in names if not name.startswith((".", "__pycache__"))]
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; of a link the link alone, never what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(str(path))
+    elif path.is_symlink() or path.exists():
+        path.unlink()
 
 
 class Stamp:

@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 DATA_FOLDER = Path(__file__).resolve().parent.parent / ".data"
 OLDEST_MAJOR_VERSION = 15
+SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_FOLDER = 80  # The kernel allows 107 bytes (macOS 103), the socket's name included.
 
 FIRST_STATEMENTS = """\
@@ -170,8 +171,12 @@ class Cluster:
             # It may have ended by itself between the two questions.
             if stopped.returncode and self.is_running():
                 raise EmbeddedPostgresError(f"PostgreSQL did not stop. Its log: {self.log}")
-        if self.sockets.parent != self.root:
-            shutil.rmtree(self.sockets, ignore_errors=True)
+        if self.sockets.parent != self.root and not self.sockets.is_symlink():
+            # In /tmp, where anybody may have put something under this name.
+            with contextlib.suppress(OSError):
+                for name in (SOCKET, f"{SOCKET}.lock"):
+                    (self.sockets / name).unlink(missing_ok=True)
+                self.sockets.rmdir()
 
     def is_running(self) -> bool:
         """Whether a server runs on this data folder."""
@@ -187,7 +192,12 @@ class Cluster:
         """Make the data under another name first: an interrupted start leaves nothing half done."""
         unfinished = self.root / f"pg{self.version}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
+        try:
+            unfinished.mkdir(mode=0o700)
+        except FileExistsError:  # A link, a file, or a folder that is not ours to empty.
+            raise EmbeddedPostgresError(
+                f"{unfinished} is in the way and cannot be removed. Move it away and try again."
+            ) from None
         self._own(unfinished)
         # The same characters sort and fold the same way on every version and every system.
         locale = ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=en_US.UTF-8"]
@@ -232,7 +242,7 @@ class Cluster:
 
         PostgreSQL sees through an unused id itself, but takes any live process for its own.
         """
-        for lock in (self.data / "postmaster.pid", self.sockets / ".s.PGSQL.5432.lock"):
+        for lock in (self.data / "postmaster.pid", self.sockets / f"{SOCKET}.lock"):
             if "postgres" not in _command_in(lock):
                 lock.unlink(missing_ok=True)
 

@@ -4,7 +4,6 @@ Loaded with `-p` in pytest.ini, because the address must stand before Django's s
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ caretaker = pytest.StashKey[subprocess.Popen[bytes]]()
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     """Start the server before pytest-django, which reads the settings in this same hook."""
     os.environ.setdefault("AGENTIDP_ENVIRONMENT", "test")
-    if not os.environ.get("DATABASE_URL"):
+    if not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):
         try:
             early_config.stash[caretaker] = _start()
         except EmbeddedPostgresError as error:
@@ -37,22 +36,35 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    folder = Path(tempfile.mkdtemp(prefix="agentidp-test-"))
-    folder.chmod(0o711)  # The server may run as another user; everything inside stays private.
-    cluster = Cluster(folder, find_binaries(), durable=False)
+    bindir = find_binaries()
     # The caretaker holds the reading end of a pipe. It closes when we end, however we end.
     process = subprocess.Popen(
-        [sys.executable, __file__, folder, cluster.bindir],
+        [sys.executable, __file__, bindir],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
     )
+    said = process.stdout.readline() if process.stdout else b""
+    folder = os.fsdecode(said.rstrip(b"\n"))
+    if not folder:
+        raise EmbeddedPostgresError("The tests' database found no place for temporary files.")
+    cluster = Cluster(Path(folder), bindir, durable=False)
     cluster.start()
     os.environ["DATABASE_URL"] = cluster.url
+    os.environ["DATABASE_URL_FILE"] = ""  # The one of a `.env` would come first.
     return process
 
 
+def _take_care(bindir: Path) -> None:
+    """Make a folder, say where it is, and remove it once nobody holds our standard input."""
+    with tempfile.TemporaryDirectory(prefix="agentidp-test-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # The server may run as another user; inside all is private.
+        sys.stdout.buffer.write(os.fsencode(folder) + b"\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+        Cluster(Path(folder), bindir, durable=False).stop()
+
+
 if __name__ == "__main__":
-    sys.stdin.read()
-    Cluster(Path(sys.argv[1]), Path(sys.argv[2]), durable=False).stop()
-    shutil.rmtree(sys.argv[1], ignore_errors=True)
+    _take_care(Path(sys.argv[1]))

@@ -273,8 +273,8 @@ def main() -> None:
     options = parser.parse_args()
     sizes, rounds = ([100], 1) if options.small else (options.sizes, options.rounds)
     folders = WORK / "kodosumi-folders"
-    shutil.rmtree(folders, ignore_errors=True)
     with new_cluster("executions", durable=not options.small) as cluster:
+        shutil.rmtree(folders, ignore_errors=True)
         environment = product.set_up(cluster)
         memberships = {}
         for number in sizes:

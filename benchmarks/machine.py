@@ -1,5 +1,6 @@
 """What the benchmarks share: a PostgreSQL, web servers, the load generator, and the noise."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -26,6 +27,12 @@ def new_cluster(
 ) -> Iterator[Cluster]:
     """A new PostgreSQL, gone afterwards; when durable, every commit outlives a power cut."""
     root = WORK / name
+    WORK.mkdir(parents=True, exist_ok=True)
+    in_use = (WORK / f"{name}.lock").open("w")
+    try:
+        fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:  # What follows would stop its server and remove its data.
+        sys.exit(f"Another benchmark uses {root}.")
     cluster = Cluster(root, find_binaries(), durable=durable)
     cluster.stop()
     shutil.rmtree(root, ignore_errors=True)
@@ -38,6 +45,7 @@ def new_cluster(
     finally:
         cluster.stop()
         shutil.rmtree(root, ignore_errors=True)
+        in_use.close()
 
 
 @contextmanager

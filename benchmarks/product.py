@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ def set_up(cluster: Cluster) -> dict[str, str]:
     """Configure this process as a production on the cluster, migrate, and give the environment."""
     environment = {
         "DATABASE_URL": cluster.url,
+        "DATABASE_URL_FILE": "",  # It would come first, and these tables are emptied.
         "DJANGO_SETTINGS_MODULE": "agentidp.settings",
         "AGENTIDP_ENVIRONMENT": "production",
         "AGENTIDP_ISSUER": f"https://{HOST}",
@@ -34,6 +36,10 @@ def set_up(cluster: Cluster) -> dict[str, str]:
     from django.core.management import call_command
 
     django.setup()
+    from django.conf import settings
+
+    if settings.DATABASES["default"].get("OPTIONS", {}).get("host") != str(cluster.sockets):
+        sys.exit("The settings name another database than the benchmark's own.")
     call_command("migrate", verbosity=0)
     return environment
 

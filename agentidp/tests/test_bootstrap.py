@@ -1,7 +1,10 @@
-"""The installer: what it takes for installed, and which Python it takes."""
+"""The installer: what it takes for installed, which Python it takes, and what it leaves alone."""
 
+import os
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,4 +55,218 @@ def test_an_unknown_set_is_answered_with_the_usage():
     )
 
     assert done.returncode == 1
-    assert done.stderr == "usage: bootstrap.py [demo|test]\n"
+    assert done.stderr == "usage: bootstrap.py [demo|test|clean]\n"
+
+
+OTHERS_FOLDER = "is no virtual environment"
+OTHERS_ENVIRONMENT = "make did not make it"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A project folder of its own around a copy of the installer, with work in it."""
+    path = tmp_path / "checkout"
+    (path / "agentidp").mkdir(parents=True)
+    shutil.copy(bootstrap.__file__, path / "agentidp")
+    shutil.copy(Path(bootstrap.__file__).parent.parent / "Makefile", path)
+    (path / ".git").mkdir()
+    (path / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    for name in ("requirements-demo.txt", "constraints.txt", "package.json", "package-lock.json"):
+        (path / name).touch()
+    return path
+
+
+def seen(folder: Path) -> dict[str, str]:
+    """Everything below the folder: where links lead, what files hold."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        what = os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
+        found[str(path.relative_to(folder))] = str(what)
+    return found
+
+
+def set_up(
+    checkout: Path, environment: object, command: str = "demo"
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-B", checkout / "agentidp" / "bootstrap.py", command],
+        env=os.environ | {"AGENTIDP_VENV": str(environment), "HOME": str(checkout.parent)},
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+    )
+
+
+def make_environment(checkout: Path, environment: object) -> subprocess.CompletedProcess[str]:
+    """The part of the set-up that clears and creates; it downloads nothing."""
+    code = (
+        "import bootstrap as b\nwith b.one_at_a_time():\n b.works(b.PYTHON) or b.make_environment()"
+    )
+    return subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        env=os.environ
+        | {"AGENTIDP_VENV": str(environment), "PYTHONPATH": str(checkout / "agentidp")},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    # Never "/" itself: without the guard this test would be the end of the machine.
+    "named",
+    [".", "..", "~", "agentidp", "{home}", "{home}/work", "{home}/link"],
+)
+def test_a_folder_that_is_no_environment_is_left_as_it_is(checkout, named):
+    home = checkout.parent
+    (home / "work").mkdir()
+    (home / "work" / "letter").write_text("Dear Ada")
+    (home / "link").symlink_to("work")
+    before = seen(home)
+
+    done = set_up(checkout, named.format(home=home))
+
+    assert done.returncode == 1
+    assert OTHERS_FOLDER in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert seen(home) == before
+
+
+def test_an_empty_name_means_the_usual_folder(checkout):
+    before = seen(checkout)
+
+    done = make_environment(checkout, "")
+
+    assert done.returncode == 0, done.stderr
+    assert bootstrap.works(checkout / ".venv" / "bin" / "python")
+    after = seen(checkout)
+    assert {name: what for name, what in after.items() if not name.startswith(".venv")} == before
+
+
+def test_make_and_the_installer_read_the_name_alike(checkout):
+    for value, folder in (("", ".venv"), (" ", ".venv"), ("/some/where", "/some/where")):
+        shown = subprocess.run(
+            ["make", "--dry-run", "unit"],
+            env=os.environ | {"AGENTIDP_VENV": value},
+            cwd=checkout,
+            capture_output=True,
+            text=True,
+        )
+
+        assert f"\n{folder}/bin/python -m pytest" in shown.stdout
+
+
+def test_somebodys_environment_that_does_not_run_is_not_made_anew(checkout):
+    theirs = checkout / "theirs"
+    (theirs / "bin").mkdir(parents=True)
+    (theirs / "pyvenv.cfg").write_text("home = /gone\n")
+    (theirs / "bin" / "python").symlink_to("/gone/bin/python")
+    (theirs / "notes").write_text("kept")
+    before = seen(checkout)
+
+    done = set_up(checkout, "theirs")
+
+    assert done.returncode == 1
+    assert OTHERS_ENVIRONMENT in done.stderr
+    assert seen(checkout) == before
+
+
+@pytest.mark.parametrize(
+    "left", [[bootstrap.LOCK], [bootstrap.LOCK, bootstrap.MARK, "pyvenv.cfg", "lib/half"]]
+)
+def test_a_set_up_that_was_interrupted_is_repaired(checkout, left):
+    environment = checkout / ".venv"
+    for name in left:
+        (environment / name).parent.mkdir(parents=True, exist_ok=True)
+        (environment / name).touch()
+
+    done = make_environment(checkout, ".venv")
+
+    assert done.returncode == 0, done.stderr
+    assert bootstrap.works(environment / "bin" / "python")
+    assert not (environment / "lib" / "half").exists()
+
+
+def test_only_links_go_when_an_environment_is_made_anew(checkout):
+    outside = checkout.parent / "outside"
+    outside.mkdir()
+    (outside / "letter").write_text("Dear Ada")
+    environment = checkout / ".venv"
+    environment.mkdir()
+    (environment / bootstrap.MARK).touch()
+    (environment / "lib64").symlink_to(outside)
+    (environment / "file").symlink_to(outside / "letter")
+
+    done = make_environment(checkout, ".venv")
+
+    assert done.returncode == 0, done.stderr
+    assert not (environment / "file").is_symlink()
+    assert seen(outside) == {"letter": "b'Dear Ada'"}
+
+
+def test_what_cannot_be_an_environment_is_told_in_one_sentence(checkout):
+    (checkout / "file").write_text("kept")
+    (checkout / "nowhere").symlink_to("gone")
+    (checkout / "file-link").symlink_to("file")
+    before = seen(checkout)
+    for named in ("file", "file-link", "file/below", "nowhere", "not/there"):
+        done = set_up(checkout, named)
+
+        assert done.returncode == 1, named
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert named.split("/")[0] in done.stderr
+    assert seen(checkout) == before
+
+
+def test_two_at_once_make_one_environment(checkout):
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(make_environment, [checkout] * 2, [".venv"] * 2))
+
+    assert [done.returncode for done in both] == [0, 0], both
+    assert bootstrap.works(checkout / ".venv" / "bin" / "python")
+
+
+def test_linked_browser_libraries_are_not_emptied(checkout):
+    shared = checkout.parent / "shared"
+    shared.mkdir()
+    (shared / "library.js").write_text("kept")
+    (checkout / "node_modules").symlink_to(shared)
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", "import bootstrap; bootstrap.install_npm_packages('demo')"],
+        env=os.environ | {"PYTHONPATH": str(checkout / "agentidp")},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert "node_modules is a link" in done.stderr
+    assert seen(shared) == {"library.js": "b'kept'"}
+
+
+@pytest.mark.parametrize("named", ["", "..", "theirs", "{home}/outside"])
+def test_cleaning_removes_what_was_made_and_nothing_else(checkout, named):
+    outside = checkout.parent / "outside"
+    outside.mkdir()
+    (outside / "letter").write_text("Dear Ada")
+    for name in (".venv", ".venv-3.13", "theirs"):
+        (checkout / name / "lib" / "__pycache__").mkdir(parents=True)
+        (checkout / name / "pyvenv.cfg").touch()
+    (checkout / ".data").mkdir()
+    (checkout / ".data" / "secrets.json").write_text("{}")
+    (checkout / "linked").symlink_to(outside)
+    (outside / "__pycache__").mkdir()
+    before = seen(checkout.parent)
+    # From here on, what is ours.
+    (checkout / ".venv" / bootstrap.MARK).touch()
+    (checkout / "node_modules" / "axe").mkdir(parents=True)
+    (checkout / "node_modules" / ".package-lock.json").touch()
+    (checkout / "agentidp" / "__pycache__").mkdir()
+    (checkout / ".pytest_cache").mkdir()
+    (checkout / "staticfiles").symlink_to(outside)
+
+    done = set_up(checkout, named.format(home=checkout.parent), "clean")
+
+    assert done.returncode == 0, done.stderr
+    kept = {name: what for name, what in before.items() if not name.startswith("checkout/.venv/")}
+    kept.pop("checkout/.venv")
+    assert seen(checkout.parent) == kept
+    assert f"{checkout / '.venv-3.13'} stays" in done.stdout

@@ -328,3 +328,36 @@ def test_root_behind_a_closed_folder_can_run_it_and_opens_nothing(empty):
         assert closed.stat().st_mode & 0o777 == 0o700
     finally:
         cluster.stop()
+
+
+def test_stopping_removes_its_own_sockets_and_nothing_else(empty):
+    """Below /tmp anybody may put something where a cluster with a long path has its socket."""
+    cluster = Cluster(empty / ("a-long-folder-name-" * 5), find_binaries())
+    cluster.sockets.mkdir()
+    (cluster.sockets / embedded_postgres.SOCKET).touch()
+    (cluster.sockets / "letter").write_text("Dear Ada")
+    other = Cluster(empty / ("another-long-folder-name-" * 4), find_binaries())
+    other.sockets.symlink_to(cluster.sockets)
+    try:
+        other.stop()
+        assert (cluster.sockets / embedded_postgres.SOCKET).exists()
+
+        cluster.stop()
+        assert [path.name for path in cluster.sockets.iterdir()] == ["letter"]
+    finally:
+        other.sockets.unlink()
+        (cluster.sockets / "letter").unlink()
+        cluster.stop()
+    assert not cluster.sockets.exists()
+
+
+def test_what_lies_where_data_would_be_made_is_left_alone(empty):
+    (empty / "work").mkdir()
+    (empty / "work" / "letter").write_text("Dear Ada")
+    cluster = Cluster(empty, find_binaries())
+    (empty / f"pg{cluster.version}.unfinished").symlink_to(empty / "work")
+
+    with pytest.raises(EmbeddedPostgresError, match="in the way"):
+        cluster.start()
+
+    assert (empty / "work" / "letter").read_text() == "Dear Ada"

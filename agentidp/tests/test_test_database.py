@@ -54,13 +54,17 @@ def test_the_database_is_gone_however_the_run_ends(tmp_path, number):
     assert until(lambda: not Path(sockets).parent.exists())
 
 
-def test_a_database_that_was_named_is_used(tmp_path):
-    code, output = run_pytest(
-        tmp_path, DATABASE_URL="postgres://x@/y?host=/nowhere", AGENTIDP_PG_BIN="/nowhere"
-    )
+@pytest.mark.parametrize("is_in_a_file", [False, True])
+def test_a_database_that_was_named_is_used(tmp_path, is_in_a_file):
+    url = "postgres://x@/y?host=/nowhere"
+    (tmp_path / "url").write_text(url)
+    named = {"DATABASE_URL_FILE": str(tmp_path / "url")} if is_in_a_file else {"DATABASE_URL": url}
+
+    code, output = run_pytest(tmp_path, AGENTIDP_PG_BIN="/nowhere", **named)
 
     assert code == 1
-    assert "/nowhere/.s.PGSQL" in output
+    # A server of its own would have needed the binaries first, and would be in DATABASE_URL.
+    assert ("KeyError: 'DATABASE_URL'" if is_in_a_file else "/nowhere/.s.PGSQL") in output
 
 
 def test_without_binaries_the_run_ends_with_one_sentence(tmp_path):

@@ -26,12 +26,22 @@ from analytics.demo.cast import (
 )
 from analytics.models import AgentMonthUsage
 from organizations.actors import Actor
-from organizations.models import Membership, Organization, Principal, User
+from organizations.models import (
+    UNIDENTIFIED_ORGANIZATION_ID,
+    Membership,
+    Organization,
+    Principal,
+    User,
+)
 from organizations.scope import organization_scope
 from tokens.actions import rotate_credential
 from tokens.models import Credential, MonthlyUsage, TokenEvent, make_client_secret
 
 DAY = timedelta(days=1)
+
+
+class SomebodysDatabase(Exception):
+    """Why the demonstration does not enter a database, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,34 @@ class DemoAccess:
     executions: int
 
 
+def require_own_database() -> None:
+    """SomebodysDatabase unless nothing is in it yet, or the demonstration is already.
+
+    Its password is known to everybody, and its runs and requests would stand among real ones.
+    """
+    tables = set(connection.introspection.table_names())
+    if not tables:
+        return
+    is_own = Organization._meta.db_table in tables
+    if is_own:
+        of_demo = {company.slug: company for company in COMPANIES}
+        named = list(Organization.objects.filter(slug__in=of_demo).only("id", "slug", "created_at"))
+        is_own = all(
+            one.pk == _key(of_demo[one.slug], "organization", one.created_at) for one in named
+        )
+        others = Organization.objects.exclude(pk=UNIDENTIFIED_ORGANIZATION_ID)
+        is_own = is_own and (bool(named) or not (others.exists() or User.objects.exists()))
+    if not is_own:
+        raise SomebodysDatabase(
+            "The demonstration goes into an empty database, or into its own: this one holds "
+            "something else, so nothing was changed. Unset DATABASE_URL to use the project's own."
+        )
+
+
 @transaction.atomic
 def seed(now: datetime | None = None) -> DemoAccess:
     """Make the demonstration data, or bring it up to now; a new client secret each time."""
+    require_own_database()
     now = (now or timezone.now()).astimezone(UTC)
     events = executions = 0
     for company in COMPANIES:

@@ -17,8 +17,9 @@ from analytics.rebuild import rebuild_rollups
 from executions.models import Execution, ExecutionError, ExecutionEvent, ExecutionFile
 from executions.record import apply_events
 from organizations.audit import verify_chain
-from organizations.models import Membership, Organization
+from organizations.models import Membership, Organization, User
 from organizations.scope import organization_scope
+from organizations.tests.factories import make_organization, make_user
 from tokens.models import TokenEvent
 
 NOW = datetime(2026, 11, 20, 14, 10, tzinfo=UTC)
@@ -85,6 +86,26 @@ def test_a_real_deployment_is_never_filled(db: None, settings: Any) -> None:
         call_command("seed_demo")
 
     assert not Organization.objects.filter(slug="northwind-labs").exists()
+
+
+@pytest.mark.parametrize("what", ["an organization", "a namesake", "a person"])
+def test_a_database_with_something_else_in_it_is_never_filled(
+    db: None, settings: Any, what: str
+) -> None:
+    settings.IS_DEMO = True
+    if what == "a person":
+        make_user()
+    else:
+        slug = "acme" if what == "an organization" else "northwind-labs"
+        make_organization("Somebody's", slug=slug)
+    people, organizations = User.objects.count(), Organization.objects.count()
+
+    with pytest.raises(CommandError, match="nothing was changed"):
+        call_command("seed_demo")
+    with pytest.raises(CommandError, match="nothing was changed"):
+        call_command("demo", port=0, once=True)
+
+    assert (User.objects.count(), Organization.objects.count()) == (people, organizations)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -9,13 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from agentidp import demo
 from agentidp.bootstrap import find_browser
-from agentidp.env import BASE_DIR
+from agentidp.env import BASE_DIR, env
 from tests.browser.engine import Engine
 
 AXE = BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
@@ -36,7 +39,22 @@ def manage(*arguments: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def credential() -> dict[str, str]:
+def own_database() -> Iterator[None]:
+    """A new database on the tests' server: DATABASE_URL may name one that somebody needs."""
+    url = env.str("DATABASE_URL")
+    name = f"agentidp_browser_{secrets.token_hex(6)}"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DATABASE_URL", urlsplit(url)._replace(path=f"/{name}").geturl())
+        environment.setenv("DATABASE_URL_FILE", "")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        yield
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def credential(own_database: None) -> dict[str, str]:
     """The demonstration in a database of this run's own; client id and secret of an agent in it."""
     manage("migrate")
     found: dict[str, str] = json.loads(manage("seed_demo"))

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentidp import demo
 from agentidp.env import DATA_DIR
+from analytics import demo as demonstration
 
 WELCOME = """
 AgentIdP runs at  {base}
@@ -48,6 +49,7 @@ class Command(BaseCommand):
             raise CommandError("Start the demo as: python manage.py demo")
         require_loopback(host)
         demo.require_free_port(host, port)
+        require_own_database()
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
         started = time.monotonic()
         try:
@@ -90,6 +92,14 @@ class Command(BaseCommand):
     def say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
+
+
+def require_own_database() -> None:
+    """Before the migrations: they would change somebody's tables, too."""
+    try:
+        demonstration.require_own_database()
+    except demonstration.SomebodysDatabase as error:
+        raise CommandError(str(error)) from None
 
 
 def require_loopback(host: str) -> None:

@@ -22,7 +22,10 @@ class Command(BaseCommand):
                 "with it all the same: AGENTIDP_DEMO=1 python manage.py seed_demo"
             )
         started = time.monotonic()
-        access = demo.seed()
+        try:
+            access = demo.seed()
+        except demo.SomebodysDatabase as error:
+            raise CommandError(str(error)) from None
         self.stderr.write(
             f"Log in as {access.login}, password {access.password}. "
             f"{access.events:,} token events and {access.executions:,} executions in "
