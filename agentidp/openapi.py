@@ -141,9 +141,15 @@ def _token_endpoint() -> dict[str, Any]:
             "client_secret": {**text, "format": "password"},
             "scope": {
                 **text,
-                "description": "Separated by spaces; absent: all allowed.",
+                "description": "Separated by spaces; absent: all allowed. For a resource, the "
+                "token gets what the agent is allowed there of it, and the answer says so.",
             },
-            "resource": {**text, "description": "The audience (RFC 8707), if named at all."},
+            "resource": {
+                **text,
+                "description": "The identifier of the resource that the token is for (RFC 8707): "
+                "it becomes `aud`. Absent: the API of AgentIdP. It may be given twice only to say "
+                "the same: a token has one receiver, so two resources are `invalid_target`.",
+            },
         },
     }
     answer = {
@@ -152,7 +158,7 @@ def _token_endpoint() -> dict[str, Any]:
         "properties": {
             "access_token": text,
             "token_type": {**text, "enum": ["Bearer"]},
-            "expires_in": {"type": "integer", "description": "Seconds."},
+            "expires_in": {"type": "integer", "description": "Seconds; a resource may choose."},
             "scope": text,
         },
     }
@@ -176,7 +182,7 @@ def _token_endpoint() -> dict[str, Any]:
                     "content": {"application/json": {"schema": OAUTH_ERROR}},
                 }
                 for status, description in {
-                    "400": "The request, its scope or its grant type is not valid.",
+                    "400": "The request, its scope, its resource or its grant type is not valid.",
                     "401": "The client is not known or its secret is wrong.",
                     "411": DESCRIPTIONS["411"],
                     "413": DESCRIPTIONS["413"],

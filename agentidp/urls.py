@@ -36,6 +36,7 @@ from organizations.views import audit as audit_pages
 from organizations.views import sessions as session_pages
 from tokens.api import metadata, oauth, sessions
 from tokens.api.credentials import CredentialViewSet
+from tokens.api.resources import ResourceAgentViewSet, ResourceViewSet
 from tokens.views import credentials as credential_pages
 from tokens.views import docs as docs_pages
 from tokens.views import requests as request_pages
@@ -157,6 +158,29 @@ api = [
         "agents/<uuid:agentId>/credentials/<uuid:credentialId>",
         CredentialViewSet.as_view({"delete": "destroy"}),
         name="credential-detail",
+    ),
+    # Resources: the services that agents get tokens for
+    path(
+        "resources",
+        ResourceViewSet.as_view({"get": "list", "post": "create"}),
+        name="resource-list",
+    ),
+    path(
+        "resources/<uuid:resourceId>",
+        ResourceViewSet.as_view(
+            {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+        ),
+        name="resource-detail",
+    ),
+    path(
+        "resources/<uuid:resourceId>/agents",
+        ResourceAgentViewSet.as_view({"get": "list"}),
+        name="resource-agent-list",
+    ),
+    path(
+        "resources/<uuid:resourceId>/agents/<uuid:agentId>",
+        ResourceAgentViewSet.as_view({"put": "allow", "delete": "destroy"}),
+        name="resource-agent-detail",
     ),
     # Executions
     path(

@@ -193,6 +193,32 @@ REGISTRY = [
     write("DELETE", CREDENTIAL, caller="itself", ids=examples.credential, status=204),
 ]
 
+RESOURCES = "/api/v1/resources"
+RESOURCE = RESOURCES + "/{resourceId}"
+
+
+def decide(method: str, path: str, **fields: Any) -> Endpoint:
+    """A decision about resources, which administrators take."""
+    fields = {"role": "admin", "scopes": ADMIN} | fields
+    return Endpoint(method, path, ORGANIZATION, **fields)
+
+
+RECEIVERS = [
+    read(RESOURCES, rows=examples.more_resources),
+    decide("POST", RESOURCES, body=examples.new_resource, status=201),
+    read(RESOURCE, ids=examples.resource),
+    decide("PATCH", RESOURCE, ids=examples.resource, body=lambda tenant: {"name": "Files"}),
+    decide("DELETE", RESOURCE, ids=examples.resource, status=204),
+    read(RESOURCE + "/agents", ids=examples.resource, rows=examples.more_grants),
+    decide(
+        "PUT",
+        RESOURCE + "/agents/{agentId}",
+        ids=examples.grant,
+        body=lambda tenant: {"scopes": ["files:read"]},
+    ),
+    decide("DELETE", RESOURCE + "/agents/{agentId}", ids=examples.grant, status=204),
+]
+
 
 def control(method: str, path: str, **fields: Any) -> Endpoint:
     """A change of an execution: the agent's own, or by an operator."""
@@ -457,6 +483,7 @@ ENDPOINTS = [
     *ADMINISTRATION,
     *AUDIT,
     *REGISTRY,
+    *RECEIVERS,
     *EXECUTION_REPORTS,
     *ANALYTICS,
     *EXECUTION_DASHBOARD,

@@ -11,7 +11,7 @@ from organizations.tests.factories import make_membership, make_organization
 from tests.tenants import PASSWORD, Tenant
 from tokens.access_tokens import PersonRefresh
 from tokens.models import LoginSession
-from tokens.tests.factories import make_credential
+from tokens.tests.factories import make_credential, make_grant, make_resource
 
 
 def new_email() -> str:
@@ -99,6 +99,14 @@ def invitation_link(tenant: Tenant) -> dict[str, str]:
 
 def fid(tenant: Tenant) -> dict[str, str]:
     return {"fid": tenant.execution.fid}
+
+
+def resource(tenant: Tenant) -> dict[str, str]:
+    return {"resourceId": str(tenant.resource.pk)}
+
+
+def grant(tenant: Tenant) -> dict[str, str]:
+    return {"resourceId": str(tenant.grant.resource_id), "agentId": str(tenant.grant.agent_id)}
 
 
 # Bodies that work.
@@ -193,6 +201,15 @@ def new_upload(tenant: Tenant) -> dict[str, Any]:
     return {"area": "out", "path": f"reports/{uuid4().hex}.txt", "size": 5}
 
 
+def new_resource(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "identifier": f"https://mcp.example.com/{uuid4()}",
+        "name": "Files",
+        "scopes": [{"name": "files:read", "description": "Read files"}, {"name": "files:write"}],
+        "tokenLifetimeSeconds": 300,
+    }
+
+
 # More rows for a list.
 
 
@@ -204,6 +221,16 @@ def more_agents(tenant: Tenant, number: int) -> None:
 def more_credentials(tenant: Tenant, number: int) -> None:
     for _ in range(number):
         make_credential(tenant.agent)
+
+
+def more_resources(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        make_resource(tenant.organization, name=tenant.word)
+
+
+def more_grants(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        make_grant(tenant.resource, tenant.another_agent())
 
 
 def more_members(tenant: Tenant, number: int) -> None:

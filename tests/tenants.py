@@ -30,8 +30,8 @@ from organizations.actors import Actor, Scope
 from organizations.models import AuditEvent, Invitation, Membership, Organization, Principal
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
-from tokens.models import Credential, TokenEvent
-from tokens.tests.factories import access_token_for, make_credential
+from tokens.models import Credential, Resource, ResourceGrant, TokenEvent
+from tokens.tests.factories import access_token_for, make_credential, make_grant, make_resource
 
 PASSWORD = "correct horse battery staple"
 
@@ -87,6 +87,14 @@ class Tenant:
     @cached_property
     def credential(self) -> Credential:
         return make_credential(self.agent)[0]
+
+    @cached_property
+    def resource(self) -> Resource:
+        return make_resource(self.organization, name=self.word)
+
+    @cached_property
+    def grant(self) -> ResourceGrant:
+        return make_grant(self.resource, self.agent)
 
     @cached_property
     def token(self) -> str:
@@ -173,7 +181,7 @@ class Tenant:
 
     def fill(self) -> None:
         """Make a row of each kind, so that there is something to leak."""
-        kinds = ("credential", "invitation", "event", "newcomer", "execution", "upload")
+        kinds = ("credential", "invitation", "event", "newcomer", "execution", "upload", "grant")
         for kind in (*kinds, "failed_execution"):
             getattr(self, kind)
         self.record_token_event(self.agent)

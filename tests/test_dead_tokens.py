@@ -14,7 +14,7 @@ from django.utils import timezone
 from agents.actions import decommission_agent, suspend_agent
 from agents.models import Agent
 from organizations.actions import delete_organization, remove_member
-from organizations.actors import Actor
+from organizations.actors import Actor, Scope
 from organizations.models import Organization, User
 from organizations.scope import organization_scope
 from tests.calls import call
@@ -67,6 +67,21 @@ def expired(tenant: Tenant) -> str:
         token_id=new_token_id(),
         issued_at=int((timezone.now() - timedelta(days=1)).timestamp()),
         algorithm="ES256",
+    )
+
+
+def for_a_resource(tenant: Tenant) -> str:
+    """A good token, of an agent that may do everything, whose receiver is somebody else."""
+    tenant.keep(lambda tenant: tenant.grant)
+    return sign_agent_token(
+        agent_id=tenant.agent.pk,
+        organization_id=tenant.organization.pk,
+        credential_id=tenant.credential.pk,
+        scope=" ".join(Scope.values),
+        token_id=new_token_id(),
+        issued_at=int(timezone.now().timestamp()),
+        algorithm="ES256",
+        resource=tenant.resource.identifier,
     )
 
 
@@ -165,6 +180,7 @@ ENDS = [
     garbage,
     of_another_key,
     expired,
+    for_a_resource,
     revoked,
     of_a_suspended_agent,
     of_a_decommissioned_agent,

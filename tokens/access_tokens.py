@@ -34,6 +34,7 @@ UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
 REFRESH_TOKEN_TYPE = "rt+jwt"  # noqa: S105
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "token_use"]
+ACCESS_TOKEN_SECONDS = int(settings.ACCESS_TOKEN_LIFETIME.total_seconds())
 LATEST_TIME = 2**33
 """Seconds since 1970: the year 2242. A time beyond it is nothing that we wrote."""
 
@@ -41,11 +42,12 @@ LATEST_TIME = 2**33
 class KeyRingBackend(TokenBackend):
     """Signs with the ring's current key and verifies with the key that `kid` names."""
 
-    def __init__(self, header_type: str) -> None:
+    def __init__(self, header_type: str, *, audience: str | None) -> None:
+        """Without an audience, `decode` leaves the receiver to its caller."""
         super().__init__(
             "ES256",
             signing_key="",
-            audience=settings.AUDIENCE,
+            audience=audience,
             issuer=settings.ISSUER,
             leeway=settings.CLOCK_LEEWAY,
         )
@@ -53,7 +55,7 @@ class KeyRingBackend(TokenBackend):
 
     def encode(self, payload: dict[str, Any], algorithm: str = "ES256") -> str:
         key = key_ring.signing_key(algorithm)
-        claims = {**payload, "iss": settings.ISSUER, "aud": settings.AUDIENCE}
+        claims = {"aud": settings.AUDIENCE, **payload, "iss": settings.ISSUER}
         return jwt.encode(
             claims,
             key.private_key,
@@ -83,9 +85,13 @@ class KeyRingBackend(TokenBackend):
                 key.public_key,
                 algorithms=[key.algorithm],
                 issuer=settings.ISSUER,
-                audience=settings.AUDIENCE,
+                audience=self.audience,
                 leeway=settings.CLOCK_LEEWAY,
-                options={"require": REQUIRED_CLAIMS, "strict_aud": True},
+                options={
+                    "require": REQUIRED_CLAIMS,
+                    "strict_aud": True,
+                    "verify_aud": self.audience is not None,
+                },
             )
         except jwt.ExpiredSignatureError as error:
             raise TokenBackendExpiredToken("Token is expired") from error
@@ -124,8 +130,9 @@ def _require_times(claims: dict[str, Any]) -> None:
             raise TokenBackendError("Token is invalid")
 
 
-access_backend = KeyRingBackend(ACCESS_TOKEN_TYPE)
-refresh_backend = KeyRingBackend(REFRESH_TOKEN_TYPE)
+access_backend = KeyRingBackend(ACCESS_TOKEN_TYPE, audience=settings.AUDIENCE)
+resource_backend = KeyRingBackend(ACCESS_TOKEN_TYPE, audience=None)
+refresh_backend = KeyRingBackend(REFRESH_TOKEN_TYPE, audience=settings.AUDIENCE)
 
 
 def _uuid_claim(claims: dict[str, Any], name: str) -> UUID:
@@ -165,13 +172,8 @@ class OwnClaims:
         return datetime.fromtimestamp(self.payload["exp"], UTC)
 
 
-class BearerToken(OwnClaims, AccessToken):
-    """What agents' and people's access tokens share: the organization, and a way to the actor.
-
-    A token that could be read has all its claims in the right form.
-    """
-
-    live_actor: Callable[[HttpRequest], Actor]
+class SignedAccess(OwnClaims, AccessToken):
+    """What all access tokens share. One that could be read has all its claims in the right form."""
 
     def get_token_backend(self) -> KeyRingBackend:
         return access_backend
@@ -183,11 +185,22 @@ class BearerToken(OwnClaims, AccessToken):
         if not isinstance(self.get("scope", ""), str):
             raise TokenError("Token is invalid")
 
+    def live_scopes(self, request: HttpRequest) -> frozenset[str]:
+        """What the token still allows; InvalidToken when it is no longer good."""
+        raise NotImplementedError
 
-class AgentAccess(BearerToken):
-    """An agent's access token, issued for its credential."""
 
-    token_type = "agent"  # noqa: S105
+class BearerToken(SignedAccess):
+    """A token for our own API: there is a way from it to the actor."""
+
+    live_actor: Callable[[HttpRequest], Actor]
+
+    def live_scopes(self, request: HttpRequest) -> frozenset[str]:
+        return self.live_actor(request).scopes
+
+
+class ClientClaims(SignedAccess):
+    """The claims of a token that an agent got for its credential."""
 
     def verify(self) -> None:
         super().verify()
@@ -199,10 +212,45 @@ class AgentAccess(BearerToken):
     def credential_id(self) -> UUID:
         return _uuid_claim(self.payload, "credential_id")
 
+    @property
+    def resource(self) -> str:
+        """The identifier of the resource that it is for; empty: our own API."""
+        return ""
+
+
+class AgentAccess(ClientClaims, BearerToken):
+    """An agent's access token for our own API."""
+
+    token_type = "agent"  # noqa: S105
+
     def live_actor(self, request: HttpRequest) -> Actor:
         from tokens.liveness import live_agent
 
         return live_agent(self, request)
+
+
+class ResourceAccess(ClientClaims):
+    """An agent's access token for a resource. It opens nothing here: it leads to no actor."""
+
+    token_type = "resource"  # noqa: S105
+
+    def get_token_backend(self) -> KeyRingBackend:
+        return resource_backend
+
+    def verify(self) -> None:
+        super().verify()
+        audience = self.get("aud")
+        if not isinstance(audience, str) or audience in {"", settings.AUDIENCE}:
+            raise TokenError("Token is invalid")
+
+    @property
+    def resource(self) -> str:
+        return str(self["aud"])
+
+    def live_scopes(self, request: HttpRequest) -> frozenset[str]:
+        from tokens.liveness import live_resource_scopes
+
+        return live_resource_scopes(self)
 
 
 class PersonAccess(BearerToken):
@@ -282,20 +330,27 @@ def sign_agent_token(
     token_id: UUID,
     issued_at: int,
     algorithm: str,
+    lifetime: int = ACCESS_TOKEN_SECONDS,
+    resource: str = "",
 ) -> str:
-    """An access token (RFC 9068 section 2.2) that names its organization and credential."""
+    """An access token (RFC 9068 section 2.2) that names its organization and credential.
+
+    `lifetime` is in seconds. With a `resource`, that is its one receiver, and not our own API.
+    """
     client_id = str(agent_id)
+    kind = ResourceAccess if resource else AgentAccess
     return access_backend.encode(
         {
+            "aud": resource or settings.AUDIENCE,
             "sub": client_id,
             "client_id": client_id,
             "organization_id": f"org-{organization_id}",
             "credential_id": str(credential_id),
             "scope": scope,
-            "token_use": AgentAccess.token_type,
+            "token_use": kind.token_type,
             "jti": str(token_id),
             "iat": issued_at,
-            "exp": issued_at + int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+            "exp": issued_at + lifetime,
         },
         algorithm,
     )

@@ -19,9 +19,16 @@ from organizations.models import (
 )
 from organizations.scope import organization_scope
 from organizations.throttling import LOGIN_FAILURES, count_attempt, throttle_key
-from tokens.access_tokens import AgentAccess, PersonAccess, new_token_id, sign_agent_token
+from tokens.access_tokens import (
+    ACCESS_TOKEN_SECONDS,
+    ClientClaims,
+    SignedAccess,
+    new_token_id,
+    sign_agent_token,
+)
 from tokens.issue_statement import Issue, call_issue
 from tokens.models import (
+    MAX_IDENTIFIER_LENGTH,
     Credential,
     CredentialAlreadyRevoked,
     CredentialExpired,
@@ -44,6 +51,8 @@ class TooManyCredentials(DomainError):
 class IssuedToken:
     access_token: str
     scope: str
+    expires_in: int
+    """Seconds."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +65,29 @@ class Refusal:
 
 
 def issue_token(
-    client_id: UUID, client_secret: str, scopes: list[str] | None, *, ip_address: str | None
+    client_id: UUID,
+    client_secret: str,
+    scopes: list[str] | None,
+    *,
+    resource: str | None = None,
+    ip_address: str | None,
 ) -> IssuedToken | Refusal:
     """A token for the client that proves its secret, its row committed before the answer.
 
-    One statement in a transaction of its own (migration tokens.0003); a refusal is then recorded
-    with its audit event. Must be called outside of a transaction to be durable.
+    It is for the resource with that identifier, or for our own API. One statement in a transaction
+    of its own (migration tokens.0008); a refusal is then recorded with its audit event. Must be
+    called outside of a transaction to be durable.
     """
     token_id = new_token_id()
     key = throttle_key("token", client_id, ip_address)
     wanted = None if scopes is None else " ".join(scopes)
     mac = secret_mac(client_secret)
-    issue = call_issue(client_id, mac, wanted, uuid7(), token_id, ip_address, key)
+    issue = call_issue(client_id, mac, wanted, uuid7(), token_id, ip_address, key, resource)
     if issue.reason == "throttled":
         return Refusal(issue.reason, issue.retry_after)
     if issue.reason is not None or issue.credential_id is None:
-        return _record_refusal(issue, client_id, key, ip_address)
+        return _record_refusal(issue, client_id, key, ip_address, resource)
+    lifetime = issue.lifetime or ACCESS_TOKEN_SECONDS
     access_token = sign_agent_token(
         agent_id=client_id,
         organization_id=issue.organization_id,
@@ -80,16 +96,26 @@ def issue_token(
         token_id=token_id,
         issued_at=issue.issued_at,
         algorithm=issue.algorithm,
+        lifetime=lifetime,
+        resource=resource or "",
     )
-    return IssuedToken(access_token, issue.scope)
+    return IssuedToken(access_token, issue.scope, lifetime)
 
 
-IS_AUTHENTICATED = frozenset({TokenEvent.Reason.SCOPE_NOT_ALLOWED, TokenEvent.Reason.MONTHLY_LIMIT})
+IS_AUTHENTICATED = frozenset(
+    {
+        TokenEvent.Reason.SCOPE_NOT_ALLOWED,
+        TokenEvent.Reason.RESOURCE_NOT_ALLOWED,
+        TokenEvent.Reason.MONTHLY_LIMIT,
+    }
+)
 """Refusals after the client has proved who it is: they may say why."""
 
 
 @transaction.atomic
-def _record_refusal(issue: Issue, client_id: UUID, key: str, ip_address: str | None) -> Refusal:
+def _record_refusal(
+    issue: Issue, client_id: UUID, key: str, ip_address: str | None, resource: str | None
+) -> Refusal:
     """Record the refused request. An unknown client costs the same work as a wrong secret."""
     reason = str(issue.reason)
     organization = Organization.objects.get(pk=issue.organization_id)
@@ -102,6 +128,7 @@ def _record_refusal(issue: Issue, client_id: UUID, key: str, ip_address: str | N
             agent_id=client_id if is_known else None,
             credential_id=issue.credential_id,
             scope=issue.scope[:255],
+            resource=resource or "",
             ip_address=ip_address,
         )
         if reason in IS_AUTHENTICATED:
@@ -236,14 +263,14 @@ def _locked(credential: Credential, *, actor: Actor) -> Credential:
 # Tokens that exist
 
 
-def introspect_token(token: AgentAccess | PersonAccess, *, actor: Actor) -> None:
+def introspect_token(token: SignedAccess, *, actor: Actor) -> None:
     """Leave a trace of an introspection of an agent's token."""
-    if isinstance(token, AgentAccess):
+    if isinstance(token, ClientClaims):
         _record(token, TokenEvent.Outcome.INTROSPECTED, actor)
 
 
 @transaction.atomic
-def revoke_token(token: AgentAccess | PersonAccess, *, actor: Actor) -> bool:
+def revoke_token(token: SignedAccess, *, actor: Actor) -> bool:
     """End a token now, if it is the actor's own or the actor may end its organization's tokens.
 
     Gives whether it was ended; a second time nothing happens.
@@ -259,13 +286,13 @@ def revoke_token(token: AgentAccess | PersonAccess, *, actor: Actor) -> bool:
     )
     if not is_new:
         return False
-    if isinstance(token, AgentAccess):
+    if isinstance(token, ClientClaims):
         _record(token, TokenEvent.Outcome.REVOKED, actor)
     AuditEvent.record(
         "token.revoked",
         actor=actor,
         tokenId=str(token.token_id),
-        agent_id=token.subject_id if isinstance(token, AgentAccess) else None,
+        agent_id=token.subject_id if isinstance(token, ClientClaims) else None,
     )
     return True
 
@@ -276,7 +303,7 @@ def _may_end_others_tokens(actor: Actor) -> bool:
     return actor.is_administrator
 
 
-def _record(token: AgentAccess, outcome: TokenEvent.Outcome, actor: Actor) -> None:
+def _record(token: ClientClaims, outcome: TokenEvent.Outcome, actor: Actor) -> None:
     TokenEvent.objects.create(
         organization=actor.organization,
         outcome=outcome,
@@ -284,5 +311,6 @@ def _record(token: AgentAccess, outcome: TokenEvent.Outcome, actor: Actor) -> No
         credential_id=token.credential_id,
         token_id=token.token_id,
         scope=str(token.get("scope", ""))[:255],
+        resource=token.resource[:MAX_IDENTIFIER_LENGTH],
         ip_address=actor.ip_address,
     )

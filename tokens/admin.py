@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from organizations.administration import OrganizationModelAdmin, ReadOnlyAdmin
-from tokens.models import Credential, SigningKey, TokenEvent
+from tokens.models import Credential, Resource, ResourceGrant, SigningKey, TokenEvent
 
 
 @admin.register(Credential)
@@ -26,9 +26,37 @@ class CredentialAdmin(OrganizationModelAdmin):
     )
 
 
+@admin.register(Resource)
+class ResourceAdmin(OrganizationModelAdmin):
+    """The services that agents get tokens for."""
+
+    list_display = ("identifier", "name", "scopes", "token_lifetime", "created_at")
+    search_fields = ("identifier", "name")
+    fields = (
+        "id",
+        "identifier",
+        "name",
+        "scopes",
+        "scope_descriptions",
+        "token_lifetime",
+        "created_at",
+        "updated_at",
+    )
+
+
+@admin.register(ResourceGrant)
+class ResourceGrantAdmin(OrganizationModelAdmin):
+    """Which agents may have tokens for which resource."""
+
+    list_display = ("resource", "agent", "scopes", "created_at")
+    list_select_related = ("resource", "agent")
+    search_fields = ("resource__identifier", "agent__email")
+    fields = ("id", "resource", "agent", "scopes", "created_at", "updated_at")
+
+
 @admin.register(TokenEvent)
 class TokenEventAdmin(OrganizationModelAdmin):
-    list_display = ("created_at", "outcome", "reason", "agent", "scope", "ip_address")
+    list_display = ("created_at", "outcome", "reason", "agent", "resource", "scope", "ip_address")
     list_filter = ("outcome",)
     list_select_related = ("agent",)
     fields = (
@@ -39,6 +67,7 @@ class TokenEventAdmin(OrganizationModelAdmin):
         "credential",
         "token_id",
         "scope",
+        "resource",
         "ip_address",
     )
 

@@ -53,7 +53,8 @@ class ClientProof:
 def form_parameters(request: HttpRequest, *, keep_empty: bool = False) -> dict[str, str]:
     """The form-encoded body; a repeated parameter fails.
 
-    One without a value counts as left out (RFC 6749 section 3.2), unless `keep_empty`.
+    `resource` alone may be repeated (RFC 8707 section 2), as long as it says the same. A parameter
+    without a value counts as left out (RFC 6749 section 3.2), unless `keep_empty`.
     """
     if request.META.get("QUERY_STRING"):
         raise OAuthError("invalid_request", "Send the parameters in the body, not in the address.")
@@ -72,6 +73,10 @@ def form_parameters(request: HttpRequest, *, keep_empty: bool = False) -> dict[s
         )
     except ValueError as error:
         raise OAuthError("invalid_request", "The body cannot be read.") from error
+    named = dict.fromkeys(pair for pair in pairs if pair[0] == "resource" and pair[1])
+    if len(named) > 1:
+        raise OAuthError("invalid_target", "A token is for one resource. Ask for one at a time.")
+    pairs = [*(pair for pair in pairs if pair[0] != "resource"), *named]
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise OAuthError("invalid_request", "A parameter is given more than once.")

@@ -19,9 +19,9 @@ from organizations.throttling import LOGIN_FAILURES
 NAME = b"tokens_issue"
 ISSUE = f"""
     SELECT reason, found_organization, found_credential, array_to_string(granted_scopes, ' '),
-           algorithm, floor(extract(epoch FROM issued_at))::bigint, retry_after
+           algorithm, floor(extract(epoch FROM issued_at))::bigint, retry_after, lifetime
     FROM tokens_issue($1, $2, string_to_array($3, ' '), $4, $5, $6, $7,
-                      {LOGIN_FAILURES.limit}, '{LOGIN_FAILURES.window.total_seconds()} s')
+                      {LOGIN_FAILURES.limit}, '{LOGIN_FAILURES.window.total_seconds()} s', $8)
 """  # noqa: S608 - two numbers of our own
 NOWHERE = str(UUID(int=0))
 prepared: "WeakSet[psycopg.Connection]" = WeakSet()
@@ -38,6 +38,8 @@ class Issue(NamedTuple):
     algorithm: str
     issued_at: int
     retry_after: int
+    lifetime: int | None
+    """Seconds, where the resource has its own."""
 
 
 def call_issue(
@@ -48,20 +50,21 @@ def call_issue(
     token_id: UUID,
     ip_address: str | None,
     throttle_key: str,
+    resource: str | None,
 ) -> Issue:
     """Ask the database for a token. Outside of a transaction its row is durable afterwards."""
     connection.ensure_connection()
     known: psycopg.Connection = connection.connection
     texts = [str(client_id), f"\\x{mac.hex()}", scope, str(event_id), str(token_id), ip_address]
-    values = [None if text is None else text.encode() for text in (*texts, throttle_key)]
+    values = [None if text is None else text.encode() for text in (*texts, throttle_key, resource)]
     with connection.wrap_database_errors:
         if known not in prepared:
             _require(known, known.pgconn.prepare(NAME, ISSUE.encode()), ExecStatus.COMMAND_OK)
             prepared.add(known)
         result = known.pgconn.exec_prepared(NAME, values)  # type: ignore[arg-type]
         _require(known, result, ExecStatus.TUPLES_OK)
-    row = [result.get_value(0, column) for column in range(7)]
-    reason, organization, credential, granted, algorithm, issued_at, retry_after = (
+    row = [result.get_value(0, column) for column in range(8)]
+    reason, organization, credential, granted, algorithm, issued_at, retry_after, lifetime = (
         None if value is None else value.decode() for value in row
     )
     return Issue(
@@ -72,6 +75,7 @@ def call_issue(
         algorithm or "",
         int(issued_at or 0),
         int(retry_after or 0),
+        int(lifetime) if lifetime else None,
     )
 
 

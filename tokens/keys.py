@@ -22,7 +22,7 @@ from django.utils import timezone
 from joserfc.jwk import ECKey, RSAKey
 
 from organizations.models import Organization
-from tokens.models import SigningKey
+from tokens.models import MAX_TOKEN_LIFETIME, SigningKey
 
 RELOAD_AFTER_SECONDS = 5.0
 PUBLISHED_BEFORE_USE = settings.JWKS_MAX_AGE + timedelta(seconds=2 * RELOAD_AFTER_SECONDS)
@@ -152,7 +152,11 @@ def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> Signing
             retired_at=now, removed_at=now
         )
     else:
-        longest = max(settings.ACCESS_TOKEN_LIFETIME, settings.REFRESH_TOKEN_LIFETIME)
+        longest = max(
+            settings.ACCESS_TOKEN_LIFETIME,
+            settings.REFRESH_TOKEN_LIFETIME,
+            timedelta(seconds=MAX_TOKEN_LIFETIME),
+        )
         old.filter(retired_at=None).update(
             retired_at=active_from,
             removed_at=active_from + longest + KEPT_AFTER_LAST_TOKEN,

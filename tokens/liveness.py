@@ -15,10 +15,11 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 from organizations.actors import Actor, Scope
 from organizations.models import Membership, Organization, User
 from organizations.requests import client_address
-from tokens.access_tokens import AgentAccess, PersonAccess
+from tokens.access_tokens import AgentAccess, ClientClaims, PersonAccess, ResourceAccess
 from tokens.models import MAXIMUM_SESSION
 
 ModelType = TypeVar("ModelType", bound=models.Model)
+ENDED = "The token has expired or was revoked."
 
 
 def columns(alias: str, model: type[models.Model]) -> str:
@@ -29,16 +30,30 @@ NOT_REVOKED = """NOT EXISTS (
     SELECT FROM tokens_revocation r
     WHERE r.organization_id = %(organization)s AND r.token_id = %(token)s
 )"""
-AGENT = f"""
-SELECT a.email, a.scopes, p.role IS NOT NULL, {columns("o", Organization)}
+OF_CREDENTIAL = """
 FROM tokens_credential c
 JOIN organizations_organization o ON o.id = c.organization_id
 JOIN agents_agent a ON a.organization_id = c.organization_id AND a.id = c.agent_id
-LEFT JOIN organizations_principal p ON p.id = a.id AND p.role = 'admin'
+"""
+CREDENTIAL_IS_LIVE = f"""
 WHERE c.organization_id = %(organization)s AND c.id = %(credential)s AND c.agent_id = %(agent)s
   AND c.status = 'active' AND (c.expires_at IS NULL OR c.expires_at > %(now)s)
   AND a.status = 'active' AND o.status = 'active' AND {NOT_REVOKED}
-"""  # noqa: S608 - names of our own columns
+"""
+AGENT = f"""
+SELECT a.email, a.scopes, p.role IS NOT NULL, {columns("o", Organization)}
+{OF_CREDENTIAL}
+LEFT JOIN organizations_principal p ON p.id = a.id AND p.role = 'admin'
+{CREDENTIAL_IS_LIVE}
+"""
+RESOURCE = f"""
+SELECT g.scopes, r.scopes
+{OF_CREDENTIAL}
+JOIN tokens_resource r ON r.organization_id = c.organization_id AND r.identifier = %(resource)s
+JOIN tokens_resourcegrant g
+    ON g.organization_id = c.organization_id AND g.resource_id = r.id AND g.agent_id = a.id
+{CREDENTIAL_IS_LIVE}
+"""
 PERSON = f"""
 SELECT {columns("m", Membership)}, {columns("u", User)}, {columns("o", Organization)}
 FROM organizations_membership m
@@ -57,14 +72,7 @@ def live_agent(token: AgentAccess, request: HttpRequest) -> Actor:
 
     Runs inside the organization's scope, in one query.
     """
-    row = ask(
-        AGENT,
-        organization=token.organization_id,
-        credential=token.credential_id,
-        agent=token.subject_id,
-        token=token.token_id,
-        now=timezone.now(),
-    )
+    row = ask(AGENT, **facts_of(token))
     email, scopes, is_administrator = row[:3]
     granted = frozenset(str(token.get("scope", "")).split())
     if not is_administrator:
@@ -82,6 +90,30 @@ def live_agent(token: AgentAccess, request: HttpRequest) -> Actor:
         ip_address=client_address(request),
         user_agent=request.headers.get("User-Agent", ""),
     )
+
+
+def live_resource_scopes(token: ResourceAccess) -> frozenset[str]:
+    """What a live token for a resource still allows: what the agent is allowed there today.
+
+    A token that has lost all of its scopes has ended.
+    """
+    allowed, known = ask(RESOURCE, resource=token.resource, **facts_of(token))
+    issued = frozenset(str(token.get("scope", "")).split())
+    left = issued & frozenset(allowed) & frozenset(known)
+    if issued and not left:
+        raise InvalidToken(ENDED)
+    return left
+
+
+def facts_of(token: ClientClaims) -> dict[str, Any]:
+    """What CREDENTIAL_IS_LIVE asks about."""
+    return {
+        "organization": token.organization_id,
+        "credential": token.credential_id,
+        "agent": token.subject_id,
+        "token": token.token_id,
+        "now": timezone.now(),
+    }
 
 
 def live_person(token: PersonAccess, request: HttpRequest) -> Actor:
@@ -115,7 +147,7 @@ def ask(statement: str, **values: Any) -> tuple[Any, ...]:
         cursor.execute(statement, values)
         row: tuple[Any, ...] | None = cursor.fetchone()
     if row is None:
-        raise InvalidToken("The token has expired or was revoked.")
+        raise InvalidToken(ENDED)
     return row
 
 

@@ -1,4 +1,5 @@
-"""Credentials, the signing keys, the record of every token request, and what was revoked."""
+"""Credentials, the resources that tokens are for, the signing keys, the record of every token
+request, and what was revoked."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
@@ -24,6 +26,11 @@ from organizations.models import (
 
 SECRET_PREFIX = "sk_live_"  # noqa: S105 - a prefix, not a secret
 HINT_LENGTH = 4
+MAX_IDENTIFIER_LENGTH = 255
+MAX_SCOPE_LENGTH = 64
+MIN_TOKEN_LIFETIME = 60
+MAX_TOKEN_LIFETIME = 86_400
+"""Seconds that a resource may let its tokens live."""
 
 
 class CredentialAlreadyRevoked(DomainError):
@@ -138,6 +145,100 @@ class Credential(OrganizationScopedModel):
         self.secret_hint = secret[-HINT_LENGTH:]
 
 
+class Resource(OrganizationScopedModel):
+    """A service that takes tokens: the one receiver (`aud`) of those that name it (RFC 8707).
+
+    `identifier` is an address in its normal form, compared character by character.
+    """
+
+    identifier = models.CharField(max_length=MAX_IDENTIFIER_LENGTH)
+    name = models.CharField(max_length=100)
+    scopes = ArrayField(
+        models.CharField(max_length=MAX_SCOPE_LENGTH),
+        default=list,
+        blank=True,
+        help_text="What its tokens may allow; the words are the service's own.",
+    )
+    scope_descriptions = models.JSONField(
+        default=dict, blank=True, help_text="A sentence for each scope that has one."
+    )
+    token_lifetime = models.PositiveIntegerField(
+        null=True, help_text="Seconds. None: as long as tokens for our own API."
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "identifier"], name="tokens_resource_identifier_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(token_lifetime=None)
+                | models.Q(token_lifetime__range=(MIN_TOKEN_LIFETIME, MAX_TOKEN_LIFETIME)),
+                name="tokens_resource_token_lifetime_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.identifier
+
+    @property
+    def described_scopes(self) -> list[dict[str, str]]:
+        """Each scope as `{"name", "description"}`."""
+        descriptions = self.scope_descriptions
+        return [{"name": name, "description": descriptions.get(name, "")} for name in self.scopes]
+
+    @property
+    def lifetime_seconds(self) -> int:
+        """How long its tokens live."""
+        return self.token_lifetime or int(settings.ACCESS_TOKEN_LIFETIME.total_seconds())
+
+
+class ResourceGrant(OrganizationScopedModel):
+    """An agent may have tokens for a resource, with at most these of its scopes.
+
+    Without a grant it gets none.
+    """
+
+    resource = models.ForeignKey(
+        Resource,
+        on_delete=models.PROTECT,
+        related_name="grants",
+        db_constraint=False,  # the composite key of IsolateOrganizations stands for it
+        db_index=False,
+        editable=False,
+    )
+    agent = models.ForeignKey(
+        Agent,
+        on_delete=models.PROTECT,
+        related_name="resource_grants",
+        db_constraint=False,
+        db_index=False,
+        editable=False,
+    )
+    scopes = ArrayField(models.CharField(max_length=MAX_SCOPE_LENGTH), default=list, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "resource", "agent"], name="tokens_resourcegrant_unique"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "agent"], name="tokens_resourcegrant_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} at {self.resource_id}"
+
+
 class TokenEvent(models.Model):
     """One row for each request about a token, written in the transaction of its answer."""
 
@@ -157,6 +258,7 @@ class TokenEvent(models.Model):
         AGENT_DECOMMISSIONED = "agent_decommissioned", "Agent decommissioned"
         ORGANIZATION_SUSPENDED = "organization_suspended", "Organization suspended"
         SCOPE_NOT_ALLOWED = "scope_not_allowed", "Scope not allowed"
+        RESOURCE_NOT_ALLOWED = "resource_not_allowed", "Resource not allowed"
         MONTHLY_LIMIT = "monthly_limit", "Monthly limit reached"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -184,6 +286,13 @@ class TokenEvent(models.Model):
     )
     token_id = models.UUIDField(null=True, help_text="The token's jti.")
     scope = models.CharField(max_length=255, blank=True)
+    resource = models.CharField(
+        max_length=MAX_IDENTIFIER_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The identifier of the resource that the token is for; empty: our own API.",
+    )
     ip_address = models.GenericIPAddressField(null=True)
     used_previous_secret = models.BooleanField(
         default=False,

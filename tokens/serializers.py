@@ -1,11 +1,21 @@
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 from rest_framework import serializers
 
 from organizations.api import StrictSerializer
+from organizations.serializers import validate_printable
 from tokens.actions import MAXIMUM_GRACE
-from tokens.models import Credential
+from tokens.models import (
+    MAX_IDENTIFIER_LENGTH,
+    MAX_SCOPE_LENGTH,
+    MAX_TOKEN_LIFETIME,
+    MIN_TOKEN_LIFETIME,
+    Credential,
+    ResourceGrant,
+)
+from tokens.resources import MAX_SCOPES, identifier_problem, scope_problem, scopes_problem
 
 
 class CredentialSerializer(StrictSerializer):
@@ -63,11 +73,100 @@ class RotationSerializer(StrictSerializer):
     )
 
 
+class ResourceScopeSerializer(StrictSerializer):
+    """A scope of a resource, in the service's own words."""
+
+    name = serializers.CharField(max_length=MAX_SCOPE_LENGTH, help_text="For example `files:read`.")
+    description = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, validators=[validate_printable]
+    )
+
+    def validate_name(self, name: str) -> str:
+        if problem := scope_problem(name):
+            raise serializers.ValidationError(problem)
+        return name
+
+    def validate(self, fields: dict[str, str]) -> dict[str, str]:
+        if "name" not in fields:  # a partial change of the resource is no partial scope
+            raise serializers.ValidationError({"name": ["This field is required."]})
+        return fields
+
+
+class ResourceSerializer(StrictSerializer):
+    """A resource: a service that takes tokens of its own."""
+
+    resourceId = serializers.UUIDField(source="id", read_only=True)
+    identifier = serializers.CharField(
+        max_length=MAX_IDENTIFIER_LENGTH,
+        trim_whitespace=False,
+        help_text="The service's address in its normal form: what clients send as `resource` and "
+        "what stands in `aud`. https, or http on this machine; no fragment.",
+    )
+    name = serializers.CharField(max_length=100, validators=[validate_printable])
+    scopes = ResourceScopeSerializer(
+        source="described_scopes",
+        many=True,
+        required=False,
+        help_text=f"What its tokens may allow: at most {MAX_SCOPES}.",
+    )
+    tokenLifetimeSeconds = serializers.IntegerField(
+        source="token_lifetime",
+        min_value=MIN_TOKEN_LIFETIME,
+        max_value=MAX_TOKEN_LIFETIME,
+        required=False,
+        allow_null=True,
+        help_text="None: as long as tokens for the API of AgentIdP.",
+    )
+    createdAt = serializers.DateTimeField(source="created_at", read_only=True)
+    updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
+
+    def validate_identifier(self, identifier: str) -> str:
+        if problem := identifier_problem(identifier):
+            raise serializers.ValidationError(problem)
+        return identifier
+
+    def validate_scopes(self, scopes: list[dict[str, str]]) -> list[dict[str, str]]:
+        if problem := scopes_problem([each["name"] for each in scopes]):
+            raise serializers.ValidationError(problem)
+        return scopes
+
+
+class ResourceChangeSerializer(ResourceSerializer):
+    """A partial change. The identifier stays: services compare tokens with it."""
+
+    identifier = serializers.CharField(read_only=True)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs | {"partial": True})
+
+
+class ResourceGrantSerializer(serializers.Serializer[ResourceGrant]):
+    """An agent that may have tokens for the resource."""
+
+    agentId = serializers.UUIDField(source="agent_id")
+    email = serializers.CharField(source="agent.email")
+    scopes = serializers.ListField(
+        child=serializers.CharField(), help_text="The most that its tokens may allow there."
+    )
+    createdAt = serializers.DateTimeField(source="created_at")
+    updatedAt = serializers.DateTimeField(source="updated_at")
+
+
+class GrantedScopesSerializer(StrictSerializer):
+    scopes = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_SCOPE_LENGTH),
+        max_length=MAX_SCOPES,
+        help_text="Of the resource's scopes; empty: tokens without any.",
+    )
+
+
 class TokenFormSerializer(serializers.Serializer[None]):
     """The form of introspection and revocation."""
 
     token = serializers.CharField()
-    token_type_hint = serializers.CharField(required=False)
+    token_type_hint = serializers.CharField(
+        required=False, allow_blank=True, help_text="Ignored: there is one kind of token."
+    )
 
 
 class IntrospectionSerializer(serializers.Serializer[None]):

@@ -58,6 +58,8 @@ def test_only_our_own_classes_are_registered() -> None:
         "Invitation",
         "Membership",
         "Organization",
+        "Resource",
+        "ResourceGrant",
         "SigningKey",
         "TokenEvent",
         "User",

@@ -12,7 +12,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework.exceptions import (
     APIException,
     AuthenticationFailed,
@@ -30,7 +30,7 @@ from agentidp.metrics import token_requests
 from organizations.api import OrganizationScopedViewSet
 from organizations.requests import client_address
 from organizations.throttling import Quota, count_attempt, throttle_key
-from tokens.access_tokens import AgentAccess, PersonAccess
+from tokens.access_tokens import AgentAccess, PersonAccess, ResourceAccess, SignedAccess
 from tokens.actions import Refusal, introspect_token, issue_token, revoke_token
 from tokens.authentication import BearerAuthentication
 from tokens.client_authentication import (
@@ -41,7 +41,8 @@ from tokens.client_authentication import (
     client_proof,
     form_parameters,
 )
-from tokens.models import TokenEvent
+from tokens.models import MAX_IDENTIFIER_LENGTH, TokenEvent
+from tokens.resources import ADDRESS_FORM, MAX_SCOPES_LENGTH
 from tokens.serializers import IntrospectionSerializer, OAuthErrorSerializer, TokenFormSerializer
 
 logger = structlog.get_logger(__name__)
@@ -50,7 +51,6 @@ SCOPE_FORM = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 BASIC_CHALLENGE = 'Basic realm="AgentIdP", charset="UTF-8"'
 INACTIVE_ANSWERS = Quota(limit=1000, window=timedelta(minutes=1))
-EXPIRES_IN = int(settings.ACCESS_TOKEN_LIFETIME.total_seconds())
 
 
 @csrf_exempt
@@ -69,9 +69,10 @@ def token(request: HttpRequest) -> HttpResponse:
         parameters = form_parameters(request)
         proof = client_proof(request, parameters)
         scopes = _wanted_scopes(parameters)
+        resource = _wanted_resource(parameters)
     except OAuthError as error:
         return _error(error)
-    return _issue(request, proof, scopes)
+    return _issue(request, proof, scopes, resource)
 
 
 def _wanted_scopes(parameters: dict[str, str]) -> list[str] | None:
@@ -81,20 +82,44 @@ def _wanted_scopes(parameters: dict[str, str]) -> list[str] | None:
         raise OAuthError("invalid_request", "grant_type is missing.")
     if grant_type != "client_credentials":
         raise OAuthError("unsupported_grant_type", "The only grant type is client_credentials.")
-    if parameters.get("resource", settings.AUDIENCE) != settings.AUDIENCE:
-        raise OAuthError("invalid_target", "The resource is not known here.")
     scope = parameters.get("scope")
     if scope is None:
         return None
-    if len(scope) > 255 or not SCOPE_FORM.fullmatch(scope):
+    if len(scope) > MAX_SCOPES_LENGTH or not SCOPE_FORM.fullmatch(scope):
         raise OAuthError("invalid_scope", "The scope is not well formed.")
     return list(dict.fromkeys(scope.split(" ")))
 
 
-def _issue(request: HttpRequest, proof: ClientProof, scopes: list[str] | None) -> HttpResponse:
+def _wanted_resource(parameters: dict[str, str]) -> str | None:
+    """The resource that the token is for (RFC 8707 section 2); None for our own API.
+
+    It is compared character by character, so what cannot be an identifier is unknown.
+    """
+    resource = parameters.get("resource", settings.AUDIENCE)
+    if resource == settings.AUDIENCE:
+        return None
+    if len(resource) > MAX_IDENTIFIER_LENGTH or not ADDRESS_FORM.fullmatch(resource):
+        raise unknown_target()
+    return resource
+
+
+def unknown_target() -> OAuthError:
+    """The one answer for a resource that is not there or where the client is not allowed."""
+    return OAuthError(
+        "invalid_target", "The resource is not known here, or the client is not allowed there."
+    )
+
+
+def _issue(
+    request: HttpRequest, proof: ClientProof, scopes: list[str] | None, resource: str | None
+) -> HttpResponse:
     try:
         result = issue_token(
-            proof.client_id, proof.client_secret, scopes, ip_address=client_address(request)
+            proof.client_id,
+            proof.client_secret,
+            scopes,
+            resource=resource,
+            ip_address=client_address(request),
         )
     except (OperationalError, InterfaceError) as error:
         logger.warning("database.unavailable", error=type(error).__name__)
@@ -110,7 +135,7 @@ def _issue(request: HttpRequest, proof: ClientProof, scopes: list[str] | None) -
         {
             "access_token": result.access_token,
             "token_type": "Bearer",
-            "expires_in": EXPIRES_IN,
+            "expires_in": result.expires_in,
             "scope": result.scope,
         },
         headers=NO_STORE,
@@ -128,6 +153,8 @@ def _public_error(refusal: Refusal) -> OAuthError:
         )
     if refusal.reason == TokenEvent.Reason.SCOPE_NOT_ALLOWED:
         return OAuthError("invalid_scope", "The client may not ask for this scope.")
+    if refusal.reason == TokenEvent.Reason.RESOURCE_NOT_ALLOWED:
+        return unknown_target()
     if refusal.reason == TokenEvent.Reason.MONTHLY_LIMIT:
         return OAuthError(
             "rate_limit_exceeded",
@@ -211,24 +238,31 @@ class TokenViewSet(OrganizationScopedViewSet):
     def introspect(self, request: Request) -> Response:
         """Whether a token is live, and what it says. Any other token is just inactive."""
         token = _readable(_wanted_token(request))
-        if token is None or not _is_live(token, self.organization.pk, request):
+        scopes = _live_scopes(token, self.organization.pk, request)
+        if token is None or scopes is None:
             count_attempt(
                 throttle_key("introspect", self.organization.pk, self.actor.id), INACTIVE_ANSWERS
             )
             return Response({"active": False}, headers=NO_STORE)
         introspect_token(token, actor=self.actor)
-        return Response(_facts(token), headers=NO_STORE)
+        return Response(_facts(token, scopes), headers=NO_STORE)
 
     @extend_schema(
         request={"application/x-www-form-urlencoded": TokenFormSerializer},
-        responses={200: None, (400, "application/json"): OAuthErrorSerializer},
+        responses={
+            200: OpenApiTypes.OBJECT,
+            (400, "application/json"): OAuthErrorSerializer,
+        },
     )
     def revoke(self, request: Request) -> Response:
-        """End a token now. The answer does not tell whether there was one."""
+        """End a token now. The answer does not tell whether there was one.
+
+        The body is an empty object: RFC 7009 lets clients ignore it, and some insist on JSON.
+        """
         token = _readable(_wanted_token(request))
         if token is not None:
             revoke_token(token, actor=self.actor)
-        return Response(status=200, headers=NO_STORE)
+        return Response({}, headers=NO_STORE)
 
 
 def _wanted_token(request: Request) -> str:
@@ -238,25 +272,30 @@ def _wanted_token(request: Request) -> str:
     return text
 
 
-def _readable(text: str) -> AgentAccess | PersonAccess | None:
+def _readable(text: str) -> SignedAccess | None:
     """The token, if we signed it and it has not expired."""
-    for kind in (AgentAccess, PersonAccess):
+    kinds: tuple[type[SignedAccess], ...] = (AgentAccess, ResourceAccess, PersonAccess)
+    for kind in kinds:
         with suppress(TokenError):
             return kind(text.encode("latin-1", "replace"))  # type: ignore[arg-type]
     return None
 
 
-def _is_live(token: AgentAccess | PersonAccess, organization_id: UUID, request: Request) -> bool:
-    if token.organization_id != organization_id:
-        return False
+def _live_scopes(
+    token: SignedAccess | None, organization_id: UUID, request: Request
+) -> frozenset[str] | None:
+    """What a live token of the organization still allows; None for any other token."""
+    if token is None or token.organization_id != organization_id:
+        return None
     try:
-        token.live_actor(request._request)
+        return token.live_scopes(request._request)
     except InvalidToken:
-        return False
-    return True
+        return None
 
 
-def _facts(token: AgentAccess | PersonAccess) -> dict[str, Any]:
+def _facts(token: SignedAccess, scopes: frozenset[str]) -> dict[str, Any]:
+    """What RFC 7662 section 2.2 tells; `scope` is what is left of the token's own today."""
     names = ("scope", "client_id", "sub", "aud", "iss", "exp", "iat", "jti", "organization_id")
     facts = {name: token[name] for name in names if name in token}
+    facts["scope"] = " ".join(name for name in token.get("scope", "").split() if name in scopes)
     return {"active": True, "token_type": "Bearer", **facts}

@@ -1,12 +1,20 @@
+from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from django.utils import timezone
 
 from agents.models import Agent
-from organizations.models import Membership
+from organizations.models import Membership, Organization
 from organizations.scope import organization_scope
 from tokens.access_tokens import PersonRefresh, new_token_id, sign_agent_token
-from tokens.models import Credential, LoginSession, make_client_secret
+from tokens.models import (
+    Credential,
+    LoginSession,
+    Resource,
+    ResourceGrant,
+    make_client_secret,
+)
 
 
 def make_credential(
@@ -19,6 +27,27 @@ def make_credential(
     with organization_scope(agent.organization):
         credential.save(force_insert=True)
     return credential, secret
+
+
+def make_resource(organization: Organization, **overrides: Any) -> Resource:
+    """A resource at an address of its own, with two scopes."""
+    fields = {
+        "identifier": f"https://mcp.example.com/{uuid4()}",
+        "name": "Files",
+        "scopes": ["files:read", "files:write"],
+    }
+    with organization_scope(organization):
+        return Resource.objects.create(organization=organization, **(fields | overrides))
+
+
+def make_grant(
+    resource: Resource, agent: Agent, scopes: Sequence[str] = ("files:read",)
+) -> ResourceGrant:
+    """The agent is allowed these scopes at the resource."""
+    with organization_scope(resource.organization):
+        return ResourceGrant.objects.create(
+            organization=resource.organization, resource=resource, agent=agent, scopes=list(scopes)
+        )
 
 
 def access_token_for(subject: Agent | Membership, *, scopes: str | None = None) -> str:

@@ -251,3 +251,13 @@ def test_guessing_is_limited(
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert int(answers[-1]["Retry-After"]) > 0
     assert asker.post(URL, {"token": access_token_for(agent)}).json()["active"] is True
+
+
+def test_a_scope_that_was_taken_away_is_no_longer_told(agent: Agent, asker: FormClient) -> None:
+    token = access_token_for(agent, scopes="agents:read tokens:read")
+    with organization_scope(agent.organization):
+        Agent.objects.filter(pk=agent.pk).update(scopes=["tokens:read"])
+
+    body = asker.post(URL, {"token": token}).json()
+
+    assert (body["active"], body["scope"]) == (True, "tokens:read")

@@ -1,0 +1,243 @@
+"""Registered resources: what their identifiers look like, and who may have tokens for them.
+
+A token names its one receiver in `aud` (RFC 8707, RFC 9068 section 3). An agent gets none for a
+resource until its organization has allowed it there.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from agentidp.errors import DomainError, Forbidden, InvalidValue
+from agents.models import Agent, AgentAlreadyDecommissioned
+from organizations.actors import Actor
+from organizations.models import AuditEvent, Organization
+from tokens.models import MAX_IDENTIFIER_LENGTH, MAX_SCOPE_LENGTH, Resource, ResourceGrant
+
+MAX_RESOURCES = 500
+MAX_SCOPES = 50
+MAX_SCOPES_LENGTH = 1000
+"""Characters of all scopes of a resource together: they travel in every token."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+DEFAULT_PORTS = {"https": "443", "http": "80"}
+ADDRESS_FORM = re.compile(r"(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+HOST_FORM = re.compile(r"[a-z0-9.-]+|\[[0-9a-f:.]+\]")
+PORT_FORM = re.compile(r"[0-9]{0,5}")
+SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+"""RFC 6749 section 3.3."""
+
+
+class ResourceAlreadyExists(DomainError):
+    code = "RESOURCE_ALREADY_EXISTS"
+    message = "A resource with this identifier already exists in the organization."
+
+
+class TooManyResources(DomainError):
+    code = "RESOURCE_LIMIT_EXCEEDED"
+    message = f"An organization has at most {MAX_RESOURCES} resources. Delete one first."
+
+
+def identifier_problem(identifier: str) -> str:
+    """What is wrong with a resource's identifier, as a sentence; nothing when it is good.
+
+    Only the normal form of RFC 3986 section 6.2.2 and 6.2.3 is good. So two spellings of one
+    address are not two resources, and character by character is a sound way to compare.
+    """
+    if len(identifier) > MAX_IDENTIFIER_LENGTH:
+        return f"Use at most {MAX_IDENTIFIER_LENGTH} characters."
+    if "#" in identifier:
+        return "Leave out the # and what follows it: an identifier has no fragment."
+    try:
+        parts = urlsplit(identifier)
+    except ValueError:
+        parts = urlsplit("")
+    scheme, netloc = parts.scheme.lower(), parts.netloc.lower()
+    host, _, port = netloc.partition(":") if "]" not in netloc else _after_bracket(netloc)
+    is_address = (
+        ADDRESS_FORM.fullmatch(identifier) is not None
+        and scheme in DEFAULT_PORTS
+        and HOST_FORM.fullmatch(host) is not None
+        and PORT_FORM.fullmatch(port) is not None
+    )
+    if not is_address:
+        return "Write a whole address in ASCII, for example https://mcp.example.com/mcp."
+    if scheme == "http" and host not in LOOPBACK:
+        return "Use https. Plain http is for services on this machine: localhost or 127.0.0.1."
+    path = _percent_normal(parts.path) or "/"
+    if {".", ".."} & set(path.split("/")):
+        return "Leave out the . and .. in the path."
+    authority = host if port in {"", DEFAULT_PORTS[scheme]} else f"{host}:{port}"
+    query = f"?{_percent_normal(parts.query)}" if "?" in identifier else ""
+    normal = f"{scheme}://{authority}{path}{query}"
+    if normal != identifier:
+        return f"Write it in its normal form: {normal}"
+    if _is_our_own(identifier):
+        return "This is an address of AgentIdP itself. Tokens for it need no resource."
+    return ""
+
+
+def _after_bracket(netloc: str) -> tuple[str, str, str]:
+    address, _, rest = netloc.partition("]")
+    return f"{address}]", ":", rest[1:] if rest[:1] in {":", ""} else "no port"
+
+
+def _percent_normal(text: str) -> str:
+    """Without percent-encoding where none is needed, in upper case where it is."""
+
+    def normal(found: re.Match[str]) -> str:
+        character = chr(int(found[1], 16))
+        is_unreserved = character.isascii() and (character.isalnum() or character in "-._~")
+        return character if is_unreserved else found[0].upper()
+
+    return re.sub(r"%([0-9A-Fa-f]{2})", normal, text)
+
+
+def _is_our_own(identifier: str) -> bool:
+    issuer = settings.ISSUER.rstrip("/")
+    return identifier == issuer or identifier.startswith((f"{issuer}/", f"{issuer}?"))
+
+
+def scope_problem(name: str) -> str:
+    """What is wrong with a scope's name; nothing when it is good."""
+    if len(name) > MAX_SCOPE_LENGTH:
+        return f"A scope has at most {MAX_SCOPE_LENGTH} characters."
+    if not SCOPE_TOKEN.fullmatch(name):
+        return 'Use printable ASCII without spaces, " and \\ in a scope, for example files:read.'
+    return ""
+
+
+def scopes_problem(names: Sequence[str]) -> str:
+    """What is wrong with the scopes of a resource; nothing when they are good."""
+    for name in names:
+        if problem := scope_problem(name):
+            return problem
+    if len(set(names)) < len(names):
+        return "A scope stands here twice."
+    if len(names) > MAX_SCOPES:
+        return f"A resource has at most {MAX_SCOPES} scopes."
+    if len(" ".join(names)) > MAX_SCOPES_LENGTH:
+        return f"All scopes together have at most {MAX_SCOPES_LENGTH} characters."
+    return ""
+
+
+@transaction.atomic
+def create_resource(*, actor: Actor, **fields: Any) -> Resource:
+    """Register a resource. `fields` have passed the serializer or the form."""
+    # Counting and adding must be one step. NO KEY: tokens are issued meanwhile.
+    organization = Organization.objects.select_for_update(no_key=True).get(pk=actor.organization.pk)
+    if Resource.objects.for_organization(organization).count() >= MAX_RESOURCES:
+        raise TooManyResources
+    resource = Resource(organization=organization)
+    _set(resource, fields)
+    try:
+        with transaction.atomic():
+            resource.save(force_insert=True)
+    except IntegrityError as error:
+        if "tokens_resource_identifier_unique" in str(error):
+            raise ResourceAlreadyExists(identifier=["Already registered."]) from error
+        raise
+    AuditEvent.record("resource.created", resource, actor=actor, scopes=resource.scopes)
+    return resource
+
+
+@transaction.atomic
+def update_resource(resource: Resource, *, actor: Actor, **changes: Any) -> Resource:
+    """Change the name, the scopes or the lifetime. A scope that goes is taken from every agent."""
+    resource = _locked(resource)
+    before = _values(resource)
+    _set(resource, changes)
+    changed = sorted(name for name, value in _values(resource).items() if before[name] != value)
+    if not changed:
+        return resource
+    resource.save(update_fields=[*changed, "updated_at"])
+    for grant in ResourceGrant.objects.filter(resource=resource):
+        kept = [name for name in grant.scopes if name in resource.scopes]
+        if kept != grant.scopes:
+            grant.scopes = kept
+            grant.save(update_fields=["scopes", "updated_at"])
+    AuditEvent.record(
+        "resource.updated", resource, actor=actor, fields=changed, scopes=resource.scopes
+    )
+    return resource
+
+
+@transaction.atomic
+def delete_resource(resource: Resource, *, actor: Actor) -> None:
+    """Delete a resource and what was allowed there. Live tokens for it end at introspection."""
+    resource = _locked(resource)
+    AuditEvent.record("resource.deleted", resource, actor=actor)
+    ResourceGrant.objects.filter(resource=resource).delete()
+    resource.delete()
+
+
+@transaction.atomic
+def allow_agent(
+    resource: Resource, agent: Agent, *, actor: Actor, scopes: Sequence[str]
+) -> ResourceGrant:
+    """Let the agent have tokens for the resource with just these scopes, whatever it had before."""
+    _require_not_oneself(agent, actor=actor)
+    resource = _locked(resource)
+    agent = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
+    if agent.is_decommissioned:
+        raise AgentAlreadyDecommissioned
+    unknown = sorted(set(scopes) - set(resource.scopes))
+    if unknown:
+        problem = f"The resource has no scope {' '.join(unknown)}."
+        raise InvalidValue(problem, scopes=[problem])
+    wanted = [name for name in resource.scopes if name in set(scopes)]
+    grant = ResourceGrant.objects.filter(resource=resource, agent=agent).first()
+    if grant is not None and grant.scopes == wanted:
+        return grant
+    if grant is None:
+        grant = ResourceGrant(organization=resource.organization, resource=resource, agent=agent)
+    grant.scopes = wanted
+    grant.save()
+    AuditEvent.record(
+        "resource.agent_allowed", resource, actor=actor, agent_id=agent.pk, scopes=wanted
+    )
+    return grant
+
+
+@transaction.atomic
+def remove_agent(grant: ResourceGrant, *, actor: Actor) -> None:
+    """End what the agent was allowed at the resource; its live tokens end at introspection."""
+    _require_not_oneself(grant.agent, actor=actor)
+    resource = _locked(grant.resource)
+    if not ResourceGrant.objects.filter(pk=grant.pk).delete()[0]:
+        return  # somebody else was faster
+    AuditEvent.record("resource.agent_removed", resource, actor=actor, agent_id=grant.agent_id)
+
+
+def _require_not_oneself(agent: Agent, *, actor: Actor) -> None:
+    """No credential of an agent may widen what that agent reaches."""
+    if actor.kind == "agent" and actor.id == agent.pk:
+        raise Forbidden("An agent cannot change what it is allowed itself.")
+
+
+def _locked(resource: Resource) -> Resource:
+    return (
+        Resource.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("organization")
+        .get(pk=resource.pk)
+    )
+
+
+def _set(resource: Resource, fields: dict[str, Any]) -> None:
+    """Take the fields over; `described_scopes` is `[{"name", "description"}]`."""
+    described = fields.pop("described_scopes", None)
+    if described is not None:
+        resource.scopes = [each["name"] for each in described]
+        resource.scope_descriptions = {
+            each["name"]: each["description"] for each in described if each.get("description")
+        }
+    for name, value in fields.items():
+        setattr(resource, name, value)
+
+
+def _values(resource: Resource) -> dict[str, Any]:
+    names = ("name", "scopes", "scope_descriptions", "token_lifetime")
+    return {name: getattr(resource, name) for name in names}
