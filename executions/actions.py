@@ -11,12 +11,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 
 from agentidp.errors import DomainError, Forbidden, InvalidValue
 from agents.models import Agent
 from executions import leases
+from executions.file_storage import remove_folder
 from executions.models import (
     DeletedExecution,
     Execution,
@@ -288,24 +288,7 @@ def remove_execution(execution: Execution) -> None:
         model._default_manager.filter(**of_it).delete()
     organization_id, key = execution.organization_id, execution.pk
     execution.delete()
-    transaction.on_commit(lambda: remove_folder(organization_id, key))
-
-
-def folder_of(organization_id: UUID, execution_id: UUID) -> str:
-    """Where the storage keeps an execution's files, each named by its own id."""
-    return f"executions/{organization_id}/{execution_id}"
-
-
-def remove_folder(organization_id: UUID, execution_id: UUID) -> None:
-    """Delete what the storage holds of an execution; fine if that is nothing."""
-    folder = folder_of(organization_id, execution_id)
-    try:
-        _, names = default_storage.listdir(folder)
-    except FileNotFoundError:
-        return
-    for name in names:
-        default_storage.delete(f"{folder}/{name}")
-    default_storage.delete(folder)
+    transaction.on_commit(lambda: remove_folder(organization_id, key), robust=True)
 
 
 def moment(execution: Execution) -> float:

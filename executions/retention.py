@@ -1,15 +1,21 @@
-"""What an organization does not keep: old executions, and uploads that nobody completed.
+"""What an organization does not keep: old executions, uploads that nobody completed, and files
+that could not be removed with their execution.
 
 Rows go in short transactions of at most 500, so that nobody waits for them.
 """
 
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
 from executions.actions import remove_execution
+from executions.file_storage import execution_folders, remove_folder
 from executions.models import (
+    DeletedExecution,
     Execution,
     ExecutionError,
     ExecutionEvent,
@@ -96,6 +102,19 @@ def _delete_some(rows: Any, most: int) -> int:
     return len(keys)
 
 
+def remove_left_folders(*, batch: int = BATCH) -> int:
+    """Delete the files of deleted executions that are still there, because the disk refused or the
+    process ended after the commit; how many folders went. Any other folder stays."""
+    removed = 0
+    for organization in Organization.objects.order_by("id"):
+        for keys in batched(execution_folders(organization.pk), batch):
+            with organization_scope(organization):
+                deleted = DeletedExecution.objects.for_organization(organization)
+                left = list(deleted.filter(pk__in=keys).values_list("pk", flat=True))
+            removed += sum(remove_folder(organization.pk, key) for key in left)
+    return removed
+
+
 def prune_uploads(*, batch: int = BATCH) -> int:
     """Forget uploads that began two days ago and are not complete; how many."""
     pruned = 0
@@ -125,3 +144,10 @@ def _prune_some(organization: Organization, batch: int) -> tuple[int, bool]:
         return 0, False
     upload.delete()
     return 1, False
+
+
+def batched(keys: Iterable[UUID], size: int) -> Iterator[list[UUID]]:
+    """The keys, `size` at a time."""
+    rest = iter(keys)
+    while found := list(islice(rest, size)):
+        yield found

@@ -29,6 +29,15 @@ def prune_uploads(timestamp: int) -> None:
     retention.prune_uploads()
 
 
+@app.periodic(cron="57 3 * * *")
+@app.task(
+    name="executions.remove_files", queue=MAINTENANCE, queueing_lock="executions.remove_files"
+)
+def remove_left_folders(timestamp: int) -> None:
+    """Every night: files that could not be removed when their execution was deleted."""
+    retention.remove_left_folders()
+
+
 @app.periodic(cron="7 4 * * *")
 @app.task(name="executions.forget_jobs", queue=MAINTENANCE, queueing_lock="executions.forget_jobs")
 async def forget_jobs(timestamp: int) -> None:

@@ -15,7 +15,8 @@ from django.db.models import Count, Sum
 from django.db.models.functions import Length
 
 from agentidp.errors import DomainError, InvalidValue, NotFound
-from executions.actions import folder_of, locked_for_report
+from executions.actions import locked_for_report
+from executions.file_storage import folder_of
 from executions.models import Execution, ExecutionFile, Upload, UploadPart, now
 from organizations.actors import Actor
 

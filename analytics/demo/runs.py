@@ -22,7 +22,7 @@ from django.db.models import Max
 from analytics.demo.cast import Company, Part, uuid_at
 from analytics.demo.scripts import SCRIPTS, Script
 from analytics.demo.traffic import RHYTHMS, SATURDAY, SEED, WEEKEND, Player, is_over, spike_day
-from executions.actions import folder_of
+from executions.file_storage import folder_of
 from executions.models import (
     Execution,
     ExecutionError,

@@ -11,7 +11,7 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from executions.actions import folder_of
+from executions.file_storage import folder_of, remove_file
 from executions.kodosumi.folders import SourceFile, Tell, Unreadable, opened_file, reason
 from executions.models import Execution, ExecutionFile
 from organizations.scope import organization_scope
@@ -131,4 +131,4 @@ def _write(execution: Execution, made: list[ExecutionFile], removed: list[Execut
 def _delete(names: Iterable[str | None]) -> None:
     for name in names:
         if name:
-            default_storage.delete(name)
+            remove_file(name)

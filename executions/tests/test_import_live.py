@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from executions.actions import folder_of
+from executions.file_storage import folder_of
 from executions.kodosumi import batch, importer
 from executions.models import DeletedExecution, Execution, ExecutionFile
 from executions.tests.kodosumi import dump, import_folder, messages
