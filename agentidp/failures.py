@@ -20,7 +20,7 @@ from django.http.response import HttpResponseBase
 
 from agentidp import metrics
 from agentidp.errors import CODES, MESSAGES, error_body
-from agentidp.request_ids import request_id_of
+from agentidp.request_ids import log_fields_of, request_id_of
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -54,7 +54,7 @@ def log_failure(error: BaseException, event: str = "unhandled_error", **fields: 
 def log_request_failure(request: HttpRequest, error: BaseException) -> None:
     log_failure(
         error,
-        request_id=request_id_of(request),
+        **log_fields_of(request),
         method=request.method if request.method in metrics.METHODS else "OTHER",
         route=route_of(request),
     )

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from agentidp import metrics
 from agentidp.failures import route_of, watch_body
 from agentidp.handlers import error_response, is_database_outage
-from agentidp.request_ids import request_id_of
+from agentidp.request_ids import log_fields_of, request_id_of
 
 logger = structlog.get_logger("agentidp.access")
 
@@ -34,9 +34,8 @@ class RequestRecordMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
-        request_id = request_id_of(request)
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        structlog.contextvars.bind_contextvars(**log_fields_of(request))
         response = self.get_response(request)
         seconds = time.perf_counter() - started
         watch_body(request, response)
@@ -44,7 +43,7 @@ class RequestRecordMiddleware:
         method = request.method if request.method in metrics.METHODS else "OTHER"
         metrics.http_requests.labels(method, route, response.status_code).inc()
         metrics.http_request_seconds.labels(route).observe(seconds)
-        response["X-Request-Id"] = request_id
+        response["X-Request-Id"] = request_id_of(request)
         if "Cache-Control" not in response:
             # Answers belong to one caller; a shared cache must not keep them.
             response["Cache-Control"] = "no-store"

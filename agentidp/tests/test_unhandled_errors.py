@@ -65,10 +65,12 @@ def test_an_error_of_a_view_is_logged_once_under_the_id_that_its_answer_carries(
 
     assert answer.status_code == 500
     assert "It has been logged under the request id" in answer.json()["message"]
-    assert answer["X-Request-Id"] == REQUEST_ID
+    own_id = answer["X-Request-Id"]
+    assert own_id != REQUEST_ID
     (event,) = failures(log)
     assert (event["event"], event["level"]) == ("unhandled_error", "error")
-    assert (event["request_id"], event["method"], event["route"]) == (REQUEST_ID, "GET", route)
+    assert (event["request_id"], event["client_request_id"]) == (own_id, REQUEST_ID)
+    assert (event["method"], event["route"]) == ("GET", route)
     assert "failing_urls.py" in event["exception"]
     assert kind in event["exception"]
 
@@ -108,7 +110,7 @@ def test_an_error_of_the_token_endpoint_is_logged_once(
 
     assert answer.json()["error"] == "server_error"
     (event,) = failures(log)
-    assert (event["request_id"], event["method"]) == (REQUEST_ID, "POST")
+    assert (event["client_request_id"], event["method"]) == (REQUEST_ID, "POST")
 
 
 @pytest.mark.django_db
@@ -118,7 +120,7 @@ def test_an_error_of_a_middleware_is_logged_once(log: Log, settings: Any) -> Non
     assert get("/livez").status_code == 500
 
     (event,) = failures(log)
-    assert event["request_id"] == REQUEST_ID
+    assert event["client_request_id"] == REQUEST_ID
 
 
 def failing_middleware(get_response: Any) -> Callable[[HttpRequest], HttpResponse]:
@@ -151,7 +153,7 @@ def test_a_suspicious_request_is_named_under_its_id(log: Log) -> None:
     get("/failing/suspicious")
 
     (told,) = [line for line in log() if line["event"] == "request.refused"]
-    assert (told["reason"], told["request_id"]) == ("SuspiciousOperation", REQUEST_ID)
+    assert (told["reason"], told["client_request_id"]) == ("SuspiciousOperation", REQUEST_ID)
 
 
 @pytest.mark.django_db
@@ -211,7 +213,7 @@ def test_a_body_that_fails_is_logged_once_and_never_ends_as_if_it_were_whole(
     # A server takes a last message without `more_body` for the end of the body.
     assert all(message.get("more_body") for message in sent[1:]) or sent[0]["status"] == 500
     (event,) = failures(log)
-    assert (event["request_id"], event["method"]) == (REQUEST_ID, "GET")
+    assert (event["client_request_id"], event["method"]) == (REQUEST_ID, "GET")
     assert event["route"] == path[1:]
     assert "fails" in event["exception"]
     assert SECRET not in json.dumps(log())
@@ -219,12 +221,15 @@ def test_a_body_that_fails_is_logged_once_and_never_ends_as_if_it_were_whole(
 
 @pytest.mark.django_db
 def test_a_body_that_fails_under_wsgi_is_logged_once_and_tells_the_server_nothing(log: Log) -> None:
-    with pytest.raises(Exception, match=f"The body of request {REQUEST_ID} broke off") as raised:
-        list(get("/failing/body").streaming_content)
+    answer = get("/failing/body")
+    own_id = answer["X-Request-Id"]
+
+    with pytest.raises(Exception, match=f"The body of request {own_id} broke off") as raised:
+        list(answer.streaming_content)
 
     assert raised.value.__suppress_context__
     (event,) = failures(log)
-    assert (event["request_id"], event["route"]) == (REQUEST_ID, "failing/body")
+    assert (event["request_id"], event["route"]) == (own_id, "failing/body")
     assert SECRET not in json.dumps(log())
 
 
