@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import sys
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -38,21 +37,32 @@ KEPT_BODY = 1024 * 1024
 SECONDS_FOR_BODY = 30
 SECONDS_FOR_READER = 20
 """How long a client may take nothing before its connection is cut."""
+SECONDS_TO_SAY_WHY = 0.5
+"""A stream that is over tells its client why, if the client takes it that soon."""
 CHUNK = 64 * 1024
-SECONDS_BETWEEN_TRIES = 1.0
+WAITED = "agentidp.waited"
+"""Stands in the environment of a request that is asked again after a wait: it waits no more."""
 WITH_UNDERSCORES = frozenset({"kodosumi_api_key"})
 """Other header names with underscores are dropped: in the environment of WSGI they could pass for
 the ones with hyphens that a proxy sets."""
 
 
+Live = Callable[[asyncio.Event], AsyncGenerator[bytes, None]]
+Wait = Callable[[], Awaitable[bool]]
+
+
 class LiveResponse(StreamingHttpResponse):
     """A stream. Under ASGI `live` makes its body, which holds no thread and no transaction while
-    it waits; under WSGI `replay` gives what there is now. `release` is called once at the end."""
+    it waits; under WSGI `replay` gives what there is now. `release` is called once at the end.
+
+    `live` sets the event that it is given when the stream is over: a client that does not read to
+    the end then is cut off.
+    """
 
     def __init__(
         self,
         replay: Iterable[bytes],
-        live: Callable[[], AsyncGenerator[bytes, None]],
+        live: Live,
         release: Callable[[], None],
         **kwargs: Any,
     ) -> None:
@@ -77,10 +87,11 @@ class Answer:
     status: int = 500
     headers: Headers | None = None
     content: bytes | None = b""
-    live: Callable[[], AsyncGenerator[bytes, None]] | None = None
+    live: Live | None = None
     release: Callable[[], None] | None = None
-    patience: float = 0
-    """The same request may get another answer within so many seconds."""
+    wait: Wait | None = None
+    """Comes back when the same request may get another answer, with True, or when this one is to
+    be sent. It holds no thread. A response has it as an attribute."""
 
 
 class Bridge:
@@ -118,8 +129,11 @@ class Bridge:
             return  # the client has gone
         connection = _Connection(scope, receive, send, body)
         answer = await self._answer(connection)
-        if answer.patience:
-            answer = await self._answer_later(connection, answer)
+        if answer.wait and await connection.waits(answer.wait):
+            connection.has_waited = True
+            answer = await self._answer(connection)
+        if connection.is_lost:
+            return
         if answer.live:
             await connection.stream(answer)
         elif answer.content is not None:
@@ -128,20 +142,6 @@ class Bridge:
     async def _answer(self, connection: "_Connection") -> Answer:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._run, connection, loop)
-
-    async def _answer_later(self, connection: "_Connection", answer: Answer) -> Answer:
-        """Ask again until the answer is another one; between the tries no thread is held."""
-        until = time.monotonic() + answer.patience
-        gone = asyncio.ensure_future(connection.until_gone())
-        try:
-            while answer.patience and time.monotonic() < until:
-                await asyncio.wait({gone}, timeout=SECONDS_BETWEEN_TRIES)
-                if gone.done():
-                    break
-                answer = await self._answer(connection)
-        finally:
-            gone.cancel()
-        return answer
 
     def _run(self, connection: "_Connection", loop: asyncio.AbstractEventLoop) -> Answer:
         """In a thread: the application's answer, whole, or sent on the way if it is long."""
@@ -155,7 +155,7 @@ class Bridge:
 
         response = self._application(connection.environ(loop), start_response)
         try:
-            answer.patience = getattr(response, "patience", 0)
+            answer.wait = getattr(response, "wait", None)
             if connection.is_head:
                 pass
             elif isinstance(response, LiveResponse):
@@ -210,13 +210,28 @@ class _Connection:
     def __init__(self, scope: Scope, receive: Receive, send: Send, body: "_Body") -> None:
         self._scope, self._receive, self._send, self._body = scope, receive, send, body
         self._gone: asyncio.Future[None] | None = None
+        self.has_waited = self.is_lost = False
 
     @property
     def is_head(self) -> bool:
         return bool(self._scope["method"] == "HEAD")
 
     def environ(self, loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
-        return _environ(self._scope) | {"wsgi.input": self._body.reader(self._receive, loop)}
+        body = self._body.reader(self._receive, loop)
+        return _environ(self._scope) | {"wsgi.input": body, WAITED: self.has_waited}
+
+    async def waits(self, wait: Wait) -> bool:
+        """Whether the request is to be asked again; not when the client has gone meanwhile."""
+        gone = asyncio.ensure_future(self.until_gone())
+        waiting = asyncio.ensure_future(wait())
+        try:
+            await asyncio.wait({gone, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            self.is_lost = gone.done()
+            return not self.is_lost and waiting.result()
+        finally:
+            gone.cancel()
+            waiting.cancel()
+            await asyncio.gather(gone, waiting, return_exceptions=True)
 
     async def until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -252,14 +267,23 @@ class _Connection:
     async def stream(self, answer: Answer) -> None:
         """The live body, until it ends, the client goes, or does not read what it asked for."""
         assert answer.live  # noqa: S101 - the caller asked
+        over = asyncio.Event()
         gone = asyncio.ensure_future(self.until_gone())
-        pump = asyncio.ensure_future(self._pump(answer, answer.live()))
+        pump = asyncio.ensure_future(self._pump(answer, answer.live(over)))
+        ending = asyncio.ensure_future(over.wait())
         try:
-            await asyncio.wait({gone, pump}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({gone, pump, ending}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {gone, pump},
+                timeout=SECONDS_TO_SAY_WHY if ending.done() else 0,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not done:
+                self.cut("over")
         finally:
-            gone.cancel()
-            pump.cancel()
-            await asyncio.gather(gone, pump, return_exceptions=True)
+            for each in (gone, pump, ending):
+                each.cancel()
+            await asyncio.gather(gone, pump, ending, return_exceptions=True)
             if answer.release:
                 answer.release()
         if not pump.cancelled() and (error := pump.exception()):
@@ -275,10 +299,10 @@ class _Connection:
         finally:
             await chunks.aclose()
 
-    def cut(self) -> None:
+    def cut(self, reason: str = "slow_reader") -> None:
         """End the connection of a client that does not read: servers wait for it without end."""
         metrics.slow_readers.inc()
-        logger.info("connection.cut", reason="slow_reader", path=self._scope["path"])
+        logger.info("connection.cut", reason=reason, path=self._scope["path"])
         client = self._scope.get("client")
         if client:
             hang_up((client[0], int(client[1])))

@@ -3,12 +3,14 @@
 A refusal (a 4xx) is none of them: its access line says all there is.
 """
 
+import asyncio
 import json
 import re
 import sys
 import threading
 import traceback
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +81,7 @@ def watch_body(request: HttpRequest, response: HttpResponseBase) -> None:
         if isinstance(parts, Iterator):
             response.streaming_content = _watched(request, parts)
         if live := getattr(response, "live", None):
-            response.live = lambda: _watched_live(request, live)  # type: ignore[attr-defined]
+            response.live = partial(_watched_live, request, live)  # type: ignore[attr-defined]
 
 
 def _watched(request: HttpRequest, parts: Iterable[bytes]) -> Iterator[bytes]:
@@ -91,9 +93,11 @@ def _watched(request: HttpRequest, parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 async def _watched_live(
-    request: HttpRequest, live: Callable[[], AsyncGenerator[bytes, None]]
+    request: HttpRequest,
+    live: Callable[[asyncio.Event], AsyncGenerator[bytes, None]],
+    over: asyncio.Event,
 ) -> AsyncGenerator[bytes, None]:
-    parts = live()
+    parts = live(over)
     try:
         async for part in parts:
             yield part

@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import jwt
 import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from organizations.models import Membership, User
+from organizations.models import Membership, Principal, User
 from organizations.scope import current_organization_id, organization_scope
 from tests.tenants import Tenant
 from tests.test_dead_tokens import (
@@ -29,6 +30,8 @@ from tests.test_dead_tokens import (
     of_an_expired_credential,
     revoked,
 )
+from tokens.keys import key_ring, rotate_signing_key
+from tokens.models import MAXIMUM_SESSION, LoginSession
 from tokens.tests.factories import access_token_for
 from tokens.viewers import Viewer, ended_viewers
 
@@ -68,6 +71,7 @@ class Audience:
             credential=UUID(claims["credential_id"]) if "credential_id" in claims else None,
             session=UUID(claims["session_id"]) if "session_id" in claims else None,
             token=UUID(claims["jti"]),
+            kid=jwt.get_unverified_header(token)["kid"],
             valid_from=self.valid_from.get(claims["sub"]),
         )
 
@@ -148,6 +152,43 @@ def test_another_role_ends_a_persons_viewers(kind: str, ours: Tenant, audience: 
     assert ended_viewers([viewer]) == {viewer}
 
 
+def test_a_key_removed_in_an_emergency_ends_the_viewers_of_its_tokens_only(
+    ours: Tenant, audience: Audience
+) -> None:
+    of_es256 = audience.viewer(ours.token)
+    of_rs256 = replace(of_es256, kid=key_ring.signing_key("RS256").kid)
+    rotate_signing_key("ES256")
+    assert ended_viewers([of_es256, of_rs256]) == set()
+
+    rotate_signing_key("ES256", is_emergency=True)
+
+    assert ended_viewers([of_es256, of_rs256]) == {of_es256}
+
+
+def test_a_login_session_that_is_too_old_ends_its_viewers(ours: Tenant, audience: Audience) -> None:
+    viewer = audience.viewer(access_token_for(ours.person("viewer")))
+    young = timezone.now() - MAXIMUM_SESSION + timedelta(minutes=1)
+    LoginSession.objects.filter(pk=viewer.session).update(created_at=young)
+    assert ended_viewers([viewer]) == set()
+
+    LoginSession.objects.filter(pk=viewer.session).update(created_at=young - timedelta(minutes=1))
+
+    assert ended_viewers([viewer]) == {viewer}
+
+
+def test_an_agent_that_is_made_an_administrator_goes_on_and_ends_when_it_is_one_no_more(
+    ours: Tenant, audience: Audience
+) -> None:
+    before = audience.viewer(ours.token)
+    Principal.objects.filter(pk=ours.agent.pk).update(role="admin")
+    after = replace(before, role="admin")
+    assert ended_viewers([before, after]) == set()
+
+    Principal.objects.filter(pk=ours.agent.pk).update(role="")
+
+    assert ended_viewers([before, after]) == {after}
+
+
 @pytest.mark.parametrize("end", ["log out", "new password", "expiry", "locked account"])
 def test_what_ends_a_page_session_ends_its_viewers(end: str, ours: Tenant) -> None:
     member, browser = ours.person("viewer"), Client()
@@ -171,5 +212,5 @@ def test_a_token_that_ends_by_itself_is_known_without_asking() -> None:
     past = Viewer("agent", uuid4(), uuid4(), expires_at=time.time() - 1)
     future = replace(past, expires_at=time.time() + 60)
 
-    assert past.is_expired()
-    assert not future.is_expired()
+    assert past.seconds_left <= 0
+    assert 59 < future.seconds_left <= 60

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID, uuid4
 
 import jwt
@@ -174,6 +174,11 @@ class OwnClaims:
 
 class SignedAccess(OwnClaims, AccessToken):
     """What all access tokens share. One that could be read has all its claims in the right form."""
+
+    @property
+    def kid(self) -> str:
+        """The id of the key that signed the text this token was read from."""
+        return str(jwt.get_unverified_header(cast(bytes, self.token))["kid"])
 
     def get_token_backend(self) -> KeyRingBackend:
         return access_backend

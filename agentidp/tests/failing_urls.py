@@ -1,5 +1,6 @@
 """Views that fail on purpose, each in another place, for test_unhandled_errors.py."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
@@ -61,7 +62,7 @@ def parts() -> Iterator[bytes]:
     raise RuntimeError(f"a body fails {SECRET}")
 
 
-async def live_parts() -> AsyncGenerator[bytes, None]:
+async def live_parts(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
     yield b"first"
     raise RuntimeError(f"a live body fails {SECRET}")
 

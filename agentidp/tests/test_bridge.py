@@ -9,7 +9,7 @@ import pytest
 from django.test import override_settings
 
 from agentidp import bridge as bridge_module
-from agentidp.bridge import Bridge, LiveResponse
+from agentidp.bridge import WAITED, Bridge, Live, LiveResponse
 
 Environ = dict[str, Any]
 App = Callable[[Environ, Any], Iterable[bytes]]
@@ -198,9 +198,7 @@ def test_a_long_answer_is_not_made_for_a_client_that_has_gone() -> None:
     assert made
 
 
-def live_app(
-    chunks: Callable[[], AsyncGenerator[bytes, None]], released: list[str], threads: list[str]
-) -> App:
+def live_app(chunks: Live, released: list[str], threads: list[str]) -> App:
     def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
         threads.append(threading.current_thread().name)
         start_response("200 OK", [("Content-Type", "text/event-stream")])
@@ -213,7 +211,7 @@ def test_a_live_answer_streams_and_is_released_once() -> None:
     released: list[str] = []
     threads: list[str] = []
 
-    async def chunks() -> AsyncGenerator[bytes, None]:
+    async def chunks(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
         yield b"one "
         threads.append(threading.current_thread().name)
         yield b"two"
@@ -231,7 +229,7 @@ def test_a_live_answer_ends_when_its_client_goes() -> None:
     released: list[str] = []
     ended: list[str] = []
 
-    async def chunks() -> AsyncGenerator[bytes, None]:
+    async def chunks(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
         try:
             yield b"one"
             await asyncio.Event().wait()
@@ -259,7 +257,7 @@ def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(bridge_module, "hang_up", cut.append)
     released: list[str] = []
 
-    async def chunks() -> AsyncGenerator[bytes, None]:
+    async def chunks(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
         while True:
             yield b"x"
 
@@ -282,7 +280,7 @@ def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> 
 def test_under_wsgi_a_live_answer_is_what_there_is_now() -> None:
     released: list[str] = []
 
-    async def live() -> AsyncGenerator[bytes, None]:
+    async def live(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
         yield b"live"
 
     response = LiveResponse(iter([b"replay"]), live, lambda: released.append("x"))
@@ -293,42 +291,93 @@ def test_under_wsgi_a_live_answer_is_what_there_is_now() -> None:
     assert released == ["x"]
 
 
-class Patient(list[bytes]):
-    patience = 5.0
+class Waiting(list[bytes]):
+    """A 404 that waits for `wait`."""
+
+    def __init__(self, wait: Any) -> None:
+        super().__init__([b"not yet"])
+        self.wait = wait
 
 
-def test_a_patient_answer_is_asked_for_again_until_it_is_another(
-    monkeypatch: pytest.MonkeyPatch,
+def waiting_app(wait: Any, asked: list[bool]) -> App:
+    """Not there at first; there when it is asked again."""
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        asked.append(environ[WAITED])
+        start_response("200 OK" if environ[WAITED] else "404 Not Found", [])
+        return [b"there"] if environ[WAITED] else Waiting(wait)
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("comes", "status", "asked"), [(True, 200, [False, True]), (False, 404, [False])]
+)
+def test_an_answer_that_waits_is_asked_for_again_once_and_only_when_there_is_another(
+    comes: bool, status: int, asked: list[bool]
 ) -> None:
-    monkeypatch.setattr(bridge_module, "SECONDS_BETWEEN_TRIES", 0.01)
-    tries: list[int] = []
+    threads: list[str] = []
+    tries: list[bool] = []
 
-    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
-        tries.append(1)
-        is_there = len(tries) == 3
-        start_response("200 OK" if is_there else "404 Not Found", [])
-        return [b"there"] if is_there else Patient([b"not yet"])
+    async def wait() -> bool:
+        threads.append(threading.current_thread().name)
+        return comes
 
-    server = serve(app)
+    server = serve(waiting_app(wait, tries))
 
-    assert (server.status, server.body, len(tries)) == (200, b"there", 3)
+    assert (server.status, tries) == (status, asked)
+    assert threads == [threading.main_thread().name]
 
 
-def test_patience_ends_and_with_the_client_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge_module, "SECONDS_BETWEEN_TRIES", 0.01)
-    monkeypatch.setattr(Patient, "patience", 0.03)
+def test_a_client_that_goes_ends_its_wait_and_asks_nothing_more() -> None:
+    tries: list[bool] = []
+    ended: list[str] = []
 
-    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
-        start_response("404 Not Found", [])
-        return Patient([b"never"])
+    async def wait() -> bool:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("ended")
+        return True
 
-    assert serve(app).status == 404
-
-    monkeypatch.setattr(Patient, "patience", 1000)
-
-    async def scene() -> None:
-        server = Server(app)
+    async def scene() -> Server:
+        server = Server(waiting_app(wait, tries))
         server.loses_the_client()
         await server.serve()
+        return server
 
-    asyncio.run(scene())
+    assert asyncio.run(scene()).sent == []
+    assert (tries, ended) == ([False], ["ended"])
+
+
+def test_a_stream_that_is_over_tells_why_or_cuts_who_does_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge_module, "SECONDS_TO_SAY_WHY", 0.05)
+    cut: list[tuple[str, int]] = []
+    monkeypatch.setattr(bridge_module, "hang_up", cut.append)
+    released: list[str] = []
+
+    async def chunks(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
+        yield b"news"
+        over.set()
+        yield b"good-bye"
+
+    async def scene(reads: bool) -> Server:
+        server = Server(live_app(chunks, released, []))
+
+        async def stuck(message: Any) -> None:
+            if message.get("body") == b"good-bye":
+                await asyncio.Event().wait()
+            server.sent.append(message)
+
+        if not reads:
+            server.send = stuck  # type: ignore[method-assign]
+        await server.serve()
+        return server
+
+    assert asyncio.run(scene(reads=True)).body == b"newsgood-bye"
+    assert cut == []
+    assert asyncio.run(scene(reads=False)).body == b"news"
+    assert cut == [("192.0.2.1", 4711)]
+    assert released == ["released"] * 2

@@ -1,19 +1,28 @@
 """The door of the families of paths that kodosumi's panel has: /outputs, /timeline, /files."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.errors import InvalidValue
+from agentidp.bridge import WAITED, Wait
+from agentidp.errors import DomainError, InvalidValue
 from executions.filters import refuse_others
-from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet
+from executions.live.hub import hub
+from executions.live.reading import Awaited
+from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet, sees_all
+from organizations.actors import Actor
 from organizations.api import OrganizationScopedViewSet
 from organizations.api.sessions import PageSessionAuthentication
 from tokens.authentication import BearerAuthentication, KeyHeaderAuthentication
+from tokens.viewers import Viewer
+
+LONGEST_FID: int = Execution._meta.get_field("fid").max_length or 0
 
 
 class PanelViewSet(OrganizationScopedViewSet):
@@ -35,16 +44,43 @@ class PanelViewSet(OrganizationScopedViewSet):
     """Whether the caller wants to wait for an execution that is not there yet."""
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Under our ASGI server a 404 with patience is asked for again until it is over, without
-        a thread or a transaction in the meantime (agentidp/bridge.py)."""
-        response = super().handle_exception(exc)
+        """Under our ASGI server a 404 that waits is asked for again once its execution is there,
+        without a thread or a transaction in the meantime (agentidp/bridge.py)."""
+        wait = None
         if isinstance(exc, ExecutionNotFound) and self.is_extended:
-            response.patience = settings.WAIT_FOR_JOB_SECONDS  # type: ignore[attr-defined]
+            try:
+                wait = self.wait_for_execution()
+            except DomainError as error:
+                exc = error
+        response = super().handle_exception(exc)
+        if wait:
+            response.wait = wait  # type: ignore[attr-defined]
         return response
+
+    def wait_for_execution(self) -> Wait | None:
+        """How to wait for the execution that the URL names, until this caller may see it; None
+        when that was done already. Who waits takes the place of a stream."""
+        fid = self.kwargs[self.lookup_url_kwarg]
+        if len(fid) > LONGEST_FID:
+            return None
+        viewer = Viewer.of_request(self.actor, self.request.auth)
+        hub.require_place(viewer)
+        if self.request.META.get(WAITED):
+            return None
+        awaited = Awaited(self.organization.pk, fid, *owner_seen_by(self.actor))
+        seconds = settings.WAIT_FOR_JOB_SECONDS
+        return partial(hub.wait_for, awaited, viewer=viewer, seconds=seconds)
 
     def narrow_queryset(self, queryset: Any) -> Any:
         visible: ExecutionQuerySet = queryset.visible_to(self.actor)
         return visible
+
+
+def owner_seen_by(actor: Actor) -> tuple[UUID | None, UUID | None]:
+    """The agent or the person whose executions alone the actor sees, as in `visible_to`."""
+    if sees_all(actor):
+        return None, None
+    return (actor.id, None) if actor.kind == "agent" else (None, actor.id)
 
 
 def refuse_other_parameters(request: Request, known: Iterable[str] = ()) -> None:

@@ -1,5 +1,6 @@
 """What executions say, while they say it (spec/kodosumi.md 1.6)."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Any
@@ -21,8 +22,6 @@ from executions.models import Execution, sees_all
 from tokens.viewers import Viewer
 
 LARGEST_SEQUENCE = 10**9 - 1
-SECONDS_TO_APPEAR = 60
-"""So long an `extended` request waits for an execution that is not there yet."""
 READ_AGAIN = "This server cannot wait for more. Connect again."
 HEADERS = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
@@ -44,10 +43,12 @@ class Stream:
         self.kinds, self.payload = kinds, payload
         self.position = after
 
-    async def live(self, hub: Hub) -> AsyncGenerator[bytes, None]:
-        """Everything from here on until the execution has ended."""
+    async def live(self, hub: Hub, over: asyncio.Event) -> AsyncGenerator[bytes, None]:
+        """Everything from here on until the execution has ended, or the stream is `over`."""
         yield sse.opening()
-        batches = hub.subscribe(self.watched, self.head, after=self.position, viewer=self.viewer)
+        batches = hub.subscribe(
+            self.watched, self.head, after=self.position, viewer=self.viewer, over=over
+        )
         try:
             async for batch in batches:
                 if batch is None:

@@ -1,5 +1,6 @@
 """One poller for all viewers of a web process: it asks how far the watched executions have come,
-once for everybody, and each viewer then takes what is new at its own pace.
+which awaited ones are there now, and who may no longer look, once for everybody. Each viewer then
+takes what is new at its own pace.
 
 Nobody has a queue. A viewer that does not read takes nothing and holds at most one batch, which
 it shares with the others at the same place. Streams and WebSockets use the same `subscribe`.
@@ -8,10 +9,11 @@ it shares with the others at the same place. Streams and WebSockets use the same
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from threading import Lock
 from typing import Any, TypeVar
 from uuid import UUID
@@ -21,10 +23,10 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
 from agentidp import metrics
-from agentidp.errors import TooManyRequests
+from agentidp.errors import DomainError, TooManyRequests
 from agentidp.failures import log_failure
 from agentidp.handlers import is_database_outage
-from executions.live.reading import Batch, Head, Watched, read_events, read_heads
+from executions.live.reading import Awaited, Batch, Head, Watched, read_events, read_news
 from executions.live.wakeup import channel_name, listen
 from tokens.viewers import Viewer
 
@@ -32,10 +34,12 @@ logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-FAST_TICK, SLOW_TICK = 0.25, 1.0
+FAST_TICK, SLOW_TICK = 0.25, 0.5
+"""Also how soon a stream ends whose right has ended: within a second, so the slow one is no longer
+than half of that."""
 SECONDS_OF_LIVELINESS = 10.0
 """So long after the last change, or the last new viewer, the poller keeps its fast tick."""
-SECONDS_BETWEEN_VIEWER_CHECKS = 2.0
+SECONDS_BETWEEN_VIEWER_CHECKS = 0.4
 SECONDS_AFTER_OUTAGE = 1.0
 SHORTEST_PAUSE = 0.05
 """Between two ticks, however many wake-ups come."""
@@ -52,13 +56,41 @@ class Closed(Exception):
         super().__init__(reason)
 
 
+class Stopping(DomainError):
+    """No more waiting here: another process, or the next one, answers."""
+
+    code = "SERVICE_UNAVAILABLE"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+RIGHT_ENDED = "The token or the session has ended, or its rights changed."
+DELETED = "The execution was deleted."
+
+
 @dataclass(eq=False)
-class Subscription:
-    """One open stream."""
+class Attendance:
+    """One open stream, or one request that waits for its execution."""
 
     viewer: Viewer
-    closed: str = ""
-    """Why it must end, once it must."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it must end, whatever it does at the moment."""
+    reason: str = ""
+    """Why, for the viewer."""
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self, reason: str) -> None:
+        self.reason = self.reason or reason
+        self.over.set()
+        self.woken.set()
+
+    async def is_woken(self, *, within: float) -> bool:
+        """Wait for the next news, but only so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self.woken.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 @dataclass(eq=False)
@@ -67,34 +99,17 @@ class Channel:
 
     watched: Watched
     head: Head
-    is_deleted: bool = False
-    subscriptions: set[Subscription] = field(default_factory=set)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    streams: set[Attendance] = field(default_factory=set)
     batches: dict[int, "asyncio.Future[Batch | None]"] = field(default_factory=dict)
     """The last reads, by the sequence number after which they begin."""
 
-    def move_to(self, head: Head | None) -> bool:
+    def move_to(self, head: Head) -> bool:
         """Whether that was news; it wakes the viewers."""
         if head == self.head:
             return False
-        if head is None:
-            self.is_deleted = True
-        else:
-            self.head = head
-        self.wake()
-        return True
-
-    def wake(self) -> None:
-        self.changed.set()
-        self.changed = asyncio.Event()
-
-    async def has_changed(self, *, within: float) -> bool:
-        """Wait for the next news, but only so many seconds."""
-        try:
-            async with asyncio.timeout(within):
-                await self.changed.wait()
-        except TimeoutError:
-            return False
+        self.head = head
+        for each in self.streams:
+            each.woken.set()
         return True
 
 
@@ -105,19 +120,24 @@ class Places:
         self._lock = Lock()
         self._taken: Counter[UUID] = Counter()
 
-    def take(self, viewer: Viewer) -> None:
-        """Count one more; TooManyRequests where that would be too many."""
+    def require(self, viewer: Viewer) -> None:
+        """TooManyRequests where one more would be too many."""
         limits = {
             viewer.principal: settings.STREAMS_PER_CALLER,
             viewer.organization: settings.STREAMS_PER_ORGANIZATION,
         }
+        for key, limit in limits.items():
+            if self._taken[key] >= limit:
+                raise TooManyRequests(
+                    f"{limit} streams are open or waited for already. Close one of them.",
+                    retry_after=5,
+                )
+
+    def take(self, viewer: Viewer) -> None:
+        """Count one more; TooManyRequests where that would be too many."""
         with self._lock:
-            for key, limit in limits.items():
-                if self._taken[key] >= limit:
-                    raise TooManyRequests(
-                        f"{limit} streams are open already. Close one of them.", retry_after=5
-                    )
-            self._taken.update(limits.keys())
+            self.require(viewer)
+            self._taken.update((viewer.principal, viewer.organization))
         metrics.open_streams.inc()
 
     def give_back(self, viewer: Viewer) -> None:
@@ -137,6 +157,9 @@ class Hub:
         self.queries = 0
         """How often the poller has asked."""
         self._channels: dict[Watched, Channel] = {}
+        self._awaited: dict[Awaited, set[Attendance]] = {}
+        self._present: dict[Viewer, set[Attendance]] = {}
+        """Who looks or waits, to end what is theirs."""
         self._polling: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = ""
@@ -154,39 +177,57 @@ class Hub:
         *,
         after: int,
         viewer: Viewer,
+        over: asyncio.Event | None = None,
         heartbeat: float = HEARTBEAT,
     ) -> AsyncGenerator[Batch | None, None]:
         """The execution's events after the sequence number `after`, in batches, as they come.
 
         None says that nothing came for `heartbeat` seconds. It ends when all events of
-        an ended execution were given; Closed when it must end earlier. `head` is what the caller
-        has just read.
+        an ended execution were given; Closed when it must end earlier, and `over` is set then,
+        even while nobody takes the next batch. `head` is what the caller has just read.
         """
-        subscription = Subscription(viewer, closed=self._stopping)
-        channel = self._enter(watched, head, subscription)
         position = after
-        try:
+        with (
+            self._attending(viewer, over) as attendance,
+            self._watching(watched, head, attendance) as channel,
+        ):
             while True:
-                if channel.is_deleted:
-                    raise Closed("The execution was deleted.")
-                if subscription.closed:
-                    raise Closed(subscription.closed)
+                attendance.woken.clear()
+                if attendance.reason:
+                    raise Closed(attendance.reason)
                 if position < channel.head.last_sequence:
                     if batch := await self._read(channel, position):
                         position = batch.last_sequence
                         yield batch
                     else:  # the database is away, or the execution was just deleted
-                        await channel.has_changed(within=SLOW_TICK)
+                        await attendance.is_woken(within=SLOW_TICK)
                 elif channel.head.has_ended:
                     return
-                elif not await channel.has_changed(within=heartbeat):
+                elif not await attendance.is_woken(within=heartbeat):
                     yield None
+
+    async def wait_for(self, awaited: Awaited, *, viewer: Viewer, seconds: float) -> bool:
+        """Wait until the execution is there for the viewer, or the viewer's right has ended:
+        whether there is another answer now than `seconds` before."""
+        try:
+            self.places.take(viewer)
+        except TooManyRequests:
+            return True  # the answer says so
+        try:
+            with self._attending(viewer) as attendance, self._awaiting(awaited, attendance):
+                return await attendance.is_woken(within=seconds)
         finally:
-            self._leave(channel, subscription)
+            self.places.give_back(viewer)
 
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
         """Do what takes time, such as rendering, where it holds up nobody's stream for long."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *arguments)
+
+    def require_place(self, viewer: Viewer) -> None:
+        """TooManyRequests when the viewer has no place left, Stopping when nobody has."""
+        if self._stopping:
+            raise Stopping(self._stopping)
+        self.places.require(viewer)
 
     def wake(self) -> None:
         """Let the poller ask now."""
@@ -195,10 +236,9 @@ class Hub:
     def stop(self, reason: str = "The server is about to stop. Connect again.") -> None:
         """End every stream, now and from now on."""
         self._stopping = reason
-        for channel in self._channels.values():
-            for subscription in channel.subscriptions:
-                subscription.closed = reason
-            channel.wake()
+        for attendances in self._present.values():
+            for each in attendances:
+                each.end(reason)
 
     async def close(self) -> None:
         """Stop, and give the threads and their database connections back."""
@@ -211,22 +251,57 @@ class Hub:
             executor.shutdown()
         self._writer.shutdown()
 
-    def _enter(self, watched: Watched, head: Head, subscription: Subscription) -> Channel:
+    @contextmanager
+    def _attending(self, viewer: Viewer, over: asyncio.Event | None = None) -> Iterator[Attendance]:
+        """The viewer looks or waits meanwhile, until its right ends: exactly then, if its token
+        says when."""
+        attendance = Attendance(viewer, over or asyncio.Event())
+        together = self._present.setdefault(viewer, set())
+        together.add(attendance)
+        loop, timer = asyncio.get_running_loop(), None
+        if self._stopping:
+            attendance.end(self._stopping)
+        elif viewer.expires_at is not None:
+            timer = loop.call_later(viewer.seconds_left, attendance.end, RIGHT_ENDED)
+        self._changed_at = time.monotonic()
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
+        try:
+            yield attendance
+        finally:
+            if timer:
+                timer.cancel()
+            together.discard(attendance)
+            if not together and self._present.get(viewer) is together:
+                del self._present[viewer]
+
+    @contextmanager
+    def _watching(self, watched: Watched, head: Head, stream: Attendance) -> Iterator[Channel]:
+        """The stream belongs to the execution's channel meanwhile."""
         channel = self._channels.get(watched)
         if channel is None:
             channel = self._channels[watched] = Channel(watched, head)
         elif head.last_sequence > channel.head.last_sequence:
             channel.move_to(head)
-        channel.subscriptions.add(subscription)
-        self._changed_at = time.monotonic()
-        if self._polling is None or self._polling.done():
-            self._polling = asyncio.create_task(self._poll())
-        return channel
+        channel.streams.add(stream)
+        try:
+            yield channel
+        finally:
+            channel.streams.discard(stream)
+            if not channel.streams and self._channels.get(watched) is channel:
+                del self._channels[watched]
 
-    def _leave(self, channel: Channel, subscription: Subscription) -> None:
-        channel.subscriptions.discard(subscription)
-        if not channel.subscriptions and self._channels.get(channel.watched) is channel:
-            del self._channels[channel.watched]
+    @contextmanager
+    def _awaiting(self, awaited: Awaited, attendance: Attendance) -> Iterator[None]:
+        """The poller looks for the execution meanwhile."""
+        waiting = self._awaited.setdefault(awaited, set())
+        waiting.add(attendance)
+        try:
+            yield
+        finally:
+            waiting.discard(attendance)
+            if not waiting and self._awaited.get(awaited) is waiting:
+                del self._awaited[awaited]
 
     async def _read(self, channel: Channel, after: int) -> Batch | None:
         """The next batch, read once for all viewers that are at the same place."""
@@ -245,11 +320,11 @@ class Hub:
             return None
 
     async def _poll(self) -> None:
-        """Tick while anybody looks."""
+        """Tick while anybody looks or waits."""
         url = settings.REDIS_URL
         listener = asyncio.create_task(listen(url, channel_name(), self.wake)) if url else None
         try:
-            while self._channels:
+            while self._present:
                 await self._tick_safely()
                 await asyncio.sleep(SHORTEST_PAUSE)
                 pause = FAST_TICK if self._is_lively() and not url else SLOW_TICK
@@ -271,35 +346,38 @@ class Hub:
     async def _tick(self) -> None:
         """One statement for everybody."""
         channels = list(self._channels.values())
-        viewers = self._viewers_to_check()
+        viewers, awaited = self._viewers_to_check(), list(self._awaited)
+        if not (channels or viewers or awaited):
+            return
         self.queries += 1
-        heads, ended = await self._run(
-            self._poller, read_heads, [each.watched for each in channels], viewers
+        news = await self._run(
+            self._poller, read_news, [each.watched for each in channels], viewers, awaited
         )
         for channel in channels:
-            if channel.move_to(heads.get(channel.watched.execution_id)):
-                self._changed_at = time.monotonic()
-            elif channel.batches and not self._is_lively():
-                channel.batches.clear()
-        if viewers:
-            self._end(ended | {viewer for viewer in viewers if viewer.is_expired()})
+            self._tell(channel, news.heads.get(channel.watched.execution_id))
+        for each in news.appeared:
+            for attendance in self._awaited.get(each, ()):
+                attendance.woken.set()
+        # A clock that was set leaves the timers of tokens behind.
+        ended = news.ended | {each for each in viewers if each.seconds_left <= 0}
+        for viewer in ended:
+            for attendance in self._present.get(viewer, ()):
+                attendance.end(RIGHT_ENDED)
+
+    def _tell(self, channel: Channel, head: Head | None) -> None:
+        if head is None:
+            for stream in channel.streams:
+                stream.end(DELETED)
+        elif channel.move_to(head):
+            self._changed_at = time.monotonic()
+        elif channel.batches and not self._is_lively():
+            channel.batches.clear()
 
     def _viewers_to_check(self) -> list[Viewer]:
         if time.monotonic() < self._viewers_checked_at + SECONDS_BETWEEN_VIEWER_CHECKS:
             return []
         self._viewers_checked_at = time.monotonic()
-        channels = self._channels.values()
-        return list({each.viewer for channel in channels for each in channel.subscriptions})
-
-    def _end(self, viewers: set[Viewer]) -> None:
-        if not viewers:
-            return
-        for channel in self._channels.values():
-            ended = [each for each in channel.subscriptions if each.viewer in viewers]
-            for subscription in ended:
-                subscription.closed = "The token or the session has ended, or its rights changed."
-            if ended:
-                channel.wake()
+        return list(self._present)
 
     def _is_lively(self) -> bool:
         return time.monotonic() < self._changed_at + SECONDS_OF_LIVELINESS

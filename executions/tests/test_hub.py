@@ -2,25 +2,29 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import DatabaseError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from agentidp.errors import TooManyRequests
+from agents.tests.factories import make_agent
 from executions.actions import delete_execution
 from executions.live import hub as hub_module
 from executions.live import reading
 from executions.live.hub import Closed, Hub
-from executions.live.reading import Batch, Head, Watched, read_events, read_heads
+from executions.live.reading import Awaited, Batch, Head, News, Watched, read_events, read_news
 from executions.models import Execution, now
 from executions.record import NewEvent, append_events
 from executions.tests.factories import FINISHED, RUNNING, make_execution
 from organizations.actors import Actor
-from organizations.models import Organization
+from organizations.models import Membership, Organization
 from organizations.scope import current_organization_id, organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import LoginSession
@@ -61,13 +65,20 @@ def running_in(organization: Organization) -> Execution:
 
 
 def subscribe(
-    hub: Hub, execution: Execution, viewer: Viewer, *, after: int = 0, heartbeat: float = 30
+    hub: Hub,
+    execution: Execution,
+    viewer: Viewer,
+    *,
+    after: int = 0,
+    heartbeat: float = 30,
+    over: asyncio.Event | None = None,
 ) -> AsyncGenerator[Batch | None, None]:
     return hub.subscribe(
         Watched(execution.organization_id, execution.pk),
         Head(execution.last_sequence, execution.status),
         after=after,
         viewer=viewer,
+        over=over,
         heartbeat=heartbeat,
     )
 
@@ -314,14 +325,14 @@ def test_heads_of_all_organizations_take_one_statement_and_reveal_no_other(
     ]
 
     with CaptureQueriesContext(connection) as captured:
-        heads, _ = read_heads(watched)
+        news = read_news(watched)
 
     assert len(captured) == 1
-    assert heads == {ours.pk: Head(2, "running"), theirs.pk: Head(3, "finished")}
-    assert read_heads([Watched(organization.pk, theirs.pk)]) == ({}, set())
+    assert news.heads == {ours.pk: Head(2, "running"), theirs.pk: Head(3, "finished")}
+    assert read_news([Watched(organization.pk, theirs.pk)]) == News({}, set(), set())
     assert current_organization_id() is None
     with organization_scope(organization):
-        read_heads(watched)
+        read_news(watched)
         assert current_organization_id() == organization.pk
 
 
@@ -340,3 +351,171 @@ def test_a_batch_ends_at_its_limits(
             after = batch.last_sequence
 
     assert list(batches()) == [[1, 2, 3], [4, 5, 6, 7, 8], [9, 10]]
+
+
+# Waiting for an execution that is not there yet
+
+
+def awaited_by(organization: Organization, fid: str, **owner: UUID) -> Awaited:
+    return Awaited(organization.pk, fid, **owner)
+
+
+def test_everybody_who_waits_is_told_of_an_execution_once_it_is_there(
+    play: Play, viewer: Viewer, organization: Organization
+) -> None:
+    awaited = awaited_by(organization, "soon")
+
+    async def scene(hub: Hub) -> tuple[list[bool], int]:
+        waiting = [
+            asyncio.create_task(hub.wait_for(awaited, viewer=viewer, seconds=30)) for _ in range(50)
+        ]
+        while hub.queries < 2:
+            await asyncio.sleep(0.01)
+        assert not any(each.done() for each in waiting)
+        asked = hub.queries
+        await asyncio.to_thread(make_in_thread, organization, "soon")
+        return await asyncio.gather(*waiting), hub.queries - asked
+
+    told, queries = play(scene)
+
+    assert told == [True] * 50
+    assert queries <= 6
+
+
+def make_in_thread(organization: Organization, fid: str) -> None:
+    try:
+        make_execution(organization, RUNNING, fid=fid)
+    finally:
+        connections.close_all()
+
+
+def test_who_waits_in_vain_is_told_when_the_time_is_over_and_keeps_no_place(
+    play: Play, viewer: Viewer, organization: Organization
+) -> None:
+    async def scene(hub: Hub) -> bool:
+        found = await hub.wait_for(awaited_by(organization, "x"), viewer=viewer, seconds=0.05)
+        for _ in range(64):
+            hub.places.take(viewer)
+        return found
+
+    assert play(scene) is False
+
+
+def test_who_waits_takes_the_place_of_a_stream(
+    play: Play, viewer: Viewer, organization: Organization, settings: Any
+) -> None:
+    settings.STREAMS_PER_CALLER = 3
+
+    async def scene(hub: Hub) -> bool:
+        waiting = [
+            asyncio.create_task(
+                hub.wait_for(awaited_by(organization, str(n)), viewer=viewer, seconds=30)
+            )
+            for n in range(3)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyRequests):
+            hub.require_place(viewer)
+        too_many = await hub.wait_for(awaited_by(organization, "4"), viewer=viewer, seconds=30)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        hub.require_place(viewer)
+        return too_many
+
+    assert play(scene) is True
+
+
+def test_an_awaited_execution_counts_for_those_only_who_may_see_it(
+    organization: Organization, other_organization: Organization
+) -> None:
+    run = make_execution(organization, RUNNING, agent=make_agent(organization), fid="it")
+    agent = run.agent_id
+    seen = {awaited_by(organization, "it"), awaited_by(organization, "it", agent_id=agent)}
+    unseen = {
+        awaited_by(organization, "it", agent_id=uuid4()),
+        awaited_by(organization, "it", person_id=agent),
+        awaited_by(organization, "other"),
+        awaited_by(other_organization, "it"),
+    }
+
+    with CaptureQueriesContext(connection) as captured:
+        news = read_news([], [], [*unseen, *seen])
+
+    assert news.appeared == seen
+    assert len(captured) == 1
+    assert current_organization_id() is None
+
+
+# What ends a stream
+
+
+def test_a_stream_ends_exactly_with_its_token_whether_its_viewer_reads_or_waits_or_not(
+    play: Play, viewer: Viewer, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "FAST_TICK", 60)
+    execution = running_in(organization)
+    short = replace(viewer, expires_at=time.time() + 0.3)
+
+    async def scene(hub: Hub) -> float:
+        silent, over = asyncio.Event(), asyncio.Event()
+        async with aclosing(subscribe(hub, execution, short, over=silent)) as asleep:
+            await anext(asleep)
+            waiting = asyncio.create_task(
+                hub.wait_for(awaited_by(organization, "x"), viewer=short, seconds=30)
+            )
+            with pytest.raises(Closed, match="has ended"):
+                await numbers_of(subscribe(hub, execution, short, after=2, over=over))
+            assert await waiting
+            assert silent.is_set()
+            assert over.is_set()
+        return time.time() - short.expires_at
+
+    assert 0 <= play(scene) < 0.2
+
+
+def test_a_lost_right_ends_streams_and_waits_at_the_next_tick_also_of_who_does_not_read(
+    play: Play, viewer: Viewer, organization: Organization
+) -> None:
+    execution = running_in(organization)
+
+    def lose() -> None:
+        Membership.objects.filter(user_id=viewer.principal).update(role="viewer")
+        connections.close_all()
+
+    async def scene(hub: Hub) -> int:
+        silent = asyncio.Event()
+        async with aclosing(subscribe(hub, execution, viewer, over=silent)) as asleep:
+            await anext(asleep)
+            waiting = asyncio.create_task(
+                hub.wait_for(awaited_by(organization, "x"), viewer=viewer, seconds=30)
+            )
+            await asyncio.to_thread(lose)
+            asked = hub.queries
+            await silent.wait()
+            assert await waiting
+            with pytest.raises(Closed, match="rights changed"):
+                await anext(asleep)
+            return hub.queries - asked
+
+    assert play(scene) <= 3
+
+
+def test_a_thousand_viewers_of_a_thousand_organizations_cost_as_much_as_of_one(
+    organization: Organization, viewer: Viewer
+) -> None:
+    """They are divided among their organizations once, not once for each of them."""
+    of_one = [replace(viewer, token=uuid4()) for _ in range(1000)]
+    of_many = [replace(each, organization=uuid4()) for each in of_one]
+
+    def seconds(viewers: list[Viewer]) -> float:
+        return min(timed(viewers) for _ in range(3))
+
+    def timed(viewers: list[Viewer]) -> float:
+        began = time.perf_counter()
+        read_news([], viewers)
+        return time.perf_counter() - began
+
+    assert read_news([], of_one).ended == set()
+    assert read_news([], of_many).ended == set(of_many)
+    assert seconds(of_many) < 10 * seconds(of_one)

@@ -126,6 +126,12 @@ class Server:
             for process in self.processes()
         )
 
+    def processor_seconds(self) -> float:
+        """What its processes have used until now."""
+        stats = [Path(f"/proc/{each}/stat").read_text() for each in self.processes()]
+        ticks = sum(sum(map(int, each.rpartition(")")[2].split()[11:13])) for each in stats)
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def processes(self) -> list[int]:
         """The supervisor and its workers."""
         main = self.process.pid

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -13,12 +14,14 @@ import requests
 
 from tests.live.deployment import Deployment, deployed
 from tests.live.engine import Engine
-from tests.live.viewer import Follower
+from tests.live.viewer import Follower, ask, read_head
 
 pytestmark = pytest.mark.slow
 
 SECONDS_TO_STOP = 10
 SECONDS_TO_CUT = 60
+PLACES = 64
+"""Streams and waits that a caller may hold open."""
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +204,57 @@ def test_who_asks_too_early_gets_the_answer_once_there_is_one(engine: Engine, na
 
     assert answer.status_code == 200
     answer.close()
+
+
+def test_many_who_wait_cost_nothing_and_each_takes_the_place_of_a_stream() -> None:
+    with deployed(durable=False, agents=3) as deployment:
+        engines = [Engine(deployment, client) for client in deployment.clients]
+        idle = asyncio.run(seconds_of_good_requests(engines[0], 30))
+
+        async def scene() -> tuple[list[int], float, float]:
+            waiting = [
+                asyncio.create_task(status_of(each, f"/outputs/main/nothing-{n}"))
+                for each in engines
+                for n in range(PLACES + 2)
+            ]
+            while sum(each.done() for each in waiting) < 2 * len(engines):
+                await asyncio.sleep(0.05)
+            processor, began = deployment.server.processor_seconds(), time.monotonic()
+            await asyncio.sleep(3)
+            used = deployment.server.processor_seconds() - processor
+            share = used / (time.monotonic() - began)
+            busy = await seconds_of_good_requests(engines[0], 30)
+            refused = [each.result() for each in waiting if each.done()]
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            return refused, share, busy
+
+        refused, share, busy = asyncio.run(asyncio.wait_for(scene(), 60))
+
+    assert refused == [429] * 2 * len(engines)
+    assert share < 0.3
+    assert busy < 3 * idle + 0.05
+
+
+async def status_of(engine: Engine, path: str) -> int:
+    parts = urlsplit(engine.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        await ask(writer, engine.url + path, engine.token)
+        return await read_head(reader)
+    finally:
+        writer.transport.abort()
+
+
+async def seconds_of_good_requests(engine: Engine, number: int) -> float:
+    """The median of an ordinary request, one after the other."""
+    seconds = []
+    for _ in range(number):
+        began = time.monotonic()
+        assert await status_of(engine, "/api/v1/agents") == 200
+        seconds.append(time.monotonic() - began)
+    return statistics.median(seconds)
 
 
 def test_who_asks_in_vain_without_patience_is_told_at_once(engine: Engine) -> None:
