@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from django.test import Client, override_settings
+from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_organization
-from tokens.keys import key_ring, make_first_keys
+from tokens.keys import key_ring, make_first_key
+from tokens.models import SigningKey
 from tokens.tests.factories import access_token_for
 
 ClientFor = Callable[..., Client]
@@ -33,7 +35,9 @@ def files_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """The ring's first keys, made once: an RSA key takes longer than most tests."""
     with django_db_blocker.unblock():
-        make_first_keys()
+        make_first_key()
+        make_first_key("RS256")
+        SigningKey.objects.update(active_from=timezone.now())
 
 
 @pytest.fixture(autouse=True)

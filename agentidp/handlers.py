@@ -125,7 +125,7 @@ def error_response(
             return HttpResponse(render_to_string("errors/500.html"), status=status)
         template = f"errors/{template or status}.html"
         return render(request, template, {"message": message, "status": status}, status=status)
-    if request.path_info in OAUTH_PATHS:
+    if request.path_info.rstrip("/") in OAUTH_PATHS:
         body = {"error": OAUTH_ERRORS.get(status, "invalid_request"), "error_description": message}
         return JsonResponse(body, status=status)
     return JsonResponse(error_body(code or CODES.get(status, "ERROR"), message), status=status)
@@ -141,7 +141,10 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error_response(request, 404)
+    path = request.path_info
+    has_slash = path.endswith("/") and path.rstrip("/") in OAUTH_PATHS
+    hint = f"{MESSAGES[404]} Leave out the slash at its end." if has_slash else ""
+    return error_response(request, 404, message=hint)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -199,6 +199,7 @@ def _public_documents() -> dict[str, Any]:
     documents = {
         "/.well-known/jwks.json": "The public keys that verify our tokens (RFC 7517).",
         "/.well-known/oauth-authorization-server": "Authorization server metadata (RFC 8414).",
+        "/.well-known/openid-configuration": "The same, for clients of OpenID Connect Discovery.",
         "/.well-known/oauth-protected-resource": "Protected resource metadata (RFC 9728).",
     }
     schema = {"type": "object", "additionalProperties": {}}

@@ -34,7 +34,7 @@ from organizations.api.organizations import (
 )
 from organizations.views import audit as audit_pages
 from organizations.views import sessions as session_pages
-from tokens.api import metadata, oauth, sessions
+from tokens.api import authorization, metadata, oauth, sessions
 from tokens.api.credentials import CredentialViewSet
 from tokens.api.resources import ResourceAgentViewSet, ResourceViewSet
 from tokens.views import credentials as credential_pages
@@ -62,6 +62,10 @@ well_known = [
     path(
         ".well-known/oauth-authorization-server/<path:issuer_path>", metadata.authorization_server
     ),
+    path(".well-known/openid-configuration", metadata.openid_configuration),
+    path(".well-known/openid-configuration/<path:issuer_path>", metadata.openid_configuration),
+    path("<path:issuer_path>/.well-known/openid-configuration", metadata.openid_configuration),
+    path("authorize", authorization.authorize, name="authorize"),
     path(
         ".well-known/oauth-protected-resource",
         metadata.protected_resource,

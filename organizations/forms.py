@@ -102,7 +102,8 @@ class OrganizationForm(forms.ModelForm):
             "slug": "Lower-case letters, digits and hyphens.",
             "execution_retention_days": "In days after they ended; older ones are deleted every "
             "night, with their files. Leave it empty to keep them.",
-            "signing_algorithm": "For tokens issued from now on. Older ones stay good.",
+            "signing_algorithm": "For tokens issued from now on. One that was never used here "
+            "begins a few minutes later, once services can have its key. Older tokens stay good.",
         }
 
     def clean_time_zone(self) -> str:

@@ -59,7 +59,8 @@ class OrganizationSerializer(StrictSerializer):
         source="signing_algorithm",
         choices=Organization.Algorithm.choices,
         required=False,
-        help_text="What new tokens are signed with.",
+        help_text="What new tokens are signed with. One that was never used here begins a few "
+        "minutes later, once every verifier can have its key.",
     )
     timeZone = serializers.CharField(
         source="time_zone",

@@ -60,7 +60,36 @@ def change_page(path: str, method: str = "POST", **fields: Any) -> Endpoint:
 METADATA = [
     *(
         public("GET", f"/.well-known/{name}", "Clients ask before they have a token.")
-        for name in ("jwks.json", "oauth-authorization-server", "oauth-protected-resource")
+        for name in (
+            "jwks.json",
+            "oauth-authorization-server",
+            "oauth-protected-resource",
+            "openid-configuration",
+        )
+    ),
+    *(
+        public(
+            "GET",
+            path,
+            "The same document, for an issuer with a path (RFC 8414 section 5).",
+            ids=lambda tenant: {"issuer_path": "elsewhere"},
+            status=404,
+            is_documented=False,
+        )
+        for path in (
+            "/.well-known/openid-configuration/{issuer_path}",
+            "/{issuer_path}/.well-known/openid-configuration",
+        )
+    ),
+    *(
+        public(
+            method,
+            "/authorize",
+            "Refuses everybody: no response type is supported.",
+            status=400,
+            is_documented=False,
+        )
+        for method in ("GET", "POST")
     ),
     public(
         "GET",

@@ -29,6 +29,7 @@ PUBLISHED_BEFORE_USE = settings.JWKS_MAX_AGE + timedelta(seconds=2 * RELOAD_AFTE
 """A process may serve the old JWKS for one reload more, and a verifier keep that for its age."""
 KEPT_AFTER_LAST_TOKEN = timedelta(minutes=5)
 RSA_BITS = 2048
+DEFAULT_ALGORITHM: str = Organization.Algorithm.ES256
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,18 @@ class KeyRing:
         return self._current().get(kid)
 
     def signing_key(self, algorithm: str) -> LoadedKey:
-        """The newest key of this algorithm that already signs; made on first need."""
+        """The newest key of this algorithm that already signs; made on first need.
+
+        Only the default algorithm's first key signs at once. That of another one is published when
+        it is first needed, and the default's signs until every verifier can have it.
+        """
         key = self._signing(algorithm)
-        if key is None:
-            make_first_keys()
+        if key is None and not self._is_coming(algorithm):
+            make_first_key(algorithm)
             self.forget()
             key = self._signing(algorithm)
+        if key is None and algorithm != DEFAULT_ALGORITHM and self._is_coming(algorithm):
+            return self.signing_key(DEFAULT_ALGORITHM)
         if key is None:
             raise ImproperlyConfigured(
                 f"No {algorithm} key signs at the moment. Run: manage.py rotate_signing_key "
@@ -71,9 +78,16 @@ class KeyRing:
         return key
 
     def published(self) -> list[dict[str, Any]]:
-        """The public keys as JSON Web Keys (RFC 7517), newest first."""
-        keys = sorted(self._current().values(), key=lambda key: key.active_from, reverse=True)
-        return [key.public_jwk for key in keys]
+        """The public keys as JSON Web Keys (RFC 7517), those in use first.
+
+        Among them the default algorithm's: some verifiers try the first key and no other.
+        """
+        in_use = [self._signing(algorithm) for algorithm in Organization.Algorithm.values]
+        first = [key for key in in_use if key is not None]
+        first.sort(key=lambda key: key.algorithm != DEFAULT_ALGORITHM)
+        others = [key for key in self._current().values() if key not in first]
+        others.sort(key=lambda key: key.active_from, reverse=True)
+        return [key.public_jwk for key in (*first, *others)]
 
     def forget(self) -> None:
         """Read the database at the next use."""
@@ -108,6 +122,13 @@ class KeyRing:
             retired_at=row.retired_at,
         )
 
+    def _is_coming(self, algorithm: str) -> bool:
+        """Whether a key of this algorithm is published and will sign."""
+        now = timezone.now()
+        return any(
+            key.algorithm == algorithm and key.active_from > now for key in self._current().values()
+        )
+
     def _signing(self, algorithm: str) -> LoadedKey | None:
         now = timezone.now()
         usable = [
@@ -124,16 +145,18 @@ key_ring = KeyRing()
 
 
 @transaction.atomic
-def make_first_keys() -> None:
-    """A key of each algorithm that signs at once, where there never was one.
+def make_first_key(algorithm: str = DEFAULT_ALGORITHM) -> None:
+    """A key of the algorithm, where there never was one.
 
-    All at the same time: an organization that changes its algorithm later meets verifiers that
-    have cached the JWKS, and must find its key there.
+    The default algorithm's signs at once: nobody has a copy of the JWKS without it. Another one's
+    meets verifiers that do.
     """
     _lock_ring()
-    for algorithm in Organization.Algorithm.values:
-        if not SigningKey.objects.filter(algorithm=algorithm).exists():
-            new_signing_key(algorithm, active_from=timezone.now())
+    if SigningKey.objects.filter(algorithm=algorithm).exists():
+        return
+    is_default = algorithm == DEFAULT_ALGORITHM
+    wait = timedelta(0) if is_default else PUBLISHED_BEFORE_USE
+    new_signing_key(algorithm, active_from=timezone.now() + wait)
 
 
 @transaction.atomic

@@ -20,7 +20,7 @@ from organizations.tests.factories import (  # noqa: E402
     make_user,
 )
 from tests.live.deployment import OWNER_PASSWORD  # noqa: E402
-from tokens.keys import make_first_keys  # noqa: E402
+from tokens.keys import make_first_key  # noqa: E402
 from tokens.tests.factories import make_credential  # noqa: E402
 
 SCOPES = ["agents:read", "tokens:read", "executions:read", "executions:write"]
@@ -47,5 +47,5 @@ def make_clients(agents: int) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     call_command("migrate", verbosity=0)
-    make_first_keys()
+    make_first_key()
     print(json.dumps(make_clients(int(sys.argv[1]))))  # noqa: T201 - read by the test

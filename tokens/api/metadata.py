@@ -59,8 +59,29 @@ def jwks() -> dict[str, Any]:
 def authorization_server(issuer_path: str = "") -> dict[str, Any]:
     """Authorization server metadata (RFC 8414): only what works stands here."""
     _require_path(issuer_path, of=settings.ISSUER)
+    return _about_us()
+
+
+@public_document
+def openid_configuration(issuer_path: str | None = None) -> dict[str, Any]:
+    """The same under the name that OpenID Connect Discovery gives it, for clients that know no
+    other. We issue no ID tokens, so there is no algorithm for them.
+
+    Before the well-known part and after it, the path is the issuer's (RFC 8414 section 5); without
+    one it may have been taken off by the proxy in front of us.
+    """
+    if issuer_path is not None:
+        _require_path(issuer_path, of=settings.ISSUER)
+    return _about_us() | {
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [],
+    }
+
+
+def _about_us() -> dict[str, Any]:
     return {
         "issuer": settings.ISSUER,
+        "authorization_endpoint": _address("authorize"),
         "token_endpoint": _address("token"),
         "jwks_uri": _address("jwks"),
         "introspection_endpoint": _address("token-introspect"),

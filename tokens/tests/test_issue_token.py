@@ -306,6 +306,21 @@ def test_other_content_types_are_refused(
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize("url", [f"{URL}/", f"{URL}/introspect/", f"{URL}/revoke/"])
+def test_a_slash_too_many_is_told_in_the_words_of_oauth(
+    client: Client, agent: Agent, secret: str, url: str
+) -> None:
+    body = urlencode({"grant_type": "client_credentials"})
+
+    answer = client.post(url, body, content_type=FORM, headers=basic(agent.pk, secret))
+
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": "invalid_request",
+        "error_description": "There is nothing at this address. Leave out the slash at its end.",
+    }
+
+
 def test_the_eleventh_failure_in_a_minute_waits(client: Client, agent: Agent, secret: str) -> None:
     answers = [ask(client, agent, "sk_live_wrong") for _ in range(11)]
 

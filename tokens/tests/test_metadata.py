@@ -1,28 +1,43 @@
 """The documents that strangers read, and that they are true (RFC 8414, 7517, 9728; S56 to S66)."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
 from agents.tests.factories import make_agent
 from organizations.actors import Scope
 from organizations.models import Organization
 from organizations.tests.factories import make_membership
+from tokens.keys import PUBLISHED_BEFORE_USE, key_ring, rotate_signing_key
+from tokens.models import SigningKey
 from tokens.tests.clients import FormClient, basic, bearer
 from tokens.tests.factories import access_token_for, make_credential
 from tokens.tests.forgery import take_apart
 
 METADATA = "/.well-known/oauth-authorization-server"
+OPENID = "/.well-known/openid-configuration"
 JWKS = "/.well-known/jwks.json"
 RESOURCE = "/.well-known/oauth-protected-resource"
-DOCUMENTS = [METADATA, JWKS, RESOURCE, f"{RESOURCE}/api"]
+DOCUMENTS = [METADATA, OPENID, JWKS, RESOURCE, f"{RESOURCE}/api"]
 
 
 @pytest.fixture
 def metadata(client: Client, db: None) -> dict[str, Any]:
     return client.get(METADATA).json()
+
+
+@pytest.fixture
+def own_ring(db: None) -> Iterator[None]:
+    """For tests that change the ring: that of this process lives longer than their rows."""
+    key_ring.forget()
+    yield
+    key_ring.forget()
 
 
 def path_of(url: str) -> str:
@@ -44,11 +59,100 @@ def test_every_list_is_a_list(metadata: dict[str, Any]) -> None:
 
 
 def test_what_does_not_work_is_not_advertised(metadata: dict[str, Any]) -> None:
-    absent = ["authorization_endpoint", "registration_endpoint", "userinfo_endpoint"]
+    absent = ["registration_endpoint", "userinfo_endpoint", "device_authorization_endpoint"]
 
     assert not set(absent) & set(metadata)
     assert metadata["response_types_supported"] == []
     assert metadata["grant_types_supported"] == ["client_credentials"]
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"response_type": "code", "client_id": "x", "redirect_uri": "https://evil.example/"},
+        {"response_type": "token", "redirect_uri": "javascript:alert(1)"},
+        {"response_type": ["code", "token"], "state": "<script>"},
+    ],
+)
+def test_the_authorization_endpoint_refuses_everybody_and_leads_nowhere(
+    client: Client, metadata: dict[str, Any], method: str, query: dict[str, Any]
+) -> None:
+    url = path_of(metadata["authorization_endpoint"])
+
+    answer = getattr(client, method)(url, query)
+    page = getattr(client, method)(url, query, headers={"Accept": "text/html"})
+
+    assert answer.json()["error"] == "unsupported_response_type"
+    assert page["Content-Type"] == "text/html; charset=utf-8"
+    assert b"Nothing to sign in to here" in page.content
+    for each in (answer, page):
+        assert each.status_code == 400
+        assert not {"Location", "Set-Cookie", "Access-Control-Allow-Origin"} & set(each.headers)
+        assert each["Cache-Control"] == "no-store"
+        assert "Accept" in each["Vary"].split(", ")
+        assert b"evil.example" not in each.content
+        assert b"<script>" not in each.content
+
+
+@pytest.mark.parametrize("method", ["put", "delete", "patch", "options"])
+def test_the_authorization_endpoint_knows_two_methods(
+    client: Client, db: None, method: str
+) -> None:
+    answer = getattr(client, method)("/authorize")
+
+    assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD, POST")
+
+
+def test_openid_configuration_says_the_same_and_what_its_readers_need(
+    client: Client, metadata: dict[str, Any]
+) -> None:
+    body = client.get(OPENID).json()
+
+    added = {"subject_types_supported": ["public"], "id_token_signing_alg_values_supported": []}
+    assert body == metadata | added
+
+
+ISSUER_WITH_PATH = "https://id.example.com/idp"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.well-known/oauth-authorization-server/idp",
+        "/.well-known/openid-configuration/idp",
+        "/idp/.well-known/openid-configuration",
+        "/.well-known/openid-configuration",  # the proxy took the path off
+    ],
+)
+def test_an_issuer_with_a_path_is_found_where_clients_look(
+    client: Client, settings: Any, path: str
+) -> None:
+    settings.ISSUER = ISSUER_WITH_PATH
+
+    body = client.get(path).json()
+
+    assert body["issuer"] == ISSUER_WITH_PATH
+    assert body["token_endpoint"] == f"{ISSUER_WITH_PATH}/api/v1/token"
+    assert body["authorization_endpoint"] == f"{ISSUER_WITH_PATH}/authorize"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-authorization-server/idp/x",
+        "/.well-known/openid-configuration/id",
+        "/other/.well-known/openid-configuration",
+    ],
+)
+def test_an_issuer_with_a_path_is_found_nowhere_else(
+    client: Client, settings: Any, path: str
+) -> None:
+    settings.ISSUER = ISSUER_WITH_PATH
+
+    assert client.get(path).status_code == 404
 
 
 def test_every_advertised_client_authentication_works_at_every_endpoint(
@@ -115,6 +219,45 @@ def test_the_key_set_has_public_keys_only(client: Client, db: None) -> None:
             assert len(key["n"]) * 6 >= 2048
 
 
+def test_the_key_in_use_comes_first(
+    client: Client, organization: Organization, own_ring: None
+) -> None:
+    """Some verifiers try the first key and no other."""
+    rotate_signing_key("ES256")  # one more, which is published and does not sign yet
+    key_ring.forget()
+    header = take_apart(access_token_for(make_agent(organization))).header
+
+    keys = client.get(JWKS).json()["keys"]
+
+    assert keys[0]["kid"] == header["kid"]
+    assert [key["alg"] for key in keys].count("ES256") == 2
+
+
+def test_an_rsa_key_is_published_when_an_organization_chooses_it_and_signs_when_it_is_known(
+    client: Client, organization: Organization, own_ring: None
+) -> None:
+    SigningKey.objects.filter(algorithm="RS256").delete()
+    agent = make_agent(organization)
+    before = algorithms_in(client)
+    organization.signing_algorithm = "RS256"
+    organization.save()
+
+    first = take_apart(access_token_for(agent)).header["alg"]
+
+    assert (before, first) == (["ES256"], "ES256")
+    assert algorithms_in(client) == ["ES256", "RS256"]
+    assert SigningKey.objects.filter(algorithm="RS256").count() == 1
+    wait = PUBLISHED_BEFORE_USE.total_seconds()
+    for seconds, algorithm in {wait - 1: "ES256", wait + 1: "RS256"}.items():
+        key_ring.forget()
+        with time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=False):
+            assert take_apart(access_token_for(agent)).header["alg"] == algorithm
+
+
+def algorithms_in(client: Client) -> list[str]:
+    return [key["alg"] for key in client.get(JWKS).json()["keys"]]
+
+
 def test_a_tokens_key_is_in_the_key_set(client: Client, organization: Organization) -> None:
     header = take_apart(access_token_for(make_agent(organization))).header
 
@@ -176,7 +319,7 @@ def test_an_unknown_host_is_refused(client: Client, db: None) -> None:
     "path",
     [
         "x",
-        "openid-configuration",
+        "openid-configuration/x",
         "oauth-authorization-server/x",
         "oauth-protected-resource/other",
         "jwks.json/",
