@@ -23,6 +23,12 @@ class DomainError(Exception):
         super().__init__(self.message)
 
 
+class StoredMeanwhile(DomainError):
+    """Two requests stored the same thing at once; this one came second and changed nothing."""
+
+    message = "Another request stored the same at this moment. Read what there is and try again."
+
+
 class InvalidValue(DomainError):
     """A value of the request breaks a rule; `details` names the field."""
 

@@ -18,12 +18,14 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from agentidp.constraints import broken_constraint, is_duplicate
 from agentidp.errors import (
     CODES,
     MESSAGES,
     DomainError,
     Forbidden,
     InvalidValue,
+    StoredMeanwhile,
     TooManyRequests,
     bearer_challenge,
     error_body,
@@ -35,7 +37,7 @@ RETRY_AFTER_SECONDS = 2
 # These speak RFC 6749 section 5.2, whoever answers for them.
 OAUTH_PATHS = frozenset({"/api/v1/token", "/api/v1/token/introspect", "/api/v1/token/revoke"})
 OAUTH_ERRORS = {500: "server_error", 503: "temporarily_unavailable"}
-PAGES = frozenset({400, 403, 404, 429})
+PAGES = frozenset({400, 403, 404, 409, 429})
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -54,6 +56,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         logger.warning("database.unavailable", error=type(error).__name__)
         response = Response(error_body("SERVICE_UNAVAILABLE", MESSAGES[503]), status=503)
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    elif is_duplicate(error):
+        logger.warning("database.duplicate", constraint=broken_constraint(error))
+        response = domain_error_response(StoredMeanwhile())
     else:
         return None
     set_rollback()

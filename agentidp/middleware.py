@@ -9,6 +9,8 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 
 from agentidp import metrics
+from agentidp.constraints import broken_constraint, is_duplicate
+from agentidp.errors import StoredMeanwhile
 from agentidp.failures import route_of, watch_body
 from agentidp.handlers import error_response, is_database_outage
 from agentidp.request_ids import log_fields_of, request_id_of
@@ -62,6 +64,9 @@ class RequestRecordMiddleware:
             response = error_response(request, 503)
             response["Retry-After"] = "2"
             return response
+        if is_duplicate(error):
+            logger.warning("database.duplicate", constraint=broken_constraint(error))
+            return error_response(request, 409, message=StoredMeanwhile.message)
         return None
 
 

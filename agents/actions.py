@@ -1,10 +1,12 @@
 """The changes of an agent's life."""
 
+from functools import partial
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
+from agentidp.constraints import refusing
 from agentidp.errors import DomainError, Forbidden, InvalidValue
 from agents.models import (
     Agent,
@@ -131,10 +133,6 @@ def _require_not_oneself(agent: Agent, *, actor: Actor) -> None:
 
 
 def _save(agent: Agent, **how: Any) -> None:
-    try:
-        with transaction.atomic():
-            agent.save(**how)
-    except IntegrityError as error:
-        if "agents_agent_email_unique" in str(error):
-            raise AgentAlreadyExists(email=["Already in use."]) from error
-        raise
+    taken = partial(AgentAlreadyExists, email=["Already in use."])
+    with refusing(agents_agent_email_unique=taken):
+        agent.save(**how)

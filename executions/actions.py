@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from agentidp.constraints import broken_constraint
 from agentidp.errors import DomainError, Forbidden, InvalidValue
 from agents.models import Agent
 from executions import leases
@@ -131,7 +132,7 @@ def report_execution(
         with transaction.atomic():
             execution.save(force_insert=True)
     except IntegrityError as error:
-        if "executions_fid_unique" not in str(error):
+        if broken_constraint(error) != "executions_fid_unique":
             raise
         found = Execution.objects.get(organization=organization, fid=fid)  # made meanwhile
         _require_same(found, actor, description, inputs, user)

@@ -2,6 +2,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from organizations.actions import (
@@ -93,8 +94,17 @@ class UserAdmin(OrganizationModelAdmin):
     form = PersonForm
     list_display = ("email", "name", "is_active", "last_login")
     search_fields = ("email", "name")
-    fields = ("email", "username", "name", "is_active", "is_staff", "last_login", "created_at")
-    readonly_fields = ("email", "username", "name", "is_staff", "last_login", "created_at")
+    fields = (
+        "email",
+        "email_verified_at",
+        "username",
+        "name",
+        "is_active",
+        "is_staff",
+        "last_login",
+        "created_at",
+    )
+    readonly_fields = tuple(name for name in fields if name != "is_active")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Staff accounts are changed from the command line only."""
@@ -121,8 +131,11 @@ class MembershipAdmin(OrganizationModelAdmin):
 class InvitationAdmin(OrganizationModelAdmin):
     list_display = ("email", "role", "status", "created_at", "expires_at")
     search_fields = ("email",)
-    fields = ("email", "role", "status", "invited_by", "created_at", "expires_at", "accepted_at")
+    fields = ("email", "role", "status", "inviter_label", "created_at", "expires_at", "accepted_at")
     readonly_fields = ("status",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).backed()  # type: ignore[attr-defined]
 
 
 @admin.register(AuditEvent)

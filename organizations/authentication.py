@@ -1,15 +1,13 @@
 """Signing people in with an e-mail address (or the short name of an account without one)."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.hashers import make_password
-from django.db.models import Q, Value
-from django.db.models.functions import Lower
-from django.db.models.lookups import Exact
 from django.http import HttpRequest
 
-from organizations.models import User
+from organizations.models import Membership, User
+from organizations.passwords import accounts_called, whose_password
 
 MAXIMUM_PASSWORD_LENGTH = 1024
 
@@ -22,21 +20,34 @@ class EmailBackend(ModelBackend):
         request: HttpRequest | None,
         username: str | None = None,
         password: str | None = None,
+        *,
+        account: User | None = None,
+        organization_id: UUID | None = None,
         **kwargs: Any,
     ) -> User | None:
+        """`account` accepts that one only; `organization_id` prefers one that belongs there."""
         name = username or kwargs.get("email")
         if not name or not password or len(password) > MAXIMUM_PASSWORD_LENGTH:
             return None
-        user = find_user(name)
-        if user is None:
-            make_password(password)
-            return None
-        is_right = user.check_password(password)
-        return user if is_right and self.user_can_authenticate(user) else None
+        opened = [
+            user
+            for user in whose_password(name, password, accounts_called(name))
+            if self.user_can_authenticate(user) and (account is None or user == account)
+        ]
+        if organization_id is not None and len(opened) > 1:
+            members = Membership.objects.filter(organization=organization_id, user__in=opened)
+            belonging = set(members.values_list("user_id", flat=True))
+            opened.sort(key=lambda user: user.pk not in belonging)
+        return opened[0] if opened else None
 
 
 def find_user(name: str) -> User | None:
-    """Whose e-mail address or short name this is, without regard to case."""
-    wanted = Lower(Value(name))
-    is_short_name = ~Q(username="") & Q(Exact(Lower("username"), wanted))
-    return User.objects.filter(Q(Exact(Lower("email"), wanted)) | is_short_name).first()
+    """The account that proved this address, or the one with this short name.
+
+    An unproven account is nobody's to find: whoever made it chose the address.
+    """
+    return next((each for each in accounts_called(name) if _answers_to(each, name)), None)
+
+
+def _answers_to(account: User, name: str) -> bool:
+    return account.is_verified or account.username.lower() == name.lower()

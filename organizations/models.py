@@ -18,6 +18,7 @@ from django.core.validators import (
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from organizations.identifiers import uuid7
 from organizations.querysets import (
@@ -40,6 +41,8 @@ UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """An account that the operator makes, and so vouches for its address."""
+        fields = {"email_verified_at": timezone.now()} | fields
         user = self.model(email=self.normalize_email(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -50,10 +53,25 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person. Belongs to organizations through memberships."""
+    """A person's account. Belongs to organizations through memberships.
+
+    An address belongs to at most one account that proved it. Unproven accounts may share it: each
+    came from the link of one organization, which says nothing about the others.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(max_length=254)
+    email_verified_at = models.DateTimeField(
+        null=True, editable=False, help_text="Empty: nothing proves that the address is theirs."
+    )
+    created_through = models.ForeignKey(
+        "Organization",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        help_text="Whose invitation made the account, with the address that it still has.",
+    )
     username = models.CharField(
         max_length=64,
         blank=True,
@@ -74,20 +92,33 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(Lower("email"), name="organizations_user_email_unique"),
+            models.UniqueConstraint(
+                Lower("email"),
+                condition=models.Q(email_verified_at__isnull=False),
+                name="organizations_user_verified_email_unique",
+            ),
             models.UniqueConstraint(
                 Lower("username"),
                 condition=~models.Q(username=""),
                 name="organizations_user_username_unique",
             ),
         ]
+        indexes = [models.Index(Lower("email"), name="organizations_user_email")]
 
     def __str__(self) -> str:
         return self.name or self.email
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether the person proved that the address is theirs, or the operator vouches for it."""
+        return self.email_verified_at is not None
+
     def set_password(self, raw_password: str | None) -> None:
         """A new password ends the sessions that the old one opened, whoever sets it."""
-        super().set_password(raw_password)
+        from organizations.passwords import hash_password
+
+        self.password = hash_password(self.email, raw_password)
+        self._password = raw_password
         self.sessions_valid_from = timezone.now()
 
 
@@ -111,9 +142,9 @@ class Organization(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=100, validators=[MinLengthValidator(2)])
+    # Not unique: a refusal would tell one tenant what another is called.
     slug = models.CharField(
         max_length=50,
-        unique=True,
         validators=[
             MinLengthValidator(2),
             RegexValidator(r"\A[a-z0-9-]+\Z", "Use lower-case letters, digits and hyphens."),
@@ -132,6 +163,13 @@ class Organization(models.Model):
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(LONGEST_RETENTION)],
         help_text="Executions that ended longer ago are deleted every night. Empty: kept.",
+    )
+    created_by = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="founded_organizations",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -271,6 +309,10 @@ class Invitation(OrganizationScopedModel):
     role = models.CharField(max_length=16, choices=Membership.Role, default=Membership.Role.VIEWER)
     secret_mac = models.BinaryField(max_length=32)
     invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    invited_by_agent_id = models.UUIDField(null=True)
+    inviter_label = models.CharField(
+        max_length=255, blank=True, db_default="", help_text="As the log names them."
+    )
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
@@ -302,14 +344,21 @@ class Invitation(OrganizationScopedModel):
     def is_usable(self) -> bool:
         return self.status == "open"
 
+    @cached_property
+    def is_backed(self) -> bool:
+        """Whether the inviter may still invite; lists annotate it (InvitationQuerySet.backed)."""
+        return type(self).objects.backed().filter(pk=self.pk, is_backed=True).exists()
+
     @property
     def status(self) -> str:
-        """`accepted`, `revoked`, `expired` or `open`."""
+        """`accepted`, `revoked`, `expired`, `void` (the inviter may no longer) or `open`."""
         if self.accepted_at is not None:
             return "accepted"
         if self.revoked_at is not None:
             return "revoked"
-        return "expired" if self.expires_at <= timezone.now() else "open"
+        if self.expires_at <= timezone.now():
+            return "expired"
+        return "open" if self.is_backed else "void"
 
 
 class AuditChain(models.Model):

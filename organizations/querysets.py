@@ -42,6 +42,39 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
 
 
 class InvitationQuerySet(OrganizationScopedQuerySet):
+    def backed(self) -> Self:
+        """With `is_backed`: whether who invited may still invite, at this moment.
+
+        A person by an active membership, an agent by `agents_may_administer` (agents.0004), since
+        agents stand above this app. Nobody can answer for an inviter who is gone.
+        """
+        memberships = self.model._meta.get_field("organization").related_model.memberships
+        inviters = memberships.rel.related_model.objects.filter(
+            organization=models.OuterRef("organization"),
+            user=models.OuterRef("invited_by"),
+            user__is_active=True,
+        )
+        owners = inviters.filter(role="owner")
+        return self.annotate(
+            is_backed=models.Case(
+                models.When(
+                    invited_by_agent_id__isnull=False,
+                    then=~models.Q(role="owner")
+                    & models.Q(
+                        models.Func(
+                            "organization_id",
+                            "invited_by_agent_id",
+                            function="agents_may_administer",
+                            output_field=models.BooleanField(),
+                        )
+                    ),
+                ),
+                models.When(role="owner", then=models.Exists(owners)),
+                default=models.Exists(inviters.filter(role__in=["owner", "admin"])),
+                output_field=models.BooleanField(),
+            )
+        )
+
     def open(self) -> Self:
         return self.filter(accepted_at=None, revoked_at=None)
 

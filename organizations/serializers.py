@@ -42,7 +42,7 @@ class OrganizationSerializer(StrictSerializer):
         max_length=50,
         required=False,
         validators=[validate_slug],
-        help_text="Unique; made from the name if absent.",
+        help_text="Made from the name if absent. Others may have the same.",
     )
     planTier = serializers.ChoiceField(
         source="plan_tier", choices=Organization.Plan.choices, read_only=True
@@ -95,6 +95,9 @@ class MemberSerializer(serializers.Serializer[Membership | Principal]):
     agentId = serializers.SerializerMethodField()
     userId = serializers.SerializerMethodField()
     email = serializers.SerializerMethodField()
+    emailVerified = serializers.SerializerMethodField(
+        help_text="Whether the person proved that the address is theirs. None for an agent."
+    )
     name = serializers.SerializerMethodField()
     createdAt = serializers.DateTimeField(source="created_at")
 
@@ -110,12 +113,15 @@ class MemberSerializer(serializers.Serializer[Membership | Principal]):
     def get_email(self, member: Membership | Principal) -> str | None:
         return member.user.email if isinstance(member, Membership) else None
 
+    def get_emailVerified(self, member: Membership | Principal) -> bool | None:
+        return member.user.is_verified if isinstance(member, Membership) else None
+
     def get_name(self, member: Membership | Principal) -> str | None:
         return member.user.name if isinstance(member, Membership) else None
 
 
 class NewMemberSerializer(StrictSerializer):
-    """`agentId` with member or admin, or `email` with a person's role."""
+    """`agentId` with member or admin, or the `email` to invite with a person's role."""
 
     agentId = serializers.UUIDField(required=False)
     email = serializers.EmailField(max_length=254, required=False)
@@ -143,7 +149,9 @@ class InvitationSerializer(StrictSerializer):
     invitationId = serializers.UUIDField(source="id", read_only=True)
     email = serializers.EmailField(max_length=254)
     role = serializers.ChoiceField(choices=Membership.Role.choices)
-    status = serializers.SerializerMethodField()
+    status = serializers.SerializerMethodField(
+        help_text="open, accepted, revoked, expired, or void: the inviter may no longer invite."
+    )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     expiresAt = serializers.DateTimeField(source="expires_at", read_only=True)
     acceptedAt = serializers.DateTimeField(source="accepted_at", read_only=True, allow_null=True)
@@ -160,7 +168,7 @@ class InvitationWithLinkSerializer(InvitationSerializer):
 
 
 class AcceptanceSerializer(StrictSerializer):
-    """`password` opens the account that the address has, or becomes that of a new one."""
+    """`password` opens an account of the invited address, or becomes that of a new one."""
 
     token = serializers.CharField(
         max_length=128, help_text="The last part of the invitation's link."

@@ -24,6 +24,8 @@ class Quota:
 
 LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
 ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
+LONGEST_WINDOW = timedelta(days=1)
+"""Counters are deleted when they are older."""
 
 
 def throttle_key(*parts: object) -> str:

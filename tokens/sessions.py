@@ -53,7 +53,7 @@ def log_in(
 
     SignInRefused or TooManyRequests are recorded: see verify_password for how to call this.
     """
-    user = verify_password(request, name=email, password=password)
+    user = verify_password(request, name=email, password=password, organization_id=organization_id)
     memberships = user.memberships.usable()
     if organization_id is not None:
         memberships = memberships.filter(organization_id=organization_id)

@@ -14,7 +14,11 @@ def test_no_migration_breaks_a_running_release():
     ours = [app.label for app in apps.get_app_configs() if Path(app.path).parent == BASE_DIR]
     linter = MigrationLinter(
         include_apps=ours,
-        ignore_name=["0002_isolation"],  # It ran on empty tables, before the first release.
+        ignore_name=[
+            "0002_isolation",  # It ran on empty tables, before the first release.
+            "0007_isolate_resources",  # On the empty tables that 0006 makes.
+            "0007_one_proven_account",  # Less than the release before already demands.
+        ],
         no_cache=True,
         quiet=["ok", "ignore"],
     )

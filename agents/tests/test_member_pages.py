@@ -12,6 +12,7 @@ from organizations.tests.factories import make_membership, make_user
 
 Role = Membership.Role
 LINK = re.compile(r"/invitations/[\w.-]+")
+TOKEN = r'name="csrfmiddlewaretoken" value="\w+"'
 
 
 def invite(browser: Any, email: str = "new@example.com", role: str = "viewer") -> Any:
@@ -71,15 +72,60 @@ def test_an_invitation_is_for_the_invited_address_only(
     assert Membership.objects.filter(organization=organization).count() == 1
 
 
-def test_somebody_with_an_account_signs_in_first(
+def test_the_page_is_the_same_whether_or_not_the_address_has_an_account(
     organization: Organization, signed_in: Any
 ) -> None:
-    make_user("new@example.com")
+    make_user("known@example.com", name="Grace Hopper")
+    browser = signed_in(make_membership(organization))
+    pages = []
+
+    for email in ("known@example.com", "fresh@example.com"):
+        link = LINK.findall(invite(browser, email).content.decode())[0]
+        page = Client().get(link).content.decode()
+        assert f"/login?next={link}" in page
+        assert "Create an account" in page
+        pages.append(re.sub(f"{re.escape(link)}|{email}|{TOKEN}", "", page))
+
+    assert pages[0] == pages[1]
+
+
+def test_somebody_signed_in_accepts_with_their_own_account(
+    organization: Organization, signed_in: Any
+) -> None:
     link = LINK.findall(invite(signed_in(make_membership(organization))).content.decode())[0]
+    user = make_user("new@example.com")
+    browser = Client()
+    browser.force_login(user)
 
-    page = Client().get(link).content.decode()
+    browser.post(link)
 
-    assert f"/login?next={link}" in page
+    assert user.memberships.get().organization == organization
+
+
+def test_an_invitation_whose_inviter_lost_the_right_is_shown_as_void(
+    organization: Organization, signed_in: Any
+) -> None:
+    admin = make_membership(organization, Role.ADMIN)
+    invite(signed_in(admin))
+    browser = signed_in(make_membership(organization))
+    before = browser.get("/members").content.decode()
+    Membership.objects.filter(pk=admin.pk).update(role="viewer")
+
+    after = browser.get("/members").content.decode()
+
+    assert "void" not in before
+    assert "void" in after
+
+
+def test_administrators_see_whose_address_is_not_proven(
+    organization: Organization, signed_in: Any
+) -> None:
+    make_membership(organization, user=make_user("grace@example.com", email_verified_at=None))
+    administrator = signed_in(make_membership(organization))
+    viewer = signed_in(make_membership(organization, Role.VIEWER))
+
+    assert administrator.get("/members").content.decode().count("unverified") == 1
+    assert "unverified" not in viewer.get("/members").content.decode()
 
 
 def test_a_withdrawn_link_opens_nothing(organization: Organization, signed_in: Any) -> None:

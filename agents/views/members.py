@@ -62,7 +62,7 @@ def show_members(
         "people": people.order_by("created_at", "pk")[:PEOPLE_SHOWN],
         "agents": agent_members(organization),
         "suggestions": suggestions(organization) if may_administer else [],
-        "invitations": invitations.select_related("invited_by") if may_administer else [],
+        "invitations": invitations.backed() if may_administer else [],
         "may_administer": may_administer,
         "is_owner": request.actor.is_owner,
         "roles": roles_for(request.actor),

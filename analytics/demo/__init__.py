@@ -141,6 +141,7 @@ def _user(person: Person, at: datetime) -> User:
         name=person.name,
         is_staff=person is ADMIN,
         is_superuser=person is ADMIN,
+        email_verified_at=at,
         created_at=at,
     )
     if person.password:

@@ -29,13 +29,19 @@ class People:
         return is_imported and user is not None and execution.user_id == user.pk
 
     def update(self, roles: Iterable[Role]) -> None:
-        """Make the roles users, each linked to the member with the same e-mail address."""
+        """Make the roles users, each linked to the member with the same e-mail address.
+
+        The address must be proven or come from the organization's own invitation: an address that
+        a member only claims would give them somebody else's executions.
+        """
         by_id = {role.id: role for role in roles}
         with organization_scope(self._organization):
             memberships = Membership.objects.filter(organization=self._organization)
             members = {
                 membership.user.email.lower(): membership.user
                 for membership in memberships.select_related("user")
+                if membership.user.is_verified
+                or membership.user.created_through_id == self._organization.pk
             }
             known = {user.external_id: user for user in self._users(by_id)}
             new = []

@@ -241,7 +241,7 @@ def test_an_organization_without_executions_sees_how_to_get_the_first(
         text = browser.get(f"/executions{path}").content.decode()
 
         assert "Nothing has run yet" in text
-        assert f"--organization {organization.slug}" in text
+        assert f"--organization {organization.public_id}" in text
 
 
 def test_a_quiet_time_offers_a_longer_one(organization: Organization, browser: Any) -> None:

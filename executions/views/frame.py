@@ -49,7 +49,7 @@ def frame(asked: Asked, **more: Any) -> dict[str, Any]:
         "window_hidden": asked.kept("hours", "from", "to"),
         "nothing": nothing(asked),
         "import_command": "python manage.py import_kodosumi DATA_DIR "
-        f"--organization {asked.request.organization.slug} --watch",
+        f"--organization {asked.request.organization.public_id} --watch",
         "report_command": report_command(),
         **more,
     }

@@ -6,7 +6,7 @@ from organizations.actions.invitations import (
     invite,
     revoke_invitation,
 )
-from organizations.actions.members import add_agent, add_person, change_role, remove_member
+from organizations.actions.members import add_agent, change_role, remove_member
 from organizations.actions.organizations import (
     create_organization,
     delete_organization,
@@ -29,7 +29,6 @@ __all__ = [
     "SignInRefused",
     "accept_invitation",
     "add_agent",
-    "add_person",
     "change_password",
     "change_role",
     "choose_organization",

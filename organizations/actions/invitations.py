@@ -11,15 +11,21 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from agentidp.errors import DomainError, Forbidden, InvalidValue, NotFound
 from organizations.actions.members import AlreadyMember, join, lock_members, require_may_give
 from organizations.actors import Actor
-from organizations.authentication import MAXIMUM_PASSWORD_LENGTH, find_user
+from organizations.authentication import MAXIMUM_PASSWORD_LENGTH
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
+from organizations.passwords import accounts_of, hash_password
 from organizations.scope import organization_scope
+from organizations.throttling import Quota, count_attempt, throttle_key
 
 LIFETIME = timedelta(days=7)
+OF_INVITER = Quota(limit=60, window=timedelta(hours=1))
+IN_HOUR = Quota(limit=120, window=timedelta(hours=1))  # of an organization
+IN_DAY = Quota(limit=500, window=timedelta(days=1))
 SECRET_LENGTH = 43  # 32 random bytes in base64
 
 
@@ -39,15 +45,22 @@ class InvitationNotFound(NotFound):
 def invite(
     organization: Organization, *, actor: Actor, email: str, role: str
 ) -> tuple[Invitation, str]:
-    """An invitation and its link, which is not stored and cannot be shown again."""
+    """An invitation and its link, which is not stored and cannot be shown again.
+
+    Whether anybody has an account with this address makes no difference, and is not looked up.
+    """
     lock_members(organization)
     require_may_give(role, actor=actor)
     if organization.memberships.filter(user__email__iexact=email).exists():
         raise AlreadyMember
     own = Invitation.objects.for_organization(organization).open().filter(email__iexact=email)
-    own.filter(expires_at__lte=timezone.now()).revoke()
-    if own.exists():
-        raise InvitationAlreadyExists
+    for earlier in own.backed():  # at most one
+        if earlier.is_usable():
+            raise InvitationAlreadyExists
+        own.revoke()
+    count_attempt(throttle_key("invite", actor.id), OF_INVITER)
+    count_attempt(throttle_key("invite.hour", organization.pk), IN_HOUR)
+    count_attempt(throttle_key("invite.day", organization.pk), IN_DAY)
     secret = secrets.token_urlsafe(32)
     invitation = Invitation.objects.create(
         organization=organization,
@@ -55,6 +68,8 @@ def invite(
         role=role,
         secret_mac=_mac(secret),
         invited_by=actor.user,
+        invited_by_agent_id=actor.id if actor.kind == "agent" else None,
+        inviter_label=actor.label[:255],
         expires_at=timezone.now() + LIFETIME,
     )
     AuditEvent.record("org.invitation_created", invitation, actor=actor, email=email, role=role)
@@ -80,7 +95,6 @@ def find_invitation(token: str) -> Invitation:
         return _usable(token)
 
 
-@transaction.atomic
 def accept_invitation(
     token: str,
     *,
@@ -90,17 +104,23 @@ def accept_invitation(
     ip_address: str | None = None,
     user_agent: str = "",
 ) -> Membership:
-    """Join as `user`, who has signed in and whose address is invited, or as a new person.
+    """Join as `user`, who has signed in and whose address is invited, or by the link alone.
 
-    Without `user` the account is made with `password`; SignInNeeded if it exists already.
+    Without `user` the password opens an account of this address, if it is that account's, and
+    becomes the password of a new one otherwise. So nothing tells whether there was one before,
+    and an account that somebody else made with the address stands in nobody's way.
     """
-    with organization_scope(_organization_id(token)):
-        lock_members(_usable(token).organization)
+    invited = find_invitation(token)
+    hashed = ""
+    if user is None:  # hashed before any lock is taken
+        check_new_password(password, User(email=invited.email, name=name))
+        hashed = hash_password(invited.email, password)
+    elif user.email.lower() != invited.email.lower():
+        raise Forbidden("This invitation is for another e-mail address. Sign in with that one.")
+    with organization_scope(invited.organization):
+        lock_members(invited.organization)
         invitation = _usable(token)
-        if user is None:
-            user = _new_user(invitation.email, name, password)
-        elif user.email.lower() != invitation.email.lower():
-            raise Forbidden("This invitation is for another e-mail address. Sign in with that one.")
+        user = user or _account(invitation, name, hashed)
         actor = Actor.for_person(
             Membership(organization=invitation.organization, user=user, role=invitation.role),
             ip_address=ip_address,
@@ -118,19 +138,17 @@ def accept_invitation(
         return membership
 
 
-class SignInNeeded(DomainError):
-    code = "SIGN_IN_NEEDED"
-    message = "The invited address has an account. Sign in to accept."
-
-
-def _new_user(email: str, name: str, password: str) -> User:
-    if find_user(email) is not None:
-        raise SignInNeeded
-    user = User(email=email, name=name)
-    check_new_password(password, user)
-    user.set_password(password)
-    user.save(force_insert=True)
-    return user
+def _account(invitation: Invitation, name: str, hashed: str) -> User:
+    """The address' account that this password opens, else a new one with an unproven address."""
+    for account in accounts_of(invitation.email):
+        if account.is_active and constant_time_compare(account.password, hashed):
+            return account
+    return User.objects.create(
+        email=invitation.email,
+        name=name,
+        password=hashed,
+        created_through=invitation.organization,
+    )
 
 
 def check_new_password(password: str, user: User, *, field: str = "password") -> None:
@@ -149,28 +167,14 @@ def check_new_password(password: str, user: User, *, field: str = "password") ->
 def _usable(token: str) -> Invitation:
     secret = token.partition(".")[2]
     invitation = (
-        Invitation.objects.select_related("organization")
+        Invitation.objects.backed()
+        .select_related("organization")
         .filter(secret_mac=_mac(secret), organization__status=Organization.Status.ACTIVE)
         .first()
     )
-    if invitation is None or not invitation.is_usable() or not _inviter_may_still(invitation):
+    if invitation is None or not invitation.is_usable():
         raise InvitationNotFound
     return invitation
-
-
-def _inviter_may_still(invitation: Invitation) -> bool:
-    """Whoever lost the right to invite leaves no invitations behind."""
-    if invitation.invited_by_id is None:  # a command, or an agent that administers
-        return True
-    needed = [Membership.Role.OWNER]
-    if invitation.role != Membership.Role.OWNER:
-        needed.append(Membership.Role.ADMIN)
-    return Membership.objects.filter(
-        organization=invitation.organization,
-        user=invitation.invited_by_id,
-        user__is_active=True,
-        role__in=needed,
-    ).exists()
 
 
 def _organization_id(token: str) -> UUID:

@@ -6,7 +6,6 @@ from django.db import transaction
 
 from agentidp.errors import DomainError, Forbidden, NotFound
 from organizations.actors import Actor
-from organizations.authentication import find_user
 from organizations.models import AuditEvent, Membership, Organization, Principal, User
 
 Role = Membership.Role
@@ -28,25 +27,9 @@ class MemberNotFound(NotFound):
     message = "The organization has no member with this id."
 
 
-class PersonNotFound(NotFound):
-    code = "PERSON_NOT_FOUND"
-    message = "Nobody has an account with this e-mail address. Invite them instead."
-
-
 class AgentNotFound(NotFound):
     code = "AGENT_NOT_FOUND"
     message = "There is no agent with this id."
-
-
-@transaction.atomic
-def add_person(organization: Organization, *, actor: Actor, email: str, role: str) -> Membership:
-    """Make somebody who has an account a member."""
-    lock_members(organization)
-    require_may_give(role, actor=actor)
-    user = find_user(email)
-    if user is None or user.email.lower() != email.lower():
-        raise PersonNotFound
-    return join(organization, user, role, actor=actor)
 
 
 @transaction.atomic
@@ -131,9 +114,12 @@ def join(
     role: str,
     *,
     actor: Actor,
-    action: str = "org.member_added",
+    action: str,
 ) -> Membership:
-    """The user's new membership; the organization's members are locked by the caller."""
+    """The user's new membership; the organization's members are locked by the caller.
+
+    Nobody comes in without having accepted: callers are an acceptance and a founding.
+    """
     membership, is_new = Membership.objects.get_or_create(
         organization=organization, user=user, defaults={"role": role}
     )

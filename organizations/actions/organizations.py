@@ -3,15 +3,16 @@
 import secrets
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils.text import slugify
 
-from agentidp.errors import DomainError, InvalidValue
+from agentidp.constraints import refusing
+from agentidp.errors import DomainError
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
 from organizations.scope import organization_scope
 
-MAXIMUM_OWNED = 20
+MAXIMUM_FOUNDED = 20
 SLUG_LENGTH = 50
 
 
@@ -22,7 +23,7 @@ class OrganizationHasActiveAgents(DomainError):
 
 class OrganizationLimitReached(DomainError):
     code = "ORGANIZATION_LIMIT_EXCEEDED"
-    message = f"A person owns at most {MAXIMUM_OWNED} organizations."
+    message = f"A person founds at most {MAXIMUM_FOUNDED} organizations. Delete one of them first."
 
 
 @transaction.atomic
@@ -39,13 +40,18 @@ def create_organization(
     """A new organization and its owner's membership. `command` names the command that asked.
 
     There is no actor yet: the owner acts as the owner, in the organization that comes to be.
+    What a person founds counts against their limit until it is deleted, also after they left it;
+    what others gave them, or the operator made for them, does not.
     """
-    owner = User.objects.select_for_update().get(pk=owner.pk)
-    owned = Membership.objects.filter(user=owner, role=Membership.Role.OWNER)
-    if owned.exclude(organization__status=Organization.Status.DELETED).count() >= MAXIMUM_OWNED:
-        raise OrganizationLimitReached
-    organization = Organization(name=name, slug=slug or _free_slug(name), **fields)
-    _save(organization, force_insert=True)
+    founder = None if command else User.objects.select_for_update().get(pk=owner.pk)
+    if founder is not None:
+        founded = Organization.objects.filter(created_by=founder)
+        if founded.exclude(status=Organization.Status.DELETED).count() >= MAXIMUM_FOUNDED:
+            raise OrganizationLimitReached
+    organization = Organization(
+        name=name, slug=slug or make_slug(name), created_by=founder, **fields
+    )
+    organization.save(force_insert=True)
     membership = Membership.objects.create(
         organization=organization, user=owner, role=Membership.Role.OWNER
     )
@@ -88,22 +94,16 @@ def reactivate_organization(organization: Organization, *, actor: Actor) -> Orga
 
 @transaction.atomic
 def delete_organization(organization: Organization, *, actor: Actor) -> None:
-    """End the organization for good and free its slug. Refused while it has active agents.
+    """End the organization for good. Refused while it has active agents.
 
     PostgreSQL itself refuses (migration agents.0003): the agents stand above this app.
     """
     organization = _locked(organization)
     Invitation.objects.for_organization(organization).open().revoke()
     organization.status = Organization.Status.DELETED
-    slug, organization.slug = organization.slug, f"deleted-{organization.pk.hex}"
-    AuditEvent.record("org.deleted", organization, actor=actor, slug=slug)
-    try:
-        with transaction.atomic():
-            organization.save(update_fields=["status", "slug", "updated_at"])
-    except IntegrityError as error:
-        if _broke(error, "organizations_organization_without_active_agents"):
-            raise OrganizationHasActiveAgents from error
-        raise
+    AuditEvent.record("org.deleted", organization, actor=actor, slug=organization.slug)
+    with refusing(organizations_organization_without_active_agents=OrganizationHasActiveAgents):
+        organization.save(update_fields=["status", "updated_at"])
 
 
 def _change(
@@ -116,7 +116,7 @@ def _change(
     before = {name: getattr(organization, name) for name in changed}
     for name, value in changed.items():
         setattr(organization, name, value)
-    _save(organization, update_fields=[*changed, "updated_at"])
+    organization.save(update_fields=[*changed, "updated_at"])
     AuditEvent.record(action, organization, actor=actor, before=before, after=changed)
     return organization
 
@@ -126,25 +126,10 @@ def _locked(organization: Organization) -> Organization:
     return Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
 
 
-def _save(organization: Organization, **how: Any) -> None:
-    try:
-        with transaction.atomic():
-            organization.save(**how)
-    except IntegrityError as error:
-        if _broke(error, "organizations_organization_slug_key"):
-            problem = "This slug is taken."
-            raise InvalidValue(f"slug: {problem}", slug=[problem]) from error
-        raise
+def make_slug(name: str) -> str:
+    """A slug made from the name, with a random end where it would be too short.
 
-
-def _free_slug(name: str) -> str:
-    """A slug made from the name, with a random end where the plain one is taken or too short."""
+    Others may have the same: whether they do is theirs to know.
+    """
     plain = slugify(name).replace("_", "-")[:SLUG_LENGTH].strip("-")
-    if len(plain) >= 2 and not Organization.objects.filter(slug=plain).exists():
-        return plain
-    return f"{plain[: SLUG_LENGTH - 9] or 'organization'}-{secrets.token_hex(4)}"
-
-
-def _broke(error: IntegrityError, constraint: str) -> bool:
-    diagnostics = getattr(error.__cause__, "diag", None)
-    return getattr(diagnostics, "constraint_name", "") == constraint
+    return plain if len(plain) >= 2 else f"organization-{secrets.token_hex(4)}"

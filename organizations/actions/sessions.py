@@ -38,9 +38,18 @@ class SignInRefused(DomainError):
     message = "The e-mail address or the password is wrong."
 
 
-def verify_password(request: HttpRequest, *, name: str, password: str) -> User:
+def verify_password(
+    request: HttpRequest,
+    *,
+    name: str,
+    password: str,
+    account: User | None = None,
+    organization_id: UUID | None = None,
+) -> User:
     """Whose name and password these are; SignInRefused or TooManyRequests otherwise.
 
+    Several accounts can share an unproven address: `account` accepts that one only, and
+    `organization_id` prefers one that belongs there.
     The attempt is counted and audited although it is refused: catch the error inside the view and
     answer it, because an error that leaves the view rolls the request back. Views that call this
     run outside of a transaction (`transaction.non_atomic_requests`), so that hashing holds no lock.
@@ -52,9 +61,15 @@ def verify_password(request: HttpRequest, *, name: str, password: str) -> User:
     }
     for key, quota in keys.items():
         count_attempt(key, quota)  # before the hashing: parallel guesses cannot slip through
-    user = authenticate(request, username=name, password=password)
+    user = authenticate(
+        request,
+        username=name,
+        password=password,
+        account=account,
+        organization_id=organization_id,
+    )
     if not isinstance(user, User):
-        refuse_sign_in(request, find_user(name), reason="wrong_name_or_password")
+        refuse_sign_in(request, account or find_user(name), reason="wrong_name_or_password")
         raise SignInRefused
     for key in keys:
         give_back(key)
@@ -63,7 +78,11 @@ def verify_password(request: HttpRequest, *, name: str, password: str) -> User:
 
 @transaction.atomic
 def refuse_sign_in(request: HttpRequest, user: User | None, *, reason: str) -> None:
-    """Record a refused sign-in where the person belongs; an unknown name costs the same work."""
+    """Record a refused sign-in where the person belongs; an unknown name costs the same work.
+
+    `user` has proven the address or has signed in. A name that only unproven accounts have is as
+    unknown: the organization that made one would learn from its log whether there are others.
+    """
     membership = (
         Membership.objects.filter(
             user_id=user.pk if user else UNIDENTIFIED_ORGANIZATION_ID,
@@ -143,7 +162,7 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> User:
     user = request.user
     assert isinstance(user, User)  # noqa: S101 - pages are for people who signed in
     try:
-        verify_password(request, name=user.email, password=current)
+        verify_password(request, name=user.email, password=current, account=user)
     except SignInRefused as error:
         problem = "This is not your password."
         raise InvalidValue(f"current: {problem}", current=[problem]) from error

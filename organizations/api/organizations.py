@@ -17,21 +17,17 @@ from agentidp.handlers import domain_error_response
 from organizations.actions import (
     accept_invitation,
     add_agent,
-    add_person,
     change_role,
     create_organization,
     delete_organization,
-    find_invitation,
     invite,
     remove_member,
     revoke_invitation,
     update_organization,
-    verify_password,
 )
 from organizations.actions.invitations import InvitationNotFound
 from organizations.actions.members import MemberNotFound
 from organizations.api import OrganizationScopedViewSet
-from organizations.authentication import find_user
 from organizations.models import Invitation, Membership, Organization, Principal
 from organizations.requests import client_address
 from organizations.serializers import (
@@ -160,24 +156,25 @@ class MemberViewSet(OwnOrganizationViewSet):
         members: Any = [found[key] for key in keys]
         return self.get_paginated_response(MemberSerializer(members, many=True).data)
 
-    @extend_schema(request=NewMemberSerializer, responses={201: MemberSerializer})
+    @extend_schema(
+        request=NewMemberSerializer,
+        responses={201: MemberSerializer, 202: InvitationWithLinkSerializer},
+    )
     def create(self, request: Request, organizationId: str) -> Response:
-        """Make a person who has an account, or an agent of the organization, a member."""
+        """Make an agent of the organization a member (201), or invite a person to become one (202).
+
+        A person is a member once they accept. The answer is the same whether or not anybody has
+        an account with this address.
+        """
         serializer = NewMemberSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         fields = serializer.validated_data
-        member: Membership | Principal
-        if "agentId" in fields:
-            member = add_agent(
-                self.organization,
-                actor=self.actor,
-                agent_id=fields["agentId"],
-                role=fields["role"],
-            )
-        else:
-            member = add_person(
-                self.organization, actor=self.actor, email=fields["email"], role=fields["role"]
-            )
+        if "email" in fields:
+            invitation, link = invite(self.organization, actor=self.actor, **fields)
+            return Response(invitation_body(invitation, link), status=202)
+        member = add_agent(
+            self.organization, actor=self.actor, agent_id=fields["agentId"], role=fields["role"]
+        )
         return Response(MemberSerializer(member).data, status=201)
 
     @extend_schema(parameters=[MEMBER_ID], request=RoleSerializer, responses=MemberSerializer)
@@ -210,6 +207,10 @@ class MemberViewSet(OwnOrganizationViewSet):
         return member
 
 
+def invitation_body(invitation: Invitation, link: str) -> dict[str, Any]:
+    return {**InvitationSerializer(invitation).data, "acceptUrl": link}
+
+
 @extend_schema(tags=["Invitations"], parameters=[ORGANIZATION_ID])
 class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
     """Offers of membership to e-mail addresses."""
@@ -229,14 +230,16 @@ class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
         """All invitations, newest first, without their links."""
         return super().list(request)
 
+    def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.backed()  # type: ignore[attr-defined]
+
     @extend_schema(request=InvitationSerializer, responses={201: InvitationWithLinkSerializer})
     def create(self, request: Request, organizationId: str) -> Response:
         """Invite an e-mail address. The answer is the only place that shows the link."""
         serializer = InvitationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         invitation, link = invite(self.organization, actor=self.actor, **serializer.validated_data)
-        body = InvitationSerializer(invitation).data | {"acceptUrl": link}
-        return Response(body, status=201)
+        return Response(invitation_body(invitation, link), status=201)
 
     @extend_schema(parameters=[INVITATION_ID], responses={204: None})
     def destroy(self, request: Request, organizationId: str, invitationId: UUID) -> Response:
@@ -260,26 +263,20 @@ class AcceptInvitationView(APIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Join the organization that invited. Makes the account, if the address has none."""
+        """Join the organization that invited, with an account of the invited address or a new one.
+
+        The password opens an account of that address if it is that account's; otherwise a new
+        account is made with it. An address that was not proven says nothing elsewhere.
+        """
         serializer = AcceptanceSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         fields = serializer.validated_data
         try:
-            membership = self._accept(request, **fields)
+            membership = accept_invitation(
+                **fields,
+                ip_address=client_address(request._request),
+                user_agent=request.headers.get("User-Agent", ""),
+            )
         except DomainError as error:
             return domain_error_response(error)  # not raised: a counted failure stays counted
         return Response(AcceptedSerializer(membership).data, status=201)
-
-    def _accept(self, request: Request, token: str, name: str, password: str) -> Membership:
-        email = find_invitation(token).email
-        known = find_user(email)
-        if known is not None:
-            known = verify_password(request._request, name=email, password=password)
-        return accept_invitation(
-            token,
-            user=known,
-            name=name,
-            password=password,
-            ip_address=client_address(request._request),
-            user_agent=request.headers.get("User-Agent", ""),
-        )

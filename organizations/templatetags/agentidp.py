@@ -37,6 +37,7 @@ STATUSES = {
     "draft": ("idle", "ring"),
     "running": ("run", "half"),
     "awaiting": ("wait", "quarter"),
+    "unverified": ("wait", "quarter"),
     "waiting_input": ("wait", "quarter"),
     "invited": ("wait", "quarter"),
     "expiring": ("wait", "quarter"),
@@ -55,6 +56,7 @@ STATUSES = {
     "deactivated": ("idle", "slash"),
     "cancelled": ("idle", "slash"),
     "expired": ("idle", "slash"),
+    "void": ("idle", "slash"),
 }
 
 Number = int | float | Decimal

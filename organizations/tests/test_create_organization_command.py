@@ -68,7 +68,6 @@ def test_the_password_can_be_typed(db: None, monkeypatch: pytest.MonkeyPatch) ->
         {"name": "x"},
         {"slug": "Not A Slug"},
         {"owner_email": "no address"},
-        {"slug": "unidentified-clients"},
     ],
 )
 def test_a_bad_value_leaves_nothing_behind(db: None, options: dict[str, str]) -> None:

@@ -60,24 +60,39 @@ def test_an_agent_becomes_a_member_as_in_the_specification(
     assert (event.action, event.agent_id) == ("org.member_added", agent.pk)
 
 
-def test_a_person_with_an_account_becomes_a_member(
+def test_a_person_is_invited_and_nobody_learns_whether_they_have_an_account(
     organization: Organization, as_owner: Client, add: Callable[..., Any]
 ) -> None:
-    user = make_user("grace@example.com", name="Grace")
+    user = make_user("grace@example.com", name="Grace Hopper")
+    fresh = dict.fromkeys(("invitationId", "createdAt", "expiresAt", "acceptUrl", "email"), "")
 
-    answer = add(as_owner, email="Grace@Example.com", role="operator")
+    known = add(as_owner, email="grace@example.com", role="operator")
+    unknown = add(as_owner, email="nobody@example.com", role="operator")
 
-    assert answer.status_code == 201
-    assert answer.json() | {"memberId": "", "createdAt": ""} == {
-        "memberId": "",
-        "kind": "person",
-        "role": "operator",
-        "agentId": None,
-        "userId": str(user.pk),
-        "email": "grace@example.com",
-        "name": "Grace",
-        "createdAt": "",
-    }
+    assert known.status_code == unknown.status_code == 202
+    assert known.json() | fresh == unknown.json() | fresh
+    assert known.json().keys() == unknown.json().keys() >= {"acceptUrl", "expiresAt"}
+    for answer in (known, as_owner.get(url(organization))):
+        assert "Grace Hopper" not in answer.content.decode()
+        assert str(user.pk) not in answer.content.decode()
+    assert not user.memberships.exists()
+
+
+def test_a_member_is_listed_with_what_is_known_of_the_address(
+    organization: Organization, owner: Membership, as_owner: Client
+) -> None:
+    unproven = make_user("grace@example.com", email_verified_at=None)
+    make_membership(organization, "viewer", unproven)
+    agent = make_agent(organization)
+    organization.principals.filter(pk=agent.pk).update(role="member")
+
+    listed = as_owner.get(url(organization)).json()["data"]
+
+    assert [(member["email"], member["emailVerified"]) for member in listed] == [
+        (owner.user.email, True),
+        ("grace@example.com", False),
+        (None, None),
+    ]
 
 
 def test_nobody_is_a_member_twice(
@@ -109,14 +124,6 @@ def test_an_agent_of_another_organization_is_unknown(
     assert answer.status_code == unknown.status_code == 404
     assert answer.content == unknown.content
     assert Principal.objects.get(pk=foreign.pk).role == ""
-
-
-def test_a_person_without_an_account_must_be_invited(
-    as_owner: Client, add: Callable[..., Any]
-) -> None:
-    answer = add(as_owner, email="nobody@example.com", role="viewer")
-
-    assert (answer.status_code, answer.json()["code"]) == (404, "PERSON_NOT_FOUND")
 
 
 @pytest.mark.parametrize(

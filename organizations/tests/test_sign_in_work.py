@@ -1,4 +1,4 @@
-"""A refused sign-in costs one hashing, whoever was named: its time tells nothing (S121).
+"""A sign-in costs one hashing, whoever was named and however many accounts share the address.
 
 Counted, not timed: Argon2 is nearly all of the time, and 400 pairs of it would take minutes.
 """
@@ -6,13 +6,14 @@ Counted, not timed: Argon2 is nearly all of the time, and 400 pairs of it would 
 from typing import Any
 
 import pytest
-from django.contrib.auth.hashers import MD5PasswordHasher
+from django.contrib.auth.hashers import MD5PasswordHasher, make_password
 from django.test import Client
 
 from organizations.models import Organization, User
-from organizations.tests.factories import make_membership, make_user
+from organizations.tests.factories import make_membership, make_organization, make_user
 
 PASSWORD = "a long enough password"
+OLDER = "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher"
 
 
 class CountingHasher(MD5PasswordHasher):
@@ -32,6 +33,9 @@ def ada(settings: Any, organization: Organization) -> User:
     user = make_user("ada@example.com", PASSWORD)
     make_membership(organization, user=user)
     make_user("gone@example.com", PASSWORD, is_active=False)
+    for number in range(3):
+        unproven = make_user("many@example.com", f"{PASSWORD} {number}", email_verified_at=None)
+        make_membership(organization, user=unproven)
     return user
 
 
@@ -44,16 +48,66 @@ def ada(settings: Any, organization: Organization) -> User:
         ("no address", "wrong"),
         ("gone@example.com", "wrong"),
         ("gone@example.com", PASSWORD),
+        ("many@example.com", "wrong"),
     ],
 )
 def test_a_refusal_costs_one_hashing(client: Client, email: str, password: str) -> None:
-    CountingHasher.hashings = 0
+    assert sign_in(client, email, password) == (401, 1)
 
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [("ada@example.com", PASSWORD), *(("Many@example.com", f"{PASSWORD} {n}") for n in range(3))],
+)
+def test_a_success_costs_one_hashing(client: Client, email: str, password: str) -> None:
+    assert sign_in(client, email, password) == (200, 1)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "wrong"])
+def test_a_password_that_was_stored_with_a_random_salt_costs_one_hashing(
+    client: Client, ada: User, password: str
+) -> None:
+    User.objects.filter(pk=ada.pk).update(password=make_password(PASSWORD))
+
+    status, hashings = sign_in(client, "ada@example.com", password)
+
+    assert (status == 200, hashings) == (password == PASSWORD, 1)
+
+
+def test_accounts_that_come_later_adopt_the_salt_of_the_first(client: Client, ada: User) -> None:
+    """Else a second hashing would tell the maker of one that there is an older account."""
+    User.objects.filter(pk=ada.pk).update(password=make_password(PASSWORD))
+    other = make_user("ADA@example.com", "another long password", email_verified_at=None)
+    make_membership(make_organization(), user=other)
+
+    answers = [
+        sign_in(client, "ada@example.com", password)
+        for password in ("wrong", PASSWORD, "another long password")
+    ]
+
+    assert answers == [(401, 1), (200, 1), (200, 1)]
+
+
+def test_a_hash_with_older_costs_still_opens_and_is_renewed(
+    client: Client, ada: User, settings: Any
+) -> None:
+    settings.PASSWORD_HASHERS = [*settings.PASSWORD_HASHERS, OLDER]
+    User.objects.filter(pk=ada.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha1"))
+
+    assert sign_in(client, "ada@example.com", "wrong")[0] == 401
+    assert sign_in(client, "ada@example.com", PASSWORD)[0] == 200
+
+    ada.refresh_from_db()
+    assert ada.password.startswith("counting$")
+    assert sign_in(client, "ada@example.com", PASSWORD) == (200, 1)
+
+
+def sign_in(client: Client, email: str, password: str) -> tuple[int, int]:
+    """The answer's status, and how many passwords were hashed for it."""
+    CountingHasher.hashings = 0
     answer = client.post(
         "/api/v1/auth/login",
         {"email": email, "password": password},
         content_type="application/json",
     )
-
-    assert answer.status_code == 401
-    assert CountingHasher.hashings == 1
+    return answer.status_code, CountingHasher.hashings

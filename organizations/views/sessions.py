@@ -18,7 +18,6 @@ from agentidp.errors import DomainError, NotFound, TooManyRequests
 from organizations import actions
 from organizations.actions.invitations import find_invitation
 from organizations.actions.sessions import enter
-from organizations.authentication import find_user
 from organizations.forms import AcceptForm, LoginForm, PasswordForm
 from organizations.models import Invitation, Membership, User
 from organizations.pages import accept, status_of, typed
@@ -111,10 +110,14 @@ def switch(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @login_not_required
+@transaction.non_atomic_requests
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
-    """Join an organization, as the person signed in or as a new one."""
+    """Join an organization, as the person signed in or with a new account.
+
+    Every guest is offered both: what is known of the address is not the link's to tell.
+    """
     try:
         invitation = find_invitation(token)
     except NotFound:
@@ -122,8 +125,6 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
     context = {"invitation": invitation, "token": token, "path": request.path}
     if request.user.is_authenticated:
         return accept_as_member(request, token, context)
-    if find_user(invitation.email) is not None:
-        return render(request, "organizations/invitation_sign_in.html", context)
     return accept_as_newcomer(request, token, invitation, context)
 
 

@@ -60,7 +60,7 @@ def test_the_ring_keeps_what_is_still_accepted(db: None) -> None:
 
 def test_counters_of_a_running_window_stay(db: None) -> None:
     Attempt.objects.create(key="new", attempts=3, started_at=timezone.now())
-    Attempt.objects.create(key="old", attempts=3, started_at=timezone.now() - timedelta(hours=2))
+    Attempt.objects.create(key="old", attempts=3, started_at=timezone.now() - timedelta(days=2))
 
     prune_expired()
 

@@ -1,10 +1,10 @@
 from argparse import ArgumentParser
 from typing import Any
-from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from analytics.rebuild import rebuild_rollups
+from organizations.management.lookup import organization_named
 from organizations.models import Organization
 
 
@@ -31,11 +31,6 @@ class Command(BaseCommand):
                 self.stdout.write(f"{organization.slug}: all rollups equal the recount")
 
     def _organizations(self, wanted: str | None) -> list[Organization]:
-        organizations = Organization.objects.order_by("slug")
         if wanted is None:
-            return list(organizations)
-        key: UUID | None = Organization.parse_public_id(wanted)
-        found = organizations.filter(pk=key) if key else organizations.filter(slug=wanted)
-        if not found:
-            raise CommandError(f"There is no organization {wanted}.")
-        return list(found)
+            return list(Organization.objects.order_by("slug", "pk"))
+        return [organization_named(wanted)]

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from executions.kodosumi.folders import DataFolder
 from executions.kodosumi.follow import Follower
 from executions.kodosumi.importer import LARGEST_FILE, Report, importer
-from organizations.models import Organization
+from organizations.management.lookup import organization_named
 
 MEBIBYTE = 1 << 20
 BAR = 30
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        organization = _organization(options["organization"])
+        organization = organization_named(options["organization"])
         try:
             source = DataFolder(options["folder"])
         except OSError as error:
@@ -143,17 +143,6 @@ def _stopping() -> Iterator[threading.Event]:
     finally:
         for known, handler in before.items():
             signal.signal(known, handler)
-
-
-def _organization(wanted: str) -> Organization:
-    key = Organization.parse_public_id(wanted)
-    found = Organization.objects.filter(pk=key) if key else Organization.objects.filter(slug=wanted)
-    organization = found.first()
-    if organization is None:
-        active = Organization.objects.filter(status=Organization.Status.ACTIVE)
-        slugs = ", ".join(active.order_by("slug").values_list("slug", flat=True)[:20])
-        raise CommandError(f"There is no organization {wanted}. There are: {slugs or 'none'}.")
-    return organization
 
 
 def _harmless(text: str) -> str:

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +10,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from organizations.models import Attempt, Organization
 from organizations.scope import organization_scope
+from organizations.throttling import LONGEST_WINDOW
 from tokens.models import MAXIMUM_SESSION, LoginSession, Revocation, SigningKey
 
 BATCH = 1000
@@ -48,8 +48,7 @@ def removed_keys() -> QuerySet[Any]:
 
 
 def past_attempts() -> QuerySet[Any]:
-    """No window is longer than an hour."""
-    return Attempt.objects.filter(started_at__lt=timezone.now() - timedelta(hours=1))
+    return Attempt.objects.filter(started_at__lt=timezone.now() - LONGEST_WINDOW)
 
 
 def ended_sessions() -> QuerySet[Any]:

@@ -1,0 +1,22 @@
+"""How commands find the organization that the operator names."""
+
+from django.core.management.base import CommandError
+
+from organizations.models import Organization
+
+SHOWN = 20
+
+
+def organization_named(wanted: str) -> Organization:
+    """By its id (`org-…`) or its slug; CommandError tells the ids where a slug is no answer."""
+    standing = Organization.objects.exclude(status=Organization.Status.DELETED)
+    key = Organization.parse_public_id(wanted)
+    found = list(standing.filter(pk=key) if key else standing.filter(slug=wanted).order_by("pk"))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(organization.public_id for organization in found[:SHOWN])
+        raise CommandError(f"{len(found)} organizations are called {wanted}. Give the id: {ids}.")
+    active = standing.filter(status=Organization.Status.ACTIVE).order_by("slug", "pk")
+    slugs = ", ".join(dict.fromkeys(active.values_list("slug", flat=True)[:SHOWN]))
+    raise CommandError(f"There is no organization {wanted}. There are: {slugs or 'none'}.")

@@ -1,0 +1,105 @@
+"""One hashing for one address, however many accounts have it.
+
+All accounts of an address share one salt, so that a password is hashed once and compared with each:
+neither the answer nor its time tells how many there are, or that there is one at all.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.contrib.auth.hashers import (
+    get_hasher,
+    identify_hasher,
+    is_password_usable,
+    make_password,
+    verify_password,
+)
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
+from django.utils.crypto import constant_time_compare
+
+from organizations.models import User
+
+SALT_LENGTH = 22  # 132 bits: what Django asks of a salt, and its column has room for
+MAX_ACCOUNTS_OF_ADDRESS = 1000
+
+
+def hash_password(email: str, password: str | None) -> str:
+    """What to store for an account with this address; None makes a password that opens nothing."""
+    if password is None:
+        return make_password(None)
+    return compute_hash(password, salt_of(email, accounts_of(email)))
+
+
+def whose_password(name: str, password: str, accounts: Sequence[User]) -> list[User]:
+    """Those of the accounts with this address or short name that the password opens, in order.
+
+    One hashing, also for no account. One more for each account whose hash was stored by another
+    hasher or with other costs: after such a change of the product, until its next sign-in.
+    """
+    salt = salt_of(name, accounts)
+    older = {each.pk for each in accounts if _is_older(each.password, salt)}
+    computed = ""
+    if len(older) < len(accounts) or not accounts:
+        computed = compute_hash(password, salt)
+    found = []
+    for account in accounts:
+        if account.pk in older:
+            if verify_password(password, account.password)[0]:
+                account.password = compute_hash(password, salt)
+                account.save(update_fields=["password"])
+                found.append(account)
+        elif constant_time_compare(account.password, computed):
+            found.append(account)
+    return found
+
+
+def compute_hash(password: str, salt: str) -> str:
+    """The slow step: tens of milliseconds and 100 MB, on purpose."""
+    return make_password(password, salt=salt)
+
+
+def accounts_of(email: str) -> list[User]:
+    """Every account with this address, without regard to case: a proven one first, then by age."""
+    return _proven_first(User.objects.filter(Exact(Lower("email"), Lower(Value(email)))))
+
+
+def accounts_called(name: str) -> list[User]:
+    """The accounts with this address, and the one with this short name: one query."""
+    wanted = Lower(Value(name))
+    is_short_name = ~Q(username="") & Q(Exact(Lower("username"), wanted))
+    return _proven_first(User.objects.filter(Q(Exact(Lower("email"), wanted)) | is_short_name))
+
+
+def _proven_first(accounts: QuerySet[User]) -> list[User]:
+    found = accounts.order_by("created_at", "pk")[:MAX_ACCOUNTS_OF_ADDRESS]
+    return sorted(found, key=lambda account: not account.is_verified)
+
+
+def salt_of(email: str, accounts: Sequence[User]) -> str:
+    """The salt that the address' oldest account brought, else one derived from the address.
+
+    Derived, because a random one would have to be kept for addresses that nobody has.
+    """
+    hasher = get_hasher()
+    for account in sorted(accounts, key=lambda each: (each.created_at, each.pk)):
+        stored = account.password
+        if is_password_usable(stored) and identify_hasher(stored).algorithm == hasher.algorithm:
+            return str(hasher.decode(stored)["salt"])
+    message = b"password salt:" + email.lower().encode()
+    digest = hmac.digest(settings.SECRET_PEPPER.encode(), message, hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).decode()[:SALT_LENGTH]
+
+
+def _is_older(stored: str, salt: str) -> bool:
+    """Whether a hash with this salt would be written differently today."""
+    if not is_password_usable(stored):
+        return False
+    hasher = identify_hasher(stored)
+    return hasher.algorithm != get_hasher().algorithm or bool(
+        hasher.must_update(stored) or hasher.decode(stored)["salt"] != salt
+    )
