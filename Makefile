@@ -6,6 +6,7 @@ BOOTSTRAP := python3 agentidp/bootstrap.py
 export AGENTIDP_VENV := $(VENV)
 PYTEST := $(PYTHON) -m pytest
 PORT := 3000
+FOREIGN := tests/live/requirements-foreign
 TEMPLATES = $(shell find templates -name '*.html')
 
 # What `check --deploy` needs to see a production as the how-to page describes it.
@@ -93,6 +94,10 @@ lock: install ## Choose versions anew: constraints.txt and package-lock.json; AR
 	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
 		$(ARGS) --constraints constraints.txt requirements-dev.txt >> .data/constraints.txt
 	mv .data/constraints.txt constraints.txt
+	@echo "# Every version exactly. Remade by: make lock" > .data/foreign.txt
+	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+		$(ARGS) --constraints $(FOREIGN).txt $(FOREIGN).in >> .data/foreign.txt
+	mv .data/foreign.txt $(FOREIGN).txt
 	npm install --package-lock-only
 
 db: install-demo ## Run the project's own PostgreSQL and print its address, until Ctrl-C

@@ -24,6 +24,8 @@ OLDEST_PYTHON = (3, 11)
 
 # The second set holds the first. `npm` names options of `npm ci`.
 REQUIREMENTS = {"demo": "requirements-demo.txt", "test": "requirements-dev.txt"}
+FOREIGN = ENVIRONMENT / "foreign"
+FOREIGN_REQUIREMENTS = PROJECT / "tests" / "live" / "requirements-foreign.txt"
 NPM_OPTIONS = {"demo": ["--omit=dev"], "test": []}
 
 # For machines without Node.js: npm from a wheel, only to fetch the browser libraries.
@@ -59,6 +61,7 @@ def main() -> None:
             install_python_packages(wanted)
             install_npm_packages(wanted)
             if wanted == "test":
+                install_foreign_packages()
                 install_browser()
     except subprocess.CalledProcessError as error:
         command = " ".join(str(word) for word in error.cmd)
@@ -131,6 +134,23 @@ def install_python_packages(wanted: str) -> None:
         run(*pip(), "install", "-qq", "--no-compile", "--disable-pip-version-check", *options)
     write_path_file()
     stamp.set(wanted)
+
+
+def install_foreign_packages() -> None:
+    """Fetch what tests run as other people's programs, in a folder of its own: its versions are
+    not ours to choose. Python finds it by PYTHONPATH, and with -S nothing else."""
+    stamp = Stamp(FOREIGN, "packages", [FOREIGN_REQUIREMENTS])
+    if stamp.holds("test"):
+        return
+    say("Installing clients to test with ...")
+    if FOREIGN.exists():
+        remove(FOREIGN)
+    options = ["--target", FOREIGN, "-r", FOREIGN_REQUIREMENTS]
+    if shutil.which("uv"):
+        run("uv", "pip", "install", "--quiet", "--python", PYTHON, *options)
+    else:
+        run(*pip(), "install", "-qq", "--no-compile", "--disable-pip-version-check", *options)
+    stamp.set("test")
 
 
 def make_environment() -> None:
