@@ -44,7 +44,10 @@ METRICS: dict[str, Metric] = {
             key="refused",
             label="Requests refused",
             unit="requests",
-            description="Token requests of a known agent that were refused, for whatever reason.",
+            description=(
+                "Token requests of a known agent that were refused, for whatever reason. Of one "
+                "agent at most 20 a minute are recorded, so a flood of guesses does not count."
+            ),
             aggregate=Sum("refused"),
             outcomes=(REFUSED,),
         ),

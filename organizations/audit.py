@@ -72,6 +72,18 @@ def append_event(
     return event
 
 
+def record_failed_proof(actor: Actor, *, reason: str, left_out: int) -> AuditEvent:
+    """Append that somebody could not prove to be `actor`, in its organization's scope.
+
+    `left_out` is what throttling.note_failure gave: how many such failures were only counted.
+    """
+    metadata: dict[str, Any] = {"reason": reason}
+    if left_out:
+        metadata["notRecorded"] = left_out
+    outcome = AuditEvent.Outcome.FAILURE
+    return append_event("auth.failed", None, actor=actor, outcome=outcome, metadata=metadata)
+
+
 def event_hash(event: AuditEvent) -> bytes:
     """SHA-256 over the previous hash and the event's canonical JSON."""
     return hashlib.sha256(bytes(event.previous_hash) + canonical_json(event)).digest()

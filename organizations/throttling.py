@@ -1,9 +1,19 @@
-"""Counting attempts, right across processes: one statement on an unlogged table."""
+"""Counting attempts, right across processes and by the database's clock, on an unlogged table.
+
+Wherever a secret can be guessed, failures count twice: those at one name from one address, and all
+from that address. Failures are recorded in the audit log, too, but not each: `note_failure`.
+"""
 
 import hashlib
+import hmac
+import ipaddress
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from agentidp.errors import TooManyRequests
@@ -26,6 +36,49 @@ LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
 ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
 LONGEST_WINDOW = timedelta(days=1)
 """Counters are deleted when they are older."""
+RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
+"""In each bucket. So many of one name are recorded at most, and BUCKETS times as many in all."""
+BUCKETS = 32
+LEFT_OUT = "left out"
+"""Keys that begin so count failures that were not recorded, until the next one is."""
+NETWORK_BITS = 64
+"""Of an IPv6 address: whoever has one address has all of its network (RFC 6177)."""
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """Where the failures of one caller at one secret are counted."""
+
+    keys: tuple[str, str]
+    """Those at this name from this address; all from this address."""
+    bucket: str
+    """Where recorded failures count. Known and unknown names share the buckets, so that it cannot
+    be told from an answer's time, which has no record to write when a bucket is full, whether a
+    name exists; the pepper keeps it secret which names share one."""
+
+    @classmethod
+    def at(cls, kind: str, name: object, address: str | None) -> "Guesses":
+        network = caller_network(address)
+        mac = hmac.digest(settings.SECRET_PEPPER.encode(), f"bucket:{name}".encode(), "sha256")
+        return cls(
+            keys=(throttle_key(kind, name, network), throttle_key(kind, network)),
+            bucket=f"recorded {kind} {mac[0] % BUCKETS}",
+        )
+
+    @property
+    def quotas(self) -> dict[str, Quota]:
+        return dict(zip(self.keys, (LOGIN_FAILURES, ADDRESS_FAILURES), strict=True))
+
+
+FAILURE_LIMITS = [LOGIN_FAILURES.limit, ADDRESS_FAILURES.limit]
+"""As the database takes them, beside `Guesses.keys`."""
+
+
+def caller_network(address: str | None) -> str:
+    """What counts as one address: an IPv4 address, or the network of an IPv6 address."""
+    if address is None or ":" not in address:
+        return address or ""
+    return str(ipaddress.ip_network(f"{address}/{NETWORK_BITS}", strict=False))
 
 
 def throttle_key(*parts: object) -> str:
@@ -45,25 +98,84 @@ def count_attempt(key: str, quota: Quota) -> None:
         raise TooManyRequests(retry_after=seconds_left)
 
 
-def give_back(key: str) -> None:
-    """Take back one counted attempt: it succeeded, and only failures count."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE organizations_attempt SET attempts = attempts - 1 "
-            "WHERE key = %s AND attempts > 0",
-            [key],
-        )
+def give_back(guesses: Guesses) -> None:
+    """Take back what count_failure counted before the check: it succeeded."""
+    for key in guesses.keys:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE organizations_attempt SET attempts = attempts - 1 "
+                "WHERE key = %s AND attempts > 0",
+                [key],
+            )
 
 
 def refuse_when_full(key: str, quota: Quota) -> None:
     """TooManyRequests when earlier attempts filled the window; counts nothing."""
+    _refuse_when_full({key: quota})
+
+
+def refuse_guesses(guesses: Guesses) -> bool:
+    """TooManyRequests when earlier failures filled a window. Ask it before looking at the secret.
+
+    Gives whether failures are being counted. Then a secret that turns out right has to ask
+    refuse_late_guess as well: it may be one of many at once.
+    """
+    return _refuse_when_full(guesses.quotas)
+
+
+def refuse_late_guess(guesses: Guesses) -> None:
+    """TooManyRequests when parallel failures filled the window meanwhile; waits for those under
+    way."""
+    _refuse_when_full({guesses.keys[0]: LOGIN_FAILURES}, WINDOWS + "FOR SHARE")
+
+
+WINDOWS = """
+SELECT key, attempts, extract(epoch FROM clock_timestamp() - started_at)
+FROM organizations_attempt WHERE key = ANY (%s) AND attempts > 0
+"""
+
+
+def _refuse_when_full(quotas: Mapping[str, Quota], statement: str = WINDOWS) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [list(quotas)])
+        found = cursor.fetchall()
+    is_counting = False
+    for key, attempts, age in found:
+        quota = quotas[key]
+        seconds_left = math.ceil(quota.window.total_seconds() - float(age))
+        if seconds_left > 0:
+            is_counting = True
+            if attempts >= quota.limit:
+                raise TooManyRequests(retry_after=seconds_left)
+    return is_counting
+
+
+def count_failure(guesses: Guesses) -> None:
+    """Count a wrong secret; TooManyRequests when it came too late to be told that it is wrong."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT ceil(extract(epoch FROM started_at + %s::interval - clock_timestamp()))::int "
-            "FROM organizations_attempt "
-            "WHERE key = %s AND attempts >= %s AND started_at + %s::interval > clock_timestamp()",
-            [quota.span, key, quota.limit, quota.span],
+            "SELECT organizations_count_failure(%s, %s, %s::interval)",
+            [list(guesses.keys), FAILURE_LIMITS, LOGIN_FAILURES.span],
         )
-        full = cursor.fetchone()
-    if full:
-        raise TooManyRequests(retry_after=full[0])
+        retry_after = cursor.fetchone()[0]
+    if retry_after is not None:
+        raise TooManyRequests(retry_after=retry_after)
+
+
+def note_failure(guesses: Guesses, known: UUID) -> int | None:
+    """Whether to record a failure: how many were left out before it, or None to leave it out.
+
+    `known` is whose audit log would tell of it: the agent or person, the nil UUID for nobody.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT organizations_note_failure(%s, %s, %s::interval, %s)",
+            [
+                guesses.bucket,
+                RECORDED_FAILURES.limit,
+                RECORDED_FAILURES.span,
+                f"{LEFT_OUT} {known}",
+            ],
+        )
+        left_out: int | None = cursor.fetchone()[0]
+        return left_out

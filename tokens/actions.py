@@ -1,6 +1,5 @@
 """Issuing, checking and ending tokens; the life of credentials."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -8,17 +7,14 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from agentidp.errors import DomainError, Forbidden, TooManyRequests
+from agentidp.errors import DomainError, Forbidden
 from agents.models import Agent, AgentAlreadyDecommissioned, AgentNotActive
 from organizations.actors import Actor, Scope
+from organizations.audit import record_failed_proof
 from organizations.identifiers import uuid7
-from organizations.models import (
-    UNIDENTIFIED_ORGANIZATION_ID,
-    AuditEvent,
-    Organization,
-)
+from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
 from organizations.scope import organization_scope
-from organizations.throttling import LOGIN_FAILURES, count_attempt, throttle_key
+from organizations.throttling import Guesses, count_failure, note_failure
 from tokens.access_tokens import (
     ACCESS_TOKEN_SECONDS,
     ClientClaims,
@@ -75,18 +71,18 @@ def issue_token(
     """A token for the client that proves its secret, its row committed before the answer.
 
     It is for the resource with that identifier, or for our own API. One statement in a transaction
-    of its own (migration tokens.0008); a refusal is then recorded with its audit event. Must be
+    of its own (migration tokens.0010); a refusal is then recorded with its audit event. Must be
     called outside of a transaction to be durable.
     """
     token_id = new_token_id()
-    key = throttle_key("token", client_id, ip_address)
+    guesses = Guesses.at("token", client_id, ip_address)
     wanted = None if scopes is None else " ".join(scopes)
     mac = secret_mac(client_secret)
-    issue = call_issue(client_id, mac, wanted, uuid7(), token_id, ip_address, key, resource)
-    if issue.reason == "throttled":
-        return Refusal(issue.reason, issue.retry_after)
+    issue = call_issue(client_id, mac, wanted, uuid7(), token_id, ip_address, resource, guesses)
     if issue.reason is not None or issue.credential_id is None:
-        return _record_refusal(issue, client_id, key, ip_address, resource)
+        if issue.left_out is not None:
+            _record_refusal(issue, client_id, ip_address, resource, issue.left_out)
+        return Refusal(str(issue.reason), issue.retry_after)
     lifetime = issue.lifetime or ACCESS_TOKEN_SECONDS
     access_token = sign_agent_token(
         agent_id=client_id,
@@ -114,8 +110,12 @@ IS_AUTHENTICATED = frozenset(
 
 @transaction.atomic
 def _record_refusal(
-    issue: Issue, client_id: UUID, key: str, ip_address: str | None, resource: str | None
-) -> Refusal:
+    issue: Issue,
+    client_id: UUID,
+    ip_address: str | None,
+    resource: str | None,
+    left_out: int,
+) -> None:
     """Record the refused request. An unknown client costs the same work as a wrong secret."""
     reason = str(issue.reason)
     organization = Organization.objects.get(pk=issue.organization_id)
@@ -131,28 +131,34 @@ def _record_refusal(
             resource=resource or "",
             ip_address=ip_address,
         )
-        if reason in IS_AUTHENTICATED:
-            return Refusal(reason, _seconds_to_next_month())
-        _record_failure(organization, client_id, key, ip_address, reason)
-    return Refusal(reason)
+        if reason not in IS_AUTHENTICATED:
+            _record_failure(organization, client_id, ip_address, reason, left_out)
 
 
-def record_failed_client(
-    client_id: UUID, organization_id: UUID, key: str, ip_address: str | None
+def refuse_client(
+    guesses: Guesses, client_id: UUID, organization_id: UUID, ip_address: str | None
 ) -> None:
     """Count and record a client that could not prove itself, beside the token endpoint.
 
-    Runs inside the organization's scope; the caller must let the transaction commit.
+    TooManyRequests when it may not be told so any more. Runs inside the organization's scope; the
+    caller must let the transaction commit.
     """
-    organization = Organization.objects.get(pk=organization_id)
-    _record_failure(organization, client_id, key, ip_address, "client_authentication")
+    count_failure(guesses)
+    is_known = organization_id != UNIDENTIFIED_ORGANIZATION_ID
+    left_out = note_failure(guesses, client_id if is_known else UNIDENTIFIED_ORGANIZATION_ID)
+    if left_out is not None:
+        organization = Organization.objects.get(pk=organization_id)
+        reason = "client_authentication"
+        _record_failure(organization, client_id, ip_address, reason, left_out)
 
 
 def _record_failure(
-    organization: Organization, client_id: UUID, key: str, ip_address: str | None, reason: str
+    organization: Organization,
+    client_id: UUID,
+    ip_address: str | None,
+    reason: str,
+    left_out: int,
 ) -> None:
-    with suppress(TooManyRequests):  # the next request meets the full window
-        count_attempt(key, LOGIN_FAILURES)
     is_known = organization.pk != UNIDENTIFIED_ORGANIZATION_ID
     actor = Actor(
         kind="agent",
@@ -161,14 +167,7 @@ def _record_failure(
         organization=organization,
         ip_address=ip_address,
     )
-    AuditEvent.record("auth.failed", actor=actor, outcome=AuditEvent.Outcome.FAILURE, reason=reason)
-
-
-def _seconds_to_next_month() -> int:
-    now = timezone.now()
-    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    next_month = (first + timedelta(days=32)).replace(day=1)
-    return int((next_month - now).total_seconds()) + 1
+    record_failed_proof(actor, reason=reason, left_out=left_out)
 
 
 # Credentials

@@ -18,8 +18,8 @@ from agents.models import Agent
 from organizations.actors import Actor
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Principal
 from organizations.requests import client_address
-from organizations.throttling import LOGIN_FAILURES, refuse_when_full, throttle_key
-from tokens.actions import record_failed_client
+from organizations.throttling import Guesses, refuse_guesses, refuse_late_guess
+from tokens.actions import refuse_client
 from tokens.authentication import PresentedToken
 from tokens.models import Credential, secret_mac
 
@@ -144,8 +144,8 @@ class ClientCredentials:
     def live_actor(self, request: HttpRequest) -> Actor:
         """The agent, if the secret is one of its live ones and nothing is suspended."""
         address = client_address(request)
-        key = throttle_key("token", self.proof.client_id, address)
-        refuse_when_full(key, LOGIN_FAILURES)
+        guesses = Guesses.at("token", self.proof.client_id, address)
+        has_failures = refuse_guesses(guesses)
         mac = secret_mac(self.proof.client_secret)
         credential = (
             Credential.objects.usable()
@@ -160,8 +160,10 @@ class ClientCredentials:
             .first()
         )
         if credential is None:
-            record_failed_client(self.proof.client_id, self.organization_id, key, address)
+            refuse_client(guesses, self.proof.client_id, self.organization_id, address)
             raise ClientRefused("The client is not known or its secret is wrong.")
+        if has_failures:
+            refuse_late_guess(guesses)
         return Actor(
             kind="agent",
             id=credential.agent_id,

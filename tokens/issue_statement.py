@@ -11,18 +11,19 @@ from weakref import WeakSet
 import psycopg
 from django.db import connection
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from organizations.throttling import LOGIN_FAILURES
+from organizations.throttling import FAILURE_LIMITS, LOGIN_FAILURES, RECORDED_FAILURES, Guesses
 
 NAME = b"tokens_issue"
 ISSUE = f"""
     SELECT reason, found_organization, found_credential, array_to_string(granted_scopes, ' '),
-           algorithm, floor(extract(epoch FROM issued_at))::bigint, retry_after, lifetime
+           algorithm, floor(extract(epoch FROM issued_at))::bigint, retry_after, lifetime, left_out
     FROM tokens_issue($1, $2, string_to_array($3, ' '), $4, $5, $6, $7,
-                      {LOGIN_FAILURES.limit}, '{LOGIN_FAILURES.window.total_seconds()} s', $8)
-"""  # noqa: S608 - two numbers of our own
+                      ARRAY[$8, $9], ARRAY{FAILURE_LIMITS}, '{LOGIN_FAILURES.span}',
+                      $10, {RECORDED_FAILURES.limit})
+"""  # noqa: S608 - numbers of our own
 NOWHERE = str(UUID(int=0))
 prepared: "WeakSet[psycopg.Connection]" = WeakSet()
 """The connections that know the statement."""
@@ -40,6 +41,8 @@ class Issue(NamedTuple):
     retry_after: int
     lifetime: int | None
     """Seconds, where the resource has its own."""
+    left_out: int | None
+    """Refusals that were not recorded before this one; None: nor is this one."""
 
 
 def call_issue(
@@ -49,24 +52,27 @@ def call_issue(
     event_id: UUID,
     token_id: UUID,
     ip_address: str | None,
-    throttle_key: str,
     resource: str | None,
+    guesses: Guesses,
 ) -> Issue:
     """Ask the database for a token. Outside of a transaction its row is durable afterwards."""
     connection.ensure_connection()
     known: psycopg.Connection = connection.connection
     texts = [str(client_id), f"\\x{mac.hex()}", scope, str(event_id), str(token_id), ip_address]
-    values = [None if text is None else text.encode() for text in (*texts, throttle_key, resource)]
+    texts += [resource, *guesses.keys, guesses.bucket]
+    values = [None if text is None else text.encode() for text in texts]
     with connection.wrap_database_errors:
+        if not known.autocommit and known.pgconn.transaction_status == TransactionStatus.IDLE:
+            _require(known, known.pgconn.exec_(b"BEGIN"), ExecStatus.COMMAND_OK)  # as a cursor does
         if known not in prepared:
             _require(known, known.pgconn.prepare(NAME, ISSUE.encode()), ExecStatus.COMMAND_OK)
             prepared.add(known)
         result = known.pgconn.exec_prepared(NAME, values)  # type: ignore[arg-type]
         _require(known, result, ExecStatus.TUPLES_OK)
-    row = [result.get_value(0, column) for column in range(8)]
-    reason, organization, credential, granted, algorithm, issued_at, retry_after, lifetime = (
-        None if value is None else value.decode() for value in row
-    )
+    row = [result.get_value(0, column) for column in range(9)]
+    texts = [None if value is None else value.decode() for value in row]
+    reason, organization, credential, granted, algorithm, issued_at = texts[:6]
+    retry_after, lifetime, left_out = texts[6:]
     return Issue(
         reason,
         UUID(organization or NOWHERE),
@@ -76,6 +82,7 @@ def call_issue(
         int(issued_at or 0),
         int(retry_after or 0),
         int(lifetime) if lifetime else None,
+        None if left_out is None else int(left_out),
     )
 
 

@@ -59,7 +59,7 @@ def log_in(
         memberships = memberships.filter(organization_id=organization_id)
     membership = memberships.first()
     if membership is None:
-        refuse_sign_in(request, user, reason="no_active_organization")
+        refuse_sign_in(request, email, user, reason="no_active_organization")
         raise SignInRefused
     with transaction.atomic():
         session = LoginSession.objects.create(

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from agentidp.errors import DomainError, InvalidValue
 from organizations.actions.invitations import check_new_password
 from organizations.actors import Actor
+from organizations.audit import record_failed_proof
 from organizations.authentication import find_user
 from organizations.decorators import SESSION_KEY, chosen_membership
 from organizations.models import (
@@ -21,13 +22,7 @@ from organizations.models import (
 )
 from organizations.requests import client_address
 from organizations.scope import organization_scope
-from organizations.throttling import (
-    ADDRESS_FAILURES,
-    LOGIN_FAILURES,
-    count_attempt,
-    give_back,
-    throttle_key,
-)
+from organizations.throttling import Guesses, count_failure, give_back, note_failure
 
 
 class SignInRefused(DomainError):
@@ -54,13 +49,8 @@ def verify_password(
     answer it, because an error that leaves the view rolls the request back. Views that call this
     run outside of a transaction (`transaction.non_atomic_requests`), so that hashing holds no lock.
     """
-    address = client_address(request)
-    keys = {
-        throttle_key("login", name.lower(), address): LOGIN_FAILURES,
-        throttle_key("login", address): ADDRESS_FAILURES,
-    }
-    for key, quota in keys.items():
-        count_attempt(key, quota)  # before the hashing: parallel guesses cannot slip through
+    guesses = Guesses.at("login", name.lower(), client_address(request))
+    count_failure(guesses)  # before the hashing: parallel guesses cannot slip through
     user = authenticate(
         request,
         username=name,
@@ -69,20 +59,29 @@ def verify_password(
         organization_id=organization_id,
     )
     if not isinstance(user, User):
-        refuse_sign_in(request, account or find_user(name), reason="wrong_name_or_password")
+        known = account or find_user(name)
+        refuse_sign_in(request, name, known, reason="wrong_name_or_password")
         raise SignInRefused
-    for key in keys:
-        give_back(key)
+    give_back(guesses)
     return user
 
 
-@transaction.atomic
-def refuse_sign_in(request: HttpRequest, user: User | None, *, reason: str) -> None:
+def refuse_sign_in(request: HttpRequest, name: str, user: User | None, *, reason: str) -> None:
     """Record a refused sign-in where the person belongs; an unknown name costs the same work.
 
     `user` has proven the address or has signed in. A name that only unproven accounts have is as
     unknown: the organization that made one would learn from its log whether there are others.
     """
+    guesses = Guesses.at("login", name.lower(), client_address(request))
+    left_out = note_failure(guesses, user.pk if user else UNIDENTIFIED_ORGANIZATION_ID)
+    if left_out is not None:
+        _record_refused_sign_in(request, user, reason, left_out)
+
+
+@transaction.atomic
+def _record_refused_sign_in(
+    request: HttpRequest, user: User | None, reason: str, left_out: int
+) -> None:
     membership = (
         Membership.objects.filter(
             user_id=user.pk if user else UNIDENTIFIED_ORGANIZATION_ID,
@@ -104,9 +103,7 @@ def refuse_sign_in(request: HttpRequest, user: User | None, *, reason: str) -> N
         user_agent=request.headers.get("User-Agent", ""),
     )
     with organization_scope(organization):
-        AuditEvent.record(
-            "auth.failed", actor=actor, outcome=AuditEvent.Outcome.FAILURE, reason=reason
-        )
+        record_failed_proof(actor, reason=reason, left_out=left_out)
 
 
 def sign_in(request: HttpRequest, *, name: str, password: str) -> User:
@@ -117,7 +114,7 @@ def sign_in(request: HttpRequest, *, name: str, password: str) -> User:
     user = verify_password(request, name=name, password=password)
     membership = user.memberships.usable().first()
     if membership is None and user.memberships.exists() and not user.is_staff:
-        refuse_sign_in(request, user, reason="organization_not_active")
+        refuse_sign_in(request, name, user, reason="organization_not_active")
         raise SignInRefused
     with transaction.atomic():
         login(request, user)  # a new session id; the old session's content is not kept

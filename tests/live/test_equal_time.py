@@ -7,14 +7,22 @@ import socket
 import time
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from tests.live.deployment import Deployment
 
 pytestmark = pytest.mark.slow
 
-PAIRS_OF_ADDRESS = 9  # ten failures of one client from one address would be throttled
-ADDRESSES = 50
+ROUNDS = 45
+PAIRS = 9  # in a round: ten failures of one client from one address would be throttled
+FILL = "INSERT INTO organizations_attempt (key, started_at, attempts) SELECT {}, now(), 1000 {}"
+STATES = {
+    "recorded": ([], 401),
+    "left out": ([FILL.format("'recorded token ' || n", "FROM generate_series(0, 31) n")], 401),
+    "throttled": ([], 429),
+}
+"""What to do before a round, and which status every answer of it then has."""
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -45,24 +53,35 @@ def area_under_curve(first: list[float], second: list[float]) -> float:
     return (ranks - len(first) * (len(first) + 1) / 2) / (len(first) * len(second))
 
 
-def test_an_unknown_client_takes_as_long_as_a_wrong_secret(deployment: Deployment) -> None:
-    known = deployment.clients[0].client_id
-    times: dict[str, list[float]] = {"unknown": [], "wrong": []}
+@pytest.mark.parametrize("state", STATES)
+def test_an_unknown_client_takes_as_long_as_a_wrong_secret(
+    deployment: Deployment, state: str
+) -> None:
+    preparation, status = STATES[state]
+    known, unknown = deployment.clients[0].client_id, str(uuid4())
+    clients = {"unknown": unknown, "wrong": known}
+    times: dict[str, list[float]] = {kind: [] for kind in clients}
     answers = set()
     order = random.Random(7)  # noqa: S311
 
-    for number in range(ADDRESSES):
+    for number in range(ROUNDS):
         connection = connect(deployment, f"127.0.1.{number + 1}")
-        unknown = str(uuid4())
-        for _ in range(PAIRS_OF_ADDRESS):
-            for kind in order.sample(["unknown", "wrong"], 2):
-                seconds, status, body = ask(connection, known if kind == "wrong" else unknown)
+        with psycopg.connect(deployment.cluster.url, autocommit=True) as database:
+            database.execute("DELETE FROM organizations_attempt WHERE key NOT LIKE 'left out %'")
+            for statement in preparation:
+                database.execute(statement)
+        if state == "throttled":
+            for client_id in [*clients.values()] * 10:
+                ask(connection, client_id)
+        for _ in range(PAIRS):
+            for kind in order.sample(sorted(clients), 2):
+                seconds, *answer = ask(connection, clients[kind])
                 times[kind].append(seconds)
-                answers.add((status, body))
+                answers.add(tuple(answer))
         connection.close()
 
     area = area_under_curve(times["unknown"], times["wrong"])
-    print(f"{len(times['wrong'])} pairs, area under the curve {area:.3f}")  # noqa: T201
+    print(f"{state}: {len(times['wrong'])} pairs, area under the curve {area:.3f}")  # noqa: T201
+    assert {found for found, _ in answers} == {status}
     assert len(answers) == 1
-    assert answers.pop()[0] == 401
     assert 0.40 <= area <= 0.60

@@ -149,7 +149,7 @@ def _public_error(refusal: Refusal) -> OAuthError:
             "slow_down",
             "Too many failed attempts.",
             status=429,
-            retry_after=max(1, refusal.retry_after),
+            retry_after=refusal.retry_after,
         )
     if refusal.reason == TokenEvent.Reason.SCOPE_NOT_ALLOWED:
         return OAuthError("invalid_scope", "The client may not ask for this scope.")
