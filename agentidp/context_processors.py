@@ -52,7 +52,8 @@ def groups(request: Any) -> list[Group]:
         _group(
             "Set-up",
             _item(request, "Members", "organizations:members", "m"),
-            actor.is_administrator and _item(request, "Settings", "organizations:settings", "s"),
+            actor.may(Scope.ADMIN_ORGS)
+            and _item(request, "Settings", "organizations:settings", "s"),
             _item(request, "API", "docs", "p"),
         ),
     ]

@@ -46,7 +46,7 @@ def register_agent(*, actor: Actor, **fields: Any) -> Agent:
 @transaction.atomic
 def update_agent(agent: Agent, *, actor: Actor, **changes: Any) -> Agent:
     """Apply the changes; a change of status is recorded as what it is."""
-    agent = _locked(agent)
+    agent = _locked(agent, actor=actor)
     status = changes.pop("status", agent.status)
     if "scopes" in changes:
         require_grantable(changes["scopes"], agent, actor=actor)
@@ -78,7 +78,7 @@ def reactivate_agent(agent: Agent, *, actor: Actor) -> Agent:
 @transaction.atomic
 def decommission_agent(agent: Agent, *, actor: Actor) -> Agent:
     """End an agent for good. Its row stays, so that its history keeps its name."""
-    agent = _locked(agent)
+    agent = _locked(agent, actor=actor)
     _require_not_oneself(agent, actor=actor)
     agent.status = Agent.Status.DECOMMISSIONED
     agent.decommissioned_at = timezone.now()
@@ -108,15 +108,25 @@ def is_administrator(agent: Agent | None) -> bool:
     )
 
 
-def _locked(agent: Agent) -> Agent:
+def require_may_handle(agent: Agent, *, actor: Actor) -> None:
+    """Who administers is changed and ended, and given credentials, by who administers only.
+
+    Otherwise agents:write alone would end the administration, or get a token that holds it.
+    """
+    if actor.kind != "staff" and not actor.may(Scope.ADMIN_ORGS) and is_administrator(agent):
+        raise Forbidden("This agent administers the organization: only who does, too, handles it.")
+
+
+def _locked(agent: Agent, *, actor: Actor) -> Agent:
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
+    require_may_handle(agent, actor=actor)
     if agent.is_decommissioned:
         raise AgentAlreadyDecommissioned
     return agent
 
 
 def _set_status(agent: Agent, status: Agent.Status, action: str, *, actor: Actor) -> Agent:
-    agent = _locked(agent)
+    agent = _locked(agent, actor=actor)
     if agent.status == status:
         return agent
     _require_not_oneself(agent, actor=actor)

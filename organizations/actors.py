@@ -54,7 +54,7 @@ class Actor:
     organization: Organization
     scopes: frozenset[str] = field(default_factory=frozenset)
     role: str = ""
-    """A person's role, or `admin` for an agent that administers its organization."""
+    """A person's role, or `admin` for an agent whose token holds admin:orgs."""
     user: User | None = None
     credential_id: UUID | None = None
     session_id: UUID | None = None
@@ -123,10 +123,6 @@ class Actor:
         structlog.contextvars.bind_contextvars(
             **{name: str(value) for name, value in names.items() if value}
         )
-
-    @property
-    def is_administrator(self) -> bool:
-        return self.role in {Membership.Role.OWNER, Membership.Role.ADMIN}
 
     @property
     def is_owner(self) -> bool:

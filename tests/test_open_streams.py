@@ -180,7 +180,7 @@ def test_an_agent_that_is_made_an_administrator_goes_on_and_ends_when_it_is_one_
     ours: Tenant, audience: Audience
 ) -> None:
     before = audience.viewer(ours.token)
-    Principal.objects.filter(pk=ours.agent.pk).update(role="admin")
+    ours.entitled(ours.agent, "executions:read", "admin:orgs")
     after = replace(before, role="admin")
     assert ended_viewers([before, after]) == set()
 
@@ -214,3 +214,18 @@ def test_a_token_that_ends_by_itself_is_known_without_asking() -> None:
 
     assert past.seconds_left <= 0
     assert 59 < future.seconds_left <= 60
+
+
+def test_an_administrators_viewer_ends_with_its_scope_a_narrowed_one_does_not(
+    ours: Tenant, audience: Audience
+) -> None:
+    agent = ours.entitled(ours.agent, "executions:read", "admin:orgs")
+    narrowed = audience.viewer(access_token_for(agent, scopes="executions:read"))
+    administering = replace(audience.viewer(access_token_for(agent)), role="admin")
+    assert ended_viewers([narrowed, administering]) == set()
+
+    agent.scopes = ["executions:read"]
+    with organization_scope(ours.organization):
+        agent.save(update_fields=["scopes"])
+
+    assert ended_viewers([narrowed, administering]) == {administering}

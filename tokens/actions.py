@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agentidp.errors import DomainError, Forbidden
+from agents.actions import require_may_handle
 from agents.models import Agent, AgentAlreadyDecommissioned, AgentNotActive
 from organizations.actors import Actor, Scope
 from organizations.audit import record_failed_proof
@@ -242,6 +243,7 @@ def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
 
 def require_may_manage(agent: Agent, *, actor: Actor) -> None:
     """An agent manages its own credentials only, unless it administers its organization."""
+    require_may_handle(agent, actor=actor)
     if actor.kind != "agent" or actor.id == agent.pk or actor.may(Scope.ADMIN_ORGS):
         return
     raise Forbidden("An agent manages its own credentials only.")
@@ -276,7 +278,7 @@ def revoke_token(token: SignedAccess, *, actor: Actor) -> bool:
     """
     if token.organization_id != actor.organization.pk:
         return False
-    if token.subject_id != actor.id and not _may_end_others_tokens(actor):
+    if token.subject_id != actor.id and not actor.may(Scope.ADMIN_ORGS):
         return False
     _, is_new = Revocation.objects.get_or_create(
         organization=actor.organization,
@@ -294,12 +296,6 @@ def revoke_token(token: SignedAccess, *, actor: Actor) -> bool:
         agent_id=token.subject_id if isinstance(token, ClientClaims) else None,
     )
     return True
-
-
-def _may_end_others_tokens(actor: Actor) -> bool:
-    if actor.kind == "person":
-        return actor.may(Scope.AGENTS_WRITE)
-    return actor.is_administrator
 
 
 def _record(token: ClientClaims, outcome: TokenEvent.Outcome, actor: Actor) -> None:

@@ -15,7 +15,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from agents.models import Agent
-from organizations.actors import Actor
+from organizations.actors import Actor, Scope
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Principal
 from organizations.requests import client_address
 from organizations.throttling import Guesses, refuse_guesses, refuse_late_guess
@@ -169,7 +169,7 @@ class ClientCredentials:
             id=credential.agent_id,
             label=credential.agent.email,
             organization=credential.organization,
-            scopes=frozenset(credential.agent.scopes) | {"tokens:read"},
+            scopes=frozenset({Scope.TOKENS_READ}),  # a secret is for asking about tokens only
             credential_id=credential.pk,
             ip_address=address,
             user_agent=request.headers.get("User-Agent", ""),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from organizations.actors import Actor, Scope
-from organizations.models import Membership, Organization, User
+from organizations.models import Membership, Organization, Principal, User
 from organizations.requests import client_address
 from tokens.access_tokens import AgentAccess, ClientClaims, PersonAccess, ResourceAccess
 from tokens.models import MAXIMUM_SESSION
@@ -73,18 +73,19 @@ def live_agent(token: AgentAccess, request: HttpRequest) -> Actor:
     Runs inside the organization's scope, in one query.
     """
     row = ask(AGENT, **facts_of(token))
-    email, scopes, is_administrator = row[:3]
-    granted = frozenset(str(token.get("scope", "")).split())
+    email, allowed, is_administrator = row[:3]
+    # A scope taken from the agent ends for its live tokens as well.
+    scopes = frozenset(str(token.get("scope", "")).split()) & frozenset(allowed)
     if not is_administrator:
-        granted -= {Scope.ADMIN_ORGS}
+        scopes -= {Scope.ADMIN_ORGS}
     return Actor(
         kind="agent",
         id=token.subject_id,
         label=email,
         organization=instance(Organization, row[3:]),
-        # A scope taken from the agent ends for its live tokens as well.
-        scopes=granted & frozenset(scopes),
-        role="admin" if is_administrator else "",
+        scopes=scopes,
+        # Only a token that was asked for it administers: one with less does not see more either.
+        role=Principal.Role.ADMIN if Scope.ADMIN_ORGS in scopes else "",
         credential_id=token.credential_id,
         token_id=token.token_id,
         ip_address=client_address(request),

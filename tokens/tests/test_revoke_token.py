@@ -138,7 +138,7 @@ def test_an_administrating_agent_ends_another_agents_token(
     agent: Agent, organization: Organization
 ) -> None:
     token = access_token_for(agent)
-    admin = make_agent(organization, scopes=["tokens:read"])
+    admin = make_agent(organization, scopes=["tokens:read", "admin:orgs"])
     Principal.objects.filter(pk=admin.pk).update(role="admin")
 
     bearer(access_token_for(admin)).post(URL, {"token": token})

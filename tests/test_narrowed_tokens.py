@@ -1,0 +1,195 @@
+"""A token's scope is what it may do: also one of an agent that administers its organization.
+
+Every operation answers an administrator's narrowed token as it answers a plain agent that holds
+just these scopes.
+"""
+
+import re
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from agents.models import Agent
+from executions.models import Execution
+from organizations.actors import Actor, Scope
+from organizations.models import Principal
+from organizations.scope import organization_scope
+from tests.calls import call
+from tests.endpoint import Endpoint
+from tests.endpoints import BEARER
+from tests.tenants import Tenant
+from tokens.actions import create_credential
+from tokens.models import Credential, Revocation
+from tokens.tests.clients import FormClient, basic, bearer
+from tokens.tests.factories import access_token_for
+
+NARROW = [each for each in BEARER if Scope.ADMIN_ORGS not in each.scopes]
+WIDEST = frozenset(Scope.values) - {Scope.ADMIN_ORGS}
+CHANGING = re.compile(
+    r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}|\w+-[0-9a-f]{8}(?![-0-9a-f])"  # ids, names
+    r"|\d{4}-\d\d-\d\d[T ][\d:.]+|\d{10,}|sk_live_[\w-]+|eyJ[\w.-]+"  # times, secrets
+)
+
+
+def administrator(tenant: Tenant) -> Agent:
+    return tenant.entitled(tenant.another_agent(), *Scope.values)
+
+
+def client_of(agent: Agent, scopes: frozenset[str]) -> Client:
+    token = access_token_for(agent, scopes=" ".join(sorted(scopes)))
+    return Client(headers={"Authorization": f"Bearer {token}"})
+
+
+def answer_of(client: Client, endpoint: Endpoint, tenant: Tenant) -> tuple[int, str]:
+    """Status and text of a call that changes nothing for the next one."""
+    with transaction.atomic():
+        ids, body = tenant.kept(endpoint.ids), tenant.kept(endpoint.body)
+        response: Any = call(client, endpoint, tenant, ids=ids, body=body)
+        text = "" if response.streaming else response.content.decode()
+        transaction.set_rollback(True)
+    return response.status_code, CHANGING.sub("*", text)
+
+
+@pytest.mark.parametrize("endpoint", NARROW, ids=str)
+def test_an_administrators_narrowed_token_is_a_plain_agents(
+    endpoint: Endpoint, ours: Tenant
+) -> None:
+    ours.fill()
+    ours.keep(endpoint.ids, endpoint.body)  # made now, as the calls are undone
+    admin, plain = administrator(ours), ours.another_agent()
+
+    for scopes in (frozenset(endpoint.scopes), WIDEST):
+        ours.entitled(plain, *scopes)
+
+        answers = [answer_of(client_of(agent, scopes), endpoint, ours) for agent in (admin, plain)]
+
+        assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("scopes", [{"tokens:read"}, WIDEST], ids=["one scope", "all but admin"])
+def test_a_narrowed_token_ends_no_other_token(scopes: frozenset[str], ours: Tenant) -> None:
+    admin = administrator(ours)
+    narrow = bearer(access_token_for(admin, scopes=" ".join(scopes)))
+    others = [access_token_for(ours.person("owner")), ours.token]
+
+    for token in others:
+        narrow.post("/api/v1/token/revoke", {"token": token})
+
+    with organization_scope(ours.organization):
+        assert not Revocation.objects.exists()
+    whole = bearer(access_token_for(admin))
+    for token in others:
+        whole.post("/api/v1/token/revoke", {"token": token})
+    with organization_scope(ours.organization):
+        assert Revocation.objects.count() == 2
+
+
+def test_a_narrowed_token_sees_its_own_executions(ours: Tenant) -> None:
+    admin = administrator(ours)
+    execution = ours.execution
+    with organization_scope(ours.organization):
+        own = ours.another_execution([("running", 0)])
+        Execution.objects.filter(pk=own.pk).update(agent_id=admin.pk)
+
+    narrow = client_of(admin, frozenset({"executions:read"})).get("/api/v1/executions").json()
+    whole = client_of(admin, frozenset(Scope.values)).get("/api/v1/executions").json()
+
+    assert narrow["total"] == 1
+    assert whole["total"] == 2
+    assert str(execution.pk) in {each["executionId"] for each in whole["data"]}
+
+
+# Whoever administers is handled by whoever administers.
+
+
+def registrar(tenant: Tenant) -> Client:
+    """An agent with all scopes but admin:orgs."""
+    return client_of(tenant.entitled(tenant.another_agent(), *WIDEST), WIDEST)
+
+
+def handle(client: Client, tenant: Tenant, agent: Agent) -> dict[str, int]:
+    """Everything that a registrar does to an agent; the statuses."""
+    with organization_scope(tenant.organization):
+        actor = Actor.for_system(tenant.organization, "test")
+        rotated, revoked = (create_credential(agent, actor=actor)[0] for _ in range(2))
+    path = f"/api/v1/agents/{agent.pk}"
+    calls = {
+        "change": ("patch", path, {"owner": "somebody"}),
+        "take its scopes": ("patch", path, {"scopes": []}),
+        "suspend": ("patch", path, {"status": "suspended"}),
+        "reactivate": ("patch", path, {"status": "active"}),
+        "new credential": ("post", f"{path}/credentials", {}),
+        "rotate": ("post", f"{path}/credentials/{rotated.pk}/rotate", {}),
+        "revoke": ("delete", f"{path}/credentials/{revoked.pk}", {}),
+        "decommission": ("delete", path, {}),
+    }
+    return {
+        name: getattr(client, method)(url, body, content_type="application/json").status_code
+        for name, (method, url, body) in calls.items()
+    }
+
+
+def test_agents_write_alone_touches_no_administrator(ours: Tenant) -> None:
+    admin = administrator(ours)
+    before = ours.rows()
+
+    answers = handle(registrar(ours), ours, admin)
+
+    assert set(answers.values()) == {403}
+    kept = ours.rows()
+    assert kept["agents_agent"] != []
+    assert [row for row in before["agents_agent"] if str(admin.pk) in row] == [
+        row for row in kept["agents_agent"] if str(admin.pk) in row
+    ]
+    with organization_scope(ours.organization):
+        assert set(Credential.objects.values_list("status", flat=True)) == {"active"}
+
+
+def test_nor_does_an_administrators_own_narrowed_token(ours: Tenant) -> None:
+    """A credential of its own would get a token that administers."""
+    admin = administrator(ours)
+
+    answers = handle(client_of(admin, WIDEST), ours, admin)
+
+    assert set(answers.values()) == {403}
+
+
+def test_an_administrator_handles_another_one(ours: Tenant) -> None:
+    whole = client_of(administrator(ours), frozenset(Scope.values))
+
+    answers = handle(whole, ours, administrator(ours))
+
+    assert set(answers.values()) == {200, 201, 204}
+
+
+def test_a_person_who_administers_handles_one(ours: Tenant) -> None:
+    person = Client(headers={"Authorization": f"Bearer {access_token_for(ours.person('admin'))}"})
+
+    assert set(handle(person, ours, administrator(ours)).values()) == {200, 201, 204}
+
+
+def test_a_secret_alone_administers_nothing(ours: Tenant) -> None:
+    admin = administrator(ours)
+    with organization_scope(ours.organization):
+        secret = create_credential(admin, actor=Actor.for_system(ours.organization, "test"))[1]
+
+    answer = FormClient().post(
+        "/api/v1/token/revoke", {"token": ours.token}, headers=basic(admin.pk, secret)
+    )
+
+    assert answer.status_code == 200
+    with organization_scope(ours.organization):
+        assert not Revocation.objects.exists()
+
+
+def test_the_role_without_the_scope_is_nothing(ours: Tenant) -> None:
+    """An admin member that holds executions:read only."""
+    agent = ours.entitled(ours.another_agent(), "executions:read")
+    Principal.objects.filter(pk=agent.pk).update(role=Principal.Role.ADMIN)
+    assert ours.execution
+
+    found = client_of(agent, frozenset({"executions:read"})).get("/api/v1/executions").json()
+
+    assert found["total"] == 0
