@@ -37,6 +37,8 @@ KEPT_BODY = 1024 * 1024
 SECONDS_FOR_BODY = 30
 SECONDS_FOR_READER = 20
 """How long a client may take nothing before its connection is cut."""
+SECONDS_TO_COLLECT = 0.1
+"""Connections that are to be shut down within this time are looked for together."""
 SECONDS_TO_SAY_WHY = 0.5
 """A stream that is over tells its client why, if the client takes it that soon."""
 CHUNK = 64 * 1024
@@ -305,7 +307,7 @@ class _Connection:
         logger.info("connection.cut", reason=reason, path=self._scope["path"])
         client = self._scope.get("client")
         if client:
-            hang_up((client[0], int(client[1])))
+            connections.hang_up((client[0], int(client[1])))
 
     async def _start(self, answer: Answer) -> None:
         await self._send(
@@ -317,14 +319,40 @@ class _Connection:
         )
 
 
-def hang_up(client: tuple[str, int]) -> None:
-    """Shut the connection of this client down, which no server offers to its applications."""
-    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
-    for name in os.listdir(folder):
-        # Others than sockets, and listening ones, have no peer.
-        with suppress(OSError, ValueError), socket.socket(fileno=os.dup(int(name))) as found:
-            if found.getpeername()[:2] == client:
-                found.shutdown(socket.SHUT_RDWR)
+class Connections:
+    """Shuts connections down, which no server offers to its applications: they are found among the
+    process's own files, all that are due at once in one look."""
+
+    def __init__(self) -> None:
+        self._due: set[tuple[str, int]] = set()
+
+    def hang_up(self, client: tuple[str, int]) -> None:
+        """Soon, from the event loop."""
+        if not self._due:
+            asyncio.get_running_loop().call_later(SECONDS_TO_COLLECT, self._shut_down)
+        self._due.add(client)
+
+    def _shut_down(self) -> None:
+        due, self._due = self._due, set()
+        folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+        for name in os.listdir(folder):
+            # Listening sockets, and those of other kinds, have no such peer.
+            with suppress(OSError), _socket(int(name)) as found:
+                if found.getpeername()[:2] in due:
+                    found.shutdown(socket.SHUT_RDWR)
+
+
+def _socket(number: int) -> socket.socket:
+    """A copy of an open file that is a socket, for the caller to close; OSError for any other."""
+    copy = os.dup(number)
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+
+
+connections = Connections()
 
 
 class _Body:

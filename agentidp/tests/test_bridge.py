@@ -1,15 +1,18 @@
 """An ASGI server's requests reach the WSGI application as they are, and its answers the client."""
 
 import asyncio
+import os
+import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from django.test import override_settings
 
 from agentidp import bridge as bridge_module
-from agentidp.bridge import WAITED, Bridge, Live, LiveResponse
+from agentidp.bridge import WAITED, Bridge, Live, LiveResponse, connections
 
 Environ = dict[str, Any]
 App = Callable[[Environ, Any], Iterable[bytes]]
@@ -254,7 +257,7 @@ def test_a_live_answer_ends_when_its_client_goes() -> None:
 def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridge_module, "SECONDS_FOR_READER", 0.01)
     cut: list[tuple[str, int]] = []
-    monkeypatch.setattr(bridge_module, "hang_up", cut.append)
+    monkeypatch.setattr(connections, "hang_up", cut.append)
     released: list[str] = []
 
     async def chunks(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
@@ -355,7 +358,7 @@ def test_a_stream_that_is_over_tells_why_or_cuts_who_does_not_read(
 ) -> None:
     monkeypatch.setattr(bridge_module, "SECONDS_TO_SAY_WHY", 0.05)
     cut: list[tuple[str, int]] = []
-    monkeypatch.setattr(bridge_module, "hang_up", cut.append)
+    monkeypatch.setattr(connections, "hang_up", cut.append)
     released: list[str] = []
 
     async def chunks(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
@@ -381,3 +384,36 @@ def test_a_stream_that_is_over_tells_why_or_cuts_who_does_not_read(
     assert asyncio.run(scene(reads=False)).body == b"news"
     assert cut == [("192.0.2.1", 4711)]
     assert released == ["released"] * 2
+
+
+def test_clients_that_are_hung_up_on_are_found_together_and_leave_no_open_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A copy of every file that is no socket, left open at each look, would double their number
+    each time, until the process can open no more."""
+    looks: list[str] = []
+    list_files = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: looks.append(path) or list_files(path))
+
+    async def scene(clients: list[socket.socket]) -> list[bytes]:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(10):
+            for each in clients:
+                each.setblocking(False)
+                connections.hang_up(each.getsockname())
+            return [await loop.sock_recv(each, 1) for each in clients]
+
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+        clients = [
+            opened.enter_context(socket.create_connection(listener.getsockname()))
+            for _ in range(20)
+        ]
+        for _ in clients:
+            opened.enter_context(listener.accept()[0])
+        before = len(list_files("/dev/fd"))
+
+        assert asyncio.run(scene(clients)) == [b""] * 20
+
+        assert len(list_files("/dev/fd")) == before
+    assert len(looks) <= 2
