@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
-from django.test import Client, override_settings
+from django.conf import settings
+from django.db import connection
+from django.test import Client, TransactionTestCase, override_settings
 from django.utils import timezone
 
+from agentidp.database_roles import as_owner, connect_with
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import Membership, Organization
@@ -32,12 +36,57 @@ def files_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The ring's first keys, made once: an RSA key takes longer than most tests."""
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """The test database is made, and dropped in the end, by its owner."""
+    connect_with(connection, settings.DATABASE_OWNER)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    application_access: dict[str, Any], django_db_setup: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """The tests run as the application's role. The ring's first keys are made once: an RSA key
+    takes longer than most tests."""
     with django_db_blocker.unblock():
+        connect_with(connection, application_access)
         make_first_key()
         make_first_key("RS256")
         SigningKey.objects.update(active_from=timezone.now())
+    yield
+    with django_db_blocker.unblock():
+        connect_with(connection, settings.DATABASE_OWNER)
+
+
+@pytest.fixture(scope="session")
+def application_access() -> dict[str, Any]:
+    """How the application connects."""
+    return dict(connection.settings_dict)
+
+
+def _empty_as_owner(test: TransactionTestCase) -> None:
+    """Nobody but the owner may empty tables, and the audit log not even the owner."""
+    trigger = "ALTER TABLE organizations_auditevent {} TRIGGER organizations_auditevent_not_emptied"
+    with as_owner(connection):
+        with connection.cursor() as cursor:
+            cursor.execute(trigger.format("DISABLE"))
+        _empty(test)
+        with connection.cursor() as cursor:
+            cursor.execute(trigger.format("ENABLE"))
+
+
+_empty = TransactionTestCase._fixture_teardown
+TransactionTestCase._fixture_teardown = _empty_as_owner
+
+
+@pytest.fixture
+def owner(transactional_db: None) -> Iterator[psycopg.Connection]:
+    """The owner's own connection, on which every statement is committed at once."""
+    with as_owner(connection):
+        parameters = connection.get_connection_params()
+    names = {"dbname", "user", "host", "port", "password"}
+    access = {name: value for name, value in parameters.items() if name in names}
+    with psycopg.connect(**access, autocommit=True) as connected:
+        yield connected
 
 
 @pytest.fixture(autouse=True)

@@ -4,23 +4,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps.config import AppConfig
+from django.conf import settings
 from django.core.checks import Error, Tags, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from agentidp import database_roles
+
 
 @register(Tags.database)
 def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[Error]:
-    """Row-level security binds neither a superuser nor a role with BYPASSRLS."""
+    """Row-level security binds neither a superuser nor a role with BYPASSRLS, and none of our rules
+    binds the owner of what they stand in."""
     if not kwargs.get("databases"):
         return []
     try:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
-            )
+            cursor.execute(database_roles.IS_ABOVE_ALL)
             is_privileged = cursor.fetchone()[0]
+            more = [] if database_roles.is_owner(connection) else database_roles.excess(cursor)
+            cursor.execute("SELECT current_user")
+            role = cursor.fetchone()[0]
     except DatabaseError as error:
         reason = " ".join(str(error).split())  # libpq writes more than one line
         return [Error(f"The database cannot be reached: {reason}", id="agentidp.E001")]
@@ -32,6 +37,15 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
                 id="agentidp.E002",
             )
         ]
+    if more:
+        told = database_roles.in_one_sentence(role, more)
+        return [
+            Error(
+                f"{told} It must have the rights that it needs and no others: another role owns "
+                f"and migrates the database. {database_roles.HOW_TO}",
+                id="agentidp.E003",
+            )
+        ]
     return []
 
 
@@ -40,8 +54,17 @@ def refuse_unsafe_start() -> None:
     for message in run_checks(tags=[Tags.database], databases=["default"]):
         if message.is_serious():
             raise ImproperlyConfigured(message.msg)
+    if settings.IS_PRODUCTION and settings.KNOWS_OWNER:
+        raise ImproperlyConfigured(
+            "AGENTIDP_DATABASE_OWNER_URL is set. Set it for `manage.py migrate` only: whoever "
+            "serves must not be able to become the owner of the database."
+        )
     if unapplied_migrations():
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")
+    with connection.cursor() as cursor:
+        if less := database_roles.missing(cursor):
+            told = database_roles.in_one_sentence(settings.DATABASE_ROLE, less)
+            raise ImproperlyConfigured(f"{told} Run: python manage.py migrate")
     connection.close()
 
 

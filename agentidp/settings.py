@@ -129,6 +129,24 @@ DATABASES["default"]["OPTIONS"] |= {
     "options": "-c timezone=UTC -c lock_timeout=5s"
     + f" -c statement_timeout={env.str('AGENTIDP_STATEMENT_TIMEOUT', default='0')}",
 }
+# The application's role, and the owner that `manage.py migrate` connects as: who serves needs, and
+# in production has, no way to become the owner.
+DATABASE_ROLE = DATABASES["default"]["USER"]
+OWNER_URL = env.str("AGENTIDP_DATABASE_OWNER_URL", default="")
+KNOWS_OWNER = bool(OWNER_URL)
+if not env.str("DATABASE_URL", default=""):
+    OWNER_URL = embedded_postgres.owner_url()
+DATABASE_OWNER = env.db_url_config(OWNER_URL) if OWNER_URL else None
+if DATABASE_OWNER is not None:
+    if DATABASE_OWNER["NAME"] != DATABASES["default"]["NAME"]:
+        raise ImproperlyConfigured(
+            "AGENTIDP_DATABASE_OWNER_URL and DATABASE_URL must name the same database."
+        )
+    if DATABASE_OWNER["USER"] == DATABASE_ROLE:
+        raise ImproperlyConfigured(
+            "AGENTIDP_DATABASE_OWNER_URL and DATABASE_URL must name two different roles."
+        )
+    DATABASE_OWNER["OPTIONS"] = DATABASES["default"]["OPTIONS"] | DATABASE_OWNER.get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # People

@@ -52,7 +52,9 @@ def _start() -> subprocess.Popen[bytes]:
     cluster = Cluster(Path(folder), bindir, durable=False)
     cluster.start()
     os.environ["DATABASE_URL"] = cluster.url
-    os.environ["DATABASE_URL_FILE"] = ""  # The one of a `.env` would come first.
+    os.environ["AGENTIDP_DATABASE_OWNER_URL"] = cluster.owner_url
+    for name in ("DATABASE_URL_FILE", "AGENTIDP_DATABASE_OWNER_URL_FILE"):
+        os.environ[name] = ""  # The one of a `.env` would come first.
     return process
 
 

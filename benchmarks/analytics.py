@@ -315,9 +315,14 @@ def main() -> None:
     postgres = () if options.small else POSTGRES
     with new_cluster(f"analytics-{min(sizes)}", postgres, durable=False) as cluster:
         product.set_up(cluster)
+        from django.db import connection
+
+        from agentidp.database_roles import as_owner
+
         for rows in sizes:
             started = time.monotonic()
-            organization, bytes_of = set_up(rows, now)
+            with as_owner(connection):
+                organization, bytes_of = set_up(rows, now)
             print(f"{rows:,} rows after {time.monotonic() - started:.0f} s", flush=True)
             for table, size in bytes_of.items():
                 print(f"    {size / 2**20:8,.1f} MiB  {table}")

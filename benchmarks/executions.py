@@ -247,7 +247,9 @@ def vacuum() -> None:
     """What autovacuum does within a minute."""
     from django.db import connection
 
-    with connection.cursor() as cursor:
+    from agentidp.database_roles import as_owner
+
+    with as_owner(connection), connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE)")
 
 

@@ -23,6 +23,8 @@ def set_up(cluster: Cluster) -> dict[str, str]:
     environment = {
         "DATABASE_URL": cluster.url,
         "DATABASE_URL_FILE": "",  # It would come first, and these tables are emptied.
+        "AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url,
+        "AGENTIDP_DATABASE_OWNER_URL_FILE": "",
         "DJANGO_SETTINGS_MODULE": "agentidp.settings",
         "AGENTIDP_ENVIRONMENT": "production",
         "AGENTIDP_ISSUER": f"https://{HOST}",
@@ -42,7 +44,8 @@ def set_up(cluster: Cluster) -> dict[str, str]:
     if settings.DATABASES["default"].get("OPTIONS", {}).get("host") != str(cluster.sockets):
         sys.exit("The settings name another database than the benchmark's own.")
     call_command("migrate", verbosity=0)
-    return environment
+    # Whoever serves must not know the owner.
+    return environment | {"AGENTIDP_DATABASE_OWNER_URL": ""}
 
 
 def make_clients() -> None:

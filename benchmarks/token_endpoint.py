@@ -82,7 +82,7 @@ def peers(cluster: Cluster) -> list[Contender]:
     """django-oauth-toolkit in an environment and a database of its own on the same cluster."""
     folder = HERE / "peers"
     python = virtual_environment("django-oauth-toolkit", folder / "requirements.txt")
-    with psycopg.connect(cluster.url, autocommit=True) as connection:
+    with psycopg.connect(cluster.owner_url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE dot")
     shared = {"DOT_DATABASE_HOST": str(cluster.sockets), "DJANGO_SETTINGS_MODULE": "dot_settings"}
 

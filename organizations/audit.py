@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import models
+from django.db import connection, models
+from django.db.models import Q
 from django.utils import timezone
 
 from organizations.actors import Actor
@@ -39,15 +40,12 @@ def append_event(
 ) -> AuditEvent:
     """Append one event in the running transaction, so that it lives or dies with the change."""
     organization = actor.organization
-    AuditChain.objects.bulk_create(
-        [AuditChain(organization=organization, sequence=0, hash=FIRST_HASH)], ignore_conflicts=True
-    )
-    head = AuditChain.objects.select_for_update().get(organization=organization)
+    sequence, previous_hash = lock_head(organization)
     agent_id = metadata.pop("agent_id", None) or _agent_id(target, actor)
     event = AuditEvent(
         id=uuid7(),
         organization=organization,
-        sequence=head.sequence + 1,
+        sequence=sequence + 1,
         occurred_at=timezone.now(),
         action=action,
         outcome=str(outcome),
@@ -63,12 +61,10 @@ def append_event(
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
         # PostgreSQL spells some floats anew, which would break the hash: they are kept as text.
         metadata=json.loads(json.dumps(metadata, default=str), parse_float=str),
-        previous_hash=bytes(head.hash),
+        previous_hash=previous_hash,
     )
     event.hash = event_hash(event)
-    event.save(force_insert=True)
-    head.sequence, head.hash = event.sequence, event.hash
-    head.save(update_fields=["sequence", "hash"])
+    event.save(force_insert=True)  # a trigger moves the head, or refuses what does not follow it
     return event
 
 
@@ -82,6 +78,14 @@ def record_failed_proof(actor: Actor, *, reason: str, left_out: int) -> AuditEve
         metadata["notRecorded"] = left_out
     outcome = AuditEvent.Outcome.FAILURE
     return append_event("auth.failed", None, actor=actor, outcome=outcome, metadata=metadata)
+
+
+def lock_head(organization: Organization) -> tuple[int, bytes]:
+    """The number and the hash of the last event; nobody else appends until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM organizations_lock_audit_head(%s)", [organization.pk])
+        sequence, last_hash = cursor.fetchone()
+    return sequence, bytes(last_hash)
 
 
 def event_hash(event: AuditEvent) -> bytes:
@@ -178,6 +182,9 @@ def verify_chain(
         broken_at, reason = reached + 1, "An event is missing."
     if broken_at is None and last >= head_sequence > 0 and reached_hash != head_hash:
         broken_at, reason = head_sequence, "The end of the log differs from its recorded head."
+    outside = events.filter(Q(sequence__gt=head_sequence) | Q(sequence__lt=1)).first()
+    if broken_at is None and outside is not None:
+        broken_at, reason = outside.sequence, "The event lies beyond the recorded head."
     return Verification(
         is_intact=broken_at is None,
         first=first,

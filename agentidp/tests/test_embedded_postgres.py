@@ -73,10 +73,51 @@ def test_the_role_of_the_application_is_bound_by_row_level_security(root):
 
     cluster.start()
 
-    privileges = "rolsuper OR rolbypassrls OR rolcreaterole OR rolreplication"
+    privileges = "rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication"
     role = f"FROM pg_roles WHERE rolname = current_user AND NOT ({privileges})"
     assert answer(cluster, f"SELECT rolname {role}") == "agentidp_app"
-    assert answer(cluster, "SELECT datdba::regrole::text FROM pg_database WHERE datname='agentidp'")
+    owner = "SELECT datdba::regrole::text FROM pg_database WHERE datname = 'agentidp'"
+    assert answer(cluster, owner) == "agentidp_owner"
+
+
+def test_a_cluster_of_an_earlier_release_gets_an_owner_and_keeps_its_rows(root, monkeypatch):
+    """There was one role, which owned everything."""
+    cluster = Cluster(root, find_binaries())
+    cluster.start()
+    with psycopg.connect(cluster.owner_url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS number")
+    cluster.stop()
+    cluster._single_user(
+        cluster.data,
+        "ALTER TABLE kept OWNER TO agentidp_app;\n"
+        "REASSIGN OWNED BY agentidp_owner TO agentidp_app;\n"
+        "DROP OWNED BY agentidp_owner;\nDROP ROLE agentidp_owner;\n"
+        "ALTER ROLE agentidp_app CREATEDB;\n",
+        database="agentidp",
+    )
+    (cluster.data / "pg_hba.conf").write_text("local all agentidp_app trust\n")
+    # As the earlier release would have started it.
+    monkeypatch.setattr(Cluster, "_separate_roles", lambda cluster: None)
+    cluster.start()
+    monkeypatch.undo()
+    with pytest.raises(EmbeddedPostgresError, match="was started by an earlier release"):
+        cluster.start()
+    cluster.stop()
+
+    for _ in range(2):
+        cluster.start()
+
+        with psycopg.connect(cluster.owner_url) as connection:
+            assert connection.execute("SELECT number FROM kept").fetchone() == (42,)
+        assert (
+            answer(
+                cluster,
+                "SELECT relowner::regrole || ' ' || rolcreatedb FROM pg_class, pg_roles "
+                "WHERE relname = 'kept' AND rolname = current_user",
+            )
+            == "agentidp_owner false"
+        )
+        cluster.stop()
 
 
 def test_the_superuser_cannot_log_in(root):
@@ -90,8 +131,9 @@ def test_the_superuser_cannot_log_in(root):
 def test_rows_survive_a_restart(root):
     cluster = Cluster(root, find_binaries())
     cluster.start()
-    with psycopg.connect(cluster.url) as connection:
+    with psycopg.connect(cluster.owner_url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS number")
+        connection.execute("GRANT SELECT ON kept TO agentidp_app")
 
     cluster.stop()
     cluster.start()
@@ -102,8 +144,9 @@ def test_rows_survive_a_restart(root):
 def test_rows_survive_a_killed_server(root):
     cluster = Cluster(root, find_binaries())
     cluster.start()
-    with psycopg.connect(cluster.url) as connection:
+    with psycopg.connect(cluster.owner_url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS number")
+        connection.execute("GRANT SELECT ON kept TO agentidp_app")
 
     kill_server(cluster)
     Cluster(root, find_binaries()).start()
@@ -262,6 +305,7 @@ def test_with_a_database_address_nothing_is_started(tmp_path):
         env=os.environ
         | {
             "DATABASE_URL": f"postgres://nobody@/nothing?host={tmp_path}",
+            "AGENTIDP_DATABASE_OWNER_URL": "",
             "AGENTIDP_PG_BIN": str(tmp_path),
             "AGENTIDP_ENVIRONMENT": "test",
         },

@@ -27,7 +27,17 @@ application(environ, lambda status, headers: print(status, dict(headers)))
 """
 
 
-PRIVILEGED = ("SUPERUSER", "BYPASSRLS")
+ABOVE_ALL = ("SUPERUSER", "BYPASSRLS")
+TOO_MUCH = {
+    "CREATEROLE": "has CREATEROLE",
+    "CREATEDB": "has CREATEDB",
+    "REPLICATION": "has REPLICATION",
+    "IN ROLE agentidp_owner": "is a member of agentidp_owner, which has CREATEDB, owns the",
+    "NOINHERIT IN ROLE agentidp_owner": "is a member of agentidp_owner, which has CREATEDB, owns",
+    "IN ROLE pg_execute_server_program": "is a member of pg_execute_server_program",
+    "IN ROLE pg_write_all_data": "is a member of pg_write_all_data",
+}
+PRIVILEGED = (*ABOVE_ALL, *TOO_MUCH)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +48,8 @@ def cluster(new_folder: NewFolder) -> Iterator[Cluster]:
     made.stop()
     made.execute_offline(
         "".join(
-            f"CREATE ROLE {role(privilege)} LOGIN {privilege} IN ROLE agentidp_app;\n"
+            f"CREATE ROLE {role(privilege)} LOGIN {privilege};\n"
+            f"GRANT agentidp_app TO {role(privilege)};\n"
             for privilege in PRIVILEGED
         )
     )
@@ -50,7 +61,7 @@ def cluster(new_folder: NewFolder) -> Iterator[Cluster]:
 
 
 def role(privilege: str) -> str:
-    return f"with_{privilege.lower()}"
+    return f"with_{privilege.lower()}".replace(" ", "_")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +75,8 @@ def production(cluster: Cluster) -> dict[str, str]:
     }
     for name in ("SECRET_KEY", "SECRET_PEPPER", "KEY_ENCRYPTION_KEY"):
         environment[f"AGENTIDP_{name}"] = secrets.token_urlsafe(48)
-    done = run(environment, "manage.py", "migrate", "--verbosity", "0")
+    owner = {"AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url}
+    done = run(environment | owner, "manage.py", "migrate", "--verbosity", "0")
     assert done.returncode == 0, done.stderr
     return environment
 
@@ -108,7 +120,7 @@ def test_it_does_not_start_without_its_migrations(
     assert_refused(run(production | empty, "-c", START))
 
 
-@pytest.mark.parametrize("privilege", PRIVILEGED)
+@pytest.mark.parametrize("privilege", ABOVE_ALL)
 def test_it_does_not_start_as_a_role_that_row_level_security_does_not_bind(
     production: dict[str, str], cluster: Cluster, privilege: str
 ) -> None:
@@ -118,6 +130,81 @@ def test_it_does_not_start_as_a_role_that_row_level_security_does_not_bind(
 
     assert_refused(done)
     assert "may bypass row-level security" in done.stderr
+
+
+@pytest.mark.parametrize("privilege", TOO_MUCH)
+def test_it_does_not_start_as_a_role_that_may_do_more_than_it_needs(
+    production: dict[str, str], cluster: Cluster, privilege: str
+) -> None:
+    url = cluster.url.replace("agentidp_app@", f"{role(privilege)}@")
+
+    done = run(production | {"DATABASE_URL": url}, "-c", START)
+
+    assert_refused(done)
+    assert f"The database role {role(privilege)} {TOO_MUCH[privilege]}" in done.stderr
+
+
+def test_it_does_not_start_as_the_owner_of_its_tables(
+    production: dict[str, str], cluster: Cluster
+) -> None:
+    done = run(production | {"DATABASE_URL": cluster.owner_url}, "-c", START)
+
+    assert_refused(done)
+    assert "owns the database agentidp" in done.stderr
+
+
+def test_it_does_not_start_where_it_could_become_the_owner(
+    production: dict[str, str], cluster: Cluster
+) -> None:
+    owner = {"AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url}
+
+    done = run(production | owner, "-c", START)
+
+    assert_refused(done)
+    assert "AGENTIDP_DATABASE_OWNER_URL is set" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("owner", "sentence"),
+    [
+        ("", "Set AGENTIDP_DATABASE_OWNER_URL for this command"),
+        ("agentidp_app@/agentidp", "must name two different roles"),
+        ("agentidp_owner@/postgres", "must name the same database"),
+    ],
+)
+def test_it_migrates_as_the_owner_or_not_at_all(
+    production: dict[str, str], cluster: Cluster, owner: str, sentence: str
+) -> None:
+    url = cluster.url.replace("agentidp_app@/agentidp", owner) if owner else ""
+
+    done = run(production | {"AGENTIDP_DATABASE_OWNER_URL": url}, "manage.py", "migrate")
+
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_it_does_not_migrate_what_belongs_to_another_role(
+    production: dict[str, str], cluster: Cluster
+) -> None:
+    def while_stopped(statement: str) -> None:
+        cluster.stop()
+        cluster._single_user(cluster.data, statement, database="agentidp")
+        cluster.start()
+
+    owner = {"AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url}
+    while_stopped("ALTER TABLE agents_agent OWNER TO agentidp_app")
+
+    migrated = run(production | owner, "manage.py", "migrate")
+    started = run(production, "-c", START)
+
+    while_stopped("ALTER TABLE agents_agent OWNER TO agentidp_owner")
+    again = run(production | owner, "manage.py", "migrate", "--verbosity", "0")
+    assert migrated.returncode != 0
+    assert migrated.stderr.startswith("Tables of this database belong to agentidp_app")
+    assert_refused(started)
+    assert "agentidp_app owns the table agents_agent" in started.stderr
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 def into_file(environment: dict[str, str], name: str, path: Path, mode: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from django.db import models
 from organizations.actors import Actor
 from organizations.audit import FIRST_HASH, event_hash
 from organizations.identifiers import uuid7
-from organizations.models import AuditChain, AuditEvent, Organization
+from organizations.models import AuditEvent, Organization
 
 
 @dataclass
@@ -50,6 +50,3 @@ class History:
             event.sequence, event.previous_hash = sequence, previous
             event.hash = previous = event_hash(event)
         AuditEvent.objects.bulk_create(self.events)
-        AuditChain.objects.create(
-            organization=self.organization, sequence=len(self.events), hash=previous
-        )

@@ -13,7 +13,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": "dot",
-        "USER": "agentidp_app",
+        "USER": "agentidp_owner",
         "HOST": os.environ["DOT_DATABASE_HOST"],
         "PORT": "5432",
         "CONN_MAX_AGE": None if IS_BEST else 0,

@@ -15,7 +15,7 @@ from agents.tests.factories import make_agent
 from conftest import ClientFor
 from organizations.actors import Actor
 from organizations.audit import verify_chain
-from organizations.models import AuditChain, Organization
+from organizations.models import Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
 from organizations.tests.factories import record_event as record
@@ -214,21 +214,21 @@ def test_verification_of_an_empty_log(reader: Client) -> None:
     assert (body["verified"], body["checked"]) == (True, 0)
 
 
-def test_a_cut_off_end_is_found(organization: Organization, reader: Client) -> None:
+def test_a_cut_off_end_is_found(organization: Organization, reader: Client, owner: Any) -> None:
     record(organization)
-    with organization_scope(organization):
-        AuditChain.objects.update(sequence=3)
+    enter(owner, organization)
+    owner.execute("UPDATE organizations_auditchain SET sequence = 3")
 
     body = reader.get(f"{AUDIT}/verify").json()
 
     assert (body["verified"], body["brokenAt"]) == (False, 2)
 
 
-def test_a_replaced_end_is_found(organization: Organization, reader: Client) -> None:
+def test_a_replaced_end_is_found(organization: Organization, reader: Client, owner: Any) -> None:
     record(organization)
     record(organization)
-    with organization_scope(organization):
-        AuditChain.objects.update(hash=bytes(32))
+    enter(owner, organization)
+    owner.execute("UPDATE organizations_auditchain SET hash = %s", [bytes(32)])
 
     body = reader.get(f"{AUDIT}/verify").json()
 
@@ -264,9 +264,41 @@ def test_a_range_beyond_the_end_ends_there(
     assert body["verified"] is True
 
 
-def test_a_verification_has_a_largest_range(organization: Organization, reader: Client) -> None:
-    with organization_scope(organization):
-        AuditChain.objects.create(organization=organization, sequence=200_000, hash=bytes(32))
+@pytest.mark.parametrize("head", [None, 1])
+def test_an_event_beyond_the_head_is_found(
+    organization: Organization, reader: Client, owner: Any, head: int | None
+) -> None:
+    for _ in range(3):
+        record(organization)
+    enter(owner, organization)
+    if head is None:
+        owner.execute("DELETE FROM organizations_auditchain")
+    else:
+        owner.execute(
+            "UPDATE organizations_auditchain SET (sequence, hash) = "
+            "(SELECT sequence, hash FROM organizations_auditevent WHERE sequence = %s)",
+            [head],
+        )
+
+    body = reader.get(f"{AUDIT}/verify").json()
+
+    assert (body["verified"], body["brokenAt"]) == (False, (head or 0) + 1)
+    assert body["reason"] == "The event lies beyond the recorded head."
+
+
+def enter(owner: Any, organization: Organization) -> None:
+    owner.execute("SELECT set_config('app.organization_id', %s, false)", [str(organization.pk)])
+
+
+def test_a_verification_has_a_largest_range(
+    organization: Organization, reader: Client, owner: Any
+) -> None:
+    enter(owner, organization)
+    owner.execute(
+        "INSERT INTO organizations_auditchain (organization_id, sequence, hash) "
+        "VALUES (%s, 200000, %s)",
+        [organization.pk, bytes(32)],
+    )
 
     answer = reader.get(f"{AUDIT}/verify", {"fromSequence": 1})
     newest = reader.get(f"{AUDIT}/verify").json()

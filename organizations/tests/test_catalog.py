@@ -11,7 +11,7 @@ from organizations.tests.test_isolation import tables_with_an_organization
 GLOBALLY_UNIQUE: set[str] = set()
 """Unique indexes of tenant tables that do not begin with the organization, primary keys aside."""
 
-DEFINER_FUNCTIONS: set[str] = set()
+DEFINER_FUNCTIONS = {"organizations_lock_audit_head", "organizations_move_audit_head"}
 """Functions that run with the rights of their owner."""
 
 TABLES = tables_with_an_organization()
@@ -83,13 +83,17 @@ def test_no_view_shows_rows_with_its_owners_eyes(db: None) -> None:
     assert views == []
 
 
-def test_no_function_runs_with_its_owners_rights(db: None) -> None:
+def test_no_other_function_runs_with_its_owners_rights(db: None) -> None:
     functions = rows(
-        "SELECT proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace "
+        "SELECT proname, proconfig FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace "
         "WHERE prosecdef AND nspname = 'public'"
     )
 
-    assert {name for (name,) in functions} == DEFINER_FUNCTIONS
+    assert {name for name, _ in functions} == DEFINER_FUNCTIONS
+    # What they call is looked up where no caller can put something else.
+    assert {tuple(set_to) for _, set_to in functions} == {
+        ("search_path=pg_catalog, public, pg_temp",)
+    }
 
 
 def test_every_table_with_an_organization_is_known_to_the_models(db: None) -> None:

@@ -41,11 +41,13 @@ def manage(*arguments: str) -> str:
 @pytest.fixture(scope="session")
 def own_database() -> Iterator[None]:
     """A new database on the tests' server: DATABASE_URL may name one that somebody needs."""
-    url = env.str("DATABASE_URL")
+    url = env.str("AGENTIDP_DATABASE_OWNER_URL")
     name = f"agentidp_browser_{secrets.token_hex(6)}"
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("DATABASE_URL", urlsplit(url)._replace(path=f"/{name}").geturl())
-        environment.setenv("DATABASE_URL_FILE", "")
+        for variable in ("DATABASE_URL", "AGENTIDP_DATABASE_OWNER_URL"):
+            address = urlsplit(env.str(variable))._replace(path=f"/{name}").geturl()
+            environment.setenv(variable, address)
+            environment.setenv(f"{variable}_FILE", "")
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         yield

@@ -64,6 +64,7 @@ def deployed(*, durable: bool, agents: int, port: int = 0) -> Iterator[Deploymen
             url = f"http://localhost:{port or free_port()}"
             environment = os.environ | {
                 "DATABASE_URL": cluster.url,
+                "AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url,
                 "AGENTIDP_ENVIRONMENT": "test",
                 "AGENTIDP_ISSUER": url,
                 "PYTHONPATH": str(PROJECT),

@@ -93,6 +93,7 @@ def empty_place() -> Iterator[Place]:
         cluster.start()
         environment = os.environ | {
             "DATABASE_URL": cluster.url,
+            "AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url,
             "AGENTIDP_ENVIRONMENT": "test",
             "AGENTIDP_DEMO": "1",
             "PYTHONPATH": str(PROJECT),

@@ -1,0 +1,278 @@
+"""Two roles in PostgreSQL: the owner migrates, and the application's role may do what stands here.
+
+Whoever owns a table can switch its row-level security off, drop its triggers and empty it. So the
+application's role owns nothing, and the product refuses to serve with a role that may do more.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from psycopg import sql
+
+Privileges = frozenset[str]
+
+USUAL: Privileges = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+DECLARED: dict[str, Privileges] = {
+    # Append-only. The head of its chain is moved by a trigger that runs as the owner.
+    "organizations_auditevent": frozenset({"SELECT", "INSERT"}),
+    "organizations_auditchain": frozenset({"SELECT"}),
+    # Written by migrations alone.
+    "auth_permission": frozenset({"SELECT"}),
+    "django_content_type": frozenset({"SELECT"}),
+    "django_migrations": frozenset({"SELECT"}),
+}
+"""What the application's role may do with a table, where that differs from USUAL."""
+SEQUENCE: Privileges = frozenset({"USAGE"})
+HOW_TO = "docs/how-to/deploy.md tells how two roles are made."
+CONNECTION = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
+NAMED = 3
+"""So many excess rights are named; the number of the others is."""
+
+OURS = """
+    nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
+        SELECT FROM pg_depend WHERE objid = {oid} AND classid = '{catalog}'::regclass
+        AND deptype = 'e')
+"""
+"""What no extension brought."""
+
+
+def declared_for(table: str) -> Privileges:
+    return DECLARED.get(table, USUAL)
+
+
+@contextmanager
+def as_owner(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Connect as the owner meanwhile. Ends whatever the connection was in the middle of."""
+    if settings.DATABASE_OWNER is None:
+        raise ImproperlyConfigured(
+            "Set AGENTIDP_DATABASE_OWNER_URL for this command: the application's role may not "
+            f"change the schema. {HOW_TO}"
+        )
+    before = {name: connection.settings_dict.get(name) for name in CONNECTION}
+    connect_with(connection, settings.DATABASE_OWNER)
+    try:
+        yield
+    finally:
+        connect_with(connection, before)
+
+
+def connect_with(connection: BaseDatabaseWrapper, access: dict[str, Any]) -> None:
+    """Use this role from the next statement on."""
+    connection.close()
+    connection.settings_dict.update({name: access.get(name, "") for name in CONNECTION})
+
+
+def is_owner(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the connection is the owner's, which is never used to serve."""
+    owner = settings.DATABASE_OWNER
+    return owner is not None and bool(connection.settings_dict["USER"] == owner["USER"])
+
+
+# Giving
+
+
+def require_ownership(connection: BaseDatabaseWrapper) -> None:
+    """As the owner: ImproperlyConfigured when something here belongs to somebody else."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        role = cursor.fetchone()[0]
+        others = sorted({owner for *_, owner in relations(cursor)} - {role})
+    if others:
+        raise ImproperlyConfigured(
+            f"Tables of this database belong to {_joined(others)}, so {role} cannot migrate it. "
+            f"Hand them over first: REASSIGN OWNED BY {others[0]} TO {role}. {HOW_TO}"
+        )
+
+
+def grant_declared(connection: BaseDatabaseWrapper) -> None:
+    """As the owner: let the application's role do what is declared, and nothing else."""
+    role = settings.DATABASE_ROLE
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        _execute(cursor, "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        _grant_entrance(cursor, connection.settings_dict["NAME"], role)
+        for schema, name, kind, _ in relations(cursor):
+            target = sql.Identifier(schema, name)
+            wanted = SEQUENCE if kind == "S" else declared_for(name)
+            word = "SEQUENCE" if kind == "S" else "TABLE"
+            found = _granted(cursor, schema, name, role)
+            if found != wanted:
+                _execute(cursor, f"REVOKE ALL ON {word} {{}} FROM {{}}", target, role)
+                _execute(
+                    cursor,
+                    f"GRANT {', '.join(sorted(wanted))} ON {word} {{}} TO {{}}",
+                    target,
+                    role,
+                )
+            if _granted(cursor, schema, name, ""):
+                _execute(cursor, f"REVOKE ALL ON {word} {{}} FROM PUBLIC", target)
+        for signature, is_trigger in functions(cursor):
+            function = sql.SQL(signature)  # as PostgreSQL quotes it
+            _execute(cursor, "REVOKE ALL ON FUNCTION {} FROM PUBLIC", function)
+            verb = "REVOKE ALL ON FUNCTION {} FROM {}" if is_trigger else ""
+            _execute(cursor, verb or "GRANT EXECUTE ON FUNCTION {} TO {}", function, role)
+
+
+def _grant_entrance(cursor: CursorWrapper, database: str, role: str) -> None:
+    cursor.execute(
+        "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = %s", [database]
+    )
+    if not cursor.fetchone()[0]:
+        return  # the start is refused if that leaves too much to the application's role
+    named, schema = sql.Identifier(database), sql.SQL("SCHEMA public")
+    _execute(cursor, "REVOKE CREATE, TEMPORARY ON DATABASE {} FROM PUBLIC", named)
+    _execute(cursor, "REVOKE ALL ON DATABASE {} FROM {}", named, role)
+    _execute(cursor, "GRANT CONNECT ON DATABASE {} TO {}", named, role)
+    _execute(cursor, "REVOKE CREATE ON {} FROM PUBLIC", schema)
+    _execute(cursor, "REVOKE ALL ON {} FROM {}", schema, role)
+    _execute(cursor, "GRANT USAGE ON {} TO {}", schema, role)
+
+
+def _execute(cursor: CursorWrapper, statement: str, *names: sql.Composable | str) -> None:
+    parts = [sql.Identifier(name) if isinstance(name, str) else name for name in names]
+    cursor.execute(sql.SQL(statement).format(*parts))
+
+
+def relations(cursor: CursorWrapper) -> list[tuple[str, str, str, str]]:
+    """Schema, name, kind and owner of each table, view and sequence that is ours."""
+    cursor.execute(
+        "SELECT nspname, relname, relkind::text, relowner::regrole::text FROM pg_class c "
+        "JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r','p','v','m','f','S') "
+        f"AND {OURS.format(oid='c.oid', catalog='pg_class')} ORDER BY 1, 2"
+    )
+    return list(cursor.fetchall())
+
+
+def functions(cursor: CursorWrapper) -> list[tuple[str, bool]]:
+    """Name and arguments of each function that is ours, and whether only triggers call it."""
+    cursor.execute(
+        "SELECT p.oid::regprocedure::text, prorettype = 'trigger'::regtype FROM pg_proc p "
+        "JOIN pg_namespace n ON n.oid = pronamespace "
+        f"WHERE {OURS.format(oid='p.oid', catalog='pg_proc')} ORDER BY 1"
+    )
+    return list(cursor.fetchall())
+
+
+def _granted(cursor: CursorWrapper, schema: str, name: str, role: str) -> Privileges:
+    """What was granted on it to this role by name, or with "" to PUBLIC; columns included."""
+    cursor.execute(
+        "SELECT DISTINCT privilege_type || CASE WHEN is_grantable THEN '*' ELSE '' END FROM ("
+        " SELECT relacl AS acl FROM pg_class WHERE oid = %(oid)s::regclass UNION ALL"
+        " SELECT attacl FROM pg_attribute WHERE attrelid = %(oid)s::regclass AND attacl IS NOT NULL"
+        ") found, aclexplode(acl) WHERE grantee = CASE WHEN %(role)s = '' THEN 0 ELSE "
+        "(SELECT oid FROM pg_roles WHERE rolname = %(role)s) END",
+        {"oid": sql.Identifier(schema, name).as_string(None), "role": role},
+    )
+    return frozenset(found for (found,) in cursor.fetchall())
+
+
+# Refusing
+
+IS_ABOVE_ALL = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+# What the role may do itself, and as whom it may SET ROLE.
+ROLES = "(SELECT oid, rolname FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER'))"
+ATTRIBUTES = f"""
+    SELECT CASE WHEN rolname = current_user THEN '' ELSE 'is a member of ' || rolname || ', which '
+           END || 'has ' || attribute
+    FROM pg_roles JOIN {ROLES} reachable USING (rolname), LATERAL (VALUES
+        (rolsuper, 'SUPERUSER'), (rolbypassrls, 'BYPASSRLS'), (rolcreaterole, 'CREATEROLE'),
+        (rolcreatedb, 'CREATEDB'), (rolreplication, 'REPLICATION')) has (it, attribute)
+    WHERE it
+    UNION ALL SELECT 'is a member of ' || rolname FROM {ROLES} reachable
+    WHERE rolname ~ '^pg_' AND rolname <> 'pg_database_owner'
+"""
+OWNED = f"""
+    SELECT what FROM (
+        SELECT 'the database ' || datname AS what, datdba AS owner, 1 AS place FROM pg_database
+        UNION ALL SELECT 'the schema ' || nspname, nspowner, 2 FROM pg_namespace n
+        UNION ALL SELECT 'the table ' || relname, relowner, 3 FROM pg_class c
+        JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND nspname !~ '^pg_'
+        UNION ALL SELECT 'the function ' || proname, proowner, 4 FROM pg_proc
+        UNION ALL SELECT 'the type ' || typname, typowner, 5 FROM pg_type
+        WHERE typtype IN ('e', 'd')
+    ) things WHERE owner IN (SELECT oid FROM {ROLES} reachable) ORDER BY place, what
+"""
+ENTRANCE = f"""
+    SELECT DISTINCT 'may CREATE in the schema ' || nspname
+    FROM pg_namespace, {ROLES} reachable
+    WHERE nspname !~ '^pg_(toast|temp)'
+    AND has_schema_privilege(reachable.oid, pg_namespace.oid, 'CREATE')
+    UNION ALL SELECT DISTINCT 'may use ' || word || ' in the database'
+    FROM unnest(ARRAY['CREATE', 'TEMPORARY']) word, {ROLES} reachable
+    WHERE has_database_privilege(reachable.oid, current_database(), word)
+    UNION ALL SELECT DISTINCT 'may SET session_replication_role' FROM {ROLES} reachable
+    WHERE has_parameter_privilege(reachable.oid, 'session_replication_role', 'SET')
+"""
+ON_TABLES = f"""
+    SELECT relname, relkind::text, array_agg(DISTINCT word) FILTER (WHERE
+        CASE WHEN relkind = 'S' THEN has_sequence_privilege(reachable.oid, c.oid, word)
+        ELSE has_table_privilege(reachable.oid, c.oid, word) OR word = ANY (%(by_column)s)
+             AND has_any_column_privilege(reachable.oid, c.oid, word) END)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace,
+         LATERAL unnest(CASE WHEN relkind = 'S' THEN %(of_sequences)s::text[]
+                             ELSE %(of_tables)s::text[] END) word,
+         {ROLES} reachable
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    AND {OURS.format(oid="c.oid", catalog="pg_class")} GROUP BY 1, 2 ORDER BY 1
+"""
+BY_COLUMN = ["SELECT", "INSERT", "UPDATE", "REFERENCES"]
+OF_TABLES = [*BY_COLUMN, "DELETE", "TRUNCATE", "TRIGGER"]
+OF_SEQUENCES = ["USAGE", "SELECT", "UPDATE"]
+
+
+def excess(cursor: CursorWrapper) -> list[str]:
+    """What the connected role may do that the application needs not, each after "the role"."""
+    found = [what for (what,) in _all(cursor, ATTRIBUTES)]
+    found += [f"owns {what}" for (what,) in _all(cursor, OWNED)]
+    found += [what for (what,) in _all(cursor, ENTRANCE)]
+    if any(what.startswith("owns") for what in found):
+        return found  # an owner may do everything with what it owns
+    for table, kind, held in held_privileges(cursor):
+        wanted = SEQUENCE if kind == "S" else declared_for(table)
+        if more := held - wanted:
+            found.append(f"may {', '.join(sorted(more))} {table}")
+    return found
+
+
+def missing(cursor: CursorWrapper) -> list[str]:
+    """What the connected role needs and may not do."""
+    return [
+        f"may not {', '.join(sorted(less))} {table}"
+        for table, kind, held in held_privileges(cursor)
+        if (less := (SEQUENCE if kind == "S" else declared_for(table)) - held)
+    ]
+
+
+def held_privileges(cursor: CursorWrapper) -> list[tuple[str, str, Privileges]]:
+    """Name, kind and effective privileges of each table and sequence that is ours."""
+    cursor.execute("SHOW server_version_num")
+    maintain = ["MAINTAIN"] if int(cursor.fetchone()[0]) >= 170_000 else []
+    words = {
+        "by_column": BY_COLUMN,
+        "of_tables": OF_TABLES + maintain,
+        "of_sequences": OF_SEQUENCES,
+    }
+    cursor.execute(ON_TABLES, words)
+    return [(name, kind, frozenset(held or ())) for name, kind, held in cursor.fetchall()]
+
+
+def in_one_sentence(role: str, found: list[str]) -> str:
+    more = len(found) - NAMED
+    named = _joined([*found[:NAMED], f"{more} more"] if more > 0 else found)
+    return f"The database role {role} {named}."
+
+
+def _joined(words: Iterable[str]) -> str:
+    *before, last = words
+    return f"{', '.join(before)} and {last}" if before else last
+
+
+def _all(cursor: CursorWrapper, query: str) -> list[Any]:
+    cursor.execute(query)
+    return list(cursor.fetchall())

@@ -1,0 +1,30 @@
+from typing import Any
+
+from django.core.management.commands import migrate
+from django.db import connections
+
+from agentidp.database_roles import as_owner, grant_declared, require_ownership
+
+
+class Command(migrate.Command):
+    help = (
+        "Change the schema as its owner (AGENTIDP_DATABASE_OWNER_URL), then let the application's "
+        "role do what it needs and nothing else."
+    )
+
+    def get_check_kwargs(self, options: Any) -> Any:
+        """The database is checked as its owner, below: the application's role may not be as it
+        should before the first migration."""
+        return super().get_check_kwargs(options) | {"databases": None}
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["plan"] or options["check_unapplied"]:
+            super().handle(*args, **options)
+            return
+        connection = connections[options["database"]]
+        with as_owner(connection):
+            if not options["skip_checks"]:
+                self.check(databases=[options["database"]])
+            require_ownership(connection)
+            super().handle(*args, **options)
+            grant_declared(connection)
