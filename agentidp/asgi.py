@@ -7,10 +7,11 @@ from types import FrameType
 from django.conf import settings
 
 from agentidp.bridge import Bridge, Receive, Scope, Send
-from agentidp.wsgi import application as wsgi_application
+from agentidp.sockets import allow_many_connections, drop_clients_that_take_nothing
+from agentidp.wsgi import unguarded_application
 from executions.live.hub import hub
 
-bridge = Bridge(wsgi_application, settings.WEB_THREADS)
+bridge = Bridge(unguarded_application, settings.WEB_THREADS, settings.MAX_BODY_BYTES)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,6 +28,8 @@ async def live_and_end(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            allow_many_connections()
+            drop_clients_that_take_nothing(settings.READER_TIMEOUT_SECONDS)
             end_streams_on_signals(asyncio.get_running_loop())
         else:
             await hub.close()

@@ -7,22 +7,26 @@ Why not a2wsgi: docs/decisions/0007-web-server.md.
 import asyncio
 import io
 import json
-import os
-import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
+from threading import Lock
 from typing import Any
 from urllib.parse import unquote_to_bytes
+from uuid import UUID
 
 import structlog
+from django.conf import settings
+from django.db import connections as database_connections
 from django.http import StreamingHttpResponse
 
 from agentidp import metrics
 from agentidp.errors import CODES, MESSAGES, error_body
 from agentidp.failures import log_failure
+from agentidp.sockets import connections
 
 logger = structlog.get_logger(__name__)
 
@@ -32,18 +36,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-KEPT_BODY = 1024 * 1024
-"""So much of a body is read before a thread is needed: slow senders hold none."""
+NO_STORE = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+
 SECONDS_FOR_BODY = 30
-SECONDS_FOR_READER = 20
-"""How long a client may take nothing before its connection is cut."""
-SECONDS_TO_COLLECT = 0.1
-"""Connections that are to be shut down within this time are looked for together."""
 SECONDS_TO_SAY_WHY = 0.5
 """A stream that is over tells its client why, if the client takes it that soon."""
 CHUNK = 64 * 1024
 WAITED = "agentidp.waited"
 """Stands in the environment of a request that is asked again after a wait: it waits no more."""
+LONG_ANSWER_THREADS = 2
+"""Long answers are made by threads of their own: many of them at once leave the others free."""
+MAX_LONG_ANSWERS = 1024
+MAX_ANONYMOUS_LONG_ANSWERS = 256
+"""In progress in one process."""
 WITH_UNDERSCORES = frozenset({"kodosumi_api_key"})
 """Other header names with underscores are dropped: in the environment of WSGI they could pass for
 the ones with hyphens that a proxy sets."""
@@ -82,13 +87,27 @@ class LiveResponse(StreamingHttpResponse):
         self.hand_over()()
 
 
+class LongResponse(StreamingHttpResponse):
+    """An answer that is made piece by piece, at the pace at which its client takes it.
+
+    Any thread may make the next piece, so nothing may stay open between two: no transaction, no
+    cursor of the database. `caller` is the principal whose answers in progress are counted.
+    """
+
+    def __init__(self, pieces: Iterable[bytes | str], *, caller: UUID | None, **kwargs: Any):
+        super().__init__(pieces, **kwargs)
+        self.caller = caller
+
+
 @dataclass
 class Answer:
-    """What the application said. `content` is None when the thread has sent everything itself."""
+    """What the application said, as far as it has been made."""
 
     status: int = 500
     headers: Headers | None = None
-    content: bytes | None = b""
+    content: bytes = b""
+    rest: "Rest | None" = None
+    """What follows `content`, when the answer is long."""
     live: Live | None = None
     release: Callable[[], None] | None = None
     wait: Wait | None = None
@@ -96,12 +115,57 @@ class Answer:
     be sent. It holds no thread. A response has it as an attribute."""
 
 
-class Bridge:
-    """Serves a WSGI application over ASGI."""
+class Rest:
+    """The further pieces of a long answer."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], threads: int) -> None:
-        self._application = application
+    def __init__(self, pieces: Iterator[bytes], close: Callable[[], None]) -> None:
+        self._pieces, self.close = pieces, close
+
+    def next(self) -> bytes | None:
+        """In a thread: the next piece, None after the last."""
+        piece = next(self._pieces, None)
+        if any(each.in_atomic_block for each in database_connections.all(initialized_only=True)):
+            raise RuntimeError("A long answer kept a transaction open after a piece.")
+        return piece
+
+
+class LongAnswers:
+    """How many are in progress, for each caller."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._callers: Counter[UUID | None] = Counter()
+
+    def begin(self, caller: UUID | None) -> bool:
+        """Count one more; False where that would be too many."""
+        limit = settings.STREAMS_PER_CALLER if caller else MAX_ANONYMOUS_LONG_ANSWERS
+        with self._lock:
+            if self._callers[caller] >= limit or self._callers.total() >= MAX_LONG_ANSWERS:
+                return False
+            self._callers[caller] += 1
+        return True
+
+    def end(self, caller: UUID | None) -> None:
+        with self._lock:
+            self._callers[caller] -= 1
+            if not self._callers[caller]:
+                del self._callers[caller]
+
+
+class Bridge:
+    """Serves a WSGI application over ASGI.
+
+    No thread waits for a client: a body is here before a thread takes the request, and what a
+    thread has made is sent by the event loop.
+    """
+
+    def __init__(
+        self, application: Callable[..., Iterable[bytes]], threads: int, max_body: int
+    ) -> None:
+        self._application, self._max_body = application, max_body
         self._threads = ThreadPoolExecutor(threads, "web")
+        self._long_threads = ThreadPoolExecutor(LONG_ANSWER_THREADS, "web-long")
+        self.long_answers = LongAnswers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What fails ends here: a server would write it to its own log as it is."""
@@ -123,7 +187,7 @@ class Bridge:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with asyncio.timeout(SECONDS_FOR_BODY):
-                body = await _beginning_of_body(scope, receive)
+                body = await _read_body(scope, receive, self._max_body)
         except TimeoutError:
             await _refuse(send, 408, "REQUEST_TIMEOUT", "The body took too long to arrive.")
             return
@@ -138,15 +202,31 @@ class Bridge:
             return
         if answer.live:
             await connection.stream(answer)
-        elif answer.content is not None:
+        elif answer.rest:
+            await self._send_long(connection, answer, answer.rest)
+        else:
             await connection.send_whole(answer)
 
     async def _answer(self, connection: "_Connection") -> Answer:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._run, connection, loop)
+        return await loop.run_in_executor(self._threads, self._run, connection)
 
-    def _run(self, connection: "_Connection", loop: asyncio.AbstractEventLoop) -> Answer:
-        """In a thread: the application's answer, whole, or sent on the way if it is long."""
+    async def _send_long(self, connection: "_Connection", answer: Answer, rest: Rest) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await connection.begin(answer)
+            piece: bytes | None = answer.content
+            while piece is not None:
+                if not await connection.send_chunk(piece):
+                    return
+                piece = await loop.run_in_executor(self._long_threads, rest.next)
+            await connection.send_last()
+        finally:
+            connection.watch_no_more()
+            await asyncio.shield(loop.run_in_executor(self._long_threads, rest.close))
+
+    def _run(self, connection: "_Connection") -> Answer:
+        """In a thread: the application's answer, whole, or its beginning if it is long."""
         answer = Answer()
 
         def start_response(status: str, headers: list[tuple[str, str]], *rest: Any) -> None:
@@ -155,7 +235,7 @@ class Bridge:
                 (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
             ]
 
-        response = self._application(connection.environ(loop), start_response)
+        response = self._application(connection.environ(), start_response)
         try:
             answer.wait = getattr(response, "wait", None)
             if connection.is_head:
@@ -163,34 +243,37 @@ class Bridge:
             elif isinstance(response, LiveResponse):
                 answer.live, answer.release = response.live, response.hand_over()
             else:
-                answer.content = self._content(response, answer, connection, loop)
+                self._make_content(response, answer)
         finally:
-            if hasattr(response, "close"):
+            if answer.rest is None and hasattr(response, "close"):
                 response.close()
         return answer
 
-    def _content(
-        self,
-        response: Iterable[bytes],
-        answer: Answer,
-        connection: "_Connection",
-        loop: asyncio.AbstractEventLoop,
-    ) -> bytes | None:
-        chunks = _in_chunks(response)
-        first = next(chunks, b"")
-        second = next(chunks, None)
+    def _make_content(self, response: Iterable[bytes], answer: Answer) -> None:
+        pieces = _in_chunks(response)
+        answer.content = next(pieces, b"")
+        second = next(pieces, None)
         if second is None:
-            return first
-        begin = asyncio.run_coroutine_threadsafe(connection.begin(answer, first), loop)
-        begin.result()
-        chunk: bytes | None = second
-        while chunk is not None:
-            sent = asyncio.run_coroutine_threadsafe(connection.send_chunk(chunk), loop)
-            if not sent.result():
-                return None
-            chunk = next(chunks, None)
-        asyncio.run_coroutine_threadsafe(connection.send_last(), loop).result()
-        return None
+            return
+        caller = getattr(response, "caller", None)
+        if not self.long_answers.begin(caller):
+            answer.status, answer.headers, answer.content = _too_many_long_answers()
+            return
+
+        def close() -> None:
+            try:
+                if hasattr(response, "close"):
+                    response.close()
+            finally:
+                self.long_answers.end(caller)
+
+        answer.rest = Rest(chain([second], pieces), close)
+
+
+def _too_many_long_answers() -> tuple[int, Headers, bytes]:
+    body = error_body(CODES[503], "Too many long answers are in progress. Try again later.")
+    headers = [(b"content-type", b"application/json"), (b"retry-after", b"5"), *NO_STORE]
+    return 503, headers, json.dumps(body).encode()
 
 
 def _in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
@@ -209,7 +292,7 @@ def _in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
 class _Connection:
     """One request and the way back to its client."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, body: "_Body") -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         self._scope, self._receive, self._send, self._body = scope, receive, send, body
         self._gone: asyncio.Future[None] | None = None
         self.has_waited = self.is_lost = False
@@ -218,8 +301,8 @@ class _Connection:
     def is_head(self) -> bool:
         return bool(self._scope["method"] == "HEAD")
 
-    def environ(self, loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
-        body = self._body.reader(self._receive, loop)
+    def environ(self) -> dict[str, Any]:
+        body = io.BytesIO(self._body)
         return _environ(self._scope) | {"wsgi.input": body, WAITED: self.has_waited}
 
     async def waits(self, wait: Wait) -> bool:
@@ -243,10 +326,13 @@ class _Connection:
         await self._start(answer)
         await self._send({"type": "http.response.body", "body": answer.content})
 
-    async def begin(self, answer: Answer, first: bytes) -> None:
+    async def begin(self, answer: Answer) -> None:
         self._gone = asyncio.ensure_future(self.until_gone())
         await self._start(answer)
-        await self.send_chunk(first)
+
+    def watch_no_more(self) -> None:
+        if self._gone:
+            self._gone.cancel()
 
     async def send_chunk(self, chunk: bytes) -> bool:
         """Whether the client took it; one that has gone or is too slow does not get the rest."""
@@ -254,7 +340,7 @@ class _Connection:
         if self._gone and self._gone.done():
             return False
         try:
-            async with asyncio.timeout(SECONDS_FOR_READER):
+            async with asyncio.timeout(settings.READER_TIMEOUT_SECONDS):
                 await self._send(message)
         except TimeoutError:
             self.cut()
@@ -263,8 +349,6 @@ class _Connection:
 
     async def send_last(self) -> None:
         await self._send({"type": "http.response.body", "body": b""})
-        if self._gone:
-            self._gone.cancel()
 
     async def stream(self, answer: Answer) -> None:
         """The live body, until it ends, the client goes, or does not read what it asked for."""
@@ -319,92 +403,20 @@ class _Connection:
         )
 
 
-class Connections:
-    """Shuts connections down, which no server offers to its applications: they are found among the
-    process's own files, all that are due at once in one look."""
-
-    def __init__(self) -> None:
-        self._due: set[tuple[str, int]] = set()
-
-    def hang_up(self, client: tuple[str, int]) -> None:
-        """Soon, from the event loop."""
-        if not self._due:
-            asyncio.get_running_loop().call_later(SECONDS_TO_COLLECT, self._shut_down)
-        self._due.add(client)
-
-    def _shut_down(self) -> None:
-        due, self._due = self._due, set()
-        folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
-        for name in os.listdir(folder):
-            # Listening sockets, and those of other kinds, have no such peer.
-            with suppress(OSError), _socket(int(name)) as found:
-                if found.getpeername()[:2] in due:
-                    found.shutdown(socket.SHUT_RDWR)
-
-
-def _socket(number: int) -> socket.socket:
-    """A copy of an open file that is a socket, for the caller to close; OSError for any other."""
-    copy = os.dup(number)
-    try:
-        return socket.socket(fileno=copy)
-    except OSError:
-        os.close(copy)
-        raise
-
-
-connections = Connections()
-
-
-class _Body:
-    """A request's body: its beginning is here, the rest is asked for when it is wanted."""
-
-    def __init__(self, beginning: bytes, is_complete: bool) -> None:
-        self._beginning, self._is_complete = beginning, is_complete
-
-    def reader(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> io.BufferedIOBase:
-        if self._is_complete:
-            return io.BytesIO(self._beginning)
-        return io.BufferedReader(_Incoming(self._beginning, receive, loop), CHUNK)
-
-
-class _Incoming(io.RawIOBase):
-    """The body for a thread that reads it while it arrives."""
-
-    def __init__(self, beginning: bytes, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
-        self._held, self._receive, self._loop = beginning, receive, loop
-        self._is_complete = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._held and not self._is_complete:
-            future = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
-            self._held = future.result(SECONDS_FOR_BODY)
-        size = min(len(buffer), len(self._held))
-        buffer[:size], self._held = self._held[:size], self._held[size:]
-        return size
-
-    async def _next(self) -> bytes:
-        message = await self._receive()
-        self._is_complete = not message.get("more_body", False)
-        found: bytes = message.get("body", b"")
-        return found
-
-
-async def _beginning_of_body(scope: Scope, receive: Receive) -> _Body | None:
-    """Up to KEPT_BODY of it; None when the client went away."""
+async def _read_body(scope: Scope, receive: Receive, max_body: int) -> bytes | None:
+    """The body; None when the client went away. No more is read of one that is larger than
+    `max_body`: the application refuses it by its headers and does not look at it."""
     if scope["method"] in {"GET", "HEAD"}:
-        return _Body(b"", is_complete=True)
+        return b""
     parts, size, is_complete = [], 0, False
-    while not is_complete and size <= KEPT_BODY:
+    while not is_complete and size <= max_body:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         is_complete = not message.get("more_body", False)
-    return _Body(b"".join(parts), is_complete)
+    return b"".join(parts) if is_complete else b""
 
 
 def _environ(scope: Scope) -> dict[str, Any]:
@@ -447,6 +459,6 @@ def _add_header(environ: dict[str, Any], name: str, value: str) -> None:
 
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:
     content = json.dumps(error_body(code, message)).encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close"), *NO_STORE]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -18,6 +18,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from agentidp import server_options
 from agentidp.env import BASE_DIR
 
 SECONDS_TO_START = 60
@@ -52,8 +53,8 @@ def require_free_port(host: str, port: int) -> None:
 def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Serve AgentIdP meanwhile, and be ready to answer before handing over."""
     base = f"http://{host}:{port}"
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--no-ws"]
-    command += ["--host", host, "--port", str(port), "--workers", "1", "--backpressure", "4096"]
+    command = [sys.executable, "-m", "granian", *server_options.ASGI]
+    command += ["--host", host, "--port", str(port), "--workers", "1"]
     command += ["--log-level", "warning", "--workers-kill-timeout", str(SECONDS_TO_STOP)]
     with log.open("wb") as output:
         process = subprocess.Popen(

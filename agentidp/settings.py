@@ -45,6 +45,8 @@ METRICS_TOKEN = env.str("AGENTIDP_METRICS_TOKEN", default="")
 # Live streams. Without Redis the pollers of all processes find out by themselves.
 REDIS_URL = env.str("REDIS_URL", default="")
 WEB_THREADS = env.int("AGENTIDP_WEB_THREADS", default=8)
+# So long a client may take nothing of an answer before its connection is cut.
+READER_TIMEOUT_SECONDS = env.int("AGENTIDP_READER_TIMEOUT_SECONDS", default=20)
 STREAMS_PER_CALLER = env.int("AGENTIDP_STREAMS_PER_CALLER", default=64)
 STREAMS_PER_ORGANIZATION = env.int("AGENTIDP_STREAMS_PER_ORGANIZATION", default=1000)
 

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 
+from agentidp.bridge import LongResponse
 from agentidp.errors import DomainError, NotFound, error_body
 from executions.models import ExecutionFile
 
@@ -50,7 +52,7 @@ class Unsatisfiable(Exception):
     """The range lies outside of the file."""
 
 
-def download(request: HttpRequest, file: ExecutionFile) -> HttpResponseBase:
+def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) -> HttpResponseBase:
     """The file, or the one range of it that the request asks for.
 
     Its content never changes, so its id is its entity tag.
@@ -80,7 +82,8 @@ def download(request: HttpRequest, file: ExecutionFile) -> HttpResponseBase:
         raise FileNotFound
     if request.method == "HEAD":
         return HttpResponse(headers=headers)
-    return StreamingHttpResponse(_pieces(file, sent), status=206 if part else 200, headers=headers)
+    pieces = _pieces(file, sent)
+    return LongResponse(pieces, caller=caller, status=206 if part else 200, headers=headers)
 
 
 def _pieces(file: ExecutionFile, part: Part) -> Iterator[bytes]:

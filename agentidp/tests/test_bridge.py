@@ -7,14 +7,18 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.db import connection, transaction
 from django.test import override_settings
 
 from agentidp import bridge as bridge_module
-from agentidp.bridge import WAITED, Bridge, Live, LiveResponse, connections
+from agentidp.bridge import CHUNK, WAITED, Bridge, Live, LiveResponse
+from agentidp.sockets import connections
 
 Environ = dict[str, Any]
+MAX_BODY = 1024**2
 App = Callable[[Environ, Any], Iterable[bytes]]
 
 
@@ -22,7 +26,7 @@ class Server:
     """What an ASGI server does for one request."""
 
     def __init__(self, app: App, **scope: Any) -> None:
-        self.bridge = Bridge(app, threads=2)
+        self.bridge = Bridge(app, threads=2, max_body=MAX_BODY)
         self.scope = {
             "type": "http",
             "method": "GET",
@@ -123,12 +127,7 @@ def test_a_header_with_an_underscore_cannot_pass_for_the_one_with_a_hyphen() -> 
     assert seen[0]["HTTP_KODOSUMI_API_KEY"] == "token"
 
 
-@pytest.mark.parametrize("kept", [1024, 5])
-def test_a_body_arrives_whole_whether_kept_or_read_on_the_way(
-    kept: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bridge_module, "KEPT_BODY", kept)
-
+def test_a_body_arrives_whole() -> None:
     def echo(environ: Environ, start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [])
         stream = environ["wsgi.input"]
@@ -155,6 +154,28 @@ def test_a_body_that_takes_too_long_is_refused_without_a_thread(
     assert server.status == 408
     assert b"REQUEST_TIMEOUT" in server.body
     assert seen == []
+
+
+def test_of_a_body_that_is_too_large_the_application_sees_the_headers_only() -> None:
+    part, seen = b"x" * MAX_BODY, []
+
+    def read(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        seen.append((environ["CONTENT_LENGTH"], environ["wsgi.input"].read()))
+        start_response("413 Content Too Large", [])
+        return [b""]
+
+    async def scene() -> Server:
+        length = str(3 * MAX_BODY).encode()
+        server = Server(read, method="POST", headers=[(b"content-length", length)])
+        server.receives(part, part, part)
+        await server.serve()
+        return server
+
+    server = asyncio.run(scene())
+
+    assert server.status == 413
+    assert seen == [(str(3 * MAX_BODY), b"")]
+    assert server.incoming.qsize() == 1  # what came after the limit was not even read
 
 
 def test_head_has_the_headers_only() -> None:
@@ -199,6 +220,119 @@ def test_a_long_answer_is_not_made_for_a_client_that_has_gone() -> None:
     asyncio.run(scene())
 
     assert made
+
+
+class Long(list[bytes]):
+    """More than one piece, for one caller."""
+
+    caller = uuid4()
+
+    def __init__(self, closed: list[str]) -> None:
+        super().__init__([b"x" * CHUNK] * 100)
+        self.closed = closed
+
+    def close(self) -> None:
+        self.closed.append(threading.current_thread().name)
+
+
+def long_and_short(closed: list[str]) -> App:
+    """/long has a long answer, everything else a short one."""
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return Long(closed) if environ["PATH_INFO"] == "/long" else [b"short"]
+
+    return app
+
+
+class Silent(Server):
+    """A server whose clients take nothing of long answers."""
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "http.response.body" and message.get("more_body"):
+            await asyncio.Event().wait()
+
+
+def test_clients_that_take_nothing_hold_no_thread(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.READER_TIMEOUT_SECONDS = 1
+    cut: list[tuple[str, int]] = []
+    monkeypatch.setattr(connections, "hang_up", cut.append)
+    closed: list[str] = []
+
+    async def scene() -> Server:
+        silent = [Silent(long_and_short(closed), path="/long") for _ in range(20)]
+        short = Server(long_and_short(closed))
+        for each in (*silent, short):
+            each.bridge = silent[0].bridge
+        waiting = [asyncio.create_task(each.serve()) for each in silent]
+        for each in silent:
+            while len(each.sent) < 2:
+                await each.heard.wait()
+                each.heard.clear()
+        await short.serve()
+        assert not any(task.done() for task in waiting)
+        await asyncio.gather(*waiting)
+        assert short.bridge.long_answers.begin(Long.caller)  # none is counted any more
+        return short
+
+    short = asyncio.run(scene())
+
+    assert short.body == b"short"
+    assert len(cut) == len(closed) == 20
+
+
+def test_a_caller_has_so_many_long_answers_at_once(settings: Any) -> None:
+    settings.STREAMS_PER_CALLER = 2
+    closed: list[str] = []
+
+    async def scene() -> tuple[Server, Server]:
+        first, second = (Silent(long_and_short(closed), path="/long") for _ in range(2))
+        third, other = (Server(long_and_short(closed), path=path) for path in ("/long", "/"))
+        for each in (second, third, other):
+            each.bridge = first.bridge
+        waiting = [asyncio.create_task(each.serve()) for each in (first, second)]
+        for each in (first, second):
+            while len(each.sent) < 2:
+                await each.heard.wait()
+                each.heard.clear()
+        await third.serve()
+        await other.serve()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return third, other
+
+    third, other = asyncio.run(scene())
+
+    assert third.status == 503
+    assert (b"retry-after", b"5") in third.sent[0]["headers"]
+    assert b"SERVICE_UNAVAILABLE" in third.body
+    assert other.body == b"short"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_answer_that_keeps_a_transaction_open_is_broken_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge_module, "LONG_ANSWER_THREADS", 1)
+
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"x" * CHUNK
+        yield b"x" * CHUNK
+        try:
+            with transaction.atomic():
+                yield b"x" * CHUNK
+        finally:
+            connection.close()
+
+    server = serve(app)
+
+    assert server.body == b"x" * CHUNK * 2
+    assert server.sent[-1]["more_body"]
 
 
 def live_app(chunks: Live, released: list[str], threads: list[str]) -> App:
@@ -254,8 +388,8 @@ def test_a_live_answer_ends_when_its_client_goes() -> None:
     assert released == ["released"]
 
 
-def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge_module, "SECONDS_FOR_READER", 0.01)
+def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.READER_TIMEOUT_SECONDS = 0.01
     cut: list[tuple[str, int]] = []
     monkeypatch.setattr(connections, "hang_up", cut.append)
     released: list[str] = []

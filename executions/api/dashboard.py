@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -12,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentidp.bridge import LongResponse
 from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_lines
 from agentidp.pagination import MAXIMUM_OFFSET, Slice
 from agentidp.renderers import JSONRenderer
@@ -299,7 +299,7 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
         clock: str,
         *,
         is_newest_first: bool = True,
-    ) -> StreamingHttpResponse:
+    ) -> HttpResponseBase:
         query = self.request.query_params
         if "limit" in query or "offset" in query:
             page = Slice.read(query, default=MOST_ROWS, maximum=MOST_ROWS)
@@ -309,10 +309,11 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
 
     def _csv(
         self, name: str, columns: Sequence[str], rows: Iterable[dict[str, Any]]
-    ) -> StreamingHttpResponse:
+    ) -> HttpResponseBase:
         file_name = f"{name}-{timezone.now():%Y-%m-%d}.csv"
-        return StreamingHttpResponse(
+        return LongResponse(
             csv_lines(columns, ([row[column] for column in columns] for row in rows)),
+            caller=self.actor.id,
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
         )

@@ -77,4 +77,4 @@ class FileViewSet(PanelViewSet):
         file = self.files().filter(path=path).first()
         if file is None:
             raise FileNotFound
-        return download(request._request, file)
+        return download(request._request, file, caller=self.actor.id)

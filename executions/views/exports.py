@@ -2,14 +2,15 @@
 ended, so each batch enters the organization anew."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.http import StreamingHttpResponse
+from django.db.models import Func, IntegerField
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from agentidp.bridge import LongResponse
 from agentidp.csv_files import csv_lines
 from executions import queries
 from executions.errors import read_error
@@ -22,6 +23,9 @@ from organizations.decorators import OrganizationRequest, within_organization
 from organizations.scope import organization_scope
 
 BATCH = 1_000
+MOST_BYTES = 1024**2
+"""A batch waits in memory for a client that is slow; it ends with the event that exceeds this."""
+BYTES = Func("message", function="OCTET_LENGTH", output_field=IntegerField())
 COLUMNS = (
     *("execution_id", "agent", "user", "user_id", "status", "started_utc", "started_local"),
     *("runtime_seconds", "files_up", "files_down", "error", "input_tokens", "output_tokens"),
@@ -37,7 +41,7 @@ def executions(request: OrganizationRequest) -> HttpResponseBase:
     rows = queries.executions(*asked.scope, asked.filters)
     found = queries.in_batches(request.organization, rows, "start_time")
     lines = csv_lines(COLUMNS, (csv_row(asked, execution) for execution in found))
-    return attachment(lines, f"executions-{timezone.localdate()}.csv", "text/csv")
+    return attachment(request, lines, f"executions-{timezone.localdate()}.csv", "text/csv")
 
 
 def csv_row(asked: Asked, execution: Execution) -> tuple[Any, ...]:
@@ -72,7 +76,7 @@ def log(request: OrganizationRequest, fid: str) -> HttpResponseBase:
         f"{told_text(event.kind, event.message, shows_traces=shows_traces)}\n"
         for event in all_events(found, LOG)
     )
-    return attachment(lines, f"log-{found.pk}.txt", "text/plain")
+    return attachment(request, lines, f"log-{found.pk}.txt", "text/plain")
 
 
 @require_safe
@@ -82,7 +86,7 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponseBase:
     found = own_execution(request, fid)
     shows_traces = sees_all(request.actor)
     lines = (event_line(event, shows_traces=shows_traces) for event in all_events(found))
-    return attachment(lines, f"events-{found.pk}.jsonl", "application/jsonl")
+    return attachment(request, lines, f"events-{found.pk}.jsonl", "application/jsonl")
 
 
 def event_line(event: ExecutionEvent, *, shows_traces: bool) -> str:
@@ -102,16 +106,32 @@ def all_events(execution: Execution, kinds: tuple[str, ...] = ()) -> Iterator[Ex
     while True:
         with organization_scope(execution.organization_id):
             rows = events_of(execution).filter(sequence__gt=reached).order_by("sequence")
-            batch = list((rows.filter(kind__in=kinds) if kinds else rows)[:BATCH])
-        yield from batch
-        if len(batch) < BATCH:
+            rows = rows.filter(kind__in=kinds) if kinds else rows
+            sizes = rows.annotate(size=BYTES).values_list("sequence", "size")
+            last = last_of_batch(sizes[:BATCH])
+            batch = list(rows.filter(sequence__lte=last))
+        if not batch:
             return
-        reached = batch[-1].sequence
+        yield from batch
+        reached = last
 
 
-def attachment(lines: Iterator[str], name: str, content_type: str) -> StreamingHttpResponse:
-    return StreamingHttpResponse(
+def last_of_batch(sizes: Iterable[tuple[int, int]]) -> int:
+    """The number of the event with which a batch has MOST_BYTES, or all that there are."""
+    last = total = 0
+    for sequence, size in sizes:
+        last, total = sequence, total + size
+        if total >= MOST_BYTES:
+            break
+    return last
+
+
+def attachment(
+    request: OrganizationRequest, lines: Iterator[str], name: str, content_type: str
+) -> HttpResponseBase:
+    return LongResponse(
         lines,
+        caller=request.actor.id,
         content_type=f"{content_type}; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

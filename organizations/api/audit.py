@@ -5,7 +5,6 @@ from uuid import UUID
 
 import django_filters
 from django.db.models import Min, QuerySet
-from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework import mixins, serializers
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from agentidp.bridge import LongResponse
 from agentidp.errors import InvalidValue, NotFound
 from agentidp.pagination import PagePagination
 from organizations.api import OrganizationScopedViewSet
@@ -206,8 +206,9 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         AuditEvent.record("audit.exported", actor=self.actor)
         first, last = self._range(request, maximum=None)
         name = f"audit-{self.organization.slug}-{first}-{last}.jsonl"
-        return StreamingHttpResponse(
+        return LongResponse(
             export_lines(self.organization, first, last),
+            caller=self.actor.id,
             content_type="application/jsonl; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )

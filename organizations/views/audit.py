@@ -6,12 +6,13 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from agentidp.bridge import LongResponse
 from agentidp.errors import TooManyRequests
 from organizations.audit import MAXIMUM_VERIFIED, VERIFICATIONS, export_lines, verify_chain
 from organizations.decorators import OrganizationRequest, within_organization
@@ -138,8 +139,9 @@ def export(request: OrganizationRequest) -> HttpResponseBase:
     organization = request.organization
     last = newest_sequence(organization)
     name = f"audit-{organization.slug}-1-{last}.jsonl"
-    return StreamingHttpResponse(
+    return LongResponse(
         export_lines(organization, 1, last),
+        caller=request.actor.id,
         content_type="application/jsonl; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -15,10 +15,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentidp import server_options
 from agentidp.embedded_postgres import Cluster, find_binaries
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -53,8 +54,10 @@ class Deployment:
 
 
 @contextlib.contextmanager
-def deployed(*, durable: bool, agents: int, port: int = 0) -> Iterator[Deployment]:
-    """A deployment with this many agents in each of its two organizations."""
+def deployed(
+    *, durable: bool, agents: int, port: int = 0, settings: Mapping[str, str] | None = None
+) -> Iterator[Deployment]:
+    """A deployment with this many agents in each of its two organizations, and these settings."""
     folder = tempfile.TemporaryDirectory(prefix="agentidp-live-", ignore_cleanup_errors=True)
     with folder as root:
         Path(root).chmod(0o711)  # PostgreSQL may run as another user
@@ -67,7 +70,9 @@ def deployed(*, durable: bool, agents: int, port: int = 0) -> Iterator[Deploymen
                 "AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url,
                 "AGENTIDP_ENVIRONMENT": "test",
                 "AGENTIDP_ISSUER": url,
+                "AGENTIDP_FILES_FOLDER": f"{root}/files",
                 "PYTHONPATH": str(PROJECT),
+                **(settings or {}),
             }
             clients = seed(environment, agents)
             log = Path(root) / "server.log"
@@ -92,10 +97,9 @@ class Server:
         self.environment, self.url, self.log = environment, url, log
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "granian", "--interface", "asgi", "--no-ws"]
+        command = [sys.executable, "-m", "granian", *server_options.ASGI]
         command += ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--workers", "1"]
-        command += ["--backpressure", "4096", "--log-level", "warning"]
-        command += ["--workers-kill-timeout", "9"]
+        command += ["--log-level", "warning", "--workers-kill-timeout", "9"]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*command, "agentidp.asgi:application"],

@@ -7,6 +7,8 @@ import requests
 
 from tests.live.deployment import Deployment, OAuthClient
 
+PART = 1024 * 1024
+
 
 class Engine:
     """An agent that reports a run."""
@@ -46,6 +48,25 @@ class Engine:
         assert answer.ok, answer.text
         found: dict[str, str] = answer.json()
         return found
+
+    def upload(self, path: str, size: int) -> str:
+        """The address of a file of zeros that the run made."""
+        new = {"area": "out", "path": path, "size": size}
+        upload = self.post(f"executions/{self.fid}/files", new)["uploadId"]
+        for first in range(0, size, PART):
+            last = min(first + PART, size) - 1
+            answer = requests.put(
+                f"{self.url}/api/v1/executions/{self.fid}/uploads/{upload}",
+                data=bytes(last - first + 1),
+                headers={
+                    "Authorization": f"Bearer {self.token}",
+                    "Content-Type": "application/octet-stream",
+                    "Content-Range": f"bytes {first}-{last}/{size}",
+                },
+                timeout=30,
+            )
+            assert answer.ok, answer.text
+        return f"{self.url}/files/{self.fid}/out/{path}"
 
     def say(self, number: int, message: str = "x") -> None:
         events = [{"kind": "stdout", "message": f"{message} {n}"} for n in range(number)]

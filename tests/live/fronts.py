@@ -1,0 +1,185 @@
+"""Both servers of a production, and nginx before them, on one deployment."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agentidp import server_options
+from tests.live.deployment import PROJECT, Deployment, free_port
+
+HOST = "id.example.com"
+PRODUCTION = {
+    "AGENTIDP_ENVIRONMENT": "production",
+    "AGENTIDP_ISSUER": f"https://{HOST}",
+    "AGENTIDP_ALLOWED_HOSTS": f"{HOST},localhost",
+    "AGENTIDP_BEHIND_TLS_PROXY": "true",
+    "AGENTIDP_TRUSTED_PROXY_HOPS": "1",
+    **{
+        f"AGENTIDP_{name}": secrets.token_urlsafe(48)
+        for name in ("SECRET_KEY", "SECRET_PEPPER", "KEY_ENCRYPTION_KEY")
+    },
+}
+SECONDS_TO_START = 60
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer as it came over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def ask(address: str | tuple[str, int], sent: bytes) -> Reply:
+    """What a server says to these bytes; it must end the connection (Connection: close)."""
+    kind = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(kind) as client:
+        client.settimeout(30)
+        client.connect(address)
+        received = b""
+        with suppress(BrokenPipeError, ConnectionResetError):  # who refuses need not read it all
+            client.sendall(sent)
+        with suppress(ConnectionResetError):
+            while part := client.recv(65536):
+                received += part
+    return parsed(received)
+
+
+def parsed(received: bytes) -> Reply:
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    headers = {name.lower(): value.strip() for name, _, value in pairs}
+    return Reply(int(first.split()[1]), headers, body)
+
+
+@contextmanager
+def wsgi_server(deployment: Deployment, *listening: str) -> Iterator[None]:
+    """The server of ordinary requests, as docs/how-to/deploy.md starts it."""
+    command = [sys.executable, "-m", "granian", *server_options.WSGI, "--workers", "2"]
+    command += ["--blocking-threads", "4", "--workers-kill-timeout", "3", "--log-level", "warning"]
+    log = deployment.log.with_name("wsgi.log")
+    with running([*command, *listening, "agentidp.wsgi:application"], deployment, log):
+        yield
+
+
+@contextmanager
+def running(command: list[str], deployment: Deployment, log: Path) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=deployment.server.environment,
+            cwd=PROJECT,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield
+        assert process.poll() is None, log.read_text()
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(address: str | tuple[str, int]) -> None:
+    """Until something there answers /livez."""
+    until = time.monotonic() + SECONDS_TO_START
+    while True:
+        try:
+            request = f"GET /livez HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+            ask(address, request.encode())
+            return
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def find_nginx() -> str:
+    """nginx; where there is none the test is skipped, but fails in CI."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail("There is no nginx: apt-get install nginx-light")
+    if found is None:
+        pytest.skip("There is no nginx: apt-get install nginx-light")
+    return found
+
+
+@contextmanager
+def nginx(deployment: Deployment, folder: Path, requests_socket: Path) -> Iterator[int]:
+    """deploy/nginx.conf in use, on a port of its own, which is given."""
+    program, port = find_nginx(), free_port()
+    text = (PROJECT / "deploy" / "nginx.conf").read_text()
+    for shipped, here in {
+        "listen 443 ssl http2": f"listen 127.0.0.1:{port} ssl http2",
+        "/etc/ssl/agentidp/fullchain.pem": f"{folder}/certificate.pem",
+        "/etc/ssl/agentidp/key.pem": f"{folder}/key.pem",
+        "/run/agentidp/requests.sock": str(requests_socket),
+        "127.0.0.1:8001": "{}:{}".format(*deployment.address),
+    }.items():
+        assert text.count(shipped) == 1, shipped
+        text = text.replace(shipped, here)
+    (folder / "agentidp.conf").write_text(text)
+    temporary = "".join(
+        f"{name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(
+        f"{user}daemon off;\nerror_log {folder}/error.log;\npid {folder}/pid;\n"
+        f"events {{}}\nhttp {{\naccess_log off;\n{temporary}include {folder}/agentidp.conf;\n}}\n"
+    )
+    make_certificate(folder)
+    command = [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
+    test = subprocess.run([*command, "-t"], capture_output=True, text=True)
+    assert test.returncode == 0, test.stderr
+    with running(command, deployment, folder / "nginx.log"):
+        until = time.monotonic() + SECONDS_TO_START
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield port
+
+
+def make_certificate(folder: Path) -> None:
+    """A certificate of nobody for HOST."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+    plain = serialization.NoEncryption()
+    form = serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, form, plain))
