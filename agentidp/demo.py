@@ -56,7 +56,8 @@ def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]
     command = [sys.executable, "-m", "granian", *server_options.ASGI]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     command += ["--log-level", "warning", "--workers-kill-timeout", str(SECONDS_TO_STOP)]
-    with log.open("wb") as output:
+    log.write_bytes(b"")
+    with log.open("ab") as output:  # as the worker does: neither overwrites the other
         process = subprocess.Popen(
             [*command, "agentidp.asgi:application"],
             stdout=output,
@@ -83,8 +84,8 @@ def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]
 class Worker:
     """Runs the demonstration's jobs meanwhile; a new one takes the place of one that was lost."""
 
-    def __init__(self, log: Path) -> None:
-        self.log = log
+    def __init__(self, log: Path, port: int) -> None:
+        self.log, self.issuer = log, f"http://localhost:{port}"
 
     def __enter__(self) -> "Worker":
         self._start()
@@ -110,7 +111,7 @@ class Worker:
                 stdout=output,
                 stderr=output,
                 cwd=BASE_DIR,
-                env=os.environ | {"AGENTIDP_DEMO": "1"},
+                env=os.environ | {"AGENTIDP_DEMO": "1", "AGENTIDP_ISSUER": self.issuer},
                 start_new_session=True,
             )
 

@@ -211,6 +211,17 @@ EXECUTION_FILES_MAX_NUMBER = env.int("AGENTIDP_EXECUTION_FILES_MAX_NUMBER", defa
 # How long `extended=true` waits for an execution that is not there yet.
 WAIT_FOR_JOB_SECONDS = env.int("AGENTIDP_WAIT_FOR_JOB_SECONDS", default=60)
 
+# Mail. Without it every link is shown to its maker once.
+EMAIL_URL = env.str("AGENTIDP_EMAIL_URL", default="")
+if EMAIL_URL:
+    vars().update(env.email_url_config(EMAIL_URL))
+DEFAULT_FROM_EMAIL = env.str("AGENTIDP_EMAIL_FROM", default="")
+if EMAIL_URL and not DEFAULT_FROM_EMAIL:
+    raise ImproperlyConfigured(
+        "AGENTIDP_EMAIL_URL needs AGENTIDP_EMAIL_FROM, the sender's address."
+    )
+EMAIL_TIMEOUT = 10
+
 # Background jobs
 WORKER_CONCURRENCY = env.int("AGENTIDP_WORKER_CONCURRENCY", default=10)
 # Only the demonstration has jobs of its own; flows bring the others.

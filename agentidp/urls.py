@@ -25,6 +25,7 @@ from executions.views import exports as execution_exports
 from executions.views import listing as execution_pages
 from executions.views import statistics as statistics_pages
 from executions.views import timeline as timeline_pages
+from organizations.api.accounts import PasswordResetView
 from organizations.api.audit import AuditViewSet
 from organizations.api.organizations import (
     AcceptInvitationView,
@@ -32,6 +33,7 @@ from organizations.api.organizations import (
     MemberViewSet,
     OrganizationViewSet,
 )
+from organizations.views import accounts as account_pages
 from organizations.views import audit as audit_pages
 from organizations.views import sessions as session_pages
 from tokens.api import authorization, metadata, oauth, sessions
@@ -94,6 +96,7 @@ api = [
     # Sessions of people
     path("auth/login", sessions.LogInView.as_view(), name="auth-login"),
     path("auth/refresh", sessions.RefreshView.as_view(), name="auth-refresh"),
+    path("auth/password-reset", PasswordResetView.as_view(), name="auth-password-reset"),
     path(
         "auth/session",
         sessions.SessionViewSet.as_view({"get": "retrieve"}),
@@ -323,6 +326,10 @@ organization_family = [
     path("login", session_pages.log_in, name="log_in"),
     path("logout", session_pages.log_out, name="log_out"),
     path("password", session_pages.change_password, name="change_password"),
+    path("password/reset", account_pages.ask_for_reset, name="ask_for_reset"),
+    path("password/reset/<str:token>", account_pages.reset_password, name="reset_password"),
+    path("email", account_pages.change_address, name="change_address"),
+    path("email/confirm/<str:token>", account_pages.confirm_address, name="confirm_address"),
     path("organization", session_pages.switch, name="switch"),
     path("organizations", session_pages.choose, name="choose"),
     path("invitations/<str:token>", session_pages.accept_invitation, name="accept_invitation"),

@@ -45,6 +45,50 @@ class PasswordForm(forms.Form):
     )
 
 
+class ResetRequestForm(forms.Form):
+    """Whoever forgot their password names the address that they proved."""
+
+    email = forms.EmailField(
+        label="E-mail address",
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+
+
+class ResetForm(forms.Form):
+    """The password that takes the place of a forgotten one."""
+
+    new = forms.CharField(
+        label="New password",
+        max_length=1024,
+        strip=False,
+        help_text="At least 15 characters. A sentence is easy to remember.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
+class ConfirmForm(forms.Form):
+    """Nothing but the password of the person who is signed in."""
+
+    current = forms.CharField(
+        label="Current password",
+        max_length=1024,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+
+class AddressForm(ConfirmForm):
+    """Another address, for somebody who knows the current password."""
+
+    email = forms.EmailField(
+        label="New e-mail address",
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+    field_order = ["email", "current"]
+
+
 class InvitationForm(forms.Form):
     email = forms.EmailField(
         label="E-mail address",

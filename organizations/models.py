@@ -22,6 +22,7 @@ from django.utils.functional import cached_property
 
 from organizations.identifiers import uuid7
 from organizations.querysets import (
+    AccountLinkQuerySet,
     AuditEventQuerySet,
     InvitationQuerySet,
     MembershipQuerySet,
@@ -313,6 +314,9 @@ class Invitation(OrganizationScopedModel):
     inviter_label = models.CharField(
         max_length=255, blank=True, db_default="", help_text="As the log names them."
     )
+    mailed_at = models.DateTimeField(
+        null=True, help_text="When the link was mailed, which makes it prove the address."
+    )
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
@@ -359,6 +363,35 @@ class Invitation(OrganizationScopedModel):
         if self.expires_at <= timezone.now():
             return "expired"
         return "open" if self.is_backed else "void"
+
+
+class AccountLink(models.Model):
+    """A link to a new password or to another address. Its secret is kept as a MAC."""
+
+    class Purpose(models.TextChoices):
+        PASSWORD = "password", "New password"
+        ADDRESS = "address", "Another address"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    purpose = models.CharField(max_length=16, choices=Purpose)
+    email = models.EmailField(max_length=254, blank=True, help_text="The other address.")
+    secret_mac = models.BinaryField(max_length=32, help_text="Empty: not mailed yet.")
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = AccountLinkQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(purpose__in=["password", "address"]),
+                name="organizations_accountlink_purpose_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"link of {self.user_id}"
 
 
 class AuditChain(models.Model):

@@ -82,6 +82,12 @@ class InvitationQuerySet(OrganizationScopedQuerySet):
         return self.update(revoked_at=timezone.now())
 
 
+class AccountLinkQuerySet(models.QuerySet[Any]):
+    def open(self) -> Self:
+        """Those that can still be used; used ones are deleted."""
+        return self.filter(expires_at__gt=timezone.now())
+
+
 class AuditEventQuerySet(OrganizationScopedQuerySet):
     def in_order(self) -> Self:
         return self.order_by("sequence")

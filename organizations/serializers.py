@@ -163,7 +163,10 @@ class InvitationSerializer(StrictSerializer):
 
 class InvitationWithLinkSerializer(InvitationSerializer):
     acceptUrl = serializers.CharField(
-        read_only=True, help_text="Shown this once. Pass it on yourself: no e-mail is sent."
+        read_only=True,
+        allow_null=True,
+        help_text="Shown this once: pass it on yourself. None where mail is configured: it was "
+        "mailed to the address, and nobody else sees it.",
     )
 
 

@@ -34,6 +34,8 @@ class Quota:
 
 LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
 ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
+RESETS_OF = Quota(limit=5, window=timedelta(hours=1))  # an address
+RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # a place
 LONGEST_WINDOW = timedelta(days=1)
 """Counters are deleted when they are older."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))

@@ -141,6 +141,13 @@ SESSIONS = [
         "The refresh token is the proof.",
         body=examples.refresh_token,
     ),
+    public(
+        "POST",
+        "/api/v1/auth/password-reset",
+        "Whoever forgot a password cannot sign in.",
+        body=lambda tenant: {"email": tenant.person("owner").user.email},
+        status=409,  # the tests' deployment sends no mail
+    ),
     Endpoint("GET", "/api/v1/auth/session", ORGANIZATION),
     Endpoint(
         "POST",
@@ -385,6 +392,32 @@ OPEN_PAGES = [
         status=302,
         is_documented=False,
     ),
+    public("GET", "/password/reset", "Who forgot it cannot sign in.", is_documented=False),
+    public(
+        "POST",
+        "/password/reset",
+        "Who forgot it cannot sign in.",
+        body=lambda tenant: {"email": tenant.person("owner").user.email},
+        is_form=True,
+        is_documented=False,
+    ),
+    public(
+        "GET",
+        "/password/reset/{token}",
+        "The link's secret is the proof.",
+        ids=examples.password_link,
+        is_documented=False,
+    ),
+    public(
+        "POST",
+        "/password/reset/{token}",
+        "The link's secret is the proof.",
+        ids=examples.password_link,
+        body=lambda tenant: {"new": "staple battery horse correct"},
+        is_form=True,
+        status=302,
+        is_documented=False,
+    ),
     public(
         "GET",
         "/invitations/{token}",
@@ -412,6 +445,14 @@ OWN_PAGES = [
     page("/organization", "POST", body=examples.choice),
     page("/password"),
     page("/password", "POST", body=examples.new_password),
+    page("/email"),
+    page("/email", "POST", body=examples.new_address),
+    *(
+        page(
+            "/email/confirm/{token}", method, ids=lambda tenant: {"token": "another's"}, status=404
+        )
+        for method in ("GET", "POST")  # test_mail.py opens the person's own
+    ),
     page("/logout", "POST"),
     page("/agents", scopes=READ),
     page("/agents/{agent_id}", scopes=READ, ids=examples.agent_page),

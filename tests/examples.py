@@ -7,6 +7,7 @@ from uuid import uuid4
 from django.utils import timezone
 
 from executions.tests.factories import FINISHED
+from organizations.links import make_link
 from organizations.tests.factories import make_membership, make_organization
 from tests.tenants import PASSWORD, Tenant
 from tokens.access_tokens import PersonRefresh
@@ -97,6 +98,11 @@ def invitation_link(tenant: Tenant) -> dict[str, str]:
     return {"token": tenant.invite(new_email())[1].rpartition("/")[2]}
 
 
+def password_link(tenant: Tenant) -> dict[str, str]:
+    user = tenant.person("owner").user
+    return {"token": make_link(user, "password").rpartition("/")[2]}
+
+
 def fid(tenant: Tenant) -> dict[str, str]:
     return {"fid": tenant.execution.fid}
 
@@ -141,6 +147,10 @@ def password(tenant: Tenant) -> dict[str, Any]:
 
 def new_password(tenant: Tenant) -> dict[str, Any]:
     return {"current": PASSWORD, "new": "staple battery horse correct"}
+
+
+def new_address(tenant: Tenant) -> dict[str, Any]:
+    return {"current": PASSWORD, "email": new_email()}
 
 
 def refresh_token(tenant: Tenant) -> dict[str, Any]:

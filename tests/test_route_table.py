@@ -15,6 +15,7 @@ VIEWS_OF_NO_ORGANIZATION: dict[str, str] = {
     "LogInView": "Nobody is known yet; it enters the organization of the person who proves it.",
     "RefreshView": "The refresh token names the organization.",
     "AcceptInvitationView": "The invitation names the organization.",
+    "PasswordResetView": "The person's own account, whatever they belong to.",
 }
 """API views that are no OrganizationScopedViewSet, and why that is right."""
 
@@ -36,6 +37,10 @@ PAGES_OF_NO_ORGANIZATION: dict[str, str] = {
     "/logout": "Ends the person's own session.",
     "/organizations": "Shows the person's own memberships, to choose from.",
     "/password": "The person's own password, whatever they belong to.",
+    "/password/reset": "The person's own password; nobody has signed in.",
+    "/password/reset/{token}": "The link names the person.",
+    "/email": "The person's own address, whatever they belong to.",
+    "/email/confirm/{token}": "The link names the person, who has signed in.",
     "/organization": "Chooses one of the person's own memberships.",
     "/api/v1/token": "The client's secret is the proof; it enters the organization in one query.",
 }

@@ -15,7 +15,7 @@ from agentidp.errors import DomainError
 from agents.forms import AgentMemberForm
 from agents.models import Agent
 from agents.views.changes import own_agent
-from organizations import actions
+from organizations import actions, mail
 from organizations.actors import Actor, Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import InvitationForm
@@ -23,6 +23,8 @@ from organizations.models import Invitation, Membership, Organization, Principal
 from organizations.pages import accept, typed
 
 ADMINISTER = Scope.ADMIN_ORGS
+MAILED = "They get a link by mail, and choose their own password."
+SHOWN = "You get a link to send. They choose their own password."
 PEOPLE_SHOWN = AGENTS_SHOWN = 500
 
 
@@ -64,6 +66,8 @@ def show_members(
         "suggestions": suggestions(organization) if may_administer else [],
         "invitations": invitations.backed() if may_administer else [],
         "may_administer": may_administer,
+        "sends_mail": mail.is_enabled(),
+        "invite_summary": MAILED if mail.is_enabled() else SHOWN,
         "is_owner": request.actor.is_owner,
         "roles": roles_for(request.actor),
         "agent_roles": Principal.Role.choices,

@@ -1,5 +1,13 @@
 """What people and agents do with organizations; each function is one transaction with its audit."""
 
+from organizations.actions.accounts import (
+    AddressInUse,
+    change_address,
+    confirm_address,
+    operators_reset_link,
+    request_password_reset,
+    reset_password,
+)
 from organizations.actions.invitations import (
     accept_invitation,
     find_invitation,
@@ -26,18 +34,24 @@ from organizations.actions.sessions import (
 )
 
 __all__ = [
+    "AddressInUse",
     "SignInRefused",
     "accept_invitation",
     "add_agent",
+    "change_address",
     "change_password",
     "change_role",
     "choose_organization",
+    "confirm_address",
     "create_organization",
     "delete_organization",
     "find_invitation",
     "invite",
+    "operators_reset_link",
     "reactivate_organization",
     "remove_member",
+    "request_password_reset",
+    "reset_password",
     "revoke_invitation",
     "set_person_active",
     "sign_in",

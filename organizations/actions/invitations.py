@@ -1,8 +1,5 @@
-"""Offers of membership. No e-mail is sent: the answer carries the link, once."""
+"""Offers of membership: a link that is mailed, or shown once to whoever made it."""
 
-import hashlib
-import hmac
-import secrets
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,20 +10,29 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from agentidp.constraints import refusing
 from agentidp.errors import DomainError, Forbidden, InvalidValue, NotFound
+from organizations import mail, mailing
 from organizations.actions.members import AlreadyMember, join, lock_members, require_may_give
 from organizations.actors import Actor
 from organizations.authentication import MAXIMUM_PASSWORD_LENGTH
+from organizations.link_secrets import is_secret, mac_of, new_secret
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
 from organizations.passwords import accounts_of, hash_password
 from organizations.scope import organization_scope
-from organizations.throttling import Quota, count_attempt, throttle_key
+from organizations.throttling import (
+    Guesses,
+    Quota,
+    count_attempt,
+    count_failure,
+    give_back,
+    throttle_key,
+)
 
 LIFETIME = timedelta(days=7)
 OF_INVITER = Quota(limit=60, window=timedelta(hours=1))
 IN_HOUR = Quota(limit=120, window=timedelta(hours=1))  # of an organization
 IN_DAY = Quota(limit=500, window=timedelta(days=1))
-SECRET_LENGTH = 43  # 32 random bytes in base64
 
 
 class InvitationAlreadyExists(DomainError):
@@ -41,12 +47,18 @@ class InvitationNotFound(NotFound):
     message = "There is no such invitation, or it was used, revoked or has expired."
 
 
+class SignInNeeded(DomainError):
+    code = "SIGN_IN_NEEDED"
+    message = "An account has proven this address already. Sign in with it to accept."
+
+
 @transaction.atomic
 def invite(
     organization: Organization, *, actor: Actor, email: str, role: str
 ) -> tuple[Invitation, str]:
     """An invitation and its link, which is not stored and cannot be shown again.
 
+    Where mail is configured the link is mailed instead, and nobody else sees it: empty here.
     Whether anybody has an account with this address makes no difference, and is not looked up.
     """
     lock_members(organization)
@@ -61,18 +73,21 @@ def invite(
     count_attempt(throttle_key("invite", actor.id), OF_INVITER)
     count_attempt(throttle_key("invite.hour", organization.pk), IN_HOUR)
     count_attempt(throttle_key("invite.day", organization.pk), IN_DAY)
-    secret = secrets.token_urlsafe(32)
+    secret, mac = new_secret("invitation")
     invitation = Invitation.objects.create(
         organization=organization,
         email=email,
         role=role,
-        secret_mac=_mac(secret),
+        secret_mac=mac,
         invited_by=actor.user,
         invited_by_agent_id=actor.id if actor.kind == "agent" else None,
         inviter_label=actor.label[:255],
         expires_at=timezone.now() + LIFETIME,
     )
     AuditEvent.record("org.invitation_created", invitation, actor=actor, email=email, role=role)
+    if mail.is_enabled():
+        mailing.queue_invitation(invitation)
+        return invitation, ""
     return invitation, f"{settings.ISSUER}/invitations/{organization.pk}.{secret}"
 
 
@@ -108,12 +123,14 @@ def accept_invitation(
 
     Without `user` the password opens an account of this address, if it is that account's, and
     becomes the password of a new one otherwise. So nothing tells whether there was one before,
-    and an account that somebody else made with the address stands in nobody's way.
+    and an account that somebody else made with the address stands in nobody's way. A link that
+    was mailed proves the address: SignInNeeded then, if another account has proven it.
     """
     invited = find_invitation(token)
-    hashed = ""
+    hashed, guesses = "", Guesses.at("login", invited.email.lower(), ip_address)
     if user is None:  # hashed before any lock is taken
         check_new_password(password, User(email=invited.email, name=name))
+        count_failure(guesses)  # until it succeeds: a proven account's password may be guessed
         hashed = hash_password(invited.email, password)
     elif user.email.lower() != invited.email.lower():
         raise Forbidden("This invitation is for another e-mail address. Sign in with that one.")
@@ -121,6 +138,8 @@ def accept_invitation(
         lock_members(invited.organization)
         invitation = _usable(token)
         user = user or _account(invitation, name, hashed)
+        if invitation.mailed_at is not None and not user.is_verified:
+            _prove(user)
         actor = Actor.for_person(
             Membership(organization=invitation.organization, user=user, role=invitation.role),
             ip_address=ip_address,
@@ -135,7 +154,9 @@ def accept_invitation(
         )
         invitation.accepted_at = timezone.now()
         invitation.save(update_fields=["accepted_at"])
-        return membership
+    if hashed:
+        give_back(guesses)
+    return membership
 
 
 def _account(invitation: Invitation, name: str, hashed: str) -> User:
@@ -143,12 +164,21 @@ def _account(invitation: Invitation, name: str, hashed: str) -> User:
     for account in accounts_of(invitation.email):
         if account.is_active and constant_time_compare(account.password, hashed):
             return account
+        if invitation.mailed_at is not None and account.is_verified:
+            raise SignInNeeded
     return User.objects.create(
         email=invitation.email,
         name=name,
         password=hashed,
         created_through=invitation.organization,
     )
+
+
+def _prove(user: User) -> None:
+    """The address is the user's: they opened a link that was mailed to it."""
+    user.email_verified_at = timezone.now()
+    with refusing(organizations_user_verified_email_unique=SignInNeeded):
+        user.save(update_fields=["email_verified_at"])
 
 
 def check_new_password(password: str, user: User, *, field: str = "password") -> None:
@@ -169,7 +199,9 @@ def _usable(token: str) -> Invitation:
     invitation = (
         Invitation.objects.backed()
         .select_related("organization")
-        .filter(secret_mac=_mac(secret), organization__status=Organization.Status.ACTIVE)
+        .filter(
+            secret_mac=mac_of("invitation", secret), organization__status=Organization.Status.ACTIVE
+        )
         .first()
     )
     if invitation is None or not invitation.is_usable():
@@ -180,12 +212,6 @@ def _usable(token: str) -> Invitation:
 def _organization_id(token: str) -> UUID:
     organization_id, _, secret = token.partition(".")
     found = Organization.parse_public_id(f"org-{organization_id}")
-    if found is None or len(secret) != SECRET_LENGTH or not secret.isascii():
+    if found is None or not is_secret(secret):
         raise InvitationNotFound
     return found
-
-
-def _mac(secret: str) -> bytes:
-    """HMAC-SHA-256 under the server's pepper; the prefix keeps it apart from client secrets."""
-    message = b"invitation:" + secret.encode()
-    return hmac.digest(settings.SECRET_PEPPER.encode(), message, hashlib.sha256)

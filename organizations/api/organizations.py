@@ -208,7 +208,7 @@ class MemberViewSet(OwnOrganizationViewSet):
 
 
 def invitation_body(invitation: Invitation, link: str) -> dict[str, Any]:
-    return {**InvitationSerializer(invitation).data, "acceptUrl": link}
+    return {**InvitationSerializer(invitation).data, "acceptUrl": link or None}
 
 
 @extend_schema(tags=["Invitations"], parameters=[ORGANIZATION_ID])

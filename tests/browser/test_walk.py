@@ -162,7 +162,7 @@ def test_an_invitation_is_sent_and_accepted(visit: Visit) -> None:
     guest.goto(re.sub(r"^https?://[^/]+", "", link))
     guest.get_by_label("Name").fill("New Comer")
     guest.get_by_label("Password").fill("a quiet lake at dawn")
-    guest.get_by_role("button", name="Join Northwind Labs").click()
+    guest.get_by_role("button", name="Create an account and join").click()
 
     expect(guest.get_by_role("heading", level=1)).to_have_text("Overview")
     expect(guest.get_by_role("link", name="Settings")).to_have_count(0)

@@ -1,6 +1,7 @@
 import ipaddress
 import itertools
 import json
+import os
 import signal
 import sys
 import time
@@ -15,6 +16,8 @@ from agentidp import demo
 from agentidp.env import DATA_DIR
 from analytics import demo as demonstration
 
+# Mails stand in the log: nothing leaves the machine.
+MAIL = {"AGENTIDP_EMAIL_URL": "consolemail://", "AGENTIDP_EMAIL_FROM": "agentidp@localhost"}
 WELCOME = """
 AgentIdP runs at  {base}
 Log in as         admin, password admin
@@ -31,7 +34,7 @@ As an agent, from another terminal:
   curl -s "{base}/api/v1/executions" -H "Authorization: Bearer $TOKEN" \\
     -H "Content-Type: application/json" -d '{{"summary": "Hello"}}'
 
-The log is in {log}. Ctrl-C stops everything; the data stays in {data}.
+The log is in {log}, mails included. Ctrl-C stops everything; the data stays in {data}.
 """
 
 
@@ -60,7 +63,9 @@ class Command(BaseCommand):
             client = demo.Client(**json.loads(answer))
             self.say("Starting the server ...")
             log = DATA_DIR / "demo.log"
-            with demo.server(host, port, log) as process, demo.Worker(log) as worker:
+            for name, value in MAIL.items():
+                os.environ.setdefault(name, value)
+            with demo.server(host, port, log) as process, demo.Worker(log, port) as worker:
                 base = f"http://localhost:{port}"
                 self.say(
                     WELCOME.format(

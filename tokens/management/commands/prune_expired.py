@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from organizations.models import Attempt, Organization
+from organizations.models import AccountLink, Attempt, Organization
 from organizations.scope import organization_scope
 from organizations.throttling import LEFT_OUT, LONGEST_WINDOW
 from tokens.models import MAXIMUM_SESSION, LoginSession, Revocation, SigningKey
@@ -33,6 +33,7 @@ def prune_expired(*, batch: int = BATCH) -> dict[str, int]:
         ),
         "removed signing keys": _prune(removed_keys, batch),
         "counters of past attempts": _prune(past_attempts, batch),
+        "links of accounts": _prune(past_links, batch),
         "ended login sessions": _prune(ended_sessions, batch),
         "expired refresh tokens": _prune(expired_refresh_tokens, batch),
     }
@@ -51,6 +52,10 @@ def past_attempts() -> QuerySet[Any]:
     """What the next recorded failure has to tell stays."""
     past = Attempt.objects.filter(started_at__lt=timezone.now() - LONGEST_WINDOW)
     return past.exclude(key__startswith=LEFT_OUT)
+
+
+def past_links() -> QuerySet[Any]:
+    return AccountLink.objects.filter(expires_at__lte=timezone.now())
 
 
 def ended_sessions() -> QuerySet[Any]:

@@ -1,0 +1,154 @@
+"""A person's own account: a forgotten password, and another address."""
+
+from dataclasses import replace
+from typing import Any
+
+from django.contrib.auth import update_session_auth_hash
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from agentidp.constraints import refusing
+from agentidp.errors import DomainError, InvalidValue
+from organizations import mail, mailing
+from organizations.actions.invitations import check_new_password
+from organizations.actions.sessions import SignInRefused, verify_password
+from organizations.actors import Actor
+from organizations.authentication import find_user
+from organizations.links import LinkNotFound, find_link, make_link, new_row
+from organizations.models import AccountLink, AuditEvent, Membership, Organization, User
+from organizations.requests import client_address
+from organizations.scope import organization_scope
+from organizations.throttling import RESETS_FROM, RESETS_OF, count_attempt, throttle_key
+
+Purpose = AccountLink.Purpose
+
+
+class MailNotConfigured(DomainError):
+    code = "MAIL_NOT_CONFIGURED"
+    message = "This server sends no mail. Ask its operator for a link to a new password."
+
+
+class AddressInUse(DomainError):
+    code = "ADDRESS_IN_USE"
+    message = "Another account has proven this address. Sign in with that one."
+
+
+def request_password_reset(request: HttpRequest, *, email: str) -> None:
+    """Mail a link to a new password, if an account has proven this address.
+
+    The answer and its time are the same whether or not there is one. TooManyRequests after a few
+    for one address, or from one place.
+    """
+    if not mail.is_enabled():
+        raise MailNotConfigured
+    count_attempt(throttle_key("reset.from", client_address(request)), RESETS_FROM)
+    count_attempt(throttle_key("reset.of", email.lower()), RESETS_OF)
+    user = find_user(email)
+    is_theirs = user is not None and user.is_verified and user.email.lower() == email.lower()
+    mailing.queue_password_reset(user if is_theirs else None)
+
+
+@transaction.atomic
+def operators_reset_link(user: User) -> str:
+    """A link that the operator hands to a person whom they have identified."""
+    link = make_link(user, Purpose.PASSWORD)
+    _record("person.password_reset_offered", user, None)
+    return link
+
+
+def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
+    """Set the password that the link allows, once; all sessions of the person end."""
+    check_new_password(new, find_link(token, Purpose.PASSWORD).user, field="new")
+    with transaction.atomic():
+        link = find_link(token, Purpose.PASSWORD, lock=True)
+        user = link.user
+        user.set_password(new)
+        user.save(update_fields=["password", "sessions_valid_from"])
+        AccountLink.objects.filter(user=user).delete()
+        _record("person.password_reset", user, request)
+    return user
+
+
+def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
+    """Take another address. True when it waits for the link that was mailed there.
+
+    Without mail it changes at once and is unproven. InvalidValue names the faulty field; see
+    verify_password for how to call it.
+    """
+    user = request.user
+    assert isinstance(user, User)  # noqa: S101 - pages are for people who signed in
+    _require_password(request, user, current)
+    if email.lower() == user.email.lower() and (user.is_verified or not mail.is_enabled()):
+        raise InvalidValue("email: This is your address.", email=["This is your address."])
+    if mail.is_enabled():
+        with transaction.atomic():
+            mailing.queue_address_change(new_row(user, Purpose.ADDRESS, email=email))
+        return True
+    _set_address(request, user, email, current, is_proven=False)
+    return False
+
+
+def confirm_address(request: HttpRequest, token: str, *, current: str) -> User:
+    """Use the address to which the link was mailed. Only its own person can, signed in."""
+    link = find_link(token, Purpose.ADDRESS)
+    user = request.user
+    if link.user != user:
+        raise LinkNotFound
+    assert isinstance(user, User)  # noqa: S101 - it equals one
+    _require_password(request, user, current)
+    _set_address(request, user, link.email, current, is_proven=True, token=token)
+    return user
+
+
+def _require_password(request: HttpRequest, user: User, password: str) -> None:
+    try:
+        verify_password(request, name=user.email, password=password, account=user)
+    except SignInRefused as error:
+        problem = "This is not your password."
+        raise InvalidValue(f"current: {problem}", current=[problem]) from error
+
+
+@transaction.atomic
+def _set_address(
+    request: HttpRequest, user: User, email: str, password: str, *, is_proven: bool, token: str = ""
+) -> None:
+    if token:
+        find_link(token, Purpose.ADDRESS, lock=True).delete()  # its second use finds nothing
+    places = Organization.objects.filter(memberships__user=user).order_by("pk")
+    list(places.select_for_update(of=("self",), no_key=True))  # no one else joins meanwhile
+    namesakes = Membership.objects.filter(organization__in=places, user__email__iexact=email)
+    if namesakes.exclude(user=user).exists():
+        problem = "Somebody in one of your organizations has this address."
+        raise InvalidValue(f"email: {problem}", email=[problem])
+    before, user.email = user.email, email
+    user.email_verified_at = timezone.now() if is_proven else None
+    user.created_through = None
+    user.set_password(password)  # an address has a salt of its own
+    with refusing(organizations_user_verified_email_unique=AddressInUse):
+        user.save(
+            update_fields=[
+                "email",
+                "email_verified_at",
+                "created_through",
+                "password",
+                "sessions_valid_from",
+            ]
+        )
+    update_session_auth_hash(request, user)
+    _record("person.address_changed", user, request, before=before, after=email, proven=is_proven)
+
+
+def _record(action: str, user: User, request: HttpRequest | None, **metadata: Any) -> None:
+    """In the log of every organization that the person belongs to."""
+    for membership in user.memberships.select_related("organization").order_by("organization_id"):
+        membership.user = user
+        actor = Actor.for_system(membership.organization, "password_reset_link")
+        if request is not None:
+            actor = replace(
+                Actor.for_person(membership),
+                ip_address=client_address(request),
+                user_agent=request.headers.get("User-Agent", ""),
+            )
+        with organization_scope(membership.organization):
+            AuditEvent.record(action, user, actor=actor, **metadata)

@@ -1,0 +1,46 @@
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.utils.decorators import method_decorator
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from agentidp.errors import DomainError
+from agentidp.handlers import domain_error_response
+from organizations.actions import request_password_reset
+from organizations.api import StrictSerializer
+
+
+class PasswordResetSerializer(StrictSerializer):
+    email = serializers.EmailField(max_length=254, help_text="That the account has proven.")
+
+
+@method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
+class PasswordResetView(APIView):
+    """Public: whoever forgot a password cannot sign in. The link goes to the address only."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        tags=["Sessions"],
+        operation_id="auth_password_reset",
+        request=PasswordResetSerializer,
+        responses={202: None},
+        auth=[],
+    )
+    def post(self, request: Request) -> Response:
+        """Mail a link to a new password: the same answer for every address.
+
+        The link opens a page, works once, within an hour. Five an hour for an address: then 429.
+        """
+        serializer = PasswordResetSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            request_password_reset(request._request, **serializer.validated_data)
+        except DomainError as error:
+            return domain_error_response(error)  # not raised: what was counted stays counted
+        return Response(status=202)

@@ -1,0 +1,66 @@
+"""Links of an account: to a new password, and to another address. Each works once, for an hour."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from agentidp.errors import NotFound
+from organizations.link_secrets import is_secret, mac_of, new_secret
+from organizations.models import AccountLink, User
+
+LIFETIME = timedelta(hours=1)
+PATHS = {
+    AccountLink.Purpose.PASSWORD: "password/reset",
+    AccountLink.Purpose.ADDRESS: "email/confirm",
+}
+
+
+class LinkNotFound(NotFound):
+    """One answer for unknown, used, replaced and expired ones."""
+
+    code = "LINK_NOT_FOUND"
+    message = "This link was used, replaced by a newer one, or has expired."
+
+
+@transaction.atomic
+def make_link(user: User, purpose: str, *, email: str = "") -> str:
+    """A new link; the person's older ones for the same purpose stop."""
+    secret, mac = new_secret("account link")
+    link = new_row(user, purpose, email=email, mac=mac)
+    return f"{settings.ISSUER}/{PATHS[AccountLink.Purpose(purpose)]}/{link.pk}.{secret}"
+
+
+def new_row(user: User, purpose: str, *, email: str = "", mac: bytes = b"") -> AccountLink:
+    """The row of a link; without `mac` nothing opens it yet."""
+    AccountLink.objects.filter(user=user, purpose=purpose).delete()
+    return AccountLink.objects.create(
+        user=user,
+        purpose=purpose,
+        email=email,
+        secret_mac=mac,
+        expires_at=timezone.now() + LIFETIME,
+    )
+
+
+def find_link(token: str, purpose: str, *, lock: bool = False) -> AccountLink:
+    """The usable link that `<id>.<secret>` opens; LinkNotFound otherwise."""
+    key, _, secret = token.partition(".")
+    try:
+        links = AccountLink.objects.open().filter(pk=UUID(key), purpose=purpose)
+    except ValueError:
+        raise LinkNotFound from None
+    if lock:
+        links = links.select_for_update(of=("self",))
+    link = links.select_related("user").first()
+    if (
+        link is None
+        or not is_secret(secret)
+        or not constant_time_compare(bytes(link.secret_mac), mac_of("account link", secret))
+        or not link.user.is_active
+    ):
+        raise LinkNotFound
+    return link

@@ -1,0 +1,112 @@
+"""Links that travel by mail, and so prove the address: asked for in a request, made by the worker.
+
+A job may run twice: the link that it makes last is the one that works.
+"""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from organizations import mail
+from organizations.link_secrets import new_secret
+from organizations.links import LIFETIME, make_link
+from organizations.models import AccountLink, Invitation, User
+from organizations.scope import organization_scope
+
+QUEUE = "mail"
+INVITATION = "organizations.mail_invitation"
+PASSWORD = "organizations.mail_password_reset"  # noqa: S105 - the task's name
+ADDRESS = "organizations.mail_address_change"
+NOBODY = UUID(int=0)
+
+
+def queue_invitation(invitation: Invitation) -> None:
+    """With the transaction: what is rolled back is not mailed."""
+    _queue(
+        INVITATION,
+        organization_id=str(invitation.organization_id),
+        invitation_id=str(invitation.pk),
+    )
+
+
+def queue_password_reset(user: User | None) -> None:
+    """Nobody's costs what somebody's does."""
+    _queue(PASSWORD, user_id=str(user.pk if user else NOBODY))
+
+
+def queue_address_change(link: AccountLink) -> None:
+    _queue(ADDRESS, link_id=str(link.pk))
+
+
+def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
+    with organization_scope(organization_id):
+        invitation = (
+            Invitation.objects.backed()
+            .select_for_update(of=("self",))
+            .select_related("organization")
+            .filter(pk=invitation_id)
+            .first()
+        )
+        if invitation is None or not invitation.is_usable():
+            return
+        secret, invitation.secret_mac = new_secret("invitation")
+        invitation.mailed_at = timezone.now()
+        invitation.save(update_fields=["secret_mac", "mailed_at"])
+    name = mail.one_line(invitation.organization.name)
+    mail.send(
+        "invitation",
+        invitation.email,
+        subject=f"Invitation to {name}",
+        inviter=invitation.inviter_label,
+        organization=name,
+        role=invitation.get_role_display().lower(),
+        until=invitation.expires_at,
+        link=f"{settings.ISSUER}/invitations/{organization_id}.{secret}",
+    )
+
+
+def mail_password_reset(user_id: UUID) -> None:
+    user = User.objects.filter(pk=user_id, is_active=True, email_verified_at__isnull=False).first()
+    if user is None:
+        return
+    link = make_link(user, AccountLink.Purpose.PASSWORD)
+    mail.send(
+        "password",
+        user.email,
+        subject="A new password for AgentIdP",
+        link=link,
+        until=timezone.now() + LIFETIME,
+    )
+
+
+def mail_address_change(link_id: UUID) -> None:
+    asked = (
+        AccountLink.objects.open()
+        .select_related("user")
+        .filter(pk=link_id, purpose=AccountLink.Purpose.ADDRESS)
+        .first()
+    )
+    if asked is None or not asked.user.is_active:
+        return
+    secret, asked.secret_mac = new_secret("account link")
+    asked.save(update_fields=["secret_mac"])
+    mail.send(
+        "address",
+        asked.email,
+        subject="Confirm your address for AgentIdP",
+        link=f"{settings.ISSUER}/email/confirm/{asked.pk}.{secret}",
+        until=asked.expires_at,
+    )
+    if asked.user.is_verified and asked.user.email.lower() != asked.email.lower():
+        mail.send(
+            "address_notice",
+            asked.user.email,
+            subject="The address of your AgentIdP account",
+            email=asked.email,
+        )
+
+
+def _queue(task: str, **ids: str) -> None:
+    app.configure_task(task, queue=QUEUE).defer(**ids)

@@ -1,0 +1,43 @@
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from organizations.actions import operators_reset_link
+from organizations.models import User
+from organizations.passwords import accounts_called
+
+
+class Command(BaseCommand):
+    help = (
+        "Print a link to a new password, once, for somebody whom you have identified yourself. It "
+        "works once, within an hour, and proves nothing about the address."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="the account's e-mail address, short name or id")
+
+    def handle(self, *, name: str, **options: Any) -> None:
+        found = [user for user in accounts_called(name) if user.is_active]
+        if not found:
+            found = _by_id(name)
+        if not found:
+            raise CommandError(f"No active account is called {name}.")
+        if len(found) > 1:
+            lines = "\n".join(f"  {user.pk}  {_place(user)}" for user in found)
+            raise CommandError(f"{len(found)} accounts have this address. Give the id:\n{lines}")
+        self.stdout.write(operators_reset_link(found[0]))
+        self.stderr.write("The link is shown this once. It works once, within an hour.")
+
+
+def _by_id(text: str) -> list[User]:
+    try:
+        return list(User.objects.filter(pk=UUID(text), is_active=True))
+    except ValueError:
+        return []
+
+
+def _place(user: User) -> str:
+    names = user.memberships.values_list("organization__name", flat=True)
+    proof = "proven" if user.is_verified else "unproven"
+    return f"{proof}, in {', '.join(names) or 'no organization'}"

@@ -1,0 +1,25 @@
+"""The mails that the worker sends. The queue carries ids; secrets are made when they are sent."""
+
+from uuid import UUID
+
+from procrastinate import RetryStrategy
+from procrastinate.contrib.django import app
+
+from organizations import mailing
+
+RETRIES = RetryStrategy(max_attempts=6, exponential_wait=4)
+
+
+@app.task(name=mailing.INVITATION, queue=mailing.QUEUE, retry=RETRIES)
+def mail_invitation(organization_id: str, invitation_id: str) -> None:
+    mailing.mail_invitation(UUID(organization_id), UUID(invitation_id))
+
+
+@app.task(name=mailing.PASSWORD, queue=mailing.QUEUE, retry=RETRIES)
+def mail_password_reset(user_id: str) -> None:
+    mailing.mail_password_reset(UUID(user_id))
+
+
+@app.task(name=mailing.ADDRESS, queue=mailing.QUEUE, retry=RETRIES)
+def mail_address_change(link_id: str) -> None:
+    mailing.mail_address_change(UUID(link_id))
