@@ -1,8 +1,8 @@
 """What executions say, as HTML that cannot harm who reads it.
 
 An agent's output may be written by anybody. It passes caps on size and nesting before anything
-parses it, and nh3 with a narrow list of tags afterwards; the pages' Content-Security-Policy is a
-second wall that does not rely on this one (security-reliability.md 5.4).
+parses it, and nh3 with a narrow list of tags afterwards; a sandboxed frame with a policy of its own
+is a second wall that does not rely on this one (views/output.py).
 """
 
 import json

@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import escape, unescape
 from typing import Any
 from uuid import uuid4
 
@@ -76,8 +77,8 @@ def test_the_page_tells_all_that_is_known(organization: Organization, browser: A
         "by Ada",
         "studio",
         "a, b",
-        "<strong>Step</strong> one",
-        "<h1>Wool got dearer</h1>",
+        escape("<strong>Step</strong> one"),
+        escape("<h1>Wool got dearer</h1>"),
         "wool",
         "1,234",
         "1,200 in, 34 out",
@@ -164,6 +165,37 @@ def test_nothing_that_a_run_says_is_markup(
     assert b"<img" not in response.content
 
 
+def test_html_of_an_agent_stands_in_a_frame_alone(organization: Organization, browser: Any) -> None:
+    told = [event(kind, markdown("**mine**")) for kind in ("action", "result", "final")]
+    told += [event("result", json.dumps({"Text": {"body": "<b>text</b>"}}))]
+    execution = make_execution(organization, events=told)
+
+    text = page_of(browser, execution)
+
+    frames = re.findall(r"<iframe[^>]*>", text)
+    assert [frame.count(escape("<strong>mine</strong>")) for frame in frames] == [1, 2]
+    assert "mine" not in re.sub(r"<iframe[^>]*>", "", text)
+    for frame in frames:
+        # No scripts, no origin, no forms, no way to the top: nothing but links in new tabs.
+        (sandbox,) = re.findall(r' sandbox="([^"]*)"', frame)
+        assert sandbox.split() == ["allow-popups", "allow-popups-to-escape-sandbox"]
+        (document,) = re.findall(r' srcdoc="([^"]*)"', frame)
+        head = unescape(unescape(document).partition("<body")[0])
+        assert "default-src 'none'; style-src http://testserver/static/css/;" in head
+        assert "unsafe" not in head
+        assert re.search(' title="[^"]+"', frame)
+
+
+def test_text_alone_needs_no_frame(organization: Organization, browser: Any) -> None:
+    body = json.dumps({"Text": {"body": "<b>text</b>"}})
+    told = [event(kind, body) for kind in ("action", "result", "final")]
+
+    text = page_of(browser, make_execution(organization, events=told))
+
+    assert "<iframe" not in text
+    assert text.count("<pre>&lt;b&gt;text&lt;/b&gt;</pre>") == 3
+
+
 @pytest.mark.parametrize(
     "message",
     ["{", "null", "[]", "7", '{"dict": 7}', '{"dict": {"name": {}, "expires": 9e99}}', "[" * 5000],
@@ -187,8 +219,8 @@ def test_the_newest_steps_and_lines_are_shown_and_the_rest_is_named(
 
     result, log = page_of(browser, execution), page_of(browser, execution, "/log")
 
-    assert "step 100<" in result
-    assert "step 0<" not in result
+    assert escape("step 100<") in result
+    assert escape("step 0<") not in result
     assert "The newest 100 steps" in result
     assert "line 1000<" in log
     assert "line 0<" not in log
@@ -211,12 +243,12 @@ def test_the_page_stays_readable_however_much_its_steps_say(
     of_heavy, of_long = [page_of(browser, execution) for execution in executions]
 
     for text in (of_heavy, of_long):
-        assert "<strong>the newest</strong>" in text
-        assert text.count('<li class="run-step">') == 10
-    assert of_heavy.count("<p>x") == 2 * 9_000
-    assert of_heavy.count(TOO_COMPLEX) == 7
+        assert escape("<strong>the newest</strong>") in text
+        assert text.count(escape('<li class="run-step">')) == 10
+    assert of_heavy.count(escape("<p>x")) == 2 * 9_000
+    assert of_heavy.count(escape(TOO_COMPLEX)) == 7
     assert of_long.count("y" * 90_000) == 5
-    assert of_long.count(TOO_COMPLEX) == 4
+    assert of_long.count(escape(TOO_COMPLEX)) == 4
 
 
 def test_the_page_stays_readable_however_much_went_in(

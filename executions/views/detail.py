@@ -24,6 +24,7 @@ from executions.views.asked import at
 from executions.views.errors import error_of
 from executions.views.frame import CountedPaginator, milliseconds
 from executions.views.listing import runtime_ms
+from executions.views.output import shown_result, shown_steps
 from executions.views.phases import phases_of
 from executions.views.told import (
     LONGEST_LINE,
@@ -65,10 +66,12 @@ def execution(request: OrganizationRequest, fid: str) -> HttpResponse:
     """What it brought, and all that is known about it."""
     found = own_execution(request, fid)
     now = timezone.now().timestamp()
+    result, steps = render_result(found.final), steps_of(found)
+    steps["shown"] = shown_steps(request, steps["rows"], has_ended=found.has_ended)
     context = {
         **shell(request, found, now),
-        "result": render_result(found.final),
-        "steps": steps_of(found),
+        "result": shown_result(request, result) if result else None,
+        "steps": steps,
         "errors": errors_of(request, found),
         "inputs": inputs_of(found),
         **files_of(found),

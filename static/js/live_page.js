@@ -3,6 +3,7 @@
    data-key cell by cell. No row comes, goes or changes its place under a pointer: the server counts what is newer
    than data-seen, and a row that the answer lacks is dimmed. */
 
+import { documentOf, isComing, renew } from "./output_frame.js";
 import { toast } from "./toast.js";
 
 for (const page of document.querySelectorAll("[data-live]")) {
@@ -49,7 +50,24 @@ function take(page, fresh) {
 const isInUse = (part) => part.contains(document.activeElement) || part.matches("[data-part]:hover");
 
 function swap(old, fresh) {
-  if (old.innerHTML === fresh.innerHTML) return;
+  if (old.innerHTML !== fresh.innerHTML) exchange(old, fresh);
+}
+
+/* Around a frame only what differs is exchanged: a frame loads anew when it is taken out. */
+function exchange(old, fresh) {
+  const isFrame = old.localName === "iframe" && fresh.localName === "iframe";
+  if (isFrame) return documentOf(old) === documentOf(fresh) || renew(old, documentOf(fresh));
+  if (old.localName !== fresh.localName || !old.querySelector("iframe") || !fresh.querySelector("iframe")) {
+    return old.outerHTML === fresh.outerHTML || replace(old, fresh);
+  }
+  const places = [...old.children].filter((child) => !isComing(child));
+  places.splice(fresh.children.length).forEach((child) => child.remove());
+  [...fresh.children].forEach((child, index) => {
+    exchange(places[index] ?? old.appendChild(document.createElement(child.localName)), child);
+  });
+}
+
+function replace(old, fresh) {
   const next = document.importNode(fresh, true);
   const table = old.querySelector(".as-table");
   if (table) next.querySelector(`#${CSS.escape(table.id)}`)?.classList.add("as-table");

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
 
 from agentidp import demo
 from agentidp.bootstrap import find_browser
@@ -108,6 +108,16 @@ def sign_in(page: Page, name: str = "admin", password: str = "admin") -> None:  
     page.get_by_label("E-mail address or name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
+
+
+def steps_in(page: Page) -> FrameLocator:
+    """The document with the steps of the run that the page shows."""
+    return page.frame_locator("iframe[title='Steps of the run']:not(.output-coming)")
+
+
+def result_in(page: Page) -> FrameLocator:
+    """The document with the result of the run that the page shows."""
+    return page.frame_locator("iframe[title='Result of the run']:not(.output-coming)")
 
 
 @dataclass

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, Visit
+from tests.browser.conftest import PHONE, Visit, result_in, steps_in
 from tests.browser.engine import Engine
 from tests.browser.test_every_page import serious_issues
 
@@ -157,7 +157,7 @@ def test_a_hidden_run_rests_and_goes_on_where_it_was(visit: Visit, engine: Engin
     with page.expect_response(is_stream) as resumed:
         set_hidden(page, False)
 
-    expect(page.locator(".run-step strong")).to_have_text("Meanwhile")
+    expect(steps_in(page).locator(".run-step strong")).to_have_text("Meanwhile")
     assert "since=2" in resumed.value.url
     engine.finish(execution)
 
@@ -280,7 +280,7 @@ def test_a_run_is_watched_from_its_first_word_to_its_end(visit: Visit, engine: E
     expect(page.locator(".log-line").last).to_be_in_viewport()
     page.get_by_role("link", name="Result", exact=True).click()
     engine.tell(execution, ("result", {"Markdown": {"body": "**Half of it**"}}))
-    expect(page.locator(".run-step strong")).to_have_text("Half of it")
+    expect(steps_in(page).locator(".run-step strong")).to_have_text("Half of it")
     engine.finish(execution, final={"Text": {"body": "All of it"}})
     expect(page.locator(".card-result")).to_contain_text("All of it")
     expect(page.locator("h1 + .status")).to_have_text("finished")
@@ -290,6 +290,90 @@ def test_a_run_is_watched_from_its_first_word_to_its_end(visit: Visit, engine: E
 
     expect(page).to_have_url(re.compile("/executions$"))
     expect(page.get_by_role("status").first).to_contain_text("is deleted")
+
+
+TABLE = "\n".join(["| a | b |", "|---|---|", *(f"| {n} | words {n} |" for n in range(60))])
+OUTPUTS = {
+    "short": "**Done**",
+    "long": f"# Report\n\n{'Some words, again and again. ' * 300}\n\n{TABLE}\n\n> quoted",
+    "wide": f"```\n{'x' * 3000}\n```\n\n- {'y' * 400}\n- z",
+}
+HEIGHTS = "() => [document.documentElement.scrollHeight, innerHeight]"
+
+
+def expect_whole(page: Page, name: str) -> None:
+    """Each frame is as high as its document. Chromium lays out what can be seen only."""
+    for frame in page.frames[1:]:
+        frame.frame_element().scroll_into_view_if_needed()
+        for _ in range(50):
+            needed, height = frame.evaluate(HEIGHTS)
+            if height - 2 <= needed <= height:
+                break
+            page.wait_for_timeout(100)
+        assert height - 2 <= needed <= height, name
+
+
+@pytest.mark.parametrize("phone", [False, True], ids=["laptop", "phone"])
+def test_output_is_shown_whole_whatever_its_length(
+    visit: Visit, engine: Engine, phone: bool
+) -> None:
+    for name, body in OUTPUTS.items():
+        told = {"Markdown": {"body": body}}
+        run = engine.start(summary=name)
+        engine.tell(run, ("action", told), ("final", told))
+        engine.finish(run)
+        page = visit(f"/executions/{run}", phone=phone).page
+
+        expect_whole(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.set_viewport_size({"width": 700, "height": 800})
+        expect_whole(page, name)
+
+
+def test_output_takes_on_the_chosen_theme_and_answers_the_keyboard(
+    visit: Visit, engine: Engine
+) -> None:
+    told = {"Markdown": {"body": "[the source](https://source.example/)"}}
+    run = engine.start(summary="Theme")
+    engine.tell(run, ("final", told))
+    engine.finish(run)
+    page = visit(f"/executions/{run}").page
+    colour = "() => getComputedStyle(document.documentElement).backgroundColor"
+    body = result_in(page).locator("body")
+    light = body.evaluate(colour)
+
+    page.evaluate(
+        "localStorage.setItem('theme', 'dark'); document.documentElement.dataset.theme = 'dark';"
+        "document.dispatchEvent(new CustomEvent('themechange'))"
+    )
+    expect(page.locator(".output-frame")).to_have_count(1)
+
+    assert body.evaluate(colour) != light
+    assert body.evaluate(colour) == page.locator(".card-result").evaluate(
+        "card => getComputedStyle(card).backgroundColor"
+    )
+    page.get_by_role("link", name="Events", exact=True).focus()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.output-frame')"):
+            break
+    assert result_in(page).get_by_role("link").evaluate("link => link === document.activeElement")
+
+
+def test_output_that_did_not_change_stays_where_it_is(visit: Visit, engine: Engine) -> None:
+    run = engine.start(summary="Goes on")
+    engine.tell(run, ("final", {"Markdown": {"body": "**The result**"}}))
+    engine.tell(run, ("action", {"Markdown": {"body": "*one*"}}))
+    page = visit().page
+    page.goto(f"/executions/{run}")
+    expect(result_in(page).get_by_text("The result")).to_be_visible()
+    result_in(page).locator("body").evaluate("body => (body.dataset.kept = 'yes')")
+
+    engine.tell(run, ("action", {"Markdown": {"body": "*two*"}}))
+
+    expect(steps_in(page).locator(".run-step em")).to_have_text(["one", "two"])
+    expect(result_in(page).locator("body")).to_have_attribute("data-kept", "yes")
+    engine.finish(run)
 
 
 def test_a_live_run_is_stopped_with_a_question(visit: Visit, engine: Engine) -> None:

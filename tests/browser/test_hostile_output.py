@@ -1,24 +1,26 @@
 """Hostile output does no harm in a real Chromium, with either of two walls alone (F27, F29).
 
-The first wall is the sanitiser, the second one the Content-Security-Policy.
+The first wall is the sanitiser; the second one is the Content-Security-Policy and, on the pages of
+a run, the sandboxed frame in which its output stands.
 """
 
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Frame, Page, Route, expect
 
 from agentidp.bootstrap import find_browser
 from executions.api.outputs import PRINTABLE_POLICY
 from executions.rendering import ATTRIBUTES, TAGS
 from executions.tests.spooler import fid_of
 from executions.tests.vectors import VECTORS
-from tests.browser.conftest import Visit, manage
+from tests.browser.conftest import Visit, manage, result_in, steps_in
 from tests.browser.engine import Engine
 from tests.browser.hostile import (
     AGENTS,
@@ -62,6 +64,7 @@ NOT_ALLOWED = """([root, tags, attributes]) => [...document.querySelectorAll(`${
         ({name}) => !["rel", ...(attributes[element.localName] ?? [])].includes(name)))
     .map((element) => element.outerHTML.slice(0, 200))"""
 NOT_OURS = """() => [...document.querySelectorAll("main *, dialog *")]
+    .filter((element) => !element.matches("iframe.output-frame"))
     .filter((element) => element.matches("script:not([type='application/json']), style, iframe,"
         + "object, embed, base, meta, link, template, img, video, audio, math, marquee")
         || [...element.attributes].some(({name}) => /^on|^style$|^srcdoc$|^hx-on/.test(name)))
@@ -131,7 +134,11 @@ def read_run(page: Page, reported: Reported) -> None:
     allowed = {name: sorted(names) for name, names in ATTRIBUTES.items()}
 
     text = go(page, run)
-    assert page.locator(".run-step").count() == sum(
+    assert len(page.frames) == 3
+    for frame in page.frames[1:]:
+        text += frame.locator("body").inner_text()
+        assert frame.evaluate(NOT_ALLOWED, [".output", sorted(TAGS), allowed]) == []
+    assert steps_in(page).locator(".run-step").count() == sum(
         counts[kind] for kind in ("result", "agent", "lock", "lease")
     )
     assert page.locator(".error-card").count() == counts["error"]
@@ -139,7 +146,6 @@ def read_run(page: Page, reported: Reported) -> None:
     assert missing(text, "input") == []
     for number in range(1, AGENTS + 1):
         assert seen(number, "agent" if number % 2 else "task") in text
-    assert page.evaluate(NOT_ALLOWED, [".output", sorted(TAGS), allowed]) == []
 
     text = go(page, f"{run}/log")
     kinds = ("stdout", "stderr", "debug")
@@ -191,7 +197,7 @@ def watch_run(page: Page, engine: Engine) -> None:
     assert missing(visible(page), "live") == []
     go(page, f"/executions/{run}")
     engine.tell(run, *(("result", forms(*each)) for each in NUMBERED.items()))
-    expect(page.locator(".run-step")).to_have_count(len(NUMBERED))
+    expect(steps_in(page).locator(".run-step")).to_have_count(len(NUMBERED))
     engine.finish(run)
     expect(page.locator("h1 + .status")).to_have_text("finished")
 
@@ -209,6 +215,8 @@ def test_no_page_runs_or_loads_what_agents_write(
 ) -> None:
     how = {"base_url": base_url, "storage_state": session_state, "bypass_csp": is_policy_off}
     with listening(exposed, canary, reduced_motion="reduce", **how) as (heard, page):
+        if is_policy_off:
+            page.route(f"**/executions/{reported.id}", without_sandbox)
         read_run(page, reported)
         if is_policy_off:
             read_lists(page, reported)
@@ -274,33 +282,123 @@ def test_the_printable_result_is_not_led_away_even_without_the_sanitiser(
             assert heard.attacks == attacks
 
 
-def test_attributes_of_htmx_do_nothing_even_without_the_sanitiser(
+FRAME = re.compile(r'<iframe class="output-frame"[^>]*></iframe>')
+BODY = "&lt;body class=&quot;output-page&quot;&gt;"
+
+
+def without_sandbox(route: Route) -> None:
+    answer = route.fetch()
+    body, found = re.subn(r' sandbox="[^"]*"', "", answer.text())
+    assert found == 2
+    route.fulfill(response=answer, body=body)
+
+
+def without_sanitiser(
+    raw: list[str], change: Callable[[str], str] = lambda frame: frame
+) -> Callable[[Route], None]:
+    """Shows each of these texts alone and as it is, in a frame such as that of the result."""
+
+    def handle(route: Route) -> None:
+        answer = route.fetch()
+        frame = change(FRAME.findall(answer.text())[0])
+        assert BODY in frame
+        head = frame.partition(BODY)[0]
+        shown = "".join(f'{head}{BODY}{escape(each)}"></iframe>' for each in raw)
+        route.fulfill(response=answer, body=FRAME.sub(lambda _: shown, answer.text(), count=1))
+
+    return handle
+
+
+@pytest.mark.parametrize("walls", ["frame and policies", "frame alone", "policies alone"])
+def test_the_frame_of_a_result_holds_without_the_sanitiser(
+    exposed: Browser,
+    canary: Canary,
+    base_url: str,
+    session_state: Any,
+    reported: Reported,
+    walls: str,
+) -> None:
+    how = {"base_url": base_url, "storage_state": session_state}
+    is_policy_off = walls == "frame alone"
+
+    def change(frame: str) -> str:
+        return frame.replace(" sandbox=", " data-x=") if walls == "policies alone" else frame
+
+    with listening(exposed, canary, bypass_csp=is_policy_off, **how) as (heard, page):
+        address = f"{base_url}/executions/{reported.id}"
+        raw = [f"<p>{seen(number, 'raw')}</p>{each}" for number, each in NUMBERED.items()]
+        page.route(address, without_sanitiser(raw, change))
+        page.goto(address, wait_until="domcontentloaded")
+        last = page.frame_locator("iframe.output-frame").nth(len(NUMBERED) - 1)
+        expect(last.get_by_text(seen(len(NUMBERED), "raw"))).to_be_visible(timeout=30_000)
+        page.wait_for_timeout(500)
+
+        assert len(page.frames) > len(NUMBERED)
+        assert (page.url, len(heard.context.pages)) == (address, 1)
+        assert heard.ran == set()
+        assert heard.strange == []
+        if not is_policy_off:  # A frame runs and leads nowhere; what it loads is for policies.
+            assert heard.attacks == set()
+            assert heard.refused
+
+
+FOREIGN_PAGE = "https://v1.foreign.invalid/"
+LEADING = {
+    "link to the top": f'<a href="{FOREIGN_PAGE}" target="_top">go</a>',
+    "link to the parent": f'<a href="{FOREIGN_PAGE}" target="_parent">go</a>',
+    "link in its place": f'<a href="{FOREIGN_PAGE}" target="_self">go</a>',
+    "form": f'<form action="{FOREIGN_PAGE}" target="_top"><button>go</button></form>',
+    "form in a tab": f'<form action="{FOREIGN_PAGE}" target="_blank"><button>go</button></form>',
+    "button of a form": f'<form><button formaction="{FOREIGN_PAGE}">go</button></form>',
+    "download": f'<a href="{FOREIGN_PAGE}" download target="_self">go</a>',
+    "ping": f'<a href="#" ping="{FOREIGN_PAGE}" target="_self">go</a>',
+    "script": f'<a href="javascript:top.location=`{FOREIGN_PAGE}`" target="_self">go</a>',
+}
+
+
+def test_nobody_is_led_away_from_a_run_by_a_click_either(
     exposed: Browser, canary: Canary, base_url: str, session_state: Any, reported: Reported
 ) -> None:
-    """The policy lets our own scripts run, so no output may tell them what to do."""
-    names = ("attributes of htmx", "overlay", "script", "image handler")
-    raw = " ".join(NUMBERED[list(VECTORS).index(name) + 1] for name in names)
+    how = {"base_url": base_url, "storage_state": session_state}
+    with listening(exposed, canary, **how) as (heard, page):
+        address = f"{base_url}/executions/{reported.id}"
+        page.route(address, without_sanitiser([f"{each}<p>1<p>2<p>3" for each in LEADING.values()]))
+        page.goto(address, wait_until="networkidle")
 
-    def without_sanitiser(route: Route) -> None:
-        answer = route.fetch()
-        start = r'(<div class="output"[^>]*>)'
-        body = re.sub(start, lambda found: found[1] + raw, answer.text())
-        route.fulfill(response=answer, body=body)
+        frames = page.frames[1 : 1 + len(LEADING)]
+        for frame in frames:
+            frame.locator("a, button").first.click()
+        page.wait_for_timeout(500)
 
-    state = {"base_url": base_url, "storage_state": session_state}
-    with listening(exposed, canary, **state) as (heard, page):
-        page.route(f"**/executions/{reported.id}", without_sanitiser)
-        page.goto(f"/executions/{reported.id}", wait_until="networkidle")
-
-        assert page.locator(".output [hx-get]").count() > 1
+        assert (page.url, len(heard.context.pages)) == (address, 1)
         assert (heard.attacks, heard.strange) == (set(), [])
-        page.get_by_role("button", name="Delete").first.click()
-        page.get_by_role("button", name="Cancel").click()
-        assert heard.refused
 
 
-def sizes(page: Page) -> tuple[int, int]:
-    """How many nodes the page has, and how many characters it shows."""
+def test_a_link_of_a_result_opens_in_a_tab_that_knows_nothing_of_the_page(
+    visit: Visit, engine: Engine
+) -> None:
+    run = engine.start(summary="Links")
+    link = "[the source](https://source.example/wool)"
+    engine.tell(run, *((kind, {"Markdown": {"body": link}}) for kind in ("result", "final")))
+    engine.finish(run)
+    page = visit(f"/executions/{run}").page
+    told = "`${origin} ${opener} [${document.referrer}]`"
+    opened = f"<!doctype html><script>document.title = {told}</script>"
+    page.context.route(
+        "https://source.example/**",
+        lambda route: route.fulfill(body=opened, content_type="text/html"),
+    )
+
+    for document in (result_in(page), steps_in(page)):
+        with page.expect_popup() as popup:
+            document.get_by_role("link", name="the source").click()
+        expect(popup.value).to_have_title("https://source.example null []")
+
+    assert page.url.endswith(run)
+
+
+def sizes(page: Frame) -> tuple[int, int]:
+    """How many nodes the document has, and how many characters it shows."""
     count = "() => [document.querySelectorAll('*').length, document.body.textContent.length]"
     nodes, characters = page.evaluate(count)
     return nodes, characters
@@ -310,10 +408,10 @@ def test_enormous_output_leaves_the_pages_usable(visit: Visit, imported: None) -
     page = visit().page
 
     page.goto(f"/executions/{ENORMOUS}")
-    nodes, characters = sizes(page)
-    assert 10_000 < nodes < MOST_NODES
-    assert characters < 2 * MEGABYTE
-    assert page.locator(".run-step").count() == 63
+    expect(steps_in(page).locator(".run-step")).to_have_count(63)
+    found = [sizes(frame) for frame in page.frames]
+    assert 10_000 < sum(nodes for nodes, _ in found) < MOST_NODES
+    assert sum(characters for _, characters in found) < 2 * MEGABYTE
     expect(page.locator(".card-result")).to_contain_text("too complex to be shown here")
     page.locator("summary", has_text="Download").click()
     with page.expect_download() as saved:

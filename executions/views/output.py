@@ -1,0 +1,46 @@
+"""What agents wrote, on a page: in a frame in which nothing runs and from which nothing gets out.
+
+The frame is the second wall around output; the sanitiser of rendering.py is the first. It has no
+origin, runs no script, sends no form, loads nothing but our styles, and leads neither itself nor
+the page anywhere. Links open in a new tab, as ordinary pages.
+"""
+
+import re
+from typing import Any
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from executions.rendering import TOO_COMPLEX
+
+POLICY = (
+    "default-src 'none'; style-src {styles}; object-src 'none'; base-uri 'none'; form-action 'none'"
+)
+TEXT_ALONE = re.compile("<pre>[^<]*</pre>")
+
+
+def shown_result(request: HttpRequest, html: SafeString) -> dict[str, Any]:
+    """A rendered result, for executions/output.html."""
+    return _shown(request, format_html('<div class="output" hx-disable>{}</div>', html), [html])
+
+
+def shown_steps(
+    request: HttpRequest, steps: list[dict[str, Any]], *, has_ended: bool
+) -> dict[str, Any]:
+    """All steps in one document: a frame for each would need seconds."""
+    context = {"steps": steps, "has_ended": has_ended}
+    page = mark_safe(render_to_string("executions/steps.html", context))  # noqa: S308 - a template
+    return _shown(request, page, [step.get("html", "") for step in steps])
+
+
+def _shown(request: HttpRequest, page: SafeString, written: list[str]) -> dict[str, Any]:
+    """The document of a frame; where agents wrote text alone, the HTML itself."""
+    if all(not html or html == TOO_COMPLEX or TEXT_ALONE.fullmatch(html) for html in written):
+        return {"html": page}
+    # The frame has no origin that 'self' could stand for.
+    policy = POLICY.format(styles=request.build_absolute_uri(static("css/")))
+    context = {"html": page, "policy": policy}
+    return {"document": render_to_string("executions/output_document.html", context)}
