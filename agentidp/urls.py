@@ -42,6 +42,7 @@ from tokens.api.resources import ResourceAgentViewSet, ResourceViewSet
 from tokens.views import credentials as credential_pages
 from tokens.views import docs as docs_pages
 from tokens.views import requests as request_pages
+from tokens.views import resources as resource_pages
 from tokens.views import settings as settings_pages
 
 
@@ -375,6 +376,21 @@ agent_family = [
 ]
 token_family = [
     path("tokens", request_pages.token_requests, name="list"),
+    path("resources", resource_pages.resources, name="resources"),
+    path("resources/new", resource_pages.new_resource, name="new_resource"),
+    path("resources/<uuid:resource_id>", resource_pages.resource, name="resource"),
+    path("resources/<uuid:resource_id>/edit", resource_pages.edit_resource, name="edit_resource"),
+    path(
+        "resources/<uuid:resource_id>/delete",
+        resource_pages.delete_resource,
+        name="delete_resource",
+    ),
+    path("resources/<uuid:resource_id>/agents", resource_pages.allow_agent, name="allow_agent"),
+    path(
+        "resources/<uuid:resource_id>/agents/<uuid:agent_id>/remove",
+        resource_pages.remove_agent,
+        name="remove_agent",
+    ),
     path(
         "agents/<uuid:agent_id>/credentials/new",
         credential_pages.new_credential,

@@ -57,6 +57,10 @@ def change_page(path: str, method: str = "POST", **fields: Any) -> Endpoint:
     return page(path, method, **fields)
 
 
+def decide_page(path: str, method: str = "POST", **fields: Any) -> Endpoint:
+    return change_page(path, method, scopes=(*READ, *ADMIN), **fields)
+
+
 METADATA = [
     *(
         public("GET", f"/.well-known/{name}", "Clients ask before they have a token.")
@@ -457,6 +461,8 @@ OWN_PAGES = [
     page("/agents", scopes=READ),
     page("/agents/{agent_id}", scopes=READ, ids=examples.agent_page),
     page("/tokens", scopes=READ),
+    page("/resources", scopes=READ),
+    page("/resources/{resource_id}", scopes=READ, ids=examples.resource_page),
     page("/members"),
     page("/audit", scopes=("audit:read",), role="operator"),
     page("/audit/{event_id}", scopes=("audit:read",), role="operator", ids=examples.event_page),
@@ -482,6 +488,17 @@ CHANGING_PAGES = [
         status=200,
     ),
     change_page(CREDENTIAL_PAGE + "/revoke", ids=examples.credential_page),
+    decide_page("/resources/new", "GET"),
+    decide_page("/resources/new", body=examples.resource_form),
+    decide_page("/resources/{resource_id}/edit", "GET", ids=examples.resource_page),
+    decide_page(
+        "/resources/{resource_id}/edit", ids=examples.resource_page, body=examples.resource_form
+    ),
+    decide_page("/resources/{resource_id}/delete", ids=examples.resource_page),
+    decide_page(
+        "/resources/{resource_id}/agents", ids=examples.resource_page, body=examples.grant_form
+    ),
+    decide_page("/resources/{resource_id}/agents/{agent_id}/remove", ids=examples.grant_page),
     change_page(
         "/members/invitations",
         scopes=ADMIN,

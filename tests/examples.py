@@ -70,6 +70,14 @@ def credential_page(tenant: Tenant) -> dict[str, str]:
     return agent_page(tenant) | {"credential_id": str(tenant.credential.pk)}
 
 
+def resource_page(tenant: Tenant) -> dict[str, str]:
+    return {"resource_id": str(tenant.resource.pk)}
+
+
+def grant_page(tenant: Tenant) -> dict[str, str]:
+    return resource_page(tenant) | {"agent_id": str(tenant.grant.agent_id)}
+
+
 def event_page(tenant: Tenant) -> dict[str, str]:
     return {"event_id": str(tenant.event.pk)}
 
@@ -184,6 +192,19 @@ def agent_form(tenant: Tenant) -> dict[str, Any]:
         "owner": "platform",
         "deployment_env": "production",
     }
+
+
+def resource_form(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "identifier": f"https://mcp.example.com/{uuid4()}",
+        "name": "Files",
+        "described_scopes": "files:read Read files\nfiles:write",
+        "token_lifetime": "300",
+    }
+
+
+def grant_form(tenant: Tenant) -> dict[str, Any]:
+    return {"agent": tenant.another_agent().email, "scopes": "files:read"}
 
 
 def agent_member_form(tenant: Tenant) -> dict[str, Any]:

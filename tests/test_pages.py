@@ -20,7 +20,7 @@ from organizations.models import AuditEvent, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
-from tokens.tests.factories import make_credential
+from tokens.tests.factories import make_credential, make_grant, make_resource
 
 PAGES = {
     "overview": ("overview", []),
@@ -31,6 +31,10 @@ PAGES = {
     "new credential": ("tokens:new_credential", ["agent"]),
     "rotate credential": ("tokens:rotate_credential", ["agent", "credential"]),
     "tokens": ("tokens:list", []),
+    "resources": ("tokens:resources", []),
+    "resource": ("tokens:resource", ["resource"]),
+    "new resource": ("tokens:new_resource", []),
+    "edit resource": ("tokens:edit_resource", ["resource"]),
     "audit": ("organizations:audit", []),
     "audit event": ("organizations:audit_event", ["event"]),
     "members": ("organizations:members", []),
@@ -51,8 +55,11 @@ def fill(organization: Organization, agents: int = 1) -> dict[str, Any]:
     """Something for every page to show; gives the ids that addresses need."""
     owner = make_membership(organization)
     actor = Actor.for_person(owner)
+    resource = make_resource(organization)
     for _ in range(agents):
         agent = make_agent(organization)
+        make_grant(resource, agent)
+        make_grant(make_resource(organization), agent)
         credential, _ = make_credential(agent, last_used_at=timezone.now())
         with organization_scope(organization):
             event = AuditEvent.record("agent.created", agent, actor=actor)
@@ -65,6 +72,7 @@ def fill(organization: Organization, agents: int = 1) -> dict[str, Any]:
     return {
         "agent": agent.pk,
         "credential": credential.pk,
+        "resource": resource.pk,
         "event": event.pk,
         "owner": owner,
         "execution": run(organization, agents),

@@ -20,6 +20,7 @@ from tokens.models import MAX_IDENTIFIER_LENGTH, MAX_SCOPE_LENGTH, Resource, Res
 
 MAX_RESOURCES = 500
 MAX_SCOPES = 50
+MAX_DESCRIPTION = 200
 MAX_SCOPES_LENGTH = 1000
 """Characters of all scopes of a resource together: they travel in every token."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})

@@ -15,7 +15,13 @@ from tokens.models import (
     Credential,
     ResourceGrant,
 )
-from tokens.resources import MAX_SCOPES, identifier_problem, scope_problem, scopes_problem
+from tokens.resources import (
+    MAX_DESCRIPTION,
+    MAX_SCOPES,
+    identifier_problem,
+    scope_problem,
+    scopes_problem,
+)
 
 
 class CredentialSerializer(StrictSerializer):
@@ -78,7 +84,10 @@ class ResourceScopeSerializer(StrictSerializer):
 
     name = serializers.CharField(max_length=MAX_SCOPE_LENGTH, help_text="For example `files:read`.")
     description = serializers.CharField(
-        max_length=200, required=False, allow_blank=True, validators=[validate_printable]
+        max_length=MAX_DESCRIPTION,
+        required=False,
+        allow_blank=True,
+        validators=[validate_printable],
     )
 
     def validate_name(self, name: str) -> str:

@@ -35,7 +35,14 @@ from organizations.models import (
 )
 from organizations.scope import organization_scope
 from tokens.actions import rotate_credential
-from tokens.models import Credential, MonthlyUsage, TokenEvent, make_client_secret
+from tokens.models import (
+    Credential,
+    MonthlyUsage,
+    Resource,
+    ResourceGrant,
+    TokenEvent,
+    make_client_secret,
+)
 
 DAY = timedelta(days=1)
 
@@ -118,6 +125,7 @@ def _found(company: Company, now: datetime) -> Organization:
         for number, part in enumerate(company.parts):
             registered_at = founded_at + timedelta(hours=2 + number * 1.7)
             _agent(company, organization, part, registered_at, now, log)
+        _resource(company, organization, founded_at + 3 * DAY, log)
         log.write()
     return organization
 
@@ -155,6 +163,39 @@ def _user(person: Person, at: datetime) -> User:
 def _address(person: Person) -> str:
     company = next(c for c in COMPANIES if person in c.people)
     return f"{person.username}@{company.domain}"
+
+
+def _resource(
+    company: Company, organization: Organization, at: datetime, log: history.History
+) -> None:
+    """A service that the first agents may have tokens for."""
+    resource = Resource.objects.create(
+        id=_key(company, "resource", at),
+        organization=organization,
+        identifier=f"https://documents.{company.domain}/mcp",
+        name="Document store",
+        scopes=["documents:read", "documents:write"],
+        scope_descriptions={
+            "documents:read": "Find and read documents",
+            "documents:write": "Store documents",
+        },
+        token_lifetime=600,
+        created_at=at,
+    )
+    log.add("resource.created", resource, at, scopes=resource.scopes)
+    agents = Agent.objects.for_organization(organization).active().order_by("created_at")
+    for number, agent in enumerate(agents[:3]):
+        allowed_at = at + timedelta(minutes=number + 1)
+        scopes = resource.scopes[: 1 + number % 2]
+        ResourceGrant.objects.create(
+            id=_key(company, f"grant-{number}", allowed_at),
+            organization=organization,
+            resource=resource,
+            agent=agent,
+            scopes=scopes,
+            created_at=allowed_at,
+        )
+        log.add("resource.agent_allowed", resource, allowed_at, agent_id=agent.pk, scopes=scopes)
 
 
 def _agent(

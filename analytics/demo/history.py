@@ -21,7 +21,7 @@ class History:
     events: list[AuditEvent] = field(default_factory=list)
 
     def add(self, action: str, target: models.Model, at: datetime, **metadata: Any) -> None:
-        agent_id = getattr(target, "agent_id", None)
+        agent_id = metadata.pop("agent_id", None) or getattr(target, "agent_id", None)
         if target._meta.model_name == "agent":
             agent_id = target.pk
         self.events.append(

@@ -25,7 +25,7 @@ from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent
 from organizations.pages import Choices, Filter, Filters, page_of, search_hidden, sort_of
-from tokens.models import Credential, TokenEvent
+from tokens.models import Credential, ResourceGrant, TokenEvent
 
 SORTS = {
     "name": "email",
@@ -34,6 +34,7 @@ SORTS = {
     "registered": "created_at",
 }
 RECENT = 10
+RESOURCES_SHOWN = 20
 TREND_DAYS = 30
 
 
@@ -176,6 +177,10 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
         "findings": [shown_finding(finding) for finding in findings],
         "chart": trend(request, found, findings),
         "credentials": with_traffic(request, list(credentials)),
+        "grants": ResourceGrant.objects.for_organization(organization)
+        .filter(agent=found)
+        .select_related("resource")
+        .order_by("resource__name")[:RESOURCES_SHOWN],
         "requests": requests.select_related("credential")[:RECENT],
         "history": history[:RECENT] if may_audit else [],
         "may_audit": may_audit,

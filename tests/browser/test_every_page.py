@@ -18,6 +18,9 @@ PAGES = {
     "agent": "/agents?q=ingest-router",
     "tokens": "/tokens",
     "tokens of a day": "/tokens?days=30&dow=2&hour=9&outcome=requests",
+    "resources": "/resources",
+    "resource": "/resources",
+    "register a resource": "/resources/new",
     "audit": "/audit",
     "members": "/members",
     "settings": "/settings",
@@ -31,7 +34,7 @@ SERIOUS = {"serious", "critical"}
 
 def open_page(visit: Visit, name: str, **how: Any) -> Page:
     visitor = visit(PAGES[name], **how)
-    if name == "agent":
+    if name in {"agent", "resource"}:
         visitor.page.locator("tbody a").first.click()
         visitor.page.wait_for_load_state("networkidle")
     if name == "api":

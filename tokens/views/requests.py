@@ -42,6 +42,7 @@ FILTERS = (
     ),
     Filter("agent", "agent", kind="text"),
     Filter("credential", "credential", kind="id", is_in_menu=False),
+    Filter("resource", "resource", kind="text", is_in_menu=False),
 )
 
 
@@ -63,6 +64,8 @@ def narrow(request: OrganizationRequest, filters: Filters) -> Any:
         rows = of_agent(request, rows, filters)
     if filters.get("credential"):
         rows = of_credential(request, rows, filters)
+    if filters.get("resource"):
+        rows = rows.filter(resource=filters.get("resource"))
     if filters.get("outcome"):
         outcome = filters.get("outcome")
         rows = rows.filter(outcome__in=ANSWERED if outcome == REQUESTS else [outcome])
