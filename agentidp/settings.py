@@ -1,5 +1,6 @@
 """Django settings, in one file. Values come from the environment (see .env.example)."""
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -41,6 +42,8 @@ JWKS_MAX_AGE = timedelta(seconds=env.int("AGENTIDP_JWKS_MAX_AGE_SECONDS", defaul
 ANALYTICS_ENABLED = env.bool("AGENTIDP_ANALYTICS_ENABLED", default=True)
 TRUSTED_PROXY_HOPS = env.int("AGENTIDP_TRUSTED_PROXY_HOPS", default=0)
 METRICS_TOKEN = env.str("AGENTIDP_METRICS_TOKEN", default="")
+if IS_PRODUCTION and METRICS_TOKEN:
+    METRICS_TOKEN = secret("AGENTIDP_METRICS_TOKEN")  # nothing slows its guessing but its length
 
 # Live streams. Without Redis the pollers of all processes find out by themselves.
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -156,7 +159,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTH_USER_MODEL = "organizations.User"
 AUTHENTICATION_BACKENDS = ["organizations.authentication.EmailBackend"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["organizations.hashers.LimitedArgon2PasswordHasher"]
+# In each process. A hash takes a core and 100 MB; half of the cores stay for everything else.
+PASSWORD_HASHES_AT_ONCE = max(
+    1,
+    env.int("AGENTIDP_PASSWORD_HASHES_AT_ONCE", default=min(2, (os.cpu_count() or 1) // 2)),
+)
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",

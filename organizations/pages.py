@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from http import HTTPStatus
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.forms import BaseForm
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
 from django.utils.functional import cached_property
 
-from agentidp.errors import DomainError
+from agentidp.errors import DomainError, TooManyRequests
 
 PAGE_SIZE = 50
 MAXIMUM_TEXT = 128
@@ -171,6 +173,9 @@ def accept(form: BaseForm, change: Callable[[], Result]) -> Result | None:
     """Run the change; a rule of the domain that it breaks becomes an error of the form."""
     try:
         return change()
+    except TooManyRequests as error:
+        postpone(form, error)
+        return None
     except DomainError as error:
         field = next((name for name in error.details if name in form.fields), None)
         form.add_error(field, error.message)
@@ -180,3 +185,23 @@ def accept(form: BaseForm, change: Callable[[], Result]) -> Result | None:
 def status_of(form: BaseForm) -> int:
     """Of a page that shows the form: 400 when something in it needs another look."""
     return 400 if form.errors else 200
+
+
+def postpone(form: BaseForm, refusal: TooManyRequests) -> None:
+    """The form has to be sent again, later."""
+    is_busy = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
+    wait = f"Too many attempts. Wait {refusal.retry_after} seconds and try again."
+    form.add_error(None, refusal.message if is_busy else wait)
+    form.refusal = refusal  # type: ignore[attr-defined]
+
+
+def form_page(
+    request: HttpRequest, template: str, form: BaseForm, **context: object
+) -> HttpResponse:
+    """A page that shows the form as it was accepted: 429 or 503 when it has to wait."""
+    refusal: TooManyRequests | None = getattr(form, "refusal", None)
+    status = refusal.status if refusal else status_of(form)
+    response = render(request, template, {"form": form, **context}, status=status)
+    if refusal:
+        response["Retry-After"] = str(refusal.retry_after)
+    return response

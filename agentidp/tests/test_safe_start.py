@@ -93,6 +93,7 @@ BAD: dict[str, dict[str, str]] = {
     "no secret key": {"AGENTIDP_SECRET_KEY": ""},
     "a short pepper": {"AGENTIDP_SECRET_PEPPER": "short"},
     "a secret of one letter": {"AGENTIDP_KEY_ENCRYPTION_KEY": "a" * 64},
+    "a short token for metrics": {"AGENTIDP_METRICS_TOKEN": "guess-me"},
     "an issuer without TLS": {"AGENTIDP_ISSUER": "http://id.example.com"},
     "no issuer": {"AGENTIDP_ISSUER": ""},
     "debug where others reach it": {"AGENTIDP_DEBUG": "true"},

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from agentidp.errors import DomainError, InvalidValue
+from organizations import hashers
 from organizations.actions.invitations import check_new_password
 from organizations.actors import Actor
 from organizations.audit import record_failed_proof
@@ -43,21 +44,28 @@ def verify_password(
 ) -> User:
     """Whose name and password these are; SignInRefused or TooManyRequests otherwise.
 
+    PasswordsBusy is a kind of the latter: nothing was checked.
+
     Several accounts can share an unproven address: `account` accepts that one only, and
     `organization_id` prefers one that belongs there.
     The attempt is counted and audited although it is refused: catch the error inside the view and
     answer it, because an error that leaves the view rolls the request back. Views that call this
     run outside of a transaction (`transaction.non_atomic_requests`), so that hashing holds no lock.
     """
+    hashers.places.refuse_when_full()
     guesses = Guesses.at("login", name.lower(), client_address(request))
     count_failure(guesses)  # before the hashing: parallel guesses cannot slip through
-    user = authenticate(
-        request,
-        username=name,
-        password=password,
-        account=account,
-        organization_id=organization_id,
-    )
+    try:
+        user = authenticate(
+            request,
+            username=name,
+            password=password,
+            account=account,
+            organization_id=organization_id,
+        )
+    except hashers.PasswordsBusy:  # nothing was checked
+        give_back(guesses)
+        raise
     if not isinstance(user, User):
         known = account or find_user(name)
         refuse_sign_in(request, name, known, reason="wrong_name_or_password")

@@ -20,7 +20,7 @@ from organizations.actions.invitations import find_invitation
 from organizations.actions.sessions import enter
 from organizations.forms import AcceptForm, LoginForm, PasswordForm
 from organizations.models import Invitation, Membership, User
-from organizations.pages import accept, status_of, typed
+from organizations.pages import accept, form_page, postpone, typed
 from organizations.requests import client_address
 
 REFUSAL = "The address or name and the password do not belong together."
@@ -45,25 +45,23 @@ def log_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(safe_next(request))
     form = LoginForm(typed(request))
-    wait = 0
-    if request.method == "POST" and form.is_valid():
+    if form.is_bound and form.is_valid():
         try:
             actions.sign_in(
                 request, name=form.cleaned_data["email"], password=form.cleaned_data["password"]
             )
             return redirect(safe_next(request))
         except TooManyRequests as error:
-            wait = error.retry_after
-            form.add_error(None, f"Too many attempts. Wait {wait} seconds and try again.")
+            postpone(form, error)
         except DomainError:
             form.add_error(None, REFUSAL)
-    context = {"form": form, "next": safe_next(request), "is_demo": settings.IS_DEMO}
-    response = render(
-        request, "organizations/login.html", context, status=429 if wait else status_of(form)
+    return form_page(
+        request,
+        "organizations/login.html",
+        form,
+        next=safe_next(request),
+        is_demo=settings.IS_DEMO,
     )
-    if wait:
-        response["Retry-After"] = str(wait)
-    return response
 
 
 @require_POST
@@ -86,7 +84,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     if changed:
         messages.success(request, "Your password is changed. Other sessions have ended.")
         return redirect(settings.LOGIN_REDIRECT_URL)
-    return render(request, "organizations/password.html", {"form": form}, status=status_of(form))
+    return form_page(request, "organizations/password.html", form)
 
 
 @require_safe
@@ -162,8 +160,7 @@ def accept_as_newcomer(
         if membership:
             login(request, membership.user, "organizations.authentication.EmailBackend")
             return welcome(request, membership)
-    context["form"] = form
-    return render(request, "organizations/invitation.html", context, status=status_of(form))
+    return form_page(request, "organizations/invitation.html", form, **context)
 
 
 def welcome(request: HttpRequest, membership: Membership) -> HttpResponse:
