@@ -63,6 +63,7 @@ def main() -> None:
             if wanted == "test":
                 install_foreign_packages()
                 install_browser()
+                install_proxy()
     except subprocess.CalledProcessError as error:
         command = " ".join(str(word) for word in error.cmd)
         sys.exit(f"This step failed, see above: {command}")
@@ -258,6 +259,24 @@ def install_browser() -> None:
         if os.environ.get("CI") == "true":
             sys.exit(sentence)
         say(sentence + "Without it the browser tests fail.")
+
+
+def find_proxy() -> str:
+    """nginx, which tests put before the servers; empty when the machine has none."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin") or ""
+
+
+def install_proxy() -> None:
+    """In CI, as root on Debian: elsewhere its package would start to listen, so tests are skipped
+    for want of it."""
+    if find_proxy() or os.environ.get("CI") != "true":
+        return
+    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
+        say("Installing nginx ...")
+        run("apt-get", "-qq", "update")
+        run("apt-get", "-qq", "install", "--yes", "nginx-light", DEBIAN_FRONTEND="noninteractive")
+    if not find_proxy():
+        sys.exit("No nginx was found: install one.")
 
 
 def clean() -> None:

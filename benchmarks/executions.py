@@ -288,7 +288,7 @@ def main() -> None:
             )
         vacuum()
         server = granian(
-            "agentidp.wsgi:application", port=OUR_PORT, environment=environment, workers=1
+            "agentidp.wsgi:unguarded_application", port=OUR_PORT, environment=environment, workers=1
         )
         with server as process:
             processes = [process, postmaster(cluster)]

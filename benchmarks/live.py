@@ -47,7 +47,7 @@ FULL = Size(streams=50, cuts=20, events=100_000, idle_streams=500, seconds=30, r
 SMALL = Size(streams=5, cuts=4, events=2_000, idle_streams=60, seconds=3, rounds=1)
 BATCH = 1000
 WHAT = ("resume", "idle", "servers")
-SERVERS = {"wsgi": "agentidp.wsgi:application", "asgi": "agentidp.asgi:application"}
+SERVERS = {"wsgi": "agentidp.wsgi:unguarded_application", "asgi": "agentidp.asgi:application"}
 PATHS = ("/livez", "/api/v1/agents")
 
 

@@ -44,7 +44,7 @@ class Contender:
 
     name: str
     clients: str
-    target: str = "agentidp.wsgi:application"
+    target: str = "agentidp.wsgi:unguarded_application"
     path: str = "/api/v1/token"
     python: Path = Path(sys.executable)
     folder: Path = HERE.parent

@@ -67,14 +67,15 @@ def deployed(
             url = f"http://localhost:{port or free_port()}"
             environment = os.environ | {
                 "DATABASE_URL": cluster.url,
-                "AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url,
+                "AGENTIDP_DATABASE_OWNER_URL": "",
                 "AGENTIDP_ENVIRONMENT": "test",
                 "AGENTIDP_ISSUER": url,
                 "AGENTIDP_FILES_FOLDER": f"{root}/files",
                 "PYTHONPATH": str(PROJECT),
                 **(settings or {}),
             }
-            clients = seed(environment, agents)
+            owner = {"AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url}
+            clients = seed(environment | owner, agents)
             log = Path(root) / "server.log"
             with server(environment, url, log) as started:
                 yield Deployment(url, cluster, clients, log, started)

@@ -2,8 +2,8 @@
 
 import os
 import secrets
-import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from agentidp import server_options
+from agentidp.bootstrap import find_proxy
 from tests.live.deployment import PROJECT, Deployment, free_port
 
 HOST = "id.example.com"
@@ -106,12 +107,12 @@ def wait_for(address: str | tuple[str, int]) -> None:
             time.sleep(0.1)
 
 
-def find_nginx() -> str:
+def require_nginx() -> str:
     """nginx; where there is none the test is skipped, but fails in CI."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if found is None and os.environ.get("CI") == "true":
+    found = find_proxy()
+    if not found and os.environ.get("CI") == "true":
         pytest.fail("There is no nginx: apt-get install nginx-light")
-    if found is None:
+    if not found:
         pytest.skip("There is no nginx: apt-get install nginx-light")
     return found
 
@@ -119,7 +120,7 @@ def find_nginx() -> str:
 @contextmanager
 def nginx(deployment: Deployment, folder: Path, requests_socket: Path) -> Iterator[int]:
     """deploy/nginx.conf in use, on a port of its own, which is given."""
-    program, port = find_nginx(), free_port()
+    program, port = require_nginx(), free_port()
     text = (PROJECT / "deploy" / "nginx.conf").read_text()
     for shipped, here in {
         "listen 443 ssl http2": f"listen 127.0.0.1:{port} ssl http2",
@@ -156,7 +157,7 @@ def nginx(deployment: Deployment, folder: Path, requests_socket: Path) -> Iterat
 
 
 def make_certificate(folder: Path) -> None:
-    """A certificate of nobody for HOST."""
+    """A certificate of nobody for HOST and this machine."""
     from datetime import UTC, datetime, timedelta
 
     from cryptography import x509
@@ -175,7 +176,10 @@ def make_certificate(folder: Path) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName("localhost")]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -183,3 +187,11 @@ def make_certificate(folder: Path) -> None:
     plain = serialization.NoEncryption()
     form = serialization.PrivateFormat.PKCS8
     (folder / "key.pem").write_bytes(key.private_bytes(pem, form, plain))
+
+
+def tls(port: int, folder: Path) -> ssl.SSLSocket:
+    """A connection to the proxy as HOST's client."""
+    context = ssl.create_default_context(cafile=str(folder / "certificate.pem"))
+    plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    return context.wrap_socket(plain, server_hostname=HOST)

@@ -1,0 +1,161 @@
+"""The proxy that we ship, before both servers: deploy/nginx.conf in a real nginx."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.live.deployment import Deployment, deployed
+from tests.live.fronts import HOST, PRODUCTION, nginx, tls, wait_for, wsgi_server
+
+pytestmark = pytest.mark.slow
+
+MB = 1024**2
+THREADS = 2 * 4  # of the server behind
+
+
+class Client:
+    """Calls the deployment through the proxy, as HOST."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        self.port = port
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.headers["Host"] = HOST
+        self.session.verify = str(folder / "certificate.pem")
+
+    def __call__(self, method: str, path: str, **how: Any) -> requests.Response:
+        url = f"https://localhost:{self.port}{path}"
+        return self.session.request(method, url, timeout=30, allow_redirects=False, **how)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("nginx")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Deployment]:
+    with deployed(durable=False, agents=1, settings=PRODUCTION) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def client(running: Deployment, folder: Path) -> Iterator[Client]:
+    path = folder / "requests.sock"
+    with wsgi_server(running, "--uds", str(path)):
+        wait_for(str(path))
+        with nginx(running, folder, path) as port:
+            one = Client(port, folder)
+            with one.session:
+                yield one
+
+
+@pytest.fixture(scope="module")
+def bearer(client: Client, running: Deployment) -> dict[str, str]:
+    agent = running.clients[0]
+    answer = client(
+        "POST",
+        "/api/v1/token",
+        data={"grant_type": "client_credentials"},
+        auth=(agent.client_id, agent.client_secret),
+    )
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+@pytest.fixture(scope="module")
+def fid(client: Client, bearer: dict[str, str]) -> str:
+    answer = client("POST", "/api/v1/executions", headers=bearer, json={"summary": "A run"})
+    assert answer.status_code == 201, answer.text
+    found: str = answer.json()["executionId"]
+    return found
+
+
+def test_pages_and_reads_come_through_compressed(client: Client, bearer: dict[str, str]) -> None:
+    page = client("GET", "/login")
+    rows = client("GET", "/api/v1/agents", headers=bearer)
+
+    assert (page.status_code, rows.status_code) == (200, 200)
+    assert page.headers["Content-Encoding"] == "gzip"
+    assert page.headers["Strict-Transport-Security"]
+    assert "Content-Security-Policy" in page.headers
+
+
+def test_a_file_goes_up_in_parts_and_comes_down_whole(
+    client: Client, bearer: dict[str, str], fid: str
+) -> None:
+    upload = client(
+        "POST",
+        f"/api/v1/executions/{fid}/files",
+        headers=bearer,
+        json={"area": "out", "path": "a.bin", "size": 6 * MB},
+    ).json()["uploadId"]
+    for first in range(0, 6 * MB, MB):
+        part = {"Content-Range": f"bytes {first}-{first + MB - 1}/{6 * MB}"}
+        kind = {"Content-Type": "application/octet-stream"}
+        path = f"/api/v1/executions/{fid}/uploads/{upload}"
+        answer = client("PUT", path, headers=bearer | part | kind, data=bytes(MB))
+        assert answer.status_code == 200, answer.text
+
+    assert client("GET", f"/files/{fid}/out/a.bin", headers=bearer).content == bytes(6 * MB)
+
+
+def test_a_stream_comes_while_it_is_written(
+    client: Client, bearer: dict[str, str], fid: str
+) -> None:
+    with client("GET", f"/outputs/stream/{fid}", headers=bearer, stream=True) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        lines = answer.iter_lines()
+        told = {"events": [{"kind": "stdout", "message": "told just now"}]}
+        client("POST", f"/api/v1/executions/{fid}/events", headers=bearer, json=told)
+        until = time.monotonic() + 20
+        while b"told just now" not in next(lines):
+            assert time.monotonic() < until
+
+
+def test_an_address_without_a_slash_is_not_sent_elsewhere(
+    client: Client, bearer: dict[str, str]
+) -> None:
+    answer = client("DELETE", "/outputs", headers=bearer, json={"fids": []})
+
+    assert answer.status_code not in {301, 302, 307, 308}
+    assert answer.headers["Content-Type"].startswith("application/json")
+
+
+def test_refusals_are_the_products_own(client: Client) -> None:
+    too_large = client("POST", "/api/v1/auth/login", data=b"a" * (MB + 1))
+    other_host = client("GET", "/login", headers={"Host": "evil.example"})
+
+    assert (too_large.status_code, other_host.status_code) == (413, 400)
+    assert too_large.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "name", ["X_Forwarded_Proto", "X-Forwarded-Proto", "AgentidpForwardedProto"]
+)
+def test_a_caller_cannot_tell_the_scheme(client: Client, name: str) -> None:
+    for path in ("/login", "/timeline/list", "/files/x/in"):
+        assert client("GET", path, headers={name: "http"}).status_code in {200, 401}
+
+
+def test_callers_who_send_or_take_slowly_hold_no_thread_behind(
+    client: Client, bearer: dict[str, str], fid: str, folder: Path
+) -> None:
+    head = f"POST /api/v1/token HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 900000\r\n\r\n"
+    ask = f"GET /files/{fid}/out/a.bin HTTP/1.1\r\nHost: {HOST}\r\n"
+    ask += f"Authorization: {bearer['Authorization']}\r\n\r\n"
+    with ExitStack() as stack:
+        for sent in [head.encode() + b"a" * 1000, ask.encode()] * (THREADS + 4):
+            stack.enter_context(tls(client.port, folder)).sendall(sent)
+        began = time.monotonic()
+
+        for _ in range(10):
+            assert client("GET", "/api/v1/agents", headers=bearer).status_code == 200
+            assert client("GET", "/livez").status_code == 200
+
+        assert time.monotonic() - began < 10
