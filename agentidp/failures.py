@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, MutableMapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -132,6 +132,14 @@ def without_secrets(exc_info: ExcInfo) -> str:
     """The traceback without what callers sent: no variables, of each text the beginning of the
     first line (PostgreSQL writes whole rows into the others), and nothing that looks secret."""
     return "".join(_told(exc_info[1], set()))
+
+
+def mask_sentence(logger: Any, name: str, event: MutableMapping[str, Any]) -> Any:
+    """structlog's hook: libraries write the text of an error into their own sentence, too."""
+    if event.get("exc_info"):
+        sentence = (str(event.get("event", "")).splitlines() or [""])[0][:LONGEST_TEXT]
+        event["event"] = SECRETS.sub("***", sentence)
+    return event
 
 
 def _told(error: BaseException, seen: set[int]) -> Iterator[str]:

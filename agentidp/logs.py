@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from agentidp.failures import log_what_threads_raise, without_secrets
+from agentidp.failures import log_what_threads_raise, mask_sentence, without_secrets
 
 
 def configure(settings: dict[str, Any]) -> None:
@@ -17,6 +17,7 @@ def configure(settings: dict[str, Any]) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        mask_sentence,
         structlog.processors.ExceptionRenderer(without_secrets),
     ]
     structlog.configure(

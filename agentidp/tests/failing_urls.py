@@ -57,6 +57,17 @@ def at_commit(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+@login_not_required
+def after_commit(request: HttpRequest) -> HttpResponse:
+    """As every hook of ours is: what is committed is answered as such."""
+
+    def fail() -> None:
+        raise RuntimeError(f"after the commit {SECRET}")
+
+    transaction.on_commit(fail, robust=True)
+    return HttpResponse()
+
+
 def parts() -> Iterator[bytes]:
     yield b"first"
     raise RuntimeError(f"a body fails {SECRET}")
@@ -88,6 +99,7 @@ urlpatterns = [
     path("failing/page", page),
     path("failing/statement", statement),
     path("failing/commit", at_commit),
+    path("failing/after-commit", after_commit),
     path("failing/body", body),
     path("failing/live", live),
     path("failing/suspicious", suspicious),

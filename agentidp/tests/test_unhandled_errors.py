@@ -1,21 +1,27 @@
 """What nobody handled leaves one log event with its traceback, under the request's id (L33)."""
 
+import ast
 import asyncio
 import io
 import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.apps import apps
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
+from procrastinate import App
+from procrastinate.testing import InMemoryConnector
 
 from agentidp.bridge import Bridge
+from agentidp.env import BASE_DIR
 from agentidp.failures import answering_failures, log_what_threads_raise
 from agentidp.tests.failing_urls import SECRET, TOKEN
 from executions.live.hub import Hub
@@ -192,7 +198,7 @@ def over_asgi(path: str, application: Any) -> list[dict[str, Any]]:
         "server": ("127.0.0.1", 3000),
     }
 
-    bridge = Bridge(application, threads=1)
+    bridge = Bridge(application, threads=1, max_body=1024)
 
     async def ask() -> None:
         async with asyncio.timeout(20):
@@ -247,6 +253,54 @@ def test_an_error_beneath_django_is_logged_once_and_answered(log: Log, applicati
     assert json.loads(sent[1]["body"])["code"] == "INTERNAL_SERVER_ERROR"
     (event,) = failures(log)
     assert (event["event"], event["method"]) == ("unhandled_error", "GET")
+    assert SECRET not in json.dumps(log())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_after_the_commit_is_logged_once_and_the_change_is_answered_as_made(
+    log: Log,
+) -> None:
+    answer = get("/failing/after-commit")
+
+    assert answer.status_code == 200
+    (event,) = failures(log)
+    assert (event["request_id"], event["level"]) == (answer["X-Request-Id"], "error")
+    assert SECRET not in json.dumps(log())
+
+
+def test_no_change_that_was_committed_is_answered_as_an_error() -> None:
+    """The page of a 500 says that the last change was not saved."""
+    ours = [Path(app.path) for app in apps.get_app_configs()]
+    calls = [
+        node
+        for folder in ours
+        if folder.parent == BASE_DIR
+        for path in folder.rglob("*.py")
+        if "tests" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "on_commit"
+    ]
+
+    assert len(calls) >= 3
+    for call in calls:
+        robust = [word for word in call.keywords if word.arg == "robust"]
+        assert [ast.literal_eval(word.value) for word in robust] == [True], ast.unparse(call)
+
+
+def test_an_error_of_a_background_job_is_logged_once(log: Log) -> None:
+    queue = App(connector=InMemoryConnector())
+
+    @queue.task(name="failing")
+    def failing() -> None:
+        raise RuntimeError(f"a job fails {SECRET}")
+
+    with queue.open():
+        failing.defer()
+        queue.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
+
+    (event,) = failures(log)
+    assert (event["level"], event["logger"]) == ("error", "procrastinate.worker")
+    assert "a job fails" in event["exception"]
     assert SECRET not in json.dumps(log())
 
 
