@@ -190,7 +190,9 @@ def status_of(form: BaseForm) -> int:
 def postpone(form: BaseForm, refusal: TooManyRequests) -> None:
     """The form has to be sent again, later."""
     is_busy = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
-    wait = f"Too many attempts. Wait {refusal.retry_after} seconds and try again."
+    seconds = refusal.retry_after
+    left = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    wait = f"Too many attempts. Wait {left} and try again."
     form.add_error(None, refusal.message if is_busy else wait)
     form.refusal = refusal  # type: ignore[attr-defined]
 

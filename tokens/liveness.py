@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from django.db import connection, models
 from django.http import HttpRequest
-from django.utils import timezone
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from organizations.actors import Actor, Scope
@@ -37,7 +36,7 @@ JOIN agents_agent a ON a.organization_id = c.organization_id AND a.id = c.agent_
 """
 CREDENTIAL_IS_LIVE = f"""
 WHERE c.organization_id = %(organization)s AND c.id = %(credential)s AND c.agent_id = %(agent)s
-  AND c.status = 'active' AND (c.expires_at IS NULL OR c.expires_at > %(now)s)
+  AND c.status = 'active' AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())
   AND a.status = 'active' AND o.status = 'active' AND {NOT_REVOKED}
 """
 AGENT = f"""
@@ -62,7 +61,8 @@ JOIN organizations_organization o ON o.id = m.organization_id
 JOIN tokens_loginsession s ON s.user_id = u.id
 WHERE m.organization_id = %(organization)s AND m.user_id = %(person)s AND u.is_active
   AND o.status = 'active' AND s.id = %(session)s AND s.ended_at IS NULL
-  AND s.created_at > %(oldest)s AND s.created_at >= coalesce(u.sessions_valid_from, '-infinity')
+  AND s.created_at > clock_timestamp() - %(most)s
+  AND s.created_at >= coalesce(u.sessions_valid_from, '-infinity')
   AND {NOT_REVOKED}
 """  # noqa: S608 - names of our own columns
 
@@ -113,7 +113,6 @@ def facts_of(token: ClientClaims) -> dict[str, Any]:
         "credential": token.credential_id,
         "agent": token.subject_id,
         "token": token.token_id,
-        "now": timezone.now(),
     }
 
 
@@ -128,7 +127,7 @@ def live_person(token: PersonAccess, request: HttpRequest) -> Actor:
         person=token.subject_id,
         session=token.session_id,
         token=token.token_id,
-        oldest=timezone.now() - MAXIMUM_SESSION,
+        most=MAXIMUM_SESSION,
     )
     of_user = len(Membership._meta.concrete_fields)
     of_organization = of_user + len(User._meta.concrete_fields)

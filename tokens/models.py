@@ -12,6 +12,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from agentidp.errors import DomainError
@@ -58,15 +59,14 @@ def secret_mac(secret: str) -> bytes:
 
 class CredentialQuerySet(OrganizationScopedQuerySet):
     def usable(self) -> Self:
-        now = timezone.now()
         return self.filter(
-            models.Q(expires_at=None) | models.Q(expires_at__gt=now),
+            models.Q(expires_at=None) | models.Q(expires_at__gt=Now()),
             status=Credential.Status.ACTIVE,
         )
 
     def with_secret(self, mac: bytes) -> Self:
         """Those that the secret opens: by its present MAC, or the previous one in its grace."""
-        is_in_grace = models.Q(previous_secret_mac=mac, previous_expires_at__gt=timezone.now())
+        is_in_grace = models.Q(previous_secret_mac=mac, previous_expires_at__gt=Now())
         return self.filter(models.Q(secret_mac=mac) | is_in_grace)
 
 
@@ -388,7 +388,7 @@ class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
             models.Q(user__sessions_valid_from=None)
             | models.Q(created_at__gte=models.F("user__sessions_valid_from")),
             user__is_active=True,
-            created_at__gt=timezone.now() - MAXIMUM_SESSION,
+            created_at__gt=Now() - MAXIMUM_SESSION,
             ended_at=None,
         )
 

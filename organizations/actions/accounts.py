@@ -19,7 +19,13 @@ from organizations.links import LinkNotFound, find_link, make_link, new_row
 from organizations.models import AccountLink, AuditEvent, Membership, Organization, User
 from organizations.requests import client_address
 from organizations.scope import organization_scope
-from organizations.throttling import RESETS_FROM, RESETS_OF, count_attempt, throttle_key
+from organizations.throttling import (
+    RESETS_FROM,
+    RESETS_OF,
+    caller_network,
+    count_attempt,
+    throttle_key,
+)
 
 Purpose = AccountLink.Purpose
 
@@ -42,7 +48,7 @@ def request_password_reset(request: HttpRequest, *, email: str) -> None:
     """
     if not mail.is_enabled():
         raise MailNotConfigured
-    count_attempt(throttle_key("reset.from", client_address(request)), RESETS_FROM)
+    count_attempt(throttle_key("reset.from", caller_network(client_address(request))), RESETS_FROM)
     count_attempt(throttle_key("reset.of", email.lower()), RESETS_OF)
     user = find_user(email)
     is_theirs = user is not None and user.is_verified and user.email.lower() == email.lower()

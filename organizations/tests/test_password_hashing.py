@@ -14,7 +14,8 @@ from organizations import hashers
 from organizations.actions import invite
 from organizations.actors import Actor
 from organizations.hashers import MAX_WAITERS, LimitedArgon2PasswordHasher, PasswordsBusy, Places
-from organizations.models import AuditEvent, Membership, Organization
+from organizations.links import make_link
+from organizations.models import AccountLink, AuditEvent, Membership, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 from organizations.throttling import LOGIN_FAILURES
@@ -61,6 +62,18 @@ def change_password(ada: Membership) -> Any:
     return browser.post("/password", {"current": PASSWORD, "new": "another long password"})
 
 
+def change_address(ada: Membership) -> Any:
+    browser = Client(headers={"Accept": "text/html"})
+    browser.force_login(ada.user)
+    return browser.post("/email", {"current": PASSWORD, "email": "ada.new@example.com"})
+
+
+def reset_password(ada: Membership) -> Any:
+    secret = make_link(ada.user, AccountLink.Purpose.PASSWORD).rpartition("/")[2]
+    client = Client(headers={"Accept": "text/html"})
+    return client.post(f"/password/reset/{secret}", {"new": "another long password"})
+
+
 def link_of(ada: Membership) -> str:
     with organization_scope(ada.organization):
         actor = Actor.for_person(ada)
@@ -83,6 +96,8 @@ WAYS: dict[str, tuple[Callable[[Membership], Any], int]] = {
     "sign in": (lambda ada: log_in(), 200),
     "sign in on the page": (lambda ada: log_in_by_page(), 302),
     "change the password": (change_password, 302),
+    "change the address": (change_address, 302),
+    "reset a forgotten password": (reset_password, 302),
     "accept an invitation": (accept, 201),
     "accept on the page": (accept_by_page, 302),
 }

@@ -15,7 +15,7 @@ from organizations import actions, mail
 from organizations.forms import AddressForm, ConfirmForm, ResetForm, ResetRequestForm
 from organizations.links import find_link
 from organizations.models import AccountLink
-from organizations.pages import accept, status_of, typed
+from organizations.pages import accept, form_page, postpone, typed
 
 
 @never_cache
@@ -25,20 +25,20 @@ from organizations.pages import accept, status_of, typed
 def ask_for_reset(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new password; the answer is the same for every address."""
     form = ResetRequestForm(typed(request) if mail.is_enabled() else None)
-    context = {"form": form, "sends_mail": mail.is_enabled(), "asked": False}
-    wait = 0
+    is_asked = False
     if form.is_bound and form.is_valid():
         try:
             actions.request_password_reset(request, email=form.cleaned_data["email"])
-            context["asked"] = True
+            is_asked = True
         except TooManyRequests as error:
-            wait = error.retry_after
-            form.add_error(None, f"Too many requests. Wait {-(-wait // 60)} minutes.")
-    status = 429 if wait else status_of(form)
-    response = render(request, "organizations/reset_request.html", context, status=status)
-    if wait:
-        response["Retry-After"] = str(wait)
-    return response
+            postpone(form, error)
+    return form_page(
+        request,
+        "organizations/reset_request.html",
+        form,
+        sends_mail=mail.is_enabled(),
+        asked=is_asked,
+    )
 
 
 @never_cache
@@ -63,7 +63,7 @@ def reset_password(request: HttpRequest, token: str) -> HttpResponse:
         if done:
             messages.success(request, "Your password is changed. Sign in with the new one.")
             return redirect("organizations:log_in")
-    return render(request, "organizations/reset.html", {"form": form}, status=status_of(form))
+    return form_page(request, "organizations/reset.html", form)
 
 
 @never_cache
@@ -81,8 +81,7 @@ def change_address(request: HttpRequest) -> HttpResponse:
         said = f"Open the link that was mailed to {email}." if waits else "Your address is changed."
         messages.success(request, said)
         return redirect(settings.LOGIN_REDIRECT_URL)
-    context = {"form": form, "sends_mail": mail.is_enabled()}
-    return render(request, "organizations/address.html", context, status=status_of(form))
+    return form_page(request, "organizations/address.html", form, sends_mail=mail.is_enabled())
 
 
 @never_cache
@@ -103,8 +102,7 @@ def confirm_address(request: HttpRequest, token: str) -> HttpResponse:
         if done:
             messages.success(request, f"{link.email} is now your address.")
             return redirect(settings.LOGIN_REDIRECT_URL)
-    context = {"form": form, "email": link.email}
-    return render(request, "organizations/address_confirm.html", context, status=status_of(form))
+    return form_page(request, "organizations/address_confirm.html", form, email=link.email)
 
 
 def link_gone(request: HttpRequest) -> HttpResponse:

@@ -1,0 +1,184 @@
+"""Every place where somebody can guess a secret: docs/reference/limits.md as a test.
+
+A place that takes a secret stands in one of two tables: it is slowed, or its secret is too long to
+be guessed at any speed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db.models import F
+from django.test import Client
+from django.utils import timezone
+
+from organizations.models import Attempt
+from organizations.throttling import ADDRESS_FAILURES, LOGIN_FAILURES
+from tests.calls import FORM
+from tests.endpoint import CLIENT, PUBLIC
+from tests.endpoints import ENDPOINTS
+from tests.tenants import PASSWORD, Tenant
+from tokens.tests.clients import basic
+from tokens.tests.factories import make_credential
+
+HERE, ELSEWHERE = "192.0.2.1", "198.51.100.1"
+WRONG = "wrong-guess-of-a-secret"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a secret is asked for: how to guess, and what a wrong guess is told."""
+
+    guess: Callable[[Client, Tenant, str, str], Any]
+    """With a client, the tenant, the name of somebody and what may be the secret."""
+    name: Callable[[Tenant], str]
+    secret: Callable[[Tenant], str]
+    wrong: int
+    by_name: bool = True
+    """Whether the caller chooses who is guessed at: not where they have signed in."""
+
+
+def as_client(path: str) -> Callable[[Client, Tenant, str, str], Any]:
+    def guess(client: Client, tenant: Tenant, name: str, secret: str) -> Any:
+        form = "grant_type=client_credentials&token=x"
+        return client.post(path, form, content_type=FORM, headers=basic(name, secret))
+
+    return guess
+
+
+def by_api(client: Client, tenant: Tenant, name: str, secret: str) -> Any:
+    body = {"email": name, "password": secret}
+    return client.post("/api/v1/auth/login", body, content_type="application/json")
+
+
+def by_page(client: Client, tenant: Tenant, name: str, secret: str) -> Any:
+    return client.post("/login", {"email": name, "password": secret})
+
+
+def signed_in(path: str, **fields: str) -> Callable[[Client, Tenant, str, str], Any]:
+    def guess(client: Client, tenant: Tenant, name: str, secret: str) -> Any:
+        client.force_login(tenant.person("owner").user)
+        return client.post(path, {"current": secret, **fields})
+
+    return guess
+
+
+def owner(tenant: Tenant) -> str:
+    return tenant.person("owner").user.email
+
+
+CLIENTS = {
+    path: Place(
+        as_client(path),
+        lambda tenant: str(tenant.agent.pk),
+        lambda tenant: make_credential(tenant.agent)[1],
+        401,
+    )
+    for path in ("/api/v1/token", "/api/v1/token/introspect", "/api/v1/token/revoke")
+}
+PEOPLE = {
+    "/api/v1/auth/login": Place(by_api, owner, lambda tenant: PASSWORD, 401),
+    "/login": Place(by_page, owner, lambda tenant: PASSWORD, 400),
+    "/password": Place(
+        signed_in("/password", new="staple battery horse correct"),
+        owner,
+        lambda tenant: PASSWORD,
+        400,
+        by_name=False,
+    ),
+    "/email": Place(
+        signed_in("/email", email="new.address@example.com"),
+        owner,
+        lambda tenant: PASSWORD,
+        400,
+        by_name=False,
+    ),
+}
+SLOWED = CLIENTS | PEOPLE
+OPEN_TO_ALL = {path: place for path, place in SLOWED.items() if place.by_name}
+NO_GUESS = {
+    "/authorize": "Refuses everybody.",
+    "/api/v1/auth/refresh": "A signature.",
+    "/api/v1/invitations/accept": "256 random bits.",
+    "/invitations/{token}": "256 random bits.",
+    "/password/reset/{token}": "256 random bits.",
+    "/password/reset": "Takes no secret; has limits of its own.",
+    "/api/v1/auth/password-reset": "Takes no secret; has limits of its own.",
+}
+
+
+def test_every_open_door_stands_in_a_table() -> None:
+    doors = {e.path for e in ENDPOINTS if e.access in {PUBLIC, CLIENT} and e.method == "POST"}
+
+    assert doors == OPEN_TO_ALL.keys() | NO_GUESS.keys()
+
+
+@pytest.fixture
+def tenant(ours: Tenant) -> Tenant:
+    ours.entitled(ours.agent, "tokens:read")
+    return ours
+
+
+def at(address: str) -> Client:
+    return Client(REMOTE_ADDR=address)
+
+
+@pytest.mark.parametrize("path", SLOWED)
+def test_ten_guesses_at_one_name_are_answered_in_a_minute(path: str, tenant: Tenant) -> None:
+    place = SLOWED[path]
+    name, secret = place.name(tenant), place.secret(tenant)
+
+    guesses = [place.guess(at(HERE), tenant, name, WRONG) for _ in range(12)]
+    late = place.guess(at(HERE), tenant, name, secret)
+    elsewhere = place.guess(at(ELSEWHERE), tenant, name, secret)
+
+    assert [each.status_code for each in guesses] == [place.wrong] * 10 + [429] * 2
+    assert late.status_code == 429
+    assert all(1 <= int(each["Retry-After"]) <= 60 for each in (*guesses[10:], late))
+    assert elsewhere.status_code in {200, 302}
+
+
+@pytest.mark.parametrize("path", OPEN_TO_ALL)
+def test_a_hundred_guesses_at_all_names_are_answered_to_an_address(
+    path: str, tenant: Tenant
+) -> None:
+    place = OPEN_TO_ALL[path]
+    name, secret = place.name(tenant), place.secret(tenant)
+    for number in range(ADDRESS_FAILURES.limit):
+        stranger = str(uuid4()) if path in CLIENTS else f"nobody{number}@example.com"
+        assert place.guess(at(HERE), tenant, stranger, WRONG).status_code == place.wrong
+
+    late = place.guess(at(HERE), tenant, name, secret)
+    elsewhere = place.guess(at(ELSEWHERE), tenant, name, secret)
+
+    assert late.status_code == 429
+    assert elsewhere.status_code in {200, 302}
+
+
+@pytest.mark.parametrize("places", [CLIENTS, PEOPLE], ids=["clients", "people"])
+def test_the_places_of_one_secret_count_together(places: dict[str, Place], tenant: Tenant) -> None:
+    doors = list(places.values())
+    name = doors[0].name(tenant)
+    for number in range(LOGIN_FAILURES.limit):
+        door = doors[number % len(doors)]
+        assert door.guess(at(HERE), tenant, name, WRONG).status_code == door.wrong
+
+    assert {door.guess(at(HERE), tenant, name, WRONG).status_code for door in doors} == {429}
+
+
+@pytest.mark.parametrize("path", SLOWED)
+def test_what_to_wait_for_is_the_end_of_the_window(path: str, tenant: Tenant) -> None:
+    place = SLOWED[path]
+    name, secret = place.name(tenant), place.secret(tenant)
+    for _ in range(LOGIN_FAILURES.limit):
+        place.guess(at(HERE), tenant, name, WRONG)
+
+    told = int(place.guess(at(HERE), tenant, name, secret)["Retry-After"])
+    first = Attempt.objects.filter(attempts__gte=LOGIN_FAILURES.limit).earliest("started_at")
+    Attempt.objects.update(started_at=F("started_at") - LOGIN_FAILURES.window)
+
+    left = (first.started_at + LOGIN_FAILURES.window - timezone.now()).total_seconds()
+    assert left <= told <= left + 3
+    assert place.guess(at(HERE), tenant, name, secret).status_code in {200, 302}
