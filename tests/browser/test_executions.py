@@ -341,6 +341,7 @@ def test_output_takes_on_the_chosen_theme_and_answers_the_keyboard(
     colour = "() => getComputedStyle(document.documentElement).backgroundColor"
     body = result_in(page).locator("body")
     light = body.evaluate(colour)
+    assert serious_issues(page) == []
 
     page.evaluate(
         "localStorage.setItem('theme', 'dark'); document.documentElement.dataset.theme = 'dark';"
