@@ -15,6 +15,7 @@ from django.db.models import F
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from organizations.actors import Actor
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
     Attempt,
@@ -256,15 +257,21 @@ def test_a_failure_beyond_what_is_recorded_waits_for_no_audit_log(url: str) -> N
     agent = make_agent(organization)
     for number in range(RECORDED_FAILURES.limit):
         ask(agent.pk, WRONG, f"198.51.100.{number}")
-    with psycopg.connect(**connection.get_connection_params()) as another:
-        another.execute(
-            "SELECT set_config('app.organization_id', %s, true)", [str(organization.pk)]
-        )
-        held = another.execute("SELECT * FROM organizations_auditchain FOR UPDATE").fetchall()
+    is_held, is_answered = threading.Event(), threading.Event()
 
+    def append(_: int) -> None:
+        with organization_scope(organization):
+            AuditEvent.record("org.updated", actor=Actor.for_system(organization, "test"))
+            is_held.set()
+            assert is_answered.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        appending = pool.submit(in_threads, 1, append)
+        assert is_held.wait(60)
         answer = ask(agent.pk, WRONG, "198.51.100.99", url)
+        is_answered.set()
+        appending.result()
 
-    assert len(held) == 1
     assert answer.status_code == 401
 
 
