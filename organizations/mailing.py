@@ -12,7 +12,7 @@ from procrastinate.contrib.django import app
 from organizations import mail
 from organizations.link_secrets import new_secret
 from organizations.links import LIFETIME, make_link
-from organizations.models import AccountLink, Invitation, User
+from organizations.models import AccountLink, Invitation, Organization, User
 from organizations.scope import organization_scope
 
 QUEUE = "mail"
@@ -46,7 +46,7 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
             Invitation.objects.backed()
             .select_for_update(of=("self",))
             .select_related("organization")
-            .filter(pk=invitation_id)
+            .filter(pk=invitation_id, organization__status=Organization.Status.ACTIVE)
             .first()
         )
         if invitation is None or not invitation.is_usable():
@@ -54,13 +54,12 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
         secret, invitation.secret_mac = new_secret("invitation")
         invitation.mailed_at = timezone.now()
         invitation.save(update_fields=["secret_mac", "mailed_at"])
-    name = mail.one_line(invitation.organization.name)
     mail.send(
         "invitation",
         invitation.email,
-        subject=f"Invitation to {name}",
+        subject=f"Invitation to {invitation.organization.name}",
         inviter=invitation.inviter_label,
-        organization=name,
+        organization=invitation.organization.name,
         role=invitation.get_role_display().lower(),
         until=invitation.expires_at,
         link=f"{settings.ISSUER}/invitations/{organization_id}.{secret}",

@@ -17,7 +17,7 @@ from django.contrib.auth.hashers import (
     make_password,
     verify_password,
 )
-from django.db.models import Q, QuerySet, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 from django.utils.crypto import constant_time_compare
@@ -76,8 +76,8 @@ def accounts_called(name: str) -> list[User]:
 
 
 def _proven_first(accounts: QuerySet[User]) -> list[User]:
-    found = accounts.order_by("created_at", "pk")[:MAX_ACCOUNTS_OF_ADDRESS]
-    return sorted(found, key=lambda account: not account.is_verified)
+    ordered = accounts.order_by(F("email_verified_at").asc(nulls_last=True), "created_at", "pk")
+    return list(ordered[:MAX_ACCOUNTS_OF_ADDRESS])
 
 
 def salt_of(email: str, accounts: Sequence[User]) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
@@ -214,6 +215,37 @@ def test_a_user_is_the_member_with_the_same_address_and_nobody_else(
     with organization_scope(organization):
         linked = dict(ExecutionUser.objects.values_list("name", "user__email"))
     assert linked == {"admin": None, "jonas": None, "mira": "Mira.Okafor@example.com"}
+
+
+def test_an_address_that_a_member_only_claims_links_nobody(
+    organization: Organization, other_organization: Organization, data: Path
+) -> None:
+    claimed = make_user("jonas@example.com", email_verified_at=None)
+    invited = make_user(
+        "mira.okafor@example.com", email_verified_at=None, created_through=organization
+    )
+    for user in (claimed, invited):
+        make_membership(organization, "viewer", user)
+
+    import_folder(data, organization)
+
+    with organization_scope(organization):
+        linked = dict(ExecutionUser.objects.values_list("name", "user__email"))
+    assert linked == {"admin": None, "jonas": None, "mira": "mira.okafor@example.com"}
+
+
+def test_a_slug_that_several_have_asks_for_the_id(
+    organization: Organization, other_organization: Organization, data: Path
+) -> None:
+    Organization.objects.filter(pk=other_organization.pk).update(slug=organization.slug)
+
+    with pytest.raises(CommandError, match="2 organizations are called") as raised:
+        import_folder(data, organization)
+    call_command("import_kodosumi", data, organization=organization.public_id, verbosity=0)
+
+    assert {organization.public_id, other_organization.public_id} <= set(
+        re.findall(r"org-[0-9a-f-]{36}", str(raised.value))
+    )
 
 
 def test_a_member_who_comes_later_is_linked_and_one_who_left_is_not(

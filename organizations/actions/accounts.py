@@ -141,6 +141,7 @@ def _set_address(
                 "sessions_valid_from",
             ]
         )
+    AccountLink.objects.filter(user=user).delete()  # they went to the address before
     update_session_auth_hash(request, user)
     _record("person.address_changed", user, request, before=before, after=email, proven=is_proven)
 

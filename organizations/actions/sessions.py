@@ -16,6 +16,7 @@ from organizations.authentication import find_user
 from organizations.decorators import SESSION_KEY, chosen_membership
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
+    AccountLink,
     AuditEvent,
     Membership,
     Organization,
@@ -175,6 +176,7 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> User:
     with transaction.atomic():
         user.set_password(new)
         user.save(update_fields=["password", "sessions_valid_from"])
+        AccountLink.objects.filter(user=user).delete()
         update_session_auth_hash(request, user)
         membership = chosen_membership(request)
         if membership is not None:

@@ -2,12 +2,14 @@
 
 import smtplib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -170,6 +172,42 @@ def test_one_of_two_unproven_accounts_proves_the_address(
     assert User.objects.filter(email=ADDRESS).count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_two_mailed_links_of_one_address_are_opened_at_once(mailbox: Mailbox) -> None:
+    for place in [make_organization() for _ in range(4)]:
+        owner = make_membership(place)
+        invite(Client(headers=bearer(owner)), place)
+    mailbox.deliver()
+
+    def join(number: int) -> tuple[int, str]:
+        try:
+            answer = accept(mailbox.link(number), f"{NEW} {number}")
+            return answer.status_code, answer.json().get("code", "")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = sorted(pool.map(join, range(4)))
+
+    assert answers == [(201, ""), *[(409, "SIGN_IN_NEEDED")] * 3]
+
+
+def test_an_unproven_account_does_not_take_an_address_that_another_proved(
+    organization: Organization, client_for: ClientFor, mailbox: Mailbox
+) -> None:
+    make_user(ADDRESS, OLD)
+    unproven = make_user(ADDRESS, NEW, email_verified_at=None)
+    invite(client_for(make_membership(organization)), organization)
+    mailbox.deliver()
+    browser = Client()
+    browser.force_login(unproven)
+
+    page = browser.post(mailbox.link()).content.decode()
+
+    assert "An account has proven this address already" in page
+    assert not unproven.memberships.exists()
+
+
 @pytest.mark.parametrize(
     "name",
     ["Evil\r\nBcc: victim@example.com", "<b>Evil</b> & Söhne", "Evil\n\nhttps://evil.example/x"],
@@ -240,7 +278,10 @@ def test_a_reset_link_works_once(db: None, mailbox: Mailbox) -> None:
     assert User.objects.get().check_password(NEW)
 
 
-@pytest.mark.parametrize("spoil", ["expired", "replaced", "closed account", "edited", "other use"])
+SPOILED = ["expired", "replaced", "closed account", "edited", "other use", "changed password"]
+
+
+@pytest.mark.parametrize("spoil", SPOILED)
 def test_a_spoiled_reset_link_is_gone(db: None, mailbox: Mailbox, spoil: str) -> None:
     user = make_user(ADDRESS, OLD)
     ask(ADDRESS)
@@ -255,6 +296,10 @@ def test_a_spoiled_reset_link_is_gone(db: None, mailbox: Mailbox, spoil: str) ->
         User.objects.update(is_active=False)
     elif spoil == "edited":
         link = link[:-1] + ("A" if link[-1] != "A" else "B")
+    elif spoil == "changed password":
+        browser = Client()
+        browser.force_login(user)
+        browser.post("/password", {"current": OLD, "new": OLD})
     else:
         AccountLink.objects.update(purpose="address")
 
@@ -409,6 +454,17 @@ def test_another_address_counts_once_its_link_was_opened(
     assert browser.get("/email").status_code == 200  # this session goes on
     assert browser.post(mailbox.link(0), {"current": OLD}).status_code == 404
     assert "person.address_changed" in actions_in(organization)
+
+
+def test_links_that_went_to_the_address_before_end_with_it(
+    grace: User, browser: Client, mailbox: Mailbox
+) -> None:
+    ask(ADDRESS)
+    change(browser)
+    mailbox.deliver()
+    assert browser.post(mailbox.link(1), {"current": OLD}).status_code == 302
+
+    assert Client().post(mailbox.link(0), {"new": NEW}).status_code == 404
 
 
 def test_a_link_to_another_address_is_its_own_persons_only(
