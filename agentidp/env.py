@@ -1,9 +1,11 @@
 """The one place that reads the environment. Every value may also come from a file: NAME_FILE."""
 
+import contextlib
 import json
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import environ
@@ -88,13 +90,32 @@ def require_private_files() -> None:
 
 def _kept_secret(name: str) -> str:
     path = DATA_DIR / "secrets.json"
+    if (kept := _kept(path)).get(name):
+        return kept[name]
     DATA_DIR.mkdir(exist_ok=True)
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    if name not in kept:
-        kept[name] = secrets.token_urlsafe(48)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(kept, file)
-        unfinished.replace(path)
-    return str(kept[name])
+    with _alone_with(path.with_suffix(".lock")):
+        kept = _kept(path)
+        if name not in kept:
+            kept[name] = secrets.token_urlsafe(48)
+            unfinished = path.with_suffix(f".{os.getpid()}")
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(kept, file)
+            unfinished.replace(path)
+    return kept[name]
+
+
+def _kept(path: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+@contextlib.contextmanager
+def _alone_with(lock: Path) -> Iterator[None]:
+    """One at a time: two first starts would else replace each other's secrets."""
+    with lock.open("w") as file:
+        with contextlib.suppress(ImportError):  # Windows has no such locks.
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,21 @@
+"""Secrets that nobody set, outside production: made once, and never replaced by another start."""
+
+import json
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+from agentidp import env
+
+
+def test_two_first_starts_keep_the_same_secrets(tmp_path, monkeypatch):
+    monkeypatch.setattr(env, "DATA_DIR", tmp_path / ".data")
+    monkeypatch.setattr(env, "environment", lambda: "development")
+    names = [f"AGENTIDP_TEST_SECRET_{number % 8}" for number in range(32)]
+
+    with ThreadPoolExecutor(16) as pool:
+        given = list(pool.map(env.secret, names))
+
+    kept = json.loads((tmp_path / ".data" / "secrets.json").read_text())
+    assert {name: kept[name] for name in names} == dict(zip(names, given, strict=True))
+    assert len(kept) == len(set(given)) == 8
+    assert stat.S_IMODE((tmp_path / ".data" / "secrets.json").stat().st_mode) == 0o600
