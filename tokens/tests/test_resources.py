@@ -19,7 +19,7 @@ from tokens.models import Resource, ResourceGrant, TokenEvent
 from tokens.resources import allow_agent, delete_resource, remove_agent, update_resource
 from tokens.tests.clients import FormClient, basic, bearer
 from tokens.tests.factories import access_token_for, make_credential, make_grant, make_resource
-from tokens.tests.forgery import take_apart
+from tokens.tests.forgery import sign, take_apart
 
 URL = "/api/v1/token"
 UNKNOWN = {
@@ -640,3 +640,20 @@ def test_a_decommissioned_agent_is_allowed_nowhere(
     )
 
     assert answer.json()["code"] == "AGENT_ALREADY_DECOMMISSIONED"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"aud": settings.AUDIENCE}, {"token_use": "agent"}, {"aud": [settings.AUDIENCE]}, {"aud": ""}],
+    ids=str,
+)
+def test_each_mark_of_such_a_token_alone_keeps_it_out(
+    service: FormClient, token: str, change: dict[str, Any]
+) -> None:
+    """Its audience and its use both say whom it is for; a signed token where they disagree is none
+    of ours."""
+    parts = take_apart(token)
+    mixed = sign(parts.header, parts.claims | change)
+
+    assert bearer(mixed).get("/api/v1/agents").status_code == 401
+    assert about(service, mixed) == {"active": False}
