@@ -3,8 +3,10 @@
 The OAuth endpoints alone speak RFC 6749. See handlers.py for how an error becomes an answer.
 """
 
-from collections.abc import Mapping
+import heapq
+from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -71,6 +73,7 @@ CODES: dict[int, str] = {
     409: "CONFLICT",
     411: "LENGTH_REQUIRED",
     413: "PAYLOAD_TOO_LARGE",
+    414: "URI_TOO_LONG",
     415: "UNSUPPORTED_MEDIA_TYPE",
     429: "RATE_LIMIT_EXCEEDED",
     500: "INTERNAL_SERVER_ERROR",
@@ -83,11 +86,62 @@ MESSAGES: dict[int, str] = {
 }
 
 
+# However much a caller sends wrongly, the answer stays this short.
+MAX_TEXT = 500
+MAX_NAME = 100
+MAX_PROBLEMS = 20
+"""Of one level of `details`; MORE then tells how many there are beside them."""
+MAX_PROBLEMS_IN_ALL = 200
+MORE = "..."
+
+
 def error_body(code: str, message: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    body: dict[str, Any] = {"code": code, "message": message}
+    """At most some kilobytes, whatever the caller's texts and names in it."""
+    body: dict[str, Any] = {"code": code, "message": shortened(message)}
     if details:
-        body["details"] = details
+        body["details"] = _bounded(details, [MAX_PROBLEMS_IN_ALL])
     return body
+
+
+def shortened(text: str, limit: int = MAX_TEXT) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def name_some(names: Collection[str], problem: str) -> dict[str, list[str]]:
+    """The problem under each of the first names, and how many more have it."""
+    problems = {name: [problem] for name in heapq.nsmallest(MAX_PROBLEMS, names)}
+    return problems | _and_more(len(names) - len(problems))
+
+
+def _and_more(number: int) -> dict[str, list[str]]:
+    return {MORE: [f"and {number:,} more"]} if number > 0 else {}
+
+
+def _bounded(value: Any, room: list[int]) -> Any:
+    """The beginning of each text, list and mapping; `room` counts down over all levels."""
+    if isinstance(value, str):
+        room[0] -= 1
+        return shortened(value)
+    if isinstance(value, Mapping):
+        known = value.get(MORE)
+        pairs = [(name, each) for name, each in _first(value.items(), room) if name != MORE]
+        bounded = {
+            shortened(name, MAX_NAME) if isinstance(name, str) else name: _bounded(each, room)
+            for name, each in pairs
+        }
+        return bounded | ({MORE: known} if known else _and_more(len(value) - len(pairs)))
+    if isinstance(value, (list, tuple)):
+        items = [_bounded(each, room) for each in _first(value, room)]
+        more = _and_more(len(value) - len(items))
+        return [*items, *more.get(MORE, [])]
+    return value
+
+
+def _first(values: Collection[Any], room: list[int]) -> Iterator[Any]:
+    for value in islice(values, MAX_PROBLEMS):
+        if room[0] <= 0:
+            return
+        yield value
 
 
 def bearer_challenge(error: str = "", *, scope: str = "") -> str:

@@ -125,10 +125,10 @@ def error_response(
     """A page or the JSON body, whichever the caller reads."""
     message = message or MESSAGES.get(status, HTTPStatus(status).description)
     if wants_page(request):
-        if status not in PAGES:
+        if status >= 500:
             # Without the request: what fills the frame of a page may be what has failed.
             return HttpResponse(render_to_string("errors/500.html"), status=status)
-        template = f"errors/{template or status}.html"
+        template = f"errors/{template or (status if status in PAGES else 400)}.html"
         return render(request, template, {"message": message, "status": status}, status=status)
     if request.path_info.rstrip("/") in OAUTH_PATHS:
         body = {"error": OAUTH_ERRORS.get(status, "invalid_request"), "error_description": message}

@@ -2,7 +2,9 @@
 
 import hmac
 import shutil
+import time
 from ipaddress import ip_address
+from threading import Lock
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -16,6 +18,7 @@ from agentidp.env import BASE_DIR, env
 from agentidp.handlers import error_response
 
 MINIMUM_FREE_SHARE = 0.05
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @login_not_required
@@ -31,7 +34,7 @@ def livez(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """Whether this process can serve: database, migrations, signing key, disk."""
-    checks = _readiness()
+    checks = readiness.checks()
     is_ready = all(checks.values())
     body = {
         "status": "ok" if is_ready else "unavailable",
@@ -40,7 +43,30 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(body, status=200 if is_ready else 503)
 
 
-def _readiness() -> dict[str, bool]:
+class Readiness:
+    """What readyz tells. Anybody may ask: everything is looked at once a second at most, and by
+    one caller, however many ask at once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: dict[str, bool] = {}
+        self._until = 0.0
+
+    def checks(self) -> dict[str, bool]:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._known = _look()
+                self._until = time.monotonic() + SECONDS_BETWEEN_LOOKS
+            return self._known
+
+    def forget(self) -> None:
+        self._until = 0.0
+
+
+readiness = Readiness()
+
+
+def _look() -> dict[str, bool]:
     disk = shutil.disk_usage(BASE_DIR)
     checks = {"disk": disk.free / disk.total > MINIMUM_FREE_SHARE}
     try:

@@ -25,6 +25,8 @@ GUARDS = {
     "X-Frame-Options": "DENY",
 }
 
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -71,7 +73,8 @@ class RequestRecordMiddleware:
 
 
 class BoundedRequestMiddleware:
-    """Refuse what no view should see: NUL bytes, plain HTTP in production, large bodies."""
+    """Refuse what no view should see: NUL bytes, plain HTTP in production, long addresses and
+    bodies."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -91,9 +94,14 @@ class BoundedRequestMiddleware:
 
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:
-    if "\x00" in request.path_info:
+    if "\x00" in request.path_info or len(request.path_info) > settings.MAX_PATH_BYTES:
         return error_response(request, 404)
     query = request.META.get("QUERY_STRING", "")
+    if len(query) > settings.MAX_QUERY_BYTES:
+        # Redirects and the links of a page repeat it.
+        return error_response(
+            request, 414, message=f"The query is longer than {settings.MAX_QUERY_BYTES} bytes."
+        )
     if "\x00" in query or "%00" in query:
         return error_response(request, 400, message="The query contains a NUL byte.")
     if settings.IS_PRODUCTION and not request.is_secure() and not _is_probe(request):
@@ -104,9 +112,15 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit() and len(length) <= LONGEST_LENGTH):
         return error_response(request, 400, message="Content-Length is not a number.")
-    if int(length) > settings.MAX_BODY_BYTES:
+    if int(length) > _largest_body(request):
         return _too_large(request)
     return None
+
+
+def _largest_body(request: HttpRequest) -> int:
+    """A page answers a faulty form with what was typed, so that a form is not long."""
+    is_form = request.content_type in FORMS and not request.path_info.startswith("/api/")
+    return settings.MAX_FORM_BYTES if is_form else settings.MAX_BODY_BYTES
 
 
 def _is_probe(request: HttpRequest) -> bool:
@@ -115,5 +129,5 @@ def _is_probe(request: HttpRequest) -> bool:
 
 def _too_large(request: HttpRequest) -> HttpResponse:
     return error_response(
-        request, 413, message=f"The body is larger than {settings.MAX_BODY_BYTES} bytes."
+        request, 413, message=f"The body is larger than {_largest_body(request)} bytes."
     )

@@ -211,6 +211,8 @@ if IS_PRODUCTION:
 
 # Bodies are small here; a file upload has its own limit.
 MAX_BODY_BYTES = 1024 * 1024
+MAX_FORM_BYTES = 64 * 1024  # of the pages and of the OAuth endpoints
+MAX_PATH_BYTES = MAX_QUERY_BYTES = 8192
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 EXECUTION_FILE_MAX_BYTES = env.int("AGENTIDP_FILE_MAX_BYTES", default=100 * 1024**2)

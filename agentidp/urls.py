@@ -4,9 +4,9 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 from django.urls.converters import PathConverter
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView
 
 from agentidp import health
+from agentidp.description import DescriptionView
 from agents.api import AgentViewSet
 from agents.views import changes as agent_change_pages
 from agents.views import members as member_pages
@@ -452,7 +452,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(api)),
     path("api/dashboard/", include(dashboard)),
     *streams,
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema", DescriptionView.as_view(), name="schema"),
 ]
 
 handler400 = "agentidp.handlers.bad_request"

@@ -9,7 +9,7 @@ from agents.models import (
     validate_semantic_version,
 )
 from organizations.actors import Scope
-from organizations.api import StrictSerializer
+from organizations.api import BoundedListField, StrictSerializer
 
 
 class AgentSerializer(StrictSerializer):
@@ -27,7 +27,7 @@ class AgentSerializer(StrictSerializer):
     version = serializers.CharField(
         max_length=64, validators=[validate_semantic_version], help_text="A semantic version."
     )
-    capabilities = serializers.ListField(
+    capabilities = BoundedListField(
         child=serializers.CharField(max_length=128, validators=[validate_capability]),
         min_length=1,
         max_length=MAXIMUM_CAPABILITIES,
@@ -37,8 +37,9 @@ class AgentSerializer(StrictSerializer):
     deploymentEnv = serializers.ChoiceField(
         source="deployment_env", choices=Agent.Environment.choices
     )
-    scopes = serializers.ListField(
+    scopes = BoundedListField(
         child=serializers.ChoiceField(choices=Scope.choices),
+        max_length=len(Scope),
         required=False,
         help_text="What the agent's tokens may allow.",
     )

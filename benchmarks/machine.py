@@ -166,12 +166,12 @@ def prefer(roots: Sequence[int], niceness: int = -10) -> None:
 
     Linux shares the processor between sessions first (autogroups), so nice alone does nothing.
     """
-    for process in {*_family(roots), os.getpid()}:
+    for process in {*family(roots), os.getpid()}:
         with suppress(OSError):
             Path(f"/proc/{process}/autogroup").write_text(str(niceness))
 
 
-def _family(roots: Sequence[int]) -> dict[int, float]:
+def family(roots: Sequence[int]) -> dict[int, float]:
     """These processes and their children: the seconds of processor time that each has used."""
     used, children = {}, {}
     for entry in Path("/proc").iterdir():
@@ -192,7 +192,7 @@ def _family(roots: Sequence[int]) -> dict[int, float]:
 
 def family_seconds(roots: Sequence[int]) -> float:
     """Seconds of processor time of these processes and their children."""
-    return sum(_family(roots).values())
+    return sum(family(roots).values())
 
 
 def own_seconds() -> float:

@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
+from agentidp.parsers import measure_json
 from executions.models import ExecutionEvent
 
 LARGEST = 256 * 1024
@@ -95,7 +96,7 @@ def render_result(final_json: str | None) -> SafeString:
     """A value with its type tag, given as JSON text (spec/kodosumi.md 2.6)."""
     if not final_json:
         return SafeString("")
-    if _is_too_large(final_json) or _json_depth(final_json) > DEEPEST:
+    if _is_too_large(final_json) or _is_too_deep(final_json):
         return TOO_COMPLEX
     try:
         value = _parsed(final_json)
@@ -107,7 +108,7 @@ def render_result(final_json: str | None) -> SafeString:
 
 def inputs_as_yaml(message: str) -> str:
     """Inputs, as JSON text with or without a type tag, as YAML; what is no JSON stays as it is."""
-    if _is_too_large(message) or _json_depth(message) > DEEPEST:
+    if _is_too_large(message) or _is_too_deep(message):
         return message
     try:
         value = _parsed(message)
@@ -302,16 +303,8 @@ def _is_too_large(text: str) -> bool:
     return len(text) > LARGEST or len(text.encode("utf-8", "replace")) > LARGEST
 
 
-def _json_depth(text: str) -> int:
-    """An upper bound: brackets inside texts count as well if they are not closed there."""
-    depth = deepest = 0
-    for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        if bracket in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif bracket in "]}":
-            depth -= 1
-    return deepest
+def _is_too_deep(text: str) -> bool:
+    return measure_json(text.encode("utf-8", "replace"))[1] > DEEPEST
 
 
 def _is_too_complex(html: str) -> bool:

@@ -17,7 +17,7 @@ from tests.tenants import Tenant
 
 JSON = "application/json"
 WRITES = [each for each in ENDPOINTS if each.method != "GET"]
-READS = [each for each in ENDPOINTS if each.method == "GET" and each.path != "/api/schema"]
+READS = [each for each in ENDPOINTS if each.method == "GET"]
 JSON_WRITES = [each for each in ENDPOINTS if each.body and not each.is_form]
 LONG = "9" * 5000
 
@@ -57,9 +57,13 @@ NO_JSON = {
     "depth 100000": b"[" * 100_000 + b"]" * 100_000,
     "5000 digits": b'{"a": ' + LONG.encode() + b"}",
     "1e400": b'{"graceSeconds": 1e400, "a": 1}',
+    "900 KB of long names": json.dumps({"a" * 90 + str(n): 1 for n in range(9_000)}).encode(),
     "200 KB of names": json.dumps({f"a{number}": 1 for number in range(20_000)}).encode(),
 }
-WRONG_VALUES: list[Any] = [{}, {"a": 1}, [[]], [{}], 10**30, -1, 1.5, True, None, "", "x" * 20_000]
+MOST_ANSWER = 32 * 1024
+"""Bytes of an error, pages included, whatever was sent."""
+WRONG_VALUES: list[Any] = [[{}] * 20_000, "x" * 900_000, {f"a{n}": 1 for n in range(9_000)}]
+WRONG_VALUES += [{}, {"a": 1}, [[]], [{}], 10**30, -1, 1.5, True, None, "", "x" * 20_000]
 HOSTILE_HEADERS = [
     {"Accept": "application/xml"},
     {"Accept": "text/html"},
@@ -105,6 +109,8 @@ def complaint(answer: Any, endpoint: Endpoint, field: str = "") -> str:
     """What is wrong with a refusal; nothing when it is as it should be."""
     if answer.status_code >= 500:
         return f"{answer.status_code}"
+    if answer.status_code >= 400 and not answer.streaming and len(answer.content) > MOST_ANSWER:
+        return f"{answer.status_code} with {len(answer.content)} bytes"
     is_api = endpoint.path.startswith("/api/")
     if answer.status_code < 400 or not is_api or answer["Content-Type"] == "text/html":
         return ""
@@ -218,6 +224,37 @@ def test_a_body_of_more_than_a_megabyte_is_refused(ours: Tenant, caller: Client)
     }
 
     assert answers == dict.fromkeys(answers, 413)
+
+
+def test_a_form_of_more_than_sixty_four_kilobytes_is_refused(ours: Tenant, caller: Client) -> None:
+    content = b"token=" + b"x" * 64 * 1024
+
+    answers = {
+        str(each): undone(caller, each, ours, content=content).status_code
+        for each in WRITES
+        if each.is_form
+    }
+
+    assert answers == dict.fromkeys(answers, 413)
+
+
+def test_an_address_that_answers_would_repeat_is_refused(ours: Tenant, caller: Client) -> None:
+    long = "x" * 8200
+
+    assert caller.get(f"/agents?q={long}").status_code == 414
+    assert caller.get(f"/api/v1/agents?q={long}").json()["code"] == "URI_TOO_LONG"
+    assert Client().get(f"/executions/{long}").status_code == 404
+    assert len(Client().get("/agents?q=" + "%22" * 2_700)["Location"]) < 32 * 1024
+
+
+def test_an_error_names_the_first_fields_and_how_many_more_there_are(client: Client) -> None:
+    body = {f"name {number:05}": 1 for number in range(9_000)}
+
+    answer = client.post("/api/v1/auth/login", body, content_type=JSON).json()
+
+    unknown = ["This field is unknown or cannot be set."]
+    named = {f"name {number:05}": unknown for number in range(20)}
+    assert answer["details"] == named | {"...": ["and 8,980 more"]}
 
 
 def test_a_body_without_its_length_is_not_taken_for_an_empty_one(

@@ -127,7 +127,7 @@ def test_the_page_never_fails_on_a_strange_address(
     names = "page sort q tz date days dow hour outcome reason agent credential type status owner"
     names += " hours search name agent_name user seen group groups kind"
     values = ["-1", "0", "999999999999999999999", "abc", "", "é", "%ED%A0%80", "[]", "0001-01-01"]
-    values += ["9999-12-31", "' OR 1=1", "<b>", "x" * 3000]
+    values += ["9999-12-31", "' OR 1=1", "<b>", "x" * 250]
 
     for value in values:
         query = "&".join(f"{name}={value}" for name in [*names.split(), "range", "from", "to"])

@@ -1,17 +1,19 @@
 """T1: the URLs, the OpenAPI document and the table of endpoints name the same operations."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
+from rest_framework.serializers import ListField, ListSerializer
 
-from organizations.api import OrganizationScopedViewSet
+from organizations.api import BoundedListField, OrganizationScopedViewSet, StrictSerializer
 from tests.endpoint import CLIENT, ORGANIZATION, PAGE, PUBLIC, STAFF
 from tests.endpoints import ENDPOINTS
 from tests.routes import METHODS, methods_of, openapi_document, routes
 
 VIEWS_OF_NO_ORGANIZATION: dict[str, str] = {
-    "SpectacularAPIView": "The description of the API is public.",
+    "DescriptionView": "The description of the API is public.",
     "LogInView": "Nobody is known yet; it enters the organization of the person who proves it.",
     "RefreshView": "The refresh token names the organization.",
     "AcceptInvitationView": "The invitation names the organization.",
@@ -137,3 +139,27 @@ def test_the_written_openapi_document_is_the_generated_one(tmp_path: Any) -> Non
 
     written = settings.BASE_DIR / "docs" / "reference" / "openapi.yaml"
     assert written.read_text() == generated.read_text(), "Write it anew: make schema"
+
+
+def strict_serializers(parent: type[StrictSerializer] = StrictSerializer) -> Iterator[Any]:
+    for each in parent.__subclasses__():
+        yield each
+        yield from strict_serializers(each)
+
+
+def test_every_list_that_is_sent_counts_its_items_before_it_looks_at_them() -> None:
+    found = {
+        f"{each.__name__}.{name}": field
+        for each in set(strict_serializers())
+        for name, field in each._declared_fields.items()
+        if isinstance(field, (ListField, ListSerializer)) and not field.read_only
+    }
+
+    unbounded = [
+        name
+        for name, field in found.items()
+        if not isinstance(field, BoundedListField)
+        and not (isinstance(field, ListSerializer) and field.max_length)
+    ]
+    assert found
+    assert unbounded == []

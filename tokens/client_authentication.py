@@ -9,11 +9,13 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote_plus
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from agentidp.errors import shortened
 from agents.models import Agent
 from organizations.actors import Actor, Scope
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Principal
@@ -23,7 +25,6 @@ from tokens.actions import refuse_client
 from tokens.authentication import PresentedToken
 from tokens.models import Credential, secret_mac
 
-MAXIMUM_BODY_BYTES = 64 * 1024
 MAXIMUM_PARAMETERS = 50
 CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 NOBODY = UUID(int=0)
@@ -37,7 +38,7 @@ class OAuthError(Exception):
     ) -> None:
         super().__init__(error)
         self.error = error
-        self.description = description
+        self.description = shortened(description)
         self.status = status
         self.retry_after = retry_after
 
@@ -62,7 +63,7 @@ def form_parameters(request: HttpRequest, *, keep_empty: bool = False) -> dict[s
         raise OAuthError(
             "invalid_request", "The content type must be application/x-www-form-urlencoded."
         )
-    if int(request.META.get("CONTENT_LENGTH") or 0) > MAXIMUM_BODY_BYTES:
+    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_FORM_BYTES:
         raise OAuthError("invalid_request", "The body is too large.", status=413)
     try:
         pairs = parse_qsl(

@@ -4,7 +4,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from organizations.api import StrictSerializer
+from organizations.api import BoundedListField, StrictSerializer
 from organizations.serializers import validate_printable
 from tokens.actions import MAXIMUM_GRACE
 from tokens.models import (
@@ -112,9 +112,10 @@ class ResourceSerializer(StrictSerializer):
         "what stands in `aud`. https, or http on this machine; no fragment.",
     )
     name = serializers.CharField(max_length=100, validators=[validate_printable])
-    scopes = ResourceScopeSerializer(
+    scopes = ResourceScopeSerializer(  # type: ignore[call-arg]  # that of the list
         source="described_scopes",
         many=True,
+        max_length=MAX_SCOPES,
         required=False,
         help_text=f"What its tokens may allow: at most {MAX_SCOPES}.",
     )
@@ -162,7 +163,7 @@ class ResourceGrantSerializer(serializers.Serializer[ResourceGrant]):
 
 
 class GrantedScopesSerializer(StrictSerializer):
-    scopes = serializers.ListField(
+    scopes = BoundedListField(
         child=serializers.CharField(max_length=MAX_SCOPE_LENGTH),
         max_length=MAX_SCOPES,
         help_text="Of the resource's scopes; empty: tokens without any.",

@@ -1,18 +1,29 @@
 """Operators' probes tell the truth, and their metrics stay bounded (O1, O2, P35)."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 
+from agentidp import health
 from agentidp.embedded_postgres import Cluster, find_binaries
 from agentidp.tests.conftest import NewFolder
 
 PROBE_SECONDS = 2
+
+
+@pytest.fixture(autouse=True)
+def look_again() -> None:
+    """What a test before this one found may be less than a second old."""
+    health.readiness.forget()
 
 
 @pytest.fixture
@@ -56,6 +67,52 @@ def test_without_its_database_it_lives_but_is_not_ready(
     assert ready.json()["checks"]["database"] == "failed"
     assert seconds < PROBE_SECONDS
     assert live.status_code == 200
+
+
+def test_whoever_asks_whether_it_is_ready_everything_is_looked_at_once_a_second(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executors: list[Any] = []
+
+    class Counted(MigrationExecutor):
+        def __init__(self, *args: Any) -> None:
+            executors.append(self)
+            super().__init__(*args)
+
+    monkeypatch.setattr("agentidp.checks.MigrationExecutor", Counted)
+    moment = time.monotonic()
+    with patch("agentidp.health.time.monotonic", lambda: moment):
+        for _ in range(5):
+            assert Client().get("/readyz").status_code == 200
+    asked_at_once = len(executors)
+    with patch("agentidp.health.time.monotonic", lambda: moment + 1.1):
+        Client().get("/readyz")
+
+    assert (asked_at_once, len(executors)) == (1, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_who_ask_at_once_wait_for_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking, looks = threading.Barrier(8), []
+    look = health._look
+
+    def counted() -> dict[str, bool]:
+        looks.append(1)
+        return look()
+
+    def ask(_: int) -> dict[str, bool]:
+        asking.wait()
+        try:
+            return health.readiness.checks()
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(health, "_look", counted)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(ask, range(8)))
+
+    assert len(looks) == 1
+    assert found == [found[0]] * 8
 
 
 def series_of(text: str) -> set[str]:

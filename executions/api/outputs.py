@@ -22,7 +22,7 @@ from executions.models import Execution, ExecutionNotFound
 from executions.outputs import facts, final_or_notice, final_value, status_body
 from executions.rendering import render_result
 from organizations.actors import Scope
-from organizations.api import StrictSerializer
+from organizations.api import BoundedListField, StrictSerializer
 
 MOST_AT_ONCE = 500
 PRINTABLE_POLICY = (
@@ -71,7 +71,7 @@ class OutputStatusSerializer(serializers.Serializer[Any]):
 class DeletedOutputsSerializer(StrictSerializer):
     """The executions to delete."""
 
-    fid = serializers.ListField(
+    fid = BoundedListField(
         child=serializers.CharField(max_length=64), max_length=MOST_AT_ONCE, required=False
     )
 

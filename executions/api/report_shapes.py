@@ -20,7 +20,7 @@ from executions.actions import ReportedEvent
 from executions.leases import LONGEST, SHORTEST
 from executions.models import Execution, ExecutionEvent, ExecutionFile, now
 from executions.paths import LONGEST_PATH, validate_path
-from organizations.api import StrictSerializer
+from organizations.api import BoundedListField, StrictSerializer
 from organizations.filters import StrictFilterSet, parse_moment
 
 MAXIMUM_EVENTS = 1000
@@ -294,7 +294,7 @@ class NewExecutionSerializer(StrictSerializer):
     )
     summary = serializers.CharField(max_length=255, required=False)
     description = serializers.CharField(max_length=10_000, required=False)
-    tags = serializers.ListField(
+    tags = BoundedListField(
         child=serializers.CharField(max_length=64), max_length=32, required=False
     )
     inputs = ObjectField(required=False)

@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 
-from agentidp.errors import NotFound
+from agentidp.errors import NotFound, name_some
 from organizations.actors import Actor
 from organizations.models import Organization, OrganizationScopedModel
 from organizations.scope import request_scope
@@ -99,17 +99,28 @@ class OrganizationRelatedField(serializers.PrimaryKeyRelatedField[Any]):
         return cast(QuerySet[Any], queryset.for_organization(view.organization))
 
 
+class BoundedListField(serializers.ListField):
+    """Counts the items before it looks at any: each wrong one would be an error of its own."""
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, **kwargs)
+        self._most = max_length
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and len(data) > self._most:
+            raise serializers.ValidationError(f"Send at most {self._most} items.")
+        return super().to_internal_value(data)
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """A serializer that refuses names it does not know: nothing is silently ignored."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
             writable = {name for name, field in self.fields.items() if not field.read_only}
-            unknown = sorted(str(name) for name in set(data) - writable)
-            if unknown:
-                raise serializers.ValidationError(
-                    {name: ["This field is unknown or cannot be set."] for name in unknown}
-                )
+            if unknown := data.keys() - writable:
+                problem = "This field is unknown or cannot be set."
+                raise serializers.ValidationError(name_some(unknown, problem))
         return super().to_internal_value(data)
 
 

@@ -25,7 +25,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
-from agentidp.errors import DomainError, TooManyRequests, bearer_challenge
+from agentidp.errors import DomainError, TooManyRequests, bearer_challenge, shortened
 from agentidp.metrics import token_requests
 from organizations.api import OrganizationScopedViewSet
 from organizations.requests import client_address
@@ -208,7 +208,8 @@ def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Respon
         headers.setdefault("WWW-Authenticate", BASIC_CHALLENGE)
     if not isinstance(error, ClientRefused):  # whose record must stay
         set_rollback()
-    return Response({"error": code, "error_description": description}, status, headers=headers)
+    body = {"error": code, "error_description": shortened(description)}
+    return Response(body, status, headers=headers)
 
 
 @extend_schema(tags=["Tokens"])

@@ -1,0 +1,64 @@
+"""The OpenAPI document over HTTP: made once in a process, for it does not change in one."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from threading import Lock
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.decorators import method_decorator
+from django.utils.encoding import force_bytes
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+
+SECONDS_IN_CACHES = 300
+
+
+@dataclass(frozen=True)
+class Description:
+    content: bytes
+    etag: str
+
+
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+class DescriptionView(SpectacularAPIView):
+    """YAML or JSON, by content negotiation. Nothing else that a caller says makes another one."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        renderer: Any = request.accepted_renderer
+        suffix = "json" if "json" in renderer.format else "yaml"
+        found = description(suffix)
+        charset = renderer.charset and f"; charset={renderer.charset}"
+        headers = {
+            "Cache-Control": f"public, max-age={SECONDS_IN_CACHES}",
+            "Content-Disposition": f'inline; filename="AgentIdP.{suffix}"',
+            "ETag": found.etag,
+        }
+        response = HttpResponse(
+            found.content, content_type=f"{renderer.media_type}{charset or ''}", headers=headers
+        )
+        asked = request._request
+        return get_conditional_response(asked, etag=found.etag, response=response) or response
+
+
+_making = Lock()
+
+
+def description(suffix: str) -> Description:
+    with _making:  # who comes meanwhile waits for the one that is being made
+        return _described(suffix)
+
+
+@cache
+def _described(suffix: str) -> Description:
+    renderer = next(each() for each in DescriptionView.renderer_classes if suffix in each.format)
+    document = SchemaGenerator().get_schema(request=None, public=True)
+    content = force_bytes(renderer.render(document, renderer.media_type, {}))
+    return Description(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')

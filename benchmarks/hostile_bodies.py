@@ -1,0 +1,73 @@
+"""What requests that were made to cost much do cost: `python -m benchmarks.hostile_bodies`.
+
+Sends each of them many times, one after the other and from 20 clients at once, to a server as the
+demo runs it and as a production does (`--interface`), and prints for each the server's processor
+time, how much of its memory it holds more than before, and the size of the answer. Ends with an
+error where a limit is broken.
+"""
+
+import argparse
+import sys
+
+from tests.live.deployment import deployed
+from tests.live.hostile import (
+    AT_ONCE,
+    MEGABYTE,
+    Attack,
+    Front,
+    attacks,
+    front,
+    go_on,
+    suffer,
+)
+
+TIMES = 200
+MOST_MS = 100
+MOST_KEPT = 20 * MEGABYTE
+MOST_ANSWER = 64 * 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--interface", choices=["asgi", "wsgi"], action="append")
+    parser.add_argument("--times", type=int, default=TIMES, help="of each request")
+    parser.add_argument("--only", default="", help="those whose name holds this")
+    parser.add_argument("--small", action="store_true", help="does it work at all?")
+    arguments = parser.parse_args()
+    times = 4 if arguments.small else arguments.times
+    broken = []
+    with deployed(durable=False, agents=1) as deployment:
+        wanted = attacks(deployment, deployment.clients[0])
+        wanted = [each for each in wanted if arguments.only in each.name]
+        for interface in arguments.interface or ["asgi", "wsgi"]:
+            with front(deployment, interface) as server:
+                broken += table(server, interface, wanted, times)
+    if broken:
+        sys.exit(f"Beyond the limits: {', '.join(broken)}")
+
+
+def table(server: Front, interface: str, wanted: list[Attack], times: int) -> list[str]:
+    """Print it; the names of those that cost too much."""
+    go_on(server, 20)
+    began, broken = server.memory(), []
+    print(f"\n{interface}, {times} in a row, {times} at once; {began / MEGABYTE:.0f} MB before\n")
+    print("| request | body | status | processor | kept | answer |")
+    print("| --- | --: | --: | --: | --: | --: |")
+    for attack in wanted:
+        cost = suffer(server, attack, times, max(1, times // AT_ONCE))
+        statuses = " ".join(map(str, sorted(cost.statuses)))
+        print(
+            f"| {attack.name} | {len(attack.body):,} | {statuses} | {cost.cpu_ms:.1f} ms "
+            f"| {cost.kept / MEGABYTE:+.1f} MB | {cost.answer:,} |",
+            flush=True,
+        )
+        is_dear = cost.cpu_ms > MOST_MS or cost.kept > MOST_KEPT or cost.answer > MOST_ANSWER
+        if is_dear or not cost.statuses <= set(attack.statuses):
+            broken.append(attack.name)
+    grown = server.memory() - began
+    print(f"\nall together: {grown / MEGABYTE:+.1f} MB")
+    return [*broken, interface] if grown > MOST_KEPT else broken
+
+
+if __name__ == "__main__":
+    main()

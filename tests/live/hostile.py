@@ -1,0 +1,344 @@
+"""Requests made to cost much: what they take of the server's processor and leave in its memory."""
+
+import base64
+import http.client
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from agentidp import server_options
+from benchmarks.machine import family
+from tests.live.deployment import PAGE, PROJECT, Deployment, OAuthClient
+from tests.live.engine import Engine
+from tests.live.fronts import wait_for
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+MEGABYTE = 1024 * 1024
+AT_ONCE = 20
+THREADS = 8
+LARGE = 1_000_000
+"""Bytes, a little less than the largest body that is read."""
+
+
+Address = str | tuple[str, int]
+"""Of a Unix socket, or of a port."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """A server of the deployment: where it listens, and its supervisor's process."""
+
+    address: Address
+    process: int
+
+    def memory(self) -> int:
+        """Bytes that its processes hold."""
+        processes = family([self.process])
+        return PAGE * sum(int(Path(f"/proc/{n}/statm").read_text().split()[1]) for n in processes)
+
+    def seconds(self) -> float:
+        """Of processor time that its processes have used."""
+        return sum(family([self.process]).values())
+
+
+@contextmanager
+def front(deployment: Deployment, interface: str) -> Iterator[Front]:
+    """The deployment's own server, or one for ordinary requests beside it, with one worker."""
+    if interface == "asgi":
+        yield Front(deployment.address, deployment.server.process.pid)
+        return
+    path = str(deployment.log.with_name("requests.sock"))
+    command = [sys.executable, "-m", "granian", *server_options.WSGI, "--workers", "1"]
+    command += ["--blocking-threads", str(THREADS), "--log-level", "warning", "--uds", path]
+    with deployment.log.with_name("wsgi.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "agentidp.wsgi:application"],
+            env=deployment.server.environment,
+            cwd=PROJECT,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_for(path)
+        yield Front(path, process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A request that asks for much, and the status that it must get."""
+
+    name: str
+    method: str
+    path: str
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict, hash=False)
+    statuses: tuple[int, ...] = (400,)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`cpu_ms` of the server for each request; `kept` and `answer` are in bytes."""
+
+    cpu_ms: float
+    kept: int
+    answer: int
+    statuses: frozenset[int]
+
+
+def attacks(deployment: Deployment, client: OAuthClient) -> list[Attack]:
+    """Of every kind of body, to every kind of reader; the first half needs no caller."""
+    engine = Engine(deployment, client)
+    pair = base64.b64encode(f"{client.client_id}:{client.client_secret}".encode()).decode()
+    return [*_anonymous(deployment), *_authenticated(engine, f"Basic {pair}")]
+
+
+def _anonymous(deployment: Deployment) -> Iterator[Attack]:
+    login, accept = "/api/v1/auth/login", "/api/v1/invitations/accept"
+    page = _form_page(deployment.address, "/login")
+    yield _json("80,000 names", login, _names(80_000))
+    yield _json("49,000 names", login, _names(49_000))
+    yield _json("9,000 names", accept, _names(9_000))
+    yield _json("9,000 long names", login, _names(9_000, 90))
+    yield _json("50,000 items", login, [1] * 50_000)
+    yield _json("24,000 items in a field", login, {"email": [{}] * 24_000, "password": "x"})
+    yield _raw("depth of 500,000", login, b"[" * 500_000 + b"]" * 500_000)
+    yield _raw(
+        "depth of 64, often", login, b"[" + b",".join([b"[" * 63 + b"]" * 63] * 7_900) + b"]"
+    )
+    yield _raw("340,000 objects", login, b"[" + b",".join([b"{}"] * 340_000) + b"]")
+    yield _raw("a megabyte cut off", login, b'{"email": "' + b"x" * LARGE)
+    yield _raw("a megabyte of NUL", login, b'{"email": "' + rb"\u0000" * 170_000 + b'"}')
+    yield _raw("a megabyte of no UTF-8", login, b"\xff" * LARGE)
+    yield _json("a megabyte of text", login, {"email": "x" * LARGE, "password": "x"})
+    yield _json(
+        "a megabyte as refresh token", "/api/v1/auth/refresh", {"refreshToken": "x" * LARGE}
+    )
+    yield _form("5,000 parameters to the token endpoint", "/api/v1/token", 5_000)
+    yield _form("150 long parameters to the token endpoint", "/api/v1/token", 150, length=400)
+    yield Attack(
+        "a megabyte to the token endpoint",
+        "POST",
+        "/api/v1/token",
+        b"scope=" + b"x" * LARGE,
+        {"Content-Type": FORM},
+        (400, 413),
+    )
+    yield _form("5,000 fields to a page", "/login", 5_000, page, (400, 403))
+    yield Attack(
+        "a megabyte to a page",
+        "POST",
+        "/login",
+        page.body + b"&password=x&email=" + b"x" * LARGE,
+        page.headers,
+        (413,),
+    )
+    yield _multipart("5,000 parts to a page", "/login", page, 5_000)
+    yield Attack("5,000 parameters in the query", "GET", "/login?" + _query(5_000), statuses=(414,))
+    yield Attack("a long next", "GET", "/login?next=/" + "x" * 60_000, statuses=(414,))
+    yield Attack("a long way to the sign-in", "GET", "/agents?q=" + "%22" * 9_000, statuses=(414,))
+    yield Attack("a long path", "GET", "/" + "x" * 60_000, statuses=(404,))
+    yield Attack(
+        "long headers",
+        "GET",
+        "/login",
+        headers={f"X-Long-{number}": "x" * 4_000 for number in range(15)},
+        statuses=(200, 400, 431),
+    )
+    yield Attack(
+        "1,000 cookies",
+        "GET",
+        "/login",
+        headers={"Cookie": "; ".join(f"c{number}={'x' * 40}" for number in range(1_000))},
+        statuses=(200, 400, 431),
+    )
+    yield Attack(
+        "a long bearer token",
+        "GET",
+        "/api/v1/agents",
+        headers={"Authorization": "Bearer " + "x." * 30_000},
+        statuses=(401,),
+    )
+
+
+def _authenticated(engine: Engine, basic: str) -> Iterator[Attack]:
+    bearer = {"Authorization": f"Bearer {engine.token}"}
+    executions = "/api/v1/executions"
+    events = f"{executions}/{engine.fid}/events"
+    yield _json("24,000 bad items", executions, {"tags": [{}] * 24_000}, bearer)
+    yield _json("9,000 names, known caller", executions, _names(9_000), bearer)
+    yield _json("50,000 events", events, {"events": [{}] * 50_000}, bearer)
+    batch = [*_lines(900), {"kind": 1}]
+    yield _json("a batch with one bad event", events, {"events": batch}, bearer)
+    yield Attack(
+        "150 parameters in the query",
+        "GET",
+        "/api/v1/agents?" + _query(150),
+        headers=bearer,
+    )
+    yield Attack(
+        "5,000 parameters to introspection",
+        "POST",
+        "/api/v1/token/introspect",
+        _query(5_000).encode(),
+        {"Content-Type": FORM, "Authorization": basic},
+    )
+    yield Attack(
+        "a megabyte to introspection",
+        "POST",
+        "/api/v1/token/introspect",
+        b"token=" + b"x" * LARGE,
+        {"Content-Type": FORM, "Authorization": basic},
+        (400, 413),
+    )
+
+
+def _names(number: int, length: int = 0) -> dict[str, int]:
+    return {f"k{each}{'x' * length}": 1 for each in range(number)}
+
+
+def _lines(number: int) -> list[dict[str, str]]:
+    return [{"kind": "stdout", "message": "x" * 1_000}] * number
+
+
+def _json(name: str, path: str, body: Any, headers: dict[str, str] | None = None) -> Attack:
+    return _raw(name, path, json.dumps(body, separators=(",", ":")).encode(), headers)
+
+
+def _raw(name: str, path: str, body: bytes, headers: dict[str, str] | None = None) -> Attack:
+    return Attack(name, "POST", path, body, {"Content-Type": JSON, **(headers or {})})
+
+
+def _form(
+    name: str,
+    path: str,
+    number: int,
+    page: "FormPage | None" = None,
+    statuses: tuple[int, ...] = (400, 413),
+    length: int = 1,
+) -> Attack:
+    start = page.body + b"&" if page else b""
+    headers = page.headers if page else {"Content-Type": FORM}
+    return Attack(name, "POST", path, start + _query(number, length).encode(), headers, statuses)
+
+
+def _query(number: int, length: int = 1) -> str:
+    return "&".join(f"a{each}={'x' * length}" for each in range(number))
+
+
+def _multipart(name: str, path: str, page: "FormPage", number: int) -> Attack:
+    part = '--b\r\nContent-Disposition: form-data; name="a{}"\r\n\r\nx\r\n'
+    parts = "".join(part.format(each) for each in range(number))
+    headers = page.headers | {"Content-Type": "multipart/form-data; boundary=b"}
+    return Attack(name, "POST", path, f"{parts}--b--\r\n".encode(), headers, (413,))
+
+
+@dataclass(frozen=True)
+class FormPage:
+    """What a browser sends along with the form of a page that it has opened."""
+
+    headers: dict[str, str]
+    body: bytes
+
+
+def _form_page(address: tuple[str, int], path: str) -> FormPage:
+    connection = http.client.HTTPConnection(*address, timeout=60)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    text, cookie = answer.read().decode(), answer.headers["Set-Cookie"].partition(";")[0]
+    connection.close()
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', text)
+    assert found
+    body = urlencode({"csrfmiddlewaretoken": found[1]}).encode()
+    return FormPage({"Content-Type": FORM, "Cookie": cookie}, body)
+
+
+class _Connection(http.client.HTTPConnection):
+    """Over a Unix socket, too."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__("localhost", timeout=60)
+        self._address = address
+
+    def connect(self) -> None:
+        if isinstance(self._address, str):
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(60)
+            self.sock.connect(self._address)
+        else:
+            self.sock = socket.create_connection(self._address, 60)
+
+
+class Client:
+    """One connection, made anew when the server has closed it."""
+
+    def __init__(self, address: Address) -> None:
+        self._connection = _Connection(address)
+
+    def send(self, attack: Attack) -> tuple[int, int]:
+        """The status, and the size of the whole answer in bytes."""
+        try:
+            return self._send(attack)
+        except (http.client.HTTPException, ConnectionError):
+            self._connection.close()
+            return self._send(attack)
+
+    def _send(self, attack: Attack) -> tuple[int, int]:
+        # A body that is too long is refused while it still comes.
+        with suppress(ConnectionError):
+            self._connection.request(
+                attack.method, attack.path, attack.body or None, attack.headers
+            )
+        answer = self._connection.getresponse()
+        return answer.status, len(answer.read()) + len(str(answer.headers))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def _clients(address: Address) -> Iterator[list[Client]]:
+    made = [Client(address) for _ in range(AT_ONCE)]
+    try:
+        yield made
+    finally:
+        for client in made:
+            client.close()
+
+
+def suffer(front: Front, attack: Attack, in_a_row: int, at_once: int = 1) -> Cost:
+    """So many one after the other, then `at_once` from each of many clients at the same time."""
+    memory, began = front.memory(), front.seconds()
+    with _clients(front.address) as callers, ThreadPoolExecutor(AT_ONCE) as threads:
+        answers = [callers[0].send(attack) for _ in range(in_a_row)]
+        rounds = threads.map(lambda each: [each.send(attack) for _ in range(at_once)], callers)
+        answers += [answer for found in rounds for answer in found]
+    used = front.seconds() - began
+    go_on(front)
+    return Cost(
+        cpu_ms=used / len(answers) * 1000,
+        kept=front.memory() - memory,
+        answer=max(size for _, size in answers),
+        statuses=frozenset(status for status, _ in answers),
+    )
+
+
+def go_on(front: Front, times: int = 1) -> None:
+    """Ask what everybody asks, from many clients at once, so that every thread has to do."""
+    usual = Attack("as usual", "GET", "/login", statuses=(200,))
+    with _clients(front.address) as callers, ThreadPoolExecutor(AT_ONCE) as threads:
+        for _ in range(times):
+            found = threads.map(lambda caller: caller.send(usual)[0], callers)
+            assert set(found) == {200}

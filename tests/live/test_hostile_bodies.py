@@ -1,0 +1,49 @@
+"""Whatever bodies, addresses and headers come in: each costs little, its answer is short, and the
+memory that it took is there again for others, under both kinds of server (F1 to F12, S23, S24)."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.live.deployment import Deployment, deployed
+from tests.live.hostile import MEGABYTE, attacks, front, go_on, suffer
+
+pytestmark = pytest.mark.slow
+
+TIMES = 4
+"""One after the other; then once from each of many clients."""
+MOST_MS = 100
+MOST_ANSWER = 16 * 1024
+MOST_GROWN = 20 * MEGABYTE
+MOST_EVER = 80 * MEGABYTE
+"""From the first request on: what the threads need when they all have much to do."""
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Deployment]:
+    with deployed(durable=False, agents=1) as deployment:
+        yield deployment
+
+
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_hostile_requests_cost_little_and_leave_nothing(
+    running: Deployment, interface: str
+) -> None:
+    all_attacks = attacks(running, running.clients[0])
+    with front(running, interface) as server:
+        go_on(server, 20)
+        fresh = server.memory()
+
+        costs = {each: suffer(server, each, TIMES) for each in all_attacks}
+        used = server.memory()
+        for each in all_attacks[::2]:
+            suffer(server, each, TIMES)
+        grown, in_all = server.memory() - used, server.memory() - fresh
+
+    assert {each.name: cost.statuses for each, cost in costs.items()} == {
+        each.name: cost.statuses & set(each.statuses) for each, cost in costs.items()
+    }
+    assert {each.name: cost for each, cost in costs.items() if cost.cpu_ms > MOST_MS} == {}
+    assert {each.name: cost for each, cost in costs.items() if cost.answer > MOST_ANSWER} == {}
+    assert grown < MOST_GROWN
+    assert in_all < MOST_EVER
