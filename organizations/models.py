@@ -118,8 +118,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         """A new password ends the sessions that the old one opened, whoever sets it."""
         from organizations.passwords import hash_password
 
-        self.password = hash_password(self.email, raw_password)
+        self.use_hash(hash_password(self.email, raw_password))
         self._password = raw_password
+
+    def use_hash(self, hashed: str) -> None:
+        """The same for a password that was hashed before, while no lock was held."""
+        self.password = hashed
         self.sessions_valid_from = timezone.now()
 
 

@@ -17,6 +17,7 @@ from organizations.actors import Actor
 from organizations.authentication import find_user
 from organizations.links import LinkNotFound, find_link, make_link, new_row
 from organizations.models import AccountLink, AuditEvent, Membership, Organization, User
+from organizations.passwords import hash_password
 from organizations.requests import client_address
 from organizations.scope import organization_scope
 from organizations.throttling import (
@@ -65,11 +66,13 @@ def operators_reset_link(user: User) -> str:
 
 def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
     """Set the password that the link allows, once; all sessions of the person end."""
-    check_new_password(new, find_link(token, Purpose.PASSWORD).user, field="new")
+    person = find_link(token, Purpose.PASSWORD).user
+    check_new_password(new, person, field="new")
+    hashed = hash_password(person.email, new)  # before any lock is taken
     with transaction.atomic():
         link = find_link(token, Purpose.PASSWORD, lock=True)
         user = link.user
-        user.set_password(new)
+        user.use_hash(hashed)
         user.save(update_fields=["password", "sessions_valid_from"])
         AccountLink.objects.filter(user=user).delete()
         _record("person.password_reset", user, request)
@@ -91,7 +94,7 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
         with transaction.atomic():
             mailing.queue_address_change(new_row(user, Purpose.ADDRESS, email=email))
         return True
-    _set_address(request, user, email, current, is_proven=False)
+    _set_address(request, user, email, hash_password(email, current), is_proven=False)
     return False
 
 
@@ -103,7 +106,8 @@ def confirm_address(request: HttpRequest, token: str, *, current: str) -> User:
         raise LinkNotFound
     assert isinstance(user, User)  # noqa: S101 - it equals one
     _require_password(request, user, current)
-    _set_address(request, user, link.email, current, is_proven=True, token=token)
+    hashed = hash_password(link.email, current)
+    _set_address(request, user, link.email, hashed, is_proven=True, token=token)
     return user
 
 
@@ -117,8 +121,9 @@ def _require_password(request: HttpRequest, user: User, password: str) -> None:
 
 @transaction.atomic
 def _set_address(
-    request: HttpRequest, user: User, email: str, password: str, *, is_proven: bool, token: str = ""
+    request: HttpRequest, user: User, email: str, hashed: str, *, is_proven: bool, token: str = ""
 ) -> None:
+    """`hashed` is the person's password, hashed for the new address: each has its own salt."""
     if token:
         find_link(token, Purpose.ADDRESS, lock=True).delete()  # its second use finds nothing
     places = Organization.objects.filter(memberships__user=user).order_by("pk")
@@ -130,7 +135,7 @@ def _set_address(
     before, user.email = user.email, email
     user.email_verified_at = timezone.now() if is_proven else None
     user.created_through = None
-    user.set_password(password)  # an address has a salt of its own
+    user.use_hash(hashed)
     with refusing(organizations_user_verified_email_unique=AddressInUse):
         user.save(
             update_fields=[
