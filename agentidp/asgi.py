@@ -7,7 +7,7 @@ from types import FrameType
 from django.conf import settings
 
 from agentidp.bridge import Bridge, Receive, Scope, Send
-from agentidp.sockets import allow_many_connections, drop_clients_that_take_nothing
+from agentidp.sockets import allow_many_connections, limit_what_waits_for_clients
 from agentidp.wsgi import unguarded_application
 from executions.live.hub import hub
 
@@ -29,7 +29,7 @@ async def live_and_end(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             allow_many_connections()
-            drop_clients_that_take_nothing(settings.READER_TIMEOUT_SECONDS)
+            limit_what_waits_for_clients(settings.READER_TIMEOUT_SECONDS)
             end_streams_on_signals(asyncio.get_running_loop())
         else:
             await hub.close()

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 MAX_OPEN_FILES = 65_536
+UNSENT_BYTES = 256 * 1024
+"""Otherwise 4 MB for each client, made at once for all who then do not take it."""
 SECONDS_TO_COLLECT = 0.1
 """Connections that are to be shut down within this time are looked for together."""
 
@@ -37,18 +39,19 @@ class Connections:
 connections = Connections()
 
 
-def drop_clients_that_take_nothing(seconds: int) -> None:
-    """Let the system end every connection whose client has taken nothing of what was sent for so
-    long, whatever it was: it knows of answers that the server has whole already (tcp(7), Linux).
+def limit_what_waits_for_clients(seconds: int) -> None:
+    """Let the system keep little of an answer for a connection, and end every connection whose
+    client has taken nothing for so long: it knows of answers that the server has whole already
+    (tcp(7), Linux).
 
-    Connections have it from the socket that accepted them.
+    Connections have both from the socket that accepted them.
     """
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if option is None:
-        return
     for found in _sockets():
         with suppress(OSError):
-            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                continue
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNSENT_BYTES)
+            if option := getattr(socket, "TCP_USER_TIMEOUT", None):
                 found.setsockopt(socket.IPPROTO_TCP, option, seconds * 1000)
 
 
