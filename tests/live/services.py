@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import requests
 
-from agentidp.bootstrap import FOREIGN
+from agentidp.bootstrap import FOREIGN, find_proxy
 from tests.live.deployment import OWNER, OWNER_PASSWORD, PROJECT, Deployment, OAuthClient, free_port
 
 EXAMPLES = PROJECT / "docs" / "examples"
@@ -156,7 +155,7 @@ def nginx(deployment: Deployment, identifier: str, log: Path, port: int) -> Iter
         f"daemon off; worker_processes 1; pid {folder}/pid; error_log stderr;"
         f"events {{}} http {{ access_log off; {temporary}\n{block}\n}}"
     )
-    command = [shutil.which("nginx"), "-p", folder, "-c", configuration]
+    command = [find_proxy(), "-p", folder, "-c", configuration]
     echo = [sys.executable, HERE / "echo_service.py", behind]
     with (
         fastapi(deployment, identifier, log.with_suffix(".verifier"), verifier),

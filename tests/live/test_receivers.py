@@ -3,7 +3,6 @@ end to end, and the examples of docs/how-to/accept-tokens.md as they are printed
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ import jwt
 import pytest
 import requests
 
+from agentidp.bootstrap import find_proxy
 from tests.live import services
 from tests.live.deployment import PROJECT, Deployment, OAuthClient, free_port
 from tests.live.services import FOREIGN, FOREIGN_PYTHON, HERE, Owner
@@ -162,7 +162,7 @@ def service(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[str, str]]:
     """The example's identifier, and the address of what it protects."""
-    if request.param == "nginx" and not shutil.which("nginx"):
+    if request.param == "nginx" and not find_proxy():
         assert os.environ.get("CI") != "true", "Install nginx."
         pytest.skip("nginx is not installed.")
     start, path = START[request.param]
