@@ -62,7 +62,7 @@ def front(deployment: Deployment, interface: str) -> Iterator[Front]:
     command += ["--blocking-threads", str(THREADS), "--log-level", "warning", "--uds", path]
     with deployment.log.with_name("wsgi.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "agentidp.wsgi:unguarded_application"],
+            [*command, "agentidp.wsgi:application"],
             env=deployment.server.environment,
             cwd=PROJECT,
             stdout=log,
