@@ -1,4 +1,4 @@
-"""A WSGI server is for the proxy alone: docs/decisions/0008-two-fronts.md.
+"""A WSGI server is for the proxy alone: docs/decisions/0011-two-fronts.md.
 
 It holds one of few threads for as long as a client sends or takes, so only a proxy that keeps whole
 bodies may reach it. And it makes one name of X-Forwarded-For and X_Forwarded_For, of which the
@@ -27,11 +27,11 @@ MESSAGE = (
 
 
 def behind_the_proxy(application: "WSGIApplication") -> "WSGIApplication":
-    """The application for callers on a Unix socket, who have no address. The development server,
-    which listens on this machine only, is let be."""
+    """The application for callers on a Unix socket, who have no address. Outside production, where
+    `runserver` listens on this machine only, everybody is answered."""
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if settings.DEBUG:
+        if not settings.IS_PRODUCTION:
             return application(environ, start_response)
         if environ.get("REMOTE_ADDR"):
             start_response("403 Forbidden", [("Content-Type", "application/json")])
