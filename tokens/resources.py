@@ -6,13 +6,15 @@ resource until its organization has allowed it there.
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from agentidp.errors import DomainError, Forbidden, InvalidValue
+from agentidp.constraints import refusing
+from agentidp.errors import DomainError, Forbidden, InvalidValue, NotFound
 from agents.models import Agent, AgentAlreadyDecommissioned
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization
@@ -30,6 +32,11 @@ HOST_FORM = re.compile(r"[a-z0-9.-]+|\[[0-9a-f:.]+\]")
 PORT_FORM = re.compile(r"[0-9]{0,5}")
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 """RFC 6749 section 3.3."""
+
+
+class ResourceNotFound(NotFound):
+    code = "RESOURCE_NOT_FOUND"
+    message = "There is no resource with this id."
 
 
 class ResourceAlreadyExists(DomainError):
@@ -134,13 +141,9 @@ def create_resource(*, actor: Actor, **fields: Any) -> Resource:
         raise TooManyResources
     resource = Resource(organization=organization)
     _set(resource, fields)
-    try:
-        with transaction.atomic():
-            resource.save(force_insert=True)
-    except IntegrityError as error:
-        if "tokens_resource_identifier_unique" in str(error):
-            raise ResourceAlreadyExists(identifier=["Already registered."]) from error
-        raise
+    taken = partial(ResourceAlreadyExists, identifier=["Already registered."])
+    with refusing(tokens_resource_identifier_unique=taken):
+        resource.save(force_insert=True)
     AuditEvent.record("resource.created", resource, actor=actor, scopes=resource.scopes)
     return resource
 
@@ -220,11 +223,16 @@ def _require_not_oneself(agent: Agent, *, actor: Actor) -> None:
 
 
 def _locked(resource: Resource) -> Resource:
-    return (
+    """The resource as it is now; ResourceNotFound when it was deleted meanwhile."""
+    found = (
         Resource.objects.select_for_update(of=("self",), no_key=True)
         .select_related("organization")
-        .get(pk=resource.pk)
+        .filter(pk=resource.pk)
+        .first()
     )
+    if found is None:
+        raise ResourceNotFound
+    return found
 
 
 def _set(resource: Resource, fields: dict[str, Any]) -> None:

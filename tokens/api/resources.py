@@ -12,6 +12,7 @@ from agents.models import Agent
 from organizations.api import OrganizationScopedViewSet
 from tokens.models import Resource, ResourceGrant
 from tokens.resources import (
+    ResourceNotFound,
     allow_agent,
     create_resource,
     delete_resource,
@@ -26,11 +27,6 @@ from tokens.serializers import (
 )
 
 RESOURCE_ID = OpenApiParameter("resourceId", OpenApiTypes.UUID, OpenApiParameter.PATH)
-
-
-class ResourceNotFound(NotFound):
-    code = "RESOURCE_NOT_FOUND"
-    message = "There is no resource with this id."
 
 
 class GrantNotFound(NotFound):

@@ -16,7 +16,13 @@ from organizations.models import AuditEvent, Organization, Principal
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import Resource, ResourceGrant, TokenEvent
-from tokens.resources import allow_agent, delete_resource, remove_agent, update_resource
+from tokens.resources import (
+    ResourceNotFound,
+    allow_agent,
+    delete_resource,
+    remove_agent,
+    update_resource,
+)
 from tokens.tests.clients import FormClient, basic, bearer
 from tokens.tests.factories import access_token_for, make_credential, make_grant, make_resource
 from tokens.tests.forgery import sign, take_apart
@@ -640,6 +646,23 @@ def test_a_decommissioned_agent_is_allowed_nowhere(
     )
 
     assert answer.json()["code"] == "AGENT_ALREADY_DECOMMISSIONED"
+
+
+def test_who_comes_after_a_deletion_is_told_that_it_is_gone(
+    organization: Organization, resource: Resource, agent: Agent
+) -> None:
+    actor = system(organization)
+    with organization_scope(organization):
+        read_before = Resource.objects.get(pk=resource.pk)
+        delete_resource(resource, actor=actor)
+
+        for change in (
+            lambda: update_resource(read_before, actor=actor, name="Late"),
+            lambda: allow_agent(read_before, agent, actor=actor, scopes=[]),
+            lambda: delete_resource(read_before, actor=actor),
+        ):
+            with pytest.raises(ResourceNotFound):
+                change()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Resources: the services that agents get tokens for, and which agents may."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -130,7 +131,8 @@ def edit_resource(request: OrganizationRequest, resource_id: UUID) -> HttpRespon
 def delete_resource(request: OrganizationRequest, resource_id: UUID) -> HttpResponse:
     """End what is allowed there."""
     found = own_resource(request, resource_id)
-    actions.delete_resource(found, actor=request.actor)
+    with suppress(actions.ResourceNotFound):  # somebody else was faster
+        actions.delete_resource(found, actor=request.actor)
     messages.success(request, f"{found.name} is deleted. Nobody gets a token for it any more.")
     return redirect("tokens:resources")
 
