@@ -16,6 +16,7 @@ from organizations import mail, mailing
 from organizations.actions.members import AlreadyMember, join, lock_members, require_may_give
 from organizations.actors import Actor
 from organizations.authentication import MAXIMUM_PASSWORD_LENGTH
+from organizations.hashers import PasswordsBusy
 from organizations.link_secrets import is_secret, mac_of, new_secret
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
 from organizations.passwords import accounts_of, hash_password
@@ -131,7 +132,11 @@ def accept_invitation(
     if user is None:  # hashed before any lock is taken
         check_new_password(password, User(email=invited.email, name=name))
         count_failure(guesses)  # until it succeeds: a proven account's password may be guessed
-        hashed = hash_password(invited.email, password)
+        try:
+            hashed = hash_password(invited.email, password)
+        except PasswordsBusy:  # nothing was checked
+            give_back(guesses)
+            raise
     elif user.email.lower() != invited.email.lower():
         raise Forbidden("This invitation is for another e-mail address. Sign in with that one.")
     with organization_scope(invited.organization):

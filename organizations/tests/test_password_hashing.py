@@ -133,6 +133,20 @@ def test_what_was_not_checked_is_no_failure(ada: Membership, places: Places) -> 
         assert not AuditEvent.objects.filter(action="auth.failed").exists()
 
 
+def test_who_could_not_accept_an_invitation_did_not_fail(ada: Membership, places: Places) -> None:
+    body = {"token": link_of(ada), "name": "New Person", "password": PASSWORD}
+
+    def accept_it() -> int:
+        path = "/api/v1/invitations/accept"
+        return Client().post(path, body, content_type="application/json").status_code
+
+    with places.one():
+        busy = [accept_it() for _ in range(LOGIN_FAILURES.limit + 5)]
+
+    assert set(busy) == {503}
+    assert accept_it() == 201
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_many_guessers_a_few_wait_and_the_others_are_told_at_once(
     monkeypatch: pytest.MonkeyPatch,
