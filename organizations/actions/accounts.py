@@ -70,8 +70,8 @@ def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
     check_new_password(new, person, field="new")
     hashed = hash_password(person.email, new)  # before any lock is taken
     with transaction.atomic():
-        link = find_link(token, Purpose.PASSWORD, lock=True)
-        user = link.user
+        _lock(person)
+        user = find_link(token, Purpose.PASSWORD, lock=True).user
         user.use_hash(hashed)
         user.save(update_fields=["password", "sessions_valid_from"])
         AccountLink.objects.filter(user=user).delete()
@@ -124,10 +124,11 @@ def _set_address(
     request: HttpRequest, user: User, email: str, hashed: str, *, is_proven: bool, token: str = ""
 ) -> None:
     """`hashed` is the person's password, hashed for the new address: each has its own salt."""
-    if token:
-        find_link(token, Purpose.ADDRESS, lock=True).delete()  # its second use finds nothing
     places = Organization.objects.filter(memberships__user=user).order_by("pk")
     list(places.select_for_update(of=("self",), no_key=True))  # no one else joins meanwhile
+    _lock(user)
+    if token:
+        find_link(token, Purpose.ADDRESS, lock=True).delete()  # its second use finds nothing
     namesakes = Membership.objects.filter(organization__in=places, user__email__iexact=email)
     if namesakes.exclude(user=user).exists():
         problem = "Somebody in one of your organizations has this address."
@@ -149,6 +150,11 @@ def _set_address(
     AccountLink.objects.filter(user=user).delete()  # they went to the address before
     update_session_auth_hash(request, user)
     _record("person.address_changed", user, request, before=before, after=email, proven=is_proven)
+
+
+def _lock(user: User) -> None:
+    """Locked in this order by everybody: organizations, the person, their links, the logs."""
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
 def _record(action: str, user: User, request: HttpRequest | None, **metadata: Any) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from io import StringIO
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -276,6 +277,31 @@ def test_a_reset_link_works_once(db: None, mailbox: Mailbox) -> None:
     assert (first.status_code, second.status_code) == (302, 404)
     assert sign_in(NEW, ADDRESS) == 401  # they belong nowhere, but the password is theirs
     assert User.objects.get().check_password(NEW)
+
+
+def test_a_reset_locks_the_person_before_the_link_as_every_other_change_of_an_account(
+    owner: psycopg.Connection, mailbox: Mailbox
+) -> None:
+    make_user(ADDRESS, OLD)
+    ask(ADDRESS)
+    mailbox.deliver()
+    blocked = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))"
+
+    def reset() -> int:
+        try:
+            return Client().post(mailbox.link(), {"new": NEW}).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool, owner.transaction():
+        owner.execute("SELECT FROM organizations_user FOR UPDATE")
+        answer = pool.submit(reset)
+        with connection.cursor() as cursor:
+            while not cursor.execute(blocked, [owner.info.backend_pid]).fetchone()[0]:
+                assert not answer.done(), answer.result()
+        owner.execute("SELECT FROM organizations_accountlink FOR UPDATE NOWAIT")
+
+    assert answer.result() == 302
 
 
 SPOILED = ["expired", "replaced", "closed account", "edited", "other use", "changed password"]

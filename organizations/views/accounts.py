@@ -54,12 +54,9 @@ def reset_password(request: HttpRequest, token: str) -> HttpResponse:
         return link_gone(request)
     form = ResetForm(typed(request))
     if form.is_bound and form.is_valid():
-        try:
-            done = accept(
-                form, lambda: actions.reset_password(request, token, new=form.cleaned_data["new"])
-            )
-        except NotFound:
-            return link_gone(request)
+        done = accept(
+            form, lambda: actions.reset_password(request, token, new=form.cleaned_data["new"])
+        )
         if done:
             messages.success(request, "Your password is changed. Sign in with the new one.")
             return redirect("organizations:log_in")
