@@ -17,7 +17,8 @@ from django.utils.functional import cached_property
 from agentidp.errors import DomainError, TooManyRequests
 
 PAGE_SIZE = 50
-MAXIMUM_TEXT = 128
+MAXIMUM_TEXT = 255
+"""Of a filter in the URL: as long as the longest address that one names."""
 COUNTED_AT_MOST = 10_000
 Result = TypeVar("Result")
 Choices = Sequence[tuple[str, str]]

@@ -12,7 +12,7 @@ from agents.tests.factories import make_agent
 from organizations.models import Membership, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
-from tokens.models import Resource, ResourceGrant, TokenEvent
+from tokens.models import MAX_IDENTIFIER_LENGTH, Resource, ResourceGrant, TokenEvent
 from tokens.tests.factories import make_grant, make_resource
 
 SignedIn = Callable[[Membership], Client]
@@ -201,7 +201,8 @@ def test_a_viewer_reads_and_is_offered_no_change(
 def test_requests_name_the_resource_and_can_be_narrowed_to_it(
     browser: Client, agent: Agent
 ) -> None:
-    resource: Any = make_resource(agent.organization)
+    longest = "https://mcp.example.com/".ljust(MAX_IDENTIFIER_LENGTH, "a")
+    resource: Any = make_resource(agent.organization, identifier=longest)
     with organization_scope(agent.organization):
         for identifier in (resource.identifier, ""):
             TokenEvent.objects.create(
