@@ -1,0 +1,28 @@
+"""docs/reference/errors.md names every code that an answer may carry, and no other."""
+
+import re
+from collections.abc import Iterator
+
+from django.urls import get_resolver
+
+from agentidp.env import BASE_DIR
+from agentidp.errors import CODES, DomainError
+
+PAGE = BASE_DIR / "docs" / "reference" / "errors.md"
+ROW = re.compile(r"^\| \d{3} \| (.*?) \|", re.MULTILINE)
+OF_BODIES_AND_RANGES = {"REQUEST_TIMEOUT", "RANGE_NOT_SATISFIABLE"}
+"""Written beside their answers, in bridge.py and downloads.py."""
+
+
+def kinds(of: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+    yield of
+    for kind in of.__subclasses__():
+        yield from kinds(kind)
+
+
+def test_the_page_names_every_code_and_no_other() -> None:
+    assert get_resolver().url_patterns  # everything that answers is loaded
+    ours = {kind.code for kind in kinds() if ".tests." not in kind.__module__}
+    described = set(re.findall("[A-Z_]+", " ".join(ROW.findall(PAGE.read_text()))))
+
+    assert described == ours | set(CODES.values()) | OF_BODIES_AND_RANGES
