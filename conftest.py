@@ -69,9 +69,11 @@ def _empty_as_owner(test: TransactionTestCase) -> None:
     with as_owner(connection):
         with connection.cursor() as cursor:
             cursor.execute(trigger.format("DISABLE"))
-        _empty(test)
-        with connection.cursor() as cursor:
-            cursor.execute(trigger.format("ENABLE"))
+        try:
+            _empty(test)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute(trigger.format("ENABLE"))
 
 
 _empty = TransactionTestCase._fixture_teardown

@@ -10,7 +10,6 @@ from rich.text import Text
 
 MOST_CHARACTERS = 128 * 1024
 """Of one message; beyond that only the beginning is shown."""
-COLOURING = re.compile(r"\x1b\[[0-9;:]*m")
 # Everything else that a terminal obeys: it moves, clears, sets titles, makes links. Taken out
 # beforehand, also because rich needs quadratic time for links that never end.
 OBEYED = re.compile(

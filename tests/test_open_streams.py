@@ -13,6 +13,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from executions.live.reading import read_news
 from organizations.models import Membership, Principal, User
 from organizations.scope import current_organization_id, organization_scope
 from tests.tenants import Tenant
@@ -33,7 +34,7 @@ from tests.test_dead_tokens import (
 from tokens.keys import key_ring, rotate_signing_key
 from tokens.models import MAXIMUM_SESSION, LoginSession
 from tokens.tests.factories import access_token_for
-from tokens.viewers import Viewer, ended_viewers
+from tokens.viewers import Viewer
 
 ENDS = [
     revoked,
@@ -48,6 +49,11 @@ ENDS = [
     of_a_changed_password,
     of_a_deleted_organization,
 ]
+
+
+def ended_viewers(viewers: list[Viewer]) -> set[Viewer]:
+    """Those whose stream the hub would end now."""
+    return read_news((), viewers).ended
 
 
 class Audience:

@@ -9,11 +9,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from organizations.actors import Actor
-
-ENDED = "SELECT tokens_ended_viewers(%s::jsonb)"
 
 
 @dataclass(frozen=True)
@@ -71,10 +67,3 @@ def as_json(viewers: Sequence[Viewer]) -> str:
     """What tokens_ended_viewers takes: it answers with places in the sequence."""
     each = (f'{{"number": {place}, {viewer.members}}}' for place, viewer in enumerate(viewers))
     return f"[{', '.join(each)}]"
-
-
-def ended_viewers(viewers: Sequence[Viewer]) -> set[Viewer]:
-    """Those whose token, session, role or organization is not what it was."""
-    with connection.cursor() as cursor:
-        cursor.execute(ENDED, [as_json(viewers)])
-        return {viewers[number] for (number,) in cursor.fetchall()}

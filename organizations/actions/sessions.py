@@ -173,8 +173,8 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> User:
         problem = "This is not your password."
         raise InvalidValue(f"current: {problem}", current=[problem]) from error
     check_new_password(new, user, field="new")
+    user.set_password(new)  # hashed before any lock is taken
     with transaction.atomic():
-        user.set_password(new)
         user.save(update_fields=["password", "sessions_valid_from"])
         AccountLink.objects.filter(user=user).delete()
         update_session_auth_hash(request, user)

@@ -27,7 +27,6 @@ ACKNOWLEDGED = 5_000
 SECONDS_TO_RECOVER = 10
 SECONDS_IN_ALL = 600
 FORM = "application/x-www-form-urlencoded"
-FORM_BODY = "grant_type=client_credentials"
 
 
 @dataclass
