@@ -4,6 +4,10 @@ import socket
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+
+from agentidp.database_roles import as_owner
+from organizations.tests.factories import make_organization
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "::", "0", "example.com", ""])
@@ -28,3 +32,17 @@ def test_a_taken_port_is_named_with_a_way_out(settings):
 
         with pytest.raises(CommandError, match=f"Port {port} .*--port={port + 1}"):
             call_command("demo", port=port)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_of_an_earlier_release_is_looked_at_before_anything_is_granted(settings):
+    """There the application's role owned everything; handed over, it may read nothing."""
+    settings.IS_DEMO = True
+    make_organization("Somebody's")
+    with as_owner(connection), connection.cursor() as cursor:
+        cursor.execute("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM agentidp_app")
+    try:
+        with pytest.raises(CommandError, match="nothing was changed"):
+            call_command("demo", port=0, once=True)
+    finally:
+        call_command("migrate", verbosity=0)

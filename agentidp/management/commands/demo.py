@@ -1,3 +1,4 @@
+import contextlib
 import ipaddress
 import itertools
 import json
@@ -11,8 +12,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from agentidp import demo
+from agentidp.database_roles import as_owner, missing
 from agentidp.env import DATA_DIR
 from analytics import demo as demonstration
 
@@ -100,9 +103,15 @@ class Command(BaseCommand):
 
 
 def require_own_database() -> None:
-    """Before the migrations: they would change somebody's tables, too."""
+    """Before the migrations: they would change somebody's tables, too.
+
+    Where an earlier release left tables that the application's role may not read yet, as the owner.
+    """
+    with connection.cursor() as cursor:
+        is_readable = not missing(cursor)
     try:
-        demonstration.require_own_database()
+        with contextlib.nullcontext() if is_readable else as_owner(connection):
+            demonstration.require_own_database()
     except demonstration.SomebodysDatabase as error:
         raise CommandError(str(error)) from None
 
