@@ -16,7 +16,7 @@ import pytest
 
 from agentidp import server_options
 from agentidp.bootstrap import find_proxy
-from tests.live.deployment import PROJECT, Deployment, free_port
+from tests.live.deployment import PROJECT, Deployment, free_port, running, wait_until_open
 
 HOST = "id.example.com"
 PRODUCTION = {
@@ -66,32 +66,17 @@ def parsed(received: bytes) -> Reply:
 
 
 @contextmanager
-def wsgi_server(deployment: Deployment, *listening: str) -> Iterator[None]:
+def wsgi_server(
+    deployment: Deployment, *listening: str, workers: int = 2, threads: int = 4
+) -> Iterator[subprocess.Popen[bytes]]:
     """The server of ordinary requests, as docs/how-to/deploy.md starts it."""
-    command = [sys.executable, "-m", "granian", *server_options.WSGI, "--workers", "2"]
-    command += ["--blocking-threads", "4", "--workers-kill-timeout", "3", "--log-level", "warning"]
+    command = [sys.executable, "-m", "granian", *server_options.WSGI, *listening]
+    command += ["--workers", str(workers), "--blocking-threads", str(threads)]
+    command += ["--workers-kill-timeout", "3", "--log-level", "warning"]
+    command += ["agentidp.wsgi:application"]
     log = deployment.log.with_name("wsgi.log")
-    with running([*command, *listening, "agentidp.wsgi:application"], deployment, log):
-        yield
-
-
-@contextmanager
-def running(command: list[str], deployment: Deployment, log: Path) -> Iterator[None]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=deployment.server.environment,
-            cwd=PROJECT,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield
-        assert process.poll() is None, log.read_text()
-    finally:
-        process.terminate()
-        process.wait(30)
+    with running(command, deployment.server.environment, log) as process:
+        yield process
 
 
 def wait_for(address: str | tuple[str, int]) -> None:
@@ -145,14 +130,9 @@ def nginx(deployment: Deployment, folder: Path, requests_socket: Path) -> Iterat
     command = [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
     test = subprocess.run([*command, "-t"], capture_output=True, text=True)
     assert test.returncode == 0, test.stderr
-    with running(command, deployment, folder / "nginx.log"):
-        until = time.monotonic() + SECONDS_TO_START
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert time.monotonic() < until
-            time.sleep(0.05)
+    log = folder / "nginx.log"
+    with running(command, deployment.server.environment, log) as process:
+        wait_until_open(port, process, log)
         yield port
 
 

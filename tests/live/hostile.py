@@ -5,8 +5,6 @@ import http.client
 import json
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -15,11 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from agentidp import server_options
 from benchmarks.machine import family
-from tests.live.deployment import PAGE, PROJECT, Deployment, OAuthClient
+from tests.live.deployment import PAGE, Deployment, OAuthClient
 from tests.live.engine import Engine
-from tests.live.fronts import wait_for
+from tests.live.fronts import wait_for, wsgi_server
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -58,22 +55,9 @@ def front(deployment: Deployment, interface: str) -> Iterator[Front]:
         yield Front(deployment.address, deployment.server.process.pid)
         return
     path = str(deployment.log.with_name("requests.sock"))
-    command = [sys.executable, "-m", "granian", *server_options.WSGI, "--workers", "1"]
-    command += ["--blocking-threads", str(THREADS), "--log-level", "warning", "--uds", path]
-    with deployment.log.with_name("wsgi.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "agentidp.wsgi:application"],
-            env=deployment.server.environment,
-            cwd=PROJECT,
-            stdout=log,
-            stderr=log,
-        )
-    try:
+    with wsgi_server(deployment, "--uds", path, workers=1, threads=THREADS) as process:
         wait_for(path)
         yield Front(path, process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,7 @@
 
 import contextlib
 import os
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +11,21 @@ from typing import Any
 import requests
 
 from agentidp.bootstrap import FOREIGN, find_proxy
-from tests.live.deployment import OWNER, OWNER_PASSWORD, PROJECT, Deployment, OAuthClient, free_port
+from tests.live.deployment import (
+    OWNER,
+    OWNER_PASSWORD,
+    PROJECT,
+    Deployment,
+    OAuthClient,
+    free_port,
+    running,
+    wait_until_open,
+)
 
 EXAMPLES = PROJECT / "docs" / "examples"
 HERE = Path(__file__).parent
-SECONDS = 30
 FOREIGN_PYTHON = [sys.executable, "-S"]
 """Python with the packages of requirements-foreign.txt, and none of ours."""
-
-
-@dataclass(frozen=True)
-class Service:
-    """One that runs, and the resource that it is registered as."""
-
-    url: str
-    resource_id: str
 
 
 @dataclass
@@ -68,33 +65,12 @@ class Owner:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[object], port: int, log: Path, **environment: str) -> Iterator[None]:
+def service(command: Sequence[object], port: int, log: Path, **environment: str) -> Iterator[None]:
     """The process, from when it takes connections on the port until the end of the block."""
     path = os.pathsep.join(map(str, (EXAMPLES, FOREIGN, HERE)))
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(word) for word in command],
-            env=os.environ | {"PYTHONPATH": path} | environment,
-            stdout=output,
-            stderr=output,
-        )
-        try:
-            deadline = time.monotonic() + SECONDS
-            while not takes_connections(port):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def takes_connections(port: int) -> bool:
-    with contextlib.suppress(OSError):
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        return True
-    return False
+    with running(command, os.environ | {"PYTHONPATH": path} | environment, log) as process:
+        wait_until_open(port, process, log)
+        yield
 
 
 def of_deployment(deployment: Deployment, identifier: str) -> dict[str, str]:
@@ -111,14 +87,14 @@ def mcp_server(deployment: Deployment, identifier: str, log: Path) -> Iterator[N
     port = int(identifier.split(":")[2].partition("/")[0])
     environment = of_deployment(deployment, identifier) | {"PORT": str(port)}
     command = [*FOREIGN_PYTHON, EXAMPLES / "mcp_server.py"]
-    with running(command, port, log, **environment):
+    with service(command, port, log, **environment):
         yield
 
 
 @contextlib.contextmanager
 def fastapi(deployment: Deployment, identifier: str, log: Path, port: int) -> Iterator[None]:
     command = [*FOREIGN_PYTHON, "-m", "uvicorn", "fastapi_service:app", "--port", port]
-    with running(command, port, log, **of_deployment(deployment, identifier)):
+    with service(command, port, log, **of_deployment(deployment, identifier)):
         yield
 
 
@@ -128,7 +104,7 @@ def django(deployment: Deployment, identifier: str, log: Path, port: int) -> Ite
     command = [sys.executable, HERE / "django_project.py", port]
     path = os.pathsep.join(map(str, (EXAMPLES, HERE)))
     environment = of_deployment(deployment, identifier) | {"PYTHONPATH": path}
-    with running(command, port, log, **environment):
+    with service(command, port, log, **environment):
         yield
 
 
@@ -159,7 +135,7 @@ def nginx(deployment: Deployment, identifier: str, log: Path, port: int) -> Iter
     echo = [sys.executable, HERE / "echo_service.py", behind]
     with (
         fastapi(deployment, identifier, log.with_suffix(".verifier"), verifier),
-        running(echo, behind, log.with_suffix(".echo")),
-        running(command, port, log),
+        service(echo, behind, log.with_suffix(".echo")),
+        service(command, port, log),
     ):
         yield
