@@ -89,6 +89,7 @@ else
 endif
 
 lock: install ## Choose versions anew: constraints.txt and package-lock.json; ARGS=--upgrade
+	@mkdir -p .data
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
 	@echo "# Every version exactly, for pip install -c. Remade by: make lock" > .data/constraints.txt
 	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
