@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from functools import cache
 from types import FrameType
 
 from django.conf import settings
@@ -16,11 +17,19 @@ bridge = Bridge(unguarded_application, settings.WEB_THREADS, settings.MAX_BODY_B
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
+        limit_connections()
         await bridge(scope, receive, send)
     elif scope["type"] == "lifespan":
         await live_and_end(receive, send)
     else:
         await send({"type": "websocket.close", "code": 1000})
+
+
+@cache
+def limit_connections() -> None:
+    """At the first request: granian begins to listen after the application's start, and on another
+    socket than the one that is open by then."""
+    limit_what_waits_for_clients(settings.READER_TIMEOUT_SECONDS)
 
 
 async def live_and_end(receive: Receive, send: Send) -> None:
@@ -29,7 +38,6 @@ async def live_and_end(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             allow_many_connections()
-            limit_what_waits_for_clients(settings.READER_TIMEOUT_SECONDS)
             end_streams_on_signals(asyncio.get_running_loop())
         else:
             await hub.close()

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 MAX_OPEN_FILES = 65_536
-UNSENT_BYTES = 256 * 1024
-"""Otherwise 4 MB for each client, made at once for all who then do not take it."""
+UNSENT_BYTES = 64 * 1024
+"""Beyond what a client has room for; otherwise 4 MB for each, made at once for all who then do not
+take it. What is on its way is not limited, so nobody gets anything later."""
 SECONDS_TO_COLLECT = 0.1
 """Connections that are to be shut down within this time are looked for together."""
 
@@ -44,15 +45,16 @@ def limit_what_waits_for_clients(seconds: int) -> None:
     client has taken nothing for so long: it knows of answers that the server has whole already
     (tcp(7), Linux).
 
-    Connections have both from the socket that accepted them.
+    Connections have both from the socket that accepted them, so this comes once that one listens.
     """
+    options = {"TCP_NOTSENT_LOWAT": UNSENT_BYTES, "TCP_USER_TIMEOUT": seconds * 1000}
     for found in _sockets():
         with suppress(OSError):
             if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 continue
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNSENT_BYTES)
-            if option := getattr(socket, "TCP_USER_TIMEOUT", None):
-                found.setsockopt(socket.IPPROTO_TCP, option, seconds * 1000)
+            for name, value in options.items():
+                if option := getattr(socket, name, None):
+                    found.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def allow_many_connections() -> None:

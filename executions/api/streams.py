@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,10 @@ from executions.models import Execution, sees_all
 from tokens.viewers import Viewer
 
 LARGEST_SEQUENCE = 10**9 - 1
+PIECE = 16 * 1024
+"""Bytes that are handed to the server at a time: so much, and what the server and the system keep,
+waits for each client."""
+SECONDS_TO_READ_AGAIN = 0.25
 READ_AGAIN = "This server cannot wait for more. Connect again."
 HEADERS = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
@@ -54,18 +59,44 @@ class Stream:
                 if batch is None:
                     yield sse.alive(self.position)
                     continue
-                if self.payload in {raw, WITHOUT_TRACES[raw]}:
-                    written = self.written(batch)
-                else:
-                    written = await hub.work(self.written, batch)
-                self.position = batch.last_sequence
-                if written:
-                    yield written
+                after, self.position = self.position, batch.last_sequence
+                text = await self.written_by(hub, batch)
+                del batch
+                async with aclosing(self.pieces(hub, after, text, over)) as pieces:
+                    del text
+                    async for piece in pieces:
+                        yield piece
             yield sse.end(self.position)
         except Closed as closed:
             yield sse.closing(self.position, closed.reason)
         finally:
             await batches.aclose()
+
+    async def pieces(
+        self, hub: Hub, after: int, text: bytes | None, over: asyncio.Event
+    ) -> AsyncGenerator[bytes, None]:
+        """What was written of the batch after the sequence number `after`, in pieces. Nothing but
+        the piece that is being sent stays here; what was not kept meanwhile is read again, and has
+        the same beginning: events do not change."""
+        start, size = 0, len(text or b"")
+        while start < size:
+            while text is None:
+                batch = await hub.batch(self.watched, after)
+                if batch:
+                    text = await self.written_by(hub, batch)
+                    del batch
+                elif over.is_set():
+                    return
+                else:  # just deleted, most likely
+                    await asyncio.sleep(SECONDS_TO_READ_AGAIN)
+            piece, text = text[start : min(start + PIECE, size)], None
+            start += len(piece)
+            yield piece
+
+    async def written_by(self, hub: Hub, batch: Batch) -> bytes:
+        if self.payload in {raw, WITHOUT_TRACES[raw]}:
+            return self.written(batch)
+        return await hub.work(self.written, batch)
 
     def replay(self) -> Iterator[bytes]:
         """What there is now, for servers that cannot wait: the client connects again for more."""

@@ -2,8 +2,8 @@
 which awaited ones are there now, and who may no longer look, once for everybody. Each viewer then
 takes what is new at its own pace.
 
-Nobody has a queue. A viewer that does not read takes nothing and holds at most one batch, which
-it shares with the others at the same place. Streams and WebSockets use the same `subscribe`.
+Nobody has a queue. A viewer that does not read holds nothing but its place: batches are kept for
+all together, and read again by who comes late. Streams and WebSockets use the same `subscribe`.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from agentidp import metrics
 from agentidp.errors import DomainError, TooManyRequests
 from agentidp.failures import log_failure
 from agentidp.handlers import is_database_outage
+from executions.live.batches import Batches
 from executions.live.reading import Awaited, Batch, Head, Watched, read_events, read_news
 from executions.live.wakeup import channel_name, listen
 from tokens.viewers import Viewer
@@ -44,7 +45,6 @@ SECONDS_AFTER_OUTAGE = 1.0
 SHORTEST_PAUSE = 0.05
 """Between two ticks, however many wake-ups come."""
 HEARTBEAT = 15.0
-KEPT_BATCHES = 4
 READERS = 2
 
 
@@ -100,8 +100,6 @@ class Channel:
     watched: Watched
     head: Head
     streams: set[Attendance] = field(default_factory=set)
-    batches: dict[int, "asyncio.Future[Batch | None]"] = field(default_factory=dict)
-    """The last reads, by the sequence number after which they begin."""
 
     def move_to(self, head: Head) -> bool:
         """Whether that was news; it wakes the viewers."""
@@ -158,6 +156,7 @@ class Hub:
         """How often the poller has asked."""
         self._channels: dict[Watched, Channel] = {}
         self._awaited: dict[Awaited, set[Attendance]] = {}
+        self._batches = Batches(self._read)
         self._present: dict[Viewer, set[Attendance]] = {}
         """Who looks or waits, to end what is theirs."""
         self._polling: asyncio.Task[None] | None = None
@@ -196,15 +195,33 @@ class Hub:
                 if attendance.reason:
                     raise Closed(attendance.reason)
                 if position < channel.head.last_sequence:
-                    if batch := await self._read(channel, position):
+                    batch = await self.batch(watched, position)
+                    if batch:
                         position = batch.last_sequence
-                        yield batch
+                        given = [batch]
+                        del batch
+                        yield given.pop()  # nothing of it stays here
                     else:  # the database is away, or the execution was just deleted
                         await attendance.is_woken(within=SLOW_TICK)
                 elif channel.head.has_ended:
                     return
                 elif not await attendance.is_woken(within=heartbeat):
                     yield None
+
+    @property
+    def kept_bytes(self) -> int:
+        """About how much of all executions is kept for viewers."""
+        return self._batches.kept_bytes
+
+    async def batch(self, watched: Watched, after: int) -> Batch | None:
+        """The batch that begins after the sequence number `after`, read once for all viewers that
+        are there; None when there is none, and a moment later when the database is away."""
+        try:
+            return await self._batches.get(watched, after)
+        except (DatabaseError, InterfaceError) as error:
+            _tell(error)
+            await asyncio.sleep(SECONDS_AFTER_OUTAGE)
+            return None
 
     async def wait_for(self, awaited: Awaited, *, viewer: Viewer, seconds: float) -> bool:
         """Wait until the execution is there for the viewer, or the viewer's right has ended:
@@ -303,21 +320,9 @@ class Hub:
             if not waiting and self._awaited.get(awaited) is waiting:
                 del self._awaited[awaited]
 
-    async def _read(self, channel: Channel, after: int) -> Batch | None:
-        """The next batch, read once for all viewers that are at the same place."""
-        reading = channel.batches.get(after)
-        if reading is None or (reading.done() and not _gave_something(reading)):
-            reader = self._readers[hash(channel.watched) % len(self._readers)]
-            reading = asyncio.ensure_future(self._run(reader, read_events, channel.watched, after))
-            channel.batches[after] = reading
-            while len(channel.batches) > KEPT_BATCHES:
-                del channel.batches[next(iter(channel.batches))]
-        try:
-            return await asyncio.shield(reading)
-        except (DatabaseError, InterfaceError) as error:
-            _tell(error)
-            await asyncio.sleep(SECONDS_AFTER_OUTAGE)
-            return None
+    async def _read(self, watched: Watched, after: int) -> Batch | None:
+        reader = self._readers[hash(watched) % len(self._readers)]
+        return await self._run(reader, read_events, watched, after)
 
     async def _poll(self) -> None:
         """Tick while anybody looks or waits."""
@@ -355,6 +360,8 @@ class Hub:
         )
         for channel in channels:
             self._tell(channel, news.heads.get(channel.watched.execution_id))
+        if not self._is_lively():
+            self._batches.clear()
         for each in news.appeared:
             for attendance in self._awaited.get(each, ()):
                 attendance.woken.set()
@@ -370,8 +377,6 @@ class Hub:
                 stream.end(DELETED)
         elif channel.move_to(head):
             self._changed_at = time.monotonic()
-        elif channel.batches and not self._is_lively():
-            channel.batches.clear()
 
     def _viewers_to_check(self) -> list[Viewer]:
         if time.monotonic() < self._viewers_checked_at + SECONDS_BETWEEN_VIEWER_CHECKS:
@@ -402,10 +407,6 @@ def _tell(error: Exception) -> None:
         logger.warning("hub.database_unavailable", error=type(error).__name__)
     else:
         log_failure(error)
-
-
-def _gave_something(reading: "asyncio.Future[Batch | None]") -> bool:
-    return not reading.cancelled() and reading.exception() is None and bool(reading.result())
 
 
 hub = Hub()

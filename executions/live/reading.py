@@ -13,11 +13,13 @@ from organizations.scope import organization_scope
 from tokens.viewers import Viewer, as_json
 
 MOST_EVENTS = 500
-MOST_BYTES = 256 * 1024
+MOST_BYTES = 64 * 1024
 """A batch ends with the event that exceeds it."""
 LARGEST_MESSAGE = 1024 * 1024
 """In bytes. Of a larger event a stream shows the beginning, or where to find it."""
 SHOWN_OF_LARGER = 64 * 1024
+BYTES_OF_AN_EVENT = 400
+"""Beside its message."""
 
 HEADS = """
 SELECT id, last_sequence, status, NULL::integer AS ended, NULL::bigint AS appeared
@@ -87,6 +89,8 @@ class Batch:
     of it."""
 
     events: list[LiveEvent]
+    size: int = 0
+    """About how many bytes it takes, with what was written of it."""
     written: dict[object, bytes] = field(default_factory=dict)
 
     @property
@@ -154,7 +158,9 @@ def read_events(watched: Watched, after: int) -> Batch | None:
             LiveEvent(sequence, timestamp, kind, _shown(message, size))
             for sequence, timestamp, kind, message, size in cursor.fetchall()
         ]
-    return Batch(events) if events else None
+    # Each message stands there once as text, and once or twice as it was written.
+    size = sum(BYTES_OF_AN_EVENT + 3 * len(each.message) for each in events)
+    return Batch(events, size) if events else None
 
 
 def _shown(message: str | None, size: int) -> str:

@@ -1,10 +1,11 @@
 """The hub: what several viewers get from one poller, whoever writes meanwhile."""
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,9 +17,12 @@ from django.test.utils import CaptureQueriesContext
 from agentidp.errors import TooManyRequests
 from agents.tests.factories import make_agent
 from executions.actions import delete_execution
+from executions.api import streams
+from executions.live import batches as batches_module
 from executions.live import hub as hub_module
 from executions.live import reading
 from executions.live.hub import Closed, Hub
+from executions.live.payloads import raw, rendered
 from executions.live.reading import Awaited, Batch, Head, News, Watched, read_events, read_news
 from executions.models import Execution, now
 from executions.record import NewEvent, append_events
@@ -519,3 +523,69 @@ def test_a_thousand_viewers_of_a_thousand_organizations_cost_as_much_as_of_one(
     assert read_news([], of_one).ended == set()
     assert read_news([], of_many).ended == set(of_many)
     assert seconds(of_many) < 10 * seconds(of_one)
+
+
+# How much is kept
+
+
+@pytest.mark.parametrize("kept", [0, batches_module.MAX_KEPT_BYTES])
+@pytest.mark.parametrize("payload", [raw, rendered])
+def test_a_stream_is_the_same_whether_its_batches_were_kept_or_read_again(
+    kept: int,
+    payload: Any,
+    play: Play,
+    viewer: Viewer,
+    organization: Organization,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches_module, "MAX_KEPT_BYTES", kept)
+    monkeypatch.setattr(streams, "PIECE", 1000)
+    told = [NewEvent(now(), "stdout", "é" * size) for size in (10, 70_000, 0, 20_000, 900)]
+    execution = make_execution(organization, FINISHED, start=now() - 60, events=told)
+    reads: list[int] = []
+
+    def counted(watched: Watched, after: int) -> Batch | None:
+        reads.append(after)
+        return read_events(watched, after)
+
+    monkeypatch.setattr(hub_module, "read_events", counted)
+
+    def stream() -> streams.Stream:
+        return streams.Stream(
+            Watched(organization.pk, execution.pk),
+            Head(execution.last_sequence, execution.status),
+            after=0,
+            viewer=viewer,
+            kinds=None,
+            payload=payload,
+        )
+
+    async def scene(hub: Hub) -> list[bytes]:
+        async with aclosing(stream().live(hub, asyncio.Event())) as pieces:
+            return [piece async for piece in pieces]
+
+    pieces = play(scene)
+
+    assert b"".join(pieces) == b"".join(stream().replay())
+    assert max(map(len, pieces)) <= 1000
+    assert (len(reads) > len(set(reads))) == (kept == 0)
+
+
+def test_what_is_kept_of_batches_does_not_grow_with_the_viewers_and_their_places(
+    play: Play, viewer: Viewer, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches_module, "MAX_KEPT_BYTES", 500_000)
+    told = [NewEvent(now(), "stdout", "x" * 60_000) for _ in range(30)]
+    execution = make_execution(organization, FINISHED, start=now() - 60, events=told)
+
+    async def scene(hub: Hub) -> int:
+        async with AsyncExitStack() as stack:
+            for place in range(28):
+                viewing = subscribe(hub, execution, viewer, after=place)
+                await anext(await stack.enter_async_context(aclosing(viewing)))
+            gc.collect()
+            kept = [each for each in gc.get_objects() if isinstance(each, Batch)]
+            assert hub.kept_bytes == sum(each.size for each in kept)
+            return hub.kept_bytes
+
+    assert 200_000 < play(scene) <= 500_000

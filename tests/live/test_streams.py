@@ -134,6 +134,40 @@ def test_a_reader_that_does_not_read_is_cut_off_and_harms_nobody(
     assert running.server.memory() - before < 100 * 1024**2
 
 
+def test_silent_readers_keep_little_of_the_memory_and_hold_up_nobody() -> None:
+    """Of what the server holds and of what the system queues for it."""
+    with deployed(
+        durable=False, agents=1, settings={"AGENTIDP_READER_TIMEOUT_SECONDS": "6"}
+    ) as deployment:
+        engine = Engine(deployment, deployment.clients[0])
+        for _ in range(6):
+            engine.say(6, "z" * 60_000)
+        asyncio.run(seconds_of_good_requests(engine, 20))
+        alone = asyncio.run(seconds_of_good_requests(engine, 40))
+        before = deployment.server.memory()
+
+        readers = [lazy_connection(engine) for _ in range(PLACES - 4)]
+        addresses = [each.getsockname() for each in readers]
+        while any(queued_for(each) == 0 for each in addresses):
+            time.sleep(0.05)
+        for _ in range(10):
+            engine.say(6, "z" * 60_000)
+        beside = asyncio.run(seconds_of_good_requests(engine, 40))
+        queued = sum(map(queued_for, addresses)) / len(readers)
+        held = (deployment.server.memory() - before) / len(readers)
+        seconds = max(map(seconds_until_cut, readers))
+
+    assert queued < 200_000
+    assert held < 1_000_000
+    assert beside < 2 * alone + 0.05
+    assert seconds < SECONDS_TO_CUT
+
+
+def queued_for(address: tuple[str, int]) -> int:
+    """Bytes that the system keeps for this client, which did not take them."""
+    return next((queue for remote, state, queue in connections_here() if remote == address[1]), 0)
+
+
 def lazy_connection(engine: Engine) -> socket.socket:
     """Asks for the stream with a small window, and never reads."""
     parts = urlsplit(engine.stream)
@@ -159,10 +193,17 @@ def seconds_until_cut(lazy: socket.socket) -> float:
 
 def is_established(address: tuple[str, int]) -> bool:
     """Whether the server's side of the client's connection still stands."""
-    wanted = f":{address[1]:04X}"
+    return any(remote == address[1] and state == "01" for remote, state, _ in connections_here())
+
+
+def connections_here() -> list[tuple[int, str, int]]:
+    """The port of the peer, the state, and the bytes that were sent and not acknowledged."""
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in table.readlines()[1:]]
-    return any(remote.endswith(wanted) and state == "01" for _, _, remote, state, *_ in rows)
+    return [
+        (int(remote.split(":")[1], 16), state, int(queues.split(":")[0], 16))
+        for _, _, remote, state, queues, *_ in rows
+    ]
 
 
 @pytest.mark.parametrize("request_line", ["GET {path} HTTP/1.0", "HEAD {path} HTTP/1.1"])
