@@ -86,9 +86,11 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def make_agent_looker(seconds_left: float = 0) -> Looker:
+def make_agent_looker(
+    seconds_left: float = 0, scopes: str = "executions:read tokens:read"
+) -> Looker:
     organization = make_organization(slug=uuid4().hex)
-    agent = make_agent(organization, scopes=["executions:read", "tokens:read"])
+    agent = make_agent(organization, scopes=scopes.split())
     credential, _ = make_credential(agent)
     lifetime = settings.ACCESS_TOKEN_LIFETIME.total_seconds()
     issued_at = int(time.time() - (lifetime - seconds_left if seconds_left else 0))
@@ -96,7 +98,7 @@ def make_agent_looker(seconds_left: float = 0) -> Looker:
         agent_id=agent.pk,
         organization_id=organization.pk,
         credential_id=credential.pk,
-        scope="executions:read tokens:read",
+        scope=scopes,
         token_id=new_token_id(),
         issued_at=issued_at,
         algorithm="ES256",
@@ -198,6 +200,11 @@ def admin_taken(one: Looker) -> None:
     Principal.objects.filter(pk=one.agent.pk).update(role="")
 
 
+def scope_of_admin_taken(one: Looker) -> None:
+    assert one.agent
+    Agent.objects.filter(pk=one.agent.pk).update(scopes=["executions:read"])
+
+
 def organization_suspended(one: Looker) -> None:
     suspend_organization(one.organization, actor=one.system)
 
@@ -260,7 +267,7 @@ def old_person() -> Looker:
 
 
 def admin_agent() -> Looker:
-    one = make_agent_looker()
+    one = make_agent_looker(scopes="executions:read admin:orgs")
     made_admin(one)
     return one
 
@@ -291,6 +298,7 @@ PLAN: list[tuple[str, Callable[[], Looker], Way]] = [
     ("old session", old_person, by_itself),
     *(("agent", make_agent_looker, way) for way in OF_AN_AGENT),
     ("admin agent", admin_agent, admin_taken),
+    ("admin agent", admin_agent, scope_of_admin_taken),
     *(("person", make_person_looker, way) for way in OF_A_PERSON),
     *(("page", make_page_looker, way) for way in [session_expires, *OF_A_PERSON]),
     ("agent", make_agent_looker, key_removed),
