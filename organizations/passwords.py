@@ -50,8 +50,11 @@ def whose_password(name: str, password: str, accounts: Sequence[User]) -> list[U
     for account in accounts:
         if account.pk in older:
             if verify_password(password, account.password)[0]:
-                account.password = compute_hash(password, salt)
-                account.save(update_fields=["password"])
+                stored, account.password = account.password, compute_hash(password, salt)
+                # Not over another password that was set while this one was hashed.
+                User.objects.filter(pk=account.pk, password=stored).update(
+                    password=account.password
+                )
                 found.append(account)
         elif constant_time_compare(account.password, computed):
             found.append(account)

@@ -179,8 +179,7 @@ def create_credential(
     agent: Agent, *, actor: Actor, expires_at: datetime | None = None
 ) -> tuple[Credential, str]:
     """A new credential and its secret, which is not stored and cannot be shown again."""
-    agent = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
-    require_may_manage(agent, actor=actor)
+    agent = _locked_agent(agent.pk, actor=actor)
     if agent.is_decommissioned:
         raise AgentAlreadyDecommissioned
     if not agent.is_active:
@@ -249,13 +248,27 @@ def require_may_manage(agent: Agent, *, actor: Actor) -> None:
     raise Forbidden("An agent manages its own credentials only.")
 
 
+def _locked_agent(agent_id: UUID, *, actor: Actor) -> Agent:
+    """The agent, whose credentials change one at a time, for an actor that still may change them.
+
+    A request that was under way when its credential was revoked must not leave another one.
+    """
+    agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
+    require_may_manage(agent, actor=actor)
+    if actor.kind == "agent":
+        own = Credential.objects.usable().filter(pk=actor.credential_id)
+        if not own.filter(agent__status=Agent.Status.ACTIVE).exists():
+            raise Forbidden("The credential behind this token has ended.")
+    return agent
+
+
 def _locked(credential: Credential, *, actor: Actor) -> Credential:
+    _locked_agent(credential.agent_id, actor=actor)
     credential = (
         Credential.objects.select_for_update(of=("self",), no_key=True)
         .select_related("agent", "organization")
         .get(pk=credential.pk)
     )
-    require_may_manage(credential.agent, actor=actor)
     if credential.is_revoked:
         raise CredentialAlreadyRevoked
     return credential

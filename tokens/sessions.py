@@ -11,7 +11,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from agentidp.errors import DomainError
 from organizations.actions import SignInRefused, verify_password
-from organizations.actions.sessions import refuse_sign_in
+from organizations.actions.sessions import lock_proven, refuse_sign_in
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.requests import client_address
@@ -53,6 +53,7 @@ def log_in(
 
     SignInRefused or TooManyRequests are recorded: see verify_password for how to call this.
     """
+    began_at = timezone.now()  # before the password was looked at: a newer one ends the session
     user = verify_password(request, name=email, password=password, organization_id=organization_id)
     memberships = user.memberships.usable()
     if organization_id is not None:
@@ -63,7 +64,8 @@ def log_in(
         raise SignInRefused
     with transaction.atomic():
         session = LoginSession.objects.create(
-            user=user,
+            user=lock_proven(user),
+            created_at=began_at,
             ip_address=client_address(request),
             user_agent=request.headers.get("User-Agent", "")[:255],
         )

@@ -12,7 +12,7 @@ from agentidp.constraints import refusing
 from agentidp.errors import DomainError, InvalidValue
 from organizations import mail, mailing
 from organizations.actions.invitations import check_new_password
-from organizations.actions.sessions import SignInRefused, verify_password
+from organizations.actions.sessions import prove_password, still_proven
 from organizations.actors import Actor
 from organizations.authentication import find_user
 from organizations.links import LinkNotFound, find_link, make_link, new_row
@@ -85,9 +85,7 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
     Without mail it changes at once and is unproven. InvalidValue names the faulty field; see
     verify_password for how to call it.
     """
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101 - pages are for people who signed in
-    _require_password(request, user, current)
+    user = prove_password(request, current)
     if email.lower() == user.email.lower() and (user.is_verified or not mail.is_enabled()):
         raise InvalidValue("email: This is your address.", email=["This is your address."])
     if mail.is_enabled():
@@ -101,32 +99,25 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
 def confirm_address(request: HttpRequest, token: str, *, current: str) -> User:
     """Use the address to which the link was mailed. Only its own person can, signed in."""
     link = find_link(token, Purpose.ADDRESS)
-    user = request.user
-    if link.user != user:
+    if link.user != request.user:
         raise LinkNotFound
-    assert isinstance(user, User)  # noqa: S101 - it equals one
-    _require_password(request, user, current)
+    user = prove_password(request, current)
     hashed = hash_password(link.email, current)
     _set_address(request, user, link.email, hashed, is_proven=True, token=token)
     return user
-
-
-def _require_password(request: HttpRequest, user: User, password: str) -> None:
-    try:
-        verify_password(request, name=user.email, password=password, account=user)
-    except SignInRefused as error:
-        problem = "This is not your password."
-        raise InvalidValue(f"current: {problem}", current=[problem]) from error
 
 
 @transaction.atomic
 def _set_address(
     request: HttpRequest, user: User, email: str, hashed: str, *, is_proven: bool, token: str = ""
 ) -> None:
-    """`hashed` is the person's password, hashed for the new address: each has its own salt."""
+    """`hashed` is the person's password, hashed for the new address: each has its own salt.
+
+    It must still be theirs: an address that changes would bring a former password back.
+    """
     places = Organization.objects.filter(memberships__user=user).order_by("pk")
     list(places.select_for_update(of=("self",), no_key=True))  # no one else joins meanwhile
-    _lock(user)
+    user = still_proven(user)
     if token:
         find_link(token, Purpose.ADDRESS, lock=True).delete()  # its second use finds nothing
     namesakes = Membership.objects.filter(organization__in=places, user__email__iexact=email)

@@ -62,7 +62,7 @@ def invite(
     Where mail is configured the link is mailed instead, and nobody else sees it: empty here.
     Whether anybody has an account with this address makes no difference, and is not looked up.
     """
-    lock_members(organization)
+    lock_members(organization, actor=actor)
     require_may_give(role, actor=actor)
     if organization.memberships.filter(user__email__iexact=email).exists():
         raise AlreadyMember
@@ -95,6 +95,7 @@ def invite(
 @transaction.atomic
 def revoke_invitation(invitation: Invitation, *, actor: Actor) -> Invitation:
     """Take an open invitation back; its link stops at once."""
+    lock_members(invitation.organization, actor=actor)  # nobody accepts it meanwhile
     invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if not invitation.is_open:
         raise InvitationNotFound
@@ -131,7 +132,7 @@ def accept_invitation(
     hashed, guesses = "", Guesses.at("login", invited.email.lower(), ip_address)
     if user is None:  # hashed before any lock is taken
         check_new_password(password, User(email=invited.email, name=name))
-        count_failure(guesses)  # until it succeeds: a proven account's password may be guessed
+        count_failure(guesses)  # until it opens one: a proven account's password may be guessed
         try:
             hashed = hash_password(invited.email, password)
         except PasswordsBusy:  # nothing was checked
@@ -142,7 +143,8 @@ def accept_invitation(
     with organization_scope(invited.organization):
         lock_members(invited.organization)
         invitation = _usable(token)
-        user = user or _account(invitation, name, hashed)
+        opened = None if user else _opened_account(invitation, hashed)
+        user = user or opened or _new_account(invitation, name, hashed)
         if invitation.mailed_at is not None and not user.is_verified:
             _prove(user)
         actor = Actor.for_person(
@@ -159,18 +161,23 @@ def accept_invitation(
         )
         invitation.accepted_at = timezone.now()
         invitation.save(update_fields=["accepted_at"])
-    if hashed:
+    if opened is not None:  # a new account may be a wrong guess at another one's password
         give_back(guesses)
     return membership
 
 
-def _account(invitation: Invitation, name: str, hashed: str) -> User:
-    """The address' account that this password opens, else a new one with an unproven address."""
+def _opened_account(invitation: Invitation, hashed: str) -> User | None:
+    """The address' account that this password opens."""
     for account in accounts_of(invitation.email):
         if account.is_active and constant_time_compare(account.password, hashed):
             return account
         if invitation.mailed_at is not None and account.is_verified:
             raise SignInNeeded
+    return None
+
+
+def _new_account(invitation: Invitation, name: str, hashed: str) -> User:
+    """One more account with this address, which is unproven."""
     return User.objects.create(
         email=invitation.email,
         name=name,

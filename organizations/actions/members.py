@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from agentidp.errors import DomainError, Forbidden, NotFound
 from organizations.actors import Actor
@@ -35,6 +35,7 @@ class AgentNotFound(NotFound):
 @transaction.atomic
 def add_agent(organization: Organization, *, actor: Actor, agent_id: UUID, role: str) -> Principal:
     """Name an agent a member; as `admin` it may hold the scope admin:orgs."""
+    lock_members(organization, actor=actor)
     principal = _locked_principal(organization, agent_id)
     if principal is None:
         raise AgentNotFound
@@ -55,7 +56,7 @@ def change_role(
     if isinstance(member, Principal):
         return _change_agent_role(member, role, actor=actor)
     organization = member.organization
-    lock_members(organization)
+    lock_members(organization, actor=actor)
     membership = _locked_membership(member)
     if membership.role == role:
         return membership
@@ -83,6 +84,7 @@ def change_role(
 def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
     """End a membership; what its tokens and sessions could do here ends with it."""
     organization = member.organization
+    lock_members(organization, actor=actor)
     if isinstance(member, Principal):
         principal = _locked_principal(organization, member.pk)
         if principal is None or not principal.role:
@@ -93,7 +95,6 @@ def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
             "org.member_removed", organization, actor=actor, agent_id=principal.pk, role=before
         )
         return
-    lock_members(organization)
     membership = _locked_membership(member)
     require_may_give(membership.role, actor=actor)
     if membership.role == Role.OWNER:
@@ -135,12 +136,35 @@ def require_may_give(role: str, *, actor: Actor) -> None:
         raise Forbidden("Only an owner makes or unmakes owners.")
 
 
-def lock_members(organization: Organization) -> None:
-    """One change of an organization's members at a time, so that it never loses its last owner."""
+def lock_members(organization: Organization, *, actor: Actor | None = None) -> None:
+    """One change of an organization's members at a time, so that it never loses its last owner.
+
+    Forbidden when the `actor` lost its part while it waited: a request that was under way when
+    somebody was removed must not bring them back.
+    """
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    if actor is not None and not _is_still(actor, organization):
+        raise Forbidden("You may not administer this organization any more.")
+
+
+def _is_still(actor: Actor, organization: Organization) -> bool:
+    """Whether a person has the role, and an agent the administration, that its request began with.
+
+    The agents stand above this app: PostgreSQL answers for them (agents.0004).
+    """
+    if actor.kind == "agent":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT agents_may_administer(%s, %s)", [organization.pk, actor.id])
+            return bool(cursor.fetchone()[0])
+    if actor.kind != "person":
+        return True
+    memberships = Membership.objects.for_organization(organization)
+    own = memberships.filter(user=actor.id, user__is_active=True).first()
+    return own is not None and (not actor.role or RANK[Role(own.role)] >= RANK[Role(actor.role)])
 
 
 def _change_agent_role(principal: Principal, role: str, *, actor: Actor) -> Principal:
+    lock_members(principal.organization, actor=actor)
     locked = _locked_principal(principal.organization, principal.pk)
     if locked is None or not locked.role:
         raise MemberNotFound

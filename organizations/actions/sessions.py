@@ -22,6 +22,7 @@ from organizations.models import (
     Organization,
     User,
 )
+from organizations.passwords import hash_password
 from organizations.requests import client_address
 from organizations.scope import organization_scope
 from organizations.throttling import Guesses, count_failure, give_back, note_failure
@@ -73,6 +74,17 @@ def verify_password(
         raise SignInRefused
     give_back(guesses)
     return user
+
+
+def lock_proven(user: User) -> User:
+    """The account that verify_password gave, locked; SignInRefused when it changed meanwhile.
+
+    Hashing takes time and no lock: a new password, or the end of the account, may have come first.
+    """
+    found = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+    if found is None or found.password != user.password or not found.is_active:
+        raise SignInRefused
+    return found
 
 
 def refuse_sign_in(request: HttpRequest, name: str, user: User | None, *, reason: str) -> None:
@@ -165,16 +177,12 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> User:
 
     InvalidValue names the faulty field; see verify_password for how to call it.
     """
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101 - pages are for people who signed in
-    try:
-        verify_password(request, name=user.email, password=current, account=user)
-    except SignInRefused as error:
-        problem = "This is not your password."
-        raise InvalidValue(f"current: {problem}", current=[problem]) from error
+    user = prove_password(request, current)
     check_new_password(new, user, field="new")
-    user.set_password(new)  # hashed before any lock is taken
+    hashed = hash_password(user.email, new)  # before any lock is taken
     with transaction.atomic():
+        user = still_proven(user)
+        user.use_hash(hashed)
         user.save(update_fields=["password", "sessions_valid_from"])
         AccountLink.objects.filter(user=user).delete()
         update_session_auth_hash(request, user)
@@ -182,6 +190,29 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> User:
         if membership is not None:
             record_session("session.password_changed", membership, request)
     return user
+
+
+def prove_password(request: HttpRequest, password: str) -> User:
+    """The signed-in person, if this is their password; InvalidValue for `current` otherwise."""
+    user = request.user
+    assert isinstance(user, User)  # noqa: S101 - pages are for people who signed in
+    try:
+        return verify_password(request, name=user.email, password=password, account=user)
+    except SignInRefused as error:
+        raise _not_your_password() from error
+
+
+def still_proven(user: User) -> User:
+    """The same person, locked, if the password is still the one that prove_password saw."""
+    try:
+        return lock_proven(user)
+    except SignInRefused as error:
+        raise _not_your_password() from error
+
+
+def _not_your_password() -> InvalidValue:
+    problem = "This is not your password."
+    return InvalidValue(f"current: {problem}", current=[problem])
 
 
 @transaction.atomic
