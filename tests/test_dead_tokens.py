@@ -27,7 +27,14 @@ from tokens.models import MAXIMUM_SESSION, Credential, LoginSession
 from tokens.sessions import end_session
 from tokens.tests.factories import access_token_for
 
-OF_THE_PERSON = {"/logout", "/organization", "/organizations", "/password"}
+OF_THE_PERSON = {
+    "/email",
+    "/email/confirm/{token}",
+    "/logout",
+    "/organization",
+    "/organizations",
+    "/password",
+}
 """Pages that a person without any organization may still open."""
 
 
