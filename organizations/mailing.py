@@ -6,6 +6,7 @@ A job may run twice: the link that it makes last is the one that works.
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
@@ -67,10 +68,12 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
 
 
 def mail_password_reset(user_id: UUID) -> None:
-    user = User.objects.filter(pk=user_id, is_active=True, email_verified_at__isnull=False).first()
-    if user is None:
-        return
-    link = make_link(user, AccountLink.Purpose.PASSWORD)
+    proven = User.objects.filter(is_active=True, email_verified_at__isnull=False)
+    with transaction.atomic():  # a link never goes to an address that the person has just left
+        user = proven.select_for_update(no_key=True).filter(pk=user_id).first()
+        if user is None:
+            return
+        link = make_link(user, AccountLink.Purpose.PASSWORD)
     mail.send(
         "password",
         user.email,

@@ -2,7 +2,7 @@
 
 import smtplib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -279,13 +279,21 @@ def test_a_reset_link_works_once(db: None, mailbox: Mailbox) -> None:
     assert User.objects.get().check_password(NEW)
 
 
+BLOCKED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))"
+
+
+def until_it_waits(task: "Future[Any]", blocker: psycopg.Connection) -> None:
+    with connection.cursor() as cursor:
+        while not cursor.execute(BLOCKED, [blocker.info.backend_pid]).fetchone()[0]:
+            assert not task.done(), task.result()
+
+
 def test_a_reset_locks_the_person_before_the_link_as_every_other_change_of_an_account(
     owner: psycopg.Connection, mailbox: Mailbox
 ) -> None:
     make_user(ADDRESS, OLD)
     ask(ADDRESS)
     mailbox.deliver()
-    blocked = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))"
 
     def reset() -> int:
         try:
@@ -296,12 +304,31 @@ def test_a_reset_locks_the_person_before_the_link_as_every_other_change_of_an_ac
     with ThreadPoolExecutor(1) as pool, owner.transaction():
         owner.execute("SELECT FROM organizations_user FOR UPDATE")
         answer = pool.submit(reset)
-        with connection.cursor() as cursor:
-            while not cursor.execute(blocked, [owner.info.backend_pid]).fetchone()[0]:
-                assert not answer.done(), answer.result()
+        until_it_waits(answer, owner)
         owner.execute("SELECT FROM organizations_accountlink FOR UPDATE NOWAIT")
 
     assert answer.result() == 302
+
+
+def test_a_link_does_not_go_to_an_address_that_is_being_left(
+    owner: psycopg.Connection, mailbox: Mailbox
+) -> None:
+    make_user(ADDRESS, OLD)
+    ask(ADDRESS)
+
+    def deliver() -> None:
+        try:
+            mailbox.deliver()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool, owner.transaction():
+        owner.execute("UPDATE organizations_user SET email = 'hopper@example.com'")
+        delivery = pool.submit(deliver)
+        until_it_waits(delivery, owner)
+
+    delivery.result()
+    assert [mail["To"] for mail in mailbox.mails] == ["hopper@example.com"]
 
 
 SPOILED = ["expired", "replaced", "closed account", "edited", "other use", "changed password"]
