@@ -52,7 +52,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         response = Response(error_body("FORBIDDEN", Forbidden.message), status=403)
     elif isinstance(error, exceptions.APIException):
         response = _framework_error(error)
-    elif isinstance(error, (OperationalError, InterfaceError)):
+    elif is_database_outage(error):
         logger.warning("database.unavailable", error=type(error).__name__)
         response = Response(error_body("SERVICE_UNAVAILABLE", MESSAGES[503]), status=503)
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -168,5 +168,6 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def is_database_outage(error: BaseException | None) -> bool:
-    """Whether the database is away, as opposed to having refused a statement."""
+    """Whether the database is away, or could not do its work in time (a lock, a limit of time), as
+    opposed to having refused a statement: the same request may succeed shortly."""
     return isinstance(error, (OperationalError, InterfaceError))

@@ -12,7 +12,7 @@ from agentidp import metrics
 from agentidp.constraints import broken_constraint, is_duplicate
 from agentidp.errors import StoredMeanwhile
 from agentidp.failures import route_of, watch_body
-from agentidp.handlers import error_response, is_database_outage
+from agentidp.handlers import RETRY_AFTER_SECONDS, error_response, is_database_outage
 from agentidp.request_ids import log_fields_of, request_id_of
 
 logger = structlog.get_logger("agentidp.access")
@@ -64,7 +64,7 @@ class RequestRecordMiddleware:
         if is_database_outage(error):
             logger.warning("database.unavailable", error=type(error).__name__)
             response = error_response(request, 503)
-            response["Retry-After"] = "2"
+            response["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return response
         if is_duplicate(error):
             logger.warning("database.duplicate", constraint=broken_constraint(error))

@@ -26,6 +26,7 @@ from rest_framework.views import set_rollback
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
 from agentidp.errors import DomainError, TooManyRequests, bearer_challenge, shortened
+from agentidp.handlers import RETRY_AFTER_SECONDS
 from agentidp.metrics import token_requests
 from organizations.api import OrganizationScopedViewSet
 from organizations.requests import client_address
@@ -103,6 +104,13 @@ def _wanted_resource(parameters: dict[str, str]) -> str | None:
     return resource
 
 
+def unavailable() -> OAuthError:
+    """The database is away."""
+    return OAuthError(
+        "temporarily_unavailable", "Try again.", status=503, retry_after=RETRY_AFTER_SECONDS
+    )
+
+
 def unknown_target() -> OAuthError:
     """The one answer for a resource that is not there or where the client is not allowed."""
     return OAuthError(
@@ -123,9 +131,7 @@ def _issue(
         )
     except (OperationalError, InterfaceError) as error:
         logger.warning("database.unavailable", error=type(error).__name__)
-        return _error(
-            OAuthError("temporarily_unavailable", "Try again.", status=503, retry_after=2)
-        )
+        return _error(unavailable())
     structlog.contextvars.bind_contextvars(client_id=str(proof.client_id))
     if isinstance(result, Refusal):
         token_requests.labels("refused", result.reason).inc()
@@ -180,7 +186,7 @@ def _error(error: OAuthError) -> HttpResponse:
 def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Errors of introspection and revocation in RFC 6749's form."""
     if isinstance(error, (OperationalError, InterfaceError)):
-        error = OAuthError("temporarily_unavailable", "Try again.", status=503, retry_after=2)
+        error = unavailable()
     headers = dict(NO_STORE)
     if isinstance(error, OAuthError):
         status, code, description = error.status, error.error, error.description
