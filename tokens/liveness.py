@@ -5,6 +5,7 @@ building it took twice as long as PostgreSQL takes to answer.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from django.db import connection, models
@@ -18,6 +19,9 @@ from tokens.access_tokens import AgentAccess, ClientClaims, PersonAccess, Resour
 from tokens.models import MAXIMUM_SESSION
 
 ModelType = TypeVar("ModelType", bound=models.Model)
+GRANT_SPARE = timedelta(seconds=30)
+"""How much later than a token its grant may seem: `iat` is a whole second of the database's clock,
+and grants have the time of whichever machine made them."""
 ENDED = "The token has expired or was revoked."
 
 
@@ -51,6 +55,7 @@ SELECT g.scopes, r.scopes
 JOIN tokens_resource r ON r.organization_id = c.organization_id AND r.identifier = %(resource)s
 JOIN tokens_resourcegrant g
     ON g.organization_id = c.organization_id AND g.resource_id = r.id AND g.agent_id = a.id
+    AND g.created_at < to_timestamp(%(issued)s) + %(spare)s
 {CREDENTIAL_IS_LIVE}
 """
 PERSON = f"""
@@ -96,9 +101,16 @@ def live_agent(token: AgentAccess, request: HttpRequest) -> Actor:
 def live_resource_scopes(token: ResourceAccess) -> frozenset[str]:
     """What a live token for a resource still allows: what the agent is allowed there today.
 
-    A token that has lost all of its scopes has ended.
+    A token that has lost all of its scopes has ended, and so has one from before the agent was
+    removed from the resource, or the resource deleted, and allowed anew.
     """
-    allowed, known = ask(RESOURCE, resource=token.resource, **facts_of(token))
+    allowed, known = ask(
+        RESOURCE,
+        resource=token.resource,
+        issued=token["iat"],
+        spare=GRANT_SPARE,
+        **facts_of(token),
+    )
     issued = frozenset(str(token.get("scope", "")).split())
     left = issued & frozenset(allowed) & frozenset(known)
     if issued and not left:

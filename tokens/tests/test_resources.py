@@ -1,12 +1,14 @@
 """Tokens for registered resources: who gets them, what they say, where they work (RFC 8707)."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
 from agents.actions import suspend_agent
 from agents.models import Agent
@@ -347,6 +349,31 @@ def test_widening_the_grant_leaves_live_tokens_as_they_are(
         allow_agent(resource, agent, actor=system(resource.organization), scopes=resource.scopes)
 
     assert about(service, token)["scope"] == "files:read files:write"
+
+
+@pytest.mark.parametrize("change", ["remove the agent", "delete the resource"])
+def test_allowing_the_agent_anew_brings_no_earlier_token_back(
+    service: FormClient, token: str, grant: ResourceGrant, agent: Agent, change: str
+) -> None:
+    resource, actor = grant.resource, system(grant.organization)
+    with organization_scope(resource.organization):
+        if change == "remove the agent":
+            remove_agent(grant, actor=actor)
+        else:
+            delete_resource(resource, actor=actor)
+    before = about(service, token)
+    if change == "delete the resource":
+        resource = make_resource(
+            resource.organization, identifier=resource.identifier, scopes=resource.scopes
+        )
+
+    later = make_grant(resource, agent, ["files:read", "files:write"])
+    with organization_scope(resource.organization):
+        ResourceGrant.objects.filter(pk=later.pk).update(
+            created_at=timezone.now() + timedelta(minutes=1)
+        )
+
+    assert about(service, token) == before == {"active": False}
 
 
 def test_a_scope_that_the_resource_loses_is_taken_from_agents_and_tokens(
