@@ -29,7 +29,9 @@ def send(template: str, to: str, *, subject: str, **context: object) -> None:
 
 
 def _word(value: object) -> str:
-    return f"{value:%d %B %Y, %H:%M} UTC" if isinstance(value, datetime) else one_line(str(value))
+    if isinstance(value, datetime):
+        return f"{value.day} {value:%B %Y, %H:%M} UTC"
+    return one_line(str(value))
 
 
 def one_line(text: str) -> str:

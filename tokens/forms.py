@@ -71,12 +71,12 @@ class ResourceForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "spellcheck": "false"}),
     )
     token_lifetime = forms.IntegerField(
-        label="Its tokens live",
+        label="Token lifetime",
         required=False,
         min_value=MIN_TOKEN_LIFETIME,
         max_value=MAX_TOKEN_LIFETIME,
-        help_text=f"In seconds, from {MIN_TOKEN_LIFETIME} to {MAX_TOKEN_LIFETIME:,}. Empty: "
-        f"{ACCESS_TOKEN_SECONDS:,}, as tokens for AgentIdP itself.",
+        help_text=f"In seconds, from {MIN_TOKEN_LIFETIME} to {MAX_TOKEN_LIFETIME:,}. Leave "
+        f"empty for {ACCESS_TOKEN_SECONDS:,}, as for tokens of AgentIdP itself.",
     )
 
     def __init__(self, data: QueryDict | None = None, *, resource: Resource | None = None) -> None:

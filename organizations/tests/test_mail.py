@@ -422,7 +422,7 @@ def test_the_page_asks_and_tells_nothing(db: None, mailbox: Mailbox) -> None:
 
     assert "/password/reset" in guest.get("/login").content.decode()
     assert pages[0].content == pages[1].content
-    assert "Look into your mail" in pages[0].content.decode()
+    assert "Check your mail" in pages[0].content.decode()
     mailbox.deliver()
     assert len(mailbox.mails) == 1
 

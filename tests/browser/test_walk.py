@@ -155,7 +155,7 @@ def test_the_audit_log_is_checked_with_one_click(visit: Visit) -> None:
 def test_an_invitation_is_sent_and_accepted(visit: Visit) -> None:
     page = visit("/members").page
     page.get_by_label("E-mail address").fill("newcomer@example.com")
-    page.get_by_role("button", name="Make the link").click()
+    page.get_by_role("button", name="Create link").click()
     link = secret_on(page)
     guest = visit(stranger=True).page
 

@@ -62,7 +62,7 @@ def test_a_resource_is_registered_and_opened_to_an_agent(browser: Client, agent:
     ]
     assert resource.token_lifetime == 300
     assert (grant.agent, grant.scopes) == (agent, ["files:write"])
-    assert f"{agent.name} may have tokens for Files." in page.content.decode()
+    assert f"{agent.name} can now get tokens for Files." in page.content.decode()
 
 
 def test_the_page_has_what_the_service_and_the_agent_need(

@@ -151,7 +151,7 @@ def allow_agent(request: OrganizationRequest, resource_id: UUID) -> HttpResponse
             lambda: actions.allow_agent(found, agent, actor=request.actor, scopes=scopes),
         )
         if grant:
-            messages.success(request, f"{agent.name} may have tokens for {found.name}.")
+            messages.success(request, f"{agent.name} can now get tokens for {found.name}.")
             return redirect("tokens:resource", found.pk)
     return show(request, found, form)
 
