@@ -142,7 +142,7 @@ def accept_invitation(
         raise Forbidden("This invitation is for another e-mail address. Sign in with that one.")
     with organization_scope(invited.organization):
         lock_members(invited.organization)
-        invitation = _usable(token)
+        invitation = _usable(token, lock=True)
         opened = None if user else _opened_account(invitation, hashed)
         user = user or opened or _new_account(invitation, name, hashed)
         if invitation.mailed_at is not None and not user.is_verified:
@@ -206,16 +206,19 @@ def check_new_password(password: str, user: User, *, field: str = "password") ->
     raise InvalidValue(f"{field}: {problems[0]}", **{field: problems})
 
 
-def _usable(token: str) -> Invitation:
+def _usable(token: str, *, lock: bool = False) -> Invitation:
+    """The invitation; with `lock` nobody takes it back meanwhile."""
     secret = token.partition(".")[2]
-    invitation = (
+    invitations = (
         Invitation.objects.backed()
         .select_related("organization")
         .filter(
             secret_mac=mac_of("invitation", secret), organization__status=Organization.Status.ACTIVE
         )
-        .first()
     )
+    if lock:
+        invitations = invitations.select_for_update(of=("self",))
+    invitation = invitations.first()
     if invitation is None or not invitation.is_usable():
         raise InvitationNotFound
     return invitation

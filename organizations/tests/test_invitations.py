@@ -1,8 +1,10 @@
 """Invitations: a link shown once, used once, by the address that it was made for."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from django.test import Client
@@ -11,7 +13,9 @@ from django.utils import timezone
 from conftest import ClientFor
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
 from organizations.scope import organization_scope
-from organizations.tests.factories import make_membership, make_user
+from organizations.tests.blocking import until_it_waits
+from organizations.tests.factories import make_membership, make_organization, make_user
+from tokens.tests.factories import access_token_for
 
 ACCEPT = "/api/v1/invitations/accept"
 PASSWORD = "a long and quiet password"
@@ -303,3 +307,30 @@ def test_who_does_not_administer_invites_nobody(
     as_operator = client_for(make_membership(organization, "operator"))
 
     assert invite(as_operator, organization).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_invitation_that_is_taken_back_at_this_moment_makes_no_member() -> None:
+    organization = make_organization()
+    headers = {"Authorization": f"Bearer {access_token_for(make_membership(organization))}"}
+    token = token_of(invite(Client(headers=headers), organization))
+
+    def join() -> int:
+        try:
+            return int(accept(token).status_code)
+        finally:
+            connection.close()
+
+    with (
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(**connection.get_connection_params()) as another,
+    ):
+        another.execute(
+            "SELECT set_config('app.organization_id', %s, true)", [str(organization.pk)]
+        )
+        another.execute("UPDATE organizations_invitation SET revoked_at = now()")
+        answer = pool.submit(join)
+        until_it_waits(answer, another)
+        another.commit()
+
+        assert answer.result() == 404

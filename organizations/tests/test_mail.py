@@ -2,7 +2,7 @@
 
 import smtplib
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -17,6 +17,7 @@ from django.utils import timezone
 from conftest import ClientFor
 from organizations.models import AccountLink, AuditEvent, Invitation, Organization, User
 from organizations.scope import organization_scope
+from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_membership, make_organization, make_user
 from organizations.tests.smtp import LINK, Mailbox, mail_server
 from tokens.tests.factories import access_token_for
@@ -277,15 +278,6 @@ def test_a_reset_link_works_once(db: None, mailbox: Mailbox) -> None:
     assert (first.status_code, second.status_code) == (302, 404)
     assert sign_in(NEW, ADDRESS) == 401  # they belong nowhere, but the password is theirs
     assert User.objects.get().check_password(NEW)
-
-
-BLOCKED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))"
-
-
-def until_it_waits(task: "Future[Any]", blocker: psycopg.Connection) -> None:
-    with connection.cursor() as cursor:
-        while not cursor.execute(BLOCKED, [blocker.info.backend_pid]).fetchone()[0]:
-            assert not task.done(), task.result()
 
 
 def test_a_reset_locks_the_person_before_the_link_as_every_other_change_of_an_account(

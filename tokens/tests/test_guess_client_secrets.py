@@ -24,6 +24,7 @@ from organizations.models import (
     Principal,
 )
 from organizations.scope import organization_scope
+from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_organization
 from organizations.throttling import RECORDED_FAILURES, Guesses
 from tokens.models import TokenEvent
@@ -156,20 +157,10 @@ def test_a_right_guess_waits_for_the_wrong_ones_under_way(url: str) -> None:
         another.execute("UPDATE organizations_attempt SET attempts = 10 WHERE key = %s", [pair])
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(in_threads, 1, lambda _: ask(agent.pk, secret, url=url))
-            while not waits_for(another.info.backend_pid):
-                assert not answer.done(), answer.result()
+            until_it_waits(answer, another)
             another.commit()
 
             assert statuses(answer.result()) == [429]
-
-
-def waits_for(backend: int) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))",
-            [backend],
-        )
-        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.parametrize("url", URLS)

@@ -1,0 +1,16 @@
+"""Two things at the same moment, in a known order."""
+
+from concurrent.futures import Future
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+BLOCKED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))"
+
+
+def until_it_waits(task: "Future[Any]", blocker: psycopg.Connection) -> None:
+    """Until the task waits for a lock that the other connection holds."""
+    with connection.cursor() as cursor:
+        while not cursor.execute(BLOCKED, [blocker.info.backend_pid]).fetchone()[0]:
+            assert not task.done(), task.result()
