@@ -127,8 +127,9 @@ def test_who_was_removed_invites_nobody(
         assert not Invitation.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_administrator_that_asks_all_the_time_is_removed_for_good() -> None:
+def test_an_administrator_that_asks_all_the_time_is_removed_for_good(
+    transactional_db: None,
+) -> None:
     organization = make_organization()
     agent = make_administrator(organization)
     body = {"agentId": str(agent.pk), "role": "admin"}
@@ -170,8 +171,9 @@ def test_a_revoked_credential_leaves_no_other_one(
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_credential_that_makes_others_all_the_time_is_revoked_for_good() -> None:
+def test_a_credential_that_makes_others_all_the_time_is_revoked_for_good(
+    transactional_db: None,
+) -> None:
     organization = make_organization()
     agent = make_agent(organization, scopes=["agents:read", "agents:write"])
     path = f"/api/v1/agents/{agent.pk}/credentials"
