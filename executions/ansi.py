@@ -10,6 +10,10 @@ from rich.text import Text
 
 MOST_CHARACTERS = 128 * 1024
 """Of one message; beyond that only the beginning is shown."""
+COLOURING = re.compile(r"\x1b\[[0-9;:]*m")
+LONGEST_COLOURING = 200
+"""Characters of one sequence: a number of thousands of digits, which Python refuses to read, names
+no colour."""
 # Everything else that a terminal obeys: it moves, clears, sets titles, makes links. Taken out
 # beforehand, also because rich needs quadratic time for links that never end.
 OBEYED = re.compile(
@@ -27,6 +31,7 @@ def ansi_as_html(message: str) -> SafeString:
     """
     text = message[:MOST_CHARACTERS].replace("\r\n", "\n").rstrip("\r")
     text = OBEYED.sub("", RETURN.sub("", text))
+    text = COLOURING.sub(lambda found: found[0] if len(found[0]) <= LONGEST_COLOURING else "", text)
     if "\x1b" not in text:
         html = format_html("{}", text)
     else:

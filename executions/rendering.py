@@ -7,8 +7,11 @@ is a second wall that does not rely on this one (views/output.py).
 
 import json
 import re
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from textwrap import dedent
 from typing import Any
 
@@ -35,6 +38,11 @@ MOST_MARKS = 30_000
 """Characters that mean something in Markdown: its parsers need long for very many in a row."""
 MOST_LINES = 10_000
 """Of Markdown: each may become a block, and they need long for very many of these as well."""
+MOST_CELLS = 10_000
+"""Of all tables of one piece of Markdown. A short row is filled up to the width of its header, so
+that few characters could become very many cells."""
+SECONDS = 1.0
+"""Of the processor, for all pieces of one message; one that has begun is still finished."""
 TOO_COMPLEX = mark_safe(
     '<p class="output-note">This output is too complex to be shown here. '
     "Download it to read it.</p>"
@@ -63,6 +71,7 @@ ESCAPE_SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?"
 )
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+LINE_END = re.compile(r"\r\n?")
 MARK = re.compile(r"[*_~`!|&\[\]]")
 FAST_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 FASTER_FROM = 16 * 1024
@@ -80,6 +89,27 @@ REOPENED = frozenset(
 """A parser opens them anew in each following block, so that a few can become very many."""
 
 Kind = ExecutionEvent.Kind
+
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def limited_time(seconds: float | None = None) -> Iterator[None]:
+    """Meanwhile this thread makes output readable for so long only; what remains becomes the note
+    that it is too complex. Within another limit that one counts."""
+    if _deadline.get() is not None:
+        yield
+        return
+    token = _deadline.set(time.thread_time() + (SECONDS if seconds is None else seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def _is_out_of_time() -> bool:
+    deadline = _deadline.get()
+    return deadline is not None and time.thread_time() > deadline
 
 
 def render_event(kind: str, message: str) -> SafeString:
@@ -102,7 +132,8 @@ def render_result(final_json: str | None) -> SafeString:
         value = _parsed(final_json)
     except (ValueError, RecursionError):
         return _preformatted(final_json)
-    html = _render_tagged(value)
+    with limited_time():
+        html = _render_tagged(value)
     return TOO_COMPLEX if html.count("<") > 2 * MOST_TAGS else html
 
 
@@ -135,6 +166,10 @@ def plain_text(text: str) -> str:
 
 def sanitized(html: str) -> SafeString:
     """The harmless part of somebody's HTML, or the note that it is too complex."""
+    return TOO_COMPLEX if _is_out_of_time() else _cleaned(html)
+
+
+def _cleaned(html: str) -> SafeString:
     if _is_too_large(html) or _is_too_complex(html):
         return TOO_COMPLEX
     clean = nh3.clean(
@@ -150,11 +185,28 @@ def sanitized(html: str) -> SafeString:
 
 
 def _render_markdown(body: str) -> SafeString:
-    if _is_too_large(body) or _is_too_complex(body):
+    if _is_out_of_time() or _is_too_large(body) or _is_too_complex(body):
         return TOO_COMPLEX
+    body = LINE_END.sub("\n", body)
     if len(MARK.findall(body)) > MOST_MARKS or body.count("\n") > MOST_LINES:
         return TOO_COMPLEX
-    return sanitized(MARKDOWN.render(dedent(body)))
+    if _cells(body) > MOST_CELLS:
+        return TOO_COMPLEX
+    return _cleaned(MARKDOWN.render(dedent(body)))
+
+
+def _cells(body: str) -> int:
+    """How many cells its tables have at most. A table ends at an empty line, and no row of it has
+    more cells than its widest line."""
+    cells = columns = 0
+    for line in body.split("\n"):
+        bars = line.count("|")
+        if bars:
+            columns = max(columns, bars + 1)
+        elif not line.strip(" \t"):
+            columns = 0
+        cells += columns
+    return cells
 
 
 def _image_as_link(

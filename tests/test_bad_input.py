@@ -2,6 +2,7 @@
 F12, F35, F36)."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -289,6 +290,20 @@ def test_no_header_is_too_bad(endpoint: Endpoint, ours: Tenant, caller: Client) 
             problems[str(headers)[:60]] = problem
 
     assert problems == {}
+
+
+@pytest.mark.parametrize("escaped", ["\\" * 60_000, "\\0" * 30_000], ids=["quotes", "numbers"])
+def test_cookies_of_escape_sequences_cost_nothing(
+    ours: Tenant, signed_in: Any, escaped: str
+) -> None:
+    browser = signed_in(ours.person("owner"))
+    cookies = browser.cookies.output(attrs=[], header="", sep=";")
+    began = time.thread_time()
+
+    answer = browser.get("/agents", headers={"Cookie": f'a="{escaped}";{cookies};b="\\"'})
+
+    assert answer.status_code == 200
+    assert time.thread_time() - began < 1
 
 
 def test_an_unknown_method_is_refused(ours: Tenant, caller: Client) -> None:

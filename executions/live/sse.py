@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from executions.live.reading import LiveEvent
+from executions.rendering import limited_time
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 MILLISECONDS_TO_RECONNECT = 1000
@@ -30,10 +31,11 @@ def frame(number: int, name: str, data: str) -> str:
 
 
 def frames(events: Iterable[LiveEvent], payload: Payload) -> bytes:
-    return "".join(
-        frame(each.sequence, each.kind, f"{each.timestamp}:{payload(each.kind, each.message)}")
-        for each in events
-    ).encode()
+    with limited_time():  # all streams of a process are written by one thread
+        return "".join(
+            frame(each.sequence, each.kind, f"{each.timestamp}:{payload(each.kind, each.message)}")
+            for each in events
+        ).encode()
 
 
 def opening() -> bytes:

@@ -14,6 +14,8 @@ HOSTILE = {
     "colours that never end": "\x1b[31m" * 40_000,
     "a colour for each letter": "\x1b[31mx\x1b[0m" * 12_000,
     "numbers that never end": "\x1b[" + "1;" * 100_000,
+    "a number that never ends": "\x1b[" + "1" * 100_000 + "mx",
+    "a number that ends too late": "\x1b[1;" + "1" * 5_000 + ";2mx",
     "bare escapes": "\x1b" * 200_000,
     "returns": "a\r" * 100_000,
     "one line": "x" * 10_000_000,

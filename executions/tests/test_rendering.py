@@ -262,6 +262,36 @@ def test_very_many_lines_of_markdown_are_refused(line: str) -> None:
     assert time.perf_counter() - started < SECONDS
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("prefix", ["", "> ", "> > "])
+def test_short_rows_do_not_become_very_many_cells(prefix: str, line_end: str) -> None:
+    rows = ["a|" * 200, "-|" * 200, *["x"] * 320]
+    table = line_end.join(prefix + row for row in rows)
+    began = time.thread_time()
+
+    assert render_result(body("Markdown", table)) == TOO_COMPLEX
+    assert time.thread_time() - began < SECONDS / 4
+
+
+def test_tables_do_not_add_up_to_very_many_cells() -> None:
+    table = "a|" * 20 + "\n" + "-|" * 20 + "\n" + "x\n" * 8 + "\n"
+    began = time.thread_time()
+
+    assert render_result(body("Markdown", table * 400)) == TOO_COMPLEX
+    assert time.thread_time() - began < SECONDS / 4
+    assert "<td>x</td>" in render_result(body("Markdown", table * 20))
+
+
+def test_parts_that_each_take_long_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("executions.rendering.SECONDS", 0.01)
+    tiring = {"Markdown": {"body": "[" * 20_000}}
+
+    html = render_result(json.dumps({"__list__": [tiring] * 10}))
+
+    assert html.count("[" * 20_000) == 1
+    assert html.count(TOO_COMPLEX) == 9
+
+
 @pytest.mark.parametrize("bracket", ["[", '{"a":', '{"__list__":['])
 def test_deep_json_is_too_complex(bracket: str) -> None:
     assert render_result(bracket * 101) == TOO_COMPLEX

@@ -251,6 +251,19 @@ def test_the_page_stays_readable_however_much_its_steps_say(
     assert of_long.count(escape(TOO_COMPLEX)) == 4
 
 
+def test_steps_that_each_take_long_do_not_add_up(
+    organization: Organization, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executions.views.detail.SECONDS_A_PAGE", 0.01)
+    tiring = event("result", markdown("[" * 20_000))
+    execution = make_execution(organization, events=[tiring] * 10)
+
+    text = page_of(browser, execution)
+
+    assert text.count("[" * 20_000) == 1
+    assert text.count(escape(TOO_COMPLEX)) == 9
+
+
 def test_the_page_stays_readable_however_much_went_in(
     organization: Organization, browser: Any
 ) -> None:

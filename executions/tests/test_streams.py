@@ -190,6 +190,20 @@ def test_main_and_stdio_tell_their_kinds_rendered_or_raw(
     assert payloads("stdio", "?raw=0")["stdout"] == told[2].message
 
 
+def test_events_that_each_take_long_do_not_hold_up_the_streams_of_others(
+    organization: Organization, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executions.rendering.SECONDS", 0.01)
+    message = json.dumps({"Markdown": {"body": "[" * 6_000}})
+    tiring = [NewEvent(START, "result", message)] * 10
+    execution = make_execution(organization, FINISHED, events=tiring)
+
+    told = [each["data"] for each in read(operator, execution, "main") if each["event"] == "result"]
+
+    assert len(told) == 10
+    assert sum("[" * 6_000 in each for each in told) < 5
+
+
 def test_a_huge_event_is_cut_and_the_rest_follows(
     organization: Organization, operator: Client
 ) -> None:

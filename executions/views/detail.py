@@ -19,7 +19,7 @@ from agentidp.errors import DomainError
 from executions import queries
 from executions.actions import delete_execution, stop_execution
 from executions.models import Execution, ExecutionError, ExecutionFile, sees_all
-from executions.rendering import render_result
+from executions.rendering import limited_time, render_result
 from executions.views.asked import at
 from executions.views.errors import error_of
 from executions.views.frame import CountedPaginator, milliseconds
@@ -42,6 +42,8 @@ EVENTS_A_PAGE = 100
 MOST_ERRORS = 20
 MOST_FILES = 1_000
 MOST_KINDS = 40
+SECONDS_A_PAGE = 2.0
+"""Of the processor, for what a page makes readable; the oldest steps come last."""
 TABS = (
     ("executions:detail", "Result"),
     ("executions:log", "Log"),
@@ -66,7 +68,8 @@ def execution(request: OrganizationRequest, fid: str) -> HttpResponse:
     """What it brought, and all that is known about it."""
     found = own_execution(request, fid)
     now = timezone.now().timestamp()
-    result, steps = render_result(found.final), steps_of(found)
+    with limited_time(SECONDS_A_PAGE):
+        result, steps = render_result(found.final), steps_of(found)
     steps["shown"] = shown_steps(request, steps["rows"], has_ended=found.has_ended)
     context = {
         **shell(request, found, now),
