@@ -42,7 +42,7 @@ def _refuse_others(request: Request) -> None:
 
 
 class PagePagination(BasePagination):
-    """`page` and `limit` → `{data, total, page, limit}` (spec/agentidp.md 2.2)."""
+    """`page` and `limit` → `{data, total, page, limit}`."""
 
     default_limit = 20
     maximum_limit = 100

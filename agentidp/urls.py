@@ -248,7 +248,7 @@ api = [
     ),
 ]
 
-# What ran: the addresses of kodosumi's dashboard (spec/kodosumi.md 1.10).
+# What ran: the addresses of kodosumi's dashboard.
 dashboard = [
     path(
         "running-agents",

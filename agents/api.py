@@ -20,7 +20,7 @@ class AgentNotFound(NotFound):
 
 @extend_schema(tags=["Agents"])
 class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OrganizationScopedViewSet):
-    """Register agents and manage their life (spec/agentidp.md 3)."""
+    """Register agents and manage their life."""
 
     queryset = Agent.objects.select_related("organization")
     serializer_class = AgentSerializer

@@ -13,7 +13,7 @@ from organizations.api import BoundedListField, StrictSerializer
 
 
 class AgentSerializer(StrictSerializer):
-    """An agent as the API shows it and takes it (spec/agentidp.md 3)."""
+    """An agent as the API shows it and takes it."""
 
     agentId = serializers.UUIDField(source="id", read_only=True)
     organizationId = serializers.CharField(

@@ -2,7 +2,7 @@
 agent-bot "task" are the same row.
 
 Times are Unix seconds as double precision, because engines write them so and read them back digit
-for digit (spec/kodosumi.md 1.10 and 2.1).
+for digit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from organizations.models import (
 from tokens.models import Credential
 
 UNKNOWN_AGENT = "Unknown"
-"""The agent's name as long as nothing has named it (spec/kodosumi.md 1.10)."""
+"""The agent's name as long as nothing has named it."""
 OPERATORS = frozenset({Membership.Role.OPERATOR, Membership.Role.ADMIN, Membership.Role.OWNER})
 
 
@@ -299,7 +299,7 @@ class ExecutionEvent(models.Model):
         ERROR = "error", "Error"
 
     PLAIN = frozenset({Kind.STATUS, Kind.STDOUT, Kind.STDERR, Kind.DEBUG, Kind.ERROR})
-    """Their messages are text; all others are JSON with a type tag (spec/kodosumi.md 2.3)."""
+    """Their messages are text; all others are JSON with a type tag."""
 
     pk = models.CompositePrimaryKey("organization_id", "execution_id", "sequence")
     organization = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""What /outputs tells of an execution, in the words of kodosumi's panel (spec/kodosumi.md 1.6)."""
+"""What /outputs tells of an execution, in the words of kodosumi's panel."""
 
 import json
 from typing import Any

@@ -98,7 +98,7 @@ def apply_events(
     """Set on `execution` what the new rows say; saves nothing. Returns the errors among them.
 
     Engines with several threads write rows out of order: what counts is the time, then the
-    sequence (spec/kodosumi.md 2.1).
+    sequence.
     """
     if not rows:
         return []
@@ -153,7 +153,7 @@ def _move(execution: Execution, wanted: str, is_strict: bool = False) -> None:
 
 def _apply_meta(execution: Execution, row: EventRow, is_strict: bool) -> None:
     if execution.meta:
-        return  # The first one counts (spec/kodosumi.md 1.10).
+        return  # The first one counts.
     value = read_json(row.message)
     if isinstance(value, dict):
         execution.meta = value
@@ -220,7 +220,7 @@ HANDLERS: dict[str, Callable[[Execution, EventRow, bool], None]] = {
 
 
 def tagged(value: Any) -> str:
-    """A plain value as the JSON text that carries its type (spec/kodosumi.md 2.6)."""
+    """A plain value as the JSON text that carries its type."""
     return json.dumps({type(value).__name__: value}, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -123,7 +123,7 @@ def render_event(kind: str, message: str) -> SafeString:
 
 
 def render_result(final_json: str | None) -> SafeString:
-    """A value with its type tag, given as JSON text (spec/kodosumi.md 2.6)."""
+    """A value with its type tag, given as JSON text."""
     if not final_json:
         return SafeString("")
     if _is_too_large(final_json) or _is_too_deep(final_json):

@@ -1,4 +1,4 @@
-"""The shapes of the dashboard's answers (spec/kodosumi.md 1.10): how they are made, and how the
+"""The shapes of the dashboard's answers: how they are made, and how the
 OpenAPI document describes them."""
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A person's own executions as a list that keeps itself up to date (spec/kodosumi.md 1.8)."""
+"""A person's own executions as a list that keeps itself up to date."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

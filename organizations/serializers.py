@@ -1,4 +1,4 @@
-"""The shapes of organizations, members and invitations (spec/agentidp.md 7)."""
+"""The shapes of organizations, members and invitations."""
 
 import re
 from typing import Any

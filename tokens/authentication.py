@@ -50,7 +50,7 @@ class BearerAuthentication(JWTAuthentication):
 class KeyHeaderAuthentication(BearerAuthentication):
     """The same token in kodosumi's header, KODOSUMI_API_KEY.
 
-    Many servers and proxies drop names with underscores (spec/kodosumi.md 0): KODOSUMI-API-KEY
+    Many servers and proxies drop names with underscores: KODOSUMI-API-KEY
     arrives everywhere.
     """
 

@@ -25,7 +25,7 @@ from tokens.resources import (
 
 
 class CredentialSerializer(StrictSerializer):
-    """A credential without its secret (spec/agentidp.md 4)."""
+    """A credential without its secret."""
 
     credentialId = serializers.UUIDField(source="id", read_only=True)
     clientId = serializers.UUIDField(source="agent_id", read_only=True)

@@ -1,4 +1,4 @@
-"""POST /api/v1/agents: what a new agent must say about itself (spec/agentidp.md 3)."""
+"""POST /api/v1/agents: what a new agent must say about itself."""
 
 from typing import Any
 

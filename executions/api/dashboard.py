@@ -1,4 +1,4 @@
-"""GET /api/dashboard/…: what ran, what failed and what it adds up to (spec/kodosumi.md 1.10)."""
+"""GET /api/dashboard/…: what ran, what failed and what it adds up to."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""/files: what executions were given and made (spec/kodosumi.md 1.9)."""
+"""/files: what executions were given and made."""
 
 from typing import Any
 

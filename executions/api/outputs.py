@@ -1,4 +1,4 @@
-"""/outputs: an execution's state and result, and the end of its record (spec/kodosumi.md 1.6)."""
+"""/outputs: an execution's state and result, and the end of its record."""
 
 from typing import Any
 

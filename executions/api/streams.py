@@ -1,4 +1,4 @@
-"""What executions say, while they say it (spec/kodosumi.md 1.6)."""
+"""What executions say, while they say it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator

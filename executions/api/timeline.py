@@ -1,4 +1,4 @@
-"""/timeline: the caller's own executions, page by page and as they change (spec/kodosumi.md 1.8).
+"""/timeline: the caller's own executions, page by page and as they change.
 
 Own ones for everybody, operators included: the dashboard shows an organization's.
 """

@@ -1,4 +1,4 @@
-"""What a rendered stream carries for each kind of event (spec/kodosumi.md 1.6)."""
+"""What a rendered stream carries for each kind of event."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Events as kodosumi's streams write them (spec/kodosumi.md 1.6), over server-sent events.
+"""Events as kodosumi's streams write them, over server-sent events.
 
 An event is `id`, `event` and `data: <seconds>:<payload>`, with CRLF line ends. The control events
 `alive`, `close` and `eof` carry the id of the event before them (0 at the beginning), so that a

@@ -1,4 +1,4 @@
-"""/outputs: state, result and deletion, in the words of kodosumi's panel (spec/kodosumi.md 1.6)."""
+"""/outputs: state, result and deletion, in the words of kodosumi's panel."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""/timeline: own executions, page by page and as they change (spec/kodosumi.md 1.8)."""
+"""/timeline: own executions, page by page and as they change."""
 
 import json
 from collections.abc import Callable

@@ -108,4 +108,4 @@ VECTORS = {
     "encoded": f"&lt;script&gt;{SCRIPT}&lt;/script&gt; \\u003cscript\\u003e{SCRIPT} "
     f"+ADw-script+AD4-{SCRIPT} \uff1cscript\uff1e{SCRIPT} %3Cscript%3E{SCRIPT}",
 }
-"""The eighteen of security-reliability.md 5.4, and more. Tried as Markdown, HTML and text."""
+"""Each is tried as Markdown, HTML and text."""

@@ -110,7 +110,7 @@ class AuditTargetSerializer(serializers.Serializer[AuditEvent]):
 
 
 class AuditEventSerializer(serializers.Serializer[AuditEvent]):
-    """An event as spec/agentidp.md 6 names it, with its place in the chain."""
+    """An event, with its place in the chain."""
 
     eventId = serializers.UUIDField(source="id")
     organizationId = serializers.SerializerMethodField()
@@ -156,7 +156,7 @@ class VerificationSerializer(serializers.Serializer[Verification]):
 
 @extend_schema(tags=["Audit"])
 class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OrganizationScopedViewSet):
-    """The organization's audit log (spec/agentidp.md 6)."""
+    """The organization's audit log."""
 
     queryset = AuditEvent.objects.all()
     serializer_class = AuditEventSerializer

@@ -68,7 +68,7 @@ class OwnOrganizationViewSet(OrganizationScopedViewSet):
 
 @extend_schema(tags=["Organizations"])
 class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
-    """The caller's organizations (spec/agentidp.md 7)."""
+    """The caller's organizations."""
 
     queryset = Organization.objects.all()
     serializer_class = OrganizationSerializer

@@ -29,7 +29,7 @@ class CredentialNotFound(NotFound):
 
 @extend_schema(tags=["Credentials"], parameters=[AGENT_ID])
 class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
-    """The client secrets of an agent (spec/agentidp.md 4). A secret is shown once."""
+    """The client secrets of an agent. A secret is shown once."""
 
     queryset = Credential.objects.select_related("agent")
     serializer_class = CredentialSerializer
