@@ -94,7 +94,9 @@ def owner(transactional_db: None) -> Iterator[psycopg.Connection]:
 @pytest.fixture(autouse=True)
 def fresh_key_ring(request: pytest.FixtureRequest) -> None:
     """A test that commits empties the tables behind the ring of the test after it."""
-    if "transactional_db" in request.fixturenames:
+    mark = request.node.get_closest_marker("django_db")
+    commits = "transactional_db" in request.fixturenames
+    if commits or (mark is not None and mark.kwargs.get("transaction")):
         key_ring.forget()
 
 
