@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from agents.models import Agent
@@ -53,7 +54,8 @@ def make_grant(
 def access_token_for(subject: Agent | Membership, *, scopes: str | None = None) -> str:
     """A live access token; `scopes` defaults to all that the subject may have."""
     if isinstance(subject, Membership):
-        session = LoginSession.objects.create(user=subject.user)
+        # Its age is told by the database's clock, which a test that travels does not move.
+        session = LoginSession.objects.create(user=subject.user, created_at=Now())
         return str(person_refresh(subject, session).access_token)
     credential, _ = make_credential(subject)
     return sign_agent_token(
