@@ -55,6 +55,9 @@ RULES_BEYOND_THE_SCHEMA = {
     "PATCH /api/v1/organizations/{organizationId}": "The same.",
     "POST /api/v1/organizations/{organizationId}/members": "Either agentId or email.",
     "PATCH /api/v1/organizations/{organizationId}/members/{memberId}": "Roles of people.",
+    "POST /api/v1/resources": "The identifier is an address in normal form; names of scopes.",
+    "PATCH /api/v1/resources/{resourceId}": "The names of scopes.",
+    "PUT /api/v1/resources/{resourceId}/agents/{agentId}": "The scopes are the resource's.",
 }
 StartResponse = Callable[..., Any]
 

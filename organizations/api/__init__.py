@@ -113,7 +113,8 @@ class BoundedListField(serializers.ListField):
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """A serializer that refuses names it does not know: nothing is silently ignored."""
+    """A serializer that refuses names it does not know, and numbers where a text belongs: nothing
+    is silently ignored or turned into something else."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
@@ -121,7 +122,16 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown := data.keys() - writable:
                 problem = "This field is unknown or cannot be set."
                 raise serializers.ValidationError(name_some(unknown, problem))
+            # A CharField takes 7 for "7", but refuses a list.
+            data = {
+                name: [] if self._is_number_for_text(name, value) else value
+                for name, value in data.items()
+            }
         return super().to_internal_value(data)
+
+    def _is_number_for_text(self, name: str, value: Any) -> bool:
+        is_text = isinstance(self.fields[name], serializers.CharField)
+        return is_text and isinstance(value, (int, float))
 
 
 class OrganizationScopedSerializer(StrictSerializer, serializers.ModelSerializer[Any]):

@@ -572,6 +572,7 @@ def test_an_identifier_is_unique_in_its_organization(
         [{"name": f"{number:064d}"} for number in range(20)],
         ["files:read"],
         [{"name": "a", "extra": 1}],
+        [{"name": "a", "description": 1}],
     ],
 )
 @pytest.mark.parametrize("is_change", [False, True])
