@@ -113,8 +113,9 @@ class BoundedListField(serializers.ListField):
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """A serializer that refuses names it does not know, and numbers where a text belongs: nothing
-    is silently ignored or turned into something else."""
+    # No docstring: it would describe every body in the API's description.
+    # Names that it does not know are refused, and numbers where a text belongs: nothing is silently
+    # ignored or turned into something else.
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
