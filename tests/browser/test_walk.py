@@ -251,8 +251,7 @@ def test_letters_lead_to_pages_and_a_question_mark_to_the_sheet(visit: Visit) ->
     expect(sheet).to_be_visible()
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
-    page.keyboard.press("g")
-    page.keyboard.press("a")
+    page.keyboard.type("ga")  # in one go: the second letter must come soon after the first
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Agents")
 
