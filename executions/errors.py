@@ -36,8 +36,8 @@ class ReadableError:
     """File and function of the innermost frame that is not a library's."""
 
     def fingerprint(self, agent_name: str) -> str:
-        """Equal for errors of one group: `v1:` and a hash that ignores what varies
-        (observability-and-ux.md 7.8)."""
+        """Equal for errors of one group: `v1:` and a hash of type, agent, place and message, the
+        message without what varies from one error to the next, such as numbers and ids."""
         parts = (self.error_type, normalized(self.message), agent_name, self.place)
         return "v1:" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
 

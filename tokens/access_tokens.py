@@ -175,6 +175,9 @@ class OwnClaims:
 class SignedAccess(OwnClaims, AccessToken):
     """What all access tokens share. One that could be read has all its claims in the right form."""
 
+    live_scopes: Callable[[HttpRequest], frozenset[str]]
+    """What the token still allows; InvalidToken when it is no longer good."""
+
     @property
     def kid(self) -> str:
         """The id of the key that signed the text this token was read from."""
@@ -189,10 +192,6 @@ class SignedAccess(OwnClaims, AccessToken):
         self.token_id, self.subject_id, self.organization_id  # noqa: B018 - must parse
         if not isinstance(self.get("scope", ""), str):
             raise TokenError("Token is invalid")
-
-    def live_scopes(self, request: HttpRequest) -> frozenset[str]:
-        """What the token still allows; InvalidToken when it is no longer good."""
-        raise NotImplementedError
 
 
 class BearerToken(SignedAccess):
