@@ -290,6 +290,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "AgentIdP",
     "VERSION": VERSION,
     "DESCRIPTION": "The identity provider for AI agents that also shows what those agents do.",
+    "LICENSE": {"name": "MIT License", "url": "https://opensource.org/license/mit"},
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": [],

@@ -2,6 +2,7 @@
 
 import json
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
 from agentidp.description import _described, description
+from agentidp.env import BASE_DIR
 
 JSON_TYPE = "application/vnd.oai.openapi+json"
 YAML_TYPE = "application/vnd.oai.openapi"
@@ -97,3 +99,17 @@ def test_asking_costs_about_what_the_least_answer_costs(client: Client) -> None:
         return min(tries)
 
     assert least("/api/schema") < 5 * least("/livez")
+
+
+def test_everything_that_names_the_license_names_the_same_one() -> None:
+    project = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]
+    package = json.loads((BASE_DIR / "package.json").read_text())
+    info = yaml.safe_load(description("yaml").content)["info"]
+    text = (BASE_DIR / "LICENSE").read_text()
+
+    assert text.startswith(info["license"]["name"] + "\n")
+    assert info["license"]["url"] == "https://opensource.org/license/mit"
+    assert project["license"] == package["license"] == "MIT"
+    assert project["license-files"] == ["LICENSE"]
+    for page in ("README.md", "CONTRIBUTING.md", "docs/README.md"):
+        assert "LICENSE)" in (BASE_DIR / page).read_text(), page
