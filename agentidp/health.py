@@ -6,10 +6,12 @@ import time
 from ipaddress import ip_address
 from threading import Lock
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import split_domain_port, validate_host
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 
@@ -17,6 +19,9 @@ from agentidp.checks import unapplied_migrations
 from agentidp.env import BASE_DIR, env
 from agentidp.handlers import error_response
 
+logger = structlog.get_logger(__name__)
+
+FOR_THE_OPERATOR = "Metrics are for whoever runs this server. Its log says what is missing."
 MINIMUM_FREE_SHARE = 0.05
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -87,8 +92,9 @@ def _look() -> dict[str, bool]:
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text, for the bearer of AGENTIDP_METRICS_TOKEN; without one, for this machine."""
-    if not _may_scrape(request):
-        return error_response(request, 403)
+    if refusal := _why_not_scrape(request):
+        logger.warning("metrics.refused", reason=refusal)
+        return error_response(request, 403, message=FOR_THE_OPERATOR)
     registry = None
     if env.str("PROMETHEUS_MULTIPROC_DIR", default=""):
         registry = CollectorRegistry()
@@ -97,13 +103,26 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
 
 
-def _may_scrape(request: HttpRequest) -> bool:
+def _why_not_scrape(request: HttpRequest) -> str:
+    """For the log; empty when the caller may read the metrics."""
     if settings.METRICS_TOKEN:
         given = request.META.get("HTTP_AUTHORIZATION", "").encode()
-        return hmac.compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode())
+        if hmac.compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode()):
+            return ""
+        return "The bearer token is not that of AGENTIDP_METRICS_TOKEN."
     if settings.TRUSTED_PROXY_HOPS or "HTTP_X_FORWARDED_FOR" in request.META:
-        return False
+        return "Behind a proxy nobody reads metrics before AGENTIDP_METRICS_TOKEN is set."
+    if not _is_loopback(request.META.get("REMOTE_ADDR", "")):
+        return "Other machines cannot read metrics before AGENTIDP_METRICS_TOKEN is set."
+    # A site can give its own name our address, and have a browser on this machine ask.
+    name = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
+    if not (_is_loopback(name.strip("[]")) or validate_host(name, settings.ALLOWED_HOSTS)):
+        return "The Host is not one of ours, and AGENTIDP_METRICS_TOKEN is not set."
+    return ""
+
+
+def _is_loopback(address: str) -> bool:
     try:
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+        return ip_address(address).is_loopback
     except ValueError:
         return False

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
 
 from agentidp import metrics
 from agentidp.constraints import broken_constraint, is_duplicate
@@ -92,6 +93,14 @@ class BoundedRequestMiddleware:
         if isinstance(error, RequestDataTooBig):
             return _too_large(request)
         return None
+
+
+class HostMiddleware(CommonMiddleware):
+    """Refuse a request to a name that is not ours, unless it is a probe: load balancers and
+    Prometheus ask a process by its address, and what they get has no links."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return None if _is_probe(request) else super().process_request(request)
 
 
 def _drop_escaped_cookies(request: HttpRequest) -> None:

@@ -88,7 +88,7 @@ MIDDLEWARE = [
     "agentidp.middleware.RequestRecordMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "agentidp.middleware.BoundedRequestMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "agentidp.middleware.HostMiddleware",
     "tokens.middleware.TokenEndpointMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
+from structlog.testing import capture_logs
 
 from agentidp import health
 from agentidp.embedded_postgres import Cluster, find_binaries
@@ -143,6 +144,51 @@ def test_metrics_ask_for_their_token(
     settings.METRICS_TOKEN = "right"
 
     assert Client(headers=given).get("/metrics").status_code == status
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8001", "10.0.0.7:3000", "evil.example", "a b", ""])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_probes_answer_under_any_host_and_nothing_else_does(
+    db: None, settings: Any, path: str, host: str
+) -> None:
+    settings.METRICS_TOKEN, settings.ALLOWED_HOSTS = "right", ["id.example.com"]
+    probe = Client(HTTP_HOST=host, headers={"Authorization": "Bearer right"})
+
+    assert probe.get(path).status_code == 200
+    for other in ("/login", f"{path}/", f"/api/v1{path}", f"/login/..{path}"):
+        assert probe.get(other).status_code == 400, other
+
+
+@pytest.mark.parametrize(
+    ("token", "request_headers", "reason"),
+    [
+        ("right", {}, "is not that of AGENTIDP_METRICS_TOKEN"),
+        ("right", {"HTTP_AUTHORIZATION": "Bearer wrong"}, "is not that of AGENTIDP_METRICS_TOKEN"),
+        ("", {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, "before AGENTIDP_METRICS_TOKEN is set"),
+        ("", {"REMOTE_ADDR": "192.0.2.7"}, "before AGENTIDP_METRICS_TOKEN is set"),
+        ("", {"HTTP_HOST": "evil.example"}, "AGENTIDP_METRICS_TOKEN is not set"),
+        ("", {"HTTP_HOST": "[evil.example:3000"}, "AGENTIDP_METRICS_TOKEN is not set"),
+    ],
+)
+def test_the_log_says_what_a_scraper_lacks(
+    db: None, settings: Any, token: str, request_headers: dict[str, str], reason: str
+) -> None:
+    settings.METRICS_TOKEN = token
+
+    with capture_logs() as logs:
+        answer = Client(**request_headers).get("/metrics")
+
+    assert answer.status_code == 403
+    assert "log" in answer.json()["message"]
+    (refusal,) = [each for each in logs if each["event"] == "metrics.refused"]
+    assert reason in refusal["reason"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:3000", "[::1]:3000", "localhost"])
+def test_on_this_machine_metrics_need_no_name(db: None, settings: Any, host: str) -> None:
+    settings.ALLOWED_HOSTS = ["id.example.com", "localhost"]
+
+    assert Client(HTTP_HOST=host).get("/metrics").status_code == 200
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7", "", "x"])

@@ -135,7 +135,7 @@ def failing_middleware(get_response: Any) -> Callable[[HttpRequest], HttpRespons
 
 REFUSALS = [
     ("/failing/suspicious", {}),
-    ("/livez", {"Host": "evil.example"}),
+    ("/login", {"Host": "evil.example"}),
     ("/api/v1/agents", {}),
     ("/api/v1/agents", {"Authorization": f"Bearer {TOKEN}"}),
     ("/nothing", {}),

@@ -160,6 +160,7 @@ GUARDED = {
         400,
     ),
     "another host": (sent("GET /login", TLS).replace(HOST.encode(), b"evil.example"), 400),
+    "a probe by address": (sent("GET /readyz").replace(HOST.encode(), b"127.0.0.1:8001"), 200),
     "NUL in the path": (sent("GET /login%00", TLS), 404),
     "NUL in the query": (sent("GET /login?a=%00", TLS), 400),
     "TRACE": (sent("TRACE /login", TLS), 405),
