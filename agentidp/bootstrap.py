@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Iterator  # noqa: UP035 - the newer spelling fails on an old Python.
 
@@ -41,6 +42,9 @@ BROWSERS = [
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 ]
 
+
+SECONDS_BETWEEN_SIGNS = 10
+SECONDS_FOR_LOCKS, SECONDS_BETWEEN_TRIES = 600, 3
 
 # What `clean` removes beside environments: generated, and in no commit.
 GENERATED = ["staticfiles", ".data/openapi.yaml"]
@@ -252,8 +256,8 @@ def install_browser() -> None:
         return
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
         say("Installing Chromium ...")
-        run("apt-get", "-qq", "update")
-        run("apt-get", "-qq", "install", "--yes", "chromium", DEBIAN_FRONTEND="noninteractive")
+        apt_get("update")
+        apt_get("install", "--yes", "chromium")
     if not find_browser():
         sentence = "No Chromium or Chrome was found: install one, or name it in AGENTIDP_CHROMIUM. "
         if os.environ.get("CI") == "true":
@@ -273,8 +277,8 @@ def install_proxy() -> None:
         return
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
         say("Installing nginx ...")
-        run("apt-get", "-qq", "update")
-        run("apt-get", "-qq", "install", "--yes", "nginx-light", DEBIAN_FRONTEND="noninteractive")
+        apt_get("update")
+        apt_get("install", "--yes", "nginx-light")
     if not find_proxy():
         sys.exit("No nginx was found: install one.")
 
@@ -328,12 +332,39 @@ class Stamp:
 
 
 def run(*command: object, **environment: str) -> None:
-    subprocess.run(
-        [str(word) for word in command],
-        check=True,
-        cwd=str(PROJECT),
-        env=dict(os.environ, **environment),
-    )
+    """Run it, and say now and then that it still runs: these programs are silent for minutes."""
+    words = [str(word) for word in command]
+    began = time.monotonic()
+    with subprocess.Popen(words, cwd=str(PROJECT), env=dict(os.environ, **environment)) as process:
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(SECONDS_BETWEEN_SIGNS)
+                except subprocess.TimeoutExpired:
+                    say(f"  ... still at it, {time.monotonic() - began:.0f} s so far")
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, words)
+
+
+def apt_get(*words: str) -> None:
+    """Run apt-get; while another program installs packages, wait for its end."""
+    command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={SECONDS_FOR_LOCKS}", *words]
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C")
+    until = time.monotonic() + SECONDS_FOR_LOCKS
+    while True:
+        done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
+        # The option above waits for the lock of dpkg, but not for that of the lists of packages.
+        if not (done.returncode and "Could not get lock" in done.stderr):
+            break
+        if time.monotonic() > until:
+            break
+        say("  ... waiting until another program has installed its packages")
+        time.sleep(SECONDS_BETWEEN_TRIES)
+    sys.stderr.write(done.stderr)
+    done.check_returncode()
 
 
 def say(sentence: str) -> None:

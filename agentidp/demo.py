@@ -24,7 +24,7 @@ from agentidp.env import BASE_DIR
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 5
 SECONDS_TO_END_RUNS = 2
-SECONDS_TO_RUN = 30
+SECONDS_TO_RUN = 5
 SECONDS_BETWEEN_LOOKS = 2
 
 
@@ -56,7 +56,6 @@ def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]
     command = [sys.executable, "-m", "granian", *server_options.ASGI]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     command += ["--log-level", "warning", "--workers-kill-timeout", str(SECONDS_TO_STOP)]
-    log.write_bytes(b"")
     with log.open("ab") as output:  # as the worker does: neither overwrites the other
         process = subprocess.Popen(
             [*command, "agentidp.asgi:application"],

@@ -270,3 +270,55 @@ def test_cleaning_removes_what_was_made_and_nothing_else(checkout, named):
     kept.pop("checkout/.venv")
     assert seen(checkout.parent) == kept
     assert f"{checkout / '.venv-3.13'} stays" in done.stdout
+
+
+def call(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A line of the installer's, in a process of its own."""
+    folder = str(Path(bootstrap.__file__).parent)
+    return subprocess.run(
+        [sys.executable, "-B", "-c", f"import bootstrap as b\n{code}"],
+        env=os.environ | {"PYTHONPATH": folder} | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_silent_program_is_said_to_be_still_at_work():
+    """This one ends when it was said."""
+    waiting = "import os, sys; sys.exit(os.read(0, 1) != b'x')"
+    code = "import subprocess, threading\n"
+    code += "read, write = b.os.pipe()\nb.os.dup2(read, 0)\nb.SECONDS_BETWEEN_SIGNS = 0.01\n"
+    code += "say = b.say\nb.say = lambda words: (say(words), b.os.write(write, b'x'))\n"
+    done = call(code + f"b.run(b.sys.executable, '-c', {waiting!r})")
+
+    assert done.returncode == 0, done.stderr
+    assert "still at it" in done.stdout
+    assert call("b.run('true')").stdout == ""
+    assert "CalledProcessError" in call("b.run('false')").stderr
+
+
+@pytest.mark.parametrize("problem", ["lock", "package"])
+def test_the_set_up_waits_for_another_that_installs_packages(tmp_path, problem):
+    """As apt-get says it; the second time the other one has ended."""
+    said = {
+        "lock": "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt)",
+        "package": "E: Unable to locate package chromium",
+    }[problem]
+    program = tmp_path / "apt-get"
+    program.write_text(
+        f'#!/bin/sh\ncd {tmp_path}\n[ -e tried ] && echo "$@" > done && exit 0\n'
+        f'touch tried\necho "{said}" >&2\nexit 100\n'
+    )
+    program.chmod(0o755)
+
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = call("b.SECONDS_BETWEEN_TRIES = 0\nb.apt_get('install', 'chromium')", PATH=path)
+
+    if problem == "lock":
+        assert done.returncode == 0, done.stderr
+        assert "waiting until another program" in done.stdout
+        assert (tmp_path / "done").read_text().endswith("install chromium\n")
+    else:
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert not (tmp_path / "done").exists()

@@ -152,3 +152,28 @@ def assert_follows_from_its_events(execution: Execution) -> None:
         assert getattr(recount, name) == getattr(execution, name), name
     found = ExecutionError.objects.filter(execution_id=execution.pk)
     assert [each.fingerprint for each in errors] == [each.fingerprint for each in found]
+
+
+@pytest.mark.slow
+def test_every_start_brings_executions_to_run_whatever_an_earlier_one_left(db: None) -> None:
+    from analytics.demo import jobs  # registers the demonstration's jobs, so only here
+
+    with time_machine.travel(NOW, tick=False):
+        demo.seed()
+        for _ in range(4):
+            before = queued()
+
+            jobs.begin()
+
+            assert all(queued()[slug] > before[slug] for slug in before)
+    assert len(before) == 2
+
+
+def queued() -> dict[str, int]:
+    """How many executions wait for a worker in each organization."""
+    found = {}
+    for organization in Organization.objects.filter(status="active"):
+        with organization_scope(organization):
+            rows = Execution.objects.filter(status="queued", source=Execution.Source.WORKER)
+            found[organization.slug] = rows.count()
+    return found

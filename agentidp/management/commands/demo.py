@@ -18,6 +18,7 @@ from agentidp import demo
 from agentidp.database_roles import as_owner, missing
 from agentidp.env import DATA_DIR
 from analytics import demo as demonstration
+from analytics.demo import jobs
 
 # Mails stand in the log: nothing leaves the machine.
 MAIL = {"AGENTIDP_EMAIL_URL": "consolemail://", "AGENTIDP_EMAIL_FROM": "agentidp@localhost"}
@@ -64,11 +65,13 @@ class Command(BaseCommand):
             self.say("Making demonstration data ...")
             answer = call_command("seed_demo", stdout=StringIO(), stderr=StringIO())
             client = demo.Client(**json.loads(answer))
+            jobs.begin()
             self.say("Starting the server ...")
             log = DATA_DIR / "demo.log"
+            log.write_bytes(b"")
             for name, value in MAIL.items():
                 os.environ.setdefault(name, value)
-            with demo.server(host, port, log) as process, demo.Worker(log, port) as worker:
+            with demo.Worker(log, port) as worker, demo.server(host, port, log) as process:
                 base = f"http://localhost:{port}"
                 self.say(
                     WELCOME.format(
