@@ -209,7 +209,8 @@ class Bridge:
 
     async def _answer(self, connection: "_Connection") -> Answer:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._run, connection)
+        with metrics.requests_in_progress.track_inprogress():
+            return await loop.run_in_executor(self._threads, self._run, connection)
 
     async def _send_long(self, connection: "_Connection", answer: Answer, rest: Rest) -> None:
         loop = asyncio.get_running_loop()

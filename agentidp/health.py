@@ -2,9 +2,8 @@
 
 import hmac
 import shutil
-import time
 from ipaddress import ip_address
-from threading import Lock
+from pathlib import Path
 
 import structlog
 from django.conf import settings
@@ -13,17 +12,30 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port, validate_host
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    generate_latest,
+    multiprocess,
+)
 
+from agentidp import database_metrics
 from agentidp.checks import unapplied_migrations
+from agentidp.database_metrics import background
 from agentidp.env import BASE_DIR, env
 from agentidp.handlers import error_response
+from agentidp.looks import Look
 
 logger = structlog.get_logger(__name__)
 
 FOR_THE_OPERATOR = "Metrics are for whoever runs this server. Its log says what is missing."
 MINIMUM_FREE_SHARE = 0.05
 SECONDS_BETWEEN_LOOKS = 1.0
+JOB_IS_LATE_AFTER = 300.0
+"""Seconds that a job may wait before the queue counts as too long."""
+NEEDED_BY_NONE = frozenset({"worker", "queue"})
+"""What fails there delays background work and takes no request away."""
 
 
 @login_not_required
@@ -38,37 +50,20 @@ def livez(request: HttpRequest) -> HttpResponse:
 @transaction.non_atomic_requests
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Whether this process can serve: database, migrations, signing key, disk."""
-    checks = readiness.checks()
-    is_ready = all(checks.values())
+    """Whether this process can serve, and whether what it needs from others is there.
+
+    Tokens and pages need no worker: without one a process is degraded, but takes requests.
+    """
+    checks = readiness()
+    if not all(passed for name, passed in checks.items() if name not in NEEDED_BY_NONE):
+        status = "unavailable"
+    else:
+        status = "ok" if all(checks.values()) else "degraded"
     body = {
-        "status": "ok" if is_ready else "unavailable",
+        "status": status,
         "checks": {name: "ok" if passed else "failed" for name, passed in checks.items()},
     }
-    return JsonResponse(body, status=200 if is_ready else 503)
-
-
-class Readiness:
-    """What readyz tells. Anybody may ask: everything is looked at once a second at most, and by
-    one caller, however many ask at once."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._known: dict[str, bool] = {}
-        self._until = 0.0
-
-    def checks(self) -> dict[str, bool]:
-        with self._lock:
-            if time.monotonic() >= self._until:
-                self._known = _look()
-                self._until = time.monotonic() + SECONDS_BETWEEN_LOOKS
-            return self._known
-
-    def forget(self) -> None:
-        self._until = 0.0
-
-
-readiness = Readiness()
+    return JsonResponse(body, status=503 if status == "unavailable" else 200)
 
 
 def _look() -> dict[str, bool]:
@@ -84,7 +79,17 @@ def _look() -> dict[str, bool]:
     except (DatabaseError, InterfaceError):
         connection.close()
         checks["database"] = False
+        return checks
+    if checks["migrations"]:
+        found = background()
+        checks["worker"] = found is not None and found.workers > 0
+        waited = max(found.oldest_job.values(), default=0.0) if found else JOB_IS_LATE_AFTER
+        checks["queue"] = waited < JOB_IS_LATE_AFTER
     return checks
+
+
+readiness = Look(lambda: _look(), SECONDS_BETWEEN_LOOKS)
+"""Anybody may ask."""
 
 
 @login_not_required
@@ -95,12 +100,21 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if refusal := _why_not_scrape(request):
         logger.warning("metrics.refused", reason=refusal)
         return error_response(request, 403, message=FOR_THE_OPERATOR)
-    registry = None
-    if env.str("PROMETHEUS_MULTIPROC_DIR", default=""):
+    registry = REGISTRY
+    if folder := env.str("PROMETHEUS_MULTIPROC_DIR", default=""):
+        forget_ended_processes(Path(folder))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)
-    text = generate_latest(registry) if registry else generate_latest()
+    text = generate_latest(registry) + generate_latest(database_metrics.registry)
     return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
+
+
+def forget_ended_processes(folder: Path) -> None:
+    """What a process had open ended with it, also when it was killed."""
+    for path in folder.glob("gauge_live*_*.db"):
+        number = path.stem.rpartition("_")[2]
+        if not Path("/proc", number).exists() and Path("/proc/self").exists():
+            path.unlink(missing_ok=True)
 
 
 def _why_not_scrape(request: HttpRequest) -> str:
@@ -115,8 +129,9 @@ def _why_not_scrape(request: HttpRequest) -> str:
     if not _is_loopback(request.META.get("REMOTE_ADDR", "")):
         return "Other machines cannot read metrics before AGENTIDP_METRICS_TOKEN is set."
     # A site can give its own name our address, and have a browser on this machine ask.
-    name = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
-    if not (_is_loopback(name.strip("[]")) or validate_host(name, settings.ALLOWED_HOSTS)):
+    host = request.META.get("HTTP_HOST", "")
+    name = split_domain_port(host)[0]
+    if host and not (_is_loopback(name.strip("[]")) or validate_host(name, settings.ALLOWED_HOSTS)):
         return "The Host is not one of ours, and AGENTIDP_METRICS_TOKEN is not set."
     return ""
 

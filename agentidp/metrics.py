@@ -16,6 +16,11 @@ token_requests = Counter(
 open_streams = Gauge(
     "agentidp_open_streams", "Live streams that are open.", multiprocess_mode="livesum"
 )
+requests_in_progress = Gauge(
+    "agentidp_requests_in_progress",
+    "Requests that a thread of an ASGI server answers, or that wait for one.",
+    multiprocess_mode="livesum",
+)
 slow_readers = Counter(
     "agentidp_slow_readers", "Connections cut because the client did not read its answer."
 )

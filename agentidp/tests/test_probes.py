@@ -1,10 +1,14 @@
 """Operators' probes tell the truth, and their metrics stay bounded (O1, O2, P35)."""
 
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -15,8 +19,10 @@ from django.test import Client
 from structlog.testing import capture_logs
 
 from agentidp import health
+from agentidp.database_metrics import background
 from agentidp.embedded_postgres import Cluster, find_binaries
 from agentidp.tests.conftest import NewFolder
+from agentidp.tests.queue import make_worker
 
 PROBE_SECONDS = 2
 
@@ -25,6 +31,7 @@ PROBE_SECONDS = 2
 def look_again() -> None:
     """What a test before this one found may be less than a second old."""
     health.readiness.forget()
+    background.forget()
 
 
 @pytest.fixture
@@ -37,10 +44,15 @@ def cluster(new_folder: NewFolder) -> Iterator[Cluster]:
 
 
 def test_ready_means_that_everything_is_there(db: None) -> None:
+    make_worker()
+
     answer = Client().get("/readyz")
 
     assert answer.status_code == 200
-    assert set(answer.json()["checks"].values()) == {"ok"}
+    assert answer.json() == {
+        "status": "ok",
+        "checks": dict.fromkeys(["disk", "database", "migrations", "worker", "queue"], "ok"),
+    }
 
 
 def test_the_probes_name_no_version_and_no_host(db: None) -> None:
@@ -82,11 +94,11 @@ def test_whoever_asks_whether_it_is_ready_everything_is_looked_at_once_a_second(
 
     monkeypatch.setattr("agentidp.checks.MigrationExecutor", Counted)
     moment = time.monotonic()
-    with patch("agentidp.health.time.monotonic", lambda: moment):
+    with patch("agentidp.looks.time.monotonic", lambda: moment):
         for _ in range(5):
             assert Client().get("/readyz").status_code == 200
     asked_at_once = len(executors)
-    with patch("agentidp.health.time.monotonic", lambda: moment + 1.1):
+    with patch("agentidp.looks.time.monotonic", lambda: moment + 1.1):
         Client().get("/readyz")
 
     assert (asked_at_once, len(executors)) == (1, 2)
@@ -104,7 +116,7 @@ def test_all_who_ask_at_once_wait_for_one_look(monkeypatch: pytest.MonkeyPatch) 
     def ask(_: int) -> dict[str, bool]:
         asking.wait()
         try:
-            return health.readiness.checks()
+            return health.readiness()
         finally:
             connection.close()
 
@@ -123,12 +135,14 @@ def series_of(text: str) -> set[str]:
 def test_a_thousand_addresses_make_no_series_of_their_own(db: None) -> None:
     probe = Client()
     probe.get("/nowhere")
-    before = series_of(probe.get("/metrics").content.decode())
+    scraped = probe.get("/metrics")
+    before = series_of(scraped.content.decode())
 
     for number in range(1000):
         probe.generic(f"METHOD{number}", f"/nowhere/{number}")
     after = series_of(probe.get("/metrics").content.decode())
 
+    assert scraped.status_code == 200
     grown = {each for each in after - before if "nowhere" in each or re.search(r"METHOD\d", each)}
     assert grown == set()
     assert len(after - before) < 40
@@ -194,3 +208,16 @@ def test_on_this_machine_metrics_need_no_name(db: None, settings: Any, host: str
 @pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7", "", "x"])
 def test_without_a_token_only_this_machine_reads_metrics(db: None, address: str) -> None:
     assert Client(REMOTE_ADDR=address).get("/metrics").status_code == 403
+
+
+def test_what_a_killed_process_had_open_is_forgotten(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    counters = tmp_path / f"counter_{ended.pid}.db"
+    gone, here = (tmp_path / f"gauge_livesum_{pid}.db" for pid in (ended.pid, os.getpid()))
+    for path in (counters, gone, here):
+        path.touch()
+
+    health.forget_ended_processes(tmp_path)
+
+    assert set(tmp_path.iterdir()) == {counters, here}

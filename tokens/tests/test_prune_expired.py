@@ -1,11 +1,15 @@
 """manage.py prune_expired: what has no effect any more goes, everything else stays."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.utils import timezone
+from procrastinate.contrib.django import app
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from organizations.models import Attempt, Organization
@@ -13,8 +17,8 @@ from organizations.scope import organization_scope
 from organizations.tests.factories import make_user
 from tokens.access_tokens import new_token_id
 from tokens.keys import rotate_signing_key
-from tokens.management.commands.prune_expired import prune_expired
 from tokens.models import LoginSession, Revocation, SigningKey
+from tokens.pruning import prune_expired
 
 
 def make_revocation(organization: Organization, *, seconds: int) -> None:
@@ -101,3 +105,29 @@ def test_the_command_says_what_went(organization: Organization) -> None:
     call_command("prune_expired", stdout=out)
 
     assert "1 revocations of expired tokens" in out.getvalue()
+
+
+def test_the_worker_does_the_same_every_night(organization: Organization) -> None:
+    make_revocation(organization, seconds=-60)
+    periodic = {task.name: cron for (task, cron) in nightly()}
+
+    app.tasks["tokens.prune"](timestamp=0)
+
+    assert periodic["tokens.prune"] == "27 3 * * *"
+    assert revocations_of(organization) == 0
+
+
+def nightly() -> Iterator[tuple[Any, str]]:
+    for each in app.periodic_registry.periodic_tasks.values():
+        yield each.task, each.cron
+
+
+def test_expired_browser_sessions_go(db: None) -> None:
+    for name, hours in (("live", 1), ("past", -1)):
+        expires = timezone.now() + timedelta(hours=hours)
+        Session.objects.create(session_key=name, session_data="x", expire_date=expires)
+
+    pruned = prune_expired()
+
+    assert pruned["expired browser sessions"] == 1
+    assert set(Session.objects.values_list("session_key", flat=True)) == {"live"}

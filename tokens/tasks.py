@@ -1,0 +1,14 @@
+"""What the worker does for tokens, sessions and links."""
+
+from procrastinate.contrib.django import app
+
+from tokens.pruning import prune_expired
+
+MAINTENANCE = "maintenance"
+
+
+@app.periodic(cron="27 3 * * *")
+@app.task(name="tokens.prune", queue=MAINTENANCE, queueing_lock="tokens.prune")
+def prune(timestamp: int) -> None:
+    """Every night: what can have no effect any more, such as revocations of expired tokens."""
+    prune_expired()
