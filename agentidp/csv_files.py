@@ -15,7 +15,9 @@ from agentidp.negotiation import LenientContentNegotiation
 from agentidp.renderers import JSONRenderer
 
 FORMATS = ("json", "csv")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", *"\uff1d\uff0b\uff0d\uff20")
+"""Some spreadsheets take the full-width signs for the others."""
+BYTE_ORDER_MARK = "\ufeff"
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -32,6 +34,12 @@ def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[
         yield file.getvalue()
         file.seek(0)
         file.truncate()
+
+
+def for_spreadsheets(lines: Iterable[str]) -> Iterator[str]:
+    """A file that a person saves from a page: by the mark, spreadsheets know that it is UTF-8. What
+    programs read from the API goes without it."""
+    return chain([BYTE_ORDER_MARK], lines)
 
 
 def _cell(value: Any) -> Any:

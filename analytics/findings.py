@@ -19,6 +19,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from analytics.periods import DAY
+from organizations.templatetags.agentidp import percent
 
 BAD, WARN = "bad", "warn"
 CODES = (
@@ -395,7 +396,7 @@ def _day(day: date) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+    return percent(round(100 * share) or 100 * share)
 
 
 def _times(factor: float) -> str:

@@ -29,8 +29,7 @@ def ansi_as_html(message: str) -> SafeString:
 
     Of a line that was written over with carriage returns the last state is shown.
     """
-    text = message[:MOST_CHARACTERS].replace("\r\n", "\n").rstrip("\r")
-    text = OBEYED.sub("", RETURN.sub("", text))
+    text = OBEYED.sub("", last_states(message[:MOST_CHARACTERS]))
     text = COLOURING.sub(lambda found: found[0] if len(found[0]) <= LONGEST_COLOURING else "", text)
     if "\x1b" not in text:
         html = format_html("{}", text)
@@ -39,6 +38,12 @@ def ansi_as_html(message: str) -> SafeString:
     if len(message) > MOST_CHARACTERS:
         return format_html("{}\n… cut off: {} characters in all", html, len(message))
     return html
+
+
+def last_states(text: str) -> str:
+    """Each line as a terminal shows it in the end: what stands before a carriage return was written
+    over, as by a progress bar."""
+    return RETURN.sub("", text.replace("\r\n", "\n").rstrip("\r"))
 
 
 def _coloured(text: Text) -> SafeString:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from agentidp.errors import DomainError, NotFound
 from agents.models import Agent
+from executions.described import described, summary_of, tags_of
 from organizations.actors import Actor
 from organizations.identifiers import uuid7
 from organizations.models import (
@@ -274,9 +275,16 @@ class Execution(OrganizationScopedModel):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What `meta` says, with or without its type tag."""
-        inner = self.meta.get("dict", self.meta) if isinstance(self.meta, dict) else {}
-        return inner if isinstance(inner, dict) else {}
+        """What `meta` says."""
+        return described(self.meta)
+
+    @property
+    def summary(self) -> str | None:
+        return summary_of(self.meta)
+
+    @property
+    def tags(self) -> list[str]:
+        return tags_of(self.meta)
 
 
 class ExecutionEvent(models.Model):

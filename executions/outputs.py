@@ -19,7 +19,6 @@ PLEASE_WAIT = "The execution is still at work. Please wait for its result."
 def status_body(execution: Execution) -> dict[str, Any]:
     """`final` is JSON text inside of the JSON; of a failed execution it is its readable message."""
     described = execution.description
-    tags = described.get("tags")
     deprecated = described.get("deprecated")
     app_url = _text(described.get("app_url"))
     return {
@@ -27,9 +26,9 @@ def status_body(execution: Execution) -> dict[str, Any]:
         "timestamp": execution.marked_time or execution.start_time,
         "final": final_text(execution),
         "fid": execution.fid,
-        "summary": _text(described.get("summary")),
+        "summary": execution.summary,
         "description": _text(described.get("description")),
-        "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else None,
+        "tags": execution.tags if isinstance(described.get("tags"), list) else None,
         "deprecated": deprecated if isinstance(deprecated, bool) else None,
         "author": _text(described.get("author")),
         "organization": _text(described.get("organization")),

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
 from agentidp.parsers import parse_json
+from executions.described import summary_of, tags_of
 from executions.errors import read_error
 from executions.filters import NOBODY
 from executions.models import (
@@ -55,6 +56,11 @@ def agent_body(row: Any) -> dict[str, Any]:
     body = execution_body(row)
     body["user_name"] = user_name(row.user__external_id, row.user__name)
     return body
+
+
+def execution_row(row: Any) -> dict[str, Any]:
+    """The same for a line of CSV, which has no room for all of `meta`."""
+    return agent_body(row) | {"summary": summary_of(row.meta), "tags": ", ".join(tags_of(row.meta))}
 
 
 def user_id(key: UUID | None) -> str:

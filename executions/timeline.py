@@ -119,12 +119,10 @@ def _own_deleted(organization: Organization, actor: Actor) -> Any:
 
 def item(execution: Execution) -> dict[str, Any]:
     """An execution as the timeline shows it. `finish` is its newest event, also while it runs."""
-    described = execution.description
-    tags, summary = described.get("tags"), described.get("summary")
     return {
         "fid": execution.fid,
-        "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
-        "summary": summary if isinstance(summary, str) else None,
+        "tags": execution.tags,
+        "summary": execution.summary,
         "inputs": execution.inputs if isinstance(execution.inputs, dict) else None,
         "status": execution.status,
         "startup": _iso(execution.start_time),

@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.identifiers import uuid7
 from organizations.models import AuditChain, AuditEvent, Organization
 from organizations.requests import plain_address
@@ -47,7 +48,7 @@ def append_event(
         organization=organization,
         sequence=sequence + 1,
         occurred_at=timezone.now(),
-        action=action,
+        action=AuditAction(action).value,
         outcome=str(outcome),
         actor_kind=actor.kind,
         actor_id=actor.id,

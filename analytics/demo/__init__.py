@@ -121,7 +121,7 @@ def _found(company: Company, now: datetime) -> Organization:
     owner = _people(company, organization, founded_at)
     with organization_scope(organization):
         log = history.History(organization, Actor.for_person(owner))
-        log.add("organization.created", organization, founded_at)
+        log.add("org.created", organization, founded_at)
         for number, part in enumerate(company.parts):
             registered_at = founded_at + timedelta(hours=2 + number * 1.7)
             _agent(company, organization, part, registered_at, now, log)

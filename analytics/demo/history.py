@@ -8,6 +8,7 @@ from django.db import models
 
 from organizations.actors import Actor
 from organizations.audit import FIRST_HASH, event_hash
+from organizations.audit_actions import AuditAction
 from organizations.identifiers import uuid7
 from organizations.models import AuditEvent, Organization
 
@@ -29,7 +30,7 @@ class History:
                 id=uuid7(),
                 organization=self.organization,
                 occurred_at=at,
-                action=action,
+                action=AuditAction(action).value,
                 actor_kind=self.actor.kind,
                 actor_id=self.actor.id,
                 actor_label=self.actor.label,

@@ -30,7 +30,7 @@ def client(organization: Organization, client_for: ClientFor) -> Client:
     return client_for(organization)
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\0"])
+@pytest.mark.parametrize("start", [*"=+-@\t\r\n\0", *"\uff1d\uff0b\uff0d\uff20"])
 def test_text_that_could_start_a_formula_is_disarmed(start: str) -> None:
     text = csv_text(["name"], [[f"{start}cmd()"]])
 

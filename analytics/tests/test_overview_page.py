@@ -1,5 +1,6 @@
 """What the first page says."""
 
+import codecs
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -44,7 +45,7 @@ def test_figures_compare_with_as_many_days_before(
     assert issued["value"] == "6"
     assert issued["change"] == {"text": "50\N{NO-BREAK SPACE}%", "direction": "up", "tone": "good"}
     assert (refused["value"], refused["change"]) == ("2", None)
-    assert "25.0\N{NO-BREAK SPACE}% of requests" in refused["note"]
+    assert "25\N{NO-BREAK SPACE}% of requests" in refused["note"]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,8 @@ def test_every_part_is_there_as_csv(
 
     response = signed_in(make_membership(organization)).get(f"/overview/{name}.csv?days=7")
 
-    text = response.content.decode()
+    assert response.content.startswith(codecs.BOM_UTF8)
+    text = response.content.decode("utf-8-sig")
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert text.startswith(first)
     assert ",=cmd" not in text

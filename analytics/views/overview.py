@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from agentidp.csv_files import csv_text
+from agentidp.csv_files import csv_text, for_spreadsheets
 from agents.models import Agent
 from analytics.charts import change, day_notes, heatmap, shown_finding, trend_chart
 from analytics.findings import Finding
@@ -168,7 +168,7 @@ def figures(
     issued_before, issued_now = (total(part) for part in halves(issued))
     refused_before, refused_now = (total(part) for part in halves(refused))
     requests = issued_now + refused_now
-    share = f"{100 * refused_now / requests:.1f}\N{NO-BREAK SPACE}% of requests" if requests else ""
+    share = f"{percent(100 * refused_now / requests)} of requests" if requests else ""
     registered = Agent.objects.for_organization(view.request.organization).counted().count()
     return [
         {
@@ -317,7 +317,7 @@ def csv_file(request: OrganizationRequest, name: str) -> HttpResponse:
         raise Http404
     today = view.period.last
     return HttpResponse(
-        text,
+        for_spreadsheets([text]),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}-{today}.csv"'},
     )

@@ -16,6 +16,7 @@ from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_lines
 from agentidp.pagination import MAXIMUM_OFFSET, Slice
 from agentidp.renderers import JSONRenderer
 from executions import queries
+from executions.api.panel import PanelViewSet
 from executions.filters import MOST_HOURS, NAMES, Filters, read_hours, refuse_format, refuse_others
 from executions.models import (
     Execution,
@@ -41,11 +42,11 @@ from executions.serializers import (
     error_groups_body,
     event_body,
     execution_body,
+    execution_row,
     files_body,
     statistics_body,
 )
 from organizations.actors import Scope
-from organizations.api import OrganizationScopedViewSet
 
 USUAL_HOURS = 24
 MOST_ROWS = 1000
@@ -58,7 +59,7 @@ PAGING = frozenset({"limit", "offset", "format"})
 READ = (Scope.EXECUTIONS_READ,)
 CSV_OF_EXECUTIONS = (
     *("fid", "agent_name", "user_id", "user_name", "status", "start_time", "end_time", "runtime"),
-    *("upload_count", "download_count", "error", "error_timestamp"),
+    *("upload_count", "download_count", "error", "error_timestamp", "summary", "tags"),
 )
 CSV_OF_ERRORS = (
     *("fid", "agent_name", "user_id", "user_name", "timestamp", "error_type", "message"),
@@ -115,13 +116,13 @@ def described(serializer: type, *parameters: OpenApiParameter, is_csv: bool = Fa
     )
 
 
-class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
+class DashboardViewSet(CsvAnswers, PanelViewSet):
     """The executions of the organization for operators, their own for everyone else.
 
     As CSV, a list has all rows that match unless the query has a `limit` or an `offset`.
     """
 
-    queryset = Execution.objects.without_content().select_related("user")
+    queryset = PanelViewSet.queryset.without_content()
     required_scopes = {
         "running_agents": READ,
         "errors": READ,
@@ -131,13 +132,8 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
         "details": READ,
         "files": READ,
     }
-    lookup_field = "fid"
-    not_found = ExecutionNotFound
     filter_backends = []
     pagination_class = None
-
-    def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.visible_to(self.actor)  # type: ignore[attr-defined]
 
     def get_renderers(self) -> list[Any]:
         is_list = self.action in {"running_agents", "errors", "error_groups", "timeline"}
@@ -154,7 +150,7 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
         filters, page = self._read(MOST_ROWS)
         rows = self._executions(filters)
         if self._wants_csv:
-            return self._file("executions", CSV_OF_EXECUTIONS, rows, agent_body, "start_time")
+            return self._file("executions", CSV_OF_EXECUTIONS, rows, execution_row, "start_time")
         shown = [agent_body(row) for row in page.of(rows)]
         total = page.total(shown, lambda: queries.count(self.organization, self.actor, filters))
         query = request.query_params
@@ -213,7 +209,12 @@ class DashboardViewSet(CsvAnswers, OrganizationScopedViewSet):
         rows = self._executions(filters).order_by("start_time", "id")
         if self._wants_csv:
             return self._file(
-                "timeline", CSV_OF_EXECUTIONS, rows, agent_body, "start_time", is_newest_first=False
+                "timeline",
+                CSV_OF_EXECUTIONS,
+                rows,
+                execution_row,
+                "start_time",
+                is_newest_first=False,
             )
         shown = [execution_body(row) for row in page.of(rows)]
         total = page.total(shown, lambda: queries.count(self.organization, self.actor, filters))

@@ -1,4 +1,5 @@
-"""The door of the families of paths that kodosumi's panel has: /outputs, /timeline, /files."""
+"""The door of the families of paths that kodosumi's panel has: /outputs, /timeline, /files and
+/api/dashboard."""
 
 from collections.abc import Iterable
 from functools import partial

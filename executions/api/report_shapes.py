@@ -227,7 +227,7 @@ class ExecutionSummarySerializer(serializers.Serializer[Execution]):
     agentName = serializers.CharField(source="agent_name")
     userId = serializers.SerializerMethodField(help_text="The member whom it was run for.")
     status = serializers.ChoiceField(choices=Execution.Status.choices)
-    summary = serializers.SerializerMethodField()
+    summary = serializers.CharField(allow_null=True)
     startedAt = serializers.DateTimeField(source="started_at")
     endedAt = serializers.DateTimeField(source="ended_at", allow_null=True)
     error = serializers.CharField(help_text="Of the newest error, without its trace; else empty.")
@@ -239,17 +239,13 @@ class ExecutionSummarySerializer(serializers.Serializer[Execution]):
     def get_userId(self, execution: Execution) -> UUID | None:
         return execution.user.external_id if execution.user else None
 
-    def get_summary(self, execution: Execution) -> str | None:
-        found = execution.description.get("summary")
-        return found if isinstance(found, str) else None
-
 
 class ExecutionSerializer(ExecutionSummarySerializer):
     """One execution with what went in and came out."""
 
     credentialId = serializers.UUIDField(source="credential_id", allow_null=True)
     description = serializers.SerializerMethodField()
-    tags = serializers.SerializerMethodField()
+    tags = serializers.ListField(child=serializers.CharField())
     inputs = serializers.SerializerMethodField()
     final = serializers.SerializerMethodField()
     leaseGeneration = serializers.IntegerField(
@@ -260,10 +256,6 @@ class ExecutionSerializer(ExecutionSummarySerializer):
     def get_description(self, execution: Execution) -> str | None:
         found = execution.description.get("description")
         return found if isinstance(found, str) else None
-
-    def get_tags(self, execution: Execution) -> list[str]:
-        found = execution.description.get("tags")
-        return [str(tag) for tag in found] if isinstance(found, list) else []
 
     @extend_schema_field({"nullable": True})
     def get_inputs(self, execution: Execution) -> Any:

@@ -20,6 +20,7 @@ from executions.tests.factories import (
     make_file,
     make_outside_user,
     make_user_of,
+    tagged,
 )
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
@@ -247,11 +248,22 @@ def test_csv_has_every_row(
 
         assert response["Content-Type"] == "text/csv; charset=utf-8"
         assert ".csv" in response["Content-Disposition"]
+        assert next(iter(rows[0])) == "fid"  # without a byte order mark: programs read it
         assert [row["fid"] for row in rows] == [row["fid"] for row in listed]
         assert {row["user_name"] for row in rows} == {"'=Ada"}
         assert "Traceback" not in str(rows)
     one = operator.get("/api/dashboard/running-agents?format=csv&limit=1&offset=1")
     assert len(rows_of(one)) == 1
+
+
+def test_csv_says_what_an_execution_was_about(organization: Organization, operator: Client) -> None:
+    about = tagged("meta", now(), summary="Report", tags=["north", "weekly"])
+    make_execution(organization, events=[about])
+
+    for path in ("running-agents", "timeline"):
+        (row,) = rows_of(operator.get(f"/api/dashboard/{path}?format=csv"))
+
+        assert (row["summary"], row["tags"]) == ("Report", "north, weekly")
 
 
 def test_csv_of_groups(organization: Organization, operator: Client) -> None:

@@ -1,5 +1,6 @@
 """The list of executions as a page: what it shows, filters, sorts and keeps still."""
 
+import codecs
 import csv
 import io
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from executions.tests.factories import (
     make_file,
     make_outside_user,
     make_user_of,
+    tagged,
 )
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
@@ -311,14 +313,20 @@ def test_the_file_has_every_row_that_the_filters_leave(
     organization: Organization, browser: Any
 ) -> None:
     for number in range(3):
-        make_execution(organization, start=now() - number, agent_name="=cmd()", cost="0.5")
+        about = tagged("meta", now(), summary="Report", tags=["north", "weekly"])
+        make_execution(
+            organization, start=now() - number, agent_name="=cmd()", cost="0.5", events=[about]
+        )
     make_execution(organization, FAILED, agent_name="other")
 
     response = browser.get("/executions/export?status=finished&tz=Asia/Tokyo")
 
     assert response["Content-Type"] == "text/csv; charset=utf-8"
-    lines = list(csv.DictReader(io.StringIO(b"".join(response).decode())))
+    body = b"".join(response)
+    assert body.startswith(codecs.BOM_UTF8)
+    lines = list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"))))
     assert [line["agent"] for line in lines] == ["'=cmd()"] * 3
+    assert {(line["summary"], line["tags"]) for line in lines} == {("Report", "north, weekly")}
     assert lines[0]["runtime_seconds"] == "2.000"
     assert lines[0]["started_utc"].endswith("+00:00")
     assert lines[0]["started_local"].endswith("+09:00")

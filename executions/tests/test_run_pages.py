@@ -402,3 +402,20 @@ def test_the_files_are_a_part_of_the_list_and_of_the_page(
     assert "report.md" in part.content.decode()
     assert "<h1" not in part.content.decode()
     assert browser.get(address)["Location"] == f"/executions/{execution.fid}#files"
+
+
+def test_a_progress_bar_is_one_line_wherever_it_is_shown(
+    organization: Organization, browser: Any
+) -> None:
+    bar = "Reading\n" + "".join(f"\r{step:3} % {'#' * (step // 10)}" for step in range(0, 101, 10))
+    execution = make_execution(organization, events=[event("stdout", bar + "\r\ndone")])
+    shown = "Reading\n100 % ##########\ndone"
+
+    page = unescape(page_of(browser, execution, "/log"))
+    file = b"".join(browser.get(f"/executions/{execution.fid}/log.txt")).decode()
+    stream = b"".join(browser.get(f"/outputs/stdio/{execution.fid}")).decode()
+
+    assert shown in page
+    assert shown in file
+    assert "100 % ##########" in stream
+    assert not [text for text in (page, file, stream) if " 50 %" in text]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from agentidp.bridge import LongResponse
-from agentidp.csv_files import csv_lines
+from agentidp.csv_files import csv_lines, for_spreadsheets
 from executions import queries
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent, sees_all
@@ -27,7 +27,17 @@ MOST_BYTES = 1024**2
 """A batch waits in memory for a client that is slow; it ends with the event that exceeds this."""
 BYTES = Func("message", function="OCTET_LENGTH", output_field=IntegerField())
 COLUMNS = (
-    *("execution_id", "agent", "user", "user_id", "status", "started_utc", "started_local"),
+    *(
+        "execution_id",
+        "agent",
+        "summary",
+        "tags",
+        "user",
+        "user_id",
+        "status",
+        "started_utc",
+        "started_local",
+    ),
     *("runtime_seconds", "files_up", "files_down", "error", "input_tokens", "output_tokens"),
     "cost_usd",
 )
@@ -41,6 +51,7 @@ def executions(request: OrganizationRequest) -> HttpResponseBase:
     rows = queries.executions(*asked.scope, asked.filters)
     found = queries.in_batches(request.organization, rows, "start_time")
     lines = csv_lines(COLUMNS, (csv_row(asked, execution) for execution in found))
+    lines = for_spreadsheets(lines)
     return attachment(request, lines, f"executions-{timezone.localdate()}.csv", "text/csv")
 
 
@@ -50,6 +61,8 @@ def csv_row(asked: Asked, execution: Execution) -> tuple[Any, ...]:
     return (
         execution.fid,
         execution.agent_name,
+        execution.summary,
+        ", ".join(execution.tags),
         execution.user.name if execution.user else "",
         execution.user.external_id if execution.user else "",
         execution.status,

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.utils import timezone
 
+from executions.ansi import last_states
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent
 from executions.rendering import MOST_TAGS, TOO_COMPLEX, plain_text, render_event
@@ -17,7 +18,8 @@ from executions.views.frame import milliseconds
 
 Kind = ExecutionEvent.Kind
 STEPS = (Kind.ACTION, Kind.RESULT, Kind.AGENT, Kind.LOCK, Kind.LEASE)
-LOG = (Kind.STDOUT, Kind.STDERR, Kind.DEBUG, Kind.UPLOAD, Kind.ERROR)
+PRINTED = (Kind.STDOUT, Kind.STDERR)
+LOG = (*PRINTED, Kind.DEBUG, Kind.UPLOAD, Kind.ERROR)
 MOST_STEPS = 100
 MOST_LINES = 1_000
 LONGEST_LINE = 4_000
@@ -120,6 +122,8 @@ def lines_of(execution: Execution, *, shows_traces: bool) -> dict[str, Any]:
 
 def told_text(kind: str, text: str, *, shows_traces: bool) -> str:
     """As it was written; of an error only what is meant for everyone, without `shows_traces`."""
+    if kind in PRINTED:
+        text = last_states(text)
     if kind == Kind.ERROR and not shows_traces:
         text = read_error(text).message
     return plain_text(text)

@@ -20,6 +20,7 @@ register = template.Library()
 
 NOTHING = "\N{EN DASH}"  # stands for "no value" in every table
 SPACE = "\N{NO-BREAK SPACE}"
+SMALLEST_AMOUNT = Decimal("0.0001")
 CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 # word -> (tone, icon); every status is shown with all three: icon, word, colour.
@@ -79,16 +80,21 @@ def number(value: Number | None) -> str:
         return NOTHING
     if isinstance(value, int) or value == int(value):
         return f"{int(value):,}"
+    if 0 < value < Decimal("0.1"):
+        return f"<{SPACE}0.1"
     return f"{value:,.1f}"
 
 
 @register.filter
 def percent(value: Number | None) -> str:
-    """A value that already counts in hundredths, with at most one decimal: 6.1 %."""
+    """A value that already counts in hundredths, with at most one decimal: 6.1 %. Something is
+    never rounded to nothing, nor not quite all to all."""
     if value is None or value == "":
         return NOTHING
     if 0 < value < Decimal("0.1"):
         return f"< 0.1{SPACE}%"
+    if Decimal("99.9") < value < 100:
+        return f"> 99.9{SPACE}%"
     return f"{value:,.1f}".removesuffix(".0") + f"{SPACE}%"
 
 
@@ -98,6 +104,8 @@ def money(value: Number | None, currency: str = "USD") -> str:
     if value is None or value == "":
         return NOTHING
     amount = Decimal(str(value))
+    if 0 < amount < SMALLEST_AMOUNT:
+        return f"<{SPACE}{money(SMALLEST_AMOUNT, currency)}"
     digits = 4 if 0 < abs(amount) < 1 else 2
     return f"{CURRENCY_SIGNS.get(currency, currency)}{SPACE}{amount:,.{digits}f}"
 
@@ -109,6 +117,8 @@ def duration(value: Number | timedelta | None) -> str:
         return NOTHING
     if isinstance(value, timedelta):
         value = value.total_seconds() * 1000
+    if 0 < value < 1:
+        return f"<{SPACE}1{SPACE}ms"
     milliseconds = round(value)
     if milliseconds < 1000:
         return f"{milliseconds}{SPACE}ms"

@@ -1,5 +1,6 @@
 """The audit log over HTTP: its events, filters, pages, verification and export."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import pytest
 import structlog
 import time_machine
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +17,7 @@ from agents.tests.factories import make_agent
 from conftest import ClientFor
 from organizations.actors import Actor
 from organizations.audit import verify_chain
+from organizations.audit_actions import AuditAction
 from organizations.models import Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
@@ -341,3 +344,15 @@ def test_what_the_database_spells_anew_does_not_break_the_chain(
 
     with organization_scope(organization):
         assert verify_chain(organization).is_intact
+
+
+def test_what_may_be_recorded_stands_in_one_list_and_in_the_documents() -> None:
+    table = (settings.BASE_DIR / "docs/reference/audit.md").read_text().split("## The chain")[0]
+    documented = re.findall("`([a-z_]+[.][a-z_]+)`", table.split("## Actions")[1])
+
+    assert {*documented} == {*AuditAction}
+
+
+def test_an_unknown_action_is_not_recorded(organization: Organization) -> None:
+    with pytest.raises(ValueError, match=r"organization\.created"):
+        record(organization, "organization.created")

@@ -21,15 +21,24 @@ def plain(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(48210, "48,210"), (0, "0"), (None, DASH), (2.5, "2.5"), (3.0, "3")]
+    ("value", "text"),
+    [(48210, "48,210"), (0, "0"), (None, DASH), (2.5, "2.5"), (3.0, "3"), (0.04, "< 0.1")],
 )
 def test_numbers_are_grouped_and_nothing_is_not_zero(value, text):
-    assert written.number(value) == text
+    assert plain(written.number(value)) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(83.0, "83 %"), (6.14, "6.1 %"), (0, "0 %"), (0.02, "< 0.1 %"), (None, DASH)],
+    [
+        (83.0, "83 %"),
+        (6.14, "6.1 %"),
+        (0, "0 %"),
+        (0.02, "< 0.1 %"),
+        (99.97, "> 99.9 %"),
+        (100, "100 %"),
+        (None, DASH),
+    ],
 )
 def test_percentages_have_one_decimal_at_most(value, text):
     assert plain(written.percent(value)) == text
@@ -40,6 +49,9 @@ def test_percentages_have_one_decimal_at_most(value, text):
     [
         (Decimal("1284.07"), "USD", "$ 1,284.07"),
         (Decimal("0.0021"), "EUR", "€ 0.0021"),
+        (Decimal("0.00000410"), "USD", "< $ 0.0001"),
+        (Decimal("0.0001"), "USD", "$ 0.0001"),
+        (0, "USD", "$ 0.00"),
         (12, "CHF", "CHF 12.00"),
         (None, "USD", DASH),
     ],
@@ -51,6 +63,8 @@ def test_money_has_its_currency(value, currency, text):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
+        (0, "0 ms"),
+        (0.2, "< 1 ms"),
         (340, "340 ms"),
         (3100, "3.1 s"),
         (6020, "6 s"),

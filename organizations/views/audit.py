@@ -15,25 +15,14 @@ from django.views.decorators.http import require_POST, require_safe
 from agentidp.bridge import LongResponse
 from agentidp.errors import TooManyRequests
 from organizations.audit import MAXIMUM_VERIFIED, VERIFICATIONS, export_lines, verify_chain
+from organizations.audit_actions import AuditAction
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
 from organizations.pages import Filter, Filters, page_of
 from organizations.throttling import count_attempt, refuse_when_full, throttle_key
 
-ACTIONS = (
-    "agent.created",
-    "agent.updated",
-    "agent.suspended",
-    "agent.reactivated",
-    "agent.decommissioned",
-    "auth.failed",
-    "credential.generated",
-    "credential.rotated",
-    "credential.revoked",
-    "token.revoked",
-)
 FILTERS = (
-    Filter("action", "action", tuple((name, name) for name in ACTIONS), kind="text"),
+    Filter("action", "action", tuple((name, name) for name in AuditAction), kind="text"),
     Filter("outcome", "outcome", (("success", "success"), ("failure", "failure"))),
     Filter("actor", "actor", kind="text", verb="contains"),
     Filter("from", "time", kind="date", verb="is from"),

@@ -7,6 +7,7 @@ const log = page.querySelector("[data-log]");
 const connection = page.querySelector("[data-connection]");
 const KINDS = ["meta", "inputs", "agent", "status", "action", "result", "final", "lock", "lease", "upload"];
 const LINES = ["stdout", "stderr", "debug", "error"];
+const PRINTED = ["stdout", "stderr"];
 const MOST_LINES = 5000;
 const LONGEST_LINE = 4000; /* As on the page that the server makes. */
 /* What the server takes out or replaces as well: escape sequences of terminals (ECMA-48), control characters. */
@@ -21,7 +22,7 @@ let ended = false;
 function open() {
   if (source || ended || document.hidden) return;
   const url = new URL(page.dataset.stream, location.href);
-  url.searchParams.set("raw", "1");
+  if (!log) url.searchParams.set("raw", "1");
   url.searchParams.set("since", known);
   source = new EventSource(url);
   source.addEventListener("open", () => (connection.hidden = true));
@@ -72,7 +73,7 @@ function append(kind, event) {
   const seconds = Number(event.data.slice(0, colon)) - Number(log.dataset.start);
   const line = document.createElement("div");
   line.className = `log-line log-${kind}`;
-  const all = event.data.slice(colon + 1);
+  const all = PRINTED.includes(kind) ? words(event.data.slice(colon + 1)) : event.data.slice(colon + 1);
   const shown = all.slice(0, LONGEST_LINE).replace(ESCAPES, "").replace(CONTROL, "\ufffd");
   const text = shown + (all.length > LONGEST_LINE ? " …" : "");
   for (const [name, words] of [["time", `+${words_of(seconds)}`], ["kind", kind], ["text", text]]) {
@@ -83,8 +84,14 @@ function append(kind, event) {
   if (page.querySelector("[data-log-follow]").checked) log.scrollTop = log.scrollHeight;
 }
 
+/* The server has made HTML of it: the colours of a terminal, and of each line its last state. */
+function words(html) {
+  return new DOMParser().parseFromString(`<pre>\n${html}</pre>`, "text/html").body.textContent;
+}
+
 /* The words of the filter `duration`. */
 function words_of(seconds) {
+  if (seconds > 0 && seconds < 0.001) return "<\u00a01\u00a0ms";
   if (seconds < 1) return `${Math.max(Math.round(seconds * 1000), 0)}\u00a0ms`;
   if (seconds < 10) return `${seconds.toFixed(1).replace(/\.0$/, "")}\u00a0s`;
   const whole = Math.round(seconds);

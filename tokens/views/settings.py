@@ -59,7 +59,7 @@ def limits(organization: Organization) -> list[dict[str, object]]:
 
 
 def _limit(label: str, used: int, most: int | None) -> dict[str, object]:
-    share = round(100 * used / most, 1) if most else None
+    share = 100 * used / most if most else None
     return {"label": label, "used": used, "most": most, "share": share}
 
 
