@@ -230,7 +230,9 @@ api = [
     ),
     path(
         "executions/<str:executionId>/uploads/<uuid:uploadId>",
-        ExecutionViewSet.as_view({"get": "upload", "put": "receive_part"}),
+        ExecutionViewSet.as_view(
+            {"get": "upload", "put": "receive_part", "delete": "cancel_upload"}
+        ),
         name="execution-upload",
     ),
     # Analytics

@@ -4,8 +4,7 @@ Reporting a run is traffic, as a token request is: the execution and its numbere
 record of it (docs/decisions/0005). Stopping and deleting are changes, and stand in the audit log.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,7 +15,7 @@ from django.db import IntegrityError, transaction
 from agentidp.constraints import broken_constraint
 from agentidp.errors import DomainError, Forbidden, InvalidValue
 from agents.models import Agent
-from executions import leases
+from executions import leases, repeats
 from executions.file_storage import remove_folder
 from executions.models import (
     DeletedExecution,
@@ -102,7 +101,8 @@ def report_execution(
 ) -> tuple[Execution, bool]:
     """The execution that the acting agent runs, and whether it is new.
 
-    With a `fid` the call may be repeated. `description` is what its first meta event says:
+    With a `fid` the call may be repeated, whatever became of the execution meanwhile.
+    `description` is what its first meta event says:
     `summary`, `description`, `tags` … `user_id` names the member for whom the agent acts. With
     `lease_seconds` it ends as an error when nothing is heard of it for so long.
     """
@@ -110,9 +110,17 @@ def report_execution(
         raise Forbidden("Only an agent reports executions; use a token of the agent's own.")
     organization = actor.organization
     user = _execution_user(organization, user_id) if user_id else None
+    sent = {
+        **(description or {}),
+        "status": status,
+        "inputs": inputs,
+        "startedAt": started_at,
+        "userId": user_id,
+        "leaseSeconds": lease_seconds,
+    }
     found = Execution.objects.filter(organization=organization, fid=fid).first() if fid else None
     if found is not None:
-        _require_same(found, actor, description, inputs, user)
+        _require_same(found, actor, sent)
         return found, False
     if fid and DeletedExecution.objects.filter(organization=organization, fid=fid).exists():
         raise ExecutionWasDeleted
@@ -126,6 +134,7 @@ def report_execution(
         start_time=at,
         **({"fid": fid} if fid else {}),
     )
+    repeats.remember(execution, "create", sent)
     if lease_seconds:
         leases.grant(execution, lease_seconds)
     try:
@@ -135,7 +144,7 @@ def report_execution(
         if broken_constraint(error) != "executions_fid_unique":
             raise
         found = Execution.objects.get(organization=organization, fid=fid)  # made meanwhile
-        _require_same(found, actor, description, inputs, user)
+        _require_same(found, actor, sent)
         return found, False
     events = [NewEvent(at, Kind.STATUS, status)] if status != Status.QUEUED else []
     if inputs is not None:
@@ -179,10 +188,11 @@ def finish(
     `final` is JSON text with a type tag.
     """
     execution = locked_for_report(execution, actor, lease)
+    sent = {"final": final, "error": error}
     if execution.has_ended:
-        if execution.status == status:
-            return execution
-        raise ExecutionHasEnded(status=execution.status)
+        _require_same_end(execution, status, sent)
+        return execution
+    repeats.remember(execution, "finish", sent)
     at = moment(execution)
     events = [NewEvent(at, Kind.ERROR, error)] if error else []
     if final is not None:
@@ -223,9 +233,13 @@ def update_figures(
     summary: str | None = None,
     **figures: int | Decimal | None,
 ) -> Execution:
-    """Set what is known late, even after the end: `input_tokens`, `output_tokens`, `cost` in US
-    dollars, and the summary."""
+    """Set what is known late: `input_tokens`, `output_tokens`, `cost` in US dollars, and the
+    summary. Even after the end, unless that is that it was cancelled."""
     execution = locked_for_report(execution, actor, lease)
+    if execution.status == Status.CANCELLED:
+        raise ExecutionHasEnded(
+            "The execution was cancelled; it takes nothing more.", status=Status.CANCELLED
+        )
     for name, value in figures.items():
         setattr(execution, name, value)
     fields = [*figures]
@@ -321,22 +335,25 @@ def _require_control(execution: Execution, actor: Actor) -> None:
         raise Forbidden("You may stop and delete your own executions only.")
 
 
-def _require_same(
-    execution: Execution,
-    actor: Actor,
-    description: dict[str, Any] | None,
-    inputs: dict[str, Any] | None,
-    user: ExecutionUser | None,
-) -> None:
+def _require_same(execution: Execution, actor: Actor, sent: Mapping[str, Any]) -> None:
     """A repeated report must say what the first one said."""
-    is_same = (
-        execution.agent_id == actor.id
-        and (not description or execution.meta == json.loads(tagged(description)))
-        and (inputs is None or execution.inputs == json.loads(tagged(inputs)))
-        and (user is None or execution.user_id == user.pk)
-    )
-    if not is_same:
+    if execution.agent_id != actor.id:
         raise ExecutionExists
+    if changed := repeats.changed_fields(execution, "create", sent):
+        names = ", ".join(changed)
+        raise ExecutionExists(f"The execution was created with something else: {names}.", **changed)
+
+
+def _require_same_end(execution: Execution, status: str, sent: Mapping[str, Any]) -> None:
+    """A repeated end must say what the first one said; one that came otherwise, no more than it."""
+    if execution.status != status:
+        raise ExecutionHasEnded(status=execution.status)
+    changed = repeats.changed_fields(execution, "finish", sent)
+    if changed is None:
+        changed = {name: ["It had ended before."] for name in repeats.digests(sent)}
+    if changed:
+        message = f"The execution has ended with something else: {', '.join(changed)}."
+        raise ExecutionHasEnded(message, status=status, **changed)
 
 
 def _new_events(execution: Execution, events: Sequence[ReportedEvent]) -> list[NewEvent]:

@@ -97,7 +97,7 @@ class ExecutionQuerySet(OrganizationScopedQuerySet):
 
     def without_content(self) -> Self:
         """For lists: leaves out what may be large."""
-        return self.defer("inputs", "final")
+        return self.defer("inputs", "final", "sent_digests")
 
     def live(self) -> Self:
         return self.exclude(status__in=Execution.FINAL)
@@ -188,6 +188,11 @@ class Execution(OrganizationScopedModel):
     output_tokens = models.PositiveBigIntegerField(null=True)
     cost = models.DecimalField(
         max_digits=18, decimal_places=8, null=True, help_text="In US dollars, as reported."
+    )
+    sent_digests = models.JSONField(
+        default=dict,
+        db_default={},
+        help_text="Of each field of the requests that made and ended it, to know them again.",
     )
     last_sequence = models.PositiveIntegerField(default=0)
     changed_at = models.DateTimeField(

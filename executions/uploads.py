@@ -17,7 +17,7 @@ from django.db.models.functions import Length
 from agentidp.errors import DomainError, InvalidValue, NotFound
 from executions.actions import locked_for_report
 from executions.file_storage import folder_of
-from executions.models import Execution, ExecutionFile, Upload, UploadPart, now
+from executions.models import Execution, ExecutionFile, ExecutionHasEnded, Upload, UploadPart, now
 from organizations.actors import Actor
 
 USUAL_PART, SPARE_PARTS = 64 * 1024, 16
@@ -32,6 +32,13 @@ class UploadNotFound(NotFound):
 class FileExists(DomainError):
     code = "FILE_EXISTS"
     message = "The execution has a file with this path."
+
+
+class UploadExists(DomainError):
+    """`details` name the upload."""
+
+    code = "UPLOAD_EXISTS"
+    message = "A file of another size was announced with this path. Cancel that upload first."
 
 
 class FileQuotaExceeded(DomainError):
@@ -74,21 +81,35 @@ def start_upload(
     path: str,
     size: int,
     lease: int | None = None,
-) -> Arrived:
-    """Announce a file, which counts against the quotas from then on; an empty one is there at once.
+) -> tuple[Arrived, bool]:
+    """Announce a file, and whether it is new. It counts against the quotas from then on; an empty
+    one is there at once.
 
-    `path` has passed validate_path. The same announcement again finds the same upload.
+    `path` has passed validate_path. The same announcement again finds the same upload, or the file
+    that it became.
     """
     execution = locked_for_report(execution, actor, lease)
-    of_it = {"organization_id": execution.organization_id, "execution_id": execution.pk}
-    if ExecutionFile.objects.filter(**of_it, area=area, path=path).exists():
-        raise FileExists
-    found = Upload.objects.filter(**of_it, area=area, path=path, size=size).first()
+    at = {
+        "organization_id": execution.organization_id,
+        "execution_id": execution.pk,
+        "area": area,
+        "path": path,
+    }
+    file = ExecutionFile.objects.filter(**at).first()
+    if file is not None:
+        if file.size != size:
+            raise FileExists(size=[f"The file has {file.size} bytes."])
+        return _complete(file), False
+    _require_open(execution)
+    found = Upload.objects.filter(**at).first()
     if found is not None:
-        return _arrived(found)
+        if found.size != size:
+            problem = f"It was announced with {found.size} bytes."
+            raise UploadExists(size=[problem], uploadId=str(found.pk))
+        return _arrived(found), False
     _require_room(execution, size)
-    upload = Upload.objects.create(**of_it, area=area, path=path, size=size)
-    return _arrived(upload) if size else _assemble(execution, upload)
+    upload = Upload.objects.create(**at, size=size)
+    return _arrived(upload) if size else _assemble(execution, upload), True
 
 
 @transaction.atomic
@@ -102,7 +123,7 @@ def receive_part(
     content: bytes,
     lease: int | None = None,
 ) -> Arrived:
-    """Keep these bytes; the last missing ones make the file."""
+    """Keep these bytes; the last missing ones make the file. The same ones again change nothing."""
     _find(execution, upload_id)  # what does not exist is told before who may not
     execution = locked_for_report(execution, actor, lease)
     upload = _find(execution, upload_id)
@@ -110,13 +131,29 @@ def receive_part(
         problem = f"The file was announced with {upload.size} bytes."
         raise InvalidValue(f"Content-Range: {problem}", **{"Content-Range": [problem]})
     if isinstance(upload, ExecutionFile):
+        _require_same_bytes(upload, offset, content)
         return _complete(upload)
+    _require_open(execution)
     if not _is_known(upload, offset, content):
         UploadPart.objects.create(
             organization_id=upload.organization_id, upload=upload, offset=offset, content=content
         )
     arrived = _arrived(upload)
     return _assemble(execution, upload) if arrived.is_complete else arrived
+
+
+@transaction.atomic
+def cancel_upload(
+    execution: Execution, upload_id: str, *, actor: Actor, lease: int | None = None
+) -> None:
+    """Forget an announced file and what has arrived of it; FileExists once it is whole."""
+    _find(execution, upload_id)
+    execution = locked_for_report(execution, actor, lease)
+    upload = _find(execution, upload_id)
+    if isinstance(upload, ExecutionFile):
+        raise FileExists("All of the file has arrived. It goes with its execution.")
+    UploadPart.objects.filter(organization_id=upload.organization_id, upload=upload).delete()
+    upload.delete()
 
 
 def arrived(execution: Execution, upload_id: str) -> Arrived:
@@ -135,6 +172,21 @@ def _find(execution: Execution, upload_id: str) -> Upload | ExecutionFile:
     if found is None:
         raise UploadNotFound
     return found
+
+
+def _require_open(execution: Execution) -> None:
+    """Whatever is not there when an execution ends does not come any more."""
+    if execution.has_ended:
+        message = "The execution has ended; it takes no more files."
+        raise ExecutionHasEnded(message, status=execution.status)
+
+
+def _require_same_bytes(file: ExecutionFile, offset: int, content: bytes) -> None:
+    """PartConflict when these are not the bytes that the file has there."""
+    with file.content.open() as opened:
+        opened.seek(offset)
+        if opened.read(len(content)) != content:
+            raise PartConflict
 
 
 def _spans(upload: Upload) -> list[tuple[int, int]]:

@@ -306,6 +306,7 @@ EXECUTION_REPORTS = [
         ids=examples.upload,
         content=b"whole",
     ),
+    report("DELETE", EXECUTION + "/uploads/{uploadId}", ids=examples.upload, status=204),
 ]
 
 ANALYTICS = [

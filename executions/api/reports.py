@@ -76,6 +76,7 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         "start_upload": WRITE,
         "upload": READ,
         "receive_part": WRITE,
+        "cancel_upload": WRITE,
     }
 
     def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -109,7 +110,8 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
     def create(self, request: Request) -> Response:
         """Report a run. It belongs to the calling agent and its credential.
 
-        Repeated with the same `executionId` it answers 200 with the first one.
+        Repeated with the same `executionId` it answers 200 with the first one, whatever became of
+        it; with other content 409, which names the fields.
         """
         fields = _valid(NewExecutionSerializer, request)
         started_at = fields.get("startedAt")
@@ -132,7 +134,8 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
 
     @extend_schema(parameters=[EXECUTION_ID, LEASE], request=ChangeSerializer)
     def partial_update(self, request: Request, executionId: str) -> Response:
-        """Say what is known late, even after the end: tokens, cost, summary."""
+        """Say what is known late: tokens, cost, summary. Also after the end, unless it was
+        cancelled."""
         execution = self._own()
         changes = _valid(ChangeSerializer, request)
         execution = actions.update_figures(
@@ -170,7 +173,8 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         parameters=[EXECUTION_ID, LEASE], request=FinishSerializer, responses=ExecutionSerializer
     )
     def finish(self, request: Request, executionId: str) -> Response:
-        """End it, with its result or its error. The same end again changes nothing."""
+        """End it, with its result or its error. The same end again changes nothing; one with other
+        content is refused and the fields are named."""
         execution = self._own()
         fields = _valid(FinishSerializer, request)
         final = fields.get("final")
@@ -209,14 +213,19 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
     @extend_schema(
         parameters=[EXECUTION_ID, LEASE],
         request=NewUploadSerializer,
-        responses={201: UploadSerializer},
+        responses={200: UploadSerializer, 201: UploadSerializer},
     )
     def start_upload(self, request: Request, executionId: str) -> Response:
-        """Announce a file; then send its bytes in parts of at most 1 MiB."""
+        """Announce a file; then send its bytes in parts of at most 1 MiB.
+
+        Repeated it answers 200 with the same upload. After the end no file is taken.
+        """
         execution = self._own()
         fields = _valid(NewUploadSerializer, request)
-        upload = uploads.start_upload(execution, actor=self.actor, lease=_lease(request), **fields)
-        return Response(UploadSerializer(upload).data, status=201)
+        upload, is_new = uploads.start_upload(
+            execution, actor=self.actor, lease=_lease(request), **fields
+        )
+        return Response(UploadSerializer(upload).data, status=201 if is_new else 200)
 
     @extend_schema(parameters=[EXECUTION_ID, UPLOAD_ID], responses=UploadSerializer)
     def upload(self, request: Request, executionId: str, uploadId: str) -> Response:
@@ -243,6 +252,12 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
             lease=_lease(request),
         )
         return Response(UploadSerializer(upload).data)
+
+    @extend_schema(parameters=[EXECUTION_ID, UPLOAD_ID, LEASE], responses={204: None})
+    def cancel_upload(self, request: Request, executionId: str, uploadId: str) -> Response:
+        """Forget a file that has not arrived in full, to announce it anew."""
+        uploads.cancel_upload(self.get_object(), uploadId, actor=self.actor, lease=_lease(request))
+        return Response(status=204)
 
     def _own(self) -> Execution:
         """The execution that the URL names, if the caller is its agent."""

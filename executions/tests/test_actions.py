@@ -205,13 +205,12 @@ def test_only_its_agent_reports_on_an_execution(scope, organization, actor):
 def test_finishing_says_how_it_ended(scope, actor):
     execution = report(actor)
 
-    ended = actions.finish(
-        execution, actor=actor, status="error", final='{"Text":{"body":"x"}}', error="It broke."
-    )
+    said = {"status": "error", "final": '{"Text":{"body":"x"}}', "error": "It broke."}
+    ended = actions.finish(execution, actor=actor, **said)
 
     assert (ended.status, ended.error) == ("error", "It broke.")
     assert ended.final == '{"Text":{"body":"x"}}'
-    assert actions.finish(execution, actor=actor, status="error").last_sequence == 4
+    assert actions.finish(execution, actor=actor, **said).last_sequence == 4
     with pytest.raises(ExecutionHasEnded):
         actions.finish(execution, actor=actor, status="finished")
 

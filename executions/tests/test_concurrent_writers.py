@@ -101,7 +101,7 @@ def test_the_same_report_sent_at_once_makes_one_execution(actor):
 
 def test_parts_that_arrive_at_once_make_one_file(actor):
     execution = within(actor, lambda: actions.report_execution(actor=actor)[0])
-    upload = within(
+    upload, _ = within(
         actor,
         lambda: uploads.start_upload(execution, actor=actor, area="out", path="a.txt", size=8),
     )

@@ -20,10 +20,12 @@ def client(organization, client_for):
     return client_for(make_agent(organization))
 
 
-def announce(client, url: str, size: int = 10, path: str = "report.txt", **fields: Any) -> str:
+def announce(
+    client, url: str, size: int = 10, path: str = "report.txt", status: int = 201, **fields: Any
+) -> str:
     """The URL of a new upload."""
     body = {"area": "out", "path": path, "size": size} | fields
-    return f"{url}/uploads/{post(client, f'{url}/files', body, 201)['uploadId']}"
+    return f"{url}/uploads/{post(client, f'{url}/files', body, status)['uploadId']}"
 
 
 def put(client, upload: str, content: bytes, content_range: str | None = None) -> Any:
@@ -125,25 +127,73 @@ def test_an_empty_file_is_there_at_once(organization, client):
 def test_the_same_announcement_finds_the_same_upload(client):
     url = report(client)
 
-    assert announce(client, url) == announce(client, url)
+    upload = announce(client, url)
+    assert announce(client, url, status=200) == upload
+    put(client, upload, CONTENT)
+    assert announce(client, url, status=200) == upload, "or the file that it became"
 
 
-def test_a_path_is_taken_once(client):
+@pytest.mark.parametrize("size", [0, 10])
+def test_a_path_is_taken_once(client, size):
     url = report(client)
-    put(client, announce(client, url), CONTENT)
+    put(client, announce(client, url, size=size), CONTENT)
 
-    body = {"area": "out", "path": "report.txt", "size": 10}
-    assert post(client, f"{url}/files", body, 409)["code"] == "FILE_EXISTS"
+    body = {"area": "out", "path": "report.txt", "size": 11}
+    refused = post(client, f"{url}/files", body, 409)
+    assert refused["code"] == "FILE_EXISTS"
+    assert refused["details"] == {"size": [f"The file has {size} bytes."]}
     announce(client, url, area="in")
 
 
-def test_the_slower_of_two_uploads_of_a_path_is_refused(organization, client):
-    url = report(client)
-    first, second = announce(client, url, size=3), announce(client, url, size=4)
-    put(client, first, b"abc")
+def test_other_bytes_for_a_file_that_is_whole_are_refused(organization, client):
+    upload = announce(client, report(client))
+    put(client, upload, CONTENT)
 
-    assert put(client, second, b"abcd").json()["code"] == "FILE_EXISTS"
-    assert the_file(organization)[1] == b"abc"
+    assert put(client, upload, b"9876543210").json()["code"] == "PART_CONFLICT"
+    assert put(client, upload, b"xx", "bytes 4-5/10").json()["code"] == "PART_CONFLICT"
+    assert send(client, upload, 4, 5).json()["isComplete"] is True
+    assert the_file(organization)[1] == CONTENT
+
+
+def test_another_size_for_a_path_waits_until_the_upload_is_cancelled(client, settings):
+    settings.EXECUTION_FILES_MAX_BYTES = 15
+    url = report(client)
+    upload = announce(client, url)
+    send(client, upload, 0, 4)
+
+    refused = post(client, f"{url}/files", {"area": "out", "path": "report.txt", "size": 8}, 409)
+
+    assert refused["code"] == "UPLOAD_EXISTS"
+    assert refused["details"] == {
+        "size": ["It was announced with 10 bytes."],
+        "uploadId": upload.rpartition("/")[2],
+    }
+    assert client.delete(upload).status_code == 204
+    assert client.delete(upload).json()["code"] == "UPLOAD_NOT_FOUND"
+    again = announce(client, url, size=8)
+    assert client.get(again).json()["received"] == 0
+    assert put(client, again, b"abcdefgh").json()["isComplete"] is True
+    assert client.delete(again).json()["code"] == "FILE_EXISTS"
+
+
+@pytest.mark.parametrize("status", ["finished", "error", "cancelled"])
+def test_after_the_end_no_file_is_taken(client, status):
+    url = report(client)
+    whole, empty = announce(client, url), announce(client, url, size=0, path="empty.txt")
+    put(client, whole, CONTENT)
+    begun = announce(client, url, path="begun.txt")
+    send(client, begun, 0, 4)
+    post(client, f"{url}/finish", {"status": status})
+
+    late = post(client, f"{url}/files", {"area": "out", "path": "late.txt", "size": 1}, 409)
+    assert (late["code"], late["details"]) == ("EXECUTION_ENDED", {"status": status})
+    part = send(client, begun, 5, 9)
+    assert (part.status_code, part.json()["code"]) == (409, "EXECUTION_ENDED")
+    assert client.get(begun).json()["received"] == 5
+    assert client.delete(begun).status_code == 204, "nobody has to keep it"
+
+    assert put(client, whole, CONTENT).status_code == 200, "the answer may be lost"
+    assert announce(client, url, size=0, path="empty.txt", status=200) == empty
 
 
 def test_files_in_folders_are_not_counted_at_the_top(organization, client):
