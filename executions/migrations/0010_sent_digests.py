@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("executions", "0008_appeared")]
+    dependencies = [("executions", "0009_totals")]
 
     operations = [
         migrations.AddField(
