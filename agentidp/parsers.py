@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from math import isinf
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
 
+import orjson
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
@@ -22,14 +23,16 @@ MAX_NAMES = 10_000
 MAX_VALUES = 50_000
 """Of one text, at all depths: each is some hundred bytes of memory, whatever it weighs here."""
 
-# Brackets count up and down as signed bytes; what is neither a bracket, a comma nor the end of a
-# string says nothing about the structure.
+MAX_ESCAPES = 10_000
+"""For the first ones a search is faster, for very many two replacements are."""
+
+ESCAPED = re.compile(rb"\\[\\\"]")
+# NUL, and halves of surrogate pairs.
+UNSTORABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+# Brackets count up and down as signed bytes; nothing else says how deep the text is.
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-WITHOUT_STRUCTURE = bytes(set(range(256)) - set(b'[]{},"'))
-# NUL, or half of a surrogate pair without the other half.
-UNSTORABLE = re.compile(
-    r"\\u(?:0000|[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F]))"
-)
+WITHOUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+AS_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 
 
 class StrictJSONParser(BaseParser):
@@ -52,41 +55,67 @@ def parse_json(content: bytes) -> Any:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ParseError("The body is not UTF-8.") from error
-    values, depth = measure_json(content)
-    if values > MAX_VALUES:
+    shape = measure_json(content)
+    if shape.values > MAX_VALUES:
         raise ParseError(f"The JSON has more than {MAX_VALUES:,} values.")
-    if depth > MAX_DEPTH:
+    if shape.depth > MAX_DEPTH:
         raise ParseError(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+    names = 0
+
+    def count_names(found: dict[str, Any]) -> dict[str, Any]:
+        nonlocal names
+        names += len(found)
+        if len(found) > MAX_NAMES:
+            raise ParseError(f"A JSON object has more than {MAX_NAMES:,} names.")
+        return found
+
     try:
         value = json.loads(
             text,
             parse_constant=_refuse_constant,
-            parse_int=_parse_integer,
-            parse_float=_parse_float,
-            object_pairs_hook=_unique_names,
+            parse_int=_parse_integer if shape.has_unusual_numbers else None,
+            parse_float=_parse_float if shape.has_unusual_numbers else None,
+            object_hook=count_names,
         )
     except (ValueError, RecursionError) as error:
         raise ParseError("The body is not valid JSON.") from error
-    if _may_be_unstorable(text):
+    if names != shape.names:
+        raise ParseError("A name appears twice in one JSON object.")
+    if "\\" in text and _may_be_unstorable(text, value):
         _refuse_unstorable_text(value)
     return value
 
 
-def measure_json(content: bytes) -> tuple[int, int]:
-    """How many values the text has at most, and how deeply it is nested, before it is parsed.
+class Shape(NamedTuple):
+    """What a JSON text says about its value before it is parsed. Of what is no JSON it may be
+    wrong from the first error on, where a reader stops."""
 
-    Beyond MAX_VALUES the depth is that of the beginning. What is no JSON may be measured wrongly
-    from its first error on, where a reader stops.
-    """
+    values: int
+    """At most."""
+    names: int
+    """Of all objects together."""
+    depth: int
+    """Beyond MAX_VALUES that of the beginning."""
+    has_unusual_numbers: bool
+    """Some with an exponent, or with more than MAX_DIGITS digits."""
+
+
+def measure_json(content: bytes) -> Shape:
     if b"\\" in content:
-        content = content.replace(rb"\\", b"").replace(rb"\"", b"")
-    marks = content.translate(None, WITHOUT_STRUCTURE)
-    marks = marks.replace(b'""', b"")  # of two strings in a row this makes one
-    if b'"' in marks:
-        marks = b"".join(marks.split(b'"')[::2])
-    steps = marks.translate(STEPS, b",")
+        content, escapes = ESCAPED.subn(b"", content, MAX_ESCAPES)
+        if escapes == MAX_ESCAPES:
+            content = content.replace(rb"\\", b"").replace(rb"\"", b"")
+    if b'"' in content:
+        content = b"".join(content.split(b'"')[::2])
+    steps = content.translate(STEPS, WITHOUT_BRACKETS)
     depths = accumulate(memoryview(steps)[: 2 * MAX_VALUES].cast("b"))
-    return marks.count(b",") + steps.count(b"\x01") + 1, max(depths, default=0)
+    zeros = content.translate(AS_ZEROS)
+    return Shape(
+        values=content.count(b",") + steps.count(b"\x01") + 1,
+        names=content.count(b":"),
+        depth=max(depths, default=0),
+        has_unusual_numbers=b"0e" in zeros or b"0" * (MAX_DIGITS + 1) in zeros,
+    )
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -106,21 +135,15 @@ def _parse_float(text: str) -> float:
     return value
 
 
-def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > MAX_NAMES:
-        raise ParseError(f"A JSON object has more than {MAX_NAMES:,} names.")
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        raise ParseError("A name appears twice in one JSON object.")
-    return names
-
-
-def _may_be_unstorable(text: str) -> bool:
+def _may_be_unstorable(text: str, value: Any) -> bool:
     """UTF-8 has no surrogates and JSON no raw NUL: only escape sequences can bring them."""
-    if r"\u" not in text:
+    if not UNSTORABLE.search(text):
         return False
-    # An escaped backslash begins no escape sequence, and parts the halves of a pair.
-    return UNSTORABLE.search(text.replace(r"\\", "  ")) is not None
+    try:
+        orjson.dumps(value)  # Refuses surrogates, and integers of more than 64 bits.
+    except orjson.JSONEncodeError:
+        return True
+    return r"\u0000" in text
 
 
 class _UnstorableText(Exception):

@@ -5,12 +5,10 @@ import math
 import re
 from typing import Any
 
+from agentidp.parsers import measure_json
+
 DEEPEST = 100
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-
-class _TooDeep(Exception):
-    pass
 
 
 def read_json(text: str) -> Any:
@@ -18,21 +16,21 @@ def read_json(text: str) -> Any:
 
     jsonb refuses NUL, halves of surrogate pairs and what is no number, so these are replaced.
     """
+    if measure_json(text.encode("utf-8", "replace")).depth > DEEPEST:
+        return None
     try:
         return _storable(json.loads(text, parse_constant=lambda name: None))
-    except (ValueError, RecursionError, _TooDeep):
+    except (ValueError, RecursionError):
         return None
 
 
-def _storable(value: Any, depth: int = 0) -> Any:
-    if depth > DEEPEST:
-        raise _TooDeep
+def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, dict):
-        return {_text(name): _storable(inner, depth + 1) for name, inner in value.items()}
+        return {_text(name): _storable(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_storable(inner, depth + 1) for inner in value]
+        return [_storable(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

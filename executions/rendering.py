@@ -356,7 +356,7 @@ def _is_too_large(text: str) -> bool:
 
 
 def _is_too_deep(text: str) -> bool:
-    return measure_json(text.encode("utf-8", "replace"))[1] > DEEPEST
+    return measure_json(text.encode("utf-8", "replace")).depth > DEEPEST
 
 
 def _is_too_complex(html: str) -> bool:

@@ -21,6 +21,7 @@ PIECES = [
     *(b"[", b"]", b"{", b"}", b",", b":", b'"', b"\\", b" ", b"\n", b"a", b"1", b"-", b"e9", b"."),
     *(b'"a"', b'"a":', b'{"a":1}', b"[1,2]", b'""', rb'"\""', rb'"\\"', rb'"["', rb'"\\\"{"'),
     *(rb"\u0000", rb"\u0041", rb"\ud83d", rb"\ude00", rb"\uD83D\uDE00", rb"\\ud83d", b"\xf0\x9f"),
+    *(b'{"a":1,"b":2}', b'{"a":1,"a":2}', b"1e5", b"1E+5", b"0.5", b"1" * 99, b"E400", b"1" * 400),
     *(b"true", b"null", b"NaN", b"Infinity", b"1e400", b"9" * 101, b"\x00", b"\xff", "ü".encode()),
 ]
 ANYTHING = st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join)
@@ -28,6 +29,13 @@ SURROGATES = st.lists(
     st.sampled_from([r"\ud83d", r"\ude00", r"\\", r"\"", "a", r"\u0000", r"\u0041", r"\uDBFF"]),
     max_size=12,
 ).map(lambda parts: f'["{"".join(parts)}"]'.encode())
+# Few names, so that many stand twice in an object.
+NAMES = st.recursive(
+    st.sampled_from(["1", "-0", "1e400", "1e-400", "9" * 100, "9" * 101 + ".5", '"a:{"', '"\\""']),
+    lambda inner: st.lists(st.tuples(st.sampled_from("abc"), inner), max_size=3).map(
+        lambda pairs: "{" + ",".join(f'"{name}": {value}' for name, value in pairs) + "}"
+    ),
+).map(str.encode)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
@@ -107,7 +115,7 @@ def outcome(read: Callable[[bytes], Any], content: bytes) -> str:
         return "refused"
 
 
-@given(ANYTHING | SURROGATES)
+@given(ANYTHING | SURROGATES | NAMES)
 @example(rb'"\ud83d\\\ude00"')
 @example(rb'"\\ud83d\ude00"')
 @example(rb'"\\\ud83d\ude00"')
@@ -129,9 +137,9 @@ def test_what_may_be_stored_comes_back(value: Any, ascii: bool) -> None:
 def test_depth_is_measured_before_anything_is_parsed(value: Any) -> None:
     text = json.dumps(value)
 
-    _, depth = measure_json(text.encode())
+    shape = measure_json(text.encode())
 
-    assert depth == depth_of(text)
+    assert shape.depth == depth_of(text)
 
 
 def nest(value: Any, levels: int) -> Any:
@@ -176,8 +184,9 @@ def test_a_refusal_says_what_is_wrong_and_where(content: bytes, sentence: str) -
         ({str(number): 1 for number in range(MAX_NAMES)}, True),
         ({str(number): 1 for number in range(MAX_NAMES + 1)}, False),
         ([",[{" * 50_000] * 5, True),
+        (['"' * 20_001 + "[" * 70], True),
     ],
-    ids=["all values", "one more", "containers count", "all names", "one name more", "texts"],
+    ids=["all", "one more", "containers", "all names", "one name more", "texts", "quotes"],
 )
 def test_the_number_of_values_is_bounded(value: Any, is_taken: bool) -> None:
     content = json.dumps(value).encode()
@@ -215,11 +224,12 @@ def test_a_megabyte_is_read_at_once(kind: str) -> None:
     content = LARGE[kind].encode()
     assert len(content) <= MEGABYTE
 
-    # Against the plain reader's time for a megabyte of events, because machines differ.
+    # Against the plain reader's time for a megabyte of events, because machines differ. Events
+    # themselves take 2 to 3 times it: see benchmarks/json_reader.py.
     plain = seconds(lambda: json.loads(LARGE["events"]))
     strict = seconds(lambda: outcome_only(content))
 
-    limit = 6 if kind == "events" else 50
+    limit = 4 if kind == "events" else 50
     assert strict < limit * plain, f"{strict * 1000:.1f} ms, plain {plain * 1000:.1f} ms"
 
 
