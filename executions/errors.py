@@ -14,16 +14,38 @@ KODOSUMI_ERROR = "kodosumi.error.KodosumiError"
 RAISED = re.compile(r"^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: |:?$)")
 FRAME = re.compile(r'^\s+File "([^"]+)", line \d+, in (\S+)')
 LIBRARY = re.compile(r"(^|/)(site-packages|dist-packages|lib/python[\d.]+)/|^<frozen ")
+FINGERPRINT_VERSION = "v2:"
+"""Of the rules below. Whoever changes them counts up, and `regroup_errors` does the rest."""
+# Quotes are quotes at the edges of words only: the apostrophes of "can't" hold no quotation.
+QUOTED = (
+    r"(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w))*'(?!\w)"
+    r'|(?<!\w)"[^"\n]*"(?!\w)|`[^`\n]*`|\u201c[^\u201d\n]*\u201d|\xab[^\xbb\n]*\xbb'
+    r"|(?<!\w)\u2018(?:[^\u2019\n]|(?<=\w)\u2019(?=\w))*\u2019(?!\w)"
+)
 VARIABLE_PARTS = (
     (re.compile(r"https?://\S+"), "<url>"),
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+"), "<e-mail>"),
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?\S*"), "<date>"),
-    (re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`"), "<text>"),
-    (re.compile(r"(?:[A-Za-z]:)?[\\/](?:[\w.@ -]+[\\/])+[\w.@-]*"), "<path>"),
-    (re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{12,}\b", re.IGNORECASE), "<hex>"),
-    (re.compile(r"\d+(?:[.,]\d+)*"), "<number>"),
+    (
+        re.compile(
+            r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?!\w)"
+        ),
+        "<date>",
+    ),
+    (re.compile(QUOTED), "<text>"),
+    (re.compile(r"(?<![\w/\\])(?:[A-Za-z]:)?[\\/](?:[\w.@~+-]+[\\/])+[\w.@~+-]*"), "<path>"),
+    (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<hex>"),
 )
+WORD = re.compile(r"[A-Za-z0-9]+")
+"""A part of a name between `_`, `-`, `.` and the like."""
+WORD_WITH_NUMBER = re.compile(r"[A-Z]?[a-z]{2,}\d+|[A-Z]{3,}\d+|\d+[A-Za-z]{0,3}")
+"""int64, HTTP404, 30s: a word, whatever its number is."""
+HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}|(?=\D*\d)(?:[0-9a-f]{8,}|[0-9A-F]{8,})")
+NUMBER = re.compile(r"[A-Z]?[a-z]{2,}\d+|[A-Z]{3,}\d+|\d+[A-Za-z]{1,3}")
+"""int64, HTTP404, 30s: a word, whatever its number is."""
+LONG_HEX = re.compile(r"[0-9a-f]{8,}|[0-9A-F]{8,}")
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+PLACEHOLDER = re.compile(r"<[a-z-]+>")
 
 
 @dataclass(frozen=True)
@@ -35,11 +57,16 @@ class ReadableError:
     place: str = ""
     """File and function of the innermost frame that is not a library's."""
 
-    def fingerprint(self, agent_name: str) -> str:
-        """Equal for errors of one group: `v1:` and a hash of type, agent, place and message, the
-        message without what varies from one error to the next, such as numbers and ids."""
-        parts = (self.error_type, normalized(self.message), agent_name, self.place)
-        return "v1:" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
+    def fingerprint(self) -> str:
+        """Equal for errors of one group, whichever agent they are of: a hash of the type and of the
+        message's words, without what varies such as numbers and ids. Where no words are left, file
+        and function tell errors apart, not the folder: each agent has its own."""
+        words = normalized(self.message)
+        place = (
+            "" if _says_something(words, self.error_type) else re.split(r"[/\\]", self.place)[-1]
+        )
+        parts = (self.error_type, words, place)
+        return FINGERPRINT_VERSION + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
 
 
 def read_error(text: str) -> ReadableError:
@@ -91,7 +118,21 @@ def _cut(message: str) -> str:
 
 
 def normalized(message: str) -> str:
-    """The message without what varies: numbers, ids, paths, addresses, quoted text, dates."""
+    """The message without what varies: numbers, ids, paths, addresses, quoted text, dates. What an
+    id begins with stays: `req_<id>`."""
     for pattern, name in VARIABLE_PARTS:
         message = pattern.sub(name, message)
-    return message
+    return NUMBER.sub("<number>", WORD.sub(_without_id, message))
+
+
+def _without_id(word: re.Match[str]) -> str:
+    text = word[0]
+    mixes = sum(letter.isdigit() for letter in text) >= 2
+    if len(text) < 16 and WORD_WITH_NUMBER.fullmatch(text):
+        return text
+    return "<id>" if mixes or HEX.fullmatch(text) else text
+
+
+def _says_something(words: str, error_type: str) -> bool:
+    rest = PLACEHOLDER.sub("", words.removeprefix(error_type))
+    return any(letter.isalpha() for letter in rest)

@@ -43,6 +43,8 @@ class Filters:
     search: str = ""
     """A part of the id, the agent's name, the user's id or name, the status or the error."""
     agent: UUID | None = None
+    fingerprint: str = ""
+    """Of errors: the group. Executions are not narrowed by it."""
 
     @classmethod
     def read(cls, query: QueryDict, *, hours: int | None, now: float, zone: tzinfo = UTC) -> Self:
@@ -60,6 +62,7 @@ class Filters:
             status=_status(query),
             search=_text(query, "search"),
             agent=_agent(query),
+            fingerprint=_text(query, "fingerprint"),
         )
 
     def narrow(self, executions: Rows) -> Rows:

@@ -81,9 +81,9 @@ class Buckets:
 
 @dataclass(frozen=True)
 class ErrorGroup:
-    """Errors of one fingerprint. Numbers are those of the window; `first_seen` is the first ever.
+    """Errors of one fingerprint, whichever agents they are of.
 
-    Times are Unix seconds.
+    Numbers are those of the window; `first_seen` is the first ever. Times are Unix seconds.
     """
 
     fingerprint: str
@@ -204,6 +204,8 @@ def count_errors(organization: Organization, actor: Actor, filters: Filters = EV
 
 def _errors(organization: Organization, actor: Actor, filters: Filters) -> Any:
     rows = ExecutionError.objects.for_organization(organization)
+    if filters.fingerprint:
+        rows = rows.filter(fingerprint=filters.fingerprint)
     if filters.conditions or not sees_all(actor):
         visible = Execution.objects.for_organization(organization).visible_to(actor)
         rows = rows.filter(execution__in=visible.filter(filters.conditions).order_by())
@@ -303,6 +305,15 @@ def error_groups(
         step,
         starts,
     )
+
+
+def count_errors_by_agent(
+    organization: Organization, actor: Actor, filters: Filters = EVERYTHING, *, limit: int = 20
+) -> list[tuple[str, int]]:
+    """The agents' names and how many errors each has, the most first."""
+    rows = _errors(organization, actor, filters).order_by()
+    counted = rows.values_list("execution__agent_name").annotate(number=Count("id"))
+    return list(counted.order_by("-number", "execution__agent_name")[:limit])
 
 
 def count_by_hour(

@@ -205,7 +205,7 @@ def _apply_error(execution: Execution, row: EventRow) -> ExecutionError:
         timestamp=row.timestamp,
         error_type=readable.error_type,
         message=readable.message,
-        fingerprint=readable.fingerprint(execution.agent_name),
+        fingerprint=readable.fingerprint(),
     )
 
 

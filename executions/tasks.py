@@ -4,7 +4,7 @@ from uuid import UUID
 
 from procrastinate.contrib.django import app
 
-from executions import retention, runner
+from executions import regrouping, retention, runner
 
 MAINTENANCE = "maintenance"
 HOURS_TO_KEEP_JOBS = 72
@@ -36,6 +36,13 @@ def prune_uploads(timestamp: int) -> None:
 def remove_left_folders(timestamp: int) -> None:
     """Every night: files that could not be removed when their execution was deleted."""
     retention.remove_left_folders()
+
+
+@app.periodic(cron="27 4 * * *")
+@app.task(name="executions.regroup", queue=MAINTENANCE, queueing_lock="executions.regroup")
+def regroup_errors(timestamp: int) -> None:
+    """Every night: errors that an earlier release has stored, in the groups of this one."""
+    regrouping.regroup_all()
 
 
 @app.periodic(cron="7 4 * * *")

@@ -165,11 +165,14 @@ class Tenant:
         return execution
 
     def fail(self, agent_name: str) -> Execution:
-        """An execution that has ended with an error."""
+        """An execution that has ended with an error; those of another name are another group."""
+        letters = "".join(
+            chr(ord(letter) + 49) if letter.isdigit() else letter for letter in agent_name
+        )
         return make_execution(
             self.organization,
             FAILED,
-            events=[NewEvent(now(), "error", f"ValueError: {self.word}")],
+            events=[NewEvent(now(), "error", f"ValueError: {self.word} {letters}")],
             agent=self.agent,
             agent_name=agent_name,
             user=make_user_of(self.person("viewer")),

@@ -161,11 +161,15 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         )
 
     @described(
-        ErrorsSerializer, *_filters(USUAL_HOURS), *_paging(USUAL_ERRORS, MOST_ROWS), is_csv=True
+        ErrorsSerializer,
+        *_filters(USUAL_HOURS),
+        _parameter("fingerprint", "Of a group: only its errors."),
+        *_paging(USUAL_ERRORS, MOST_ROWS),
+        is_csv=True,
     )
     def errors(self, request: Request) -> HttpResponseBase:
         """Every error that was emitted in the window, newest first."""
-        filters, page = self._read(USUAL_ERRORS)
+        filters, page = self._read(USUAL_ERRORS, more=("fingerprint",))
         errors = queries.errors(self.organization, self.actor, filters)
         rows = errors.values_list(*ERROR_COLUMNS, named=True)
         if self._wants_csv:
@@ -186,7 +190,8 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         is_csv=True,
     )
     def error_groups(self, request: Request) -> HttpResponseBase:
-        """The errors of the window, those that differ in numbers, names and places only as one."""
+        """The errors of the window, those with the same words as one: numbers, ids and quoted names
+        aside, and whichever agents they are of."""
         filters, page = self._read(MOST_GROUPS, MOST_GROUPS)
         groups = queries.error_groups(
             self.organization, self.actor, filters, limit=page.limit, offset=page.offset
@@ -269,9 +274,11 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         rows = queries.executions(self.organization, self.actor, filters)
         return rows.values_list(*EXECUTION_COLUMNS, named=True)
 
-    def _read(self, limit: int, maximum: int = MOST_ROWS) -> tuple[Filters, Slice]:
+    def _read(
+        self, limit: int, maximum: int = MOST_ROWS, more: Iterable[str] = ()
+    ) -> tuple[Filters, Slice]:
         query = self.request.query_params
-        refuse_others(query, {*NAMES, *PAGING})
+        refuse_others(query, {*NAMES, *PAGING, *more})
         refuse_format(query, FORMATS)
         filters = Filters.read(query, hours=USUAL_HOURS, now=now())
         return filters, Slice.read(query, default=limit, maximum=maximum)

@@ -65,7 +65,7 @@ def test_people_see_their_own_and_operators_all(
     organization: Organization, viewer: Membership, operator: Client, client_for: ClientFor
 ) -> None:
     own = make_failure(organization, agent_name="Own", user=make_user_of(viewer))
-    other = make_failure(organization, agent_name="Other")
+    other = make_failure(organization, "disk is full", agent_name="Other")
     client = client_for(viewer)
 
     for path, key in LISTS.items():
@@ -167,7 +167,7 @@ def test_empty(operator: Client) -> None:
 @pytest.mark.parametrize(("path", "key"), LISTS.items())
 def test_pages(organization: Organization, operator: Client, path: str, key: str) -> None:
     for number in range(5):
-        make_failure(organization, start=now() - 100 + number, agent_name=f"agent {number}")
+        make_failure(organization, f"lost part {'abcde'[number]}", start=now() - 100 + number)
     whole = get(operator, path)[key]
 
     pages = [get(operator, f"{path}?limit=2&offset={offset}") for offset in (0, 2, 4, 6)]
@@ -269,10 +269,11 @@ def test_csv_says_what_an_execution_was_about(organization: Organization, operat
 def test_csv_of_groups(organization: Organization, operator: Client) -> None:
     make_failure(organization, agent_name="A")
     make_failure(organization, agent_name="B")
+    make_failure(organization, "disk is full", agent_name="B", start=now() - 90)
 
     rows = rows_of(operator.get("/api/dashboard/error-groups?format=csv"))
 
-    assert [(row["agent_names"], row["count"]) for row in rows] == [("B", "1"), ("A", "1")]
+    assert [(row["agent_names"], row["count"]) for row in rows] == [("A, B", "2"), ("B", "1")]
 
 
 def test_a_refusal_is_json_also_for_who_wants_csv(operator: Client) -> None:
@@ -322,3 +323,15 @@ def test_statistics_and_details_take_a_fixed_number_of_queries(
         get(operator, f"execution/{long.fid}/details")
     with django_assert_num_queries(5 + 2):
         get(operator, f"execution/{long.fid}/files")
+
+
+def test_the_errors_of_a_group_are_listed(organization: Organization, operator: Client) -> None:
+    for text in ("quota of 4 exceeded", "quota of 7 exceeded", "disk is full"):
+        make_failure(organization, text)
+    (group,) = [each for each in get(operator, "error-groups")["groups"] if each["count"] == 2]
+
+    listed = get(operator, f"errors?fingerprint={group['fingerprint']}")
+
+    assert (listed["total"], len(listed["errors"])) == (2, 2)
+    assert {each["fingerprint"] for each in listed["errors"]} == {group["fingerprint"]}
+    assert operator.get("/api/dashboard/timeline?fingerprint=x").status_code == 400

@@ -1,6 +1,10 @@
 """Errors become readable, and equal ones form groups."""
 
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from executions.errors import normalized, read_error
 
@@ -69,12 +73,83 @@ def test_groups_ignore_what_varies_and_nothing_else() -> None:
         )
     )
 
-    assert one.fingerprint("report") == two.fingerprint("report")
-    assert one.fingerprint("report") != one.fingerprint("letter")
-    assert one.fingerprint("report") != read_error("Lock lost").fingerprint("report")
+    assert one.fingerprint() == two.fingerprint() != read_error("Lock lost").fingerprint()
 
 
 def test_normalized_text_names_what_it_left_out() -> None:
     assert normalized("GET https://a.example/x failed 3 times for a@b.example") == (
         "GET <url> failed <number> times for <e-mail>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("can't read invoices, won't retry", "can't read invoices, won't retry"),
+        ("no 'file that isn't there' here", "no <text> here"),
+        ("The source \u201cStra\xdfe\u201d is empty", "The source <text> is empty"),
+        (
+            "429 (request req_9ef2b398f63e8d2c, after 59 s)",
+            "<number> (request req_<id>, after <number> s)",
+        ),
+        ("job k3J9xQ of run-7f3a1c", "job <id> of run-<id>"),
+        ("commit 5f1e0a9c", "commit <id>"),
+        ("cannot cast int64 to utf8 in 30s", "cannot cast int<number> to utf<number> in <number>s"),
+        ("read / write / delete and/or nothing", "read / write / delete and/or nothing"),
+        ("/opt/agents/one/a.py is gone", "<path> is gone"),
+        ("at 2026-11-29T02:51:11.123Z, because", "at <date>, because"),
+        ("deadbeef and facade are words", "deadbeef and facade are words"),
+    ],
+)
+def test_ids_are_left_out_and_words_stay(text: str, rest: str) -> None:
+    assert normalized(text) == rest
+
+
+WORDS = st.from_regex(r"[A-Za-z]{1,12}('(t|s|ll|re))?", fullmatch=True)
+PREFIXES = st.from_regex(r"[a-z]{2,6}(_[a-z]{2,6})?[_-]", fullmatch=True)
+IDS = st.text("0123456789abcdef", min_size=16, max_size=40)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=12))
+def test_words_are_never_taken_for_values(words: list[str]) -> None:
+    text = " ".join(words)
+
+    assert normalized(text) == text
+
+
+@given(PREFIXES, IDS, IDS)
+def test_what_an_id_begins_with_stays(prefix: str, one: str, another: str) -> None:
+    assert normalized(f"lost {prefix}{one}.") == f"lost {prefix}<id>."
+    assert normalized(f"{prefix}{one}") == normalized(f"{prefix}{another}")
+
+
+@given(st.text(max_size=200))
+def test_any_text_has_a_group_and_always_the_same_one(text: str) -> None:
+    first, second = read_error(text), read_error(text)
+
+    assert first.fingerprint() == second.fingerprint()
+    assert len(first.fingerprint()) <= 40
+
+
+@pytest.mark.parametrize("part", ["'a ", "a'", '"', "/", "a/", "1a", "(", "`", "\u2018a ", "-1"])
+def test_no_text_takes_long_to_group(part: str) -> None:
+    message = (part * 2000)[:2000]
+
+    started = time.thread_time()
+    normalized(message)
+
+    assert time.thread_time() - started < 0.5
+
+
+def test_the_place_tells_apart_what_has_no_words() -> None:
+    trace = 'Traceback (most recent call last):\n  File "/srv/{}.py", line 3, in run\n{}'
+
+    assert (
+        read_error(trace.format("one", "KeyError: 'a'")).fingerprint()
+        == read_error(trace.format("one", "KeyError: 'b'")).fingerprint()
+        != read_error(trace.format("two", "KeyError: 'b'")).fingerprint()
+    )
+    assert (
+        read_error(trace.format("one", "ValueError: the sheet is empty")).fingerprint()
+        == read_error(trace.format("two", "ValueError: the sheet is empty")).fingerprint()
     )

@@ -159,7 +159,7 @@ def test_errors_of_one_kind_are_one_group_that_leads_to_its_errors(
     organization: Organization, browser: Any
 ) -> None:
     failed(organization, "quota of 40 exceeded", 30, agent_name="Hymn")
-    failed(organization, "quota of 71 exceeded", 20, agent_name="Hymn")
+    failed(organization, "quota of 71 exceeded", 20, agent_name="Psalm")
     failed(organization, "disk is full", 10, agent_name="Hymn")
 
     response = browser.get("/executions/errors")
@@ -171,7 +171,14 @@ def test_errors_of_one_kind_are_one_group_that_leads_to_its_errors(
     }
     for row in groups.values():
         assert rows_behind(browser, row["url"]) == row["group"].count == sum(row["spark"])
-    chosen = browser.get(groups["quota of 71 exceeded"]["url"]).content.decode()
+    assert groups["quota of 71 exceeded"]["agents"] == "2 agents: Hymn, Psalm"
+    assert {row["group_url"] for row in response.context["errors"] if row["alike"] == 2} == {
+        groups["quota of 71 exceeded"]["url"]
+    }
+    response = browser.get(groups["quota of 71 exceeded"]["url"])
+    for row in response.context["agents"]:
+        assert rows_behind(browser, row["url"]) == row["count"] == 1
+    chosen = response.content.decode()
     assert "quota of 40 exceeded" in chosen
     assert "disk is full" not in chosen
     assert "group is" in chosen

@@ -154,29 +154,35 @@ def test_errors_are_narrowed_by_when_they_happened_and_by_their_execution(
         assert [row.execution.agent_name for row in adas] == ["Screener"]
 
 
-def test_errors_that_differ_in_numbers_only_are_one_group(organization: Organization) -> None:
+def test_errors_with_the_same_words_are_one_group_of_all_their_agents(
+    organization: Organization,
+) -> None:
     ada = make_outside_user(organization, "Ada", ADA)
     for seconds_ago, number in ((200_000, 1), (7200, 2), (3600, 3)):
         make_execution(organization, agent_name="A", user=ada, **failing(seconds_ago, number))
-    make_execution(organization, agent_name="B", **failing(100_000))
+    make_execution(organization, agent_name="B", **failing(7300, 9))
+    lost = NewEvent(now() - 100_000, "error", "Connection lost")
+    make_execution(organization, FAILED, start=lost.timestamp, events=[lost], agent_name="C")
 
     with organization_scope(organization):
         actor, window = system(organization), Filters(start=now() - 86_400)
         recent = queries.error_groups(organization, actor, window)
         ever = queries.error_groups(organization, actor, limit=1, offset=1)
+        agents = queries.count_errors_by_agent(organization, actor, window)
         first = queries.errors(organization, actor).order_by("timestamp")[0].timestamp
 
     (group,) = recent.rows
-    assert (recent.total, group.count, group.executions, group.users) == (1, 2, 2, 1)
+    assert (recent.total, group.count, group.executions, group.users) == (1, 3, 3, 1)
     assert (group.error_type, group.message) == ("ValueError", "ValueError: no 3 left")
-    assert group.agent_names == ("A",)
+    assert group.agent_names == ("A", "B")
+    assert agents == [("A", 2), ("B", 1)]
     assert group.first_seen == first
     assert now() - group.last_seen < 3700
     assert (recent.step, len(recent.starts)) == ("hour", 25)
-    assert [number for number in group.sparkline if number] == [1, 1]
+    assert [number for number in group.sparkline if number] == [2, 1]
     assert len(group.sparkline) == 25
     assert ever.total == 2
-    assert [row.agent_names for row in ever.rows] == [("B",)]
+    assert [row.agent_names for row in ever.rows] == [("C",)]
 
 
 def test_statistics(northwind: Organization) -> None:

@@ -1,8 +1,10 @@
 """What went wrong: errors that belong together, and each of them with its context."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -26,15 +28,19 @@ SPARKS = 30
 def errors(request: OrganizationRequest) -> HttpResponse:
     """The window's errors by group and one by one; `group` leaves those of one group."""
     asked = Asked.by(request)
-    rows = queries.errors(*asked.scope, asked.filters)
-    total = queries.count_errors(*asked.scope, asked.filters)
+    group = chosen_group(request)
+    filters = replace(asked.filters, fingerprint=group)
+    rows = queries.errors(*asked.scope, filters)
+    total = queries.count_errors(*asked.scope, filters)
     context: dict[str, Any] = {}
-    if group := chosen_group(request):
-        rows = rows.filter(fingerprint=group)
-        total = rows.order_by().count()
+    if group:
         newest = rows.first()
         context["chosen"] = newest.message if newest else group
         context["all_groups_url"] = asked.url()
+        context["agents"] = [
+            {"name": name, "count": count, "url": asked.url(group=group, name=name)}
+            for name, count in queries.count_errors_by_agent(*asked.scope, filters)
+        ]
     elif total:
         context |= groups_of(asked, wants_all=request.GET.get("groups") == "all")
     newer = 0
@@ -44,9 +50,10 @@ def errors(request: OrganizationRequest) -> HttpResponse:
     if sees_all(request.actor):
         rows = queries.with_texts(rows)
     page = CountedPaginator(rows, total - newer, ERRORS_A_PAGE).get_page(request.GET.get("page"))
+    shown = list(page.object_list)
     context |= {
         "page": page,
-        "errors": [error_of(error) for error in page.object_list],
+        "errors": [error_of(error) for error in shown] if group else with_groups(asked, shown),
         "newer": newer,
         "newest_url": asked.url(group=group or None),
     }
@@ -93,13 +100,37 @@ def groups_of(asked: Asked, *, wants_all: bool) -> dict[str, Any]:
 def group_of(asked: Asked, group: ErrorGroup, step: str) -> dict[str, Any]:
     return {
         "group": group,
-        "agents": ", ".join(group.agent_names),
+        "agents": agents_in(group),
+        "all_agents": ", ".join(group.agent_names),
         "first_at": at(group.first_seen),
         "last_at": at(group.last_seen),
         "spark": coarser(group.sparkline),
         "spark_label": f"At most {max(group.sparkline):,} in one {step}",
         "url": asked.url(group=group.fingerprint),
     }
+
+
+def agents_in(group: ErrorGroup) -> str:
+    names = group.agent_names
+    return names[0] if len(names) == 1 else f"{len(names):,} agents: {', '.join(names)}"
+
+
+def with_groups(asked: Asked, errors: Sequence[ExecutionError]) -> list[dict[str, Any]]:
+    """Each leads to its group, where it is not the only one of it."""
+    rows = queries.errors(*asked.scope, asked.filters).order_by()
+    alike = dict(
+        rows.filter(fingerprint__in={error.fingerprint for error in errors})
+        .values_list("fingerprint")
+        .annotate(Count("id"))
+    )
+    return [
+        error_of(error)
+        | {
+            "alike": alike.get(error.fingerprint, 1),
+            "group_url": asked.url(group=error.fingerprint),
+        }
+        for error in errors
+    ]
 
 
 def coarser(counts: Sequence[int]) -> list[int]:

@@ -278,6 +278,8 @@ def test_a_run_is_watched_from_its_first_word_to_its_end(visit: Visit, engine: E
     expect(page.locator(".log-line")).to_have_count(60)
     expect(page.locator(".log-line").last).to_contain_text(f"line 59 {HOSTILE}")
     expect(page.locator(".log-line").last).to_be_in_viewport()
+    engine.tell(execution, ("stdout", "Read\n" + "".join(f"\r{n} %" for n in range(0, 101, 10))))
+    expect(page.locator(".log-line .log-text").last).to_have_text(re.compile(r"^Read\n100 %$"))
     page.get_by_role("link", name="Result", exact=True).click()
     engine.tell(execution, ("result", {"Markdown": {"body": "**Half of it**"}}))
     expect(steps_in(page).locator(".run-step strong")).to_have_text("Half of it")
