@@ -1,7 +1,7 @@
 """One paginator for each API family; every list has a maximum."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from django.core.paginator import EmptyPage, Paginator
@@ -114,6 +114,15 @@ class Slice:
 
     def of(self, rows: Any) -> Any:
         return rows[self.offset : self.offset + self.limit]
+
+    def shortened(self, sizes: Iterable[int], most: int) -> Self:
+        """The part of it whose rows, of these `sizes`, have `most` together, and at least one."""
+        held = 0
+        for number, size in enumerate(sizes):
+            held += size
+            if held > most and number:
+                return replace(self, limit=number)
+        return self
 
     def total(self, shown: Sequence[Any], count: Callable[[], int]) -> int:
         """How many rows there are, without counting where the page itself tells."""

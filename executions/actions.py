@@ -24,6 +24,7 @@ from executions.models import (
     ExecutionEvent,
     ExecutionFile,
     ExecutionHasEnded,
+    ExecutionNotFound,
     ExecutionUser,
     Upload,
     UploadPart,
@@ -421,6 +422,12 @@ def _execution_user(organization: Organization, user_id: UUID) -> ExecutionUser:
 
 
 def _locked(execution: Execution) -> Execution:
-    return Execution.objects.select_for_update().get(
-        organization_id=execution.organization_id, pk=execution.pk
+    """As it is now; ExecutionNotFound when another request has deleted it meanwhile."""
+    found = (
+        Execution.objects.select_for_update()
+        .filter(organization_id=execution.organization_id, pk=execution.pk)
+        .first()
     )
+    if found is None:
+        raise ExecutionNotFound
+    return found

@@ -1,7 +1,34 @@
 """What an execution says that it is about. Its `meta` is kept as it was emitted: with or without
-its type tag, and of any shape."""
+its type tag, and of any shape, but not of any size."""
 
 from typing import Any
+
+LONGEST_META = 32_000
+"""Characters of JSON. Lists read it with each of their rows, up to a thousand at once."""
+TOLD = frozenset(
+    {"summary", "description", "tags", "author", "organization", "version", "kodosumi", "app_url"}
+    | {"base_url", "entry_point", "deprecated", "fid"}
+)
+"""What is shown somewhere."""
+LONGEST_TEXT, LONGEST_TAG, MOST_TAGS = 1000, 64, 32
+
+
+def fitting(meta: dict[str, Any], characters: int) -> dict[str, Any]:
+    """`meta`, which was written in so many `characters`; of one that is too long the beginning of
+    what is shown. The event itself keeps it whole."""
+    if characters <= LONGEST_META:
+        return meta
+    told = {name: value for name, value in described(meta).items() if name in TOLD}
+    kept = {name: _beginning(value) for name, value in told.items()}
+    return {"dict": {name: value for name, value in kept.items() if value is not None}}
+
+
+def _beginning(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:LONGEST_TEXT]
+    if isinstance(value, list):
+        return [tag[:LONGEST_TAG] for tag in value[:MOST_TAGS] if isinstance(tag, str)]
+    return value if isinstance(value, bool) else None
 
 
 def described(meta: Any) -> dict[str, Any]:

@@ -52,6 +52,8 @@ LONGEST_IN_DAYS = 400 * DAY
 BATCH = 1000
 LONGEST_TEXT = 100_000
 """Of an error in a list, in characters."""
+BYTES_OF_MESSAGE = Func("message", function="octet_length", output_field=IntegerField())
+"""Of an event: it is known without reading the message."""
 PERCENTILES = (0.5, 0.95, 0.99)
 
 
@@ -212,14 +214,16 @@ def _errors(organization: Organization, actor: Actor, filters: Filters) -> Any:
     return filters.narrow_to_window(rows, "timestamp")
 
 
-def with_texts(errors: QuerySet[ExecutionError]) -> QuerySet[ExecutionError]:
+def with_texts(
+    errors: QuerySet[ExecutionError], longest: int = LONGEST_TEXT
+) -> QuerySet[ExecutionError]:
     """Each with `text`, the beginning of what its event said: for operators."""
     events = ExecutionEvent.objects.filter(
         organization_id=OuterRef("organization_id"),
         execution_id=OuterRef("execution_id"),
         sequence=OuterRef("sequence"),
     )
-    return errors.annotate(text=Subquery(events.values(text=Left("message", LONGEST_TEXT))))
+    return errors.annotate(text=Subquery(events.values(text=Left("message", longest))))
 
 
 def in_batches(

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from django.db import transaction
 
+from agentidp.errors import InvalidValue
+from executions.described import fitting
 from executions.errors import read_error
 from executions.json_text import read_json
 from executions.live.wakeup import announce_on_commit
@@ -27,6 +29,8 @@ from organizations.identifiers import uuid7
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 MARKS = frozenset({Kind.STATUS, Kind.FINAL, Kind.META})
 STATUSES = frozenset(Status.values)
+MOST_LOCKS = 1000
+"""That are open at a time: every reader of the execution gets them all."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def _apply_meta(execution: Execution, row: EventRow, is_strict: bool) -> None:
         return  # The first one counts.
     value = read_json(row.message)
     if isinstance(value, dict):
-        execution.meta = value
+        execution.meta = fitting(value, len(row.message))
         name = execution.description.get("summary") or execution.description.get("entry_point")
         if isinstance(name, str) and execution.agent_name == UNKNOWN_AGENT:
             execution.agent_name = name[:255]
@@ -174,7 +178,11 @@ def _apply_final(execution: Execution, row: EventRow, is_strict: bool) -> None:
 def _apply_lock(execution: Execution, row: EventRow, is_strict: bool) -> None:
     lock = _lock_id(row)
     if lock and lock not in execution.open_locks:
-        execution.open_locks = [*execution.open_locks, lock]
+        if len(execution.open_locks) < MOST_LOCKS:
+            execution.open_locks = [*execution.open_locks, lock]
+        elif is_strict:
+            problem = f"An execution waits for at most {MOST_LOCKS:,} locks at a time."
+            raise InvalidValue(f"events: {problem}", events=[problem])
     if execution.open_locks and execution.status in {Status.STARTING, Status.RUNNING}:
         execution.status = Status.AWAITING
 

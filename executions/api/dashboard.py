@@ -55,6 +55,8 @@ USUAL_ERRORS = 100
 MOST_GROUPS = 100
 MOST_PARTS = 10_000
 """Events or files of one execution in one answer."""
+MOST_BYTES = 16 * 1024**2
+"""Of all that executions said, in one answer: a page with more of it is shorter than its limit."""
 PAGING = frozenset({"limit", "offset", "format"})
 READ = (Scope.EXECUTIONS_READ,)
 CSV_OF_EXECUTIONS = (
@@ -175,7 +177,8 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         if self._wants_csv:
             return self._file("errors", CSV_OF_ERRORS, rows, error_body, "timestamp")
         if sees_all(self.actor):
-            with_texts = queries.with_texts(errors)
+            longest = min(queries.LONGEST_TEXT, MOST_BYTES // page.limit)
+            with_texts = queries.with_texts(errors, longest)
             rows = with_texts.values_list(*ERROR_COLUMNS, "text", named=True)
         shown = [error_body(row) for row in page.of(rows)]
         total = page.total(
@@ -234,7 +237,10 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(DashboardDetailsSerializer, FID, *_paging(MOST_PARTS, MOST_PARTS))
     def details(self, request: Request, fid: str) -> Response:
-        """An execution with its events."""
+        """An execution with its events.
+
+        At most 16 MiB of messages at a time: `limit` then says how many events these are.
+        """
         page = self._page_of_parts()
         execution = (
             self.get_queryset().filter(fid=fid).values_list(*EXECUTION_COLUMNS, named=True).first()
@@ -244,7 +250,10 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         rows = ExecutionEvent.objects.for_organization(self.organization).filter(
             execution_id=execution.pk
         )
-        events = page.of(rows.order_by("timestamp", "sequence"))
+        in_order = rows.order_by("timestamp", "sequence")
+        sizes = page.of(in_order.annotate(size=queries.BYTES_OF_MESSAGE))
+        page = page.shortened(sizes.values_list("size", flat=True), MOST_BYTES)
+        events = page.of(in_order)
         has_traces = sees_all(self.actor)
         shown = [
             event_body(event, has_traces=has_traces)

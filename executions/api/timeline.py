@@ -4,6 +4,7 @@ Own ones for everybody, operators included: the dashboard shows an organization'
 """
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from organizations.actors import Scope
 USUAL, MOST = 10, 100
 LONGEST_SEARCH, LONGEST_FID = 200, 64
 MODES = ("next", "update")
+SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 READ = (Scope.EXECUTIONS_READ,)
 PAGE = OpenApiParameter(
     "pp",
@@ -63,7 +65,11 @@ class TimelineItemSerializer(serializers.Serializer[Any]):
     fid = serializers.CharField()
     tags = serializers.ListField(child=serializers.CharField())
     summary = serializers.CharField(allow_null=True)
-    inputs = serializers.DictField(allow_null=True, help_text="With their type tag.")
+    inputs = serializers.DictField(
+        allow_null=True,
+        help_text="With their type tag; null where they are longer than 32 KiB: ask for the "
+        "execution itself.",
+    )
     status = serializers.ChoiceField(choices=Execution.Status.choices)
     startup = serializers.DateTimeField(allow_null=True)
     finish = serializers.DateTimeField(
@@ -236,7 +242,7 @@ class TimelineViewSet(PanelViewSet):
         if found is None:
             return None
         try:
-            seconds = float(found) if len(found) <= 40 else math.nan
+            seconds = float(found) if SECONDS.fullmatch(found) else math.nan
         except ValueError:
             seconds = math.nan
         if not 0 <= seconds <= LATEST:

@@ -319,7 +319,7 @@ def test_statistics_and_details_take_a_fixed_number_of_queries(
     # Five are those of every request: the organization is entered, the caller proved, and left.
     with django_assert_num_queries(5 + 3):
         get(operator, "agent-stats")
-    with django_assert_num_queries(5 + 2):
+    with django_assert_num_queries(5 + 3):
         get(operator, f"execution/{long.fid}/details")
     with django_assert_num_queries(5 + 2):
         get(operator, f"execution/{long.fid}/files")

@@ -1,0 +1,150 @@
+"""What one run of an agent may cost everybody else: whatever it says, no answer grows with it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from agents.models import Agent
+from agents.tests.factories import make_agent
+from executions.actions import delete_execution
+from executions.errors import read_error
+from executions.models import Execution, ExecutionNotFound
+from executions.record import MOST_LOCKS
+from executions.tests.factories import make_execution
+from organizations.actors import Actor
+from organizations.models import Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+
+URL = "/api/v1/executions"
+MB = 1024**2
+
+
+@pytest.fixture
+def agent(organization: Organization) -> Agent:
+    return make_agent(organization)
+
+
+@pytest.fixture
+def client(agent: Agent, client_for: Callable[..., Client]) -> Client:
+    return client_for(agent)
+
+
+def post(client: Client, url: str, body: Any, status: int = 200) -> Any:
+    answer = client.post(url, body, content_type="application/json")
+    assert answer.status_code == status, answer.content[:500]
+    return answer.json()
+
+
+def append(client: Client, fid: str, *events: dict[str, Any], status: int = 200) -> Any:
+    return post(client, f"{URL}/{fid}/events", {"events": events}, status)
+
+
+def get(client: Client, url: str, **query: Any) -> Any:
+    answer = client.get(url, query)
+    assert answer.status_code == 200, answer.content[:500]
+    return answer.json()
+
+
+def report(client: Client, **body: Any) -> str:
+    return str(post(client, URL, body, 201)["executionId"])
+
+
+@pytest.mark.parametrize("path", ["", "/list", "/changes"])
+def test_a_list_leaves_out_inputs_that_are_long(client: Client, path: str) -> None:
+    short, long = {"topic": "prices"}, {"numbers": [1.5] * 20_000}  # compressed it is short
+    fids = [report(client, inputs=inputs) for inputs in (short, long)]
+
+    body = get(client, f"/timeline{path}", **({"since": 0} if path == "/changes" else {}))
+
+    items = body["items"]["append"] if path == "" else body.get("items") or body["update"]
+    shown = {item["fid"]: item["inputs"] for item in items}
+    assert shown == {fids[0]: {"dict": short}, fids[1]: None}
+    assert get(client, f"{URL}/{fids[1]}")["inputs"] == long
+
+
+def test_a_page_of_events_ends_where_it_would_be_too_much(client: Client) -> None:
+    fid = report(client)
+    for number in range(18):
+        append(client, fid, {"kind": "stdout", "message": str(number % 10) * (MB - 1000)})
+    url = f"/api/dashboard/execution/{fid}/details"
+
+    first = get(client, url)
+    rest = get(client, url, offset=first["limit"])
+
+    assert sum(len(event["message"]) for event in first["events"]) <= 16 * MB
+    assert (first["limit"], first["has_more"], first["total_events"]) == (17, True, 19)
+    assert (len(rest["events"]), rest["has_more"]) == (2, False)
+
+
+def test_the_texts_of_many_errors_are_shorter(
+    client: Client, organization: Organization, client_for: Callable[..., Client]
+) -> None:
+    fid = report(client)
+    append(client, fid, {"kind": "error", "message": "Traceback (most\n" + "x" * 90_000})
+    operator = client_for(make_membership(organization, "operator"))
+
+    some = get(operator, "/api/dashboard/errors", limit=100)["errors"][0]
+    many = get(operator, "/api/dashboard/errors", limit=1000)["errors"][0]
+
+    assert len(some["error"]["traceback"]) > 90_000
+    assert len(many["error"]["traceback"]) == 16 * MB // 1000
+
+
+def test_lists_carry_only_the_beginning_of_a_long_description(client: Client) -> None:
+    fid = report(client)
+    said = {
+        "summary": "s" * 40_000,
+        "tags": ["t" * 99, 7, *("u" for _ in range(50))],
+        "deprecated": True,
+        "author": {"not": "a text"},
+        "padding": [1.5] * 20_000,
+    }
+    append(client, fid, {"kind": "meta", "message": {"dict": said}})
+
+    [row] = get(client, "/api/dashboard/running-agents")["agents"]
+
+    kept = {"summary": "s" * 1000, "tags": ["t" * 64, *["u"] * 30], "deprecated": True}
+    assert row["meta"] == {"dict": kept}
+    details = get(client, f"/api/dashboard/execution/{fid}/details")
+    assert len(details["events"][1]["message"]) > 80_000  # the event has it all
+
+
+def test_an_execution_waits_for_so_many_locks_and_no_more(client: Client) -> None:
+    def lock(number: int) -> dict[str, Any]:
+        return {"kind": "lock", "message": {"lid": str(number)}}
+
+    fid = report(client)
+    append(client, fid, *map(lock, range(MOST_LOCKS)))
+
+    refused = append(client, fid, lock(MOST_LOCKS), status=400)
+
+    assert refused["details"]["events"] == ["An execution waits for at most 1,000 locks at a time."]
+    append(client, fid, {"kind": "lease", "message": {"lid": "7"}})
+    append(client, fid, lock(MOST_LOCKS))
+    assert len(get(client, f"/outputs/status/{fid}")["locks"]) == MOST_LOCKS
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "1.", "a-", "12345678-", "1111-11-11", "Aa.", "/a ", "a@", "0x", "'\"", "C:"]
+)
+def test_grouping_errors_takes_no_longer_for_hostile_ones(part: str) -> None:
+    error = (part * 2000)[:1999] + "!"
+    began = time.thread_time()
+    for _ in range(20):
+        read_error(error).fingerprint()
+    assert time.thread_time() - began < 0.2  # ten milliseconds each; quadratic time took forty
+
+
+@pytest.mark.django_db
+def test_what_was_deleted_meanwhile_is_not_found(organization: Organization) -> None:
+    execution = make_execution(organization)
+    actor = Actor.for_system(organization, "test")
+    with organization_scope(organization):
+        same = Execution.objects.get(pk=execution.pk)
+        delete_execution(execution, actor=actor)
+        with pytest.raises(ExecutionNotFound):
+            delete_execution(same, actor=actor)
