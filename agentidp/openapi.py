@@ -1,11 +1,19 @@
 """What the generated OpenAPI document lacks: the errors of every operation, and the plain views."""
 
+import re
+from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_doc
+
+from agentidp.operations import SUMMARIES
 
 ERROR = {"$ref": "#/components/schemas/Error"}
 OAUTH_ERROR = {"$ref": "#/components/schemas/OAuthError"}
+VALUE = re.compile(r"^\* `(.*)` - (.*)\n?", re.MULTILINE)
 DESCRIPTIONS = {
     "400": "The request is not valid; `details` names the field.",
     "401": "The bearer token is missing, expired or revoked.",
@@ -20,6 +28,40 @@ DESCRIPTIONS = {
     "429": "Too many requests; wait for `Retry-After` seconds.",
     "503": "The database cannot be reached at the moment.",
 }
+
+
+class OperationSchema(AutoSchema):
+    """Takes names from operations.py, and descriptions only from where they are meant for readers:
+    the docstring of an operation, or a serializer's own, never that of a class above."""
+
+    def get_operation_id(self) -> str:
+        return _named(self.method, self.path)[0]
+
+    def get_summary(self) -> str:
+        return _named(self.method, self.path)[1]
+
+    def get_description(self) -> str:  # type: ignore[override]
+        action = getattr(self.view, "action", self.method.lower())
+        return get_doc(getattr(self.view, action, None))
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
+        if not type(serializer).__dict__.get("__doc__"):
+            schema.pop("description", None)
+        return schema
+
+
+def _named(method: str, path: str) -> tuple[str, str]:
+    try:
+        return SUMMARIES[f"{method.upper()} {path}"]
+    except KeyError as error:
+        sentence = f"{method} {path} has no line in agentidp/operations.py."
+        raise ImproperlyConfigured(sentence) from error
+
+
+def _named_fields(method: str, path: str) -> dict[str, str]:
+    name, summary = _named(method, path)
+    return {"operationId": name, "summary": summary}
 
 
 class BearerScheme(OpenApiAuthenticationExtension):
@@ -57,10 +99,12 @@ class ClientScheme(OpenApiAuthenticationExtension):
 def complete_schema(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Add the shared errors to every operation, and the operations of the plain views."""
     _forbid_unknown_fields(result)
+    _clean(result)
     result["components"]["schemas"] |= _error_schemas()
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             _add_errors(path, method, operation)
+            operation.setdefault("security", [{}])
     result["paths"] |= _token_endpoint() | _public_documents()
     result["paths"] = {
         # Django REST framework keeps the methods in a set: without order from run to run.
@@ -82,6 +126,30 @@ def _forbid_unknown_fields(result: dict[str, Any]) -> None:
                 schema["additionalProperties"] = False
 
 
+def _clean(node: Any) -> None:
+    """Drop what says nothing: `nullable` without a type, and values described by themselves."""
+    if isinstance(node, list):
+        for each in node:
+            _clean(each)
+        return
+    if not isinstance(node, dict):
+        return
+    if node.get("nullable") is True and not {"type", "allOf", "$ref"} & node.keys():
+        del node["nullable"]
+    if isinstance(description := node.get("description"), str):
+        values = VALUE.findall(description)
+        if values and all(_is_itself(*value) for value in values):
+            node["description"] = VALUE.sub("", description).strip()
+            if not node["description"]:
+                del node["description"]
+    for each in node.values():
+        _clean(each)
+
+
+def _is_itself(value: str, label: str) -> bool:
+    return value.lower() == label.lower().replace(" ", "_")
+
+
 def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
     statuses = {"400", "503"}
     if operation.get("security") or method == "post":
@@ -97,6 +165,8 @@ def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
     content = {"application/json": {"schema": ERROR}}
     responses = operation.setdefault("responses", {})
     is_oauth = path.endswith(("/introspect", "/revoke"))
+    for status, response in responses.items():
+        response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
     for status in sorted(statuses - responses.keys()):
         schema = OAUTH_ERROR if is_oauth and status != "404" else ERROR
         content = {"application/json": {"schema": schema}}
@@ -163,7 +233,7 @@ def _token_endpoint() -> dict[str, Any]:
         },
     }
     operation = {
-        "operationId": "token_create",
+        **_named_fields("post", "/api/v1/token"),
         "description": "Client credentials in, a signed token out (RFC 6749 section 4.4).",
         "tags": ["Tokens"],
         "security": [{"client": []}, {}],
@@ -206,7 +276,7 @@ def _public_documents() -> dict[str, Any]:
     return {
         path: {
             "get": {
-                "operationId": path.rpartition("/")[2].replace(".", "_").replace("-", "_"),
+                **_named_fields("get", path),
                 "description": description,
                 "tags": ["Metadata"],
                 "security": [{}],

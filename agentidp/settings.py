@@ -263,7 +263,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["agentidp.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "agentidp.pagination.PagePagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "agentidp.openapi.OperationSchema",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "agentidp.negotiation.LenientContentNegotiation",
     "EXCEPTION_HANDLER": "agentidp.handlers.exception_handler",
     "UNAUTHENTICATED_USER": None,

@@ -35,7 +35,6 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         "destroy": ("agents:write",),
     }
 
-    @extend_schema(operation_id="agents_list")
     def list(self, request: Request) -> Response:
         """The organization's agents, newest first."""
         return super().list(request)

@@ -49,10 +49,10 @@ GONE = OpenApiResponse(
 )
 
 
-def described(serializer: type, *parameters: OpenApiParameter, summary: str) -> Any:
+def described(serializer: type, *parameters: OpenApiParameter, description: str) -> Any:
     """The operation in the OpenAPI document: JSON or CSV, and every status."""
     return extend_schema(
-        summary=summary,
+        description=description,
         tags=["Analytics"],
         parameters=[*parameters, FORMAT],
         responses={
@@ -78,7 +78,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
     @described(
         TokenTrendSerializer,
         *(DAYS, TZ, OUTCOME, AGENT, CREDENTIAL),
-        summary="Tokens issued per day",
+        description="How many tokens were issued, or requests refused, each day.",
     )
     def tokens(self, request: Request) -> Response:
         parameters = Parameters.read(
@@ -97,7 +97,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
     @described(
         AgentActivitySerializer,
         *(DAYS, TZ, OUTCOME, AGENT, CREDENTIAL),
-        summary="Token requests by weekday and hour",
+        description="How many token requests there were in each hour of the week.",
     )
     def activity(self, request: Request) -> Response:
         parameters = Parameters.read(
@@ -113,7 +113,13 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
             [{"dow": cell.dow, "hour": cell.hour, "count": cell.count} for cell in cells],
         )
 
-    @described(AgentUsageSerializer, MONTH, TZ, IDLE, summary="Tokens issued per agent in a month")
+    @described(
+        AgentUsageSerializer,
+        MONTH,
+        TZ,
+        IDLE,
+        description="How many tokens each agent got in a month.",
+    )
     def agents(self, request: Request) -> Response:
         parameters = Parameters.read(request.query_params, ["month", "tz", "includeIdle"])
         period = parameters.month()
@@ -125,7 +131,10 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
             self._add_names(rows)
         return self._answer({"month": f"{period.first:%Y-%m}"}, rows)
 
-    @described(FindingsSerializer, summary="What deserves a look, with the numbers behind it")
+    @described(
+        FindingsSerializer,
+        description="What deserves a look, with its numbers; the worst first.",
+    )
     def findings(self, request: Request) -> Response:
         Parameters.read(request.query_params, [])
         found = findings_of(self.organization)

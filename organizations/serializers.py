@@ -52,7 +52,7 @@ class OrganizationSerializer(StrictSerializer):
         source="max_tokens_per_month",
         read_only=True,
         allow_null=True,
-        help_text="None: without limit.",
+        help_text="null: without limit.",
     )
     status = serializers.ChoiceField(choices=Organization.Status.choices, read_only=True)
     signingAlgorithm = serializers.ChoiceField(
@@ -75,7 +75,7 @@ class OrganizationSerializer(StrictSerializer):
         max_value=LONGEST_RETENTION,
         required=False,
         allow_null=True,
-        help_text="Executions that ended longer ago are deleted every night. None: kept.",
+        help_text="Executions that ended longer ago are deleted every night. null: kept.",
     )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
@@ -96,7 +96,7 @@ class MemberSerializer(serializers.Serializer[Membership | Principal]):
     userId = serializers.SerializerMethodField()
     email = serializers.SerializerMethodField()
     emailVerified = serializers.SerializerMethodField(
-        help_text="Whether the person proved that the address is theirs. None for an agent."
+        help_text="Whether the person proved that the address is theirs. null for an agent."
     )
     name = serializers.SerializerMethodField()
     createdAt = serializers.DateTimeField(source="created_at")
@@ -165,7 +165,7 @@ class InvitationWithLinkSerializer(InvitationSerializer):
     acceptUrl = serializers.CharField(
         read_only=True,
         allow_null=True,
-        help_text="Shown this once: pass it on yourself. None where mail is configured: it was "
+        help_text="Shown this once: pass it on yourself. null where mail is configured: it was "
         "mailed to the address, and nobody else sees it.",
     )
 
@@ -176,9 +176,7 @@ class AcceptanceSerializer(StrictSerializer):
     token = serializers.CharField(
         max_length=128, help_text="The last part of the invitation's link."
     )
-    name = serializers.CharField(
-        max_length=150, required=False, default="", validators=[validate_printable]
-    )
+    name = serializers.CharField(max_length=150, required=False, validators=[validate_printable])
     password = serializers.CharField(max_length=4096, trim_whitespace=False)
 
 

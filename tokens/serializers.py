@@ -40,7 +40,7 @@ class CredentialSerializer(StrictSerializer):
     )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     expiresAt = serializers.DateTimeField(
-        source="expires_at", required=False, allow_null=True, help_text="None: it does not expire."
+        source="expires_at", required=False, allow_null=True, help_text="null: it does not expire."
     )
     rotatedAt = serializers.DateTimeField(source="rotated_at", read_only=True, allow_null=True)
     previousExpiresAt = serializers.DateTimeField(
@@ -125,7 +125,7 @@ class ResourceSerializer(StrictSerializer):
         max_value=MAX_TOKEN_LIFETIME,
         required=False,
         allow_null=True,
-        help_text="None: as long as tokens for the API of AgentIdP.",
+        help_text="null: as long as tokens for the API of AgentIdP.",
     )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)

@@ -5,12 +5,12 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpResponse
 from django.template.loader import render_to_string
-from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentidp.openapi import OperationSchema
 from executions.actions import delete_execution
 from executions.api.panel import (
     PanelViewSet,
@@ -76,11 +76,8 @@ class DeletedOutputsSerializer(StrictSerializer):
     )
 
 
-class BodyOfDelete(AutoSchema):
+class BodyOfDelete(OperationSchema):
     """Describes the body of a DELETE, which drf-spectacular leaves out."""
-
-    def get_operation_id(self) -> str:
-        return "outputs_delete_many"
 
     def get_response_serializers(self) -> Any:
         return {204: None}
@@ -108,16 +105,18 @@ class OutputViewSet(PanelViewSet):
         return execution
 
     @extend_schema(
-        operation_id="outputs_status",
         parameters=[EXTENDED],
         responses=OutputStatusSerializer,
     )
     def status(self, request: Request, fid: str) -> Response:
-        """How an execution stands, and its final result."""
+        """How an execution stands, and its final result.
+
+        With `extended=true` an id that is not there yet is waited for, by default for a minute;
+        only then comes 404. Give the request more time than that.
+        """
         return Response(status_body(self.found(request)))
 
     @extend_schema(
-        operation_id="outputs_raw",
         parameters=[EXTENDED],
         responses={(200, "application/json"): OpenApiTypes.ANY},
     )
@@ -130,7 +129,6 @@ class OutputViewSet(PanelViewSet):
         return Response(final_value(self.found(request)))
 
     @extend_schema(
-        operation_id="outputs_html",
         parameters=[EXTENDED],
         responses={(200, "text/html"): OpenApiTypes.STR},
     )
@@ -147,7 +145,7 @@ class OutputViewSet(PanelViewSet):
         )
         return HttpResponse(page, headers={"Content-Security-Policy": PRINTABLE_POLICY})
 
-    @extend_schema(operation_id="outputs_delete", request=None, responses={204: None})
+    @extend_schema(request=None, responses={204: None})
     def destroy(self, request: Request, fid: str) -> Response:
         """Delete an execution with its events and files. A live one is stopped first."""
         refuse_other_parameters(request)

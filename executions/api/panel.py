@@ -95,7 +95,7 @@ def extended_parameter(default: bool = False) -> OpenApiParameter:
         "extended",
         {"type": "boolean", "default": default},
         description="Wait for an execution that is not there yet, instead of answering 404 at "
-        "once.",
+        "once: the answer may take a minute.",
     )
 
 

@@ -83,7 +83,9 @@ TOO_MANY = f"Send at most {MAXIMUM_EVENTS} events at a time."
 
 
 class EventSerializer(serializers.Serializer[ReportedEvent]):
-    """An event: for the document. EventsField reads it, faster."""
+    """One thing that happened in a run."""
+
+    # EventsField reads it, faster; this is for the OpenAPI document alone.
 
     kind = serializers.ChoiceField(choices=ExecutionEvent.Kind.choices)
     message = serializers.JSONField(
@@ -257,12 +259,12 @@ class ExecutionSerializer(ExecutionSummarySerializer):
         found = execution.description.get("description")
         return found if isinstance(found, str) else None
 
-    @extend_schema_field({"nullable": True})
+    @extend_schema_field({})
     def get_inputs(self, execution: Execution) -> Any:
         inputs = execution.inputs
         return inputs.get("dict", inputs) if isinstance(inputs, dict) else inputs
 
-    @extend_schema_field({"nullable": True})
+    @extend_schema_field({})
     def get_final(self, execution: Execution) -> Any:
         try:
             return json.loads(execution.final) if execution.final else None

@@ -97,7 +97,6 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         return ExecutionSummarySerializer if self.action == "list" else ExecutionSerializer
 
-    @extend_schema(operation_id="executions_list")
     def list(self, request: Request) -> Response:
         """Executions, the newest first: an agent's own; operators see the organization's, other
         people their own."""

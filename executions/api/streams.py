@@ -150,7 +150,6 @@ def stream_schema(name: str, *, is_rendered: bool, waits: bool = False) -> Any:
             )
         )
     return extend_schema(
-        operation_id=f"outputs_{name}",
         parameters=parameters,
         responses={(200, "text/event-stream"): StreamEventSerializer},
     )

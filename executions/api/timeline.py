@@ -124,7 +124,6 @@ class TimelineViewSet(PanelViewSet):
         return own_executions(self.organization, self.actor, self.search)
 
     @extend_schema(
-        operation_id="timeline_list",
         parameters=[PAGE, SEARCH, fid_parameter("offset", "Continue after this execution.")],
         responses=TimelinePageSerializer,
     )
@@ -141,7 +140,6 @@ class TimelineViewSet(PanelViewSet):
         )
 
     @extend_schema(
-        operation_id="timeline_changes",
         parameters=[time_parameter("since"), SEARCH],
         responses=TimelineChangesSerializer,
     )
@@ -168,7 +166,6 @@ class TimelineViewSet(PanelViewSet):
         )
 
     @extend_schema(
-        operation_id="timeline_view",
         parameters=[
             OpenApiParameter(
                 "mode",

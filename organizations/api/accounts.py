@@ -27,7 +27,6 @@ class PasswordResetView(APIView):
 
     @extend_schema(
         tags=["Sessions"],
-        operation_id="auth_password_reset",
         request=PasswordResetSerializer,
         responses={202: None},
         auth=[],

@@ -171,7 +171,6 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         "export": ("audit:read",),
     }
 
-    @extend_schema(operation_id="audit_list")
     def list(self, request: Request) -> Response:
         """Events, newest first."""
         return super().list(request)
@@ -181,9 +180,7 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         """One event."""
         return super().retrieve(request)
 
-    @extend_schema(
-        operation_id="audit_verify", parameters=SEQUENCES, responses=VerificationSerializer
-    )
+    @extend_schema(parameters=SEQUENCES, responses=VerificationSerializer)
     def verify(self, request: Request) -> Response:
         """Recompute the hash chain, or a part of it: at most 100,000 events, the newest if absent.
 
@@ -197,7 +194,6 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         return Response(VerificationSerializer(verification).data)
 
     @extend_schema(
-        operation_id="audit_export",
         parameters=SEQUENCES,
         responses={(200, "application/jsonl"): OpenApiTypes.STR},
     )

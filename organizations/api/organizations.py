@@ -81,7 +81,6 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
         "destroy": ADMINISTRATION,
     }
 
-    @extend_schema(operation_id="organizations_list")
     def list(self, request: Request) -> Response:
         """A person's organizations, the first joined first; an agent's own."""
         return super().list(request)
@@ -143,7 +142,7 @@ class MemberViewSet(OwnOrganizationViewSet):
         "destroy": ADMINISTRATION,
     }
 
-    @extend_schema(operation_id="members_list", responses=MemberSerializer(many=True))
+    @extend_schema(responses=MemberSerializer(many=True))
     def list(self, request: Request, organizationId: str) -> Response:
         """The members, the first joined first."""
         kind = Value("person", CharField())
@@ -225,7 +224,6 @@ class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
         "destroy": ADMINISTRATION,
     }
 
-    @extend_schema(operation_id="invitations_list")
     def list(self, request: Request, organizationId: str) -> Response:
         """All invitations, newest first, without their links."""
         return super().list(request)
@@ -257,7 +255,6 @@ class AcceptInvitationView(APIView):
 
     @extend_schema(
         tags=["Invitations"],
-        operation_id="invitations_accept",
         request=AcceptanceSerializer,
         responses={201: AcceptedSerializer},
         auth=[],

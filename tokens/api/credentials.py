@@ -45,7 +45,6 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
     def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(agent_id=self.kwargs["agentId"])
 
-    @extend_schema(operation_id="credentials_list")
     def list(self, request: Request, agentId: str) -> Response:
         """The agent's credentials without their secrets, newest first."""
         self._agent()

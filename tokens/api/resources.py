@@ -50,7 +50,6 @@ class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiza
         "destroy": ("admin:orgs",),
     }
 
-    @extend_schema(operation_id="resources_list")
     def list(self, request: Request) -> Response:
         """The organization's resources, newest first."""
         return super().list(request)
@@ -102,14 +101,12 @@ class ResourceAgentViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
     def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(resource_id=self.kwargs["resourceId"])
 
-    @extend_schema(operation_id="resource_agents_list")
     def list(self, request: Request, resourceId: str) -> Response:
         """The agents that are allowed at the resource, newest first."""
         self._resource()
         return super().list(request)
 
     @extend_schema(
-        operation_id="resource_agents_allow",
         parameters=[AGENT_ID],
         request=GrantedScopesSerializer,
         responses={200: ResourceGrantSerializer},
@@ -126,9 +123,7 @@ class ResourceAgentViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
         grant = allow_agent(resource, agent, actor=self.actor, **serializer.validated_data)
         return Response(ResourceGrantSerializer(grant).data)
 
-    @extend_schema(
-        operation_id="resource_agents_remove", parameters=[AGENT_ID], responses={204: None}
-    )
+    @extend_schema(parameters=[AGENT_ID], responses={204: None})
     def destroy(self, request: Request, resourceId: str, agentId: str) -> Response:
         """Allow the agent nothing there any more; its live tokens are inactive."""
         self._resource()

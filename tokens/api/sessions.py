@@ -92,7 +92,6 @@ class LogInView(APIView):
 
     @extend_schema(
         tags=["Sessions"],
-        operation_id="auth_login",
         request=LogInSerializer,
         responses=SessionTokensSerializer,
         auth=[],
@@ -126,7 +125,6 @@ class RefreshView(APIView):
 
     @extend_schema(
         tags=["Sessions"],
-        operation_id="auth_refresh",
         request=RefreshSerializer,
         responses=SessionTokensSerializer,
         auth=[],
@@ -148,7 +146,7 @@ class SessionViewSet(OrganizationScopedViewSet):
 
     required_scopes = {"retrieve": (), "switch": (), "log_out": ()}
 
-    @extend_schema(operation_id="auth_session", responses=SessionSerializer)
+    @extend_schema(responses=SessionSerializer)
     def retrieve(self, request: Request) -> Response:
         """Who am I? For people and agents."""
         actor = self.actor
@@ -163,9 +161,7 @@ class SessionViewSet(OrganizationScopedViewSet):
         }
         return Response(SessionSerializer(body).data)
 
-    @extend_schema(
-        operation_id="auth_switch", request=SwitchSerializer, responses=SessionTokensSerializer
-    )
+    @extend_schema(request=SwitchSerializer, responses=SessionTokensSerializer)
     def switch(self, request: Request) -> Response:
         """Tokens for another of the person's organizations, in the same session."""
         session_id = self._session_id()
@@ -179,7 +175,7 @@ class SessionViewSet(OrganizationScopedViewSet):
             raise OrganizationNotFound
         return _tokens(tokens)
 
-    @extend_schema(operation_id="auth_logout", request=None, responses={204: None})
+    @extend_schema(request=None, responses={204: None})
     def log_out(self, request: Request) -> Response:
         """End the session; all of its tokens end with it."""
         log_out(self._session_id(), actor=self.actor)

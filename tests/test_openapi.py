@@ -1,0 +1,55 @@
+"""The OpenAPI document is written for who calls the API: `make schema-check` has two validators of
+others judge its form, these tests its words."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from agentidp.operations import SUMMARIES
+from tests.routes import openapi_document, routes
+
+# What a reader of the API would have to know our code, or Python, to understand.
+INTERNAL = re.compile(
+    r"\b(serializers?|view ?sets?|views?|querysets?|models?|mixins?|decorators?|docstrings?|"
+    r"classe?s|subclass\w*|fields? class|None|True|False|self|kwargs|Django|REST framework|RLS|"
+    r"TODO|\w+(Serializer|ViewSet|View|Field|Renderer|Parser))\b"
+)
+
+
+def texts_in(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Each description and summary of the document, and where it stands."""
+    items = enumerate(node) if isinstance(node, list) else node.items()
+    for name, inner in items:
+        if isinstance(inner, dict | list):
+            yield from texts_in(inner, f"{place}/{name}")
+        elif name in {"description", "summary"} and isinstance(inner, str):
+            yield f"{place}/{name}", inner
+
+
+def test_no_sentence_in_it_is_about_our_code() -> None:
+    document = openapi_document()
+    views = {view.cls for _, view in routes() if hasattr(view, "cls")}
+    docstrings = {inspect.getdoc(each) for view in views for each in view.__mro__}
+
+    texts = dict(texts_in(document))
+
+    assert len(texts) > 500
+    assert {place: text for place, text in texts.items() if INTERNAL.search(text)} == {}
+    assert {place: text for place, text in texts.items() if text in docstrings} == {}
+
+
+def test_every_operation_has_its_own_name_and_a_line_that_begins_with_a_verb() -> None:
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, found in openapi_document()["paths"].items()
+        for method, operation in found.items()
+    }
+    names = [operation["operationId"] for operation in operations.values()]
+
+    assert operations.keys() == SUMMARIES.keys()
+    assert len(names) == len(set(names))
+    for each, operation in operations.items():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)+", operation["operationId"]), each
+        assert re.fullmatch(r"[A-Z][a-z]+,? .{1,50}[a-zA-Z]", operation["summary"]), each
+        assert operation["security"], each
