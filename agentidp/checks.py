@@ -59,6 +59,11 @@ def refuse_unsafe_start() -> None:
             "AGENTIDP_DATABASE_OWNER_URL is set. Set it for `manage.py migrate` only: whoever "
             "serves must not be able to become the owner of the database."
         )
+    if settings.IS_PRODUCTION and settings.DATABASE_BACKUP:
+        raise ImproperlyConfigured(
+            "AGENTIDP_DATABASE_BACKUP_URL is set. Set it for `manage.py backup` only: whoever "
+            "serves must not be able to read past row-level security."
+        )
     if unapplied_migrations():
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")
     with connection.cursor() as cursor:

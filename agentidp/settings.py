@@ -152,6 +152,13 @@ if DATABASE_OWNER is not None:
             "AGENTIDP_DATABASE_OWNER_URL and DATABASE_URL must name two different roles."
         )
     DATABASE_OWNER["OPTIONS"] = DATABASES["default"]["OPTIONS"] | DATABASE_OWNER.get("OPTIONS", {})
+# The role that `manage.py backup` reads as: it alone sees the rows of every organization.
+BACKUP_URL = env.str("AGENTIDP_DATABASE_BACKUP_URL", default="")
+DATABASE_BACKUP = env.db_url_config(BACKUP_URL) if BACKUP_URL else None
+if DATABASE_BACKUP is not None and DATABASE_BACKUP["NAME"] != DATABASES["default"]["NAME"]:
+    raise ImproperlyConfigured(
+        "AGENTIDP_DATABASE_BACKUP_URL and DATABASE_URL must name the same database."
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # People

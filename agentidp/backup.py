@@ -1,0 +1,249 @@
+"""A backup is a folder: the database as pg_dump writes it, the files of executions, and a manifest
+that says what must be found after a restore. The secrets are not in it.
+
+The files are read after the database: what a row of the dump names was stored before the row.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db import connection
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
+
+from agentidp import embedded_postgres
+from agentidp.env import env
+from executions.models import ExecutionFile
+from organizations.audit import verify_chain
+from organizations.models import AuditChain, AuditEvent, Organization
+from organizations.scope import organization_scope
+
+DATABASE, FILES, MANIFEST = "database.dump", "files.tar", "manifest.json"
+FORMAT = 1
+FILE_NAME = re.compile(r"executions/[0-9a-f-]{36}/[0-9a-f-]{36}/[\w.-]+", re.ASCII)
+"""What the storage is ever asked to write: see executions/file_storage.py."""
+FOREIGN_OBJECTS = """
+    SELECT count(*) FROM (
+        SELECT 'pg_class'::regclass AS kind, oid, relnamespace AS schema FROM pg_class
+        UNION ALL SELECT 'pg_proc'::regclass, oid, pronamespace FROM pg_proc
+        UNION ALL SELECT 'pg_type'::regclass, oid, typnamespace FROM pg_type
+    ) object JOIN pg_namespace ON pg_namespace.oid = object.schema
+    WHERE nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
+    AND NOT EXISTS (
+        SELECT FROM pg_depend WHERE classid = object.kind AND objid = object.oid AND deptype = 'e'
+    )
+"""
+
+
+class BackupError(Exception):
+    """Why there is no backup, or no restore, in one sentence."""
+
+
+def back_up(folder: Path) -> dict[str, Any]:
+    """Write a backup to a folder that must not be there yet; gives its manifest."""
+    if settings.DATABASE_BACKUP is None:
+        raise ImproperlyConfigured(
+            "Set AGENTIDP_DATABASE_BACKUP_URL for this command: the other roles see the rows of no "
+            "organization. docs/how-to/deploy.md says how to make a role for backups."
+        )
+    if os.path.lexists(folder):
+        raise BackupError(f"{folder} is there already. Name a folder that is not there yet.")
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    try:
+        unfinished.mkdir(mode=0o700)
+    except FileExistsError:
+        raise BackupError(
+            f"{unfinished} is in the way: another backup is being written, or one was interrupted. "
+            "If none is, remove it."
+        ) from None
+    try:
+        heads = {str(row.organization_id): [row.sequence, row.hash] for row in _heads()}
+        dump = ["--format=custom", "--lock-wait-timeout=60s", f"--file={unfinished / DATABASE}"]
+        run_program("pg_dump", settings.DATABASE_BACKUP, *dump)
+        stored, missing = _copy_files(unfinished / FILES)
+        manifest = {
+            "format": FORMAT,
+            "version": settings.VERSION,
+            "issuer": settings.ISSUER,
+            "createdAt": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": stored,
+            "missingFiles": missing,
+            "auditHeads": heads,
+            "sha256": {name: _digest(unfinished / name) for name in (DATABASE, FILES)},
+        }
+        (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        unfinished.rename(folder)
+    except BaseException:
+        shutil.rmtree(unfinished)  # made above
+        raise
+    return manifest
+
+
+def require_restorable(folder: Path) -> dict[str, Any]:
+    """The manifest of a backup that is whole, for a database and a storage that have nothing that
+    it would replace; BackupError else. Changes nothing."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        is_whole = manifest["format"] == FORMAT and all(
+            _digest(folder / name) == manifest["sha256"][name] for name in (DATABASE, FILES)
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BackupError(f"{folder} is no backup: {error}.") from None
+    if not is_whole:
+        raise BackupError(f"{folder} is not as it was written: a checksum differs.")
+    with connection.cursor() as cursor:
+        cursor.execute(FOREIGN_OBJECTS)
+        if cursor.fetchone()[0]:
+            raise BackupError(
+                f"The database {connection.settings_dict['NAME']} is not empty. Nothing was "
+                "changed: restore into a new one."
+            )
+    for name, content in _stored_files(folder):
+        if default_storage.exists(name) and not _is_same(name, content):
+            raise BackupError(
+                f"The storage holds another file as {name}. Nothing was changed: name an empty "
+                "folder or bucket."
+            )
+    return manifest
+
+
+def restore_files(folder: Path) -> int:
+    """Put the files into the storage; how many. Those that are there, from an interrupted restore,
+    stay: they are the same."""
+    restored = 0
+    for name, content in _stored_files(folder):
+        if not default_storage.exists(name):
+            saved = default_storage.save(name, File(content))
+            if saved != name:
+                raise BackupError(f"The storage took {name} as {saved}.")
+        restored += 1
+    return restored
+
+
+def restore_database(folder: Path) -> None:
+    """All of it or nothing; the owner owns it. `migrate` grants the rights afterwards."""
+    options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
+    owner: dict[str, Any] = settings.DATABASE_OWNER  # type: ignore[assignment]  # was asked before
+    run_program("pg_restore", owner, *options, str(folder / DATABASE))
+
+
+def broken_audit_logs(manifest: dict[str, Any]) -> list[str]:
+    """What is wrong with the audit logs, one sentence each; they must reach at least as far as when
+    the backup began."""
+    found = []
+    for organization in Organization.objects.order_by("id"):
+        sequence, noted = manifest["auditHeads"].get(str(organization.pk), (0, ""))
+        with organization_scope(organization):
+            result = verify_chain(organization)
+            events = AuditEvent.objects.for_organization(organization)
+            event = events.filter(sequence=sequence).first()
+        if not result.is_intact:
+            found.append(f"The audit log of {organization.slug} is broken: {result}")
+        elif sequence and (event is None or bytes(event.hash).hex() != noted):
+            found.append(f"The audit log of {organization.slug} has another event {sequence}.")
+    restored = set(map(str, Organization.objects.values_list("id", flat=True)))
+    found += [f"Organization {one} is missing." for one in manifest["auditHeads"].keys() - restored]
+    return found
+
+
+def run_program(program: str, access: dict[str, Any], *arguments: str) -> None:
+    """A program of PostgreSQL's on the database; the password travels in the environment."""
+    of_libpq = {option.keyword.decode() for option in Conninfo.get_defaults()} - {"options"}
+    words = {name: value for name, value in access.get("OPTIONS", {}).items() if name in of_libpq}
+    fields = {"dbname": "NAME", "user": "USER", "host": "HOST", "port": "PORT"}
+    words = {key: str(access[name]) for key, name in fields.items() if access.get(name)} | words
+    password = {"PGPASSWORD": access["PASSWORD"]} if access.get("PASSWORD") else {}
+    command = [_find(program), f"--dbname={make_conninfo(**words)}", *arguments]
+    done = subprocess.run(command, env=os.environ | password, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        complaints = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise BackupError(f"{program} failed: {' '.join(complaints[:3])}")
+
+
+def _find(program: str) -> str:
+    """Of the version that the project's own PostgreSQL has, or of the one on PATH."""
+    folder = env.str("AGENTIDP_PG_BIN", default="")
+    if not folder and not env.str("DATABASE_URL", default=""):
+        folder = str(embedded_postgres.find_binaries())
+    found = shutil.which(program, path=folder or None)
+    if found is None:
+        raise BackupError(
+            f"There is no {program} {f'in {folder}' if folder else 'on PATH'}. Install the client "
+            "programs of PostgreSQL, at least as new as the server, or name their folder in "
+            "AGENTIDP_PG_BIN."
+        )
+    return found
+
+
+def _heads() -> Iterator[Any]:
+    for organization in Organization.objects.order_by("id"):
+        with organization_scope(organization):
+            head = AuditChain.objects.filter(organization=organization).first()
+        if head is not None:
+            head.hash = bytes(head.hash).hex()
+            yield head
+
+
+def _copy_files(target: Path) -> tuple[int, list[str]]:
+    """Write the files that rows name; how many, and the names of those that are not there."""
+    stored, missing = 0, []
+    with tarfile.open(target, "w") as archive:
+        for organization in Organization.objects.order_by("id"):
+            with organization_scope(organization):
+                rows = ExecutionFile.objects.for_organization(organization).order_by("id")
+                names = list(rows.values_list("content", flat=True))
+            for name in names:
+                try:
+                    with default_storage.open(name, "rb") as content:
+                        entry = tarfile.TarInfo(name)
+                        entry.size, entry.mode = content.size, 0o600
+                        archive.addfile(entry, content)
+                except FileNotFoundError:
+                    missing.append(name)
+                    continue
+                stored += 1
+    return stored, missing
+
+
+def _stored_files(folder: Path) -> Iterator[tuple[str, Any]]:
+    with tarfile.open(folder / FILES) as archive:
+        for entry in archive:
+            if not entry.isreg() or not FILE_NAME.fullmatch(entry.name):
+                raise BackupError(f"{FILES} has an entry that no backup has: {entry.name!r}.")
+            yield entry.name, archive.extractfile(entry)
+
+
+def _is_same(name: str, content: Any) -> bool:
+    with default_storage.open(name, "rb") as stored:
+        here = hashlib.file_digest(stored, "sha256").digest()
+        return bool(here == hashlib.file_digest(content, "sha256").digest())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Every failure that an operator can mend, as CommandError."""
+    from django.core.management.base import CommandError
+
+    try:
+        yield
+    except (BackupError, OSError, tarfile.TarError) as error:
+        raise CommandError(str(error)) from None

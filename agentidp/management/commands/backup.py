@@ -1,0 +1,28 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from agentidp import backup
+
+
+class Command(BaseCommand):
+    help = (
+        "Write the database (as AGENTIDP_DATABASE_BACKUP_URL) and the files of executions to a "
+        "folder that is not there yet. Nothing needs to stop meanwhile. The secrets are not in it."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", type=Path)
+
+    def handle(self, *, folder: Path, **options: Any) -> None:
+        with backup.one_sentence():
+            manifest = backup.back_up(folder)
+        for name in manifest["missingFiles"]:
+            self.stderr.write(f"The storage does not have {name}, which a row names.")
+        self.stdout.write(
+            f"{folder}: the database, {len(manifest['auditHeads'])} audit logs, "
+            f"{manifest['files']} files. Keep AGENTIDP_SECRET_PEPPER and "
+            "AGENTIDP_KEY_ENCRYPTION_KEY as well, in another place: they are not in it."
+        )

@@ -1,0 +1,38 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+
+from agentidp import backup
+from agentidp.database_roles import as_owner
+
+
+class Command(BaseCommand):
+    help = (
+        "Bring a backup into an empty database and storage, as the owner "
+        "(AGENTIDP_DATABASE_OWNER_URL), migrate it, and verify its audit logs."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", type=Path)
+
+    def handle(self, *, folder: Path, **options: Any) -> None:
+        with backup.one_sentence():
+            with as_owner(connection):
+                manifest = backup.require_restorable(folder)
+            self.say(f"A backup of {manifest['issuer']}, {manifest['createdAt']}.")
+            # The database last and whole: a restore that was interrupted can be begun again.
+            self.say(f"{backup.restore_files(folder)} files are there.")
+            backup.restore_database(folder)
+            self.say("The database is there. Migrating ...")
+            call_command("migrate", verbosity=0)
+            if broken := backup.broken_audit_logs(manifest):
+                raise CommandError(" ".join(broken))
+        self.say(f"{len(manifest['auditHeads'])} audit logs are intact. Start the servers.")
+
+    def say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()

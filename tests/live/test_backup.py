@@ -1,0 +1,227 @@
+"""A backup of one deployment becomes another that goes on where the first one was."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.live.deployment import (
+    OWNER,
+    OWNER_PASSWORD,
+    PROJECT,
+    Deployment,
+    deployed,
+    free_port,
+    server,
+)
+from tests.live.fronts import PRODUCTION
+
+pytestmark = pytest.mark.slow
+
+CONTENT = b"What the run made, \x00\xff, in whole." * 1000
+SECRETS = {name: value for name, value in PRODUCTION.items() if "SECRET" in name or "KEY" in name}
+ROLE = "CREATE ROLE backup LOGIN BYPASSRLS IN ROLE pg_read_all_data;\n"
+DATABASES = (
+    "CREATE DATABASE other OWNER agentidp_owner;\nCREATE DATABASE third OWNER agentidp_owner;\n"
+)
+
+
+@pytest.fixture(scope="module")
+def first() -> Iterator[Deployment]:
+    """A deployment with an agent's file, and a role for backups."""
+    with deployed(durable=False, agents=1, settings=SECRETS) as deployment:
+        deployment.cluster.stop()
+        deployment.cluster.execute_offline(ROLE + DATABASES)
+        with (deployment.cluster.data / "pg_hba.conf").open("a") as rules:
+            rules.write("local all backup trust\n")
+        deployment.cluster.start()
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def run(first: Deployment) -> str:
+    """An execution with a file; and an event in the audit log."""
+    person = {"email": OWNER, "password": OWNER_PASSWORD}
+    answer = requests.post(f"{first.url}/api/v1/auth/login", json=person, timeout=60)
+    assert answer.status_code == 200, answer.text
+    owner = {"Authorization": f"Bearer {answer.json()['accessToken']}"}
+    agent = {"email": "new@example.com", "agentType": "screener", "version": "1.0.0"}
+    agent |= {"capabilities": ["files:read"], "owner": "us", "deploymentEnv": "production"}
+    answer = requests.post(f"{first.url}/api/v1/agents", json=agent, headers=owner, timeout=60)
+    assert answer.status_code == 201, answer.text
+    bearer = token(first.url, first)
+    runs = f"{first.url}/api/v1/executions"
+    made = requests.post(runs, json={"summary": "A"}, headers=bearer, timeout=60)
+    fid: str = made.json()["executionId"]
+    file = {"area": "out", "path": "report.bin", "size": len(CONTENT)}
+    told = requests.post(f"{runs}/{fid}/files", json=file, headers=bearer, timeout=60)
+    kind = {"Content-Type": "application/octet-stream"}
+    path = f"{runs}/{fid}/uploads/{told.json()['uploadId']}"
+    done = requests.put(path, CONTENT, headers=bearer | kind, timeout=60)
+    assert done.status_code == 200, done.text
+    return fid
+
+
+@pytest.fixture(scope="module")
+def made(first: Deployment, run: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("backups") / "one"
+    done = manage(first, "backup", folder, AGENTIDP_DATABASE_BACKUP_URL=as_role(first, "backup"))
+    assert done.returncode == 0, done.stderr
+    assert "1 audit logs, 1 files" in done.stdout
+    return folder
+
+
+def token(url: str, deployment: Deployment) -> dict[str, str]:
+    agent = deployment.clients[0]
+    answer = requests.post(
+        f"{url}/api/v1/token",
+        {"grant_type": "client_credentials"},
+        auth=(agent.client_id, agent.client_secret),
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def as_role(deployment: Deployment, role: str, database: str = "agentidp") -> str:
+    url = deployment.cluster.url.replace("agentidp_app@", f"{role}@")
+    return url.replace("/agentidp?", f"/{database}?")
+
+
+def manage(
+    deployment: Deployment, *words: object, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    environment = deployment.server.environment | settings
+    environment["AGENTIDP_PG_BIN"] = str(deployment.cluster.bindir)
+    command = [sys.executable, "manage.py", *map(str, words)]
+    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True)
+
+
+def elsewhere(deployment: Deployment, database: str, files: Path) -> dict[str, str]:
+    """The settings of a deployment on this database and these files."""
+    return {
+        "DATABASE_URL": as_role(deployment, "agentidp_app", database),
+        "AGENTIDP_DATABASE_OWNER_URL": as_role(deployment, "agentidp_owner", database),
+        "AGENTIDP_FILES_FOLDER": str(files),
+    }
+
+
+@contextmanager
+def serving(deployment: Deployment, settings: Mapping[str, str], log: Path) -> Iterator[str]:
+    url = f"http://localhost:{free_port()}"
+    environment = deployment.server.environment | settings | {"AGENTIDP_DATABASE_OWNER_URL": ""}
+    with server(environment, url, log):
+        yield url
+
+
+def test_a_restored_deployment_issues_tokens_for_the_same_secrets_and_has_the_files(
+    first: Deployment, run: str, made: Path, tmp_path: Path
+) -> None:
+    there = elsewhere(first, "other", tmp_path / "files")
+
+    done = manage(first, "restore", made, **there)
+
+    assert done.returncode == 0, done.stderr
+    assert "1 audit logs are intact" in done.stdout
+    with serving(first, there, tmp_path / "log") as url:
+        bearer = token(url, first)
+        file = requests.get(f"{url}/files/{run}/out/report.bin", headers=bearer, timeout=60)
+        assert (file.status_code, file.content) == (200, CONTENT)
+    again = manage(first, "restore", made, **there)
+    assert again.returncode == 1
+    assert again.stderr == (
+        "CommandError: The database other is not empty. Nothing was changed: restore into a new "
+        "one.\n"
+    )
+
+
+def test_only_its_account_reads_a_backup(made: Path) -> None:
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+def test_what_is_there_is_never_written_over(first: Deployment, made: Path) -> None:
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+
+    done = manage(first, "backup", made, AGENTIDP_DATABASE_BACKUP_URL=as_role(first, "backup"))
+
+    assert done.returncode == 1
+    assert "is there already" in done.stderr
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+
+
+@pytest.mark.parametrize("role", ["", "agentidp_app", "agentidp_owner"])
+def test_no_backup_is_made_as_a_role_that_does_not_see_everything(
+    first: Deployment, tmp_path: Path, role: str
+) -> None:
+    url = as_role(first, role) if role else ""
+
+    done = manage(first, "backup", tmp_path / "two", AGENTIDP_DATABASE_BACKUP_URL=url)
+
+    assert done.returncode != 0
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def changed(backup: Path, name: str) -> None:
+    with (backup / name).open("r+b") as file:
+        file.seek(100)
+        file.write(b"\x00changed\x00")
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (lambda backup, files: changed(backup, "database.dump"), "a checksum differs"),
+        (lambda backup, files: changed(backup, "files.tar"), "a checksum differs"),
+        (lambda backup, files: (backup / "files.tar").unlink(), "is no backup"),
+        (lambda backup, files: replaced(files), "The storage holds another file as executions/"),
+    ],
+)
+def test_a_restore_that_cannot_be_whole_changes_nothing(
+    first: Deployment, made: Path, tmp_path: Path, harm: Callable[[Path, Path], None], sentence: str
+) -> None:
+    copy, files = tmp_path / "copy", tmp_path / "files"
+    shutil.copytree(made, copy)
+    shutil.copytree(first.server.environment["AGENTIDP_FILES_FOLDER"], files)
+    harm(copy, files)
+    before = sorted(path.stat().st_mtime_ns for path in files.rglob("*"))
+
+    there = elsewhere(first, "third", files)
+    done = manage(first, "restore", copy, **there)
+
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert sorted(path.stat().st_mtime_ns for path in files.rglob("*")) == before
+    assert "[ ] 0001_initial" in manage(first, "showmigrations", "organizations", **there).stdout
+
+
+def replaced(files: Path) -> None:
+    for path in files.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"Another")
+
+
+def test_nothing_serves_with_the_role_that_reads_everything(
+    first: Deployment, tmp_path: Path
+) -> None:
+    settings = PRODUCTION | {"AGENTIDP_DATABASE_BACKUP_URL": as_role(first, "backup")}
+    environment = os.environ | first.server.environment | settings
+
+    started = subprocess.run(
+        [sys.executable, "-c", "import agentidp.wsgi"],
+        env=environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert started.returncode == 1
+    assert "AGENTIDP_DATABASE_BACKUP_URL is set" in started.stderr
