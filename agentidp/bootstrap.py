@@ -64,6 +64,7 @@ def main() -> None:
         with one_at_a_time():
             install_python_packages(wanted)
             install_npm_packages(wanted)
+            collect_static_files()
             if wanted == "test":
                 install_foreign_packages()
                 install_browser()
@@ -228,6 +229,22 @@ def install_npm_packages(wanted: str) -> None:
     say("Installing browser libraries ...")
     run(*npm(), "ci", "--loglevel=error", *NPM_OPTIONS[wanted])
     stamp.set(wanted)
+
+
+def collect_static_files() -> None:
+    """Name the browser's files by their content and compress them, as often as they change."""
+    own = sorted(path for path in (PROJECT / "static").rglob("*") if path.is_file())
+    others = [PROJECT / name for name in ("package-lock.json", "constraints.txt")]
+    folder = PROJECT / "staticfiles"
+    stamp = Stamp(folder, "collected", [*own, *others, PROJECT / "agentidp" / "static_files.py"])
+    if stamp.holds("demo"):
+        return
+    if folder.is_symlink():
+        sys.exit(f"{folder} is a link. Remove it: what is collected would go where it leads.")
+    say("Compressing the browser's files ...")
+    command = [PYTHON, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+    run(*command, AGENTIDP_ENVIRONMENT="development")
+    stamp.set("demo")
 
 
 def npm() -> list:

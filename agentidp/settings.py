@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from agentidp import embedded_postgres
 from agentidp.env import BASE_DIR, env, environment, require_private_files, secret
+from agentidp.static_files import are_collected
 
 ENVIRONMENT = environment()
 IS_PRODUCTION = ENVIRONMENT == "production"
@@ -72,7 +73,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
+    "agentidp.static_files.CollectedFilesConfig",
     "django.contrib.postgres",
     "csp",
     "django_filters",
@@ -256,11 +257,14 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS: list[Path | tuple[str, Path]] = [BASE_DIR / "static"]
 if (BASE_DIR / "node_modules" / "echarts" / "dist").exists():
     STATICFILES_DIRS.append(("vendor/echarts", BASE_DIR / "node_modules" / "echarts" / "dist"))
+SERVES_COLLECTED_FILES = (IS_PRODUCTION or IS_DEMO) and are_collected(
+    BASE_DIR / "static", STATIC_ROOT
+)
 # What executions were given and made. Every web process and every worker needs the same folder.
 MEDIA_ROOT = env.str("AGENTIDP_FILES_FOLDER", default=str(BASE_DIR / ".data" / "files"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "agentidp.static_files.HashedStorage"},
 }
 
 REST_FRAMEWORK = {

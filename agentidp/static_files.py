@@ -1,36 +1,106 @@
 """Static files, answered before Django sees the request.
 
-ServeStatic's Django middleware is asynchronous only: under WSGI it cost every request an event
-loop and a change of threads: 4 times the processor time of a small answer.
+Set-up collects them: under a name that holds the content's hash, and compressed. Where that has
+not been done for the files of today, those of the source are served as they are.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
-from servestatic import ServeStatic
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, StaticFilesStorage
+from whitenoise import WhiteNoise
+from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 if TYPE_CHECKING:
     from wsgiref.headers import Headers
     from wsgiref.types import WSGIApplication
 
+MANIFEST = ManifestStaticFilesStorage.manifest_name
+STYLES = ManifestStaticFilesStorage.patterns[0][1][:2]
+IMPORTS: Any = ManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]  # type: ignore[attr-defined]
+
+
+class CollectedFilesConfig(StaticFilesConfig):
+    """Django's app, which collects no more than pages ask for: every file is compressed slowly."""
+
+    ignore_patterns = [
+        *StaticFilesConfig.ignore_patterns,
+        *(
+            "*.map",
+            "*.mjs",
+            "extension",
+            "echarts.c*",
+            "echarts.e*",
+            "echarts.js",
+            "echarts.min.js",
+        ),
+        *("echarts.simple.js", "htm*-4*", "htmx-2.js", "ext"),
+        *("redoc", "swagger-ui-standalone-preset.js", "rest_framework"),
+    ]
+
+
+class HashedStorage(CompressedManifestStaticFilesStorage):
+    """Modules of our own import each other under these names, too."""
+
+    # Without what points to source maps, which are not collected.
+    patterns = (("*.css", STYLES), ("js/*.js", IMPORTS))
+
+    keep_intermediate_files = False
+
+    def compress_files(self, paths: set[str]) -> Iterator[tuple[str, str]]:
+        """Those that pages ask for, which have a hash."""
+        yield from super().compress_files(paths & set(self.hashed_files.values()))
+
+    def url(self, name: str | None, force: bool = False) -> str:
+        if settings.SERVES_COLLECTED_FILES:
+            return super().url(name, force)
+        return StaticFilesStorage.url(self, name)
+
+
+class FileServer(WhiteNoise):
+    FOREVER = 365 * 24 * 3600
+
+
+def are_collected(sources: Path, collected: Path) -> bool:
+    """Whether the collected files are those of today's source, as they were before hashing."""
+    if not (collected / MANIFEST).exists():
+        return False
+    for path in sources.rglob("*"):
+        copy = collected / path.relative_to(sources)
+        if path.is_file() and not (copy.is_file() and copy.read_bytes() == path.read_bytes()):
+            return False
+    return True
+
 
 def with_static_files(application: "WSGIApplication") -> "WSGIApplication":
-    """The application and the files: in production the collected ones, else those of the source."""
-    server = ServeStatic(
+    """The application and the files.
+
+    WhiteNoise's Django middleware would do it at the cost of a longer way for every other request.
+    """
+    hashed = set(HashedStorage().hashed_files.values()) if settings.SERVES_COLLECTED_FILES else {}
+
+    def is_immutable(path: str, url: str) -> bool:
+        return url.removeprefix(settings.STATIC_URL) in hashed
+
+    server = FileServer(
         application,
         autorefresh=settings.DEBUG,
         max_age=0 if settings.DEBUG else 60,
         allow_all_origins=False,
         add_headers_function=_add_headers,
+        immutable_file_test=is_immutable,
     )
-    if settings.IS_PRODUCTION:
+    if settings.SERVES_COLLECTED_FILES:
         server.add_files(settings.STATIC_ROOT, settings.STATIC_URL)
-    else:
-        for finder in get_finders():
-            for storage in finder.storages.values():  # type: ignore[attr-defined]
-                prefix = getattr(storage, "prefix", None) or ""
-                server.add_files(storage.location, settings.STATIC_URL + prefix)
+        return server
+    for finder in get_finders():
+        for storage in finder.storages.values():  # type: ignore[attr-defined]
+            prefix = getattr(storage, "prefix", None) or ""
+            server.add_files(storage.location, settings.STATIC_URL + prefix)
     return server
 
 
