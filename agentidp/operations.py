@@ -136,6 +136,10 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     "GET /api/v1/organizations": ("list_organizations", "List organizations"),
     "POST /api/v1/organizations": ("create_organization", "Create an organization"),
     "GET /api/v1/organizations/{organizationId}": ("get_organization", "Get an organization"),
+    "GET /api/v1/organizations/{organizationId}/storage": (
+        "get_storage",
+        "Get what is stored and the limits",
+    ),
     "PATCH /api/v1/organizations/{organizationId}": (
         "change_organization",
         "Change an organization",

@@ -226,6 +226,11 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 EXECUTION_FILE_MAX_BYTES = env.int("AGENTIDP_FILE_MAX_BYTES", default=100 * 1024**2)
 EXECUTION_FILES_MAX_BYTES = env.int("AGENTIDP_EXECUTION_FILES_MAX_BYTES", default=1024**3)
 EXECUTION_FILES_MAX_NUMBER = env.int("AGENTIDP_EXECUTION_FILES_MAX_NUMBER", default=1000)
+# What an organization may store, unless the operator gave it other limits in the admin.
+MAX_EXECUTIONS = env.int("AGENTIDP_MAX_EXECUTIONS", default=1_000_000)
+MAX_EVENT_BYTES = env.int("AGENTIDP_MAX_EVENT_BYTES", default=10 * 1024**3)
+MAX_FILE_BYTES = env.int("AGENTIDP_MAX_FILE_BYTES", default=10 * 1024**3)
+EXECUTIONS_PER_MINUTE = env.int("AGENTIDP_EXECUTIONS_PER_MINUTE", default=1200)
 # How long `extended=true` waits for an execution that is not there yet.
 WAIT_FOR_JOB_SECONDS = env.int("AGENTIDP_WAIT_FOR_JOB_SECONDS", default=60)
 

@@ -17,12 +17,14 @@ from executions.api.dashboard import DashboardViewSet
 from executions.api.files import FileViewSet
 from executions.api.outputs import OutputsViewSet, OutputViewSet
 from executions.api.reports import ExecutionViewSet
+from executions.api.storage import StorageViewSet
 from executions.api.streams import StreamViewSet
 from executions.api.timeline import TimelineViewSet
 from executions.views import detail as detail_pages
 from executions.views import errors as error_pages
 from executions.views import exports as execution_exports
 from executions.views import listing as execution_pages
+from executions.views import settings as settings_pages
 from executions.views import statistics as statistics_pages
 from executions.views import timeline as timeline_pages
 from organizations.api.accounts import PasswordResetView
@@ -43,7 +45,6 @@ from tokens.views import credentials as credential_pages
 from tokens.views import docs as docs_pages
 from tokens.views import requests as request_pages
 from tokens.views import resources as resource_pages
-from tokens.views import settings as settings_pages
 
 
 class FilePathConverter(PathConverter):
@@ -117,6 +118,11 @@ api = [
             {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
         ),
         name="organization-detail",
+    ),
+    path(
+        "organizations/<str:organizationId>/storage",
+        StorageViewSet.as_view({"get": "retrieve"}),
+        name="organization-storage",
     ),
     path(
         "organizations/<str:organizationId>/members",

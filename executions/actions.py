@@ -31,6 +31,7 @@ from executions.models import (
     new_execution,
     now,
 )
+from executions.quotas import ENDING_BYTES, Amounts, require_room, require_turn, size_of
 from executions.record import NewEvent, append_to_locked, tagged
 from organizations.actors import Actor, Scope
 from organizations.models import AuditEvent, Membership, Organization
@@ -126,6 +127,13 @@ def report_execution(
     if fid and DeletedExecution.objects.filter(organization=organization, fid=fid).exists():
         raise ExecutionWasDeleted
     at = now() if started_at is None else started_at
+    events = [NewEvent(at, Kind.STATUS, status)] if status != Status.QUEUED else []
+    if inputs is not None:
+        events.append(NewEvent(at, Kind.INPUTS, tagged(inputs)))
+    if description:
+        events.append(NewEvent(at, Kind.META, tagged(description)))
+    require_room(organization, Amounts(executions=1, event_bytes=size_of(events)))
+    require_turn(organization)
     execution = new_execution(
         organization,
         agent_id=actor.id,
@@ -147,11 +155,6 @@ def report_execution(
         found = Execution.objects.get(organization=organization, fid=fid)  # made meanwhile
         _require_same(found, actor, sent)
         return found, False
-    events = [NewEvent(at, Kind.STATUS, status)] if status != Status.QUEUED else []
-    if inputs is not None:
-        events.append(NewEvent(at, Kind.INPUTS, tagged(inputs)))
-    if description:
-        events.append(NewEvent(at, Kind.META, tagged(description)))
     return append_to_locked(execution, events), True
 
 
@@ -170,6 +173,7 @@ def append(
     execution = locked_for_report(execution, actor, lease)
     new = _new_events(execution, events)
     if new:
+        require_room(actor.organization, Amounts(event_bytes=size_of(new)))
         execution = append_to_locked(execution, new)
     return Appended(execution, accepted=len(new), duplicates=len(events) - len(new))
 
@@ -198,7 +202,10 @@ def finish(
     events = [NewEvent(at, Kind.ERROR, error)] if error else []
     if final is not None:
         events.append(NewEvent(at, Kind.FINAL, final))
-    return append_to_locked(execution, [*events, NewEvent(at, Kind.STATUS, status)])
+    events.append(NewEvent(at, Kind.STATUS, status))
+    if size_of(events) > ENDING_BYTES:
+        require_room(actor.organization, Amounts(event_bytes=size_of(events)))
+    return append_to_locked(execution, events)
 
 
 @transaction.atomic

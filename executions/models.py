@@ -499,6 +499,29 @@ class UploadPart(models.Model):
         return f"{self.upload_id} from {self.offset}"
 
 
+class StoredChange(models.Model):
+    """So much more, or less, is stored. Triggers write it in the transaction that stores, and add
+    rows up now and then: the sum of an organization's rows is what it stores. No writer waits for
+    another one, as all would for a single row.
+    """
+
+    number = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    executions = models.BigIntegerField(db_default=0)
+    event_bytes = models.BigIntegerField(db_default=0)
+    file_bytes = models.BigIntegerField(db_default=0)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "number"], name="executions_stored_change")]
+
+    def __str__(self) -> str:
+        return f"{self.executions} executions, {self.event_bytes} and {self.file_bytes} bytes"
+
+
 def now() -> float:
     """Unix seconds."""
     return timezone.now().timestamp()

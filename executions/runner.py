@@ -31,6 +31,7 @@ from executions.models import (
     LeaseLost,
     new_execution,
 )
+from executions.quotas import Amounts, require_room, require_turn, size_of
 from executions.record import NewEvent, append_to_locked, tagged, with_form
 from organizations.actors import Actor
 from organizations.scope import organization_scope
@@ -91,16 +92,16 @@ def launch(
         agent_name=agent.name if agent else UNKNOWN_AGENT,
         user=user,
     )
-    execution.save(force_insert=True)
     at = execution.start_time
     meta = {"fid": execution.fid, "entry_point": name} | (description or {})
-    execution = append_to_locked(
-        execution,
-        [
-            NewEvent(at, Kind.INPUTS, tagged(inputs or {})),
-            NewEvent(at, Kind.META, tagged(meta)),
-        ],
-    )
+    events = [
+        NewEvent(at, Kind.INPUTS, tagged(inputs or {})),
+        NewEvent(at, Kind.META, tagged(meta)),
+    ]
+    require_room(actor.organization, Amounts(executions=1, event_bytes=size_of(events)))
+    require_turn(actor.organization)
+    execution.save(force_insert=True)
+    execution = append_to_locked(execution, events)
     _enqueue(execution)
     return execution
 
@@ -166,23 +167,24 @@ class Tracer:
         self._insist(*final, (Kind.STATUS, Status.FINISHED))
 
     def has_failed(self, error: str) -> None:
-        self._insist((Kind.ERROR, error), (Kind.STATUS, Status.ERROR))
+        """The organization's limits do not keep it from saying so."""
+        self._insist((Kind.ERROR, error), (Kind.STATUS, Status.ERROR), may_exceed=True)
 
     def lose(self) -> None:
         """Let the job notice, at the next thing it tells, that it may not go on."""
         self._is_over.set()
 
-    def _insist(self, *events: tuple[str, str]) -> None:
+    def _insist(self, *events: tuple[str, str], may_exceed: bool = False) -> None:
         """The end must not get lost in a short outage of the database."""
         for _ in range(WRITE_ATTEMPTS - 1):
             try:
-                return self._write(*events)
+                return self._write(*events, may_exceed=may_exceed)
             except Outage:
                 connection.close()
                 self.wait(1)
-        return self._write(*events)
+        return self._write(*events, may_exceed=may_exceed)
 
-    def _write(self, *events: tuple[str, str], **fields: Any) -> None:
+    def _write(self, *events: tuple[str, str], may_exceed: bool = False, **fields: Any) -> None:
         if self.is_over:
             raise Interrupted
         try:
@@ -192,6 +194,8 @@ class Tracer:
                 leases.renew(execution)
                 at = actions.moment(execution)
                 told = [NewEvent(at, kind, _storable(message)) for kind, message in events]
+                if told and not may_exceed:
+                    require_room(execution.organization, Amounts(event_bytes=size_of(told)))
                 append_to_locked(execution, told, **fields)
         except (LeaseLost, ExecutionHasEnded, Execution.DoesNotExist):
             self.lose()

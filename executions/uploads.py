@@ -18,6 +18,7 @@ from agentidp.errors import DomainError, InvalidValue, NotFound
 from executions.actions import locked_for_report
 from executions.file_storage import folder_of
 from executions.models import Execution, ExecutionFile, ExecutionHasEnded, Upload, UploadPart, now
+from executions.quotas import FILE_BYTES, Amounts, require_room
 from organizations.actors import Actor
 
 USUAL_PART, SPARE_PARTS = 64 * 1024, 16
@@ -107,7 +108,8 @@ def start_upload(
             problem = f"It was announced with {found.size} bytes."
             raise UploadExists(size=[problem], uploadId=str(found.pk))
         return _arrived(found), False
-    _require_room(execution, size)
+    _require_place(execution, size)
+    require_room(actor.organization, Amounts(file_bytes=size + FILE_BYTES))
     upload = Upload.objects.create(**at, size=size)
     return _arrived(upload) if size else _assemble(execution, upload), True
 
@@ -229,7 +231,7 @@ def _complete(file: ExecutionFile) -> Arrived:
     return Arrived(str(file.pk), file.area, file.path, file.size, file.size, [])
 
 
-def _require_room(execution: Execution, size: int) -> None:
+def _require_place(execution: Execution, size: int) -> None:
     """FileQuotaExceeded when a file of this size is more than the execution may have."""
     of_it = {"organization_id": execution.organization_id, "execution_id": execution.pk}
     number, held = 1, size

@@ -24,7 +24,10 @@ from organizations.models import (
     User,
 )
 
-PLAN = ("plan_tier", "max_agents", "max_tokens_per_month")
+PLAN = (
+    *("plan_tier", "max_agents", "max_tokens_per_month"),
+    *("max_executions", "max_event_bytes", "max_file_bytes"),
+)
 CHANGEABLE = (Organization.Status.ACTIVE, Organization.Status.SUSPENDED)
 
 

@@ -160,6 +160,15 @@ class Organization(models.Model):
     max_tokens_per_month = models.PositiveIntegerField(
         null=True, blank=True, default=10_000, help_text="Empty means no limit."
     )
+    max_executions = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Empty: as the settings of the deployment say."
+    )
+    max_event_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Of the events of all executions. Empty: as above."
+    )
+    max_file_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Of the files of all executions. Empty: as above."
+    )
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     signing_algorithm = models.CharField(max_length=8, choices=Algorithm, default=Algorithm.ES256)
     time_zone = models.CharField(max_length=64, default="UTC")

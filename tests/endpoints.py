@@ -181,6 +181,7 @@ ADMINISTRATION = [
         status=201,
     ),
     administer("GET", OWN),
+    administer("GET", OWN + "/storage"),
     administer("PATCH", OWN, body=lambda tenant: {"timeZone": "Europe/Berlin"}),
     administer("DELETE", OWN, caller="person", role="owner", status=204),
     administer("GET", OWN + "/members", rows=examples.more_members),

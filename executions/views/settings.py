@@ -1,20 +1,25 @@
 """An organization's settings: its name and keys, what its plan allows, and its end."""
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from agentidp.errors import DomainError
 from agents.models import Agent
+from executions.quotas import limits_of, stored
 from organizations import actions
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import OrganizationForm
 from organizations.models import Organization
 from organizations.pages import accept, status_of, typed
 from organizations.requests import known_time_zones
+from organizations.templatetags.agentidp import number
 from tokens.models import MonthlyUsage
 
 ADMINISTER = "admin:orgs"
@@ -43,7 +48,7 @@ def organization(request: OrganizationRequest) -> HttpResponse:
         "zones": sorted(known_time_zones()),
         "may_delete": request.actor.is_owner,
     }
-    return render(request, "tokens/settings.html", context, status=status_of(form))
+    return render(request, "executions/settings.html", context, status=status_of(form))
 
 
 def limits(organization: Organization) -> list[dict[str, object]]:
@@ -52,15 +57,22 @@ def limits(organization: Organization) -> list[dict[str, object]]:
     month = timezone.now().date().replace(day=1)
     usage = MonthlyUsage.objects.for_organization(organization).filter(month=month).first()
     issued = usage.issued if usage else 0
+    held, most = stored(organization), limits_of(organization)
     return [
         _limit("Agents", agents, organization.max_agents),
         _limit("Tokens this month", issued, organization.max_tokens_per_month),
+        _limit("Executions", held.executions, most.executions),
+        _limit("Their events", held.event_bytes, most.event_bytes, filesizeformat),
+        _limit("Their files", held.file_bytes, most.file_bytes, filesizeformat),
     ]
 
 
-def _limit(label: str, used: int, most: int | None) -> dict[str, object]:
+def _limit(
+    label: str, used: int, most: int | None, show: Callable[[int], str] = number
+) -> dict[str, object]:
     share = 100 * used / most if most else None
-    return {"label": label, "used": used, "most": most, "share": share}
+    shown = None if most is None else show(most)
+    return {"label": label, "used": show(used), "most": shown, "share": share}
 
 
 @require_POST

@@ -1,0 +1,136 @@
+"""How much an organization stores, and how much it may.
+
+Three amounts are limited: its executions, the bytes of their events and the bytes of their files.
+What small rows take beside their content counts too, or a flood of empty ones would be free.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Protocol
+
+from django.conf import settings
+from django.db import connection
+
+from agentidp.errors import DomainError
+from organizations.models import Organization
+from organizations.throttling import Quota, count_attempt, throttle_key
+
+EVENT_BYTES = 128
+"""Of an event, beside its message. The triggers count the same (migration 0011)."""
+FILE_BYTES = 1024
+"""Of a file, beside its content."""
+ENDING_BYTES = 4096
+"""So much an execution may still say when it ends and there is no room."""
+PARALLEL = 64
+"""Writers queue as soon as so many at once could pass the limit together."""
+
+
+class HasMessage(Protocol):
+    @property
+    def message(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Amounts:
+    executions: int = 0
+    event_bytes: int = 0
+    file_bytes: int = 0
+
+
+class StorageLimitReached(DomainError):
+    """`details` name the limit, how much of it is used, and how much more was asked for."""
+
+    code = "STORAGE_LIMIT_REACHED"
+
+
+WHAT = {
+    "executions": ("maxExecutions", "The organization has {} of at most {} executions"),
+    "event_bytes": ("maxEventBytes", "The events of the organization take {} of at most {} bytes"),
+    "file_bytes": ("maxFileBytes", "The files of the organization take {} of at most {} bytes"),
+}
+HOW = (
+    "To get room, delete executions or keep them for fewer days (Settings of the organization), or "
+    "ask whoever runs this deployment for a higher limit."
+)
+
+
+def stored(organization: Organization) -> Amounts:
+    """What the organization in scope stores, as far as it is committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(STORED, [organization.pk])
+        return Amounts(*map(int, cursor.fetchone()))
+
+
+STORED = """
+SELECT coalesce(sum(executions), 0), coalesce(sum(event_bytes), 0), coalesce(sum(file_bytes), 0)
+FROM executions_storedchange WHERE organization_id = %s
+"""
+
+
+def limits_of(organization: Organization) -> Amounts:
+    def limit(own: int | None, usual: int) -> int:
+        return usual if own is None else own
+
+    return Amounts(
+        executions=limit(organization.max_executions, settings.MAX_EXECUTIONS),
+        event_bytes=limit(organization.max_event_bytes, settings.MAX_EVENT_BYTES),
+        file_bytes=limit(organization.max_file_bytes, settings.MAX_FILE_BYTES),
+    )
+
+
+def size_of(events: Iterable[HasMessage]) -> int:
+    """What these events take."""
+    return sum(len(event.message.encode()) + EVENT_BYTES for event in events)
+
+
+def require_room(organization: Organization, wanted: Amounts) -> None:
+    """StorageLimitReached when the organization cannot store that much more.
+
+    Ask it after locking an execution and before storing anything. Those who ask for executions or
+    files queue until the one before has committed, so that many at once do not pass the limit
+    together; events are many, and their writers queue near the limit only.
+    """
+    limits = limits_of(organization)
+    is_rare = wanted.executions or wanted.file_bytes
+    if not is_rare and _fits(stored(organization), wanted, limits, times=PARALLEL):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(QUEUE, [str(organization.pk)])
+    held = stored(organization)
+    if not _fits(held, wanted, limits):
+        raise _refusal(held, wanted, limits)
+
+
+QUEUE = "SELECT pg_advisory_xact_lock(hashtextextended('storage of ' || %s, 0))"
+
+
+def require_turn(organization: Organization) -> None:
+    """TooManyRequests when the organization has begun too many executions within a minute."""
+    quota = Quota(settings.EXECUTIONS_PER_MINUTE, timedelta(minutes=1))
+    count_attempt(throttle_key("executions", organization.pk), quota)
+
+
+def _fits(held: Amounts, wanted: Amounts, limits: Amounts, times: int = 1) -> bool:
+    return not any(_exceeded(held, wanted, limits, times))
+
+
+def _exceeded(held: Amounts, wanted: Amounts, limits: Amounts, times: int = 1) -> Iterable[str]:
+    for field in fields(Amounts):
+        more = getattr(wanted, field.name)
+        most = getattr(limits, field.name)
+        if more and getattr(held, field.name) + times * more > most:
+            yield field.name
+
+
+def _refusal(held: Amounts, wanted: Amounts, limits: Amounts) -> StorageLimitReached:
+    name = next(iter(_exceeded(held, wanted, limits)))
+    used, most, more = (getattr(amounts, name) for amounts in (held, limits, wanted))
+    limit, sentence = WHAT[name]
+    return StorageLimitReached(
+        f"{sentence.format(f'{used:,}', f'{most:,}')}; this needs {more:,} more. {HOW}",
+        limit=limit,
+        used=used,
+        maximum=most,
+        needed=more,
+    )
