@@ -7,13 +7,14 @@ repeated claim, one audience.
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, cast
 from uuid import UUID, uuid4
 
 import jwt
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils import timezone
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import (
     TokenBackendError,
@@ -278,7 +279,7 @@ class PersonAccess(BearerToken):
 
 
 class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt: for_user
-    """Rotated at each use. A second use of a rotated one ends the whole login session."""
+    """Rotated at each use. Its use long after the first one ends the whole login session."""
 
     access_token_class = PersonAccess
     no_copy_claims = (*RefreshToken.no_copy_claims, "iss", "aud")  # type: ignore[assignment]
@@ -305,8 +306,8 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
         refresh.subject_id, refresh.organization_id  # noqa: B018
         return refresh
 
-    def use(self) -> bool:
-        """Use the token up. False when it was used before.
+    def use(self, grace: timedelta) -> bool:
+        """Use the token up. False when its first use is longer ago than the grace.
 
         simplejwt's own `blacklist` would store the token's text, which must not lie in a database.
         """
@@ -314,8 +315,8 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
             jti=self["jti"],
             defaults={"user_id": self.subject_id, "expires_at": self.expires_at},
         )
-        _, is_first = BlacklistedToken.objects.get_or_create(token=outstanding)
-        return is_first
+        first, _ = BlacklistedToken.objects.get_or_create(token=outstanding)
+        return first.blacklisted_at > timezone.now() - grace
 
     @property
     def session_id(self) -> UUID:

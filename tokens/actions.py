@@ -37,11 +37,34 @@ from tokens.models import (
 
 MAXIMUM_CREDENTIALS = 20
 MAXIMUM_GRACE = timedelta(days=7)
+MAXIMUM_OLD_SECRETS = 5
+"""That still work beside the present one."""
+OLD_SECRETS = (
+    "previous_secret_mac",
+    "previous_expires_at",
+    "previous_last_used_at",
+    "earlier_secret_macs",
+    "earlier_secret_ends",
+)
 
 
 class TooManyCredentials(DomainError):
     code = "CREDENTIAL_LIMIT_EXCEEDED"
     message = f"An agent has at most {MAXIMUM_CREDENTIALS} live credentials. Revoke one first."
+
+
+class TooManyOldSecrets(DomainError):
+    code = "SECRET_LIMIT_EXCEEDED"
+    message = (
+        f"{MAXIMUM_OLD_SECRETS} old secrets of the credential still work. Wait until the grace of "
+        "one has ended, or rotate without grace: that ends them all."
+    )
+
+
+class NotYourToken(Forbidden):
+    """RFC 7009 section 2.1: the request is refused and the client is informed."""
+
+    message = "The token was issued to another client."
 
 
 @dataclass(frozen=True)
@@ -198,29 +221,28 @@ def create_credential(
 def rotate_credential(
     credential: Credential, *, actor: Actor, grace: timedelta = timedelta(0)
 ) -> tuple[Credential, str]:
-    """A new secret under the same id; the old one works until the grace period ends."""
+    """A new secret under the same id; the old one works until the grace period ends.
+
+    A secret that was promised its grace in an earlier rotation keeps it: whoever repeats a rotation
+    whose answer was lost has not rolled out the secret that the answer held. Without a grace all
+    old secrets end.
+    """
     credential = _locked(credential, actor=actor)
     if credential.is_expired():
         raise CredentialExpired
-    now = timezone.now()
     secret = make_client_secret()
-    credential.previous_secret_mac = credential.secret_mac if grace else None
-    credential.previous_expires_at = now + grace if grace else None
-    credential.previous_last_used_at = None
-    credential.set_secret(secret)
-    credential.rotated_at = now
-    credential.save(
-        update_fields=[
-            "secret_mac",
-            "secret_hint",
-            "previous_secret_mac",
-            "previous_expires_at",
-            "previous_last_used_at",
-            "rotated_at",
-        ]
-    )
+    credential.replace_secret(secret, grace)
+    old = credential.old_secrets()
+    if len(old) > MAXIMUM_OLD_SECRETS:
+        raise TooManyOldSecrets
+    credential.save(update_fields=["secret_mac", "secret_hint", "rotated_at", *OLD_SECRETS])
     AuditEvent.record(
-        "credential.rotated", credential, actor=actor, graceSeconds=int(grace.total_seconds())
+        "credential.rotated",
+        credential,
+        actor=actor,
+        graceSeconds=int(grace.total_seconds()),
+        oldSecrets=len(old),
+        oldSecretsWorkUntil=credential.old_secrets_end,
     )
     return credential, secret
 
@@ -231,11 +253,8 @@ def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
     credential = _locked(credential, actor=actor)
     credential.status = Credential.Status.REVOKED
     credential.revoked_at = timezone.now()
-    credential.previous_expires_at = None
-    credential.previous_secret_mac = None
-    credential.save(
-        update_fields=["status", "revoked_at", "previous_expires_at", "previous_secret_mac"]
-    )
+    credential.forget_old_secrets()
+    credential.save(update_fields=["status", "revoked_at", *OLD_SECRETS])
     AuditEvent.record("credential.revoked", credential, actor=actor)
     return credential
 
@@ -285,14 +304,15 @@ def introspect_token(token: SignedAccess, *, actor: Actor) -> None:
 
 @transaction.atomic
 def revoke_token(token: SignedAccess, *, actor: Actor) -> bool:
-    """End a token now, if it is the actor's own or the actor may end its organization's tokens.
+    """End a token now; gives whether it was ended, for a second time nothing happens.
 
-    Gives whether it was ended; a second time nothing happens.
+    NotYourToken unless it is the actor's own or the actor may end its organization's tokens.
+    Another organization's is as unknown as no token at all.
     """
     if token.organization_id != actor.organization.pk:
         return False
     if token.subject_id != actor.id and not actor.may(Scope.ADMIN_ORGS):
-        return False
+        raise NotYourToken
     _, is_new = Revocation.objects.get_or_create(
         organization=actor.organization,
         token_id=token.token_id,

@@ -51,11 +51,11 @@ class ClientProof:
     client_secret: str
 
 
-def form_parameters(request: HttpRequest, *, keep_empty: bool = False) -> dict[str, str]:
+def form_parameters(request: HttpRequest) -> dict[str, str]:
     """The form-encoded body; a repeated parameter fails.
 
     `resource` alone may be repeated (RFC 8707 section 2), as long as it says the same. A parameter
-    without a value counts as left out (RFC 6749 section 3.2), unless `keep_empty`.
+    without a value counts as left out (RFC 6749 section 3.2).
     """
     if request.META.get("QUERY_STRING"):
         raise OAuthError("invalid_request", "Send the parameters in the body, not in the address.")
@@ -81,7 +81,7 @@ def form_parameters(request: HttpRequest, *, keep_empty: bool = False) -> dict[s
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise OAuthError("invalid_request", "A parameter is given more than once.")
-    return {name: value for name, value in parameters.items() if value or keep_empty}
+    return {name: value for name, value in parameters.items() if value}
 
 
 def client_proof(request: HttpRequest, parameters: dict[str, str]) -> ClientProof:

@@ -12,7 +12,9 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
+from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 
 from agentidp.errors import DomainError
@@ -65,15 +67,23 @@ class CredentialQuerySet(OrganizationScopedQuerySet):
         )
 
     def with_secret(self, mac: bytes) -> Self:
-        """Those that the secret opens: by its present MAC, or the previous one in its grace."""
-        is_in_grace = models.Q(previous_secret_mac=mac, previous_expires_at__gt=Now())
-        return self.filter(models.Q(secret_mac=mac) | is_in_grace)
+        """Those that the secret opens: by its present MAC, or by an old one in its grace."""
+        is_previous = models.Q(previous_secret_mac=mac, previous_expires_at__gt=Now())
+        earlier_ends = RawSQL(
+            "tokens_credential.earlier_secret_ends"
+            "[array_position(tokens_credential.earlier_secret_macs, %s)]",
+            [mac],
+            output_field=models.DateTimeField(),
+        )
+        is_earlier = models.Q(GreaterThan(earlier_ends, Now()))
+        return self.filter(models.Q(secret_mac=mac) | is_previous | is_earlier)
 
 
 class Credential(OrganizationScopedModel):
     """A client secret of an agent: shown once, stored as a MAC.
 
-    After a rotation with a grace period the previous secret works until `previous_expires_at`.
+    After a rotation with a grace period the old secret goes on working, and so do those of earlier
+    rotations, each until its own grace ends.
     """
 
     class Status(models.TextChoices):
@@ -93,12 +103,25 @@ class Credential(OrganizationScopedModel):
     secret_hint = models.CharField(max_length=HINT_LENGTH)
     previous_secret_mac = models.BinaryField(max_length=32, null=True)
     previous_expires_at = models.DateTimeField(null=True)
+    earlier_secret_macs = ArrayField(
+        models.BinaryField(max_length=32),
+        default=list,
+        db_default=[],
+        help_text="Of secrets before the previous one, whose grace goes on.",
+    )
+    earlier_secret_ends = ArrayField(
+        models.DateTimeField(),
+        default=list,
+        db_default=[],
+        help_text="Until when each of them works.",
+    )
     expires_at = models.DateTimeField(null=True)
     rotated_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True, help_text="Exact to a minute.")
     previous_last_used_at = models.DateTimeField(
-        null=True, help_text="When the secret before the last rotation got a token; to a minute."
+        null=True,
+        help_text="When a secret from before the last rotation got a token; to a minute.",
     )
 
     objects = CredentialQuerySet.as_manager()
@@ -140,9 +163,41 @@ class Credential(OrganizationScopedModel):
     def is_usable(self) -> bool:
         return not self.is_revoked and not self.is_expired()
 
+    @property
+    def old_secrets_end(self) -> datetime | None:
+        """When the last of the secrets before the present one stops to work, or stopped."""
+        return max((end for _, end in self.old_secrets()), default=None)
+
+    def old_secrets(self) -> list[tuple[bytes | memoryview, datetime]]:
+        """The MAC of each old secret that is known, the oldest first, and when it ends."""
+        old = list(zip(self.earlier_secret_macs, self.earlier_secret_ends, strict=True))
+        if self.previous_secret_mac is not None and self.previous_expires_at is not None:
+            old.append((self.previous_secret_mac, self.previous_expires_at))
+        return old
+
     def set_secret(self, secret: str) -> None:
         self.secret_mac = secret_mac(secret)
         self.secret_hint = secret[-HINT_LENGTH:]
+
+    def replace_secret(self, secret: str, grace: timedelta) -> None:
+        """Another secret; the one before works for the grace, and older ones as long as was
+        promised. Without a grace all of them end now. Saves nothing."""
+        now = timezone.now()
+        kept = [(mac, end) for mac, end in self.old_secrets() if end > now]
+        self.forget_old_secrets()
+        if grace:
+            self.earlier_secret_macs = [mac for mac, _ in kept]
+            self.earlier_secret_ends = [end for _, end in kept]
+            self.previous_secret_mac, self.previous_expires_at = self.secret_mac, now + grace
+        if not self.earlier_secret_macs:
+            self.previous_last_used_at = None
+        self.set_secret(secret)
+        self.rotated_at = now
+
+    def forget_old_secrets(self) -> None:
+        """Saves nothing."""
+        self.previous_secret_mac, self.previous_expires_at = None, None
+        self.earlier_secret_macs, self.earlier_secret_ends = [], []
 
 
 class Resource(OrganizationScopedModel):

@@ -44,16 +44,16 @@ class CredentialSerializer(StrictSerializer):
     )
     rotatedAt = serializers.DateTimeField(source="rotated_at", read_only=True, allow_null=True)
     previousExpiresAt = serializers.DateTimeField(
-        source="previous_expires_at",
+        source="old_secrets_end",
         read_only=True,
         allow_null=True,
-        help_text="Until when the secret before the last rotation still works.",
+        help_text="Until when a secret from before the last rotation still works.",
     )
     previousSecretLastUsedAt = serializers.DateTimeField(
         source="previous_last_used_at",
         read_only=True,
         allow_null=True,
-        help_text="When that secret last got a token: whether somebody still has it. To a minute.",
+        help_text="When one of those last got a token: whether somebody still has it. To a minute.",
     )
     revokedAt = serializers.DateTimeField(source="ended_at", read_only=True, allow_null=True)
     lastUsedAt = serializers.DateTimeField(
@@ -75,7 +75,8 @@ class RotationSerializer(StrictSerializer):
         min_value=0,
         max_value=int(MAXIMUM_GRACE.total_seconds()),
         default=0,
-        help_text="How long the old secret keeps working.",
+        help_text="How long the old secret keeps working; one from an earlier rotation does so as "
+        "long as was promised then. 0: all old secrets end at once.",
     )
 
 

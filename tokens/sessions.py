@@ -1,6 +1,7 @@
 """The API sessions of people: one login session, a short access token, a rotating refresh token."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,10 @@ from organizations.requests import client_address
 from organizations.scope import organization_scope
 from tokens.access_tokens import PersonAccess, PersonRefresh
 from tokens.models import LoginSession
+
+REFRESH_GRACE = timedelta(seconds=30)
+"""How long after its first use a refresh token works again: the answer may have been lost, or two
+parts of a client may have asked at once. Longer than clients wait for an answer."""
 
 
 class RefreshRefused(DomainError):
@@ -77,7 +82,8 @@ def log_in(
 def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     """New tokens for a refresh token, which is used up; None when it does not work.
 
-    A second use means that the token was copied: the session ends, with all of its tokens.
+    Within the grace it gives the same session further tokens. A later use means that the token was
+    copied: the session ends, with all of its tokens (RFC 9700 section 4.14.2).
     """
     try:
         refresh = PersonRefresh.read(text)
@@ -97,7 +103,7 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     )
     if session is None or membership is None:
         return None
-    if not refresh.use():
+    if not refresh.use(REFRESH_GRACE):
         end_session(session)
         _record(
             "session.ended",

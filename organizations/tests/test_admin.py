@@ -76,7 +76,14 @@ def test_no_secret_is_shown_searched_or_edited_in_a_list(model: type, model_admi
         *model_admin.readonly_fields,
     }
 
-    hidden = {"secret_mac", "previous_secret_mac", "private_key", "password", "hash"}
+    hidden = {
+        "secret_mac",
+        "previous_secret_mac",
+        "earlier_secret_macs",
+        "private_key",
+        "password",
+        "hash",
+    }
     assert not named & hidden
     assert model_admin.list_editable == ()
 

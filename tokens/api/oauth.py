@@ -32,7 +32,7 @@ from organizations.api import OrganizationScopedViewSet
 from organizations.requests import client_address
 from organizations.throttling import Quota, count_attempt, throttle_key
 from tokens.access_tokens import AgentAccess, PersonAccess, ResourceAccess, SignedAccess
-from tokens.actions import Refusal, introspect_token, issue_token, revoke_token
+from tokens.actions import NotYourToken, Refusal, introspect_token, issue_token, revoke_token
 from tokens.authentication import BearerAuthentication
 from tokens.client_authentication import (
     ClientAuthentication,
@@ -206,6 +206,8 @@ def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Respon
         code = "insufficient_scope" if is_scope else "invalid_request"
         if header := getattr(error, "auth_header", None):
             headers["WWW-Authenticate"] = header
+    elif isinstance(error, NotYourToken):
+        status, code, description = 400, "unauthorized_client", error.message
     elif isinstance(error, DomainError):
         status, code, description = error.status, "invalid_request", error.message
     else:
@@ -264,7 +266,8 @@ class TokenViewSet(OrganizationScopedViewSet):
     def revoke(self, request: Request) -> Response:
         """End a token now. The answer does not tell whether there was one.
 
-        The body is an empty object: RFC 7009 lets clients ignore it, and some insist on JSON.
+        A live token of somebody else in the organization is refused (`unauthorized_client`). The
+        body is an empty object: RFC 7009 lets clients ignore it, and some insist on JSON.
         """
         token = _readable(_wanted_token(request))
         if token is not None:
@@ -273,7 +276,7 @@ class TokenViewSet(OrganizationScopedViewSet):
 
 
 def _wanted_token(request: Request) -> str:
-    text = form_parameters(request._request, keep_empty=True).get("token")
+    text = form_parameters(request._request).get("token")
     if text is None:
         raise OAuthError("invalid_request", "token is missing.")
     return text

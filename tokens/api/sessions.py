@@ -53,7 +53,7 @@ class SwitchSerializer(StrictSerializer):
 
 class SessionTokensSerializer(serializers.Serializer[SessionTokens]):
     accessToken = serializers.CharField()
-    refreshToken = serializers.CharField(help_text="Works once; its answer brings the next.")
+    refreshToken = serializers.CharField(help_text="For one use; its answer brings the next.")
     tokenType = serializers.CharField(help_text="Bearer")
     expiresIn = serializers.IntegerField(help_text="Seconds until the access token ends.")
     organizationId = serializers.CharField()
@@ -130,7 +130,10 @@ class RefreshView(APIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Exchange a refresh token for new tokens. Its second use ends the whole session."""
+        """Exchange a refresh token for new tokens.
+
+        Was the answer lost, send it again within 30 seconds. A later second use ends the session.
+        """
         serializer = RefreshSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         text = serializer.validated_data["refreshToken"]

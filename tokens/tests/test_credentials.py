@@ -1,6 +1,6 @@
 """The credentials API: made, shown once, rotated with or without grace, revoked (spec 4)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from organizations.models import AuditEvent, Organization, Principal
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens import actions
+from tokens.actions import MAXIMUM_OLD_SECRETS
 from tokens.models import Credential, TokenEvent, secret_mac
 from tokens.tests.clients import FormClient, basic
 from tokens.tests.factories import make_credential
@@ -46,6 +47,14 @@ def rotate(client: Client, agent: Agent, credential_id: object, **body: Any) -> 
 
 def token_status(agent: Agent, secret: str) -> int:
     return FormClient().post("/api/v1/token", GRANT, headers=basic(agent.pk, secret)).status_code
+
+
+def proves(agent: Agent, secret: str) -> int:
+    """Whether the secret is good for asking about a token."""
+    asked = FormClient().post(
+        "/api/v1/token/introspect", {"token": "any"}, headers=basic(agent.pk, secret)
+    )
+    return asked.status_code
 
 
 def shown(client: Client, agent: Agent) -> dict[str, Any]:
@@ -175,13 +184,51 @@ def test_in_grace_both_secrets_work_and_then_one(owner: Client, agent: Agent) ->
     assert (during, after) == ([200, 200], [401, 200])
 
 
-def test_a_second_rotation_ends_the_first_secret(owner: Client, agent: Agent) -> None:
+def test_a_rotation_that_is_repeated_takes_nothing_that_was_promised(
+    owner: Client, agent: Agent
+) -> None:
     credential, first = make_credential(agent)
-    second = rotate(owner, agent, credential.pk, graceSeconds=60).json()["clientSecret"]
+    promised = rotate(owner, agent, credential.pk, graceSeconds=3600).json()
+    lost = promised["clientSecret"]
 
-    third = rotate(owner, agent, credential.pk, graceSeconds=60).json()["clientSecret"]
+    again = rotate(owner, agent, credential.pk, graceSeconds=60).json()
 
-    assert [token_status(agent, secret) for secret in (first, second, third)] == [401, 200, 200]
+    secrets = (first, lost, again["clientSecret"])
+    assert [token_status(agent, secret) for secret in secrets] == [200, 200, 200]
+    assert [proves(agent, secret) for secret in secrets] == [200, 200, 200]
+    assert again["previousExpiresAt"] == promised["previousExpiresAt"]
+    with organization_scope(agent.organization):
+        told = AuditEvent.objects.filter(action="credential.rotated").in_order()
+        assert [each.metadata["oldSecrets"] for each in told] == [1, 2]
+        until = {each.metadata["oldSecretsWorkUntil"] for each in told}
+        Credential.objects.update(earlier_secret_ends=[timezone.now()])
+    assert len(until) == 1
+    assert [token_status(agent, secret) for secret in secrets] == [401, 200, 200]
+    assert [proves(agent, secret) for secret in secrets] == [401, 200, 200]
+
+
+def test_a_rotation_without_grace_ends_all_old_secrets(owner: Client, agent: Agent) -> None:
+    credential, first = make_credential(agent)
+    second = rotate(owner, agent, credential.pk, graceSeconds=3600).json()["clientSecret"]
+
+    third = rotate(owner, agent, credential.pk, graceSeconds=0).json()["clientSecret"]
+
+    assert [token_status(agent, secret) for secret in (first, second, third)] == [401, 401, 200]
+
+
+def test_old_secrets_are_few(owner: Client, agent: Agent) -> None:
+    credential, first = make_credential(agent)
+    for _ in range(MAXIMUM_OLD_SECRETS):
+        last = rotate(owner, agent, credential.pk, graceSeconds=60).json()["clientSecret"]
+
+    refused = rotate(owner, agent, credential.pk, graceSeconds=60)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "SECRET_LIMIT_EXCEEDED")
+    assert [token_status(agent, secret) for secret in (first, last)] == [200, 200]
+    with organization_scope(agent.organization):
+        ends = [timezone.now(), *Credential.objects.get().earlier_secret_ends[1:]]
+        Credential.objects.update(earlier_secret_ends=ends)
+    assert rotate(owner, agent, credential.pk, graceSeconds=60).status_code == 200
 
 
 @pytest.mark.parametrize("grace", [0, 60])
@@ -195,7 +242,7 @@ def test_revoking_ends_grace_and_all_else_at_once(owner: Client, agent: Agent, g
     assert [token_status(agent, secret) for secret in (old, new)] == [401, 401]
     with organization_scope(agent.organization):
         kept = Credential.objects.get()
-    assert (kept.previous_secret_mac, kept.previous_expires_at) == (None, None)
+    assert (kept.previous_secret_mac, kept.old_secrets()) == (None, [])
     assert shown(owner, agent)["status"] == "revoked"
     assert shown(owner, agent)["revokedAt"] is not None
 
@@ -216,6 +263,8 @@ def test_the_list_shows_which_secret_still_gets_tokens(owner: Client, agent: Age
         used = TokenEvent.objects.filter(outcome="issued").order_by("created_at")
         assert list(used.values_list("used_previous_secret", flat=True)) == [False, True]
     rotate(owner, agent, credential.pk, graceSeconds=600)
+    assert shown(owner, agent)["previousSecretLastUsedAt"] is not None, "its grace goes on"
+    rotate(owner, agent, credential.pk)
     assert shown(owner, agent)["previousSecretLastUsedAt"] is None
 
 
@@ -347,7 +396,7 @@ def test_another_organizations_agent_is_unknown(
 
 def test_every_change_is_audited(owner: Client, agent: Agent) -> None:
     made = make(owner, agent).json()["credentialId"]
-    rotate(owner, agent, made, graceSeconds=5)
+    until = rotate(owner, agent, made, graceSeconds=5).json()["previousExpiresAt"]
     owner.delete(url_of(agent, made))
 
     with organization_scope(agent.organization):
@@ -358,4 +407,6 @@ def test_every_change_is_audited(owner: Client, agent: Agent) -> None:
         "credential.revoked",
     ]
     assert {(event.target_id, event.agent_id) for event in events} == {(made, agent.pk)}
-    assert events[1].metadata == {"graceSeconds": 5}
+    works_until = datetime.fromisoformat(events[1].metadata.pop("oldSecretsWorkUntil"))
+    assert works_until == datetime.fromisoformat(until)
+    assert events[1].metadata == {"graceSeconds": 5, "oldSecrets": 1}

@@ -107,7 +107,6 @@ def inactive_tokens(agent: Agent, other: Organization) -> dict[str, str]:
         "revoked": revoked,
         "unknown": real.text.rpartition(".")[0] + "." + "A" * 86,
         "garbage": "garbage",
-        "empty": "",
         "other-audience": sign(real.header, real.claims | {"aud": "https://other.example"}),
         "other-organization": access_token_for(make_agent(other)),
         "refresh-like": sign(real.header | {"typ": "rt+jwt"}, real.claims),

@@ -99,7 +99,9 @@ def test_revoking_is_recorded_once(agent: Agent) -> None:
     assert token not in str(event.metadata)
 
 
-def test_another_clients_token_stays_active(agent: Agent, organization: Organization) -> None:
+def test_another_clients_token_stays_active_and_the_asker_is_told(
+    agent: Agent, organization: Organization
+) -> None:
     token = access_token_for(agent)
     stranger = make_agent(organization, scopes=["tokens:read", "agents:write"])
     _, secret = make_credential(stranger)
@@ -107,7 +109,8 @@ def test_another_clients_token_stays_active(agent: Agent, organization: Organiza
     by_secret = FormClient().post(URL, {"token": token}, headers=basic(stranger.pk, secret))
     by_bearer = bearer(access_token_for(stranger)).post(URL, {"token": token})
 
-    assert by_secret.status_code == by_bearer.status_code == 200
+    for answer in (by_secret, by_bearer):
+        assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
     assert is_active(token)
 
 
@@ -129,8 +132,10 @@ def test_people_end_an_agents_token_if_they_manage_agents(
 ) -> None:
     token = access_token_for(agent)
 
-    bearer(access_token_for(make_membership(organization, role))).post(URL, {"token": token})
+    person = bearer(access_token_for(make_membership(organization, role)))
+    answer = person.post(URL, {"token": token})
 
+    assert answer.status_code == (200 if ends else 400)
     assert is_active(token) is not ends
 
 
@@ -146,11 +151,22 @@ def test_an_administrating_agent_ends_another_agents_token(
     assert not is_active(token)
 
 
-@pytest.mark.parametrize("text", ["garbage", "a.b.c", "", "токен", "x" * 60_000])
+@pytest.mark.parametrize("text", ["garbage", "a.b.c", "токен", "x" * 60_000])
 def test_an_unknown_token_is_answered_like_a_known_one(agent: Agent, text: str) -> None:
     answer = bearer(access_token_for(agent)).post(URL, {"token": text})
 
     assert (answer.status_code, answer.content) == (200, b"{}")
+
+
+@pytest.mark.parametrize("url", [URL, INTROSPECT])
+def test_a_token_without_a_value_is_missing(agent: Agent, url: str) -> None:
+    answers = [
+        bearer(access_token_for(agent)).post(url, form) for form in ({"token": ""}, {"a": "b"})
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].json()["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("hint", ["refresh_token", "foo"])
