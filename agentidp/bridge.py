@@ -24,6 +24,7 @@ from django.db import connections as database_connections
 from django.http import StreamingHttpResponse
 
 from agentidp import metrics
+from agentidp.addresses import address_of, caller_network
 from agentidp.errors import CODES, MESSAGES, error_body
 from agentidp.failures import log_failure
 from agentidp.sockets import connections
@@ -54,6 +55,8 @@ WITH_UNDERSCORES = frozenset({"kodosumi_api_key"})
 the ones with hyphens that a proxy sets."""
 
 
+Caller = UUID | str
+"""A principal, or the network of somebody without a name."""
 Live = Callable[[asyncio.Event], AsyncGenerator[bytes, None]]
 Wait = Callable[[], Awaitable[bool]]
 
@@ -130,23 +133,34 @@ class Rest:
 
 
 class LongAnswers:
-    """How many are in progress, for each caller."""
+    """How many are in progress, for each caller.
+
+    Nobody fills the places of everybody: those of callers without a name, who take static files,
+    are counted for the network that they come from.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._callers: Counter[UUID | None] = Counter()
+        self._callers: Counter[Caller] = Counter()
+        self._anonymous = 0
 
-    def begin(self, caller: UUID | None) -> bool:
+    def begin(self, caller: Caller) -> bool:
         """Count one more; False where that would be too many."""
-        limit = settings.STREAMS_PER_CALLER if caller else MAX_ANONYMOUS_LONG_ANSWERS
+        is_anonymous = isinstance(caller, str)
         with self._lock:
-            if self._callers[caller] >= limit or self._callers.total() >= MAX_LONG_ANSWERS:
+            if (
+                self._callers[caller] >= settings.STREAMS_PER_CALLER
+                or self._callers.total() >= MAX_LONG_ANSWERS
+                or (is_anonymous and self._anonymous >= MAX_ANONYMOUS_LONG_ANSWERS)
+            ):
                 return False
             self._callers[caller] += 1
+            self._anonymous += is_anonymous
         return True
 
-    def end(self, caller: UUID | None) -> None:
+    def end(self, caller: Caller) -> None:
         with self._lock:
+            self._anonymous -= isinstance(caller, str)
             self._callers[caller] -= 1
             if not self._callers[caller]:
                 del self._callers[caller]
@@ -236,7 +250,8 @@ class Bridge:
                 (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
             ]
 
-        response = self._application(connection.environ(), start_response)
+        environ = connection.environ()
+        response = self._application(environ, start_response)
         try:
             answer.wait = getattr(response, "wait", None)
             if connection.is_head:
@@ -244,19 +259,19 @@ class Bridge:
             elif isinstance(response, LiveResponse):
                 answer.live, answer.release = response.live, response.hand_over()
             else:
-                self._make_content(response, answer)
+                self._make_content(response, answer, caller_network(address_of(environ)))
         finally:
             if answer.rest is None and hasattr(response, "close"):
                 response.close()
         return answer
 
-    def _make_content(self, response: Iterable[bytes], answer: Answer) -> None:
+    def _make_content(self, response: Iterable[bytes], answer: Answer, network: str) -> None:
         pieces = _in_chunks(response)
         answer.content = next(pieces, b"")
         second = next(pieces, None)
         if second is None:
             return
-        caller = getattr(response, "caller", None)
+        caller: Caller = getattr(response, "caller", None) or network
         if not self.long_answers.begin(caller):
             answer.status, answer.headers, answer.content = _too_many_long_answers()
             return

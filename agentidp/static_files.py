@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, StaticFilesStorage
+from django.contrib.staticfiles.utils import matches_patterns
 from whitenoise import WhiteNoise
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
@@ -62,7 +63,14 @@ class HashedStorage(CompressedManifestStaticFilesStorage):
 
 
 class FileServer(WhiteNoise):
+    """Serves what would be collected, also where the files are those of the source."""
+
     FOREVER = 365 * 24 * 3600
+
+    def add_file_to_dictionary(self, url: str, path: str, stat_cache: Any = None) -> None:
+        parts = url.removeprefix(settings.STATIC_URL).split("/")
+        if not any(matches_patterns(part, CollectedFilesConfig.ignore_patterns) for part in parts):
+            super().add_file_to_dictionary(url, path, stat_cache)
 
 
 def are_collected(sources: Path, collected: Path) -> bool:

@@ -23,9 +23,9 @@ from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from agentidp.addresses import client_address
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization, User
-from organizations.requests import client_address
 from organizations.scope import organization_scope, request_scope
 
 SESSION_KEY = "admin_organization_id"

@@ -17,11 +17,11 @@ from django.db import connection, models
 from django.db.models import Q
 from django.utils import timezone
 
+from agentidp.addresses import plain_address
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
 from organizations.identifiers import uuid7
 from organizations.models import AuditChain, AuditEvent, Organization
-from organizations.requests import plain_address
 from organizations.scope import organization_scope
 from organizations.throttling import Quota
 

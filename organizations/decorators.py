@@ -12,9 +12,10 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from agentidp.addresses import client_address
 from organizations.actors import Actor
 from organizations.models import Membership, Organization, User
-from organizations.requests import client_address, known_time_zones
+from organizations.requests import known_time_zones
 from organizations.scope import request_scope
 
 P = ParamSpec("P")

@@ -6,7 +6,6 @@ from that address. Failures are recorded in the audit log, too, but not each: `n
 
 import hashlib
 import hmac
-import ipaddress
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from agentidp.addresses import caller_network
 from agentidp.errors import TooManyRequests
 
 
@@ -43,8 +43,6 @@ RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
 BUCKETS = 32
 LEFT_OUT = "left out"
 """Keys that begin so count failures that were not recorded, until the next one is."""
-NETWORK_BITS = 64
-"""Of an IPv6 address: whoever has one address has all of its network (RFC 6177)."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +72,6 @@ class Guesses:
 
 FAILURE_LIMITS = [LOGIN_FAILURES.limit, ADDRESS_FAILURES.limit]
 """As the database takes them, beside `Guesses.keys`."""
-
-
-def caller_network(address: str | None) -> str:
-    """What counts as one address: an IPv4 address, or the network of an IPv6 address."""
-    if address is None or ":" not in address:
-        return address or ""
-    return str(ipaddress.ip_network(f"{address}/{NETWORK_BITS}", strict=False))
 
 
 def throttle_key(*parts: object) -> str:

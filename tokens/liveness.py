@@ -12,9 +12,9 @@ from django.db import connection, models
 from django.http import HttpRequest
 from rest_framework_simplejwt.exceptions import InvalidToken
 
+from agentidp.addresses import client_address
 from organizations.actors import Actor, Scope
 from organizations.models import Membership, Organization, Principal, User
-from organizations.requests import client_address
 from tokens.access_tokens import AgentAccess, ClientClaims, PersonAccess, ResourceAccess
 from tokens.models import MAXIMUM_SESSION
 

@@ -10,12 +10,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 
+from agentidp.addresses import client_address
 from agentidp.errors import DomainError
 from organizations.actions import SignInRefused, verify_password
 from organizations.actions.sessions import lock_proven, refuse_sign_in
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization, User
-from organizations.requests import client_address
 from organizations.scope import organization_scope
 from tokens.access_tokens import PersonAccess, PersonRefresh
 from tokens.models import LoginSession

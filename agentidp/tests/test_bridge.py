@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -225,7 +225,7 @@ def test_a_long_answer_is_not_made_for_a_client_that_has_gone() -> None:
 class Long(list[bytes]):
     """More than one piece, for one caller."""
 
-    caller = uuid4()
+    caller: UUID | None = uuid4()
 
     def __init__(self, closed: list[str]) -> None:
         super().__init__([b"x" * CHUNK] * 100)
@@ -275,7 +275,7 @@ def test_clients_that_take_nothing_hold_no_thread(
         await short.serve()
         assert not any(task.done() for task in waiting)
         await asyncio.gather(*waiting)
-        assert short.bridge.long_answers.begin(Long.caller)  # none is counted any more
+        assert short.bridge.long_answers.begin(Long.caller or "")  # none is counted any more
         return short
 
     short = asyncio.run(scene())
@@ -311,6 +311,44 @@ def test_a_caller_has_so_many_long_answers_at_once(settings: Any) -> None:
     assert (b"retry-after", b"5") in third.sent[0]["headers"]
     assert b"SERVICE_UNAVAILABLE" in third.body
     assert other.body == b"short"
+
+
+def test_those_without_a_name_are_counted_for_their_network(settings: Any) -> None:
+    settings.STREAMS_PER_CALLER = 2
+    settings.TRUSTED_PROXY_HOPS = 1
+    closed: list[str] = []
+
+    def nameless(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        parts = Long(closed)
+        parts.caller = None
+        return parts
+
+    def asked_from(address: str, kind: type[Server]) -> Server:
+        return kind(nameless, headers=[(b"x-forwarded-for", f"8.8.8.8, {address}".encode())])
+
+    async def scene() -> list[int]:
+        waiting = []
+        bridge = asked_from("2001:db8::1", Silent).bridge
+        for address in ("2001:db8::1", "2001:db8::2"):
+            silent = asked_from(address, Silent)
+            silent.bridge = bridge
+            waiting.append(asyncio.create_task(silent.serve()))
+            while len(silent.sent) < 2:
+                await silent.heard.wait()
+                silent.heard.clear()
+        found = []
+        for address in ("2001:db8::3", "2001:db8:0:1::3", "198.51.100.7"):
+            server = asked_from(address, Server)
+            server.bridge = bridge
+            await server.serve()
+            found.append(server.status)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return found
+
+    assert asyncio.run(scene()) == [503, 200, 200]
 
 
 @pytest.mark.django_db(transaction=True)

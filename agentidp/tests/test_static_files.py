@@ -9,6 +9,7 @@ from wsgiref.util import setup_testing_defaults
 import brotli
 import pytest
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.finders import get_finders
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
@@ -64,6 +65,21 @@ def test_a_static_file_is_served() -> None:
     assert headers["Content-Type"].startswith("text/css")
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert b"{" in body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "vendor/echarts/echarts.js.map",
+        "vendor/echarts/echarts.min.js",
+        "drf_spectacular_sidecar/redoc/bundles/redoc.standalone.js",
+        "rest_framework/css/bootstrap.min.css",
+    ],
+)
+def test_what_no_page_asks_for_is_not_served_where_nothing_is_collected(path: str) -> None:
+    assert finders.find(path)
+
+    assert get(f"/static/{path}")[0] != "200 OK"
 
 
 def test_files_of_installed_apps_are_served() -> None:

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
+from agentidp.addresses import caller_network, client_address
 from agentidp.constraints import refusing
 from agentidp.errors import DomainError, InvalidValue
 from organizations import mail, mailing
@@ -18,12 +19,10 @@ from organizations.authentication import find_user
 from organizations.links import LinkNotFound, find_link, make_link, new_row
 from organizations.models import AccountLink, AuditEvent, Membership, Organization, User
 from organizations.passwords import hash_password
-from organizations.requests import client_address
 from organizations.scope import organization_scope
 from organizations.throttling import (
     RESETS_FROM,
     RESETS_OF,
-    caller_network,
     count_attempt,
     throttle_key,
 )

@@ -7,6 +7,7 @@ from django.contrib.auth import authenticate, login, logout, update_session_auth
 from django.db import transaction
 from django.http import HttpRequest
 
+from agentidp.addresses import client_address
 from agentidp.errors import DomainError, InvalidValue
 from organizations import hashers
 from organizations.actions.invitations import check_new_password
@@ -23,7 +24,6 @@ from organizations.models import (
     User,
 )
 from organizations.passwords import hash_password
-from organizations.requests import client_address
 from organizations.scope import organization_scope
 from organizations.throttling import Guesses, count_failure, give_back, note_failure
 

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from agentidp.addresses import client_address
 from agentidp.errors import DomainError, Forbidden, NotFound
 from agentidp.handlers import domain_error_response
 from organizations.actions import (
@@ -29,7 +30,6 @@ from organizations.actions.invitations import InvitationNotFound
 from organizations.actions.members import MemberNotFound
 from organizations.api import OrganizationScopedViewSet
 from organizations.models import Invitation, Membership, Organization, Principal
-from organizations.requests import client_address
 from organizations.serializers import (
     AcceptanceSerializer,
     AcceptedSerializer,

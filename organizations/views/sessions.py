@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from agentidp.addresses import client_address
 from agentidp.errors import DomainError, NotFound, TooManyRequests
 from organizations import actions
 from organizations.actions.invitations import find_invitation
@@ -21,7 +22,6 @@ from organizations.actions.sessions import enter
 from organizations.forms import AcceptForm, LoginForm, PasswordForm
 from organizations.models import Invitation, Membership, User
 from organizations.pages import accept, form_page, postpone, typed
-from organizations.requests import client_address
 
 REFUSAL = "The address or name and the password do not belong together."
 

@@ -22,6 +22,7 @@ SECONDS_FOR_A_GOOD_REQUEST = 3.0
 MB = 1024**2
 FILE = 8 * MB
 """More than the system keeps for a connection."""
+LARGEST_STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 Connect = Callable[..., socket.socket]
 
@@ -43,8 +44,9 @@ def connect(running: Deployment) -> Iterator[Connect]:
     """Connections with a small window that have sent so much."""
     with ExitStack() as stack:
 
-        def connected(sent: bytes, window: int = 4096) -> socket.socket:
+        def connected(sent: bytes, window: int = 4096, source: str = "") -> socket.socket:
             client = stack.enter_context(socket.socket())
+            client.bind((source, 0)) if source else None
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
             client.settimeout(30)
             client.connect(running.address)
@@ -97,6 +99,23 @@ def test_downloads_that_nobody_reads_harm_nobody_and_end(
     assert running.server.memory() - before < 100 * MB
     wait_until_cut(clients)
     assert all(has_begun(connect(ask)) for _ in range(64))  # what they held was given back
+
+
+def test_readers_of_a_static_file_shut_out_nobody_but_their_own_network(
+    engine: Engine, running: Deployment, connect: Connect
+) -> None:
+    ask = f"GET {LARGEST_STATIC} HTTP/1.1\r\nHost: {urlsplit(engine.url).netloc}\r\n\r\n".encode()
+    before = running.server.memory()
+    clients = [connect(ask) for _ in range(64)]
+    assert all(map(has_begun, clients))
+
+    assert connect(ask).recv(12) == b"HTTP/1.1 503"
+    assert has_begun(connect(ask, source="127.0.0.2"))
+    assert slowest_good_request(engine) < SECONDS_FOR_A_GOOD_REQUEST
+    assert running.server.memory() - before < 64 * 300 * 1024 + 20 * MB
+
+    wait_until_cut(clients)
+    assert has_begun(connect(ask))
 
 
 def test_an_answer_that_the_server_has_whole_is_not_kept_for_who_does_not_read(

@@ -25,11 +25,11 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
+from agentidp.addresses import client_address
 from agentidp.errors import DomainError, TooManyRequests, bearer_challenge, shortened
 from agentidp.handlers import RETRY_AFTER_SECONDS
 from agentidp.metrics import token_requests
 from organizations.api import OrganizationScopedViewSet
-from organizations.requests import client_address
 from organizations.throttling import Quota, count_attempt, throttle_key
 from tokens.access_tokens import AgentAccess, PersonAccess, ResourceAccess, SignedAccess
 from tokens.actions import NotYourToken, Refusal, introspect_token, issue_token, revoke_token
