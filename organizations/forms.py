@@ -6,6 +6,7 @@ from django import forms
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 
+from organizations.addresses import validate_mail_address
 from organizations.models import Membership, Organization, User
 from organizations.requests import known_time_zones
 
@@ -84,6 +85,7 @@ class AddressForm(ConfirmForm):
     email = forms.EmailField(
         label="New e-mail address",
         max_length=254,
+        validators=[validate_mail_address],
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
     field_order = ["email", "current"]
@@ -93,6 +95,7 @@ class InvitationForm(forms.Form):
     email = forms.EmailField(
         label="E-mail address",
         max_length=254,
+        validators=[validate_mail_address],
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
     role = forms.ChoiceField(choices=Membership.Role.choices, initial=Membership.Role.VIEWER)

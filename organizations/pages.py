@@ -199,11 +199,16 @@ def postpone(form: BaseForm, refusal: TooManyRequests) -> None:
 
 
 def form_page(
-    request: HttpRequest, template: str, form: BaseForm, **context: object
+    request: HttpRequest, template: str, form: BaseForm, *others: BaseForm, **context: object
 ) -> HttpResponse:
-    """A page that shows the form as it was accepted: 429 or 503 when it has to wait."""
-    refusal: TooManyRequests | None = getattr(form, "refusal", None)
-    status = refusal.status if refusal else status_of(form)
+    """A page that shows the form as it was accepted: 429 or 503 when it has to wait.
+
+    `others` stand on the page beside it.
+    """
+    forms = (form, *others)
+    refusals: list[TooManyRequests] = [each.refusal for each in forms if hasattr(each, "refusal")]
+    refusal = next(iter(refusals), None)
+    status = refusal.status if refusal else max(map(status_of, forms))
     response = render(request, template, {"form": form, **context}, status=status)
     if refusal:
         response["Retry-After"] = str(refusal.retry_after)

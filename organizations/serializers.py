@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from organizations.addresses import validate_mail_address
 from organizations.api import StrictSerializer
 from organizations.models import LONGEST_RETENTION, Invitation, Membership, Organization, Principal
 from organizations.requests import known_time_zones
@@ -124,7 +125,9 @@ class NewMemberSerializer(StrictSerializer):
     """`agentId` with member or admin, or the `email` to invite with a person's role."""
 
     agentId = serializers.UUIDField(required=False)
-    email = serializers.EmailField(max_length=254, required=False)
+    email = serializers.EmailField(
+        max_length=254, required=False, validators=[validate_mail_address]
+    )
     role = serializers.CharField(max_length=16)
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +150,7 @@ def check_role(role: str, *, is_agent: bool) -> None:
 
 class InvitationSerializer(StrictSerializer):
     invitationId = serializers.UUIDField(source="id", read_only=True)
-    email = serializers.EmailField(max_length=254)
+    email = serializers.EmailField(max_length=254, validators=[validate_mail_address])
     role = serializers.ChoiceField(choices=Membership.Role.choices)
     status = serializers.SerializerMethodField(
         help_text="open, accepted, revoked, expired, or void: the inviter may no longer invite."

@@ -36,6 +36,7 @@ LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
 ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
 RESETS_OF = Quota(limit=5, window=timedelta(hours=1))  # an address
 RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # a place
+ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of a person into their organizations
 LONGEST_WINDOW = timedelta(days=1)
 """Counters are deleted when they are older."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))

@@ -17,6 +17,7 @@ from organizations.actions.sessions import lock_proven, refuse_sign_in
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.scope import organization_scope
+from organizations.throttling import ENTRIES, count_attempt, throttle_key
 from tokens.access_tokens import PersonAccess, PersonRefresh
 from tokens.models import LoginSession
 
@@ -121,12 +122,16 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
 def switch_organization(
     request: HttpRequest, session_id: UUID, organization_id: UUID, *, actor: Actor
 ) -> SessionTokens | None:
-    """Tokens of the same session for another of the person's organizations; None if not theirs."""
+    """Tokens of the same session for another of the person's organizations; None if not theirs.
+
+    TooManyRequests after many of them: each stands in an audit log.
+    """
     membership = (
         Membership.objects.usable().filter(user=actor.user, organization=organization_id).first()
     )
     if membership is None:
         return None
+    count_attempt(throttle_key("enter", membership.user_id), ENTRIES)
     _record("session.started", membership, session_id, request)
     return SessionTokens(PersonRefresh.for_session(membership, session_id), membership)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from agentidp.errors import DomainError
@@ -22,7 +22,7 @@ from agents.forms import AgentForm
 from agents.models import Agent
 from organizations.actors import Actor
 from organizations.decorators import OrganizationRequest, within_organization
-from organizations.pages import accept, status_of, typed
+from organizations.pages import accept, form_page, typed
 
 
 def own_agent(request: OrganizationRequest, agent_id: UUID) -> Agent:
@@ -39,7 +39,7 @@ def new_agent(request: OrganizationRequest) -> HttpResponse:
         if agent:
             messages.success(request, f"{agent.name} is registered. Give it a credential next.")
             return redirect("agents:detail", agent.pk)
-    return render(request, "agents/new.html", {"form": form}, status=status_of(form))
+    return form_page(request, "agents/new.html", form)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -57,8 +57,7 @@ def edit_agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
         if changed:
             messages.success(request, f"{changed.name} is changed.")
             return redirect("agents:detail", agent.pk)
-    context = {"form": form, "agent": agent}
-    return render(request, "agents/edit.html", context, status=status_of(form))
+    return form_page(request, "agents/edit.html", form, agent=agent)
 
 
 def life_cycle_view(

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -20,7 +20,7 @@ from organizations.actors import Actor, Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import InvitationForm
 from organizations.models import Invitation, Membership, Organization, Principal
-from organizations.pages import accept, typed
+from organizations.pages import accept, form_page, typed
 
 ADMINISTER = Scope.ADMIN_ORGS
 MAILED = "They get a link by mail, and choose their own password."
@@ -71,12 +71,10 @@ def show_members(
         "is_owner": request.actor.is_owner,
         "roles": roles_for(request.actor),
         "agent_roles": Principal.Role.choices,
-        "form": form,
         "agent_form": agent_form,
         **extra,
     }
-    status = 400 if form.errors or agent_form.errors else 200
-    return render(request, "agents/members.html", context, status=status)
+    return form_page(request, "agents/members.html", form, agent_form, **context)
 
 
 def agent_members(organization: Organization) -> list[dict[str, Any]]:

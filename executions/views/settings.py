@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
@@ -17,7 +17,7 @@ from organizations import actions
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import OrganizationForm
 from organizations.models import Organization
-from organizations.pages import accept, status_of, typed
+from organizations.pages import accept, form_page, typed
 from organizations.requests import known_time_zones
 from organizations.templatetags.agentidp import number
 from tokens.models import MonthlyUsage
@@ -43,12 +43,11 @@ def organization(request: OrganizationRequest) -> HttpResponse:
             messages.success(request, "The settings are saved.")
             return redirect("organizations:settings")
     context = {
-        "form": form,
         "limits": limits(request.organization),
         "zones": sorted(known_time_zones()),
         "may_delete": request.actor.is_owner,
     }
-    return render(request, "executions/settings.html", context, status=status_of(form))
+    return form_page(request, "executions/settings.html", form, **context)
 
 
 def limits(organization: Organization) -> list[dict[str, object]]:

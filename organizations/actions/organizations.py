@@ -1,9 +1,12 @@
 """The life of an organization."""
 
 import secrets
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.text import slugify
 
 from agentidp.constraints import refusing
@@ -13,6 +16,9 @@ from organizations.models import AuditEvent, Invitation, Membership, Organizatio
 from organizations.scope import organization_scope
 
 MAXIMUM_FOUNDED = 20
+COUNTED_AFTER_DELETION = timedelta(days=30)
+"""An organization has limits of its own, and what it stored outlives it: whoever deletes one does
+not get new limits at once."""
 SLUG_LENGTH = 50
 
 
@@ -23,7 +29,10 @@ class OrganizationHasActiveAgents(DomainError):
 
 class OrganizationLimitReached(DomainError):
     code = "ORGANIZATION_LIMIT_EXCEEDED"
-    message = f"A person founds at most {MAXIMUM_FOUNDED} organizations. Delete one of them first."
+    message = (
+        f"A person founds at most {MAXIMUM_FOUNDED} organizations. A deleted one counts for "
+        f"{COUNTED_AFTER_DELETION.days} days more."
+    )
 
 
 @transaction.atomic
@@ -40,13 +49,18 @@ def create_organization(
     """A new organization and its owner's membership. `command` names the command that asked.
 
     There is no actor yet: the owner acts as the owner, in the organization that comes to be.
-    What a person founds counts against their limit until it is deleted, also after they left it;
+    What a person founds counts against their limit until long after it is deleted, also when they
+    left it;
     what others gave them, or the operator made for them, does not.
     """
     founder = None if command else User.objects.select_for_update().get(pk=owner.pk)
     if founder is not None:
         founded = Organization.objects.filter(created_by=founder)
-        if founded.exclude(status=Organization.Status.DELETED).count() >= MAXIMUM_FOUNDED:
+        forgotten = Q(
+            status=Organization.Status.DELETED,
+            updated_at__lt=timezone.now() - COUNTED_AFTER_DELETION,
+        )
+        if founded.exclude(forgotten).count() >= MAXIMUM_FOUNDED:
             raise OrganizationLimitReached
     organization = Organization(
         name=name, slug=slug or make_slug(name), created_by=founder, **fields

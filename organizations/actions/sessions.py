@@ -25,7 +25,15 @@ from organizations.models import (
 )
 from organizations.passwords import hash_password
 from organizations.scope import organization_scope
-from organizations.throttling import Guesses, count_failure, give_back, note_failure
+from organizations.throttling import (
+    ENTRIES,
+    Guesses,
+    count_attempt,
+    count_failure,
+    give_back,
+    note_failure,
+    throttle_key,
+)
 
 
 class SignInRefused(DomainError):
@@ -146,12 +154,16 @@ def sign_in(request: HttpRequest, *, name: str, password: str) -> User:
 
 @transaction.atomic
 def choose_organization(request: HttpRequest, organization_id: UUID | str) -> Membership | None:
-    """Work in another of the person's organizations; None when it is not one of them."""
+    """Work in another of the person's organizations; None when it is not one of them.
+
+    TooManyRequests after many of them: each stands in an audit log.
+    """
     wanted = Organization.parse_public_id(f"org-{str(organization_id).removeprefix('org-')}")
     if wanted is None or not isinstance(request.user, User):
         return None
     membership = request.user.memberships.usable().filter(organization_id=wanted).first()
     if membership is not None:
+        count_attempt(throttle_key("enter", membership.user_id), ENTRIES)
         request.session.cycle_key()
         enter(request, membership)
     return membership

@@ -258,3 +258,49 @@ def test_two_organizations_invitations_of_one_address_are_accepted_at_once() -> 
     assert answers == [201] * 6
     for organization in organizations:
         assert enter(OWN, organization).json()["organizationId"] == organization.public_id
+
+
+def test_the_page_tells_to_wait_when_too_many_were_invited(
+    organization: Organization, signed_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitations, "OF_INVITER", Quota(1, invitations.OF_INVITER.window))
+    browser = signed_in(make_membership(organization, "owner"))
+    form = {"email": "ada@example.com", "role": "viewer"}
+
+    first = browser.post("/members/invitations", form)
+    second = browser.post("/members/invitations", form | {"email": "bob@example.com"})
+
+    assert (first.status_code, second.status_code) == (200, 429)
+    assert int(second.headers["Retry-After"]) > 0
+    assert "Too many attempts. Wait" in second.content.decode()
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "ada@[127.0.0.1]",
+        "ada@[IPv6:::1]",
+        "ada@localhost",
+        "=?utf-8?q?ada?=@example.com",
+        '"ada"@example.com',
+    ],
+)
+def test_nobody_is_invited_at_what_is_no_address_for_everybody(
+    organization: Organization, client_for: Any, signed_in: Any, email: str
+) -> None:
+    owner = make_membership(organization, "owner")
+    url = f"/api/v1/organizations/{organization.public_id}"
+    body = {"email": email, "role": "viewer"}
+
+    answers = [
+        client_for(owner).post(f"{url}/{path}", body, "application/json")
+        for path in ("members", "invitations")
+    ]
+    page = signed_in(owner).post("/members/invitations", body)
+
+    for answer in answers:
+        assert answer.status_code == 400
+        assert list(answer.json()["details"]) == ["email"]
+    assert (page.status_code, list(page.context["form"].errors)) == (400, ["email"])
+    with organization_scope(organization):
+        assert not Invitation.objects.exists()

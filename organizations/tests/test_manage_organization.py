@@ -1,13 +1,17 @@
 """An organization's own administrators change it; the plan and the status are the platform's."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
+from organizations.actions import delete_organization
+from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
@@ -138,15 +142,21 @@ def test_a_person_founds_at_most_twenty_also_when_they_leave_them(
     assert answers[-1].json()["code"] == "ORGANIZATION_LIMIT_EXCEEDED"
 
 
-def test_what_was_deleted_makes_room(owner: Membership, client_for: ClientFor) -> None:
+def test_what_was_deleted_makes_room_after_thirty_days(
+    owner: Membership, client_for: ClientFor
+) -> None:
     client = client_for(owner)
     for _ in range(20):
         found(client)
     first = Organization.objects.filter(created_by=owner.user).first()
     assert first is not None
-    first.status = "deleted"
+    actor = Actor.for_system(first, "test")
     with organization_scope(first):
-        first.save()
+        delete_organization(first, actor=actor)
+
+    assert found(client).json()["code"] == "ORGANIZATION_LIMIT_EXCEEDED"
+    before = timezone.now() - timedelta(days=30, minutes=1)
+    Organization.objects.filter(pk=first.pk).update(updated_at=before)
 
     assert found(client).status_code == 201
 

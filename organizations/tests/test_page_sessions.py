@@ -8,10 +8,13 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 
 from agentidp.errors import InvalidValue, TooManyRequests
-from organizations.actions import change_password
+from organizations import throttling
+from organizations.actions import change_password, sessions
 from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
+from organizations.throttling import Quota
+from tokens import sessions as token_sessions
 from tokens.models import LoginSession
 from tokens.tests.factories import person_refresh
 
@@ -150,6 +153,32 @@ def test_switching_is_audited_in_the_organization_entered(
     assert client.session["organization_id"] == str(other_organization.pk)
     assert client.cookies["sessionid"].value != before
     assert actions_in(other_organization) == ["session.started"]
+
+
+def test_nobody_fills_an_audit_log_by_switching(
+    member: Membership,
+    other_organization: Organization,
+    client_for: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = Quota(3, throttling.ENTRIES.window)
+    monkeypatch.setattr(sessions, "ENTRIES", few)
+    monkeypatch.setattr(token_sessions, "ENTRIES", few)
+    make_membership(other_organization, "viewer", member.user)
+    browser, client = Client(), client_for(member)
+    log_in(browser)
+
+    pages = [
+        browser.post("/organization", {"organization": str(other_organization.pk)}) for _ in "ab"
+    ]
+    body = {"organizationId": other_organization.public_id}
+    calls = [client.post("/api/v1/auth/switch", body, "application/json") for _ in "ab"]
+    late = browser.post("/organization", {"organization": str(member.organization_id)})
+
+    assert [answer.status_code for answer in (*pages, *calls)] == [302, 302, 200, 429]
+    assert calls[-1].json()["code"] == "RATE_LIMIT_EXCEEDED"
+    assert late.status_code == 429
+    assert actions_in(other_organization) == ["session.started"] * 3
 
 
 @pytest.mark.parametrize("wanted", ["", "x", "\x00", "0a1b2c3d-e4f5-6789-abcd-ef0123456789"])

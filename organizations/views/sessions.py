@@ -90,15 +90,25 @@ def change_password(request: HttpRequest) -> HttpResponse:
 @require_safe
 def choose(request: HttpRequest) -> HttpResponse:
     """The organizations to work in; a sentence for people who belong to none yet."""
+    return show_choice(request)
+
+
+def show_choice(request: HttpRequest, status: int = 200) -> HttpResponse:
     memberships = Membership.objects.usable().filter(user=cast(User, request.user))
     context = {"memberships": sorted(memberships, key=lambda each: each.organization.name)}
-    return render(request, "organizations/choose.html", context)
+    return render(request, "organizations/choose.html", context, status=status)
 
 
 @require_POST
 def switch(request: HttpRequest) -> HttpResponse:
     """Work in another of one's organizations from here on."""
-    membership = actions.choose_organization(request, request.POST.get("organization", ""))
+    try:
+        membership = actions.choose_organization(request, request.POST.get("organization", ""))
+    except TooManyRequests as error:
+        messages.error(request, error.message)
+        response = show_choice(request, error.status)
+        response["Retry-After"] = str(error.retry_after)
+        return response
     if membership is None:
         messages.error(request, "You are not a member of that organization.")
         return redirect("organizations:choose")
@@ -138,8 +148,8 @@ def accept_as_member(request: HttpRequest, token: str, context: dict[str, object
             )
         except DomainError as error:
             messages.error(request, error.message)
-        else:
-            return welcome(request, membership)
+            return render(request, "organizations/invitation.html", context, status=error.status)
+        return welcome(request, membership)
     return render(request, "organizations/invitation.html", context)
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from agentidp.errors import DomainError
 from agents.views.changes import own_agent
 from organizations.decorators import OrganizationRequest, within_organization
-from organizations.pages import accept, status_of, typed
+from organizations.pages import accept, form_page, typed
 from tokens.actions import create_credential, revoke_credential, rotate_credential
 from tokens.forms import CredentialForm, RotationForm
 from tokens.models import Credential
@@ -43,8 +43,7 @@ def new_credential(request: OrganizationRequest, agent_id: UUID) -> HttpResponse
         )
         if made:
             return show_secret(request, *made)
-    context = {"form": form, "agent": agent}
-    return render(request, "tokens/new_credential.html", context, status=status_of(form))
+    return form_page(request, "tokens/new_credential.html", form, agent=agent)
 
 
 @never_cache
@@ -62,9 +61,14 @@ def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
         )
         if made:
             return show_secret(request, *made)
-    context = {"form": form, "credential": credential, "agent": credential.agent}
-    context["sentence"] = f"The {credential} keeps its id and gets a new secret."
-    return render(request, "tokens/rotate_credential.html", context, status=status_of(form))
+    return form_page(
+        request,
+        "tokens/rotate_credential.html",
+        form,
+        credential=credential,
+        agent=credential.agent,
+        sentence=f"The {credential} keeps its id and gets a new secret.",
+    )
 
 
 @require_POST

@@ -16,7 +16,7 @@ from agentidp.errors import DomainError
 from agents.models import Agent
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
-from organizations.pages import accept, page_of, status_of, typed
+from organizations.pages import accept, form_page, page_of, typed
 from tokens import resources as actions
 from tokens.forms import GrantForm, NewResourceForm, ResourceForm
 from tokens.models import Resource, ResourceGrant
@@ -55,7 +55,7 @@ def new_resource(request: OrganizationRequest) -> HttpResponse:
         if made:
             messages.success(request, f"{made.name} is registered. Allow an agent there next.")
             return redirect("tokens:resource", made.pk)
-    return render(request, "tokens/new_resource.html", {"form": form}, status=status_of(form))
+    return form_page(request, "tokens/new_resource.html", form)
 
 
 @require_safe
@@ -92,7 +92,6 @@ def show(request: OrganizationRequest, resource: Resource, form: GrantForm) -> H
         "suggestions": others.order_by("email").values_list("email", flat=True)[:AGENTS_SHOWN]
         if may_decide
         else [],
-        "form": form,
         "may_decide": may_decide,
         "service_settings": (
             f"ISSUER={issuer}\n"
@@ -106,7 +105,7 @@ def show(request: OrganizationRequest, resource: Resource, form: GrantForm) -> H
         ),
         "zone": request.zone,
     }
-    return render(request, "tokens/resource.html", context, status=status_of(form))
+    return form_page(request, "tokens/resource.html", form, **context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -122,8 +121,7 @@ def edit_resource(request: OrganizationRequest, resource_id: UUID) -> HttpRespon
         if changed:
             messages.success(request, f"{changed.name} is changed.")
             return redirect("tokens:resource", changed.pk)
-    context = {"form": form, "resource": found}
-    return render(request, "tokens/edit_resource.html", context, status=status_of(form))
+    return form_page(request, "tokens/edit_resource.html", form, resource=found)
 
 
 @require_POST

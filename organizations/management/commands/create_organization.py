@@ -12,6 +12,7 @@ from agentidp.constraints import refusing
 from agentidp.errors import DomainError
 from organizations.actions import create_organization
 from organizations.actions.invitations import check_new_password
+from organizations.addresses import validate_mail_address
 from organizations.authentication import find_user
 from organizations.models import Organization, User
 
@@ -53,6 +54,7 @@ class Command(BaseCommand):
         """The owner, and the password to print: none for a known account or a typed password."""
         email = options["owner_email"]
         validate_email(email)
+        validate_mail_address(email)
         if known := find_user(email):
             return known, ""
         owner = User(
