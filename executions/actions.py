@@ -54,8 +54,17 @@ class ExecutionIsLive(DomainError):
     message = "The execution has not ended. Stop it first."
 
 
+class ExecutionIsImported(DomainError):
+    code = "EXECUTION_IMPORTED"
+    message = (
+        "This execution was imported: it runs elsewhere, and has to be stopped there. "
+        "Here its record can be deleted."
+    )
+
+
 class SequenceGap(DomainError):
-    """`details` name the next sequence number that the execution expects."""
+    """`details` name the event, and the next sequence number that the execution expects: none of
+    the batch was kept."""
 
     code = "SEQUENCE_GAP"
     message = "Events are missing before this one."
@@ -64,6 +73,9 @@ class SequenceGap(DomainError):
 class SequenceConflict(DomainError):
     code = "SEQUENCE_CONFLICT"
     message = "The execution has another event with this sequence number."
+
+
+IN_BATCH = "The batch has two different events with this sequence number. None of it was kept."
 
 
 @dataclass(frozen=True)
@@ -261,9 +273,14 @@ def update_figures(
 
 @transaction.atomic
 def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
-    """Cancel a live execution: whoever runs it cannot write any more. It stays on record."""
+    """Cancel a live execution: whoever runs it cannot write any more. It stays on record.
+
+    What runs elsewhere and is imported cannot be stopped from here.
+    """
     execution = _locked(execution)
     _require_control(execution, actor)
+    if execution.is_imported and not execution.has_ended:
+        raise ExecutionIsImported(status=execution.status)
     if execution.has_ended:
         if execution.status == Status.CANCELLED:
             return execution
@@ -281,11 +298,12 @@ def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
 def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) -> None:
     """Remove an execution with its events and files; only the fact that it was deleted stays.
 
-    A live one is refused, unless `stop` ends it first.
+    A live one is refused, unless `stop` ends it first. Of one that was imported only the record is
+    here: it is removed, whatever goes on elsewhere.
     """
     execution = _locked(execution)
     _require_control(execution, actor)
-    if not execution.has_ended:
+    if not execution.has_ended and not execution.is_imported:
         if not stop:
             raise ExecutionIsLive(status=execution.status)
         execution = stop_execution(execution, actor=actor)
@@ -315,17 +333,18 @@ def remove_execution(execution: Execution) -> None:
 
 
 def moment(execution: Execution) -> float:
-    """Now, but not before its newest event: of two statuses the later one counts, and the clock
-    of an engine may be ahead of ours."""
+    """Now, but not before its newest event: the clock of an engine may be ahead of ours, and lists
+    of events go by their times."""
     return max(now(), execution.end_time or 0)
 
 
 def locked_for_report(execution: Execution, actor: Actor, lease: int | None) -> Execution:
-    """The locked execution, for its agent, which shows the lease that it may have."""
+    """The locked execution, for its agent, which shows the lease that a live one may have."""
     execution = _locked(execution)
     require_reporter(execution, actor)
-    leases.require_lease(execution, lease)
-    leases.renew_if_due(execution)
+    if not execution.has_ended:
+        leases.require_lease(execution, lease)
+        leases.renew_if_due(execution)
     return execution
 
 
@@ -367,17 +386,21 @@ def _require_same_end(execution: Execution, status: str, sent: Mapping[str, Any]
 def _new_events(execution: Execution, events: Sequence[ReportedEvent]) -> list[NewEvent]:
     """Those that the execution does not have yet, in their order."""
     known = _recorded(execution, (event.sequence for event in events))
-    upcoming = execution.last_sequence + 1
+    kept = execution.last_sequence
+    upcoming = kept + 1
     new = []
     for event in events:
         sequence = upcoming if event.sequence is None else event.sequence
         if sequence > upcoming:
             raise SequenceGap(
-                f"The next event has the sequence number {upcoming}.", nextSequence=upcoming
+                f"Events are missing before the sequence number {sequence}. None of the batch was "
+                f"kept: go on with {kept + 1}.",
+                sequence=sequence,
+                nextSequence=kept + 1,
             )
         if sequence < upcoming:
             if not _is_repeated(event, known[sequence]):
-                raise SequenceConflict(sequence=sequence)
+                raise SequenceConflict(IN_BATCH if sequence > kept else None, sequence=sequence)
             continue
         made = NewEvent(
             moment(execution) if event.timestamp is None else event.timestamp,

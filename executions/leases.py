@@ -45,12 +45,15 @@ def renew(execution: Execution, seconds: int | None = None) -> None:
 
 
 def require_lease(execution: Execution, generation: int | None) -> None:
-    """LeaseLost unless the locked execution's lease is still of this generation."""
+    """LeaseLost unless the locked execution's lease is still of this generation; 0: it has none.
+
+    The refusal does not say which one is: only its holder knows.
+    """
     if generation is None and execution.lease_generation:
         problem = "The execution has a lease: say which generation of it you hold."
         raise InvalidValue(f"{HEADER}: {problem}", **{HEADER: [problem]})
     if (generation or 0) != execution.lease_generation:
-        raise LeaseLost(leaseGeneration=execution.lease_generation)
+        raise LeaseLost
 
 
 def revoke(execution: Execution) -> None:

@@ -28,6 +28,14 @@ from organizations.models import (
 )
 from tokens.models import Credential
 
+
+class TransactionNumber(models.Func):
+    """Of the transaction that writes the row, in the order in which transactions began to write."""
+
+    template = "pg_current_xact_id()::text::bigint"
+    output_field = models.BigIntegerField()
+
+
 UNKNOWN_AGENT = "Unknown"
 """The agent's name as long as nothing has named it."""
 OPERATORS = frozenset({Membership.Role.OPERATOR, Membership.Role.ADMIN, Membership.Role.OWNER})
@@ -46,6 +54,13 @@ class ExecutionHasEnded(DomainError):
 class IllegalTransition(DomainError):
     code = "ILLEGAL_TRANSITION"
     message = "The execution cannot go from its status to this one."
+
+
+class EventAfterEnd(DomainError):
+    """`details` name the event and the status of the execution, which none of the batch changed."""
+
+    code = "EVENT_AFTER_END"
+    message = "The batch has an event after the one that ends the execution."
 
 
 class LeaseLost(DomainError):
@@ -168,7 +183,9 @@ class Execution(OrganizationScopedModel):
     )
     agent_name = models.CharField(max_length=255, default=UNKNOWN_AGENT)
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
-    status_time = models.FloatField(null=True, help_text="When the newest status was emitted.")
+    status_time = models.FloatField(
+        null=True, help_text="When its status was emitted: an import takes no older one."
+    )
     marked_time = models.FloatField(
         null=True, help_text="When the newest of the events status, final and meta was emitted."
     )
@@ -198,7 +215,13 @@ class Execution(OrganizationScopedModel):
     changed_at = models.DateTimeField(
         db_default=Now(),
         editable=False,
-        help_text="When it last said something, by our clock. A trigger keeps it.",
+        help_text="When it last said something, by our clock. A trigger keeps it. It is no order: "
+        "what is committed later may have an earlier time.",
+    )
+    position = models.BigIntegerField(
+        db_default=TransactionNumber(),
+        editable=False,
+        help_text="The transaction in which it last said something. A trigger keeps it.",
     )
     source_position = models.BigIntegerField(
         null=True, help_text="The last row that an import has read of it."
@@ -261,6 +284,11 @@ class Execution(OrganizationScopedModel):
     @property
     def has_ended(self) -> bool:
         return self.status in self.FINAL
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it runs elsewhere, and is only read here."""
+        return self.source == self.Source.KODOSUMI
 
     @property
     def started_at(self) -> datetime:
@@ -426,6 +454,9 @@ class DeletedExecution(OrganizationScopedModel):
     """What is left of a deleted execution: viewers drop it, an import does not bring it back."""
 
     fid = models.CharField(max_length=64)
+    position = models.BigIntegerField(
+        db_default=TransactionNumber(), editable=False, help_text="The transaction that deleted it."
+    )
     agent_id = models.UUIDField(null=True)
     user = models.ForeignKey(
         ExecutionUser,

@@ -18,6 +18,7 @@ from executions.json_text import read_json
 from executions.live.wakeup import announce_on_commit
 from executions.models import (
     UNKNOWN_AGENT,
+    EventAfterEnd,
     Execution,
     ExecutionError,
     ExecutionEvent,
@@ -61,8 +62,9 @@ def append_events(
 ) -> Execution:
     """Append the events and bring the execution's state up to date; returns the locked row.
 
-    `is_strict` refuses what an engine of ours must not do: an illegal change of status, and
-    anything after the end. An import takes what it finds. `fields` are saved with the state.
+    `is_strict` is for one reporter: what it says counts in the order in which it says it, and an
+    illegal change of status is refused, as is anything after the end. An import takes what it
+    finds, in the order of its times. `fields` are saved with the state.
     """
     execution = Execution.objects.select_for_update().get(
         organization_id=execution.organization_id, pk=execution.pk
@@ -101,18 +103,24 @@ def apply_events(
 ) -> list[ExecutionError]:
     """Set on `execution` what the new rows say; saves nothing. Returns the errors among them.
 
-    Engines with several threads write rows out of order: what counts is the time, then the
+    A reporter's clock may be behind ours, or set anew while it runs: with `is_strict` what counts
+    is the sequence. An import reads what several threads wrote by one clock: the time, then the
     sequence.
     """
     if not rows:
         return []
+    before = execution.status
     if is_strict and execution.has_ended:
-        raise ExecutionHasEnded(status=execution.status)
+        raise ExecutionHasEnded(status=before)
     is_first = execution.last_sequence == 0
     errors = []
-    for row in sorted(rows, key=lambda row: (row.timestamp, row.sequence)):
+    for row in rows if is_strict else sorted(rows, key=lambda row: (row.timestamp, row.sequence)):
+        if is_strict and execution.has_ended:
+            raise EventAfterEnd(status=before, sequence=row.sequence)
         if row.kind == Kind.ERROR:
-            errors.append(_apply_error(execution, row))
+            errors.append(_apply_error(execution, row, is_strict))
+        elif row.kind == Kind.STATUS:
+            _apply_status(execution, row, before if is_strict else "")
         elif row.kind in HANDLERS:
             HANDLERS[row.kind](execution, row, is_strict)
         if row.kind in MARKS:
@@ -125,29 +133,21 @@ def apply_events(
     return errors
 
 
-def _apply_status(execution: Execution, row: EventRow, is_strict: bool) -> None:
+def _apply_status(execution: Execution, row: EventRow, kept: str) -> None:
+    """`kept` is the status that stays if this one is refused; empty: none is."""
     wanted = row.message.strip().lower()
-    if wanted not in STATUSES:
-        if is_strict:
+    if kept:
+        if wanted != execution.status and wanted not in Execution.TRANSITIONS[execution.status]:
             raise IllegalTransition(
                 f"An execution that is {execution.status} cannot become {wanted[:64]}.",
-                status=execution.status,
+                status=kept,
+                sequence=row.sequence,
             )
+    elif wanted not in STATUSES or row.timestamp < (execution.status_time or 0):
         return
-    if execution.status_time is not None and row.timestamp < execution.status_time:
-        return
-    _move(execution, wanted, is_strict)
     execution.status_time = row.timestamp
-
-
-def _move(execution: Execution, wanted: str, is_strict: bool = False) -> None:
     if wanted == execution.status:
         return
-    if is_strict and wanted not in Execution.TRANSITIONS[execution.status]:
-        raise IllegalTransition(
-            f"An execution that is {execution.status} cannot become {wanted}.",
-            status=execution.status,
-        )
     execution.status = wanted
     if wanted == Status.RUNNING and execution.open_locks:
         execution.status = Status.AWAITING
@@ -176,7 +176,7 @@ def _apply_final(execution: Execution, row: EventRow, is_strict: bool) -> None:
 
 
 def _apply_lock(execution: Execution, row: EventRow, is_strict: bool) -> None:
-    lock = _lock_id(row)
+    lock = lock_id(row.message)
     if lock and lock not in execution.open_locks:
         if len(execution.open_locks) < MOST_LOCKS:
             execution.open_locks = [*execution.open_locks, lock]
@@ -188,22 +188,23 @@ def _apply_lock(execution: Execution, row: EventRow, is_strict: bool) -> None:
 
 
 def _apply_lease(execution: Execution, row: EventRow, is_strict: bool) -> None:
-    lock = _lock_id(row)
+    lock = lock_id(row.message)
     execution.open_locks = [known for known in execution.open_locks if known != lock]
     if not execution.open_locks and execution.status == Status.AWAITING:
         execution.status = Status.RUNNING
 
 
-def _lock_id(row: EventRow) -> str:
-    value = read_json(row.message)
+def lock_id(message: str) -> str:
+    """The id by which a lock and its lease belong together; empty if the message has none."""
+    value = read_json(message)
     inner = value.get("dict", value) if isinstance(value, dict) else {}
     found = inner.get("lid") if isinstance(inner, dict) else None
     return found[:64] if isinstance(found, str) else ""
 
 
-def _apply_error(execution: Execution, row: EventRow) -> ExecutionError:
+def _apply_error(execution: Execution, row: EventRow, is_strict: bool) -> ExecutionError:
     readable = read_error(row.message)
-    if execution.error_time is None or row.timestamp >= execution.error_time:
+    if is_strict or execution.error_time is None or row.timestamp >= execution.error_time:
         execution.error, execution.error_time = readable.message, row.timestamp
     return ExecutionError(
         id=uuid7(),
@@ -218,7 +219,6 @@ def _apply_error(execution: Execution, row: EventRow) -> ExecutionError:
 
 
 HANDLERS: dict[str, Callable[[Execution, EventRow, bool], None]] = {
-    Kind.STATUS: _apply_status,
     Kind.META: _apply_meta,
     Kind.INPUTS: _apply_inputs,
     Kind.FINAL: _apply_final,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import JSONField, Max, Q, TextField
+from django.db import connection
+from django.db.models import JSONField, Q, TextField
 from django.db.models.expressions import RawSQL
 
 from executions.models import DeletedExecution, Execution, ExecutionQuerySet
@@ -13,9 +14,19 @@ from executions.outputs import open_locks
 from organizations.actors import Actor
 from organizations.models import Organization
 
-MOST_CHANGES = 500
+MAX_CHANGES = 500
 LATEST = 253_402_300_799
 """The last second of the year 9999."""
+FIRST_POSITION = 10**12
+"""Positions are numbers from here on: later than all times, in which clients may ask as well."""
+MAX_POSITION = 2**53 - 1
+"""The largest whole number that every reader of JSON keeps."""
+HORIZON = """
+    SELECT pg_snapshot_xmin(now)::text::bigint - 1,
+        greatest(pg_snapshot_xmax(now)::text::bigint - 1,
+                 pg_current_xact_id_if_assigned()::text::bigint)
+    FROM pg_current_snapshot() AS now
+"""
 
 LONGEST_INPUTS = 32 * 1024
 """Bytes of inputs that a list shows, of up to a thousand executions at once."""
@@ -50,11 +61,11 @@ SEARCHED = """(SELECT concat_ws(' ',
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed after a moment, the oldest change first; `timestamp` is where to go on."""
+    """What changed after a position, the oldest change first; `position` is where to go on."""
 
     updated: Sequence[Execution]
     deleted: Sequence[str]
-    timestamp: float
+    position: float
 
 
 def own_executions(organization: Organization, actor: Actor, search: str = "") -> ExecutionQuerySet:
@@ -87,12 +98,9 @@ def newer_than(executions: ExecutionQuerySet, fid: str) -> ExecutionQuerySet:
     return executions.filter(Q(start_time__gt=start) | Q(start_time=start, pk__gt=key))
 
 
-def newest_change(organization: Organization, actor: Actor) -> float:
-    """When one of the actor's own executions last changed or was deleted; 0 before there is one."""
-    own = own_executions(organization, actor).order_by()
-    changed = own.aggregate(found=Max("changed_at"))["found"]
-    deleted = _own_deleted(organization, actor).aggregate(found=Max("created_at"))["found"]
-    return max((moment.timestamp() for moment in (changed, deleted) if moment), default=0.0)
+def current_position() -> float:
+    """Where a follower goes on who has been told everything that is there now."""
+    return FIRST_POSITION + _horizon()[0]
 
 
 def changes(
@@ -100,22 +108,58 @@ def changes(
 ) -> Changes:
     """Which of `executions` changed after `since`, and which of the actor's were deleted.
 
-    At most 500 of each at a time; `timestamp` then lies before what is left.
+    `since` is a position; or a time, of a client that has none yet. A position lies before every
+    transaction that is still under way, so what those have written is told again, but never
+    forgotten. At most 500 of each are told at a time, and all that were written with the last one.
     """
-    moment = datetime.fromtimestamp(since, UTC)
-    updated = list(executions.filter(changed_at__gt=moment).order_by("changed_at")[:MOST_CHANGES])
-    deleted = list(
-        _own_deleted(organization, actor)
-        .filter(created_at__gt=moment)
-        .order_by("created_at")
-        .values_list("fid", "created_at")[:MOST_CHANGES]
+    settled, newest = _horizon()
+    if since >= FIRST_POSITION + newest + 1:
+        since = FIRST_POSITION  # A position of another database, before its backup was restored.
+    updated, ends = _following(executions, "changed_at", since, settled, newest)
+    deleted, others = _following(
+        _own_deleted(organization, actor), "created_at", since, settled, newest
     )
-    ends = [newest_change(organization, actor)]
-    if len(updated) == MOST_CHANGES:
-        ends.append(updated[-1].changed_at.timestamp())
-    if len(deleted) == MOST_CHANGES:
-        ends.append(deleted[-1][1].timestamp())
-    return Changes(updated, [fid for fid, _ in deleted], max(since, min(ends)))
+    return Changes(
+        updated,
+        [each.fid for each in deleted],
+        min([*ends, *others], default=FIRST_POSITION + settled),
+    )
+
+
+def _horizon() -> tuple[int, int]:
+    """The number of the last transaction before which all have ended, and that of the newest one.
+
+    To be read before the rows: those of all transactions up to the first number are there then.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(HORIZON)
+        settled, newest = cursor.fetchone()
+    return settled, newest
+
+
+def _following(
+    rows: Any, clock: str, since: float, settled: int, newest: int
+) -> tuple[list[Any], list[float]]:
+    """Those after `since`, the oldest change first; and where to go on, unless all were told."""
+    if since < FIRST_POSITION:
+        moment = datetime.fromtimestamp(since, UTC)
+        found = list(rows.filter(**{f"{clock}__gt": moment}).order_by(clock)[:MAX_CHANGES])
+        is_cut = len(found) == MAX_CHANGES
+        return found, [getattr(found[-1], clock).timestamp()] if is_cut else []
+    after = since - FIRST_POSITION
+    found = list(
+        rows.filter(position__gt=after, position__lte=settled).order_by("position", "pk")[
+            :MAX_CHANGES
+        ]
+    )
+    if len(found) == MAX_CHANGES:
+        last = found[-1]
+        found += rows.filter(position=last.position, pk__gt=last.pk).order_by("pk")
+        return found, [FIRST_POSITION + last.position]
+    # The newest ones: what is told again must not keep back what is told for the first time.
+    unsettled = rows.filter(position__gt=max(after, settled), position__lte=newest)
+    newest_first = unsettled.order_by("-position", "-pk")[: MAX_CHANGES - len(found)]
+    return [*found, *reversed(newest_first)], []
 
 
 def _own_deleted(organization: Organization, actor: Actor) -> Any:

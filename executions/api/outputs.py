@@ -147,7 +147,8 @@ class OutputViewSet(PanelViewSet):
 
     @extend_schema(request=None, responses={204: None})
     def destroy(self, request: Request, fid: str) -> Response:
-        """Delete an execution with its events and files. A live one is stopped first."""
+        """Delete an execution with its events and files. A live one is stopped first; of one
+        that was imported only the record here is removed."""
         refuse_other_parameters(request)
         delete_execution(self.get_object(), actor=self.actor, stop=True)
         return Response(status=204)
@@ -159,7 +160,8 @@ class OutputsViewSet(PanelViewSet):
     schema = BodyOfDelete()
 
     def destroy_many(self, request: Request) -> Response:
-        """Delete several executions, all of them or none. Live ones are stopped first."""
+        """Delete several executions, all of them or none. Live ones are stopped first; of those
+        that were imported only the record here is removed."""
         refuse_other_parameters(request)
         wanted = DeletedOutputsSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)

@@ -20,6 +20,7 @@ from executions.actions import ReportedEvent
 from executions.leases import LONGEST, SHORTEST
 from executions.models import Execution, ExecutionEvent, ExecutionFile, now
 from executions.paths import LONGEST_PATH, validate_path
+from executions.record import lock_id
 from organizations.api import BoundedListField, StrictSerializer
 from organizations.filters import StrictFilterSet, parse_moment
 
@@ -93,7 +94,10 @@ class EventSerializer(serializers.Serializer[ReportedEvent]):
         "value, or a text that is JSON."
     )
     timestamp = serializers.FloatField(
-        required=False, min_value=0, help_text="Unix seconds; now if absent."
+        required=False,
+        min_value=0,
+        help_text="Unix seconds; now if absent. It is shown, and decides nothing: events count in "
+        "the order of their numbers.",
     )
     sequence = serializers.IntegerField(
         required=False,
@@ -126,6 +130,7 @@ class EventsField(serializers.Field[list[ReportedEvent], Any, Any, Any]):
 
 
 KINDS = frozenset(ExecutionEvent.Kind.values)
+ANSWERABLE = frozenset({ExecutionEvent.Kind.LOCK, ExecutionEvent.Kind.LEASE})
 EVENT_FIELDS = frozenset({"kind", "message", "timestamp", "sequence"})
 
 
@@ -140,9 +145,12 @@ def _event(item: Any, latest: float) -> ReportedEvent:
         raise ValueError(f"kind is one of {', '.join(sorted(KINDS))}.")
     if "message" not in item:
         raise ValueError("message is missing.")
+    message = _message(kind, item["message"])
+    if kind in ANSWERABLE and not lock_id(message):
+        raise ValueError(f"the message of the kind {kind} needs a lid, the id of the lock.")
     return ReportedEvent(
         kind,
-        _message(kind, item["message"]),
+        message,
         _timestamp(item.get("timestamp"), latest),
         _sequence(item.get("sequence")),
     )
@@ -161,7 +169,8 @@ def _message(kind: str, message: Any) -> str:
     try:
         parse_json(message.encode())
     except ParseError as error:
-        raise ValueError(f"the message of the kind {kind} is JSON. {error.detail}") from None
+        detail = str(error.detail).replace("The body", "This text")
+        raise ValueError(f"the message of the kind {kind} must be JSON. {detail}") from None
     return message
 
 
@@ -292,7 +301,9 @@ class NewExecutionSerializer(StrictSerializer):
         child=serializers.CharField(max_length=64), max_length=32, required=False
     )
     inputs = ObjectField(required=False)
-    startedAt = serializers.DateTimeField(required=False, help_text="Now if absent.")
+    startedAt = serializers.DateTimeField(
+        required=False, help_text="Now if absent. UTC unless it says otherwise."
+    )
     userId = serializers.UUIDField(
         required=False, help_text="The member on whose behalf the agent acts, who may see it."
     )

@@ -39,9 +39,10 @@ EXECUTION_ID = OpenApiParameter("executionId", OpenApiTypes.STR, OpenApiParamete
 UPLOAD_ID = OpenApiParameter("uploadId", OpenApiTypes.UUID, OpenApiParameter.PATH)
 LEASE = OpenApiParameter(
     leases.HEADER,
-    {"type": "integer", "minimum": 1, "maximum": LARGEST_SEQUENCE},
+    {"type": "integer", "minimum": 0, "maximum": LARGEST_SEQUENCE},
     OpenApiParameter.HEADER,
-    description="The `leaseGeneration` that the caller holds; needed when there is a lease.",
+    description="The `leaseGeneration` that the caller holds; needed when a live execution has a "
+    "lease. 0 says that it has none.",
 )
 CONTENT_RANGE = OpenApiParameter(
     "Content-Range",
@@ -144,8 +145,8 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
 
     @extend_schema(parameters=[EXECUTION_ID], responses={204: None})
     def destroy(self, request: Request, executionId: str) -> Response:
-        """Delete an execution that has ended, with its events and files. Stopping is another
-        operation."""
+        """Delete an execution that has ended, or the record of one that was imported, with its
+        events and files. Stopping is another operation."""
         actions.delete_execution(self.get_object(), actor=self.actor)
         return Response(status=204)
 
@@ -189,7 +190,10 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
 
     @extend_schema(parameters=[EXECUTION_ID], request=None, responses=ExecutionSerializer)
     def stop(self, request: Request, executionId: str) -> Response:
-        """Cancel a live execution. Whoever runs it is refused from then on; it stays on record."""
+        """Cancel a live execution. Whoever runs it is refused from then on; it stays on record.
+
+        What was imported runs elsewhere, and cannot be stopped from here.
+        """
         execution = actions.stop_execution(self.get_object(), actor=self.actor)
         return Response(ExecutionSerializer(execution).data)
 
@@ -277,8 +281,8 @@ def _lease(request: Request) -> int | None:
     if text is None:
         return None
     is_number = text.isascii() and text.isdigit() and len(text) <= 10
-    if not is_number or not 1 <= int(text) <= LARGEST_SEQUENCE:
-        problem = f"Use a whole number from 1 to {LARGEST_SEQUENCE}."
+    if not is_number or int(text) > LARGEST_SEQUENCE:
+        problem = f"Use a whole number from 0 to {LARGEST_SEQUENCE}."
         raise InvalidValue(f"{leases.HEADER}: {problem}", **{leases.HEADER: [problem]})
     return int(text)
 

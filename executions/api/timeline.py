@@ -18,11 +18,13 @@ from agentidp.pagination import whole_number
 from executions.api.panel import PanelViewSet, refuse_other_parameters
 from executions.models import Execution, ExecutionQuerySet
 from executions.timeline import (
+    FIRST_POSITION,
     LATEST,
+    MAX_POSITION,
     changes,
+    current_position,
     item,
     newer_than,
-    newest_change,
     older_than,
     own_executions,
 )
@@ -51,11 +53,12 @@ def fid_parameter(name: str, description: str) -> OpenApiParameter:
     return OpenApiParameter(name, schema, description=description)
 
 
-def time_parameter(name: str) -> OpenApiParameter:
+def position_parameter(name: str) -> OpenApiParameter:
     return OpenApiParameter(
         name,
-        {"type": "number", "minimum": 0, "maximum": LATEST},
-        description="The `timestamp` of an earlier answer.",
+        {"type": "number", "minimum": 0, "maximum": MAX_POSITION},
+        description="The `timestamp` of an earlier answer. To begin with, a time in Unix seconds "
+        "does as well.",
     )
 
 
@@ -90,7 +93,10 @@ class TimelinePageSerializer(serializers.Serializer[Any]):
 class TimelineChangesSerializer(serializers.Serializer[Any]):
     update = TimelineItemSerializer(many=True)  # type: ignore[assignment]
     delete = serializers.ListField(child=serializers.CharField())
-    timestamp = serializers.FloatField(help_text="Unix seconds; ask with it for what comes next.")
+    timestamp = serializers.FloatField(
+        help_text="Ask with it for what comes next. It is a position in the order of all changes, "
+        "and no time."
+    )
     query = serializers.CharField(allow_null=True)
 
 
@@ -105,7 +111,7 @@ class TimelineViewSerializer(serializers.Serializer[Any]):
     total = serializers.IntegerField()
     origin = serializers.CharField(allow_null=True, help_text="The newest one shown.")
     offset = serializers.CharField(allow_null=True, help_text="The oldest one shown.")
-    timestamp = serializers.FloatField()
+    timestamp = serializers.FloatField(help_text="Ask with it for what changes next.")
     items = TimelineMovesSerializer()
     query = serializers.CharField(allow_null=True)
 
@@ -140,22 +146,22 @@ class TimelineViewSet(PanelViewSet):
         )
 
     @extend_schema(
-        parameters=[time_parameter("since"), SEARCH],
+        parameters=[position_parameter("since"), SEARCH],
         responses=TimelineChangesSerializer,
     )
     def list_changes(self, request: Request) -> Response:
         """Own executions that changed or were deleted after `since`; without it, nothing but the
-        time to ask with."""
+        position to ask with. While something is being written, a change may be told twice."""
         refuse_other_parameters(request, {"since", "q"})
-        since = self.moment("since")
+        since = self.position("since")
         if since is None:
             updated: list[dict[str, Any]] = []
             deleted: Sequence[str] = []
-            timestamp = newest_change(self.organization, self.actor)
+            timestamp = current_position()
         else:
             found = changes(self.organization, self.actor, since, self.own)
             updated, deleted = [item(execution) for execution in found.updated], found.deleted
-            timestamp = found.timestamp
+            timestamp = found.position
         return Response(
             {
                 "update": updated,
@@ -176,7 +182,7 @@ class TimelineViewSet(PanelViewSet):
             SEARCH,
             fid_parameter("origin", "The newest one shown."),
             fid_parameter("offset", "The oldest one shown."),
-            time_parameter("timestamp"),
+            position_parameter("timestamp"),
         ],
         responses=TimelineViewSerializer,
     )
@@ -187,12 +193,12 @@ class TimelineViewSet(PanelViewSet):
         if mode not in MODES:
             self.refuse("mode", f"Must be one of {', '.join(MODES)}.")
         origin, offset = self.text("origin", LONGEST_FID), self.text("offset", LONGEST_FID)
-        since = self.moment("timestamp")
+        since = self.position("timestamp")
         appended: list[Execution] = []
         inserted: list[Execution] = []
         updated: list[Execution] = []
         deleted: list[str] = []
-        timestamp = newest_change(self.organization, self.actor)
+        timestamp = current_position()
         if mode == "next":
             appended = self.page(offset)
             timestamp = timestamp if since is None else since
@@ -202,7 +208,7 @@ class TimelineViewSet(PanelViewSet):
                 found = changes(self.organization, self.actor, since, self.own)
                 new = {execution.pk for execution in inserted}
                 updated = [execution for execution in found.updated if execution.pk not in new]
-                deleted, timestamp = list(found.deleted), found.timestamp
+                deleted, timestamp = list(found.deleted), found.position
         shown = inserted or appended
         return Response(
             {
@@ -234,7 +240,7 @@ class TimelineViewSet(PanelViewSet):
             self.refuse(name, f"Must not have more than {longest} characters.")
         return found or None
 
-    def moment(self, name: str) -> float | None:
+    def position(self, name: str) -> float | None:
         found = self.request.query_params.get(name)
         if found is None:
             return None
@@ -242,8 +248,8 @@ class TimelineViewSet(PanelViewSet):
             seconds = float(found) if SECONDS.fullmatch(found) else math.nan
         except ValueError:
             seconds = math.nan
-        if not 0 <= seconds <= LATEST:
-            self.refuse(name, "Must be a time in Unix seconds.")
+        if not (0 <= seconds <= LATEST or FIRST_POSITION <= seconds <= MAX_POSITION):
+            self.refuse(name, "Must be the timestamp of an earlier answer, or Unix seconds.")
         return seconds
 
     @staticmethod

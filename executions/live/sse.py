@@ -39,8 +39,11 @@ def frames(events: Iterable[LiveEvent], payload: Payload) -> bytes:
 
 
 def opening() -> bytes:
-    """Sent at once, so that the client sees the answer; it also says when to connect again."""
-    return f"retry: {MILLISECONDS_TO_RECONNECT}\r\n\r\n".encode()
+    """Sent at once, so that the client sees the answer; it also says when to connect again.
+
+    It is the first line of the first event: some clients take it for an event when it stands alone.
+    """
+    return f"retry: {MILLISECONDS_TO_RECONNECT}\r\n".encode()
 
 
 def alive(position: int) -> bytes:

@@ -175,8 +175,9 @@ def test_a_gap_is_refused_and_names_what_comes_next(scope, actor):
     with pytest.raises(actions.SequenceGap) as refusal:
         actions.append(execution, [line("b", 2), line("d", 4)], actor=actor)
 
-    assert refusal.value.details == {"nextSequence": 3}
+    assert refusal.value.details == {"sequence": 4, "nextSequence": 2}
     assert told(execution) == [(1, "stdout", "a")]
+    assert actions.append(execution, [line("b", 2), line("c", 3)], actor=actor).accepted == 2
 
 
 def test_the_last_batch_may_be_repeated_after_the_end(scope, actor):

@@ -64,7 +64,7 @@ def test_an_ended_execution_is_told_from_its_beginning_to_eof(
     answer = operator.get(f"/outputs/stream/{execution.fid}")
 
     assert b"".join(answer).decode() == (
-        "retry: 1000\r\n\r\n"
+        "retry: 1000\r\n"
         f"id: 1\r\nevent: status\r\ndata: {START}:starting\r\n\r\n"
         f"id: 2\r\nevent: status\r\ndata: {START + 0.5}:running\r\n\r\n"
         f"id: 3\r\nevent: result\r\ndata: {START + 1.25}:{result.message}\r\n\r\n"

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from conftest import ClientFor
 from executions.actions import delete_execution
 from executions.models import Execution, ExecutionUser
-from executions.record import NewEvent, append_events
+from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
     FINISHED,
@@ -190,125 +190,18 @@ def test_a_time_that_no_calendar_has_is_left_out(client: Client, own: Any) -> No
     assert fids(get(client, "/list", q="status:finished")["items"]) == [shown["fid"]]
 
 
-# Changes
-
-
-def test_without_a_time_there_is_only_the_time_to_ask_with(client: Client, own: Any) -> None:
-    execution = own()
-    with organization_scope(execution.organization_id):
-        changed_at = Execution.objects.get(pk=execution.pk).changed_at
-
-    body = get(client, "/changes")
-
-    assert body == {
-        "update": [],
-        "delete": [],
-        "timestamp": changed_at.timestamp(),
-        "query": None,
-    }
-
-
-def test_changes_are_told_once(client: Client, own: Any, person: Membership) -> None:
-    running, deleted, quiet = own(0, RUNNING), own(1), own(2)
-    first = get(client, "/changes")["timestamp"]
-    assert get(client, "/changes", since=first)["update"] == []
-    with organization_scope(person.organization):
-        # The engine's clock is behind: what counts is when we heard of it.
-        append_events(running, [NewEvent(START + 3, "status", "finished")])
-        delete_execution(deleted, actor=Actor.for_person(person))
-    created = own(3)
-
-    second = get(client, "/changes", since=first)
-    third = get(client, "/changes", since=second["timestamp"])
-
-    assert fids(second["update"]) == [running.fid, created.fid]
-    assert second["update"][0]["status"] == "finished"
-    assert second["delete"] == [deleted.fid]
-    assert quiet.fid not in fids(second["update"])
-    assert (third["update"], third["delete"]) == ([], [])
-    assert third["timestamp"] == second["timestamp"] > first
-
-
-def test_a_sign_of_life_is_no_change(client: Client, own: Any, person: Membership) -> None:
-    execution = own(0, RUNNING)
-    since = get(client, "/changes")["timestamp"]
-    with organization_scope(person.organization):
-        execution.lease_generation += 1
-        execution.save(update_fields=["lease_generation"])
-
-    assert get(client, "/changes", since=since)["update"] == []
-
-
-def test_changes_that_the_search_does_not_find_are_left_out(client: Client, own: Any) -> None:
-    since = get(client, "/changes")["timestamp"]
-    failed, _ = own(0, FAILED), own(1)
-
-    body = get(client, "/changes", since=since, q="status:error")
-
-    assert fids(body["update"]) == [failed.fid]
-
-
-def test_very_many_changes_come_in_parts(
-    client: Client, own: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("executions.timeline.MOST_CHANGES", 2)
-    made = [own(hour).fid for hour in range(5)]
-    seen: list[str] = []
-    since = 0.0
-
-    for size in (2, 2, 1, 0):
-        body = get(client, "/changes", since=since)
-        assert len(body["update"]) == size
-        seen += fids(body["update"])
-        since = body["timestamp"]
-
-    assert seen == made
-
-
-def test_changes_of_others_are_not_told(
-    client: Client, organization: Organization, other_organization: Organization
-) -> None:
-    for place in (organization, other_organization):
-        member = make_membership(place, "owner")
-        execution = make_execution(place, user=make_user_of(member))
-        with organization_scope(place):
-            delete_execution(execution, actor=Actor.for_person(member))
-        make_execution(place, user=make_user_of(member))
-
-    body = get(client, "/changes", since=0)
-
-    assert body == {"update": [], "delete": [], "timestamp": 0.0, "query": None}
-
-
-# One view
-
-
-def test_a_view_grows_at_both_ends(client: Client, own: Any, person: Membership) -> None:
-    oldest, older, old = own(0), own(1), own(2)
-    first = get(client, "", pp=2)
-    new = own(3)
-    with organization_scope(person.organization):
-        delete_execution(older, actor=Actor.for_person(person))
-
-    query = {key: first[key] for key in ("origin", "offset", "timestamp")}
-    down = get(client, "", pp=2, mode="next", **query)
-    up = get(client, "", mode="update", **query)
-
-    assert (first["total"], first["origin"], first["offset"]) == (3, old.fid, older.fid)
-    assert fids(first["items"]["append"]) == [old.fid, older.fid]
-    assert fids(down["items"]["append"]) == [oldest.fid]
-    assert (down["origin"], down["offset"]) == (old.fid, oldest.fid)
-    assert fids(up["items"]["insert"]) == [new.fid]
-    assert (up["origin"], up["items"]["delete"]) == (new.fid, [older.fid])
-    assert up["items"]["update"] == []
-    assert up["total"] == 3
-
-
 @pytest.mark.parametrize(
     "query",
     [
         *("pp=0", "pp=101", "pp=x", "pp=", "q=" + "x" * 201, "offset=" + "x" * 65, "mode=back"),
-        *("timestamp=nan", "timestamp=-1", "timestamp=1e300", "timestamp=x", "timestamp="),
+        *(
+            "timestamp=nan",
+            "timestamp=-1",
+            "timestamp=1e300",
+            "timestamp=x",
+            "timestamp=",
+            "timestamp=3e11",
+        ),
         *("limit=3", "pp=1&pp=2"),
     ],
 )

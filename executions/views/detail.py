@@ -44,6 +44,11 @@ MOST_FILES = 1_000
 MOST_KINDS = 40
 SECONDS_A_PAGE = 2.0
 """Of the processor, for what a page makes readable; the oldest steps come last."""
+DELETED = (
+    "goes with its events and files. Only the fact that it was deleted is kept. "
+    "This cannot be undone."
+)
+GOES_ON = "It runs elsewhere, and goes on there."
 TABS = (
     ("executions:detail", "Result"),
     ("executions:log", "Log"),
@@ -201,8 +206,9 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
         "heard_at": None if execution.end_time is None else at(execution.end_time),
         "result_url": f"/outputs/raw/{quote(execution.fid)}" if execution.final else "",
         "print_url": f"/outputs/html/{quote(execution.fid)}",
-        "may_stop": may_control and not execution.has_ended,
-        "may_delete": may_control and execution.has_ended,
+        "may_stop": may_control and not execution.has_ended and not execution.is_imported,
+        "may_delete": may_control and (execution.has_ended or execution.is_imported),
+        "delete_text": DELETED if execution.has_ended else f"{DELETED} {GOES_ON}",
         "zone": request.zone,
     }
 
