@@ -33,6 +33,9 @@ class Filters:
     """Started at or after this; in Unix seconds."""
     end: float | None = None
     """Started before this."""
+    is_recent: bool = False
+    """The window is the last hours: what is live, or has ended in them, counts whenever it
+    started."""
     agent_name: str = ""
     """A part of the name, in any case."""
     name: str = ""
@@ -56,6 +59,7 @@ class Filters:
         return cls(
             start=start,
             end=end,
+            is_recent=start is not None and not {"from", "to"} & query.keys(),
             agent_name=_text(query, "agent_name"),
             name=_text(query, "name"),
             user=_text(query, "user"),
@@ -66,6 +70,10 @@ class Filters:
         )
 
     def narrow(self, executions: Rows) -> Rows:
+        if self.is_recent:
+            ended = Q(status__in=Execution.FINAL, end_time__gte=self.start)
+            live = Q(status__in=Execution.LIVE)
+            return executions.filter(Q(start_time__gte=self.start) | ended | live, self.conditions)
         return self.narrow_to_window(executions, "start_time").filter(self.conditions)
 
     def narrow_to_window(self, rows: Rows, clock: str) -> Rows:
@@ -81,7 +89,14 @@ class Filters:
         return self.start, self.end
 
     def without_window(self) -> Self:
-        return replace(self, start=None, end=None)
+        return replace(self, start=None, end=None, is_recent=False)
+
+    def by_start(self) -> Self:
+        """Those that started in the window."""
+        return replace(self, is_recent=False)
+
+    def window_alone(self) -> Self:
+        return type(self)(start=self.start, end=self.end, is_recent=self.is_recent)
 
     @property
     def conditions(self) -> Q:

@@ -140,6 +140,7 @@ class Execution(OrganizationScopedModel):
         KODOSUMI = "kodosumi", "Imported from kodosumi"
         WORKER = "worker", "Run by a worker of ours"
 
+    LIVE = (Status.QUEUED, Status.STARTING, Status.RUNNING, Status.AWAITING)
     FINAL = (Status.FINISHED, Status.ERROR, Status.CANCELLED)
     TRANSITIONS: dict[str, frozenset[str]] = {
         Status.QUEUED: frozenset({Status.STARTING, Status.RUNNING, *FINAL}),
@@ -270,6 +271,12 @@ class Execution(OrganizationScopedModel):
                 fields=["organization", "status"],
                 condition=models.Q(status__in=["queued", "starting", "running", "awaiting"]),
                 name="executions_execution_live",
+            ),
+            # What has ended lately, whenever it started.
+            models.Index(
+                fields=["organization", "end_time"],
+                condition=models.Q(status__in=["finished", "error", "cancelled"]),
+                name="executions_execution_ended",
             ),
             models.Index(
                 fields=["organization", "lease_expires_at"],

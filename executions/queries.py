@@ -129,7 +129,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Lately:
-    """What is going on: now, and of the executions that started at or after a time."""
+    """What is going on: now, and of the executions that ended at or after a time."""
 
     running: int
     awaiting: int
@@ -332,7 +332,7 @@ def count_by_hour(
     By the hour up to 14 days, else by the day, and by the month beyond 400 days. Without a window:
     from the first execution until now.
     """
-    rows = _executions(organization, actor, filters).order_by()
+    rows = _executions(organization, actor, filters.by_start()).order_by()
     step, starts, end = _cut(rows, "start_time", filters, zone)
     by_status: dict[int, Counter[str]] = defaultdict(Counter)
     errors: Counter[int] = Counter()
@@ -459,22 +459,31 @@ def totals(organization: Organization, actor: Actor) -> Totals:
 
 
 def lately(organization: Organization, actor: Actor, since: float) -> Lately:
-    """In one query that reads only the live ones, those since then, and the newest one."""
+    """In one query that reads only the live ones, those that ended since then, and the newest."""
     visible = _executions(organization, actor, EVERYTHING).order_by("-start_time")
-    started = Q(start_time__gte=since)
-    now_open = (Execution.Status.RUNNING, Execution.Status.AWAITING)
+    ended = Q(status__in=Execution.FINAL, end_time__gte=since)
+    newest = Subquery(visible.values("start_time")[:1])
     found = (
-        visible.filter(started | Q(status__in=now_open))
+        visible.filter(ended | Q(status__in=Execution.LIVE))
         .order_by()
         .aggregate(
             running=Count("id", filter=Q(status=Execution.Status.RUNNING)),
             awaiting=Count("id", filter=Q(status=Execution.Status.AWAITING)),
-            ended=Count("id", filter=started & Q(status__in=Execution.FINAL)),
-            failed=Count("id", filter=started & Q(status=Execution.Status.ERROR)),
-            newest=Coalesce(Max("start_time"), Subquery(visible.values("start_time")[:1])),
+            ended=Count("id", filter=Q(status__in=Execution.FINAL)),
+            failed=Count("id", filter=Q(status=Execution.Status.ERROR)),
+            newest=Coalesce(newest, Max("start_time")),
         )
     )
     return Lately(**found)
+
+
+def live_by_status(
+    organization: Organization, actor: Actor, filters: Filters = EVERYTHING
+) -> Counter[str]:
+    """How many are live at this moment: that has nothing to do with a window."""
+    rows = _executions(organization, actor, filters.without_window()).order_by()
+    counts = rows.filter(status__in=Execution.LIVE).values_list("status").annotate(Count("pk"))
+    return Counter(dict(counts))
 
 
 def statistics(

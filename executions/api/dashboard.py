@@ -88,7 +88,10 @@ def _filters(hours: int | None) -> tuple[OpenApiParameter, ...]:
     text = {"type": "string", "maxLength": 255}
     return (
         _integer("hours", "The last hours; more than there were: all time.", hours, MOST_HOURS),
-        _parameter("from", "In place of `hours`: Unix seconds, a UTC day, or ISO 8601."),
+        _parameter(
+            "from",
+            "In place of `hours`, for what started then: Unix seconds, a UTC day, or ISO 8601.",
+        ),
         _parameter("to", "The end, left out; a day is meant as a whole."),
         _parameter("agent_name", "A part of the agent's name.", text),
         _parameter("user", "The id or the name of who launched it.", text),
@@ -148,7 +151,9 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         is_csv=True,
     )
     def running_agents(self, request: Request) -> HttpResponseBase:
-        """Executions that started in the window, ended ones too, newest first."""
+        """What ran, newest first: with `hours` the executions that started or ended in the last
+        hours, and all that are live, whenever they started; with `from` and `to` those that started
+        then."""
         filters, page = self._read(MOST_ROWS)
         rows = self._executions(filters)
         if self._wants_csv:
@@ -214,6 +219,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
     def timeline(self, request: Request) -> HttpResponseBase:
         """Executions that started in the window, oldest first."""
         filters, page = self._read(MOST_ROWS)
+        filters = filters.by_start()
         rows = self._executions(filters).order_by("start_time", "id")
         if self._wants_csv:
             return self._file(
@@ -230,7 +236,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(DashboardStatisticsSerializer, *_filters(None))
     def agent_stats(self, request: Request) -> Response:
-        """Sums over all executions, or over those that match."""
+        """Sums over all executions, or over those that match; of `hours` as in running-agents."""
         refuse_others(request.query_params, NAMES)
         filters = Filters.read(request.query_params, hours=None, now=now())
         return Response(statistics_body(queries.statistics(self.organization, self.actor, filters)))

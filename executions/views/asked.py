@@ -5,6 +5,7 @@ refuses is dropped here: a page shows more rather than an error.
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -236,10 +237,14 @@ class Asked:
         return queries.statistics(*self.scope, self.filters)
 
     @cached_property
+    def live(self) -> Counter[str]:
+        """How many that the filters leave are live now, whatever the window."""
+        return queries.live_by_status(*self.scope, self.filters)
+
+    @cached_property
     def in_window(self) -> queries.Statistics:
         """Of the window as a whole: what the filters offer comes from here, not from the rows."""
-        start, end = self.filters.window
-        whole = Filters(start=start, end=end)
+        whole = self.filters.window_alone()
         return self.statistics if whole == self.filters else queries.statistics(*self.scope, whole)
 
     @cached_property

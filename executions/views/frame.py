@@ -1,5 +1,6 @@
 """What the pages of executions show around their own part: figures, tabs and empty states."""
 
+from collections import Counter
 from typing import Any
 
 from django.conf import settings
@@ -7,6 +8,7 @@ from django.core.paginator import Paginator
 from django.utils.html import format_html
 
 from executions import queries
+from executions.models import Execution
 from executions.views.asked import ALL_TIME, RANGES, Asked
 from organizations.pages import PAGE_SIZE
 from organizations.templatetags.agentidp import NOTHING, SPACE, duration, number, percent
@@ -79,7 +81,7 @@ def tabs(asked: Asked) -> list[dict[str, Any]]:
 
 def figures(asked: Asked) -> list[dict[str, Any]]:
     """What matches / what there ever was."""
-    shown, ever = asked.statistics, asked.ever
+    shown, live, ever = asked.statistics, asked.live, asked.ever
     is_part = shown.total != ever.total
     return [
         {
@@ -90,9 +92,9 @@ def figures(asked: Asked) -> list[dict[str, Any]]:
         },
         {
             "label": "Running now",
-            "value": number(shown.running),
+            "value": number(live[Execution.Status.RUNNING]),
             "of": number(ever.running),
-            "note": waiting(shown),
+            "note": waiting(live),
             "url": asked.url("executions:list", hours=ALL_TIME, status="running"),
         },
         {
@@ -111,10 +113,8 @@ def figures(asked: Asked) -> list[dict[str, Any]]:
     ]
 
 
-def waiting(statistics: queries.Statistics) -> str:
-    counts = [
-        (statistics.by_status.get(word, 0), word) for word in ("awaiting", "starting", "queued")
-    ]
+def waiting(live: Counter[str]) -> str:
+    counts = [(live[word], word) for word in ("awaiting", "starting", "queued")]
     return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "none waiting"
 
 
@@ -146,13 +146,13 @@ def nothing(asked: Asked) -> dict[str, Any]:
     if asked.is_narrowed and asked.in_window.total:
         return {
             "title": "Nothing matches",
-            "text": f"{counted(asked.in_window.total)} started in this time, but none fits all "
+            "text": f"{counted(asked.in_window.total)} ran in this time, but none fits all "
             "of the filters and the search.",
             "links": [{"label": "Drop the filters", "url": asked.unnarrowed_url}, *all_time(asked)],
         }
     return {
         "title": "Nothing ran in this time",
-        "text": f"{counted(asked.ever.total)} started at other times.",
+        "text": f"{counted(asked.ever.total)} ran at other times.",
         "links": wider(asked),
     }
 

@@ -34,7 +34,7 @@ HOURS_OF = {"hour": 1, "day": 24, "month": 0}
 @require_safe
 @within_organization("executions:read")
 def timeline(request: OrganizationRequest) -> HttpResponse:
-    """The window's executions by when they started."""
+    """The executions that started in the window, by when they did."""
     asked = Asked.by(request)
     buckets = queries.count_by_hour(*asked.scope, asked.filters, zone=request.zone)
     context = frame(asked, chart=chart(asked, buckets), zoom_out_url=zoom_out_url(asked))
@@ -124,6 +124,9 @@ def summary(asked: Asked, buckets: Buckets) -> str:
     text = f"Most on {label(asked, busiest, buckets.step)}: {busiest.total:,}"
     if worst.errors:
         text += f". Most with an error on {label(asked, worst, buckets.step)}: {worst.errors:,}"
+    earlier = asked.statistics.total - sum(bucket.total for bucket in buckets.rows)
+    if asked.filters.is_recent and earlier > 0:
+        text += f". {earlier:,} that began before are not in the bars"
     return text
 
 
