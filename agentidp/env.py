@@ -20,6 +20,9 @@ SECRETS = (
     "AGENTIDP_SECRET_KEY",
     "AGENTIDP_SECRET_PEPPER",
     "AGENTIDP_KEY_ENCRYPTION_KEY",
+    "AGENTIDP_SECRET_KEY_FALLBACKS",
+    "AGENTIDP_SECRET_PEPPER_FALLBACKS",
+    "AGENTIDP_KEY_ENCRYPTION_KEY_FALLBACKS",
     "AGENTIDP_METRICS_TOKEN",
     "AGENTIDP_EMAIL_URL",
     "DATABASE_URL",
@@ -73,6 +76,17 @@ def secret(name: str) -> str:
     value = env.str(name, default="")
     if not value and environment() != "production":
         return _kept_secret(name)
+    return _long_enough(name, value)
+
+
+def fallbacks(name: str) -> list[str]:
+    """The older secrets, or the coming one, that are accepted beside `name`; commas part them."""
+    named = f"{name}_FALLBACKS"
+    given = (each.strip() for each in env.str(named, default="").split(","))
+    return [_long_enough(named, each) for each in given if each]
+
+
+def _long_enough(name: str, value: str) -> str:
     if len(value) < MINIMUM_SECRET_LENGTH or len(set(value)) < 10:
         raise ImproperlyConfigured(
             f"{name} must be set to at least {MINIMUM_SECRET_LENGTH} random characters. "

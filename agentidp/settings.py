@@ -10,7 +10,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from agentidp import embedded_postgres
-from agentidp.env import BASE_DIR, env, environment, require_private_files, secret
+from agentidp.env import BASE_DIR, env, environment, fallbacks, require_private_files, secret
 from agentidp.static_files import are_collected
 
 ENVIRONMENT = environment()
@@ -26,6 +26,10 @@ if IS_PRODUCTION:
 SECRET_KEY = secret("AGENTIDP_SECRET_KEY")
 SECRET_PEPPER = secret("AGENTIDP_SECRET_PEPPER")
 KEY_ENCRYPTION_KEY = secret("AGENTIDP_KEY_ENCRYPTION_KEY")
+# What is accepted beside each while it changes: docs/how-to/rotate-server-secrets.md.
+SECRET_KEY_FALLBACKS = fallbacks("AGENTIDP_SECRET_KEY")
+SECRET_PEPPER_FALLBACKS = fallbacks("AGENTIDP_SECRET_PEPPER")
+KEY_ENCRYPTION_KEY_FALLBACKS = fallbacks("AGENTIDP_KEY_ENCRYPTION_KEY")
 if len({SECRET_KEY, SECRET_PEPPER, KEY_ENCRYPTION_KEY}) < 3:
     raise ImproperlyConfigured(
         "AGENTIDP_SECRET_KEY, AGENTIDP_SECRET_PEPPER and AGENTIDP_KEY_ENCRYPTION_KEY must differ."

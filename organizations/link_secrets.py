@@ -17,8 +17,14 @@ def new_secret(purpose: str) -> tuple[str, bytes]:
 
 def mac_of(purpose: str, secret: str) -> bytes:
     """HMAC-SHA-256 under the server's pepper; the purpose keeps different secrets apart."""
+    return macs_of(purpose, secret)[0]
+
+
+def macs_of(purpose: str, secret: str) -> list[bytes]:
+    """The same under each pepper that is accepted, the present one first."""
     message = f"{purpose}:{secret}".encode()
-    return hmac.digest(settings.SECRET_PEPPER.encode(), message, hashlib.sha256)
+    peppers = [settings.SECRET_PEPPER, *settings.SECRET_PEPPER_FALLBACKS]
+    return [hmac.digest(pepper.encode(), message, hashlib.sha256) for pepper in peppers]
 
 
 def is_secret(text: str) -> bool:

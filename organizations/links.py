@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from agentidp.errors import NotFound
-from organizations.link_secrets import is_secret, mac_of, new_secret
+from organizations.link_secrets import is_secret, macs_of, new_secret
 from organizations.models import AccountLink, User
 
 LIFETIME = timedelta(hours=1)
@@ -59,7 +59,10 @@ def find_link(token: str, purpose: str, *, lock: bool = False) -> AccountLink:
     if (
         link is None
         or not is_secret(secret)
-        or not constant_time_compare(bytes(link.secret_mac), mac_of("account link", secret))
+        or not any(
+            constant_time_compare(bytes(link.secret_mac), mac)
+            for mac in macs_of("account link", secret)
+        )
         or not link.user.is_active
     ):
         raise LinkNotFound

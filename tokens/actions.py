@@ -32,8 +32,8 @@ from tokens.models import (
     Revocation,
     TokenEvent,
     make_client_secret,
-    secret_mac,
 )
+from tokens.peppers import stored_mac
 
 MAXIMUM_CREDENTIALS = 20
 MAXIMUM_GRACE = timedelta(days=7)
@@ -101,7 +101,7 @@ def issue_token(
     token_id = new_token_id()
     guesses = Guesses.at("token", client_id, ip_address)
     wanted = None if scopes is None else " ".join(scopes)
-    mac = secret_mac(client_secret)
+    mac = stored_mac(client_id, client_secret)
     issue = call_issue(client_id, mac, wanted, uuid7(), token_id, ip_address, resource, guesses)
     if issue.reason is not None or issue.credential_id is None:
         if issue.left_out is not None:

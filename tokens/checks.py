@@ -1,4 +1,4 @@
-"""Safe start: the stored signing keys must open with the key that we were given."""
+"""Safe start: the secrets that we were given must be those that the database was used with."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +9,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
 from tokens.keys import require_openable_keys
+from tokens.known_secrets import require_known_secrets
 
 
 @register(Tags.database)
-def signing_keys_open(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[Error]:
-    """A process with another encryption key can sign nothing and verify nothing."""
+def secrets_are_known(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[Error]:
+    """A process with others can sign nothing and check no client secret."""
     if not kwargs.get("databases"):
         return []
     try:
+        require_known_secrets()
         require_openable_keys()
     except ImproperlyConfigured as error:
         return [Error(str(error), id="tokens.E001")]

@@ -23,7 +23,8 @@ from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Principal
 from organizations.throttling import Guesses, refuse_guesses, refuse_late_guess
 from tokens.actions import refuse_client
 from tokens.authentication import PresentedToken
-from tokens.models import Credential, secret_mac
+from tokens.models import Credential
+from tokens.peppers import stored_mac
 
 MAXIMUM_PARAMETERS = 50
 CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -147,7 +148,7 @@ class ClientCredentials:
         address = client_address(request)
         guesses = Guesses.at("token", self.proof.client_id, address)
         has_failures = refuse_guesses(guesses)
-        mac = secret_mac(self.proof.client_secret)
+        mac = stored_mac(self.proof.client_id, self.proof.client_secret)
         credential = (
             Credential.objects.usable()
             .with_secret(mac)

@@ -8,11 +8,12 @@ import base64
 import hashlib
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import serialization
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -193,6 +194,18 @@ def require_openable_keys() -> None:
         _open(row)
 
 
+def reencrypt_signing_keys() -> Iterator[tuple[int, int]]:
+    """Store every key under the present encryption key; tells after each how many of how many."""
+    kids = list(SigningKey.objects.order_by("pk").values_list("pk", flat=True))
+    for number, kid in enumerate(kids, 1):
+        with transaction.atomic():
+            row = SigningKey.objects.select_for_update().filter(pk=kid).first()
+            if row is not None:
+                row.private_key = _fernet().encrypt(_decrypted(row))
+                row.save(update_fields=["private_key"])
+        yield number, len(kids)
+
+
 def new_signing_key(algorithm: str, *, active_from: datetime) -> SigningKey:
     """Make and store a key. Its id is the thumbprint of its public part (RFC 7638)."""
     key: ECKey | RSAKey
@@ -217,16 +230,21 @@ def _lock_ring() -> None:
 
 
 def _open(row: SigningKey) -> Any:
+    return serialization.load_pem_private_key(_decrypted(row), password=None)
+
+
+def _decrypted(row: SigningKey) -> bytes:
     try:
-        pem = _fernet().decrypt(bytes(row.private_key))
+        return _fernet().decrypt(bytes(row.private_key))
     except InvalidToken as error:
         raise ImproperlyConfigured(
             "The signing keys cannot be opened: AGENTIDP_KEY_ENCRYPTION_KEY is another one than "
-            "the keys were stored with."
+            "the keys were stored with. Name that one in AGENTIDP_KEY_ENCRYPTION_KEY_FALLBACKS."
         ) from error
-    return serialization.load_pem_private_key(pem, password=None)
 
 
-def _fernet() -> Fernet:
-    digest = hashlib.sha256(settings.KEY_ENCRYPTION_KEY.encode()).digest()
-    return Fernet(base64.urlsafe_b64encode(digest))
+def _fernet() -> MultiFernet:
+    """It encrypts with the present key, and opens with the older ones as well."""
+    keys = [settings.KEY_ENCRYPTION_KEY, *settings.KEY_ENCRYPTION_KEY_FALLBACKS]
+    digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])

@@ -433,6 +433,25 @@ class SigningKey(models.Model):
         return f"{self.algorithm} {self.kid}"
 
 
+class KnownSecret(models.Model):
+    """That a secret of the operator has been used with this database: see known_secrets.py."""
+
+    name = models.CharField(max_length=64, help_text="The setting that holds it.")
+    mac = models.BinaryField(max_length=32)
+    since = models.DateTimeField(default=timezone.now)
+    everywhere_since = models.DateTimeField(
+        null=True, help_text="When the operator said that all processes use it."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "mac"], name="tokens_knownsecret_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 MAXIMUM_SESSION = timedelta(days=30)
 
 

@@ -17,7 +17,7 @@ from organizations.actions.members import AlreadyMember, join, lock_members, req
 from organizations.actors import Actor
 from organizations.authentication import MAXIMUM_PASSWORD_LENGTH
 from organizations.hashers import PasswordsBusy
-from organizations.link_secrets import is_secret, mac_of, new_secret
+from organizations.link_secrets import is_secret, macs_of, new_secret
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
 from organizations.passwords import accounts_of, hash_password
 from organizations.scope import organization_scope
@@ -213,7 +213,8 @@ def _usable(token: str, *, lock: bool = False) -> Invitation:
         Invitation.objects.backed()
         .select_related("organization")
         .filter(
-            secret_mac=mac_of("invitation", secret), organization__status=Organization.Status.ACTIVE
+            secret_mac__in=macs_of("invitation", secret),
+            organization__status=Organization.Status.ACTIVE,
         )
     )
     if lock:

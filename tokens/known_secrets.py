@@ -1,0 +1,75 @@
+"""Which of the operator's secrets this database has been used with.
+
+The database keeps a MAC of a constant under each. So a wrong one is refused at the start, and not
+found out by every client and every session; a new one is taken when the one before it is named as
+a fallback.
+"""
+
+import hashlib
+import hmac
+from datetime import datetime
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+
+from tokens.models import KnownSecret
+
+NAMES = ("AGENTIDP_SECRET_KEY", "AGENTIDP_SECRET_PEPPER", "AGENTIDP_KEY_ENCRYPTION_KEY")
+
+
+def require_known_secrets() -> None:
+    """ImproperlyConfigured when one of the secrets is another one than that of the database. What
+    is used for the first time, beside the one before it, is noted."""
+    for name in NAMES:
+        newest = _newest(name)
+        mac = _mac(name, _secret(name))
+        given = {mac, *(_mac(name, each) for each in _fallbacks(name))}
+        if newest is not None and bytes(newest.mac) not in given:
+            raise ImproperlyConfigured(
+                f"{name} is another one than this database was used with. Set that one, or name it "
+                f"in {name}_FALLBACKS; docs/how-to/rotate-server-secrets.md tells how."
+            )
+        if not KnownSecret.objects.filter(name=name, mac=mac).exists():
+            new = KnownSecret(name=name, mac=mac)
+            KnownSecret.objects.bulk_create([new], ignore_conflicts=True)
+
+
+def is_newest(name: str) -> bool:
+    """Whether no process uses a later one than this."""
+    newest = _newest(name)
+    return newest is not None and bytes(newest.mac) == _mac(name, _secret(name))
+
+
+def in_use_everywhere(name: str) -> datetime:
+    """All processes use the present one: since when, if that was said before, else from now on."""
+    mac = _mac(name, _secret(name))
+    known = KnownSecret.objects.filter(name=name, mac=mac)
+    known.filter(everywhere_since=None).update(everywhere_since=timezone.now())
+    return known.values_list("everywhere_since", flat=True).get() or timezone.now()
+
+
+def forget(name: str) -> None:
+    """Take whichever is given at the next start."""
+    KnownSecret.objects.filter(name=name).delete()
+
+
+def in_rotation() -> list[str]:
+    """The names of those that have others accepted beside them."""
+    return [name for name in NAMES if _fallbacks(name)]
+
+
+def _newest(name: str) -> KnownSecret | None:
+    return KnownSecret.objects.filter(name=name).order_by("-since", "-pk").first()
+
+
+def _secret(name: str) -> str:
+    return str(getattr(settings, name.removeprefix("AGENTIDP_")))
+
+
+def _fallbacks(name: str) -> list[str]:
+    return list(getattr(settings, f"{name.removeprefix('AGENTIDP_')}_FALLBACKS"))
+
+
+def _mac(name: str, secret: str) -> bytes:
+    return hmac.digest(secret.encode(), f"in use as {name}".encode(), hashlib.sha256)

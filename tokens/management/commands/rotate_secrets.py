@@ -1,0 +1,86 @@
+from argparse import ArgumentParser
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db.models import Q
+
+from organizations.models import Organization
+from organizations.scope import organization_scope
+from tokens import known_secrets
+from tokens.keys import reencrypt_signing_keys
+from tokens.models import Credential
+
+WIDTH = 30
+PEPPER = "AGENTIDP_SECRET_PEPPER"
+
+logger = structlog.get_logger(__name__)
+
+
+class Command(BaseCommand):
+    help = (
+        "Once all processes use a new secret of the server: bring over what is stored under the "
+        "older one, and say what still needs it (docs/how-to/rotate-server-secrets.md)."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--forget",
+            choices=known_secrets.NAMES,
+            help="The older one is lost or must not be accepted: take what is given from now on.",
+        )
+
+    def handle(self, *args: Any, forget: str | None, **options: Any) -> None:
+        if forget:
+            known_secrets.forget(forget)
+            logger.warning("secret.forgotten", name=forget)
+            self.stdout.write(f"The next start takes {forget} as it is given.")
+            return
+        known_secrets.require_known_secrets()
+        count = 0
+        for count, of in reencrypt_signing_keys():
+            self.show("signing keys", count, of)
+        self.stdout.write(f"{count} signing keys are encrypted under the present key.")
+        for name in known_secrets.in_rotation():
+            if name == PEPPER:
+                self.report_credentials(known_secrets.in_use_everywhere(PEPPER))
+            else:
+                self.stdout.write(f"{name}: {UNTIL[name]}")
+
+    def report_credentials(self, since: datetime) -> None:
+        waiting, organizations = 0, list(Organization.objects.order_by("id"))
+        for number, organization in enumerate(organizations, 1):
+            with organization_scope(organization):
+                waiting += under_older_pepper(since).count()
+            self.show("organizations", number, len(organizations))
+        self.stdout.write(
+            f"{PEPPER}: {waiting} live credentials have not been used since {since:%Y-%m-%d %H:%M} "
+            "UTC" + (" and need its fallbacks." if waiting else ". Take out its fallbacks.")
+        )
+
+    def show(self, what: str, number: int, of: int) -> None:
+        """A bar, where somebody looks."""
+        if self.stderr.isatty():
+            bar = "#" * (WIDTH * number // of)
+            self.stderr.write(f"\r{what} [{bar:<{WIDTH}}] {number}/{of}", ending="")
+            if number == of:
+                self.stderr.write("")
+
+
+def under_older_pepper(since: datetime) -> Any:
+    """Live credentials whose secret was neither made nor used since then."""
+    return Credential.objects.usable().filter(
+        Q(last_used_at=None) | Q(last_used_at__lt=since),
+        Q(rotated_at=None) | Q(rotated_at__lt=since),
+        created_at__lt=since,
+    )
+
+
+hours = settings.SESSION_COOKIE_AGE // 3600
+UNTIL = {
+    "AGENTIDP_SECRET_KEY": f"take out its fallbacks {hours} hours after the change: sessions and "
+    "forms that it signed have ended by then.",
+    "AGENTIDP_KEY_ENCRYPTION_KEY": "nothing needs its fallbacks any more. Take them out.",
+}
