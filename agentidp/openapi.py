@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
+from drf_spectacular.utils import OpenApiParameter
 
 from agentidp.operations import SUMMARIES
 
@@ -25,9 +26,18 @@ DESCRIPTIONS = {
     "413": "The body is too large.",
     "415": "The content type is not supported.",
     "416": "The file has no such range of bytes.",
+    "422": "The Idempotency-Key came with another request before.",
     "429": "Too many requests; wait for `Retry-After` seconds.",
     "503": "The database cannot be reached at the moment.",
 }
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    OpenApiParameter.HEADER,
+    description="Any text of your own, new for each new request. The same request with the same "
+    "key is carried out once: within a day it gets the same answer again, or 409 "
+    "`SECRET_SHOWN_ONCE` where that showed a secret.",
+)
 
 
 class OperationSchema(AutoSchema):
@@ -39,6 +49,10 @@ class OperationSchema(AutoSchema):
 
     def get_summary(self) -> str:
         return _named(self.method, self.path)[1]
+
+    def get_override_parameters(self) -> list[Any]:
+        repeatable = getattr(self.view, "repeatable", ())
+        return [IDEMPOTENCY_KEY] if getattr(self.view, "action", "") in repeatable else []
 
     def get_description(self) -> str:  # type: ignore[override]
         action = getattr(self.view, "action", self.method.lower())
@@ -160,6 +174,8 @@ def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
         statuses |= {"409", "429"}
     if "requestBody" in operation:
         statuses |= {"411", "413", "415"}
+    if any(each["name"] == IDEMPOTENCY_KEY.name for each in operation.get("parameters", ())):
+        statuses.add("422")
     if "206" in operation.get("responses", {}):
         statuses |= {"412", "416"}
     content = {"application/json": {"schema": ERROR}}

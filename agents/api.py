@@ -34,6 +34,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         "partial_update": ("agents:write",),
         "destroy": ("agents:write",),
     }
+    repeatable = frozenset({"create"})
 
     def list(self, request: Request) -> Response:
         """The organization's agents, newest first."""

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from organizations.api import idempotency
 from organizations.models import AccountLink, Attempt, Organization
 from organizations.scope import organization_scope
 from organizations.throttling import LEFT_OUT, LONGEST_WINDOW
@@ -23,6 +24,10 @@ def prune_expired(*, batch: int = BATCH) -> dict[str, int]:
     return {
         "revocations of expired tokens": sum(
             _prune(expired_revocations, batch, organization)
+            for organization in Organization.objects.order_by("id").iterator()
+        ),
+        "answers to requests with a key": sum(
+            _prune(idempotency.forgotten, batch, organization)
             for organization in Organization.objects.order_by("id").iterator()
         ),
         "removed signing keys": _prune(removed_keys, batch),

@@ -9,10 +9,12 @@ from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework import serializers, viewsets
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from agentidp.errors import NotFound, name_some
 from organizations.actors import Actor
-from organizations.models import Organization, OrganizationScopedModel
+from organizations.api import idempotency
+from organizations.models import AnsweredRequest, Organization, OrganizationScopedModel
 from organizations.scope import request_scope
 
 SEALED = {
@@ -40,6 +42,8 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
     """
 
     required_scopes: dict[str, tuple[str, ...]] = {}
+    repeatable: frozenset[str] = frozenset()
+    """Actions that make something new each time, unless the request carries an Idempotency-Key."""
     not_found: type[NotFound] = NotFound
     organization: Organization
     actor: Actor
@@ -69,6 +73,26 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         self.organization = self.actor.organization
         self.actor.bind_to_log()
         request.user = self.actor  # type: ignore[assignment]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self._claimed: AnsweredRequest | None = None
+        claim = idempotency.claim(request, self.actor) if self.action in self.repeatable else None
+        if claim is None:
+            return
+        known, is_new = claim
+        if is_new:
+            self._claimed = known
+        else:  # in place of the action, as routes put the action in place of a method
+            answer_again = idempotency.answer_again
+            setattr(self, str(request.method).lower(), lambda *_, **__: answer_again(known))
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        if claimed := getattr(self, "_claimed", None):
+            idempotency.remember(claimed, response)
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()

@@ -29,6 +29,7 @@ from organizations.actions import (
 from organizations.actions.invitations import InvitationNotFound
 from organizations.actions.members import MemberNotFound
 from organizations.api import OrganizationScopedViewSet
+from organizations.api.idempotency import AnswerWithSecret
 from organizations.models import Invitation, Membership, Organization, Principal
 from organizations.serializers import (
     AcceptanceSerializer,
@@ -80,6 +81,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
         "partial_update": ADMINISTRATION,
         "destroy": ADMINISTRATION,
     }
+    repeatable = frozenset({"create"})
 
     def list(self, request: Request) -> Response:
         """A person's organizations, the first joined first; an agent's own."""
@@ -141,6 +143,7 @@ class MemberViewSet(OwnOrganizationViewSet):
         "partial_update": ADMINISTRATION,
         "destroy": ADMINISTRATION,
     }
+    repeatable = frozenset({"create"})
 
     @extend_schema(responses=MemberSerializer(many=True))
     def list(self, request: Request, organizationId: str) -> Response:
@@ -170,7 +173,7 @@ class MemberViewSet(OwnOrganizationViewSet):
         fields = serializer.validated_data
         if "email" in fields:
             invitation, link = invite(self.organization, actor=self.actor, **fields)
-            return Response(invitation_body(invitation, link), status=202)
+            return invited(invitation, link, status=202)
         member = add_agent(
             self.organization, actor=self.actor, agent_id=fields["agentId"], role=fields["role"]
         )
@@ -206,8 +209,11 @@ class MemberViewSet(OwnOrganizationViewSet):
         return member
 
 
-def invitation_body(invitation: Invitation, link: str) -> dict[str, Any]:
-    return {**InvitationSerializer(invitation).data, "acceptUrl": link or None}
+def invited(invitation: Invitation, link: str, *, status: int) -> Response:
+    body = {**InvitationSerializer(invitation).data, "acceptUrl": link or None}
+    if link:
+        return AnswerWithSecret(body, secret_field="acceptUrl", status=status)  # noqa: S106
+    return Response(body, status=status)
 
 
 @extend_schema(tags=["Invitations"], parameters=[ORGANIZATION_ID])
@@ -223,6 +229,7 @@ class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
         "create": ADMINISTRATION,
         "destroy": ADMINISTRATION,
     }
+    repeatable = frozenset({"create"})
 
     def list(self, request: Request, organizationId: str) -> Response:
         """All invitations, newest first, without their links."""
@@ -237,7 +244,7 @@ class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
         serializer = InvitationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         invitation, link = invite(self.organization, actor=self.actor, **serializer.validated_data)
-        return Response(invitation_body(invitation, link), status=201)
+        return invited(invitation, link, status=201)
 
     @extend_schema(parameters=[INVITATION_ID], responses={204: None})
     def destroy(self, request: Request, organizationId: str, invitationId: UUID) -> Response:

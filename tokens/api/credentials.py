@@ -11,6 +11,7 @@ from agentidp.errors import NotFound
 from agents.api import AGENT_ID, AgentNotFound
 from agents.models import Agent
 from organizations.api import OrganizationScopedViewSet
+from organizations.api.idempotency import AnswerWithSecret
 from tokens.actions import create_credential, revoke_credential, rotate_credential
 from tokens.models import Credential
 from tokens.serializers import (
@@ -41,6 +42,8 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
         "rotate": ("agents:write",),
         "destroy": ("agents:write",),
     }
+
+    repeatable = frozenset({"create", "rotate"})
 
     def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(agent_id=self.kwargs["agentId"])
@@ -90,4 +93,9 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
 
 def _with_secret(credential: Credential, secret: str, *, status: int) -> Response:
     body = CredentialSerializer(credential).data | {"clientSecret": secret}
-    return Response(body, status=status, headers={"Cache-Control": "no-store"})
+    return AnswerWithSecret(
+        body,
+        secret_field="clientSecret",  # noqa: S106 - a name
+        status=status,
+        headers={"Cache-Control": "no-store"},
+    )

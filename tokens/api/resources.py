@@ -49,6 +49,7 @@ class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiza
         "partial_update": ("admin:orgs",),
         "destroy": ("admin:orgs",),
     }
+    repeatable = frozenset({"create"})
 
     def list(self, request: Request) -> Response:
         """The organization's resources, newest first."""

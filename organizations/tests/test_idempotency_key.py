@@ -1,0 +1,167 @@
+"""The same request with the same Idempotency-Key is carried out once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from agents.models import Agent
+from agents.tests.factories import make_agent
+from conftest import ClientFor
+from executions.models import Execution
+from organizations.models import AnsweredRequest, Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership, make_organization
+from tokens.models import Credential
+from tokens.pruning import prune_expired
+
+RUNS = "/api/v1/executions"
+KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+
+
+@pytest.fixture
+def client(organization: Organization, client_for: ClientFor) -> Client:
+    return client_for(make_agent(organization))
+
+
+def post(client: Client, url: str, body: Any = None, **headers: str) -> Any:
+    return client.post(url, body or {}, content_type="application/json", headers=headers)
+
+
+def count(organization: Organization, model: Any) -> int:
+    with organization_scope(organization):
+        return int(model.objects.count())
+
+
+def test_the_same_request_gets_the_same_answer(organization: Organization, client: Client) -> None:
+    body = {"summary": "ä", "inputs": {"b": 1, "a": 1.50}}
+    first = post(client, RUNS, body, **KEY)
+
+    again = post(client, RUNS, body, **KEY)
+    quoted = post(client, RUNS, body, **{"Idempotency-Key": f'"{KEY["Idempotency-Key"]}"'})
+
+    assert "Idempotency-Replayed" not in first.headers
+    for answer in (again, quoted):  # the draft writes the key in quotation marks
+        assert (answer.status_code, answer.content) == (201, first.content)
+        assert answer["Idempotency-Replayed"] == "true"
+    assert count(organization, Execution) == 1
+
+
+def test_another_request_under_the_key_is_told(organization: Organization, client: Client) -> None:
+    first = post(client, RUNS, {"summary": "first"}, **KEY)
+
+    other = post(client, RUNS, {"summary": "second"}, **KEY)
+    url = f"{RUNS}/{first.json()['executionId']}/events"
+    elsewhere = post(client, url, {"events": [{"kind": "stdout", "message": "a"}]}, **KEY)
+
+    for answer in (other, elsewhere):
+        assert (answer.status_code, answer.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert count(organization, Execution) == 1
+
+
+def test_another_principals_key_is_another_key(
+    organization: Organization, client: Client, client_for: ClientFor
+) -> None:
+    stranger = client_for(make_agent(organization))
+
+    answers = [post(each, RUNS, {"summary": "x"}, **KEY) for each in (client, stranger)]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert count(organization, Execution) == 2
+
+
+def test_a_refused_request_leaves_no_key(organization: Organization, client: Client) -> None:
+    refused = post(client, RUNS, {"summary": 7}, **KEY)
+
+    assert refused.status_code == 400
+    assert post(client, RUNS, {"summary": "seven"}, **KEY).status_code == 201
+    assert count(organization, AnsweredRequest) == 1
+
+
+def test_events_without_numbers_are_appended_once(client: Client) -> None:
+    url = f"{RUNS}/{post(client, RUNS).json()['executionId']}"
+    batch = {"events": [{"kind": "stdout", "message": "a"}]}
+
+    answers = [post(client, f"{url}/events", batch, **KEY).json() for _ in range(2)]
+
+    assert answers[0] == answers[1]
+    assert client.get(url).json()["lastSequence"] == answers[0]["lastSequence"]
+
+
+@pytest.mark.parametrize("what", ["create", "rotate"])
+def test_a_secret_is_not_kept_for_a_second_answer(
+    organization: Organization, client_for: ClientFor, what: str
+) -> None:
+    agent = make_agent(organization)
+    owner = client_for(make_membership(organization))
+    url = f"/api/v1/agents/{agent.pk}/credentials"
+    if what == "rotate":
+        url += f"/{post(owner, url).json()['credentialId']}/rotate"
+    first = post(owner, url, **KEY).json()
+    secret = first.pop("clientSecret")
+
+    again = post(owner, url, **KEY)
+
+    assert (again.status_code, again.json()["code"]) == (409, "SECRET_SHOWN_ONCE")
+    assert again.json()["details"] == first
+    assert count(organization, Credential) == 1
+    with organization_scope(organization):
+        kept = AnsweredRequest.objects.get()
+        assert Credential.objects.get().secret_hint == secret[-4:], "no third secret"
+    assert secret not in str(vars(kept))
+
+
+def test_an_invitations_link_is_not_kept(organization: Organization, client_for: ClientFor) -> None:
+    owner = client_for(make_membership(organization))
+    url = f"/api/v1/organizations/{organization.public_id}/invitations"
+    body = {"email": "new@example.com", "role": "viewer"}
+    link = post(owner, url, body, **KEY).json()["acceptUrl"]
+
+    again = post(owner, url, body, **KEY)
+
+    assert (again.status_code, again.json()["code"]) == (409, "SECRET_SHOWN_ONCE")
+    assert again.json()["details"]["email"] == "new@example.com"
+    with organization_scope(organization):
+        assert link.rpartition("/")[2] not in str(vars(AnsweredRequest.objects.get()))
+
+
+@pytest.mark.parametrize("key", ["", '""', "x" * 256, "ä", "a\tb"])
+def test_a_key_has_a_form(client: Client, key: str) -> None:
+    answer = post(client, RUNS, **{"Idempotency-Key": key})
+
+    assert answer.status_code == 400
+    assert list(answer.json()["details"]) == ["Idempotency-Key"]
+
+
+def test_keys_are_forgotten_after_a_day(organization: Organization, client: Client) -> None:
+    post(client, RUNS, **KEY)
+    assert prune_expired()["answers to requests with a key"] == 0
+    with organization_scope(organization):
+        AnsweredRequest.objects.update(created_at=timezone.now() - timedelta(hours=25))
+
+    assert prune_expired()["answers to requests with a key"] == 1
+    assert count(organization, AnsweredRequest) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_requests_at_the_same_moment_make_one(client_for: ClientFor) -> None:
+    organization = make_organization()
+    agent: Agent = make_agent(organization)
+    clients = [client_for(agent) for _ in range(4)]
+
+    def ask(client: Client) -> Any:
+        try:
+            return post(client, RUNS, {"summary": "x"}, **KEY)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(ask, clients))
+
+    assert [answer.status_code for answer in answers] == [201] * 4
+    assert len({answer.content for answer in answers}) == 1
+    assert count(organization, Execution) == 1
