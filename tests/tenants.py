@@ -11,10 +11,11 @@ from uuid import uuid4
 
 from django.apps import apps
 from django.db import connection
+from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from executions.models import Execution, Upload, now
+from executions.models import DeletedExecution, Execution, Upload, UploadPart, now
 from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
@@ -37,7 +38,14 @@ from organizations.models import (
 )
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
-from tokens.models import Credential, Resource, ResourceGrant, TokenEvent
+from tokens.models import (
+    Credential,
+    MonthlyUsage,
+    Resource,
+    ResourceGrant,
+    Revocation,
+    TokenEvent,
+)
 from tokens.tests.factories import access_token_for, make_credential, make_grant, make_resource
 
 PASSWORD = "correct horse battery staple"
@@ -196,6 +204,12 @@ class Tenant:
         for kind in (*kinds, "failed_execution"):
             getattr(self, kind)
         self.record_token_event(self.agent)
+        with organization_scope(self.organization):
+            own = {"organization": self.organization}
+            UploadPart.objects.create(**own, upload=self.upload, offset=0, content=b"01234")
+            DeletedExecution.objects.create(**own, fid=self._new_name())
+            Revocation.objects.create(**own, token_id=uuid4(), expires_at=timezone.now())
+            MonthlyUsage.objects.get_or_create(**own, month=timezone.now().date().replace(day=1))
 
     def id_for(self, parameter: str) -> Any:
         """The id that a parameter of this name means: `agentId` names an agent."""

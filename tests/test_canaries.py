@@ -84,7 +84,7 @@ FIRES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
         {"endpoint": wrong("silent/{agentId}", "POST", ids=agent)},
     ),
     "a view that follows a header": (
-        test_foreign_ids.test_naming_another_organization_has_no_effect,
+        test_foreign_ids.test_a_header_that_names_another_organization_is_ignored,
         {"endpoint": wrong("header")},
     ),
     "a view that follows a reference": (

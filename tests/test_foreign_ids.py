@@ -15,6 +15,7 @@ from tests.endpoint import Endpoint
 from tests.endpoints import BEARER
 from tests.routes import names_in, query_parameters
 from tests.tenants import Tenant, unknown_id
+from tests.test_five_proofs import caller
 
 ORGANIZATION_HEADERS = ("X-Organization-Id", "X-Org-Id", "X-Tenant-Id", "Organization")
 ORGANIZATION_PARAMETERS = ("organization_id", "organizationId", "organization", "tenant")
@@ -106,24 +107,34 @@ def test_foreign_ids_in_the_body_are_as_unknown_as_no_id(
 
 
 @pytest.mark.parametrize("endpoint", BEARER, ids=str)
-def test_naming_another_organization_has_no_effect(
-    endpoint: Endpoint, ours: Tenant, theirs: Tenant, outsider: Client
+def test_a_header_that_names_another_organization_is_ignored(
+    endpoint: Endpoint, ours: Tenant, theirs: Tenant, client_for: ClientFor
 ) -> None:
     named = dict.fromkeys(ORGANIZATION_HEADERS, theirs.organization.public_id)
-    query = "&".join(f"{name}={theirs.organization.pk}" for name in ORGANIZATION_PARAMETERS)
-    ids = endpoint.ids(ours)
-    body = endpoint.body(ours) if endpoint.body else None
+    client = caller(client_for, ours, endpoint)
     theirs.fill()
     before = theirs.rows()
 
-    by_query = call(outsider, endpoint, ours, ids=ids, body=body, query=query)
-    by_header = call(outsider, endpoint, ours, ids=ids, body=body, **named)
+    answer = call(client, endpoint, ours, **named)
 
-    # Ignored, or refused as unknown; never followed.
-    assert by_query.status_code < 500
-    assert by_header.status_code < 500
-    assert_shows_nothing_of(theirs, by_query)
-    assert_shows_nothing_of(theirs, by_header)
+    assert answer.status_code == endpoint.status, answer.content
+    assert_shows_nothing_of(theirs, answer)
+    assert theirs.rows() == before
+
+
+@pytest.mark.parametrize("endpoint", BEARER, ids=str)
+def test_a_parameter_that_names_another_organization_is_refused_or_ignored(
+    endpoint: Endpoint, ours: Tenant, theirs: Tenant, client_for: ClientFor
+) -> None:
+    query = "&".join(f"{name}={theirs.organization.pk}" for name in ORGANIZATION_PARAMETERS)
+    client = caller(client_for, ours, endpoint)
+    theirs.fill()
+    before = theirs.rows()
+
+    answer = call(client, endpoint, ours, query=query)
+
+    assert answer.status_code in {endpoint.status, 400}
+    assert_shows_nothing_of(theirs, answer)
     assert theirs.rows() == before
 
 

@@ -77,6 +77,7 @@ def test_a_removed_administrator_does_not_add_itself_again(
 @pytest.mark.parametrize("method", ["patch", "delete"])
 def test_who_was_removed_changes_no_member(
     organization: Organization,
+    other_organization: Organization,
     client_for: ClientFor,
     meanwhile: Meanwhile,
     kind: str,
@@ -85,6 +86,7 @@ def test_who_was_removed_changes_no_member(
     friend = make_membership(organization, "viewer")
     actor = make_administrator(organization)
     admin = make_membership(organization, "admin")
+    make_membership(other_organization, "owner", admin.user)
 
     def lose() -> None:
         organization.principals.filter(pk=actor.pk).update(role="")
@@ -113,9 +115,13 @@ def test_a_former_owner_makes_no_owner(
 
 
 def test_who_was_removed_invites_nobody(
-    organization: Organization, client_for: ClientFor, meanwhile: Meanwhile
+    organization: Organization,
+    other_organization: Organization,
+    client_for: ClientFor,
+    meanwhile: Meanwhile,
 ) -> None:
     admin = make_membership(organization, "admin")
+    make_membership(other_organization, "owner", admin.user)
     client = client_for(admin)
     meanwhile(invitations, "lock_members", admin.delete)
 

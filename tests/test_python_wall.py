@@ -22,7 +22,6 @@ from tests.test_foreign_ids import (
     test_foreign_ids_in_the_body_are_as_unknown_as_no_id,
     test_foreign_ids_in_the_path_are_as_unknown_as_no_id,
     test_foreign_ids_in_the_query_are_as_unknown_as_no_id,
-    test_naming_another_organization_has_no_effect,
 )
 from tests.test_page_proofs import (
     browser_of,
@@ -39,7 +38,6 @@ __all__ = [
     "test_foreign_ids_in_the_body_are_as_unknown_as_no_id",
     "test_foreign_ids_in_the_path_are_as_unknown_as_no_id",
     "test_foreign_ids_in_the_query_are_as_unknown_as_no_id",
-    "test_naming_another_organization_has_no_effect",
 ]
 
 PASSING = re.compile(

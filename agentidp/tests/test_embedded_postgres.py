@@ -213,9 +213,8 @@ def test_a_path_that_no_socket_can_have_gets_a_private_short_one(empty, name):
     assert not cluster.sockets.exists()
 
 
+@pytest.mark.root
 def test_a_socket_folder_planted_by_somebody_else_is_refused(empty):
-    if os.geteuid() != 0:
-        pytest.skip("only root can plant a folder of another user")
     cluster = Cluster(empty, find_binaries())
     cluster.sockets.mkdir()
     os.chown(cluster.sockets, 12345, 12345)
@@ -344,9 +343,8 @@ def use_as(user: pwd.struct_passwd, root: Path, bindir: Path) -> None:
     cluster.stop()
 
 
+@pytest.mark.root
 def test_an_ordinary_user_can_run_it(empty):
-    if os.geteuid() != 0:
-        pytest.skip("every other test here is this test")
     os.chown(empty, NOBODY.pw_uid, NOBODY.pw_gid)
     child = multiprocessing.get_context("fork").Process(
         target=use_as, args=(NOBODY, empty, find_binaries())
@@ -358,9 +356,8 @@ def test_an_ordinary_user_can_run_it(empty):
     assert child.exitcode == 0
 
 
+@pytest.mark.root
 def test_root_behind_a_closed_folder_can_run_it_and_opens_nothing(empty):
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
     closed = empty / "closed"
     closed.mkdir(mode=0o700)
     cluster = Cluster(closed / ".data", find_binaries())

@@ -218,12 +218,12 @@ MUCH = {
 @pytest.mark.parametrize("tag", ["Markdown", "HTML"])
 @pytest.mark.parametrize("name", TOO_MUCH)
 def test_too_complex_output_is_not_parsed_but_offered_for_download(tag: str, name: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
 
     html = render_result(body(tag, TOO_MUCH[name]))
 
     assert html == TOO_COMPLEX
-    assert time.perf_counter() - started < SECONDS
+    assert time.thread_time() - started < SECONDS
 
 
 @pytest.mark.parametrize(
@@ -241,12 +241,12 @@ def test_harmless_parts_do_not_add_up_to_too_many_elements(value: Any) -> None:
 @pytest.mark.parametrize("tag", ["Markdown", "HTML"])
 @pytest.mark.parametrize("name", MUCH)
 def test_tiring_output_is_shown_within_a_second(tag: str, name: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
 
     html = render_result(body(tag, MUCH[name]))
 
     assert html != TOO_COMPLEX
-    assert time.perf_counter() - started < SECONDS
+    assert time.thread_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("mark", ["[", "![", "*a ", "~~a", "|", "`", "&"])
@@ -256,10 +256,10 @@ def test_very_many_marks_of_markdown_are_refused(mark: str) -> None:
 
 @pytest.mark.parametrize("line", ["- a\n", "# a\n", "> a\n\n", "a\n"])
 def test_very_many_lines_of_markdown_are_refused(line: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
 
     assert render_result(body("Markdown", line * 30_000)) == TOO_COMPLEX
-    assert time.perf_counter() - started < SECONDS
+    assert time.thread_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r", "\r\n"])

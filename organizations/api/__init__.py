@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from agentidp.errors import NotFound, name_some
 from organizations.actors import Actor
 from organizations.api import idempotency
-from organizations.models import AnsweredRequest, Organization, OrganizationScopedModel
+from organizations.models import AnsweredRequest, Organization
 from organizations.scope import request_scope
 
 SEALED = {
@@ -163,7 +163,3 @@ class OrganizationScopedSerializer(StrictSerializer, serializers.ModelSerializer
     """A model's shape whose references stay inside the organization."""
 
     serializer_related_field = OrganizationRelatedField
-
-
-def is_scoped(model: type[Model]) -> bool:
-    return issubclass(model, OrganizationScopedModel) and not model._meta.abstract

@@ -1,14 +1,17 @@
 """The second wall alone: PostgreSQL shows and accepts one organization's rows only."""
 
+from contextlib import nullcontext
+
 import pytest
 from django.apps import apps
-from django.db import IntegrityError, ProgrammingError, connection
+from django.db import DataError, IntegrityError, ProgrammingError, connection
+from django.db.models.expressions import RawSQL
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from organizations.api import is_scoped
 from organizations.models import Organization
 from organizations.scope import current_organization_id, organization_scope
+from organizations.tests.factories import make_organization
 from tokens.tests.factories import make_credential
 
 
@@ -62,14 +65,14 @@ def test_references_between_tenant_tables_carry_the_organization(db: None, table
     assert plain == []
 
 
-def test_every_scoped_model_is_found() -> None:
-    assert {model.__name__ for model in apps.get_models() if is_scoped(model)} >= {
-        "Agent",
-        "AuditEvent",
-        "Credential",
-        "Invitation",
-        "Revocation",
-    }
+def test_rows_of_every_tenant_table_are_asked_for_by_organization() -> None:
+    tables = tables_with_an_organization()
+    models = [model for model in apps.get_models() if model._meta.db_table in tables]
+
+    assert [
+        model for model in models if not hasattr(model._default_manager.none(), "for_organization")
+    ] == []
+    assert len(models) == len(tables) > 20
 
 
 def test_the_role_is_bound_by_row_level_security(db: None) -> None:
@@ -172,3 +175,19 @@ def test_the_audit_log_cannot_be_changed(organization: Organization) -> None:
             connection.cursor() as cursor,
         ):
             cursor.execute(statement)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("how", ["committed", "rolled back", "refused by the database"])
+def test_nothing_of_a_scope_stays_on_the_connection(how: str) -> None:
+    """The next request that gets the connection from the pool begins without an organization."""
+    organization = make_organization()
+    error = {"rolled back": ZeroDivisionError, "refused by the database": DataError}.get(how)
+
+    with pytest.raises(error) if error else nullcontext(), organization_scope(organization):
+        if error is DataError:
+            list(Agent.objects.values_list(RawSQL("1 / 0", [])))
+        elif error:
+            raise error
+
+    assert current_organization_id() is None

@@ -109,6 +109,7 @@ def inactive_tokens(agent: Agent, other: Organization) -> dict[str, str]:
         "garbage": "garbage",
         "other-audience": sign(real.header, real.claims | {"aud": "https://other.example"}),
         "other-organization": access_token_for(make_agent(other)),
+        "person-of-other-organization": access_token_for(make_membership(other, "owner")),
         "refresh-like": sign(real.header | {"typ": "rt+jwt"}, real.claims),
         "not-latin": "токен🙂",
     }

@@ -1,0 +1,44 @@
+"""The second wall alone: a statement without any condition reaches one organization's rows only.
+The first wall alone: test_python_wall.py."""
+
+import pytest
+from django.db import connection
+
+from organizations.scope import organization_scope
+from tests.tenants import Tenant, tenant_tables
+
+OPEN = {
+    "organizations_membership",  # read before the organization is known, and so are
+    "organizations_principal",
+    "organizations_organization",
+}
+WALLED = sorted(set(tenant_tables()) - OPEN)
+
+
+@pytest.fixture
+def filled(ours: Tenant, theirs: Tenant) -> tuple[Tenant, Tenant]:
+    ours.fill()
+    theirs.fill()
+    return ours, theirs
+
+
+@pytest.mark.parametrize("table", WALLED)
+def test_a_table_shows_the_rows_of_the_organization_that_was_entered(
+    table: str, filled: tuple[Tenant, Tenant]
+) -> None:
+    for tenant in filled:
+        assert len(tenant.rows()[table]) > 0
+        with organization_scope(tenant.organization), connection.cursor() as cursor:
+            cursor.execute(f"SELECT DISTINCT organization_id FROM {table}")
+
+            assert cursor.fetchall() == [(tenant.organization.pk,)]
+
+
+@pytest.mark.parametrize("table", WALLED)
+def test_outside_of_an_organization_a_table_is_empty(
+    table: str, filled: tuple[Tenant, Tenant]
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")
+
+        assert cursor.fetchone() == (0,)
