@@ -68,7 +68,7 @@ def main() -> None:
             if wanted == "test":
                 install_foreign_packages()
                 install_browser()
-                install_proxy()
+                install_servers()
     except subprocess.CalledProcessError as error:
         command = " ".join(str(word) for word in error.cmd)
         sys.exit(f"This step failed, see above: {command}")
@@ -287,17 +287,18 @@ def find_proxy() -> str:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin") or ""
 
 
-def install_proxy() -> None:
-    """In CI, as root on Debian: elsewhere its package would start to listen, so tests are skipped
-    for want of it."""
-    if find_proxy() or os.environ.get("CI") != "true":
+def install_servers() -> None:
+    """nginx and Redis for the tests, in CI as root on Debian: elsewhere their packages would start
+    to listen, so tests are skipped for want of them."""
+    wanted = {"nginx-light": find_proxy(), "redis-server": shutil.which("redis-server")}
+    missing = sorted(name for name, found in wanted.items() if not found)
+    if not missing or os.environ.get("CI") != "true":
         return
-    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        say("Installing nginx ...")
-        apt_get("update")
-        apt_get("install", "--yes", "nginx-light")
-    if not find_proxy():
-        sys.exit("No nginx was found: install one.")
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        sys.exit("Install " + " and ".join(missing) + ".")
+    say("Installing " + " and ".join(missing) + " ...")
+    apt_get("update")
+    apt_get("install", "--yes", *missing)
 
 
 def clean() -> None:
