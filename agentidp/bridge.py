@@ -9,7 +9,15 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    MutableMapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -25,6 +33,7 @@ from django.http import StreamingHttpResponse
 
 from agentidp import metrics
 from agentidp.addresses import address_of, caller_network
+from agentidp.bodies import TOO_MANY, BodyPlace, RoomForBodies
 from agentidp.errors import CODES, MESSAGES, error_body
 from agentidp.failures import log_failure
 from agentidp.sockets import connections
@@ -180,6 +189,7 @@ class Bridge:
         self._threads = ThreadPoolExecutor(threads, "web")
         self._long_threads = ThreadPoolExecutor(LONG_ANSWER_THREADS, "web-long")
         self.long_answers = LongAnswers()
+        self.bodies = RoomForBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What fails ends here: a server would write it to its own log as it is."""
@@ -199,19 +209,25 @@ class Bridge:
             # A body that has begun stays without its end, so that the client knows.
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            async with asyncio.timeout(SECONDS_FOR_BODY):
-                body = await _read_body(scope, receive, self._max_body)
-        except TimeoutError:
-            await _refuse(send, 408, "REQUEST_TIMEOUT", "The body took too long to arrive.")
-            return
-        if body is None:
-            return  # the client has gone
-        connection = _Connection(scope, receive, send, body)
-        answer = await self._answer(connection)
-        if answer.wait and await connection.waits(answer.wait):
-            connection.has_waited = True
+        with self.bodies.place() as place:
+            try:
+                async with asyncio.timeout(SECONDS_FOR_BODY):
+                    body = await _read_body(scope, receive, self._max_body, place)
+            except TimeoutError:
+                await _refuse(send, 408, "REQUEST_TIMEOUT", "The body took too long to arrive.")
+                return
+            if place.is_refused:
+                await _refuse(send, 503, CODES[503], TOO_MANY, [(b"retry-after", b"5")])
+                return
+            if body is None:
+                return  # the client has gone
+            connection = _Connection(scope, receive, send, body)
             answer = await self._answer(connection)
+            if answer.wait and await connection.waits(answer.wait):
+                connection.has_waited = True
+                answer = await self._answer(connection)
+            del body
+            connection.body = b""
         if connection.is_lost:
             return
         if answer.live:
@@ -309,7 +325,7 @@ class _Connection:
     """One request and the way back to its client."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
-        self._scope, self._receive, self._send, self._body = scope, receive, send, body
+        self._scope, self._receive, self._send, self.body = scope, receive, send, body
         self._gone: asyncio.Future[None] | None = None
         self.has_waited = self.is_lost = False
 
@@ -318,7 +334,7 @@ class _Connection:
         return bool(self._scope["method"] == "HEAD")
 
     def environ(self) -> dict[str, Any]:
-        body = io.BytesIO(self._body)
+        body = io.BytesIO(self.body)
         return _environ(self._scope) | {"wsgi.input": body, WAITED: self.has_waited}
 
     async def waits(self, wait: Wait) -> bool:
@@ -419,9 +435,12 @@ class _Connection:
         )
 
 
-async def _read_body(scope: Scope, receive: Receive, max_body: int) -> bytes | None:
-    """The body; None when the client went away. No more is read of one that is larger than
-    `max_body`: the application refuses it by its headers and does not look at it."""
+async def _read_body(
+    scope: Scope, receive: Receive, max_body: int, place: BodyPlace
+) -> bytes | None:
+    """The body; None when the client went away or `place` cannot hold it. No more is read of one
+    that is larger than `max_body`: the application refuses it by its headers and does not look at
+    it."""
     if scope["method"] in {"GET", "HEAD"}:
         return b""
     parts, size, is_complete = [], 0, False
@@ -431,6 +450,8 @@ async def _read_body(scope: Scope, receive: Receive, max_body: int) -> bytes | N
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
+        if not place.grow_to(size):
+            return None
         is_complete = not message.get("more_body", False)
     return b"".join(parts) if is_complete else b""
 
@@ -473,8 +494,10 @@ def _add_header(environ: dict[str, Any], name: str, value: str) -> None:
     environ[key] = value
 
 
-async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+async def _refuse(
+    send: Send, status: int, code: str, message: str, more: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
     content = json.dumps(error_body(code, message)).encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close"), *NO_STORE]
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close"), *NO_STORE, *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

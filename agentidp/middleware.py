@@ -11,6 +11,7 @@ from django.middleware.common import CommonMiddleware
 
 from agentidp import metrics
 from agentidp.constraints import broken_constraint, is_duplicate
+from agentidp.content_types import PROBLEM
 from agentidp.errors import StoredMeanwhile
 from agentidp.failures import route_of, watch_body
 from agentidp.handlers import RETRY_AFTER_SECONDS, error_response, is_database_outage
@@ -115,6 +116,8 @@ def _drop_escaped_cookies(request: HttpRequest) -> None:
 def _refusal(request: HttpRequest) -> HttpResponse | None:
     if "\x00" in request.path_info or len(request.path_info) > settings.MAX_PATH_BYTES:
         return error_response(request, 404)
+    if problem := request.META.get(PROBLEM):
+        return error_response(request, 415, message=problem)
     query = request.META.get("QUERY_STRING", "")
     if len(query) > settings.MAX_QUERY_BYTES:
         # Redirects and the links of a page repeat it.

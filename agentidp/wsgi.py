@@ -13,13 +13,16 @@ from django.urls import get_resolver
 try:
     django_application = get_wsgi_application()
     from agentidp.checks import refuse_unsafe_start
+    from agentidp.content_types import with_known_content_types
     from agentidp.failures import answering_failures
     from agentidp.memory import collect_in_time
     from agentidp.proxy_only import behind_the_proxy
     from agentidp.static_files import with_static_files
 
     refuse_unsafe_start()
-    unguarded_application = answering_failures(with_static_files(django_application))
+    unguarded_application = answering_failures(
+        with_static_files(with_known_content_types(django_application))
+    )
     application = behind_the_proxy(unguarded_application)
     get_resolver().url_patterns  # noqa: B018 - loads the views
     collect_in_time()

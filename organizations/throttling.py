@@ -37,6 +37,7 @@ ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
 RESETS_OF = Quota(limit=5, window=timedelta(hours=1))  # an address
 RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # a place
 ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of a person into their organizations
+ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # of a person, or to an address
 LONGEST_WINDOW = timedelta(days=1)
 """Counters are deleted when they are older."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
@@ -78,6 +79,12 @@ FAILURE_LIMITS = [LOGIN_FAILURES.limit, ADDRESS_FAILURES.limit]
 def throttle_key(*parts: object) -> str:
     """A key that reveals none of its parts (they can be e-mail addresses)."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
+
+
+def folded(name: str) -> str:
+    """The same for all spellings that the database takes for one name, which it compares letter by
+    letter: `str.lower` makes other letters of a capital I with a dot and of some sigmas."""
+    return "".join(letter.lower()[0] for letter in name)
 
 
 def count_attempt(key: str, quota: Quota) -> None:

@@ -140,6 +140,19 @@ def test_ten_guesses_at_one_name_are_answered_in_a_minute(path: str, tenant: Ten
     assert elsewhere.status_code in {200, 302}
 
 
+def test_spellings_of_one_name_are_one_name(tenant: Tenant) -> None:
+    user = tenant.person("owner").user
+    user.username = "sigrid"
+    user.save(update_fields=["username"])
+    spellings = ["sigrid", "S\u0130GRID", "sigr\u0130d"]  # a capital I with a dot
+
+    guesses = [by_api(at(HERE), tenant, spellings[n % 3], WRONG) for n in range(12)]
+
+    assert [each.status_code for each in guesses] == [401] * 10 + [429] * 2
+    assert by_api(at(HERE), tenant, "sigrid", PASSWORD).status_code == 429
+    assert by_api(at(ELSEWHERE), tenant, spellings[2], PASSWORD).status_code == 200
+
+
 @pytest.mark.parametrize("path", OPEN_TO_ALL)
 def test_a_hundred_guesses_at_all_names_are_answered_to_an_address(
     path: str, tenant: Tenant

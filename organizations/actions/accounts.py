@@ -21,9 +21,11 @@ from organizations.models import AccountLink, AuditEvent, Membership, Organizati
 from organizations.passwords import hash_password
 from organizations.scope import organization_scope
 from organizations.throttling import (
+    ADDRESS_CHANGES,
     RESETS_FROM,
     RESETS_OF,
     count_attempt,
+    folded,
     throttle_key,
 )
 
@@ -49,7 +51,7 @@ def request_password_reset(request: HttpRequest, *, email: str) -> None:
     if not mail.is_enabled():
         raise MailNotConfigured
     count_attempt(throttle_key("reset.from", caller_network(client_address(request))), RESETS_FROM)
-    count_attempt(throttle_key("reset.of", email.lower()), RESETS_OF)
+    count_attempt(throttle_key("reset.of", folded(email)), RESETS_OF)
     user = find_user(email)
     is_theirs = user is not None and user.is_verified and user.email.lower() == email.lower()
     mailing.queue_password_reset(user if is_theirs else None)
@@ -81,13 +83,16 @@ def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
 def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
     """Take another address. True when it waits for the link that was mailed there.
 
-    Without mail it changes at once and is unproven. InvalidValue names the faulty field; see
-    verify_password for how to call it.
+    Without mail it changes at once and is unproven. InvalidValue names the faulty field,
+    TooManyRequests after a few mails for one person or to one address; see verify_password for how
+    to call it.
     """
     user = prove_password(request, current)
     if email.lower() == user.email.lower() and (user.is_verified or not mail.is_enabled()):
         raise InvalidValue("email: This is your address.", email=["This is your address."])
     if mail.is_enabled():
+        count_attempt(throttle_key("address.of", user.pk), ADDRESS_CHANGES)
+        count_attempt(throttle_key("address.to", folded(email)), ADDRESS_CHANGES)
         with transaction.atomic():
             mailing.queue_address_change(new_row(user, Purpose.ADDRESS, email=email))
         return True

@@ -26,6 +26,7 @@ from organizations.throttling import (
     Quota,
     count_attempt,
     count_failure,
+    folded,
     give_back,
     throttle_key,
 )
@@ -129,7 +130,7 @@ def accept_invitation(
     was mailed proves the address: SignInNeeded then, if another account has proven it.
     """
     invited = find_invitation(token)
-    hashed, guesses = "", Guesses.at("login", invited.email.lower(), ip_address)
+    hashed, guesses = "", Guesses.at("login", folded(invited.email), ip_address)
     if user is None:  # hashed before any lock is taken
         check_new_password(password, User(email=invited.email, name=name))
         count_failure(guesses)  # until it opens one: a proven account's password may be guessed

@@ -30,6 +30,7 @@ from organizations.throttling import (
     Guesses,
     count_attempt,
     count_failure,
+    folded,
     give_back,
     note_failure,
     throttle_key,
@@ -63,7 +64,7 @@ def verify_password(
     run outside of a transaction (`transaction.non_atomic_requests`), so that hashing holds no lock.
     """
     hashers.places.refuse_when_full()
-    guesses = Guesses.at("login", name.lower(), client_address(request))
+    guesses = Guesses.at("login", folded(name), client_address(request))
     count_failure(guesses)  # before the hashing: parallel guesses cannot slip through
     try:
         user = authenticate(
@@ -101,7 +102,7 @@ def refuse_sign_in(request: HttpRequest, name: str, user: User | None, *, reason
     `user` has proven the address or has signed in. A name that only unproven accounts have is as
     unknown: the organization that made one would learn from its log whether there are others.
     """
-    guesses = Guesses.at("login", name.lower(), client_address(request))
+    guesses = Guesses.at("login", folded(name), client_address(request))
     left_out = note_failure(guesses, user.pk if user else UNIDENTIFIED_ORGANIZATION_ID)
     if left_out is not None:
         _record_refused_sign_in(request, user, reason, left_out)

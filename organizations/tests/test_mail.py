@@ -501,6 +501,21 @@ def test_another_address_counts_once_its_link_was_opened(
     assert "person.address_changed" in actions_in(organization)
 
 
+def test_mails_that_confirm_an_address_are_limited_for_a_person_and_for_an_address(
+    organization: Organization, browser: Client, mailbox: Mailbox
+) -> None:
+    of_person = [change(browser, f"hopper{n}@example.com").status_code for n in range(6)]
+    others = []
+    for _ in range(5):
+        other = Client(headers={"Accept": "text/html"})
+        other.force_login(make_membership(organization, user=make_user(None, OLD)).user)
+        others.append(change(other, "Hopper4@example.com").status_code)
+
+    assert of_person == [302] * 5 + [429]
+    assert others == [302] * 4 + [429]  # the person before them asked once
+    assert len(mailbox.queued()) == 9
+
+
 def test_links_that_went_to_the_address_before_end_with_it(
     grace: User, browser: Client, mailbox: Mailbox
 ) -> None:

@@ -134,6 +134,12 @@ def _anonymous(deployment: Deployment) -> Iterator[Attack]:
     yield Attack("a long next", "GET", "/login?next=/" + "x" * 60_000, statuses=(414,))
     yield Attack("a long way to the sign-in", "GET", "/agents?q=" + "%22" * 9_000, statuses=(414,))
     yield Attack("a long path", "GET", "/" + "x" * 60_000, statuses=(404,))
+    for name, strange in {
+        "a Content-Type of semicolons": "text/plain" + ";" * 60_000,
+        "another encoding": "text/plain; charset=zlib",
+        "an encoding that is none": "text/plain; a*=none''b",
+    }.items():
+        yield Attack(name, "GET", "/login", headers={"Content-Type": strange}, statuses=(415,))
     yield Attack(
         "long headers",
         "GET",
