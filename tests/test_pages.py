@@ -110,6 +110,8 @@ def test_the_page_has_a_title_one_heading_and_nothing_inline(
     text = response.content.decode()
     assert response.status_code == 200
     assert len(re.findall(r"<h1[ >]", text)) == 1
+    for rows in re.findall(r"<tbody.*?</tbody>", text, re.DOTALL):
+        assert not re.search(r"<t([dh])\b[^>]*>\s*</t\1>", rows)
     assert re.search(r"<title>\S.* · AgentIdP</title>", text)
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
     scripts = re.findall(r"<script(?![^>]*(?:\ssrc=|application/json))", text)

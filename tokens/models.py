@@ -322,7 +322,7 @@ class TokenEvent(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now)
     outcome = models.CharField(max_length=12, choices=Outcome)
-    reason = models.CharField(max_length=32, blank=True)
+    reason = models.CharField(max_length=32, blank=True, choices=Reason)
     agent = models.ForeignKey(
         Agent,
         on_delete=models.PROTECT,

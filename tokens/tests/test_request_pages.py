@@ -25,6 +25,20 @@ def shown(page: str) -> int:
     return int(found[1].replace(",", "")) if found else 0
 
 
+def test_every_refused_row_says_why(organization: Organization, signed_in: Any) -> None:
+    agent = make_agent(organization)
+    for reason in TokenEvent.Reason:
+        make_event(organization, agent=agent, outcome="refused", reason=reason)
+    browser = signed_in(make_membership(organization))
+
+    page = browser.get("/tokens?outcome=refused").content.decode()
+    of_agent = browser.get(f"/agents/{agent.pk}").content.decode()
+
+    for reason in TokenEvent.Reason:
+        assert f'<td class="quiet">{reason.label}' in page
+    assert f'<td class="quiet">{reason.label}' in of_agent
+
+
 @pytest.mark.parametrize(
     ("query", "count"),
     [
