@@ -176,8 +176,8 @@ def run_program(program: str, access: dict[str, Any], *arguments: str) -> None:
 
 def _find(program: str) -> str:
     """Of the version that the project's own PostgreSQL has, or of the one on PATH."""
-    folder = env.str("AGENTIDP_PG_BIN", default="")
-    if not folder and not env.str("DATABASE_URL", default=""):
+    folder = env.text("AGENTIDP_PG_BIN", default="")
+    if not folder and not env.text("DATABASE_URL", default=""):
         folder = str(embedded_postgres.find_binaries())
     found = shutil.which(program, path=folder or None)
     if found is None:

@@ -1,13 +1,19 @@
-"""The one place that reads the environment. Every value may also come from a file: NAME_FILE."""
+"""The one place that reads the environment. Every value may also come from a file: NAME_FILE.
+
+What is empty counts as not set. What is wrong is named in one line, without its value: that may be
+a secret.
+"""
 
 import contextlib
 import json
 import os
+import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -29,40 +35,109 @@ SECRETS = (
     "AGENTIDP_DATABASE_OWNER_URL",
     "AGENTIDP_DATABASE_BACKUP_URL",
 )
+LARGEST = 10**15
 OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
 class Variables(FileAwareMapping):
     """The environment. A value may stand in a file; the newline at its end is no part of it."""
 
+    def __init__(self) -> None:
+        super().__init__(cache=False)
+
     def __getitem__(self, key: str) -> str:
+        is_in_file = self.env.get(f"{key}_FILE", "").strip()
         try:
-            value: str = super().__getitem__(key)
+            value: str = super().__getitem__(key) if is_in_file else self.env[key]
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ImproperlyConfigured(
                 f"{key}_FILE names {self.env[f'{key}_FILE']}, which cannot be read: {reason}."
             ) from None
+        if not value.strip():
+            raise KeyError(key)
         return value.rstrip("\r\n")
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """For `.env`: what the environment says is empty stays empty."""
+        return self.env.setdefault(key, default)
 
 
 class Env(environ.Env):
     ENVIRON = Variables()
 
+    def text(self, name: str, default: str = "") -> str:
+        return self.ENVIRON.get(name, default)
+
+    def number(self, name: str, default: int, *, least: int = 0, most: int = LARGEST) -> int:
+        value = self.text(name, str(default)).strip()
+        if not re.fullmatch(r"-?[0-9]{1,18}", value) or not least <= int(value) <= most:
+            raise wrong(name, f"a whole number from {least} to {most}")
+        return int(value)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self.text(name, str(default)).strip().lower()
+        if value not in {*YES, *NO}:
+            raise wrong(name, "true or false")
+        return value in YES
+
+    def names(self, name: str, default: Sequence[str] = ()) -> list[str]:
+        given = self.text(name, "").split(",")
+        return [each.strip() for each in given if each.strip()] or [*default]
+
+    def matching(self, name: str, pattern: str, must_be: str, *, default: str = "") -> str:
+        value = self.text(name, default).strip()
+        if value and not re.fullmatch(pattern, value):
+            raise wrong(name, must_be)
+        return value
+
+    def database(self, name: str, default: str = "") -> dict[str, Any] | None:
+        """The parts of an address of PostgreSQL."""
+        form = "an address of the form postgres://role:password@host:port/database"
+        url = self.matching(name, r"(postgres|postgresql|pgsql|psql)://\S+", form, default=default)
+        if not url:
+            return None
+        try:
+            config: dict[str, Any] = self.db_url_config(url)
+        except (ValueError, KeyError, ImproperlyConfigured):
+            raise wrong(name, form) from None
+        if not config["NAME"] or not config["USER"]:
+            raise wrong(name, form)
+        return config
+
+    def mail(self, name: str) -> dict[str, Any]:
+        """Django's settings for the mail server at the address."""
+        url = self.text(name).strip()
+        try:
+            config: dict[str, Any] = self.email_url_config(url) if url else {}
+        except (ValueError, KeyError, ImproperlyConfigured):
+            config = {"EMAIL_BACKEND": ""}
+        is_remote = "smtp" in config.get("EMAIL_BACKEND", "")
+        if (url and not config["EMAIL_BACKEND"]) or (is_remote and not config["EMAIL_HOST"]):
+            raise wrong(name, "an address like smtp+tls://user:password@host:587")
+        return config
+
+
+YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def wrong(name: str, must_be: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name} must be {must_be}.")
+
 
 env = Env()
 Env.read_env(BASE_DIR / ".env")
+# Its library looks at the environment itself, and takes an empty name for a folder.
+if not os.environ.get("PROMETHEUS_MULTIPROC_DIR", "").strip():
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 
 def environment() -> str:
     """`production`, `development` or `test`. Who brings a database is taken for a deployment."""
-    default = "production" if env.str("DATABASE_URL", default="") else "development"
-    name = env.str("AGENTIDP_ENVIRONMENT", default=default)
-    if name not in {"production", "development", "test"}:
-        raise ImproperlyConfigured(
-            f"AGENTIDP_ENVIRONMENT is {name!r}; use production, development or test."
-        )
-    return name
+    default = "production" if env.text("DATABASE_URL", default="") else "development"
+    names = "production, development or test"
+    form = names.replace(", ", "|").replace(" or ", "|")
+    return env.matching("AGENTIDP_ENVIRONMENT", form, names, default=default)
 
 
 def secret(name: str) -> str:
@@ -73,7 +148,7 @@ def secret(name: str) -> str:
     """
     if sys.argv[1:2] == ["collectstatic"]:
         return secrets.token_urlsafe(48)
-    value = env.str(name, default="")
+    value = env.text(name, default="")
     if not value and environment() != "production":
         return _kept_secret(name)
     return _long_enough(name, value)
@@ -82,8 +157,7 @@ def secret(name: str) -> str:
 def fallbacks(name: str) -> list[str]:
     """The older secrets, or the coming one, that are accepted beside `name`; commas part them."""
     named = f"{name}_FALLBACKS"
-    given = (each.strip() for each in env.str(named, default="").split(","))
-    return [_long_enough(named, each) for each in given if each]
+    return [_long_enough(named, each) for each in env.names(named)]
 
 
 def _long_enough(name: str, value: str) -> str:

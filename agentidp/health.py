@@ -23,7 +23,7 @@ from prometheus_client import (
 from agentidp import database_metrics
 from agentidp.checks import unapplied_migrations
 from agentidp.database_metrics import background
-from agentidp.env import BASE_DIR, env
+from agentidp.env import BASE_DIR
 from agentidp.handlers import error_response
 from agentidp.looks import Look
 
@@ -101,7 +101,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         logger.warning("metrics.refused", reason=refusal)
         return error_response(request, 403, message=FOR_THE_OPERATOR)
     registry = REGISTRY
-    if folder := env.str("PROMETHEUS_MULTIPROC_DIR", default=""):
+    if folder := settings.METRICS_FOLDER:
         forget_ended_processes(Path(folder))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)

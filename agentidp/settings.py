@@ -10,13 +10,13 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from agentidp import embedded_postgres
-from agentidp.env import BASE_DIR, env, environment, fallbacks, require_private_files, secret
+from agentidp.env import BASE_DIR, env, environment, fallbacks, require_private_files, secret, wrong
 from agentidp.static_files import are_collected
 
 ENVIRONMENT = environment()
 IS_PRODUCTION = ENVIRONMENT == "production"
-IS_DEMO = env.bool("AGENTIDP_DEMO", default=False)
-DEBUG = env.bool("AGENTIDP_DEBUG", default=False)
+IS_DEMO = env.flag("AGENTIDP_DEMO", default=False)
+DEBUG = env.flag("AGENTIDP_DEBUG", default=False)
 
 VERSION = re.findall(r"^## \[?(\d[^\]\s]*)", (BASE_DIR / "CHANGELOG.md").read_text(), re.M)[0]
 
@@ -36,29 +36,48 @@ if len({SECRET_KEY, SECRET_PEPPER, KEY_ENCRYPTION_KEY}) < 3:
     )
 
 # Who we are to the outside. The issuer stands in every token and in the metadata document.
-ISSUER = env.str("AGENTIDP_ISSUER", default="" if IS_PRODUCTION else "http://localhost:3000")
+ISSUER = env.matching(
+    "AGENTIDP_ISSUER",
+    r"https?://([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[^\s?#]*)?",
+    "an address like https://id.example.com",
+    default="" if IS_PRODUCTION else "http://localhost:3000",
+)
 if IS_PRODUCTION and not ISSUER.startswith("https://"):
     raise ImproperlyConfigured("AGENTIDP_ISSUER must be set to an https:// address in production.")
 ISSUER = ISSUER.rstrip("/")
-AUDIENCE = env.str("AGENTIDP_AUDIENCE", default=f"{ISSUER}/api")
-ACCESS_TOKEN_LIFETIME = timedelta(seconds=env.int("AGENTIDP_ACCESS_TOKEN_SECONDS", default=3600))
+AUDIENCE = env.matching(
+    "AGENTIDP_AUDIENCE", r"[^\s,]+", "one address without spaces", default=f"{ISSUER}/api"
+)
+ACCESS_TOKEN_LIFETIME = timedelta(
+    seconds=env.number("AGENTIDP_ACCESS_TOKEN_SECONDS", default=3600, least=60, most=86_400)
+)
 CLOCK_LEEWAY = timedelta(seconds=5)
-JWKS_MAX_AGE = timedelta(seconds=env.int("AGENTIDP_JWKS_MAX_AGE_SECONDS", default=300))
-ANALYTICS_ENABLED = env.bool("AGENTIDP_ANALYTICS_ENABLED", default=True)
-TRUSTED_PROXY_HOPS = env.int("AGENTIDP_TRUSTED_PROXY_HOPS", default=0)
-METRICS_TOKEN = env.str("AGENTIDP_METRICS_TOKEN", default="")
+JWKS_MAX_AGE = timedelta(
+    seconds=env.number("AGENTIDP_JWKS_MAX_AGE_SECONDS", default=300, least=1, most=86_400)
+)
+ANALYTICS_ENABLED = env.flag("AGENTIDP_ANALYTICS_ENABLED", default=True)
+TRUSTED_PROXY_HOPS = env.number("AGENTIDP_TRUSTED_PROXY_HOPS", default=0, most=20)
+METRICS_TOKEN = env.text("AGENTIDP_METRICS_TOKEN", default="")
 if IS_PRODUCTION and METRICS_TOKEN:
     METRICS_TOKEN = secret("AGENTIDP_METRICS_TOKEN")  # nothing slows its guessing but its length
 
 # Live streams. Without Redis the pollers of all processes find out by themselves.
-REDIS_URL = env.str("REDIS_URL", default="")
-WEB_THREADS = env.int("AGENTIDP_WEB_THREADS", default=8)
+REDIS_URL = env.matching(
+    "REDIS_URL", r"(rediss?|unix)://\S+", "an address like redis://host:6379/0"
+)
+WEB_THREADS = env.number("AGENTIDP_WEB_THREADS", default=8, least=1, most=1_000)
 # So long a client may take nothing of an answer before its connection is cut.
-READER_TIMEOUT_SECONDS = env.int("AGENTIDP_READER_TIMEOUT_SECONDS", default=20)
-STREAMS_PER_CALLER = env.int("AGENTIDP_STREAMS_PER_CALLER", default=64)
-STREAMS_PER_ORGANIZATION = env.int("AGENTIDP_STREAMS_PER_ORGANIZATION", default=1000)
+READER_TIMEOUT_SECONDS = env.number(
+    "AGENTIDP_READER_TIMEOUT_SECONDS", default=20, least=1, most=3_600
+)
+STREAMS_PER_CALLER = env.number("AGENTIDP_STREAMS_PER_CALLER", default=64, least=1)
+STREAMS_PER_ORGANIZATION = env.number("AGENTIDP_STREAMS_PER_ORGANIZATION", default=1000, least=1)
 
-ALLOWED_HOSTS = env.list("AGENTIDP_ALLOWED_HOSTS", default=[urlsplit(ISSUER).hostname])
+ALLOWED_HOSTS = env.names("AGENTIDP_ALLOWED_HOSTS", default=[urlsplit(ISSUER).hostname or ""])
+if not all(
+    re.fullmatch(r"\*|\.?[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]", each) for each in ALLOWED_HOSTS
+):
+    raise wrong("AGENTIDP_ALLOWED_HOSTS", "host names, separated by commas, without ports")
 if not IS_PRODUCTION:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]", "testserver"]
 if DEBUG and set(ALLOWED_HOSTS) - {"localhost", "127.0.0.1", "[::1]", "testserver"}:
@@ -125,8 +144,11 @@ TEMPLATES = [
     },
 ]
 
+STATEMENT_TIMEOUT = env.matching(
+    "AGENTIDP_STATEMENT_TIMEOUT", r"[0-9]{1,9}(ms|s|min)?", "a time like 15s", default="0"
+)
 # Database: PostgreSQL only. Without DATABASE_URL the project's own cluster in .data/.
-DATABASES = {"default": env.db_url("DATABASE_URL", default=embedded_postgres.default_url())}
+DATABASES = {"default": env.database("DATABASE_URL", embedded_postgres.default_url()) or {}}
 DATABASES["default"] |= {
     "ENGINE": "django.db.backends.postgresql",
     "ATOMIC_REQUESTS": True,
@@ -136,17 +158,15 @@ DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {
     "application_name": "agentidp",
     "connect_timeout": 5,
-    "options": "-c timezone=UTC -c lock_timeout=5s"
-    + f" -c statement_timeout={env.str('AGENTIDP_STATEMENT_TIMEOUT', default='0')}",
+    "options": "-c timezone=UTC -c lock_timeout=5s" + f" -c statement_timeout={STATEMENT_TIMEOUT}",
 }
 # The application's role, and the owner that `manage.py migrate` connects as: who serves needs, and
 # in production has, no way to become the owner.
 DATABASE_ROLE = DATABASES["default"]["USER"]
-OWNER_URL = env.str("AGENTIDP_DATABASE_OWNER_URL", default="")
-KNOWS_OWNER = bool(OWNER_URL)
-if not env.str("DATABASE_URL", default=""):
-    OWNER_URL = embedded_postgres.owner_url()
-DATABASE_OWNER = env.db_url_config(OWNER_URL) if OWNER_URL else None
+DATABASE_OWNER = env.database("AGENTIDP_DATABASE_OWNER_URL")
+KNOWS_OWNER = DATABASE_OWNER is not None
+if not env.text("DATABASE_URL"):
+    DATABASE_OWNER = env.db_url_config(embedded_postgres.owner_url())
 if DATABASE_OWNER is not None:
     if DATABASE_OWNER["NAME"] != DATABASES["default"]["NAME"]:
         raise ImproperlyConfigured(
@@ -158,8 +178,7 @@ if DATABASE_OWNER is not None:
         )
     DATABASE_OWNER["OPTIONS"] = DATABASES["default"]["OPTIONS"] | DATABASE_OWNER.get("OPTIONS", {})
 # The role that `manage.py backup` reads as: it alone sees the rows of every organization.
-BACKUP_URL = env.str("AGENTIDP_DATABASE_BACKUP_URL", default="")
-DATABASE_BACKUP = env.db_url_config(BACKUP_URL) if BACKUP_URL else None
+DATABASE_BACKUP = env.database("AGENTIDP_DATABASE_BACKUP_URL")
 if DATABASE_BACKUP is not None and DATABASE_BACKUP["NAME"] != DATABASES["default"]["NAME"]:
     raise ImproperlyConfigured(
         "AGENTIDP_DATABASE_BACKUP_URL and DATABASE_URL must name the same database."
@@ -173,9 +192,11 @@ AUTH_USER_MODEL = "organizations.User"
 AUTHENTICATION_BACKENDS = ["organizations.authentication.EmailBackend"]
 PASSWORD_HASHERS = ["organizations.hashers.LimitedArgon2PasswordHasher"]
 # In each process. A hash takes a core and 100 MB; half of the cores stay for everything else.
-PASSWORD_HASHES_AT_ONCE = max(
-    1,
-    env.int("AGENTIDP_PASSWORD_HASHES_AT_ONCE", default=min(2, (os.cpu_count() or 1) // 2)),
+PASSWORD_HASHES_AT_ONCE = env.number(
+    "AGENTIDP_PASSWORD_HASHES_AT_ONCE",
+    default=max(1, min(2, (os.cpu_count() or 1) // 2)),
+    least=1,
+    most=100,
 )
 AUTH_PASSWORD_VALIDATORS = [
     {
@@ -212,11 +233,19 @@ CONTENT_SECURITY_POLICY = {
 }
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+BEHIND_TLS_PROXY = env.flag("AGENTIDP_BEHIND_TLS_PROXY", default=False)
+HSTS_INCLUDE_SUBDOMAINS = env.flag("AGENTIDP_HSTS_INCLUDE_SUBDOMAINS", default=False)
+HSTS_PRELOAD = env.flag("AGENTIDP_HSTS_PRELOAD", default=False)
+if HSTS_PRELOAD and not HSTS_INCLUDE_SUBDOMAINS:
+    raise ImproperlyConfigured("AGENTIDP_HSTS_PRELOAD needs AGENTIDP_HSTS_INCLUDE_SUBDOMAINS.")
 if IS_PRODUCTION:
     # A plain-HTTP request is refused, not redirected: its secret has already travelled.
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    if env.bool("AGENTIDP_BEHIND_TLS_PROXY", default=False):
+    # Browsers hold everything below the name to it for a year: for the operator to decide.
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = HSTS_INCLUDE_SUBDOMAINS
+    SECURE_HSTS_PRELOAD = HSTS_PRELOAD
+    SILENCED_SYSTEM_CHECKS += ["security.W005", "security.W021"]
+    if BEHIND_TLS_PROXY:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     # BoundedRequestMiddleware answers 403 to plain HTTP instead of Django's redirect.
     SILENCED_SYSTEM_CHECKS += ["security.W008"]
@@ -227,22 +256,29 @@ MAX_FORM_BYTES = 64 * 1024  # of the pages and of the OAuth endpoints
 MAX_PATH_BYTES = MAX_QUERY_BYTES = 8192
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
-EXECUTION_FILE_MAX_BYTES = env.int("AGENTIDP_FILE_MAX_BYTES", default=100 * 1024**2)
-EXECUTION_FILES_MAX_BYTES = env.int("AGENTIDP_EXECUTION_FILES_MAX_BYTES", default=1024**3)
-EXECUTION_FILES_MAX_NUMBER = env.int("AGENTIDP_EXECUTION_FILES_MAX_NUMBER", default=1000)
+EXECUTION_FILE_MAX_BYTES = env.number("AGENTIDP_FILE_MAX_BYTES", default=100 * 1024**2, least=1)
+EXECUTION_FILES_MAX_BYTES = env.number(
+    "AGENTIDP_EXECUTION_FILES_MAX_BYTES", default=1024**3, least=1
+)
+EXECUTION_FILES_MAX_NUMBER = env.number(
+    "AGENTIDP_EXECUTION_FILES_MAX_NUMBER", default=1000, least=1
+)
 # What an organization may store, unless the operator gave it other limits in the admin.
-MAX_EXECUTIONS = env.int("AGENTIDP_MAX_EXECUTIONS", default=1_000_000)
-MAX_EVENT_BYTES = env.int("AGENTIDP_MAX_EVENT_BYTES", default=10 * 1024**3)
-MAX_FILE_BYTES = env.int("AGENTIDP_MAX_FILE_BYTES", default=10 * 1024**3)
-EXECUTIONS_PER_MINUTE = env.int("AGENTIDP_EXECUTIONS_PER_MINUTE", default=1200)
+MAX_EXECUTIONS = env.number("AGENTIDP_MAX_EXECUTIONS", default=1_000_000)
+MAX_EVENT_BYTES = env.number("AGENTIDP_MAX_EVENT_BYTES", default=10 * 1024**3)
+MAX_FILE_BYTES = env.number("AGENTIDP_MAX_FILE_BYTES", default=10 * 1024**3)
+EXECUTIONS_PER_MINUTE = env.number("AGENTIDP_EXECUTIONS_PER_MINUTE", default=1200, least=1)
 # How long `extended=true` waits for an execution that is not there yet.
-WAIT_FOR_JOB_SECONDS = env.int("AGENTIDP_WAIT_FOR_JOB_SECONDS", default=60)
+WAIT_FOR_JOB_SECONDS = env.number("AGENTIDP_WAIT_FOR_JOB_SECONDS", default=60, most=3_600)
 
 # Mail. Without it every link is shown to its maker once.
-EMAIL_URL = env.str("AGENTIDP_EMAIL_URL", default="")
-if EMAIL_URL:
-    vars().update(env.email_url_config(EMAIL_URL))
-DEFAULT_FROM_EMAIL = env.str("AGENTIDP_EMAIL_FROM", default="")
+EMAIL_URL = env.text("AGENTIDP_EMAIL_URL", default="")
+vars().update(env.mail("AGENTIDP_EMAIL_URL"))
+DEFAULT_FROM_EMAIL = env.matching(
+    "AGENTIDP_EMAIL_FROM",
+    r"[^\r\n]*\S@\S[^\r\n]*",
+    "an address like AgentIdP <agentidp@example.com>",
+)
 if EMAIL_URL and not DEFAULT_FROM_EMAIL:
     raise ImproperlyConfigured(
         "AGENTIDP_EMAIL_URL needs AGENTIDP_EMAIL_FROM, the sender's address."
@@ -250,10 +286,10 @@ if EMAIL_URL and not DEFAULT_FROM_EMAIL:
 EMAIL_TIMEOUT = 10
 
 # Background jobs
-WORKER_CONCURRENCY = env.int("AGENTIDP_WORKER_CONCURRENCY", default=10)
+WORKER_CONCURRENCY = env.number("AGENTIDP_WORKER_CONCURRENCY", default=10, least=1, most=1_000)
 # Only the demonstration has jobs of its own; flows bring the others.
 PROCRASTINATE_IMPORT_PATHS = ["analytics.demo.jobs"] if IS_DEMO else []
-WORKER_GRACE_SECONDS = env.int("AGENTIDP_WORKER_GRACE_SECONDS", default=20)
+WORKER_GRACE_SECONDS = env.number("AGENTIDP_WORKER_GRACE_SECONDS", default=20, most=86_400)
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -270,7 +306,19 @@ SERVES_COLLECTED_FILES = (IS_PRODUCTION or IS_DEMO) and are_collected(
     BASE_DIR / "static", STATIC_ROOT
 )
 # What executions were given and made. Every web process and every worker needs the same folder.
-MEDIA_ROOT = env.str("AGENTIDP_FILES_FOLDER", default=str(BASE_DIR / ".data" / "files"))
+MEDIA_ROOT = env.matching(
+    "AGENTIDP_FILES_FOLDER",
+    r"/.*" if os.name == "posix" else r".+",
+    "the whole path of a folder",
+    default=str(BASE_DIR / ".data" / "files"),
+)
+if Path(MEDIA_ROOT).is_file():
+    raise wrong("AGENTIDP_FILES_FOLDER", "a folder, not a file")
+METRICS_FOLDER = env.text("PROMETHEUS_MULTIPROC_DIR")
+if METRICS_FOLDER and not Path(METRICS_FOLDER).is_dir():
+    raise wrong("PROMETHEUS_MULTIPROC_DIR", "a folder that exists")
+if METRICS_FOLDER:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER  # its library looks there
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "agentidp.static_files.HashedStorage"},
@@ -336,4 +384,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 LOGGING_CONFIG = "agentidp.logs.configure"
-LOGGING = {"level": env.str("AGENTIDP_LOG_LEVEL", default="INFO")}
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOGGING = {
+    "level": env.matching(
+        "AGENTIDP_LOG_LEVEL", "|".join(LOG_LEVELS), ", ".join(LOG_LEVELS), default="INFO"
+    )
+}

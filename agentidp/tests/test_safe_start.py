@@ -97,6 +97,7 @@ BAD: dict[str, dict[str, str]] = {
     "an issuer without TLS": {"AGENTIDP_ISSUER": "http://id.example.com"},
     "no issuer": {"AGENTIDP_ISSUER": ""},
     "debug where others reach it": {"AGENTIDP_DEBUG": "true"},
+    "a number in words": {"AGENTIDP_TRUSTED_PROXY_HOPS": "one"},
     "an unknown environment": {"AGENTIDP_ENVIRONMENT": "prodution"},
     "no database": {"DATABASE_URL": "postgres://nobody@/nothing?host=/nowhere"},
 }

@@ -16,7 +16,7 @@ REASONS = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tokens", "0011_narrowed_viewers")]
+    dependencies = [("tokens", "0013_known_secret")]
 
     operations = [
         migrations.AlterField(
