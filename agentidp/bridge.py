@@ -8,6 +8,7 @@ import asyncio
 import io
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import (
     AsyncGenerator,
@@ -22,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
@@ -35,7 +36,7 @@ from agentidp import metrics
 from agentidp.addresses import address_of, caller_network
 from agentidp.bodies import TOO_MANY, BodyPlace, RoomForBodies
 from agentidp.errors import CODES, MESSAGES, error_body
-from agentidp.failures import log_failure
+from agentidp.failures import RightEnded, log_failure
 from agentidp.sockets import connections
 
 logger = structlog.get_logger(__name__)
@@ -51,6 +52,8 @@ NO_STORE = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosni
 SECONDS_FOR_BODY = 30
 SECONDS_TO_SAY_WHY = 0.5
 """A stream that is over tells its client why, if the client takes it that soon."""
+SECONDS_BETWEEN_CHECKS = 0.4
+"""Of the right to a long answer: it ends within a second, as a stream does."""
 CHUNK = 64 * 1024
 WAITED = "agentidp.waited"
 """Stands in the environment of a request that is asked again after a wait: it waits no more."""
@@ -109,6 +112,23 @@ class LongResponse(StreamingHttpResponse):
     def __init__(self, pieces: Iterable[bytes | str], *, caller: UUID | None, **kwargs: Any):
         super().__init__(pieces, **kwargs)
         self.caller = caller
+
+    def end_with(self, has_ended: Callable[[], bool]) -> None:
+        """Break the answer off once the right to it has ended: asked now and then, as it is made.
+
+        The doors of organizations say so for every long answer that goes through them.
+        """
+        self.streaming_content = _until(has_ended, cast(Iterator[bytes], self.streaming_content))
+
+
+def _until(has_ended: Callable[[], bool], pieces: Iterable[bytes]) -> Iterator[bytes]:
+    asked_at = time.monotonic()
+    for piece in pieces:
+        if time.monotonic() - asked_at >= SECONDS_BETWEEN_CHECKS:
+            if has_ended():
+                raise RightEnded("The right to this answer has ended.")
+            asked_at = time.monotonic()
+        yield piece
 
 
 @dataclass
@@ -202,6 +222,9 @@ class Bridge:
 
         try:
             await self._serve(scope, receive, sending)
+        except RightEnded:
+            if not has_begun:
+                await _refuse(send, 401, CODES[401], MESSAGES[401])
         except Exception as error:
             log_failure(error, method=scope["method"])
             if not has_begun:
@@ -252,6 +275,8 @@ class Bridge:
                     return
                 piece = await loop.run_in_executor(self._long_threads, rest.next)
             await connection.send_last()
+        except RightEnded:
+            connection.cut("over")
         finally:
             connection.watch_no_more()
             await asyncio.shield(loop.run_in_executor(self._long_threads, rest.close))

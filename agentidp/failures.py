@@ -45,6 +45,10 @@ class BodyBroken(Exception):
     """The body of an answer ended too early. Why has been logged."""
 
 
+class RightEnded(BodyBroken):
+    """Whoever takes a long answer may no longer have the rest of it."""
+
+
 def log_failure(error: BaseException, event: str = "unhandled_error", **fields: Any) -> None:
     """Log the error with its traceback, unless that has been done."""
     if getattr(error, "_is_logged", False) or isinstance(error, BodyBroken):
@@ -87,6 +91,8 @@ def watch_body(request: HttpRequest, response: HttpResponseBase) -> None:
 def _watched(request: HttpRequest, parts: Iterable[bytes]) -> Iterator[bytes]:
     try:
         yield from parts
+    except RightEnded:
+        raise
     except Exception as error:
         log_request_failure(request, error)
         raise _broken(request) from None

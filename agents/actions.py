@@ -14,6 +14,7 @@ from agents.models import (
     AgentAlreadyExists,
     default_scopes,
 )
+from organizations.actions.organizations import next_second
 from organizations.actors import Actor, Scope
 from organizations.identifiers import uuid7
 from organizations.models import AuditEvent, Organization, Principal
@@ -71,8 +72,13 @@ def suspend_agent(agent: Agent, *, actor: Actor) -> Agent:
 
 @transaction.atomic
 def reactivate_agent(agent: Agent, *, actor: Actor) -> Agent:
-    """Let a suspended agent act again."""
-    return _set_status(agent, Agent.Status.ACTIVE, "agent.reactivated", actor=actor)
+    """Let a suspended agent act again, with new tokens: what ended stays ended."""
+    if _locked(agent, actor=actor).is_active:
+        return agent
+    agent = _set_status(agent, Agent.Status.ACTIVE, "agent.reactivated", actor=actor)
+    agent.tokens_valid_from = next_second()
+    agent.save(update_fields=["tokens_valid_from"])
+    return agent
 
 
 @transaction.atomic

@@ -118,6 +118,9 @@ class Agent(OrganizationScopedModel):
     scopes = ArrayField(models.CharField(max_length=32), default=default_scopes, blank=True)
     is_public = models.BooleanField(default=False)
     updated_at = models.DateTimeField(auto_now=True)
+    tokens_valid_from = models.DateTimeField(
+        null=True, editable=False, help_text="Tokens issued earlier have ended; a whole second."
+    )
     decommissioned_at = models.DateTimeField(null=True, editable=False)
 
     objects = AgentQuerySet.as_manager()

@@ -23,12 +23,14 @@ from organizations.audit_actions import AuditAction
 from organizations.identifiers import uuid7
 from organizations.models import AuditChain, AuditEvent, Organization
 from organizations.scope import organization_scope
-from organizations.throttling import Quota
+from organizations.throttling import Quota, count_attempt, throttle_key
 
 FIRST_HASH = bytes(32)
 EXPORT_BATCH = 1000
 MAXIMUM_VERIFIED = 100_000
 VERIFICATIONS = Quota(limit=30, window=timedelta(minutes=1))
+EXPORTS = Quota(limit=60, window=timedelta(hours=1))
+"""Of one caller. Each stands in the log."""
 
 
 def append_event(
@@ -79,6 +81,12 @@ def record_failed_proof(actor: Actor, *, reason: str, left_out: int) -> AuditEve
         metadata["notRecorded"] = left_out
     outcome = AuditEvent.Outcome.FAILURE
     return append_event("auth.failed", None, actor=actor, outcome=outcome, metadata=metadata)
+
+
+def record_export(actor: Actor) -> None:
+    """TooManyRequests after very many of them."""
+    count_attempt(throttle_key("audit.export", actor.id), EXPORTS)
+    append_event("audit.exported", None, actor=actor, outcome="success", metadata={})
 
 
 def lock_head(organization: Organization) -> tuple[int, bytes]:

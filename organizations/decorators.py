@@ -1,7 +1,7 @@
 """The door of HTML views into an organization's rows."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, cast
 from zoneinfo import ZoneInfo
 
@@ -13,10 +13,12 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from agentidp.addresses import client_address
+from agentidp.bridge import LongResponse
 from organizations.actors import Actor
 from organizations.models import Membership, Organization, User
 from organizations.requests import known_time_zones
 from organizations.scope import request_scope
+from organizations.viewers import Viewer, has_ended
 
 P = ParamSpec("P")
 SESSION_KEY = "organization_id"
@@ -65,6 +67,9 @@ def within_organization(
                 response = view(request, *args, **kwargs)
                 if isinstance(response, TemplateResponse) and not response.is_rendered:
                     response.render()  # the template may still read rows
+            if isinstance(response, LongResponse):
+                viewer = Viewer.of_request(request.actor, request.session, scopes)
+                response.end_with(partial(has_ended, viewer))
             return response
 
         inside.required_scopes = scopes  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ known, so they are not isolated; everything else inherits OrganizationScopedMode
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -82,7 +83,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     sessions_valid_from = models.DateTimeField(
-        null=True, editable=False, help_text="API sessions that began earlier have ended."
+        null=True, editable=False, help_text="Sessions that began earlier have ended."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -113,6 +114,18 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_verified(self) -> bool:
         """Whether the person proved that the address is theirs, or the operator vouches for it."""
         return self.email_verified_at is not None
+
+    def get_session_auth_hash(self) -> str:
+        """Sessions of pages end with those of the API."""
+        return super().get_session_auth_hash() + self._beginning
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        for known in super().get_session_auth_fallback_hash():
+            yield known + self._beginning
+
+    @property
+    def _beginning(self) -> str:
+        return "" if self.sessions_valid_from is None else str(self.sessions_valid_from.timestamp())
 
     def set_password(self, raw_password: str | None) -> None:
         """A new password ends the sessions that the old one opened, whoever sets it."""
@@ -170,6 +183,9 @@ class Organization(models.Model):
         null=True, blank=True, help_text="Of the files of all executions. Empty: as above."
     )
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    tokens_valid_from = models.DateTimeField(
+        null=True, editable=False, help_text="Tokens issued earlier have ended; a whole second."
+    )
     signing_algorithm = models.CharField(max_length=8, choices=Algorithm, default=Algorithm.ES256)
     time_zone = models.CharField(max_length=64, default="UTC")
     execution_retention_days = models.PositiveIntegerField(

@@ -1,7 +1,25 @@
-"""No answer is streamed in a way that lets its client's pace hold a thread."""
+"""No answer is streamed in a way that lets its client's pace hold a thread, and none outlives the
+right to it."""
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from agentidp import bridge
+from agentidp.failures import RightEnded
+from agents.models import Agent
+from agents.tests.factories import make_agent
+from executions.record import NewEvent
+from executions.tests.factories import make_execution, make_file
+from organizations.models import Membership, Organization, User
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+from tokens.tests.clients import bearer
+from tokens.tests.factories import access_token_for
 
 PROJECT = Path(__file__).resolve().parent.parent
 APPS = ("agentidp", "agents", "analytics", "executions", "organizations", "tokens")
@@ -26,3 +44,57 @@ def test_streamed_answers_are_long_or_live_responses() -> None:
     ]
 
     assert found == []
+
+
+def of_page(member: Membership, **_: Any) -> Client:
+    browser = Client()
+    browser.force_login(member.user)
+    return browser
+
+
+def of_person(member: Membership, **_: Any) -> Client:
+    return bearer(access_token_for(member))
+
+
+def of_agent(agent: Agent, **_: Any) -> Client:
+    return bearer(access_token_for(agent))
+
+
+LONG = [
+    (of_page, "/executions/export"),
+    (of_page, "/executions/{fid}/log.txt"),
+    (of_page, "/executions/{fid}/events.jsonl"),
+    (of_page, "/audit/export"),
+    (of_agent, "/api/v1/audit/export"),
+    (of_person, "/api/v1/audit/export"),
+    (of_person, "/api/dashboard/running-agents?format=csv"),
+    (of_agent, "/files/{fid}/out/report.txt"),
+    (of_page, "/files/{fid}/out/report.txt"),
+]
+
+
+@pytest.mark.parametrize(("asks", "path"), LONG)
+def test_a_long_answer_ends_with_the_right_to_it(
+    organization: Organization,
+    monkeypatch: pytest.MonkeyPatch,
+    asks: Callable[..., Client],
+    path: str,
+) -> None:
+    monkeypatch.setattr(bridge, "SECONDS_BETWEEN_CHECKS", 0)
+    member = make_membership(organization, "owner")
+    agent = make_agent(organization, scopes=["audit:read", "executions:read"])
+    execution = make_execution(organization, agent=agent, events=[NewEvent(1, "stdout", "one")])
+    make_file(execution, content=b"x" * 100_000)
+    client = asks(member=member, agent=agent)
+    path = path.format(fid=execution.fid)
+    whole = client.get(path)
+    assert whole.status_code == 200
+    assert b"".join(whole.streaming_content)
+
+    answer = client.get(path)
+    User.objects.filter(pk=member.user_id).update(is_active=False)
+    with organization_scope(organization):
+        Agent.objects.update(status="suspended")
+
+    with pytest.raises(RightEnded):
+        b"".join(answer.streaming_content)

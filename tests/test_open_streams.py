@@ -4,7 +4,7 @@ knows every way that a request would be refused."""
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import jwt
@@ -16,6 +16,7 @@ from django.utils import timezone
 from executions.live.reading import read_news
 from organizations.models import Membership, Principal, User
 from organizations.scope import current_organization_id, organization_scope
+from organizations.viewers import Viewer
 from tests.tenants import Tenant
 from tests.test_dead_tokens import (
     claims_of,
@@ -34,7 +35,6 @@ from tests.test_dead_tokens import (
 from tokens.keys import key_ring, rotate_signing_key
 from tokens.models import MAXIMUM_SESSION, LoginSession
 from tokens.tests.factories import access_token_for
-from tokens.viewers import Viewer
 
 ENDS = [
     revoked,
@@ -78,6 +78,7 @@ class Audience:
             session=UUID(claims["session_id"]) if "session_id" in claims else None,
             token=UUID(claims["jti"]),
             kid=jwt.get_unverified_header(token)["kid"],
+            issued=datetime.fromtimestamp(claims["iat"], UTC),
             valid_from=self.valid_from.get(claims["sub"]),
         )
 

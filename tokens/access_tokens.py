@@ -169,6 +169,10 @@ class OwnClaims:
         return found
 
     @property
+    def issued_at(self) -> datetime:
+        return datetime.fromtimestamp(self.payload["iat"], UTC)
+
+    @property
     def expires_at(self) -> datetime:
         return datetime.fromtimestamp(self.payload["exp"], UTC)
 
@@ -284,6 +288,12 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
     access_token_class = PersonAccess
     no_copy_claims = (*RefreshToken.no_copy_claims, "iss", "aud")  # type: ignore[assignment]
 
+    @property
+    def access_token(self) -> PersonAccess:
+        access = cast(PersonAccess, super().access_token)
+        access["iat"] = self["iat"]  # they are made together
+        return access
+
     @classmethod
     def for_session(cls, membership: Membership, session_id: UUID) -> Self:
         """The first refresh token of a login session, or of the organization it switches to."""
@@ -292,6 +302,9 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
         refresh["organization_id"] = membership.organization.public_id
         refresh["session_id"] = str(session_id)
         refresh["scope"] = " ".join(sorted(SCOPES_OF_ROLE[membership.role]))
+        earliest = membership.organization.tokens_valid_from
+        if earliest is not None and earliest > refresh.issued_at:
+            refresh.set_iat(at_time=earliest)  # within the second of a reactivation
         return refresh
 
     @classmethod

@@ -19,9 +19,9 @@ from tokens.access_tokens import AgentAccess, ClientClaims, PersonAccess, Resour
 from tokens.models import MAXIMUM_SESSION
 
 ModelType = TypeVar("ModelType", bound=models.Model)
-GRANT_SPARE = timedelta(seconds=30)
-"""How much later than a token its grant may seem: `iat` is a whole second of the database's clock,
-and grants have the time of whichever machine made them."""
+SPARE = timedelta(seconds=30)
+"""How much later than a token its grant or its membership may seem: `iat` is a whole second, and
+these have the time of whichever machine made them."""
 ENDED = "The token has expired or was revoked."
 
 
@@ -42,6 +42,8 @@ CREDENTIAL_IS_LIVE = f"""
 WHERE c.organization_id = %(organization)s AND c.id = %(credential)s AND c.agent_id = %(agent)s
   AND c.status = 'active' AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())
   AND a.status = 'active' AND o.status = 'active' AND {NOT_REVOKED}
+  AND to_timestamp(%(issued)s)
+      >= coalesce(greatest(a.tokens_valid_from, o.tokens_valid_from), '-infinity')
 """
 AGENT = f"""
 SELECT a.email, a.scopes, p.role IS NOT NULL, {columns("o", Organization)}
@@ -68,6 +70,8 @@ WHERE m.organization_id = %(organization)s AND m.user_id = %(person)s AND u.is_a
   AND o.status = 'active' AND s.id = %(session)s AND s.ended_at IS NULL
   AND s.created_at > clock_timestamp() - %(most)s
   AND s.created_at >= coalesce(u.sessions_valid_from, '-infinity')
+  AND to_timestamp(%(issued)s) >= coalesce(o.tokens_valid_from, '-infinity')
+  AND m.created_at < to_timestamp(%(issued)s) + %(spare)s
   AND {NOT_REVOKED}
 """  # noqa: S608 - names of our own columns
 
@@ -107,8 +111,7 @@ def live_resource_scopes(token: ResourceAccess) -> frozenset[str]:
     allowed, known = ask(
         RESOURCE,
         resource=token.resource,
-        issued=token["iat"],
-        spare=GRANT_SPARE,
+        spare=SPARE,
         **facts_of(token),
     )
     issued = frozenset(str(token.get("scope", "")).split())
@@ -125,6 +128,7 @@ def facts_of(token: ClientClaims) -> dict[str, Any]:
         "credential": token.credential_id,
         "agent": token.subject_id,
         "token": token.token_id,
+        "issued": token["iat"],
     }
 
 
@@ -139,6 +143,8 @@ def live_person(token: PersonAccess, request: HttpRequest) -> Actor:
         person=token.subject_id,
         session=token.session_id,
         token=token.token_id,
+        issued=token["iat"],
+        spare=SPARE,
         most=MAXIMUM_SESSION,
     )
     of_user = len(Membership._meta.concrete_fields)

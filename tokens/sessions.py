@@ -19,6 +19,7 @@ from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.scope import organization_scope
 from organizations.throttling import ENTRIES, count_attempt, throttle_key
 from tokens.access_tokens import PersonAccess, PersonRefresh
+from tokens.liveness import SPARE
 from tokens.models import LoginSession
 
 REFRESH_GRACE = timedelta(seconds=30)
@@ -102,7 +103,7 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
         .filter(user_id=refresh.subject_id, organization_id=refresh.organization_id)
         .first()
     )
-    if session is None or membership is None:
+    if session is None or membership is None or not _is_of(refresh, membership):
         return None
     if not refresh.use(REFRESH_GRACE):
         end_session(session)
@@ -116,6 +117,14 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
         )
         return None
     return SessionTokens(PersonRefresh.for_session(membership, session.pk), membership)
+
+
+def _is_of(refresh: PersonRefresh, membership: Membership) -> bool:
+    """Whether the token is from this membership, and from after the last suspension: as
+    tokens/liveness.py asks of access tokens."""
+    earliest = membership.organization.tokens_valid_from
+    is_new = earliest is None or refresh.issued_at >= earliest
+    return is_new and membership.created_at < refresh.issued_at + SPARE
 
 
 @transaction.atomic

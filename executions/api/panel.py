@@ -20,8 +20,8 @@ from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet, s
 from organizations.actors import Actor
 from organizations.api import OrganizationScopedViewSet
 from organizations.api.sessions import PageSessionAuthentication
+from organizations.viewers import Viewer
 from tokens.authentication import BearerAuthentication, KeyHeaderAuthentication
-from tokens.viewers import Viewer
 
 LONGEST_FID: int = Execution._meta.get_field("fid").max_length or 0
 

@@ -20,7 +20,7 @@ from executions.live.hub import Closed, Hub, hub
 from executions.live.payloads import WITHOUT_TRACES, raw, rendered
 from executions.live.reading import Batch, Head, Watched, read_events
 from executions.models import Execution, sees_all
-from tokens.viewers import Viewer
+from organizations.viewers import Viewer
 
 LARGEST_SEQUENCE = 10**9 - 1
 PIECE = 16 * 1024

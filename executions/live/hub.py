@@ -29,7 +29,7 @@ from agentidp.handlers import is_database_outage
 from executions.live.batches import Batches
 from executions.live.reading import Awaited, Batch, Head, Watched, read_events, read_news
 from executions.live.wakeup import channel_name, listen
-from tokens.viewers import Viewer
+from organizations.viewers import Viewer
 
 logger = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from django.db import connection
 from executions.models import Execution, ExecutionEvent
 from executions.record import tagged
 from organizations.scope import organization_scope
-from tokens.viewers import Viewer, as_json
+from organizations.viewers import Viewer, as_json
 
 MOST_EVENTS = 500
 MOST_BYTES = 64 * 1024

@@ -32,8 +32,8 @@ from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.scope import current_organization_id, organization_scope
 from organizations.tests.factories import make_membership
+from organizations.viewers import Viewer
 from tokens.models import LoginSession
-from tokens.viewers import Viewer
 
 Play = Callable[[Callable[[Hub], Coroutine[Any, Any, Any]]], Any]
 

@@ -25,7 +25,7 @@ from executions.tests.test_hub import (  # noqa: F401 - fixtures
     write,
 )
 from organizations.models import Organization
-from tokens.viewers import Viewer
+from organizations.viewers import Viewer
 
 pytestmark = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="needs redis-server (apt install redis-server)"

@@ -1,10 +1,10 @@
 """The life of an organization."""
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import slugify
@@ -102,8 +102,15 @@ def suspend_organization(organization: Organization, *, actor: Actor) -> Organiz
 
 @transaction.atomic
 def reactivate_organization(organization: Organization, *, actor: Actor) -> Organization:
-    """Let a suspended organization act again."""
-    return _change(organization, "org.reactivated", actor, {"status": Organization.Status.ACTIVE})
+    """Let a suspended organization act again, with new tokens: what ended stays ended."""
+    if _locked(organization).is_active:
+        return organization
+    organization = _change(
+        organization, "org.reactivated", actor, {"status": Organization.Status.ACTIVE}
+    )
+    organization.tokens_valid_from = next_second()
+    organization.save(update_fields=["tokens_valid_from"])
+    return organization
 
 
 @transaction.atomic
@@ -133,6 +140,14 @@ def _change(
     organization.save(update_fields=[*changed, "updated_at"])
     AuditEvent.record(action, organization, actor=actor, before=before, after=changed)
     return organization
+
+
+def next_second() -> datetime:
+    """The first whole second, by the clock that tokens are issued by, that is still to come."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT date_trunc('second', clock_timestamp()) + interval '1 second'")
+        found: datetime = cursor.fetchone()[0]
+        return found
 
 
 def _locked(organization: Organization) -> Organization:

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils import timezone
 
 from agentidp.addresses import client_address
 from agentidp.errors import DomainError, InvalidValue
@@ -230,10 +231,11 @@ def _not_your_password() -> InvalidValue:
 
 @transaction.atomic
 def set_person_active(user: User, is_active: bool, *, actor: Actor) -> User:
-    """Close or reopen an account. Its sessions and tokens end at once: they read `is_active`."""
+    """Close or reopen an account. Its sessions and tokens end at once, and for good."""
     user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     user.is_active = is_active
-    user.save(update_fields=["is_active"])
+    user.sessions_valid_from = timezone.now()
+    user.save(update_fields=["is_active", "sessions_valid_from"])
     action = "person.reactivated" if is_active else "person.deactivated"
     for membership in user.memberships.select_related("organization").order_by("organization_id"):
         there = replace(actor, organization=membership.organization)

@@ -1,6 +1,7 @@
 """The one door of the REST API into an organization's rows."""
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
@@ -11,11 +12,13 @@ from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentidp.bridge import LongResponse
 from agentidp.errors import NotFound, name_some
 from organizations.actors import Actor
 from organizations.api import idempotency
 from organizations.models import AnsweredRequest, Organization
 from organizations.scope import request_scope
+from organizations.viewers import Viewer, has_ended
 
 SEALED = {
     "get_queryset": "narrow_queryset",
@@ -61,7 +64,11 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
             response = super().dispatch(request, *args, **kwargs)
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
                 response.render()  # serializers may still read rows
-            return response
+        if isinstance(response, LongResponse):
+            scopes = self.required_scopes.get(self.action or "", ())
+            viewer = Viewer.of_request(self.actor, self.request.auth, scopes)
+            response.end_with(partial(has_ended, viewer))
+        return response
 
     def perform_authentication(self, request: Request) -> None:
         super().perform_authentication(request)

@@ -21,6 +21,7 @@ from organizations.audit import (
     VERIFICATIONS,
     Verification,
     export_lines,
+    record_export,
     verify_chain,
 )
 from organizations.filters import StrictFilterSet, parse_moment
@@ -199,7 +200,7 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
     )
     def export(self, request: Request) -> HttpResponseBase:
         """The log as JSON lines, oldest first: docs/reference/audit.md says how to verify it."""
-        AuditEvent.record("audit.exported", actor=self.actor)
+        record_export(self.actor)
         first, last = self._range(request, maximum=None)
         name = f"audit-{self.organization.slug}-{first}-{last}.jsonl"
         return LongResponse(

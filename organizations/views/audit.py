@@ -14,7 +14,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agentidp.bridge import LongResponse
 from agentidp.errors import TooManyRequests
-from organizations.audit import MAXIMUM_VERIFIED, VERIFICATIONS, export_lines, verify_chain
+from organizations.audit import (
+    MAXIMUM_VERIFIED,
+    VERIFICATIONS,
+    export_lines,
+    record_export,
+    verify_chain,
+)
 from organizations.audit_actions import AuditAction
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
@@ -124,7 +130,11 @@ def newest_sequence(organization: Organization) -> int:
 @within_organization("audit:read")
 def export(request: OrganizationRequest) -> HttpResponseBase:
     """The whole log as JSON lines, oldest first, with the hashes to check it elsewhere."""
-    AuditEvent.record("audit.exported", actor=request.actor)
+    try:
+        record_export(request.actor)
+    except TooManyRequests as error:
+        messages.error(request, f"The log was taken often. Wait {error.retry_after} seconds.")
+        return redirect("organizations:audit")
     organization = request.organization
     last = newest_sequence(organization)
     name = f"audit-{organization.slug}-1-{last}.jsonl"

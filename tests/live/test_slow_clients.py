@@ -142,6 +142,30 @@ def test_a_file_that_is_read_slowly_arrives_whole(engine: Engine, connect: Conne
     assert received.partition(b"\r\n\r\n")[2] == bytes(3 * MB)
 
 
+def test_a_download_ends_within_a_second_of_the_right_to_it(
+    running: Deployment, connect: Connect
+) -> None:
+    engine = Engine(running, running.clients[0])
+    client = connect(asking(engine, engine.upload("theirs.bin", 8 * FILE)), 64 * 1024)
+    received = len(client.recv(64 * 1024))
+    form = {"token": engine.token}
+    bearer = {"Authorization": f"Bearer {engine.token}"}
+    answer = requests.post(f"{engine.url}/api/v1/token/revoke", form, headers=bearer, timeout=30)
+    assert answer.status_code == 200
+
+    until = time.monotonic() + 1
+    while time.monotonic() < until:  # so slowly that most of it is still to come
+        received += len(client.recv(16 * 1024))
+        time.sleep(0.05)
+    try:
+        while part := client.recv(256 * 1024):
+            received += len(part)
+    except ConnectionResetError:
+        pass
+
+    assert received < FILE
+
+
 def test_bodies_that_do_not_come_harm_nobody(engine: Engine, connect: Connect) -> None:
     head = f"POST /api/v1/token HTTP/1.1\r\nHost: {urlsplit(engine.url).netloc}\r\n"
     head += "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
