@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import shlex
+import signal
 import socket
 import ssl
 import subprocess
@@ -101,16 +103,73 @@ def require_nginx() -> str:
 
 
 @contextmanager
-def nginx(deployment: Deployment, folder: Path, requests_socket: Path) -> Iterator[int]:
-    """deploy/nginx.conf in use, on a port of its own, which is given."""
+def unit(kind: str, number: int, deployment: Deployment, folder: Path) -> Iterator["Unit"]:
+    """An instance of a unit of deploy/systemd/, started and stopped as systemd does it, with its
+    sockets in the folder."""
+    found = Unit(kind, number, deployment, folder)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+class Unit:
+    def __init__(self, kind: str, number: int, deployment: Deployment, folder: Path) -> None:
+        self.name = f"{kind}-{number}"
+        text = (PROJECT / f"deploy/systemd/agentidp-{kind}@.service").read_text()
+        here = {"%i": str(number), "%t/agentidp": str(folder), "\\\n": ""}
+        here["/opt/agentidp/.venv/bin/"] = f"{Path(sys.executable).parent}/"
+        for shipped, replacement in here.items():
+            assert shipped in text
+            text = text.replace(shipped, replacement)
+        self.lines = [line.partition("=") for line in text.splitlines()]
+        self.environment = deployment.server.environment | {"PYTHONPATH": str(PROJECT)}
+        self.log = deployment.log.with_name(f"{self.name}.log")
+
+    def start(self) -> None:
+        """Until it is ready."""
+        self._run_all("ExecStartPre")
+        [command] = self._commands("ExecStart")
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*command, "--log-level", "warning"],
+                env=self.environment,
+                cwd=PROJECT,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._run_all("ExecStartPost")
+
+    def stop(self) -> None:
+        self._run_all("ExecStop")
+        self.process.terminate()
+        assert self.process.wait(40) == 0, self.log.read_text()
+
+    def kill(self) -> None:
+        """As the system does it when memory is out: nothing is tidied up."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _run_all(self, key: str) -> None:
+        for command in self._commands(key):
+            subprocess.run(command, env=self.environment, cwd=PROJECT, check=True)
+
+    def _commands(self, key: str) -> list[list[str]]:
+        return [shlex.split(value) for name, _, value in self.lines if name == key]
+
+
+@contextmanager
+def nginx(deployment: Deployment, folder: Path) -> Iterator[int]:
+    """deploy/nginx.conf in use, with the sockets in the folder; gives its port."""
     program, port = require_nginx(), free_port()
     text = (PROJECT / "deploy" / "nginx.conf").read_text()
+    text = text.replace("unix:/run/agentidp/", f"unix:{folder}/")
     for shipped, here in {
         "listen 443 ssl http2": f"listen 127.0.0.1:{port} ssl http2",
         "/etc/ssl/agentidp/fullchain.pem": f"{folder}/certificate.pem",
         "/etc/ssl/agentidp/key.pem": f"{folder}/key.pem",
-        "/run/agentidp/requests.sock": str(requests_socket),
-        "127.0.0.1:8001": "{}:{}".format(*deployment.address),
     }.items():
         assert text.count(shipped) == 1, shipped
         text = text.replace(shipped, here)

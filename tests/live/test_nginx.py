@@ -2,20 +2,25 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import requests
 
+from tests.endpoints import ENDPOINTS
 from tests.live.deployment import Deployment, deployed
-from tests.live.fronts import HOST, PRODUCTION, nginx, tls, wait_for, wsgi_server
+from tests.live.fronts import HOST, PRODUCTION, Unit, nginx, tls, unit
+from tests.routes import SOME_ID, names_in
 
 pytestmark = pytest.mark.slow
 
 MB = 1024**2
-THREADS = 2 * 4  # of the server behind
+WAIT = {"AGENTIDP_WAIT_FOR_JOB_SECONDS": "1"}
+THREADS = 2 * 8  # of the servers behind
 
 
 class Client:
@@ -40,19 +45,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Deployment]:
-    with deployed(durable=False, agents=1, settings=PRODUCTION) as deployment:
+    with deployed(durable=False, agents=1, settings=PRODUCTION | WAIT) as deployment:
         yield deployment
 
 
 @pytest.fixture(scope="module")
-def client(running: Deployment, folder: Path) -> Iterator[Client]:
-    path = folder / "requests.sock"
-    with wsgi_server(running, "--uds", str(path)):
-        wait_for(str(path))
-        with nginx(running, folder, path) as port:
-            one = Client(port, folder)
-            with one.session:
-                yield one
+def units(running: Deployment, folder: Path) -> Iterator[list[Unit]]:
+    with ExitStack() as stack:
+        kinds = [(kind, number) for kind in ("requests", "streams") for number in (1, 2)]
+        yield [stack.enter_context(unit(*each, running, folder)) for each in kinds]
+
+
+@pytest.fixture(scope="module")
+def client(running: Deployment, units: list[Unit], folder: Path) -> Iterator[Client]:
+    with nginx(running, folder) as port:
+        one = Client(port, folder)
+        with one.session:
+            yield one
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +168,73 @@ def test_callers_who_send_or_take_slowly_hold_no_thread_behind(
             assert client("GET", "/livez").status_code == 200
 
         assert time.monotonic() - began < 10
+
+
+def test_every_endpoint_answers_through_the_proxy_what_it_answers_without(
+    client: Client, running: Deployment, bearer: dict[str, str]
+) -> None:
+    """Nobody's ids and no bodies: nginx must neither redirect, nor refuse, nor answer itself."""
+    direct = {"Host": HOST, "X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"}
+    differing = []
+    for endpoint in ENDPOINTS:
+        path = endpoint.path.format_map(dict.fromkeys(names_in(endpoint.path), SOME_ID))
+        through = client(endpoint.method, path, headers=bearer)
+        without = requests.request(
+            endpoint.method,
+            f"{running.url}{path}",
+            headers=bearer | direct,
+            timeout=30,
+            allow_redirects=False,
+        )
+        seen = [
+            (each.status_code, each.headers.get("Content-Type"), each.headers.get("Location"))
+            for each in (through, without)
+        ]
+        if seen[0] != seen[1]:
+            differing.append((str(endpoint), *seen))
+
+    assert differing == []
+    assert len(ENDPOINTS) > 100
+
+
+def test_nobody_notices_that_each_server_restarts_in_its_turn(
+    client: Client, units: list[Unit], running: Deployment, bearer: dict[str, str], fid: str
+) -> None:
+    agent, is_over = running.clients[0], Event()
+
+    def call(method: str, path: str, **how: Any) -> list[int]:
+        """Until all have restarted; each time over a new connection of nginx's."""
+        own = Client(client.port, Path(str(client.session.verify)).parent)
+        statuses = []
+        with own.session:
+            while not is_over.is_set():
+                statuses.append(own(method, path, **how).status_code)
+        return statuses
+
+    ask = {
+        "data": {"grant_type": "client_credentials"},
+        "auth": (agent.client_id, agent.client_secret),
+    }
+    with ThreadPoolExecutor(4) as pool:
+        calls = [
+            pool.submit(call, "POST", "/api/v1/token", **ask),
+            pool.submit(call, "GET", "/api/v1/agents", headers=bearer),
+            pool.submit(call, "GET", f"/outputs/status/{fid}", headers=bearer),
+            pool.submit(call, "GET", "/livez"),
+        ]
+        try:
+            for each in units:
+                each.stop()
+                each.start()
+        finally:
+            is_over.set()
+
+    answers = [status for one in calls for status in one.result()]
+    assert set(answers) == {200}
+    assert len(answers) > 200
+
+
+def test_a_server_that_was_killed_starts_again_over_its_own_socket(units: list[Unit]) -> None:
+    units[0].kill()
+
+    units[0].start()

@@ -1,0 +1,183 @@
+"""The files of deploy/ say what the code, the settings' table and each other say."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+
+from agentidp import server_options
+
+PROJECT = Path(__file__).resolve().parent.parent
+DEPLOY = PROJECT / "deploy"
+NAME = r"(?:AGENTIDP_[A-Z_]+|DATABASE_URL|REDIS_URL|PROMETHEUS_MULTIPROC_DIR)"
+OF_POSTGRES = {"POSTGRES_USER", "POSTGRES_PASSWORD"}
+OF_ROLES = {"OWNER_PASSWORD", "APP_PASSWORD", "BACKUP_PASSWORD"}
+
+
+def text(name: str) -> str:
+    return (PROJECT / name).read_text()
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(text("deploy/compose.yaml"))
+    return found
+
+
+def documented() -> set[str]:
+    """The variables of the settings' table."""
+    return set(re.findall(rf"^\| `({NAME})` \|", text("docs/reference/settings.md"), re.M))
+
+
+def read_by_the_code() -> set[str]:
+    reads = rf"""(?:env\.\w+|\bsecret|environ\.get)\(\s*["']({NAME})["']"""
+    files = [*(PROJECT / "agentidp").glob("*.py"), *(PROJECT / "executions").rglob("*.py")]
+    return {name for path in files for name in re.findall(reads, path.read_text())}
+
+
+def test_every_setting_that_the_code_reads_stands_in_the_table_and_in_the_example() -> None:
+    examples = set(re.findall(rf"^#?({NAME})=", text(".env.example"), re.M))
+    of_commands = {"AGENTIDP_DEMO"}  # make demo sets it for itself
+
+    assert read_by_the_code() == documented()
+    assert examples == documented() - of_commands
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deploy/environment.example",
+        "deploy/compose.yaml",
+        "deploy/compose.env.example",
+        "deploy/Containerfile",
+        "deploy/roles.sh",
+        "docs/how-to/deploy.md",
+        *(f"deploy/systemd/{path.name}" for path in (DEPLOY / "systemd").iterdir()),
+    ],
+)
+def test_a_file_names_only_settings_that_exist(name: str) -> None:
+    named = set(re.findall(rf"\b{NAME}(?=\b|=)", text(name)))
+
+    assert {re.sub("_FILE$", "", each) for each in named} <= documented()
+
+
+def test_the_environment_of_a_production_has_what_the_start_demands() -> None:
+    given = set(re.findall(rf"^({NAME})=", text("deploy/environment.example"), re.M))
+
+    assert given >= {"DATABASE_URL", "AGENTIDP_ISSUER", "AGENTIDP_FILES_FOLDER"}
+    assert given >= {f"AGENTIDP_{each}" for each in ("BEHIND_TLS_PROXY", "TRUSTED_PROXY_HOPS")}
+    assert given >= {
+        f"AGENTIDP_{each}" for each in ("SECRET_KEY", "SECRET_PEPPER", "KEY_ENCRYPTION_KEY")
+    }
+
+
+def test_no_process_that_serves_knows_the_owner_or_reads_everything() -> None:
+    services = compose()["services"]
+    knowing = {
+        name
+        for name, service in services.items()
+        if re.search("OWNER|BACKUP", " ".join(service.get("environment", {})))
+    }
+
+    assert knowing == {"database", "migrate", "backup"}
+    assert not re.search("OWNER_URL|BACKUP_URL", text("deploy/environment.example"))
+
+
+def test_compose_asks_for_the_passwords_that_its_example_names() -> None:
+    asked = set(re.findall(r"\$\{(\w+):\?\}", text("deploy/compose.yaml")))
+    named = set(re.findall(r"^(\w+)=", text("deploy/compose.env.example"), re.M))
+
+    assert asked == named == OF_ROLES | {"POSTGRES_PASSWORD"}
+    assert set(compose()["services"]["database"]["environment"]) == OF_POSTGRES | OF_ROLES
+    for name in OF_ROLES:
+        assert f'"${name}"' in text("deploy/roles.sh")
+
+
+def test_the_containers_hold_as_little_as_they_can() -> None:
+    for name, service in compose()["services"].items():
+        if name == "database":
+            continue
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert ":latest" not in service["image"], name
+    container = text("deploy/Containerfile")
+    assert container.index("USER 10001:10001") < container.index('CMD ["granian"')
+    assert "HEALTHCHECK" in container
+    for image in re.findall(r"^FROM (\S+)", container, re.M):
+        assert re.search(r":\d+(\.\d+)*-[a-z-]+$", image), image
+
+
+def test_everything_that_is_copied_or_mounted_is_there() -> None:
+    container = text("deploy/Containerfile")
+    ignored = text("deploy/Containerfile.dockerignore").splitlines()
+    copied = [
+        name
+        for line in re.findall(r"^COPY (?!--from)(.+)", container, re.M)
+        for name in line.split()[:-1]
+    ]
+    mounted = [
+        volume.split(":")[0]
+        for service in compose()["services"].values()
+        for volume in service.get("volumes", [])
+        if volume.startswith("./")
+    ]
+
+    assert {f"!{name}" for name in copied} == {line for line in ignored if line[:1] == "!"}
+    assert [name for name in copied if not (PROJECT / name).exists()] == []
+    made_by_hand = "./certificate"
+    assert [name for name in mounted if not (DEPLOY / name).exists()] == [made_by_hand]
+    apps = {name.partition(".")[0] for name in settings.INSTALLED_APPS}
+    assert {app for app in apps if (PROJECT / app).is_dir()} <= set(copied)
+
+
+def words(name: str) -> str:
+    """A file without line ends, quotes and commas of lists, and with one form of options."""
+    found = text(name).replace("\\\n", " ").replace('"', "").replace(",", " ")
+    return " ".join(re.sub(r"(?m)^\s+- |(?<=\w)=(?=\w)", " ", found).split())
+
+
+@pytest.mark.parametrize(
+    ("name", "interface"),
+    [
+        ("deploy/systemd/agentidp-requests@.service", server_options.WSGI),
+        ("deploy/systemd/agentidp-streams@.service", server_options.ASGI),
+        ("deploy/compose.yaml", server_options.WSGI),
+        ("deploy/compose.yaml", server_options.ASGI),
+        ("deploy/Containerfile", server_options.ASGI),
+    ],
+)
+def test_servers_start_with_the_options_that_the_tests_start_them_with(
+    name: str, interface: list[str]
+) -> None:
+    assert f" {' '.join(interface)} " in words(name)
+
+
+def test_containers_and_page_make_the_same_roles() -> None:
+    def statements(name: str) -> set[str]:
+        found = re.sub(r"PASSWORD (:'\w+'|'…')", "PASSWORD", text(name))
+        flat = " ".join(found.split())
+        return set(re.findall(r"CREATE (?:ROLE|DATABASE) [^;]+;", flat))
+
+    made = statements("deploy/roles.sh")
+
+    assert len(made) == 4
+    assert made <= statements("docs/how-to/deploy.md")
+
+
+def test_all_units_belong_to_the_one_target() -> None:
+    wanted = set(re.findall(r"agentidp-[\w@]+\.service", text("deploy/systemd/agentidp.target")))
+    templates = {re.sub(r"@\d", "@", name) for name in wanted}
+
+    assert templates == {path.name for path in (DEPLOY / "systemd").glob("*.service")}
+    for name in templates:
+        assert "WantedBy=agentidp.target" in text(f"deploy/systemd/{name}")
+    sockets = {f"{kind}-{number}" for kind in ("requests", "streams") for number in (1, 2)}
+    in_nginx = re.findall(r"unix:/run/agentidp/([\w-]+)\.sock", text("deploy/nginx.conf"))
+    in_compose = re.findall(
+        r"GRANIAN_UDS: /run/agentidp/([\w-]+)\.sock", text("deploy/compose.yaml")
+    )
+    assert set(in_nginx) == set(in_compose) == sockets
+    assert sum("@" in name for name in wanted) == len(sockets)
