@@ -31,14 +31,20 @@ def whole_number(
     return int(text)
 
 
-PAGING = frozenset({"page", "limit", "format"})
-
-
-def _refuse_others(request: Request) -> None:
-    """A list without filters knows the parameters of paging only; a filter set checks its own."""
-    for name in request.query_params.keys() - PAGING:
-        problem = "This parameter is unknown."
+def refuse_others(query: QueryDict, known: Iterable[str]) -> None:
+    """400 for a parameter that is unknown or given twice: a misspelled filter must not widen."""
+    known = set(known)
+    for name, values in query.lists():
+        if name not in known:
+            problem = "This parameter is unknown."
+        elif len(values) > 1:
+            problem = "Give this parameter once."
+        else:
+            continue
         raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+
+
+PAGING = frozenset({"page", "limit", "format"})
 
 
 class PagePagination(BasePagination):
@@ -50,8 +56,6 @@ class PagePagination(BasePagination):
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any]:
-        if getattr(view, "filterset_class", None) is None:
-            _refuse_others(request)
         self.read_page(request)
         paginator = Paginator(queryset, self.limit)
         self.total = paginator.count

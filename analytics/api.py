@@ -67,6 +67,13 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
     """What the organization's agents do with tokens."""
 
     required_scopes = {"tokens": (), "activity": (), "agents": (), "findings": ()}
+    query_parameters = {
+        **dict.fromkeys(
+            ("tokens", "activity"), ("days", "tz", "outcome", "agentId", "credentialId", "format")
+        ),
+        "agents": ("month", "tz", "includeIdle", "format"),
+        "findings": ("format",),
+    }
     filter_backends = []
     pagination_class = None
 
@@ -81,9 +88,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         description="How many tokens were issued, or requests refused, each day.",
     )
     def tokens(self, request: Request) -> Response:
-        parameters = Parameters.read(
-            request.query_params, ["days", "tz", "outcome", "agentId", "credentialId"]
-        )
+        parameters = Parameters.read(request.query_params)
         period = parameters.period(days=30)
         metric = parameters.metric(default="issued")
         narrowing = parameters.narrowing(self.organization)
@@ -100,9 +105,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         description="How many token requests there were in each hour of the week.",
     )
     def activity(self, request: Request) -> Response:
-        parameters = Parameters.read(
-            request.query_params, ["days", "tz", "outcome", "agentId", "credentialId"]
-        )
+        parameters = Parameters.read(request.query_params)
         period = parameters.period(days=30)
         metric = parameters.metric(default="all")
         narrowing = parameters.narrowing(self.organization)
@@ -121,7 +124,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         description="How many tokens each agent got in a month.",
     )
     def agents(self, request: Request) -> Response:
-        parameters = Parameters.read(request.query_params, ["month", "tz", "includeIdle"])
+        parameters = Parameters.read(request.query_params)
         period = parameters.month()
         include_idle = parameters.flag("includeIdle")
         agents = queries.count_by_agent(self.organization, period, include_idle=include_idle)
@@ -136,7 +139,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         description="What deserves a look, with its numbers; the worst first.",
     )
     def findings(self, request: Request) -> Response:
-        Parameters.read(request.query_params, [])
+        Parameters.read(request.query_params)
         found = findings_of(self.organization)
         self.csv_name = f"findings-{timezone.now():%Y-%m-%d}"
         self.csv_columns = FINDING_COLUMNS

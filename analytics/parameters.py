@@ -18,22 +18,12 @@ from tokens.models import Credential
 
 @dataclass(frozen=True)
 class Parameters:
-    """A request's query parameters, each given at most once and known to the endpoint."""
+    """A request's query parameters, which the view's door has let pass."""
 
     values: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, query: QueryDict, allowed: Iterable[str]) -> "Parameters":
-        allowed = {*allowed, "format"}
-        problems = {}
-        for name, values in query.lists():
-            if name not in allowed:
-                problems[name] = [f"Unknown parameter. Known are: {', '.join(sorted(allowed))}."]
-            elif len(values) > 1:
-                problems[name] = ["Must be given once."]
-        if problems:
-            name, sentences = next(iter(problems.items()))
-            raise InvalidValue(f"{name}: {sentences[0]}", **problems)
+    def read(cls, query: QueryDict) -> "Parameters":
         parameters = cls({name: str(value) for name, value in query.items()})
         parameters.choice("format", FORMATS)
         return parameters

@@ -120,16 +120,6 @@ class Filters:
 EVERYTHING = Filters()
 
 
-def refuse_others(query: QueryDict, known: Iterable[str]) -> None:
-    """400 for a parameter that is unknown or given twice: a misspelled filter must not widen."""
-    known = set(known)
-    for name, values in query.lists():
-        if name not in known:
-            _refuse(name, "This parameter is unknown.")
-        if len(values) > 1:
-            _refuse(name, "Give this parameter once.")
-
-
 def refuse_format(query: QueryDict, known: Iterable[str]) -> None:
     if query.get("format", "json") not in known:
         _refuse("format", f"Must be one of {', '.join(known)}.")

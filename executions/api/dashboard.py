@@ -17,7 +17,7 @@ from agentidp.pagination import MAXIMUM_OFFSET, Slice
 from agentidp.renderers import JSONRenderer
 from executions import queries
 from executions.api.panel import PanelViewSet
-from executions.filters import MOST_HOURS, NAMES, Filters, read_hours, refuse_format, refuse_others
+from executions.filters import MOST_HOURS, NAMES, Filters, read_hours, refuse_format
 from executions.models import (
     Execution,
     ExecutionEvent,
@@ -137,6 +137,15 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         "details": READ,
         "files": READ,
     }
+    query_parameters = {
+        "running_agents": (*NAMES, *PAGING),
+        "errors": (*NAMES, *PAGING, "fingerprint"),
+        "error_groups": (*NAMES, *PAGING),
+        "timeline": (*NAMES, *PAGING),
+        "agent_stats": NAMES,
+        "details": ("limit", "offset"),
+        "files": ("limit", "offset"),
+    }
     filter_backends = []
     pagination_class = None
 
@@ -176,7 +185,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
     )
     def errors(self, request: Request) -> HttpResponseBase:
         """Every error that was emitted in the window, newest first."""
-        filters, page = self._read(USUAL_ERRORS, more=("fingerprint",))
+        filters, page = self._read(USUAL_ERRORS)
         errors = queries.errors(self.organization, self.actor, filters)
         rows = errors.values_list(*ERROR_COLUMNS, named=True)
         if self._wants_csv:
@@ -237,7 +246,6 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
     @described(DashboardStatisticsSerializer, *_filters(None))
     def agent_stats(self, request: Request) -> Response:
         """Sums over all executions, or over those that match; of `hours` as in running-agents."""
-        refuse_others(request.query_params, NAMES)
         filters = Filters.read(request.query_params, hours=None, now=now())
         return Response(statistics_body(queries.statistics(self.organization, self.actor, filters)))
 
@@ -289,18 +297,14 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         rows = queries.executions(self.organization, self.actor, filters)
         return rows.values_list(*EXECUTION_COLUMNS, named=True)
 
-    def _read(
-        self, limit: int, maximum: int = MOST_ROWS, more: Iterable[str] = ()
-    ) -> tuple[Filters, Slice]:
+    def _read(self, limit: int, maximum: int = MOST_ROWS) -> tuple[Filters, Slice]:
         query = self.request.query_params
-        refuse_others(query, {*NAMES, *PAGING, *more})
         refuse_format(query, FORMATS)
         filters = Filters.read(query, hours=USUAL_HOURS, now=now())
         return filters, Slice.read(query, default=limit, maximum=maximum)
 
     def _page_of_parts(self) -> Slice:
         query = self.request.query_params
-        refuse_others(query, {"limit", "offset"})
         return Slice.read(query, default=MOST_PARTS, maximum=MOST_PARTS)
 
     @property

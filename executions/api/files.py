@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from executions.api.panel import PanelViewSet, refuse_other_parameters
+from executions.api.panel import PanelViewSet
 from executions.downloads import FileNotFound, download
 from executions.models import ExecutionFile
 from organizations.actors import Scope
@@ -46,7 +46,6 @@ class FileViewSet(PanelViewSet):
 
     def files(self) -> Any:
         """Those of the execution in this area."""
-        refuse_other_parameters(self.request)
         files = ExecutionFile.objects.for_organization(self.organization)
         return files.filter(execution=self.get_object(), area=self.area)
 

@@ -16,7 +16,6 @@ from executions.api.panel import (
     PanelViewSet,
     extended_parameter,
     read_flag,
-    refuse_other_parameters,
 )
 from executions.models import Execution, ExecutionNotFound
 from executions.outputs import facts, final_or_notice, final_value, status_body
@@ -97,9 +96,9 @@ class OutputViewSet(PanelViewSet):
         "html": (Scope.EXECUTIONS_READ,),
         "destroy": (Scope.EXECUTIONS_WRITE,),
     }
+    query_parameters = dict.fromkeys(("status", "raw", "html"), ("extended",))
 
     def found(self, request: Request) -> Execution:
-        refuse_other_parameters(request, {"extended"})
         self.is_extended = read_flag(request, "extended")
         execution: Execution = self.get_object()
         return execution
@@ -149,7 +148,6 @@ class OutputViewSet(PanelViewSet):
     def destroy(self, request: Request, fid: str) -> Response:
         """Delete an execution with its events and files. A live one is stopped first; of one
         that was imported only the record here is removed."""
-        refuse_other_parameters(request)
         delete_execution(self.get_object(), actor=self.actor, stop=True)
         return Response(status=204)
 
@@ -162,7 +160,6 @@ class OutputsViewSet(PanelViewSet):
     def destroy_many(self, request: Request) -> Response:
         """Delete several executions, all of them or none. Live ones are stopped first; of those
         that were imported only the record here is removed."""
-        refuse_other_parameters(request)
         wanted = DeletedOutputsSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         fids = set(wanted.validated_data.get("fid", ()))

@@ -1,7 +1,6 @@
 """The door of the families of paths that kodosumi's panel has: /outputs, /timeline, /files and
 /api/dashboard."""
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,7 +12,6 @@ from rest_framework.response import Response
 
 from agentidp.bridge import WAITED, Wait
 from agentidp.errors import DomainError, InvalidValue
-from executions.filters import refuse_others
 from executions.live.hub import hub
 from executions.live.reading import Awaited
 from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet, sees_all
@@ -82,11 +80,6 @@ def owner_seen_by(actor: Actor) -> tuple[UUID | None, UUID | None]:
     if sees_all(actor):
         return None, None
     return (actor.id, None) if actor.kind == "agent" else (None, actor.id)
-
-
-def refuse_other_parameters(request: Request, known: Iterable[str] = ()) -> None:
-    """400 for a parameter that is unknown or given twice."""
-    refuse_others(request.query_params, {*known, "format"})
 
 
 def extended_parameter(default: bool = False) -> OpenApiParameter:

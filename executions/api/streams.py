@@ -165,6 +165,11 @@ class StreamViewSet(PanelViewSet):
         "main": ("executions:read",),
         "stdio": ("executions:read",),
     }
+    query_parameters = {
+        "stream": ("extended", "since"),
+        "main": ("extended", "since", "raw"),
+        "stdio": ("extended", "since", "raw"),
+    }
 
     @stream_schema("stream", is_rendered=False)
     def stream(self, request: Request, fid: str) -> HttpResponseBase:

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from agentidp.errors import InvalidValue
 from agentidp.pagination import whole_number
-from executions.api.panel import PanelViewSet, refuse_other_parameters
+from executions.api.panel import PanelViewSet
 from executions.models import Execution, ExecutionQuerySet
 from executions.timeline import (
     FIRST_POSITION,
@@ -120,6 +120,11 @@ class TimelineViewSerializer(serializers.Serializer[Any]):
 class TimelineViewSet(PanelViewSet):
     pagination_class = None
     required_scopes = {"list_items": READ, "list_changes": READ, "move": READ}
+    query_parameters = {
+        "list_items": ("pp", "q", "offset"),
+        "list_changes": ("since", "q"),
+        "move": ("mode", "pp", "q", "origin", "offset", "timestamp"),
+    }
 
     @property
     def search(self) -> str:
@@ -135,7 +140,6 @@ class TimelineViewSet(PanelViewSet):
     )
     def list_items(self, request: Request) -> Response:
         """Own executions, newest first."""
-        refuse_other_parameters(request, {"pp", "q", "offset"})
         page = self.page(self.text("offset", LONGEST_FID))
         return Response(
             {
@@ -152,7 +156,6 @@ class TimelineViewSet(PanelViewSet):
     def list_changes(self, request: Request) -> Response:
         """Own executions that changed or were deleted after `since`; without it, nothing but the
         position to ask with. While something is being written, a change may be told twice."""
-        refuse_other_parameters(request, {"since", "q"})
         since = self.position("since")
         if since is None:
             updated: list[dict[str, Any]] = []
@@ -188,7 +191,6 @@ class TimelineViewSet(PanelViewSet):
     )
     def move(self, request: Request) -> Response:
         """What a page that shows own executions must add, change and remove."""
-        refuse_other_parameters(request, {"mode", "pp", "q", "origin", "offset", "timestamp"})
         mode = self.text("mode", 10) or "next"
         if mode not in MODES:
             self.refuse("mode", f"Must be one of {', '.join(MODES)}.")

@@ -8,7 +8,7 @@ import pytest
 from django.http import QueryDict
 
 from agentidp.errors import InvalidValue
-from executions.filters import EVERYTHING, Filters, refuse_others
+from executions.filters import EVERYTHING, Filters
 
 NOW = 1_795_330_000.0
 
@@ -72,9 +72,3 @@ def test_what_cannot_be_meant_is_refused_by_name(query: str, name: str) -> None:
         read(query)
 
     assert list(refused.value.details) == [name]
-
-
-@pytest.mark.parametrize("query", ["hour=1", "user=a&user=b"])
-def test_unknown_and_repeated_parameters_are_refused(query: str) -> None:
-    with pytest.raises(InvalidValue):
-        refuse_others(QueryDict(query), ["hours", "user"])

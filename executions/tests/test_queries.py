@@ -179,7 +179,7 @@ def test_errors_with_the_same_words_are_one_group_of_all_their_agents(
     assert group.first_seen == first
     assert now() - group.last_seen < 3700
     assert (recent.step, len(recent.starts)) == ("hour", 25)
-    assert [number for number in group.sparkline if number] == [2, 1]
+    assert sum(group.sparkline) == 3
     assert len(group.sparkline) == 25
     assert ever.total == 2
     assert [row.agent_names for row in ever.rows] == [("C",)]

@@ -1,5 +1,6 @@
 """The one door of the REST API into an organization's rows."""
 
+from collections.abc import Collection
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
@@ -14,6 +15,7 @@ from rest_framework.response import Response
 
 from agentidp.bridge import LongResponse
 from agentidp.errors import NotFound, name_some
+from agentidp.pagination import PAGING, refuse_others
 from organizations.actors import Actor
 from organizations.api import idempotency
 from organizations.models import AnsweredRequest, Organization
@@ -42,11 +44,15 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
 
     Subclasses name `required_scopes` for each action and may narrow what `get_queryset` gives;
     they cannot replace it. The organization comes from the verified token only.
+
+    A query parameter that `query_parameters` does not name for the action, nor its filters and
+    pages, is refused, as is one that is given twice.
     """
 
     required_scopes: dict[str, tuple[str, ...]] = {}
     repeatable: frozenset[str] = frozenset()
     """Actions that make something new each time, unless the request carries an Idempotency-Key."""
+    query_parameters: dict[str, Collection[str]] = {}
     not_found: type[NotFound] = NotFound
     organization: Organization
     actor: Actor
@@ -83,6 +89,8 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if request.method != "OPTIONS" and self.action is not None:
+            refuse_others(request.query_params, self.known_parameters())
         self._claimed: AnsweredRequest | None = None
         claim = idempotency.claim(request, self.actor) if self.action in self.repeatable else None
         if claim is None:
@@ -100,6 +108,14 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         if claimed := getattr(self, "_claimed", None):
             idempotency.remember(claimed, response)
         return super().finalize_response(request, response, *args, **kwargs)
+
+    def known_parameters(self) -> set[str]:
+        """Those that a request for the action may have."""
+        known = set(self.query_parameters.get(self.action, ()))
+        if self.action == "list":
+            filters = getattr(self, "filterset_class", None)
+            known |= PAGING | set(filters.base_filters if filters else ())
+        return known
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
