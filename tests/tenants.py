@@ -29,6 +29,7 @@ from executions.tests.factories import (
 from organizations.actions import invite
 from organizations.actors import Actor, Scope
 from organizations.models import (
+    AnsweredRequest,
     Attempt,
     AuditEvent,
     Invitation,
@@ -207,6 +208,9 @@ class Tenant:
         with organization_scope(self.organization):
             own = {"organization": self.organization}
             UploadPart.objects.create(**own, upload=self.upload, offset=0, content=b"01234")
+            AnsweredRequest.objects.create(
+                **own, principal_id=uuid4(), key=self.word, digest=b"", body=self.word
+            )
             DeletedExecution.objects.create(**own, fid=self._new_name())
             Revocation.objects.create(**own, token_id=uuid4(), expires_at=timezone.now())
             MonthlyUsage.objects.get_or_create(**own, month=timezone.now().date().replace(day=1))

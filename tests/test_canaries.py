@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from agentidp import openapi
 from conftest import ClientFor
 from tests import (
     test_bad_input,
@@ -35,6 +36,18 @@ def wrong(name: str, method: str = "GET", **fields: Any) -> Endpoint:
 def page(name: str, **fields: Any) -> Endpoint:
     fields = {"ids": agent_page, "scopes": READ} | fields
     return Endpoint("GET", f"/wrong/{name}", PAGE, **fields)
+
+
+class AnyOperation(dict[str, tuple[str, str]]):
+    """The operations that have a name, and those of the wrong views."""
+
+    def __missing__(self, operation: str) -> tuple[str, str]:
+        return operation, operation
+
+
+@pytest.fixture(autouse=True)
+def named_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openapi, "SUMMARIES", AnyOperation(openapi.SUMMARIES))
 
 
 @pytest.fixture
@@ -97,7 +110,7 @@ FIRES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     ),
     "a view that stumbles over a query": (
         test_bad_input.test_no_query_is_too_bad,
-        {"endpoint": wrong("crash")},
+        {"endpoint": wrong("careless-query")},
     ),
     "a view that stumbles over JSON": (
         test_bad_input.test_no_json_is_too_bad,

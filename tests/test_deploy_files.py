@@ -28,13 +28,16 @@ def compose() -> dict[str, Any]:
 
 def documented() -> set[str]:
     """The variables of the settings' table."""
-    return set(re.findall(rf"^\| `({NAME})` \|", text("docs/reference/settings.md"), re.M))
+    cells = re.findall(r"^\| (`[^|]*`) \|", text("docs/reference/settings.md"), re.M)
+    return {name for cell in cells for name in re.findall(rf"`({NAME})`", cell)}
 
 
 def read_by_the_code() -> set[str]:
     reads = rf"""(?:env\.\w+|\bsecret|environ\.get)\(\s*["']({NAME})["']"""
     files = [*(PROJECT / "agentidp").glob("*.py"), *(PROJECT / "executions").rglob("*.py")]
-    return {name for path in files for name in re.findall(reads, path.read_text())}
+    code = "".join(path.read_text() for path in files)
+    replaced = re.findall(rf"""\bfallbacks\(["']({NAME})["']\)""", code)
+    return {*re.findall(reads, code), *(f"{name}_FALLBACKS" for name in replaced)}
 
 
 def test_every_setting_that_the_code_reads_stands_in_the_table_and_in_the_example() -> None:

@@ -57,6 +57,7 @@ class WrongViewSet(OrganizationScopedViewSet):
     queryset = Agent.objects.all()
     required_scopes = {
         "crash": ("agents:read",),
+        "careless_query": ("agents:read",),
         "without_scope": (),
         "slow_list": ("agents:read",),
         "everybody": ("agents:read",),
@@ -71,6 +72,13 @@ class WrongViewSet(OrganizationScopedViewSet):
 
     def crash(self, request: Request) -> HttpResponse:
         return HttpResponse("{}", status=500, content_type="application/json")
+
+    def known_parameters(self) -> set[str]:
+        return set(self.request.query_params)
+
+    def careless_query(self, request: Request) -> HttpResponse:
+        is_bad = bool(request.query_params)
+        return HttpResponse("{}", status=500 if is_bad else 200, content_type="application/json")
 
     def without_scope(self, request: Request) -> Response:
         return Response({})
@@ -148,6 +156,7 @@ urlpatterns = [
     path("api/v1/wrong/open/<uuid:agentId>", OpenView.as_view()),
     path("api/v1/wrong/signature-only", SignatureOnlyView.as_view()),
     wrong("crash", "crash"),
+    wrong("careless-query", "careless_query"),
     wrong("without-scope", "without_scope"),
     wrong("slow-list", "slow_list"),
     wrong("everybody", "everybody"),

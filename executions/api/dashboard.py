@@ -95,7 +95,7 @@ def _filters(hours: int | None) -> tuple[OpenApiParameter, ...]:
         _parameter("to", "The end, left out; a day is meant as a whole."),
         _parameter("agent_name", "A part of the agent's name.", text),
         _parameter("user", "The id or the name of who launched it.", text),
-        _parameter("status", "In any case.", enum=Execution.Status.values),
+        _parameter("status", "In any case; empty for all.", enum=["", *Execution.Status.values]),
         _parameter("search", "A part of the id, agent, user, status or error.", text),
         _parameter("agent", "The id of an agent.", OpenApiTypes.UUID),
     )

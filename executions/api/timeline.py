@@ -33,7 +33,7 @@ from organizations.actors import Scope
 USUAL, MOST = 10, 100
 LONGEST_SEARCH, LONGEST_FID = 200, 64
 MODES = ("next", "update")
-SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 READ = (Scope.EXECUTIONS_READ,)
 PAGE = OpenApiParameter(
     "pp",
