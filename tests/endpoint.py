@@ -41,6 +41,8 @@ class Endpoint:
     rows_key: str = "data"
     """Under which the list's answer has its rows."""
     is_form: bool = False
+    asks: bool = False
+    """A page that asks whether to do what its POST does."""
     status: int = 200
     reason: str = ""
     """Why it is public, or why the OpenAPI document leaves it out."""

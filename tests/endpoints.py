@@ -61,6 +61,11 @@ def decide_page(path: str, method: str = "POST", **fields: Any) -> Endpoint:
     return change_page(path, method, scopes=(*READ, *ADMIN), **fields)
 
 
+def confirmed(path: str, **fields: Any) -> tuple[Endpoint, Endpoint]:
+    """An address that asks when it is opened, and acts when the question is answered."""
+    return change_page(path, "GET", asks=True, **fields), change_page(path, **fields)
+
+
 METADATA = [
     *(
         public("GET", f"/.well-known/{name}", "Clients ask before they have a token.")
@@ -483,9 +488,9 @@ CHANGING_PAGES = [
     change_page("/agents/new", body=examples.agent_form),
     change_page("/agents/{agent_id}/edit", "GET", ids=examples.agent_page),
     change_page("/agents/{agent_id}/edit", ids=examples.agent_page, body=examples.agent_form),
-    change_page("/agents/{agent_id}/suspend", ids=examples.agent_page),
-    change_page("/agents/{agent_id}/reactivate", ids=examples.agent_page),
-    change_page("/agents/{agent_id}/decommission", ids=examples.agent_page),
+    *confirmed("/agents/{agent_id}/suspend", ids=examples.agent_page),
+    *confirmed("/agents/{agent_id}/reactivate", ids=examples.agent_page),
+    *confirmed("/agents/{agent_id}/decommission", ids=examples.agent_page),
     change_page(CREDENTIAL_PAGES + "/new", "GET", ids=examples.agent_page),
     change_page(CREDENTIAL_PAGES + "/new", ids=examples.agent_page, status=200),
     change_page(CREDENTIAL_PAGE + "/rotate", "GET", ids=examples.credential_page),
@@ -495,25 +500,31 @@ CHANGING_PAGES = [
         body=lambda tenant: {"grace_seconds": 3600},
         status=200,
     ),
-    change_page(CREDENTIAL_PAGE + "/revoke", ids=examples.credential_page),
+    *confirmed(CREDENTIAL_PAGE + "/revoke", ids=examples.credential_page),
     decide_page("/resources/new", "GET"),
     decide_page("/resources/new", body=examples.resource_form),
     decide_page("/resources/{resource_id}/edit", "GET", ids=examples.resource_page),
     decide_page(
         "/resources/{resource_id}/edit", ids=examples.resource_page, body=examples.resource_form
     ),
-    decide_page("/resources/{resource_id}/delete", ids=examples.resource_page),
+    *confirmed(
+        "/resources/{resource_id}/delete", scopes=(*READ, *ADMIN), ids=examples.resource_page
+    ),
     decide_page(
         "/resources/{resource_id}/agents", ids=examples.resource_page, body=examples.grant_form
     ),
-    decide_page("/resources/{resource_id}/agents/{agent_id}/remove", ids=examples.grant_page),
+    *confirmed(
+        "/resources/{resource_id}/agents/{agent_id}/remove",
+        scopes=(*READ, *ADMIN),
+        ids=examples.grant_page,
+    ),
     change_page(
         "/members/invitations",
         scopes=ADMIN,
         body=examples.invitation_of_somebody,
         status=200,
     ),
-    change_page(
+    *confirmed(
         "/members/invitations/{invitation_id}/withdraw",
         scopes=ADMIN,
         ids=examples.invitation_page,
@@ -524,7 +535,7 @@ CHANGING_PAGES = [
         ids=examples.membership_page,
         body=lambda tenant: {"role": "operator"},
     ),
-    change_page("/members/{membership_id}/remove", scopes=ADMIN, ids=examples.membership_page),
+    *confirmed("/members/{membership_id}/remove", scopes=ADMIN, ids=examples.membership_page),
     change_page("/members/agents", scopes=ADMIN, body=examples.agent_member_form),
     change_page(
         "/members/agents/{agent_id}/role",
@@ -532,7 +543,7 @@ CHANGING_PAGES = [
         ids=examples.agent_member_page,
         body=lambda tenant: {"role": "admin"},
     ),
-    change_page("/members/agents/{agent_id}/remove", scopes=ADMIN, ids=examples.agent_member_page),
+    *confirmed("/members/agents/{agent_id}/remove", scopes=ADMIN, ids=examples.agent_member_page),
     change_page("/settings", "GET", scopes=ADMIN),
     change_page("/settings", scopes=ADMIN, body=examples.settings_form),
     change_page(
@@ -554,16 +565,14 @@ EXECUTION_PAGES = [
         for path in ("", "/log", "/log.txt", "/events", "/events.jsonl")
     ),
     page("/executions/{fid}/files", scopes=READ_RUNS, ids=examples.live_run, status=302),
-    page(
+    *confirmed(
         "/executions/{fid}/stop",
-        "POST",
         scopes=(*READ_RUNS, "executions:write"),
         role="operator",
         ids=examples.live_run,
     ),
-    page(
+    *confirmed(
         "/executions/{fid}/delete",
-        "POST",
         scopes=(*READ_RUNS, "executions:write"),
         role="operator",
         ids=examples.ended_run,
@@ -597,3 +606,4 @@ BEARER = [
 ]
 """Those that a bearer token opens."""
 PAGES = [each for each in ENDPOINTS if each.access == PAGE]
+QUESTIONS = [each for each in PAGES if each.asks]

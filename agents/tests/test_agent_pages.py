@@ -163,4 +163,7 @@ def test_opening_an_address_changes_nothing(
     agent = make_agent(organization)
     browser = signed_in(make_membership(organization))
 
-    assert browser.get(f"/agents/{agent.pk}/{path}").status_code == 405
+    response = browser.get(f"/agents/{agent.pk}/{path}")
+
+    assert response.status_code == 200
+    assert stored(agent).status == "active"

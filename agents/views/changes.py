@@ -8,7 +8,8 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
-from django.views.decorators.http import require_http_methods, require_POST
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
 
 from agentidp.errors import DomainError
 from agents.actions import (
@@ -21,6 +22,7 @@ from agents.actions import (
 from agents.forms import AgentForm
 from agents.models import Agent
 from organizations.actors import Actor
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed
 
@@ -60,13 +62,55 @@ def edit_agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     return form_page(request, "agents/edit.html", form, agent=agent)
 
 
+def suspension_of(agent: Agent) -> Confirmation:
+    return Confirmation(
+        address=reverse("agents:suspend", args=[agent.pk]),
+        key=f"suspend-{agent.pk}",
+        button="Suspend",
+        verb="Suspend agent",
+        title="Suspend this agent?",
+        subject=agent.name,
+        text="gets no new tokens, and those it has stop at once. You can reactivate it at any "
+        "time.",
+        is_dangerous=False,
+    )
+
+
+def reactivation_of(agent: Agent) -> Confirmation:
+    return Confirmation(
+        address=reverse("agents:reactivate", args=[agent.pk]),
+        key=f"reactivate-{agent.pk}",
+        button="Reactivate",
+        verb="Reactivate agent",
+        title="Reactivate this agent?",
+        subject=agent.name,
+        text="may ask for tokens again with the credentials it has.",
+        is_dangerous=False,
+    )
+
+
+def decommissioning_of(agent: Agent) -> Confirmation:
+    return Confirmation(
+        address=reverse("agents:decommission", args=[agent.pk]),
+        key=f"decommission-{agent.pk}",
+        button="Decommission agent",
+        title="Decommission this agent?",
+        subject=agent.name,
+        text="ends for good: its tokens stop at once and its credentials never work again. "
+        "This cannot be undone.",
+    )
+
+
 def life_cycle_view(
-    change: Callable[..., Agent], sentence: str
+    change: Callable[..., Agent], ask: Callable[[Agent], Confirmation], sentence: str
 ) -> Callable[[HttpRequest, UUID], HttpResponseBase]:
-    @require_POST
+    @require_http_methods(ASKING_METHODS)
     @within_organization("agents:read", "agents:write")
     def view(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
         agent = own_agent(request, agent_id)
+        back = reverse("agents:detail", args=[agent.pk])
+        if question := ask_first(request, ask(agent), back=back, back_label=agent.name):
+            return question
         actor: Actor = request.actor
         try:
             change(agent, actor=actor)
@@ -74,11 +118,15 @@ def life_cycle_view(
             messages.error(request, error.message)
         else:
             messages.success(request, sentence.format(agent.name))
-        return redirect("agents:detail", agent.pk)
+        return redirect(back)
 
     return view
 
 
-suspend = life_cycle_view(suspend_agent, "{} is suspended. Its tokens no longer work.")
-reactivate = life_cycle_view(reactivate_agent, "{} is active again.")
-decommission = life_cycle_view(decommission_agent, "{} is decommissioned. Its history stays.")
+suspend = life_cycle_view(
+    suspend_agent, suspension_of, "{} is suspended. Its tokens no longer work."
+)
+reactivate = life_cycle_view(reactivate_agent, reactivation_of, "{} is active again.")
+decommission = life_cycle_view(
+    decommission_agent, decommissioning_of, "{} is decommissioned. Its history stays."
+)

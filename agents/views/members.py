@@ -8,8 +8,9 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from agentidp.errors import DomainError
 from agents.forms import AgentMemberForm
@@ -17,6 +18,7 @@ from agents.models import Agent
 from agents.views.changes import own_agent
 from organizations import actions, mail
 from organizations.actors import Actor, Scope
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import InvitationForm
 from organizations.models import Invitation, Membership, Organization, Principal
@@ -61,10 +63,15 @@ def show_members(
     invitations = Invitation.objects.for_organization(organization).open()
     may_administer = request.actor.may(ADMINISTER)
     context = {
-        "people": people.order_by("created_at", "pk")[:PEOPLE_SHOWN],
+        "people": [
+            (member, removal_of(member))
+            for member in people.order_by("created_at", "pk")[:PEOPLE_SHOWN]
+        ],
         "agents": agent_members(organization),
         "suggestions": suggestions(organization) if may_administer else [],
-        "invitations": invitations.backed() if may_administer else [],
+        "invitations": [(each, withdrawal_of(each)) for each in invitations.backed()]
+        if may_administer
+        else [],
         "may_administer": may_administer,
         "sends_mail": mail.is_enabled(),
         "invite_summary": MAILED if mail.is_enabled() else SHOWN,
@@ -75,6 +82,45 @@ def show_members(
         **extra,
     }
     return form_page(request, "agents/members.html", form, agent_form, **context)
+
+
+def removal_of(member: Membership) -> Confirmation:
+    return Confirmation(
+        address=reverse("organizations:remove_member", args=[member.pk]),
+        key=f"remove-{member.pk}",
+        button="Remove",
+        label=member.user,
+        title="Remove this person?",
+        subject=str(member.user),
+        text="loses access to this organization at once. Their account and what the audit log "
+        "says about them stay.",
+    )
+
+
+def removal_of_agent(agent: Agent) -> Confirmation:
+    return Confirmation(
+        address=reverse("organizations:remove_agent", args=[agent.pk]),
+        key=f"remove-agent-{agent.pk}",
+        button="Remove",
+        label=agent.name,
+        title="Remove this agent from the members?",
+        subject=agent.name,
+        text="may no longer administer this organization; its tokens lose admin:orgs at once. "
+        "The agent itself stays as it is.",
+    )
+
+
+def withdrawal_of(invitation: Invitation) -> Confirmation:
+    return Confirmation(
+        address=reverse("organizations:withdraw_invitation", args=[invitation.pk]),
+        key=f"withdraw-{invitation.pk}",
+        button="Withdraw",
+        label=f"the invitation of {invitation.email}",
+        verb="Withdraw the invitation",
+        title="Withdraw this invitation?",
+        subject=invitation.email,
+        text="cannot join with the link any more. You can invite them again.",
+    )
 
 
 def agent_members(organization: Organization) -> list[dict[str, Any]]:
@@ -89,6 +135,7 @@ def agent_members(organization: Organization) -> list[dict[str, Any]]:
             {
                 "agent": agent,
                 "role": roles[agent.pk],
+                "removal": removal_of_agent(agent),
                 "administers": is_admin and holds_scope and agent.is_active,
                 "lacks_scope": is_admin and not holds_scope and not agent.is_decommissioned,
             }
@@ -125,12 +172,14 @@ def invite(request: OrganizationRequest) -> HttpResponse:
     return show_members(request, invitation=invitation, link=link)
 
 
-@require_POST
+@require_http_methods(ASKING_METHODS)
 @within_organization(ADMINISTER)
 def withdraw_invitation(request: OrganizationRequest, invitation_id: UUID) -> HttpResponse:
     invitation = get_object_or_404(
         Invitation.objects.for_organization(request.organization), pk=invitation_id
     )
+    if question := ask(request, withdrawal_of(invitation)):
+        return question
     return change(
         request,
         lambda: actions.revoke_invitation(invitation, actor=request.actor),
@@ -161,10 +210,12 @@ def change_role(request: OrganizationRequest, membership_id: UUID) -> HttpRespon
     )
 
 
-@require_POST
+@require_http_methods(ASKING_METHODS)
 @within_organization(ADMINISTER)
 def remove(request: OrganizationRequest, membership_id: UUID) -> HttpResponse:
     membership = own_membership(request, membership_id)
+    if question := ask(request, removal_of(membership)):
+        return question
     return change(
         request,
         lambda: actions.remove_member(membership, actor=request.actor),
@@ -213,11 +264,13 @@ def change_agent_role(request: OrganizationRequest, agent_id: UUID) -> HttpRespo
     )
 
 
-@require_POST
+@require_http_methods(ASKING_METHODS)
 @within_organization(ADMINISTER)
 def remove_agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     agent = own_agent(request, agent_id)
     principal = own_principal(request, agent)
+    if question := ask(request, removal_of_agent(agent)):
+        return question
     return change(
         request,
         lambda: actions.remove_member(principal, actor=request.actor),
@@ -227,6 +280,11 @@ def remove_agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
 
 def as_role(role: str) -> str:
     return "an admin" if role == Principal.Role.ADMIN else "a member"
+
+
+def ask(request: OrganizationRequest, asked: Confirmation) -> HttpResponse | None:
+    back = reverse("organizations:members")
+    return ask_first(request, asked, back=back, back_label="Members")
 
 
 def change(request: HttpRequest, run: Callable[[], object], sentence: str) -> HttpResponse:

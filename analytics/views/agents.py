@@ -13,7 +13,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from agents.models import Agent, AgentQuerySet
-from agents.views.changes import own_agent
+from agents.views.changes import (
+    decommissioning_of,
+    own_agent,
+    reactivation_of,
+    suspension_of,
+)
 from analytics.charts import day_notes, shown_finding, trend_chart
 from analytics.findings import Finding
 from analytics.metrics import METRICS
@@ -22,10 +27,12 @@ from analytics.periods import DAY, Period
 from analytics.queries import Narrowing, count_by_agent, count_by_day
 from analytics.records import findings_of_agent
 from organizations.actors import Scope
+from organizations.confirmation import Confirmation
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent
 from organizations.pages import Choices, Filter, Filters, page_of, search_hidden, sort_of
 from tokens.models import Credential, ResourceGrant, TokenEvent
+from tokens.views.credentials import revocation_of
 
 SORTS = {
     "name": "email",
@@ -131,14 +138,18 @@ def tokens_of(
 
 def with_traffic(
     request: OrganizationRequest, credentials: list[Credential]
-) -> list[tuple[Credential, int]]:
-    """Each credential with the tokens that it got in the last days."""
+) -> list[tuple[Credential, int, Confirmation]]:
+    """Each credential with the tokens that it got in the last days, and what to ask before its
+    end."""
     since = timezone.now().date() - (TREND_DAYS - 1) * DAY
     usage = AgentDayUsage.objects.for_organization(request.organization).filter(
         day__gte=since, credential_id__in=[credential.pk for credential in credentials]
     )
     issued = dict(usage.values_list("credential_id").annotate(Sum("issued")))
-    return [(credential, issued.get(credential.pk, 0)) for credential in credentials]
+    return [
+        (credential, issued.get(credential.pk, 0), revocation_of(credential))
+        for credential in credentials
+    ]
 
 
 def trend(
@@ -174,6 +185,9 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     history = AuditEvent.objects.for_organization(organization).filter(agent_id=found.pk)
     context = {
         "agent": found,
+        "suspension": suspension_of(found),
+        "reactivation": reactivation_of(found),
+        "decommissioning": decommissioning_of(found),
         "findings": [shown_finding(finding) for finding in findings],
         "chart": trend(request, found, findings),
         "credentials": with_traffic(request, list(credentials)),

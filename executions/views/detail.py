@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from agentidp.errors import DomainError
 from executions import queries
@@ -35,6 +35,7 @@ from executions.views.told import (
     told_text,
 )
 from organizations.actors import Scope
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.templatetags.agentidp import absolute_time, duration, money, number
 
@@ -161,15 +162,42 @@ def files(request: OrganizationRequest, fid: str) -> HttpResponse:
     return render(request, "executions/files.html", context)
 
 
+def stopping_of(execution: Execution) -> Confirmation:
+    return Confirmation(
+        address=reverse("executions:stop", args=[execution.fid]),
+        key=f"stop-{execution.pk}",
+        button="Stop",
+        verb="Stop the run",
+        title="Stop this run?",
+        subject=execution.agent_name,
+        text="is cancelled, and whoever runs it can write no more. What it brought so far is kept.",
+    )
+
+
+def deletion_of(execution: Execution) -> Confirmation:
+    return Confirmation(
+        address=reverse("executions:delete", args=[execution.fid]),
+        key=f"delete-{execution.pk}",
+        button="Delete",
+        verb="Delete the run",
+        title="Delete this run?",
+        subject=execution.agent_name,
+        text=DELETED if execution.has_ended else f"{DELETED} {GOES_ON}",
+    )
+
+
 def change_view(
-    change: Callable[..., object], sentence: str
+    change: Callable[..., object], ask: Callable[[Execution], Confirmation], sentence: str
 ) -> Callable[[HttpRequest, str], HttpResponseBase]:
     """A form that changes an execution and says so."""
 
-    @require_POST
+    @require_http_methods(ASKING_METHODS)
     @within_organization("executions:read", "executions:write")
     def view(request: OrganizationRequest, fid: str) -> HttpResponse:
         found = own_execution(request, fid)
+        back = reverse("executions:detail", args=[found.fid])
+        if question := ask_first(request, ask(found), back=back, back_label=found.agent_name):
+            return question
         try:
             change(found, actor=request.actor)
         except DomainError as error:
@@ -183,8 +211,10 @@ def change_view(
     return view
 
 
-stop = change_view(stop_execution, "The run of {} is stopped. What it brought so far is kept.")
-delete = change_view(delete_execution, "The run of {} is deleted.")
+stop = change_view(
+    stop_execution, stopping_of, "The run of {} is stopped. What it brought so far is kept."
+)
+delete = change_view(delete_execution, deletion_of, "The run of {} is deleted.")
 
 
 # What the pages show
@@ -208,7 +238,8 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
         "print_url": f"/outputs/html/{quote(execution.fid)}",
         "may_stop": may_control and not execution.has_ended and not execution.is_imported,
         "may_delete": may_control and (execution.has_ended or execution.is_imported),
-        "delete_text": DELETED if execution.has_ended else f"{DELETED} {GOES_ON}",
+        "stopping": stopping_of(execution),
+        "deletion": deletion_of(execution),
         "zone": request.zone,
     }
 

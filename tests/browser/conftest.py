@@ -150,13 +150,19 @@ def visit(base_url: str, chromium: Browser, session_state: Any) -> Iterator[Visi
     visitors: list[Visitor] = []
 
     def build(
-        path: str = "", *, dark: bool = False, phone: bool = False, stranger: bool = False
+        path: str = "",
+        *,
+        dark: bool = False,
+        phone: bool = False,
+        stranger: bool = False,
+        scripts: bool = True,
     ) -> Visitor:
         context = chromium.new_context(
             base_url=base_url,
             storage_state=None if stranger else session_state,
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
+            java_script_enabled=scripts,
             viewport=PHONE if phone else {"width": 1280, "height": 900},
         )
         contexts.append(context)

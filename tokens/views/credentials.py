@@ -10,11 +10,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from agentidp.errors import DomainError
 from agents.views.changes import own_agent
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed
 from tokens.actions import create_credential, revoke_credential, rotate_credential
@@ -71,18 +73,34 @@ def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
     )
 
 
-@require_POST
+def revocation_of(credential: Credential) -> Confirmation:
+    return Confirmation(
+        address=reverse("tokens:revoke_credential", args=[credential.agent_id, credential.pk]),
+        key=f"revoke-{credential.pk}",
+        button="Revoke",
+        label=credential,
+        verb="Revoke credential",
+        title="Revoke this credential?",
+        text="It stops at once, with every token that was got with it. This cannot be undone.",
+    )
+
+
+@require_http_methods(ASKING_METHODS)
 @within_organization("agents:read", "agents:write")
 def revoke(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
     """End a credential for good."""
     credential = own_credential(request, agent_id, credential_id)
+    asked, agent = revocation_of(credential), credential.agent
+    back = reverse("agents:detail", args=[agent.pk])
+    if question := ask_first(request, asked, back=back, back_label=agent.name):
+        return question
     try:
         revoke_credential(credential, actor=request.actor)
     except DomainError as error:
         messages.error(request, error.message)
     else:
         messages.success(request, f"The {credential} is revoked. Its tokens no longer work.")
-    return redirect("agents:detail", agent_id)
+    return redirect(back)
 
 
 def show_secret(request: OrganizationRequest, credential: Credential, secret: str) -> HttpResponse:

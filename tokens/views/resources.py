@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from agentidp.errors import DomainError
 from agents.models import Agent
 from organizations.actors import Scope
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, page_of, typed
 from tokens import resources as actions
@@ -88,7 +89,11 @@ def show(request: OrganizationRequest, resource: Resource, form: GrantForm) -> H
     issuer = settings.ISSUER
     context = {
         "resource": resource,
-        "grants": grants.select_related("agent").order_by("agent__email")[:AGENTS_SHOWN],
+        "grants": [
+            (grant, removal_of(grant))
+            for grant in grants.select_related("agent").order_by("agent__email")[:AGENTS_SHOWN]
+        ],
+        "deletion": deletion_of(resource),
         "suggestions": others.order_by("email").values_list("email", flat=True)[:AGENTS_SHOWN]
         if may_decide
         else [],
@@ -124,11 +129,45 @@ def edit_resource(request: OrganizationRequest, resource_id: UUID) -> HttpRespon
     return form_page(request, "tokens/edit_resource.html", form, resource=found)
 
 
-@require_POST
+def deletion_of(resource: Resource) -> Confirmation:
+    return Confirmation(
+        address=reverse("tokens:delete_resource", args=[resource.pk]),
+        key=f"delete-{resource.pk}",
+        button="Delete resource",
+        title="Delete this resource?",
+        subject=resource.name,
+        text="gets no new tokens. Those that agents have work until they expire, unless the "
+        "service asks us about tokens. This cannot be undone.",
+    )
+
+
+def removal_of(grant: ResourceGrant) -> Confirmation:
+    return Confirmation(
+        address=reverse("tokens:remove_agent", args=[grant.resource_id, grant.agent_id]),
+        key=f"remove-{grant.agent_id}",
+        button="Remove",
+        label=grant.agent.name,
+        title="Remove this agent?",
+        subject=grant.agent.name,
+        text="gets no more tokens for this service. A token that it has works until it expires, "
+        "unless the service asks us about tokens.",
+    )
+
+
+def ask(
+    request: OrganizationRequest, asked: Confirmation, resource: Resource
+) -> HttpResponse | None:
+    back = reverse("tokens:resource", args=[resource.pk])
+    return ask_first(request, asked, back=back, back_label=resource.name)
+
+
+@require_http_methods(ASKING_METHODS)
 @within_organization(*DECIDE)
 def delete_resource(request: OrganizationRequest, resource_id: UUID) -> HttpResponse:
     """End what is allowed there."""
     found = own_resource(request, resource_id)
+    if question := ask(request, deletion_of(found), found):
+        return question
     with suppress(actions.ResourceNotFound):  # somebody else was faster
         actions.delete_resource(found, actor=request.actor)
     messages.success(request, f"{found.name} is deleted. Nobody gets a token for it any more.")
@@ -154,7 +193,7 @@ def allow_agent(request: OrganizationRequest, resource_id: UUID) -> HttpResponse
     return show(request, found, form)
 
 
-@require_POST
+@require_http_methods(ASKING_METHODS)
 @within_organization(*DECIDE)
 def remove_agent(request: OrganizationRequest, resource_id: UUID, agent_id: UUID) -> HttpResponse:
     """Allow the agent nothing there any more."""
@@ -163,6 +202,8 @@ def remove_agent(request: OrganizationRequest, resource_id: UUID, agent_id: UUID
     grant = get_object_or_404(
         grants.select_related("agent", "resource"), resource=found, agent_id=agent_id
     )
+    if question := ask(request, removal_of(grant), found):
+        return question
     try:
         actions.remove_agent(grant, actor=request.actor)
     except DomainError as error:

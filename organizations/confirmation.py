@@ -1,0 +1,54 @@
+"""What a person is asked before something that cannot easily be taken back.
+
+A dialog asks on the page that has the button; where no script runs, the button leads to a page that
+asks the same. Both show one Confirmation. Its address asks when it is opened (GET) and acts when
+the form is sent (POST).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+ASKING_METHODS = ("GET", "HEAD", "POST")
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The words of one question, and where its answer goes."""
+
+    address: str
+    """Where the form is sent, and where the question is asked without a script."""
+    key: str
+    """The dialog's id, unique in its page."""
+    button: str
+    """What the button on the page says."""
+    title: str
+    text: str
+    """The consequence; goes on from the subject."""
+    subject: str = ""
+    verb: str = ""
+    """What the button that does it says; `button` where it says no more."""
+    label: Any = ""
+    """What the button is about, for those who do not see the row that it stands in."""
+    facts: tuple[str, ...] = ()
+    """Sentences of what goes with it."""
+    is_dangerous: bool = True
+
+    @property
+    def answer(self) -> str:
+        return self.verb or self.button
+
+
+def ask_first(
+    request: HttpRequest, asked: Confirmation, *, back: str, back_label: str
+) -> HttpResponse | None:
+    """The page that asks; None once the person has answered, and the view may act.
+
+    `back` is the address that a person goes to who would rather not.
+    """
+    if request.method == "POST":
+        return None
+    context = {"asked": asked, "back": back, "back_label": back_label}
+    return render(request, "organizations/confirm.html", context)
