@@ -10,16 +10,27 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from uuid import UUID
 
-from django.db.models import Case, Count, F, IntegerField, Max, Q, Value, When
+from django.db.models import (
+    Case,
+    Count,
+    F,
+    IntegerField,
+    Max,
+    OuterRef,
+    Q,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, Extract, Floor
+from django.db.models.functions import Cast, Extract, Floor, Greatest
 
-from agents.models import Agent
+from agents.models import Agent, AgentQuerySet
 from analytics.metrics import METRICS, Metric
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage, HourUsage, QuarterUsage
 from analytics.periods import DAY, Period
 from organizations.models import Organization, OrganizationScopedQuerySet
-from tokens.models import TokenEvent
+from tokens.models import Credential, TokenEvent
 
 HOURS_OF_WEEK = 168
 FIRST_HOUR_OF_WEEK = 96
@@ -50,6 +61,18 @@ class AgentCount:
 
     agent_id: UUID
     count: int
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """How many agents got a token in a month."""
+
+    working: int
+    """Of those that are registered."""
+    registered: int
+    """All but the decommissioned ones."""
+    served: int
+    """With those that were decommissioned since."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +160,32 @@ def count_by_agent(
     return tuple(sorted(found, key=lambda agent: (-agent.count, agent.agent_id)))
 
 
-def newest_by_agent(
-    organization: Organization, month: Period, among: Collection[UUID]
-) -> dict[UUID, datetime]:
-    """The newest event of each of these agents since the running month began, in UTC or before."""
-    usage = AgentMonthUsage.objects.for_organization(organization).filter(
-        month__gte=month.start.date().replace(day=1), agent_id__in=among
+def at_work(organization: Organization, usage: Collection[AgentCount]) -> AtWork:
+    """Of a month's tokens by agent (`count_by_agent`)."""
+    registered = Agent.objects.for_organization(organization).counted()
+    served = {agent.agent_id for agent in usage if agent.count}
+    working = registered.filter(pk__in=served).count()
+    return AtWork(working=working, registered=registered.count(), served=len(served))
+
+
+def with_last_use(agents: AgentQuerySet) -> AgentQuerySet:
+    """Each with `last_used_at`: when one of its secrets last got a token, exact to a minute."""
+    credentials = Credential.objects.filter(
+        organization=OuterRef("organization"), agent=OuterRef("pk")
     )
-    return dict(usage.values_list("agent_id").annotate(Max("last_at")))
+    latest = Max(Greatest("last_used_at", "previous_last_used_at"))
+    return agents.annotate(
+        last_used_at=Subquery(
+            credentials.order_by().values("agent").annotate(latest=latest).values("latest")
+        )
+    )
+
+
+def last_used_by_agent(
+    organization: Organization, among: Collection[UUID]
+) -> dict[UUID, datetime | None]:
+    agents = with_last_use(Agent.objects.for_organization(organization).filter(pk__in=among))
+    return dict(agents.order_by().values_list("pk", "last_used_at"))
 
 
 def _parts_of_month(month: Period, metric: Metric) -> list[Part]:

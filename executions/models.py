@@ -194,6 +194,11 @@ class Execution(OrganizationScopedModel):
         help_text="Of the first event; before there is one, when the execution was accepted."
     )
     end_time = models.FloatField(null=True, help_text="Of the last event until now.")
+    waiting_seconds = models.FloatField(
+        default=0,
+        db_default=0,
+        help_text="How much of the time from the first to the last event it awaited an answer.",
+    )
     meta = models.JSONField(default=dict, help_text="As emitted, with its type tag.")
     inputs = models.JSONField(null=True, help_text="As emitted, with its type tag.")
     final = models.TextField(null=True, help_text="JSON text with a type tag.")  # noqa: DJ001
@@ -257,7 +262,7 @@ class Execution(OrganizationScopedModel):
             # Lists are read in its order; counts and statistics from it alone.
             models.Index(
                 fields=["organization", "-start_time", "-id"],
-                include=["status", "user", "agent_name", "end_time", "error_time"],
+                include=["status", "user", "agent_name", "end_time", "waiting_seconds"],
                 name="executions_execution_newest",
             ),
             models.Index(
@@ -309,9 +314,14 @@ class Execution(OrganizationScopedModel):
         return datetime.fromtimestamp(self.end_time, UTC)
 
     @property
-    def runtime(self) -> float | None:
+    def elapsed(self) -> float | None:
         """Seconds from the first to the last event; None before there is one."""
         return None if self.end_time is None else self.end_time - self.start_time
+
+    @property
+    def runtime(self) -> float | None:
+        """The same without the time in which it awaited an answer."""
+        return None if self.elapsed is None else self.elapsed - self.waiting_seconds
 
     @property
     def description(self) -> dict[str, Any]:

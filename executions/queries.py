@@ -55,6 +55,12 @@ LONGEST_TEXT = 100_000
 BYTES_OF_MESSAGE = Func("message", function="octet_length", output_field=IntegerField())
 """Of an event: it is known without reading the message."""
 PERCENTILES = (0.5, 0.95, 0.99)
+FAILED = Q(status=Execution.Status.ERROR)
+
+
+def error_rate(failed: int, total: int) -> float:
+    """The share of the executions that failed, from 0 to 1; 0 without any."""
+    return failed / total if total else 0.0
 
 
 @dataclass(frozen=True)
@@ -65,12 +71,14 @@ class Bucket:
     end: datetime
     by_status: dict[str, int] = field(default_factory=dict)
     """Statuses without any are left out."""
-    errors: int = 0
-    """How many reported an error, whatever became of them."""
 
     @property
     def total(self) -> int:
         return sum(self.by_status.values())
+
+    @property
+    def failed(self) -> int:
+        return self.by_status.get(Execution.Status.ERROR, 0)
 
 
 @dataclass(frozen=True)
@@ -114,40 +122,36 @@ class ErrorGroups:
 
 @dataclass(frozen=True)
 class Totals:
-    """What stands beside the filtered numbers. The runtime is an average as in Statistics."""
+    """What stands beside the filtered numbers."""
 
     total: int
     running: int
-    with_error: int
-    avg_runtime: float | None
+    failed: int
 
     @property
     def error_rate(self) -> float:
-        """From 0 to 1."""
-        return self.with_error / self.total if self.total else 0.0
+        return error_rate(self.failed, self.total)
 
 
 @dataclass(frozen=True)
 class Lately:
-    """What is going on: now, and of the executions that ended at or after a time."""
+    """What is going on: now, and of the executions that are live or ended since a time."""
 
+    total: int
     running: int
     awaiting: int
-    ended: int
     failed: int
-    """Of those that ended."""
     newest: float | None
     """When the newest of all time started; None: nothing ever ran."""
 
     @property
-    def failure_rate(self) -> float:
-        """From 0 to 1."""
-        return self.failed / self.ended if self.ended else 0.0
+    def error_rate(self) -> float:
+        return error_rate(self.failed, self.total)
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Runtimes are seconds from the first to the last event, over executions with more than one."""
+    """Measured as measures.py says, runtimes over executions with more than one event."""
 
     total: int
     by_status: dict[str, int]
@@ -156,9 +160,8 @@ class Statistics:
     user_map: dict[UUID, str]
     by_agent: dict[str, int]
     """By the agent's name. The most first."""
-    with_error: int
-    """How many reported an error, whatever became of them."""
-    avg_runtime: float | None
+    avg_elapsed: float | None
+    """As kodosumi averages: with the time in which they awaited an answer."""
     p50_runtime: float | None
     p95_runtime: float | None
     p99_runtime: float | None
@@ -168,9 +171,12 @@ class Statistics:
         return self.by_status.get(Execution.Status.RUNNING, 0)
 
     @property
+    def failed(self) -> int:
+        return self.by_status.get(Execution.Status.ERROR, 0)
+
+    @property
     def error_rate(self) -> float:
-        """From 0 to 1."""
-        return self.with_error / self.total if self.total else 0.0
+        return error_rate(self.failed, self.total)
 
 
 def executions(
@@ -202,6 +208,11 @@ def errors(
 
 def count_errors(organization: Organization, actor: Actor, filters: Filters = EVERYTHING) -> int:
     return _errors(organization, actor, filters).order_by().count()
+
+
+def has_errors(organization: Organization, actor: Actor) -> bool:
+    """Whether anything that the actor may see ever reported one."""
+    return _errors(organization, actor, EVERYTHING).exists()
 
 
 def _errors(organization: Organization, actor: Actor, filters: Filters) -> Any:
@@ -335,20 +346,16 @@ def count_by_hour(
     rows = _executions(organization, actor, filters.by_start()).order_by()
     step, starts, end = _cut(rows, "start_time", filters, zone)
     by_status: dict[int, Counter[str]] = defaultdict(Counter)
-    errors: Counter[int] = Counter()
-    for place, status, number, with_error in (
+    for place, status, number in (
         rows.annotate(place=_place("start_time", starts))
         .values_list("place", "status")
-        .annotate(Count("pk"), Count("error_time"))
+        .annotate(Count("pk"))
     ):
         by_status[max(place - 1, 0)][status] += number
-        errors[max(place - 1, 0)] += with_error
     ends = (*starts[1:], end)
     return Buckets(
         step,
-        tuple(
-            Bucket(starts[n], ends[n], dict(by_status[n]), errors[n]) for n in range(len(starts))
-        ),
+        tuple(Bucket(starts[n], ends[n], dict(by_status[n])) for n in range(len(starts))),
     )
 
 
@@ -439,7 +446,8 @@ def _tally(rows: Any) -> tuple[Counter[str], Counter[UUID | None], Counter[str]]
     return by_status, by_user, by_agent
 
 
-RUNTIME = F("end_time") - F("start_time")
+ELAPSED = F("end_time") - F("start_time")
+RUNTIME = ELAPSED - F("waiting_seconds")
 HAS_RUNTIME = Q(end_time__gt=F("start_time"))
 
 
@@ -451,8 +459,7 @@ def totals(organization: Organization, actor: Actor) -> Totals:
         .aggregate(
             total=Count("*"),
             running=Count("id", filter=Q(status=Execution.Status.RUNNING)),
-            with_error=Count("error_time"),
-            avg_runtime=Avg(RUNTIME, filter=HAS_RUNTIME),
+            failed=Count("id", filter=FAILED),
         )
     )
     return Totals(**found)
@@ -467,10 +474,10 @@ def lately(organization: Organization, actor: Actor, since: float) -> Lately:
         visible.filter(ended | Q(status__in=Execution.LIVE))
         .order_by()
         .aggregate(
+            total=Count("*"),
             running=Count("id", filter=Q(status=Execution.Status.RUNNING)),
             awaiting=Count("id", filter=Q(status=Execution.Status.AWAITING)),
-            ended=Count("id", filter=Q(status__in=Execution.FINAL)),
-            failed=Count("id", filter=Q(status=Execution.Status.ERROR)),
+            failed=Count("id", filter=FAILED),
             newest=Coalesce(newest, Max("start_time")),
         )
     )
@@ -492,8 +499,7 @@ def statistics(
     rows = _executions(organization, actor, filters).order_by()
     by_status, by_user, by_agent = _tally(rows)
     sums = rows.aggregate(
-        with_error=Count("error_time"),
-        average=Avg(RUNTIME, filter=HAS_RUNTIME),
+        average=Avg(ELAPSED, filter=HAS_RUNTIME),
         percentiles=Percentiles(RUNTIME, filter=HAS_RUNTIME),
     )
     p50, p95, p99 = sums["percentiles"] or [None] * len(PERCENTILES)
@@ -511,8 +517,7 @@ def statistics(
         },
         user_map=dict(people.values()),
         by_agent=dict(by_agent.most_common()),
-        with_error=sums["with_error"],
-        avg_runtime=sums["average"],
+        avg_elapsed=sums["average"],
         p50_runtime=p50,
         p95_runtime=p95,
         p99_runtime=p99,

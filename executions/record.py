@@ -114,9 +114,13 @@ def apply_events(
         raise ExecutionHasEnded(status=before)
     is_first = execution.last_sequence == 0
     errors = []
+    reached = execution.end_time or 0.0
     for row in rows if is_strict else sorted(rows, key=lambda row: (row.timestamp, row.sequence)):
         if is_strict and execution.has_ended:
             raise EventAfterEnd(status=before, sequence=row.sequence)
+        if execution.status == Status.AWAITING:
+            execution.waiting_seconds += max(row.timestamp - reached, 0)
+        reached = max(reached, row.timestamp)
         if row.kind == Kind.ERROR:
             errors.append(_apply_error(execution, row, is_strict))
         elif row.kind == Kind.STATUS:

@@ -145,7 +145,7 @@ def statistics_body(found: Statistics) -> dict[str, Any]:
         },
         "running": found.running,
         "error_rate": found.error_rate,
-        "avg_runtime": found.avg_runtime or 0,
+        "avg_runtime": found.avg_elapsed or 0,
         "p50_runtime": found.p50_runtime,
         "p95_runtime": found.p95_runtime,
         "p99_runtime": found.p99_runtime,
@@ -193,7 +193,8 @@ class DashboardExecutionSerializer(serializers.Serializer[object]):
         allow_null=True, help_text="Of the last event until now, in Unix seconds."
     )
     runtime = serializers.FloatField(
-        allow_null=True, help_text="Seconds from the first event to the last."
+        allow_null=True,
+        help_text="Seconds from the first event to the last, also those of waiting for an answer.",
     )
     upload_count = serializers.IntegerField(min_value=0, help_text="Files directly in `in`.")
     download_count = serializers.IntegerField(min_value=0, help_text="Files directly in `out`.")
@@ -282,10 +283,16 @@ class DashboardStatisticsSerializer(serializers.Serializer[object]):
     user_map = serializers.DictField(child=serializers.CharField(), help_text="From id to name.")
     running = serializers.IntegerField(min_value=0)
     error_rate = serializers.FloatField(
-        help_text="The share, 0 to 1, that reported an error, whatever became of them."
+        help_text="The share, 0 to 1, that ended with the status `error`."
     )
-    avg_runtime = serializers.FloatField(help_text="Seconds; 0 if there is none.")
-    p50_runtime = serializers.FloatField(allow_null=True)
+    avg_runtime = serializers.FloatField(
+        help_text="Of `runtime` as in the lists, in seconds; 0 if there is none."
+    )
+    p50_runtime = serializers.FloatField(
+        allow_null=True,
+        help_text="The median in seconds, without the time in which an answer was awaited, like "
+        "the two that follow.",
+    )
     p95_runtime = serializers.FloatField(allow_null=True)
     p99_runtime = serializers.FloatField(allow_null=True)
 

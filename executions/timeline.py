@@ -182,7 +182,7 @@ def item(execution: Any) -> dict[str, Any]:
         "status": execution.status,
         "startup": _iso(execution.start_time),
         "finish": _iso(execution.end_time),
-        "runtime": execution.runtime,
+        "runtime": execution.elapsed,
         "locks": open_locks(execution),
     }
 

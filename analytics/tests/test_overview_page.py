@@ -112,7 +112,6 @@ def test_the_agents_page_counts_the_month_as_the_overview_does(
     pages = [browser.get(f"/agents?sort={sort}") for sort in ("name", "-tokens", "tokens")]
 
     assert [(row["agent"], row["tokens"]) for row in overview.context["agents"]] == [(busy, 4)]
-    assert overview.context["agents"][0]["last_at"] == here
     assert [[(row["agent"], row["tokens"]) for row in page.context["rows"]] for page in pages] == [
         [(other, 0), (busy, 4)],
         [(busy, 4), (other, 0)],
@@ -254,7 +253,7 @@ def test_the_overview_tells_what_runs_and_what_failed(
     running, failed = figure(response, "Running now"), figure(response, "Failed in 24 h")
     assert (running["value"], failed["value"]) == ("1", "1")
     assert "newest execution started" in running["note"]
-    assert failed["note"] == "33.3\N{NO-BREAK SPACE}% of 3 executions that ended"
+    assert failed["note"] == "25\N{NO-BREAK SPACE}% of 4 executions"
     for each in (running, failed):
         rows = owner.get(each["url"]).context["rows"]
         assert f"{len(rows):,}" == each["value"]
@@ -263,8 +262,8 @@ def test_the_overview_tells_what_runs_and_what_failed(
 @pytest.mark.parametrize(
     ("ago", "note"),
     [
-        (100, "0\N{NO-BREAK SPACE}% of 1 execution that ended"),
-        (3 * 86_400, "no execution has ended"),
+        (100, "0\N{NO-BREAK SPACE}% of 1 execution"),
+        (3 * 86_400, "nothing ran"),
     ],
 )
 def test_a_day_without_a_failure_is_told_as_one(

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Max, OuterRef, Subquery, Sum
+from django.db.models import F, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,7 +24,7 @@ from analytics.findings import Finding
 from analytics.metrics import METRICS
 from analytics.models import AgentDayUsage
 from analytics.periods import DAY, Period
-from analytics.queries import Narrowing, count_by_agent, count_by_day
+from analytics.queries import Narrowing, count_by_agent, count_by_day, with_last_use
 from analytics.records import findings_of_agent
 from organizations.actors import Scope
 from organizations.confirmation import Confirmation
@@ -105,17 +105,6 @@ def ordered(rows: AgentQuerySet, sort: str, request: OrganizationRequest, month:
     column = F(SORTS[key])
     by = column.desc(nulls_last=True) if is_falling else column.asc(nulls_last=True)
     return with_last_use(rows).order_by(by, "email").values_list("pk", flat=True)
-
-
-def with_last_use(rows: AgentQuerySet) -> AgentQuerySet:
-    last_use = (
-        Credential.objects.filter(organization=OuterRef("organization"), agent=OuterRef("pk"))
-        .order_by()
-        .values("agent")
-        .annotate(latest=Max("last_used_at"))
-        .values("latest")
-    )
-    return rows.annotate(last_used_at=Subquery(last_use))
 
 
 def rows_of(

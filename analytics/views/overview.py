@@ -23,12 +23,14 @@ from analytics.metrics import METRICS, Metric
 from analytics.periods import DAY, Period
 from analytics.queries import (
     AgentCount,
+    AtWork,
     DayCount,
     HourCount,
+    at_work,
     count_by_agent,
     count_by_day,
     count_by_hour_of_week,
-    newest_by_agent,
+    last_used_by_agent,
 )
 from analytics.records import findings_of, worst_findings
 from analytics.serializers import FINDING_COLUMNS, finding_row
@@ -111,11 +113,12 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     refused = count_by_day(organization, both, METRICS["refused"])
     month = Period.of_month(tz=request.zone)
     usage = count_by_agent(organization, month)
+    work = at_work(organization, usage)
     findings, number = worst_findings(organization, view.period.now, SHOWN_FINDINGS_AT_MOST)
     shown = [shown_finding(finding) for finding in findings[:SHOWN_FINDINGS_AT_MOST]]
     runs = execution_figures(view)
     context = {
-        "figures": [*figures(view, issued, refused, len(usage)), *runs],
+        "figures": [*figures(view, issued, refused, work), *runs],
         "execution_figures": runs,
         "findings": shown[:SHOWN_FINDINGS],
         "more_findings": shown[SHOWN_FINDINGS:],
@@ -123,7 +126,7 @@ def overview(request: OrganizationRequest) -> HttpResponse:
         "hidden_findings": number - len(shown),
         "chart": trend(view, issued[view.days :], refused[view.days :], findings),
         "heatmap": activity(view),
-        "agents": agents_of(view, month, usage),
+        "agents": agents_of(view, usage),
         "days": view.days,
         "ranges": [(days, range_url(request, days)) for days in RANGES],
         "filters": filters_of(request),
@@ -134,8 +137,7 @@ def overview(request: OrganizationRequest) -> HttpResponse:
         f"{settings.ISSUER}/api/v1/token",
         "context_line": f"Last {view.days} days, {request.zone} · as of {as_of(view.period)}",
         "range_label": f"{view.days} days",
-        "month_summary": f"{month.first:%B %Y} so far · {min(len(usage), SHOWN_AGENTS)} of "
-        f"{len(usage):,} agents that got a token",
+        "month_summary": month_summary(month, work),
         "query": f"?{request.GET.urlencode()}" if request.GET else "",
     }
     return render(request, "analytics/overview.html", context)
@@ -161,7 +163,7 @@ def range_url(request: OrganizationRequest, days: int) -> str:
 
 
 def figures(
-    view: View, issued: Sequence[DayCount], refused: Sequence[DayCount], used: int
+    view: View, issued: Sequence[DayCount], refused: Sequence[DayCount], work: AtWork
 ) -> list[dict[str, Any]]:
     """The strip: the period against the one of as many days before."""
     before = f"on the {view.days} days before"
@@ -169,7 +171,6 @@ def figures(
     refused_before, refused_now = (total(part) for part in halves(refused))
     requests = issued_now + refused_now
     share = f"{percent(100 * refused_now / requests)} of requests" if requests else ""
-    registered = Agent.objects.for_organization(view.request.organization).counted().count()
     return [
         {
             "label": "Tokens issued",
@@ -187,8 +188,8 @@ def figures(
         },
         {
             "label": "Agents at work",
-            "value": f"{used:,}",
-            "of": f"{registered:,}",
+            "value": f"{work.working:,}",
+            "of": f"{work.registered:,}",
             "note": "got a token this month",
             "url": f"{reverse('agents:list')}?sort=-tokens",
         },
@@ -199,6 +200,7 @@ def figures(
 def credentials_figure(organization: Organization) -> dict[str, Any]:
     soon = timezone.now() + timedelta(days=7)
     usable = Credential.objects.for_organization(organization).usable()
+    usable = usable.filter(agent__status=Agent.Status.ACTIVE)
     counts = usable.aggregate(live=Count("pk"), ending=Count("pk", filter=Q(expires_at__lte=soon)))
     ending = counts["ending"]
     verb = "expires" if ending == 1 else "expire"
@@ -217,7 +219,7 @@ def execution_figures(view: View) -> list[dict[str, Any]]:
         return []
     newest = f"newest execution started {absolute_time(at(found.newest), view.period.now)}"
     awaiting = f"{found.awaiting:,} awaiting an answer, " if found.awaiting else ""
-    share = f"{percent(100 * found.failure_rate)} of {counted(found.ended)} that ended"
+    share = f"{percent(100 * found.error_rate)} of {counted(found.total)}"
     return [
         {
             "label": "Running now",
@@ -228,7 +230,7 @@ def execution_figures(view: View) -> list[dict[str, Any]]:
         {
             "label": f"Failed in {DEFAULT_HOURS} h",
             "value": f"{found.failed:,}",
-            "note": share if found.ended else "no execution has ended",
+            "note": share if found.total else "nothing ran",
             "url": view.rows_url("executions:list", hours=DEFAULT_HOURS, status="error"),
         },
     ]
@@ -275,20 +277,32 @@ def activity(view: View) -> dict[str, Any]:
     )
 
 
-def agents_of(view: View, month: Period, usage: Sequence[AgentCount]) -> list[dict[str, Any]]:
+def month_summary(month: Period, work: AtWork) -> str:
+    shown = min(work.served, SHOWN_AGENTS)
+    gone = work.served - work.working
+    since = f", {gone:,} of them decommissioned since" if gone else ""
+    agents = f"{agents_counted(work.served)} that got a token{since}"
+    return f"{month.first:%B %Y} so far · {shown} of {agents}"
+
+
+def agents_counted(number: int) -> str:
+    return f"{number:,} agent" if number == 1 else f"{number:,} agents"
+
+
+def agents_of(view: View, usage: Sequence[AgentCount]) -> list[dict[str, Any]]:
     """The month's busiest agents with their share of all tokens."""
     tokens = sum(agent.count for agent in usage)
     shown = usage[:SHOWN_AGENTS]
     ids = [agent.agent_id for agent in shown]
     organization = view.request.organization
     names: dict[UUID, Agent] = Agent.objects.for_organization(organization).in_bulk(ids)
-    newest = newest_by_agent(organization, month, ids)
+    newest = last_used_by_agent(organization, ids)
     return [
         {
             "agent": names[agent.agent_id],
             "tokens": agent.count,
             "share": 100 * agent.count / tokens,
-            "last_at": newest[agent.agent_id],
+            "last_at": newest.get(agent.agent_id),
         }
         for agent in shown
         if agent.agent_id in names

@@ -78,7 +78,10 @@ class TimelineItemSerializer(serializers.Serializer[Any]):
     finish = serializers.DateTimeField(
         allow_null=True, help_text="Of the newest event, also while it runs."
     )
-    runtime = serializers.FloatField(allow_null=True, help_text="Seconds.")
+    runtime = serializers.FloatField(
+        allow_null=True,
+        help_text="Seconds from the first event to the last, also those of waiting for an answer.",
+    )
     locks = serializers.ListField(
         child=serializers.CharField(), help_text="Ids of the locks that wait for an answer."
     )

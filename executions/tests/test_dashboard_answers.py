@@ -112,7 +112,8 @@ def test_agent_stats(client: Client) -> None:
     assert ours["by_agent"] == names
     assert ours["running"] == 2
     assert set(ours["user_map"].values()) == {"admin", "jonas", "mira"}
-    assert ours["p50_runtime"] == pytest.approx((runtimes[13] + runtimes[14]) / 2)
+    # Theirs is the time that has elapsed; ours leaves out what was waiting for an answer.
+    assert 0 < ours["p50_runtime"] < (runtimes[13] + runtimes[14]) / 2
 
 
 @pytest.mark.parametrize("fid", ["6b0259846cc24976f98e3f0e", "6b02597e6cc24976f98e3f0b"])

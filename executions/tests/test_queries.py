@@ -200,7 +200,7 @@ def test_statistics(northwind: Organization) -> None:
     assert list(found.by_agent)[-1] == "Übersicht"
     assert found.running == 1
     assert found.error_rate == 0.4
-    assert found.avg_runtime == pytest.approx((2 + 2 + 0.5 + 2) / 4)
+    assert found.avg_elapsed == pytest.approx((2 + 2 + 0.5 + 2) / 4)
     assert found.p50_runtime == pytest.approx(2)
 
 
@@ -209,7 +209,7 @@ def test_statistics_of_nothing(organization: Organization) -> None:
         found = queries.statistics(organization, system(organization))
 
     assert (found.total, found.by_status, found.error_rate, found.running) == (0, {}, 0, 0)
-    assert (found.avg_runtime, found.p50_runtime, found.p99_runtime) == (None, None, None)
+    assert (found.avg_elapsed, found.p50_runtime, found.p99_runtime) == (None, None, None)
 
 
 def moment(text: str, zone: str = "UTC") -> float:
@@ -230,18 +230,18 @@ def test_hours_have_no_gap(organization: Organization) -> None:
         make_execution(organization, start=moment(text))
     failed = moment("2026-03-01T13:30")
     events = [NewEvent(failed, "error", "no")]
-    make_execution(organization, RUNNING, start=failed, events=events)
+    make_execution(organization, FAILED, start=failed, events=events)
     window = Filters(start=moment("2026-03-01T09:30"), end=moment("2026-03-01T14:00"))
 
     found = buckets(organization, window)
 
     assert found.step == "hour"
-    assert [(row.start.hour, row.by_status, row.errors) for row in found.rows] == [
+    assert [(row.start.hour, row.by_status, row.failed) for row in found.rows] == [
         (9, {}, 0),
         (10, {"finished": 2}, 0),
         (11, {}, 0),
         (12, {}, 0),
-        (13, {"finished": 1, "running": 1}, 1),
+        (13, {"finished": 1, "error": 1}, 1),
     ]
     assert found.rows[-1].end == datetime(2026, 3, 1, 14, tzinfo=UTC)
 
@@ -304,5 +304,5 @@ def test_totals_are_the_statistics_of_everything(northwind: Organization) -> Non
     with organization_scope(northwind):
         found, whole = queries.totals(northwind, actor), queries.statistics(northwind, actor)
 
-    assert (found.total, found.running, found.with_error) == (4, 1, 2)
-    assert (found.avg_runtime, found.error_rate) == (whole.avg_runtime, whole.error_rate)
+    assert (found.total, found.running, found.failed) == (4, 1, 2)
+    assert found.error_rate == whole.error_rate

@@ -55,7 +55,7 @@ def fill(organization: Organization, chance: random.Random) -> None:
                     status=chance.choice(Execution.Status.values),
                     start_time=start,
                     end_time=end,
-                    error_time=chance.choice([None, start]),
+                    waiting_seconds=0 if end is None else (end - start) * chance.random(),
                 )
             )
         Execution.objects.bulk_create(rows)
@@ -120,10 +120,10 @@ def test_statistics_equal_a_recount(chance: random.Random, filled: Organization)
     with organization_scope(filled):
         for filters in some_filters(chance):
             rows = recount(filled, filters)
+            ran = [row for row in rows if (row["end_time"] or 0) > row["start_time"]]
+            elapsed = [row["end_time"] - row["start_time"] for row in ran]
             runtimes = sorted(
-                row["end_time"] - row["start_time"]
-                for row in rows
-                if row["end_time"] is not None and row["end_time"] > row["start_time"]
+                row["end_time"] - row["start_time"] - row["waiting_seconds"] for row in ran
             )
 
             found = queries.statistics(filled, actor, filters)
@@ -132,15 +132,15 @@ def test_statistics_equal_a_recount(chance: random.Random, filled: Organization)
             assert found.by_status == Counter(row["status"] for row in rows)
             assert found.by_user == Counter(row["external_id"] for row in rows)
             assert found.by_agent == Counter(row["agent_name"] for row in rows)
-            assert found.with_error == sum(row["error_time"] is not None for row in rows)
+            assert found.failed == sum(row["status"] == "error" for row in rows)
             if runtimes:
-                assert found.avg_runtime == pytest.approx(sum(runtimes) / len(runtimes))
+                assert found.avg_elapsed == pytest.approx(sum(elapsed) / len(elapsed))
                 percentiles = (found.p50_runtime, found.p95_runtime, found.p99_runtime)
                 assert percentiles == pytest.approx(
                     tuple(quantile(runtimes, share) for share in queries.PERCENTILES)
                 )
             else:
-                assert (found.avg_runtime, found.p50_runtime) == (None, None)
+                assert (found.avg_elapsed, found.p50_runtime) == (None, None)
 
 
 def test_buckets_equal_a_recount(chance: random.Random, filled: Organization) -> None:
@@ -155,7 +155,7 @@ def test_buckets_equal_a_recount(chance: random.Random, filled: Organization) ->
                 first, last = bucket.start.timestamp(), bucket.end.timestamp()
                 here = [row for row in rows if first <= row["start_time"] < last]
                 assert bucket.by_status == Counter(row["status"] for row in here)
-                assert bucket.errors == sum(row["error_time"] is not None for row in here)
+                assert bucket.failed == sum(row["status"] == "error" for row in here)
             assert sum(bucket.total for bucket in found.rows) == len(rows)
 
 

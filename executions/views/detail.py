@@ -252,8 +252,8 @@ def context_line(request: OrganizationRequest, execution: Execution, now: float)
 
 def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
     runtime: object = duration(runtime_ms(execution, now))
-    if not execution.has_ended:
-        start = f"{execution.start_time:.3f}"
+    if not execution.has_ended and execution.status != Execution.Status.AWAITING:
+        start = f"{execution.start_time + execution.waiting_seconds:.3f}"
         runtime = format_html('<span data-elapsed-since="{}">{}</span>', start, runtime)
     areas = ExecutionFile.objects.filter(
         organization_id=execution.organization_id, execution=execution
@@ -264,7 +264,7 @@ def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
         {
             "label": "Runtime",
             "value": runtime,
-            "note": "from first to last event" if execution.has_ended else "so far",
+            "note": runtime_note(execution),
         },
         {"label": "Events", "value": number(execution.last_sequence), "note": "kept in order"},
         {"label": "Files", "value": number(up + down), "note": f"{up:,} up, {down:,} down"},
@@ -276,6 +276,13 @@ def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
     if execution.cost is not None:
         found.append({"label": "Cost", "value": money(execution.cost), "note": "as reported"})
     return found
+
+
+def runtime_note(execution: Execution) -> str:
+    if execution.waiting_seconds > 0:
+        waited = duration(milliseconds(execution.waiting_seconds))
+        return f"without {waited} of waiting for an answer"
+    return "from first to last event" if execution.has_ended else "so far"
 
 
 def errors_of(request: OrganizationRequest, execution: Execution) -> list[dict[str, Any]]:

@@ -73,10 +73,18 @@ def no_errors(asked: Asked, *, is_group: bool) -> dict[str, Any]:
     within = " within the filters" if asked.is_narrowed else ""
     return {
         "title": "No errors in this time",
-        "text": f"{counted(asked.statistics.total)} started{within}, and none reported an error. "
+        "text": f"{counted(asked.statistics.total)} ran{within}, and none reported an error"
+        f"{failed_silently(asked.statistics.failed)}. "
         "What goes wrong appears here, with its trace, grouped by cause.",
-        "links": wider(asked)[-1:] if asked.ever.with_error else [],
+        "links": wider(asked)[-1:] if queries.has_errors(*asked.scope) else [],
     }
+
+
+def failed_silently(number: int) -> str:
+    """Those that ended as an error and never said which."""
+    if not number:
+        return ""
+    return f": {number:,} failed without telling why"
 
 
 def chosen_group(request: OrganizationRequest) -> str:

@@ -38,8 +38,8 @@ COLUMNS = (
         "started_utc",
         "started_local",
     ),
-    *("runtime_seconds", "files_up", "files_down", "error", "input_tokens", "output_tokens"),
-    "cost_usd",
+    *("runtime_seconds", "waiting_seconds", "files_up", "files_down", "error"),
+    *("input_tokens", "output_tokens", "cost_usd"),
 )
 
 
@@ -69,6 +69,7 @@ def csv_row(asked: Asked, execution: Execution) -> tuple[Any, ...]:
         execution.started_at.isoformat(timespec="seconds"),
         execution.started_at.astimezone(asked.request.zone).isoformat(timespec="seconds"),
         "" if runtime is None else f"{runtime / 1000:.3f}",
+        f"{execution.waiting_seconds:.3f}",
         execution.upload_count,
         execution.download_count,
         execution.error,

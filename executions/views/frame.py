@@ -100,15 +100,13 @@ def figures(asked: Asked) -> list[dict[str, Any]]:
         {
             "label": "Error rate",
             "value": rate(shown),
-            "note": beside(errors_in(shown), rate(ever) if is_part else ""),
-            "url": asked.url("executions:errors"),
+            "note": beside(failed_in(shown), rate(ever) if is_part else ""),
+            "url": asked.url("executions:list", status="error"),
         },
         {
-            "label": "Average runtime",
-            "value": duration(milliseconds(shown.avg_runtime)),
-            "note": beside(
-                slow(shown), duration(milliseconds(ever.avg_runtime)) if is_part else ""
-            ),
+            "label": "Median runtime",
+            "value": duration(milliseconds(shown.p50_runtime)),
+            "note": slow(shown),
         },
     ]
 
@@ -118,10 +116,10 @@ def waiting(live: Counter[str]) -> str:
     return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "none waiting"
 
 
-def errors_in(statistics: queries.Statistics) -> str:
+def failed_in(statistics: queries.Statistics) -> str:
     if not statistics.total:
         return ""
-    return f"{statistics.with_error:,} with an error" if statistics.with_error else "no errors"
+    return f"{statistics.failed:,} failed" if statistics.failed else "none failed"
 
 
 def slow(statistics: queries.Statistics) -> str:

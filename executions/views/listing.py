@@ -54,8 +54,8 @@ def columns(now: float) -> dict[str, Any]:
         "user": F("user__name"),
         "started": F("start_time"),
         "runtime": Case(
-            When(status__in=Execution.FINAL, then=F("end_time") - F("start_time")),
-            default=Value(now) - F("start_time"),
+            When(status__in=[*Execution.FINAL, Execution.Status.AWAITING], then=queries.RUNTIME),
+            default=Value(now) - F("start_time") - F("waiting_seconds"),
             output_field=FloatField(),
         ),
         "files": F("upload_count") + F("download_count"),
@@ -82,7 +82,7 @@ def row_of(execution: Execution, now: float) -> dict[str, Any]:
 
 
 def runtime_ms(execution: Execution, now: float) -> float | None:
-    """From the first to the last event; until now while it is live."""
-    if execution.has_ended:
+    """From the first to the last event without waiting; until now while it is at work."""
+    if execution.has_ended or execution.status == Execution.Status.AWAITING:
         return milliseconds(execution.runtime)
-    return milliseconds(now - execution.start_time)
+    return milliseconds(now - execution.start_time - execution.waiting_seconds)

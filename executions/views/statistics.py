@@ -41,10 +41,9 @@ def statistics(request: OrganizationRequest) -> HttpResponse:
     runtimes = [
         {"label": label, "value": milliseconds(value)}
         for label, value in (
-            ("Average", found.avg_runtime),
             ("Median", found.p50_runtime),
-            ("95 of 100 took at most", found.p95_runtime),
-            ("99 of 100 took at most", found.p99_runtime),
+            ("95th percentile", found.p95_runtime),
+            ("99th percentile", found.p99_runtime),
         )
     ]
     context = frame(asked, pies=pies, runtimes=runtimes)

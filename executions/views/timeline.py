@@ -116,14 +116,14 @@ def axis(local: datetime, step: str) -> str:
 
 
 def summary(asked: Asked, buckets: Buckets) -> str:
-    """The busiest bucket and the one with most errors as a sentence."""
+    """The busiest bucket and the one in which most failed as a sentence."""
     if not any(bucket.total for bucket in buckets.rows):
         return ""
     busiest = max(buckets.rows, key=lambda bucket: bucket.total)
-    worst = max(buckets.rows, key=lambda bucket: bucket.errors)
+    worst = max(buckets.rows, key=lambda bucket: bucket.failed)
     text = f"Most on {label(asked, busiest, buckets.step)}: {busiest.total:,}"
-    if worst.errors:
-        text += f". Most with an error on {label(asked, worst, buckets.step)}: {worst.errors:,}"
+    if worst.failed:
+        text += f". Most failed on {label(asked, worst, buckets.step)}: {worst.failed:,}"
     earlier = asked.statistics.total - sum(bucket.total for bucket in buckets.rows)
     if asked.filters.is_recent and earlier > 0:
         text += f". {earlier:,} that began before are not in the bars"

@@ -1,0 +1,86 @@
+"""What each word on the pages of executions means: queries.py counts so, whoever asks.
+
+analytics.metrics writes them into docs/reference/metrics.md.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number in words."""
+
+    name: str
+    unit: str
+    description: str
+    api: str = ""
+    """Where the API says it."""
+
+
+MEASURES = (
+    Measure(
+        "Executions",
+        "executions",
+        "What the window and the filters leave. The last hours have what started or ended in them, "
+        "and all that is live; a window with edges has what started in it.",
+        "`total_executions`",
+    ),
+    Measure(
+        "Running now",
+        "executions",
+        "Those with the status `running` at this moment, whenever they started: no window counts.",
+        "`running` without `hours`, `from` and `to`",
+    ),
+    Measure(
+        "Awaiting, starting, queued",
+        "executions",
+        "Those with that status at this moment, whenever they started.",
+        "`by_status` without a window",
+    ),
+    Measure(
+        "Failed",
+        "executions",
+        "Those that ended with the status `error`, whether or not they reported an error before.",
+        "`by_status.error`",
+    ),
+    Measure(
+        "Error rate",
+        "%",
+        "Failed executions as a share of Executions, live ones among them. Empty without any.",
+        "`error_rate`, from 0 to 1; 0 without any",
+    ),
+    Measure(
+        "Errors",
+        "errors",
+        "What executions reported as errors: one may report several and finish all the same, or "
+        "fail without reporting one. They are in the window in which they were reported.",
+        "`total` of `errors`",
+    ),
+    Measure(
+        "Runtime",
+        "seconds",
+        "From the first event to the last without the time in which an answer was awaited; of one "
+        "that is at work, until now.",
+        "`runtime_seconds` in the CSV file of the page",
+    ),
+    Measure(
+        "Waiting",
+        "seconds",
+        "How long an answer was awaited between the first event and the last.",
+        "`waiting_seconds` in the CSV file of the page",
+    ),
+    Measure(
+        "Median runtime, 95th percentile, 99th percentile",
+        "seconds",
+        "Of the runtimes until the last event, of executions with more than one; between two of "
+        "them interpolated.",
+        "`p50_runtime`, `p95_runtime`, `p99_runtime`",
+    ),
+    Measure(
+        "Elapsed time",
+        "seconds",
+        "From the first event to the last, waiting included: what kodosumi's answers call the "
+        "runtime. No page shows it.",
+        "`runtime` of an execution; `avg_runtime` is its mean",
+    ),
+)

@@ -1,0 +1,274 @@
+"""Every page, answer, CSV file and card that shows a measure shows the same, on data made by
+chance; what each measure means is counted here once more, from what was put in."""
+
+import csv
+import random
+import re
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from agents.models import Agent
+from agents.tests.factories import make_agent
+from conftest import ClientFor
+from executions.models import now
+from executions.record import NewEvent
+from executions.tests.factories import make_execution, tagged
+from organizations.models import Organization
+from organizations.scope import organization_scope
+from organizations.templatetags.agentidp import NOTHING, duration, percent
+from organizations.tests.factories import make_membership
+from tokens.models import TokenEvent
+from tokens.tests.factories import make_credential
+
+HOUR = 3600.0
+EVER = 999_999
+NAMES = ("Report", "Screener")
+QUERIES = (
+    *("", "hours=1", "hours=168", f"hours={EVER}", "status=error", "agent_name=Report"),
+    *(
+        "hours=168&status=finished",
+        "from={from}&to={to}",
+        "from={from}&to={to}&agent_name=Screener",
+    ),
+)
+PAGES = ("executions", "executions/errors", "executions/timeline", "executions/statistics")
+LIVE = {"starting", "running", "awaiting"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one execution did, as the test remembers it."""
+
+    fid: str
+    name: str
+    status: str
+    start: float
+    end: float
+    waited: float
+
+    @property
+    def runtime(self) -> float:
+        return self.end - self.start - self.waited
+
+
+@pytest.fixture(params=range(3))
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    return random.Random(request.param)  # noqa: S311 - the same rows every time
+
+
+@pytest.fixture
+def runs(organization: Organization, chance: random.Random) -> list[Run]:
+    return [run(organization, chance, number) for number in range(30)]
+
+
+def run(organization: Organization, chance: random.Random, number: int) -> Run:
+    """One that may wait, for a day as well, and may fail with an error, or with its text alone."""
+    status = chance.choice(["finished", "error", "cancelled", *sorted(LIVE)])
+    work, wait = chance.uniform(1, 90), chance.choice([0.0, 0.0, 7.0, 26 * HOUR])
+    wait = wait if status != "starting" else 0.0
+    start = now() - work - wait - chance.choice([60, 5 * HOUR, 23 * HOUR, 90 * HOUR, 900 * HOUR])
+    events, end = [], start
+    told = [("starting", 0.0)]
+    if status != "starting":
+        told.append(("running", 0.5))
+    if wait:
+        events.append(tagged("lock", start + 0.75, lid="one"))
+        events.append(tagged("lease", start + 0.75 + wait, lid="one"))
+    if status == "awaiting":
+        events.append(tagged("lock", start + wait + work, lid="two"))
+    elif status not in LIVE:
+        told.append((status, wait + work))
+    else:
+        events.append(NewEvent(start + wait + work, "stdout", "at work"))
+    if status == "error":
+        text = NewEvent(start + wait + work, "final", '{"Text": {"body": "no"}}')
+        reported = NewEvent(start + wait + work, "error", "disk is full")
+        events += [text] if chance.random() < 0.5 else [reported, reported]
+    if status == "finished" and chance.random() < 0.3:
+        events.append(NewEvent(start + wait + work / 2 + 0.4, "error", "tried once more"))
+    end = start + wait + work
+    name, fid = chance.choice(NAMES), f"run-{number}"
+    make_execution(organization, told, start=start, events=events, agent_name=name, fid=fid)
+    return Run(fid, name, status, start, end, wait)
+
+
+@pytest.fixture
+def client(organization: Organization, client_for: ClientFor) -> Client:
+    return client_for(make_membership(organization))
+
+
+@pytest.fixture
+def browser(organization: Organization, signed_in: Any) -> Client:
+    found: Client = signed_in(make_membership(organization))
+    return found
+
+
+def asked(query: str) -> Iterator[tuple[str, str]]:
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.partition("=")
+        yield name, value
+
+
+def matching(runs: list[Run], query: str) -> list[Run]:
+    """Those that the glossary says are in the window and the filters."""
+    wanted = dict(asked(query))
+    since = now() - float(wanted.get("hours", 24)) * HOUR
+    found = []
+    for each in runs:
+        if "from" in wanted:
+            is_in = float(wanted["from"]) <= each.start < float(wanted["to"])
+        else:
+            is_in = each.start >= since or each.status in LIVE or each.end >= since
+        is_of = wanted.get("agent_name", each.name) == each.name
+        if is_in and is_of and wanted.get("status", each.status) == each.status:
+            found.append(each)
+    return found
+
+
+def figures(browser: Client, address: str) -> dict[str, dict[str, Any]]:
+    return {each["label"]: each for each in browser.get(address).context["figures"]}
+
+
+def rows_of_csv(client: Client, address: str) -> list[dict[str, str]]:
+    answer = client.get(address, headers={"Accept": "text/csv"})
+    text = b"".join(answer).decode().removeprefix("\N{BYTE ORDER MARK}")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def value(figure: dict[str, Any]) -> str:
+    return re.sub("<[^>]+>", "", str(figure["value"]))
+
+
+@pytest.mark.parametrize("template", QUERIES)
+def test_executions_are_measured_alike_wherever_they_are_shown(
+    browser: Client, client: Client, runs: list[Run], template: str
+) -> None:
+    query = template.format(**{"from": int(now() - 800 * HOUR), "to": int(now() - 10 * HOUR)})
+    found = matching(runs, query)
+    failed = sum(each.status == "error" for each in found)
+    rate = failed / len(found) if found else 0.0
+    running = sum(
+        each.status == "running"
+        for each in runs
+        if each.name == dict(asked(query)).get("agent_name", each.name)
+        and each.status == dict(asked(query)).get("status", each.status)
+    )
+    median = statistics.median([each.runtime for each in found]) if found else None
+    api = query if "hours" in query or "from" in query else f"{query}&hours=24"
+
+    stats = client.get(f"/api/dashboard/agent-stats?{api}").json()
+    listed = client.get(f"/api/dashboard/running-agents?{query}").json()
+    file = rows_of_csv(browser, f"/executions/export?{query}")
+    api_file = rows_of_csv(client, f"/api/dashboard/running-agents?{query}")
+
+    fids = {each.fid for each in found}
+    assert {row["execution_id"] for row in file} == {row["fid"] for row in api_file} == fids
+    assert listed["total"] == stats["total_executions"] == len(found)
+    assert stats["by_status"].get("error", 0) == failed
+    assert sum(row["status"] == "error" for row in file) == failed
+    assert stats["error_rate"] == pytest.approx(rate)
+    assert stats["p50_runtime"] == pytest.approx(median, abs=1e-4)
+    for row in file:
+        [known] = [each for each in found if each.fid == row["execution_id"]]
+        assert float(row["waiting_seconds"]) == pytest.approx(known.waited, abs=1e-2)
+        if known.status not in LIVE:
+            assert float(row["runtime_seconds"]) == pytest.approx(known.runtime, abs=1e-2)
+    for page in PAGES:
+        shown = figures(browser, f"/{page}?{query}")
+        assert value(shown["Executions"]) == str(len(found))
+        assert value(shown["Running now"]) == str(running)
+        assert value(shown["Error rate"]) == (percent(100 * rate) if found else NOTHING)
+        assert value(shown["Median runtime"]) == duration(median and median * 1000)
+        if failed:
+            behind = browser.get(shown["Error rate"]["url"]).context["page"].paginator.count
+            assert f"{failed} failed" in str(shown["Error rate"]["note"])
+            assert behind == failed
+    runtimes = browser.get(f"/executions/statistics?{query}").context.get("runtimes")
+    assert runtimes[0] == {"label": "Median", "value": median and pytest.approx(median * 1000)}
+    chart = browser.get(f"/executions/timeline?{query}").context["chart"]
+    if "from" in query and failed:
+        [series] = [each for each in chart["series"] if each["label"] == "error"]
+        assert series["total"] == failed
+
+
+def test_the_overview_measures_as_the_pages_behind_it(browser: Client, runs: list[Run]) -> None:
+    found = matching(runs, "hours=24")
+    failed = [each for each in found if each.status == "error"]
+
+    shown = figures(browser, "/")
+    page = figures(browser, "/executions")
+
+    assert value(shown["Running now"]) == value(page["Running now"])
+    assert shown["Failed in 24 h"]["value"] == str(len(failed))
+    assert (
+        shown["Failed in 24 h"]["note"] == f"{value(page['Error rate'])} of {len(found)} executions"
+    )
+
+
+def test_a_run_says_the_runtime_that_its_row_says(browser: Client, runs: list[Run]) -> None:
+    rows = browser.get(f"/executions?hours={EVER}").context["rows"]
+
+    for row in rows:
+        known = next(each for each in runs if each.fid == row["execution"].fid)
+        if known.status in LIVE - {"awaiting"}:
+            continue
+        [runtime, *_] = browser.get(f"/executions/{known.fid}").context["figures"]
+        assert row["runtime_ms"] == pytest.approx(known.runtime * 1000, abs=1)
+        assert runtime["value"] == duration(row["runtime_ms"])
+        assert ("of waiting for an answer" in runtime["note"]) == (known.waited > 0)
+
+
+def test_agents_at_work_are_among_the_registered_ones_and_used_when_they_got_a_token(
+    organization: Organization, browser: Client, client: Client, chance: random.Random
+) -> None:
+    current = timezone.now()
+    used = {}
+    for number in range(9):
+        agent = make_agent(organization, email=f"agent-{number}@example.com")
+        issued, old = chance.randrange(3), chance.randrange(2)
+        at = current - timedelta(minutes=chance.randrange(5, 50)) if issued or old else None
+        earlier = at and at - timedelta(days=1)
+        credential, _ = make_credential(
+            agent, last_used_at=earlier if old else at, previous_last_used_at=at if old else None
+        )
+        with organization_scope(organization):
+            for outcome in ("issued",) * (issued or old) + ("refused", "introspected"):
+                TokenEvent.objects.create(
+                    organization=organization, agent=agent, credential=credential, outcome=outcome
+                )
+            agent.status = chance.choice([*Agent.Status.values, Agent.Status.ACTIVE])
+            agent.save()
+        used[agent] = at
+
+    shown = figures(browser, "/")
+    overview = browser.get("/").context
+    listed = browser.get("/agents").context["rows"]
+    counted = {
+        row["agentId"]: row["tokenCount"]
+        for row in client.get("/api/v1/analytics/agents").json()["data"]
+    }
+
+    living = [agent for agent in used if agent.status != Agent.Status.DECOMMISSIONED]
+    served = [agent for agent, at in used.items() if at]
+    work = shown["Agents at work"]
+    assert work["value"] == str(sum(agent in living for agent in served))
+    assert work["of"] == str(len(living))
+    assert int(work["value"]) <= int(work["of"])
+    assert set(counted) == {str(agent.pk) for agent in served}
+    assert f"of {len(served)} agent" in overview["month_summary"]
+    active = [agent for agent in used if agent.status == Agent.Status.ACTIVE]
+    assert shown["Live credentials"]["value"] == str(len(active))
+    assert {row["agent"]: row["last_used_at"] for row in listed} == used
+    assert {row["agent"]: row["last_at"] for row in overview["agents"]} == {
+        agent: used[agent] for agent in served
+    }
+    assert {row["agent"].pk: row["tokens"] for row in listed if row["tokens"]} == {
+        row["agent"].pk: row["tokens"] for row in overview["agents"]
+    }
