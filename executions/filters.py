@@ -12,7 +12,8 @@ from django.http import QueryDict
 
 from agentidp.errors import InvalidValue
 from agentidp.pagination import whole_number
-from executions.models import Execution
+from agentidp.text import folded
+from executions.models import Execution, ExecutionUser
 
 NOBODY = "unknown"
 """The user of an execution that no person launched."""
@@ -21,7 +22,7 @@ MOST_HOURS = 99_999_999
 """More than since 1970: all time. kodosumi's page asks for 999999 when it means that."""
 LAST_SECOND = 253_402_300_800.0
 """The end of the year 9999."""
-NAMES = ("hours", "from", "to", "agent_name", "user", "status", "search", "agent")
+NAMES = ("hours", "from", "to", "agent_name", "user", "status", "search", "tag", "agent")
 Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 
@@ -44,7 +45,9 @@ class Filters:
     """The id or the name of the person who launched it; `unknown`: nobody did."""
     status: str = ""
     search: str = ""
-    """A part of the id, the agent's name, the user's id or name, the status or the error."""
+    """A part of what a row shows: see `containing`."""
+    tag: str = ""
+    """A whole tag, in any case."""
     agent: UUID | None = None
     fingerprint: str = ""
     """Of errors: the group. Executions are not narrowed by it."""
@@ -65,6 +68,7 @@ class Filters:
             user=_text(query, "user"),
             status=_status(query),
             search=_text(query, "search"),
+            tag=_text(query, "tag"),
             agent=_agent(query),
             fingerprint=_text(query, "fingerprint"),
         )
@@ -103,7 +107,7 @@ class Filters:
         """All but the window."""
         wanted = Q()
         if self.agent_name:
-            wanted &= Q(agent_name__icontains=self.agent_name)
+            wanted &= Q(agent_name__contains_text=self.agent_name)
         if self.name:
             wanted &= Q(agent_name=self.name)
         if self.user:
@@ -113,7 +117,9 @@ class Filters:
         if self.agent is not None:
             wanted &= Q(agent_id=self.agent)
         if self.search:
-            wanted &= _containing(self.search)
+            wanted &= containing(self.search)
+        if self.tag:
+            wanted &= tagged(self.tag)
         return wanted
 
 
@@ -196,18 +202,25 @@ def _uuid(text: str) -> UUID | None:
 
 
 def _launched_by(text: str) -> Q:
-    wanted = Q(user__name__iexact=text)
+    wanted = Q(user__name__same_text=text)
     if text.lower() == NOBODY:
         wanted |= Q(user=None)
     key = _uuid(text)
     return wanted if key is None else wanted | Q(user__external_id=key)
 
 
-def _containing(text: str) -> Q:
-    wanted = Q()
-    for column in ("fid", "agent_name", "status", "error", "user__name", "user__external_id"):
-        wanted |= Q(**{f"{column}__icontains": text})
-    return wanted
+def containing(text: str) -> Q:
+    """Executions that have the text in their id, summary or tags, in their agent's name, their
+    status or error, or in the name or id of who launched them; in any case and Unicode form."""
+    people = ExecutionUser.objects.filter(
+        Q(name__contains_text=text) | Q(external_id__icontains=text)
+    )
+    return Q(searchable_text__contains=folded(text)) | Q(user__in=people.values("pk"))
+
+
+def tagged(tag: str) -> Q:
+    """Executions with this tag, in any case and Unicode form."""
+    return Q(searchable_tags__contains=[folded(tag)])
 
 
 def _refuse(name: str, problem: str) -> NoReturn:

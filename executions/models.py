@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -112,7 +113,7 @@ class ExecutionQuerySet(OrganizationScopedQuerySet):
 
     def without_content(self) -> Self:
         """For lists: leaves out what may be large."""
-        return self.defer("inputs", "final", "sent_digests")
+        return self.defer(*Execution.NOT_IN_LISTS)
 
     def live(self) -> Self:
         return self.exclude(status__in=Execution.FINAL)
@@ -140,6 +141,8 @@ class Execution(OrganizationScopedModel):
         KODOSUMI = "kodosumi", "Imported from kodosumi"
         WORKER = "worker", "Run by a worker of ours"
 
+    NOT_IN_LISTS = ("inputs", "final", "sent_digests", "searchable_text", "searchable_tags")
+    """What may be large, or is not shown."""
     LIVE = (Status.QUEUED, Status.STARTING, Status.RUNNING, Status.AWAITING)
     FINAL = (Status.FINISHED, Status.ERROR, Status.CANCELLED)
     TRANSITIONS: dict[str, frozenset[str]] = {
@@ -211,6 +214,22 @@ class Execution(OrganizationScopedModel):
     output_tokens = models.PositiveBigIntegerField(null=True)
     cost = models.DecimalField(
         max_digits=18, decimal_places=8, null=True, help_text="In US dollars, as reported."
+    )
+    searchable_text = models.GeneratedField(
+        expression=models.Func(
+            *("fid", "agent_name", "status", "error", "meta"),
+            function="executions_searchable_text",
+        ),
+        output_field=models.TextField(),
+        db_persist=True,
+        help_text="What a search looks in, but for the user: NFC, in small letters, a field a "
+        "line.",
+    )
+    searchable_tags = models.GeneratedField(
+        expression=models.Func("meta", function="executions_searchable_tags"),
+        output_field=ArrayField(models.TextField()),
+        db_persist=True,
+        help_text="Its tags: NFC, in small letters.",
     )
     sent_digests = models.JSONField(
         default=dict,

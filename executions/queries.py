@@ -202,7 +202,7 @@ def errors(
     return (
         _errors(organization, actor, filters)
         .select_related("execution__user")
-        .defer("execution__inputs", "execution__final", "execution__meta")
+        .defer(*(f"execution__{name}" for name in ("meta", *Execution.NOT_IN_LISTS)))
     )
 
 

@@ -218,6 +218,7 @@ class DashboardFiltersSerializer(serializers.Serializer[object]):
     user = serializers.CharField(allow_null=True)
     status = serializers.CharField(allow_null=True)
     search = serializers.CharField(allow_null=True)
+    tag = serializers.CharField(allow_null=True)
 
 
 class RunningAgentsSerializer(SliceSerializer):

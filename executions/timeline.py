@@ -71,12 +71,12 @@ class Changes:
 def own_executions(organization: Organization, actor: Actor, search: str = "") -> ExecutionQuerySet:
     """Newest first: those that the actor launched, or runs as an agent, whatever else it sees."""
     own = Execution.objects.for_organization(organization).owned_by(actor)
-    own = own.defer("final", "inputs").annotate(
+    own = own.without_content().annotate(
         short_inputs=RawSQL(SHORT_INPUTS, [], JSONField())  # noqa: S611 - a constant
     )
     if search:
         own = own.annotate(searched=RawSQL(SEARCHED, [], TextField()))  # noqa: S611 - a constant
-        own = own.filter(searched__icontains=search)
+        own = own.filter(searched__contains_text=search)
     return own
 
 

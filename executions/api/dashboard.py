@@ -96,7 +96,10 @@ def _filters(hours: int | None) -> tuple[OpenApiParameter, ...]:
         _parameter("agent_name", "A part of the agent's name.", text),
         _parameter("user", "The id or the name of who launched it.", text),
         _parameter("status", "In any case; empty for all.", enum=["", *Execution.Status.values]),
-        _parameter("search", "A part of the id, agent, user, status or error.", text),
+        _parameter(
+            "search", "A part of the id, summary, a tag, agent, user, status or error.", text
+        ),
+        _parameter("tag", "A whole tag, in any case.", text),
         _parameter("agent", "The id of an agent.", OpenApiTypes.UUID),
     )
 
@@ -170,7 +173,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         shown = [agent_body(row) for row in page.of(rows)]
         total = page.total(shown, lambda: queries.count(self.organization, self.actor, filters))
         query = request.query_params
-        names = ("agent_name", "user", "status", "search")
+        names = ("agent_name", "user", "status", "search", "tag")
         asked = {"hours": self._hours, **{name: query.get(name) for name in names}}
         return Response(
             {"total": total, "agents": shown, "filters": asked, **page.body(shown, total)}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import django_filters
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
@@ -17,6 +17,7 @@ from rest_framework.parsers import BaseParser
 
 from agentidp.parsers import parse_json
 from executions.actions import ReportedEvent
+from executions.filters import containing, tagged
 from executions.leases import LONGEST, SHORTEST
 from executions.models import Execution, ExecutionEvent, ExecutionFile, now
 from executions.paths import LONGEST_PATH, validate_path
@@ -239,6 +240,7 @@ class ExecutionSummarySerializer(serializers.Serializer[Execution]):
     userId = serializers.SerializerMethodField(help_text="The member whom it was run for.")
     status = serializers.ChoiceField(choices=Execution.Status.choices)
     summary = serializers.CharField(allow_null=True)
+    tags = serializers.ListField(child=serializers.CharField())
     startedAt = serializers.DateTimeField(source="started_at")
     endedAt = serializers.DateTimeField(source="ended_at", allow_null=True)
     error = serializers.CharField(help_text="Of the newest error, without its trace; else empty.")
@@ -256,7 +258,6 @@ class ExecutionSerializer(ExecutionSummarySerializer):
 
     credentialId = serializers.UUIDField(source="credential_id", allow_null=True)
     description = serializers.SerializerMethodField()
-    tags = serializers.ListField(child=serializers.CharField())
     inputs = serializers.SerializerMethodField()
     final = serializers.SerializerMethodField()
     leaseGeneration = serializers.IntegerField(
@@ -423,7 +424,13 @@ class ExecutionFilter(StrictFilterSet):
     search = django_filters.CharFilter(
         method="narrow_to_text",
         max_length=128,
-        help_text="In the id, the names of agent and person, and the error.",
+        help_text="A part of the id, the summary, a tag, the status, the error, or of the name or "
+        "id of the agent or person, in any case.",
+    )
+    tag = django_filters.CharFilter(
+        method="narrow_to_tag",
+        max_length=64,
+        help_text="A whole tag, in any case.",
     )
 
     def narrow_to_start(self, queryset: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:
@@ -437,13 +444,11 @@ class ExecutionFilter(StrictFilterSet):
         return queryset.filter(start_time__lte=moment.timestamp())
 
     def narrow_to_text(self, queryset: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:
-        return queryset.filter(
-            Q(fid__icontains=text)
-            | Q(agent_name__icontains=text)
-            | Q(user__name__icontains=text)
-            | Q(error__icontains=text)
-        )
+        return queryset.filter(containing(text))
+
+    def narrow_to_tag(self, queryset: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:
+        return queryset.filter(tagged(text))
 
     class Meta:
         model = Execution
-        fields = ["status", "agentId", "fromDate", "toDate", "search"]
+        fields = ["status", "agentId", "fromDate", "toDate", "search", "tag"]

@@ -228,6 +228,7 @@ def test_asked_filters_come_back(operator: Client) -> None:
         "user": "b",
         "status": "Error",
         "search": "c",
+        "tag": None,
     }
     assert get(operator, "running-agents?from=1")["filters"]["hours"] is None
 

@@ -76,7 +76,7 @@ def test_the_page_tells_all_that_is_known(organization: Organization, browser: A
         "Hymn Creator",
         "by Ada",
         "studio",
-        "a, b",
+        '<a href="/executions?hours=999999&amp;tag=b">b</a>',
         escape("<strong>Step</strong> one"),
         escape("<h1>Wool got dearer</h1>"),
         "wool",

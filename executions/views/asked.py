@@ -198,6 +198,7 @@ class Asked:
             Filter("name", "agent", self._names()),
             Filter("user", "user", self._people()),
             Filter("status", "status", STATUSES),
+            Filter("tag", "tag", kind="text"),
             Filter("agent_name", "agent", verb="contains", is_in_menu=False),
             Filter("agent", "agent", is_in_menu=False),
             Filter("from", "started", verb="at or after", is_in_menu=False),

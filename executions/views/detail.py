@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from agentidp.errors import DomainError
 from executions import queries
 from executions.actions import delete_execution, stop_execution
+from executions.described import MOST_TAGS
 from executions.models import Execution, ExecutionError, ExecutionFile, sees_all
 from executions.rendering import limited_time, render_result
 from executions.views.asked import at
@@ -227,6 +228,7 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
     return {
         "execution": execution,
         "about": execution.description,
+        "tags": execution.tags[:MOST_TAGS],
         "figures": figures(execution, now),
         "tabs": [
             {"label": label, "url": reverse(name, args=[execution.fid]), "current": name == here}

@@ -72,8 +72,14 @@ def ordering(sort: str, now: float) -> list[OrderBy]:
 
 
 def row_of(execution: Execution, now: float) -> dict[str, Any]:
+    summary, tags = execution.summary, execution.tags
+    if summary == execution.agent_name:
+        summary = None  # An imported run has no other name than what it is about.
     return {
         "execution": execution,
+        "summary": summary,
+        "tags": tags,
+        "about": "\n".join(filter(None, [summary, ", ".join(tags)])),
         "user": execution.user,
         "started_at": execution.started_at,
         "runtime_ms": runtime_ms(execution, now),
