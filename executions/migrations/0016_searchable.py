@@ -47,7 +47,7 @@ DROP FUNCTION executions_told(jsonb)
 
 
 class Migration(migrations.Migration):
-    dependencies = [("executions", "0013_ended_index")]
+    dependencies = [("executions", "0015_waiting_in_the_index")]
 
     operations = [
         migrations.RunSQL([TOLD, TAGS, TEXT], NONE),
