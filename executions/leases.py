@@ -50,7 +50,10 @@ def require_lease(execution: Execution, generation: int | None) -> None:
     The refusal does not say which one is: only its holder knows.
     """
     if generation is None and execution.lease_generation:
-        problem = "The execution has a lease: say which generation of it you hold."
+        problem = (
+            "The execution has a lease: say which generation of it you hold, or take it over by a "
+            "heartbeat with takeOver."
+        )
         raise InvalidValue(f"{HEADER}: {problem}", **{HEADER: [problem]})
     if (generation or 0) != execution.lease_generation:
         raise LeaseLost

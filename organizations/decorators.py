@@ -18,6 +18,7 @@ from organizations.actors import Actor
 from organizations.models import Membership, Organization, User
 from organizations.requests import known_time_zones
 from organizations.scope import request_scope
+from organizations.sent_forms import carry_out_once
 from organizations.viewers import Viewer, has_ended
 
 P = ParamSpec("P")
@@ -64,7 +65,7 @@ def within_organization(
                 raise PermissionDenied
             request.zone = zone_of(request)
             with request_scope(membership.organization), timezone.override(request.zone):
-                response = view(request, *args, **kwargs)
+                response = carry_out_once(request, lambda: view(request, *args, **kwargs))
                 if isinstance(response, TemplateResponse) and not response.is_rendered:
                     response.render()  # the template may still read rows
             if isinstance(response, LongResponse):

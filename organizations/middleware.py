@@ -1,4 +1,11 @@
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
 from django.contrib.auth import middleware
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.utils.http import url_has_allowed_host_and_scheme
 
 
 class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
@@ -8,3 +15,14 @@ class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
         if hasattr(view_func, "cls"):
             return None
         return super().process_view(request, view_func, view_args, view_kwargs)
+
+    def handle_no_permission(
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseRedirect:
+        """A form cannot be opened by its address: after the sign-in its page comes."""
+        if request.method in {"GET", "HEAD"}:
+            return super().handle_no_permission(request, view_func)
+        page = request.headers.get("Referer", "")
+        is_ours = url_has_allowed_host_and_scheme(page, allowed_hosts={request.get_host()})
+        address = urlsplit(page) if is_ours else urlsplit("/")
+        return redirect_to_login(address._replace(scheme="", netloc="").geturl() or "/")

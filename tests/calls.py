@@ -1,6 +1,7 @@
 """How the sweeps call an endpoint and look at its answer."""
 
 import base64
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,11 +26,13 @@ def call(
     content: bytes | None = None,
     content_type: str = "",
     query: str = "",
+    commits: bool = False,
     **headers: str,
 ) -> Any:
     """Call the endpoint as the row describes it, with the tenant's own ids and body by default.
 
-    `content` replaces the body by bytes as they are.
+    `content` replaces the body by bytes as they are. With `commits` the view's transactions are
+    its own, as in production.
     """
     if body is None and content is None and endpoint.body is not None:
         body = endpoint.body(tenant)
@@ -41,7 +44,7 @@ def call(
     if not content_type and (content or endpoint.is_form):
         content_type = FORM if endpoint.is_form else "application/json"
     # A view without a transaction of its own must not roll back that of the test.
-    with transaction.atomic():
+    with nullcontext() if commits else transaction.atomic():
         return client.generic(
             endpoint.method, url, data=content, content_type=content_type, headers=headers
         )

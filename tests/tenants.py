@@ -51,6 +51,9 @@ from tokens.tests.factories import access_token_for, make_credential, make_grant
 
 PASSWORD = "correct horse battery staple"
 
+NOBODYS = {"django_session"}
+"""A page's session holds sentences for the next page."""
+
 
 class Tenant:
     """An organization and one row of each kind in it, made when first asked for."""
@@ -259,6 +262,23 @@ def tenant_tables() -> dict[str, str]:
         if any(field.name == "organization" for field in model._meta.fields)
     }
     return tables | {"organizations_organization": "id"}
+
+
+def all_rows(tenant: Tenant) -> dict[str, list[str]]:
+    """Every row that the tenant's scope shows, those of no organization too: people, their
+    sessions and links, mail, and counted attempts."""
+    found = {}
+    names = {model._meta.db_table for model in apps.get_models() if model._meta.managed}
+    with organization_scope(tenant.organization), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(%s)"
+            " AND has_table_privilege(c.oid, 'SELECT')",
+            [sorted(names - NOBODYS)],
+        )
+        for (table,) in cursor.fetchall():
+            cursor.execute(f'SELECT to_jsonb(held)::text FROM "{table}" held ORDER BY 1')
+            found[table] = [row for (row,) in cursor.fetchall()]
+    return found
 
 
 def unknown_id(value: str) -> str:

@@ -23,10 +23,15 @@ from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import InvitationForm
 from organizations.models import Invitation, Membership, Organization, Principal
 from organizations.pages import accept, form_page, typed
+from organizations.sent_forms import shown_once
 
 ADMINISTER = Scope.ADMIN_ORGS
 MAILED = "They get a link by mail, and choose their own password."
 SHOWN = "You get a link to send. They choose their own password."
+LINK_UNSEEN = (
+    "The link was shown in the first answer only: withdraw the invitation and invite them again "
+    "for a new one."
+)
 PEOPLE_SHOWN = AGENTS_SHOWN = 500
 
 
@@ -169,7 +174,9 @@ def invite(request: OrganizationRequest) -> HttpResponse:
     if made is None:
         return show_members(request, form=form)
     invitation, link = made
-    return show_members(request, invitation=invitation, link=link)
+    page = show_members(request, invitation=invitation, link=link)
+    advice = LINK_UNSEEN if link else f"{invitation.email} gets a link by mail."
+    return shown_once(page, advice, "organizations:members")
 
 
 @require_http_methods(ASKING_METHODS)

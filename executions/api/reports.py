@@ -79,7 +79,7 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         "receive_part": WRITE,
         "cancel_upload": WRITE,
     }
-    repeatable = frozenset({"create", "append"})
+    repeatable = frozenset({"create", "append", "heartbeat"})
 
     def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         visible = queryset.visible_to(self.actor)  # type: ignore[attr-defined]

@@ -164,7 +164,8 @@ def choose_organization(request: HttpRequest, organization_id: UUID | str) -> Me
     if wanted is None or not isinstance(request.user, User):
         return None
     membership = request.user.memberships.usable().filter(organization_id=wanted).first()
-    if membership is not None:
+    is_there = str(wanted) == request.session.get(SESSION_KEY)
+    if membership is not None and not is_there:
         count_attempt(throttle_key("enter", membership.user_id), ENTRIES)
         request.session.cycle_key()
         enter(request, membership)
@@ -221,7 +222,8 @@ def still_proven(user: User) -> User:
     try:
         return lock_proven(user)
     except SignInRefused as error:
-        raise _not_your_password() from error
+        problem = "Your password was changed a moment ago."
+        raise InvalidValue(f"current: {problem}", current=[problem]) from error
 
 
 def _not_your_password() -> InvalidValue:

@@ -168,17 +168,17 @@ def test_nobody_fills_an_audit_log_by_switching(
     browser, client = Client(), client_for(member)
     log_in(browser)
 
-    pages = [
-        browser.post("/organization", {"organization": str(other_organization.pk)}) for _ in "ab"
-    ]
+    wanted = (other_organization.pk, other_organization.pk, member.organization_id)
+    pages = [browser.post("/organization", {"organization": str(each)}) for each in wanted]
     body = {"organizationId": other_organization.public_id}
     calls = [client.post("/api/v1/auth/switch", body, "application/json") for _ in "ab"]
-    late = browser.post("/organization", {"organization": str(member.organization_id)})
+    late = browser.post("/organization", {"organization": str(other_organization.pk)})
 
-    assert [answer.status_code for answer in (*pages, *calls)] == [302, 302, 200, 429]
+    # Who is there already does not come in once more.
+    assert [answer.status_code for answer in (*pages, *calls)] == [302, 302, 302, 200, 429]
     assert calls[-1].json()["code"] == "RATE_LIMIT_EXCEEDED"
     assert late.status_code == 429
-    assert actions_in(other_organization) == ["session.started"] * 3
+    assert actions_in(other_organization) == ["session.started"] * 2
 
 
 @pytest.mark.parametrize("wanted", ["", "x", "\x00", "0a1b2c3d-e4f5-6789-abcd-ef0123456789"])

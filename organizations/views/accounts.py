@@ -16,6 +16,7 @@ from organizations.forms import AddressForm, ConfirmForm, ResetForm, ResetReques
 from organizations.links import find_link
 from organizations.models import AccountLink
 from organizations.pages import accept, form_page, postpone, typed
+from organizations.sent_forms import SENT_TWICE, note_sent, was_carried_out
 
 
 @never_cache
@@ -69,12 +70,16 @@ def reset_password(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def change_address(request: HttpRequest) -> HttpResponse:
     """Take another address: confirmed by a mail there, or unproven where no mail is sent."""
+    if was_carried_out(request):
+        messages.info(request, SENT_TWICE)
+        return redirect(settings.LOGIN_REDIRECT_URL)
     form = AddressForm(typed(request))
     waits = None
     if form.is_bound and form.is_valid():
         waits = accept(form, lambda: actions.change_address(request, **form.cleaned_data))
     if waits is not None:
         email = form.cleaned_data["email"]
+        note_sent(request)
         said = f"Open the link that was mailed to {email}." if waits else "Your address is changed."
         messages.success(request, said)
         return redirect(settings.LOGIN_REDIRECT_URL)
@@ -87,6 +92,9 @@ def change_address(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm_address(request: HttpRequest, token: str) -> HttpResponse:
     """Confirm another address by the link that was mailed there, signed in as its person."""
+    if was_carried_out(request):
+        messages.info(request, SENT_TWICE)
+        return redirect(settings.LOGIN_REDIRECT_URL)
     try:
         link = find_link(token, AccountLink.Purpose.ADDRESS)
     except NotFound:
@@ -97,6 +105,7 @@ def confirm_address(request: HttpRequest, token: str) -> HttpResponse:
     if form.is_bound and form.is_valid():
         done = accept(form, lambda: actions.confirm_address(request, token, **form.cleaned_data))
         if done:
+            note_sent(request)
             messages.success(request, f"{link.email} is now your address.")
             return redirect(settings.LOGIN_REDIRECT_URL)
     return form_page(request, "organizations/address_confirm.html", form, email=link.email)

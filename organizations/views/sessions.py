@@ -22,6 +22,7 @@ from organizations.actions.sessions import enter
 from organizations.forms import AcceptForm, LoginForm, PasswordForm
 from organizations.models import Invitation, Membership, User
 from organizations.pages import accept, form_page, postpone, typed
+from organizations.sent_forms import SENT_TWICE, note_sent, was_carried_out
 
 REFUSAL = "The address or name and the password do not belong together."
 
@@ -77,11 +78,15 @@ def log_out(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def change_password(request: HttpRequest) -> HttpResponse:
     """Set one's own password, which signs out every other browser and client."""
+    if was_carried_out(request):
+        messages.info(request, f"{SENT_TWICE} Your password is changed.")
+        return redirect(settings.LOGIN_REDIRECT_URL)
     form = PasswordForm(typed(request))
     changed = None
     if form.is_bound and form.is_valid():
         changed = accept(form, lambda: actions.change_password(request, **form.cleaned_data))
     if changed:
+        note_sent(request)
         messages.success(request, "Your password is changed. Other sessions have ended.")
         return redirect(settings.LOGIN_REDIRECT_URL)
     return form_page(request, "organizations/password.html", form)

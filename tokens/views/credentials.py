@@ -19,9 +19,12 @@ from agents.views.changes import own_agent
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed
+from organizations.sent_forms import shown_once
 from tokens.actions import create_credential, revoke_credential, rotate_credential
 from tokens.forms import CredentialForm, RotationForm
 from tokens.models import Credential
+
+UNSEEN = "Its secret was shown in the first answer only: rotate the credential for a new one."
 
 
 def own_credential(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> Credential:
@@ -110,4 +113,5 @@ def show_secret(request: OrganizationRequest, credential: Credential, secret: st
         f"{settings.ISSUER}/api/v1/token"
     )
     context = {"agent": agent, "credential": credential, "value": secret, "command": command}
-    return render(request, "tokens/secret.html", context)
+    page = render(request, "tokens/secret.html", context)
+    return shown_once(page, UNSEEN, "agents:detail", agent.pk)

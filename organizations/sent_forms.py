@@ -1,0 +1,106 @@
+"""A form of a page that is sent again is carried out once: a double click, Back and again.
+
+Each page that is made masks the CSRF token anew, so the same token with the same content is the
+form of the same page. It is kept like an Idempotency-Key, in the transaction that makes the change:
+one that arrives while the first is under way waits for it. It needs no script and no field.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.db import connection
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.crypto import salted_hmac
+
+from organizations.models import AnsweredRequest
+
+TOKEN = "csrfmiddlewaretoken"  # noqa: S105 - the name of the field
+SESSION_KEY = "sent_form"
+SENT_TWICE = "You sent this form twice. It was carried out once."
+
+
+def shown_once(response: HttpResponse, advice: str, next_page: str, *args: object) -> HttpResponse:
+    """Mark a page that shows a secret, which is not kept. The same form again is led to the URL
+    with the name `next_page` and told the `advice`, for who did not see the secret."""
+    response.next_page = reverse(next_page, args=args)  # type: ignore[attr-defined]
+    response.advice = advice  # type: ignore[attr-defined]
+    return response
+
+
+def carry_out_once(request: Any, view: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+    """The view's answer, or that of the first time. Runs inside the organization's scope.
+
+    A refused form is not remembered: it may be sent again and be accepted then.
+    """
+    key = key_of(request) if request.method == "POST" else None
+    if key is None:
+        return view()
+    sent, is_new = AnsweredRequest.objects.get_or_create(
+        organization=request.organization,
+        principal_id=request.actor.id,
+        key=key,
+        defaults={"digest": b""},
+    )
+    if not is_new:
+        return answer_again(request, sent)
+    response = view()
+    remember(request, sent, response)
+    return response
+
+
+def key_of(request: Any) -> str | None:
+    """What tells this form of this page, filled in like this; None for a client without a page."""
+    token = request.POST.get(TOKEN)
+    if not token:
+        return None
+    content = sorted((name, values) for name, values in request.POST.lists())
+    text = json.dumps([request.path, token, content])
+    # A tab: no Idempotency-Key has one, so none is mistaken for a form.
+    return "form\t" + salted_hmac(__name__, text, algorithm="sha256").hexdigest()
+
+
+def was_carried_out(request: Any) -> bool:
+    """Whether this session's last form of a person's own account was the same. See note_sent."""
+    key = key_of(request) if request.method == "POST" else None
+    return key is not None and request.session.get(SESSION_KEY) == key
+
+
+def note_sent(request: Any) -> None:
+    """Remember a form that belongs to no organization, in the session that it was sent in. One at
+    the same moment finds the password changed: it was checked and is locked then."""
+    if key := key_of(request):
+        request.session[SESSION_KEY] = key
+
+
+def remember(request: Any, sent: AnsweredRequest, response: HttpResponseBase) -> None:
+    """Keep where the answer led and what it said."""
+    if connection.needs_rollback:
+        return
+    said = [(each.level, str(each.message)) for each in new_messages(request)]
+    next_page = response.headers.get("Location") or getattr(response, "next_page", "")
+    if not next_page or any(level >= messages.ERROR for level, _ in said):
+        sent.delete()
+        return
+    advice = getattr(response, "advice", "")
+    told = " ".join([advice] if advice else [text for _, text in said])
+    sent.status, sent.body = response.status_code, json.dumps({"next": next_page, "told": told})
+    sent.save(update_fields=["status", "body"])
+
+
+def answer_again(request: Any, sent: AnsweredRequest) -> HttpResponse:
+    """Lead where the first answer led, and say that nothing was done twice."""
+    kept = json.loads(sent.body)
+    messages.info(request, f"{SENT_TWICE} {kept['told']}".strip())
+    return redirect(kept["next"])
+
+
+def new_messages(request: Any) -> list[Any]:
+    """What this request has said. Iterating the storage would take the messages off the next
+    page."""
+    storage: Any = messages.get_messages(request)
+    return list(storage._queued_messages)
