@@ -20,6 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from threading import Lock
@@ -50,6 +51,7 @@ Headers = list[tuple[bytes, bytes]]
 NO_STORE = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 SECONDS_FOR_BODY = 30
+BROKEN_BODY = "The body ended too early, or its chunks are not spelled as HTTP/1.1 says."
 SECONDS_TO_SAY_WHY = 0.5
 """A stream that is over tells its client why, if the client takes it that soon."""
 SECONDS_BETWEEN_CHECKS = 0.4
@@ -243,7 +245,10 @@ class Bridge:
                 await _refuse(send, 503, CODES[503], TOO_MANY, [(b"retry-after", b"5")])
                 return
             if body is None:
-                return  # the client has gone
+                # The client has gone, or what it sent is no body: the server tells the two alike.
+                with suppress(Exception):
+                    await _refuse(send, 400, CODES[400], BROKEN_BODY)
+                return
             connection = _Connection(scope, receive, send, body)
             answer = await self._answer(connection)
             if answer.wait and await connection.waits(answer.wait):

@@ -44,8 +44,9 @@ class Reply:
     body: bytes
 
 
-def ask(address: str | tuple[str, int], sent: bytes) -> Reply:
-    """What a server says to these bytes; it must end the connection (Connection: close)."""
+def ask(address: str | tuple[str, int], sent: bytes, *, is_half_closed: bool = False) -> Reply:
+    """What a server says to these bytes; it must end the connection (Connection: close). Half
+    closed, the client says that it sends no more."""
     kind = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(kind) as client:
         client.settimeout(30)
@@ -53,6 +54,8 @@ def ask(address: str | tuple[str, int], sent: bytes) -> Reply:
         received = b""
         with suppress(BrokenPipeError, ConnectionResetError):  # who refuses need not read it all
             client.sendall(sent)
+            if is_half_closed:
+                client.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
             while part := client.recv(65536):
                 received += part

@@ -1,6 +1,8 @@
 """The server on a port and the one behind the proxy guard the same, byte by byte (F9, S64, F35)."""
 
 import base64
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,6 +184,38 @@ def test_both_guard_against(front: Address, what: str) -> None:
     assert reply.status == status, reply.body[:300]
     if what == "HEAD":
         assert reply.body == b""
+
+
+BROKEN_CHUNKS = {
+    "a size that is no number": b"ZZ\r\nabc\r\n0\r\n\r\n",
+    "a negative size": b"-1\r\n\r\n",
+    "a size beyond 64 bits": b"FFFFFFFFFFFFFFFFF\r\n",
+    "no size": b"\r\n",
+    "more than its size": b"5\r\nabcdeXX0\r\n\r\n",
+    "a trailer that is none": b"5\r\nabcde\r\n0\r\nBad\x00: y\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("line", ["POST /api/v1/auth/login", "POST /login", "DELETE /outputs"])
+@pytest.mark.parametrize("what", BROKEN_CHUNKS)
+def test_a_body_in_broken_chunks_is_refused_in_our_own_words(
+    front: Address, what: str, line: str
+) -> None:
+    head = f"{TLS}{CALLER}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+
+    reply = ask(front, sent(line, head, BROKEN_CHUNKS[what]))
+
+    assert reply.status in {400, 411}, reply.body[:200]  # 411: refused by its head, before its body
+    assert re.search(rb'\{"code": "[A-Z_]+", "message": "[^"]+"\}', reply.body), reply.body[:200]
+
+
+def test_a_body_that_ends_too_early_is_refused_while_its_sender_listens(running: Deployment) -> None:
+    head = f"{TLS}{CALLER}Content-Type: application/json\r\nContent-Length: 50\r\n"
+
+    reply = ask(running.address, sent("POST /api/v1/auth/login", head, b"{}"), is_half_closed=True)
+
+    assert reply.status == 400
+    assert json.loads(reply.body)["code"] == "VALIDATION_ERROR"
 
 
 def test_a_wsgi_server_on_a_port_serves_nobody(running: Deployment) -> None:
