@@ -209,7 +209,7 @@ def test_a_body_in_broken_chunks_is_refused_in_our_own_words(
     assert re.search(rb'\{"code": "[A-Z_]+", "message": "[^"]+"\}', reply.body), reply.body[:200]
 
 
-def test_a_body_that_ends_too_early_is_refused_while_its_sender_listens(running: Deployment) -> None:
+def test_a_body_that_ends_too_early_is_refused_while_its_sender_hears(running: Deployment) -> None:
     head = f"{TLS}{CALLER}Content-Type: application/json\r\nContent-Length: 50\r\n"
 
     reply = ask(running.address, sent("POST /api/v1/auth/login", head, b"{}"), is_half_closed=True)
