@@ -12,6 +12,7 @@ from agents.views import changes as agent_change_pages
 from agents.views import members as member_pages
 from analytics.api import AnalyticsViewSet
 from analytics.views import agents as agent_pages
+from analytics.views import credentials as credential_pages
 from analytics.views import overview as overview_pages
 from executions.api.dashboard import DashboardViewSet
 from executions.api.files import FileViewSet
@@ -41,7 +42,6 @@ from organizations.views import sessions as session_pages
 from tokens.api import authorization, metadata, oauth, sessions
 from tokens.api.credentials import CredentialViewSet
 from tokens.api.resources import ResourceAgentViewSet, ResourceViewSet
-from tokens.views import credentials as credential_pages
 from tokens.views import docs as docs_pages
 from tokens.views import requests as request_pages
 from tokens.views import resources as resource_pages

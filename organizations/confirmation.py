@@ -34,6 +34,10 @@ class Confirmation:
     """What the button is about, for those who do not see the row that it stands in."""
     facts: tuple[str, ...] = ()
     """Sentences of what goes with it."""
+    must_type: str = ""
+    """What a person has to type first (letters, digits, `_` and `-`): this hurts at once."""
+    why_type: str = ""
+    """The sentence before the field."""
     is_dangerous: bool = True
 
     @property
@@ -48,7 +52,9 @@ def ask_first(
 
     `back` is the address that a person goes to who would rather not.
     """
-    if request.method == "POST":
+    is_answer = request.method == "POST"
+    is_wrong = is_answer and request.POST.get("typed", "").strip() != asked.must_type
+    if is_answer and not (is_wrong and asked.must_type):
         return None
-    context = {"asked": asked, "back": back, "back_label": back_label}
-    return render(request, "organizations/confirm.html", context)
+    context = {"asked": asked, "back": back, "back_label": back_label, "is_wrong": is_wrong}
+    return render(request, "organizations/confirm.html", context, status=400 if is_wrong else None)

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Sum
+from django.db.models import F
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -20,19 +20,19 @@ from agents.views.changes import (
     suspension_of,
 )
 from analytics.charts import day_notes, shown_finding, trend_chart
+from analytics.credential_usage import usage_of
 from analytics.findings import Finding
 from analytics.metrics import METRICS
-from analytics.models import AgentDayUsage
-from analytics.periods import DAY, Period
+from analytics.periods import Period
 from analytics.queries import Narrowing, count_by_agent, count_by_day, with_last_use
 from analytics.records import findings_of_agent
+from analytics.views.credentials import revocation_of
 from organizations.actors import Scope
 from organizations.confirmation import Confirmation
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent
 from organizations.pages import Choices, Filter, Filters, page_of, search_hidden, sort_of
 from tokens.models import Credential, ResourceGrant, TokenEvent
-from tokens.views.credentials import revocation_of
 
 SORTS = {
     "name": "email",
@@ -126,19 +126,17 @@ def tokens_of(
 
 
 def with_traffic(
-    request: OrganizationRequest, credentials: list[Credential]
+    agent: Agent, credentials: list[Credential]
 ) -> list[tuple[Credential, int, Confirmation]]:
     """Each credential with the tokens that it got in the last days, and what to ask before its
     end."""
-    since = timezone.now().date() - (TREND_DAYS - 1) * DAY
-    usage = AgentDayUsage.objects.for_organization(request.organization).filter(
-        day__gte=since, credential_id__in=[credential.pk for credential in credentials]
-    )
-    issued = dict(usage.values_list("credential_id").annotate(Sum("issued")))
-    return [
-        (credential, issued.get(credential.pk, 0), revocation_of(credential))
-        for credential in credentials
-    ]
+    usage = usage_of(agent, credentials)
+    rows = []
+    for credential in credentials:
+        credential.agent = agent
+        used = usage[credential.pk]
+        rows.append((credential, used.issued, revocation_of(credential, used)))
+    return rows
 
 
 def trend(
@@ -179,7 +177,7 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
         "decommissioning": decommissioning_of(found),
         "findings": [shown_finding(finding) for finding in findings],
         "chart": trend(request, found, findings),
-        "credentials": with_traffic(request, list(credentials)),
+        "credentials": with_traffic(found, list(credentials)),
         "grants": ResourceGrant.objects.for_organization(organization)
         .filter(agent=found)
         .select_related("resource")

@@ -22,6 +22,7 @@ from executions.tests.factories import (
 )
 from organizations.models import AuditEvent, Membership, Organization
 from organizations.scope import organization_scope
+from organizations.templatetags.agentidp import shorten_id
 from organizations.tests.factories import make_membership
 
 Role = Membership.Role
@@ -419,3 +420,20 @@ def test_a_progress_bar_is_one_line_wherever_it_is_shown(
     assert shown in file
     assert "100 % ##########" in stream
     assert not [text for text in (page, file, stream) if " 50 %" in text]
+
+
+@pytest.mark.parametrize(("statuses", "action"), [(RUNNING, "stop"), (FAILED, "delete")])
+def test_stopping_and_deleting_name_the_run_and_not_only_its_agent(
+    organization: Organization, browser: Any, statuses: Any, action: str
+) -> None:
+    execution = make_execution(
+        organization,
+        statuses,
+        agent_name="screener-04",
+        events=[tagged("meta", now(), summary="Screen applications")],
+    )
+
+    text = browser.get(f"/executions/{execution.fid}/{action}").content.decode()
+
+    assert "The run “Screen applications” of screener-04" in text
+    assert f"Its id is {shorten_id(execution.fid)}; it was started at" in text

@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agentidp.errors import DomainError
@@ -38,7 +39,7 @@ from executions.views.told import (
 from organizations.actors import Scope
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
-from organizations.templatetags.agentidp import absolute_time, duration, money, number
+from organizations.templatetags.agentidp import absolute_time, duration, money, number, shorten_id
 
 EVENTS_A_PAGE = 100
 MOST_ERRORS = 20
@@ -163,6 +164,21 @@ def files(request: OrganizationRequest, fid: str) -> HttpResponse:
     return render(request, "executions/files.html", context)
 
 
+def subject_of(execution: Execution) -> str:
+    """The run by its task, where it names one: an agent has many runs."""
+    name = Truncator(execution.agent_name).chars(60)
+    task = str(execution.description.get("summary") or "")
+    if not task or task == execution.agent_name:
+        return f"The run {shorten_id(execution.fid)} of {name}"
+    return f"The run “{Truncator(task).chars(80)}” of {name}"
+
+
+def started_text(execution: Execution) -> str:
+    started = absolute_time(execution.started_at, timezone.now())
+    by = f" by {execution.user.name}" if execution.user else ""
+    return f"Its id is {shorten_id(execution.fid)}; it was started at {started}{by}."
+
+
 def stopping_of(execution: Execution) -> Confirmation:
     return Confirmation(
         address=reverse("executions:stop", args=[execution.fid]),
@@ -170,7 +186,8 @@ def stopping_of(execution: Execution) -> Confirmation:
         button="Stop",
         verb="Stop the run",
         title="Stop this run?",
-        subject=execution.agent_name,
+        subject=subject_of(execution),
+        facts=(started_text(execution),),
         text="is cancelled, and whoever runs it can write no more. What it brought so far is kept.",
     )
 
@@ -182,7 +199,8 @@ def deletion_of(execution: Execution) -> Confirmation:
         button="Delete",
         verb="Delete the run",
         title="Delete this run?",
-        subject=execution.agent_name,
+        subject=subject_of(execution),
+        facts=(started_text(execution),),
         text=DELETED if execution.has_ended else f"{DELETED} {GOES_ON}",
     )
 

@@ -114,7 +114,13 @@ def test_an_agents_whole_life(visit: Visit, base_url: str) -> None:
 
     page.goto(agent_url)
     page.get_by_role("button", name="Revoke").first.click()
-    page.get_by_role("dialog").get_by_role("button", name="Revoke credential").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"…{second[-4:]} of night-watch stops at once")
+    expect(dialog).to_contain_text("It got 2 tokens in 30 days")
+    dialog.get_by_role("button", name="Revoke credential").click()
+    expect(dialog).to_be_visible()  # it was used just now: which one has to be typed
+    dialog.get_by_label("to confirm").fill(second[-4:])
+    dialog.get_by_role("button", name="Revoke credential").click()
     expect(page.get_by_role("status").first).to_contain_text("is revoked")
     assert "access_token" not in ask_for_token(base_url, client_id, second)
 

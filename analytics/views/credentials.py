@@ -3,7 +3,7 @@
 That answer is no redirect: the secret would have to be kept somewhere to survive one.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -11,20 +11,25 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from agentidp.errors import DomainError
 from agents.views.changes import own_agent
+from analytics.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed
 from organizations.sent_forms import shown_once
+from organizations.templatetags.agentidp import absolute_time
 from tokens.actions import create_credential, revoke_credential, rotate_credential
 from tokens.forms import CredentialForm, RotationForm
 from tokens.models import Credential
 
 UNSEEN = "Its secret was shown in the first answer only: rotate the credential for a new one."
+BUSY_WITHIN = timedelta(hours=1)
+"""Who revokes a secret that was used so lately is asked to type which."""
 
 
 def own_credential(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> Credential:
@@ -76,16 +81,44 @@ def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
     )
 
 
-def revocation_of(credential: Credential) -> Confirmation:
+def revocation_of(credential: Credential, usage: CredentialUsage) -> Confirmation:
+    """Which secret it is, and what ends with it."""
+    now, used = timezone.now(), credential.last_used_at
+    is_busy = used is not None and now - used < BUSY_WITHIN
     return Confirmation(
         address=reverse("tokens:revoke_credential", args=[credential.agent_id, credential.pk]),
         key=f"revoke-{credential.pk}",
         button="Revoke",
         label=credential,
         verb="Revoke credential",
-        title="Revoke this credential?",
-        text="It stops at once, with every token that was got with it. This cannot be undone.",
+        title=f"Revoke the {credential}?",
+        subject=f"…{credential.secret_hint} of {credential.agent.name}",
+        text="stops at once, with every token that was got with it. This cannot be undone.",
+        facts=(traffic_text(credential, usage, now), live_text(usage)),
+        must_type=credential.secret_hint if is_busy else "",
+        why_type="It was used within the last hour.",
     )
+
+
+def traffic_text(credential: Credential, usage: CredentialUsage, now: datetime) -> str:
+    if credential.last_used_at is None:
+        return "It has never got a token."
+    last = absolute_time(credential.last_used_at, now)
+    if not usage.issued:
+        return f"It got no token in {USAGE_DAYS} days; the last was at {last}."
+    return f"It got {counted(usage.issued, 'token')} in {USAGE_DAYS} days, the last at {last}."
+
+
+def live_text(usage: CredentialUsage) -> str:
+    if not usage.live_tokens:
+        return "No live token ends with it."
+    count = counted(usage.live_tokens, "live token")
+    verb = "ends" if usage.live_tokens == 1 else "end"
+    return f"{'At least ' if usage.is_capped else ''}{count} {verb} with it."
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s'[: count != 1]}"
 
 
 @require_http_methods(ASKING_METHODS)
@@ -93,7 +126,8 @@ def revocation_of(credential: Credential) -> Confirmation:
 def revoke(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
     """End a credential for good."""
     credential = own_credential(request, agent_id, credential_id)
-    asked, agent = revocation_of(credential), credential.agent
+    agent = credential.agent
+    asked = revocation_of(credential, usage_of(agent, [credential])[credential.pk])
     back = reverse("agents:detail", args=[agent.pk])
     if question := ask_first(request, asked, back=back, back_label=agent.name):
         return question

@@ -1,0 +1,76 @@
+"""What ends with a credential: its traffic of late, and the tokens of it that still work."""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.utils import timezone
+
+from agents.models import Agent
+from analytics.models import AgentDayUsage
+from analytics.periods import DAY
+from tokens.models import MAX_TOKEN_LIFETIME, Credential, Resource, Revocation, TokenEvent
+
+USAGE_DAYS = 30
+COUNTED_AT_MOST = 10_000
+"""Live tokens of one agent: beyond, the exact number tells nobody more."""
+
+
+@dataclass(frozen=True)
+class CredentialUsage:
+    issued: int = 0
+    """Tokens in the last 30 days, today included (UTC)."""
+    live_tokens: int = 0
+    """How many of its tokens have not expired and are not revoked."""
+    is_capped: bool = False
+    """There may be more live tokens: no more of the agent's were counted."""
+
+
+def usage_of(agent: Agent, credentials: Collection[Credential]) -> dict[UUID, CredentialUsage]:
+    """The usage of each of the agent's credentials, in three queries."""
+    ids = [credential.pk for credential in credentials]
+    since = timezone.now().date() - (USAGE_DAYS - 1) * DAY
+    days = AgentDayUsage.objects.filter(
+        organization_id=agent.organization_id,
+        day__gte=since,
+        agent_id=agent.pk,
+        credential_id__in=ids,
+    )
+    issued = dict(days.values_list("credential_id").annotate(Sum("issued")))
+    live, is_capped = _live_tokens(agent, ids, timezone.now())
+    return {pk: CredentialUsage(issued.get(pk, 0), live[pk], is_capped) for pk in ids}
+
+
+def _live_tokens(agent: Agent, ids: list[UUID], now: datetime) -> tuple[Counter[UUID], bool]:
+    """By credential, of the newest tokens; an agent that is stopped has none (liveness.py)."""
+    longest = timedelta(seconds=MAX_TOKEN_LIFETIME)
+    earliest = max(now - longest, agent.tokens_valid_from or now - longest)
+    revoked = Revocation.objects.filter(
+        organization=OuterRef("organization"), token_id=OuterRef("token_id")
+    )
+    rows = TokenEvent.objects.filter(
+        ~Exists(revoked),
+        Q(organization__tokens_valid_from=None)
+        | Q(created_at__gte=F("organization__tokens_valid_from")),
+        organization_id=agent.organization_id,
+        agent=agent,
+        credential_id__in=ids,
+        outcome=TokenEvent.Outcome.ISSUED,
+        created_at__gte=earliest,
+    ).values_list("credential_id", "resource", "created_at")
+    found = list(rows.order_by("-created_at")[:COUNTED_AT_MOST]) if agent.is_active else []
+    resources = Resource.objects.filter(
+        organization_id=agent.organization_id, identifier__in={resource for _, resource, _ in found}
+    )
+    lifetimes = {each.identifier: timedelta(seconds=each.lifetime_seconds) for each in resources}
+    usual: timedelta = settings.ACCESS_TOKEN_LIFETIME
+    live = Counter(
+        credential_id
+        for credential_id, resource, created_at in found
+        if created_at + lifetimes.get(resource, usual) > now
+    )
+    return live, len(found) == COUNTED_AT_MOST
