@@ -78,6 +78,31 @@ def files_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that speaks the protocol of Amazon S3."""
+    from tests import s3
+
+    with s3.server(tmp_path_factory.mktemp("s3") / "log") as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> Iterator[Any]:
+    """An empty bucket that is the storage of files."""
+    from tests import s3
+
+    with s3.files_in(s3_server, s3.make_bucket(s3_server)) as storage:
+        yield storage
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def each_storage(request: pytest.FixtureRequest) -> None:
+    """Run the test once with each kind of storage of files."""
+    if request.param == "bucket":
+        request.getfixturevalue("bucket")
+
+
+@pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     """The test database is made, and dropped in the end, by its owner."""
     connect_with(connection, settings.DATABASE_OWNER)

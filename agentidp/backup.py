@@ -27,6 +27,7 @@ from psycopg.pq import Conninfo
 
 from agentidp import embedded_postgres
 from agentidp.env import env
+from executions.file_storage import FilesUnavailable
 from executions.models import ExecutionFile
 from organizations.audit import verify_chain
 from organizations.models import AuditChain, AuditEvent, Organization
@@ -245,5 +246,5 @@ def one_sentence() -> Iterator[None]:
 
     try:
         yield
-    except (BackupError, OSError, tarfile.TarError) as error:
+    except (BackupError, FilesUnavailable, OSError, tarfile.TarError) as error:
         raise CommandError(str(error)) from None

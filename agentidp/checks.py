@@ -5,7 +5,7 @@ from typing import Any
 
 from django.apps.config import AppConfig
 from django.conf import settings
-from django.core.checks import Error, Tags, register, run_checks
+from django.core.checks import Error, Tags, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -46,6 +46,16 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
                 id="agentidp.E003",
             )
         ]
+    return []
+
+
+@register
+def files_have_a_place(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[Warning]:
+    """A warning: tokens and pages need no files, so nothing waits for their storage."""
+    from executions.file_storage import storage_problem
+
+    if problem := storage_problem():
+        return [Warning(f"Files cannot be stored. {problem}", id="agentidp.W001")]
     return []
 
 

@@ -26,7 +26,6 @@ from agentidp.errors import (
     Forbidden,
     InvalidValue,
     StoredMeanwhile,
-    TooManyRequests,
     bearer_challenge,
     error_body,
 )
@@ -68,8 +67,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 def domain_error_response(error: DomainError) -> Response:
     """The answer to a refusal that was recorded: returned, since raising would undo the record."""
     response = Response(error_body(error.code, error.message, error.details), status=error.status)
-    if isinstance(error, TooManyRequests):
-        response["Retry-After"] = str(error.retry_after)
+    if retry_after := getattr(error, "retry_after", None):
+        response["Retry-After"] = str(retry_after)
     if error.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = bearer_challenge()
     return response

@@ -26,6 +26,7 @@ from agentidp.database_metrics import background
 from agentidp.env import BASE_DIR
 from agentidp.handlers import error_response
 from agentidp.looks import Look
+from executions.file_storage import storage_problem
 
 logger = structlog.get_logger(__name__)
 
@@ -34,8 +35,9 @@ MINIMUM_FREE_SHARE = 0.05
 SECONDS_BETWEEN_LOOKS = 1.0
 JOB_IS_LATE_AFTER = 300.0
 """Seconds that a job may wait before the queue counts as too long."""
-NEEDED_BY_NONE = frozenset({"worker", "queue"})
-"""What fails there delays background work and takes no request away."""
+SECONDS_BETWEEN_LOOKS_AT_FILES = 10.0
+NEEDED_BY_NONE = frozenset({"worker", "queue", "files"})
+"""What fails there delays background work, or takes files away, but no token and no page."""
 
 
 @login_not_required
@@ -68,7 +70,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def _look() -> dict[str, bool]:
     disk = shutil.disk_usage(BASE_DIR)
-    checks = {"disk": disk.free / disk.total > MINIMUM_FREE_SHARE}
+    checks = {"disk": disk.free / disk.total > MINIMUM_FREE_SHARE, "files": not files_problem()}
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 500")
@@ -88,6 +90,8 @@ def _look() -> dict[str, bool]:
     return checks
 
 
+files_problem = Look(storage_problem, SECONDS_BETWEEN_LOOKS_AT_FILES)
+"""A bucket that does not answer takes two seconds to find out."""
 readiness = Look(lambda: _look(), SECONDS_BETWEEN_LOOKS)
 """Anybody may ask."""
 

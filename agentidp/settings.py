@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from agentidp import embedded_postgres
 from agentidp.env import BASE_DIR, env, environment, fallbacks, require_private_files, secret, wrong
+from agentidp.file_settings import storage_of_files
 from agentidp.static_files import are_collected
 
 ENVIRONMENT = environment()
@@ -305,7 +306,7 @@ if (BASE_DIR / "node_modules" / "echarts" / "dist").exists():
 SERVES_COLLECTED_FILES = (IS_PRODUCTION or IS_DEMO) and are_collected(
     BASE_DIR / "static", STATIC_ROOT
 )
-# What executions were given and made. Every web process and every worker needs the same folder.
+# What executions were given and made, where no bucket is named: the same folder for all processes.
 MEDIA_ROOT = env.matching(
     "AGENTIDP_FILES_FOLDER",
     r"/.*" if os.name == "posix" else r".+",
@@ -320,7 +321,7 @@ if METRICS_FOLDER and not Path(METRICS_FOLDER).is_dir():
 if METRICS_FOLDER:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER  # its library looks there
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": storage_of_files(),
     "staticfiles": {"BACKEND": "agentidp.static_files.HashedStorage"},
 }
 

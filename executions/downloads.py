@@ -78,21 +78,37 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     headers["Content-Length"] = str(sent.end - sent.start)
     if part:
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
-    if not file.content.storage.exists(str(file.content.name)):
-        raise FileNotFound
+    try:
+        pieces = _Pieces(file, sent)
+    except FileNotFoundError:
+        raise FileNotFound from None
     if request.method == "HEAD":
+        pieces.close()
         return HttpResponse(headers=headers)
-    pieces = _pieces(file, sent)
     return LongResponse(pieces, caller=caller, status=206 if part else 200, headers=headers)
 
 
-def _pieces(file: ExecutionFile, part: Part) -> Iterator[bytes]:
-    with file.content.open("rb") as content:
-        content.seek(part.start)
-        missing = part.end - part.start
-        while missing > 0 and (piece := content.read(min(missing, PIECE))):
-            missing -= len(piece)
-            yield piece
+class _Pieces:
+    """The part of the file; FileNotFoundError at once where the storage does not have it."""
+
+    def __init__(self, file: ExecutionFile, part: Part) -> None:
+        self._content = file.content.storage.open(str(file.content.name), "rb")
+        self._content.seek(part.start)
+        self._missing = part.end - part.start
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        piece: bytes = self._content.read(min(self._missing, PIECE)) if self._missing > 0 else b""
+        if not piece:
+            raise StopIteration
+        self._missing -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        """The answer calls it at its end, taken or not."""
+        self._content.close()
 
 
 def disposition(name: str) -> str:

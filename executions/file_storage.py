@@ -1,19 +1,43 @@
 """Where the files of executions lie, and how they go.
 
-A folder for each execution holds its files side by side, named by ids: no folder of ours has
-another one in it, and none has a link. Nothing here follows one.
+A folder for each execution holds its files side by side, named by ids. The storage is a folder of
+this machine (file_folder.py) or a bucket (file_bucket.py): the settings say which.
 """
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Protocol, cast
 from uuid import UUID
 
 import structlog
 from django.core.files.storage import default_storage
 
+from agentidp.errors import CODES, DomainError
+
 logger = structlog.get_logger(__name__)
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+class FilesUnavailable(DomainError):
+    """The storage cannot be reached, has no room, or refuses us. The log says which."""
+
+    code = CODES[HTTPStatus.SERVICE_UNAVAILABLE]
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = "The storage of files cannot be used at the moment. Try again shortly."
+    retry_after = 5
+
+
+class FileStorage(Protocol):
+    """What both kinds of storage can do beside Django's own interface."""
+
+    def remove_folder(self, name: str) -> list[str]:
+        """Delete the files in the folder; what is wrong with those that stay, a sentence each."""
+
+    def folders(self, name: str) -> Iterator[str]:
+        """The names of the folders in this one; none where it is not there."""
+
+    def problem(self) -> str:
+        """Why it cannot be used, in one sentence; empty when it can. Answers within seconds."""
 
 
 def folder_of(organization_id: UUID, execution_id: UUID) -> str:
@@ -25,65 +49,53 @@ def remove_folder(organization_id: UUID, execution_id: UUID) -> bool:
     """Delete the files of a deleted execution; whether nothing is left of them.
 
     It raises nothing, for the deletion is committed already: what cannot be removed is logged, and
-    tried again every night. A directory in the folder is not ours and stays; of a link only the
-    link goes.
+    tried again every night.
     """
     name = folder_of(organization_id, execution_id)
-    path = default_storage.path(name)
     try:
-        descriptor = os.open(path, FOLDER)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        logger.warning("files.not_removed", folder=name, error=str(error.strerror))
-        return False
-    try:
-        problems = list(_remove_files(descriptor))
-    finally:
-        os.close(descriptor)
-    try:
-        os.rmdir(path)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        first = problems[0] if problems else str(error.strerror)
-        logger.warning("files.not_removed", folder=name, left=len(problems), error=first)
-        return False
-    return True
+        problems = _storage().remove_folder(name)
+    except FilesUnavailable:
+        problems = [FilesUnavailable.message]
+    if problems:
+        logger.warning("files.not_removed", folder=name, left=len(problems), error=problems[0])
+    return not problems
 
 
 def remove_file(name: str) -> None:
     """Delete a file that no row names any more; what cannot be removed is logged."""
     try:
         default_storage.delete(name)
-    except OSError as error:
-        logger.warning("files.not_removed", file=name, error=str(error.strerror))
+    except FilesUnavailable as error:
+        logger.warning("files.not_removed", file=name, error=error.message)
 
 
 def execution_folders(organization_id: UUID) -> Iterator[UUID]:
     """The ids of the organization's executions that have a folder."""
+    for name in _storage().folders(f"executions/{organization_id}"):
+        try:
+            yield UUID(name)
+        except ValueError:
+            continue
+
+
+def storage_problem() -> str:
+    """Why the storage cannot be used, in one sentence; empty when it can."""
+    return _storage().problem()
+
+
+@contextmanager
+def told_as_unavailable(*errors: type[Exception]) -> Iterator[None]:
+    """What fails for one of these reasons fails as FilesUnavailable; a file that is not there
+    stays a FileNotFoundError."""
     try:
-        entries = os.scandir(default_storage.path(f"executions/{organization_id}"))
+        yield
     except FileNotFoundError:
-        return
-    with entries:
-        for entry in entries:
-            try:
-                yield UUID(entry.name)
-            except ValueError:
-                continue
+        raise
+    except errors as error:
+        # These texts name our bucket, its server or a folder of ours: for the log only.
+        logger.warning("files.unavailable", error=type(error).__name__, reason=str(error)[:300])
+        raise FilesUnavailable from None
 
 
-def _remove_files(folder: int) -> Iterator[str]:
-    """Delete what is in the folder but other folders; gives what is wrong with what stays."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield "There is a directory in it."
-                continue
-            try:
-                os.unlink(entry.name, dir_fd=folder)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                yield str(error.strerror)
+def _storage() -> FileStorage:
+    return cast(FileStorage, default_storage)

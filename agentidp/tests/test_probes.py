@@ -51,7 +51,9 @@ def test_ready_means_that_everything_is_there(db: None) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ok",
-        "checks": dict.fromkeys(["disk", "database", "migrations", "worker", "queue"], "ok"),
+        "checks": dict.fromkeys(
+            ["disk", "files", "database", "migrations", "worker", "queue"], "ok"
+        ),
     }
 
 

@@ -62,6 +62,13 @@ WRONG: dict[str, tuple[str, ...]] = {
     "AGENTIDP_JWKS_MAX_AGE_SECONDS": NOT_ZERO,
     "AGENTIDP_ANALYTICS_ENABLED": FLAGS,
     "AGENTIDP_FILES_FOLDER": ("files", __file__),
+    "AGENTIDP_FILES_BUCKET": ("A_Bucket", "s3://bucket", "bucket/folder", "ab"),
+    # These without a bucket are wrong, whatever they say.
+    "AGENTIDP_FILES_BUCKET_FOLDER": ("/files/", "a//b", "../up", "files"),
+    "AGENTIDP_FILES_BUCKET_REGION": ("Frankfurt am Main", "eu-central-1"),
+    "AGENTIDP_FILES_BUCKET_ENDPOINT": ("s3.example.com", "https://k:hunter2@s3", "https://s3:port"),
+    "AGENTIDP_FILES_BUCKET_KEY_ID": ("two words", "AKIAHUNTER2"),
+    "AGENTIDP_FILES_BUCKET_SECRET_KEY": ("hunter2", "hunter 2"),
     "AGENTIDP_FILE_MAX_BYTES": NOT_ZERO,
     "AGENTIDP_EXECUTION_FILES_MAX_BYTES": NOT_ZERO,
     "AGENTIDP_EXECUTION_FILES_MAX_NUMBER": NOT_ZERO,
@@ -207,3 +214,46 @@ def test_other_names_are_held_to_tls_only_where_the_operator_says_so(
     found = read(monkeypatch, GOOD | both)
     assert found["SECURE_HSTS_INCLUDE_SUBDOMAINS"]
     assert found["SECURE_HSTS_PRELOAD"]
+
+
+BUCKET = GOOD | {"AGENTIDP_FILES_BUCKET": "files.example"}
+KEY = {"AGENTIDP_FILES_BUCKET_KEY_ID": "AKIAEXAMPLE", "AGENTIDP_FILES_BUCKET_SECRET_KEY": "hunter2"}
+
+
+def test_a_bucket_takes_the_place_of_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {
+        "AGENTIDP_FILES_BUCKET_FOLDER": "agentidp/files",
+        "AGENTIDP_FILES_BUCKET_REGION": "eu-central-1",
+        "AGENTIDP_FILES_BUCKET_ENDPOINT": "http://127.0.0.1:9000/",
+    }
+
+    files = read(monkeypatch, BUCKET | KEY | more)["STORAGES"]["default"]
+
+    assert files["BACKEND"] == "executions.file_bucket.BucketStorage"
+    assert files["OPTIONS"] == {
+        "bucket_name": "files.example",
+        "location": "agentidp/files",
+        "region_name": "eu-central-1",
+        "endpoint_url": "http://127.0.0.1:9000",
+        "access_key": "AKIAEXAMPLE",
+        "secret_key": "hunter2",
+        "security_token": None,
+        "session_profile": None,
+    }
+
+
+@pytest.mark.parametrize("name", KEY)
+def test_half_a_key_is_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImproperlyConfigured, match=name) as told:
+        read(monkeypatch, BUCKET | {name: KEY[name]})
+
+    assert len(str(told.value).splitlines()) == 1
+
+
+def test_a_bucket_without_its_packages_says_how_to_install_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agentidp.file_settings.find_spec", lambda name: None)
+
+    with pytest.raises(ImproperlyConfigured, match=r"pip install -r requirements-s3\.txt"):
+        read(monkeypatch, BUCKET)

@@ -58,6 +58,7 @@ def test_the_list_names_every_file_of_the_area(client: Client, execution: Execut
     ]
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_a_download_is_saved_and_never_shown(client: Client, file: ExecutionFile) -> None:
     answer = client.get(url_of(file))
 
@@ -104,6 +105,7 @@ def test_a_download_has_the_files_own_name(
 # Ranges
 
 
+@pytest.mark.usefixtures("each_storage")
 @pytest.mark.parametrize(
     ("asked", "content", "named"),
     [
@@ -173,6 +175,7 @@ def test_a_file_that_the_caller_has_is_not_sent_again(client: Client, file: Exec
     assert (other.status_code, other.json()["code"]) == (412, "PRECONDITION_FAILED")
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_an_empty_file_has_no_range(client: Client, execution: Execution) -> None:
     url = url_of(make_file(execution, "out", "empty.log", b""))
 
@@ -182,6 +185,7 @@ def test_an_empty_file_has_no_range(client: Client, execution: Execution) -> Non
     assert (part.status_code, part["Content-Range"]) == (416, "bytes */0")
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_head_tells_what_get_would_send(client: Client, file: ExecutionFile) -> None:
     head, get = client.head(url_of(file)), client.get(url_of(file))
 
@@ -190,6 +194,7 @@ def test_head_tells_what_get_would_send(client: Client, file: ExecutionFile) -> 
     assert [head[name] for name in names] == [get[name] for name in names]
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_a_large_file_comes_in_pieces(client: Client, execution: Execution) -> None:
     content = bytes(range(256)) * 4096
 
@@ -200,6 +205,7 @@ def test_a_large_file_comes_in_pieces(client: Client, execution: Execution) -> N
     assert max(len(piece) for piece in pieces) <= 64 * 1024
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_a_file_that_the_storage_lost_is_unknown(client: Client, file: ExecutionFile) -> None:
     default_storage.delete(file.content.name)
 
@@ -213,6 +219,7 @@ def test_a_session_downloads(file: ExecutionFile, viewer: Membership, signed_in:
     assert body_of(signed_in(viewer).get(url_of(file))) == CONTENT
 
 
+@pytest.mark.usefixtures("each_storage")
 @pytest.mark.parametrize("role", ["operator", "viewer"])
 def test_operators_read_everybodys_files_others_their_own(
     organization: Organization, file: ExecutionFile, client_for: ClientFor, role: str
@@ -263,6 +270,7 @@ def test_an_unknown_execution_has_no_files(client: Client, kind: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "EXECUTION_NOT_FOUND")
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_every_real_file_comes_back_byte_for_byte(
     organization: Organization, client_for: ClientFor
 ) -> None:

@@ -169,6 +169,7 @@ def test_events_are_what_the_databases_hold(organization: Organization, data: Pa
 NAMES = ("timestamp", "kind", "message")
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_a_second_import_changes_nothing(organization: Organization, data: Path) -> None:
     first = import_folder(data, organization)
     before = dump(organization)
@@ -275,6 +276,7 @@ def test_a_role_cannot_take_a_members_place(organization: Organization, data: Pa
     assert (known.name, str(known.user_id)) == (str(victim.user), str(victim.user_id))
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_nothing_reaches_another_organization(
     organization: Organization, other_organization: Organization, data: Path
 ) -> None:
@@ -283,6 +285,7 @@ def test_nothing_reaches_another_organization(
     assert not any(dump(other_organization).values())
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_deleted_at_the_source_is_deleted_here(
     organization: Organization, data: Path, django_capture_on_commit_callbacks: Any
 ) -> None:

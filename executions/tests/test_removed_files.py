@@ -118,6 +118,7 @@ def test_what_could_not_be_removed_is_tried_again_every_night(
     assert foreign.is_dir()
 
 
+@pytest.mark.usefixtures("each_storage")
 @pytest.mark.django_db(transaction=True)
 def test_files_of_a_process_that_ended_after_its_commit_go_in_the_night(
     organization: Organization,

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
@@ -44,6 +45,7 @@ def left(organization: Organization) -> set[str]:
         return set(Execution.objects.values_list("fid", flat=True))
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_only_what_ended_long_ago_goes(
     organization, other_organization, django_capture_on_commit_callbacks
 ):

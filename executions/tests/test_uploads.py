@@ -49,6 +49,7 @@ def the_file(organization) -> tuple[ExecutionFile, bytes]:
         return file, content_of(file)
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_a_file_in_one_piece(organization, client):
     url = report(client)
     upload = announce(client, url)
@@ -74,6 +75,7 @@ def test_a_file_in_one_piece(organization, client):
         assert not UploadPart.objects.exists()
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_parts_may_come_in_any_order_and_again(organization, client):
     upload = announce(client, report(client))
 
@@ -114,6 +116,7 @@ def test_no_order_of_parts_changes_the_file(organization, client, order, repeats
         assert content_of(file) == content
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_an_empty_file_is_there_at_once(organization, client):
     url = report(client)
 
@@ -145,6 +148,7 @@ def test_a_path_is_taken_once(client, size):
     announce(client, url, area="in")
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_other_bytes_for_a_file_that_is_whole_are_refused(organization, client):
     upload = announce(client, report(client))
     put(client, upload, CONTENT)
@@ -256,6 +260,7 @@ def test_an_upload_does_not_fall_into_crumbs(client):
     assert send(client, upload, 0, 0, content).status_code == 200, "a repeat is no new part"
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_quotas(client, settings):
     settings.EXECUTION_FILE_MAX_BYTES = 100
     settings.EXECUTION_FILES_MAX_BYTES = 150
@@ -284,6 +289,7 @@ def test_an_upload_belongs_to_its_execution(organization, client, client_for):
     assert put(stranger, f"{report(stranger)}/uploads/{upload}", CONTENT).status_code == 404
 
 
+@pytest.mark.usefixtures("each_storage")
 def test_deleting_an_execution_takes_an_unfinished_upload_with_it(
     organization, client, django_capture_on_commit_callbacks
 ):

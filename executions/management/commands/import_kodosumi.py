@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
+from executions.file_storage import FilesUnavailable
 from executions.kodosumi.folders import DataFolder
 from executions.kodosumi.follow import Follower
 from executions.kodosumi.importer import LARGEST_FILE, Report, importer
@@ -55,7 +56,7 @@ class Command(BaseCommand):
                 f"{error.filename}: {error.strerror}"
             ) from None
         progress = Progress(self.stderr)
-        with closing(source), _stopping() as stop:
+        with closing(source), _stopping() as stop, _one_sentence():
             with importer(
                 source,
                 organization,
@@ -124,6 +125,15 @@ class Progress:
         if self._stream:
             self._stream.write(f"\r\x1b[K{line}", ending="")
             self._stream.flush()
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """What was stored stays; the next import goes on from there."""
+    try:
+        yield
+    except FilesUnavailable as error:
+        raise CommandError(f"{error.message} The next import goes on from here.") from None
 
 
 @contextmanager

@@ -1,0 +1,233 @@
+"""The files of executions in a bucket of Amazon S3, or of what speaks its protocol.
+
+A file goes up and comes down through us, in pieces: no client ever gets an address of the bucket,
+and no process holds a whole file in memory.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import islice
+from threading import Lock
+from typing import Any
+
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.core.files import File
+from storages.backends.s3 import S3Storage
+from urllib3.exceptions import HTTPError
+
+from executions.file_storage import FilesUnavailable, told_as_unavailable
+
+NO_ANSWER = (BotoCoreError, HTTPError)
+REFUSALS = (*NO_ANSWER, Boto3Error, ClientError)
+FIRST_READ, LARGEST_READ = 64 * 1024, 512 * 1024
+"""Bytes that one request fetches: few at first, for who wants few, then twice as many each time."""
+PART = 8 * 1024**2
+"""Larger files go up in parts of so many bytes, one after the other."""
+MOST_AT_ONCE = 1000
+"""Keys in a request to delete."""
+PATIENCE = {"connect_timeout": 2, "read_timeout": 5}
+"""Seconds; each request is made twice. A thread, and often a transaction, waits meanwhile."""
+SECONDS_TO_LEAVE_IT = 3.0
+"""After a request without an answer."""
+IMPATIENCE = {"connect_timeout": 1, "read_timeout": 1}
+"""For readiness, which somebody asks every few seconds."""
+
+
+class BucketStorage(S3Storage):
+    """django-storages' S3Storage with one connection pool for all threads, times that end, reading
+    in pieces, and whatever fails as FilesUnavailable. See FileStorage for the rest."""
+
+    def __init__(self, **options: Any) -> None:
+        # Others than Amazon's servers may not know the checksums that boto3 adds by itself.
+        checksums = "when_required" if options.get("endpoint_url") else "when_supported"
+        config = Config(
+            **PATIENCE,
+            retries={"mode": "standard", "total_max_attempts": 2},
+            max_pool_connections=64,
+            signature_version="s3v4",
+            request_checksum_calculation=checksums,
+            response_checksum_validation=checksums,
+        )
+        usual = {
+            "client_config": config,
+            "transfer_config": TransferConfig(
+                use_threads=False, multipart_threshold=PART, multipart_chunksize=PART
+            ),
+            # A name is an id: whatever a failed request left there is the same file, or nobody's.
+            "file_overwrite": True,
+            "default_acl": None,
+        }
+        self._lock, self._away_until = Lock(), 0.0
+        super().__init__(**usual | options)
+
+    @cached_property
+    def connection(self) -> Any:
+        """For all threads: making one takes long, and its client is safe to share."""
+        with self._lock:
+            if "connection" in self.__dict__:
+                return self.__dict__["connection"]
+            found = self._create_session().resource(
+                "s3",
+                region_name=self.region_name,
+                endpoint_url=self.endpoint_url,
+                config=self.client_config,
+            )
+            self.__dict__["connection"] = found
+            return found
+
+    @property
+    def client(self) -> Any:
+        return self.connection.meta.client
+
+    def key(self, name: str) -> str:
+        """What the file is called in the bucket."""
+        key: str = self._normalize_name(name)
+        return key
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        if mode != "rb":
+            raise ValueError("Files of a bucket are opened for reading bytes only.")
+        with self._asking():
+            size = self.size(name)  # FileNotFoundError where there is none
+        buffered = io.BufferedReader(_Reader(self, name, size), LARGEST_READ)
+        opened: File[Any] = File(buffered, name)
+        opened.size = size  # else it would seek for it
+        return opened
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        with self._asking():
+            saved: str = super()._save(name, content)
+            return saved
+
+    def delete(self, name: str) -> None:
+        with self._asking():
+            super().delete(name)
+
+    def exists(self, name: str) -> bool:
+        with self._asking():
+            return bool(super().exists(name))
+
+    def url(self, *args: Any, **kwargs: Any) -> str:
+        raise NotImplementedError("Nobody gets an address in the bucket: files come through us.")
+
+    def read(self, name: str, start: int, length: int) -> bytes:
+        """The bytes from `start`, at most `length` of them."""
+        span = f"bytes={start}-{start + length - 1}"
+        with self._asking():
+            for is_last in (False, True):
+                found = self.client.get_object(
+                    Bucket=self.bucket_name, Key=self.key(name), Range=span
+                )
+                try:
+                    with found["Body"] as body:
+                        return bytes(body.read())
+                except NO_ANSWER:  # boto3 repeats a request, but not for a body that breaks off
+                    if is_last:
+                        raise
+        raise AssertionError("The loop returns or raises.")
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """After a server that did not answer nobody waits for it again for a while: threads that
+        do are missing elsewhere."""
+        if time.monotonic() < self._away_until:
+            raise FilesUnavailable
+        with told_as_unavailable(*REFUSALS):
+            try:
+                yield
+            except NO_ANSWER:
+                self._away_until = time.monotonic() + SECONDS_TO_LEAVE_IT
+                raise
+
+    def remove_folder(self, name: str) -> list[str]:
+        problems: list[str] = []
+        with self._asking():
+            keys = iter([entry["Key"] for page in self._pages(name) for entry in page["Contents"]])
+            while batch := [{"Key": key} for key in islice(keys, MOST_AT_ONCE)]:
+                wanted = {"Objects": batch, "Quiet": True}
+                answer = self.client.delete_objects(Bucket=self.bucket_name, Delete=wanted)
+                problems += [error.get("Code", "unknown") for error in answer.get("Errors", ())]
+        return problems
+
+    def folders(self, name: str) -> Iterator[str]:
+        pages = self._pages(name, Delimiter="/")
+        while True:
+            with self._asking():
+                page = next(pages, None)
+            if page is None:
+                return
+            for entry in page.get("CommonPrefixes", ()):
+                yield entry["Prefix"].rstrip("/").rpartition("/")[2]
+
+    def _pages(self, name: str, **more: str) -> Iterator[dict[str, Any]]:
+        """What the bucket has under this name, up to a thousand at a time."""
+        paginator = self.client.get_paginator("list_objects_v2")
+        found = paginator.paginate(Bucket=self.bucket_name, Prefix=f"{self.key(name)}/", **more)
+        for page in found:
+            yield {"Contents": ()} | page
+
+    def problem(self) -> str:
+        try:
+            self._prober.head_bucket(Bucket=self.bucket_name)
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            return f"The bucket {self.bucket_name} {WHY.get(status, f'answers {status}.')}"
+        except (BotoCoreError, HTTPError) as error:
+            return f"The bucket {self.bucket_name} cannot be reached: {type(error).__name__}."
+        return ""
+
+    @cached_property
+    def _prober(self) -> Any:
+        once = {"total_max_attempts": 1}
+        config = self.client_config.merge(Config(**IMPATIENCE, retries=once))
+        return self._create_session().client(
+            "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=config
+        )
+
+
+WHY = {
+    301: "is in another region: set AGENTIDP_FILES_BUCKET_REGION.",
+    400: "refuses the request: the region or the keys are wrong.",
+    403: "is closed to these keys, or to this machine where none are set.",
+    404: "is not there.",
+}
+
+
+class _Reader(io.RawIOBase):
+    """A file of the bucket. It is read ahead; nothing is open between two reads."""
+
+    def __init__(self, storage: BucketStorage, name: str, size: int) -> None:
+        self._storage, self._name, self._size = storage, name, size
+        self._position, self._ahead = 0, FIRST_READ
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(base + offset, 0)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        length = min(len(buffer), self._ahead, self._size - self._position)
+        if length <= 0:
+            return 0
+        found = self._storage.read(self._name, self._position, length)
+        buffer[: len(found)] = found
+        self._position += len(found)
+        self._ahead = min(2 * self._ahead, LARGEST_READ)
+        return len(found)

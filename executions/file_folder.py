@@ -1,0 +1,101 @@
+"""The files of executions in a folder that all processes share.
+
+A folder for each execution has no other one in it, and no link. Nothing here follows one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage
+
+from executions.file_storage import told_as_unavailable
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class FolderStorage(FileSystemStorage):
+    """Django's, with errors of the disk as FilesUnavailable. See FileStorage for the rest."""
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        with told_as_unavailable(OSError):
+            opened: File[Any] = super()._open(name, mode)  # type: ignore[misc]  # no stub has it
+            return opened
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        with told_as_unavailable(OSError):
+            try:
+                saved: str = super()._save(name, content)  # type: ignore[misc]
+                return saved
+            except OSError:
+                self._remove_begun(name)  # the disk is full, perhaps
+                raise
+
+    def delete(self, name: str) -> None:
+        with told_as_unavailable(OSError):
+            super().delete(name)
+
+    def remove_folder(self, name: str) -> list[str]:
+        """A directory in the folder is not ours and stays; of a link only the link goes."""
+        path = self.path(name)
+        try:
+            descriptor = os.open(path, FOLDER)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            return [str(error.strerror)]
+        try:
+            problems = list(_remove_files(descriptor))
+        finally:
+            os.close(descriptor)
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            return problems or [str(error.strerror)]
+        return []
+
+    def folders(self, name: str) -> Iterator[str]:
+        try:
+            entries = os.scandir(self.path(name))
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                yield entry.name
+
+    def problem(self) -> str:
+        """The folder is made with its first file; until then the one above it must be writable."""
+        place = os.path.abspath(self.location)
+        while not os.path.lexists(place):
+            place = os.path.dirname(place)
+        if not os.path.isdir(place):
+            return f"{place} is no folder."
+        if not os.access(place, os.W_OK | os.X_OK):
+            return f"The folder {place} cannot be written by this account."
+        return ""
+
+    def _remove_begun(self, name: str) -> None:
+        try:
+            os.unlink(self.path(name))
+        except OSError:
+            return
+
+
+def _remove_files(folder: int) -> Iterator[str]:
+    """Delete what is in the folder but other folders; gives what is wrong with what stays."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield "There is a directory in it."
+                continue
+            try:
+                os.unlink(entry.name, dir_fd=folder)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                yield str(error.strerror)
