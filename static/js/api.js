@@ -8,6 +8,7 @@ async function start() {
   if (!answer.ok) throw new Error(answer.status);
   const spec = await answer.json();
   spec.servers = [{ url: location.origin }];
+  const isOpen = opened_by_the_session(spec);
   window.SwaggerUIBundle({
     spec,
     domNode: place,
@@ -17,10 +18,24 @@ async function start() {
     defaultModelsExpandDepth: -1,
     persistAuthorization: false,
     requestInterceptor: (request) => {
-      request.credentials = "omit";
+      request.credentials = isOpen(request) ? "same-origin" : "omit";
       return request;
     },
   });
+}
+
+/* Which calls need no token on this page: those that read and take the session of the pages. It goes as the cookie that
+   no script can see, so nothing is filled in and nothing shown. A token that somebody did fill in comes first. */
+function opened_by_the_session(spec) {
+  const known = Object.entries(spec.paths)
+    .filter(([, methods]) => methods.get?.security?.some((scheme) => "session" in scheme))
+    .map(([path]) => new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{[^}]+\}/g, "[^?#]+")}$`));
+  /* A browser puts no cookie into a header, so nobody can fill it in here. */
+  delete spec.components.securitySchemes.session;
+  return ({ method = "GET", url, headers = {} }) =>
+    method === "GET" &&
+    !Object.keys(headers).some((name) => /^(authorization|kodosumi_api_key)$/i.test(name)) &&
+    known.some((path) => path.test(new URL(url, location.origin).pathname));
 }
 
 /* What Swagger UI leaves out: names of its fields, and code that the keyboard can scroll. */
@@ -30,6 +45,9 @@ function repair() {
       if (!field.labels?.length) field.setAttribute("aria-label", row.dataset.paramName);
     }
   }
+  for (const field of place.querySelectorAll("textarea.body-param__text:not([aria-label])")) field.setAttribute("aria-label", "Request body");
+  for (const button of place.querySelectorAll(".close-modal:not([aria-label])")) button.setAttribute("aria-label", "Close");
+  for (const button of place.querySelectorAll(".auth-btn-wrapper .authorize[aria-label]")) button.removeAttribute("aria-label");
   for (const code of place.querySelectorAll("pre.microlight, .highlight-code > .microlight")) code.tabIndex = 0;
 }
 
