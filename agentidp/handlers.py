@@ -10,7 +10,6 @@ from typing import Any
 import structlog
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -29,10 +28,10 @@ from agentidp.errors import (
     bearer_challenge,
     error_body,
 )
+from agentidp.outages import outage_of
 
 logger = structlog.get_logger(__name__)
 
-RETRY_AFTER_SECONDS = 2
 # These speak RFC 6749 section 5.2, whoever answers for them.
 OAUTH_PATHS = frozenset({"/api/v1/token", "/api/v1/token/introspect", "/api/v1/token/revoke"})
 OAUTH_ERRORS = {500: "server_error", 503: "temporarily_unavailable"}
@@ -51,10 +50,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         response = Response(error_body("FORBIDDEN", Forbidden.message), status=403)
     elif isinstance(error, exceptions.APIException):
         response = _framework_error(error)
-    elif is_database_outage(error):
-        logger.warning("database.unavailable", error=type(error).__name__)
-        response = Response(error_body("SERVICE_UNAVAILABLE", MESSAGES[503]), status=503)
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    elif outage := outage_of(error):
+        response = Response(error_body(outage.code, outage.message), status=503)
+        response["Retry-After"] = str(outage.retry_after)
     elif is_duplicate(error):
         logger.warning("database.duplicate", constraint=broken_constraint(error))
         response = domain_error_response(StoredMeanwhile())
@@ -126,7 +124,8 @@ def error_response(
     if wants_page(request):
         if status >= 500:
             # Without the request: what fills the frame of a page may be what has failed.
-            return HttpResponse(render_to_string("errors/500.html"), status=status)
+            page = {"message": message, "is_outage": status == 503}
+            return HttpResponse(render_to_string("errors/500.html", page), status=status)
         template = f"errors/{template or (status if status in PAGES else 400)}.html"
         return render(request, template, {"message": message, "status": status}, status=status)
     if request.path_info.rstrip("/") in OAUTH_PATHS:
@@ -164,9 +163,3 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         message="This form was open for too long or came from another site. Reload and try again.",
         template="403_csrf",
     )
-
-
-def is_database_outage(error: BaseException | None) -> bool:
-    """Whether the database is away, or could not do its work in time (a lock, a limit of time), as
-    opposed to having refused a statement: the same request may succeed shortly."""
-    return isinstance(error, (OperationalError, InterfaceError))

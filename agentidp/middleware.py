@@ -14,7 +14,8 @@ from agentidp.constraints import broken_constraint, is_duplicate
 from agentidp.content_types import PROBLEM
 from agentidp.errors import StoredMeanwhile
 from agentidp.failures import route_of, watch_body
-from agentidp.handlers import RETRY_AFTER_SECONDS, error_response, is_database_outage
+from agentidp.handlers import error_response
+from agentidp.outages import outage_of
 from agentidp.request_ids import log_fields_of, request_id_of
 
 logger = structlog.get_logger("agentidp.access")
@@ -63,10 +64,9 @@ class RequestRecordMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if is_database_outage(error):
-            logger.warning("database.unavailable", error=type(error).__name__)
-            response = error_response(request, 503)
-            response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        if outage := outage_of(error):
+            response = error_response(request, 503, code=outage.code, message=outage.message)
+            response["Retry-After"] = str(outage.retry_after)
             return response
         if is_duplicate(error):
             logger.warning("database.duplicate", constraint=broken_constraint(error))

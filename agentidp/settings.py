@@ -145,8 +145,9 @@ TEMPLATES = [
     },
 ]
 
+# Of requests only: agentidp/time_limits.py.
 STATEMENT_TIMEOUT = env.matching(
-    "AGENTIDP_STATEMENT_TIMEOUT", r"[0-9]{1,9}(ms|s|min)?", "a time like 15s", default="0"
+    "AGENTIDP_STATEMENT_TIMEOUT", r"[0-9]{1,9}(ms|s|min)?", "a time like 15s", default="15s"
 )
 # Database: PostgreSQL only. Without DATABASE_URL the project's own cluster in .data/.
 DATABASES = {"default": env.database("DATABASE_URL", embedded_postgres.default_url()) or {}}
@@ -159,7 +160,7 @@ DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {
     "application_name": "agentidp",
     "connect_timeout": 5,
-    "options": "-c timezone=UTC -c lock_timeout=5s" + f" -c statement_timeout={STATEMENT_TIMEOUT}",
+    "options": "-c timezone=UTC -c lock_timeout=5s",
 }
 # The application's role, and the owner that `manage.py migrate` connects as: who serves needs, and
 # in production has, no way to become the owner.

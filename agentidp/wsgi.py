@@ -18,7 +18,9 @@ try:
     from agentidp.memory import collect_in_time
     from agentidp.proxy_only import behind_the_proxy
     from agentidp.static_files import with_static_files
+    from agentidp.time_limits import limit_statements
 
+    limit_statements()
     refuse_unsafe_start()
     unguarded_application = answering_failures(
         with_static_files(with_known_content_types(django_application))

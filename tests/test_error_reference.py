@@ -7,6 +7,7 @@ from django.urls import get_resolver
 
 from agentidp.env import BASE_DIR
 from agentidp.errors import CODES, DomainError
+from agentidp.outages import AWAY, NOT_IN_TIME
 
 PAGE = BASE_DIR / "docs" / "reference" / "errors.md"
 ROW = re.compile(r"^\| \d{3} \| (.*?) \|", re.MULTILINE)
@@ -24,5 +25,7 @@ def test_the_page_names_every_code_and_no_other() -> None:
     assert get_resolver().url_patterns  # everything that answers is loaded
     ours = {kind.code for kind in kinds() if ".tests." not in kind.__module__}
     described = set(re.findall("[A-Z_]+", " ".join(ROW.findall(PAGE.read_text()))))
+
+    ours |= {outage.code for outage in (AWAY, *NOT_IN_TIME.values())}
 
     assert described == ours | set(CODES.values()) | OF_BODIES_AND_RANGES

@@ -25,7 +25,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from agentidp import metrics
 from agentidp.errors import DomainError, TooManyRequests
 from agentidp.failures import log_failure
-from agentidp.handlers import is_database_outage
+from agentidp.outages import is_database_outage
 from executions.live.batches import Batches
 from executions.live.reading import Awaited, Batch, Head, Watched, read_events, read_news
 from executions.live.wakeup import channel_name, listen

@@ -27,8 +27,8 @@ from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
 from agentidp.addresses import client_address
 from agentidp.errors import DomainError, TooManyRequests, bearer_challenge, shortened
-from agentidp.handlers import RETRY_AFTER_SECONDS
 from agentidp.metrics import token_requests
+from agentidp.outages import AWAY
 from organizations.api import OrganizationScopedViewSet
 from organizations.throttling import Quota, count_attempt, throttle_key
 from tokens.access_tokens import AgentAccess, PersonAccess, ResourceAccess, SignedAccess
@@ -107,7 +107,7 @@ def _wanted_resource(parameters: dict[str, str]) -> str | None:
 def unavailable() -> OAuthError:
     """The database is away."""
     return OAuthError(
-        "temporarily_unavailable", "Try again.", status=503, retry_after=RETRY_AFTER_SECONDS
+        "temporarily_unavailable", "Try again.", status=503, retry_after=AWAY.retry_after
     )
 
 
