@@ -18,6 +18,14 @@ SUMMARIES: dict[str, tuple[str, str]] = {
         "revoke_credential",
         "Revoke a credential",
     ),
+    "PATCH /api/v1/agents/{agentId}/credentials/{credentialId}": (
+        "rename_credential",
+        "Rename a credential",
+    ),
+    "POST /api/v1/agents/{agentId}/credentials/{credentialId}/end-old-secrets": (
+        "end_old_secrets",
+        "End a credential's old secrets",
+    ),
     "POST /api/v1/agents/{agentId}/credentials/{credentialId}/rotate": (
         "rotate_credential",
         "Rotate a credential's secret",

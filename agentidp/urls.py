@@ -169,8 +169,13 @@ api = [
         name="credential-rotate",
     ),
     path(
+        "agents/<uuid:agentId>/credentials/<uuid:credentialId>/end-old-secrets",
+        CredentialViewSet.as_view({"post": "end_old"}),
+        name="credential-end-old-secrets",
+    ),
+    path(
         "agents/<uuid:agentId>/credentials/<uuid:credentialId>",
-        CredentialViewSet.as_view({"delete": "destroy"}),
+        CredentialViewSet.as_view({"patch": "partial_update", "delete": "destroy"}),
         name="credential-detail",
     ),
     # Resources: the services that agents get tokens for
@@ -408,6 +413,16 @@ token_family = [
         "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/rotate",
         credential_pages.rotate,
         name="rotate_credential",
+    ),
+    path(
+        "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/edit",
+        credential_pages.rename,
+        name="rename_credential",
+    ),
+    path(
+        "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/end-old-secrets",
+        credential_pages.end_old,
+        name="end_old_secrets",
     ),
     path(
         "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/revoke",

@@ -173,8 +173,29 @@ def _read_carriers(
         if days[agent_id] == day:
             records.by_credential[agent_id, day][credential_id] = issued
     carriers = {credential for counts in records.by_credential.values() for credential in counts}
-    hints = credentials.filter(pk__in=carriers).values_list("pk", "secret_hint")
-    records.hints = dict(hints)
+    records.hints = _hints_of_then(days, credentials.filter(pk__in=carriers))
+
+
+def _hints_of_then(days: dict[UUID, date], carriers: OrganizationScopedQuerySet) -> dict[UUID, str]:
+    """The last characters of the secret that each carrier had on its agent's peak.
+
+    Of one that has been rotated since, the day's requests know: the secret that got most of them.
+    """
+    names = ("pk", "agent_id", "organization_id", "secret_hint", "rotated_at")
+    hints, of_rotated = {}, Q()
+    for pk, agent_id, organization_id, hint, rotated_at in carriers.values_list(*names):
+        hints[pk] = hint
+        day = datetime.combine(days[agent_id], time(), tzinfo=UTC)
+        if rotated_at is not None and rotated_at > day:
+            hints[pk] = ""
+            within = Q(created_at__gte=day, created_at__lt=day + DAY)
+            own = Q(organization_id=organization_id, agent_id=agent_id, credential_id=pk)
+            of_rotated |= own & within
+    if of_rotated:
+        used = TokenEvent.objects.filter(of_rotated, outcome=TokenEvent.Outcome.ISSUED)
+        counts = used.values_list("credential_id", "secret_hint").annotate(count=Count("id"))
+        hints |= {pk: hint for pk, hint, _ in counts.order_by("count", "secret_hint")}
+    return hints
 
 
 def _read_credentials(

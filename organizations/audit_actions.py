@@ -13,6 +13,8 @@ class AuditAction(StrEnum):
     AGENT_DECOMMISSIONED = "agent.decommissioned"
     CREDENTIAL_GENERATED = "credential.generated"
     CREDENTIAL_ROTATED = "credential.rotated"
+    CREDENTIAL_RENAMED = "credential.renamed"
+    CREDENTIAL_OLD_SECRETS_ENDED = "credential.old_secrets_ended"
     CREDENTIAL_REVOKED = "credential.revoked"
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - no password
     AUTH_FAILED = "auth.failed"

@@ -242,6 +242,14 @@ REGISTRY = [
         ids=examples.credential,
         body=lambda tenant: {"graceSeconds": 60},
     ),
+    write("POST", CREDENTIAL + "/end-old-secrets", caller="itself", ids=examples.credential),
+    write(
+        "PATCH",
+        CREDENTIAL,
+        caller="itself",
+        ids=examples.credential,
+        body=lambda tenant: {"name": "prod, k8s"},
+    ),
     write("DELETE", CREDENTIAL, caller="itself", ids=examples.credential, status=204),
 ]
 
@@ -500,6 +508,13 @@ CHANGING_PAGES = [
         body=lambda tenant: {"grace_seconds": 3600},
         status=200,
     ),
+    change_page(CREDENTIAL_PAGE + "/edit", "GET", ids=examples.credential_page),
+    change_page(
+        CREDENTIAL_PAGE + "/edit",
+        ids=examples.credential_page,
+        body=lambda tenant: {"name": "prod, k8s"},
+    ),
+    *confirmed(CREDENTIAL_PAGE + "/end-old-secrets", ids=examples.rotated_credential_page),
     *confirmed(CREDENTIAL_PAGE + "/revoke", ids=examples.credential_page),
     decide_page("/resources/new", "GET"),
     decide_page("/resources/new", body=examples.resource_form),

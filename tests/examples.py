@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from executions.tests.factories import FINISHED
 from organizations.links import make_link
+from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
 from tests.tenants import PASSWORD, Tenant
 from tokens.access_tokens import PersonRefresh
@@ -68,6 +69,13 @@ def agent_page(tenant: Tenant) -> dict[str, str]:
 
 def credential_page(tenant: Tenant) -> dict[str, str]:
     return agent_page(tenant) | {"credential_id": str(tenant.credential.pk)}
+
+
+def rotated_credential_page(tenant: Tenant) -> dict[str, str]:
+    with organization_scope(tenant.organization):
+        tenant.credential.replace_secret("sk_live_another", timedelta(hours=1))
+        tenant.credential.save()
+    return credential_page(tenant)
 
 
 def resource_page(tenant: Tenant) -> dict[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from agentidp.errors import DomainError, Forbidden
@@ -25,6 +25,7 @@ from tokens.access_tokens import (
 )
 from tokens.issue_statement import Issue, call_issue
 from tokens.models import (
+    HINT_LENGTH,
     MAX_IDENTIFIER_LENGTH,
     Credential,
     CredentialAlreadyRevoked,
@@ -45,6 +46,8 @@ OLD_SECRETS = (
     "previous_last_used_at",
     "earlier_secret_macs",
     "earlier_secret_ends",
+    "previous_secret_hint",
+    "earlier_secret_hints",
 )
 
 
@@ -105,7 +108,8 @@ def issue_token(
     issue = call_issue(client_id, mac, wanted, uuid7(), token_id, ip_address, resource, guesses)
     if issue.reason is not None or issue.credential_id is None:
         if issue.left_out is not None:
-            _record_refusal(issue, client_id, ip_address, resource, issue.left_out)
+            hint = client_secret[-HINT_LENGTH:] if issue.credential_id else ""
+            _record_refusal(issue, client_id, hint, ip_address, resource, issue.left_out)
         return Refusal(str(issue.reason), issue.retry_after)
     lifetime = issue.lifetime or ACCESS_TOKEN_SECONDS
     access_token = sign_agent_token(
@@ -136,21 +140,28 @@ IS_AUTHENTICATED = frozenset(
 def _record_refusal(
     issue: Issue,
     client_id: UUID,
+    hint: str,
     ip_address: str | None,
     resource: str | None,
     left_out: int,
 ) -> None:
-    """Record the refused request. An unknown client costs the same work as a wrong secret."""
+    """Record the refused request. An unknown client costs the same work as a wrong secret.
+
+    `hint` belongs to a secret that a credential has or had; of another one nothing is kept.
+    """
     reason = str(issue.reason)
     organization = Organization.objects.get(pk=issue.organization_id)
     is_known = organization.pk != UNIDENTIFIED_ORGANIZATION_ID
     with organization_scope(organization):
+        credential = Credential.objects.filter(pk__in=[issue.credential_id]).only("name").first()
         TokenEvent.objects.create(
             organization=organization,
             outcome=TokenEvent.Outcome.REFUSED,
             reason=reason,
             agent_id=client_id if is_known else None,
             credential_id=issue.credential_id,
+            secret_hint=hint,
+            credential_name=credential.name if credential else "",
             scope=issue.scope[:255],
             resource=resource or "",
             ip_address=ip_address,
@@ -199,7 +210,7 @@ def _record_failure(
 
 @transaction.atomic
 def create_credential(
-    agent: Agent, *, actor: Actor, expires_at: datetime | None = None
+    agent: Agent, *, actor: Actor, expires_at: datetime | None = None, name: str = ""
 ) -> tuple[Credential, str]:
     """A new credential and its secret, which is not stored and cannot be shown again."""
     agent = _locked_agent(agent.pk, actor=actor)
@@ -210,10 +221,18 @@ def create_credential(
     if Credential.objects.usable().filter(agent=agent).count() >= MAXIMUM_CREDENTIALS:
         raise TooManyCredentials
     secret = make_client_secret()
-    credential = Credential(organization=agent.organization, agent=agent, expires_at=expires_at)
+    credential = Credential(
+        organization=agent.organization, agent=agent, expires_at=expires_at, name=name
+    )
     credential.set_secret(secret)
     credential.save(force_insert=True)
-    AuditEvent.record("credential.generated", credential, actor=actor, expiresAt=expires_at)
+    AuditEvent.record(
+        "credential.generated",
+        credential,
+        actor=actor,
+        expiresAt=expires_at,
+        **({"name": name} if name else {}),
+    )
     return credential, secret
 
 
@@ -256,6 +275,42 @@ def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
     credential.forget_old_secrets()
     credential.save(update_fields=["status", "revoked_at", *OLD_SECRETS])
     AuditEvent.record("credential.revoked", credential, actor=actor)
+    return credential
+
+
+@transaction.atomic
+def rename_credential(credential: Credential, *, actor: Actor, name: str) -> Credential:
+    """Another name, or none. What was got with it keeps the name of then."""
+    credential = _locked(credential, actor=actor)
+    before = credential.name
+    if name != before:
+        credential.name = name
+        credential.save(update_fields=["name"])
+        AuditEvent.record(
+            "credential.renamed", credential, actor=actor, nameBefore=before, name=name
+        )
+    return credential
+
+
+@transaction.atomic
+def end_old_secrets(credential: Credential, *, actor: Actor) -> Credential:
+    """End the grace of every secret before the present one, now; a second time nothing happens.
+
+    Tokens that were got with them go on: they belong to the credential, which goes on as well.
+    """
+    credential = _locked(credential, actor=actor)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")  # the clock that decides what still works
+        ended = credential.end_old_secrets(cursor.fetchone()[0])
+    if ended:
+        credential.save(update_fields=[*OLD_SECRETS])
+        AuditEvent.record(
+            "credential.old_secrets_ended",
+            credential,
+            actor=actor,
+            secretHints=[old.hint for old in ended if old.hint],
+            oldSecrets=len(ended),
+        )
     return credential
 
 

@@ -16,6 +16,7 @@ class CredentialAdmin(OrganizationModelAdmin):
         "id",
         "agent",
         "status",
+        "name",
         "secret_hint",
         "created_at",
         "expires_at",

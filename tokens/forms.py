@@ -11,6 +11,7 @@ from django.utils import timezone
 from agents.models import Agent
 from tokens.access_tokens import ACCESS_TOKEN_SECONDS
 from tokens.models import (
+    MAX_CREDENTIAL_NAME,
     MAX_IDENTIFIER_LENGTH,
     MAX_SCOPE_LENGTH,
     MAX_TOKEN_LIFETIME,
@@ -20,7 +21,24 @@ from tokens.models import (
 from tokens.resources import MAX_DESCRIPTION, MAX_SCOPES, identifier_problem, scopes_problem
 
 
-class CredentialForm(forms.Form):
+class NameForm(forms.Form):
+    """What people call a credential."""
+
+    name = forms.CharField(
+        required=False,
+        max_length=MAX_CREDENTIAL_NAME,
+        help_text="Where the secret is used, for example “prod, k8s”.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not name.isprintable():
+            raise ValidationError("Use printable characters only.")
+        return name
+
+
+class CredentialForm(NameForm):
     """A new credential; without a date it works until it is revoked."""
 
     expires_on = forms.DateField(

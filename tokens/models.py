@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -29,6 +30,7 @@ from organizations.models import (
 
 SECRET_PREFIX = "sk_live_"  # noqa: S105 - a prefix, not a secret
 HINT_LENGTH = 4
+MAX_CREDENTIAL_NAME = 64
 MAX_IDENTIFIER_LENGTH = 255
 MAX_SCOPE_LENGTH = 64
 MIN_TOKEN_LIFETIME = 60
@@ -57,6 +59,16 @@ def secret_mac(secret: str) -> bytes:
     A slow password hash would protect a guessable secret; 256 random bits are not guessable.
     """
     return hmac.digest(settings.SECRET_PEPPER.encode(), secret.encode(), hashlib.sha256)
+
+
+@dataclass(frozen=True)
+class OldSecret:
+    """A secret from before a rotation."""
+
+    mac: bytes | memoryview
+    ends_at: datetime
+    hint: str
+    """Its last characters; empty where they were not kept."""
 
 
 class CredentialQuerySet(OrganizationScopedQuerySet):
@@ -101,6 +113,10 @@ class Credential(OrganizationScopedModel):
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     secret_mac = models.BinaryField(max_length=32)
     secret_hint = models.CharField(max_length=HINT_LENGTH)
+    name = models.CharField(max_length=MAX_CREDENTIAL_NAME, blank=True, default="", db_default="")
+    previous_secret_hint = models.CharField(
+        max_length=HINT_LENGTH, blank=True, default="", db_default=""
+    )
     previous_secret_mac = models.BinaryField(max_length=32, null=True)
     previous_expires_at = models.DateTimeField(null=True)
     earlier_secret_macs = ArrayField(
@@ -114,6 +130,13 @@ class Credential(OrganizationScopedModel):
         default=list,
         db_default=[],
         help_text="Until when each of them works.",
+    )
+    earlier_secret_hints = ArrayField(
+        models.CharField(max_length=HINT_LENGTH),
+        blank=True,
+        default=list,
+        db_default=[],
+        help_text="The last characters of each of them.",
     )
     expires_at = models.DateTimeField(null=True)
     rotated_at = models.DateTimeField(null=True)
@@ -141,7 +164,17 @@ class Credential(OrganizationScopedModel):
         ]
 
     def __str__(self) -> str:
-        return f"credential …{self.secret_hint}"
+        return f"credential {self.label}"
+
+    @property
+    def label(self) -> str:
+        """Its name, if it has one, and the last characters of its present secret."""
+        return f"{self.name} …{self.secret_hint}" if self.name else f"…{self.secret_hint}"
+
+    def hint_at(self, moment: datetime) -> str:
+        """The last characters of the secret in use then; empty where several may have been."""
+        alone_since = self.old_secrets_end or self.rotated_at
+        return self.secret_hint if alone_since is None or moment >= alone_since else ""
 
     @property
     def is_revoked(self) -> bool:
@@ -166,14 +199,26 @@ class Credential(OrganizationScopedModel):
     @property
     def old_secrets_end(self) -> datetime | None:
         """When the last of the secrets before the present one stops to work, or stopped."""
-        return max((end for _, end in self.old_secrets()), default=None)
+        return max((old.ends_at for old in self.old_secrets()), default=None)
 
-    def old_secrets(self) -> list[tuple[bytes | memoryview, datetime]]:
-        """The MAC of each old secret that is known, the oldest first, and when it ends."""
-        old = list(zip(self.earlier_secret_macs, self.earlier_secret_ends, strict=True))
+    def old_secrets(self) -> list[OldSecret]:
+        """Each old secret that is known, the oldest first."""
+        macs, ends = self.earlier_secret_macs, self.earlier_secret_ends
+        hints = [*self.earlier_secret_hints, *[""] * len(macs)][: len(macs)]
+        old = [OldSecret(*each) for each in zip(macs, ends, hints, strict=True)]
         if self.previous_secret_mac is not None and self.previous_expires_at is not None:
-            old.append((self.previous_secret_mac, self.previous_expires_at))
+            previous = (self.previous_secret_mac, self.previous_expires_at)
+            old.append(OldSecret(*previous, self.previous_secret_hint))
         return old
+
+    def live_old_secrets(self, now: datetime) -> list[OldSecret]:
+        """Those that still work, the newest first."""
+        usable = self.old_secrets() if self.is_usable() else []
+        return [old for old in reversed(usable) if old.ends_at > now]
+
+    @property
+    def present_old_secrets(self) -> list[OldSecret]:
+        return self.live_old_secrets(timezone.now())
 
     def set_secret(self, secret: str) -> None:
         self.secret_mac = secret_mac(secret)
@@ -183,12 +228,14 @@ class Credential(OrganizationScopedModel):
         """Another secret; the one before works for the grace, and older ones as long as was
         promised. Without a grace all of them end now. Saves nothing."""
         now = timezone.now()
-        kept = [(mac, end) for mac, end in self.old_secrets() if end > now]
+        kept = [old for old in self.old_secrets() if old.ends_at > now]
         self.forget_old_secrets()
         if grace:
-            self.earlier_secret_macs = [mac for mac, _ in kept]
-            self.earlier_secret_ends = [end for _, end in kept]
+            self.earlier_secret_macs = [old.mac for old in kept]
+            self.earlier_secret_ends = [old.ends_at for old in kept]
+            self.earlier_secret_hints = [old.hint for old in kept]
             self.previous_secret_mac, self.previous_expires_at = self.secret_mac, now + grace
+            self.previous_secret_hint = self.secret_hint
         if not self.earlier_secret_macs:
             self.previous_last_used_at = None
         self.set_secret(secret)
@@ -198,6 +245,16 @@ class Credential(OrganizationScopedModel):
         """Saves nothing."""
         self.previous_secret_mac, self.previous_expires_at = None, None
         self.earlier_secret_macs, self.earlier_secret_ends = [], []
+        self.previous_secret_hint, self.earlier_secret_hints = "", []
+
+    def end_old_secrets(self, now: datetime) -> list[OldSecret]:
+        """Those that worked until now. They stay known, so that a refusal can say why. Saves
+        nothing."""
+        ended = self.live_old_secrets(now)
+        if self.previous_expires_at is not None:
+            self.previous_expires_at = min(self.previous_expires_at, now)
+        self.earlier_secret_ends = [min(end, now) for end in self.earlier_secret_ends]
+        return ended
 
 
 class Resource(OrganizationScopedModel):
@@ -354,6 +411,20 @@ class TokenEvent(models.Model):
         db_default=False,
         help_text="The client still has the secret from before the last rotation.",
     )
+    secret_hint = models.CharField(
+        max_length=HINT_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The last characters of the secret that was used; empty: not kept.",
+    )
+    credential_name = models.CharField(
+        max_length=MAX_CREDENTIAL_NAME,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The name of the credential when it was used.",
+    )
 
     objects = OrganizationScopedQuerySet.as_manager()
 
@@ -372,6 +443,27 @@ class TokenEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} {self.id}"
+
+    @property
+    def used_hint(self) -> str:
+        """The last characters of the secret that was used; empty where nobody knows any more.
+
+        Rows from before the hint was kept, and those about a token that exists, have none of their
+        own: the credential tells as long as it has had no other secret.
+        """
+        if self.secret_hint or self.credential is None:
+            return self.secret_hint
+        rotated_at = self.credential.rotated_at
+        is_new = self.outcome == self.Outcome.ISSUED and not self.used_previous_secret
+        is_certain = rotated_at is None or (is_new and self.created_at >= rotated_at)
+        return self.credential.secret_hint if is_certain else ""
+
+    @property
+    def used_name(self) -> str:
+        """The credential's name of then; of today where only that is known."""
+        if self.secret_hint or self.credential is None:
+            return self.credential_name
+        return self.credential.name
 
 
 class Revocation(OrganizationScopedModel):

@@ -8,6 +8,7 @@ from organizations.api import BoundedListField, StrictSerializer
 from organizations.serializers import validate_printable
 from tokens.actions import MAXIMUM_GRACE
 from tokens.models import (
+    MAX_CREDENTIAL_NAME,
     MAX_IDENTIFIER_LENGTH,
     MAX_SCOPE_LENGTH,
     MAX_TOKEN_LIFETIME,
@@ -24,6 +25,15 @@ from tokens.resources import (
 )
 
 
+class OldSecretSerializer(StrictSerializer):
+    """A secret from before a rotation, in its grace."""
+
+    secretHint = serializers.CharField(
+        source="hint", read_only=True, help_text="Its last four characters; empty: not kept."
+    )
+    expiresAt = serializers.DateTimeField(source="ends_at", read_only=True)
+
+
 class CredentialSerializer(StrictSerializer):
     """A credential without its secret."""
 
@@ -34,6 +44,13 @@ class CredentialSerializer(StrictSerializer):
         choices=Credential.Status.choices,
         read_only=True,
         help_text="A decommissioned agent's credentials are all revoked.",
+    )
+    name = serializers.CharField(
+        max_length=MAX_CREDENTIAL_NAME,
+        required=False,
+        allow_blank=True,
+        validators=[validate_printable],
+        help_text="For people: where the secret is used, for example `prod, k8s`.",
     )
     secretHint = serializers.CharField(
         source="secret_hint", read_only=True, help_text="The last four characters of the secret."
@@ -48,6 +65,12 @@ class CredentialSerializer(StrictSerializer):
         read_only=True,
         allow_null=True,
         help_text="Until when a secret from before the last rotation still works.",
+    )
+    oldSecrets = OldSecretSerializer(
+        source="present_old_secrets",
+        many=True,
+        read_only=True,
+        help_text="Those that still work, the newest first.",
     )
     previousSecretLastUsedAt = serializers.DateTimeField(
         source="previous_last_used_at",
@@ -68,6 +91,14 @@ class CredentialSerializer(StrictSerializer):
 
 class CredentialWithSecretSerializer(CredentialSerializer):
     clientSecret = serializers.CharField(read_only=True, help_text="Shown this once.")
+
+
+class CredentialChangeSerializer(StrictSerializer):
+    """What may change without another secret."""
+
+    name = serializers.CharField(
+        max_length=MAX_CREDENTIAL_NAME, allow_blank=True, validators=[validate_printable]
+    )
 
 
 class RotationSerializer(StrictSerializer):

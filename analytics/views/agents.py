@@ -26,9 +26,9 @@ from analytics.metrics import METRICS
 from analytics.periods import Period
 from analytics.queries import Narrowing, count_by_agent, count_by_day, with_last_use
 from analytics.records import findings_of_agent
-from analytics.views.credentials import revocation_of
+from analytics.secret_usage import SecretUsage, secrets_of, verdict
+from analytics.views.credentials import ending_of, revocation_of
 from organizations.actors import Scope
-from organizations.confirmation import Confirmation
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent
 from organizations.pages import Choices, Filter, Filters, page_of, search_hidden, sort_of
@@ -125,17 +125,37 @@ def tokens_of(
     return {row.agent_id: row.count for row in counts}
 
 
-def with_traffic(
-    agent: Agent, credentials: list[Credential]
-) -> list[tuple[Credential, int, Confirmation]]:
-    """Each credential with the tokens that it got in the last days, and what to ask before its
-    end."""
-    usage = usage_of(agent, credentials)
-    rows = []
+def rows_of_secrets(agent: Agent, credentials: list[Credential]) -> list[dict[str, Any]]:
+    """A row for each secret that is or was in use, and what to ask before its end.
+
+    While a credential is rotated its old secrets have rows of their own, below the present one,
+    and the tokens of each are those since the rotation.
+    """
+    now = timezone.now()
     for credential in credentials:
         credential.agent = agent
+    usage, rotating = usage_of(agent, credentials), secrets_of(agent, credentials, now)
+    rows: list[dict[str, Any]] = []
+    for credential in credentials:
         used = usage[credential.pk]
-        rows.append((credential, used.issued, revocation_of(credential, used)))
+        whole = SecretUsage(credential.secret_hint, None, used.issued, credential.last_used_at)
+        secrets = rotating.get(credential.pk)
+        row = {"credential": credential, "secret": (secrets or [whole])[0]}
+        row["is_rotating"] = bool(secrets)
+        row["confirmation"] = revocation_of(credential, used)
+        row["verdict"] = verdict(secrets, now) if secrets else ""
+        rows.append(row)
+        for number, secret in enumerate(secrets[1:] if secrets else ()):
+            ending = None if number or not secrets else ending_of(credential, secrets)
+            rows.append(
+                {
+                    "credential": credential,
+                    "secret": secret,
+                    "is_rotating": True,
+                    "is_old": True,
+                    "confirmation": ending,
+                }
+            )
     return rows
 
 
@@ -177,7 +197,7 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
         "decommissioning": decommissioning_of(found),
         "findings": [shown_finding(finding) for finding in findings],
         "chart": trend(request, found, findings),
-        "credentials": with_traffic(found, list(credentials)),
+        "secrets": rows_of_secrets(found, list(credentials)),
         "grants": ResourceGrant.objects.for_organization(organization)
         .filter(agent=found)
         .select_related("resource")
@@ -187,7 +207,6 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
         "may_audit": may_audit,
         "may_write": request.actor.may(Scope.AGENTS_WRITE),
         "zone": request.zone,
-        "now": timezone.now(),
         "tokens_link": f"{reverse('tokens:list')}?agent={found.pk}",
         "audit_link": f"{reverse('organizations:audit')}?agent={found.pk}",
         "command": (

@@ -18,13 +18,20 @@ from django.views.decorators.http import require_http_methods
 from agentidp.errors import DomainError
 from agents.views.changes import own_agent
 from analytics.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
+from analytics.secret_usage import SecretUsage, called, secrets_of, verdict
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed
 from organizations.sent_forms import shown_once
 from organizations.templatetags.agentidp import absolute_time
-from tokens.actions import create_credential, revoke_credential, rotate_credential
-from tokens.forms import CredentialForm, RotationForm
+from tokens.actions import (
+    create_credential,
+    end_old_secrets,
+    rename_credential,
+    revoke_credential,
+    rotate_credential,
+)
+from tokens.forms import CredentialForm, NameForm, RotationForm
 from tokens.models import Credential
 
 UNSEEN = "Its secret was shown in the first answer only: rotate the credential for a new one."
@@ -47,9 +54,10 @@ def new_credential(request: OrganizationRequest, agent_id: UUID) -> HttpResponse
     agent = own_agent(request, agent_id)
     form = CredentialForm(typed(request))
     if request.method == "POST" and form.is_valid():
-        expires_at = form.cleaned_data["expires_on"]
+        name, expires_at = form.cleaned_data["name"], form.cleaned_data["expires_on"]
         made = accept(
-            form, lambda: create_credential(agent, actor=request.actor, expires_at=expires_at)
+            form,
+            lambda: create_credential(agent, actor=request.actor, expires_at=expires_at, name=name),
         )
         if made:
             return show_secret(request, *made)
@@ -81,6 +89,77 @@ def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
     )
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@within_organization("agents:read", "agents:write")
+def rename(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """Give a credential another name."""
+    credential = own_credential(request, agent_id, credential_id)
+    form = NameForm(typed(request), initial={"name": credential.name})
+    if request.method == "POST" and form.is_valid():
+        name = form.cleaned_data["name"]
+        renamed = accept(
+            form, lambda: rename_credential(credential, actor=request.actor, name=name)
+        )
+        if renamed:
+            messages.success(request, f"It is the {renamed} now.")
+            return redirect("agents:detail", agent_id)
+    return form_page(
+        request,
+        "tokens/rename_credential.html",
+        form,
+        credential=credential,
+        agent=credential.agent,
+        sentence=f"The {credential}. What was got with it keeps the name of then.",
+    )
+
+
+def ending_of(credential: Credential, secrets: list[SecretUsage]) -> Confirmation:
+    """Which old secrets, and whether somebody still uses them."""
+    now, old = timezone.now(), secrets[1:]
+    is_one = len(old) <= 1
+    last = max((each.last_at for each in old if each.last_at), default=None)
+    is_busy = last is not None and now - last < BUSY_WITHIN
+    hint = next((each.hint for each in old if each.last_at == last), "") if is_busy else ""
+    names = ", ".join(called(each) for each in old)
+    return Confirmation(
+        address=reverse("tokens:end_old_secrets", args=[credential.agent_id, credential.pk]),
+        key=f"end-old-{credential.pk}",
+        button="End now",
+        label=f"the old secret{'s'[: not is_one]} {names}",
+        verb=f"End the old secret{'s'[: not is_one]} now",
+        title=f"End the old secret{'s'[: not is_one]} now?",
+        subject=f"{names} of {credential.agent.name}",
+        text=f"get{'s'[:is_one]} no more tokens. Those that {'it' if is_one else 'they'} got work "
+        f"until they expire. …{credential.secret_hint} goes on.",
+        facts=(verdict(secrets, now),) if old else (),
+        must_type=hint,
+        why_type="It was used within the last hour.",
+    )
+
+
+@require_http_methods(ASKING_METHODS)
+@within_organization("agents:read", "agents:write")
+def end_old(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """End the grace of the secrets before the present one."""
+    credential = own_credential(request, agent_id, credential_id)
+    agent, now = credential.agent, timezone.now()
+    back = reverse("agents:detail", args=[agent.pk])
+    secrets = secrets_of(agent, [credential], now).get(credential.pk)
+    if secrets is None:
+        messages.info(request, f"No old secret of the {credential} works any more.")
+        return redirect(back)
+    asked = ending_of(credential, secrets)
+    if question := ask_first(request, asked, back=back, back_label=agent.name):
+        return question
+    try:
+        end_old_secrets(credential, actor=request.actor)
+    except DomainError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"The {credential} alone works now.")
+    return redirect(back)
+
+
 def revocation_of(credential: Credential, usage: CredentialUsage) -> Confirmation:
     """Which secret it is, and what ends with it."""
     now, used = timezone.now(), credential.last_used_at
@@ -92,7 +171,7 @@ def revocation_of(credential: Credential, usage: CredentialUsage) -> Confirmatio
         label=credential,
         verb="Revoke credential",
         title=f"Revoke the {credential}?",
-        subject=f"…{credential.secret_hint} of {credential.agent.name}",
+        subject=f"{credential.label} of {credential.agent.name}",
         text="stops at once, with every token that was got with it. This cannot be undone.",
         facts=(traffic_text(credential, usage, now), live_text(usage)),
         must_type=credential.secret_hint if is_busy else "",

@@ -246,6 +246,9 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
     return {
         "execution": execution,
         "about": execution.description,
+        "secret_hint": execution.credential.hint_at(execution.started_at)
+        if execution.credential
+        else "",
         "tags": execution.tags[:MOST_TAGS],
         "figures": figures(execution, now),
         "tabs": [

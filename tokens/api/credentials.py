@@ -12,9 +12,16 @@ from agents.api import AGENT_ID, AgentNotFound
 from agents.models import Agent
 from organizations.api import OrganizationScopedViewSet
 from organizations.api.idempotency import AnswerWithSecret
-from tokens.actions import create_credential, revoke_credential, rotate_credential
+from tokens.actions import (
+    create_credential,
+    end_old_secrets,
+    rename_credential,
+    revoke_credential,
+    rotate_credential,
+)
 from tokens.models import Credential
 from tokens.serializers import (
+    CredentialChangeSerializer,
     CredentialSerializer,
     CredentialWithSecretSerializer,
     RotationSerializer,
@@ -40,6 +47,8 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
         "list": ("agents:read",),
         "create": ("agents:write",),
         "rotate": ("agents:write",),
+        "end_old": ("agents:write",),
+        "partial_update": ("agents:write",),
         "destroy": ("agents:write",),
     }
 
@@ -75,6 +84,23 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
         grace = timedelta(seconds=serializer.validated_data["graceSeconds"])
         rotated = rotate_credential(self.get_object(), actor=self.actor, grace=grace)
         return _with_secret(*rotated, status=200)
+
+    @extend_schema(parameters=[CREDENTIAL_ID], request=None)
+    def end_old(self, request: Request, agentId: str, credentialId: str) -> Response:
+        """End the grace of every secret before the present one, now. Live tokens go on."""
+        self._agent()
+        credential = end_old_secrets(self.get_object(), actor=self.actor)
+        return Response(CredentialSerializer(credential).data)
+
+    @extend_schema(parameters=[CREDENTIAL_ID], request=CredentialChangeSerializer)
+    def partial_update(self, request: Request, agentId: str, credentialId: str) -> Response:
+        """Give a credential another name. Requests of before keep the name that they have."""
+        self._agent()
+        serializer = CredentialChangeSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        name = serializer.validated_data["name"]
+        credential = rename_credential(self.get_object(), actor=self.actor, name=name)
+        return Response(CredentialSerializer(credential).data)
 
     @extend_schema(parameters=[CREDENTIAL_ID], responses={204: None})
     def destroy(self, request: Request, agentId: str, credentialId: str) -> Response:

@@ -97,7 +97,7 @@ def of_credential(
     credential = credentials.filter(pk=filters.get("credential")).first()
     if credential is None:
         return rows.none()
-    filters.words["credential"] = f"…{credential.secret_hint}"
+    filters.words["credential"] = credential.label
     return rows.filter(credential=credential)
 
 

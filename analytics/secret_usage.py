@@ -1,0 +1,103 @@
+"""After a rotation: who still uses the old secret, and may it go."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Count, Max
+
+from agents.models import Agent
+from organizations.templatetags.agentidp import absolute_time
+from tokens.models import Credential, TokenEvent
+
+ADDRESSES_SHOWN = 3
+RESTED = timedelta(hours=1)
+"""A client asks anew at least once in a token's lifetime."""
+SKEW = timedelta(minutes=5)
+"""How far the clocks that time a rotation and a token may be apart."""
+
+
+@dataclass(frozen=True)
+class SecretUsage:
+    """One secret of a rotated credential, since the rotation."""
+
+    hint: str
+    """Its last characters; empty where they were not kept."""
+    ends_at: datetime | None
+    """Until when an old one works; None: it is the present one."""
+    issued: int = 0
+    last_at: datetime | None = None
+    addresses: tuple[str, ...] = ()
+    """Some of those that it came from."""
+
+
+def secrets_of(
+    agent: Agent, credentials: Collection[Credential], now: datetime
+) -> dict[UUID, list[SecretUsage]]:
+    """The present secret of each credential that is being rotated, and its old ones that work.
+
+    One query, over what the agent got since the earliest of the rotations: a week at most.
+    """
+    rotating = {each.pk: each for each in credentials if each.live_old_secrets(now)}
+    starts = [each.rotated_at for each in rotating.values() if each.rotated_at]
+    rows = (
+        TokenEvent.objects.filter(
+            organization_id=agent.organization_id,
+            agent=agent,
+            credential_id__in=rotating,
+            outcome=TokenEvent.Outcome.ISSUED,
+            created_at__gte=min(starts, default=now) - SKEW,
+        )
+        .values_list("credential_id", "secret_hint", "used_previous_secret")
+        .annotate(
+            issued=Count("id"),
+            last_at=Max("created_at"),
+            addresses=ArrayAgg("ip_address", distinct=True),
+        )
+        .order_by()
+    )
+    used: dict[tuple[UUID, str, bool], tuple[int, datetime, tuple[str, ...]]] = {}
+    for credential_id, hint, is_old, count, last_at, addresses in rows:
+        some = tuple(str(each) for each in addresses if each)[:ADDRESSES_SHOWN]
+        used[credential_id, hint, is_old] = (count, last_at, some)
+    found = {}
+    for pk, credential in rotating.items():
+        present = used.get((pk, credential.secret_hint, False), ())
+        found[pk] = [SecretUsage(credential.secret_hint, None, *present)]
+        for old in credential.live_old_secrets(now):
+            found[pk].append(
+                SecretUsage(old.hint, old.ends_at, *used.get((pk, old.hint, True), ()))
+            )
+    return found
+
+
+def verdict(secrets: list[SecretUsage], now: datetime) -> str:
+    """Whether the old secrets may go, in a sentence."""
+    new, *old = secrets
+    the_old = f"The old secret {called(old[0])}" if len(old) == 1 else "None of the old secrets"
+    last = max((each.last_at for each in old if each.last_at), default=None)
+    if last is None and new.last_at is None:
+        return "No secret of it has got a token since the rotation."
+    if last is None:
+        negation = "has not got a token" if len(old) == 1 else "has got a token"
+        return f"{the_old} {negation} since the rotation; the new one has. It can go."
+    at = absolute_time(last, now)
+    user = next(each for each in old if each.last_at == last)
+    if new.last_at is None:
+        return (
+            f"The new secret has not been used yet: {called(user)} got all tokens since the "
+            f"rotation, the last at {at}. Ending it now would stop the agent."
+        )
+    if now - last > RESTED and new.last_at > last:
+        return (
+            f"The old secret {called(user)} has not been used since {at}; the new one has. "
+            "It can go."
+        )
+    came_from = f" from {', '.join(user.addresses)}" if user.addresses else ""
+    return f"The old secret {called(user)} is still in use: its last token at {at}{came_from}."
+
+
+def called(secret: SecretUsage) -> str:
+    return f"…{secret.hint}" if secret.hint else "from before"
