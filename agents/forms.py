@@ -7,6 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
+from agentidp.text import AddressInput, TextInput
 from agents.actions import is_administrator
 from agents.models import MAXIMUM_CAPABILITIES, Agent, default_scopes, validate_capability
 from organizations.actors import Actor, Scope
@@ -18,7 +19,7 @@ NOT_BUILT_YET = ("webhooks:", "flows:")
 class AgentForm(forms.Form):
     """An agent's identity and what its tokens may allow."""
 
-    email = forms.EmailField(
+    email = AddressInput(
         label="Address",
         max_length=255,
         help_text="Unique in the organization. The part before the @ becomes its short name.",
@@ -31,7 +32,7 @@ class AgentForm(forms.Form):
         help_text="A semantic version.",
         validators=Agent._meta.get_field("version").validators,
     )
-    owner = forms.CharField(max_length=128, help_text="The team or person who answers for it.")
+    owner = TextInput(max_length=128, help_text="The team or person who answers for it.")
     deployment_env = forms.ChoiceField(label="Environment", choices=Agent.Environment.choices)
     capabilities = forms.CharField(
         help_text="One on each line, as resource:action. At least one.",

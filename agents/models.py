@@ -13,6 +13,7 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
 from agentidp.errors import DomainError
+from agentidp.text import NormalizedCharField, NormalizedEmailField, folded
 from organizations.actors import Scope
 from organizations.models import OrganizationScopedModel, OrganizationScopedQuerySet
 
@@ -75,7 +76,7 @@ class AgentQuerySet(OrganizationScopedQuerySet):
         try:
             return self.filter(pk=UUID(text))
         except ValueError:
-            return self.filter(Exact(Lower("email"), Lower(models.Value(text))))
+            return self.filter(Exact(Lower("email"), folded(text)))
 
     def counted(self) -> Self:
         """Those that count against the plan: all but the decommissioned ones."""
@@ -105,14 +106,14 @@ class Agent(OrganizationScopedModel):
         SUSPENDED = "suspended", "Suspended"
         DECOMMISSIONED = "decommissioned", "Decommissioned"
 
-    email = models.EmailField(max_length=255)
+    email = NormalizedEmailField(max_length=255)
     agent_type = models.CharField(max_length=32, choices=Type)
     version = models.CharField(max_length=64, validators=[validate_semantic_version])
     capabilities = ArrayField(
         models.CharField(max_length=128, validators=[validate_capability]),
         size=MAXIMUM_CAPABILITIES,
     )
-    owner = models.CharField(max_length=128)
+    owner = NormalizedCharField(max_length=128)
     deployment_env = models.CharField(max_length=16, choices=Environment)
     status = models.CharField(max_length=24, choices=Status, default=Status.ACTIVE)
     scopes = ArrayField(models.CharField(max_length=32), default=default_scopes, blank=True)

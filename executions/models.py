@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from agentidp.errors import DomainError, NotFound
+from agentidp.text import NormalizedCharField, NormalizedEmailField
 from agents.models import Agent
 from executions.described import described, summary_of, tags_of
 from organizations.actors import Actor
@@ -78,8 +79,8 @@ class ExecutionUser(OrganizationScopedModel):
     external_id = models.UUIDField(
         help_text="The id that answers show: the member's, or the one of the other system."
     )
-    name = models.CharField(max_length=150)
-    email = models.EmailField(max_length=254, blank=True)
+    name = NormalizedCharField(max_length=150)
+    email = NormalizedEmailField(max_length=254, blank=True)
     user = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
     )
@@ -185,7 +186,7 @@ class Execution(OrganizationScopedModel):
         db_index=False,
         help_text="Who launched it.",
     )
-    agent_name = models.CharField(max_length=255, default=UNKNOWN_AGENT)
+    agent_name = NormalizedCharField(max_length=255, default=UNKNOWN_AGENT)
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     status_time = models.FloatField(
         null=True, help_text="When its status was emitted: an import takes no older one."
@@ -458,7 +459,7 @@ class ExecutionFile(OrganizationScopedModel):
         db_index=False,
     )
     area = models.CharField(max_length=3, choices=Area)
-    path = models.CharField(max_length=1024, help_text="Inside the area, parts joined by /.")
+    path = NormalizedCharField(max_length=1024, help_text="Inside the area, parts joined by /.")
     size = models.PositiveBigIntegerField()
     last_modified = models.FloatField()
     content = models.FileField(
@@ -530,7 +531,7 @@ class Upload(OrganizationScopedModel):
         db_index=False,
     )
     area = models.CharField(max_length=3, choices=ExecutionFile.Area)
-    path = models.CharField(max_length=1024)
+    path = NormalizedCharField(max_length=1024)
     size = models.PositiveBigIntegerField(help_text="In bytes, of the whole file.")
 
     objects = OrganizationScopedQuerySet.as_manager()

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from django.db import transaction
 
 from agentidp.errors import InvalidValue
+from agentidp.text import normalized
 from executions.described import fitting
 from executions.errors import read_error
 from executions.json_text import read_json
@@ -167,7 +168,7 @@ def _apply_meta(execution: Execution, row: EventRow, is_strict: bool) -> None:
         execution.meta = fitting(value, len(row.message))
         name = execution.description.get("summary") or execution.description.get("entry_point")
         if isinstance(name, str) and execution.agent_name == UNKNOWN_AGENT:
-            execution.agent_name = name[:255]
+            execution.agent_name = normalized(name)[:255]
 
 
 def _apply_inputs(execution: Execution, row: EventRow, is_strict: bool) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from agentidp.text import normalized
 from executions.models import Execution
 
 LENGTH = 32
@@ -38,5 +39,6 @@ def changed_fields(
 
 
 def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:LENGTH]
+    told = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(json.loads(normalized(told)), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]

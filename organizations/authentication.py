@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 
+from agentidp.text import same
 from organizations.models import Membership, User
 from organizations.passwords import accounts_called, whose_password
 
@@ -50,4 +51,4 @@ def find_user(name: str) -> User | None:
 
 
 def _answers_to(account: User, name: str) -> bool:
-    return account.is_verified or account.username.lower() == name.lower()
+    return account.is_verified or same(account.username, name)

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 
+from agentidp.text import AddressInput, TextInput
 from organizations.addresses import validate_mail_address
 from organizations.models import Membership, Organization, User
 from organizations.requests import known_time_zones
@@ -14,7 +15,7 @@ from organizations.requests import known_time_zones
 class LoginForm(forms.Form):
     """The same answer for an unknown address and a wrong password."""
 
-    email = forms.CharField(
+    email = TextInput(
         label="E-mail address or name",
         max_length=254,
         widget=forms.TextInput(
@@ -49,7 +50,7 @@ class PasswordForm(forms.Form):
 class ResetRequestForm(forms.Form):
     """Whoever forgot their password names the address that they proved."""
 
-    email = forms.EmailField(
+    email = AddressInput(
         label="E-mail address",
         max_length=254,
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
@@ -82,7 +83,7 @@ class ConfirmForm(forms.Form):
 class AddressForm(ConfirmForm):
     """Another address, for somebody who knows the current password."""
 
-    email = forms.EmailField(
+    email = AddressInput(
         label="New e-mail address",
         max_length=254,
         validators=[validate_mail_address],
@@ -92,7 +93,7 @@ class AddressForm(ConfirmForm):
 
 
 class InvitationForm(forms.Form):
-    email = forms.EmailField(
+    email = AddressInput(
         label="E-mail address",
         max_length=254,
         validators=[validate_mail_address],
@@ -108,7 +109,7 @@ class InvitationForm(forms.Form):
 class AcceptForm(forms.Form):
     """A new person's name and password."""
 
-    name = forms.CharField(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    name = TextInput(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
     password = forms.CharField(
         strip=False,
         max_length=1024,

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
+from agentidp.text import same
 from organizations import mail
 from organizations.link_secrets import new_secret
 from organizations.links import LIFETIME, make_link
@@ -101,7 +102,7 @@ def mail_address_change(link_id: UUID) -> None:
         link=f"{settings.ISSUER}/email/confirm/{asked.pk}.{secret}",
         until=asked.expires_at,
     )
-    if asked.user.is_verified and asked.user.email.lower() != asked.email.lower():
+    if asked.user.is_verified and not same(asked.user.email, asked.email):
         mail.send(
             "address_notice",
             asked.user.email,

@@ -21,6 +21,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from agentidp.text import NormalizedCharField, NormalizedEmailField
 from organizations.identifiers import uuid7
 from organizations.querysets import (
     AccountLinkQuerySet,
@@ -62,7 +63,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField(max_length=254)
+    email = NormalizedEmailField(max_length=254)
     email_verified_at = models.DateTimeField(
         null=True, editable=False, help_text="Empty: nothing proves that the address is theirs."
     )
@@ -74,12 +75,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         related_name="+",
         help_text="Whose invitation made the account, with the address that it still has.",
     )
-    username = models.CharField(
+    username = NormalizedCharField(
         max_length=64,
         blank=True,
         help_text="A short name to sign in with, for accounts that other systems know by name.",
     )
-    name = models.CharField(max_length=150, blank=True)
+    name = NormalizedCharField(max_length=150, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     sessions_valid_from = models.DateTimeField(
@@ -159,7 +160,7 @@ class Organization(models.Model):
         RS256 = "RS256", "RS256 (RSA, 2048 bits)"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    name = models.CharField(max_length=100, validators=[MinLengthValidator(2)])
+    name = NormalizedCharField(max_length=100, validators=[MinLengthValidator(2)])
     # Not unique: a refusal would tell one tenant what another is called.
     slug = models.CharField(
         max_length=50,
@@ -364,7 +365,7 @@ class AnsweredRequest(OrganizationScopedModel):
 class Invitation(OrganizationScopedModel):
     """An offer of membership to an e-mail address. Its secret is shown once, stored as a MAC."""
 
-    email = models.EmailField(max_length=254)
+    email = NormalizedEmailField(max_length=254)
     role = models.CharField(max_length=16, choices=Membership.Role, default=Membership.Role.VIEWER)
     secret_mac = models.BinaryField(max_length=32)
     invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -433,7 +434,7 @@ class AccountLink(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     purpose = models.CharField(max_length=16, choices=Purpose)
-    email = models.EmailField(max_length=254, blank=True, help_text="The other address.")
+    email = NormalizedEmailField(max_length=254, blank=True, help_text="The other address.")
     secret_mac = models.BinaryField(max_length=32, help_text="Empty: not mailed yet.")
     expires_at = models.DateTimeField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -17,11 +17,12 @@ from django.contrib.auth.hashers import (
     make_password,
     verify_password,
 )
-from django.db.models import F, Q, QuerySet, Value
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 from django.utils.crypto import constant_time_compare
 
+from agentidp.text import comparable, folded, normalized_password
 from organizations.models import User
 
 SALT_LENGTH = 22  # 132 bits: what Django asks of a salt, and its column has room for
@@ -39,41 +40,46 @@ def whose_password(name: str, password: str, accounts: Sequence[User]) -> list[U
     """Those of the accounts with this address or short name that the password opens, in order.
 
     One hashing, also for no account. One more for each account whose hash was stored by another
-    hasher or with other costs: after such a change of the product, until its next sign-in.
+    hasher or with other costs: after such a change of the product, until its next sign-in. Twice as
+    many for a password that is not in the one form of Unicode: an earlier version hashed passwords
+    as they were typed.
     """
     salt = salt_of(name, accounts)
     older = {each.pk for each in accounts if _is_older(each.password, salt)}
-    computed = ""
+    spellings = list(dict.fromkeys([normalized_password(password), password]))
+    computed = []
     if len(older) < len(accounts) or not accounts:
-        computed = compute_hash(password, salt)
+        computed = [make_password(spelling, salt=salt) for spelling in spellings]
     found = []
     for account in accounts:
+        stored = account.password
         if account.pk in older:
-            if verify_password(password, account.password)[0]:
-                stored, account.password = account.password, compute_hash(password, salt)
-                # Not over another password that was set while this one was hashed.
-                User.objects.filter(pk=account.pk, password=stored).update(
-                    password=account.password
-                )
-                found.append(account)
-        elif constant_time_compare(account.password, computed):
-            found.append(account)
+            opened = [verify_password(spelling, stored)[0] for spelling in spellings]
+        else:
+            opened = [constant_time_compare(stored, each) for each in computed]
+        if not any(opened):
+            continue
+        found.append(account)
+        if account.pk in older or not opened[0]:
+            account.password = compute_hash(password, salt)
+            # Not over another password that was set while this one was hashed.
+            User.objects.filter(pk=account.pk, password=stored).update(password=account.password)
     return found
 
 
 def compute_hash(password: str, salt: str) -> str:
     """The slow step: tens of milliseconds and 100 MB, on purpose."""
-    return make_password(password, salt=salt)
+    return make_password(normalized_password(password), salt=salt)
 
 
 def accounts_of(email: str) -> list[User]:
     """Every account with this address, without regard to case: a proven one first, then by age."""
-    return _proven_first(User.objects.filter(Exact(Lower("email"), Lower(Value(email)))))
+    return _proven_first(User.objects.filter(Exact(Lower("email"), folded(email))))
 
 
 def accounts_called(name: str) -> list[User]:
     """The accounts with this address, and the one with this short name: one query."""
-    wanted = Lower(Value(name))
+    wanted = folded(name)
     is_short_name = ~Q(username="") & Q(Exact(Lower("username"), wanted))
     return _proven_first(User.objects.filter(Q(Exact(Lower("email"), wanted)) | is_short_name))
 
@@ -93,7 +99,7 @@ def salt_of(email: str, accounts: Sequence[User]) -> str:
         stored = account.password
         if is_password_usable(stored) and identify_hasher(stored).algorithm == hasher.algorithm:
             return str(hasher.decode(stored)["salt"])
-    message = b"password salt:" + email.lower().encode()
+    message = b"password salt:" + comparable(email).encode()
     digest = hmac.digest(settings.SECRET_PEPPER.encode(), message, hashlib.sha256)
     return base64.urlsafe_b64encode(digest).decode()[:SALT_LENGTH]
 

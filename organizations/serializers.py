@@ -180,7 +180,9 @@ class AcceptanceSerializer(StrictSerializer):
         max_length=128, help_text="The last part of the invitation's link."
     )
     name = serializers.CharField(max_length=150, required=False, validators=[validate_printable])
-    password = serializers.CharField(max_length=4096, trim_whitespace=False)
+    password = serializers.CharField(
+        max_length=4096, trim_whitespace=False, style={"input_type": "password"}
+    )
 
 
 class AcceptedSerializer(serializers.Serializer[Membership]):

@@ -17,6 +17,7 @@ from django.db import connection
 
 from agentidp.addresses import caller_network
 from agentidp.errors import TooManyRequests
+from agentidp.text import normalized
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def throttle_key(*parts: object) -> str:
 def folded(name: str) -> str:
     """The same for all spellings that the database takes for one name, which it compares letter by
     letter: `str.lower` makes other letters of a capital I with a dot and of some sigmas."""
-    return "".join(letter.lower()[0] for letter in name)
+    return "".join(letter.lower()[0] for letter in normalized(name))
 
 
 def count_attempt(key: str, quota: Quota) -> None:

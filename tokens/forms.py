@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils import timezone
 
+from agentidp.text import TextInput
 from agents.models import Agent
 from tokens.access_tokens import ACCESS_TOKEN_SECONDS
 from tokens.models import (
@@ -79,7 +80,7 @@ class RotationForm(forms.Form):
 class ResourceForm(forms.Form):
     """What may change of a resource. The field names are those of the actions."""
 
-    name = forms.CharField(max_length=100, help_text="What people call the service.")
+    name = TextInput(max_length=100, help_text="What people call the service.")
     described_scopes = forms.CharField(
         label="Scopes",
         required=False,

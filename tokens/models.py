@@ -19,6 +19,7 @@ from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 
 from agentidp.errors import DomainError
+from agentidp.text import NormalizedCharField
 from agents.models import Agent
 from organizations.identifiers import uuid7
 from organizations.models import (
@@ -264,7 +265,7 @@ class Resource(OrganizationScopedModel):
     """
 
     identifier = models.CharField(max_length=MAX_IDENTIFIER_LENGTH)
-    name = models.CharField(max_length=100)
+    name = NormalizedCharField(max_length=100)
     scopes = ArrayField(
         models.CharField(max_length=MAX_SCOPE_LENGTH),
         default=list,

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid5
 
+from agentidp.text import normalized
+
 DATABASES = ("sqlite3.db", "db.sqlite")
 """The second is the name that older versions gave it."""
 AREAS = ("in", "out")
@@ -47,7 +49,7 @@ class SourceFile:
 
     @property
     def path(self) -> str:
-        return printable("/".join(self.parts))
+        return normalized(printable("/".join(self.parts)))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from agentidp.text import comparable, normalized
 from executions.kodosumi.databases import Role
 from executions.kodosumi.folders import ExecutionFolder, printable, user_id_of
 from executions.models import Execution, ExecutionUser
@@ -38,7 +39,7 @@ class People:
         with organization_scope(self._organization):
             memberships = Membership.objects.filter(organization=self._organization)
             members = {
-                membership.user.email.lower(): membership.user
+                comparable(membership.user.email): membership.user
                 for membership in memberships.select_related("user")
                 if membership.user.is_verified
                 or membership.user.created_through_id == self._organization.pk
@@ -46,8 +47,12 @@ class People:
             known = {user.external_id: user for user in self._users(by_id)}
             new = []
             for role in by_id.values():
-                email = _valid(role.email)
-                said = {"name": role.name, "email": email, "user": members.get(email.lower())}
+                email = normalized(_valid(role.email))
+                said = {
+                    "name": normalized(role.name),
+                    "email": email,
+                    "user": members.get(comparable(email)),
+                }
                 user = known.get(role.id)
                 if user is None:
                     new.append(

@@ -11,6 +11,7 @@ from django.utils import timezone
 from agentidp.addresses import caller_network, client_address
 from agentidp.constraints import refusing
 from agentidp.errors import DomainError, InvalidValue
+from agentidp.text import same
 from organizations import mail, mailing
 from organizations.actions.invitations import check_new_password
 from organizations.actions.sessions import prove_password, still_proven
@@ -53,7 +54,7 @@ def request_password_reset(request: HttpRequest, *, email: str) -> None:
     count_attempt(throttle_key("reset.from", caller_network(client_address(request))), RESETS_FROM)
     count_attempt(throttle_key("reset.of", folded(email)), RESETS_OF)
     user = find_user(email)
-    is_theirs = user is not None and user.is_verified and user.email.lower() == email.lower()
+    is_theirs = user is not None and user.is_verified and same(user.email, email)
     mailing.queue_password_reset(user if is_theirs else None)
 
 
@@ -88,7 +89,7 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
     to call it.
     """
     user = prove_password(request, current)
-    if email.lower() == user.email.lower() and (user.is_verified or not mail.is_enabled()):
+    if same(email, user.email) and (user.is_verified or not mail.is_enabled()):
         raise InvalidValue("email: This is your address.", email=["This is your address."])
     if mail.is_enabled():
         count_attempt(throttle_key("address.of", user.pk), ADDRESS_CHANGES)

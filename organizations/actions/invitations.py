@@ -12,6 +12,7 @@ from django.utils.crypto import constant_time_compare
 
 from agentidp.constraints import refusing
 from agentidp.errors import DomainError, Forbidden, InvalidValue, NotFound
+from agentidp.text import normalized_password, same
 from organizations import mail, mailing
 from organizations.actions.members import AlreadyMember, join, lock_members, require_may_give
 from organizations.actors import Actor
@@ -139,7 +140,7 @@ def accept_invitation(
         except PasswordsBusy:  # nothing was checked
             give_back(guesses)
             raise
-    elif user.email.lower() != invited.email.lower():
+    elif not same(user.email, invited.email):
         raise Forbidden("This invitation is for another e-mail address. Sign in with that one.")
     with organization_scope(invited.organization):
         lock_members(invited.organization)
@@ -199,7 +200,7 @@ def check_new_password(password: str, user: User, *, field: str = "password") ->
     problems = [f"Use at most {MAXIMUM_PASSWORD_LENGTH} characters."]
     if len(password) <= MAXIMUM_PASSWORD_LENGTH:
         try:
-            validate_password(password, user)
+            validate_password(normalized_password(password), user)
         except ValidationError as error:
             problems = list(error.messages)
         else:

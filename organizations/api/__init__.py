@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from agentidp.bridge import LongResponse
 from agentidp.errors import NotFound, name_some
 from agentidp.pagination import PAGING, refuse_others
+from agentidp.text import normalized
 from organizations.actors import Actor
 from organizations.api import idempotency
 from organizations.models import AnsweredRequest, Organization
@@ -172,10 +173,22 @@ class StrictSerializer(serializers.Serializer[Any]):
                 raise serializers.ValidationError(name_some(unknown, problem))
             # A CharField takes 7 for "7", but refuses a list.
             data = {
-                name: [] if self._is_number_for_text(name, value) else value
+                name: [] if self._is_number_for_text(name, value) else self._normalized(name, value)
                 for name, value in data.items()
             }
         return super().to_internal_value(data)
+
+    def _normalized(self, name: str, value: Any) -> Any:
+        """Texts in the one Unicode form in which they are compared, before their length is looked
+        at. A password is hashed in a form of its own, and what is no text field is content."""
+        field = self.fields[name]
+        if field.style.get("input_type") == "password":
+            return value
+        if isinstance(value, str) and isinstance(field, serializers.CharField):
+            return normalized(value)
+        if isinstance(value, list) and isinstance(field, serializers.ListField):
+            return [normalized(each) if isinstance(each, str) else each for each in value]
+        return value
 
     def _is_number_for_text(self, name: str, value: Any) -> bool:
         is_text = isinstance(self.fields[name], serializers.CharField)

@@ -55,7 +55,7 @@ def narrow(organization: Organization, filters: Filters) -> AuditEventQuerySet:
     if filters.get("outcome"):
         rows = rows.filter(outcome=filters.get("outcome"))
     if filters.get("actor"):
-        rows = rows.filter(actor_label__icontains=filters.get("actor"))
+        rows = rows.filter(actor_label__contains_text=filters.get("actor"))
     if filters.get("agent"):
         rows = rows.filter(agent_id=filters.get("agent"))
         named = rows.exclude(target_label="").filter(target_type="agent").first()
