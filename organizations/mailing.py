@@ -3,6 +3,7 @@
 A job may run twice: the link that it makes last is the one that works.
 """
 
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -10,18 +11,21 @@ from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
+from agentidp.errors import TooManyRequests
 from agentidp.text import same
 from organizations import mail
 from organizations.link_secrets import new_secret
 from organizations.links import LIFETIME, make_link
 from organizations.models import AccountLink, Invitation, Organization, User
 from organizations.scope import organization_scope
+from organizations.throttling import RESET_MAILS, count_attempt, take_back, throttle_key
 
 QUEUE = "mail"
 INVITATION = "organizations.mail_invitation"
 PASSWORD = "organizations.mail_password_reset"  # noqa: S105 - the task's name
 ADDRESS = "organizations.mail_address_change"
 NOBODY = UUID(int=0)
+TIME_TO_USE = timedelta(minutes=10)
 
 
 def queue_invitation(invitation: Invitation) -> None:
@@ -69,19 +73,36 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
 
 
 def mail_password_reset(user_id: UUID) -> None:
+    """Mail a new link, unless a few were mailed within the hour and the last one still works."""
     proven = User.objects.filter(is_active=True, email_verified_at__isnull=False)
     with transaction.atomic():  # a link never goes to an address that the person has just left
         user = proven.select_for_update(no_key=True).filter(pk=user_id).first()
         if user is None:
             return
+        key = throttle_key("reset.mailed", user.pk)
+        try:
+            count_attempt(key, RESET_MAILS)
+        except TooManyRequests:
+            if _holds_link(user):
+                return
         link = make_link(user, AccountLink.Purpose.PASSWORD)
-    mail.send(
-        "password",
-        user.email,
-        subject="A new password for AgentIdP",
-        link=link,
-        until=timezone.now() + LIFETIME,
-    )
+    try:
+        mail.send(
+            "password",
+            user.email,
+            subject="A new password for AgentIdP",
+            link=link,
+            until=timezone.now() + LIFETIME,
+        )
+    except Exception:
+        take_back(key)  # the job tries again
+        raise
+
+
+def _holds_link(user: User) -> bool:
+    """Whether a link to a new password works long enough to be used."""
+    links = AccountLink.objects.open().filter(user=user, purpose=AccountLink.Purpose.PASSWORD)
+    return links.filter(expires_at__gt=timezone.now() + TIME_TO_USE).exists()
 
 
 def mail_address_change(link_id: UUID) -> None:

@@ -35,10 +35,11 @@ class Quota:
 
 LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
 ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
-RESETS_OF = Quota(limit=5, window=timedelta(hours=1))  # an address
 RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # a place
+RESET_MAILS = Quota(limit=5, window=timedelta(hours=1))  # to a person
 ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of a person into their organizations
-ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # of a person, or to an address
+ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # of a person
+CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # an address, by anybody
 LONGEST_WINDOW = timedelta(days=1)
 """Counters are deleted when they are older."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
@@ -103,12 +104,17 @@ def count_attempt(key: str, quota: Quota) -> None:
 def give_back(guesses: Guesses) -> None:
     """Take back what count_failure counted before the check: it succeeded."""
     for key in guesses.keys:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE organizations_attempt SET attempts = attempts - 1 "
-                "WHERE key = %s AND attempts > 0",
-                [key],
-            )
+        take_back(key)
+
+
+def take_back(key: str) -> None:
+    """One attempt fewer: what was counted did not happen."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE organizations_attempt SET attempts = attempts - 1 "
+            "WHERE key = %s AND attempts > 0",
+            [key],
+        )
 
 
 def refuse_when_full(key: str, quota: Quota) -> None:

@@ -23,8 +23,8 @@ from organizations.passwords import hash_password
 from organizations.scope import organization_scope
 from organizations.throttling import (
     ADDRESS_CHANGES,
+    CHANGES_TO,
     RESETS_FROM,
-    RESETS_OF,
     count_attempt,
     folded,
     throttle_key,
@@ -46,13 +46,13 @@ class AddressInUse(DomainError):
 def request_password_reset(request: HttpRequest, *, email: str) -> None:
     """Mail a link to a new password, if an account has proven this address.
 
-    The answer and its time are the same whether or not there is one. TooManyRequests after a few
-    for one address, or from one place.
+    The answer and its time are the same whether or not there is one. TooManyRequests after many
+    from one place. Nobody's requests use up another one's: the mails to a person are limited
+    where they are sent, by mailing.mail_password_reset.
     """
     if not mail.is_enabled():
         raise MailNotConfigured
     count_attempt(throttle_key("reset.from", caller_network(client_address(request))), RESETS_FROM)
-    count_attempt(throttle_key("reset.of", folded(email)), RESETS_OF)
     user = find_user(email)
     is_theirs = user is not None and user.is_verified and same(user.email, email)
     mailing.queue_password_reset(user if is_theirs else None)
@@ -93,7 +93,9 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
         raise InvalidValue("email: This is your address.", email=["This is your address."])
     if mail.is_enabled():
         count_attempt(throttle_key("address.of", user.pk), ADDRESS_CHANGES)
-        count_attempt(throttle_key("address.to", folded(email)), ADDRESS_CHANGES)
+        network = caller_network(client_address(request))
+        count_attempt(throttle_key("address.to", network, folded(email)), ADDRESS_CHANGES)
+        count_attempt(throttle_key("address.to", folded(email)), CHANGES_TO)
         with transaction.atomic():
             mailing.queue_address_change(new_row(user, Purpose.ADDRESS, email=email))
         return True

@@ -34,7 +34,9 @@ class PasswordResetView(APIView):
     def post(self, request: Request) -> Response:
         """Mail a link to a new password: the same answer for every address.
 
-        The link opens a page, works once, within an hour. Five an hour for an address: then 429.
+        The link opens a page, works once, within an hour. After five mails an hour to one address
+        the last link stays the one that works, and no other is mailed. 30 requests an hour from
+        one place: then 429.
         """
         serializer = PasswordResetSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
