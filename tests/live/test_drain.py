@@ -1,6 +1,6 @@
 """Who has come before a server is told to stop is served to the end.
 
-For a worker see test_kill_workers.py: what ends within the time it gets has ended as if nothing was.
+For a worker see test_kill_workers.py: a job that ends within the time it gets has ended well.
 """
 
 import json
