@@ -342,7 +342,7 @@ def expiring(records: Records) -> Iterator[Finding]:
                     records.name(credential.agent_id),
                 ),
                 f"uses credential …{credential.secret_hint}, which expires {when}, on {_day(end)}.",
-                "Rotate it or create its successor first.",
+                "Rotate it: the new secret gets a new end. Or create its successor first.",
                 **_about(credential),
                 dates=(end.date(),),
                 numbers={"hoursLeft": int(left.total_seconds() // 3600)},

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -238,9 +239,14 @@ def create_credential(
 
 @transaction.atomic
 def rotate_credential(
-    credential: Credential, *, actor: Actor, grace: timedelta = timedelta(0)
+    credential: Credential,
+    *,
+    actor: Actor,
+    grace: timedelta = timedelta(0),
+    expires_at: datetime | Literal["same length"] | None = "same length",
 ) -> tuple[Credential, str]:
-    """A new secret under the same id; the old one works until the grace period ends.
+    """A new secret under the same id; the old one works until the grace period ends, but not
+    beyond its own end. None as the end: the new one does not expire.
 
     A secret that was promised its grace in an earlier rotation keeps it: whoever repeats a rotation
     whose answer was lost has not rolled out the secret that the answer held. Without a grace all
@@ -249,12 +255,17 @@ def rotate_credential(
     credential = _locked(credential, actor=actor)
     if credential.is_expired():
         raise CredentialExpired
+    if expires_at == "same length":
+        expires_at = credential.renewed_end(timezone.now())
     secret = make_client_secret()
     credential.replace_secret(secret, grace)
+    credential.expires_at = expires_at
     old = credential.old_secrets()
     if len(old) > MAXIMUM_OLD_SECRETS:
         raise TooManyOldSecrets
-    credential.save(update_fields=["secret_mac", "secret_hint", "rotated_at", *OLD_SECRETS])
+    credential.save(
+        update_fields=["secret_mac", "secret_hint", "rotated_at", "expires_at", *OLD_SECRETS]
+    )
     AuditEvent.record(
         "credential.rotated",
         credential,
@@ -262,6 +273,7 @@ def rotate_credential(
         graceSeconds=int(grace.total_seconds()),
         oldSecrets=len(old),
         oldSecretsWorkUntil=credential.old_secrets_end,
+        expiresAt=expires_at,
     )
     return credential, secret
 

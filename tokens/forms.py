@@ -17,6 +17,7 @@ from tokens.models import (
     MAX_SCOPE_LENGTH,
     MAX_TOKEN_LIFETIME,
     MIN_TOKEN_LIFETIME,
+    Credential,
     Resource,
 )
 from tokens.resources import MAX_DESCRIPTION, MAX_SCOPES, identifier_problem, scopes_problem
@@ -39,13 +40,13 @@ class NameForm(forms.Form):
         return name
 
 
-class CredentialForm(NameForm):
-    """A new credential; without a date it works until it is revoked."""
+class EndForm(forms.Form):
+    """When a secret ends; without a date it works until it is revoked."""
 
     expires_on = forms.DateField(
         label="Works until the end of",
         required=False,
-        help_text="Leave it empty for a credential that does not expire.",
+        help_text="Leave it empty for a secret that does not expire.",
         widget=forms.DateInput(attrs={"type": "date"}),
     )
 
@@ -61,8 +62,14 @@ class CredentialForm(NameForm):
         return timezone.make_aware(datetime.combine(day + timedelta(days=1), time.min))
 
 
-class RotationForm(forms.Form):
-    """How long the old secret goes on working beside the new one."""
+class CredentialForm(NameForm, EndForm):
+    """A new credential."""
+
+    field_order = ["name", "expires_on"]
+
+
+class RotationForm(EndForm):
+    """When the new secret ends, and how long the old one goes on working beside it."""
 
     grace_seconds = forms.TypedChoiceField(
         label="The old secret",
@@ -75,6 +82,17 @@ class RotationForm(forms.Form):
             (7 * 86400, "works for one more week"),
         ],
     )
+
+    def __init__(self, data: QueryDict | None, credential: Credential) -> None:
+        super().__init__(data)
+        end = credential.renewed_end(timezone.now())
+        if end is not None:
+            # The last day that is not over before the secret would be.
+            self.fields["expires_on"].initial = timezone.localdate(end)
+            self.fields["expires_on"].help_text = (
+                f"The day proposed is as far away as the old end was when the present secret was "
+                f"made. {self.fields['expires_on'].help_text}"
+            )
 
 
 class ResourceForm(forms.Form):

@@ -191,6 +191,15 @@ class Credential(OrganizationScopedModel):
         """When it was revoked, or its agent decommissioned."""
         return self.revoked_at or self.agent.decommissioned_at
 
+    def renewed_end(self, now: datetime) -> datetime | None:
+        """The end of another secret that starts now and works as long as the present one does."""
+        if self.expires_at is None:
+            return None
+        try:
+            return now + (self.expires_at - (self.rotated_at or self.created_at))
+        except OverflowError:  # the calendar ends in the year 9999
+            return self.expires_at
+
     def is_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
@@ -227,7 +236,7 @@ class Credential(OrganizationScopedModel):
 
     def replace_secret(self, secret: str, grace: timedelta) -> None:
         """Another secret; the one before works for the grace, and older ones as long as was
-        promised. Without a grace all of them end now. Saves nothing."""
+        promised; none beyond its own end. Without a grace all of them end now. Saves nothing."""
         now = timezone.now()
         kept = [old for old in self.old_secrets() if old.ends_at > now]
         self.forget_old_secrets()
@@ -235,7 +244,8 @@ class Credential(OrganizationScopedModel):
             self.earlier_secret_macs = [old.mac for old in kept]
             self.earlier_secret_ends = [old.ends_at for old in kept]
             self.earlier_secret_hints = [old.hint for old in kept]
-            self.previous_secret_mac, self.previous_expires_at = self.secret_mac, now + grace
+            end = now + grace if self.expires_at is None else min(now + grace, self.expires_at)
+            self.previous_secret_mac, self.previous_expires_at = self.secret_mac, end
             self.previous_secret_hint = self.secret_hint
         if not self.earlier_secret_macs:
             self.previous_last_used_at = None

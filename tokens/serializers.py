@@ -25,6 +25,13 @@ from tokens.resources import (
 )
 
 
+def validate_end(serializer: object, moment: datetime | None) -> datetime | None:
+    """The method of a serializer for the end of a secret."""
+    if moment is not None and moment <= timezone.now():
+        raise serializers.ValidationError("Must lie in the future.")
+    return moment
+
+
 class OldSecretSerializer(StrictSerializer):
     """A secret from before a rotation, in its grace."""
 
@@ -83,10 +90,7 @@ class CredentialSerializer(StrictSerializer):
         source="last_used_at", read_only=True, allow_null=True, help_text="Exact to a minute."
     )
 
-    def validate_expiresAt(self, moment: datetime | None) -> datetime | None:
-        if moment is not None and moment <= timezone.now():
-            raise serializers.ValidationError("Must lie in the future.")
-        return moment
+    validate_expiresAt = validate_end
 
 
 class CredentialWithSecretSerializer(CredentialSerializer):
@@ -109,6 +113,13 @@ class RotationSerializer(StrictSerializer):
         help_text="How long the old secret keeps working; one from an earlier rotation does so as "
         "long as was promised then. 0: all old secrets end at once.",
     )
+    expiresAt = serializers.DateTimeField(
+        required=False,
+        allow_null=True,
+        help_text="When the new secret ends. null: never. Left out: it works as long as the one "
+        "before was made for.",
+    )
+    validate_expiresAt = validate_end
 
 
 class ResourceScopeSerializer(StrictSerializer):

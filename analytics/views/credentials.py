@@ -70,12 +70,15 @@ def new_credential(request: OrganizationRequest, agent_id: UUID) -> HttpResponse
 def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
     """Give a credential a new secret and show it once."""
     credential = own_credential(request, agent_id, credential_id)
-    form = RotationForm(typed(request))
+    form = RotationForm(typed(request), credential)
     if request.method == "POST" and form.is_valid():
         grace = timedelta(seconds=form.cleaned_data["grace_seconds"])
+        expires_at = form.cleaned_data["expires_on"]
         made = accept(
             form,
-            lambda: rotate_credential(credential, actor=request.actor, grace=grace),
+            lambda: rotate_credential(
+                credential, actor=request.actor, grace=grace, expires_at=expires_at
+            ),
         )
         if made:
             return show_secret(request, *made)

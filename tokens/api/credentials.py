@@ -77,12 +77,20 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
         responses={200: CredentialWithSecretSerializer},
     )
     def rotate(self, request: Request, agentId: str, credentialId: str) -> Response:
-        """A new secret under the same id; the old one ends at once or after `graceSeconds`."""
+        """A new secret under the same id; the old one ends at once or after `graceSeconds`.
+
+        One that expires gets a new end as well.
+        """
         self._agent()
         serializer = RotationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        grace = timedelta(seconds=serializer.validated_data["graceSeconds"])
-        rotated = rotate_credential(self.get_object(), actor=self.actor, grace=grace)
+        asked = serializer.validated_data
+        rotated = rotate_credential(
+            self.get_object(),
+            actor=self.actor,
+            grace=timedelta(seconds=asked["graceSeconds"]),
+            expires_at=asked.get("expiresAt", "same length"),
+        )
         return _with_secret(*rotated, status=200)
 
     @extend_schema(parameters=[CREDENTIAL_ID], request=None)

@@ -409,4 +409,4 @@ def test_every_change_is_audited(owner: Client, agent: Agent) -> None:
     assert {(event.target_id, event.agent_id) for event in events} == {(made, agent.pk)}
     works_until = datetime.fromisoformat(events[1].metadata.pop("oldSecretsWorkUntil"))
     assert works_until == datetime.fromisoformat(until)
-    assert events[1].metadata == {"graceSeconds": 5, "oldSecrets": 1}
+    assert events[1].metadata == {"graceSeconds": 5, "oldSecrets": 1, "expiresAt": None}
