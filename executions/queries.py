@@ -5,7 +5,7 @@ runs inside the organization's scope. Lists are querysets, numbers are frozen da
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -32,6 +32,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Left
 
+from agentidp.keyset import Keyset
 from executions.filters import EVERYTHING, Filters
 from executions.models import (
     Execution,
@@ -237,27 +238,19 @@ def with_texts(
     return errors.annotate(text=Subquery(events.values(text=Left("message", longest))))
 
 
-def in_batches(
-    organization: Organization, rows: QuerySet[Any], clock: str, *, is_newest_first: bool = True
-) -> Iterator[Any]:
+def in_batches(organization: Organization, rows: QuerySet[Any], keyset: Keyset) -> Iterator[Any]:
     """Every row of a list, for a file that is sent after the request's transaction has ended.
 
-    `rows` are in the order of `clock`, then their key. Each batch enters the organization anew.
+    Each batch enters the organization anew, and begins after the row that ended the one before.
     """
-    beyond = "lt" if is_newest_first else "gt"
-    batch: list[Any] = []
+    following = keyset.in_order(rows)
     while True:
-        following = rows
-        if batch:
-            time, key = getattr(batch[-1], clock), batch[-1].pk
-            following = rows.filter(
-                Q(**{f"{clock}__{beyond}": time}) | Q(**{clock: time, f"pk__{beyond}": key})
-            )
         with organization_scope(organization):
             batch = list(following[:BATCH])
         yield from batch
         if len(batch) < BATCH:
             return
+        following = keyset.after(rows, keyset.key_of(batch[-1]))
 
 
 def error_groups(
@@ -265,14 +258,17 @@ def error_groups(
     actor: Actor,
     filters: Filters = EVERYTHING,
     *,
-    limit: int = 100,
-    offset: int = 0,
+    choose: Callable[[QuerySet[Any]], list[dict[str, Any]]] = lambda groups: list(groups[:100]),
+    until: float | None = None,
     zone: tzinfo = UTC,
 ) -> ErrorGroups:
-    """The errors of the window by fingerprint, the last seen first."""
+    """The errors of the window by fingerprint, the last seen first: those groups that `choose`
+    takes of all, and only errors that were known at `until`, in Unix seconds."""
     rows = _errors(organization, actor, filters).order_by()
+    if until is not None:
+        rows = rows.filter(created_at__lte=datetime.fromtimestamp(until, UTC))
     total = rows.aggregate(total=Count("fingerprint", distinct=True))["total"]
-    groups = list(
+    groups = choose(
         rows.values("fingerprint")
         .annotate(
             count=Count("id"),
@@ -281,7 +277,7 @@ def error_groups(
             agent_names=ArrayAgg("execution__agent_name", distinct=True),
             last_seen=Max("timestamp"),
         )
-        .order_by("-last_seen", "fingerprint")[offset : offset + limit]
+        .order_by("-last_seen", "fingerprint")
     )
     chosen = rows.filter(fingerprint__in=[group["fingerprint"] for group in groups])
     newest = {

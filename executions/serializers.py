@@ -208,6 +208,9 @@ class SliceSerializer(serializers.Serializer[object]):
     limit = serializers.IntegerField(min_value=1)
     offset = serializers.IntegerField(min_value=0)
     has_more = serializers.BooleanField(help_text="Whether rows follow this page.")
+    next_cursor = serializers.CharField(
+        allow_null=True, help_text="Send it as `cursor` for the next page. null: this is the last."
+    )
 
 
 class DashboardFiltersSerializer(serializers.Serializer[object]):

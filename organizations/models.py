@@ -383,7 +383,7 @@ class Invitation(OrganizationScopedModel):
     objects = InvitationQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-id"]
         constraints = [
             models.UniqueConstraint(
                 "organization",

@@ -15,11 +15,15 @@ from django.shortcuts import render
 from django.utils.functional import cached_property
 
 from agentidp.errors import DomainError, TooManyRequests
+from agentidp.keyset import Cursor, Cursors, Keyset, moment_now
+from organizations.decorators import OrganizationRequest
 
 PAGE_SIZE = 50
 MAXIMUM_TEXT = 255
 """Of a filter in the URL: as long as the longest address that one names."""
 COUNTED_AT_MOST = 10_000
+PLACE = frozenset({"page", "cursor"})
+"""Which page of a list the URL names: nothing of another list."""
 Result = TypeVar("Result")
 Choices = Sequence[tuple[str, str]]
 
@@ -111,12 +115,12 @@ class Filters:
     @property
     def kept(self) -> list[tuple[str, str]]:
         """What the filter menu must not lose: everything in the URL that it does not ask for."""
-        asked = {each.name for each in self.known if each.is_in_menu} | {"page"}
+        asked = {each.name for each in self.known if each.is_in_menu} | PLACE
         return _pairs(self.request, asked)
 
     def url_without(self, *names: str) -> str:
         query = self.request.GET.copy()
-        for name in (*names, "page"):
+        for name in (*names, *PLACE):
             query.pop(name, None)
         return f"{self.request.path}?{query.urlencode()}" if query else self.request.path
 
@@ -132,13 +136,25 @@ def _pairs(request: HttpRequest, without: Iterable[str]) -> list[tuple[str, str]
 
 def search_hidden(request: HttpRequest) -> list[tuple[str, str]]:
     """What a search must keep of the URL."""
-    return _pairs(request, {"q", "page"})
+    return _pairs(request, {"q", *PLACE})
 
 
 def sort_of(request: HttpRequest, allowed: Iterable[str], default: str) -> str:
     """`tokens` or `-tokens` from the URL, if it is one of those that the page can sort by."""
     wanted = request.GET.get("sort", "")
     return wanted if wanted.removeprefix("-") in set(allowed) else default
+
+
+class CountedPaginator(Paginator):
+    """Pages of rows that have been counted already."""
+
+    def __init__(self, rows: Any, total: int, size: int = PAGE_SIZE) -> None:
+        super().__init__(rows, size)
+        self.total = total
+
+    @property
+    def count(self) -> int:
+        return self.total
 
 
 class CappedPaginator(Paginator):
@@ -159,10 +175,85 @@ class CappedPaginator(Paginator):
         return self._found > COUNTED_AT_MOST
 
 
-def page_of(request: HttpRequest, rows: Any, *, is_counted: bool = True) -> Page[Any]:
-    """The page that the URL names; any other text is the first, any later one the last."""
-    paginator = (Paginator if is_counted else CappedPaginator)(rows, PAGE_SIZE)
-    return paginator.get_page(request.GET.get("page"))
+class ListPage(Page[Any]):
+    """A page that its neighbours are read on from: nothing repeats while rows come and go."""
+
+    next_cursor: str | None = None
+    previous_cursor: str | None = None
+
+    def has_next(self) -> bool:
+        return self.next_cursor is not None or super().has_next()
+
+    def next_page_number(self) -> int:
+        return self.number + 1
+
+    def end_index(self) -> int:
+        return self.start_index() + max(len(self.object_list), 1) - 1
+
+    def start_index(self) -> int:
+        return (self.number - 1) * self.paginator.per_page + bool(self.paginator.count)
+
+
+def page_of(
+    request: OrganizationRequest,
+    rows: Any,
+    *,
+    keyset: Keyset | None = None,
+    paginator: "Paginator[Any] | None" = None,
+    is_counted: bool = True,
+    moment: float | None = None,
+) -> ListPage:
+    """The page that the URL names by its cursor, or else by its number: any other text is the
+    first, any later one the last. `keyset` is the order of the rows unless it is their own, and
+    `moment` the time, in Unix seconds, that it is of."""
+    paginator = paginator or (Paginator if is_counted else CappedPaginator)(rows, PAGE_SIZE)
+    if isinstance(rows, list):
+        number = paginator.get_page(request.GET.get("page")).number
+        return ListPage(paginator.page(number).object_list, number, paginator)
+    keyset = keyset or Keyset.of(rows)
+    cursors = _cursors_of(request)
+    cursor = cursors.read_if_good()
+    found, number, has_next = _rows_of(request, rows, keyset, paginator, cursor)
+    page = ListPage(found, number, paginator)
+    if moment is None:
+        moment = cursor.moment if cursor else moment_now()
+    if has_next:
+        page.next_cursor = cursors.write(Cursor(keyset.key_of(found[-1]), number + 1, moment))
+    if number > 2 and found:
+        key = keyset.key_of(found[0])
+        page.previous_cursor = cursors.write(Cursor(key, number - 1, moment, is_backwards=True))
+    return page
+
+
+def _rows_of(
+    request: OrganizationRequest,
+    rows: Any,
+    keyset: Keyset,
+    paginator: "Paginator[Any]",
+    cursor: Cursor | None,
+) -> tuple[list[Any], int, bool]:
+    """The rows, the number of their page, and whether others follow."""
+    size = paginator.per_page
+    if cursor and cursor.is_backwards:
+        nearest_first = keyset.after(rows, cursor.key, is_backwards=True)[:size]
+        found = list(nearest_first)[::-1]
+        return found, cursor.position, bool(found)
+    if cursor:
+        found, number = list(keyset.after(rows, cursor.key)[: size + 1]), cursor.position
+    else:
+        number = paginator.get_page(request.GET.get("page")).number
+        found = list(keyset.in_order(rows)[(number - 1) * size : number * size + 1])
+    return found[:size], number, len(found) > size
+
+
+def moment_of(request: OrganizationRequest) -> float | None:
+    """When the first page was read that the URL's cursor comes from, in Unix seconds."""
+    cursor = _cursors_of(request).read_if_good()
+    return cursor.moment if cursor else None
+
+
+def _cursors_of(request: OrganizationRequest) -> Cursors:
+    return Cursors(request.path, request.organization.pk, request.GET)
 
 
 def typed(request: HttpRequest) -> QueryDict | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
+from django.db.models import F
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -23,9 +24,8 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
 
     def of_person(self, user: User) -> Self:
         """The active ones that the person belongs to, the first joined first."""
-        return self.filter(memberships__user=user, status="active").order_by(
-            "memberships__created_at", "id"
-        )
+        own = self.filter(memberships__user=user, status="active")
+        return own.annotate(joined_at=F("memberships__created_at")).order_by("joined_at", "id")
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):

@@ -357,8 +357,13 @@ EXECUTION_DASHBOARD = [
             "executions:read",
             caller="itself",
             ids=examples.failed_execution,
+            rows=rows,
+            rows_key=key,
         )
-        for name in ("details", "files")
+        for name, key, rows in (
+            ("details", "events", examples.more_lines),
+            ("files", "downloads", examples.more_files),
+        )
     ),
 ]
 

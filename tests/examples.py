@@ -6,7 +6,9 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from executions.tests.factories import FINISHED
+from executions.models import now
+from executions.record import NewEvent, append_events
+from executions.tests.factories import FINISHED, make_file
 from organizations.links import make_link
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
@@ -313,3 +315,16 @@ def more_failures(tenant: Tenant, number: int) -> None:
     """Each an execution of the tenant's agent that has an error, and a group of its own."""
     for _ in range(number):
         tenant.fail(uuid4().hex)
+
+
+def more_lines(tenant: Tenant, number: int) -> None:
+    """Of one execution."""
+    lines = [NewEvent(now(), "stdout", f"line {n} of {tenant.word}") for n in range(number)]
+    with organization_scope(tenant.organization):
+        append_events(tenant.failed_execution, lines, is_strict=False)
+
+
+def more_files(tenant: Tenant, number: int) -> None:
+    """Of one execution; wherever each stands among the others by name."""
+    for _ in range(number):
+        make_file(tenant.failed_execution, path=f"{uuid4().hex}.txt")

@@ -5,13 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from agentidp.keyset import Keyset, Term
 from agents.models import Agent, AgentQuerySet
 from agents.views.changes import (
     decommissioning_of,
@@ -70,8 +70,13 @@ def agents(request: OrganizationRequest) -> HttpResponse:
     search = request.GET.get("q", "").strip()[:128]
     sort = sort_of(request, (*SORTS, "tokens"), "name")
     month = Period.of_month(tz=request.zone)
-    page = page_of(request, ordered(narrow(everyone, filters, search), sort, request, month))
-    ids = list(page.object_list)
+    rows = narrow(everyone, filters, search)
+    if sort.removeprefix("-") == "tokens":
+        page = page_of(request, by_tokens(rows, sort, request, month))
+        ids = list(page.object_list)
+    else:
+        page = page_of(request, with_last_use(rows), keyset=keyset_of(sort))
+        ids = [agent.pk for agent in page.object_list]
     context = {
         "page": page,
         "rows": rows_of(everyone, ids, tokens_of(request, month, ids)),
@@ -95,16 +100,20 @@ def narrow(rows: AgentQuerySet, filters: Filters, search: str) -> AgentQuerySet:
     return rows.search(search) if search else rows
 
 
-def ordered(rows: AgentQuerySet, sort: str, request: OrganizationRequest, month: Period) -> Any:
-    """Ids in the order asked for."""
-    key, is_falling = sort.removeprefix("-"), sort.startswith("-")
-    if key == "tokens":
-        usage = tokens_of(request, month)
-        ids = list(rows.order_by("email").values_list("pk", flat=True))
-        return sorted(ids, key=lambda pk: usage.get(pk, 0), reverse=is_falling)
-    column = F(SORTS[key])
-    by = column.desc(nulls_last=True) if is_falling else column.asc(nulls_last=True)
-    return with_last_use(rows).order_by(by, "email").values_list("pk", flat=True)
+def by_tokens(
+    rows: AgentQuerySet, sort: str, request: OrganizationRequest, month: Period
+) -> list[UUID]:
+    """Ids in the order of what the agents got this month."""
+    usage = tokens_of(request, month)
+    ids = list(rows.order_by("email").values_list("pk", flat=True))
+    return sorted(ids, key=lambda pk: usage.get(pk, 0), reverse=sort.startswith("-"))
+
+
+def keyset_of(sort: str) -> Keyset:
+    """Equal ones by address; agents that were never used come last both ways."""
+    name = SORTS[sort.removeprefix("-")]
+    by = Term(name, is_descending=sort.startswith("-"), is_nullable=name == "last_used_at")
+    return Keyset((by, Term("email"), Term("pk")))
 
 
 def rows_of(

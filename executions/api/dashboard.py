@@ -1,6 +1,7 @@
 """GET /api/dashboard/…: what ran, what failed and what it adds up to."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,7 +14,8 @@ from rest_framework.response import Response
 
 from agentidp.bridge import LongResponse
 from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_lines
-from agentidp.pagination import MAXIMUM_OFFSET, Slice
+from agentidp.keyset import LONGEST_CURSOR, PARAMETER, Keyset
+from agentidp.pagination import CURSOR_DESCRIPTION, MAXIMUM_OFFSET, Found, Slice
 from agentidp.renderers import JSONRenderer
 from executions import queries
 from executions.api.panel import PanelViewSet
@@ -57,7 +59,14 @@ MOST_PARTS = 10_000
 """Events or files of one execution in one answer."""
 MOST_BYTES = 16 * 1024**2
 """Of all that executions said, in one answer: a page with more of it is shorter than its limit."""
-PAGING = frozenset({"limit", "offset", "format"})
+PAGING = frozenset({"limit", "offset", "cursor", "format"})
+PARTS = ("limit", "offset", "cursor")
+NEWEST = Keyset.by("-start_time", "-pk")
+OLDEST = Keyset.by("start_time", "pk")
+NEWEST_ERRORS = Keyset.by("-timestamp", "-pk")
+LAST_SEEN = Keyset.by("-last_seen", "fingerprint")
+IN_TIME = Keyset.by("timestamp", "sequence")
+BY_PATH = Keyset.by("area", "path")
 READ = (Scope.EXECUTIONS_READ,)
 CSV_OF_EXECUTIONS = (
     *("fid", "agent_name", "user_id", "user_name", "status", "start_time", "end_time", "runtime"),
@@ -108,6 +117,11 @@ def _paging(default: int, maximum: int) -> tuple[OpenApiParameter, ...]:
     return (
         _integer("limit", "Rows in one answer.", default, maximum),
         _integer("offset", "Rows to skip.", 0, MAXIMUM_OFFSET, minimum=0),
+        _parameter(
+            PARAMETER,
+            CURSOR_DESCRIPTION.format(field="`next_cursor`", instead="offset"),
+            {"type": "string", "maxLength": LONGEST_CURSOR},
+        ),
     )
 
 
@@ -127,7 +141,8 @@ def described(serializer: type, *parameters: OpenApiParameter, is_csv: bool = Fa
 class DashboardViewSet(CsvAnswers, PanelViewSet):
     """The executions of the organization for operators, their own for everyone else.
 
-    As CSV, a list has all rows that match unless the query has a `limit` or an `offset`.
+    As CSV, a list has all rows that match unless the query has a `limit`, an `offset` or a
+    `cursor`.
     """
 
     queryset = PanelViewSet.queryset.without_content()
@@ -146,8 +161,8 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         "error_groups": (*NAMES, *PAGING),
         "timeline": (*NAMES, *PAGING),
         "agent_stats": NAMES,
-        "details": ("limit", "offset"),
-        "files": ("limit", "offset"),
+        "details": PARTS,
+        "files": PARTS,
     }
     filter_backends = []
     pagination_class = None
@@ -166,17 +181,18 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         """What ran, newest first: with `hours` the executions that started or ended in the last
         hours, and all that are live, whenever they started; with `from` and `to` those that started
         then."""
-        filters, page = self._read(MOST_ROWS)
+        filters, asked = self._read(MOST_ROWS)
         rows = self._executions(filters)
         if self._wants_csv:
-            return self._file("executions", CSV_OF_EXECUTIONS, rows, execution_row, "start_time")
-        shown = [agent_body(row) for row in page.of(rows)]
-        total = page.total(shown, lambda: queries.count(self.organization, self.actor, filters))
+            return self._file("executions", CSV_OF_EXECUTIONS, rows, execution_row, asked, NEWEST)
+        page = asked.page(rows, NEWEST)
+        total = page.total(lambda: queries.count(self.organization, self.actor, filters))
         query = request.query_params
         names = ("agent_name", "user", "status", "search", "tag")
-        asked = {"hours": self._hours, **{name: query.get(name) for name in names}}
+        given = {"hours": self._hours, **{name: query.get(name) for name in names}}
+        agents = list(map(agent_body, page.rows))
         return Response(
-            {"total": total, "agents": shown, "filters": asked, **page.body(shown, total)}
+            {"total": total, "agents": agents, "filters": given, **page.body}, headers=page.headers
         )
 
     @described(
@@ -188,20 +204,19 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
     )
     def errors(self, request: Request) -> HttpResponseBase:
         """Every error that was emitted in the window, newest first."""
-        filters, page = self._read(USUAL_ERRORS)
+        filters, asked = self._read(USUAL_ERRORS)
         errors = queries.errors(self.organization, self.actor, filters)
         rows = errors.values_list(*ERROR_COLUMNS, named=True)
         if self._wants_csv:
-            return self._file("errors", CSV_OF_ERRORS, rows, error_body, "timestamp")
+            return self._file("errors", CSV_OF_ERRORS, rows, error_body, asked, NEWEST_ERRORS)
         if sees_all(self.actor):
-            longest = min(queries.LONGEST_TEXT, MOST_BYTES // page.limit)
+            longest = min(queries.LONGEST_TEXT, MOST_BYTES // asked.limit)
             with_texts = queries.with_texts(errors, longest)
             rows = with_texts.values_list(*ERROR_COLUMNS, "text", named=True)
-        shown = [error_body(row) for row in page.of(rows)]
-        total = page.total(
-            shown, lambda: queries.count_errors(self.organization, self.actor, filters)
-        )
-        return Response({"total": total, "errors": shown, **page.body(shown, total)})
+        page = asked.page(rows, NEWEST_ERRORS)
+        total = page.total(lambda: queries.count_errors(self.organization, self.actor, filters))
+        shown = list(map(error_body, page.rows))
+        return Response({"total": total, "errors": shown, **page.body}, headers=page.headers)
 
     @described(
         ErrorGroupsSerializer,
@@ -212,15 +227,24 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
     def error_groups(self, request: Request) -> HttpResponseBase:
         """The errors of the window, those with the same words as one: numbers, ids and quoted names
         aside, and whichever agents they are of."""
-        filters, page = self._read(MOST_GROUPS, MOST_GROUPS)
+        filters, asked = self._read(MOST_GROUPS, MOST_GROUPS)
+        pages: list[Found] = []
+
+        def choose(groups: QuerySet[Any]) -> list[dict[str, Any]]:
+            pages.append(asked.page(groups, LAST_SEEN))
+            return pages[0].rows
+
+        # An error that comes while they are read would move its group past the reader.
+        until = asked.moment if asked.cursor else None
         groups = queries.error_groups(
-            self.organization, self.actor, filters, limit=page.limit, offset=page.offset
+            self.organization, self.actor, filters, choose=choose, until=until
         )
+        page = pages[0]
         if self._wants_csv:
             bodies = [error_group_body(group) for group in groups.rows]
             rows = [body | {"agent_names": ", ".join(body["agent_names"])} for body in bodies]
-            return self._csv("error-groups", CSV_OF_GROUPS, rows)
-        return Response({**error_groups_body(groups), **page.body(groups.rows, groups.total)})
+            return self._csv("error-groups", CSV_OF_GROUPS, rows, page.headers)
+        return Response({**error_groups_body(groups), **page.body}, headers=page.headers)
 
     @described(
         DashboardTimelineSerializer,
@@ -230,21 +254,15 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
     )
     def timeline(self, request: Request) -> HttpResponseBase:
         """Executions that started in the window, oldest first."""
-        filters, page = self._read(MOST_ROWS)
+        filters, asked = self._read(MOST_ROWS)
         filters = filters.by_start()
-        rows = self._executions(filters).order_by("start_time", "id")
+        rows = self._executions(filters)
         if self._wants_csv:
-            return self._file(
-                "timeline",
-                CSV_OF_EXECUTIONS,
-                rows,
-                execution_row,
-                "start_time",
-                is_newest_first=False,
-            )
-        shown = [execution_body(row) for row in page.of(rows)]
-        total = page.total(shown, lambda: queries.count(self.organization, self.actor, filters))
-        return Response({"total": total, "executions": shown, **page.body(shown, total)})
+            return self._file("timeline", CSV_OF_EXECUTIONS, rows, execution_row, asked, OLDEST)
+        page = asked.page(rows, OLDEST)
+        total = page.total(lambda: queries.count(self.organization, self.actor, filters))
+        shown = list(map(execution_body, page.rows))
+        return Response({"total": total, "executions": shown, **page.body}, headers=page.headers)
 
     @described(DashboardStatisticsSerializer, *_filters(None))
     def agent_stats(self, request: Request) -> Response:
@@ -258,7 +276,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
         At most 16 MiB of messages at a time: `limit` then says how many events these are.
         """
-        page = self._page_of_parts()
+        asked = self._slice_of_parts()
         execution = (
             self.get_queryset().filter(fid=fid).values_list(*EXECUTION_COLUMNS, named=True).first()
         )
@@ -267,34 +285,29 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         rows = ExecutionEvent.objects.for_organization(self.organization).filter(
             execution_id=execution.pk
         )
-        in_order = rows.order_by("timestamp", "sequence")
-        sizes = page.of(in_order.annotate(size=queries.BYTES_OF_MESSAGE))
-        page = page.shortened(sizes.values_list("size", flat=True), MOST_BYTES)
-        events = page.of(in_order)
+        sizes = asked.of(rows.annotate(size=queries.BYTES_OF_MESSAGE), IN_TIME)
+        asked = asked.shortened(sizes.values_list("size", flat=True), MOST_BYTES)
+        columns = ("sequence", "timestamp", "kind", "message")
+        page = asked.page(rows.values(*columns), IN_TIME)
         has_traces = sees_all(self.actor)
-        shown = [
-            event_body(event, has_traces=has_traces)
-            for event in events.values("sequence", "timestamp", "kind", "message")
-        ]
-        total = page.total(shown, rows.order_by().count)
         return Response(
             {
                 "metadata": execution_body(execution),
-                "events": shown,
-                "total_events": total,
-                **page.body(shown, total),
-            }
+                "events": [event_body(event, has_traces=has_traces) for event in page.rows],
+                "total_events": page.total(rows.order_by().count),
+                **page.body,
+            },
+            headers=page.headers,
         )
 
     @described(DashboardFilesSerializer, FID, *_paging(MOST_PARTS, MOST_PARTS))
     def files(self, request: Request, fid: str) -> Response:
         """The files that an execution was given, and those that it made."""
-        page = self._page_of_parts()
+        asked = self._slice_of_parts()
         execution = self.get_object()
         rows = ExecutionFile.objects.for_organization(self.organization).filter(execution=execution)
-        shown = list(page.of(rows.order_by("area", "path")))
-        total = page.total(shown, rows.order_by().count)
-        return Response({**files_body(execution, shown), **page.body(shown, total)})
+        page = asked.page(rows, BY_PATH)
+        return Response({**files_body(execution, page.rows), **page.body}, headers=page.headers)
 
     def _executions(self, filters: Filters) -> Any:
         rows = queries.executions(self.organization, self.actor, filters)
@@ -303,12 +316,14 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
     def _read(self, limit: int, maximum: int = MOST_ROWS) -> tuple[Filters, Slice]:
         query = self.request.query_params
         refuse_format(query, FORMATS)
-        filters = Filters.read(query, hours=USUAL_HOURS, now=now())
-        return filters, Slice.read(query, default=limit, maximum=maximum)
+        asked = self._slice(limit, maximum)
+        return Filters.read(query, hours=USUAL_HOURS, now=asked.moment), asked
 
-    def _page_of_parts(self) -> Slice:
-        query = self.request.query_params
-        return Slice.read(query, default=MOST_PARTS, maximum=MOST_PARTS)
+    def _slice_of_parts(self) -> Slice:
+        return self._slice(MOST_PARTS, MOST_PARTS)
+
+    def _slice(self, limit: int, maximum: int) -> Slice:
+        return Slice.read(self.request, self.organization.pk, default=limit, maximum=maximum)
 
     @property
     def _hours(self) -> int | None:
@@ -326,24 +341,26 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         columns: Sequence[str],
         rows: QuerySet[Any],
         body: Callable[[Any], dict[str, Any]],
-        clock: str,
-        *,
-        is_newest_first: bool = True,
+        asked: Slice,
+        keyset: Keyset,
     ) -> HttpResponseBase:
-        query = self.request.query_params
-        if "limit" in query or "offset" in query:
-            page = Slice.read(query, default=MOST_ROWS, maximum=MOST_ROWS)
-            return self._csv(name, columns, [body(row) for row in page.of(rows)])
-        found = queries.in_batches(self.organization, rows, clock, is_newest_first=is_newest_first)
+        if self.request.query_params.keys() & set(PARTS):
+            page = asked.page(rows, keyset)
+            return self._csv(name, columns, list(map(body, page.rows)), page.headers)
+        found = queries.in_batches(self.organization, rows, keyset)
         return self._csv(name, columns, map(body, found))
 
     def _csv(
-        self, name: str, columns: Sequence[str], rows: Iterable[dict[str, Any]]
+        self,
+        name: str,
+        columns: Sequence[str],
+        rows: Iterable[dict[str, Any]],
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> HttpResponseBase:
         file_name = f"{name}-{timezone.now():%Y-%m-%d}.csv"
         return LongResponse(
             csv_lines(columns, ([row[column] for column in columns] for row in rows)),
             caller=self.actor.id,
             content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
+            headers={"Content-Disposition": f'attachment; filename="{file_name}"', **headers},
         )

@@ -432,6 +432,12 @@ class ExecutionFilter(StrictFilterSet):
         max_length=64,
         help_text="A whole tag, in any case.",
     )
+    order = django_filters.ChoiceFilter(
+        choices=[("started", "started"), ("reported", "reported")],
+        method="put_in_order",
+        help_text="`started` if absent. A queued run moves in it when it starts; by when it was "
+        "`reported` every run keeps its place, also while you read page by page.",
+    )
 
     def narrow_to_start(self, queryset: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:
         moment, _ = parse_moment(text, name)
@@ -449,6 +455,9 @@ class ExecutionFilter(StrictFilterSet):
     def narrow_to_tag(self, queryset: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:
         return queryset.filter(tagged(text))
 
+    def put_in_order(self, queryset: QuerySet[Any], name: str, order: str) -> QuerySet[Any]:
+        return queryset.order_by("-id") if order == "reported" else queryset
+
     class Meta:
         model = Execution
-        fields = ["status", "agentId", "fromDate", "toDate", "search", "tag"]
+        fields = ["status", "agentId", "fromDate", "toDate", "search", "tag", "order"]

@@ -100,8 +100,8 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         return ExecutionSummarySerializer if self.action == "list" else ExecutionSerializer
 
     def list(self, request: Request) -> Response:
-        """Executions, the newest first: an agent's own; operators see the organization's, other
-        people their own."""
+        """Executions, the last started first: an agent's own; operators see the organization's,
+        other people their own."""
         return super().list(request)
 
     @extend_schema(

@@ -167,7 +167,7 @@ def test_errors_with_the_same_words_are_one_group_of_all_their_agents(
     with organization_scope(organization):
         actor, window = system(organization), Filters(start=now() - 86_400)
         recent = queries.error_groups(organization, actor, window)
-        ever = queries.error_groups(organization, actor, limit=1, offset=1)
+        ever = queries.error_groups(organization, actor, choose=lambda groups: list(groups[1:2]))
         agents = queries.count_errors_by_agent(organization, actor, window)
         first = queries.errors(organization, actor).order_by("timestamp")[0].timestamp
 

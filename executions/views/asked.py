@@ -22,7 +22,7 @@ from executions import queries
 from executions.filters import NAMES, NOBODY, Filters
 from executions.models import Execution
 from organizations.decorators import OrganizationRequest
-from organizations.pages import Choices, Filter
+from organizations.pages import PLACE, Choices, Filter
 from organizations.pages import Filters as PageFilters
 
 ALL_TIME = 999_999
@@ -182,7 +182,7 @@ class Asked:
 
     def kept(self, *without: str) -> list[tuple[str, str]]:
         """What a form that asks for `without` must keep of the URL."""
-        dropped = {*without, "page", "seen"}
+        dropped = {*without, *PLACE, "seen"}
         return [(name, str(text)) for name, text in self.request.GET.items() if name not in dropped]
 
     # The filters

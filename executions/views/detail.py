@@ -24,7 +24,7 @@ from executions.models import Execution, ExecutionError, ExecutionFile, sees_all
 from executions.rendering import limited_time, render_result
 from executions.views.asked import at
 from executions.views.errors import error_of
-from executions.views.frame import CountedPaginator, milliseconds
+from executions.views.frame import milliseconds
 from executions.views.listing import runtime_ms
 from executions.views.output import shown_result, shown_steps
 from executions.views.phases import phases_of
@@ -39,6 +39,7 @@ from executions.views.told import (
 from organizations.actors import Scope
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
+from organizations.pages import CountedPaginator, page_of
 from organizations.templatetags.agentidp import absolute_time, duration, money, number, shorten_id
 
 EVENTS_A_PAGE = 100
@@ -121,8 +122,8 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponse:
     )
     columns = ("sequence", "timestamp", "kind", "text", "length")
     total = counts.get(kind, sum(counts.values()))
-    paginator = CountedPaginator(rows.values_list(*columns), total, EVENTS_A_PAGE)
-    page = paginator.get_page(request.GET.get("page"))
+    paginator = CountedPaginator(rows, total, EVENTS_A_PAGE)
+    page = page_of(request, rows.values_list(*columns, named=True), paginator=paginator)
     context = {
         **shell(request, found, timezone.now().timestamp()),
         "page": page,

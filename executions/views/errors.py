@@ -13,8 +13,9 @@ from executions import queries
 from executions.models import ExecutionError, sees_all
 from executions.queries import ErrorGroup, ErrorGroups
 from executions.views.asked import Asked, at
-from executions.views.frame import CountedPaginator, counted, frame, wider
+from executions.views.frame import counted, frame, wider
 from organizations.decorators import OrganizationRequest, within_organization
+from organizations.pages import CountedPaginator, page_of
 
 SHOWN_GROUPS = 6
 MOST_GROUPS = 100
@@ -49,7 +50,8 @@ def errors(request: OrganizationRequest) -> HttpResponse:
         rows = rows.filter(created_at__lte=asked.seen)
     if sees_all(request.actor):
         rows = queries.with_texts(rows)
-    page = CountedPaginator(rows, total - newer, ERRORS_A_PAGE).get_page(request.GET.get("page"))
+    paginator = CountedPaginator(rows, total - newer, ERRORS_A_PAGE)
+    page = page_of(request, rows, paginator=paginator)
     shown = list(page.object_list)
     context |= {
         "page": page,
@@ -95,7 +97,10 @@ def chosen_group(request: OrganizationRequest) -> str:
 def groups_of(asked: Asked, *, wants_all: bool) -> dict[str, Any]:
     limit = MOST_GROUPS if wants_all else SHOWN_GROUPS
     found: ErrorGroups = queries.error_groups(
-        *asked.scope, asked.filters, limit=limit, zone=asked.request.zone
+        *asked.scope,
+        asked.filters,
+        choose=lambda groups: list(groups[:limit]),
+        zone=asked.request.zone,
     )
     more = min(found.total, MOST_GROUPS) - len(found.rows)
     return {

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from agentidp.bridge import LongResponse
 from agentidp.csv_files import csv_lines, for_spreadsheets
+from agentidp.keyset import Keyset
 from executions import queries
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent, sees_all
@@ -49,7 +50,7 @@ def executions(request: OrganizationRequest) -> HttpResponseBase:
     """Every execution that the filters leave, newest first, as CSV."""
     asked = Asked.by(request)
     rows = queries.executions(*asked.scope, asked.filters)
-    found = queries.in_batches(request.organization, rows, "start_time")
+    found = queries.in_batches(request.organization, rows, Keyset.of(rows))
     lines = csv_lines(COLUMNS, (csv_row(asked, execution) for execution in found))
     lines = for_spreadsheets(lines)
     return attachment(request, lines, f"executions-{timezone.localdate()}.csv", "text/csv")

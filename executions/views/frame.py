@@ -4,13 +4,11 @@ from collections import Counter
 from typing import Any
 
 from django.conf import settings
-from django.core.paginator import Paginator
 from django.utils.html import format_html
 
 from executions import queries
 from executions.models import Execution
 from executions.views.asked import ALL_TIME, RANGES, Asked
-from organizations.pages import PAGE_SIZE
 from organizations.templatetags.agentidp import NOTHING, SPACE, duration, number, percent
 
 TABS = (
@@ -19,18 +17,6 @@ TABS = (
     ("executions:timeline", "Timeline"),
     ("executions:statistics", "Statistics"),
 )
-
-
-class CountedPaginator(Paginator):
-    """Pages of rows that have been counted already."""
-
-    def __init__(self, rows: Any, total: int, size: int = PAGE_SIZE) -> None:
-        super().__init__(rows, size)
-        self.total = total
-
-    @property
-    def count(self) -> int:
-        return self.total
 
 
 def milliseconds(seconds: float | None) -> float | None:

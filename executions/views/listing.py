@@ -2,19 +2,31 @@
 
 from typing import Any
 
-from django.db.models import Case, F, FloatField, OrderBy, Value, When
+from django.db.models import Case, F, FloatField, QuerySet, Value, When
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from agentidp.keyset import Keyset, Term
 from executions import queries
 from executions.models import Execution
 from executions.views.asked import Asked
-from executions.views.frame import CountedPaginator, frame, milliseconds
+from executions.views.frame import frame, milliseconds
 from organizations.decorators import OrganizationRequest, within_organization
-from organizations.pages import sort_of
+from organizations.pages import CountedPaginator, moment_of, page_of, sort_of
 
 NEWEST = "-started"
+COLUMNS = {
+    "status": "status",
+    "agent": "agent_name",
+    "user": "user__name",
+    "started": "start_time",
+    "runtime": "lasted",
+    "files": "files",
+    "cost": "cost",
+}
+"""What the table can be sorted by."""
+NULLABLE = frozenset({"user__name", "lasted", "cost"})
 
 
 @require_safe
@@ -29,10 +41,17 @@ def executions(request: OrganizationRequest) -> HttpResponse:
     newer = rows.filter(created_at__gt=seen).order_by().count() if seen else 0
     if newer:
         rows = rows.filter(created_at__lte=seen)
-    sort = sort_of(request, columns(now), NEWEST)
-    rows = rows.order_by(*ordering(sort, now))
+    sort = sort_of(request, COLUMNS, NEWEST)
     paginator = CountedPaginator(rows, asked.statistics.total - newer)
-    page = paginator.get_page(request.GET.get("page"))
+    # What runs grows longer from page to page: the order by runtime is that of the first one.
+    moment = moment_of(request) or now
+    page = page_of(
+        request,
+        with_measures(rows, moment),
+        keyset=keyset_of(sort),
+        paginator=paginator,
+        moment=moment,
+    )
     context = frame(
         asked,
         page=page,
@@ -46,29 +65,23 @@ def executions(request: OrganizationRequest) -> HttpResponse:
     return render(request, "executions/list.html", context)
 
 
-def columns(now: float) -> dict[str, Any]:
-    """What the table can be sorted by."""
-    return {
-        "status": F("status"),
-        "agent": F("agent_name"),
-        "user": F("user__name"),
-        "started": F("start_time"),
-        "runtime": Case(
+def with_measures(rows: QuerySet[Execution], now: float) -> QuerySet[Execution]:
+    """Each with what is sorted by and stands in no column."""
+    return rows.annotate(
+        lasted=Case(
             When(status__in=[*Execution.FINAL, Execution.Status.AWAITING], then=queries.RUNTIME),
             default=Value(now) - F("start_time") - F("waiting_seconds"),
             output_field=FloatField(),
         ),
-        "files": F("upload_count") + F("download_count"),
-        "cost": F("cost"),
-    }
+        files=F("upload_count") + F("download_count"),
+    )
 
 
-def ordering(sort: str, now: float) -> list[OrderBy]:
+def keyset_of(sort: str) -> Keyset:
     """Equal ones newest first; executions without a value come last both ways."""
-    column = columns(now)[sort.removeprefix("-")]
-    if sort.startswith("-"):
-        return [OrderBy(column, descending=True, nulls_last=True), F("id").desc()]
-    return [OrderBy(column, nulls_last=True), F("id").desc()]
+    name = COLUMNS[sort.removeprefix("-")]
+    by = Term(name, is_descending=sort.startswith("-"), is_nullable=name in NULLABLE)
+    return Keyset((by, Term("id", is_descending=True)))
 
 
 def row_of(execution: Execution, now: float) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from agentidp.bridge import LongResponse
 from agentidp.errors import InvalidValue, NotFound
-from agentidp.pagination import PagePagination
+from agentidp.pagination import PAGING, PagePagination
 from organizations.api import OrganizationScopedViewSet
 from organizations.audit import (
     MAXIMUM_VERIFIED,
@@ -83,19 +82,19 @@ class AuditFilter(StrictFilterSet):
 class AuditPagination(PagePagination):
     """The whole log is counted by its sequence: its events have no gaps."""
 
-    def paginate_queryset(
-        self, queryset: Any, request: Request, view: APIView | None = None
-    ) -> list[Any]:
-        if set(request.query_params) - {"page", "limit"}:
-            return super().paginate_queryset(queryset, request, view)
-        self.read_page(request)
-        organization = view.organization  # type: ignore[union-attr]
+    def count(self, queryset: Any, organization: Any) -> int:
+        self.newest = None
+        if set(self.request.query_params) - PAGING:
+            return super().count(queryset, organization)
         head = AuditChain.objects.for_organization(organization).first()
         first = queryset.aggregate(first=Min("sequence"))["first"] or 1
-        newest = head.sequence if head else 0
-        self.total = max(0, newest - first + 1)
-        last = newest - (self.page - 1) * self.limit
-        return list(queryset.filter(sequence__lte=last, sequence__gt=last - self.limit))
+        self.newest = head.sequence if head else 0
+        return max(0, self.newest - first + 1)
+
+    def from_page(self, queryset: Any) -> Any:
+        if self.newest is None:
+            return super().from_page(queryset)
+        return queryset.filter(sequence__lte=self.newest - (self.page - 1) * self.limit)
 
 
 class AuditActorSerializer(serializers.Serializer[AuditEvent]):

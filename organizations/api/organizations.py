@@ -3,7 +3,7 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
-from django.db.models import CharField, QuerySet, Value
+from django.db.models import QuerySet
 from django.utils.decorators import method_decorator
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework import mixins
@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from agentidp.addresses import client_address
 from agentidp.errors import DomainError, Forbidden, NotFound
 from agentidp.handlers import domain_error_response
+from agentidp.keyset import Joined
 from organizations.actions import (
     accept_invitation,
     add_agent,
@@ -148,11 +149,11 @@ class MemberViewSet(OwnOrganizationViewSet):
     @extend_schema(responses=MemberSerializer(many=True))
     def list(self, request: Request, organizationId: str) -> Response:
         """The members, the first joined first."""
-        kind = Value("person", CharField())
-        people = self.get_queryset().order_by().values_list("created_at", "pk", kind)
-        agents = self._agents().order_by().values_list("created_at", "pk", Value("agent"))
-        page = self.paginate_queryset(people.union(agents, all=True).order_by("created_at", "pk"))
-        keys = [key for _, key, _ in page or []]
+        columns = ("created_at", "pk")
+        people = self.get_queryset().values_list(*columns, named=True)
+        agents = self._agents().values_list(*columns, named=True)
+        everyone: Any = Joined((people, agents), columns)
+        keys = [each.pk for each in self.paginate_queryset(everyone) or []]
         found = {member.pk: member for member in self.get_queryset().filter(pk__in=keys)}
         found |= {member.pk: member for member in self._agents().filter(pk__in=keys)}
         members: Any = [found[key] for key in keys]

@@ -16,6 +16,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from organizations.pages import PLACE
+
 register = template.Library()
 
 NOTHING = "\N{EN DASH}"  # stands for "no value" in every table
@@ -262,7 +264,8 @@ def sort_header(
         following = key
     query = context["request"].GET.copy()
     query["sort"] = following
-    query.pop("page", None)
+    for name in PLACE:
+        query.pop(name, None)
     values = {
         "label": label,
         "direction": direction,

@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory
 from django.utils import timezone
 
+from organizations.pages import ListPage
 from organizations.templatetags import agentidp as written
 
 DASH = "\N{EN DASH}"
@@ -149,13 +150,17 @@ def test_pages_lead_to_their_neighbours_and_both_ends() -> None:
     request = RequestFactory().get("/executions?status=finished")
 
     def links(number: int, total: int = 200) -> list[tuple[str, str]]:
-        page = Paginator(range(total), 50).get_page(number)
+        page = ListPage(range(total), number, Paginator(range(total), 50))
+        page.next_cursor = "older" if total > 50 * number else None
+        page.previous_cursor = "newer" if number > 2 else None
         text = render_to_string("components/pagination.html", {"page": page}, request)
         return re.findall(r'href="(.*?)">(\w+)<', text)
 
     here = "?status=finished"
-    assert links(1) == [(f"{here}&amp;page=2", "next"), (f"{here}&amp;page=4", "last")]
-    assert links(4) == [(here, "first"), (f"{here}&amp;page=3", "previous")]
+    onwards, back = "&amp;cursor=older", "&amp;cursor=newer"
+    assert links(1) == [(f"{here}&amp;page=2{onwards}", "next"), (f"{here}&amp;page=4", "last")]
+    assert links(2)[0] == (f"{here}&amp;page=1", "previous")
+    assert links(3)[:2] == [(here, "first"), (f"{here}&amp;page=2{back}", "previous")]
     assert [word for _, word in links(2)] == ["previous", "next", "last"]
     assert [word for _, word in links(3)] == ["first", "previous", "next"]
     assert links(1, total=1) == []

@@ -1,0 +1,194 @@
+"""The lists that people page through: who follows "next" sees each row once, while others come."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.paginator import Page
+from django.test import Client
+
+from executions.models import now
+from executions.tests.factories import FINISHED, RUNNING, make_execution, make_user_of
+from organizations.scope import organization_scope
+from tests import examples
+from tests.tenants import Tenant
+from tokens.models import TokenEvent
+
+
+def more_requests(tenant: Tenant, number: int) -> None:
+    own = {"organization": tenant.organization, "agent": tenant.agent}
+    with organization_scope(tenant.organization):
+        for _ in range(number):
+            TokenEvent.objects.create(**own, outcome=TokenEvent.Outcome.ISSUED)
+
+
+@dataclass(frozen=True)
+class List:
+    """A page with a list: what fills it, and whether new rows come first."""
+
+    path: Callable[[Tenant], str]
+    rows: Callable[[Tenant, int], None]
+    size: int = 50
+    grows_in_front: bool = False
+
+
+def at(path: str) -> Callable[[Tenant], str]:
+    return lambda tenant: path
+
+
+LISTS = {
+    "executions": List(at("/executions"), examples.more_failures, grows_in_front=True),
+    "by agent": List(at("/executions?sort=agent"), examples.more_failures),
+    "errors": List(at("/executions/errors"), examples.more_failures, 20, grows_in_front=True),
+    "events": List(
+        lambda tenant: f"/executions/{tenant.failed_execution.fid}/events",
+        examples.more_lines,
+        size=100,
+    ),
+    "requests": List(at("/tokens"), more_requests, grows_in_front=True),
+    "audit": List(at("/audit"), examples.more_events, grows_in_front=True),
+    "agents": List(at("/agents?sort=-registered"), examples.more_agents, grows_in_front=True),
+    "agents by name": List(at("/agents"), examples.more_agents),
+    "agents by use": List(at("/agents?sort=-used"), examples.more_agents),
+    "resources": List(at("/resources"), examples.more_resources),
+}
+ANY_LIST = pytest.mark.parametrize("name", LISTS)
+
+
+@pytest.fixture
+def browser(client: Client, ours: Tenant) -> Client:
+    client.force_login(ours.person("owner").user)
+    return client
+
+
+def keys(page: Page[Any]) -> list[str]:
+    return [str(getattr(row, "pk", None) or row.sequence) for row in page.object_list]
+
+
+def link(answer: Any, relation: str) -> str | None:
+    """Where the list goes on, or back to."""
+    found = re.search(rf'<a rel="{relation}" href="(.*?)"', answer.content.decode())
+    return answer.wsgi_request.path + unescape(found[1]) if found else None
+
+
+def read_on(browser: Client, url: str | None) -> tuple[list[str], str | None]:
+    """All rows from this page to the last one, which is told too."""
+    rows: list[str] = []
+    while url:
+        answer = browser.get(url)
+        rows += keys(answer.context["page"])
+        last, url = url, link(answer, "next")
+    return rows, last
+
+
+@ANY_LIST
+def test_every_row_comes_once_while_others_come(browser: Client, ours: Tenant, name: str) -> None:
+    each = LISTS[name]
+    url = each.path(ours)
+    each.rows(ours, each.size * 2 + 5)
+    before, _ = read_on(browser, url)
+    first = browser.get(url)
+    each.rows(ours, 4)
+    second = browser.get(link(first, "next"))
+    each.rows(ours, 4)
+
+    rest, _ = read_on(browser, link(second, "next"))
+
+    found = [*keys(first.context["page"]), *keys(second.context["page"]), *rest]
+    assert len(found) == len(set(found))
+    assert [row for row in found if row in before] == before
+    assert f"{each.size + 1}\N{EN DASH}{each.size * 2} of " in second.content.decode()
+
+
+@ANY_LIST
+def test_back_is_where_one_came_from(browser: Client, ours: Tenant, name: str) -> None:
+    each = LISTS[name]
+    each.rows(ours, each.size * 3 + 5)
+    pages = [browser.get(each.path(ours))]
+    for _ in range(3):
+        pages.append(browser.get(link(pages[-1], "next")))
+    if each.grows_in_front:
+        each.rows(ours, 7)
+
+    back = [pages[-1]]
+    for _ in range(2):
+        back.append(browser.get(link(back[-1], "prev")))
+    forth = browser.get(link(back[-1], "next"))
+
+    assert [keys(each.context["page"]) for each in back] == [
+        keys(each.context["page"]) for each in pages[:0:-1]
+    ]
+    assert keys(forth.context["page"]) == keys(pages[2].context["page"])
+    assert "page=1" in str(link(back[-1], "prev"))
+    assert "cursor" not in str(link(back[-1], "prev"))
+
+
+def test_whatever_it_is_sorted_by_a_page_goes_on_after_the_one_before(
+    browser: Client, ours: Tenant
+) -> None:
+    """Many are equal, and many have no value: no cost, no user, no end."""
+    start = now() - 1000
+    for n in range(120):
+        make_execution(
+            ours.organization,
+            RUNNING if n % 3 else FINISHED,
+            start=start + n % 7,
+            agent_name="abc"[n % 3],
+            user=make_user_of(ours.person("viewer")) if n % 2 else None,
+            cost=n % 5 if n % 4 else None,
+            upload_count=n % 2,
+        )
+    for column in ("status", "agent", "user", "started", "runtime", "files", "cost"):
+        for sort in (column, f"-{column}"):
+            rows, last = read_on(browser, f"/executions?sort={sort}")
+            by_number = [
+                row
+                for page in (1, 2, 3)
+                for row in keys(browser.get(f"/executions?sort={sort}&page={page}").context["page"])
+            ]
+            assert (sort, rows) == (sort, by_number)
+            assert len(set(rows)) == 120
+            back = browser.get(link(browser.get(last), "prev"))
+            assert (sort, keys(back.context["page"])) == (sort, rows[50:100])
+
+
+@pytest.mark.parametrize("cursor", ["", "1", "x" * 3000, "\u2028", "another list's"])
+def test_a_page_shows_the_list_rather_than_an_error(
+    browser: Client, ours: Tenant, cursor: str
+) -> None:
+    examples.more_agents(ours, 55)
+    if cursor == "another list's":
+        other = browser.get("/agents?sort=-name")
+        cursor = str(other.context["page"].next_cursor)
+
+    answer = browser.get(f"/agents?page=2&cursor={cursor}")
+
+    assert answer.status_code == 200
+    assert answer.context["page"].number == 2
+
+
+def test_the_log_is_read_beyond_what_is_counted(
+    browser: Client, ours: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("organizations.pages.COUNTED_AT_MOST", 60)
+    examples.more_events(ours, 130)
+
+    rows, last = read_on(browser, "/audit")
+
+    assert len(set(rows)) == len(rows) >= 130
+    assert "of more than 60" in browser.get(last).content.decode()
+
+
+def test_another_filter_forgets_the_place_in_the_list(browser: Client, ours: Tenant) -> None:
+    for _ in range(55):
+        ours.another_agent(owner=f"team {uuid4().hex[:2]}")
+    second = browser.get(str(link(browser.get("/agents?sort=owner"), "next"))).content.decode()
+
+    addresses = re.findall(r'href="([^"]*sort=[^"]*)"', second)
+    places = [each for each in addresses if "cursor=" in each and "page=" not in each]
+    assert places == []
+    assert second.count("cursor=") == 0
