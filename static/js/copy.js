@@ -1,4 +1,4 @@
-/* data-copy="text": copies the text and says so. */
+/* data-copy="text": copies the text and says so. data-shown-once="address": what is shown is in this answer only. */
 
 import { toast } from "./toast.js";
 
@@ -14,6 +14,18 @@ document.addEventListener("click", async (event) => {
     toast("Your browser did not allow copying. Select the text and copy it by hand.");
   }
 });
+
+/* The answer to a form has no address of its own: to come back or to load it again would send the form again and make a
+   second secret. So the page takes the address of what comes after it, and asks before it is left unless somebody has
+   said that the secret is stored. */
+const once = document.querySelector("[data-shown-once]");
+const stored = document.querySelector("[data-stored]");
+if (once?.dataset.shownOnce) history.replaceState(history.state, "", once.dataset.shownOnce);
+if (once && stored) {
+  const ask = (event) => event.preventDefault();
+  addEventListener("beforeunload", ask);
+  stored.addEventListener("click", () => removeEventListener("beforeunload", ask));
+}
 
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);

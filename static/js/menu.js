@@ -1,5 +1,24 @@
 /* Menus are <details data-menu>: they open without a script. This adds closing by Escape, by a click
-   elsewhere and by moving on, and arrow keys inside. Also closes messages. */
+   elsewhere and by moving on, and arrow keys inside. Also closes messages, unfolds for the printer what is folded, and
+   leaves out of an address what a form asks for and nobody filled in. */
+
+let unfolded = [];
+addEventListener("beforeprint", () => {
+  unfolded = [...document.querySelectorAll("details:not([data-menu], [open])")];
+  for (const part of unfolded) part.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const part of unfolded) part.open = false;
+});
+
+document.addEventListener("formdata", ({ target, formData }) => {
+  if (target.method !== "get") return;
+  for (const name of new Set(formData.keys())) {
+    const said = formData.getAll(name).filter((value) => value !== "");
+    formData.delete(name);
+    for (const value of said) formData.append(name, value);
+  }
+});
 
 const items = (menu) => [...menu.querySelectorAll(".menu-item:not(:disabled)")].filter((item) => item.offsetParent);
 

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.browser
 def register(page: Page, address: str) -> None:
     page.goto("/agents/new")
     page.get_by_label("Address").fill(address)
+    page.get_by_label("Type").select_option("screener")
+    page.get_by_label("Environment").select_option("staging")
     page.get_by_label("Owner").fill("platform")
     page.get_by_label("Capabilities").fill("resume:read")
     page.get_by_role("button", name="Register agent").click()
@@ -28,7 +30,11 @@ def ask_for_token(base_url: str, client_id: str, secret: str) -> dict[str, Any]:
 
 
 def secret_on(page: Page) -> str:
-    return page.locator(".secret .copy-field code").first.inner_text()
+    """What is shown once, as somebody reads it who then says that it is stored."""
+    secret = page.locator(".secret .copy-field code").first.inner_text()
+    if (stored := page.get_by_role("link", name="I have stored it")).count():
+        stored.click()
+    return secret
 
 
 def test_a_stranger_signs_in_and_returns_to_the_page_that_was_asked_for(visit: Visit) -> None:
@@ -97,11 +103,12 @@ def test_an_agents_whole_life(visit: Visit, base_url: str) -> None:
 
     page.get_by_role("link", name="New credential").first.click()
     page.get_by_role("button", name="Make the credential").click()
+    page.get_by_role("button", name="Copy the secret").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
     first = secret_on(page)
+    assert copied == first
     assert first.startswith("sk_live_")
     assert "access_token" in ask_for_token(base_url, client_id, first)
-    page.get_by_role("button", name="Copy the secret").click()
-    assert page.evaluate("navigator.clipboard.readText()") == first
 
     page.goto(agent_url)
     assert first not in page.content()
@@ -138,6 +145,8 @@ def test_a_form_with_a_mistake_keeps_everything_typed(visit: Visit) -> None:
     visitor = visit("/agents/new")
     page = visitor.page
     page.get_by_label("Address").fill("careful@agents.example.com")
+    page.get_by_label("Type").select_option("screener")
+    page.get_by_label("Environment").select_option("staging")
     page.get_by_label("Owner").fill("platform")
     page.get_by_label("Version").fill("one")
     page.get_by_label("Capabilities").fill("resume:read")
