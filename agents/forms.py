@@ -9,10 +9,17 @@ from django.http import QueryDict
 
 from agentidp.text import AddressInput, TextInput
 from agents.actions import is_administrator
-from agents.models import MAXIMUM_CAPABILITIES, Agent, default_scopes, validate_capability
+from agents.models import (
+    MAXIMUM_CAPABILITIES,
+    Agent,
+    AgentAlreadyExists,
+    default_scopes,
+    validate_capability,
+)
 from organizations.actors import Actor, Scope
 from organizations.models import Organization, Principal
 
+UNCHOSEN = ("", "Choose one")
 NOT_BUILT_YET = ("webhooks:", "flows:")
 
 
@@ -25,7 +32,7 @@ class AgentForm(forms.Form):
         help_text="Unique in the organization. The part before the @ becomes its short name.",
         widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
-    agent_type = forms.ChoiceField(label="Type", choices=Agent.Type.choices)
+    agent_type = forms.ChoiceField(label="Type", choices=(UNCHOSEN, *Agent.Type.choices))
     version = forms.CharField(
         max_length=64,
         initial="1.0.0",
@@ -33,7 +40,9 @@ class AgentForm(forms.Form):
         validators=Agent._meta.get_field("version").validators,
     )
     owner = TextInput(max_length=128, help_text="The team or person who answers for it.")
-    deployment_env = forms.ChoiceField(label="Environment", choices=Agent.Environment.choices)
+    deployment_env = forms.ChoiceField(
+        label="Environment", choices=(UNCHOSEN, *Agent.Environment.choices)
+    )
     capabilities = forms.CharField(
         help_text="One on each line, as resource:action. At least one.",
         max_length=MAXIMUM_CAPABILITIES * 129,
@@ -51,6 +60,9 @@ class AgentForm(forms.Form):
     ) -> None:
         initial = initial_of(agent) if agent else {"scopes": default_scopes()}
         super().__init__(data, initial=initial)
+        self.others = Agent.objects.for_organization(actor.organization)
+        if agent:
+            self.others = self.others.exclude(pk=agent.pk)
         held = set(agent.scopes) if agent else set()
         closed = set() if is_administrator(agent) else {Scope.ADMIN_ORGS}
         self.fields["scopes"].choices = [  # type: ignore[attr-defined]
@@ -59,6 +71,13 @@ class AgentForm(forms.Form):
             if scope.value in held
             or (actor.may(scope) and scope not in closed and not _is_later(scope))
         ]
+
+    def clean_email(self) -> str:
+        """Told with everything else; two at the same moment are told apart by the database."""
+        email: str = self.cleaned_data["email"]
+        if self.others.filter(email__iexact=email).exists():
+            raise ValidationError(AgentAlreadyExists.message)
+        return email
 
     def clean_capabilities(self) -> list[str]:
         names = re.split(r"[\s,]+", self.cleaned_data["capabilities"].strip())

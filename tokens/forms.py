@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from agentidp.text import TextInput
 from agents.models import Agent
+from organizations.models import Organization
 from tokens.access_tokens import ACCESS_TOKEN_SECONDS
 from tokens.models import (
     MAX_CREDENTIAL_NAME,
@@ -20,7 +21,13 @@ from tokens.models import (
     Credential,
     Resource,
 )
-from tokens.resources import MAX_DESCRIPTION, MAX_SCOPES, identifier_problem, scopes_problem
+from tokens.resources import (
+    MAX_DESCRIPTION,
+    MAX_SCOPES,
+    ResourceAlreadyExists,
+    identifier_problem,
+    scopes_problem,
+)
 
 
 class NameForm(forms.Form):
@@ -153,10 +160,16 @@ class NewResourceForm(ResourceForm):
     )
     field_order = ["identifier", "name", "described_scopes", "token_lifetime"]
 
+    def __init__(self, data: QueryDict | None = None, *, organization: Organization) -> None:
+        super().__init__(data)
+        self.known = Resource.objects.for_organization(organization)
+
     def clean_identifier(self) -> str:
         identifier: str = self.cleaned_data["identifier"]
         if problem := identifier_problem(identifier):
             raise ValidationError(problem)
+        if self.known.filter(identifier=identifier).exists():
+            raise ValidationError(ResourceAlreadyExists.message)
         return identifier
 
 

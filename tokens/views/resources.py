@@ -48,7 +48,7 @@ def resources(request: OrganizationRequest) -> HttpResponse:
 @within_organization(*DECIDE)
 def new_resource(request: OrganizationRequest) -> HttpResponse:
     """Register a resource."""
-    form = NewResourceForm(typed(request))
+    form = NewResourceForm(typed(request), organization=request.organization)
     if request.method == "POST" and form.is_valid():
         made = accept(
             form, lambda: actions.create_resource(actor=request.actor, **form.cleaned_data)
