@@ -5,6 +5,7 @@ from datetime import date
 from math import ceil
 from typing import Any
 
+from agentidp.words import counted
 from analytics.findings import Finding
 from analytics.queries import DayCount, HourCount
 
@@ -25,24 +26,27 @@ def trend_chart(
     today: date,
     url: Callable[[date], str],
     notes: Mapping[date, str],
+    since: date,
 ) -> dict[str, Any]:
     """A bar a day; days in `notes` carry a finding, which is shown with the day.
 
-    A time without anything has no bars: the card says so in their place.
+    A time without anything has no bars: the card says so in their place. Before `since` there was
+    nobody to count: those days are unknown, not zero.
     """
+    since = min([since, *(day.date for day in days if day.count)])
     is_empty = not any(day.count for day in days)
     return {
         "id": name,
         "title": title,
         "kind": "trend",
         "unit": unit,
-        "summary": trend_summary(days, today),
+        "summary": trend_summary([day for day in days if day.date >= since], today),
         "points": [
             {
                 "date": day.date.isoformat(),
                 "label": short_day(day.date),
-                "count": day.count,
-                "url": url(day.date),
+                "count": day.count if day.date >= since else None,
+                "url": url(day.date) if day.date >= since else "",
                 "flagged": day.date in notes,
                 "partial": day.date == today,
                 "note": notes.get(day.date, ""),
@@ -58,12 +62,12 @@ def trend_summary(days: Sequence[DayCount], today: date) -> str:
     if not any(day.count for day in days):
         return ""
     highest = max(days, key=lambda day: day.count)
-    over = [day for day in days if day.date != today] or list(days)
+    text = f"Highest {highest.count:,} on {short_day(highest.date)}"
+    over = [day for day in days if day.date != today and day.date != highest.date]
+    if not over:
+        return text
     lowest = min(over, key=lambda day: day.count)
-    return (
-        f"Highest {highest.count:,} on {short_day(highest.date)}, "
-        f"lowest {lowest.count:,} on {short_day(lowest.date)}"
-    )
+    return f"{text}, lowest {lowest.count:,} on {short_day(lowest.date)}"
 
 
 FLAGS = ("token_spike", "silent_day")
@@ -109,7 +113,7 @@ def heatmap(
                     "count": count,
                     "level": ceil(LEVELS * count / most) if count else 0,
                     "url": url(dow, hour) if count else "",
-                    "label": f"{weekday} {hour:02d}:00, {count:,} {unit}",
+                    "label": f"{weekday} {hour:02d}:00, {counted(count, unit)}",
                 }
             )
         rows.append({"label": weekday[:3], "name": weekday, "cells": row})
@@ -126,7 +130,7 @@ def busiest(cells: Sequence[HourCount], unit: str) -> str:
     if not cells:
         return "Nothing in this time"
     top = max(cells, key=lambda cell: cell.count)
-    return f"Busiest {WEEKDAYS[top.dow][:3]} {top.hour:02d}:00, {top.count:,} {unit}"
+    return f"Busiest {WEEKDAYS[top.dow][:3]} {top.hour:02d}:00, {counted(top.count, unit)}"
 
 
 def change(now: int, before: int, *, rise: str = "", fall: str = "") -> dict[str, str] | None:

@@ -16,6 +16,7 @@ from django.utils.functional import cached_property
 
 from agentidp.errors import DomainError, TooManyRequests
 from agentidp.keyset import Cursor, Cursors, Keyset, moment_now
+from agentidp.words import counted
 from organizations.decorators import OrganizationRequest
 
 PAGE_SIZE = 50
@@ -38,6 +39,8 @@ class Filter:
     kind: str = "choice"
     verb: str = "is"
     is_in_menu: bool = True
+    title: str = ""
+    """Of its field in the menu, where that is another word than the label in the sentence."""
     maximum: int = 0
     """The highest number that `number` accepts."""
 
@@ -102,7 +105,7 @@ class Filters:
         return [
             {
                 "name": each.name,
-                "label": each.label.capitalize(),
+                "label": each.title or each.label.capitalize(),
                 "kind": each.kind,
                 "choices": each.choices,
                 "maximum": each.maximum,
@@ -283,7 +286,8 @@ def postpone(form: BaseForm, refusal: TooManyRequests) -> None:
     """The form has to be sent again, later."""
     is_busy = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
     seconds = refusal.retry_after
-    left = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    is_short = seconds < 120
+    left = counted(seconds, "seconds") if is_short else counted(-(-seconds // 60), "minutes")
     wait = f"Too many attempts. Wait {left} and try again."
     form.add_error(None, refusal.message if is_busy else wait)
     form.refusal = refusal  # type: ignore[attr-defined]

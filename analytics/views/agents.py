@@ -32,6 +32,7 @@ from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent
 from organizations.pages import Choices, Filter, Filters, page_of, search_hidden, sort_of
+from organizations.views.audit import with_names
 from tokens.models import Credential, ResourceGrant, TokenEvent
 
 SORTS = {
@@ -185,6 +186,7 @@ def trend(
         today=period.last,
         url=lambda day: f"{link}{day.isoformat()}",
         notes=day_notes(findings),
+        since=agent.created_at.astimezone(period.tz).date(),
     )
 
 
@@ -212,7 +214,7 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
         .select_related("resource")
         .order_by("resource__name")[:RESOURCES_SHOWN],
         "requests": requests.select_related("credential")[:RECENT],
-        "history": history[:RECENT] if may_audit else [],
+        "history": with_names(organization, history[:RECENT]) if may_audit else [],
         "may_audit": may_audit,
         "may_write": request.actor.may(Scope.AGENTS_WRITE),
         "zone": request.zone,

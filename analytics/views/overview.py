@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from agentidp.csv_files import csv_text, for_spreadsheets
+from agentidp.words import counted
 from agents.models import Agent
 from analytics.charts import change, day_notes, heatmap, shown_finding, trend_chart
 from analytics.findings import Finding
@@ -36,7 +37,6 @@ from analytics.records import findings_of, worst_findings
 from analytics.serializers import FINDING_COLUMNS, finding_row
 from executions.queries import lately
 from executions.views.asked import ALL_TIME, DEFAULT_HOURS, at
-from executions.views.frame import counted
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import Organization
@@ -219,7 +219,7 @@ def execution_figures(view: View) -> list[dict[str, Any]]:
         return []
     newest = f"newest execution started {absolute_time(at(found.newest), view.period.now)}"
     awaiting = f"{found.awaiting:,} awaiting an answer, " if found.awaiting else ""
-    share = f"{percent(100 * found.error_rate)} of {counted(found.total)}"
+    share = f"{percent(100 * found.error_rate)} of {counted(found.total, 'executions')}"
     return [
         {
             "label": "Running now",
@@ -261,6 +261,7 @@ def trend(
         today=view.period.last,
         url=lambda day: view.rows_url(date=day.isoformat(), outcome=key),
         notes=day_notes(findings) if key == "issued" else {},
+        since=view.request.organization.created_at.astimezone(view.period.tz).date(),
     )
 
 
@@ -281,12 +282,8 @@ def month_summary(month: Period, work: AtWork) -> str:
     shown = min(work.served, SHOWN_AGENTS)
     gone = work.served - work.working
     since = f", {gone:,} of them decommissioned since" if gone else ""
-    agents = f"{agents_counted(work.served)} that got a token{since}"
+    agents = f"{counted(work.served, 'agents')} that got a token{since}"
     return f"{month.first:%B %Y} so far · {shown} of {agents}"
-
-
-def agents_counted(number: int) -> str:
-    return f"{number:,} agent" if number == 1 else f"{number:,} agents"
 
 
 def agents_of(view: View, usage: Sequence[AgentCount]) -> list[dict[str, Any]]:

@@ -9,11 +9,12 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from agentidp.words import counted
 from executions import queries
 from executions.models import ExecutionError, sees_all
 from executions.queries import ErrorGroup, ErrorGroups
 from executions.views.asked import Asked, at
-from executions.views.frame import counted, frame, wider
+from executions.views.frame import frame, wider
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import CountedPaginator, page_of
 
@@ -75,8 +76,8 @@ def no_errors(asked: Asked, *, is_group: bool) -> dict[str, Any]:
     within = " within the filters" if asked.is_narrowed else ""
     return {
         "title": "No errors in this time",
-        "text": f"{counted(asked.statistics.total)} ran{within}, and none reported an error"
-        f"{failed_silently(asked.statistics.failed)}. "
+        "text": f"{counted(asked.statistics.total, 'executions')} ran{within}, and none reported "
+        f"an error{failed_silently(asked.statistics.failed)}. "
         "What goes wrong appears here, with its trace, grouped by cause.",
         "links": wider(asked)[-1:] if queries.has_errors(*asked.scope) else [],
     }

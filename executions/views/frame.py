@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.html import format_html
 
+from agentidp.words import counted
 from executions import queries
 from executions.models import Execution
 from executions.views.asked import ALL_TIME, RANGES, Asked
@@ -130,19 +131,15 @@ def nothing(asked: Asked) -> dict[str, Any]:
     if asked.is_narrowed and asked.in_window.total:
         return {
             "title": "Nothing matches",
-            "text": f"{counted(asked.in_window.total)} ran in this time, but none fits all "
-            "of the filters and the search.",
+            "text": f"{counted(asked.in_window.total, 'executions')} ran in this time, but none "
+            "fits all of the filters and the search.",
             "links": [{"label": "Drop the filters", "url": asked.unnarrowed_url}, *all_time(asked)],
         }
     return {
         "title": "Nothing ran in this time",
-        "text": f"{counted(asked.ever.total)} ran at other times.",
+        "text": f"{counted(asked.ever.total, 'executions')} ran at other times.",
         "links": wider(asked),
     }
-
-
-def counted(number: int) -> str:
-    return f"{number:,} execution" if number == 1 else f"{number:,} executions"
 
 
 def all_time(asked: Asked) -> list[dict[str, str]]:

@@ -1,6 +1,7 @@
 """The audit log as pages: reading, checking and taking it away."""
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agentidp.bridge import LongResponse
 from agentidp.errors import TooManyRequests
+from agentidp.words import counted
 from organizations.audit import (
     MAXIMUM_VERIFIED,
     VERIFICATIONS,
@@ -27,12 +29,12 @@ from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Org
 from organizations.pages import Filter, Filters, page_of
 from organizations.throttling import count_attempt, refuse_when_full, throttle_key
 
+KNOWN_PEOPLE = 100
 FILTERS = (
     Filter("action", "action", tuple((name, name) for name in AuditAction), kind="text"),
     Filter("outcome", "outcome", (("success", "success"), ("failure", "failure"))),
-    Filter("actor", "actor", kind="text", verb="contains"),
-    Filter("from", "time", kind="date", verb="is from"),
-    Filter("to", "time", kind="date", verb="is to"),
+    Filter("from", "time", kind="date", verb="is from", title="From"),
+    Filter("to", "time", kind="date", verb="is until", title="Until"),
     Filter("agent", "agent", kind="id", is_in_menu=False),
 )
 
@@ -41,10 +43,41 @@ FILTERS = (
 @within_organization("audit:read")
 def events(request: OrganizationRequest) -> HttpResponse:
     """The log, newest first."""
-    filters = Filters.of(request, *FILTERS)
+    filters = Filters.of(request, *FILTERS, actors_of(request.organization))
     page = page_of(request, narrow(request.organization, filters), is_counted=False)
-    context = {"filters": filters, "page": page, "zone": request.zone}
+    context = {
+        "filters": filters,
+        "page": page,
+        "events": with_names(request.organization, page.object_list),
+        "zone": request.zone,
+    }
     return render(request, "organizations/audit.html", context)
+
+
+def actors_of(organization: Organization) -> Filter:
+    """The filter suggests the members; the name of anybody else who acted does as well."""
+    people = organization.memberships.order_by("user__email").values_list("user__email", flat=True)
+    known = tuple((email, email) for email in people[:KNOWN_PEOPLE])
+    return Filter("actor", "actor", known, kind="text", verb="contains")
+
+
+def with_names(organization: Organization, events: Iterable[AuditEvent]) -> list[AuditEvent]:
+    """Who could not prove to be an agent stands in the log by the id alone, which is what was
+    said; people read the name that the log knows for it."""
+    found = list(events)
+    nameless = [each for each in found if each.actor_label == str(each.actor_id)]
+    named = (
+        AuditEvent.objects.for_organization(organization)
+        .filter(agent_id__in={each.actor_id for each in nameless}, target_type="agent")
+        .exclude(target_label="")
+        .order_by("agent_id", "-sequence")
+        .distinct("agent_id")
+        .values_list("agent_id", "target_label")
+    )
+    names = dict(named) if nameless else {}
+    for each in nameless:
+        each.actor_label = names.get(each.actor_id, each.actor_label)
+    return found
 
 
 def narrow(organization: Organization, filters: Filters) -> AuditEventQuerySet:
@@ -83,7 +116,7 @@ def event(request: OrganizationRequest, event_id: UUID) -> HttpResponse:
     rows = AuditEvent.objects.for_organization(request.organization)
     found = get_object_or_404(rows, pk=event_id)
     context = {
-        "event": found,
+        "event": with_names(request.organization, [found])[0],
         "sequence": f"{found.sequence:,}",
         "hash": bytes(found.hash).hex(),
         "previous_hash": bytes(found.previous_hash).hex(),
@@ -104,16 +137,18 @@ def verify(request: OrganizationRequest) -> HttpResponse:
     try:
         refuse_when_full(key, VERIFICATIONS)
     except TooManyRequests as error:
-        messages.error(request, f"The log was checked often. Wait {error.retry_after} seconds.")
+        wait = counted(error.retry_after, "seconds")
+        messages.error(request, f"The log was checked often. Wait {wait}.")
         return redirect("organizations:audit")
     first = max(1, newest - MAXIMUM_VERIFIED + 1)
     result = verify_chain(organization, first=first, last=newest)
     count_attempt(key, VERIFICATIONS)
     if result.is_intact:
+        checked = f"{counted(result.checked, 'events')} {'was' if result.checked == 1 else 'were'}"
         part = "The log is whole" if first == 1 else "The newest part of the log is whole"
         messages.success(
             request,
-            f"{part}: {result.checked:,} events were checked. The last hash is "
+            f"{part}: {checked} checked. The last hash is "
             f"{result.head_hash[:8]}…{result.head_hash[-8:]}.",
         )
     else:
@@ -133,7 +168,8 @@ def export(request: OrganizationRequest) -> HttpResponseBase:
     try:
         record_export(request.actor)
     except TooManyRequests as error:
-        messages.error(request, f"The log was taken often. Wait {error.retry_after} seconds.")
+        wait = counted(error.retry_after, "seconds")
+        messages.error(request, f"The log was taken often. Wait {wait}.")
         return redirect("organizations:audit")
     organization = request.organization
     last = newest_sequence(organization)

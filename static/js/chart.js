@@ -140,7 +140,7 @@ function option(data, width) {
 }
 
 function says(point, data) {
-  const lines = [point.count === null ? "unknown" : `${numbers.format(point.count)} ${data.unit}${point.partial ? " so far" : ""}`];
+  const lines = [point.count === null ? "unknown" : `${numbers.format(point.count)} ${point.count === 1 ? data.unit.replace(/s$/, "") : data.unit}${point.partial ? " so far" : ""}`];
   data.series?.forEach((part, number) => {
     if (point.counts[number]) lines.push(`${numbers.format(point.counts[number])} ${part.label}`);
   });

@@ -19,6 +19,7 @@ from organizations.pages import Filter, Filters, page_of
 from tokens.models import Credential, TokenEvent
 
 WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
+KNOWN_AGENTS = 100
 REQUESTS = "requests"
 ANSWERED = (TokenEvent.Outcome.ISSUED, TokenEvent.Outcome.REFUSED)
 
@@ -40,7 +41,6 @@ FILTERS = (
         "reason",
         tuple((str(value), label.lower()) for value, label in TokenEvent.Reason.choices),
     ),
-    Filter("agent", "agent", kind="text"),
     Filter("credential", "credential", kind="id", is_in_menu=False),
     Filter("resource", "resource", kind="text", is_in_menu=False),
 )
@@ -50,12 +50,19 @@ FILTERS = (
 @within_organization("agents:read")
 def token_requests(request: OrganizationRequest) -> HttpResponse:
     """The requests that the filters in the URL leave, newest first."""
-    filters = Filters.of(request, *FILTERS)
+    filters = Filters.of(request, *FILTERS, agents_of(request))
     rows = narrow(request, filters)
     # A day's count is compared with the chart's bar, so it is exact; it is an index range.
     page = page_of(request, rows, is_counted=bool(filters.get("date")))
     context = {"filters": filters, "page": page, "zone": request.zone}
     return render(request, "tokens/requests.html", context)
+
+
+def agents_of(request: OrganizationRequest) -> Filter:
+    """The filter suggests agents; the name or id of any other does as well."""
+    agents = Agent.objects.for_organization(request.organization).order_by("email")
+    known = tuple((agent.email, agent.name) for agent in agents.only("email")[:KNOWN_AGENTS])
+    return Filter("agent", "agent", known, kind="text")
 
 
 def narrow(request: OrganizationRequest, filters: Filters) -> Any:
