@@ -38,6 +38,7 @@ from agentidp.addresses import address_of, caller_network
 from agentidp.bodies import TOO_MANY, BodyPlace, RoomForBodies
 from agentidp.errors import CODES, MESSAGES, error_body
 from agentidp.failures import RightEnded, log_failure
+from agentidp.pieces import PIECE
 from agentidp.sockets import connections
 
 logger = structlog.get_logger(__name__)
@@ -56,7 +57,11 @@ SECONDS_TO_SAY_WHY = 0.5
 """A stream that is over tells its client why, if the client takes it that soon."""
 SECONDS_BETWEEN_CHECKS = 0.4
 """Of the right to a long answer: it ends within a second, as a stream does."""
-CHUNK = 64 * 1024
+LONG = 64 * 1024
+"""A streamed answer of more bytes is long: it is made in pieces of PIECE."""
+SLICE = 8 * 1024
+"""Bytes that are handed over to the server at once: for a client that takes nothing it keeps five
+such, and its own buffer full."""
 WAITED = "agentidp.waited"
 """Stands in the environment of a request that is asked again after a wait: it waits no more."""
 LONG_ANSWER_THREADS = 2
@@ -125,12 +130,16 @@ class LongResponse(StreamingHttpResponse):
 
 def _until(has_ended: Callable[[], bool], pieces: Iterable[bytes]) -> Iterator[bytes]:
     asked_at = time.monotonic()
-    for piece in pieces:
+
+    def checked(piece: bytes) -> bytes:
+        nonlocal asked_at
         if time.monotonic() - asked_at >= SECONDS_BETWEEN_CHECKS:
             if has_ended():
                 raise RightEnded("The right to this answer has ended.")
             asked_at = time.monotonic()
-        yield piece
+        return piece
+
+    return map(checked, pieces)
 
 
 @dataclass
@@ -275,6 +284,7 @@ class Bridge:
         try:
             await connection.begin(answer)
             piece: bytes | None = answer.content
+            answer.content = b""
             while piece is not None:
                 if not await connection.send_chunk(piece):
                     return
@@ -339,14 +349,18 @@ def _too_many_long_answers() -> tuple[int, Headers, bytes]:
 
 
 def _in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of about CHUNK."""
-    kept, size = [], 0
-    for part in parts:
-        kept.append(part)
-        size += len(part)
-        if size >= CHUNK:
-            yield b"".join(kept)
-            kept, size = [], 0
+    """The same bytes: the first LONG of them, then pieces of about PIECE."""
+    kept: list[bytes] = []
+    size, wanted, following = 0, LONG, iter(parts)
+    while True:
+        try:
+            kept.append(next(following))
+        except StopIteration:
+            break
+        size += len(kept[-1])
+        if size >= wanted:
+            kept, size, wanted = [b"".join(kept)], 0, PIECE
+            yield kept.pop()  # nothing of it stays here
     if kept:
         yield b"".join(kept)
 
@@ -398,12 +412,15 @@ class _Connection:
 
     async def send_chunk(self, chunk: bytes) -> bool:
         """Whether the client took it; one that has gone or is too slow does not get the rest."""
-        message = {"type": "http.response.body", "body": chunk, "more_body": True}
-        if self._gone and self._gone.done():
-            return False
         try:
             async with asyncio.timeout(settings.READER_TIMEOUT_SECONDS):
-                await self._send(message)
+                for start in range(0, len(chunk), SLICE):
+                    if self._gone and self._gone.done():
+                        return False
+                    body = chunk[start : start + SLICE]
+                    await self._send(
+                        {"type": "http.response.body", "body": body, "more_body": True}
+                    )
         except TimeoutError:
             self.cut()
             return False

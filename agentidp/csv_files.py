@@ -27,13 +27,14 @@ def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
     """The same line by line, for a table that may be long."""
+    return map(csv_line, chain([header], rows))
+
+
+def csv_line(row: Iterable[Any]) -> str:
+    """One of its lines."""
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\r\n")
-    for row in chain([header], rows):
-        writer.writerow([_cell(value) for value in row])
-        yield file.getvalue()
-        file.seek(0)
-        file.truncate()
+    csv.writer(file, lineterminator="\r\n").writerow([_cell(value) for value in row])
+    return file.getvalue()
 
 
 def for_spreadsheets(lines: Iterable[str]) -> Iterator[str]:

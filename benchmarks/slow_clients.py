@@ -1,101 +1,242 @@
 """What clients that take nothing cost the others: `python -m benchmarks.slow_clients`.
 
-On a server as `make demo` runs it: ordinary requests alone, then beside so many downloads of a file
-of 30 MB that nobody reads, until the server has cut them. Prints the 95th percentile of both, the
-memory, and how long the silent ones were kept.
+On the server as `make demo` runs it, and on a production's behind nginx: ordinary requests before,
+beside and after so many clients that read nothing of what they ask for. Prints the 95th percentile
+of both, and its ratio; the memory that a silent client holds, what of it stays, and the threads.
+Ends with an error where a limit is broken.
 """
 
 import argparse
-import socket
+import statistics
+import sys
 import time
-from contextlib import ExitStack, suppress
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from socket import socket
+from typing import NamedTuple
 
-import requests
-
-from tests.live.deployment import Server, deployed
+from benchmarks.grounds import (
+    FRONTS,
+    ORDINARY,
+    Ground,
+    Memory,
+    Times,
+    ground,
+    ordinary,
+    p95,
+)
 from tests.live.engine import Engine
-from tests.live.test_streams import is_established
+from tests.live.test_streams import is_established, queued_for
 
-SIZE = 30 * 1024**2
-REQUESTS = 100
-LONGEST = 60
-"""Seconds until a request is given up."""
-QUIET_WITHIN = 8
-"""Seconds; the silent ones are cut after 20."""
+MB = 1024**2
+FILE = 30 * MB
+REQUESTS = 200
+LONGEST_KEPT = 60
+MOST_TIMES = 2.0
+MOST_HELD = 300 * 1024
+"""Bytes of memory for each silent client."""
+WARM_UPS = 24
+MOST_KEPT = 20 * MB
+"""Bytes that stay when all have been cut."""
+LARGEST_STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
+
+
+class Asked(NamedTuple):
+    """What a silent client asks for. `goes_on` happens while it does not read."""
+
+    path: str
+    goes_on: Callable[[], None] = lambda: None
+    is_cut: bool = True
+    """A client that waits for an answer that is not there is none that does not read."""
+
+
+def downloads(engine: Engine) -> Callable[[int], Asked]:
+    """Of a file of 30 MB."""
+    path = engine.upload("big.bin", FILE).removeprefix(engine.url)
+    return lambda number: Asked(path)
+
+
+def errors(engine: Engine) -> Callable[[int], Asked]:
+    """CSV of 3,000 long error messages, 6 MB."""
+    for first in range(0, 3000, 400):
+        last = min(first + 400, 3000)
+        told = [{"kind": "error", "message": f"{n} {'e' * 1_990}"} for n in range(first, last)]
+        engine.post(f"executions/{engine.fid}/events", {"events": told})
+    return lambda number: Asked("/api/dashboard/errors?format=csv&hours=24")
+
+
+def executions(engine: Engine) -> Callable[[int], Asked]:
+    """CSV of 2,500 executions with long summaries and tags, 1.6 MB."""
+    body = {"summary": "s" * 255, "tags": [f"{n} {'t' * 40}" for n in range(5)]}
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: engine.post("executions", body), range(2_500)))
+    return lambda number: Asked("/api/dashboard/timeline?format=csv&hours=24")
+
+
+def static(engine: Engine) -> Callable[[int], Asked]:
+    """The largest file that pages ask for."""
+    return lambda number: Asked(LARGEST_STATIC)
+
+
+def streams(engine: Engine) -> Callable[[int], Asked]:
+    """Of a run that has told 2 MB, and tells 4 MB more."""
+    run = engine.another()
+
+    def tell() -> None:
+        for _ in range(10):
+            run.say(6, "z" * 60_000)
+
+    for _ in range(6):
+        run.say(6, "z" * 60_000)
+    return lambda number: Asked(f"/outputs/stream/{run.fid}", tell)
+
+
+def waiting(engine: Engine) -> Callable[[int], Asked]:
+    """For runs that are not there."""
+    return lambda number: Asked(f"/outputs/main/nothing-{number}", is_cut=False)
+
+
+KINDS = {each.__name__: each for each in (downloads, errors, executions, static, streams, waiting)}
+
+
+@dataclass(frozen=True)
+class Round:
+    """Once the silent ones came and were cut."""
+
+    alone: Times
+    opening: Times
+    beside: Times
+    memory: tuple[Memory, Memory, Memory]
+    """Before, beside, after."""
+    queued: float
+    """Bytes that the system keeps for each."""
+    were_there: int
+    """How many were still connected when the requests beside them had been answered."""
+    seconds: float
+
+    def times(self, path: str) -> float:
+        return p95(self.beside[path]) / p95(self.alone[path])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=list(KINDS))
+    parser.add_argument("--front", choices=FRONTS, action="append")
     parser.add_argument("--silent", type=int, default=64)
-    silent: int = parser.parse_args().silent
-    with deployed(durable=False, agents=1) as deployment, ExitStack() as stack:
-        engine = Engine(deployment, deployment.clients[0])
-        url = engine.upload("big.bin", SIZE)
-        good(engine)  # warm up
-        alone, memory = good(engine), deployment.server.memory()
-        began = time.monotonic()
-        clients = [stack.enter_context(silent_download(engine, url)) for _ in range(silent)]
-        for client in clients:
-            with suppress(TimeoutError):
-                client.recv(12)  # its answer has begun, as far as the server can begin it
-        opening = good(engine)
-        wait_until_quiet(deployment.server)
-        beside, more = good(engine), deployment.server.memory() - memory
-        while any(is_established(client.getsockname()) for client in clients):
-            time.sleep(0.1)
-            if time.monotonic() - began > 2 * LONGEST:
-                break
-        kept = time.monotonic() - began
-        after, left = good(engine), deployment.server.memory() - memory
-    print(f"{silent} downloads that nobody reads")
-    for path in alone:
-        print(
-            f"p95 of {path}: alone {alone[path]:.0f} ms, while they open {opening[path]:.0f}, "
-            f"beside {beside[path]:.0f}, after {after[path]:.0f}"
-        )
-    print(f"memory: +{more / 1e6:.0f} MB beside, +{left / 1e6:.0f} MB after; kept {kept:.1f} s")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--small", action="store_true", help="one round: does it work at all?")
+    arguments = parser.parse_args()
+    rounds = 1 if arguments.small else arguments.rounds
+    broken = []
+    for front in arguments.front or FRONTS:
+        with ground(front) as server:
+            engine = server.engine()
+            print_head(front, arguments.silent, rounds)
+            for kind in arguments.kinds:
+                asked = KINDS[kind](engine)
+                warm_up(server, engine, asked)
+                done = [silence(server, engine, asked, arguments.silent) for _ in range(rounds)]
+                broken += [f"{front} {each}" for each in print_row(kind, done, arguments.silent)]
+    if broken:
+        sys.exit(f"Beyond the limits: {', '.join(broken)}")
 
 
-def wait_until_quiet(server: Server) -> None:
-    """Until it has sent what the system takes for the silent ones, and uses no processor."""
-    until = time.monotonic() + QUIET_WITHIN
-    used = server.processor_seconds()
-    while time.monotonic() < until:
-        time.sleep(0.5)
-        before, used = used, server.processor_seconds()
-        if used - before <= 0.02:
-            return
+def warm_up(server: Ground, engine: Engine, asked: Callable[[int], Asked]) -> None:
+    """Every thread has answered such a request once, to clients that go after the beginning."""
+    headers = {"Authorization": f"Bearer {engine.token}"}
+    for place in range(WARM_UPS):
+        one = asked(place)
+        with server.ask(one.path, headers) as client:
+            if one.is_cut:
+                client.recv(12)
+    ordinary(engine, 50)
 
 
-def silent_download(engine: Engine, url: str) -> socket.socket:
-    parts = urlsplit(url)
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.settimeout(2)
-    client.connect((parts.hostname, parts.port))
-    client.sendall(
-        f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        f"Authorization: Bearer {engine.token}\r\n\r\n".encode()
+def silence(server: Ground, engine: Engine, asked: Callable[[int], Asked], number: int) -> Round:
+    """So many clients ask and do not read, until they are cut; ordinary requests meanwhile."""
+    server.wait_until_quiet()
+    ordinary(engine, 20)
+    alone, before = ordinary(engine, REQUESTS // 2), server.memory()
+    headers = {"Authorization": f"Bearer {engine.token}"}
+    began = time.monotonic()
+    with ExitStack() as stack, ThreadPoolExecutor(1) as threads:
+        is_open = False
+        opening = threads.submit(ordinary, engine, REQUESTS, lambda: not is_open)
+        each = [asked(place) for place in range(number)]
+        clients = [stack.enter_context(server.ask(one.path, headers)) for one in each]
+        is_open = True
+        found = opening.result()
+        each[0].goes_on()
+        server.wait_until_quiet()
+        beside, during = ordinary(engine, REQUESTS), server.memory()
+        queued = statistics.mean(queued_for(client.getsockname()) for client in clients)
+        there = sum(map(is_there, clients))
+        if each[0].is_cut:
+            wait_until_cut(clients)
+        seconds = time.monotonic() - began
+    server.wait_until_quiet()
+    again, after = ordinary(engine, REQUESTS // 2), server.memory()
+    both = {path: alone[path] + again[path] for path in ORDINARY}
+    return Round(both, found, beside, (before, during, after), queued, there, seconds)
+
+
+def is_there(client: socket) -> bool:
+    return is_established(client.getsockname())
+
+
+def wait_until_cut(clients: list[socket]) -> None:
+    until = time.monotonic() + LONGEST_KEPT
+    while any(map(is_there, clients)) and time.monotonic() < until:
+        time.sleep(0.2)
+
+
+def print_head(front: str, silent: int, rounds: int) -> None:
+    print(f"\n{front}: {silent} clients that read nothing, median of {rounds} rounds\n")
+    print(
+        "| what they ask for | p95 of /livez alone, beside | times | p95 of /agents alone, beside "
+        "| times | while they open | still there | memory each: RSS, PSS | stays: RSS, PSS "
+        "| queued each | threads | seconds |"
     )
-    return client
+    print(f"|---{'|--:' * 11}|")
 
 
-def good(engine: Engine) -> dict[str, float]:
-    """The 95th percentile in milliseconds of requests that do no harm, one after the other."""
-    found = {}
-    with requests.Session() as session:
-        session.headers["Authorization"] = f"Bearer {engine.token}"
-        for path in ("/livez", "/api/v1/agents"):
-            times = []
-            for _ in range(REQUESTS):
-                began = time.monotonic()
-                session.get(f"{engine.url}{path}", timeout=LONGEST)
-                times.append(time.monotonic() - began)
-                if times[-1] > 1:  # it stands still: one such request says enough
-                    break
-            found[path] = sorted(times)[int(len(times) * 0.95)] * 1000
-    return found
+def print_row(kind: str, rounds: list[Round], silent: int) -> list[str]:
+    """Print it; what is beyond the limits."""
+
+    def median(of: Callable[[Round], float]) -> float:
+        return statistics.median(map(of, rounds))
+
+    def grown(seen: Memory) -> tuple[int, int]:
+        """Since before the first: what it left is there for the next ones."""
+        before = rounds[0].memory[0]
+        return seen.resident - before.resident, seen.proportional - before.proportional
+
+    held = [each / silent for each in grown(rounds[0].memory[1])]
+    kept = grown(rounds[-1].memory[2])
+    cells = [kind]
+    for path in ORDINARY:
+        alone = median(lambda one, path=path: p95(one.alone[path]))
+        beside = median(lambda one, path=path: p95(one.beside[path]))
+        cells.append(f"{alone:.1f}, {beside:.1f} ms")
+        cells.append(f"{median(lambda one, path=path: one.times(path)):.2f}")
+    cells += [
+        f"{max(median(lambda one, path=path: p95(one.opening[path])) for path in ORDINARY):.0f} ms",
+        f"{min(one.were_there for one in rounds)}",
+        f"{held[0] / 1024:.0f}, {held[1] / 1024:.0f} KB",
+        f"{kept[0] / MB:+.1f}, {kept[1] / MB:+.1f} MB",
+        f"{median(lambda one: one.queued) / 1024:.0f} KB",
+        ", ".join(f"{median(lambda one, n=n: one.memory[n].threads):.0f}" for n in range(3)),
+        f"{median(lambda one: one.seconds):.0f}",
+    ]
+    print(f"| {' | '.join(cells)} |", flush=True)
+    limits = {
+        f"{kind}: p95": max(median(lambda one, p=p: one.times(p)) for p in ORDINARY) > MOST_TIMES,
+        f"{kind}: memory": max(held) > MOST_HELD,
+        f"{kind}: memory stays": max(kept) > MOST_KEPT,
+    }
+    return [name for name, is_broken in limits.items() if is_broken]
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from django.utils.http import content_disposition_header, http_date
 
 from agentidp.bridge import LongResponse
 from agentidp.errors import DomainError, NotFound, error_body
+from agentidp.pieces import PIECE
 from executions.models import ExecutionFile
 
-PIECE = 64 * 1024
 RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.ASCII)
 NOT_IN_HEADERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 LATEST = 253_402_300_799

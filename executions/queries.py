@@ -33,6 +33,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Left
 
 from agentidp.keyset import Keyset
+from agentidp.pieces import ROWS_AT_ONCE, Piece, gather, in_pieces
 from executions.filters import EVERYTHING, Filters
 from executions.models import (
     Execution,
@@ -238,19 +239,24 @@ def with_texts(
     return errors.annotate(text=Subquery(events.values(text=Left("message", longest))))
 
 
-def in_batches(organization: Organization, rows: QuerySet[Any], keyset: Keyset) -> Iterator[Any]:
-    """Every row of a list, for a file that is sent after the request's transaction has ended.
+def in_batches(
+    organization: Organization,
+    rows: QuerySet[Any],
+    keyset: Keyset,
+    line: Callable[[Any], str],
+) -> Iterator[str]:
+    """The lines of every row of a list, for a file that is sent after the request's transaction has
+    ended.
 
-    Each batch enters the organization anew, and begins after the row that ended the one before.
+    Each piece enters the organization anew, and begins after the row that ended the one before.
     """
-    following = keyset.in_order(rows)
-    while True:
+
+    def read(last: tuple[Any, ...] | None) -> Piece[tuple[Any, ...]]:
+        following = keyset.after(rows, last) if last else keyset.in_order(rows)
         with organization_scope(organization):
-            batch = list(following[:BATCH])
-        yield from batch
-        if len(batch) < BATCH:
-            return
-        following = keyset.after(rows, keyset.key_of(batch[-1]))
+            return gather(following[:BATCH].iterator(ROWS_AT_ONCE), line, keyset.key_of)
+
+    return in_pieces(read)
 
 
 def error_groups(

@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from agentidp.addresses import plain_address
+from agentidp.pieces import ROWS_AT_ONCE, Piece, gather, in_pieces
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
 from organizations.identifiers import uuid7
@@ -104,31 +105,32 @@ def event_hash(event: AuditEvent) -> bytes:
 
 def canonical_json(event: AuditEvent) -> bytes:
     """The event's facts as JSON with sorted names and no spaces: what the hash covers."""
-    return _compact(_facts(event))
+    return _compact(_facts(event)).encode()
 
 
-def export_line(event: AuditEvent) -> bytes:
+def export_line(event: AuditEvent) -> str:
     """A line of an export: the hashed facts, and the two hashes in hexadecimal."""
     hashes = {"previousHash": bytes(event.previous_hash).hex(), "hash": bytes(event.hash).hex()}
-    return _compact(_facts(event) | hashes) + b"\n"
+    return _compact(_facts(event) | hashes) + "\n"
 
 
-def export_lines(organization: Organization, first: int, last: int) -> Iterator[bytes]:
-    """The body of an export. It is sent after the request's transaction has ended, so each batch
+def export_lines(organization: Organization, first: int, last: int) -> Iterator[str]:
+    """The body of an export. It is sent after the request's transaction has ended, so each piece
     enters the organization anew."""
-    while first <= last:
+
+    def read(reached: int | None) -> Piece[int]:
+        beyond = first - 1 if reached is None else reached
         with organization_scope(organization):
             events = AuditEvent.objects.for_organization(organization).in_order()
-            batch = list(events.filter(sequence__gte=first, sequence__lte=last)[:EXPORT_BATCH])
-        if not batch:
-            return
-        first = batch[-1].sequence + 1
-        yield b"".join(export_line(event) for event in batch)
+            following = events.filter(sequence__gt=beyond, sequence__lte=last)[:EXPORT_BATCH]
+            found = following.iterator(ROWS_AT_ONCE)
+            return gather(found, export_line, lambda event: event.sequence)
+
+    return in_pieces(read)
 
 
-def _compact(value: dict[str, Any]) -> bytes:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+def _compact(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _facts(event: AuditEvent) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 right to it."""
 
 import ast
+import gc
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,15 @@ from django.test import Client
 
 from agentidp import bridge
 from agentidp.failures import RightEnded
+from agentidp.pieces import PIECE
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from executions.models import now
 from executions.record import NewEvent
 from executions.tests.factories import make_execution, make_file
 from organizations.models import Membership, Organization, User
 from organizations.scope import organization_scope
-from organizations.tests.factories import make_membership
+from organizations.tests.factories import make_membership, record_event
 from tokens.tests.clients import bearer
 from tokens.tests.factories import access_token_for
 
@@ -98,3 +102,40 @@ def test_a_long_answer_ends_with_the_right_to_it(
 
     with pytest.raises(RightEnded):
         b"".join(answer.streaming_content)
+
+
+READ_IN_PIECES = [
+    path for _, path in LONG if path.startswith("/executions/{fid}") or "audit" in path
+] + ["/api/dashboard/errors?format=csv"]
+
+
+@pytest.mark.parametrize("path", sorted(set(READ_IN_PIECES)))
+def test_between_two_pieces_nothing_is_held_of_a_long_answer(
+    organization: Organization, path: str
+) -> None:
+    member = make_membership(organization, "owner")
+    words = "w" * 1_900
+    events = [NewEvent(now(), kind, words) for kind in ("stdout", "error") for _ in range(200)]
+    execution = make_execution(organization, events=events)
+    for _ in range(200):
+        record_event(organization, note=words)
+    asks = of_page if path.startswith(("/executions", "/audit")) else of_person
+    client = asks(member=member)
+    path = path.format(fid=execution.fid)
+    sizes = [len(piece) for piece in client.get(path).streaming_content]
+    assert sum(sizes) > 5 * PIECE
+    assert max(sizes) < PIECE + 4_000
+
+    answer = client.get(path)
+    pieces = iter(answer.streaming_content)
+    tracemalloc.start()
+    try:
+        while len(next(pieces)) < PIECE:  # the names of the columns come first
+            pass
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    answer.close()
+
+    assert held < PIECE

@@ -14,7 +14,8 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from agentidp import bridge as bridge_module
-from agentidp.bridge import CHUNK, WAITED, Bridge, Live, LiveResponse
+from agentidp.bridge import LONG, SLICE, WAITED, Bridge, Live, LiveResponse
+from agentidp.pieces import PIECE
 from agentidp.sockets import connections
 
 Environ = dict[str, Any]
@@ -228,7 +229,7 @@ class Long(list[bytes]):
     caller: UUID | None = uuid4()
 
     def __init__(self, closed: list[str]) -> None:
-        super().__init__([b"x" * CHUNK] * 100)
+        super().__init__([b"x" * LONG] * 100)
         self.closed = closed
 
     def close(self) -> None:
@@ -252,6 +253,32 @@ class Silent(Server):
         await super().send(message)
         if message["type"] == "http.response.body" and message.get("more_body"):
             await asyncio.Event().wait()
+
+
+def test_a_client_that_takes_nothing_is_handed_one_slice_and_no_more_is_made() -> None:
+    made = 0
+
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        nonlocal made
+        start_response("200 OK", [])
+        for _ in range(100):
+            made += 1
+            yield b"x" * PIECE
+
+    async def scene() -> Server:
+        server = Silent(app)
+        server.receives(b"")
+        serving = asyncio.create_task(server.serve())
+        while len(server.sent) < 2:
+            await asyncio.sleep(0)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        return server
+
+    server = asyncio.run(scene())
+
+    assert len(server.body) == SLICE
+    assert made == 2  # the second says that the answer is long
 
 
 def test_clients_that_take_nothing_hold_no_thread(
@@ -359,17 +386,17 @@ def test_a_long_answer_that_keeps_a_transaction_open_is_broken_off(
 
     def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
-        yield b"x" * CHUNK
-        yield b"x" * CHUNK
+        yield b"x" * LONG
+        yield b"x" * LONG
         try:
             with transaction.atomic():
-                yield b"x" * CHUNK
+                yield b"x" * LONG
         finally:
             connection.close()
 
     server = serve(app)
 
-    assert server.body == b"x" * CHUNK * 2
+    assert server.body == b"x" * LONG * 2
     assert server.sent[-1]["more_body"]
 
 

@@ -1,6 +1,7 @@
 """GET /api/dashboard/…: what ran, what failed and what it adds up to."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentidp.bridge import LongResponse
-from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_lines
+from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_line
 from agentidp.keyset import LONGEST_CURSOR, PARAMETER, Keyset
 from agentidp.pagination import CURSOR_DESCRIPTION, MAXIMUM_OFFSET, Found, Slice
 from agentidp.renderers import JSONRenderer
@@ -243,7 +244,8 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         if self._wants_csv:
             bodies = [error_group_body(group) for group in groups.rows]
             rows = [body | {"agent_names": ", ".join(body["agent_names"])} for body in bodies]
-            return self._csv("error-groups", CSV_OF_GROUPS, rows, page.headers)
+            lines = [csv_line(row[column] for column in CSV_OF_GROUPS) for row in rows]
+            return self._csv("error-groups", CSV_OF_GROUPS, lines, page.headers)
         return Response({**error_groups_body(groups), **page.body}, headers=page.headers)
 
     @described(
@@ -344,22 +346,27 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         asked: Slice,
         keyset: Keyset,
     ) -> HttpResponseBase:
+
+        def line(row: Any) -> str:
+            found = body(row)
+            return csv_line(found[column] for column in columns)
+
         if self.request.query_params.keys() & set(PARTS):
             page = asked.page(rows, keyset)
-            return self._csv(name, columns, list(map(body, page.rows)), page.headers)
-        found = queries.in_batches(self.organization, rows, keyset)
-        return self._csv(name, columns, map(body, found))
+            return self._csv(name, columns, list(map(line, page.rows)), page.headers)
+        lines = queries.in_batches(self.organization, rows, keyset, line)
+        return self._csv(name, columns, lines)
 
     def _csv(
         self,
         name: str,
         columns: Sequence[str],
-        rows: Iterable[dict[str, Any]],
+        lines: Iterable[str],
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> HttpResponseBase:
         file_name = f"{name}-{timezone.now():%Y-%m-%d}.csv"
         return LongResponse(
-            csv_lines(columns, ([row[column] for column in columns] for row in rows)),
+            chain([csv_line(columns)], lines),
             caller=self.actor.id,
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{file_name}"', **headers},

@@ -2,7 +2,8 @@
 ended, so each batch enters the organization anew."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from django.db.models import Func, IntegerField
@@ -11,8 +12,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from agentidp.bridge import LongResponse
-from agentidp.csv_files import csv_lines, for_spreadsheets
+from agentidp.csv_files import csv_line, for_spreadsheets
 from agentidp.keyset import Keyset
+from agentidp.pieces import PIECE, ROWS_AT_ONCE, Piece, gather, in_pieces
 from executions import queries
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent, sees_all
@@ -24,8 +26,6 @@ from organizations.decorators import OrganizationRequest, within_organization
 from organizations.scope import organization_scope
 
 BATCH = 1_000
-MOST_BYTES = 1024**2
-"""A batch waits in memory for a client that is slow; it ends with the event that exceeds this."""
 BYTES = Func("message", function="OCTET_LENGTH", output_field=IntegerField())
 COLUMNS = (
     *(
@@ -50,9 +50,10 @@ def executions(request: OrganizationRequest) -> HttpResponseBase:
     """Every execution that the filters leave, newest first, as CSV."""
     asked = Asked.by(request)
     rows = queries.executions(*asked.scope, asked.filters)
-    found = queries.in_batches(request.organization, rows, Keyset.of(rows))
-    lines = csv_lines(COLUMNS, (csv_row(asked, execution) for execution in found))
-    lines = for_spreadsheets(lines)
+    lines = queries.in_batches(
+        request.organization, rows, Keyset.of(rows), lambda row: csv_line(csv_row(asked, row))
+    )
+    lines = for_spreadsheets(chain([csv_line(COLUMNS)], lines))
     return attachment(request, lines, f"executions-{timezone.localdate()}.csv", "text/csv")
 
 
@@ -86,11 +87,12 @@ def log(request: OrganizationRequest, fid: str) -> HttpResponseBase:
     """What an execution wrote, as text: a time (UTC), where it was written, and the line."""
     found = own_execution(request, fid)
     shows_traces = sees_all(request.actor)
-    lines = (
-        f"{at(event.timestamp).isoformat(timespec='milliseconds')} {event.kind} "
-        f"{told_text(event.kind, event.message, shows_traces=shows_traces)}\n"
-        for event in all_events(found, LOG)
-    )
+
+    def line(event: ExecutionEvent) -> str:
+        told = told_text(event.kind, event.message, shows_traces=shows_traces)
+        return f"{at(event.timestamp).isoformat(timespec='milliseconds')} {event.kind} {told}\n"
+
+    lines = all_events(found, line, LOG)
     return attachment(request, lines, f"log-{found.pk}.txt", "text/plain")
 
 
@@ -100,7 +102,7 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponseBase:
     """Everything that an execution told, as it told it, one JSON object a line."""
     found = own_execution(request, fid)
     shows_traces = sees_all(request.actor)
-    lines = (event_line(event, shows_traces=shows_traces) for event in all_events(found))
+    lines = all_events(found, lambda event: event_line(event, shows_traces=shows_traces))
     return attachment(request, lines, f"events-{found.pk}.jsonl", "application/jsonl")
 
 
@@ -115,28 +117,30 @@ def event_line(event: ExecutionEvent, *, shows_traces: bool) -> str:
     return json.dumps(told, ensure_ascii=False) + "\n"
 
 
-def all_events(execution: Execution, kinds: tuple[str, ...] = ()) -> Iterator[ExecutionEvent]:
-    """In their order; of these kinds, if there are any."""
-    reached = 0
-    while True:
+def all_events(
+    execution: Execution, line: Callable[[ExecutionEvent], str], kinds: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Their lines in their order; of these kinds, if there are any."""
+
+    def read(reached: int | None) -> Piece[int]:
         with organization_scope(execution.organization_id):
-            rows = events_of(execution).filter(sequence__gt=reached).order_by("sequence")
+            rows = events_of(execution).filter(sequence__gt=reached or 0).order_by("sequence")
             rows = rows.filter(kind__in=kinds) if kinds else rows
             sizes = rows.annotate(size=BYTES).values_list("sequence", "size")
-            last = last_of_batch(sizes[:BATCH])
-            batch = list(rows.filter(sequence__lte=last))
-        if not batch:
-            return
-        yield from batch
-        reached = last
+            last = last_of_batch(sizes[:BATCH].iterator(ROWS_AT_ONCE))
+            found = rows.filter(sequence__lte=last).iterator(ROWS_AT_ONCE)
+            return gather(found, line, lambda event: event.sequence)
+
+    return in_pieces(read)
 
 
 def last_of_batch(sizes: Iterable[tuple[int, int]]) -> int:
-    """The number of the event with which a batch has MOST_BYTES, or all that there are."""
+    """The number of the event with which a batch has the size of a piece, or all that there are:
+    an event may be large, and a cursor fetches several."""
     last = total = 0
     for sequence, size in sizes:
         last, total = sequence, total + size
-        if total >= MOST_BYTES:
+        if total >= PIECE:
             break
     return last
 
