@@ -1,12 +1,14 @@
 """What the strict JSON reader costs beside a plain one: `python -m benchmarks.json_reader`.
 
 Processor time of this thread, the least of many tries: the strict reader of every body
-(agentidp/parsers.py), Python's own `json.loads`, and orjson, which checks less than either.
+(agentidp/parsers.py), Python's own `json.loads`, and orjson, which checks less than either. Ends
+with an error where it takes more than three times what Python takes, or more than 20 ms.
 """
 
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +20,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")  # asked fo
 
 from agentidp.parsers import parse_json
 
+
+def nested(depth: int) -> list[object]:
+    found: list[object] = []
+    for _ in range(depth - 1):
+        found = [found]
+    return found
+
+
 LINE = "What an agent says about its work. " * 20
+MEGABYTE = 1_000_000
+MOST_TIMES = 3.0
+MOST_MS = 20.0
 BODIES = {
     "events, one line each": {
         "events": [{"kind": "stdout", "message": LINE, "sequence": n} for n in range(1, 1250)]
@@ -36,25 +49,52 @@ BODIES = {
         ]
     },
     "names, up to the limit of values": [{f"name {n}": n for n in range(9_990)}] * 5,
-    "80,000 names, refused": {f"name {n}": n for n in range(80_000)},
+    "80,000 names, refused": {f"n{n}": n for n in range(80_000)},
+    "one string": {"text": "x" * MEGABYTE},
+    "one string, not of ASCII": {"text": "größe" * (MEGABYTE // 15)},
+    "one string of escaped quotes": {"text": '"' * (MEGABYTE // 2)},
+    "one string of line ends": {"text": "\n" * (MEGABYTE // 2)},
+    "integers of 19 digits": list(range(10**18, 10**18 + 45_000)),
+    "numbers with a fraction": [n + 0.123456789012 for n in range(49_000)],
+    "numbers with an exponent": [1e-300 + n * 1e-305 for n in range(40_000)],
+    "numbers of 100 digits": [10**99 + n for n in range(9_500)],
+    "small objects": [{"a": n} for n in range(24_000)],
+    "empty lists, up to the limit of values": [[]] * 49_000,
+    "depth of 63, often": [nested(63)] * 700,
+    "depth of 500,000, refused": b"[" * 500_000 + b"]" * 500_000,
+    "a megabyte of numbers, refused": [7] * 330_000,
 }
 
 
 def main() -> None:
+    beyond = []
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=30)
     tries = parser.parse_args().tries
     print("| body | bytes | json | orjson | strict | strict / json |")
     print("| --- | --: | --: | --: | --: | --: |")
     for name, value in BODIES.items():
-        body = json.dumps(value).encode()
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
         plain, fast, strict = fastest(
-            tries, lambda b=body: json.loads(b), lambda b=body: orjson.loads(b), strictly(body)
+            tries, plainly(json.loads, body), plainly(orjson.loads, body), strictly(body)
         )
         print(
             f"| {name} | {len(body):,} | {plain:.2f} ms | {fast:.2f} ms | {strict:.2f} ms "
             f"| {strict / plain:.1f} |"
         )
+        # What plain readers refuse at its first byte has no ratio.
+        if strict > MOST_MS or (strict > MOST_TIMES * plain and not isinstance(value, bytes)):
+            beyond.append(name)
+    if beyond:
+        sys.exit(f"Beyond the limits: {', '.join(beyond)}")
+
+
+def plainly(reader: Callable[[bytes], object], body: bytes) -> Callable[[], None]:
+    def read() -> None:
+        with suppress(ValueError, RecursionError):
+            reader(body)
+
+    return read
 
 
 def strictly(body: bytes) -> Callable[[], None]:
