@@ -28,7 +28,7 @@ from agentidp.errors import (
     bearer_challenge,
     error_body,
 )
-from agentidp.outages import outage_of
+from agentidp.outages import Outage, outage_of
 
 logger = structlog.get_logger(__name__)
 
@@ -51,8 +51,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     elif isinstance(error, exceptions.APIException):
         response = _framework_error(error)
     elif outage := outage_of(error):
-        response = Response(error_body(outage.code, outage.message), status=503)
-        response["Retry-After"] = str(outage.retry_after)
+        response = outage_response(outage)
     elif is_duplicate(error):
         logger.warning("database.duplicate", constraint=broken_constraint(error))
         response = domain_error_response(StoredMeanwhile())
@@ -69,6 +68,13 @@ def domain_error_response(error: DomainError) -> Response:
         response["Retry-After"] = str(retry_after)
     if error.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = bearer_challenge()
+    return response
+
+
+def outage_response(outage: Outage) -> Response:
+    """The answer to what the database could not do; returned, it keeps the transaction."""
+    response = Response(error_body(outage.code, outage.message), status=503)
+    response["Retry-After"] = str(outage.retry_after)
     return response
 
 

@@ -23,6 +23,9 @@ from django.db.models.lookups import (
     StartsWith,
 )
 
+LONGEST_NORMALIZED = 64 * 1024
+"""Bytes of a text that a search compares in any Unicode form; a longer one in its own."""
+
 
 def normalized(text: str) -> str:
     """NFC. ValueError for half of a surrogate pair: it is no character, and has no form."""
@@ -41,6 +44,7 @@ class _TextLookup(Lookup):
     """Regardless of case and of the Unicode form, on both sides."""
 
     pattern = ""
+    folded_column = "lower(normalize({column}::text))"
 
     def get_prep_lookup(self) -> str:
         return normalized(str(self.rhs))
@@ -49,7 +53,7 @@ class _TextLookup(Lookup):
         column, column_parameters = self.process_lhs(compiler, connection)
         text, parameters = self.process_rhs(compiler, connection)
         condition = self.pattern.format(
-            column=f"lower(normalize({column}::text))", text=f"lower({text})"
+            column=self.folded_column.format(column=column), text=f"lower({text})"
         )
         return condition, (*column_parameters, *parameters)
 
@@ -57,9 +61,18 @@ class _TextLookup(Lookup):
 @CharField.register_lookup
 @TextField.register_lookup
 class ContainsText(_TextLookup):
-    """`name__contains_text`: the text is a part of it; no character of it is a wildcard."""
+    """`name__contains_text`: the text is a part of it; no character of it is a wildcard.
+
+    To normalize a megabyte takes PostgreSQL a third of a second, to look through it a fiftieth of
+    that: ASCII is NFC as it is, and what is longer than LONGEST_NORMALIZED is taken as it is.
+    """
 
     lookup_name = "contains_text"
+    folded_column = (
+        "(SELECT lower(CASE WHEN octet_length(told) = char_length(told) "  # noqa: S608 - a constant
+        f"OR octet_length(told) > {LONGEST_NORMALIZED} THEN told ELSE normalize(told) END) "
+        "FROM (SELECT {column}::text AS told OFFSET 0) AS read_once)"
+    )
     pattern = "strpos({column}, {text}) > 0"
 
 

@@ -119,7 +119,7 @@ def take_back(key: str) -> None:
 
 def refuse_when_full(key: str, quota: Quota) -> None:
     """TooManyRequests when earlier attempts filled the window; counts nothing."""
-    _refuse_when_full({key: quota})
+    refuse_any_full({key: quota})
 
 
 def refuse_guesses(guesses: Guesses) -> bool:
@@ -128,13 +128,13 @@ def refuse_guesses(guesses: Guesses) -> bool:
     Gives whether failures are being counted. Then a secret that turns out right has to ask
     refuse_late_guess as well: it may be one of many at once.
     """
-    return _refuse_when_full(guesses.quotas)
+    return refuse_any_full(guesses.quotas)
 
 
 def refuse_late_guess(guesses: Guesses) -> None:
     """TooManyRequests when parallel failures filled the window meanwhile; waits for those under
     way."""
-    _refuse_when_full({guesses.keys[0]: LOGIN_FAILURES}, WINDOWS + "FOR SHARE")
+    refuse_any_full({guesses.keys[0]: LOGIN_FAILURES}, WINDOWS + "FOR SHARE")
 
 
 WINDOWS = """
@@ -143,7 +143,8 @@ FROM organizations_attempt WHERE key = ANY (%s) AND attempts > 0
 """
 
 
-def _refuse_when_full(quotas: Mapping[str, Quota], statement: str = WINDOWS) -> bool:
+def refuse_any_full(quotas: Mapping[str, Quota], statement: str = WINDOWS) -> bool:
+    """TooManyRequests when one of the windows, by their keys, is full; else whether any counts."""
     with connection.cursor() as cursor:
         cursor.execute(statement, [list(quotas)])
         found = cursor.fetchall()

@@ -5,15 +5,18 @@ Own ones for everybody, operators included: the dashboard shows an organization'
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.db import OperationalError
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentidp.errors import InvalidValue
+from agentidp.handlers import outage_response
+from agentidp.outages import TOO_SLOW, outage_of
 from agentidp.pagination import whole_number
 from executions.api.panel import PanelViewSet
 from executions.models import Execution, ExecutionQuerySet
@@ -29,6 +32,7 @@ from executions.timeline import (
     own_executions,
 )
 from organizations.actors import Scope
+from organizations.time_quotas import search
 
 USUAL, MOST = 10, 100
 LONGEST_SEARCH, LONGEST_FID = 200, 64
@@ -44,7 +48,8 @@ SEARCH = OpenApiParameter(
     "q",
     {"type": "string", "maxLength": LONGEST_SEARCH},
     description="A part of the text `author:… organization:… summary:… description:… fid:… "
-    "status:… tag:… startup:… inputs:… final:…`, without regard to case.",
+    "status:… tag:… startup:… inputs:… final:…`, without regard to case. Searches of a caller may "
+    "take the database six seconds a minute, those of an organization twenty: then 429.",
 )
 
 
@@ -133,6 +138,19 @@ class TimelineViewSet(PanelViewSet):
     def search(self) -> str:
         return self.text("q", LONGEST_SEARCH) or ""
 
+    def answer(self, work: Callable[[], Response]) -> Response:
+        """The answer to a request. A search reads all that the caller's executions hold, so the
+        time of searches is limited; it counts also when it ends without an answer."""
+        if not self.search:
+            return work()
+        try:
+            return search(self.actor, work)
+        except OperationalError as error:
+            outage = outage_of(error)
+            if outage is not TOO_SLOW:
+                raise
+            return outage_response(outage)
+
     @property
     def own(self) -> ExecutionQuerySet:
         return own_executions(self.organization, self.actor, self.search)
@@ -143,6 +161,9 @@ class TimelineViewSet(PanelViewSet):
     )
     def list_items(self, request: Request) -> Response:
         """Own executions, newest first."""
+        return self.answer(self._list_items)
+
+    def _list_items(self) -> Response:
         page = self.page(self.text("offset", LONGEST_FID))
         return Response(
             {
@@ -159,6 +180,9 @@ class TimelineViewSet(PanelViewSet):
     def list_changes(self, request: Request) -> Response:
         """Own executions that changed or were deleted after `since`; without it, nothing but the
         position to ask with. While something is being written, a change may be told twice."""
+        return self.answer(self._list_changes)
+
+    def _list_changes(self) -> Response:
         since = self.position("since")
         if since is None:
             updated: list[dict[str, Any]] = []
@@ -194,6 +218,9 @@ class TimelineViewSet(PanelViewSet):
     )
     def move(self, request: Request) -> Response:
         """What a page that shows own executions must add, change and remove."""
+        return self.answer(self._move)
+
+    def _move(self) -> Response:
         mode = self.text("mode", 10) or "next"
         if mode not in MODES:
             self.refuse("mode", f"Must be one of {', '.join(MODES)}.")

@@ -1,6 +1,7 @@
 """/timeline: own executions, page by page and as they change."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -172,6 +173,31 @@ def test_a_search_looks_into_everything(
 
     assert fids(page["items"]) == found
     assert page["query"] == search.replace("\\", "\\\\")
+
+
+def test_searches_of_a_caller_take_the_database_a_few_seconds_a_minute(
+    client: Client, own: Any, person: Membership, client_for: ClientFor
+) -> None:
+    with organization_scope(person.organization):
+        for hour in range(40):
+            own(hour)
+        Execution.objects.update(final="wide " * 200_000)
+    other = client_for(make_membership(person.organization, "operator"))
+    began, answer = time.monotonic(), client.get("/timeline", {"q": "nowhere"})
+
+    while answer.status_code == 200:
+        answer = client.get("/timeline", {"q": "nowhere"})
+    took = time.monotonic() - began
+
+    assert answer.status_code == 429
+    assert 0 < int(answer["Retry-After"]) <= 60
+    assert took > 4  # it is counted, and not forbidden
+    assert [client.get(path).status_code for path in PATHS] == [200] * 3
+    assert [other.get(path, {"q": "a"}).status_code for path in PATHS] == [200] * 3
+    assert [client.get(path, {"q": "a"}).status_code for path in PATHS] == [429] * 3
+
+
+PATHS = ("/timeline", "/timeline/list", "/timeline/changes?since=1")
 
 
 @pytest.mark.parametrize("meta", [{"tags": "x"}, {"tags": {"a": 1}}, {"tags": None}, {}])

@@ -60,6 +60,24 @@ def test_a_statement_that_takes_too_long_is_a_clear_503_everywhere(running: Depl
     assert requests.get(f"{running.url}/api/v1/agents", headers=bearer, timeout=30).ok
 
 
+def test_the_time_of_searches_that_end_without_an_answer_counts(running: Deployment) -> None:
+    """Six seconds a minute are fifteen searches of 400 ms."""
+    bearer = {"Authorization": f"Bearer {ask_for_token(running).json()['access_token']}"}
+    statuses = []
+
+    with nobody_reads(running, "executions_execution"):
+        for _ in range(17):
+            path = "/timeline/changes?since=1&q=a" if len(statuses) % 2 else "/timeline?q=a"
+            answer = requests.get(f"{running.url}{path}", headers=bearer, timeout=30)
+            statuses.append(answer.status_code)
+
+    assert statuses[0] == 503
+    assert statuses[-1] == 429
+    assert statuses == sorted(statuses, reverse=True)
+    assert 0 < int(answer.headers["Retry-After"]) <= 60
+    assert requests.get(f"{running.url}/timeline", headers=bearer, timeout=30).ok
+
+
 SOME_LINK = "01a22671-8e20-7d70-9c15-c5c7853ac3ca.8R8I722fDyA9HTNJxkJT_pFRWECEYxjNA8BVJPbsZfU"
 
 
