@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, register_converter
-from django.urls.converters import PathConverter
+from django.urls.converters import PathConverter, StringConverter
 from django.views.generic import RedirectView
 
 from agentidp import health
@@ -21,6 +21,7 @@ from executions.api.reports import ExecutionViewSet
 from executions.api.storage import StorageViewSet
 from executions.api.streams import StreamViewSet
 from executions.api.timeline import TimelineViewSet
+from executions.models import RESERVED_IDS
 from executions.views import detail as detail_pages
 from executions.views import errors as error_pages
 from executions.views import exports as execution_exports
@@ -53,7 +54,32 @@ class FilePathConverter(PathConverter):
     regex = "(?s:.+)"
 
 
+class ExecutionIdConverter(StringConverter):
+    """The id of an execution, which its engine chose, beside words of ours."""
+
+    def to_url(self, value: str) -> str:
+        if value in RESERVED_IDS:
+            raise ValueError("It is the word of another page.")
+        return str(super().to_url(value))
+
+
+class ReservedIdConverter(StringConverter):
+    """The id of an execution that is a word of ours: from before these were refused, or imported.
+
+    Its page stands beside them, at an address that no other id can have.
+    """
+
+    regex = "|".join(sorted(RESERVED_IDS))
+
+    def to_url(self, value: str) -> str:
+        if value not in RESERVED_IDS:
+            raise ValueError("It has an address of its own.")
+        return str(super().to_url(value))
+
+
 register_converter(FilePathConverter, "file")
+register_converter(ExecutionIdConverter, "execution")
+register_converter(ReservedIdConverter, "reserved")
 
 # Public: what machines ask before they know anything (RFC 8414, RFC 9728, RFC 7517).
 well_known = [
@@ -436,7 +462,8 @@ execution_family = [
     path("executions/errors", error_pages.errors, name="errors"),
     path("executions/timeline", timeline_pages.timeline, name="timeline"),
     path("executions/statistics", statistics_pages.statistics, name="statistics"),
-    path("executions/<str:fid>", detail_pages.execution, name="detail"),
+    path("executions/<execution:fid>", detail_pages.execution, name="detail"),
+    path("executions/-/<reserved:fid>", detail_pages.execution, name="detail"),
     path("executions/<str:fid>/log", detail_pages.log, name="log"),
     path("executions/<str:fid>/log.txt", execution_exports.log, name="text"),
     path("executions/<str:fid>/events.jsonl", execution_exports.events, name="lines"),

@@ -18,6 +18,7 @@ from agents.models import Agent
 from executions import leases, repeats
 from executions.file_storage import remove_folder
 from executions.models import (
+    RESERVED_IDS,
     DeletedExecution,
     Execution,
     ExecutionError,
@@ -136,6 +137,9 @@ def report_execution(
     if found is not None:
         _require_same(found, actor, sent)
         return found, False
+    if fid in RESERVED_IDS:
+        problem = f"{fid} is a word in addresses of pages. Choose another id."
+        raise InvalidValue(f"executionId: {problem}", executionId=[problem])
     if fid and DeletedExecution.objects.filter(organization=organization, fid=fid).exists():
         raise ExecutionWasDeleted
     at = now() if started_at is None else started_at

@@ -38,6 +38,9 @@ class TransactionNumber(models.Func):
     output_field = models.BigIntegerField()
 
 
+RESERVED_IDS = frozenset({"errors", "export", "statistics", "timeline"})
+"""Words that stand where an execution's id stands in addresses of pages. An engine cannot choose
+them; those that exist have an address of their own."""
 UNKNOWN_AGENT = "Unknown"
 """The agent's name as long as nothing has named it."""
 OPERATORS = frozenset({Membership.Role.OPERATOR, Membership.Role.ADMIN, Membership.Role.OWNER})
@@ -211,6 +214,12 @@ class Execution(OrganizationScopedModel):
     open_locks = models.JSONField(default=list, help_text="Ids of locks without a lease.")
     upload_count = models.PositiveIntegerField(default=0, help_text="Files directly in `in`.")
     download_count = models.PositiveIntegerField(default=0, help_text="Files directly in `out`.")
+    input_file_count = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Files in `in`, sub-folders included."
+    )
+    output_file_count = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Files in `out`, sub-folders included."
+    )
     input_tokens = models.PositiveBigIntegerField(null=True)
     output_tokens = models.PositiveBigIntegerField(null=True)
     cost = models.DecimalField(

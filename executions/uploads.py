@@ -16,6 +16,7 @@ from django.db.models.functions import Length
 
 from agentidp.errors import DomainError, InvalidValue, NotFound
 from executions.actions import locked_for_report
+from executions.file_counts import recount_files
 from executions.file_storage import folder_of
 from executions.models import Execution, ExecutionFile, ExecutionHasEnded, Upload, UploadPart, now
 from executions.quotas import FILE_BYTES, Amounts, require_room
@@ -276,9 +277,5 @@ def _assemble(execution: Execution, upload: Upload) -> Arrived:
     )
     parts.delete()
     upload.delete()
-    if "/" not in file.path:
-        is_input = file.area == ExecutionFile.Area.IN
-        count = "upload_count" if is_input else "download_count"
-        setattr(execution, count, getattr(execution, count) + 1)
-        execution.save(update_fields=[count])
+    recount_files(execution)
     return _complete(file)

@@ -584,6 +584,7 @@ EXECUTION_PAGES = [
         page("/executions/{fid}" + path, scopes=READ_RUNS, ids=examples.live_run)
         for path in ("", "/log", "/log.txt", "/events", "/events.jsonl")
     ),
+    page("/executions/-/{fid}", scopes=READ_RUNS, ids=examples.reserved_run),
     page("/executions/{fid}/files", scopes=READ_RUNS, ids=examples.live_run, status=302),
     *confirmed(
         "/executions/{fid}/stop",

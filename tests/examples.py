@@ -6,9 +6,9 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from executions.models import now
+from executions.models import Execution, now
 from executions.record import NewEvent, append_events
-from executions.tests.factories import FINISHED, make_file
+from executions.tests.factories import FINISHED, make_execution, make_file
 from organizations.links import make_link
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
@@ -106,6 +106,15 @@ def agent_member_page(tenant: Tenant) -> dict[str, str]:
 
 def live_run(tenant: Tenant) -> dict[str, str]:
     return {"fid": tenant.execution.fid}
+
+
+def reserved_run(tenant: Tenant) -> dict[str, str]:
+    """One whose engine chose, before that was refused, a word of ours as its id."""
+    with organization_scope(tenant.organization):
+        exists = Execution.objects.filter(fid="errors").exists()
+    if not exists:
+        make_execution(tenant.organization, fid="errors")
+    return {"fid": "errors"}
 
 
 def ended_run(tenant: Tenant) -> dict[str, str]:

@@ -296,6 +296,7 @@ def _figures(run: Run, now: float) -> dict[str, Any]:
         "output_tokens": run.output_tokens,
         "cost": run.cost,
         "download_count": int(run.file is not None),
+        "output_file_count": int(run.file is not None),
     }
 
 

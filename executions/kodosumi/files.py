@@ -11,6 +11,7 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 
+from executions.file_counts import recount_files
 from executions.file_storage import folder_of, remove_file
 from executions.kodosumi.folders import SourceFile, Tell, Unreadable, opened_file, reason
 from executions.models import Execution, ExecutionFile
@@ -104,7 +105,7 @@ def _write(execution: Execution, made: list[ExecutionFile], removed: list[Execut
         row = (
             Execution.objects.select_for_update()
             .filter(organization_id=execution.organization_id, pk=execution.pk)
-            .only("upload_count", "download_count")
+            .only("organization_id")
             .first()
         )
         if row is None:  # It was deleted meanwhile.
@@ -114,16 +115,7 @@ def _write(execution: Execution, made: list[ExecutionFile], removed: list[Execut
                 organization_id=execution.organization_id, pk__in=[file.pk for file in removed]
             ).delete()
             ExecutionFile.objects.bulk_create(made)
-            areas = (
-                ExecutionFile.objects.filter(
-                    organization_id=execution.organization_id, execution_id=execution.pk
-                )
-                .exclude(path__contains="/")
-                .values_list("area", flat=True)
-            )
-            counts = list(areas)
-            row.upload_count, row.download_count = counts.count("in"), counts.count("out")
-            row.save(update_fields=["upload_count", "download_count"])
+            recount_files(row)
         names = [file.content.name for file in removed]
         transaction.on_commit(lambda: _delete(names), robust=True)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from executions.file_counts import recount_files
 from executions.models import (
     Execution,
     ExecutionFile,
@@ -83,11 +84,7 @@ def make_file(
         f"executions/{execution.organization_id}/{execution.pk}/{key}", ContentFile(content)
     )
     with organization_scope(execution.organization_id):
-        if "/" not in path:
-            count = "upload_count" if area == "in" else "download_count"
-            setattr(execution, count, getattr(execution, count) + 1)
-            execution.save(update_fields=[count])
-        return ExecutionFile.objects.create(
+        file = ExecutionFile.objects.create(
             id=key,
             organization_id=execution.organization_id,
             execution=execution,
@@ -97,6 +94,8 @@ def make_file(
             last_modified=START,
             content=name,
         )
+        recount_files(execution)
+        return file
 
 
 def make_upload(execution: Execution, content: bytes = b"first") -> Upload:

@@ -169,11 +169,11 @@ def test_the_rows_stand_in_the_order_asked_for(
 ) -> None:
     start = now()
     short = (("starting", 0.0), ("error", 1.0))
-    make_execution(organization, start=start - 100, agent_name="a", upload_count=1)
+    make_execution(organization, start=start - 100, agent_name="a", input_file_count=1)
     make_execution(
-        organization, RUNNING, start=start - 200, agent_name="b", cost=2, download_count=3
+        organization, RUNNING, start=start - 200, agent_name="b", cost=2, output_file_count=3
     )
-    make_execution(organization, short, start=start - 300, agent_name="c", cost=1, upload_count=2)
+    make_execution(organization, short, start=start - 300, agent_name="c", cost=1, input_file_count=2)
 
     assert names(browser.get(f"/executions?sort={sort}")) == expected
 
@@ -330,3 +330,30 @@ def test_the_file_has_every_row_that_the_filters_leave(
     assert lines[0]["started_utc"].endswith("+00:00")
     assert lines[0]["started_local"].endswith("+09:00")
     assert lines[0]["cost_usd"] == "0.50000000"
+
+
+def test_files_in_sub_folders_count_wherever_people_look(
+    organization: Organization, browser: Any, client_for: Any
+) -> None:
+    """The numbers without sub-folders are kodosumi's, and stand in the API in its words alone."""
+    nested = make_execution(organization, agent_name="Nested")
+    for path in ("out/a/b/c.txt", "d.txt", "e/f.txt"):
+        make_file(nested, "out", path)
+    make_file(nested, "in", "g/h.txt")
+    flat = make_execution(organization, agent_name="Flat")
+    make_file(flat, "out", "one.txt")
+    make_execution(organization, agent_name="None")
+
+    page = browser.get("/executions?sort=-files")
+    csv_file = browser.get("/executions/export").getvalue().decode("utf-8-sig")
+    rows = {row["agent"]: row for row in csv.DictReader(io.StringIO(csv_file))}
+    told = client_for(make_membership(organization)).get("/api/dashboard/running-agents").json()
+    counts = {
+        row["agent_name"]: (row["upload_count"], row["download_count"]) for row in told["agents"]
+    }
+
+    assert names(page) == ["Nested", "Flat", "None"]
+    assert f'href="/executions/{nested.fid}/files"' in page.content.decode()
+    assert (rows["Nested"]["files_up"], rows["Nested"]["files_down"]) == ("1", "3")
+    assert (rows["None"]["files_up"], rows["None"]["files_down"]) == ("0", "0")
+    assert counts == {"Nested": (0, 1), "Flat": (0, 1), "None": (0, 0)}

@@ -73,7 +73,7 @@ def with_measures(rows: QuerySet[Execution], now: float) -> QuerySet[Execution]:
             default=Value(now) - F("start_time") - F("waiting_seconds"),
             output_field=FloatField(),
         ),
-        files=F("upload_count") + F("download_count"),
+        files=F("input_file_count") + F("output_file_count"),
     )
 
 
@@ -96,7 +96,7 @@ def row_of(execution: Execution, now: float) -> dict[str, Any]:
         "user": execution.user,
         "started_at": execution.started_at,
         "runtime_ms": runtime_ms(execution, now),
-        "has_files": execution.upload_count or execution.download_count,
+        "has_files": execution.input_file_count or execution.output_file_count,
     }
 
 
