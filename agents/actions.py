@@ -16,6 +16,7 @@ from agents.models import (
 )
 from organizations.actions.organizations import next_second
 from organizations.actors import Actor, Scope
+from organizations.audit_actions import AuditAction
 from organizations.identifiers import uuid7
 from organizations.models import AuditEvent, Organization, Principal
 
@@ -40,7 +41,7 @@ def register_agent(*, actor: Actor, **fields: Any) -> Agent:
     agent = Agent(id=uuid7(), organization=organization, **fields)
     Principal.objects.create(id=agent.pk, organization=organization)
     _save(agent, force_insert=True)
-    AuditEvent.record("agent.created", agent, actor=actor, agentType=agent.agent_type)
+    AuditEvent.record(AuditAction.AGENT_CREATED, agent, actor=actor, agentType=agent.agent_type)
     return agent
 
 
@@ -56,7 +57,7 @@ def update_agent(agent: Agent, *, actor: Actor, **changes: Any) -> Agent:
         for name, value in changed.items():
             setattr(agent, name, value)
         _save(agent, update_fields=[*changed, "updated_at"])
-        AuditEvent.record("agent.updated", agent, actor=actor, fields=sorted(changed))
+        AuditEvent.record(AuditAction.AGENT_UPDATED, agent, actor=actor, fields=sorted(changed))
     if status == Agent.Status.SUSPENDED:
         return suspend_agent(agent, actor=actor)
     if status == Agent.Status.ACTIVE:
@@ -67,7 +68,7 @@ def update_agent(agent: Agent, *, actor: Actor, **changes: Any) -> Agent:
 @transaction.atomic
 def suspend_agent(agent: Agent, *, actor: Actor) -> Agent:
     """Stop an agent. Its live tokens stop with it, because validity reads the agent's status."""
-    return _set_status(agent, Agent.Status.SUSPENDED, "agent.suspended", actor=actor)
+    return _set_status(agent, Agent.Status.SUSPENDED, AuditAction.AGENT_SUSPENDED, actor=actor)
 
 
 @transaction.atomic
@@ -75,7 +76,7 @@ def reactivate_agent(agent: Agent, *, actor: Actor) -> Agent:
     """Let a suspended agent act again, with new tokens: what ended stays ended."""
     if _locked(agent, actor=actor).is_active:
         return agent
-    agent = _set_status(agent, Agent.Status.ACTIVE, "agent.reactivated", actor=actor)
+    agent = _set_status(agent, Agent.Status.ACTIVE, AuditAction.AGENT_REACTIVATED, actor=actor)
     agent.tokens_valid_from = next_second()
     agent.save(update_fields=["tokens_valid_from"])
     return agent
@@ -89,7 +90,7 @@ def decommission_agent(agent: Agent, *, actor: Actor) -> Agent:
     agent.status = Agent.Status.DECOMMISSIONED
     agent.decommissioned_at = timezone.now()
     agent.save(update_fields=["status", "decommissioned_at", "updated_at"])
-    AuditEvent.record("agent.decommissioned", agent, actor=actor)
+    AuditEvent.record(AuditAction.AGENT_DECOMMISSIONED, agent, actor=actor)
     return agent
 
 
@@ -131,7 +132,7 @@ def _locked(agent: Agent, *, actor: Actor) -> Agent:
     return agent
 
 
-def _set_status(agent: Agent, status: Agent.Status, action: str, *, actor: Actor) -> Agent:
+def _set_status(agent: Agent, status: Agent.Status, action: AuditAction, *, actor: Actor) -> Agent:
     agent = _locked(agent, actor=actor)
     if agent.status == status:
         return agent

@@ -35,6 +35,7 @@ from executions.models import (
 from executions.quotas import ENDING_BYTES, Amounts, require_room, require_turn, size_of
 from executions.record import NewEvent, append_to_locked, tagged
 from organizations.actors import Actor, Scope
+from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Membership, Organization
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
@@ -294,7 +295,7 @@ def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
     execution = append_to_locked(
         execution, [NewEvent(moment(execution), Kind.STATUS, Status.CANCELLED)]
     )
-    AuditEvent.record("execution.stopped", execution, actor=actor)
+    AuditEvent.record(AuditAction.EXECUTION_STOPPED, execution, actor=actor)
     return execution
 
 
@@ -311,7 +312,7 @@ def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) 
         if not stop:
             raise ExecutionIsLive(status=execution.status)
         execution = stop_execution(execution, actor=actor)
-    AuditEvent.record("execution.deleted", execution, actor=actor)
+    AuditEvent.record(AuditAction.EXECUTION_DELETED, execution, actor=actor)
     remove_execution(execution)
 
 

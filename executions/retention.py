@@ -25,6 +25,7 @@ from executions.models import (
     now,
 )
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Organization
 from organizations.scope import organization_scope
 
@@ -60,7 +61,11 @@ def expire(organization: Organization, *, batch: int = BATCH) -> int:
         with organization_scope(organization):
             actor = Actor.for_system(organization, "retention")
             AuditEvent.record(
-                "execution.expired", organization, actor=actor, executions=expired, days=days
+                AuditAction.EXECUTION_EXPIRED,
+                organization,
+                actor=actor,
+                executions=expired,
+                days=days,
             )
     return expired
 

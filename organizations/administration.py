@@ -25,6 +25,7 @@ from django.views.decorators.http import require_POST
 
 from agentidp.addresses import client_address
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Organization, User
 from organizations.scope import organization_scope, request_scope
 
@@ -103,7 +104,7 @@ class OrganizationAdminSite(admin.AdminSite):
             request.session[SESSION_KEY] = str(organization.pk)
             actor = staff_actor(request, organization)
             with organization_scope(organization):
-                AuditEvent.record("admin.organization_chosen", organization, actor=actor)
+                AuditEvent.record(AuditAction.ADMIN_ORGANIZATION_CHOSEN, organization, actor=actor)
         return redirect(_own_path(request, request.POST.get("next")))
 
 

@@ -35,7 +35,7 @@ EXPORTS = Quota(limit=60, window=timedelta(hours=1))
 
 
 def append_event(
-    action: str,
+    action: AuditAction,
     target: models.Model | None,
     *,
     actor: Actor,
@@ -81,13 +81,15 @@ def record_failed_proof(actor: Actor, *, reason: str, left_out: int) -> AuditEve
     if left_out:
         metadata["notRecorded"] = left_out
     outcome = AuditEvent.Outcome.FAILURE
-    return append_event("auth.failed", None, actor=actor, outcome=outcome, metadata=metadata)
+    return append_event(
+        AuditAction.AUTH_FAILED, None, actor=actor, outcome=outcome, metadata=metadata
+    )
 
 
 def record_export(actor: Actor) -> None:
     """TooManyRequests after very many of them."""
     count_attempt(throttle_key("audit.export", actor.id), EXPORTS)
-    append_event("audit.exported", None, actor=actor, outcome="success", metadata={})
+    append_event(AuditAction.AUDIT_EXPORTED, None, actor=actor, outcome="success", metadata={})
 
 
 def lock_head(organization: Organization) -> tuple[int, bytes]:

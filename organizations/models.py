@@ -22,6 +22,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from agentidp.text import NormalizedCharField, NormalizedEmailField
+from organizations.audit_actions import AuditAction
 from organizations.identifiers import uuid7
 from organizations.querysets import (
     AccountLinkQuerySet,
@@ -521,7 +522,7 @@ class AuditEvent(OrganizationScopedModel):
 
     @staticmethod
     def record(
-        action: str,
+        action: AuditAction,
         target: models.Model | None = None,
         *,
         actor: Actor,

@@ -13,6 +13,7 @@ from agents.actions import require_may_handle
 from agents.models import Agent, AgentAlreadyDecommissioned, AgentNotActive
 from organizations.actors import Actor, Scope
 from organizations.audit import record_failed_proof
+from organizations.audit_actions import AuditAction
 from organizations.identifiers import uuid7
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
 from organizations.scope import organization_scope
@@ -228,7 +229,7 @@ def create_credential(
     credential.set_secret(secret)
     credential.save(force_insert=True)
     AuditEvent.record(
-        "credential.generated",
+        AuditAction.CREDENTIAL_GENERATED,
         credential,
         actor=actor,
         expiresAt=expires_at,
@@ -267,7 +268,7 @@ def rotate_credential(
         update_fields=["secret_mac", "secret_hint", "rotated_at", "expires_at", *OLD_SECRETS]
     )
     AuditEvent.record(
-        "credential.rotated",
+        AuditAction.CREDENTIAL_ROTATED,
         credential,
         actor=actor,
         graceSeconds=int(grace.total_seconds()),
@@ -286,7 +287,7 @@ def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
     credential.revoked_at = timezone.now()
     credential.forget_old_secrets()
     credential.save(update_fields=["status", "revoked_at", *OLD_SECRETS])
-    AuditEvent.record("credential.revoked", credential, actor=actor)
+    AuditEvent.record(AuditAction.CREDENTIAL_REVOKED, credential, actor=actor)
     return credential
 
 
@@ -299,7 +300,7 @@ def rename_credential(credential: Credential, *, actor: Actor, name: str) -> Cre
         credential.name = name
         credential.save(update_fields=["name"])
         AuditEvent.record(
-            "credential.renamed", credential, actor=actor, nameBefore=before, name=name
+            AuditAction.CREDENTIAL_RENAMED, credential, actor=actor, nameBefore=before, name=name
         )
     return credential
 
@@ -317,7 +318,7 @@ def end_old_secrets(credential: Credential, *, actor: Actor) -> Credential:
     if ended:
         credential.save(update_fields=[*OLD_SECRETS])
         AuditEvent.record(
-            "credential.old_secrets_ended",
+            AuditAction.CREDENTIAL_OLD_SECRETS_ENDED,
             credential,
             actor=actor,
             secretHints=[old.hint for old in ended if old.hint],
@@ -390,7 +391,7 @@ def revoke_token(token: SignedAccess, *, actor: Actor) -> bool:
     if isinstance(token, ClientClaims):
         _record(token, TokenEvent.Outcome.REVOKED, actor)
     AuditEvent.record(
-        "token.revoked",
+        AuditAction.TOKEN_REVOKED,
         actor=actor,
         tokenId=str(token.token_id),
         agent_id=token.subject_id if isinstance(token, ClientClaims) else None,

@@ -15,6 +15,7 @@ from agentidp.errors import DomainError
 from organizations.actions import SignInRefused, verify_password
 from organizations.actions.sessions import lock_proven, refuse_sign_in
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.scope import organization_scope
 from organizations.throttling import ENTRIES, count_attempt, throttle_key
@@ -76,7 +77,7 @@ def log_in(
             ip_address=client_address(request),
             user_agent=request.headers.get("User-Agent", "")[:255],
         )
-        _record("session.started", membership, session.pk, request)
+        _record(AuditAction.SESSION_STARTED, membership, session.pk, request)
     return SessionTokens(PersonRefresh.for_session(membership, session.pk), membership)
 
 
@@ -108,7 +109,7 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     if not refresh.use(REFRESH_GRACE):
         end_session(session)
         _record(
-            "session.ended",
+            AuditAction.SESSION_ENDED,
             membership,
             session.pk,
             request,
@@ -141,7 +142,7 @@ def switch_organization(
     if membership is None:
         return None
     count_attempt(throttle_key("enter", membership.user_id), ENTRIES)
-    _record("session.started", membership, session_id, request)
+    _record(AuditAction.SESSION_STARTED, membership, session_id, request)
     return SessionTokens(PersonRefresh.for_session(membership, session_id), membership)
 
 
@@ -150,7 +151,7 @@ def log_out(session_id: UUID, *, actor: Actor) -> None:
     """End the login session: its access tokens are dead at once, in every organization."""
     session = LoginSession.objects.select_for_update().get(pk=session_id)
     end_session(session)
-    AuditEvent.record("session.ended", actor=actor, sessionId=session.pk)
+    AuditEvent.record(AuditAction.SESSION_ENDED, actor=actor, sessionId=session.pk)
 
 
 def end_session(session: LoginSession) -> None:
@@ -163,7 +164,11 @@ def organizations_of(user: User) -> list[Organization]:
 
 
 def _record(
-    action: str, membership: Membership, session_id: UUID, request: HttpRequest, **metadata: Any
+    action: AuditAction,
+    membership: Membership,
+    session_id: UUID,
+    request: HttpRequest,
+    **metadata: Any,
 ) -> None:
     actor = Actor.for_person(
         membership,

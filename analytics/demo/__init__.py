@@ -26,6 +26,7 @@ from analytics.demo.cast import (
 )
 from analytics.models import AgentMonthUsage
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
     Membership,
@@ -121,7 +122,7 @@ def _found(company: Company, now: datetime) -> Organization:
     owner = _people(company, organization, founded_at)
     with organization_scope(organization):
         log = history.History(organization, Actor.for_person(owner))
-        log.add("org.created", organization, founded_at)
+        log.add(AuditAction.ORG_CREATED, organization, founded_at)
         for number, part in enumerate(company.parts):
             registered_at = founded_at + timedelta(hours=2 + number * 1.7)
             _agent(company, organization, part, registered_at, now, log)
@@ -182,7 +183,7 @@ def _resource(
         token_lifetime=600,
         created_at=at,
     )
-    log.add("resource.created", resource, at, scopes=resource.scopes)
+    log.add(AuditAction.RESOURCE_CREATED, resource, at, scopes=resource.scopes)
     agents = Agent.objects.for_organization(organization).active().order_by("created_at")
     for number, agent in enumerate(agents[:3]):
         allowed_at = at + timedelta(minutes=number + 1)
@@ -195,7 +196,13 @@ def _resource(
             scopes=scopes,
             created_at=allowed_at,
         )
-        log.add("resource.agent_allowed", resource, allowed_at, agent_id=agent.pk, scopes=scopes)
+        log.add(
+            AuditAction.RESOURCE_AGENT_ALLOWED,
+            resource,
+            allowed_at,
+            agent_id=agent.pk,
+            scopes=scopes,
+        )
 
 
 def _agent(
@@ -221,18 +228,20 @@ def _agent(
     )
     Principal.objects.create(id=agent.pk, organization=organization, created_at=at)
     agent.save(force_insert=True)
-    log.add("agent.created", agent, at, agentType=str(part.agent_type))
+    log.add(AuditAction.AGENT_CREATED, agent, at, agentType=str(part.agent_type))
     for credential in _credentials(company, part, agent, at, now):
         credential.save(force_insert=True)
-        log.add("credential.generated", credential, credential.created_at)
+        log.add(AuditAction.CREDENTIAL_GENERATED, credential, credential.created_at)
         if credential.rotated_at:
-            log.add("credential.rotated", credential, credential.rotated_at, graceSeconds=0)
+            log.add(
+                AuditAction.CREDENTIAL_ROTATED, credential, credential.rotated_at, graceSeconds=0
+            )
         if credential.revoked_at:
-            log.add("credential.revoked", credential, credential.revoked_at)
+            log.add(AuditAction.CREDENTIAL_REVOKED, credential, credential.revoked_at)
     if part.story == "suspended":
-        log.add("agent.suspended", agent, now - 9 * DAY)
+        log.add(AuditAction.AGENT_SUSPENDED, agent, now - 9 * DAY)
     if agent.decommissioned_at:
-        log.add("agent.decommissioned", agent, agent.decommissioned_at)
+        log.add(AuditAction.AGENT_DECOMMISSIONED, agent, agent.decommissioned_at)
 
 
 def _credentials(

@@ -21,7 +21,7 @@ class History:
     actor: Actor
     events: list[AuditEvent] = field(default_factory=list)
 
-    def add(self, action: str, target: models.Model, at: datetime, **metadata: Any) -> None:
+    def add(self, action: AuditAction, target: models.Model, at: datetime, **metadata: Any) -> None:
         agent_id = metadata.pop("agent_id", None) or getattr(target, "agent_id", None)
         if target._meta.model_name == "agent":
             agent_id = target.pk

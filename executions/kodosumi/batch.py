@@ -21,6 +21,7 @@ from executions.models import (
 )
 from executions.record import apply_events
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Organization
 from organizations.scope import organization_scope
 
@@ -208,5 +209,7 @@ def _delete(
             organization=actor.organization, fid=folder.fid, user=people.get(folder.user)
         )
         return
-    AuditEvent.record("execution.deleted", execution, actor=actor, reason="deleted at the source")
+    AuditEvent.record(
+        AuditAction.EXECUTION_DELETED, execution, actor=actor, reason="deleted at the source"
+    )
     remove_execution(execution)

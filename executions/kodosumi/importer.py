@@ -35,6 +35,7 @@ from executions.kodosumi.folders import (
 from executions.kodosumi.people import People
 from executions.models import DeletedExecution, Execution, ExecutionFile
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Organization
 from organizations.scope import organization_scope
 
@@ -80,9 +81,11 @@ def importer(
     """
     with tempfile.TemporaryDirectory(prefix="agentidp-import-") as workspace:
         work = Importer(source, organization, Path(workspace), largest_file, tell)
-        work.record("execution.import_started", folder=str(source.path))
+        work.record(AuditAction.EXECUTION_IMPORT_STARTED, folder=str(source.path))
         yield work
-        work.record("execution.import_finished", folder=str(source.path), **work.report.counts())
+        work.record(
+            AuditAction.EXECUTION_IMPORT_FINISHED, folder=str(source.path), **work.report.counts()
+        )
 
 
 class Importer:
@@ -109,7 +112,7 @@ class Importer:
         self._refused: set[ExecutionFolder] = set()
         self._told: set[tuple[str, str]] = set()
 
-    def record(self, action: str, **facts: Any) -> None:
+    def record(self, action: AuditAction, **facts: Any) -> None:
         with organization_scope(self._organization):
             AuditEvent.record(action, actor=self._actor, **facts)
 

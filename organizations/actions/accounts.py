@@ -16,6 +16,7 @@ from organizations import mail, mailing
 from organizations.actions.invitations import check_new_password
 from organizations.actions.sessions import prove_password, still_proven
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.authentication import find_user
 from organizations.links import LinkNotFound, find_link, make_link, new_row
 from organizations.models import AccountLink, AuditEvent, Membership, Organization, User
@@ -62,7 +63,7 @@ def request_password_reset(request: HttpRequest, *, email: str) -> None:
 def operators_reset_link(user: User) -> str:
     """A link that the operator hands to a person whom they have identified."""
     link = make_link(user, Purpose.PASSWORD)
-    _record("person.password_reset_offered", user, None)
+    _record(AuditAction.PERSON_PASSWORD_RESET_OFFERED, user, None)
     return link
 
 
@@ -77,7 +78,7 @@ def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
         user.use_hash(hashed)
         user.save(update_fields=["password", "sessions_valid_from"])
         AccountLink.objects.filter(user=user).delete()
-        _record("person.password_reset", user, request)
+        _record(AuditAction.PERSON_PASSWORD_RESET, user, request)
     return user
 
 
@@ -147,7 +148,14 @@ def _set_address(
         )
     AccountLink.objects.filter(user=user).delete()  # they went to the address before
     update_session_auth_hash(request, user)
-    _record("person.address_changed", user, request, before=before, after=email, proven=is_proven)
+    _record(
+        AuditAction.PERSON_ADDRESS_CHANGED,
+        user,
+        request,
+        before=before,
+        after=email,
+        proven=is_proven,
+    )
 
 
 def _lock(user: User) -> None:
@@ -155,7 +163,7 @@ def _lock(user: User) -> None:
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
-def _record(action: str, user: User, request: HttpRequest | None, **metadata: Any) -> None:
+def _record(action: AuditAction, user: User, request: HttpRequest | None, **metadata: Any) -> None:
     """In the log of every organization that the person belongs to."""
     for membership in user.memberships.select_related("organization").order_by("organization_id"):
         membership.user = user

@@ -16,6 +16,7 @@ from agentidp.text import normalized_password, same
 from organizations import mail, mailing
 from organizations.actions.members import AlreadyMember, join, lock_members, require_may_give
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.authentication import MAXIMUM_PASSWORD_LENGTH
 from organizations.hashers import PasswordsBusy
 from organizations.link_secrets import is_secret, macs_of, new_secret
@@ -87,7 +88,9 @@ def invite(
         inviter_label=actor.label[:255],
         expires_at=timezone.now() + LIFETIME,
     )
-    AuditEvent.record("org.invitation_created", invitation, actor=actor, email=email, role=role)
+    AuditEvent.record(
+        AuditAction.ORG_INVITATION_CREATED, invitation, actor=actor, email=email, role=role
+    )
     if mail.is_enabled():
         mailing.queue_invitation(invitation)
         return invitation, ""
@@ -104,7 +107,7 @@ def revoke_invitation(invitation: Invitation, *, actor: Actor) -> Invitation:
     require_may_give(invitation.role, actor=actor)
     invitation.revoked_at = timezone.now()
     invitation.save(update_fields=["revoked_at"])
-    AuditEvent.record("org.invitation_revoked", invitation, actor=actor)
+    AuditEvent.record(AuditAction.ORG_INVITATION_REVOKED, invitation, actor=actor)
     return invitation
 
 
@@ -159,7 +162,7 @@ def accept_invitation(
             user,
             invitation.role,
             actor=actor,
-            action="org.invitation_accepted",
+            action=AuditAction.ORG_INVITATION_ACCEPTED,
         )
         invitation.accepted_at = timezone.now()
         invitation.save(update_fields=["accepted_at"])

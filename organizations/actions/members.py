@@ -6,6 +6,7 @@ from django.db import connection, transaction
 
 from agentidp.errors import DomainError, Forbidden, NotFound
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Membership, Organization, Principal, User
 
 Role = Membership.Role
@@ -43,7 +44,7 @@ def add_agent(organization: Organization, *, actor: Actor, agent_id: UUID, role:
         raise AlreadyMember
     _set_agent_role(principal, role)
     AuditEvent.record(
-        "org.member_added", organization, actor=actor, agent_id=principal.pk, role=role
+        AuditAction.ORG_MEMBER_ADDED, organization, actor=actor, agent_id=principal.pk, role=role
     )
     return principal
 
@@ -70,7 +71,7 @@ def change_role(
     before, membership.role = membership.role, role
     membership.save(update_fields=["role"])
     AuditEvent.record(
-        "org.member_role_changed",
+        AuditAction.ORG_MEMBER_ROLE_CHANGED,
         organization,
         actor=actor,
         member=membership.user.email,
@@ -92,7 +93,11 @@ def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
         before = principal.role
         _set_agent_role(principal, "")
         AuditEvent.record(
-            "org.member_removed", organization, actor=actor, agent_id=principal.pk, role=before
+            AuditAction.ORG_MEMBER_REMOVED,
+            organization,
+            actor=actor,
+            agent_id=principal.pk,
+            role=before,
         )
         return
     membership = _locked_membership(member)
@@ -101,7 +106,7 @@ def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
         _require_another_owner(membership)
     membership.delete()
     AuditEvent.record(
-        "org.member_removed",
+        AuditAction.ORG_MEMBER_REMOVED,
         organization,
         actor=actor,
         member=membership.user.email,
@@ -115,7 +120,7 @@ def join(
     role: str,
     *,
     actor: Actor,
-    action: str,
+    action: AuditAction,
 ) -> Membership:
     """The user's new membership; the organization's members are locked by the caller.
 
@@ -175,7 +180,7 @@ def _change_agent_role(principal: Principal, role: str, *, actor: Actor) -> Prin
     before = locked.role
     _set_agent_role(locked, role)
     AuditEvent.record(
-        "org.member_role_changed",
+        AuditAction.ORG_MEMBER_ROLE_CHANGED,
         principal.organization,
         actor=actor,
         agent_id=locked.pk,

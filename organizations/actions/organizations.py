@@ -12,6 +12,7 @@ from django.utils.text import slugify
 from agentidp.constraints import refusing
 from agentidp.errors import DomainError
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
 from organizations.scope import organization_scope
 
@@ -75,7 +76,7 @@ def create_organization(
         else Actor.for_person(membership, ip_address=ip_address, user_agent=user_agent)
     )
     with organization_scope(organization):
-        AuditEvent.record("org.created", organization, actor=actor, owner=owner.email)
+        AuditEvent.record(AuditAction.ORG_CREATED, organization, actor=actor, owner=owner.email)
     return membership
 
 
@@ -84,20 +85,20 @@ def update_organization(
     organization: Organization, *, actor: Actor, **changes: Any
 ) -> Organization:
     """Change what its own administrators may change; `changes` have passed the serializer."""
-    return _change(organization, "org.updated", actor, changes)
+    return _change(organization, AuditAction.ORG_UPDATED, actor, changes)
 
 
 @transaction.atomic
 def update_plan(organization: Organization, *, actor: Actor, **changes: Any) -> Organization:
     """Set the plan and its limits. Platform staff only; no tenant reaches this."""
-    return _change(organization, "org.updated", actor, changes)
+    return _change(organization, AuditAction.ORG_UPDATED, actor, changes)
 
 
 @transaction.atomic
 def suspend_organization(organization: Organization, *, actor: Actor) -> Organization:
     """Stop the organization. Its people's and agents' tokens stop with it: they read its status."""
     changes = {"status": Organization.Status.SUSPENDED}
-    return _change(organization, "org.suspended", actor, changes)
+    return _change(organization, AuditAction.ORG_SUSPENDED, actor, changes)
 
 
 @transaction.atomic
@@ -106,7 +107,7 @@ def reactivate_organization(organization: Organization, *, actor: Actor) -> Orga
     if _locked(organization).is_active:
         return organization
     organization = _change(
-        organization, "org.reactivated", actor, {"status": Organization.Status.ACTIVE}
+        organization, AuditAction.ORG_REACTIVATED, actor, {"status": Organization.Status.ACTIVE}
     )
     organization.tokens_valid_from = next_second()
     organization.save(update_fields=["tokens_valid_from"])
@@ -122,13 +123,13 @@ def delete_organization(organization: Organization, *, actor: Actor) -> None:
     organization = _locked(organization)
     Invitation.objects.for_organization(organization).open().revoke()
     organization.status = Organization.Status.DELETED
-    AuditEvent.record("org.deleted", organization, actor=actor, slug=organization.slug)
+    AuditEvent.record(AuditAction.ORG_DELETED, organization, actor=actor, slug=organization.slug)
     with refusing(organizations_organization_without_active_agents=OrganizationHasActiveAgents):
         organization.save(update_fields=["status", "updated_at"])
 
 
 def _change(
-    organization: Organization, action: str, actor: Actor, changes: dict[str, Any]
+    organization: Organization, action: AuditAction, actor: Actor, changes: dict[str, Any]
 ) -> Organization:
     organization = _locked(organization)
     changed = {n: value for n, value in changes.items() if getattr(organization, n) != value}

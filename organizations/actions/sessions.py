@@ -14,6 +14,7 @@ from organizations import hashers
 from organizations.actions.invitations import check_new_password
 from organizations.actors import Actor
 from organizations.audit import record_failed_proof
+from organizations.audit_actions import AuditAction
 from organizations.authentication import find_user
 from organizations.decorators import SESSION_KEY, chosen_membership
 from organizations.models import (
@@ -175,7 +176,7 @@ def choose_organization(request: HttpRequest, organization_id: UUID | str) -> Me
 def enter(request: HttpRequest, membership: Membership) -> None:
     """Remember the choice and record that the person came in."""
     request.session[SESSION_KEY] = str(membership.organization_id)
-    record_session("session.started", membership, request)
+    record_session(AuditAction.SESSION_STARTED, membership, request)
 
 
 def sign_out(request: HttpRequest) -> None:
@@ -183,7 +184,7 @@ def sign_out(request: HttpRequest) -> None:
     if request.user.is_authenticated:
         membership = chosen_membership(request)
         if membership is not None:
-            record_session("session.ended", membership, request)
+            record_session(AuditAction.SESSION_ENDED, membership, request)
     logout(request)
 
 
@@ -203,7 +204,7 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> User:
         update_session_auth_hash(request, user)
         membership = chosen_membership(request)
         if membership is not None:
-            record_session("session.password_changed", membership, request)
+            record_session(AuditAction.SESSION_PASSWORD_CHANGED, membership, request)
     return user
 
 
@@ -238,7 +239,7 @@ def set_person_active(user: User, is_active: bool, *, actor: Actor) -> User:
     user.is_active = is_active
     user.sessions_valid_from = timezone.now()
     user.save(update_fields=["is_active", "sessions_valid_from"])
-    action = "person.reactivated" if is_active else "person.deactivated"
+    action = AuditAction.PERSON_REACTIVATED if is_active else AuditAction.PERSON_DEACTIVATED
     for membership in user.memberships.select_related("organization").order_by("organization_id"):
         there = replace(actor, organization=membership.organization)
         with organization_scope(there.organization):
@@ -246,7 +247,7 @@ def set_person_active(user: User, is_active: bool, *, actor: Actor) -> User:
     return user
 
 
-def record_session(action: str, membership: Membership, request: HttpRequest) -> None:
+def record_session(action: AuditAction, membership: Membership, request: HttpRequest) -> None:
     actor = Actor.for_person(
         membership,
         ip_address=client_address(request),

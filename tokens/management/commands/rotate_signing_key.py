@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
 from organizations.scope import organization_scope
 from tokens.keys import RELOAD_AFTER_SECONDS, require_openable_keys, rotate_signing_key
@@ -49,7 +50,7 @@ def record_rotation(key: SigningKey, *, is_emergency: bool) -> None:
     system = Organization.objects.get(pk=UNIDENTIFIED_ORGANIZATION_ID)
     with organization_scope(system):
         AuditEvent.record(
-            "signing_key.rotated",
+            AuditAction.SIGNING_KEY_ROTATED,
             key,
             actor=Actor.for_system(system, "rotate_signing_key"),
             algorithm=key.algorithm,

@@ -1,0 +1,54 @@
+"""The names of what happens are written once: in AuditAction."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from agentidp.env import BASE_DIR
+from organizations.audit_actions import AuditAction
+
+APPS = ("agentidp", "organizations", "agents", "tokens", "executions", "analytics")
+HOME = BASE_DIR / "organizations" / "audit_actions.py"
+LOGGED = {("tokens/management/commands/rotate_signing_key.py", "signing_key.rotated")}
+"""Lines of the server's log that have the same name: the log of the system's own organization says
+it as well."""
+
+
+def sources() -> Iterator[Path]:
+    for app in APPS:
+        for path in (BASE_DIR / app).rglob("*.py"):
+            if path != HOME and not {"tests", "migrations"} & set(path.parts):
+                yield path
+
+
+def test_nothing_writes_the_name_of_an_action_as_a_text() -> None:
+    names = set(AuditAction)
+    found = {
+        (str(path.relative_to(BASE_DIR)), node.value)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in names
+    }
+
+    assert found == LOGGED
+
+
+def test_no_caller_makes_up_an_action() -> None:
+    """A text where an action belongs, constant or put together, would be refused when it runs."""
+    made_up = [
+        f"{path.relative_to(BASE_DIR)}:{call.lineno}"
+        for path in sources()
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) in {"AuditEvent.record", "append_event"}
+        and call.args
+        and isinstance(call.args[0], (ast.Constant, ast.JoinedStr, ast.BinOp))
+    ]
+
+    assert made_up == []
+
+
+def test_every_action_is_written_by_something() -> None:
+    text = "\n".join(path.read_text() for path in sources())
+
+    assert [each for each in AuditAction if f"AuditAction.{each.name}" not in text] == []
