@@ -173,7 +173,9 @@ def test_the_rows_stand_in_the_order_asked_for(
     make_execution(
         organization, RUNNING, start=start - 200, agent_name="b", cost=2, output_file_count=3
     )
-    make_execution(organization, short, start=start - 300, agent_name="c", cost=1, input_file_count=2)
+    make_execution(
+        organization, short, start=start - 300, agent_name="c", cost=1, input_file_count=2
+    )
 
     assert names(browser.get(f"/executions?sort={sort}")) == expected
 
