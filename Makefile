@@ -22,7 +22,7 @@ NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
 OTHER_PYTHON := $(if $(NEW_PYTHON),.venv-3.13/bin/python,$(PYTHON))
 
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
-	django-check unit browser clients other-versions lock db run clean
+	django-check unit browser fuzz clients other-versions lock db run clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ unit: install ## Run the tests that need no browser; ARGS goes to pytest
 
 browser: install ## Run the tests in a real Chromium
 	$(PYTEST) -m browser $(ARGS)
+
+fuzz: install ## Send generated requests to a server of ours; ARGS="--seconds 3600 --seed 7"
+	$(PYTHON) -m tests.fuzz $(ARGS)
 
 clients: install ## Try programs of others against a server of ours; ARGS names some of them
 	$(PYTHON) -m tests.clients $(ARGS)

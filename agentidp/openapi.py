@@ -14,6 +14,8 @@ from agentidp.operations import SUMMARIES
 
 ERROR = {"$ref": "#/components/schemas/Error"}
 OAUTH_ERROR = {"$ref": "#/components/schemas/OAuthError"}
+# RFC 6749 section 3.2: a parameter without a value counts as left out.
+UUID_OR_NOTHING = "^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?$"
 VALUE = re.compile(r"^\* `(.*)` - (.*)\n?", re.MULTILINE)
 DESCRIPTIONS = {
     "400": "The request is not valid; `details` names the field.",
@@ -130,14 +132,25 @@ def complete_schema(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
 
 
 def _forbid_unknown_fields(result: dict[str, Any]) -> None:
-    """Every JSON body is a StrictSerializer's: it refuses names that it does not know."""
+    """Every JSON body is a StrictSerializer's, as are the objects in it: it refuses names that it
+    does not know."""
     for operations in result["paths"].values():
         for operation in operations.values():
             content = operation.get("requestBody", {}).get("content", {})
-            reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
-            if reference:
-                schema = result["components"]["schemas"][reference.rpartition("/")[2]]
-                schema["additionalProperties"] = False
+            _close(content.get("application/json"), result["components"]["schemas"])
+
+
+def _close(node: Any, schemas: dict[str, Any]) -> None:
+    if isinstance(node, list):
+        node = dict(enumerate(node))
+    if not isinstance(node, dict):
+        return
+    for value in node.values():
+        _close(value, schemas)
+    schema = schemas[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
+    if schema.get("type") == "object":
+        schema["additionalProperties"] = False
+        _close(schema, schemas)
 
 
 def _clean(node: Any) -> None:
@@ -221,9 +234,10 @@ def _token_endpoint() -> dict[str, Any]:
     form = {
         "type": "object",
         "required": ["grant_type"],
+        "additionalProperties": text,
         "properties": {
             "grant_type": {**text, "enum": ["client_credentials"]},
-            "client_id": {**text, "format": "uuid"},
+            "client_id": {**text, "pattern": UUID_OR_NOTHING},
             "client_secret": {**text, "format": "password"},
             "scope": {
                 **text,

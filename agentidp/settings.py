@@ -383,6 +383,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "agentidp.openapi.complete_schema",
+        "agentidp.value_forms.describe_values",
     ],
 }
 

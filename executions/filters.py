@@ -152,6 +152,11 @@ def _window(
     return start, end
 
 
+def _within(moment: datetime) -> float:
+    """Unix seconds of the moment, or the nearest at which something can have started."""
+    return min(max(moment.timestamp(), 0), LAST_SECOND)
+
+
 def _instant(query: QueryDict, name: str, zone: tzinfo, *, is_end: bool = False) -> float | None:
     """Unix seconds, or ISO 8601. A day without a time is meant as a whole."""
     text = query.get(name)
@@ -161,11 +166,11 @@ def _instant(query: QueryDict, name: str, zone: tzinfo, *, is_end: bool = False)
         if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
             seconds = float(text)
         elif re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            day = date.fromisoformat(text) + timedelta(days=is_end)
-            seconds = datetime.combine(day, time(), tzinfo=zone).timestamp()
+            day = min(date.fromisoformat(text), date.max - timedelta(1)) + timedelta(days=is_end)
+            seconds = _within(datetime.combine(day, time(), tzinfo=zone))
         else:
             moment = datetime.fromisoformat(text)
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+            seconds = _within(moment if moment.tzinfo else moment.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         seconds = -1
     if not 0 <= seconds <= LAST_SECOND:

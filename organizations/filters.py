@@ -1,10 +1,14 @@
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 import django_filters
 from django.utils.dateparse import parse_date, parse_datetime
 
 from agentidp.errors import InvalidValue
 from agentidp.pagination import PAGING
+
+
+class FormedTextFilter(django_filters.CharFilter):
+    """A text that has a form, as a day has: an empty one is none."""
 
 
 class StrictFilterSet(django_filters.FilterSet):
@@ -30,10 +34,12 @@ def parse_moment(text: str, name: str) -> tuple[datetime, bool]:
     try:
         day = parse_date(text)
         moment = None if day else parse_datetime(text)
-        if day and date.min < day < date.max:
+        if day:  # a day around it is still one, in every zone
+            day = min(max(day, date.min + timedelta(2)), date.max - timedelta(2))
             return datetime.combine(day, time(), UTC), True
         if moment and date.min < moment.date() < date.max:
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)), False
+            # PostgreSQL takes no offset of 16 hours and more, ISO 8601 does.
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC), False
     except ValueError:
         pass  # well formed, but no such day
     problem = "Use an ISO 8601 date or time, for example 2026-11-22."

@@ -23,7 +23,7 @@ from executions.models import Execution, ExecutionEvent, ExecutionFile, now
 from executions.paths import LONGEST_PATH, validate_path
 from executions.record import lock_id
 from organizations.api import BoundedListField, StrictSerializer
-from organizations.filters import StrictFilterSet, parse_moment
+from organizations.filters import FormedTextFilter, StrictFilterSet, parse_moment
 
 MAXIMUM_EVENTS = 1000
 LARGEST_SEQUENCE = 2**31 - 1
@@ -411,12 +411,12 @@ class UploadSerializer(serializers.Serializer[Any]):
 class ExecutionFilter(StrictFilterSet):
     status = django_filters.ChoiceFilter(choices=Execution.Status.choices)
     agentId = django_filters.UUIDFilter(field_name="agent_id")
-    fromDate = django_filters.CharFilter(
+    fromDate = FormedTextFilter(
         method="narrow_to_start",
         max_length=40,
         help_text="Started on or after this day or instant.",
     )
-    toDate = django_filters.CharFilter(
+    toDate = FormedTextFilter(
         method="narrow_to_end",
         max_length=40,
         help_text="Started by the end of this day, or by this instant.",

@@ -58,8 +58,6 @@ def test_nothing_asked_for_is_everything() -> None:
             (f"from={bad}", "from")
             for bad in ("", "x", "-1", "1e9", "2026-13-01", "99999999999999")
         ),
-        ("to=9999-12-31T23:59:59-23:59", "to"),
-        ("from=0001-01-01T00:00:00%2B12:00", "from"),
         ("from=20&to=20", "to"),
         ("status=done", "status"),
         ("agent=x", "agent"),

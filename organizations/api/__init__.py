@@ -162,8 +162,9 @@ class BoundedListField(serializers.ListField):
 
 class StrictSerializer(serializers.Serializer[Any]):
     # No docstring: it would describe every body in the API's description.
-    # Names that it does not know are refused, and numbers where a text belongs: nothing is silently
-    # ignored or turned into something else.
+    # Names that it does not know are refused, as are numbers where a text belongs, texts where a
+    # number does, and anything but true and false: nothing is silently ignored or turned into
+    # something else.
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
@@ -171,9 +172,9 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown := data.keys() - writable:
                 problem = "This field is unknown or cannot be set."
                 raise serializers.ValidationError(name_some(unknown, problem))
-            # A CharField takes 7 for "7", but refuses a list.
+            # A CharField takes 7 for "7", a BooleanField 0 for false; all of them refuse a list.
             data = {
-                name: [] if self._is_number_for_text(name, value) else self._normalized(name, value)
+                name: [] if self._is_of_another_type(name, value) else self._normalized(name, value)
                 for name, value in data.items()
             }
         return super().to_internal_value(data)
@@ -190,9 +191,13 @@ class StrictSerializer(serializers.Serializer[Any]):
             return [normalized(each) if isinstance(each, str) else each for each in value]
         return value
 
-    def _is_number_for_text(self, name: str, value: Any) -> bool:
-        is_text = isinstance(self.fields[name], serializers.CharField)
-        return is_text and isinstance(value, (int, float))
+    def _is_of_another_type(self, name: str, value: Any) -> bool:
+        field = self.fields[name]
+        if isinstance(field, serializers.BooleanField):
+            return value is not None and not isinstance(value, bool)
+        if isinstance(field, serializers.IntegerField):
+            return isinstance(value, (str, bool))
+        return isinstance(field, serializers.CharField) and isinstance(value, (int, float))
 
 
 class OrganizationScopedSerializer(StrictSerializer, serializers.ModelSerializer[Any]):

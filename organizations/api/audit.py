@@ -23,7 +23,7 @@ from organizations.audit import (
     record_export,
     verify_chain,
 )
-from organizations.filters import StrictFilterSet, parse_moment
+from organizations.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from organizations.models import AuditChain, AuditEvent
 from organizations.throttling import count_attempt, refuse_when_full, throttle_key
 
@@ -63,7 +63,7 @@ class MomentFilter(django_filters.CharFilter):
 
 class AuditFilter(StrictFilterSet):
     agentId = django_filters.UUIDFilter(field_name="agent_id")
-    action = django_filters.CharFilter(method="narrow_to_action", max_length=64)
+    action = FormedTextFilter(method="narrow_to_action", max_length=64)
     outcome = django_filters.ChoiceFilter(choices=AuditEvent.Outcome.choices)
     fromDate = MomentFilter(end=False, help_text="A day or an instant, included.")
     toDate = MomentFilter(end=True, help_text="A day or an instant, included.")

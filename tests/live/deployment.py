@@ -55,9 +55,17 @@ class Deployment:
 
 @contextlib.contextmanager
 def deployed(
-    *, durable: bool, agents: int, port: int = 0, settings: Mapping[str, str] | None = None
+    *,
+    durable: bool,
+    agents: int,
+    port: int = 0,
+    settings: Mapping[str, str] | None = None,
+    interface: str = "asgi",
 ) -> Iterator[Deployment]:
-    """A deployment with this many agents in each of its two organizations, and these settings."""
+    """A deployment with this many agents in each of its two organizations, and these settings.
+
+    `interface` is asgi, or wsgi: then streams give what there is and end.
+    """
     folder = tempfile.TemporaryDirectory(prefix="agentidp-live-", ignore_cleanup_errors=True)
     with folder as root:
         Path(root).chmod(0o711)  # PostgreSQL may run as another user
@@ -77,7 +85,7 @@ def deployed(
             owner = {"AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url}
             clients = seed(environment | owner, agents)
             log = Path(root) / "server.log"
-            with server(environment, url, log) as started:
+            with server(environment, url, log, interface) as started:
                 yield Deployment(url, cluster, clients, log, started)
         finally:
             cluster.stop()
@@ -94,16 +102,20 @@ def seed(environment: dict[str, str], agents: int) -> list[OAuthClient]:
 class Server:
     """The product's server, with the options of the demo's."""
 
-    def __init__(self, environment: dict[str, str], url: str, log: Path) -> None:
+    def __init__(
+        self, environment: dict[str, str], url: str, log: Path, interface: str = "asgi"
+    ) -> None:
         self.environment, self.url, self.log = environment, url, log
+        self.interface = interface
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "granian", *server_options.ASGI]
+        options = {"asgi": server_options.ASGI, "wsgi": server_options.WSGI}[self.interface]
+        command = [sys.executable, "-m", "granian", *options]
         command += ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--workers", "1"]
         command += ["--log-level", "warning", "--workers-kill-timeout", "9"]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [*command, "agentidp.asgi:application"],
+                [*command, f"agentidp.{self.interface}:application"],
                 env=self.environment,
                 cwd=PROJECT,
                 stdout=output,
@@ -146,9 +158,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(environment: dict[str, str], url: str, log: Path) -> Iterator[Server]:
+def server(
+    environment: dict[str, str], url: str, log: Path, interface: str = "asgi"
+) -> Iterator[Server]:
     """Serve meanwhile."""
-    started = Server(environment, url, log)
+    started = Server(environment, url, log, interface)
     started.start()
     try:
         yield started

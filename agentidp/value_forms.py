@@ -1,0 +1,110 @@
+"""What values of requests look like beyond their type, for the OpenAPI document: a part of a schema
+by the name of the query parameter, or of the body and its field. `[]` are the items of a list.
+
+The product refuses what is no such value by rules of its own; generated requests prove that both
+agree (tests/fuzz).
+"""
+
+from typing import Any
+
+ORGANIZATION_ID = {"pattern": "^org-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}
+TIME_ZONE = {"format": "iana-time-zone"}
+NUMBER = r"(0|[1-9][0-9]*)"
+PART = r"(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+SEMANTIC_VERSION = {
+    "pattern": rf"^{NUMBER}\.{NUMBER}\.{NUMBER}(-{PART}(\.{PART})*)?"
+    r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$"
+}
+CAPABILITY = {"pattern": "^[a-z0-9][a-z0-9_.-]*:[a-z0-9*][a-z0-9_.*-]*$"}
+SCOPE_NAME = {"pattern": r"^[!#-\[\]-~]+$"}
+SLUG = {"pattern": "^[a-z0-9-]+$"}
+DAY_OR_INSTANT = {"anyOf": [{"format": "date"}, {"format": "date-time"}]}
+MOMENT = {
+    "anyOf": [
+        {"pattern": r"^[0-9]{1,11}(\.[0-9]{1,9})?$"},
+        {"format": "date"},
+        {"format": "date-time"},
+    ]
+}
+PEOPLE, AGENTS = ["owner", "admin", "operator", "viewer"], ["admin", "member"]
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "tz": TIME_ZONE,
+    "month": {"pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"},
+    "fromDate": DAY_OR_INSTANT,
+    "toDate": DAY_OR_INSTANT,
+    "from": MOMENT,
+    "to": MOMENT,
+    "action": {"pattern": r"^[a-z_]+(\.[a-z_]+)+$", "maxLength": 64},
+    "search": {"maxLength": 128},
+    "tag": {"maxLength": 64},
+    "owner": {"maxLength": 128},
+    "fromSequence": {"maximum": 2**63 - 1},
+    "toSequence": {"maximum": 2**63 - 1},
+}
+FIELDS: dict[str, dict[str, Any]] = {
+    "AgentRequest.version": SEMANTIC_VERSION,
+    "AgentRequest.capabilities[]": CAPABILITY,
+    "PatchedAgentChangeRequest.version": SEMANTIC_VERSION,
+    "PatchedAgentChangeRequest.capabilities[]": CAPABILITY,
+    "OrganizationRequest.slug": SLUG,
+    "OrganizationRequest.timeZone": TIME_ZONE,
+    "PatchedOrganizationChangeRequest.slug": SLUG,
+    "PatchedOrganizationChangeRequest.timeZone": TIME_ZONE,
+    "LogInRequest.organizationId": ORGANIZATION_ID,
+    "SwitchRequest.organizationId": ORGANIZATION_ID,
+    "PatchedChangeRequest.costUsd": {"pattern": r"^[0-9]{1,10}(\.[0-9]{1,8})?$"},
+    "PatchedRoleRequest": {"required": ["role"]},
+    "PatchedRoleRequest.role": {"enum": sorted({*PEOPLE, *AGENTS})},
+    "NewMemberRequest": {
+        "oneOf": [
+            {
+                "required": ["agentId"],
+                "not": {"required": ["email"]},
+                "properties": {"role": {"enum": AGENTS}},
+            },
+            {
+                "required": ["email"],
+                "not": {"required": ["agentId"]},
+                "properties": {"role": {"enum": PEOPLE}},
+            },
+        ]
+    },
+    "ResourceRequest.identifier": {"format": "uri"},
+    "ResourceScopeRequest.name": SCOPE_NAME,
+    "GrantedScopesRequest.scopes[]": SCOPE_NAME,
+    # RFC 6749 section 3.2: an unknown parameter is ignored, one that comes twice is an error.
+    "TokenFormRequest": {"additionalProperties": {"type": "string"}},
+    "BatchRequest.events": {"minItems": 1, "maxItems": 1000},
+}
+
+
+def describe_values(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Add the forms to the document. KeyError for one that nothing in it has."""
+    unused = set(PARAMETERS)
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "query" and parameter["name"] in PARAMETERS:
+                    parameter["schema"] = PARAMETERS[parameter["name"]] | parameter["schema"]
+                    unused.discard(parameter["name"])
+    if unused:
+        raise KeyError(f"No operation has the parameters {sorted(unused)}.")
+    for place, form in FIELDS.items():
+        name, _, field = place.partition(".")
+        schema = result["components"]["schemas"][name]
+        if field:
+            schema = schema["properties"][field.removesuffix("[]")]
+        (schema["items"] if field.endswith("[]") else schema).update(form)
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            require_body(operation, result["components"]["schemas"])
+    return result
+
+
+def require_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """A body with a field that must be there must be there itself, in a PATCH too."""
+    body = operation.get("requestBody", {})
+    schema = body.get("content", {}).get("application/json", {}).get("schema", {})
+    if schemas.get(schema.get("$ref", "").rpartition("/")[2], schema).get("required"):
+        body["required"] = True

@@ -1,0 +1,125 @@
+"""What Schemathesis is told about our ground: who asks, and the ids of rows that are there.
+
+Loaded by the run that `python -m tests.fuzz` starts, beside the server and with its settings.
+"""
+
+import base64
+import os
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")
+django.setup()
+
+import schemathesis  # noqa: E402
+
+from executions.models import Execution  # noqa: E402
+from organizations.actors import Scope  # noqa: E402
+from organizations.models import Membership, Organization  # noqa: E402
+from organizations.scope import organization_scope  # noqa: E402
+from organizations.tests.factories import make_membership, make_user  # noqa: E402
+from tests.endpoint import Endpoint  # noqa: E402
+from tests.endpoints import ENDPOINTS  # noqa: E402
+from tests.fuzz import formats  # noqa: E402, F401 - registers them
+from tests.fuzz.rules import keep, parts_allowed  # noqa: E402
+from tests.tenants import Tenant  # noqa: E402
+from tokens.tests.factories import access_token_for, make_credential  # noqa: E402
+
+ROWS = {(each.method, each.path): each for each in ENDPOINTS}
+
+
+class Company(Tenant):
+    """Its people have no password: hashing one takes longer than everything else."""
+
+    def member(self, role: str) -> Membership:
+        user = make_user(f"{self._new_name()}@example.com", name=self.word)
+        return make_membership(self.organization, role, user)
+
+
+class Ground:
+    """The organization of the moment."""
+
+    tenant: Tenant | None = None
+
+    def get(self) -> Tenant:
+        if self.tenant is None:
+            self.tenant = Company("northwind")
+        return self.tenant
+
+
+ground = Ground()
+
+
+def row_of(case: Any) -> Endpoint:
+    return ROWS[case.operation.method.upper(), case.operation.path]
+
+
+@schemathesis.auth(refresh_interval=None)
+class Proof:
+    """The owner's bearer token; the agent's where no person may ask; a client's secret for OAuth.
+
+    A new one each time: many requests end what they are asked with.
+    """
+
+    def get(self, case: Any, context: Any) -> str:
+        tenant, row = ground.get(), row_of(case)
+        if row.is_form:
+            agent = tenant.entitled(tenant.agent, "tokens:read")
+            pair = f"{agent.pk}:{make_credential(agent)[1]}"
+            return f"Basic {base64.b64encode(pair.encode()).decode()}"
+        if not row.role:
+            agent = tenant.entitled(tenant.agent, *Scope.values)
+            return f"Bearer {access_token_for(agent)}"
+        return f"Bearer {access_token_for(entered(case, tenant.person('owner')))}"
+
+    def set(self, case: Any, data: str, context: Any) -> None:
+        case.headers = case.headers or {}
+        case.headers["Authorization"] = data
+
+
+def entered(case: Any, owner: Membership) -> Membership:
+    """The owner in the organization that the path names, if it is another one of theirs."""
+    key = Organization.parse_public_id(str((case.path_parameters or {}).get("organizationId")))
+    found = Membership.objects.filter(organization_id=key, user=owner.user).first()
+    return found or owner
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """Ids of rows that are there, where the document allows the ids and no step gave them; and
+    what a JSON Schema cannot say."""
+    if case.meta is None:
+        return
+    row, allowed = row_of(case), parts_allowed(case)
+    if case.path_parameters and "path" in allowed and not is_stateful(case):
+        case.path_parameters |= row.ids(ground.get())
+    if "{executionId}" in row.path and is_stateful(case) and not is_wrong(case, "header"):
+        show_lease(case)
+    keep(case, row, ground.get())
+
+
+def is_wrong(case: Any, part: str) -> bool:
+    kinds = {kind.value for kind in case.meta.components}
+    return part in kinds - parts_allowed(case)
+
+
+def show_lease(case: Any) -> None:
+    """The generation of the lease, which the one who has it knows."""
+    with organization_scope(ground.get().organization):
+        found = Execution.objects.filter(fid=case.path_parameters["executionId"]).first()
+    if found is not None and found.lease_generation:
+        case.headers["X-Lease-Generation"] = str(found.lease_generation)
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Another organization, when this one is no longer what it was."""
+    is_changed = case.operation.method.upper() != "GET" and response.status_code < 300
+    is_gone = case.operation.path.endswith("{organizationId}") or response.status_code == 401
+    if is_changed and (is_gone or not is_stateful(case)):
+        ground.tenant = None
+
+
+def is_stateful(case: Any) -> bool:
+    return case.meta is not None and case.meta.phase.name.value == "stateful"

@@ -1,0 +1,233 @@
+"""What a JSON Schema cannot say about a request, and how a generated one that the document allows
+is made to keep it. So the check that such requests are accepted stays on for every operation.
+
+Forms of values that it can say stand in the document itself (agentidp/value_forms.py).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from schemathesis import GenerationMode
+
+from executions.models import ExecutionEvent
+from tests.endpoint import Endpoint
+from tests.tenants import PASSWORD, Tenant
+
+Change = Callable[[Any, Tenant], Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`change` gets the query or the body, and gives it, or another one."""
+
+    why: str
+    part: str
+    change: Change
+
+
+def parts_allowed(case: Any) -> set[str]:
+    """The parts of the request that the document allows; others are generated to be refused."""
+    parts = case.meta.components.items() if case.meta else ()
+    return {part.value for part, info in parts if info.mode == GenerationMode.POSITIVE}
+
+
+def keep(case: Any, row: Endpoint, tenant: Tenant) -> None:
+    """Change the request so that it keeps the operation's rule, where the document allows it."""
+    rule = RULES.get(str(row))
+    if rule is None or rule.part not in parts_allowed(case):
+        return
+    if rule.part == "query" and case.query:
+        case.query = rule.change(dict(case.query), tenant)
+    elif rule.part == "body" and (isinstance(case.body, dict) or row.content):
+        body = dict(case.body) if isinstance(case.body, dict) else case.body
+        case.body = rule.change(body, tenant)
+        (case.headers or {}).pop("Content-Range", None)  # it would have to be that of the body
+
+
+def window(query: Any, tenant: Tenant) -> Any:
+    if {"from", "to"} <= query.keys():
+        query |= {"from": "0"}
+        if not str(query["to"]).startswith("2"):  # it may be long ago
+            del query["to"]
+    if {"from", "to"} & query.keys():
+        query.pop("hours", None)
+    return query
+
+
+def past_month(query: Any, tenant: Tenant) -> Any:
+    if "month" in query:
+        year = 2000 + int(query["month"][:4]) % 25
+        query["month"] = f"{year}{query['month'][4:]}"
+    return query
+
+
+def sequences(query: Any, tenant: Tenant) -> Any:
+    first = int(query.get("fromSequence", 1)) % 10**9 + 1
+    last = first + int(query.get("toSequence", 1)) % 1000
+    return query | {"fromSequence": str(first), "toSequence": str(last)}
+
+
+def future_end(body: Any, tenant: Tenant) -> Any:
+    if body.get("expiresAt"):
+        body["expiresAt"] = f"29{body['expiresAt'][2:]}"
+    return body
+
+
+def own_member(body: Any, tenant: Tenant) -> Any:
+    if "userId" in body:
+        body["userId"] = str(tenant.newcomer.user_id)
+    if "startedAt" in body:
+        body["startedAt"] = "2026-01-01" + body["startedAt"][10:]
+    return body
+
+
+def told(event: Any) -> Any:
+    if event["kind"] in ExecutionEvent.PLAIN and not isinstance(event["message"], str):
+        event["message"] = str(event["message"])
+    elif event["kind"] not in ExecutionEvent.PLAIN:
+        event["message"] = {"lid": "one", "more": event["message"]}
+    if "timestamp" in event:
+        event["timestamp"] %= time.time()
+    return event
+
+
+def events(body: Any, tenant: Tenant) -> Any:
+    if "events" not in body:
+        return told(body)
+    return body | {"events": [told(event) for event in body["events"]]}
+
+
+def good_path(body: Any, tenant: Tenant) -> Any:
+    letters = "".join(letter for letter in body["path"] if letter.isascii() and letter.isalnum())
+    return body | {"path": f"reports/file-{letters[:99]}.txt", "size": body["size"] % 2**20}
+
+
+def good_password(body: Any, tenant: Tenant) -> Any:
+    return body | {"password": PASSWORD}
+
+
+def printable(body: Any, tenant: Tenant) -> Any:
+    name = "".join(letter for letter in body.get("name", "") if letter.isprintable()).strip()
+    return body | ({"name": name if len(name) > 1 else "Northwind"} if "name" in body else {})
+
+
+def of_a_person(body: Any, tenant: Tenant) -> Any:
+    return {"role": "operator"} if body.get("role") == "member" else body
+
+
+def own_address(body: Any, tenant: Tenant) -> Any:
+    scopes = {each["name"]: each for each in body.get("scopes") or ()}
+    new = {"identifier": f"https://mcp.example.com/{uuid4()}"} if "identifier" in body else {}
+    found = printable(body, tenant) | new
+    for each in scopes.values():
+        if "description" in each:
+            each["description"] = "Read files"
+    return found | ({"scopes": list(scopes.values())[:10]} if "scopes" in body else {})
+
+
+def granted(body: Any, tenant: Tenant) -> Any:
+    return {"scopes": ["files:read"] if body["scopes"] else []}
+
+
+def without_administration(body: Any, tenant: Tenant) -> Any:
+    if "scopes" in body:
+        body["scopes"] = [each for each in body["scopes"] if each != "admin:orgs"]
+    return body
+
+
+def one_proof(body: Any, tenant: Tenant) -> Any:
+    """Who it is stands in the header."""
+    proofs = ("client_id", "client_secret")
+    form = {name: value for name, value in body.items() if name not in proofs and value}
+    own = {"resource": tenant.resource.identifier, "scope": "tokens:read"}
+    return form | {name: value for name, value in own.items() if name in form}
+
+
+def whole_file(body: Any, tenant: Tenant) -> Any:
+    return b"whole"
+
+
+def rules(method: str, paths: str, part: str, change: Change, why: str) -> dict[str, Rule]:
+    return {f"{method} {path}": Rule(why, part, change) for path in paths.split()}
+
+
+ORGANIZATION = "/api/v1/organizations/{organizationId}"
+EXECUTION = "/api/v1/executions/{executionId}"
+RULES: dict[str, Rule] = {
+    **rules(
+        "POST",
+        "/api/v1/token",
+        "body",
+        one_proof,
+        "One proof of the client, and its own scopes.",
+    ),
+    **rules(
+        "POST",
+        "/api/v1/agents",
+        "body",
+        without_administration,
+        "Only an admin member of the organization may hold admin:orgs.",
+    ),
+    **rules(
+        "PATCH", "/api/v1/agents/{agentId}", "body", without_administration, "The same for it."
+    ),
+    **rules(
+        "GET",
+        "/api/dashboard/running-agents /api/dashboard/errors /api/dashboard/error-groups "
+        "/api/dashboard/timeline /api/dashboard/agent-stats",
+        "query",
+        window,
+        "Either hours, or from and to; to is later than from.",
+    ),
+    **rules("GET", "/api/v1/analytics/agents", "query", past_month, "The month has begun."),
+    **rules(
+        "GET",
+        "/api/v1/audit/export /api/v1/audit/verify",
+        "query",
+        sequences,
+        "fromSequence is not above toSequence; so many are verified at once.",
+    ),
+    **rules(
+        "POST", "/api/v1/agents/{agentId}/credentials", "body", future_end, "It ends in the future."
+    ),
+    **rules(
+        "POST",
+        "/api/v1/executions",
+        "body",
+        own_member,
+        "userId is a member's; it started from 1970 on, and not later than in a day.",
+    ),
+    **rules("POST", f"{EXECUTION}/events", "body", events, "A message has the form of its kind."),
+    **rules("POST", f"{EXECUTION}/files", "body", good_path, "The path leads nowhere else."),
+    **rules(
+        "PUT", f"{EXECUTION}/uploads/{{uploadId}}", "body", whole_file, "The size was announced."
+    ),
+    **rules(
+        "POST", "/api/v1/invitations/accept", "body", good_password, "It is not easily guessed."
+    ),
+    **rules("POST", "/api/v1/organizations", "body", printable, "Names can be printed."),
+    **rules("PATCH", ORGANIZATION, "body", printable, "Names can be printed."),
+    **rules(
+        "PATCH", f"{ORGANIZATION}/members/{{memberId}}", "body", of_a_person, "A person's role."
+    ),
+    **rules(
+        "POST",
+        "/api/v1/resources",
+        "body",
+        own_address,
+        "An address of its own in normal form; scopes have different names.",
+    ),
+    **rules(
+        "PATCH", "/api/v1/resources/{resourceId}", "body", own_address, "Scopes differ in name."
+    ),
+    **rules(
+        "PUT",
+        "/api/v1/resources/{resourceId}/agents/{agentId}",
+        "body",
+        granted,
+        "The scopes are the resource's.",
+    ),
+}
