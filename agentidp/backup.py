@@ -27,7 +27,7 @@ from psycopg.pq import Conninfo
 
 from agentidp import embedded_postgres
 from agentidp.env import env
-from executions.file_storage import FilesUnavailable
+from executions.file_storage import FilesUnavailable, storage_problem
 from executions.models import ExecutionFile
 from organizations.audit import verify_chain
 from organizations.models import AuditChain, AuditEvent, Organization
@@ -65,6 +65,7 @@ def back_up(folder: Path) -> dict[str, Any]:
         raise BackupError(f"{folder} is there already. Name a folder that is not there yet.")
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished.mkdir(mode=0o700)
     except FileExistsError:
         raise BackupError(
@@ -246,5 +247,7 @@ def one_sentence() -> Iterator[None]:
 
     try:
         yield
-    except (BackupError, FilesUnavailable, OSError, tarfile.TarError) as error:
+    except FilesUnavailable as error:
+        raise CommandError(storage_problem() or error.message) from None
+    except (BackupError, OSError, tarfile.TarError) as error:
         raise CommandError(str(error)) from None

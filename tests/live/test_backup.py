@@ -71,7 +71,7 @@ def run(first: Deployment) -> str:
 
 @pytest.fixture(scope="module")
 def made(first: Deployment, run: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("backups") / "one"
+    folder = tmp_path_factory.mktemp("backups") / "not there yet" / "one"
     done = manage(first, "backup", folder, AGENTIDP_DATABASE_BACKUP_URL=as_role(first, "backup"))
     assert done.returncode == 0, done.stderr
     assert "1 audit logs, 1 files" in done.stdout

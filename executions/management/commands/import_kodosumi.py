@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
-from executions.file_storage import FilesUnavailable
+from executions.file_storage import FilesUnavailable, storage_problem
 from executions.kodosumi.folders import DataFolder
 from executions.kodosumi.follow import Follower
 from executions.kodosumi.importer import LARGEST_FILE, Report, importer
@@ -133,7 +133,8 @@ def _one_sentence() -> Iterator[None]:
     try:
         yield
     except FilesUnavailable as error:
-        raise CommandError(f"{error.message} The next import goes on from here.") from None
+        why = storage_problem() or error.message
+        raise CommandError(f"{why} The next import goes on from here.") from None
 
 
 @contextmanager
