@@ -190,7 +190,9 @@ def clock(value: datetime | None) -> str:
     """A <time> that always shows the time itself, in the monospace face."""
     if not value:
         return NOTHING
-    return time_element(value, absolute_time(value, timezone.now()), **{"class": "clock"})
+    day, comma, rest = absolute_time(value, timezone.now()).partition(", ")
+    text = format_html('{}<span class="clock-rest">, {}</span>', day, rest) if comma else day
+    return time_element(value, text, **{"class": "clock"})
 
 
 # Marks

@@ -1,0 +1,37 @@
+"""No table cuts a cell: what has no room ends in an ellipsis, or its column is left out whole."""
+
+import pytest
+
+from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.browser
+
+WIDTHS = (360, 390, 640, 768, 1024, 1100, 1280)
+PAGES = (
+    *("/", "/agents", "/tokens", "/tokens?outcome=refused", "/audit", "/members", "/resources"),
+    *("/executions?hours=720", "/executions/errors?hours=720", "/executions/statistics?hours=720"),
+)
+LISTS = ("/agents?q=crm-sync", "/resources", "/executions?hours=720&status=error")
+TOO_WIDE = """() => [...document.querySelectorAll(".table-scroll")]
+  .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth + 1)
+  .map((each) => each.getAttribute("aria-label"))"""
+OVERLAPPING = """() => [...document.querySelectorAll(".table :is(th, td)")]
+  .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth + 1)
+  .map((each) => each.textContent.trim().slice(0, 60))"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_cell_is_whole(visit: Visit, width: int) -> None:
+    page = visit("/").page
+    pages = list(PAGES)
+    for address in LISTS:
+        page.goto(address)
+        pages.append(page.locator("tbody a").first.get_attribute("href") or "")
+    page.set_viewport_size({"width": width, "height": 800})
+
+    found = {}
+    for address in pages:
+        page.goto(address)
+        found[address] = page.evaluate(TOO_WIDE) + page.evaluate(OVERLAPPING)
+
+    assert {address: cells for address, cells in found.items() if cells} == {}
