@@ -20,6 +20,7 @@ from tests.live.hostile import (
     go_on,
     suffer,
 )
+from tests.live.hostile_everywhere import everywhere
 
 TIMES = 200
 MOST_MS = 100
@@ -37,7 +38,8 @@ def main() -> None:
     times = 4 if arguments.small else arguments.times
     broken = []
     with deployed(durable=False, agents=1) as deployment:
-        wanted = attacks(deployment, deployment.clients[0])
+        client = deployment.clients[0]
+        wanted = attacks(deployment, client) + everywhere(deployment, client)
         wanted = [each for each in wanted if arguments.only in each.name]
         for interface in arguments.interface or ["asgi", "wsgi"]:
             with front(deployment, interface) as server:

@@ -2,15 +2,17 @@
 
 python -m benchmarks.token_endpoint            the table of benchmarks/README.md
 python -m benchmarks.token_endpoint --small    does it work at all?
+python -m benchmarks.token_endpoint --before COMMIT --only "product;before"    slower than then?
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,6 +55,8 @@ class Contender:
     count_rows: Callable[[], int] | None = None
     threads: int = 4
     slowness: int = 1
+    cluster: Cluster | None = None
+    """Its own PostgreSQL, if it has one."""
     loads: list[Load] = field(default_factory=list)
 
     @property
@@ -112,6 +116,55 @@ def peers(cluster: Cluster) -> list[Contender]:
     ]
 
 
+SET_UP = """
+import json, sys
+from types import SimpleNamespace
+from benchmarks import product
+environment = product.set_up(SimpleNamespace(**json.load(sys.stdin)))
+product.make_clients()
+print(json.dumps(environment))
+"""
+
+
+@contextmanager
+def before(commit: str) -> Iterator[Contender]:
+    """The product as it was at a commit: its own code, benchmark's clients and PostgreSQL."""
+    folder = WORK / "before"
+    git = ["git", "-C", str(HERE.parent), "worktree"]
+    subprocess.run([*git, "remove", "--force", folder], capture_output=True)
+    subprocess.run([*git, "add", "--detach", folder, commit], check=True, capture_output=True)
+    try:
+        python = virtual_environment(f"before-{commit}", folder / "requirements.txt")
+        with new_cluster("token-endpoint-before", POSTGRES) as cluster:
+            told = {
+                "url": cluster.url,
+                "owner_url": cluster.owner_url,
+                "sockets": str(cluster.sockets),
+            }
+            work = folder / WORK.relative_to(HERE.parent)
+            work.mkdir(parents=True)
+            done = subprocess.run(
+                [python, "-c", SET_UP],
+                cwd=folder,
+                env=os.environ | {"PYTHONPATH": str(folder)},
+                input=json.dumps(told),
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            environment = json.loads(done.stdout.splitlines()[-1])
+            yield Contender(
+                "before",
+                str(work / "spread"),
+                python=python,
+                folder=folder,
+                environment=environment | {"PYTHONPATH": str(folder)},
+                cluster=cluster,
+            )
+    finally:
+        subprocess.run([*git, "remove", "--force", folder], capture_output=True)
+
+
 def measure(
     contender: Contender, cluster: Cluster, seconds: int, options: argparse.Namespace
 ) -> None:
@@ -128,7 +181,7 @@ def measure(
         threads=contender.threads,
     )
     with contender.around(), server as process:
-        ours = [process, postmaster(cluster)]
+        ours = [process, postmaster(contender.cluster or cluster)]
         run = partial(
             wrk,
             url,
@@ -190,15 +243,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--only", help="names of contenders, with semicolons between")
+    parser.add_argument("--before", metavar="COMMIT", help="the product as it was then, in turns")
     options = parser.parse_args()
     rounds, seconds = (1, 2) if options.small else (options.rounds, options.seconds)
 
-    with new_cluster("token-endpoint", POSTGRES) as cluster:
+    with ExitStack() as stack:
+        older = [stack.enter_context(before(options.before))] if options.before else []
+        cluster = stack.enter_context(new_cluster("token-endpoint", POSTGRES))
         environment = product.set_up(cluster)
         product.make_clients()
-        contenders = [*products(environment), *peers(cluster)]
-        if options.only:
-            contenders = [one for one in contenders if one.name in options.only.split(";")]
+        only = options.only.split(";") if options.only else []
+        others = [] if only and not any("DOT" in name for name in only) else peers(cluster)
+        contenders = [*products(environment), *older, *others]
+        if only:
+            contenders = [one for one in contenders if one.name in only]
         for number in range(1, rounds + 1):
             for contender in contenders:
                 measure(contender, cluster, seconds, options)

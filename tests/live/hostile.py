@@ -91,7 +91,7 @@ def attacks(deployment: Deployment, client: OAuthClient) -> list[Attack]:
 
 def _anonymous(deployment: Deployment) -> Iterator[Attack]:
     login, accept = "/api/v1/auth/login", "/api/v1/invitations/accept"
-    page = _form_page(deployment.address, "/login")
+    page = form_page(deployment.address, "/login")
     yield _json("80,000 names", login, _names(80_000))
     yield _json("49,000 names", login, _names(49_000))
     yield _json("9,000 names", accept, _names(9_000))
@@ -130,7 +130,9 @@ def _anonymous(deployment: Deployment) -> Iterator[Attack]:
         (413,),
     )
     yield _multipart("5,000 parts to a page", "/login", page, 5_000)
-    yield Attack("5,000 parameters in the query", "GET", "/login?" + _query(5_000), statuses=(414,))
+    yield Attack(
+        "5,000 parameters in the query", "GET", "/login?" + query_of(5_000), statuses=(414,)
+    )
     yield Attack("a long next", "GET", "/login?next=/" + "x" * 60_000, statuses=(414,))
     yield Attack("a long way to the sign-in", "GET", "/agents?q=" + "%22" * 9_000, statuses=(414,))
     yield Attack("a long path", "GET", "/" + "x" * 60_000, statuses=(404,))
@@ -175,14 +177,14 @@ def _authenticated(engine: Engine, basic: str) -> Iterator[Attack]:
     yield Attack(
         "150 parameters in the query",
         "GET",
-        "/api/v1/agents?" + _query(150),
+        "/api/v1/agents?" + query_of(150),
         headers=bearer,
     )
     yield Attack(
         "5,000 parameters to introspection",
         "POST",
         "/api/v1/token/introspect",
-        _query(5_000).encode(),
+        query_of(5_000).encode(),
         {"Content-Type": FORM, "Authorization": basic},
     )
     yield Attack(
@@ -221,10 +223,10 @@ def _form(
 ) -> Attack:
     start = page.body + b"&" if page else b""
     headers = page.headers if page else {"Content-Type": FORM}
-    return Attack(name, "POST", path, start + _query(number, length).encode(), headers, statuses)
+    return Attack(name, "POST", path, start + query_of(number, length).encode(), headers, statuses)
 
 
-def _query(number: int, length: int = 1) -> str:
+def query_of(number: int, length: int = 1) -> str:
     return "&".join(f"a{each}={'x' * length}" for each in range(number))
 
 
@@ -243,7 +245,7 @@ class FormPage:
     body: bytes
 
 
-def _form_page(address: tuple[str, int], path: str) -> FormPage:
+def form_page(address: tuple[str, int], path: str) -> FormPage:
     connection = http.client.HTTPConnection(*address, timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
