@@ -32,6 +32,10 @@ ATTEMPTS = 6
 YEAR_2100 = 4_102_444_800
 PLAIN = frozenset(map(str, ExecutionEvent.PLAIN))
 
+DAMAGE = (sqlite3.Error, UnicodeError)
+"""What reading a damaged database raises: Python decodes SQLite's own sentences about it, which
+quote what stands there, and the names of columns."""
+
 TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
 COLUMNS = "SELECT name FROM pragma_table_xinfo(?) WHERE NOT hidden"
 MONITOR = (
@@ -85,7 +89,7 @@ def opened_copy(folder: int, name: str, workspace: Path) -> Iterator[sqlite3.Con
     with closing(sqlite3.connect(copy.address, uri=True, isolation_level=None)) as connection:
         try:
             _prepare(connection, copy.content)
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             raise Unreadable(f"cannot be read: {error}") from None
         yield connection
 
@@ -171,13 +175,13 @@ def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[Monitor
                     after = _next_id(key, after)
                     yield _row(after, timestamp, kind, message)
                 return
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, UnicodeError):
                 # A message is longer than we let in, or here the damage begins. Python's cursor
                 # reads one row ahead: the row before the bad one is not out yet.
                 row = _one_row(connection, after)
             after = row.id
             yield row
-    except sqlite3.Error as error:
+    except DAMAGE as error:
         raise Unreadable(f"cannot be read: {error}") from None
 
 
@@ -213,7 +217,7 @@ def _one_row(connection: sqlite3.Connection, after: int) -> MonitorRow:
     try:
         found = connection.execute(f"{ROWS} LIMIT 1", [after]).fetchone()
         message, size = found and found[3], 0
-    except sqlite3.DataError:
+    except (sqlite3.DataError, UnicodeError):
         found = connection.execute(f"{ROW_WITHOUT_MESSAGE} LIMIT 1", [after]).fetchone()
         with connection.blobopen("monitor", "message", found[0], readonly=True) as blob:
             message, size = blob.read(LONGEST_JSON), len(blob)
@@ -271,5 +275,5 @@ def read_roles(connection: sqlite3.Connection) -> Iterator[Role]:
             except (TypeError, ValueError):
                 continue
             yield Role(found, _text(name)[:150].strip() or str(found), _text(email).strip())
-    except sqlite3.Error as error:
+    except DAMAGE as error:
         raise Unreadable(f"cannot be read: {error}") from None

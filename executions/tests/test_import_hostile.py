@@ -147,6 +147,11 @@ BAD_DATABASES = {
         "PRAGMA writable_schema = ON",
         "UPDATE sqlite_master SET sql = 'CREATE TABLE monitor (id, id'",
     ),
+    "schema whose error is no text": with_schema(
+        "CREATE TABLE monitor (id INTEGER PRIMARY KEY, timestamp, kind, message)",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET name = CAST(x'aaff' AS TEXT), sql = 'CREATE TABLE monitor (id'",
+    ),
 }
 
 
