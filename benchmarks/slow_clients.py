@@ -151,7 +151,8 @@ def warm_up(server: Ground, engine: Engine, asked: Callable[[int], Asked]) -> No
         with server.ask(one.path, headers) as client:
             if one.is_cut:
                 client.recv(12)
-    ordinary(engine, 50)
+    with ThreadPoolExecutor(WARM_UPS) as threads:  # all of the server's threads have to do
+        list(threads.map(lambda _: ordinary(engine, 4), range(WARM_UPS)))
 
 
 def silence(server: Ground, engine: Engine, asked: Callable[[int], Asked], number: int) -> Round:
