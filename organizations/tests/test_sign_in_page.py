@@ -29,6 +29,7 @@ def email(organization: Organization) -> str:
         ("/audit?outcome=failure", "/audit?outcome=failure"),
         ("", "/"),
         ("https://evil.example/", "/"),
+        ("//", "/"),
         ("//evil.example/", "/"),
         ("/\\evil.example", "/"),
         ("javascript:alert(1)", "/"),
