@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentidp.bridge import LongResponse
-from agentidp.errors import NotFound, name_some
+from agentidp.errors import InvalidValue, NotFound, name_some
 from agentidp.pagination import PAGING, refuse_others
 from agentidp.text import normalized
 from organizations.actors import Actor
@@ -92,6 +92,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         super().initial(request, *args, **kwargs)
         if request.method != "OPTIONS" and self.action is not None:
             refuse_others(request.query_params, self.known_parameters())
+            self._refuse_other_forms(request)
         self._claimed: AnsweredRequest | None = None
         claim = idempotency.claim(request, self.actor) if self.action in self.repeatable else None
         if claim is None:
@@ -109,6 +110,13 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         if claimed := getattr(self, "_claimed", None):
             idempotency.remember(claimed, response)
         return super().finalize_response(request, response, *args, **kwargs)
+
+    def _refuse_other_forms(self, request: Request) -> None:
+        """InvalidValue for a `format` that the answer does not have: JSON would come unnoticed."""
+        forms = [renderer.format for renderer in self.get_renderers()]
+        if request.query_params.get("format", "json") not in forms:
+            problem = f"Must be one of {', '.join(sorted(forms))}."
+            raise InvalidValue(f"format: {problem}", format=[problem])
 
     def known_parameters(self) -> set[str]:
         """Those that a request for the action may have."""
