@@ -36,6 +36,8 @@ def parts_allowed(case: Any) -> set[str]:
 
 def keep(case: Any, row: Endpoint, tenant: Tenant) -> None:
     """Change the request so that it keeps the operation's rule, where the document allows it."""
+    if case.query and "query" in parts_allowed(case):  # a cursor is one that was answered
+        case.query = {name: value for name, value in case.query.items() if name != "cursor"}
     rule = RULES.get(str(row))
     if rule is None or rule.part not in parts_allowed(case):
         return
@@ -142,8 +144,8 @@ def one_proof(body: Any, tenant: Tenant) -> Any:
     """Who it is stands in the header."""
     proofs = ("client_id", "client_secret")
     form = {name: value for name, value in body.items() if name not in proofs and value}
-    own = {"resource": tenant.resource.identifier, "scope": "tokens:read"}
-    return form | {name: value for name, value in own.items() if name in form}
+    form.pop("resource", None)  # it is allowed at none
+    return form | ({"scope": "tokens:read"} if "scope" in form else {})
 
 
 def whole_file(body: Any, tenant: Tenant) -> Any:
