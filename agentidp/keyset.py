@@ -119,10 +119,12 @@ class Keyset:
         found = alternatives[0]
         for each in alternatives[1:]:
             found |= each
-        # An index is entered at the first column's value only if that is said without an OR.
         first, value = self.terms[0], key[0]
-        edge = None if value is None else first.beyond(value, is_backwards=is_backwards)
-        return found if edge is None or len(self.terms) == 1 else (edge | first.same(value)) & found
+        if first.is_nullable or len(self.terms) == 1:
+            return found
+        # An index is entered at the first column's value only if that is said without an OR.
+        edge = "lte" if first.is_descending is not is_backwards else "gte"
+        return Q(**{f"{first.name}__{edge}": value}) & found
 
 
 @dataclass(frozen=True)
