@@ -441,6 +441,11 @@ token_family = [
         name="rotate_credential",
     ),
     path(
+        "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/first-use",
+        credential_pages.first_use,
+        name="first_use",
+    ),
+    path(
         "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/edit",
         credential_pages.rename,
         name="rename_credential",

@@ -486,6 +486,7 @@ OWN_PAGES = [
     page("/logout", "POST"),
     page("/agents", scopes=READ),
     page("/agents/{agent_id}", scopes=READ, ids=examples.agent_page),
+    page(CREDENTIAL_PAGE + "/first-use", scopes=READ, ids=examples.credential_page),
     page("/tokens", scopes=READ),
     page("/resources", scopes=READ),
     page("/resources/{resource_id}", scopes=READ, ids=examples.resource_page),

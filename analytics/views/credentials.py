@@ -13,12 +13,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from agentidp.errors import DomainError
 from agents.views.changes import own_agent
 from analytics.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
-from analytics.secret_usage import SecretUsage, called, secrets_of, verdict
+from analytics.secret_usage import SKEW, SecretUsage, called, secrets_of, verdict
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed
@@ -32,7 +32,7 @@ from tokens.actions import (
     rotate_credential,
 )
 from tokens.forms import CredentialForm, NameForm, RotationForm
-from tokens.models import Credential
+from tokens.models import Credential, TokenEvent
 
 UNSEEN = "Its secret was shown in the first answer only: rotate the credential for a new one."
 BUSY_WITHIN = timedelta(hours=1)
@@ -222,6 +222,26 @@ def revoke(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
     return redirect(back)
 
 
+@require_safe
+@within_organization("agents:read")
+def first_use(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """Whether the present secret has got a token yet: a part of the page that shows it."""
+    credential = own_credential(request, agent_id, credential_id)
+    made = credential.rotated_at or credential.created_at
+    events = (
+        TokenEvent.objects.for_organization(request.organization)
+        .filter(agent_id=agent_id, credential=credential, created_at__gte=made - SKEW)
+        .filter(secret_hint=credential.secret_hint)
+        .order_by("created_at")
+    )
+    context = {
+        "credential": credential,
+        "first_use": events.filter(outcome=TokenEvent.Outcome.ISSUED).first(),
+        "refusal": events.filter(outcome=TokenEvent.Outcome.REFUSED).last(),
+    }
+    return render(request, "tokens/first_use.html", context)
+
+
 def show_secret(request: OrganizationRequest, credential: Credential, secret: str) -> HttpResponse:
     agent = credential.agent
     command = (
@@ -229,5 +249,6 @@ def show_secret(request: OrganizationRequest, credential: Credential, secret: st
         f"{settings.ISSUER}/api/v1/token"
     )
     context = {"agent": agent, "credential": credential, "value": secret, "command": command}
+    context |= {"first_use": None, "refusal": None}
     page = render(request, "tokens/secret.html", context)
     return shown_once(page, UNSEEN, "agents:detail", agent.pk)

@@ -42,11 +42,13 @@ from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import Organization
 from organizations.pages import Filter, Filters
 from organizations.templatetags.agentidp import absolute_time, percent
-from tokens.models import Credential
+from tokens.models import Credential, TokenEvent
 
 RANGES = (7, 30, 90)
 DEFAULT_RANGE = 30
 SHOWN_AGENTS = 10
+FEW_TOKENS = 20
+"""So few that the first of them may be of the last hour."""
 SHOWN_FINDINGS, SHOWN_FINDINGS_AT_MOST = 3, 50
 OUTCOMES = (("issued", "issued"), ("refused", "refused"), ("requests", "issued or refused"))
 TITLES = {
@@ -117,7 +119,10 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     findings, number = worst_findings(organization, view.period.now, SHOWN_FINDINGS_AT_MOST)
     shown = [shown_finding(finding) for finding in findings[:SHOWN_FINDINGS_AT_MOST]]
     runs = execution_figures(view)
+    is_quiet = not any(day.count for day in (*issued, *refused)) and not usage
     context = {
+        "steps": steps_of(organization) if is_quiet else None,
+        "first_token": first_token(organization, view, total(issued)),
         "figures": [*figures(view, issued, refused, work), *runs],
         "execution_figures": runs,
         "findings": shown[:SHOWN_FINDINGS],
@@ -132,7 +137,7 @@ def overview(request: OrganizationRequest) -> HttpResponse:
         "filters": filters_of(request),
         "zone": request.zone,
         "may_write": request.actor.may(Scope.AGENTS_WRITE),
-        "is_quiet": not any(day.count for day in (*issued, *refused)) and not usage,
+        "is_quiet": is_quiet,
         "command": f'curl -s -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials '
         f"{settings.ISSUER}/api/v1/token",
         "context_line": f"Last {view.days} days, {request.zone} · as of {as_of(view.period)}",
@@ -141,6 +146,27 @@ def overview(request: OrganizationRequest) -> HttpResponse:
         "query": f"?{request.GET.urlencode()}" if request.GET else "",
     }
     return render(request, "analytics/overview.html", context)
+
+
+def steps_of(organization: Organization) -> dict[str, Any]:
+    """What of the way to the first token is done."""
+    agents = Agent.objects.for_organization(organization).counted()
+    return {
+        "agents": agents.count(),
+        "agent": agents.order_by("-created_at").first(),
+        "credentials": Credential.objects.for_organization(organization).count(),
+    }
+
+
+def first_token(organization: Organization, view: View, issued: int) -> TokenEvent | None:
+    """The organization's first token, while that is news: for an hour."""
+    if not 0 < issued <= FEW_TOKENS:
+        return None
+    events = TokenEvent.objects.for_organization(organization)
+    first = events.filter(outcome=TokenEvent.Outcome.ISSUED).select_related("agent")
+    found = first.order_by("created_at").first()
+    is_news = found is not None and view.period.now - found.created_at < timedelta(hours=1)
+    return found if is_news else None
 
 
 def as_of(period: Period) -> str:

@@ -53,6 +53,12 @@ DELETED = (
     "This cannot be undone."
 )
 GOES_ON = "It runs elsewhere, and goes on there."
+TAB_ICONS = {
+    "running": "img/favicon-running.svg",
+    "awaiting": "img/favicon-awaiting.svg",
+    "finished": "img/favicon-finished.svg",
+    "error": "img/favicon-error.svg",
+}
 TABS = (
     ("executions:detail", "Result"),
     ("executions:log", "Log"),
@@ -252,6 +258,7 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
         else "",
         "tags": execution.tags[:MOST_TAGS],
         "figures": figures(execution, now),
+        "tab_icon": TAB_ICONS.get(execution.status, "img/favicon.svg"),
         "tabs": [
             {"label": label, "url": reverse(name, args=[execution.fid]), "current": name == here}
             for name, label in TABS
@@ -279,6 +286,9 @@ def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
     if not execution.has_ended and execution.status != Execution.Status.AWAITING:
         start = f"{execution.start_time + execution.waiting_seconds:.3f}"
         runtime = format_html('<span data-elapsed-since="{}">{}</span>', start, runtime)
+    events: object = number(execution.last_sequence)
+    if not execution.has_ended:  # js/live_run.js counts on
+        events = format_html("<span data-last-sequence>{}</span>", events)
     areas = ExecutionFile.objects.filter(
         organization_id=execution.organization_id, execution=execution
     ).order_by("area")
@@ -290,7 +300,7 @@ def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
             "value": runtime,
             "note": runtime_note(execution),
         },
-        {"label": "Events", "value": number(execution.last_sequence), "note": "kept in order"},
+        {"label": "Events", "value": events, "note": "kept in order"},
         {"label": "Files", "value": number(up + down), "note": f"{up:,} up, {down:,} down"},
     ]
     if execution.input_tokens is not None or execution.output_tokens is not None:

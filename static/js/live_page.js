@@ -1,5 +1,5 @@
 /* A page that keeps itself fresh without moving. <… data-live data-seen="1795…" data-parts="css selectors"> gets the
-   event "refresh" (refresh.js), fetches its own address and takes over what changed: the parts as wholes, rows with
+   event "refresh" (refresh.js, or each data-every="5" seconds), fetches its own address and takes over what changed: the parts as wholes, rows with
    data-key cell by cell. No row comes, goes or changes its place under a pointer: the server counts what is newer
    than data-seen, and a row that the answer lacks is dimmed. */
 
@@ -8,11 +8,16 @@ import { toast } from "./toast.js";
 
 for (const page of document.querySelectorAll("[data-live]")) {
   let isFetching = false;
+  if (page.dataset.every) {
+    setInterval(() => document.hidden || page.dispatchEvent(new CustomEvent("refresh")), 1000 * page.dataset.every);
+  }
   page.addEventListener("refresh", async () => {
     if (isFetching) return;
     isFetching = true;
     try {
-      take(page, await fetchAgain(page));
+      const fresh = await fetchAgain(page);
+      follow(fresh);
+      take(page, fresh.getElementById(page.id));
     } catch {
       toast("The server did not answer. What you see is from before.", { seconds: 8 });
     } finally {
@@ -27,11 +32,18 @@ async function fetchAgain(page) {
   const answer = await fetch(url, { headers: { Accept: "text/html" } });
   if (answer.redirected || !answer.ok) throw new Error(answer.status);
   const text = await answer.text();
-  return new DOMParser().parseFromString(text, "text/html").getElementById(page.id);
+  return new DOMParser().parseFromString(text, "text/html");
+}
+
+/* A tab tells by its title and its icon how things stand. */
+function follow(fresh) {
+  if (document.title !== fresh.title) document.title = fresh.title;
+  const [old, next] = [document, fresh].map((each) => each.querySelector("link[rel=icon]"));
+  if (next && old.getAttribute("href") !== next.getAttribute("href")) old.replaceWith(document.importNode(next));
 }
 
 function take(page, fresh) {
-  if (!fresh) return;
+  if (!fresh) return page.dataset.every && location.reload(); /* What it waited for has come. */
   const old = [...page.querySelectorAll(page.dataset.parts)];
   const parts = [...fresh.querySelectorAll(page.dataset.parts)];
   /* The first run has come, or the last one has gone: it is another page now. */

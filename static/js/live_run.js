@@ -59,6 +59,8 @@ function isNew(event) {
   const number = Number(event.lastEventId);
   if (number <= known) return false;
   known = number;
+  const count = page.querySelector("[data-last-sequence]");
+  if (count) count.textContent = known.toLocaleString("en");
   return true;
 }
 
