@@ -9,7 +9,6 @@ from django.utils.functional import SimpleLazyObject
 
 from agents.models import Agent
 from executions import queries as executions
-from executions.filters import Filters
 from organizations.actors import Actor, Scope
 from organizations.models import Organization, User
 
@@ -41,7 +40,7 @@ def groups(request: Any) -> list[Group]:
             "",
             _item(request, "Overview", "overview", "o"),
             actor.may(Scope.EXECUTIONS_READ)
-            and _item(request, "Executions", "executions:list", "e", count=running(request)),
+            and _item(request, "Executions", "executions:list", "e", count=live(request)),
         ),
         _group(
             "Identity",
@@ -61,10 +60,13 @@ def groups(request: Any) -> list[Group]:
     return [group for group in found if group["items"]]
 
 
-def running(request: Any) -> str:
-    """How many executions run now, of those that the person may see."""
-    count = executions.count(request.organization, request.actor, Filters(status="running"))
-    return f"{count:,} running" if count else ""
+def live(request: Any) -> str:
+    """How many executions wait for an answer, else how many run, of those the person may see."""
+    counts = executions.live_by_status(request.organization, request.actor)
+    waiting, running = counts["awaiting"], counts["running"]
+    if waiting:
+        return f"{waiting:,} wait{'s'[: waiting == 1]} for you"
+    return f"{running:,} running" if running else ""
 
 
 def _group(label: str, *items: Group | bool) -> Group:

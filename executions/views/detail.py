@@ -28,6 +28,7 @@ from executions.views.frame import milliseconds
 from executions.views.listing import runtime_ms
 from executions.views.output import shown_result, shown_steps
 from executions.views.phases import phases_of
+from executions.views.questions import questions_of
 from executions.views.told import (
     LONGEST_LINE,
     events_of,
@@ -257,6 +258,7 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
         if execution.credential
         else "",
         "tags": execution.tags[:MOST_TAGS],
+        **questions_of(execution),
         "figures": figures(execution, now),
         "tab_icon": TAB_ICONS.get(execution.status, "img/favicon.svg"),
         "tabs": [
