@@ -9,6 +9,7 @@ from django.utils.functional import SimpleLazyObject
 
 from agents.models import Agent
 from executions import queries as executions
+from executions.views.asked import ALL_TIME
 from organizations.actors import Actor, Scope
 from organizations.models import Organization, User
 
@@ -39,8 +40,7 @@ def groups(request: Any) -> list[Group]:
         _group(
             "",
             _item(request, "Overview", "overview", "o"),
-            actor.may(Scope.EXECUTIONS_READ)
-            and _item(request, "Executions", "executions:list", "e", count=live(request)),
+            *execution_items(request),
         ),
         _group(
             "Identity",
@@ -60,13 +60,21 @@ def groups(request: Any) -> list[Group]:
     return [group for group in found if group["items"]]
 
 
-def live(request: Any) -> str:
-    """How many executions wait for an answer, else how many run, of those the person may see."""
+def execution_items(request: Any) -> list[Group]:
+    """The executions, how many run now, and those that wait for an answer, if any do."""
+    if not request.actor.may(Scope.EXECUTIONS_READ):
+        return []
     counts = executions.live_by_status(request.organization, request.actor)
     waiting, running = counts["awaiting"], counts["running"]
+    shown = f"{running:,} running" if running else ""
+    items = [_item(request, "Executions", "executions:list", "e", count=shown)]
     if waiting:
-        return f"{waiting:,} wait{'s'[: waiting == 1]} for you"
-    return f"{running:,} running" if running else ""
+        label = "Waits for you" if waiting == 1 else "Wait for you"
+        url = f"{reverse('executions:list')}?status=awaiting&hours={ALL_TIME}"
+        items.append(
+            {"label": label, "url": url, "key": "", "count": f"{waiting:,}", "current": False}
+        )
+    return items
 
 
 def _group(label: str, *items: Group | bool) -> Group:

@@ -64,7 +64,8 @@ def _live_tokens(agent: Agent, ids: list[UUID], now: datetime) -> tuple[Counter[
     ).values_list("credential_id", "resource", "created_at")
     found = list(rows.order_by("-created_at")[:COUNTED_AT_MOST]) if agent.is_active else []
     resources = Resource.objects.filter(
-        organization_id=agent.organization_id, identifier__in={resource for _, resource, _ in found}
+        organization_id=agent.organization_id,
+        identifier__in={resource for _, resource, _ in found if resource},
     )
     lifetimes = {each.identifier: timedelta(seconds=each.lifetime_seconds) for each in resources}
     usual: timedelta = settings.ACCESS_TOKEN_LIFETIME

@@ -19,6 +19,7 @@ from agents.views.changes import (
     reactivation_of,
     suspension_of,
 )
+from analytics.agent_runs import runs_of
 from analytics.charts import day_notes, shown_finding, trend_chart
 from analytics.credential_usage import usage_of
 from analytics.findings import Finding
@@ -225,4 +226,7 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
             f"{settings.ISSUER}/api/v1/token"
         ),
     }
+    context["may_see_runs"] = request.actor.may(Scope.EXECUTIONS_READ)
+    if context["may_see_runs"]:
+        context |= runs_of(found, request.actor)
     return render(request, "analytics/agent.html", context)

@@ -34,6 +34,13 @@ def main_of(response: Any) -> str:
     return main[0]
 
 
+def waiting(browser: Client) -> tuple[str, str] | None:
+    """The item of the rail that leads to runs that wait, and its number."""
+    page = browser.get("/").content.decode()
+    found = re.search(r"status=awaiting[^>]*>(\w+ for you) <span[^>]*>(\d+)<", page)
+    return (found[1], found[2]) if found else None
+
+
 def test_the_question_stands_on_top_with_its_deadline_and_the_way_to_answer(
     organization: Organization, browser: Client
 ) -> None:
@@ -90,12 +97,15 @@ def test_a_hostile_question_is_text(organization: Organization, browser: Client)
 def test_the_rail_says_how_many_wait(organization: Organization, browser: Client) -> None:
     make_execution(organization, RUNNING)
     assert "1 running" in browser.get("/").content.decode()
+    assert waiting(browser) is None
 
     make_execution(organization, WAITS, events=[lock("one", "Go on?")])
-    assert "1 waits for you" in browser.get("/").content.decode()
+    assert waiting(browser) == ("Waits for you", "1")
 
     make_execution(organization, WAITS, events=[lock("one", "Go on?")])
-    assert "2 wait for you" in browser.get("/").content.decode()
+    assert waiting(browser) == ("Wait for you", "2")
+    rows = main_of(browser.get("/executions?status=awaiting&hours=999999"))
+    assert rows.count("data-key") == 2
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a run that waits asks of people: the question in words, its deadline, and who answers how."""
+"""What a run that waits asks: the question in words, its deadline, and who answers how."""
 
 import json
 from typing import Any
@@ -18,6 +18,8 @@ from executions.views.told import as_text, as_time, events_of, untagged
 
 MOST_QUESTIONS = 5
 LONGEST_QUESTION = 2_000
+LONGEST_LOCK = 20_000
+"""Characters; a longer one is no JSON when cut, and its question stays in the events."""
 WORDS = ("question", "prompt", "message", "text", "label", "title")
 """Under which name programs put the question that they ask, the best first."""
 
@@ -25,12 +27,10 @@ WORDS = ("question", "prompt", "message", "text", "label", "title")
 def questions_of(execution: Execution) -> dict[str, Any]:
     """The questions that are open, the oldest first, and how many more there are."""
     is_open = set(open_locks(execution))
-    rows = events_of(execution).filter(kind=ExecutionEvent.Kind.LOCK) if is_open else []
-    if rows:
-        rows = rows.order_by("-sequence").annotate(start=Left("message", 20_000))
-        rows = rows.values_list("timestamp", "start")[:MOST_LOCKS]
+    locks = events_of(execution).filter(kind=ExecutionEvent.Kind.LOCK).order_by("-sequence")
+    rows = locks.annotate(start=Left("message", LONGEST_LOCK)).values_list("timestamp", "start")
     found: dict[str, dict[str, Any]] = {}
-    for timestamp, message in rows:
+    for timestamp, message in rows[:MOST_LOCKS] if is_open else ():
         if (lock := lock_id(message)) in is_open and lock not in found:
             found[lock] = _question(execution, lock, timestamp, message)
     questions = list(found.values())[::-1]
