@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.engine import Engine
+from tests.browser.test_walk import ask_for_token, register
 
 pytestmark = pytest.mark.browser
 
@@ -28,3 +29,19 @@ def test_the_tab_and_the_figures_follow_a_live_run(visit: Visit, engine: Engine)
 
     expect(page).to_have_title(re.compile("^Finished: "))
     expect(icon).to_have_attribute("href", re.compile("favicon-finished"))
+
+
+def test_the_page_of_a_new_secret_tells_of_its_first_token(visit: Visit, base_url: str) -> None:
+    page = visit("/agents").page
+    register(page, "first-token@agents.example.com")
+    agent = page.url.rsplit("/", 1)[-1]
+    page.get_by_role("link", name="New credential").first.click()
+    page.get_by_role("button", name="Make the credential").click()
+    status, shown = page.locator("#first-use"), page.locator(".secret .copy-field code").first
+    expect(status).to_contain_text("Waiting for the first token")
+    secret = shown.inner_text()
+
+    ask_for_token(base_url, agent, secret)
+
+    expect(status).to_contain_text("First token received", timeout=15_000)
+    expect(shown).to_have_text(secret)
