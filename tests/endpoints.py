@@ -242,7 +242,9 @@ REGISTRY = [
         ids=examples.credential,
         body=lambda tenant: {"graceSeconds": 60},
     ),
-    write("POST", CREDENTIAL + "/end-old-secrets", caller="itself", ids=examples.credential),
+    write(
+        "POST", CREDENTIAL + "/end-old-secrets", caller="itself", ids=examples.rotated_credential
+    ),
     write(
         "PATCH",
         CREDENTIAL,

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from executions.models import Execution, now
+from executions.models import now
 from executions.record import NewEvent, append_events
-from executions.tests.factories import FINISHED, make_execution, make_file
+from executions.tests.factories import FINISHED, make_file
 from organizations.links import make_link
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
@@ -31,6 +31,17 @@ def agent(tenant: Tenant) -> dict[str, str]:
 
 def credential(tenant: Tenant) -> dict[str, str]:
     return agent(tenant) | {"credentialId": str(tenant.credential.pk)}
+
+
+def rotated_credential(tenant: Tenant) -> dict[str, str]:
+    rotate(tenant)
+    return credential(tenant)
+
+
+def rotate(tenant: Tenant) -> None:
+    with organization_scope(tenant.organization):
+        tenant.credential.replace_secret("sk_live_another", timedelta(hours=1))
+        tenant.credential.save()
 
 
 def organization(tenant: Tenant) -> dict[str, str]:
@@ -74,9 +85,7 @@ def credential_page(tenant: Tenant) -> dict[str, str]:
 
 
 def rotated_credential_page(tenant: Tenant) -> dict[str, str]:
-    with organization_scope(tenant.organization):
-        tenant.credential.replace_secret("sk_live_another", timedelta(hours=1))
-        tenant.credential.save()
+    rotate(tenant)
     return credential_page(tenant)
 
 
@@ -109,12 +118,7 @@ def live_run(tenant: Tenant) -> dict[str, str]:
 
 
 def reserved_run(tenant: Tenant) -> dict[str, str]:
-    """One whose engine chose, before that was refused, a word of ours as its id."""
-    with organization_scope(tenant.organization):
-        exists = Execution.objects.filter(fid="errors").exists()
-    if not exists:
-        make_execution(tenant.organization, fid="errors")
-    return {"fid": "errors"}
+    return {"fid": tenant.reserved_execution.fid}
 
 
 def ended_run(tenant: Tenant) -> dict[str, str]:

@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import cycle
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,14 @@ from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from executions.models import DeletedExecution, Execution, Upload, UploadPart, now
+from executions.models import (
+    RESERVED_IDS,
+    DeletedExecution,
+    Execution,
+    Upload,
+    UploadPart,
+    now,
+)
 from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
@@ -50,6 +58,8 @@ from tokens.models import (
 from tokens.tests.factories import access_token_for, make_credential, make_grant, make_resource
 
 PASSWORD = "correct horse battery staple"
+
+RESERVED = cycle(sorted(RESERVED_IDS))
 
 NOBODYS = {"django_session"}
 """A page's session holds sentences for the next page."""
@@ -157,7 +167,15 @@ class Tenant:
     def ended_execution(self) -> Execution:
         return self.another_execution(FINISHED)
 
-    def another_execution(self, statuses: Sequence[tuple[str, float]]) -> Execution:
+    @cached_property
+    def reserved_execution(self) -> Execution:
+        """One whose engine chose, before that was refused, a word of ours as its id. The next
+        tenant's is another."""
+        return self.another_execution(FINISHED, fid=next(RESERVED))
+
+    def another_execution(
+        self, statuses: Sequence[tuple[str, float]], **overrides: Any
+    ) -> Execution:
         told = [tagged("meta", now(), summary=self.word), NewEvent(now(), "stdout", self.word)]
         return make_execution(
             self.organization,
@@ -167,6 +185,7 @@ class Tenant:
             user=make_user_of(self.person("viewer")),
             agent_name=self.word,
             events=told,
+            **overrides,
         )
 
     @cached_property
