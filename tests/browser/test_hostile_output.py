@@ -475,6 +475,6 @@ def test_a_name_cannot_turn_around_the_sentence_in_which_it_stands(
 
     page.get_by_role("button", name="Delete").first.click()
 
-    paragraph = page.get_by_role("dialog").locator("p")
+    paragraph = page.get_by_role("dialog").locator("p").first
     expect(paragraph.locator("strong")).to_contain_text("\u202etxt.exe")
     assert paragraph.evaluate(STEP_TO_THE_RIGHT) > 0

@@ -11,7 +11,7 @@ from tests.browser.test_walk import register
 pytestmark = pytest.mark.browser
 
 
-def answer(page: Page, button: str, title: str, verb: str) -> None:
+def answer(page: Page, button: str, title: str | re.Pattern[str], verb: str) -> None:
     """Click what ends something, go back once, then click it again and say yes."""
     opener = page.get_by_role("link", name=button).first
     opener.click()
@@ -29,7 +29,7 @@ def test_each_end_in_the_life_of_an_agent_is_asked_for(visit: Visit) -> None:
     page.get_by_role("button", name="Make the credential").click()
     page.goto(agent_url)
 
-    answer(page, "Revoke", "Revoke this credential?", "Revoke credential")
+    answer(page, "Revoke", re.compile("^Revoke the credential …"), "Revoke credential")
     expect(page.get_by_role("status").first).to_contain_text("is revoked")
     answer(page, "Suspend", "Suspend this agent?", "Suspend agent")
     expect(page.locator("h1 + .status")).to_contain_text("suspended")
