@@ -23,8 +23,8 @@ from django.utils import timezone
 from agentidp.errors import InvalidValue
 
 PARAMETER = "cursor"
-LONGEST_CURSOR = 8192
-"""As long as a whole query may be."""
+LONGEST_CURSOR = 8000
+"""With its name and the other parameters it fits into a query of 8192 bytes."""
 POSITION = frozenset({PARAMETER, "page", "limit", "offset", "format", "seen"})
 """What a request for the next page may have changed; everything else says which list it is."""
 

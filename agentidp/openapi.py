@@ -26,6 +26,7 @@ DESCRIPTIONS = {
     "411": "The body comes in chunks, without its length.",
     "412": "The file is not the one that the condition names.",
     "413": "The body is too large.",
+    "414": "The query is longer than 8192 bytes.",
     "415": "The content type is not supported.",
     "416": "The file has no such range of bytes.",
     "422": "The Idempotency-Key came with another request before.",
@@ -187,7 +188,10 @@ def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
         statuses |= {"409", "429"}
     if "requestBody" in operation:
         statuses |= {"411", "413", "415"}
-    if any(each["name"] == IDEMPOTENCY_KEY.name for each in operation.get("parameters", ())):
+    parameters = operation.get("parameters", ())
+    if any(each["in"] == "query" for each in parameters):
+        statuses.add("414")
+    if any(each["name"] == IDEMPOTENCY_KEY.name for each in parameters):
         statuses.add("422")
     if "206" in operation.get("responses", {}):
         statuses |= {"412", "416"}

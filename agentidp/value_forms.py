@@ -39,8 +39,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "search": {"maxLength": 128},
     "tag": {"maxLength": 64},
     "owner": {"maxLength": 128},
-    "fromSequence": {"maximum": 2**63 - 1},
-    "toSequence": {"maximum": 2**63 - 1},
 }
 FIELDS: dict[str, dict[str, Any]] = {
     "AgentRequest.version": SEMANTIC_VERSION,
@@ -54,6 +52,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "LogInRequest.organizationId": ORGANIZATION_ID,
     "SwitchRequest.organizationId": ORGANIZATION_ID,
     "PatchedChangeRequest.costUsd": {"pattern": r"^[0-9]{1,10}(\.[0-9]{1,8})?$"},
+    "PatchedCredentialChangeRequest": {"required": ["name"]},
     "PatchedRoleRequest": {"required": ["role"]},
     "PatchedRoleRequest.role": {"enum": sorted({*PEOPLE, *AGENTS})},
     "NewMemberRequest": {

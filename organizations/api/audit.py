@@ -30,7 +30,11 @@ from organizations.throttling import count_attempt, refuse_when_full, throttle_k
 MAXIMUM_SEQUENCE = 2**63 - 1
 ACTION = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 SEQUENCES = [
-    OpenApiParameter(name, {"type": "integer", "minimum": 1}, description=description)
+    OpenApiParameter(
+        name,
+        {"type": "integer", "minimum": 1, "maximum": MAXIMUM_SEQUENCE},
+        description=description,
+    )
     for name, description in {
         "fromSequence": "The first event; the first of the log if absent.",
         "toSequence": "The last event; the newest if absent.",

@@ -73,6 +73,7 @@ def sequences(query: Any, tenant: Tenant) -> Any:
 
 
 def future_end(body: Any, tenant: Tenant) -> Any:
+    body = printable(body, tenant)
     if body.get("expiresAt"):
         body["expiresAt"] = f"29{body['expiresAt'][2:]}"
     return body
@@ -108,7 +109,7 @@ def good_path(body: Any, tenant: Tenant) -> Any:
 
 
 def good_password(body: Any, tenant: Tenant) -> Any:
-    return body | {"password": PASSWORD}
+    return printable(body, tenant) | {"password": PASSWORD}
 
 
 def printable(body: Any, tenant: Tenant) -> Any:
@@ -193,7 +194,19 @@ RULES: dict[str, Rule] = {
         "fromSequence is not above toSequence; so many are verified at once.",
     ),
     **rules(
-        "POST", "/api/v1/agents/{agentId}/credentials", "body", future_end, "It ends in the future."
+        "POST",
+        "/api/v1/agents/{agentId}/credentials "
+        "/api/v1/agents/{agentId}/credentials/{credentialId}/rotate",
+        "body",
+        future_end,
+        "It ends in the future; its name can be printed.",
+    ),
+    **rules(
+        "PATCH",
+        "/api/v1/agents/{agentId}/credentials/{credentialId}",
+        "body",
+        printable,
+        "Names can be printed.",
     ),
     **rules(
         "POST",
