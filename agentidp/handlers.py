@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from rest_framework import exceptions
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
 from agentidp.constraints import broken_constraint, is_duplicate
@@ -34,6 +35,8 @@ logger = structlog.get_logger(__name__)
 
 # These speak RFC 6749 section 5.2, whoever answers for them.
 OAUTH_PATHS = frozenset({"/api/v1/token", "/api/v1/token/introspect", "/api/v1/token/revoke"})
+# What is wrong with the body and with none of its fields, in the framework's words.
+WHOLE_BODY = api_settings.NON_FIELD_ERRORS_KEY
 OAUTH_ERRORS = {500: "server_error", 503: "temporarily_unavailable"}
 PAGES = frozenset({400, 403, 404, 409, 429})
 
@@ -84,7 +87,9 @@ def _invalid(error: exceptions.ValidationError | DjangoValidationError) -> Respo
         detail = error.message_dict if hasattr(error, "error_dict") else error.messages
     else:
         detail = error.detail
-    details = detail if isinstance(detail, dict) else {"body": detail}
+    details = dict(detail) if isinstance(detail, dict) else {"body": detail}
+    if WHOLE_BODY in details:
+        details["body"] = details.pop(WHOLE_BODY)
     return Response(error_body("VALIDATION_ERROR", _first_sentence(details), details), status=400)
 
 

@@ -21,13 +21,15 @@ OBEYED = re.compile(
     r"|\x1b(?!\[[0-9;:]*m)|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]"
 )
 RETURN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
+BACKSPACES = re.compile(r"(\x08+)")
+WRITTEN = re.compile(f"({OBEYED.pattern}|{COLOURING.pattern})|.")
 ATTRIBUTES = ("bold", "dim", "italic", "underline", "strike")
 
 
 def ansi_as_html(message: str) -> SafeString:
     """The text, escaped, in spans with the classes `ansi-bold`, `ansi-fg-1`, `ansi-bg-12` …
 
-    Of a line that was written over with carriage returns the last state is shown.
+    Of a line that was written over, after carriage returns or backspaces, the last state is shown.
     """
     text = OBEYED.sub("", last_states(message[:MOST_CHARACTERS]))
     text = COLOURING.sub(lambda found: found[0] if len(found[0]) <= LONGEST_COLOURING else "", text)
@@ -42,8 +44,32 @@ def ansi_as_html(message: str) -> SafeString:
 
 def last_states(text: str) -> str:
     """Each line as a terminal shows it in the end: what stands before a carriage return was written
-    over, as by a progress bar."""
-    return RETURN.sub("", text.replace("\r\n", "\n").rstrip("\r"))
+    over, as by a progress bar, and so was what backspaces lead back to, as by a spinner."""
+    text = RETURN.sub("", text.replace("\r\n", "\n").rstrip("\r"))
+    if "\b" not in text:
+        return text
+    return "\n".join(_written_over(line) if "\b" in line else line for line in text.split("\n"))
+
+
+def _written_over(line: str) -> str:
+    """A backspace goes back by one character and takes nothing away; colours take no place."""
+    cells: list[list[str]] = []
+    place = 0
+    colours: list[str] = []
+    for number, part in enumerate(BACKSPACES.split(line)):
+        if number % 2:
+            place = max(place - len(part), 0)
+            continue
+        for found in WRITTEN.finditer(part):
+            if found[1] is not None:
+                colours.append(found[0])
+                continue
+            if place == len(cells):
+                cells.append([""])
+            cells[place][-1:] = [*colours, found[0]]
+            colours = []
+            place += 1
+    return "".join("".join(cell) for cell in cells) + "".join(colours)
 
 
 def _coloured(text: Text) -> SafeString:

@@ -2,6 +2,7 @@
 F12, F35, F36)."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -38,6 +39,7 @@ BAD_TEXTS = [
 ]
 BAD_IDS = ["%00", "a%00b", "%ED%A0%80", "..%2f..%2fetc", "x" * 5000, "%0d%0aX-Evil:1", "0", "'"]
 
+FRAMEWORK_WORDS = re.compile(rb"non_field_errors|dictionary")
 NO_JSON = {
     "nothing": b"",
     "an array": b"[]",
@@ -178,6 +180,8 @@ def test_no_json_is_too_bad(endpoint: Endpoint, ours: Tenant, caller: Client) ->
         is_empty = kind == "nothing" and not required
         if not is_empty and not 400 <= answer.status_code < 500:
             problem = f"{answer.status_code} instead of 4xx"
+        if FRAMEWORK_WORDS.search(answer.content):
+            problem = f"the words of a framework: {answer.content!r}"
         if problem:
             problems[kind] = problem
 

@@ -138,7 +138,7 @@ EVENT_FIELDS = frozenset({"kind", "message", "timestamp", "sequence"})
 def _event(item: Any, latest: float) -> ReportedEvent:
     """ValueError with a sentence for anything that is no event."""
     if not isinstance(item, dict):
-        raise ValueError("This is no object.")
+        raise ValueError("expected a JSON object.")
     if unknown := sorted(item.keys() - EVENT_FIELDS):
         raise ValueError(f"The field {unknown[0][:64]} is unknown.")
     kind = item.get("kind")

@@ -18,6 +18,8 @@ HOSTILE = {
     "a number that ends too late": "\x1b[1;" + "1" * 5_000 + ";2mx",
     "bare escapes": "\x1b" * 200_000,
     "returns": "a\r" * 100_000,
+    "backspaces": "a\b" * 100_000,
+    "backspaces and colours": "\x1b[31ma\b" * 40_000,
     "one line": "x" * 10_000_000,
     "binary": bytes(range(256)).decode("latin-1") * 800,
 }
@@ -45,6 +47,20 @@ def test_of_a_line_that_was_written_over_the_last_state_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("|\b/\b-\bdone", "done"),
+        ("10 %\b\b\b\b20 %", "20 %"),
+        ("first\nabc\b\b\b\b\bx", "first\nxbc"),
+        ("\x1b[31m1 %\x1b[0m\b\b\b\x1b[32m2 %", '<span class="ansi-fg-2">2 %</span>'),
+        ("what stays\b\b", "what stays"),
+    ],
+)
+def test_a_backspace_goes_back_and_takes_nothing_away(written: str, shown: str) -> None:
+    assert ansi_as_html(written) == shown
+
+
+@pytest.mark.parametrize(
     "obeyed",
     [
         "\x1b[2J",
@@ -53,7 +69,7 @@ def test_of_a_line_that_was_written_over_the_last_state_is_shown() -> None:
         "\x1b]8;;https://evil.example\x1b\\",
         "\x1bPq#0\x1b\\",
         "\x1b(B",
-        "\x07\x08\x00\x9b",
+        "\x07\x00\x9b",
     ],
 )
 def test_what_would_move_clear_or_link_is_taken_out(obeyed: str) -> None:
@@ -72,7 +88,7 @@ def test_hostile_output_is_capped_and_takes_little_time(message: str) -> None:
     assert ("cut off" in html) == (len(message) > MOST_CHARACTERS)
 
 
-@given(st.text(st.sampled_from("\x1b[]0123;mKPh\\\x07\r\n<>&\"'ab"), max_size=60))
+@given(st.text(st.sampled_from("\x1b[]0123;mKPh\\\x07\b\r\n<>&\"'ab"), max_size=60))
 def test_no_text_makes_other_markup_than_our_spans(message: str) -> None:
     html = ansi_as_html(message)
 

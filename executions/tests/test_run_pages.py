@@ -405,10 +405,12 @@ def test_the_files_are_a_part_of_the_list_and_of_the_page(
     assert browser.get(address)["Location"] == f"/executions/{execution.fid}#files"
 
 
+@pytest.mark.parametrize("back", ["\r", "\b" * 20], ids=["a return", "backspaces"])
 def test_a_progress_bar_is_one_line_wherever_it_is_shown(
-    organization: Organization, browser: Any
+    organization: Organization, browser: Any, back: str
 ) -> None:
-    bar = "Reading\n" + "".join(f"\r{step:3} % {'#' * (step // 10)}" for step in range(0, 101, 10))
+    steps = [f"{step:3} % {'#' * (step // 10)}" for step in range(0, 101, 10)]
+    bar = "Reading\n" + "".join(f"{back}{step}" for step in steps)
     execution = make_execution(organization, events=[event("stdout", bar + "\r\ndone")])
     shown = "Reading\n100 % ##########\ndone"
 

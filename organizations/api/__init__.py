@@ -173,6 +173,7 @@ class StrictSerializer(serializers.Serializer[Any]):
     # Names that it does not know are refused, as are numbers where a text belongs, texts where a
     # number does, and anything but true and false: nothing is silently ignored or turned into
     # something else.
+    default_error_messages = {"invalid": "Expected a JSON object."}
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
