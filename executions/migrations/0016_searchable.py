@@ -39,6 +39,16 @@ RETURN lower(normalize(
         WHEN 'string' THEN executions_told(meta) ->> 'summary' ELSE '' END
 )) || E'\\n' || array_to_string(executions_searchable_tags(meta), E'\\n')
 """
+COLUMNS = """
+ALTER TABLE executions_execution
+    ADD COLUMN searchable_text text GENERATED ALWAYS AS
+        (executions_searchable_text(fid, agent_name, status, error, meta)) STORED,
+    ADD COLUMN searchable_tags text[] GENERATED ALWAYS AS
+        (executions_searchable_tags(meta)) STORED
+"""
+NO_COLUMNS = """
+ALTER TABLE executions_execution DROP COLUMN searchable_text, DROP COLUMN searchable_tags
+"""
 NONE = """
 DROP FUNCTION executions_searchable_text(text, text, text, text, jsonb);
 DROP FUNCTION executions_searchable_tags(jsonb);
@@ -51,28 +61,35 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL([TOLD, TAGS, TEXT], NONE),
-        migrations.AddField(
-            "execution",
-            "searchable_text",
-            models.GeneratedField(
-                expression=models.Func(
-                    *("fid", "agent_name", "status", "error", "meta"),
-                    function="executions_searchable_text",
+        # Both columns in one statement: each by itself would write the table anew.
+        migrations.RunSQL(
+            COLUMNS,
+            NO_COLUMNS,
+            state_operations=[
+                migrations.AddField(
+                    "execution",
+                    "searchable_text",
+                    models.GeneratedField(
+                        expression=models.Func(
+                            *("fid", "agent_name", "status", "error", "meta"),
+                            function="executions_searchable_text",
+                        ),
+                        output_field=models.TextField(),
+                        db_persist=True,
+                        help_text="What a search looks in, but for the user: NFC, in small letters, a "
+                        "field a line.",
+                    ),
                 ),
-                output_field=models.TextField(),
-                db_persist=True,
-                help_text="What a search looks in, but for the user: NFC, in small letters, a "
-                "field a line.",
-            ),
-        ),
-        migrations.AddField(
-            "execution",
-            "searchable_tags",
-            models.GeneratedField(
-                expression=models.Func("meta", function="executions_searchable_tags"),
-                output_field=django.contrib.postgres.fields.ArrayField(models.TextField()),
-                db_persist=True,
-                help_text="Its tags: NFC, in small letters.",
-            ),
+                migrations.AddField(
+                    "execution",
+                    "searchable_tags",
+                    models.GeneratedField(
+                        expression=models.Func("meta", function="executions_searchable_tags"),
+                        output_field=django.contrib.postgres.fields.ArrayField(models.TextField()),
+                        db_persist=True,
+                        help_text="Its tags: NFC, in small letters.",
+                    ),
+                ),
+            ],
         ),
     ]
