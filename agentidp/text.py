@@ -29,8 +29,10 @@ LONGEST_NORMALIZED = 64 * 1024
 
 def normalized(text: str) -> str:
     """NFC. ValueError for half of a surrogate pair: it is no character, and has no form."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("The text contains half of a character.")
+    try:
+        text.encode()  # far faster than a look at each character
+    except UnicodeEncodeError:
+        raise ValueError("The text contains half of a character.") from None
     return unicodedata.normalize("NFC", text)
 
 
