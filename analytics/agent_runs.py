@@ -8,6 +8,7 @@ from django.db.models import Count, Sum
 from django.urls import reverse
 from django.utils import timezone
 
+from agentidp.words import counted
 from agents.models import Agent
 from executions import queries
 from executions.filters import Filters
@@ -46,5 +47,5 @@ def runs_of(agent: Agent, actor: Actor) -> dict[str, Any]:
 def summary_of(runs: int, failed: int, cost: Any) -> str:
     if not runs:
         return f"None in {RUN_DAYS} days."
-    told = f"{runs:,} run{'s'[: runs != 1]} in {RUN_DAYS} days, {failed:,} failed"
+    told = f"{counted(runs, 'runs')} in {RUN_DAYS} days, {failed:,} failed"
     return f"{told}, {money(cost)} spent." if cost is not None else f"{told}."

@@ -18,6 +18,7 @@ from uuid import UUID
 from django.conf import settings
 from django.urls import reverse
 
+from agentidp.words import counted
 from analytics.periods import DAY
 from organizations.templatetags.agentidp import percent
 
@@ -354,7 +355,7 @@ def _expired(records: Records, credential: CredentialRecord, end: datetime) -> F
     return Finding(
         *("credential_expiring", BAD, records.name(credential.agent_id)),
         f"still uses credential …{credential.secret_hint}, which expired on {_day(end)}: "
-        f"{refused:,} request{'s'[: refused != 1]} refused.",
+        f"{counted(refused, 'requests')} refused.",
         "Give it a new secret.",
         **_about(credential),
         dates=(end.date(),),

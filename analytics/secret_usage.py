@@ -81,8 +81,9 @@ def verdict(secrets: list[SecretUsage], now: datetime) -> str:
     if last is None and new.last_at is None:
         return "No secret of it has got a token since the rotation."
     if last is None:
-        negation = "has not got a token" if len(old) == 1 else "has got a token"
-        return f"{the_old} {negation} since the rotation; the new one has. It can go."
+        one = "has not got a token since the rotation; the new one has. It can go."
+        several = "has got a token since the rotation; the new one has. They can go."
+        return f"{the_old} {one if len(old) == 1 else several}"
     at = absolute_time(last, now)
     user = next(each for each in old if each.last_at == last)
     if new.last_at is None:

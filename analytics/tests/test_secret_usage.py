@@ -113,6 +113,20 @@ def test_the_page_says_when_the_old_secret_can_go(
     assert "It can go." in page
 
 
+def test_the_page_says_that_several_old_secrets_can_go(
+    agent: Agent, api: Client, browser: Client
+) -> None:
+    path, _ = make(api, agent)
+    rotate(api, path)
+    new = rotate(api, path)
+    ask(agent, new)
+
+    page = page_of(browser, agent)
+
+    assert "None of the old secrets has got a token since the rotation" in page
+    assert "They can go." in page
+
+
 def test_two_old_secrets_have_a_row_each(agent: Agent, api: Client, browser: Client) -> None:
     path, first = make(api, agent)
     second = rotate(api, path)

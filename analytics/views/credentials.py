@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agentidp.errors import DomainError
+from agentidp.words import counted
 from agents.views.changes import own_agent
 from analytics.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
 from analytics.secret_usage import SKEW, SecretUsage, called, secrets_of, verdict
@@ -188,19 +189,15 @@ def traffic_text(credential: Credential, usage: CredentialUsage, now: datetime) 
     last = absolute_time(credential.last_used_at, now)
     if not usage.issued:
         return f"It got no token in {USAGE_DAYS} days; the last was at {last}."
-    return f"It got {counted(usage.issued, 'token')} in {USAGE_DAYS} days, the last at {last}."
+    return f"It got {counted(usage.issued, 'tokens')} in {USAGE_DAYS} days, the last at {last}."
 
 
 def live_text(usage: CredentialUsage) -> str:
     if not usage.live_tokens:
         return "No live token ends with it."
-    count = counted(usage.live_tokens, "live token")
+    count = counted(usage.live_tokens, "live tokens")
     verb = "ends" if usage.live_tokens == 1 else "end"
     return f"{'At least ' if usage.is_capped else ''}{count} {verb} with it."
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s'[: count != 1]}"
 
 
 @require_http_methods(ASKING_METHODS)
