@@ -16,14 +16,13 @@ from agents.models import Agent, default_scopes
 from analytics.demo import history, runs, traffic
 from analytics.demo.cast import (
     ADMIN,
-    CLIENT,
     COMPANIES,
-    NORTHWIND,
     Company,
     Part,
     Person,
     uuid_at,
 )
+from analytics.demo.client import open_client
 from analytics.models import AgentMonthUsage
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
@@ -35,7 +34,6 @@ from organizations.models import (
     User,
 )
 from organizations.scope import organization_scope
-from tokens.actions import rotate_credential
 from tokens.models import (
     Credential,
     MonthlyUsage,
@@ -102,7 +100,7 @@ def seed(now: datetime | None = None) -> DemoAccess:
         with organization_scope(organization):
             events += _bring_up_to(now, company, organization)
             executions += bring_executions_up_to(now, company, organization)
-    client_id, secret = _client()
+    client_id, secret = open_client()
     return DemoAccess(ADMIN.username, ADMIN.password, str(client_id), secret, events, executions)
 
 
@@ -326,17 +324,6 @@ def _remember_use(organization: Organization, since: datetime) -> None:
         unique_fields=["organization_id", "month"],
         update_fields=["issued"],
     )
-
-
-def _client() -> tuple[UUID, str]:
-    """The agent for trying things out, with a new secret."""
-    organization = Organization.objects.get(slug=NORTHWIND.slug)
-    with organization_scope(organization):
-        agent = Agent.objects.get(email=f"{CLIENT}@agents.{NORTHWIND.domain}")
-        credential = Credential.objects.filter(agent=agent).earliest("created_at")
-        actor = Actor.for_system(organization, "seed_demo")
-        _, secret = rotate_credential(credential, actor=actor)
-        return agent.pk, secret
 
 
 def _key(company: Company, name: str, at: datetime) -> UUID:

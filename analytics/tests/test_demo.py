@@ -11,16 +11,19 @@ from django.core.management import CommandError, call_command
 from django.db.models import Max
 from django.test import Client
 
+from agents.actions import decommission_agent, suspend_agent
 from agents.models import Agent
 from analytics import demo
 from analytics.rebuild import rebuild_rollups
 from executions.models import Execution, ExecutionError, ExecutionEvent, ExecutionFile
 from executions.record import apply_events
+from organizations.actors import Actor
 from organizations.audit import verify_chain
 from organizations.models import Membership, Organization, User
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_organization, make_user
-from tokens.models import TokenEvent
+from tokens.actions import revoke_credential
+from tokens.models import Credential, TokenEvent
 
 NOW = datetime(2026, 11, 20, 14, 10, tzinfo=UTC)
 
@@ -57,6 +60,36 @@ def test_seeding_twice_adds_what_happened_since_and_nothing_else(db: None) -> No
             assert verify_chain(organization).is_intact
             newest = TokenEvent.objects.aggregate(at=Max("created_at"))["at"]
             assert NOW < newest <= NOW + timedelta(hours=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deed", ["revoke", "suspend", "decommission"])
+def test_the_next_start_hands_out_an_agent_that_gets_in_whatever_a_visitor_ended(
+    db: None, deed: str
+) -> None:
+    first = demo.seed()
+    organization = Organization.objects.get(slug="northwind-labs")
+    actor = Actor.for_system(organization, "visitor")
+    with organization_scope(organization):
+        agent = Agent.objects.get(pk=first.client_id)
+        if deed == "revoke":
+            for credential in Credential.objects.usable().filter(agent=agent):
+                revoke_credential(credential, actor=actor)
+        elif deed == "suspend":
+            suspend_agent(agent, actor=actor)
+        else:
+            decommission_agent(agent, actor=actor)
+
+    again = demo.seed()
+
+    token = Client().post(
+        "/api/v1/token",
+        f"grant_type=client_credentials&client_id={again.client_id}"
+        f"&client_secret={again.client_secret}",
+        content_type="application/x-www-form-urlencoded",
+    )
+    assert token.status_code == 200, token.content
+    assert (again.client_id == first.client_id) == (deed != "decommission")
 
 
 @pytest.mark.slow
