@@ -1,0 +1,28 @@
+"""What pages of the documentation tell the reader to fill in, and to look up, is what there is."""
+
+import re
+
+from agentidp.env import BASE_DIR
+from agents.forms import AgentForm
+from analytics.findings import CODES
+
+DOCS = BASE_DIR / "docs"
+
+
+def test_the_tutorial_names_every_field_that_registering_an_agent_needs() -> None:
+    tutorial = (DOCS / "tutorial.md").read_text()
+    step = re.search(r"^## 5\. Register.*?(?=^## )", tutorial, re.MULTILINE | re.DOTALL)
+    needed = {
+        str(field.label or name).lower()
+        for name, field in AgentForm.base_fields.items()
+        if field.required
+    }
+
+    assert step
+    assert {label for label in needed if label not in step[0].lower()} == set()
+
+
+def test_the_page_about_findings_explains_every_code_and_no_other() -> None:
+    page = (DOCS / "how-to" / "look-into-a-finding.md").read_text()
+
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(CODES)
