@@ -41,6 +41,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "owner": {"maxLength": 128},
 }
 FIELDS: dict[str, dict[str, Any]] = {
+    "AcceptanceRequest.token": {"pattern": r"\S"},
     "AgentRequest.version": SEMANTIC_VERSION,
     "AgentRequest.capabilities[]": CAPABILITY,
     "PatchedAgentChangeRequest.version": SEMANTIC_VERSION,
