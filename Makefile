@@ -22,7 +22,7 @@ NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
 OTHER_PYTHON := $(if $(NEW_PYTHON),.venv-3.13/bin/python,$(PYTHON))
 
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
-	django-check unit browser fuzz clients other-versions lock db run clean
+	django-check unit live browser fuzz clients other-versions lock db run clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ install-demo:
 demo: install-demo ## Run AgentIdP with demonstration data; ARGS=--once checks it and ends
 	@$(PYTHON) manage.py demo $(ARGS)
 
-test: check unit browser ## Run everything that CI runs: checks and all tests
+test: check unit browser live ## Run everything that CI runs: checks and all tests
 	@echo "All checks and all tests passed."
 
 check: install lint types django-check schema-check ## Run all checks, but no tests
@@ -75,8 +75,11 @@ schema-check: install
 	$(PYTHON) -m openapi_spec_validator docs/reference/openapi.yaml
 	@REDOCLY_TELEMETRY=off $(NODE) node_modules/@redocly/cli/bin/cli.js lint --format=stylish docs/reference/openapi.yaml
 
-unit: install ## Run the tests that need no browser; ARGS goes to pytest
-	$(PYTEST) -m "not browser" $(ARGS)
+unit: install ## Run the tests that need neither servers nor a browser; ARGS goes to pytest
+	$(PYTEST) -m "not browser" --ignore=tests/live $(ARGS)
+
+live: install ## Run the tests against real servers
+	$(PYTEST) tests/live $(ARGS)
 
 browser: install ## Run the tests in a real Chromium
 	$(PYTEST) -m browser $(ARGS)

@@ -78,8 +78,9 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     headers["Content-Length"] = str(sent.end - sent.start)
     if part:
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
+    pieces = _pieces(file, sent)
     try:
-        pieces = _Pieces(file, sent)
+        next(pieces)  # Opens it.
     except FileNotFoundError:
         raise FileNotFound from None
     if request.method == "HEAD":
@@ -88,27 +89,16 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     return LongResponse(pieces, caller=caller, status=206 if part else 200, headers=headers)
 
 
-class _Pieces:
-    """The part of the file; FileNotFoundError at once where the storage does not have it."""
-
-    def __init__(self, file: ExecutionFile, part: Part) -> None:
-        self._content = file.content.storage.open(str(file.content.name), "rb")
-        self._content.seek(part.start)
-        self._missing = part.end - part.start
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        piece: bytes = self._content.read(min(self._missing, PIECE)) if self._missing > 0 else b""
-        if not piece:
-            raise StopIteration
-        self._missing -= len(piece)
-        return piece
-
-    def close(self) -> None:
-        """The answer calls it at its end, taken or not."""
-        self._content.close()
+def _pieces(file: ExecutionFile, part: Part) -> Iterator[bytes]:
+    """The part of the file, after one empty piece; FileNotFoundError instead of that where the
+    storage does not have it."""
+    with file.content.storage.open(str(file.content.name), "rb") as content:
+        content.seek(part.start)
+        yield b""
+        missing = part.end - part.start
+        while missing > 0 and (piece := content.read(min(missing, PIECE))):
+            missing -= len(piece)
+            yield piece
 
 
 def disposition(name: str) -> str:

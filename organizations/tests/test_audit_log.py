@@ -110,6 +110,7 @@ def test_filters_narrow_the_list(organization: Organization, reader: Client) -> 
         ({"fromDate": "2026-03-07T00:00:00+00:00"}, [3]),
         ({"toDate": "2026-03-07T01:00:00+02:00"}, [1]),
         ({"toDate": "2026-03-07T00:00:00"}, [3, 2, 1]),
+        ({"fromDate": "0001-01-01", "toDate": "9999-12-31"}, [3, 2, 1]),
     ],
 )
 def test_dates_include_their_whole_day(
@@ -137,8 +138,6 @@ def test_dates_include_their_whole_day(
         ({"outcome": "maybe"}, "outcome"),
         ({"fromDate": "yesterday"}, "fromDate"),
         ({"fromDate": "2026-02-30"}, "fromDate"),
-        ({"fromDate": "0001-01-01"}, "fromDate"),
-        ({"toDate": "9999-12-31"}, "toDate"),
         ({"toDate": "2026-11-22T25:00:00Z"}, "toDate"),
         ({"page": "0"}, "page"),
         ({"page": "x"}, "page"),

@@ -1,6 +1,6 @@
 """Keep with each token event which secret it was: the hint and the credential's name of then.
 
-The function is that of tokens.0012. What it stores stands in the row that it reads anyway.
+The function is that of tokens.0015. What it stores stands in the row that it reads anyway.
 """
 
 from importlib import import_module
@@ -8,7 +8,7 @@ from importlib import import_module
 import django.contrib.postgres.fields
 from django.db import migrations, models
 
-ISSUE_BEFORE = import_module("tokens.migrations.0012_secrets_in_grace").ISSUE
+ISSUE_BEFORE = import_module("tokens.migrations.0015_ended_stays_ended").ISSUE
 
 
 def changed(text: str, *replacements: tuple[str, str]) -> str:
