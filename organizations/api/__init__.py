@@ -113,8 +113,9 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
 
     def _refuse_other_forms(self, request: Request) -> None:
         """InvalidValue for a `format` that the answer does not have: JSON would come unnoticed."""
+        wanted = request.query_params.get("format")
         forms = [renderer.format for renderer in self.get_renderers()]
-        if request.query_params.get("format", "json") not in forms:
+        if wanted is not None and wanted not in forms:
             problem = f"Must be one of {', '.join(sorted(forms))}."
             raise InvalidValue(f"format: {problem}", format=[problem])
 
