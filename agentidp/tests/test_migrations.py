@@ -17,6 +17,7 @@ def test_no_migration_breaks_a_running_release():
         ignore_name=[
             "0002_isolation",  # It ran on empty tables, before the first release.
             "0007_isolate_resources",  # On the empty tables that 0006 makes.
+            "0016_searchable",  # Only the way back drops columns: those that it adds.
             "0007_one_proven_account",  # Less than the release before already demands.
         ],
         no_cache=True,
