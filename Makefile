@@ -19,7 +19,7 @@ PRODUCTION = AGENTIDP_ENVIRONMENT=production AGENTIDP_ISSUER=https://id.example.
 OLD_POSTGRES := $(wildcard /usr/lib/postgresql/15/bin)
 NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
 	$(wildcard /usr/bin/python3.13 /usr/local/bin/python3.13 /opt/homebrew/bin/python3.13))
-OTHER_PYTHON := $(if $(NEW_PYTHON),.venv-3.13/bin/python,$(PYTHON))
+OTHER_VENV := $(if $(NEW_PYTHON),.venv-3.13,$(VENV))
 
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
 	django-check unit live browser fuzz clients other-versions lock db run clean
@@ -93,9 +93,9 @@ clients: install ## Try programs of others against a server of ours; ARGS names 
 other-versions: install ## Run the tests on PostgreSQL 15 and Python 3.13, as far as they are installed
 ifneq ($(OLD_POSTGRES)$(NEW_PYTHON),)
 ifneq ($(NEW_PYTHON),)
-	AGENTIDP_VENV=.venv-3.13 $(NEW_PYTHON) agentidp/bootstrap.py test
+	AGENTIDP_VENV=$(OTHER_VENV) $(NEW_PYTHON) agentidp/bootstrap.py test
 endif
-	AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(OTHER_PYTHON) -m pytest -q -p no:cacheprovider -m "not browser and not slow"
+	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not browser and not slow"
 else
 	@echo "Not run: neither PostgreSQL 15 nor Python 3.13 is installed here."
 endif
