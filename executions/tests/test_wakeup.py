@@ -68,7 +68,7 @@ def fresh_announcer() -> Iterator[None]:
 
 async def listeners(url: str) -> None:
     """Wait until somebody listens."""
-    async with redis.asyncio.Redis.from_url(url) as client:
+    async with redis.asyncio.Redis.from_url(url) as client, asyncio.timeout(30):
         while not dict(await client.pubsub_numsub(wakeup.channel_name())).popitem()[1]:
             await asyncio.sleep(0.01)
 

@@ -148,7 +148,9 @@ def test_silent_readers_keep_little_of_the_memory_and_hold_up_nobody() -> None:
 
         readers = [lazy_connection(engine) for _ in range(PLACES - 4)]
         addresses = [each.getsockname() for each in readers]
-        while any(queued_for(each) == 0 for each in addresses):
+        waiting, deadline = set(addresses), time.monotonic() + SECONDS_TO_CUT
+        while waiting := {each for each in waiting if queued_for(each) == 0}:
+            assert time.monotonic() < deadline, f"{len(waiting)} were sent nothing."
             time.sleep(0.05)
         for _ in range(10):
             engine.say(6, "z" * 60_000)
