@@ -5,11 +5,15 @@ asks the same. Both show one Confirmation. Its address asks when it is opened (G
 the form is sent (POST).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+
+from agentidp.errors import DomainError
 
 ASKING_METHODS = ("GET", "HEAD", "POST")
 
@@ -58,3 +62,14 @@ def ask_first(
         return None
     context = {"asked": asked, "back": back, "back_label": back_label, "is_wrong": is_wrong}
     return render(request, "organizations/confirm.html", context, status=400 if is_wrong else None)
+
+
+def is_done(request: HttpRequest, change: Callable[[], object], sentence: str) -> bool:
+    """Make the change; the next page shows the sentence, or the rule that refused it."""
+    try:
+        change()
+    except DomainError as error:
+        messages.error(request, error.message)
+        return False
+    messages.success(request, sentence)
+    return True

@@ -11,7 +11,6 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from agentidp.errors import DomainError
 from agents.actions import (
     decommission_agent,
     reactivate_agent,
@@ -21,8 +20,7 @@ from agents.actions import (
 )
 from agents.forms import AgentForm
 from agents.models import Agent
-from organizations.actors import Actor
-from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed
 
@@ -111,13 +109,7 @@ def life_cycle_view(
         back = reverse("agents:detail", args=[agent.pk])
         if question := ask_first(request, ask(agent), back=back, back_label=agent.name):
             return question
-        actor: Actor = request.actor
-        try:
-            change(agent, actor=actor)
-        except DomainError as error:
-            messages.error(request, error.message)
-        else:
-            messages.success(request, sentence.format(agent.name))
+        is_done(request, lambda: change(agent, actor=request.actor), sentence.format(agent.name))
         return redirect(back)
 
     return view

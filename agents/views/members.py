@@ -12,13 +12,12 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from agentidp.errors import DomainError
 from agents.forms import AgentMemberForm
 from agents.models import Agent
 from agents.views.changes import own_agent
 from organizations import actions, mail
 from organizations.actors import Actor, Scope
-from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import InvitationForm
 from organizations.models import Invitation, Membership, Organization, Principal
@@ -295,10 +294,5 @@ def ask(request: OrganizationRequest, asked: Confirmation) -> HttpResponse | Non
 
 
 def change(request: HttpRequest, run: Callable[[], object], sentence: str) -> HttpResponse:
-    try:
-        run()
-    except DomainError as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, sentence)
+    is_done(request, run, sentence)
     return redirect("organizations:members")

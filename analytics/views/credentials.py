@@ -15,12 +15,11 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agentidp.errors import DomainError
 from agentidp.words import counted
 from agents.views.changes import own_agent
 from analytics.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
 from analytics.secret_usage import SKEW, SecretUsage, called, secrets_of, verdict
-from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed
 from organizations.sent_forms import shown_once
@@ -155,12 +154,8 @@ def end_old(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -
     asked = ending_of(credential, secrets)
     if question := ask_first(request, asked, back=back, back_label=agent.name):
         return question
-    try:
-        end_old_secrets(credential, actor=request.actor)
-    except DomainError as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, f"The {credential} alone works now.")
+    said = f"The {credential} alone works now."
+    is_done(request, lambda: end_old_secrets(credential, actor=request.actor), said)
     return redirect(back)
 
 
@@ -210,12 +205,8 @@ def revoke(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
     back = reverse("agents:detail", args=[agent.pk])
     if question := ask_first(request, asked, back=back, back_label=agent.name):
         return question
-    try:
-        revoke_credential(credential, actor=request.actor)
-    except DomainError as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, f"The {credential} is revoked. Its tokens no longer work.")
+    said = f"The {credential} is revoked. Its tokens no longer work."
+    is_done(request, lambda: revoke_credential(credential, actor=request.actor), said)
     return redirect(back)
 
 

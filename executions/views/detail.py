@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from django.contrib import messages
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Left, Length
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,7 +15,6 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agentidp.errors import DomainError
 from executions import queries
 from executions.actions import delete_execution, stop_execution
 from executions.described import MOST_TAGS
@@ -38,7 +36,7 @@ from executions.views.told import (
     told_text,
 )
 from organizations.actors import Scope
-from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import CountedPaginator, page_of
 from organizations.templatetags.agentidp import absolute_time, duration, money, number, shorten_id
@@ -225,13 +223,9 @@ def change_view(
         back = reverse("executions:detail", args=[found.fid])
         if question := ask_first(request, ask(found), back=back, back_label=found.agent_name):
             return question
-        try:
-            change(found, actor=request.actor)
-        except DomainError as error:
-            messages.error(request, error.message)
-            return redirect("executions:detail", fid)
-        messages.success(request, sentence.format(found.agent_name))
-        if change is delete_execution:
+        said = sentence.format(found.agent_name)
+        changed = is_done(request, lambda: change(found, actor=request.actor), said)
+        if changed and change is delete_execution:
             return redirect("executions:list")
         return redirect("executions:detail", fid)
 

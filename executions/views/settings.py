@@ -10,10 +10,10 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
-from agentidp.errors import DomainError
 from agents.models import Agent
 from executions.quotas import limits_of, stored
 from organizations import actions
+from organizations.confirmation import is_done
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import OrganizationForm
 from organizations.models import Organization
@@ -84,10 +84,7 @@ def delete(request: OrganizationRequest) -> HttpResponse:
     if request.POST.get("name", "").strip() != own.name:
         messages.error(request, "Nothing was deleted: type the organization's name exactly.")
         return redirect("organizations:settings")
-    try:
-        actions.delete_organization(own, actor=request.actor)
-    except DomainError as error:
-        messages.error(request, error.message)
-        return redirect("organizations:settings")
-    messages.success(request, f"{own.name} is deleted.")
-    return redirect("organizations:choose")
+    said = f"{own.name} is deleted."
+    if is_done(request, lambda: actions.delete_organization(own, actor=request.actor), said):
+        return redirect("organizations:choose")
+    return redirect("organizations:settings")

@@ -12,10 +12,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from agentidp.errors import DomainError
 from agents.models import Agent
 from organizations.actors import Scope
-from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first
+from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, page_of, typed
 from tokens import resources as actions
@@ -204,10 +203,6 @@ def remove_agent(request: OrganizationRequest, resource_id: UUID, agent_id: UUID
     )
     if question := ask(request, removal_of(grant), found):
         return question
-    try:
-        actions.remove_agent(grant, actor=request.actor)
-    except DomainError as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, f"{grant.agent.name} gets no more tokens for {found.name}.")
+    said = f"{grant.agent.name} gets no more tokens for {found.name}."
+    is_done(request, lambda: actions.remove_agent(grant, actor=request.actor), said)
     return redirect("tokens:resource", found.pk)
