@@ -3,14 +3,17 @@ end to end, and the examples of docs/how-to/accept-tokens.md as they are printed
 
 import json
 import os
+import runpy
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jwt
 import pytest
 import requests
+import time_machine
 
 from agentidp.bootstrap import find_proxy
 from tests.live import services
@@ -218,6 +221,25 @@ def test_an_example_refuses_every_other_token(
     assert all(
         answer.headers["WWW-Authenticate"].startswith("Bearer") for answer in answers.values()
     )
+
+
+@pytest.mark.parametrize(("behind", "is_taken"), [(0, True), (5, True), (25, True), (60, False)])
+def test_an_example_whose_clock_is_behind_takes_a_new_token(
+    deployment: Deployment, owner: Owner, client: OAuthClient, behind: int, is_taken: bool
+) -> None:
+    identifier = f"http://127.0.0.1:{free_port()}/"
+    owner.register(identifier, client, scopes=SCOPES)
+    token = token_for(deployment, client, identifier)
+    example = runpy.run_path(str(PROJECT / "docs" / "examples" / "agent_tokens.py"))
+    own = {f"org-{client.organization_id}"}
+    tokens = example["AgentTokens"](deployment.url, identifier, own)
+
+    with time_machine.travel(datetime.now(UTC) - timedelta(seconds=behind)):
+        if is_taken:
+            assert tokens.claims(token)["client_id"] == client.client_id
+        else:
+            with pytest.raises(jwt.ImmatureSignatureError):
+                tokens.claims(token)
 
 
 def test_an_example_lets_its_own_organization_in_and_no_other(
