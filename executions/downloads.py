@@ -1,7 +1,7 @@
 """A stored file as an answer that a browser saves and never opens (RFC 9110, RFC 6266)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
@@ -89,7 +89,7 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     return LongResponse(pieces, caller=caller, status=206 if part else 200, headers=headers)
 
 
-def _pieces(file: ExecutionFile, part: Part) -> Iterator[bytes]:
+def _pieces(file: ExecutionFile, part: Part) -> Generator[bytes]:
     """The part of the file, after one empty piece; FileNotFoundError instead of that where the
     storage does not have it."""
     with file.content.storage.open(str(file.content.name), "rb") as content:
