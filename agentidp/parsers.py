@@ -8,27 +8,41 @@ the sender chooses.
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import accumulate
 from math import isinf
+from threading import Lock
 from typing import IO, Any, NamedTuple, NoReturn
 
 import orjson
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
+from agentidp.memory import count_values
+
 MAX_DEPTH = 64
 MAX_DIGITS = 100
+MAX_DIGITS_OF_64_BITS = 19
+"""orjson makes a float of an integer that 64 bits do not hold."""
 MAX_NAMES = 10_000
 """Of one object."""
 MAX_VALUES = 50_000
 """Of one text, at all depths: each is some hundred bytes of memory, whatever it weighs here."""
 
-MAX_ESCAPES = 10_000
-"""For the first ones a search is faster, for very many two replacements are."""
+MAX_READ_TOGETHER = 64 * 1024
+"""Bytes of a text. Larger ones are read one after the other, which takes no longer, since readers
+share one processor, and needs the memory of one."""
+_one_large_text = Lock()
+
+CONTAINERS = (dict, list)
+FEW_ESCAPES = 10_000
+"""A search is faster for these, two replacements are for more."""
+FEW_CONTAINERS = 1_000
+"""Whose names are counted after reading; of more while reading."""
 
 ESCAPED = re.compile(rb"\\[\\\"]")
 # NUL, and halves of surrogate pairs.
-UNSTORABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 # Brackets count up and down as signed bytes; nothing else says how deep the text is.
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 WITHOUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -55,33 +69,23 @@ def parse_json(content: bytes) -> Any:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ParseError("The body is not UTF-8.") from error
+    if len(content) <= MAX_READ_TOGETHER:
+        return _parse(content, text)
+    with _one_large_text:
+        return _parse(content, text)
+
+
+def _parse(content: bytes, text: str) -> Any:
     shape = measure_json(content)
+    count_values(min(shape.values, MAX_VALUES))
     if shape.values > MAX_VALUES:
         raise ParseError(f"The JSON has more than {MAX_VALUES:,} values.")
     if shape.depth > MAX_DEPTH:
         raise ParseError(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
-    names = 0
-
-    def count_names(found: dict[str, Any]) -> dict[str, Any]:
-        nonlocal names
-        names += len(found)
-        if len(found) > MAX_NAMES:
-            raise ParseError(f"A JSON object has more than {MAX_NAMES:,} names.")
-        return found
-
-    try:
-        value = json.loads(
-            text,
-            parse_constant=_refuse_constant,
-            parse_int=_parse_integer if shape.has_unusual_numbers else None,
-            parse_float=_parse_float if shape.has_unusual_numbers else None,
-            object_hook=count_names,
-        )
-    except (ValueError, RecursionError) as error:
-        raise ParseError("The body is not valid JSON.") from error
+    value, names = _read(text, shape)
     if names != shape.names:
         raise ParseError("A name appears twice in one JSON object.")
-    if "\\" in text and _may_be_unstorable(text, value):
+    if shape.may_be_unstorable and _is_unstorable(value):
         _refuse_unstorable_text(value)
     return value
 
@@ -96,26 +100,86 @@ class Shape(NamedTuple):
     """Of all objects together."""
     depth: int
     """Beyond MAX_VALUES that of the beginning."""
+    containers: int
     has_unusual_numbers: bool
     """Some with an exponent, or with more than MAX_DIGITS digits."""
+    has_long_integers: bool
+    """Some that 64 bits may not hold."""
+    may_be_unstorable: bool
+    """Escape sequences may spell NUL or half of a surrogate pair; UTF-8 has no surrogates and JSON
+    no raw NUL."""
 
 
 def measure_json(content: bytes) -> Shape:
-    if b"\\" in content:
-        content, escapes = ESCAPED.subn(b"", content, MAX_ESCAPES)
-        if escapes == MAX_ESCAPES:
+    escapes = content.count(b"\\") if b"\\" in content else 0
+    may_be_unstorable = False
+    if 0 < escapes <= FEW_ESCAPES:
+        content = ESCAPED.sub(b"", content)
+        may_be_unstorable = UNSTORABLE.search(content) is not None
+    elif escapes:
+        if rb"\"" in content:
             content = content.replace(rb"\\", b"").replace(rb"\"", b"")
+        may_be_unstorable = rb"\u" in content
     if b'"' in content:
         content = b"".join(content.split(b'"')[::2])
     steps = content.translate(STEPS, WITHOUT_BRACKETS)
     depths = accumulate(memoryview(steps)[: 2 * MAX_VALUES].cast("b"))
+    containers = steps.count(b"\x01")
     zeros = content.translate(AS_ZEROS)
     return Shape(
-        values=content.count(b",") + steps.count(b"\x01") + 1,
+        values=content.count(b",") + containers + 1,
         names=content.count(b":"),
         depth=max(depths, default=0),
+        containers=containers,
         has_unusual_numbers=b"0e" in zeros or b"0" * (MAX_DIGITS + 1) in zeros,
+        has_long_integers=b"0" * MAX_DIGITS_OF_64_BITS in zeros,
+        may_be_unstorable=may_be_unstorable,
     )
+
+
+def _read(text: str, shape: Shape) -> tuple[Any, int]:
+    """The value, and how many names its objects have together."""
+    if shape.containers <= FEW_CONTAINERS and not shape.has_long_integers:
+        with suppress(orjson.JSONDecodeError):  # The other reader keeps it, or says what is wrong.
+            return _read_few_containers(text)
+    names = 0
+
+    def count_names(found: dict[str, Any]) -> dict[str, Any]:
+        nonlocal names
+        names += _checked_length(found)
+        return found
+
+    try:
+        value = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_int=_parse_integer if shape.has_unusual_numbers else None,
+            parse_float=_parse_float if shape.has_unusual_numbers else None,
+            object_hook=count_names,
+        )
+    except (ValueError, RecursionError) as error:
+        raise ParseError("The body is not valid JSON.") from error
+    return value, names
+
+
+def _read_few_containers(text: str) -> tuple[Any, int]:
+    """orjson reads texts and numbers several times faster, but calls nobody for each object."""
+    names = 0
+    containers = [value := orjson.loads(text)]
+    for container in containers:  # Grows meanwhile.
+        if isinstance(container, dict):
+            names += _checked_length(container)
+            container = container.values()
+        elif not isinstance(container, list):
+            continue
+        containers += [item for item in container if isinstance(item, CONTAINERS)]
+    return value, names
+
+
+def _checked_length(found: dict[str, Any]) -> int:
+    if len(found) > MAX_NAMES:
+        raise ParseError(f"A JSON object has more than {MAX_NAMES:,} names.")
+    return len(found)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -135,15 +199,12 @@ def _parse_float(text: str) -> float:
     return value
 
 
-def _may_be_unstorable(text: str, value: Any) -> bool:
-    """UTF-8 has no surrogates and JSON no raw NUL: only escape sequences can bring them."""
-    if not UNSTORABLE.search(text):
-        return False
+def _is_unstorable(value: Any) -> bool:
+    """Or perhaps not, where the value has integers of more than 64 bits."""
     try:
-        orjson.dumps(value)  # Refuses surrogates, and integers of more than 64 bits.
+        return rb"\u0000" in orjson.dumps(value)  # Refuses surrogates.
     except orjson.JSONEncodeError:
         return True
-    return r"\u0000" in text
 
 
 class _UnstorableText(Exception):
