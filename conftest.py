@@ -16,9 +16,9 @@ from django.template import engines
 from django.test import Client, TransactionTestCase, override_settings
 from django.utils import timezone
 
-from agentidp.database_roles import as_owner, connect_with
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from core.database_roles import as_owner, connect_with
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Membership, Organization
 from organizations.tests.factories import make_organization
 from tokens.keys import key_ring, make_first_key

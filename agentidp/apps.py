@@ -8,4 +8,6 @@ class AgentIdPConfig(AppConfig):
     verbose_name = "AgentIdP"
 
     def ready(self) -> None:
-        from agentidp import checks, failures, openapi  # noqa: F401 - they register themselves
+        # They register themselves.
+        from agentidp import checks  # noqa: F401
+        from core import failures, openapi  # noqa: F401

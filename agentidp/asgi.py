@@ -7,9 +7,9 @@ from types import FrameType
 
 from django.conf import settings
 
-from agentidp.bridge import Bridge, Receive, Scope, Send
-from agentidp.sockets import allow_many_connections, limit_what_waits_for_clients
 from agentidp.wsgi import unguarded_application
+from core.fast_path.asgi_bridge import Bridge, Receive, Scope, Send
+from core.sockets import allow_many_connections, limit_what_waits_for_clients
 from executions.live.hub import hub
 
 bridge = Bridge(unguarded_application, settings.WEB_THREADS, settings.MAX_BODY_BYTES)

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from agentidp import database_roles
+from core import database_roles
 
 
 @register(Tags.database)

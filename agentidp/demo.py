@@ -19,8 +19,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.templatetags.static import static
 
-from agentidp import server_options
 from agentidp.env import BASE_DIR
+from core import server_options
 
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 5

@@ -20,12 +20,12 @@ from prometheus_client import (
     multiprocess,
 )
 
-from agentidp import database_metrics
 from agentidp.checks import unapplied_migrations
-from agentidp.database_metrics import background
 from agentidp.env import BASE_DIR
-from agentidp.handlers import error_response
-from agentidp.looks import Look
+from core import database_metrics
+from core.cached_checks import Look
+from core.database_metrics import background
+from core.handlers import error_response
 from executions.file_storage import storage_problem
 
 logger = structlog.get_logger(__name__)

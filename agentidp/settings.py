@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from agentidp import embedded_postgres
 from agentidp.env import BASE_DIR, env, environment, fallbacks, require_private_files, secret, wrong
 from agentidp.file_settings import storage_of_files
-from agentidp.static_files import are_collected
+from core.static_files import are_collected
 
 ENVIRONMENT = environment()
 IS_PRODUCTION = ENVIRONMENT == "production"
@@ -97,7 +97,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "agentidp.static_files.CollectedFilesConfig",
+    "core.static_files.CollectedFilesConfig",
     "django.contrib.postgres",
     "csp",
     "django_filters",
@@ -110,10 +110,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "agentidp.middleware.RequestRecordMiddleware",
+    "core.middleware.RequestRecordMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "agentidp.middleware.BoundedRequestMiddleware",
-    "agentidp.middleware.HostMiddleware",
+    "core.middleware.BoundedRequestMiddleware",
+    "core.middleware.HostMiddleware",
     "tokens.middleware.TokenEndpointMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -145,7 +145,7 @@ TEMPLATES = [
     },
 ]
 
-# Of requests only: agentidp/time_limits.py.
+# Of requests only: core/time_limits.py.
 STATEMENT_TIMEOUT = env.matching(
     "AGENTIDP_STATEMENT_TIMEOUT", r"[0-9]{1,9}(ms|s|min)?", "a time like 15s", default="15s"
 )
@@ -192,7 +192,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTH_USER_MODEL = "organizations.User"
 AUTHENTICATION_BACKENDS = ["organizations.authentication.EmailBackend"]
-PASSWORD_HASHERS = ["organizations.hashers.LimitedArgon2PasswordHasher"]
+PASSWORD_HASHERS = ["core.password_hashers.LimitedArgon2PasswordHasher"]
 # In each process. A hash takes a core and 100 MB; half of the cores stay for everything else.
 PASSWORD_HASHES_AT_ONCE = env.number(
     "AGENTIDP_PASSWORD_HASHES_AT_ONCE",
@@ -207,7 +207,7 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "agentidp.text.StablePasswordValidator"},
+    {"NAME": "core.text.StablePasswordValidator"},
 ]
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
@@ -216,7 +216,7 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
-CSRF_FAILURE_VIEW = "agentidp.handlers.csrf_failure"
+CSRF_FAILURE_VIEW = "core.handlers.csrf_failure"
 if IS_PRODUCTION:
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
@@ -324,19 +324,19 @@ if METRICS_FOLDER:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER  # its library looks there
 STORAGES = {
     "default": storage_of_files(),
-    "staticfiles": {"BACKEND": "agentidp.static_files.HashedStorage"},
+    "staticfiles": {"BACKEND": "core.static_files.HashedStorage"},
 }
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tokens.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["organizations.permissions.HasRequiredScopes"],
-    "DEFAULT_PARSER_CLASSES": ["agentidp.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["agentidp.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "agentidp.pagination.PagePagination",
+    "DEFAULT_PARSER_CLASSES": ["core.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["core.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "core.pagination.PagePagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "agentidp.openapi.OperationSchema",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "agentidp.negotiation.LenientContentNegotiation",
-    "EXCEPTION_HANDLER": "agentidp.handlers.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "core.openapi.OperationSchema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.negotiation.LenientContentNegotiation",
+    "EXCEPTION_HANDLER": "core.handlers.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "URL_FORMAT_OVERRIDE": None,
@@ -382,12 +382,12 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "agentidp.openapi.complete_schema",
-        "agentidp.value_forms.describe_values",
+        "core.openapi.complete_schema",
+        "core.value_forms.describe_values",
     ],
 }
 
-LOGGING_CONFIG = "agentidp.logs.configure"
+LOGGING_CONFIG = "core.logs.configure"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "level": env.matching(

@@ -510,7 +510,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/schema", DescriptionView.as_view(), name="schema"),
 ]
 
-handler400 = "agentidp.handlers.bad_request"
-handler403 = "agentidp.handlers.permission_denied"
-handler404 = "agentidp.handlers.not_found"
-handler500 = "agentidp.handlers.server_error"
+handler400 = "core.handlers.bad_request"
+handler403 = "core.handlers.permission_denied"
+handler404 = "core.handlers.not_found"
+handler500 = "core.handlers.server_error"

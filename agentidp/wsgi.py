@@ -13,12 +13,12 @@ from django.urls import get_resolver
 try:
     django_application = get_wsgi_application()
     from agentidp.checks import refuse_unsafe_start
-    from agentidp.content_types import with_known_content_types
-    from agentidp.failures import answering_failures
-    from agentidp.memory import collect_in_time
-    from agentidp.proxy_only import behind_the_proxy
-    from agentidp.static_files import with_static_files
-    from agentidp.time_limits import limit_statements
+    from core.content_types import with_known_content_types
+    from core.failures import answering_failures
+    from core.memory import collect_in_time
+    from core.proxy_only import behind_the_proxy
+    from core.static_files import with_static_files
+    from core.time_limits import limit_statements
 
     limit_statements()
     refuse_unsafe_start()

@@ -6,18 +6,18 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from agentidp.constraints import refusing
-from agentidp.errors import DomainError, Forbidden, InvalidValue
 from agents.models import (
     Agent,
     AgentAlreadyDecommissioned,
     AgentAlreadyExists,
     default_scopes,
 )
+from core.constraints import refusing
+from core.errors import DomainError, Forbidden, InvalidValue
+from core.ids import uuid7
 from organizations.actions.organizations import next_second
 from organizations.actors import Actor, Scope
 from organizations.audit_actions import AuditAction
-from organizations.identifiers import uuid7
 from organizations.models import AuditEvent, Organization, Principal
 
 

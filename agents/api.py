@@ -3,11 +3,11 @@ from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.errors import NotFound
 from agents.actions import decommission_agent, register_agent, update_agent
 from agents.filters import AgentFilter
 from agents.models import Agent
 from agents.serializers import AgentChangeSerializer, AgentSerializer
+from core.errors import NotFound
 from organizations.api import OrganizationScopedViewSet
 
 AGENT_ID = OpenApiParameter("agentId", OpenApiTypes.UUID, OpenApiParameter.PATH)

@@ -4,7 +4,7 @@ import django_filters
 from django.db.models import QuerySet
 
 from agents.models import Agent
-from organizations.filters import StrictFilterSet
+from core.filters import StrictFilterSet
 
 
 class AgentFilter(StrictFilterSet):

@@ -7,7 +7,6 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
-from agentidp.text import AddressInput, TextInput
 from agents.actions import is_administrator
 from agents.models import (
     MAXIMUM_CAPABILITIES,
@@ -16,6 +15,7 @@ from agents.models import (
     default_scopes,
     validate_capability,
 )
+from core.text import AddressInput, TextInput
 from organizations.actors import Actor, Scope
 from organizations.models import Organization, Principal
 

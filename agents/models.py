@@ -12,8 +12,8 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
-from agentidp.errors import DomainError
-from agentidp.text import NormalizedCharField, NormalizedEmailField, folded
+from core.errors import DomainError
+from core.text import NormalizedCharField, NormalizedEmailField, folded
 from organizations.actors import Scope
 from organizations.models import OrganizationScopedModel, OrganizationScopedQuerySet
 

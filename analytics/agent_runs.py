@@ -8,8 +8,8 @@ from django.db.models import Count, Sum
 from django.urls import reverse
 from django.utils import timezone
 
-from agentidp.words import counted
 from agents.models import Agent
+from core.words import counted
 from executions import queries
 from executions.filters import Filters
 from executions.views.asked import ALL_TIME

@@ -10,7 +10,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer
 from agents.models import Agent
 from analytics import queries
 from analytics.parameters import Parameters
@@ -25,6 +24,7 @@ from analytics.serializers import (
     finding_body,
     finding_row,
 )
+from core.csv_files import FORMATS, CsvAnswers, CsvRenderer
 from organizations.api import OrganizationScopedViewSet
 
 

@@ -5,9 +5,9 @@ from datetime import date
 from math import ceil
 from typing import Any
 
-from agentidp.words import counted
 from analytics.findings import Finding
 from analytics.queries import DayCount, HourCount
+from core.words import counted
 
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 LEVELS = 5

@@ -18,8 +18,8 @@ from uuid import UUID
 from django.conf import settings
 from django.urls import reverse
 
-from agentidp.words import counted
 from analytics.periods import DAY
+from core.words import counted
 from organizations.templatetags.agentidp import percent
 
 BAD, WARN = "bad", "warn"

@@ -7,7 +7,7 @@ from django.db.models import F, FloatField, Sum, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, NullIf
 
-from agentidp.errors import InvalidValue
+from core.errors import InvalidValue
 from executions.measures import MEASURES, Measure
 from tokens.models import TokenEvent
 

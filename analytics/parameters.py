@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django.http import Http404, QueryDict
 
-from agentidp.csv_files import FORMATS
-from agentidp.errors import InvalidValue
 from agents.models import Agent
 from analytics.metrics import Metric, metric_of_outcome
 from analytics.periods import Period, parse_days, parse_zone
 from analytics.queries import Narrowing
+from core.csv_files import FORMATS
+from core.errors import InvalidValue
 from organizations.models import Organization
 from tokens.models import Credential
 

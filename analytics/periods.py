@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.utils import timezone
 
-from agentidp.errors import InvalidValue
+from core.errors import InvalidValue
 
 MAXIMUM_DAYS = 90
 FIRST_YEAR = 2000

@@ -317,7 +317,7 @@ def main() -> None:
         product.set_up(cluster)
         from django.db import connection
 
-        from agentidp.database_roles import as_owner
+        from core.database_roles import as_owner
 
         for rows in sizes:
             started = time.monotonic()

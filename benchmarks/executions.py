@@ -247,7 +247,7 @@ def vacuum() -> None:
     """What autovacuum does within a minute."""
     from django.db import connection
 
-    from agentidp.database_roles import as_owner
+    from core.database_roles import as_owner
 
     with as_owner(connection), connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE)")

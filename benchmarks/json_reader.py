@@ -1,7 +1,7 @@
 """What the strict JSON reader costs beside a plain one: `python -m benchmarks.json_reader`.
 
 Processor time of this thread, the least of many tries: the strict reader of every body
-(agentidp/parsers.py), Python's own `json.loads`, and orjson, which checks less than either. Ends
+(core/parsers.py), Python's own `json.loads`, and orjson, which checks less than either. Ends
 with an error where it takes more than three times what Python takes (three and a half for a text
 of nothing but escaped quotes), or more than 20 ms.
 """
@@ -19,7 +19,7 @@ from rest_framework.exceptions import ParseError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")  # asked for on import
 
-from agentidp.parsers import parse_json
+from core.parsers import parse_json
 
 
 def nested(depth: int) -> list[object]:

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from agentidp.constraints import broken_constraint
-from agentidp.errors import DomainError, Forbidden, InvalidValue
 from agents.models import Agent
+from core.constraints import broken_constraint
+from core.errors import DomainError, Forbidden, InvalidValue
 from executions import leases, repeats
 from executions.file_storage import remove_folder
 from executions.models import (

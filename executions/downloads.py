@@ -11,9 +11,9 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 
-from agentidp.bridge import LongResponse
-from agentidp.errors import DomainError, NotFound, error_body
-from agentidp.pieces import PIECE
+from core.errors import DomainError, NotFound, error_body
+from core.fast_path.asgi_bridge import LongResponse
+from core.long_answers import PIECE
 from executions.models import ExecutionFile
 
 RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.ASCII)

@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from django.core.files.storage import default_storage
 
-from agentidp.errors import CODES, DomainError
+from core.errors import CODES, DomainError
 
 logger = structlog.get_logger(__name__)
 

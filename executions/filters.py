@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
-from agentidp.errors import InvalidValue
-from agentidp.pagination import whole_number
-from agentidp.text import folded
+from core.errors import InvalidValue
+from core.pagination import whole_number
+from core.text import folded
 from executions.models import Execution, ExecutionUser
 
 NOBODY = "unknown"

@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any
 
-from agentidp.parsers import measure_json
+from core.parsers import measure_json
 
 DEEPEST = 100
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")

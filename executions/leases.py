@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from agentidp.errors import InvalidValue
+from core.errors import InvalidValue
 from executions.models import Execution, LeaseLost
 
 HEADER = "X-Lease-Generation"

@@ -15,12 +15,12 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from agentidp.errors import DomainError, NotFound
-from agentidp.text import NormalizedCharField, NormalizedEmailField
 from agents.models import Agent
+from core.errors import DomainError, NotFound
+from core.ids import uuid7
+from core.text import NormalizedCharField, NormalizedEmailField
 from executions.described import described, summary_of, tags_of
 from organizations.actors import Actor
-from organizations.identifiers import uuid7
 from organizations.models import (
     Membership,
     Organization,

@@ -32,8 +32,8 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Left
 
-from agentidp.keyset import Keyset
-from agentidp.pieces import ROWS_AT_ONCE, Piece, gather, in_pieces
+from core.keyset import Keyset
+from core.long_answers import ROWS_AT_ONCE, Piece, gather, in_pieces
 from executions.filters import EVERYTHING, Filters
 from executions.models import (
     Execution,

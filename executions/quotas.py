@@ -12,9 +12,9 @@ from typing import Protocol
 from django.conf import settings
 from django.db import connection
 
-from agentidp.errors import DomainError
+from core.errors import DomainError
+from core.throttling import Quota, count_attempt, throttle_key
 from organizations.models import Organization
-from organizations.throttling import Quota, count_attempt, throttle_key
 
 EVENT_BYTES = 128
 """Of an event, beside its message. The triggers count the same (migration 0011)."""

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from django.db import transaction
 
-from agentidp.errors import InvalidValue
-from agentidp.text import normalized
+from core.errors import InvalidValue
+from core.ids import uuid7
+from core.text import normalized
 from executions.described import fitting
 from executions.errors import read_error
 from executions.json_text import read_json
@@ -26,7 +27,6 @@ from executions.models import (
     ExecutionHasEnded,
     IllegalTransition,
 )
-from organizations.identifiers import uuid7
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 MARKS = frozenset({Kind.STATUS, Kind.FINAL, Kind.META})

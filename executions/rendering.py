@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from agentidp.parsers import measure_json
+from core.parsers import measure_json
 from executions.models import ExecutionEvent
 
 LARGEST = 256 * 1024

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agentidp.text import normalized
+from core.text import normalized
 from executions.models import Execution
 
 LENGTH = 32

@@ -9,7 +9,7 @@ from uuid import UUID
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from agentidp.parsers import parse_json
+from core.parsers import parse_json
 from executions.described import summary_of, tags_of
 from executions.errors import read_error
 from executions.filters import NOBODY

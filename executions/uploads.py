@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Count, Sum
 from django.db.models.functions import Length
 
-from agentidp.errors import DomainError, InvalidValue, NotFound
+from core.errors import DomainError, InvalidValue, NotFound
 from executions.actions import locked_for_report
 from executions.file_counts import recount_files
 from executions.file_storage import folder_of

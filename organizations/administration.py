@@ -23,7 +23,7 @@ from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from agentidp.addresses import client_address
+from core.addresses import client_address
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Organization, User

@@ -17,14 +17,14 @@ from django.db import connection, models
 from django.db.models import Q
 from django.utils import timezone
 
-from agentidp.addresses import plain_address
-from agentidp.pieces import ROWS_AT_ONCE, Piece, gather, in_pieces
+from core.addresses import plain_address
+from core.ids import uuid7
+from core.long_answers import ROWS_AT_ONCE, Piece, gather, in_pieces
+from core.throttling import Quota, count_attempt, throttle_key
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
-from organizations.identifiers import uuid7
 from organizations.models import AuditChain, AuditEvent, Organization
 from organizations.scope import organization_scope
-from organizations.throttling import Quota, count_attempt, throttle_key
 
 FIRST_HASH = bytes(32)
 EXPORT_BATCH = 1000

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 
-from agentidp.text import same
+from core.text import same
 from organizations.models import Membership, User
 from organizations.passwords import accounts_called, whose_password
 

@@ -13,7 +13,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from agentidp.errors import DomainError
+from core.errors import DomainError
 
 ASKING_METHODS = ("GET", "HEAD", "POST")
 

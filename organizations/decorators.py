@@ -12,11 +12,11 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from agentidp.addresses import client_address
-from agentidp.bridge import LongResponse
+from core.addresses import client_address
+from core.fast_path.asgi_bridge import LongResponse
+from core.time_zones import known_time_zones
 from organizations.actors import Actor
 from organizations.models import Membership, Organization, User
-from organizations.requests import known_time_zones
 from organizations.scope import request_scope
 from organizations.sent_forms import carry_out_once
 from organizations.viewers import Viewer, has_ended

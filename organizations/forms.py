@@ -6,10 +6,10 @@ from django import forms
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 
-from agentidp.text import AddressInput, TextInput
+from core.text import AddressInput, TextInput
+from core.time_zones import known_time_zones
 from organizations.addresses import validate_mail_address
 from organizations.models import Membership, Organization, User
-from organizations.requests import known_time_zones
 
 
 class LoginForm(forms.Form):

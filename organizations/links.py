@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from agentidp.errors import NotFound
+from core.errors import NotFound
 from organizations.link_secrets import is_secret, macs_of, new_secret
 from organizations.models import AccountLink, User
 

@@ -11,14 +11,14 @@ from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from agentidp.errors import TooManyRequests
-from agentidp.text import same
-from organizations import mail
+from core import mail
+from core.errors import TooManyRequests
+from core.text import same
+from core.throttling import RESET_MAILS, count_attempt, take_back, throttle_key
 from organizations.link_secrets import new_secret
 from organizations.links import LIFETIME, make_link
 from organizations.models import AccountLink, Invitation, Organization, User
 from organizations.scope import organization_scope
-from organizations.throttling import RESET_MAILS, count_attempt, take_back, throttle_key
 
 QUEUE = "mail"
 INVITATION = "organizations.mail_invitation"

@@ -21,9 +21,9 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from agentidp.text import NormalizedCharField, NormalizedEmailField
+from core.ids import uuid7
+from core.text import NormalizedCharField, NormalizedEmailField
 from organizations.audit_actions import AuditAction
-from organizations.identifiers import uuid7
 from organizations.querysets import (
     AccountLinkQuerySet,
     AuditEventQuerySet,

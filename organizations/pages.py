@@ -14,9 +14,9 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.functional import cached_property
 
-from agentidp.errors import DomainError, TooManyRequests
-from agentidp.keyset import Cursor, Cursors, Keyset, moment_now
-from agentidp.words import counted
+from core.errors import DomainError, TooManyRequests
+from core.keyset import Cursor, Cursors, Keyset, moment_now
+from core.words import counted
 from organizations.decorators import OrganizationRequest
 
 PAGE_SIZE = 50

@@ -22,7 +22,7 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 from django.utils.crypto import constant_time_compare
 
-from agentidp.text import comparable, folded, normalized_password
+from core.text import comparable, folded, normalized_password
 from organizations.models import User
 
 SALT_LENGTH = 22  # 132 bits: what Django asks of a salt, and its column has room for

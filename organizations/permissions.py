@@ -4,7 +4,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from agentidp.errors import bearer_challenge
+from core.errors import bearer_challenge
 
 
 class InsufficientScope(APIException):

@@ -5,10 +5,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from core.time_zones import known_time_zones
 from organizations.addresses import validate_mail_address
 from organizations.api import StrictSerializer
 from organizations.models import LONGEST_RETENTION, Invitation, Membership, Organization, Principal
-from organizations.requests import known_time_zones
 
 SLUG = re.compile(r"[a-z0-9-]+")
 

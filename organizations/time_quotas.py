@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from django.db import connection, transaction
 
+from core.throttling import Quota, refuse_any_full, throttle_key
 from organizations.actors import Actor
-from organizations.throttling import Quota, refuse_any_full, throttle_key
 
 Result = TypeVar("Result")
 

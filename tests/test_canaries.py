@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from agentidp import openapi
 from conftest import ClientFor
+from core import openapi
 from tests import (
     test_bad_input,
     test_dead_tokens,

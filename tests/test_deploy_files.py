@@ -8,7 +8,7 @@ import pytest
 import yaml
 from django.conf import settings
 
-from agentidp import server_options
+from core import server_options
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEPLOY = PROJECT / "deploy"

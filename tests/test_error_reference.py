@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from django.urls import get_resolver
 
 from agentidp.env import BASE_DIR
-from agentidp.errors import CODES, DomainError
-from agentidp.outages import AWAY, NOT_IN_TIME
+from core.errors import CODES, DomainError
+from core.outages import AWAY, NOT_IN_TIME
 
 PAGE = BASE_DIR / "docs" / "reference" / "errors.md"
 ROW = re.compile(r"^\| \d{3} \| (.*?) \|", re.MULTILINE)

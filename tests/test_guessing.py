@@ -14,8 +14,8 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
+from core.throttling import ADDRESS_FAILURES, LOGIN_FAILURES
 from organizations.models import Attempt
-from organizations.throttling import ADDRESS_FAILURES, LOGIN_FAILURES
 from tests.calls import FORM
 from tests.endpoint import CLIENT, PUBLIC
 from tests.endpoints import ENDPOINTS

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from agentidp import bridge
-from agentidp.failures import RightEnded
-from agentidp.pieces import PIECE
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from core.failures import RightEnded
+from core.fast_path import asgi_bridge as bridge
+from core.long_answers import PIECE
 from executions.models import now
 from executions.record import NewEvent
 from executions.tests.factories import make_execution, make_file

@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from agentidp.errors import MAX_PROBLEMS
+from core.errors import MAX_PROBLEMS
 from organizations.models import User
 from tests.calls import bearer_of, call
 from tests.endpoint import Endpoint

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from agentidp.operations import SUMMARIES
+from core.operation_names import SUMMARIES
 from tests.routes import openapi_document, routes
 
 # What a reader of the API would have to know our code, or Python, to understand.

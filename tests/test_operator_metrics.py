@@ -12,8 +12,8 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentidp import health
-from agentidp.database_metrics import background
-from agentidp.tests.queue import make_job, make_worker
+from core.database_metrics import background
+from core.tests.queue import make_job, make_worker
 from executions.models import Execution
 from organizations.scope import organization_scope
 from tests.tenants import Tenant

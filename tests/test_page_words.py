@@ -11,11 +11,11 @@ from django.test import Client
 from django.utils import timezone
 
 from agentidp.env import BASE_DIR
-from agentidp.words import counted
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from analytics.charts import busiest, trend_chart
 from analytics.queries import DayCount, HourCount
+from core.words import counted
 from executions.tests.factories import make_execution
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization

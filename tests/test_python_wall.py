@@ -10,7 +10,7 @@ import pytest
 import time_machine
 from django.db import connection
 
-from agentidp.database_roles import as_owner
+from core.database_roles import as_owner
 from tests.calls import bearer_of, call, text_of
 from tests.endpoint import Endpoint
 from tests.endpoints import BEARER, PAGES

@@ -14,7 +14,8 @@ from django.db.models import CharField, EmailField
 from django.test import Client
 from django.utils import timezone
 
-from agentidp.text import (
+from conftest import ClientFor
+from core.text import (
     NormalizedCharField,
     NormalizedEmailField,
     comparable,
@@ -22,7 +23,6 @@ from agentidp.text import (
     normalized_password,
     same,
 )
-from conftest import ClientFor
 from executions.models import ExecutionFile
 from executions.repeats import digests
 from executions.tests.factories import make_execution, make_file, make_outside_user

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from agentidp.errors import Forbidden, NotFound
 from agentidp.urls import urlpatterns as right_urlpatterns
 from agents.models import Agent
+from core.errors import Forbidden, NotFound
 from organizations.api import OrganizationScopedViewSet
 from organizations.models import Organization, Principal
 from organizations.scope import organization_scope
@@ -171,7 +171,7 @@ urlpatterns = [
     path("wrong/cached/<uuid:agent_id>", cached_page),
     path("wrong/unprotected", unprotected),
 ]
-handler400 = "agentidp.handlers.bad_request"
-handler403 = "agentidp.handlers.permission_denied"
-handler404 = "agentidp.handlers.not_found"
-handler500 = "agentidp.handlers.server_error"
+handler400 = "core.handlers.bad_request"
+handler403 = "core.handlers.permission_denied"
+handler404 = "core.handlers.not_found"
+handler500 = "core.handlers.server_error"

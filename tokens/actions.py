@@ -8,16 +8,16 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from agentidp.errors import DomainError, Forbidden
 from agents.actions import require_may_handle
 from agents.models import Agent, AgentAlreadyDecommissioned, AgentNotActive
+from core.errors import DomainError, Forbidden
+from core.ids import uuid7
+from core.throttling import Guesses, count_failure, note_failure
 from organizations.actors import Actor, Scope
 from organizations.audit import record_failed_proof
 from organizations.audit_actions import AuditAction
-from organizations.identifiers import uuid7
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
 from organizations.scope import organization_scope
-from organizations.throttling import Guesses, count_failure, note_failure
 from tokens.access_tokens import (
     ACCESS_TOKEN_SECONDS,
     ClientClaims,

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from agentidp.errors import InvalidValue, bearer_challenge
+from core.errors import InvalidValue, bearer_challenge
 from tokens.access_tokens import BearerToken
 
 

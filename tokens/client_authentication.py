@@ -15,12 +15,12 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from agentidp.addresses import client_address
-from agentidp.errors import shortened
 from agents.models import Agent
+from core.addresses import client_address
+from core.errors import shortened
+from core.throttling import Guesses, refuse_guesses, refuse_late_guess
 from organizations.actors import Actor, Scope
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Principal
-from organizations.throttling import Guesses, refuse_guesses, refuse_late_guess
 from tokens.actions import refuse_client
 from tokens.authentication import PresentedToken
 from tokens.models import Credential

@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils import timezone
 
-from agentidp.text import TextInput
 from agents.models import Agent
+from core.text import TextInput
 from organizations.models import Organization
 from tokens.access_tokens import ACCESS_TOKEN_SECONDS
 from tokens.models import (

@@ -14,7 +14,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from organizations.throttling import FAILURE_LIMITS, LOGIN_FAILURES, RECORDED_FAILURES, Guesses
+from core.throttling import FAILURE_LIMITS, LOGIN_FAILURES, RECORDED_FAILURES, Guesses
 
 NAME = b"tokens_issue"
 ISSUE = f"""

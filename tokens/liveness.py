@@ -12,7 +12,7 @@ from django.db import connection, models
 from django.http import HttpRequest
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from agentidp.addresses import client_address
+from core.addresses import client_address
 from organizations.actors import Actor, Scope
 from organizations.models import Membership, Organization, Principal, User
 from tokens.access_tokens import AgentAccess, ClientClaims, PersonAccess, ResourceAccess

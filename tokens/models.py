@@ -18,10 +18,10 @@ from django.db.models.functions import Now
 from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 
-from agentidp.errors import DomainError
-from agentidp.text import NormalizedCharField
 from agents.models import Agent
-from organizations.identifiers import uuid7
+from core.errors import DomainError
+from core.ids import uuid7
+from core.text import NormalizedCharField
 from organizations.models import (
     Organization,
     OrganizationScopedModel,

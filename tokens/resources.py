@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import transaction
 
-from agentidp.constraints import refusing
-from agentidp.errors import DomainError, Forbidden, InvalidValue, NotFound
 from agents.models import Agent, AgentAlreadyDecommissioned
+from core.constraints import refusing
+from core.errors import DomainError, Forbidden, InvalidValue, NotFound
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Organization

@@ -10,15 +10,15 @@ from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 
-from agentidp.addresses import client_address
-from agentidp.errors import DomainError
+from core.addresses import client_address
+from core.errors import DomainError
+from core.throttling import ENTRIES, count_attempt, throttle_key
 from organizations.actions import SignInRefused, verify_password
 from organizations.actions.sessions import lock_proven, refuse_sign_in
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.scope import organization_scope
-from organizations.throttling import ENTRIES, count_attempt, throttle_key
 from tokens.access_tokens import PersonAccess, PersonRefresh
 from tokens.liveness import SPARE
 from tokens.models import LoginSession

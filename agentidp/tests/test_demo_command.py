@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from agentidp.database_roles import as_owner
+from core.database_roles import as_owner
 from organizations.tests.factories import make_organization
 
 

@@ -19,10 +19,10 @@ from django.test import Client
 from structlog.testing import capture_logs
 
 from agentidp import health
-from agentidp.database_metrics import background
 from agentidp.embedded_postgres import Cluster, find_binaries
 from agentidp.tests.conftest import NewFolder
-from agentidp.tests.queue import make_worker
+from core.database_metrics import background
+from core.tests.queue import make_worker
 
 PROBE_SECONDS = 2
 
@@ -96,11 +96,11 @@ def test_whoever_asks_whether_it_is_ready_everything_is_looked_at_once_a_second(
 
     monkeypatch.setattr("agentidp.checks.MigrationExecutor", Counted)
     moment = time.monotonic()
-    with patch("agentidp.looks.time.monotonic", lambda: moment):
+    with patch("core.cached_checks.time.monotonic", lambda: moment):
         for _ in range(5):
             assert Client().get("/readyz").status_code == 200
     asked_at_once = len(executors)
-    with patch("agentidp.looks.time.monotonic", lambda: moment + 1.1):
+    with patch("core.cached_checks.time.monotonic", lambda: moment + 1.1):
         Client().get("/readyz")
 
     assert (asked_at_once, len(executors)) == (1, 2)

@@ -2,7 +2,7 @@ from itertools import count
 from typing import Any
 
 from agents.models import Agent
-from organizations.identifiers import uuid7
+from core.ids import uuid7
 from organizations.models import Organization, Principal
 from organizations.scope import organization_scope
 

@@ -15,7 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from agents.forms import AgentMemberForm
 from agents.models import Agent
 from agents.views.changes import own_agent
-from organizations import actions, mail
+from core import mail
+from organizations import actions
 from organizations.actors import Actor, Scope
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from organizations.decorators import OrganizationRequest, within_organization

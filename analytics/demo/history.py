@@ -6,10 +6,10 @@ from typing import Any
 
 from django.db import models
 
+from core.ids import uuid7
 from organizations.actors import Actor
 from organizations.audit import FIRST_HASH, event_hash
 from organizations.audit_actions import AuditAction
-from organizations.identifiers import uuid7
 from organizations.models import AuditEvent, Organization
 
 

@@ -9,10 +9,10 @@ import pytest
 import time_machine
 from django.test import Client
 
-from agentidp.csv_files import csv_text
 from agents.tests.factories import make_agent
 from analytics.tests.factories import make_event, make_timeless_key
 from conftest import ClientFor
+from core.csv_files import csv_text
 from organizations.models import Organization
 
 NOW = datetime(2026, 4, 4, 9, 30, tzinfo=UTC)

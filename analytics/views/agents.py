@@ -11,7 +11,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from agentidp.keyset import Keyset, Term
 from agents.models import Agent, AgentQuerySet
 from agents.views.changes import (
     decommissioning_of,
@@ -29,6 +28,7 @@ from analytics.queries import Narrowing, count_by_agent, count_by_day, with_last
 from analytics.records import findings_of_agent
 from analytics.secret_usage import SecretUsage, secrets_of, verdict
 from analytics.views.credentials import ending_of, revocation_of
+from core.keyset import Keyset, Term
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditEvent

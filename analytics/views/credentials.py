@@ -15,10 +15,10 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agentidp.words import counted
 from agents.views.changes import own_agent
 from analytics.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
 from analytics.secret_usage import SKEW, SecretUsage, called, secrets_of, verdict
+from core.words import counted
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed

@@ -15,8 +15,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from agentidp.csv_files import csv_text, for_spreadsheets
-from agentidp.words import counted
 from agents.models import Agent
 from analytics.charts import change, day_notes, heatmap, shown_finding, trend_chart
 from analytics.findings import Finding
@@ -35,6 +33,8 @@ from analytics.queries import (
 )
 from analytics.records import findings_of, worst_findings
 from analytics.serializers import FINDING_COLUMNS, finding_row
+from core.csv_files import csv_text, for_spreadsheets
+from core.words import counted
 from executions.queries import lately
 from executions.views.asked import ALL_TIME, DEFAULT_HOURS, at
 from organizations.actors import Scope

@@ -13,11 +13,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.bridge import LongResponse
-from agentidp.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_line
-from agentidp.keyset import LONGEST_CURSOR, PARAMETER, Keyset
-from agentidp.pagination import CURSOR_DESCRIPTION, MAXIMUM_OFFSET, Found, Slice
-from agentidp.renderers import JSONRenderer
+from core.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_line
+from core.fast_path.asgi_bridge import LongResponse
+from core.keyset import LONGEST_CURSOR, PARAMETER, Keyset
+from core.pagination import CURSOR_DESCRIPTION, MAXIMUM_OFFSET, Found, Slice
+from core.renderers import JSONRenderer
 from executions import queries
 from executions.api.panel import PanelViewSet
 from executions.filters import MOST_HOURS, NAMES, Filters, read_hours, refuse_format

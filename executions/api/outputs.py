@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.openapi import OperationSchema
+from core.openapi import OperationSchema
 from executions.actions import delete_execution
 from executions.api.panel import (
     PanelViewSet,

@@ -10,8 +10,8 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.bridge import WAITED, Wait
-from agentidp.errors import DomainError, InvalidValue
+from core.errors import DomainError, InvalidValue
+from core.fast_path.asgi_bridge import WAITED, Wait
 from executions.live.hub import hub
 from executions.live.reading import Awaited
 from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet, sees_all
@@ -44,7 +44,7 @@ class PanelViewSet(OrganizationScopedViewSet):
 
     def handle_exception(self, exc: Exception) -> Response:
         """Under our ASGI server a 404 that waits is asked for again once its execution is there,
-        without a thread or a transaction in the meantime (agentidp/bridge.py)."""
+        without a thread or a transaction in the meantime (core/fast_path/asgi_bridge.py)."""
         wait = None
         if isinstance(exc, ExecutionNotFound) and self.is_extended:
             try:

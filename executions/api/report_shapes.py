@@ -15,7 +15,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-from agentidp.parsers import parse_json
+from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
+from core.parsers import parse_json
 from executions.actions import ReportedEvent
 from executions.filters import containing, tagged
 from executions.leases import LONGEST, SHORTEST
@@ -23,7 +24,6 @@ from executions.models import Execution, ExecutionEvent, ExecutionFile, now
 from executions.paths import LONGEST_PATH, validate_path
 from executions.record import lock_id
 from organizations.api import BoundedListField, StrictSerializer
-from organizations.filters import FormedTextFilter, StrictFilterSet, parse_moment
 
 MAXIMUM_EVENTS = 1000
 LARGEST_SEQUENCE = 2**31 - 1

@@ -10,8 +10,8 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.errors import InvalidValue
-from agentidp.parsers import StrictJSONParser
+from core.errors import InvalidValue
+from core.parsers import StrictJSONParser
 from executions import actions, leases, uploads
 from executions.api.report_shapes import (
     LARGEST_SEQUENCE,

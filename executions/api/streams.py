@@ -12,8 +12,8 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from agentidp.bridge import LiveResponse
-from agentidp.errors import InvalidValue
+from core.errors import InvalidValue
+from core.fast_path.asgi_bridge import LiveResponse
 from executions.api.panel import PanelViewSet, extended_parameter, read_flag
 from executions.live import sse
 from executions.live.hub import Closed, Hub, hub

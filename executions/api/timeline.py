@@ -14,10 +14,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.errors import InvalidValue
-from agentidp.handlers import outage_response
-from agentidp.outages import TOO_SLOW, outage_of
-from agentidp.pagination import whole_number
+from core.errors import InvalidValue
+from core.handlers import outage_response
+from core.outages import TOO_SLOW, outage_of
+from core.pagination import whole_number
 from executions.api.panel import PanelViewSet
 from executions.models import Execution, ExecutionQuerySet
 from executions.timeline import (

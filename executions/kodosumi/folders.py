@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid5
 
-from agentidp.text import normalized
+from core.text import normalized
 
 DATABASES = ("sqlite3.db", "db.sqlite")
 """The second is the name that older versions gave it."""

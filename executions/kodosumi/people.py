@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from agentidp.text import comparable, normalized
+from core.text import comparable, normalized
 from executions.kodosumi.databases import Role
 from executions.kodosumi.folders import ExecutionFolder, printable, user_id_of
 from executions.models import Execution, ExecutionUser

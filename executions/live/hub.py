@@ -22,10 +22,10 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
-from agentidp import metrics
-from agentidp.errors import DomainError, TooManyRequests
-from agentidp.failures import log_failure
-from agentidp.outages import is_database_outage
+from core import metrics
+from core.errors import DomainError, TooManyRequests
+from core.failures import log_failure
+from core.outages import is_database_outage
 from executions.live.batches import Batches
 from executions.live.reading import Awaited, Batch, Head, Watched, read_events, read_news
 from executions.live.wakeup import channel_name, listen

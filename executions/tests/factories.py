@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from core.ids import uuid7
 from executions.file_counts import recount_files
 from executions.models import (
     Execution,
@@ -19,7 +20,6 @@ from executions.models import (
     now,
 )
 from executions.record import NewEvent, append_events
-from organizations.identifiers import uuid7
 from organizations.models import Membership, Organization
 from organizations.scope import organization_scope
 

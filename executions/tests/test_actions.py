@@ -3,9 +3,9 @@
 import pytest
 from django.core.files.storage import default_storage
 
-from agentidp.errors import Forbidden, InvalidValue
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from core.errors import Forbidden, InvalidValue
 from executions import actions
 from executions.actions import ReportedEvent
 from executions.models import (

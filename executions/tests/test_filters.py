@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.http import QueryDict
 
-from agentidp.errors import InvalidValue
+from core.errors import InvalidValue
 from executions.filters import EVERYTHING, Filters
 
 NOW = 1_795_330_000.0

@@ -15,8 +15,8 @@ import time_machine
 from django.db import DatabaseError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from agentidp.errors import TooManyRequests
 from agents.tests.factories import make_agent
+from core.errors import TooManyRequests
 from executions.actions import delete_execution
 from executions.api import streams
 from executions.live import batches as batches_module

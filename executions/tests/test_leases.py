@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from agentidp.errors import InvalidValue
 from agents.tests.factories import make_agent
+from core.errors import InvalidValue
 from executions import actions, leases, uploads
 from executions.actions import ReportedEvent
 from executions.models import Execution, ExecutionHasEnded, LeaseLost

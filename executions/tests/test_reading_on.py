@@ -124,7 +124,7 @@ def test_the_last_hours_are_those_before_the_first_page(
     reading = pages(client, DASHBOARD, "hours=1&limit=2")
     found = next(reading)
     later = now() + 3600
-    monkeypatch.setattr("agentidp.pagination.moment_now", lambda: later)
+    monkeypatch.setattr("core.pagination.moment_now", lambda: later)
 
     found += [fid for page in reading for fid in page]
 

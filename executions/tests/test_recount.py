@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from core.ids import uuid7
 from executions import queries
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionError, ExecutionUser, new_execution
 from organizations.actors import Actor
-from organizations.identifiers import uuid7
 from organizations.models import Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership

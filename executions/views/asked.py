@@ -16,8 +16,8 @@ from django.http import QueryDict
 from django.urls import reverse
 from django.utils import timezone
 
-from agentidp.errors import InvalidValue
 from agents.models import Agent
+from core.errors import InvalidValue
 from executions import queries
 from executions.filters import NAMES, NOBODY, Filters
 from executions.models import Execution

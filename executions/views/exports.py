@@ -11,10 +11,10 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from agentidp.bridge import LongResponse
-from agentidp.csv_files import csv_line, for_spreadsheets
-from agentidp.keyset import Keyset
-from agentidp.pieces import PIECE, ROWS_AT_ONCE, Piece, gather, in_pieces
+from core.csv_files import csv_line, for_spreadsheets
+from core.fast_path.asgi_bridge import LongResponse
+from core.keyset import Keyset
+from core.long_answers import PIECE, ROWS_AT_ONCE, Piece, gather, in_pieces
 from executions import queries
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent, sees_all

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.html import format_html
 
-from agentidp.words import counted
+from core.words import counted
 from executions import queries
 from executions.models import Execution
 from executions.views.asked import ALL_TIME, RANGES, Asked

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from agentidp.keyset import Keyset, Term
+from core.keyset import Keyset, Term
 from executions import queries
 from executions.models import Execution
 from executions.views.asked import Asked

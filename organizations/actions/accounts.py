@@ -8,11 +8,20 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from agentidp.addresses import caller_network, client_address
-from agentidp.constraints import refusing
-from agentidp.errors import DomainError, InvalidValue
-from agentidp.text import same
-from organizations import mail, mailing
+from core import mail
+from core.addresses import caller_network, client_address
+from core.constraints import refusing
+from core.errors import DomainError, InvalidValue
+from core.text import same
+from core.throttling import (
+    ADDRESS_CHANGES,
+    CHANGES_TO,
+    RESETS_FROM,
+    count_attempt,
+    folded,
+    throttle_key,
+)
+from organizations import mailing
 from organizations.actions.invitations import check_new_password
 from organizations.actions.sessions import prove_password, still_proven
 from organizations.actors import Actor
@@ -22,14 +31,6 @@ from organizations.links import LinkNotFound, find_link, make_link, new_row
 from organizations.models import AccountLink, AuditEvent, Membership, Organization, User
 from organizations.passwords import hash_password
 from organizations.scope import organization_scope
-from organizations.throttling import (
-    ADDRESS_CHANGES,
-    CHANGES_TO,
-    RESETS_FROM,
-    count_attempt,
-    folded,
-    throttle_key,
-)
 
 Purpose = AccountLink.Purpose
 

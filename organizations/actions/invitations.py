@@ -10,20 +10,12 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from agentidp.constraints import refusing
-from agentidp.errors import DomainError, Forbidden, InvalidValue, NotFound
-from agentidp.text import normalized_password, same
-from organizations import mail, mailing
-from organizations.actions.members import AlreadyMember, join, lock_members, require_may_give
-from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
-from organizations.authentication import MAXIMUM_PASSWORD_LENGTH
-from organizations.hashers import PasswordsBusy
-from organizations.link_secrets import is_secret, macs_of, new_secret
-from organizations.models import AuditEvent, Invitation, Membership, Organization, User
-from organizations.passwords import accounts_of, hash_password
-from organizations.scope import organization_scope
-from organizations.throttling import (
+from core import mail
+from core.constraints import refusing
+from core.errors import DomainError, Forbidden, InvalidValue, NotFound
+from core.password_hashers import PasswordsBusy
+from core.text import normalized_password, same
+from core.throttling import (
     Guesses,
     Quota,
     count_attempt,
@@ -32,6 +24,15 @@ from organizations.throttling import (
     give_back,
     throttle_key,
 )
+from organizations import mailing
+from organizations.actions.members import AlreadyMember, join, lock_members, require_may_give
+from organizations.actors import Actor
+from organizations.audit_actions import AuditAction
+from organizations.authentication import MAXIMUM_PASSWORD_LENGTH
+from organizations.link_secrets import is_secret, macs_of, new_secret
+from organizations.models import AuditEvent, Invitation, Membership, Organization, User
+from organizations.passwords import accounts_of, hash_password
+from organizations.scope import organization_scope
 
 LIFETIME = timedelta(days=7)
 OF_INVITER = Quota(limit=60, window=timedelta(hours=1))

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from agentidp.errors import DomainError, Forbidden, NotFound
+from core.errors import DomainError, Forbidden, NotFound
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Membership, Organization, Principal, User

@@ -9,8 +9,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import slugify
 
-from agentidp.constraints import refusing
-from agentidp.errors import DomainError
+from core.constraints import refusing
+from core.errors import DomainError
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User

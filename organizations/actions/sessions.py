@@ -8,9 +8,19 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from agentidp.addresses import client_address
-from agentidp.errors import DomainError, InvalidValue
-from organizations import hashers
+from core import password_hashers as hashers
+from core.addresses import client_address
+from core.errors import DomainError, InvalidValue
+from core.throttling import (
+    ENTRIES,
+    Guesses,
+    count_attempt,
+    count_failure,
+    folded,
+    give_back,
+    note_failure,
+    throttle_key,
+)
 from organizations.actions.invitations import check_new_password
 from organizations.actors import Actor
 from organizations.audit import record_failed_proof
@@ -27,16 +37,6 @@ from organizations.models import (
 )
 from organizations.passwords import hash_password
 from organizations.scope import organization_scope
-from organizations.throttling import (
-    ENTRIES,
-    Guesses,
-    count_attempt,
-    count_failure,
-    folded,
-    give_back,
-    note_failure,
-    throttle_key,
-)
 
 
 class SignInRefused(DomainError):

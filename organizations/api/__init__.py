@@ -13,10 +13,10 @@ from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.bridge import LongResponse
-from agentidp.errors import InvalidValue, NotFound, name_some
-from agentidp.pagination import PAGING, refuse_others
-from agentidp.text import normalized
+from core.errors import InvalidValue, NotFound, name_some
+from core.fast_path.asgi_bridge import LongResponse
+from core.pagination import PAGING, refuse_others
+from core.text import normalized
 from organizations.actors import Actor
 from organizations.api import idempotency
 from organizations.models import AnsweredRequest, Organization

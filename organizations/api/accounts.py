@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from agentidp.errors import DomainError
-from agentidp.handlers import domain_error_response
+from core.errors import DomainError
+from core.handlers import domain_error_response
 from organizations.actions import request_password_reset
 from organizations.api import StrictSerializer
 

@@ -11,9 +11,11 @@ from rest_framework import mixins, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.bridge import LongResponse
-from agentidp.errors import InvalidValue, NotFound
-from agentidp.pagination import PAGING, PagePagination
+from core.errors import InvalidValue, NotFound
+from core.fast_path.asgi_bridge import LongResponse
+from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
+from core.pagination import PAGING, PagePagination
+from core.throttling import count_attempt, refuse_when_full, throttle_key
 from organizations.api import OrganizationScopedViewSet
 from organizations.audit import (
     MAXIMUM_VERIFIED,
@@ -23,9 +25,7 @@ from organizations.audit import (
     record_export,
     verify_chain,
 )
-from organizations.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from organizations.models import AuditChain, AuditEvent
-from organizations.throttling import count_attempt, refuse_when_full, throttle_key
 
 MAXIMUM_SEQUENCE = 2**63 - 1
 ACTION = re.compile(r"[a-z_]+(\.[a-z_]+)+")

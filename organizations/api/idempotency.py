@@ -16,8 +16,8 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.errors import DomainError, InvalidValue
-from agentidp.renderers import JSONRenderer
+from core.errors import DomainError, InvalidValue
+from core.renderers import JSONRenderer
 from organizations.actors import Actor
 from organizations.models import AnsweredRequest
 

@@ -12,10 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from agentidp.addresses import client_address
-from agentidp.errors import DomainError, Forbidden, NotFound
-from agentidp.handlers import domain_error_response
-from agentidp.keyset import Joined
+from core.addresses import client_address
+from core.errors import DomainError, Forbidden, NotFound
+from core.handlers import domain_error_response
+from core.keyset import Joined
 from organizations.actions import (
     accept_invitation,
     add_agent,

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
-from agentidp.addresses import client_address
+from core.addresses import client_address
 from organizations.actors import Actor
 from organizations.decorators import chosen_membership
 from organizations.models import Membership

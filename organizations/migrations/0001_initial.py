@@ -7,7 +7,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import organizations.identifiers
+import core.ids
 
 
 class Migration(migrations.Migration):
@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -113,7 +113,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -161,7 +161,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -200,7 +200,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -269,7 +269,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,

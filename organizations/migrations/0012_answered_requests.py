@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-import organizations.identifiers
+import core.ids
 from organizations.operations import IsolateOrganizations
 
 
@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,

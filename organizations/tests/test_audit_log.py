@@ -330,7 +330,7 @@ def test_verification_is_limited_to_thirty_a_minute_for_each_organization(
 def test_what_the_database_spells_anew_does_not_break_the_chain(
     organization: Organization, address: str | None, value: Any
 ) -> None:
-    from agentidp.addresses import plain_address
+    from core.addresses import plain_address
 
     actor = Actor(
         kind="system",

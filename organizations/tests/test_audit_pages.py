@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agents.tests.factories import make_agent
+from core.ids import uuid7
 from organizations.actors import Actor
-from organizations.identifiers import uuid7
 from organizations.models import AuditEvent, Membership, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership

@@ -11,11 +11,11 @@ from django.test import Client
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
+from core.throttling import Quota
 from organizations.actions import invitations
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
-from organizations.throttling import Quota
 from tokens.tests.factories import access_token_for
 
 ADDRESS = "newhire@example.com"

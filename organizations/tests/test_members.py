@@ -253,7 +253,7 @@ def test_who_does_not_administer_changes_no_member(
 
 def test_nobody_raises_themself(organization: Organization) -> None:
     """The endpoint's scope forbids it already; the action forbids it by itself."""
-    from agentidp.errors import Forbidden
+    from core.errors import Forbidden
     from organizations.actions import change_role
 
     member = make_membership(organization, "viewer")

@@ -7,13 +7,13 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 
-from agentidp.errors import InvalidValue, TooManyRequests
-from organizations import throttling
+from core import throttling
+from core.errors import InvalidValue, TooManyRequests
+from core.throttling import Quota
 from organizations.actions import change_password, sessions
 from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
-from organizations.throttling import Quota
 from tokens import sessions as token_sessions
 from tokens.models import LoginSession
 from tokens.tests.factories import person_refresh

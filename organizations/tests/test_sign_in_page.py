@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from core.throttling import LOGIN_FAILURES
 from organizations.models import Organization
 from organizations.tests.factories import make_membership, make_user
-from organizations.throttling import LOGIN_FAILURES
 
 PASSWORD = "a quiet lake at dawn"
 

@@ -10,8 +10,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from agentidp.errors import NotFound, TooManyRequests
-from organizations import actions, mail
+from core import mail
+from core.errors import NotFound, TooManyRequests
+from organizations import actions
 from organizations.forms import AddressForm, ConfirmForm, ResetForm, ResetRequestForm
 from organizations.links import find_link
 from organizations.models import AccountLink

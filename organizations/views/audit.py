@@ -13,9 +13,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from agentidp.bridge import LongResponse
-from agentidp.errors import TooManyRequests
-from agentidp.words import counted
+from core.errors import TooManyRequests
+from core.fast_path.asgi_bridge import LongResponse
+from core.throttling import count_attempt, refuse_when_full, throttle_key
+from core.words import counted
 from organizations.audit import (
     MAXIMUM_VERIFIED,
     VERIFICATIONS,
@@ -27,7 +28,6 @@ from organizations.audit_actions import AuditAction
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
 from organizations.pages import Filter, Filters, page_of
-from organizations.throttling import count_attempt, refuse_when_full, throttle_key
 
 KNOWN_PEOPLE = 100
 FILTERS = (

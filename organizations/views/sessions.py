@@ -14,8 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from agentidp.addresses import client_address
-from agentidp.errors import DomainError, NotFound, TooManyRequests
+from core.addresses import client_address
+from core.errors import DomainError, NotFound, TooManyRequests
 from organizations import actions
 from organizations.actions.invitations import find_invitation
 from organizations.actions.sessions import enter

@@ -1,7 +1,7 @@
 """What a JSON Schema cannot say about a request, and how a generated one that the document allows
 is made to keep it. So the check that such requests are accepted stays on for every operation.
 
-Forms of values that it can say stand in the document itself (agentidp/value_forms.py).
+Forms of values that it can say stand in the document itself (core/value_forms.py).
 """
 
 import time
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from schemathesis import GenerationMode
 
-from agentidp.keyset import LONGEST_CURSOR
+from core.keyset import LONGEST_CURSOR
 from executions.models import ExecutionEvent
 from tests.endpoint import Endpoint
 from tests.tenants import PASSWORD, Tenant

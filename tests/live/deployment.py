@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentidp import server_options
 from agentidp.embedded_postgres import Cluster, find_binaries
+from core import server_options
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SECONDS_TO_START = 120

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from agentidp import server_options
 from agentidp.bootstrap import find_proxy
+from core import server_options
 from tests.live.deployment import PROJECT, Deployment, free_port, running, wait_until_open
 
 HOST = "id.example.com"

@@ -232,7 +232,7 @@ def test_a_wsgi_server_on_a_port_serves_nobody(running: Deployment) -> None:
 
 
 def test_the_documented_commands_are_the_tested_ones() -> None:
-    from agentidp import server_options
+    from core import server_options
 
     page = Path(__file__).parents[2] / "docs" / "how-to" / "deploy.md"
     commands = " ".join(page.read_text().replace("\\\n", " ").split())

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
-from agentidp.handlers import wants_page
+from core.handlers import wants_page
 
 DESCRIPTION = (
     "No response type is supported. Agents get tokens at the token endpoint, with "

@@ -7,9 +7,9 @@ from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentidp.errors import NotFound
 from agents.api import AGENT_ID, AgentNotFound
 from agents.models import Agent
+from core.errors import NotFound
 from organizations.api import OrganizationScopedViewSet
 from organizations.api.idempotency import AnswerWithSecret
 from tokens.actions import (

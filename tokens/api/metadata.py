@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 
-from agentidp.handlers import error_response
+from core.handlers import error_response
 from organizations.actors import Scope
 from tokens.keys import key_ring
 

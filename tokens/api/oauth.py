@@ -25,12 +25,12 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
-from agentidp.addresses import client_address
-from agentidp.errors import DomainError, TooManyRequests, bearer_challenge, shortened
-from agentidp.metrics import token_requests
-from agentidp.outages import AWAY
+from core.addresses import client_address
+from core.errors import DomainError, TooManyRequests, bearer_challenge, shortened
+from core.metrics import token_requests
+from core.outages import AWAY
+from core.throttling import Quota, count_attempt, throttle_key
 from organizations.api import OrganizationScopedViewSet
-from organizations.throttling import Quota, count_attempt, throttle_key
 from tokens.access_tokens import AgentAccess, PersonAccess, ResourceAccess, SignedAccess
 from tokens.actions import NotYourToken, Refusal, introspect_token, issue_token, revoke_token
 from tokens.authentication import BearerAuthentication

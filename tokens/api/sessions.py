@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from agentidp.errors import DomainError, Forbidden
-from agentidp.handlers import domain_error_response
+from core.errors import DomainError, Forbidden
+from core.handlers import domain_error_response
 from organizations.api import OrganizationScopedViewSet, StrictSerializer
 from organizations.api.organizations import OrganizationNotFound
 from organizations.models import Organization

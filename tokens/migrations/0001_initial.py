@@ -5,7 +5,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import organizations.identifiers
+import core.ids
 
 
 class Migration(migrations.Migration):
@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -135,7 +135,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -214,7 +214,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,

@@ -5,7 +5,7 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-import organizations.identifiers
+import core.ids
 
 
 class Migration(migrations.Migration):
@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,
@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=organizations.identifiers.uuid7,
+                        default=core.ids.uuid7,
                         editable=False,
                         primary_key=True,
                         serialize=False,

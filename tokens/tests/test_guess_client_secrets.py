@@ -15,6 +15,7 @@ from django.db.models import F
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from core.throttling import RECORDED_FAILURES, Guesses
 from organizations.actors import Actor
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
@@ -26,7 +27,6 @@ from organizations.models import (
 from organizations.scope import organization_scope
 from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_organization
-from organizations.throttling import RECORDED_FAILURES, Guesses
 from tokens.models import TokenEvent
 from tokens.tests.clients import FormClient, basic
 from tokens.tests.factories import make_credential
@@ -185,7 +185,7 @@ def test_who_knows_a_client_id_cannot_flood_its_organization(url: str, agent: Ag
 def test_unknown_clients_cannot_flood_the_log_of_nobody(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("organizations.throttling.BUCKETS", 1)
+    monkeypatch.setattr("core.throttling.BUCKETS", 1)
 
     answers = [ask(uuid4(), WRONG, f"198.51.100.{number}") for number in range(60)]
 
@@ -201,7 +201,7 @@ def test_unknown_clients_cannot_flood_the_log_of_nobody(
 def test_another_organizations_flood_is_not_told(
     agent: Agent, other_organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("organizations.throttling.BUCKETS", 1)
+    monkeypatch.setattr("core.throttling.BUCKETS", 1)
     theirs = make_agent(other_organization)
     for number in range(60):
         ask(theirs.pk, WRONG, f"198.51.100.{number}")
@@ -216,7 +216,7 @@ def test_known_and_unknown_clients_are_recorded_alike(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full bucket is full for both, or the time that recording takes would tell them apart."""
-    monkeypatch.setattr("organizations.throttling.BUCKETS", 1)
+    monkeypatch.setattr("core.throttling.BUCKETS", 1)
     for number in range(RECORDED_FAILURES.limit):
         ask(uuid4(), WRONG, f"198.51.100.{number}")
 

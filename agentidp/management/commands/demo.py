@@ -15,10 +15,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from agentidp import demo
-from agentidp.database_roles import as_owner, missing
 from agentidp.env import DATA_DIR
 from analytics import demo as demonstration
 from analytics.demo import jobs
+from core.database_roles import as_owner, missing
 
 # Mails stand in the log: nothing leaves the machine.
 MAIL = {"AGENTIDP_EMAIL_URL": "consolemail://", "AGENTIDP_EMAIL_FROM": "agentidp@localhost"}

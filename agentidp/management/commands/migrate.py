@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.commands import migrate
 from django.db import connections
 
-from agentidp.database_roles import as_owner, grant_declared, require_ownership
+from core.database_roles import as_owner, grant_declared, require_ownership
 
 
 class Command(migrate.Command):

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from agentidp import backup
-from agentidp.database_roles import as_owner
+from core.database_roles import as_owner
 
 
 class Command(BaseCommand):

@@ -1,8 +1,8 @@
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from agentidp.env import BASE_DIR
 from analytics.metrics import reference_page
 
 
@@ -10,6 +10,6 @@ class Command(BaseCommand):
     help = "Write docs/reference/metrics.md from the metrics that the code defines."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        page = BASE_DIR / "docs" / "reference" / "metrics.md"
+        page = settings.BASE_DIR / "docs" / "reference" / "metrics.md"
         page.write_text(reference_page())
-        self.stdout.write(f"Wrote {page.relative_to(BASE_DIR)}.")
+        self.stdout.write(f"Wrote {page.relative_to(settings.BASE_DIR)}.")

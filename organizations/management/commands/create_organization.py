@@ -8,8 +8,8 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
-from agentidp.constraints import refusing
-from agentidp.errors import DomainError
+from core.constraints import refusing
+from core.errors import DomainError
 from organizations.actions import create_organization
 from organizations.actions.invitations import check_new_password
 from organizations.addresses import validate_mail_address

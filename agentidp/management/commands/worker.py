@@ -1,0 +1,123 @@
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import InterfaceError, OperationalError, close_old_connections
+from procrastinate import App
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job, Status
+
+from agentidp.checks import refuse_unsafe_start
+from core.failures import log_failure
+from executions import runner
+
+REAP_EVERY = 15
+"""Seconds. With a lease of 15 s a lost worker is noticed within half a minute."""
+SPARE_THREADS = 4
+SECONDS_TO_NOTICE = 5
+MOST_ATTEMPTS = 5
+PAUSE = 2
+OUTAGE = (ConnectorException, OperationalError, InterfaceError, OSError)
+
+logger = structlog.get_logger("executions.worker")
+
+
+class Command(BaseCommand):
+    help = (
+        "Run jobs until SIGTERM: executions, and what happens every night. End what other workers "
+        "left behind when they were lost."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--concurrency", type=int, default=settings.WORKER_CONCURRENCY)
+        parser.add_argument(
+            "--grace",
+            type=int,
+            default=settings.WORKER_GRACE_SECONDS,
+            help="seconds that executions get to end after SIGTERM",
+        )
+
+    def handle(self, *, concurrency: int, grace: int, **options: Any) -> None:
+        refuse_unsafe_start()
+        asyncio.run(work(concurrency, grace))
+
+
+async def work(concurrency: int, grace: int) -> None:
+    loop = asyncio.get_running_loop()
+    # Jobs are plain functions in threads; what looks after them must always find one.
+    loop.set_default_executor(ThreadPoolExecutor(concurrency + SPARE_THREADS))
+    is_stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, is_stopping.set)
+    # The worker takes jobs over connections of its own; what a job enqueues goes over Django's,
+    # in the job's own transaction.
+    queue = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
+    watch = asyncio.create_task(keep(look_after, is_stopping))
+    serve = asyncio.create_task(keep(lambda: run_jobs(queue, concurrency), is_stopping))
+    await is_stopping.wait()
+    serve.cancel()
+    _, running = await asyncio.wait({serve}, timeout=grace)
+    if running:
+        await on_django(runner.give_up)("The worker was stopped before the execution had ended.")
+        _, running = await asyncio.wait({serve}, timeout=SECONDS_TO_NOTICE)
+    watch.cancel()
+    await asyncio.wait({watch})
+    if running:
+        logger.warning("worker.left_jobs", reason="they do not notice that they are over")
+        os._exit(0)  # a thread cannot be ended
+
+
+async def keep(work: Callable[[], Awaitable[None]], is_stopping: asyncio.Event) -> None:
+    """Do it again after every failure: the database may have been away."""
+    while not is_stopping.is_set():
+        try:
+            await work()
+        except OUTAGE as error:
+            logger.warning("database.unavailable", error=type(error).__name__)
+        except Exception as error:
+            # Without this nobody would look after lost executions until the next restart.
+            log_failure(error)
+        await on_django(close_old_connections)()
+        await asyncio.sleep(PAUSE)
+
+
+async def run_jobs(queue: App, concurrency: int) -> None:
+    async with queue.open_async():
+        await queue.run_worker_async(
+            concurrency=concurrency, install_signal_handlers=False, delete_jobs="successful"
+        )
+
+
+async def look_after() -> None:
+    """What must not wait for a free place among the jobs."""
+    while True:
+        if reaped := await on_django(runner.reap)():
+            logger.warning("executions.reaped", executions=reaped)
+        for job in await app.job_manager.get_stalled_jobs():
+            with contextlib.suppress(ConnectorException):  # another worker was quicker
+                await deliver_again(job)
+        await asyncio.sleep(REAP_EVERY)
+
+
+async def deliver_again(job: Job) -> None:
+    """A job whose worker was lost. An execution that had begun does not begin twice."""
+    if job.attempts < MOST_ATTEMPTS:
+        await app.job_manager.retry_job(job)
+        return
+    if job.task_name == runner.TASK:
+        await on_django(runner.abandon)(**job.task_kwargs)
+    await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
+
+
+def on_django(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """The function in the one thread that keeps a database connection beside the jobs' own."""
+    return sync_to_async(function, thread_sensitive=True)

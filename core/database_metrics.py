@@ -1,0 +1,175 @@
+"""What the database knows of background work: workers, their queues, executions, connections.
+
+For the operator of all organizations: no label names one of them. Every process tells the same.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.backends.utils import CursorWrapper
+from procrastinate.contrib.django import app
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+
+from core.cached_checks import Look
+
+SECONDS_BETWEEN_LOOKS = 5.0
+WORKER_IS_LOST_AFTER = 45.0
+"""Seconds. Workers tell every 10 that they live."""
+MOST_MILLISECONDS = 500
+JOB_STATES = ("todo", "doing", "failed")
+LIVE = ("queued", "starting", "running", "awaiting")
+CONNECTION_STATES = ("active", "idle", "idle in transaction", "other")
+
+WORKERS = """
+    SELECT count(*) FILTER (WHERE last_heartbeat > now() - make_interval(secs => %s)),
+           coalesce(extract(epoch FROM max(last_heartbeat)), 0)::float,
+           extract(epoch FROM now() - max(last_heartbeat))::float
+    FROM procrastinate_workers
+"""
+# Of the jobs that could have begun, the oldest. Numbers follow age.
+QUEUES = """
+    SELECT queue_name, status, jobs,
+           extract(epoch FROM now() - least(due, (
+               SELECT min(at) FROM procrastinate_events WHERE job_id = first)))::float
+    FROM (
+        SELECT queue_name, status::text, count(*) AS jobs,
+               min(id) FILTER (WHERE status = 'todo' AND scheduled_at IS NULL) AS first,
+               min(scheduled_at) FILTER (WHERE status = 'todo' AND scheduled_at <= now()) AS due
+        FROM procrastinate_jobs GROUP BY queue_name, status
+    ) grouped
+"""
+EXECUTIONS = """
+    SELECT coalesce(sum(queued), 0)::float, coalesce(sum(starting), 0)::float,
+           coalesce(sum(running), 0)::float, coalesce(sum(awaiting), 0)::float,
+           coalesce(sum(held_leases), 0)::float, coalesce(sum(lapsed_leases), 0)::float
+    FROM executions_totals()
+"""
+CONNECTIONS = """
+    SELECT coalesce(state, 'other'), count(*), count(*) FILTER (WHERE wait_event_type = 'Lock'),
+           (SELECT least(current_setting('max_connections')::int, nullif(rolconnlimit, -1))
+            FROM pg_roles WHERE rolname = current_user)
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user GROUP BY 1
+"""
+
+
+@dataclass
+class Background:
+    """What was found, by queue and by state."""
+
+    workers: int = 0
+    last_heartbeat: float = 0.0
+    """Seconds since 1970; 0 without any worker."""
+    silence: float | None = None
+    jobs: dict[tuple[str, str], int] = field(default_factory=dict)
+    oldest_job: dict[str, float] = field(default_factory=dict)
+    executions: dict[str, float] = field(default_factory=dict)
+    leases: dict[str, float] = field(default_factory=dict)
+    connections: dict[str, int] = field(default_factory=dict)
+    waiting_connections: int = 0
+    max_connections: int = 0
+
+
+def _look() -> Background | None:
+    """None when the database does not answer in time."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET statement_timeout = {MOST_MILLISECONDS}")
+            found = _read(cursor)
+            cursor.execute("RESET statement_timeout")
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        return None
+    return found
+
+
+def _read(cursor: CursorWrapper) -> Background:
+    found = Background()
+    cursor.execute(WORKERS, [WORKER_IS_LOST_AFTER])
+    found.workers, found.last_heartbeat, found.silence = cursor.fetchone()
+    queues = {task.queue for task in app.tasks.values()}
+    found.jobs = {(queue, state): 0 for queue in queues for state in JOB_STATES}
+    found.oldest_job = dict.fromkeys(queues, 0.0)
+    cursor.execute(QUEUES)
+    for name, state, jobs, age in cursor.fetchall():
+        queue = name if name in queues else "other"
+        if state in JOB_STATES:
+            found.jobs[queue, state] = found.jobs.get((queue, state), 0) + jobs
+        if age is not None:
+            found.oldest_job[queue] = max(found.oldest_job.get(queue, 0.0), age)
+    found.connections = dict.fromkeys(CONNECTION_STATES, 0)
+    cursor.execute(CONNECTIONS)
+    for state, connections, waiting, most in cursor.fetchall():
+        found.connections[state if state in CONNECTION_STATES else "other"] += connections
+        found.waiting_connections += waiting
+        found.max_connections = most
+    # Last and alone: it grows with the number of organizations.
+    with contextlib.suppress(OperationalError):
+        cursor.execute(EXECUTIONS)
+        *live, held, lapsed = cursor.fetchone()
+        found.executions = dict(zip(LIVE, live, strict=True))
+        found.leases = {"held": held, "lapsed": lapsed}
+    return found
+
+
+background = Look(lambda: _look(), SECONDS_BETWEEN_LOOKS)
+
+
+class BackgroundCollector:
+    """The same for Prometheus."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        found = background()
+        yield _gauge("database_up", "1 when the database answered in time.", float(bool(found)))
+        if found is None:
+            return
+        yield _gauge("workers", "Workers that told lately that they live.", found.workers)
+        yield _gauge(
+            "worker_last_heartbeat_timestamp_seconds",
+            "When a worker last told that it lives, in seconds since 1970; 0 without any worker.",
+            found.last_heartbeat,
+        )
+        yield _family("jobs", "Jobs in the queue.", ["queue", "state"], found.jobs)
+        yield _family(
+            "oldest_job_seconds",
+            "How long the oldest job has waited that could have begun.",
+            ["queue"],
+            found.oldest_job,
+        )
+        yield _family("executions", "Executions that have not ended.", ["status"], found.executions)
+        yield _family("leases", "Leases of executions.", ["state"], found.leases)
+        yield _family(
+            "database_connections",
+            "Connections of the application's role.",
+            ["state"],
+            found.connections,
+        )
+        yield _gauge(
+            "database_connections_waiting",
+            "Connections whose statement waits for a lock.",
+            found.waiting_connections,
+        )
+        yield _gauge(
+            "database_connections_max", "So many the role may have.", found.max_connections
+        )
+
+
+def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"agentidp_{name}", documentation, value=value)
+
+
+def _family(
+    name: str, documentation: str, labels: list[str], values: Mapping[Any, float]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"agentidp_{name}", documentation, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric([key] if isinstance(key, str) else list(key), value)
+    return family
+
+
+registry = CollectorRegistry()
+registry.register(BackgroundCollector())

@@ -1,0 +1,59 @@
+"""JSON logs, one line an event, with the request's id and never a secret."""
+
+import logging
+import logging.config
+from typing import Any
+
+import structlog
+
+from core.failures import log_what_threads_raise, mask_sentence, without_secrets
+
+
+def configure(settings: dict[str, Any]) -> None:
+    """Django's LOGGING_CONFIG hook: structlog renders its own events and those of the libraries."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        mask_sentence,
+        structlog.processors.ExceptionRenderer(without_secrets),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "json": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        structlog.processors.JSONRenderer(),
+                    ],
+                    "foreign_pre_chain": shared,
+                }
+            },
+            "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+            "root": {"handlers": ["console"], "level": settings.get("level", "INFO")},
+            "loggers": {
+                # The access line says the same in one event, without the path and the query
+                # string. What nobody handled is logged by core.failures.
+                "django.request": {"level": "CRITICAL"},
+                # Refusals: their access line and one on the reason, without a traceback.
+                "django.security": {"level": "CRITICAL"},
+                "django.server": {"level": "ERROR"},
+                # What it registers at every start of every command.
+                "procrastinate.blueprints": {"level": "WARNING"},
+                "procrastinate.jobs": {"level": "WARNING"},
+                "procrastinate.periodic": {"level": "WARNING"},
+            },
+        }
+    )
+    log_what_threads_raise()

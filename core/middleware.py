@@ -1,0 +1,155 @@
+"""What happens to every request before and after its view."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
+
+from core import metrics
+from core.constraints import broken_constraint, is_duplicate
+from core.content_types import PROBLEM
+from core.errors import StoredMeanwhile
+from core.failures import route_of, watch_body
+from core.handlers import error_response
+from core.outages import outage_of
+from core.request_ids import log_fields_of, request_id_of
+
+logger = structlog.get_logger("agentidp.access")
+
+LONGEST_LENGTH = 18  # digits; Python refuses to read a number of more than 4,300
+# What the middleware beneath would have added.
+GUARDS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+}
+
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestRecordMiddleware:
+    """Give each request an id, and leave one log line and one count of it."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(**log_fields_of(request))
+        response = self.get_response(request)
+        seconds = time.perf_counter() - started
+        watch_body(request, response)
+        route = route_of(request)
+        method = request.method if request.method in metrics.METHODS else "OTHER"
+        metrics.http_requests.labels(method, route, response.status_code).inc()
+        metrics.http_request_seconds.labels(route).observe(seconds)
+        response["X-Request-Id"] = request_id_of(request)
+        if "Cache-Control" not in response:
+            # Answers belong to one caller; a shared cache must not keep them.
+            response["Cache-Control"] = "no-store"
+        logger.info(
+            "request",
+            method=method,
+            route=route,
+            status=response.status_code,
+            milliseconds=round(seconds * 1000, 1),
+        )
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if outage := outage_of(error):
+            response = error_response(request, 503, code=outage.code, message=outage.message)
+            response["Retry-After"] = str(outage.retry_after)
+            return response
+        if is_duplicate(error):
+            logger.warning("database.duplicate", constraint=broken_constraint(error))
+            return error_response(request, 409, message=StoredMeanwhile.message)
+        return None
+
+
+class BoundedRequestMiddleware:
+    """Refuse what no view should see: NUL bytes, plain HTTP in production, long addresses and
+    bodies."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        _drop_escaped_cookies(request)
+        refusal = _refusal(request)
+        if refusal is None:
+            return self.get_response(request)
+        for name, value in GUARDS.items():
+            refusal[name] = value
+        return refusal
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, RequestDataTooBig):
+            return _too_large(request)
+        return None
+
+
+class HostMiddleware(CommonMiddleware):
+    """Refuse a request to a name that is not ours, unless it is a probe: load balancers and
+    Prometheus ask a process by its address, and what they get has no links."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return None if _is_probe(request) else super().process_request(request)
+
+
+def _drop_escaped_cookies(request: HttpRequest) -> None:
+    """None of ours has an escape sequence, and to undo them takes quadratic time in Python before
+    3.11.10 and 3.12.6: seconds for 64 KiB of backslashes (CVE-2024-7592)."""
+    cookies = request.META.get("HTTP_COOKIE", "")
+    if "\\" in cookies:
+        kept = (each for each in cookies.split(";") if "\\" not in each)
+        request.META["HTTP_COOKIE"] = ";".join(kept)
+
+
+def _refusal(request: HttpRequest) -> HttpResponse | None:
+    if "\x00" in request.path_info or len(request.path_info) > settings.MAX_PATH_BYTES:
+        return error_response(request, 404)
+    if problem := request.META.get(PROBLEM):
+        return error_response(request, 415, message=problem)
+    query = request.META.get("QUERY_STRING", "")
+    if len(query) > settings.MAX_QUERY_BYTES:
+        # Redirects and the links of a page repeat it.
+        return error_response(
+            request, 414, message=f"The query is longer than {settings.MAX_QUERY_BYTES} bytes."
+        )
+    if "\x00" in query or "%00" in query:
+        return error_response(request, 400, message="The query contains a NUL byte.")
+    if settings.IS_PRODUCTION and not request.is_secure() and not _is_probe(request):
+        return error_response(request, 403, message="Use https.")
+    if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+        # Django reads as many bytes as were announced: it would take the body for an empty one.
+        return error_response(request, 411, message="Send Content-Length: no chunked bodies.")
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit() and len(length) <= LONGEST_LENGTH):
+        return error_response(request, 400, message="Content-Length is not a number.")
+    if int(length) > _largest_body(request):
+        return _too_large(request)
+    return None
+
+
+def _largest_body(request: HttpRequest) -> int:
+    """A page answers a faulty form with what was typed, so that a form is not long."""
+    is_form = request.content_type in FORMS and not request.path_info.startswith("/api/")
+    return settings.MAX_FORM_BYTES if is_form else settings.MAX_BODY_BYTES
+
+
+def _is_probe(request: HttpRequest) -> bool:
+    return request.path_info in {"/livez", "/readyz", "/metrics"}
+
+
+def _too_large(request: HttpRequest) -> HttpResponse:
+    return error_response(
+        request, 413, message=f"The body is larger than {_largest_body(request)} bytes."
+    )

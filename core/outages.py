@@ -1,0 +1,53 @@
+"""What the database could not do for a request, which may succeed later: a 503."""
+
+from dataclasses import dataclass
+
+import structlog
+from django.db import InterfaceError, OperationalError
+
+from core.errors import CODES, MESSAGES
+
+logger = structlog.get_logger("core.handlers")
+
+
+@dataclass(frozen=True)
+class Outage:
+    """How it is told."""
+
+    code: str = CODES[503]
+    message: str = MESSAGES[503]
+    retry_after: int = 2
+    """Seconds."""
+    event: str = "database.unavailable"
+
+
+AWAY = Outage()
+LOCKED = Outage(
+    message="Another request was changing the same and did not end in time. Try again shortly.",
+    event="database.locked",
+)
+TOO_SLOW = Outage(
+    code="QUERY_TIMEOUT",
+    message="The database took too long for this. Ask for less, such as a shorter span of time or "
+    "a narrower search, or try again later.",
+    retry_after=30,
+    event="database.timeout",
+)
+NOT_IN_TIME = {"55P03": LOCKED, "57014": TOO_SLOW}
+"""By PostgreSQL's codes lock_not_available and query_canceled (statement_timeout)."""
+
+
+def is_database_outage(error: BaseException | None) -> bool:
+    """Whether the database is away, or could not do its work in time (a lock, a limit of time), as
+    opposed to having refused a statement: the same request may succeed shortly."""
+    return isinstance(error, (OperationalError, InterfaceError))
+
+
+def outage_of(error: BaseException | None) -> Outage | None:
+    """What kept the database from doing its work, logged; None for any other error."""
+    if not is_database_outage(error):
+        return None
+    state = getattr(getattr(error, "__cause__", None), "sqlstate", None)
+    outage = NOT_IN_TIME.get(state or "", AWAY)
+    logger.warning(outage.event, error=type(error).__name__)
+    return outage

@@ -1,0 +1,255 @@
+"""One paginator for each API family; every list has a maximum, and is read on by a cursor."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Self
+from uuid import UUID
+
+from django.http import QueryDict
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import remove_query_param, replace_query_param
+from rest_framework.views import APIView
+
+from core.errors import InvalidValue
+from core.keyset import (
+    LONGEST_CURSOR,
+    PARAMETER,
+    Cursor,
+    Cursors,
+    Keyset,
+    moment_now,
+    refuse_cursor,
+)
+
+MAXIMUM_PAGE = 100_000
+MAXIMUM_OFFSET = 10_000_000
+
+
+def whole_number(
+    query: QueryDict, name: str, *, default: int, maximum: int, minimum: int = 1
+) -> int:
+    """A query parameter as an integer in these limits; 400 naming the field otherwise."""
+    text = query.get(name)
+    if text is None:
+        return default
+    is_number = text.isascii() and text.isdigit() and len(text) <= 9
+    if not (is_number and minimum <= int(text) <= maximum):
+        problem = f"Must be a whole number from {minimum} to {maximum}."
+        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+    return int(text)
+
+
+def refuse_others(query: QueryDict, known: Iterable[str]) -> None:
+    """400 for a parameter that is unknown or given twice: a misspelled filter must not widen."""
+    known = set(known)
+    for name, values in query.lists():
+        if name not in known:
+            problem = "This parameter is unknown."
+        elif len(values) > 1:
+            problem = "Give this parameter once."
+        else:
+            continue
+        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+
+
+PAGING = frozenset({"page", "limit", PARAMETER, "format"})
+LONGEST_LINK = 2000
+"""Proxies give the head of an answer little room. A longer one is left out: the body has the
+cursor."""
+CURSOR_DESCRIPTION = (
+    "Read on after the row that ended an earlier answer: its {field}, sent with the same "
+    "filters, in place of `{instead}`."
+)
+
+
+def read_cursor(query: QueryDict, cursors: Cursors, instead: str) -> Cursor | None:
+    """The cursor of the query, which stands in place of the parameter `instead`."""
+    if PARAMETER in query and instead in query:
+        refuse_cursor(f"Give either {instead} or cursor.")
+    return cursors.read()
+
+
+def next_link(request: Request, cursor: str | None, instead: str) -> dict[str, str]:
+    """The header that leads to the next page (RFC 8288); nothing after the last one."""
+    if cursor is None:
+        return {}
+    here = remove_query_param(request.build_absolute_uri(), instead)
+    link = f'<{replace_query_param(here, PARAMETER, cursor)}>; rel="next"'
+    return {"Link": link} if len(link) <= LONGEST_LINK else {}
+
+
+class PagePagination(BasePagination):
+    """`page` and `limit`, or `cursor` and `limit` → `{data, total, page, limit, nextCursor}`."""
+
+    default_limit = 20
+    maximum_limit = 100
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: APIView | None = None
+    ) -> list[Any]:
+        self.request = request
+        organization = view.organization  # type: ignore[union-attr]
+        self.cursors = Cursors(request.path, organization.pk, request.query_params)
+        self.read_page(request)
+        self.total = self.count(queryset, organization)
+        keyset = Keyset.of(queryset)
+        rows = keyset.after(queryset, self.cursor.key) if self.cursor else self.from_page(queryset)
+        found = list(rows[: self.limit + 1])
+        self.next_cursor = None
+        if len(found) > self.limit:
+            moment = self.cursor.moment if self.cursor else moment_now()
+            key = keyset.key_of(found[self.limit - 1])
+            self.next_cursor = self.cursors.write(Cursor(key, self.page + 1, moment))
+        return found[: self.limit]
+
+    def read_page(self, request: Request) -> None:
+        """Set `page`, `limit` and `cursor` from the query; 400 naming the parameter for anything
+        else."""
+        query = request.query_params
+        self.limit = whole_number(
+            query, "limit", default=self.default_limit, maximum=self.maximum_limit
+        )
+        self.page = whole_number(query, "page", default=1, maximum=MAXIMUM_PAGE)
+        self.cursor = read_cursor(query, self.cursors, "page")
+        if self.cursor:
+            self.page = self.cursor.position
+
+    def count(self, queryset: Any, organization: Any) -> int:
+        """How many rows there are now, on all pages."""
+        number: int = queryset.count()
+        return number
+
+    def from_page(self, queryset: Any) -> Any:
+        """The rows from the first one of `page` on."""
+        return queryset[(self.page - 1) * self.limit : self.page * self.limit + 1]
+
+    def get_paginated_response(self, data: Any) -> Response:
+        body = {
+            "data": data,
+            "total": self.total,
+            "page": self.page,
+            "limit": self.limit,
+            "nextCursor": self.next_cursor,
+        }
+        return Response(body, headers=next_link(self.request, self.next_cursor, "page"))
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        integer = {"type": "integer", "minimum": 0}
+        cursor = {
+            "type": "string",
+            "nullable": True,
+            "description": "Send it as `cursor` for the next page. null: this is the last one.",
+        }
+        properties = {
+            "data": schema,
+            "total": integer,
+            "page": integer,
+            "limit": integer,
+            "nextCursor": cursor,
+        }
+        return {"type": "object", "required": list(properties), "properties": properties}
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        limits = {"page": MAXIMUM_PAGE, "limit": self.maximum_limit}
+        defaults = {"page": 1, "limit": self.default_limit}
+        numbers = [
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": maximum,
+                    "default": defaults[name],
+                },
+            }
+            for name, maximum in limits.items()
+        ]
+        cursor = {
+            "name": PARAMETER,
+            "in": "query",
+            "required": False,
+            "description": CURSOR_DESCRIPTION.format(field="`nextCursor`", instead="page"),
+            "schema": {"type": "string", "maxLength": LONGEST_CURSOR},
+        }
+        return [*numbers, cursor]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """`limit` with `offset`, or with `cursor`, of the dashboard's lists, which say whether more
+    follows."""
+
+    request: Request
+    cursors: Cursors
+    limit: int
+    offset: int
+    cursor: Cursor | None
+    moment: float
+    """Of the first page, in Unix seconds: the end of "the last hours"."""
+
+    @classmethod
+    def read(cls, request: Request, organization: UUID, *, default: int, maximum: int) -> Self:
+        query = request.query_params
+        cursors = Cursors(request.path, organization, query)
+        limit = whole_number(query, "limit", default=default, maximum=maximum)
+        offset = whole_number(query, "offset", default=0, minimum=0, maximum=MAXIMUM_OFFSET)
+        cursor = read_cursor(query, cursors, "offset")
+        if cursor:
+            return cls(request, cursors, limit, cursor.position, cursor, cursor.moment)
+        return cls(request, cursors, limit, offset, None, moment_now())
+
+    def of(self, rows: Any, keyset: Keyset) -> Any:
+        """The rows of the page, and one beyond its end if there is one."""
+        if self.cursor:
+            return keyset.after(rows, self.cursor.key)[: self.limit + 1]
+        return keyset.in_order(rows)[self.offset : self.offset + self.limit + 1]
+
+    def shortened(self, sizes: Iterable[int], most: int) -> Self:
+        """The part of it whose rows, of these `sizes`, have `most` together, and at least one."""
+        held = 0
+        for number, size in enumerate(sizes):
+            held += size
+            if held > most and number:
+                return replace(self, limit=min(number, self.limit))
+        return self
+
+    def page(self, rows: Any, keyset: Keyset) -> "Found":
+        found = list(self.of(rows, keyset))
+        if len(found) <= self.limit:
+            return Found(self, found, None)
+        key = keyset.key_of(found[self.limit - 1])
+        following = Cursor(key, self.offset + self.limit, self.moment)
+        return Found(self, found[: self.limit], self.cursors.write(following))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The rows of a slice, and the cursor of the next one; None after the last row."""
+
+    asked: Slice
+    rows: list[Any]
+    next_cursor: str | None
+
+    def total(self, count: Callable[[], int]) -> int:
+        """How many rows there are, without counting where the page itself tells."""
+        asked, number = self.asked, len(self.rows)
+        if asked.cursor is None and not self.next_cursor and (number or not asked.offset):
+            return asked.offset + number
+        return count()
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {
+            "limit": self.asked.limit,
+            "offset": self.asked.offset,
+            "has_more": self.next_cursor is not None,
+            "next_cursor": self.next_cursor,
+        }
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return next_link(self.asked.request, self.next_cursor, "offset")

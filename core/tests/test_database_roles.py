@@ -1,0 +1,422 @@
+"""The application's role may do what is declared and nothing else, whatever SQL it runs (T11, T13).
+
+The tables are read from the catalog, so that a new one cannot be forgotten.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from psycopg import errors, sql
+
+from agentidp.checks import refuse_unsafe_start
+from core import database_roles
+from core.database_roles import (
+    as_owner,
+    declared_for,
+    excess,
+    functions,
+    grant_declared,
+    held_privileges,
+    missing,
+    relations,
+)
+from core.ids import uuid7
+from organizations.actors import Actor
+from organizations.audit import event_hash, verify_chain
+from organizations.models import AuditEvent, Organization
+from organizations.scope import organization_scope
+
+APPLICATION, OWNER = "agentidp_app", "agentidp_owner"
+
+ON_EVERY_TABLE = (
+    "TRUNCATE {}",
+    "TRUNCATE {} CASCADE",
+    "DROP TABLE {}",
+    "ALTER TABLE {} DISABLE TRIGGER USER",
+    "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY",
+    "ALTER TABLE {} DISABLE ROW LEVEL SECURITY",
+    "ALTER TABLE {} OWNER TO CURRENT_USER",
+    "ALTER TABLE {} ADD COLUMN mine integer",
+    "ALTER TABLE {} RENAME TO mine",
+    "CREATE POLICY everything ON {} USING (true)",
+    "CREATE TRIGGER mine BEFORE INSERT ON {} FOR EACH ROW "
+    "EXECUTE FUNCTION organizations_refuse_change()",
+    "CREATE RULE mine AS ON INSERT TO {} DO INSTEAD NOTHING",
+    "CREATE INDEX ON {} (ctid)",
+    "COMMENT ON TABLE {} IS 'mine'",
+    "COPY {} TO PROGRAM 'true'",
+    "COPY {} FROM PROGRAM 'true'",
+    "COPY {} TO '/tmp/mine'",
+    "COPY {} FROM '/etc/passwd'",
+    "CREATE VIEW mine AS SELECT * FROM {}",
+)
+
+ANYWHERE = (
+    "CREATE TABLE mine (id integer)",
+    "CREATE TABLE public.mine (id integer REFERENCES organizations_attempt (key))",
+    "CREATE TEMPORARY TABLE mine (id integer)",
+    "CREATE SCHEMA mine",
+    "CREATE FUNCTION mine() RETURNS void LANGUAGE sql AS ''",
+    "CREATE OR REPLACE FUNCTION organizations_refuse_change() RETURNS trigger "
+    "LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$",
+    "ALTER FUNCTION organizations_refuse_change() OWNER TO CURRENT_USER",
+    "DROP FUNCTION organizations_refuse_change() CASCADE",
+    "CREATE TYPE mine AS ENUM ('a')",
+    "DROP EXTENSION plpgsql CASCADE",
+    "CREATE EVENT TRIGGER mine ON ddl_command_start EXECUTE FUNCTION organizations_refuse_change()",
+    "CREATE ROLE mine",
+    "ALTER DATABASE {database} SET row_security = off",
+    "ALTER ROLE CURRENT_USER SUPERUSER",
+    "ALTER ROLE CURRENT_USER BYPASSRLS",
+    "ALTER ROLE CURRENT_USER CREATEDB",
+    f"GRANT {OWNER} TO CURRENT_USER",
+    f"SET ROLE {OWNER}",
+    "SET ROLE postgres",
+    f"SET SESSION AUTHORIZATION {OWNER}",
+    "SET session_replication_role = replica",
+    f"DROP OWNED BY {OWNER}",
+    f"REASSIGN OWNED BY {OWNER} TO CURRENT_USER",
+    f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} GRANT ALL ON TABLES TO CURRENT_USER",
+    "DROP POLICY organization_isolation ON organizations_auditevent",
+    "ALTER POLICY organization_isolation ON agents_agent USING (true)",
+    "DROP TRIGGER organizations_auditevent_append_only ON organizations_auditevent",
+    "DROP TRIGGER organizations_auditevent_moves_head ON organizations_auditevent",
+    "DROP TRIGGER organizations_auditevent_not_emptied ON organizations_auditevent",
+    "UPDATE organizations_auditchain SET sequence = 0",
+    "INSERT INTO organizations_auditchain (organization_id, sequence, hash) VALUES "
+    "('00000000-0000-0000-0000-000000000000', 1, '')",
+    "DELETE FROM organizations_auditchain",
+    "UPDATE organizations_auditevent SET action = 'x'",
+    "DELETE FROM organizations_auditevent",
+    "DELETE FROM django_migrations",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT lo_export(0, '/tmp/mine')",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('/')",
+    "SELECT pg_reload_conf()",
+    "LOAD '/tmp/mine.so'",
+    "SELECT organizations_move_audit_head()",
+)
+
+
+def all_of(read: Callable[[Any], Any]) -> Any:
+    with connection.cursor() as cursor:
+        return read(cursor)
+
+
+def tables() -> list[str]:
+    return [name for _, name, kind, _ in all_of(relations) if kind in {"r", "p"}]
+
+
+def is_refused(statement: str) -> bool:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+    except DatabaseError as error:
+        return isinstance(error.__cause__, errors.InsufficientPrivilege)
+    return False
+
+
+@pytest.mark.parametrize("statement", ON_EVERY_TABLE)
+def test_the_application_can_change_no_table(db: None, statement: str) -> None:
+    before = all_of(held_privileges)
+
+    allowed = [table for table in tables() if not is_refused(statement.format(table))]
+
+    assert allowed == []
+    assert all_of(held_privileges) == before
+
+
+@pytest.mark.parametrize("statement", ANYWHERE)
+def test_the_application_can_neither_make_nor_become_anything(db: None, statement: str) -> None:
+    database = connection.settings_dict["NAME"]
+
+    assert is_refused(statement.format(database=database))
+
+
+@pytest.mark.parametrize("statement", ["CREATE DATABASE mine", "ALTER SYSTEM SET fsync = off"])
+@pytest.mark.django_db(transaction=True)
+def test_the_application_cannot_change_the_server(statement: str) -> None:
+    with pytest.raises(DatabaseError, match="permission denied"), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_the_application_cannot_give_itself_a_right(db: None) -> None:
+    before = all_of(held_privileges)
+
+    with connection.cursor() as cursor:  # PostgreSQL warns instead of refusing
+        for table in tables():
+            with transaction.atomic():
+                cursor.execute(f"GRANT SELECT ON {table} TO PUBLIC")
+            is_refused(f"GRANT ALL ON {table} TO CURRENT_USER")
+
+    assert all_of(held_privileges) == before
+    assert all_of(excess) == []
+
+
+def test_switching_row_level_security_off_shows_nothing(db: None) -> None:
+    assert is_refused("SET LOCAL row_security = off; SELECT * FROM agents_agent")
+
+
+def test_every_right_is_declared_and_every_declaration_is_granted(db: None) -> None:
+    granted = all_of(
+        lambda cursor: [
+            (name, kind, owner, dict(grants_on(cursor, schema, name)))
+            for schema, name, kind, owner in relations(cursor)
+        ]
+    )
+
+    assert len(granted) > 40
+    for name, kind, owner, grants in granted:
+        declared = database_roles.SEQUENCE if kind == "S" else declared_for(name)
+        assert owner == OWNER, name
+        assert grants.pop(APPLICATION) == sorted(declared), name
+        assert grants.keys() <= {OWNER}, name
+    assert all_of(held_privileges) == [
+        (name, kind, database_roles.SEQUENCE if kind == "S" else declared_for(name))
+        for name, kind, *_ in sorted(granted)
+    ]
+
+
+def grants_on(cursor: Any, schema: str, name: str) -> list[tuple[str, list[str]]]:
+    """What each role was granted on the relation and its columns; PUBLIC is '-'."""
+    cursor.execute(
+        "SELECT grantee::regrole::text, array_agg(DISTINCT privilege_type ORDER BY privilege_type) "
+        "FROM (SELECT relacl AS acl FROM pg_class WHERE oid = %(oid)s::regclass UNION ALL "
+        "SELECT attacl FROM pg_attribute WHERE attrelid = %(oid)s::regclass) found, "
+        "aclexplode(acl) GROUP BY 1",
+        {"oid": sql.Identifier(schema, name).as_string(None)},
+    )
+    return list(cursor.fetchall())
+
+
+def test_every_declared_table_exists(db: None) -> None:
+    assert database_roles.DECLARED.keys() <= set(tables())
+
+
+def test_functions_are_the_owners_and_those_of_triggers_are_called_by_triggers_only(
+    db: None,
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace "
+            "WHERE nspname = 'public' AND proowner::regrole::text <> %s",
+            [OWNER],
+        )
+        assert cursor.fetchall() == []
+        for signature, is_trigger in functions(cursor):
+            cursor.execute(
+                "SELECT has_function_privilege(current_user, %(it)s::regprocedure, 'EXECUTE'),"
+                " EXISTS (SELECT FROM pg_proc, aclexplode(proacl) WHERE oid = %(it)s::regprocedure"
+                " AND grantee = 0)",
+                {"it": signature},
+            )
+            assert cursor.fetchone() == (not is_trigger, False), signature
+
+
+TOO_MUCH = {
+    "GRANT TRUNCATE ON agents_agent TO agentidp_app": "may TRUNCATE agents_agent",
+    "GRANT TRIGGER, REFERENCES ON agents_agent TO PUBLIC": "may REFERENCES, TRIGGER agents_agent",
+    "GRANT UPDATE, DELETE ON organizations_auditevent TO agentidp_app": (
+        "may DELETE, UPDATE organizations_auditevent"
+    ),
+    "GRANT UPDATE (hash) ON organizations_auditevent TO agentidp_app": (
+        "may UPDATE organizations_auditevent"
+    ),
+    "GRANT INSERT ON organizations_auditchain TO PUBLIC": "may INSERT organizations_auditchain",
+    "GRANT UPDATE (hash) ON organizations_auditchain TO PUBLIC": (
+        "may UPDATE organizations_auditchain"
+    ),
+    "GRANT CREATE ON SCHEMA public TO agentidp_app": "may CREATE in the schema public",
+    "GRANT CREATE ON SCHEMA public TO PUBLIC": "may CREATE in the schema public",
+    "GRANT TEMPORARY ON DATABASE {database} TO PUBLIC": "may use TEMPORARY in the database",
+    "GRANT CREATE ON DATABASE {database} TO agentidp_app": "may use CREATE in the database",
+}
+
+
+@pytest.mark.parametrize("statement", TOO_MUCH)
+def test_a_right_too_much_is_told_at_the_start_and_taken_back_by_the_next_migrate(
+    owner: Any, statement: str
+) -> None:
+    owner.execute(statement.format(database=connection.settings_dict["NAME"]))
+    try:
+        with pytest.raises(ImproperlyConfigured) as refusal:
+            refuse_unsafe_start()
+    finally:
+        call_command("migrate", verbosity=0)
+
+    assert str(refusal.value).startswith(f"The database role {APPLICATION} {TOO_MUCH[statement]}")
+    assert "\n" not in str(refusal.value)
+    refuse_unsafe_start()
+    assert all_of(excess) == []
+
+
+def test_a_right_too_few_is_told_at_the_start_and_given_by_the_next_migrate(owner: Any) -> None:
+    owner.execute("REVOKE INSERT, SELECT ON agents_agent FROM agentidp_app")
+    owner.execute("CREATE TABLE made_by_hand (id serial)")
+    try:
+        told = all_of(missing)
+        with pytest.raises(ImproperlyConfigured, match=r"Run: python manage\.py migrate"):
+            refuse_unsafe_start()
+        call_command("migrate", verbosity=0)
+        after = all_of(missing), all_of(excess)
+    finally:
+        owner.execute("DROP TABLE made_by_hand")
+
+    assert told == [
+        "may not INSERT, SELECT agents_agent",
+        "may not DELETE, INSERT, SELECT, UPDATE made_by_hand",
+        "may not USAGE made_by_hand_id_seq",
+    ]
+    assert after == ([], [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_owner_is_no_role_to_serve_with(settings: Any) -> None:
+    with as_owner(connection):
+        settings.DATABASE_OWNER = None
+        with pytest.raises(ImproperlyConfigured, match=f"role {OWNER} has CREATEDB, owns the"):
+            refuse_unsafe_start()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_granting_again_changes_nothing() -> None:
+    before = all_of(held_privileges)
+
+    with as_owner(connection):
+        grant_declared(connection)
+
+    assert all_of(held_privileges) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_owners_address_nothing_is_migrated(settings: Any) -> None:
+    settings.DATABASE_OWNER = None
+
+    with pytest.raises(ImproperlyConfigured, match="AGENTIDP_DATABASE_OWNER_URL"):
+        call_command("migrate", verbosity=0)
+    call_command("migrate", check_unapplied=True, verbosity=0)
+
+
+# The audit log
+
+
+def record(organization: Organization, times: int = 1) -> None:
+    with organization_scope(organization):
+        for _ in range(times):
+            AuditEvent.record("org.updated", actor=Actor.for_system(organization, "test"))
+
+
+@pytest.mark.parametrize(
+    "statement", ["TRUNCATE {}", "DELETE FROM {}", "UPDATE {} SET action = 'x'"]
+)
+def test_not_even_the_owner_changes_the_audit_log_by_a_plain_statement(
+    owner: Any, organization: Organization, statement: str
+) -> None:
+    record(organization)
+    owner.execute("SELECT set_config('app.organization_id', %s, false)", [str(organization.pk)])
+    owner.execute("GRANT UPDATE, DELETE ON organizations_auditevent TO CURRENT_USER")
+    try:
+        with pytest.raises(errors.InsufficientPrivilege, match="append-only"):
+            owner.execute(statement.format("organizations_auditevent"))
+    finally:
+        owner.execute("REVOKE UPDATE, DELETE ON organizations_auditevent FROM CURRENT_USER")
+
+    with organization_scope(organization):
+        assert verify_chain(organization).is_intact
+        assert AuditEvent.objects.count() == 1
+
+
+FORGED = {
+    "a copy as the next": {"sequence": 4},
+    "a gap": {"sequence": 6},
+    "one before the first": {"sequence": 0},
+    "another hash before": {"sequence": 4, "previous_hash": b"x" * 32},
+    "a short hash": {"sequence": 4, "previous_hash": None, "hash": b"x"},
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_an_event_that_does_not_follow_the_head_is_refused_and_stops_nothing(
+    organization: Organization, name: str
+) -> None:
+    record(organization, 3)
+
+    with (
+        pytest.raises(IntegrityError, match="does not follow event 3"),
+        transaction.atomic(),
+        organization_scope(organization),
+    ):
+        insert_forged(FORGED[name])
+
+    record(organization)
+    with organization_scope(organization):
+        verified = verify_chain(organization)
+    assert (verified.is_intact, verified.head_sequence) == (True, 4)
+
+
+def test_an_event_that_was_never_recorded_is_found_and_stops_nothing(
+    organization: Organization,
+) -> None:
+    record(organization, 3)
+    with organization_scope(organization):
+        insert_forged({"sequence": 4, "previous_hash": None})
+
+    record(organization)
+
+    with organization_scope(organization):
+        verified = verify_chain(organization)
+    assert (verified.is_intact, verified.broken_at) == (False, 4)
+    assert verified.head_sequence == 5
+
+
+def insert_forged(fields: dict[str, Any]) -> None:
+    """A copy of the last event with these fields; a `previous_hash` of None is the right one."""
+    last = AuditEvent.objects.in_order().last()
+    assert last is not None
+    forged = AuditEvent.objects.get(pk=last.pk)
+    forged.pk = uuid7()
+    for field, value in fields.items():
+        setattr(forged, field, bytes(last.hash) if value is None else value)
+    forged.save(force_insert=True)
+
+
+def test_many_events_in_one_statement_are_one_line(organization: Organization) -> None:
+    record(organization)
+    with organization_scope(organization):
+        last = AuditEvent.objects.get()
+        followers = [copy_of(last, sequence=number) for number in (2, 3, 4)]
+        for before, event in pairwise([last, *followers]):
+            event.previous_hash = before.hash
+            event.hash = event_hash(event)
+        with pytest.raises(IntegrityError, match="event 4 does not follow"), transaction.atomic():
+            AuditEvent.objects.bulk_create([*followers[:1], *followers[2:]])
+
+        AuditEvent.objects.bulk_create(reversed(followers))
+
+        verified = verify_chain(organization)
+    assert (verified.is_intact, verified.head_sequence) == (True, 4)
+
+
+def copy_of(event: AuditEvent, **fields: Any) -> AuditEvent:
+    names = [field.attname for field in event._meta.concrete_fields]
+    values = {name: getattr(event, name) for name in names}
+    return AuditEvent(**values | {"id": uuid7()} | fields)
+
+
+def test_the_head_of_another_organization_is_out_of_reach(
+    organization: Organization, other_organization: Organization
+) -> None:
+    record(other_organization)
+
+    with (
+        pytest.raises(DatabaseError, match="row-level security"),
+        organization_scope(organization),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT * FROM organizations_lock_audit_head(%s)", [other_organization.pk])
