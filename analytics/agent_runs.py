@@ -9,14 +9,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agents.models import Agent
-from core.words import counted
+from core.formatting import counted, money
 from executions import queries
 from executions.filters import Filters
 from executions.views.asked import ALL_TIME
 from executions.views.errors import error_of
 from executions.views.listing import row_of
 from organizations.actors import Actor
-from organizations.templatetags.agentidp import money
 
 RUN_DAYS = 30
 RUNS_SHOWN = 5

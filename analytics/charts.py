@@ -7,7 +7,7 @@ from typing import Any
 
 from analytics.findings import Finding
 from analytics.queries import DayCount, HourCount
-from core.words import counted
+from core.formatting import counted
 
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 LEVELS = 5

@@ -19,8 +19,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from analytics.periods import DAY
-from core.words import counted
-from organizations.templatetags.agentidp import percent
+from core.formatting import counted, percent
 
 BAD, WARN = "bad", "warn"
 CODES = (

@@ -9,7 +9,7 @@ from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, Max
 
 from agents.models import Agent
-from organizations.templatetags.agentidp import absolute_time
+from core.formatting import absolute_time
 from tokens.models import Credential, TokenEvent
 
 ADDRESSES_SHOWN = 3

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
@@ -16,13 +16,13 @@ from core.addresses import client_address
 from core.fast_path.asgi_bridge import LongResponse
 from core.time_zones import known_time_zones
 from organizations.actors import Actor
-from organizations.models import Membership, Organization, User
+from organizations.models import Membership, Organization
+from organizations.page_sessions import chosen_membership
 from organizations.scope import request_scope
 from organizations.sent_forms import carry_out_once
 from organizations.viewers import Viewer, has_ended
 
 P = ParamSpec("P")
-SESSION_KEY = "organization_id"
 
 
 class OrganizationRequest(HttpRequest):
@@ -85,13 +85,3 @@ def zone_of(request: OrganizationRequest) -> ZoneInfo:
         if name in known_time_zones():
             return ZoneInfo(name)
     return ZoneInfo("UTC")
-
-
-def chosen_membership(request: HttpRequest) -> Membership | None:
-    """The membership chosen in the session, else the person's first in an active organization."""
-    memberships = Membership.objects.select_related("organization", "user").filter(
-        user=cast(User, request.user), organization__status=Organization.Status.ACTIVE
-    )
-    chosen = request.session.get(SESSION_KEY)
-    found = memberships.filter(organization_id=chosen).first() if chosen else None
-    return found or memberships.order_by("created_at").first()

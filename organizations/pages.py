@@ -15,8 +15,8 @@ from django.shortcuts import render
 from django.utils.functional import cached_property
 
 from core.errors import DomainError, TooManyRequests
+from core.formatting import counted
 from core.keyset import Cursor, Cursors, Keyset, moment_now
-from core.words import counted
 from organizations.decorators import OrganizationRequest
 
 PAGE_SIZE = 50

@@ -17,12 +17,12 @@ from django.utils import timezone
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
+from core.formatting import NOTHING, duration, percent
 from executions.models import now
 from executions.record import NewEvent
 from executions.tests.factories import make_execution, tagged
 from organizations.models import Organization
 from organizations.scope import organization_scope
-from organizations.templatetags.agentidp import NOTHING, duration, percent
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
 from tokens.tests.factories import make_credential

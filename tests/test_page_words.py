@@ -15,7 +15,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from analytics.charts import busiest, trend_chart
 from analytics.queries import DayCount, HourCount
-from core.words import counted
+from core.formatting import counted
 from executions.tests.factories import make_execution
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization

@@ -21,13 +21,13 @@ from procrastinate import App
 from procrastinate.testing import InMemoryConnector
 
 from agentidp.env import BASE_DIR
+from agentidp.management.commands import worker
 from core.failures import answering_failures, log_what_threads_raise
 from core.fast_path.asgi_bridge import Bridge
-from core.tests.failing_urls import SECRET, TOKEN
 from executions.live.hub import Hub
-from agentidp.management.commands import worker
+from tests.failing_urls import SECRET, TOKEN
 
-pytestmark = pytest.mark.urls("core.tests.failing_urls")
+pytestmark = pytest.mark.urls("tests.failing_urls")
 
 REQUEST_ID = "canary-request-0001"
 Log = Callable[[], list[dict[str, Any]]]

@@ -18,12 +18,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from agents.views.changes import own_agent
 from analytics.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
 from analytics.secret_usage import SKEW, SecretUsage, called, secrets_of, verdict
-from core.words import counted
+from core.formatting import absolute_time, counted
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import accept, form_page, typed
 from organizations.sent_forms import shown_once
-from organizations.templatetags.agentidp import absolute_time
 from tokens.actions import (
     create_credential,
     end_old_secrets,

@@ -34,14 +34,13 @@ from analytics.queries import (
 from analytics.records import findings_of, worst_findings
 from analytics.serializers import FINDING_COLUMNS, finding_row
 from core.csv_files import csv_text, for_spreadsheets
-from core.words import counted
+from core.formatting import absolute_time, counted, percent
 from executions.queries import lately
 from executions.views.asked import ALL_TIME, DEFAULT_HOURS, at
 from organizations.actors import Scope
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.models import Organization
 from organizations.pages import Filter, Filters
-from organizations.templatetags.agentidp import absolute_time, percent
 from tokens.models import Credential, TokenEvent
 
 RANGES = (7, 30, 90)

@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods, require_safe
 
+from core.formatting import absolute_time, duration, money, number
 from executions import queries
 from executions.actions import delete_execution, stop_execution
 from executions.described import MOST_TAGS
@@ -39,7 +40,7 @@ from organizations.actors import Scope
 from organizations.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from organizations.decorators import OrganizationRequest, within_organization
 from organizations.pages import CountedPaginator, page_of
-from organizations.templatetags.agentidp import absolute_time, duration, money, number, shorten_id
+from organizations.templatetags.agentidp import shorten_id
 
 EVENTS_A_PAGE = 100
 MOST_ERRORS = 20

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from core.words import counted
+from core.formatting import counted
 from executions import queries
 from executions.models import ExecutionError, sees_all
 from executions.queries import ErrorGroup, ErrorGroups

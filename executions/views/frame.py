@@ -6,11 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.utils.html import format_html
 
-from core.words import counted
+from core.formatting import NOTHING, SPACE, counted, duration, number, percent
 from executions import queries
 from executions.models import Execution
 from executions.views.asked import ALL_TIME, RANGES, Asked
-from organizations.templatetags.agentidp import NOTHING, SPACE, duration, number, percent
 
 TABS = (
     ("executions:list", "Runs"),

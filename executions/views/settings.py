@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from agents.models import Agent
+from core.formatting import number
 from core.time_zones import known_time_zones
 from executions.quotas import limits_of, stored
 from organizations import actions
@@ -19,7 +20,6 @@ from organizations.decorators import OrganizationRequest, within_organization
 from organizations.forms import OrganizationForm
 from organizations.models import Organization
 from organizations.pages import accept, form_page, typed
-from organizations.templatetags.agentidp import number
 from tokens.models import MonthlyUsage
 
 ADMINISTER = "admin:orgs"

@@ -26,7 +26,6 @@ from organizations.actors import Actor
 from organizations.audit import record_failed_proof
 from organizations.audit_actions import AuditAction
 from organizations.authentication import find_user
-from organizations.decorators import SESSION_KEY, chosen_membership
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
     AccountLink,
@@ -35,6 +34,7 @@ from organizations.models import (
     Organization,
     User,
 )
+from organizations.page_sessions import CHOSEN_ORGANIZATION, chosen_membership
 from organizations.passwords import hash_password
 from organizations.scope import organization_scope
 
@@ -165,7 +165,7 @@ def choose_organization(request: HttpRequest, organization_id: UUID | str) -> Me
     if wanted is None or not isinstance(request.user, User):
         return None
     membership = request.user.memberships.usable().filter(organization_id=wanted).first()
-    is_there = str(wanted) == request.session.get(SESSION_KEY)
+    is_there = str(wanted) == request.session.get(CHOSEN_ORGANIZATION)
     if membership is not None and not is_there:
         count_attempt(throttle_key("enter", membership.user_id), ENTRIES)
         request.session.cycle_key()
@@ -175,7 +175,7 @@ def choose_organization(request: HttpRequest, organization_id: UUID | str) -> Me
 
 def enter(request: HttpRequest, membership: Membership) -> None:
     """Remember the choice and record that the person came in."""
-    request.session[SESSION_KEY] = str(membership.organization_id)
+    request.session[CHOSEN_ORGANIZATION] = str(membership.organization_id)
     record_session(AuditAction.SESSION_STARTED, membership, request)
 
 

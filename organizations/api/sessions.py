@@ -10,8 +10,8 @@ from rest_framework.request import Request
 
 from core.addresses import client_address
 from organizations.actors import Actor
-from organizations.decorators import chosen_membership
 from organizations.models import Membership
+from organizations.page_sessions import chosen_membership
 
 
 @dataclass(frozen=True)

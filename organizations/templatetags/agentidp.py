@@ -4,8 +4,7 @@
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import Any
 
 from django import template
@@ -16,14 +15,19 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from core.formatting import (
+    NOTHING,
+    SPACE,
+    Number,
+    absolute_time,
+    duration,
+    money,
+    number,
+    percent,
+)
 from organizations.pages import PLACE
 
 register = template.Library()
-
-NOTHING = "\N{EN DASH}"  # stands for "no value" in every table
-SPACE = "\N{NO-BREAK SPACE}"
-SMALLEST_AMOUNT = Decimal("0.0001")
-CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 # word -> (tone, icon); every status is shown with all three: icon, word, colour.
 STATUSES = {
@@ -62,7 +66,8 @@ STATUSES = {
     "void": ("idle", "slash"),
 }
 
-Number = int | float | Decimal
+for formatted in (number, percent, money, duration):
+    register.filter(formatted)
 
 
 # Words and numbers
@@ -75,83 +80,7 @@ def shorten_id(value: object) -> str:
     return text if len(text) <= 14 else f"{text[:6]}…{text[-4:]}"
 
 
-@register.filter
-def number(value: Number | None) -> str:
-    """Digits in groups of three: 48,210. Nothing becomes a dash, never a zero."""
-    if value is None or value == "":
-        return NOTHING
-    if isinstance(value, int) or value == int(value):
-        return f"{int(value):,}"
-    if 0 < value < Decimal("0.1"):
-        return f"<{SPACE}0.1"
-    return f"{value:,.1f}"
-
-
-@register.filter
-def percent(value: Number | None) -> str:
-    """A value that already counts in hundredths, with at most one decimal: 6.1 %. Something is
-    never rounded to nothing, nor not quite all to all."""
-    if value is None or value == "":
-        return NOTHING
-    if 0 < value < Decimal("0.1"):
-        return f"< 0.1{SPACE}%"
-    if Decimal("99.9") < value < 100:
-        return f"> 99.9{SPACE}%"
-    return f"{value:,.1f}".removesuffix(".0") + f"{SPACE}%"
-
-
-@register.filter
-def money(value: Number | None, currency: str = "USD") -> str:
-    """An amount with its currency; cents of a dollar need four decimals: $ 0.0021."""
-    if value is None or value == "":
-        return NOTHING
-    amount = Decimal(str(value))
-    if 0 < amount < SMALLEST_AMOUNT:
-        return f"<{SPACE}{money(SMALLEST_AMOUNT, currency)}"
-    digits = 4 if 0 < abs(amount) < 1 else 2
-    return f"{CURRENCY_SIGNS.get(currency, currency)}{SPACE}{amount:,.{digits}f}"
-
-
-@register.filter
-def duration(value: Number | timedelta | None) -> str:
-    """Milliseconds or a timedelta in the two largest units: 2 m 10 s."""
-    if value is None or value == "":
-        return NOTHING
-    if isinstance(value, timedelta):
-        value = value.total_seconds() * 1000
-    if 0 < value < 1:
-        return f"<{SPACE}1{SPACE}ms"
-    milliseconds = round(value)
-    if milliseconds < 1000:
-        return f"{milliseconds}{SPACE}ms"
-    if milliseconds < 10_000 and milliseconds % 1000:
-        return f"{milliseconds / 1000:.1f}".removesuffix(".0") + f"{SPACE}s"
-    seconds = round(milliseconds / 1000)
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if days:
-        parts = f"{days} d {hours % 24} h"
-    elif hours:
-        parts = f"{hours} h {minutes % 60:02d} m"
-    elif minutes:
-        parts = f"{minutes} m {seconds % 60:02d} s"
-    else:
-        parts = f"{seconds} s"
-    return parts.replace(" ", SPACE)
-
-
 # Time
-
-
-def absolute_time(moment: datetime, now: datetime) -> str:
-    """Today as a clock time, other days with their date, other years with their year."""
-    moment = timezone.localtime(moment)
-    today = timezone.localtime(now)
-    if moment.date() == today.date():
-        return moment.strftime("%H:%M:%S")
-    day = f"{moment.day} {moment:%b}"
-    if moment.year != today.year:
-        return f"{day} {moment.year}"
-    return f"{day}, {moment:%H:%M}"
 
 
 @register.filter

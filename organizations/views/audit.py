@@ -15,8 +15,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import TooManyRequests
 from core.fast_path.asgi_bridge import LongResponse
+from core.formatting import counted
 from core.throttling import count_attempt, refuse_when_full, throttle_key
-from core.words import counted
 from organizations.audit import (
     MAXIMUM_VERIFIED,
     VERIFICATIONS,

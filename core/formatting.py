@@ -1,0 +1,90 @@
+"""How the product writes numbers, amounts and times, in sentences and on pages alike."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.utils import timezone
+
+NOTHING = "\N{EN DASH}"  # stands for "no value" in every table
+SPACE = "\N{NO-BREAK SPACE}"
+SMALLEST_AMOUNT = Decimal("0.0001")
+CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+
+Number = int | float | Decimal
+
+
+def counted(number: int, plural: str) -> str:
+    """`1 request`, `2 requests`, `0 requests`; the plural ends in s."""
+    return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
+
+
+def number(value: Number | None) -> str:
+    """Digits in groups of three: 48,210. Nothing becomes a dash, never a zero."""
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, int) or value == int(value):
+        return f"{int(value):,}"
+    if 0 < value < Decimal("0.1"):
+        return f"<{SPACE}0.1"
+    return f"{value:,.1f}"
+
+
+def percent(value: Number | None) -> str:
+    """A value that already counts in hundredths, with at most one decimal: 6.1 %. Something is
+    never rounded to nothing, nor not quite all to all."""
+    if value is None or value == "":
+        return NOTHING
+    if 0 < value < Decimal("0.1"):
+        return f"< 0.1{SPACE}%"
+    if Decimal("99.9") < value < 100:
+        return f"> 99.9{SPACE}%"
+    return f"{value:,.1f}".removesuffix(".0") + f"{SPACE}%"
+
+
+def money(value: Number | None, currency: str = "USD") -> str:
+    """An amount with its currency; cents of a dollar need four decimals: $ 0.0021."""
+    if value is None or value == "":
+        return NOTHING
+    amount = Decimal(str(value))
+    if 0 < amount < SMALLEST_AMOUNT:
+        return f"<{SPACE}{money(SMALLEST_AMOUNT, currency)}"
+    digits = 4 if 0 < abs(amount) < 1 else 2
+    return f"{CURRENCY_SIGNS.get(currency, currency)}{SPACE}{amount:,.{digits}f}"
+
+
+def duration(value: Number | timedelta | None) -> str:
+    """Milliseconds or a timedelta in the two largest units: 2 m 10 s."""
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, timedelta):
+        value = value.total_seconds() * 1000
+    if 0 < value < 1:
+        return f"<{SPACE}1{SPACE}ms"
+    milliseconds = round(value)
+    if milliseconds < 1000:
+        return f"{milliseconds}{SPACE}ms"
+    if milliseconds < 10_000 and milliseconds % 1000:
+        return f"{milliseconds / 1000:.1f}".removesuffix(".0") + f"{SPACE}s"
+    seconds = round(milliseconds / 1000)
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        parts = f"{days} d {hours % 24} h"
+    elif hours:
+        parts = f"{hours} h {minutes % 60:02d} m"
+    elif minutes:
+        parts = f"{minutes} m {seconds % 60:02d} s"
+    else:
+        parts = f"{seconds} s"
+    return parts.replace(" ", SPACE)
+
+
+def absolute_time(moment: datetime, now: datetime) -> str:
+    """Today as a clock time, other days with their date, other years with their year."""
+    moment = timezone.localtime(moment)
+    today = timezone.localtime(now)
+    if moment.date() == today.date():
+        return moment.strftime("%H:%M:%S")
+    day = f"{moment.day} {moment:%b}"
+    if moment.year != today.year:
+        return f"{day} {moment.year}"
+    return f"{day}, {moment:%H:%M}"

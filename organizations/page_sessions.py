@@ -1,0 +1,20 @@
+"""The organization that a person chose in a browser's session."""
+
+from typing import cast
+
+from django.http import HttpRequest
+
+from organizations.models import Membership, Organization, User
+
+CHOSEN_ORGANIZATION = "organization_id"
+"""The session's key."""
+
+
+def chosen_membership(request: HttpRequest) -> Membership | None:
+    """The membership chosen in the session, else the person's first in an active organization."""
+    memberships = Membership.objects.select_related("organization", "user").filter(
+        user=cast(User, request.user), organization__status=Organization.Status.ACTIVE
+    )
+    chosen = request.session.get(CHOSEN_ORGANIZATION)
+    found = memberships.filter(organization_id=chosen).first() if chosen else None
+    return found or memberships.order_by("created_at").first()
