@@ -2,7 +2,7 @@
 
 VENV := $(or $(strip $(AGENTIDP_VENV)),.venv)
 PYTHON := $(VENV)/bin/python
-BOOTSTRAP := python3 agentidp/bootstrap.py
+BOOTSTRAP := python3 agentidp/devtools/bootstrap.py
 export AGENTIDP_VENV := $(VENV)
 PYTEST := $(PYTHON) -m pytest
 PORT := 3000
@@ -93,7 +93,7 @@ clients: install ## Try programs of others against a server of ours; ARGS names 
 other-versions: install ## Run the tests on PostgreSQL 15 and Python 3.13, as far as they are installed
 ifneq ($(OLD_POSTGRES)$(NEW_PYTHON),)
 ifneq ($(NEW_PYTHON),)
-	AGENTIDP_VENV=$(OTHER_VENV) $(NEW_PYTHON) agentidp/bootstrap.py test
+	AGENTIDP_VENV=$(OTHER_VENV) $(NEW_PYTHON) agentidp/devtools/bootstrap.py test
 endif
 	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not browser and not slow"
 else
@@ -114,7 +114,7 @@ lock: install ## Choose versions anew: constraints.txt and package-lock.json; AR
 	npm install --package-lock-only
 
 db: install-demo ## Run the project's own PostgreSQL and print its address, until Ctrl-C
-	@$(PYTHON) -m agentidp.embedded_postgres
+	@$(PYTHON) -m agentidp.devtools.embedded_postgres
 
 run: install ## Run the development server, reloading on every change
 	AGENTIDP_DEBUG=true $(PYTHON) manage.py runserver $(PORT)

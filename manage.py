@@ -21,7 +21,7 @@ def main() -> None:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
 
-        from agentidp.embedded_postgres import EmbeddedPostgresError
+        from agentidp.devtools.embedded_postgres import EmbeddedPostgresError
     except ImportError as error:
         sys.exit(str(error) + ". Install the packages first: make install")
     try:
@@ -37,7 +37,7 @@ def database_for(command: str) -> contextlib.AbstractContextManager[object]:
     """The embedded server, if the settings point at it and the command may ask it something."""
     from django.conf import settings
 
-    from agentidp import embedded_postgres
+    from agentidp.devtools import embedded_postgres
 
     if command in WITHOUT_DATABASE or command.startswith("-") or {"-h", "--help"} & set(sys.argv):
         return contextlib.nullcontext()

@@ -25,7 +25,7 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
-from agentidp import embedded_postgres
+from agentidp.devtools import embedded_postgres
 from agentidp.env import env
 from executions.file_storage import FilesUnavailable, storage_problem
 from executions.models import ExecutionFile

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from agentidp import embedded_postgres
+from agentidp.devtools import embedded_postgres
 from agentidp.env import BASE_DIR, env, environment, fallbacks, require_private_files, secret, wrong
 from agentidp.file_settings import storage_of_files
 from core.static_files import are_collected

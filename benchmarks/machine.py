@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentidp.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster, find_binaries
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agentidp.embedded_postgres import Cluster
+from agentidp.devtools.embedded_postgres import Cluster
 from benchmarks.machine import WORK
 
 HOST = "id.example.com"

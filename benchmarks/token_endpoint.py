@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from agentidp.embedded_postgres import Cluster
+from agentidp.devtools.embedded_postgres import Cluster
 from benchmarks import product
 from benchmarks.machine import (
     HERE,

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.files.storage import storages
 from django.test import override_settings
 
-from agentidp.bootstrap import FOREIGN
+from agentidp.devtools.bootstrap import FOREIGN
 from executions.file_bucket import BucketStorage
 from tests.live.deployment import free_port, running, wait_until_open
 

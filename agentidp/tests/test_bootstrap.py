@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agentidp import bootstrap
+from agentidp.devtools import bootstrap
 
 
 @pytest.fixture
@@ -66,9 +66,9 @@ OTHERS_ENVIRONMENT = "make did not make it"
 def checkout(tmp_path: Path) -> Path:
     """A project folder of its own around a copy of the installer, with work in it."""
     path = tmp_path / "checkout"
-    (path / "agentidp").mkdir(parents=True)
-    shutil.copy(bootstrap.__file__, path / "agentidp")
-    shutil.copy(Path(bootstrap.__file__).parent.parent / "Makefile", path)
+    (path / "agentidp" / "devtools").mkdir(parents=True)
+    shutil.copy(bootstrap.__file__, path / "agentidp" / "devtools")
+    shutil.copy(Path(bootstrap.__file__).parents[2] / "Makefile", path)
     (path / ".git").mkdir()
     (path / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
     for name in ("requirements-demo.txt", "constraints.txt", "package.json", "package-lock.json"):
@@ -89,7 +89,7 @@ def set_up(
     checkout: Path, environment: object, command: str = "demo"
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-B", checkout / "agentidp" / "bootstrap.py", command],
+        [sys.executable, "-B", checkout / "agentidp" / "devtools" / "bootstrap.py", command],
         env=os.environ | {"AGENTIDP_VENV": str(environment), "HOME": str(checkout.parent)},
         cwd=checkout,
         capture_output=True,
@@ -105,7 +105,10 @@ def make_environment(checkout: Path, environment: object) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-B", "-c", code],
         env=os.environ
-        | {"AGENTIDP_VENV": str(environment), "PYTHONPATH": str(checkout / "agentidp")},
+        | {
+            "AGENTIDP_VENV": str(environment),
+            "PYTHONPATH": str(checkout / "agentidp" / "devtools"),
+        },
         capture_output=True,
         text=True,
     )
@@ -232,7 +235,7 @@ def test_linked_browser_libraries_are_not_emptied(checkout):
     (checkout / "node_modules").symlink_to(shared)
     done = subprocess.run(
         [sys.executable, "-B", "-c", "import bootstrap; bootstrap.install_npm_packages('demo')"],
-        env=os.environ | {"PYTHONPATH": str(checkout / "agentidp")},
+        env=os.environ | {"PYTHONPATH": str(checkout / "agentidp" / "devtools")},
         capture_output=True,
         text=True,
     )

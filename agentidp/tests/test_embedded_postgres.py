@@ -13,11 +13,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from agentidp import embedded_postgres
-from agentidp.embedded_postgres import Cluster, EmbeddedPostgresError, find_binaries
+from agentidp.devtools import embedded_postgres
+from agentidp.devtools.embedded_postgres import Cluster, EmbeddedPostgresError, find_binaries
 from agentidp.tests.conftest import NewFolder
 
-PROJECT = Path(embedded_postgres.__file__).parent.parent
+PROJECT = Path(embedded_postgres.__file__).parents[2]
 NOBODY = pwd.getpwnam("nobody")
 
 
@@ -271,7 +271,7 @@ def test_only_a_throw_away_cluster_gives_up_safe_writes(root, durable, setting):
 def test_the_last_process_to_leave_stops_the_server(root):
     cluster = Cluster(root, find_binaries())
     program = (
-        "import sys; from pathlib import Path; from agentidp import embedded_postgres\n"
+        "import sys; from pathlib import Path; from agentidp.devtools import embedded_postgres\n"
         "with embedded_postgres.running(Path(sys.argv[1])):\n"
         "    print('running', flush=True); sys.stdin.read()"
     )

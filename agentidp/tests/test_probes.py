@@ -19,7 +19,7 @@ from django.test import Client
 from structlog.testing import capture_logs
 
 from agentidp import health
-from agentidp.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster, find_binaries
 from agentidp.tests.conftest import NewFolder
 from core.database_metrics import background
 from core.tests.queue import make_worker

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agentidp.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster, find_binaries
 from agentidp.tests.conftest import NewFolder
 
 pytestmark = pytest.mark.slow

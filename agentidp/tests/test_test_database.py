@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agentidp import test_database
+from agentidp.devtools import test_database
 from agentidp.tests.test_embedded_postgres import until
 
-PROJECT = Path(test_database.__file__).parent.parent
+PROJECT = Path(test_database.__file__).parents[2]
 
 TESTS = """
 import os, pathlib, psycopg, sys
@@ -33,7 +33,7 @@ def run_pytest(folder: Path, **environment: str) -> tuple[int, str]:
     (folder / "pytest.ini").touch()
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "agentidp.test_database"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "agentidp.devtools.test_database"],
         cwd=folder,
         env=inherited
         | {"PYTHONPATH": str(PROJECT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

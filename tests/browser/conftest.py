@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
 
 from agentidp import demo
-from agentidp.bootstrap import find_browser
+from agentidp.devtools.bootstrap import find_browser
 from agentidp.env import BASE_DIR, env
 from tests.browser.engine import Engine
 

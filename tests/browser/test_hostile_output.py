@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Frame, Page, Route, expect
 
-from agentidp.bootstrap import find_browser
+from agentidp.devtools.bootstrap import find_browser
 from executions.api.outputs import PRINTABLE_POLICY
 from executions.rendering import ATTRIBUTES, TAGS
 from executions.tests.spooler import fid_of

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agentidp.bootstrap import ENVIRONMENT, PYTHON, npm, pip
+from agentidp.devtools.bootstrap import ENVIRONMENT, PYTHON, npm, pip
 from tests.clients.catalog import Client
 from tests.live.deployment import PROJECT
 

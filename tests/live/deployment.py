@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentidp.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster, find_binaries
 from core import server_options
 
 PROJECT = Path(__file__).resolve().parent.parent.parent

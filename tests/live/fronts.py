@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from agentidp.bootstrap import find_proxy
+from agentidp.devtools.bootstrap import find_proxy
 from core import server_options
 from tests.live.deployment import PROJECT, Deployment, free_port, running, wait_until_open
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from agentidp.bootstrap import FOREIGN, find_proxy
+from agentidp.devtools.bootstrap import FOREIGN, find_proxy
 from tests.live.deployment import (
     OWNER,
     OWNER_PASSWORD,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import psycopg
 import pytest
 
-from agentidp.embedded_postgres import Cluster
+from agentidp.devtools.embedded_postgres import Cluster
 from tests.live.deployment import Deployment, OAuthClient, deployed
 
 pytestmark = pytest.mark.slow

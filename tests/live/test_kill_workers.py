@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from agentidp.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster, find_binaries
 from tests.live.deployment import PROJECT, seed
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 import requests
 import time_machine
 
-from agentidp.bootstrap import find_proxy
+from agentidp.devtools.bootstrap import find_proxy
 from tests.live import services
 from tests.live.deployment import PROJECT, Deployment, OAuthClient, free_port
 from tests.live.services import FOREIGN, FOREIGN_PYTHON, HERE, Owner

@@ -1,4 +1,4 @@
-"""Install what a command needs: `python3 agentidp/bootstrap.py demo` or `… test`; or `… clean`.
+"""Install what a command needs: `python3 agentidp/devtools/bootstrap.py demo`, `… test`, `… clean`.
 
 Standard library only, and in syntax that an old Python can read up to its one sentence.
 Whatever is already there is left alone: a second run costs a fraction of a second.
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Iterator  # noqa: UP035 - the newer spelling fails on an old Python.
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 # Empty means unset, as in the Makefile.
 ENVIRONMENT = PROJECT / os.path.expanduser(os.environ.get("AGENTIDP_VENV", "").strip() or ".venv")
 MARK = ".agentidp-environment"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-DATA_FOLDER = Path(__file__).resolve().parent.parent / ".data"
+DATA_FOLDER = Path(__file__).resolve().parents[2] / ".data"
 OLDEST_MAJOR_VERSION = 15
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_FOLDER = 80  # The kernel allows 107 bytes (macOS 103), the socket's name included.

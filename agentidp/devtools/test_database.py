@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agentidp.embedded_postgres import Cluster, EmbeddedPostgresError, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster, EmbeddedPostgresError, find_binaries
 
 caretaker = pytest.StashKey[subprocess.Popen[bytes]]()
 
@@ -43,7 +43,7 @@ def _start() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
     said = process.stdout.readline() if process.stdout else b""
     folder = os.fsdecode(said.rstrip(b"\n"))
