@@ -10,7 +10,16 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from agentidp.devtools import embedded_postgres
-from agentidp.env import BASE_DIR, env, environment, fallbacks, require_private_files, secret, wrong
+from agentidp.env import (
+    BASE_DIR,
+    DATA_DIR,
+    env,
+    environment,
+    fallbacks,
+    require_private_files,
+    secret,
+    wrong,
+)
 from agentidp.file_settings import storage_of_files
 from core.static_files import are_collected
 
@@ -86,6 +95,7 @@ if DEBUG and set(ALLOWED_HOSTS) - {"localhost", "127.0.0.1", "[::1]", "testserve
 
 INSTALLED_APPS = [
     "agentidp",
+    "demo",
     "analytics",
     "executions",
     "tokens",
@@ -291,7 +301,7 @@ EMAIL_TIMEOUT = 10
 # Background jobs
 WORKER_CONCURRENCY = env.number("AGENTIDP_WORKER_CONCURRENCY", default=10, least=1, most=1_000)
 # Only the demonstration has jobs of its own; flows bring the others.
-PROCRASTINATE_IMPORT_PATHS = ["analytics.demo.jobs"] if IS_DEMO else []
+PROCRASTINATE_IMPORT_PATHS = ["demo.jobs"] if IS_DEMO else []
 WORKER_GRACE_SECONDS = env.number("AGENTIDP_WORKER_GRACE_SECONDS", default=20, most=86_400)
 
 LANGUAGE_CODE = "en"
@@ -313,7 +323,7 @@ MEDIA_ROOT = env.matching(
     "AGENTIDP_FILES_FOLDER",
     r"/.*" if os.name == "posix" else r".+",
     "the whole path of a folder",
-    default=str(BASE_DIR / ".data" / "files"),
+    default=str(DATA_DIR / "files"),
 )
 if Path(MEDIA_ROOT).is_file():
     raise wrong("AGENTIDP_FILES_FOLDER", "a folder, not a file")

@@ -16,9 +16,9 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
 
-from agentidp import demo
 from agentidp.devtools.bootstrap import find_browser
 from agentidp.env import BASE_DIR, env
+from demo import server
 from tests.browser.engine import Engine
 
 AXE = BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
@@ -70,7 +70,7 @@ def base_url(credential: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log: Path = tmp_path_factory.mktemp("server") / "server.log"
-    with demo.server("127.0.0.1", port, log):
+    with server.server("127.0.0.1", port, log):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from agentidp import demo
+from demo import server
 from tests.browser.conftest import Visit, sign_in
 
 pytestmark = pytest.mark.browser
@@ -26,7 +26,7 @@ def register(page: Page, address: str) -> None:
 def ask_for_token(base_url: str, client_id: str, secret: str) -> dict[str, Any]:
     basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
     form = {"grant_type": "client_credentials"}
-    return demo.fetch(f"{base_url}/api/v1/token", form, f"Basic {basic}").json()
+    return server.fetch(f"{base_url}/api/v1/token", form, f"Basic {basic}").json()
 
 
 def secret_on(page: Page) -> str:

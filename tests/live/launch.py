@@ -8,7 +8,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")
 django.setup()
 
-from analytics.demo.jobs import SAMPLE  # noqa: E402
+from demo.jobs import SAMPLE  # noqa: E402
 from executions.runner import launch  # noqa: E402
 from organizations.actors import Actor  # noqa: E402
 from organizations.models import Organization  # noqa: E402

@@ -9,10 +9,9 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from agents.models import Agent
-from analytics import demo
-from analytics.demo import runs
-from analytics.demo.cast import COMPANIES, Company
-from analytics.demo.scripts import SCRIPTS
+from demo import runs, seed
+from demo.companies import COMPANIES, Company
+from demo.scripts import SCRIPTS
 from executions.models import Execution, ExecutionUser
 from executions.runner import Tracer, job, launch
 from organizations.actors import Actor
@@ -66,7 +65,7 @@ def tick(timestamp: int) -> None:
         if organization is None:
             continue
         with organization_scope(organization):
-            demo.bring_executions_up_to(timezone.now(), company, organization)
+            seed.bring_executions_up_to(timezone.now(), company, organization)
             launch_samples(company, organization, chance)
 
 

@@ -14,11 +14,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from agentidp import demo
-from agentidp.env import DATA_DIR
-from analytics import demo as demonstration
-from analytics.demo import jobs
 from core.database_roles import as_owner, missing
+from demo import jobs, seed, server
 
 # Mails stand in the log: nothing leaves the machine.
 MAIL = {"AGENTIDP_EMAIL_URL": "consolemail://", "AGENTIDP_EMAIL_FROM": "agentidp@localhost"}
@@ -55,7 +52,7 @@ class Command(BaseCommand):
         if not settings.IS_DEMO:
             raise CommandError("Start the demo as: python manage.py demo")
         require_loopback(host)
-        demo.require_free_port(host, port)
+        server.require_free_port(host, port)
         require_own_database()
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
         started = time.monotonic()
@@ -64,35 +61,35 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0)
             self.say("Making demonstration data ...")
             answer = call_command("seed_demo", stdout=StringIO(), stderr=StringIO())
-            client = demo.Client(**json.loads(answer))
+            client = server.Client(**json.loads(answer))
             jobs.begin()
             self.say("Starting the server ...")
-            log = DATA_DIR / "demo.log"
+            log = settings.DATA_DIR / "demo.log"
             log.write_bytes(b"")
             for name, value in MAIL.items():
                 os.environ.setdefault(name, value)
-            with demo.Worker(log, port) as worker, demo.server(host, port, log) as process:
+            with server.Worker(log, port) as worker, server.server(host, port, log) as process:
                 base = f"http://localhost:{port}"
                 self.say(
                     WELCOME.format(
                         base=base,
                         client=client,
-                        data=DATA_DIR.name,
-                        log=f"{DATA_DIR.name}/{log.name}",
+                        data=settings.DATA_DIR.name,
+                        log=f"{settings.DATA_DIR.name}/{log.name}",
                     )
                 )
                 self.say(f"Ready after {time.monotonic() - started:.1f} s.")
                 if once:
                     self.check_over_http(f"http://{host}:{port}", client)
-                elif demo.watch(process, worker):
+                elif server.watch(process, worker):
                     raise CommandError(f"The server ended by itself. See {log}.")
         except KeyboardInterrupt:
             self.say("\nStopped.")
 
-    def check_over_http(self, base: str, client: demo.Client) -> None:
+    def check_over_http(self, base: str, client: server.Client) -> None:
         results = []
         for what, worked in itertools.chain(
-            demo.check(base, client), demo.check_executions(base, client)
+            server.check(base, client), server.check_executions(base, client)
         ):
             self.say(f"  {'ok    ' if worked else 'FAILED'}  {what}")
             results.append((what, worked))
@@ -114,8 +111,8 @@ def require_own_database() -> None:
         is_readable = not missing(cursor)
     try:
         with contextlib.nullcontext() if is_readable else as_owner(connection):
-            demonstration.require_own_database()
-    except demonstration.SomebodysDatabase as error:
+            seed.require_own_database()
+    except seed.SomebodysDatabase as error:
         raise CommandError(str(error)) from None
 
 

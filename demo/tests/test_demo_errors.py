@@ -3,9 +3,9 @@
 import random
 from collections import defaultdict
 
-from analytics.demo.cast import COMPANIES
-from analytics.demo.runs import _words, filled
-from analytics.demo.scripts import SCRIPTS
+from demo.companies import COMPANIES
+from demo.runs import _words, filled
+from demo.scripts import SCRIPTS
 from executions.errors import read_error
 
 

@@ -13,8 +13,10 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from agents.models import Agent, default_scopes
-from analytics.demo import history, runs, traffic
-from analytics.demo.cast import (
+from analytics.models import AgentMonthUsage
+from demo import history, runs, traffic
+from demo.client import open_client
+from demo.companies import (
     ADMIN,
     COMPANIES,
     Company,
@@ -22,8 +24,6 @@ from analytics.demo.cast import (
     Person,
     uuid_at,
 )
-from analytics.demo.client import open_client
-from analytics.models import AgentMonthUsage
 from organizations.actors import Actor
 from organizations.audit_actions import AuditAction
 from organizations.models import (

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from agents.actions import reactivate_agent
 from agents.models import Agent
-from analytics.demo.cast import CLIENT, NORTHWIND
+from demo.companies import CLIENT, NORTHWIND
 from organizations.actors import Actor
 from organizations.models import Organization
 from organizations.scope import organization_scope

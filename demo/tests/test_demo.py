@@ -13,8 +13,8 @@ from django.test import Client
 
 from agents.actions import decommission_agent, suspend_agent
 from agents.models import Agent
-from analytics import demo
 from analytics.rebuild import rebuild_rollups
+from demo import seed
 from executions.models import Execution, ExecutionError, ExecutionEvent, ExecutionFile
 from executions.record import apply_events
 from organizations.actors import Actor
@@ -43,11 +43,11 @@ def facts() -> dict[str, Any]:
 @pytest.mark.slow
 def test_seeding_twice_adds_what_happened_since_and_nothing_else(db: None) -> None:
     with time_machine.travel(NOW, tick=False):
-        demo.seed()
+        seed.seed()
         first = facts()
-        again = demo.seed()
+        again = seed.seed()
     with time_machine.travel(NOW + timedelta(hours=2), tick=False):
-        later = demo.seed()
+        later = seed.seed()
 
     assert again.events == 0
     assert 0 < later.events < 1000
@@ -67,7 +67,7 @@ def test_seeding_twice_adds_what_happened_since_and_nothing_else(db: None) -> No
 def test_the_next_start_hands_out_an_agent_that_gets_in_whatever_a_visitor_ended(
     db: None, deed: str
 ) -> None:
-    first = demo.seed()
+    first = seed.seed()
     organization = Organization.objects.get(slug="northwind-labs")
     actor = Actor.for_system(organization, "visitor")
     with organization_scope(organization):
@@ -80,7 +80,7 @@ def test_the_next_start_hands_out_an_agent_that_gets_in_whatever_a_visitor_ended
         else:
             decommission_agent(agent, actor=actor)
 
-    again = demo.seed()
+    again = seed.seed()
 
     token = Client().post(
         "/api/v1/token",
@@ -145,11 +145,11 @@ def test_a_database_with_something_else_in_it_is_never_filled(
 def test_executions_say_what_their_events_say_and_go_on(db: None) -> None:
     """Inserted in bulk, they must be as if each event had been reported."""
     with time_machine.travel(NOW, tick=False):
-        first = demo.seed()
-        again = demo.seed()
+        first = seed.seed()
+        again = seed.seed()
     at_work = live_executions()
     with time_machine.travel(NOW + timedelta(hours=3), tick=False):
-        later = demo.seed()
+        later = seed.seed()
 
     assert first.executions > 2000
     assert again.executions == 0
@@ -189,10 +189,10 @@ def assert_follows_from_its_events(execution: Execution) -> None:
 
 @pytest.mark.slow
 def test_every_start_brings_executions_to_run_whatever_an_earlier_one_left(db: None) -> None:
-    from analytics.demo import jobs  # registers the demonstration's jobs, so only here
+    from demo import jobs  # registers the demonstration's jobs, so only here
 
     with time_machine.travel(NOW, tick=False):
-        demo.seed()
+        seed.seed()
         for _ in range(4):
             before = queued()
 

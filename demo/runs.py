@@ -19,9 +19,9 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.db.models import Max
 
-from analytics.demo.cast import Company, Part, uuid_at
-from analytics.demo.scripts import SCRIPTS, Script
-from analytics.demo.traffic import RHYTHMS, SATURDAY, SEED, WEEKEND, Player, is_over, spike_day
+from demo.companies import Company, Part, uuid_at
+from demo.scripts import SCRIPTS, Script
+from demo.traffic import RHYTHMS, SATURDAY, SEED, WEEKEND, Player, is_over, spike_day
 from executions.file_storage import folder_of
 from executions.models import (
     Execution,

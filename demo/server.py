@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.templatetags.static import static
 
-from agentidp.env import BASE_DIR
 from core import server_options
 
 SECONDS_TO_START = 60
@@ -110,7 +110,7 @@ class Worker:
                 command,
                 stdout=output,
                 stderr=output,
-                cwd=BASE_DIR,
+                cwd=settings.BASE_DIR,
                 env=os.environ | {"AGENTIDP_DEMO": "1", "AGENTIDP_ISSUER": self.issuer},
                 start_new_session=True,
             )

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from analytics.demo.cast import Company, Part
+from demo.companies import Company, Part
 from organizations.models import Organization
 
 DAYS = 90

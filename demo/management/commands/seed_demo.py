@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from analytics import demo
+from demo import seed
 
 
 class Command(BaseCommand):
@@ -23,8 +23,8 @@ class Command(BaseCommand):
             )
         started = time.monotonic()
         try:
-            access = demo.seed()
-        except demo.SomebodysDatabase as error:
+            access = seed.seed()
+        except seed.SomebodysDatabase as error:
             raise CommandError(str(error)) from None
         self.stderr.write(
             f"Log in as {access.login}, password {access.password}. "
