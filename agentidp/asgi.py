@@ -10,7 +10,7 @@ from django.conf import settings
 from agentidp.wsgi import unguarded_application
 from core.fast_path.asgi_bridge import Bridge, Receive, Scope, Send
 from core.sockets import allow_many_connections, limit_what_waits_for_clients
-from executions.live.hub import hub
+from live.hub import hub
 
 bridge = Bridge(unguarded_application, settings.WEB_THREADS, settings.MAX_BODY_BYTES)
 

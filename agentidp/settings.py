@@ -97,6 +97,7 @@ INSTALLED_APPS = [
     "agentidp",
     "demo",
     "analytics",
+    "importers",
     "executions",
     "tokens",
     "agents",

@@ -14,13 +14,8 @@ from analytics.api import AnalyticsViewSet
 from analytics.views import agents as agent_pages
 from analytics.views import credentials as credential_pages
 from analytics.views import overview as overview_pages
-from executions.api.dashboard import DashboardViewSet
-from executions.api.files import FileViewSet
-from executions.api.outputs import OutputsViewSet, OutputViewSet
 from executions.api.reports import ExecutionViewSet
 from executions.api.storage import StorageViewSet
-from executions.api.streams import StreamViewSet
-from executions.api.timeline import TimelineViewSet
 from executions.models import RESERVED_IDS
 from executions.views import detail as detail_pages
 from executions.views import errors as error_pages
@@ -40,6 +35,11 @@ from organizations.api.organizations import (
 from organizations.views import accounts as account_pages
 from organizations.views import audit as audit_pages
 from organizations.views import sessions as session_pages
+from panel.dashboard import DashboardViewSet
+from panel.files import FileViewSet
+from panel.outputs import OutputsViewSet, OutputViewSet
+from panel.streams import StreamViewSet
+from panel.timeline import TimelineViewSet
 from tokens.api import authorization, metadata, oauth, sessions
 from tokens.api.credentials import CredentialViewSet
 from tokens.api.resources import ResourceAgentViewSet, ResourceViewSet

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import product
 from benchmarks.machine import WORK, family_seconds, new_cluster, own_seconds, postmaster, prefer
-from executions.tests.spooler import USER, append_rows, fid_of, new_data, open_database, run_rows
+from importers.tests.spooler import USER, append_rows, fid_of, new_data, open_database, run_rows
 
 USERS = 5
 SPOOLER_BATCH = 10
@@ -49,9 +49,9 @@ def run_command(organization: Any, folder: Path) -> str:
 
 def look(organization: Any, folder: Path) -> Callable[[], Any]:
     """One look of --watch at a deployment that it has seen before."""
-    from executions.kodosumi.folders import DataFolder
-    from executions.kodosumi.follow import Follower
-    from executions.kodosumi.importer import importer
+    from importers.kodosumi.folders import DataFolder
+    from importers.kodosumi.follow import Follower
+    from importers.kodosumi.importer import importer
 
     source = DataFolder(folder)
     with importer(source, organization) as work:

@@ -17,7 +17,6 @@ from core.text import normalized
 from executions.described import fitting
 from executions.errors import read_error
 from executions.json_text import read_json
-from executions.live.wakeup import announce_on_commit
 from executions.models import (
     UNKNOWN_AGENT,
     EventAfterEnd,
@@ -27,6 +26,7 @@ from executions.models import (
     ExecutionHasEnded,
     IllegalTransition,
 )
+from executions.wakeup import announce_on_commit
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 MARKS = frozenset({Kind.STATUS, Kind.FINAL, Kind.META})

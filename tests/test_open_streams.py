@@ -13,7 +13,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from executions.live.reading import read_news
+from live.reading import read_news
 from organizations.models import Membership, Principal, User
 from organizations.scope import current_organization_id, organization_scope
 from organizations.viewers import Viewer

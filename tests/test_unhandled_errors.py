@@ -24,7 +24,7 @@ from agentidp.env import BASE_DIR
 from agentidp.management.commands import worker
 from core.failures import answering_failures, log_what_threads_raise
 from core.fast_path.asgi_bridge import Bridge
-from executions.live.hub import Hub
+from live.hub import Hub
 from tests.failing_urls import SECRET, TOKEN
 
 pytestmark = pytest.mark.urls("tests.failing_urls")

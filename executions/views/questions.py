@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from executions.json_text import read_json
 from executions.models import Execution, ExecutionEvent
-from executions.outputs import open_locks
 from executions.record import MOST_LOCKS, lock_id
+from executions.results import open_locks
 from executions.views.asked import at
 from executions.views.frame import milliseconds
 from executions.views.told import as_text, as_time, events_of, untagged

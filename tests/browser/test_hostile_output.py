@@ -16,10 +16,10 @@ import pytest
 from playwright.sync_api import Browser, Frame, Page, Route, expect
 
 from agentidp.devtools.bootstrap import find_browser
-from executions.api.outputs import PRINTABLE_POLICY
 from executions.rendering import ATTRIBUTES, TAGS
-from executions.tests.spooler import fid_of
 from executions.tests.vectors import VECTORS
+from importers.tests.spooler import fid_of
+from panel.outputs import PRINTABLE_POLICY
 from tests.browser.conftest import Visit, manage, result_in, steps_in
 from tests.browser.engine import Engine
 from tests.browser.hostile import (

@@ -1,0 +1,279 @@
+"""Reads kodosumi's SQLite databases without touching them.
+
+A database in WAL mode cannot be opened in place: even a reader writes into its -shm file, and
+whoever closes last moves the -wal file into the database and deletes it. So a database is copied,
+together with its -wal or -journal, and the copy is opened: in memory, if it is a small file alone.
+No lock is taken and none is waited for.
+"""
+
+import json
+import math
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from executions.models import ExecutionEvent
+from importers.kodosumi.folders import Unreadable, opened_file, reason, stamp
+
+MEBIBYTE = 1 << 20
+LONGEST_TEXT = MEBIBYTE
+LONGEST_JSON = 16 * MEBIBYTE
+IN_MEMORY = 4 * MEBIBYTE
+WAL_HEADER = 32
+VERSIONS = slice(18, 20)
+ATTEMPTS = 6
+YEAR_2100 = 4_102_444_800
+PLAIN = frozenset(map(str, ExecutionEvent.PLAIN))
+
+DAMAGE = (sqlite3.Error, UnicodeError)
+"""What reading a damaged database raises: Python decodes SQLite's own sentences about it, which
+quote what stands there, and the names of columns."""
+
+TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+COLUMNS = "SELECT name FROM pragma_table_xinfo(?) WHERE NOT hidden"
+MONITOR = (
+    "CREATE TABLE monitor ( id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp REAL NOT NULL, "
+    "kind TEXT NOT NULL, message TEXT NOT NULL )"
+)
+"""As kodosumi writes it, but for the spaces."""
+ROWS = "SELECT id, timestamp, kind, message FROM monitor WHERE id > ? ORDER BY id"
+ROW_WITHOUT_MESSAGE = "SELECT id, timestamp, kind FROM monitor WHERE id > ? ORDER BY id"
+
+
+class MonitorRow(NamedTuple):
+    """A row of `monitor`; `timestamp` is None if it holds no time that can be meant."""
+
+    id: int
+    timestamp: float | None
+    kind: str
+    message: str
+
+
+class Role(NamedTuple):
+    """A row of `roles`: a user of the deployment."""
+
+    id: UUID
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Of a database: `content` is all of it, or SQLite opens it at `address`."""
+
+    address: str
+    content: bytes = b""
+
+
+@contextmanager
+def opened_copy(folder: int, name: str, workspace: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a consistent copy of the database; Unreadable if there is none to be had."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(0.01 * 2**attempt)
+        try:
+            copy = _copy(folder, name, workspace)
+        except OSError as error:
+            raise Unreadable(reason(error)) from None
+        if copy is not None:
+            break
+    else:
+        raise Unreadable("keeps changing while it is read")
+    with closing(sqlite3.connect(copy.address, uri=True, isolation_level=None)) as connection:
+        try:
+            _prepare(connection, copy.content)
+        except DAMAGE as error:
+            raise Unreadable(f"cannot be read: {error}") from None
+        yield connection
+
+
+def _copy(folder: int, name: str, workspace: Path) -> Copy | None:
+    """None if the database changed meanwhile.
+
+    New frames behind those in the -wal file do no harm: it is copied last, and SQLite ignores an
+    unfinished one. What must not happen meanwhile is that the -wal file starts anew, for then
+    frames are missing that the copied pages do not have yet. Its header changes when it does.
+    """
+
+    def state() -> tuple[object, ...]:
+        return stamp(folder, name), _head(folder, wal), stamp(folder, journal)
+
+    wal, journal = f"{name}-wal", f"{name}-journal"
+    before = state()
+    logs = [log for log, there in zip((wal, journal), before[1:], strict=True) if there]
+    size = sum(found[1] for path in (name, *logs) if (found := stamp(folder, path)))
+    if not logs and size <= IN_MEMORY:
+        copy = Copy(":memory:", _read(folder, name))
+    else:
+        copy = _copy_files(folder, name, logs, size, workspace)
+    return copy if before == state() else None
+
+
+def _copy_files(folder: int, name: str, logs: Sequence[str], size: int, workspace: Path) -> Copy:
+    for left in workspace.iterdir():
+        left.unlink()
+    if size > shutil.disk_usage(workspace).free // 2:
+        raise Unreadable("is larger than half of the room for temporary files")
+    for path in (name, *sorted(logs)):  # The -wal file comes last.
+        _copy_file(folder, path, workspace / path)
+    return Copy((workspace / name).as_uri() + ("" if logs else "?mode=ro&immutable=1"))
+
+
+def _copy_file(folder: int, name: str, target: Path) -> None:
+    with opened_file((name,), inside=folder) as descriptor, target.open("wb") as copy:
+        missing = os.fstat(descriptor).st_size
+        while missing > 0 and (read := os.read(descriptor, min(missing, MEBIBYTE))):
+            copy.write(read)
+            missing -= len(read)
+
+
+def _read(folder: int, name: str) -> bytes:
+    with opened_file((name,), inside=folder) as descriptor:
+        content = bytearray(os.read(descriptor, os.fstat(descriptor).st_size))
+    # A database in memory has no log: the header's two versions must not ask for one.
+    content[VERSIONS] = bytes(min(version, 1) for version in content[VERSIONS])
+    return bytes(content)
+
+
+def _head(folder: int, name: str) -> tuple[int, bytes] | None:
+    """Inode and header of a -wal file; None if there is nothing in it."""
+    found = stamp(folder, name)
+    if found is None:
+        return None
+    with opened_file((name,), inside=folder) as descriptor:
+        header = os.read(descriptor, WAL_HEADER)
+    return (found[0], header) if header else None
+
+
+def _prepare(connection: sqlite3.Connection, content: bytes) -> None:
+    if content:
+        connection.deserialize(content)
+    connection.text_factory = bytes
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_JSON)
+    for setting in (
+        "locking_mode = EXCLUSIVE",  # Nobody else reads the copy: it needs no -shm file.
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+    ):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[MonitorRow]:
+    """The rows behind number `after`, in their order. Unreadable may come behind some rows."""
+    try:
+        _require_monitor(connection)
+        while True:
+            try:
+                for key, timestamp, kind, message in connection.execute(ROWS, [after]):
+                    after = _next_id(key, after)
+                    yield _row(after, timestamp, kind, message)
+                return
+            except (sqlite3.DatabaseError, UnicodeError):
+                # A message is longer than we let in, or here the damage begins. Python's cursor
+                # reads one row ahead: the row before the bad one is not out yet.
+                row = _one_row(connection, after)
+            after = row.id
+            yield row
+    except DAMAGE as error:
+        raise Unreadable(f"cannot be read: {error}") from None
+
+
+def _require_monitor(connection: sqlite3.Connection) -> None:
+    found = connection.execute(TABLE, ["monitor"]).fetchone()
+    if found and " ".join(_text(found[0]).split()) == MONITOR:
+        return  # The usual case. To ask for the columns takes as long as to read twenty rows.
+    if not _columns(connection, "monitor") >= {"id", "timestamp", "kind", "message"}:
+        raise Unreadable("has no table monitor as kodosumi writes it")
+
+
+def _columns(connection: sqlite3.Connection, name: str) -> set[str]:
+    """Of an ordinary table; none, if there is no such table.
+
+    To read stored columns of an ordinary table runs nothing that the file says: no view, no
+    computed column, no module of a virtual table.
+    """
+    for (text,) in connection.execute(TABLE, [name]):
+        if _text(text).startswith("CREATE TABLE"):
+            return {_text(column) for (column,) in connection.execute(COLUMNS, [name])}
+    return set()
+
+
+def _next_id(key: Any, after: int) -> int:
+    # In a damaged tree the order may break, and a loop would never end.
+    if not isinstance(key, int) or key <= after:
+        raise sqlite3.DatabaseError("its rows are out of order")
+    return key
+
+
+def _one_row(connection: sqlite3.Connection, after: int) -> MonitorRow:
+    """The next row, however long its message."""
+    try:
+        found = connection.execute(f"{ROWS} LIMIT 1", [after]).fetchone()
+        message, size = found and found[3], 0
+    except (sqlite3.DataError, UnicodeError):
+        found = connection.execute(f"{ROW_WITHOUT_MESSAGE} LIMIT 1", [after]).fetchone()
+        with connection.blobopen("monitor", "message", found[0], readonly=True) as blob:
+            message, size = blob.read(LONGEST_JSON), len(blob)
+    if found is None:
+        raise sqlite3.DatabaseError("its rows are out of order")
+    return _row(_next_id(found[0], after), found[1], found[2], message, size)
+
+
+def _row(key: int, timestamp: Any, kind: Any, message: Any, size: int = 0) -> MonitorRow:
+    """Clean, whatever types the values have; `size` is the message's, if this is only a part."""
+    word = _text(kind)[:32]
+    return MonitorRow(key, _time(timestamp), word, _message(word, message, size))
+
+
+def _time(value: Any) -> float | None:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value) if 0 <= value < YEAR_2100 else None
+
+
+def _message(kind: str, value: Any, size: int) -> str:
+    """All of it, or its beginning and how much is missing: `size` is that of the whole."""
+    if not isinstance(value, bytes):
+        return _text(value)
+    size = size or len(value)
+    if size <= (LONGEST_TEXT if kind in PLAIN else LONGEST_JSON):
+        return _text(value)
+    # A character may be cut in two at the end.
+    shown = value[:LONGEST_TEXT].decode(errors="ignore").replace("\0", "\ufffd")
+    shown += f"\n[left out by the import: {size - LONGEST_TEXT:,} more bytes]"
+    return shown if kind in PLAIN else json.dumps({"Text": {"body": shown}}, ensure_ascii=False)
+
+
+def _text(value: Any) -> str:
+    """PostgreSQL takes neither NUL nor what is not UTF-8."""
+    if value is None:
+        return ""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return text.replace("\0", "\ufffd")
+
+
+def read_roles(connection: sqlite3.Connection) -> Iterator[Role]:
+    """The users. Older and newer versions may lack every column but the id."""
+    try:
+        columns = _columns(connection, "roles")
+        if "id" not in columns:
+            raise Unreadable("has no table roles as kodosumi writes it")
+        wanted: Sequence[str] = [
+            name if name in columns else "NULL" for name in ("id", "name", "email")
+        ]
+        # The names are our own three, never the file's.
+        for key, name, email in connection.execute(f"SELECT {', '.join(wanted)} FROM roles"):  # noqa: S608
+            try:
+                found = UUID(bytes=key) if len(key) == 16 else UUID(_text(key))
+            except (TypeError, ValueError):
+                continue
+            yield Role(found, _text(name)[:150].strip() or str(found), _text(email).strip())
+    except DAMAGE as error:
+        raise Unreadable(f"cannot be read: {error}") from None

@@ -1,0 +1,101 @@
+"""The users of a kodosumi deployment, as the organization's executions know them."""
+
+from collections.abc import Iterable
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from core.text import comparable, normalized
+from executions.models import Execution, ExecutionUser
+from importers.kodosumi.databases import Role
+from importers.kodosumi.folders import ExecutionFolder, printable, user_id_of
+from organizations.models import Membership, Organization
+from organizations.scope import organization_scope
+
+
+class People:
+    """Finds and makes them by the names of their folders. Makes no account for anybody."""
+
+    def __init__(self, organization: Organization) -> None:
+        self._organization = organization
+        self._by_folder: dict[str, ExecutionUser] = {}
+
+    def get(self, folder: str) -> ExecutionUser | None:
+        return self._by_folder.get(folder)
+
+    def have(self, execution: Execution, folder: ExecutionFolder) -> bool:
+        """Whether the execution was imported from this user's folder."""
+        user = self.get(folder.user)
+        is_imported = execution.source == Execution.Source.KODOSUMI
+        return is_imported and user is not None and execution.user_id == user.pk
+
+    def update(self, roles: Iterable[Role]) -> None:
+        """Make the roles users, each linked to the member with the same e-mail address.
+
+        The address must be proven or come from the organization's own invitation: an address that
+        a member only claims would give them somebody else's executions.
+        """
+        by_id = {role.id: role for role in roles}
+        with organization_scope(self._organization):
+            memberships = Membership.objects.filter(organization=self._organization)
+            members = {
+                comparable(membership.user.email): membership.user
+                for membership in memberships.select_related("user")
+                if membership.user.is_verified
+                or membership.user.created_through_id == self._organization.pk
+            }
+            known = {user.external_id: user for user in self._users(by_id)}
+            new = []
+            for role in by_id.values():
+                email = normalized(_valid(role.email))
+                said = {
+                    "name": normalized(role.name),
+                    "email": email,
+                    "user": members.get(comparable(email)),
+                }
+                user = known.get(role.id)
+                if user is None:
+                    new.append(
+                        ExecutionUser(organization=self._organization, external_id=role.id, **said)
+                    )
+                elif user.external_id == user.user_id:
+                    continue  # A member under the own id: no import made this one.
+                elif any(getattr(user, name) != value for name, value in said.items()):
+                    for name, value in said.items():
+                        setattr(user, name, value)
+                    user.save(update_fields=list(said))
+            # Another import may make them at the same moment.
+            ExecutionUser.objects.bulk_create(new, ignore_conflicts=True)
+        self._by_folder.clear()
+
+    def find(self, folders: Iterable[str]) -> None:
+        """Learn who is known already."""
+        missing = {name: user_id_of(name) for name in set(folders) - self._by_folder.keys()}
+        if missing:
+            with organization_scope(self._organization):
+                found = {user.external_id: user for user in self._users(missing.values())}
+            self._by_folder |= {name: found[key] for name, key in missing.items() if key in found}
+
+    def make(self, folders: Iterable[str]) -> None:
+        """Whoever no role describes is named as the folder is."""
+        for folder in sorted(set(folders) - self._by_folder.keys()):
+            with organization_scope(self._organization):
+                user, _ = ExecutionUser.objects.get_or_create(
+                    organization=self._organization,
+                    external_id=user_id_of(folder),
+                    defaults={"name": printable(folder)[:150]},
+                )
+            self._by_folder[folder] = user
+
+    def _users(self, ids: Iterable[object]) -> Iterable[ExecutionUser]:
+        return ExecutionUser.objects.filter(
+            organization=self._organization, external_id__in=list(ids)
+        ).select_related("user")
+
+
+def _valid(email: str) -> str:
+    try:
+        validate_email(email)
+    except ValidationError:
+        return ""
+    return email

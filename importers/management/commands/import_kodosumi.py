@@ -1,0 +1,166 @@
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+
+from executions.file_storage import FilesUnavailable, storage_problem
+from importers.kodosumi.folders import DataFolder
+from importers.kodosumi.follow import Follower
+from importers.kodosumi.importer import LARGEST_FILE, Report, importer
+from organizations.management.lookup import organization_named
+
+MEBIBYTE = 1 << 20
+BAR = 30
+STOPPED = 130
+
+
+class Command(BaseCommand):
+    help = (
+        "Bring the executions of a kodosumi deployment into an organization; each time only what "
+        "is new. The folder is read and never changed. What cannot be read is left out and named "
+        "at the end."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", type=Path, help="kodosumi's data folder, with `execution` in")
+        parser.add_argument("--organization", required=True, help="its slug, or its id (org-…)")
+        parser.add_argument("--watch", action="store_true", help="go on until stopped")
+        parser.add_argument(
+            "--interval",
+            type=float,
+            default=1.0,
+            metavar="SECONDS",
+            help="between two looks of --watch; default: %(default)s",
+        )
+        parser.add_argument(
+            "--largest-file",
+            type=int,
+            default=LARGEST_FILE // MEBIBYTE,
+            metavar="MIB",
+            help="files of executions above it are left out; default: %(default)s",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        organization = organization_named(options["organization"])
+        try:
+            source = DataFolder(options["folder"])
+        except OSError as error:
+            raise CommandError(
+                f"{options['folder']} is not the data folder of a kodosumi deployment: "
+                f"{error.filename}: {error.strerror}"
+            ) from None
+        progress = Progress(self.stderr)
+        with closing(source), _stopping() as stop, _one_sentence():
+            with importer(
+                source,
+                organization,
+                largest_file=options["largest_file"] * MEBIBYTE,
+                tell=self._warn if options["watch"] else lambda path, what: None,
+            ) as work:
+                if options["watch"]:
+                    self.stdout.write(f"Following {source.path}. Ctrl-C or SIGTERM stops.")
+                    follower = Follower(source, organization, work)
+                    follower.run(stop, options["interval"], progress.show)
+                else:
+                    work.update_users()
+                    folders = [folder for folder, _ in source.executions(work.tell)]
+                    work.run(
+                        folders,
+                        should_stop=stop.is_set,
+                        advanced=lambda count: progress.show(count, len(folders)),
+                    )
+                progress.clear()
+                self._summarize(work.report)
+            if stop.is_set() and not options["watch"]:
+                raise CommandError(
+                    "Stopped. The next import goes on from here.", returncode=STOPPED
+                )
+
+    def _summarize(self, report: Report) -> None:
+        self.stdout.write(
+            f"{report.looked_at:,} executions looked at: {report.imported:,} new, "
+            f"{report.updated:,} changed, {report.deleted:,} deleted. "
+            f"{report.events:,} new events, {report.files:,} new files, "
+            f"{report.files_removed:,} files removed."
+        )
+        if report.problems:
+            self.stdout.write(f"{len(report.problems):,} problems:")
+        for path, what in sorted(report.problems.items()):
+            self.stdout.write(f"  {_harmless(path)} {_harmless(what)}")
+
+    def _warn(self, path: str, what: str) -> None:
+        self.stderr.write(f"{_harmless(path)} {_harmless(what)}")
+
+
+class Progress:
+    """One line that is written over, on a terminal only."""
+
+    def __init__(self, stream: OutputWrapper) -> None:
+        self._stream = stream if stream.isatty() else None
+        self._started = time.monotonic()
+        self._done = self._of = 0
+
+    def show(self, count: int, total: int) -> None:
+        """`count` more have been done of `total`."""
+        if self._done >= self._of:
+            self._done, self._started = 0, time.monotonic()
+        self._done, self._of = self._done + count, total
+        if self._stream:
+            full = BAR * self._done // max(total, 1)
+            rate = self._done / max(time.monotonic() - self._started, 0.001)
+            bar = "█" * full + "·" * (BAR - full)
+            self._write(f"{bar} {self._done:,} of {total:,} executions, {rate:,.0f}/s")
+
+    def clear(self) -> None:
+        if self._stream:
+            self._write("")
+
+    def _write(self, line: str) -> None:
+        if self._stream:
+            self._stream.write(f"\r\x1b[K{line}", ending="")
+            self._stream.flush()
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """What was stored stays; the next import goes on from there."""
+    try:
+        yield
+    except FilesUnavailable as error:
+        why = storage_problem() or error.message
+        raise CommandError(f"{why} The next import goes on from here.") from None
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Set by SIGTERM and SIGINT meanwhile. A second signal does what it usually does."""
+    stop = threading.Event()
+    before: dict[int, Any] = {}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before[number] = signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+
+def _harmless(text: str) -> str:
+    """Names come from others: none of their characters moves the terminal's cursor."""
+    return "".join(
+        letter
+        if letter.isprintable()
+        else letter.encode("unicode_escape", "surrogatepass").decode()
+        for letter in text
+    )

@@ -1,0 +1,679 @@
+"""Whoever runs flows can write into the folder that is imported. Nothing there does harm, and
+nothing there keeps the rest from being imported."""
+
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from executions.models import (
+    DeletedExecution,
+    Execution,
+    ExecutionError,
+    ExecutionFile,
+    ExecutionUser,
+)
+from importers.kodosumi import batch, databases, folders
+from importers.tests.kodosumi import dump, import_folder, messages, state_of
+from importers.tests.spooler import (
+    START,
+    USER,
+    append_rows,
+    fid_of,
+    new_data,
+    open_database,
+    run_rows,
+    write_execution,
+)
+from organizations.models import Organization
+from organizations.scope import organization_scope
+
+GOOD, BAD = fid_of(1), fid_of(2)
+GIB = 1 << 30
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return new_data(tmp_path / "data")
+
+
+def replace_database(folder: Path) -> Path:
+    database = folder / "sqlite3.db"
+    database.unlink()
+    return database
+
+
+def empty_file(folder: Path) -> None:
+    replace_database(folder).touch()
+
+
+def text_file(folder: Path) -> None:
+    replace_database(folder).write_text("no database at all\n" * 1000)
+
+
+def cut_after_the_first_page(folder: Path) -> None:
+    os.truncate(folder / "sqlite3.db", 4096)
+
+
+def broken_header(folder: Path) -> None:
+    with (folder / "sqlite3.db").open("r+b") as file:
+        file.seek(16)
+        file.write(b"\xff" * 40)
+
+
+def symbolic_link(folder: Path) -> None:
+    other = folder.parent / GOOD / "sqlite3.db"
+    replace_database(folder).symlink_to(other)
+
+
+def named_pipe(folder: Path) -> None:
+    os.mkfifo(replace_database(folder))
+
+
+def pipe_as_log(folder: Path) -> None:
+    os.mkfifo(folder / "sqlite3.db-wal")
+
+
+def link_as_log(folder: Path) -> None:
+    (folder / "sqlite3.db-wal").symlink_to("/etc/passwd")
+
+
+def a_folder(folder: Path) -> None:
+    replace_database(folder).mkdir()
+
+
+def a_socket(folder: Path) -> None:
+    path = replace_database(folder)
+    # Its address must be short.
+    before = Path.cwd()
+    os.chdir(folder)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
+    os.chdir(before)
+
+
+def four_tebibytes(folder: Path) -> None:
+    os.truncate(folder / "sqlite3.db", 4096 * GIB)
+
+
+def with_schema(*statements: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        with closing(sqlite3.connect(replace_database(folder))) as database:
+            for statement in statements:
+                database.execute(statement)
+            database.commit()
+
+    return write
+
+
+ENDLESS = """
+    WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)
+    SELECT id, 1.0 AS timestamp, 'stdout' AS kind, zeroblob(1000000) AS message FROM n
+"""
+BAD_DATABASES = {
+    "empty": empty_file,
+    "text": text_file,
+    "cut": cut_after_the_first_page,
+    "broken header": broken_header,
+    "symbolic link": symbolic_link,
+    "named pipe": named_pipe,
+    "named pipe as log": pipe_as_log,
+    "symbolic link as log": link_as_log,
+    "folder": a_folder,
+    "socket": a_socket,
+    "four tebibytes": four_tebibytes,
+    "no table": with_schema("CREATE TABLE other (id INTEGER)"),
+    "other columns": with_schema("CREATE TABLE monitor (id INTEGER PRIMARY KEY, kind, message)"),
+    "view": with_schema(f"CREATE VIEW monitor AS {ENDLESS}"),
+    "virtual table": with_schema(
+        "CREATE VIRTUAL TABLE monitor USING fts5(id, timestamp, kind, message)"
+    ),
+    "computed columns": with_schema(
+        "CREATE TABLE monitor (id INTEGER PRIMARY KEY, timestamp REAL, kind TEXT, "
+        "message AS (hex(zeroblob(100000000))))",
+        "INSERT INTO monitor (timestamp, kind) VALUES (1, 'stdout')",
+    ),
+    "ids that are none": with_schema(
+        "CREATE TABLE monitor (id TEXT, timestamp REAL, kind TEXT, message TEXT)",
+        "INSERT INTO monitor VALUES ('one', 1, 'stdout', 'x')",
+    ),
+    "schema that is none": with_schema(
+        "CREATE TABLE monitor (id INTEGER PRIMARY KEY, timestamp, kind, message)",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = 'CREATE TABLE monitor (id, id'",
+    ),
+    "schema whose error is no text": with_schema(
+        "CREATE TABLE monitor (id INTEGER PRIMARY KEY, timestamp, kind, message)",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET name = CAST(x'aaff' AS TEXT), sql = 'CREATE TABLE monitor (id'",
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", BAD_DATABASES.values(), ids=list(BAD_DATABASES))
+def test_a_bad_database_is_named_and_the_others_are_imported(
+    organization: Organization, data: Path, spoil: Callable[[Path], None]
+) -> None:
+    write_execution(data, GOOD)
+    spoil(write_execution(data, BAD))
+    before = os.lstat(data / "execution" / USER / BAD)
+
+    summary = import_folder(data, organization)
+
+    assert "2 executions looked at: 1 new" in summary
+    assert "1 problems:" in summary
+    assert f"\n  execution/{USER}/{BAD}/sqlite3.db " in summary
+    assert len(messages(organization, GOOD)) == 6
+    with organization_scope(organization):
+        assert not Execution.objects.filter(fid=BAD).exists()
+    assert os.lstat(data / "execution" / USER / BAD) == before
+
+
+def test_a_damaged_database_gives_the_rows_before_the_damage_and_later_the_rest(
+    organization: Organization, data: Path
+) -> None:
+    rows = run_rows(2000)
+    folder = write_execution(data, GOOD, rows)
+    whole = (folder / "sqlite3.db").read_bytes()
+    with (folder / "sqlite3.db").open("r+b") as file:
+        file.seek(len(whole) // 4096 // 2 * 4096)
+        file.write(b"\xff" * 4096)
+
+    summary = import_folder(data, organization)
+    some = messages(organization, GOOD)
+    (folder / "sqlite3.db").write_bytes(whole)
+    rest = import_folder(data, organization)
+
+    assert "database disk image is malformed" in summary
+    assert 0 < len(some) < 2000
+    assert "problems" not in rest
+    assert messages(organization, GOOD) == [
+        (n, kind, message) for n, (_, kind, message) in enumerate(rows, 1)
+    ]
+
+
+LOOSE = "CREATE TABLE monitor (id INTEGER PRIMARY KEY, timestamp, kind, message)"
+
+
+def test_values_of_every_type_become_text_and_times(organization: Organization, data: Path) -> None:
+    rows = [
+        (START, "status", "running"),
+        (float("inf"), "stdout", "at no time"),
+        (-1.0, "stdout", b"\x00\xff\xed\xa0\x80"),
+        ("soon", "stdout", None),
+        (None, None, 17),
+        (1e300, "k" * 5000, 0.5),
+        (START * 1000, "std\x00out", "a\x00b"),
+        (b"\x01", b"stderr", "ä"),
+        (int(START) + 9, "status", "finished"),
+    ]
+    write_execution(data, GOOD, rows, table=LOOSE)
+
+    summary = import_folder(data, organization)
+
+    assert f"{GOOD}/sqlite3.db has 7 rows without a usable time" in summary
+    assert messages(organization, GOOD) == [
+        (1, "status", "running"),
+        (2, "stdout", "at no time"),
+        (3, "stdout", "\ufffd" * 5),
+        (4, "stdout", ""),
+        (5, "", "17"),
+        (6, "k" * 32, "0.5"),
+        (7, "std\ufffdout", "a\ufffdb"),
+        (8, "stderr", "ä"),
+        (9, "status", "finished"),
+    ]
+    with organization_scope(organization):
+        execution = Execution.objects.get()
+    assert (execution.start_time, execution.end_time) == (START, int(START) + 9)
+    assert execution.status == "finished"
+
+
+def test_json_that_postgresql_refuses(organization: Organization, data: Path) -> None:
+    name = r"Weekly\u0000 \ud800report"
+    rows = [
+        (START, "meta", f'{{"dict": {{"summary": "{name}", "n": NaN, "tags": ["\\u0000"]}}}}'),
+        (START, "inputs", '{"dict": ' + "[" * 50_000),
+        (START, "lock", r'{"dict": {"lid": "\u0000one"}}'),
+        (START, "error", r'{"error": "a\u0000b", "type": "\ud83d"}'),
+        (START, "error", "Traceback (most recent call last):\n" + "A" * 500_000 + "!"),
+        (START, "error", "Traceback (most recent call last):\n" + "Long" * 5_000 + ": x"),
+        (START, "final", r'{"Text": {"body": "\u0000"}}'),
+        (START, "status", "error"),
+    ]
+    write_execution(data, GOOD, rows)
+
+    summary = import_folder(data, organization)
+
+    assert "problems" not in summary
+    with organization_scope(organization):
+        execution = Execution.objects.get()
+        errors = ExecutionError.objects.order_by("sequence").values_list("message", flat=True)
+        assert [message[:5] for message in errors] == ["a\ufffdb", "AAAAA", "LongL"]
+    assert execution.agent_name == "Weekly\ufffd \ufffdreport"
+    assert execution.meta["dict"]["n"] is None
+    assert (execution.inputs, execution.open_locks) == (None, ["\ufffdone"])
+    assert execution.final == r'{"Text": {"body": "\u0000"}}'
+
+
+def test_long_messages_are_cut_where_one_sees_it(organization: Organization, data: Path) -> None:
+    mebibyte = 1 << 20
+    rows = [
+        (START, "stdout", "x" * mebibyte),
+        (START, "stdout", "ä" * (5 * mebibyte)),
+        (START, "stdout", "x" + "ä" * (10 * mebibyte)),
+        (START, "result", '{"Text": {"body": "' + "y" * (10 * mebibyte) + '"}}'),
+        (START, "final", '{"Text": {"body": "' + "z" * (20 * mebibyte) + '"}}'),
+        (START, "stdout", 17),
+        (START, "k" * 1000, "w" * (20 * mebibyte)),
+        (START, "stdout", "the end"),
+    ]
+    write_execution(data, GOOD, rows, table=LOOSE)
+
+    summary = import_folder(data, organization)
+
+    assert "problems" not in summary
+    whole, cut, longer, result, final, number, unknown, end = (
+        text for _, _, text in messages(organization, GOOD)
+    )
+    assert whole == rows[0][2]
+    assert cut == "ä" * (mebibyte // 2) + "\n[left out by the import: 9,437,184 more bytes]"
+    assert longer.startswith("xää")
+    assert longer.endswith("ä\n[left out by the import: 19,922,945 more bytes]")
+    assert result == rows[3][2]
+    assert json.loads(final)["Text"]["body"].endswith("more bytes]")
+    assert len(final) < 1.1 * mebibyte
+    assert (number, end) == ("17", "the end")
+    assert len(unknown) < 1.1 * mebibyte
+
+
+def test_gaps_in_the_ids_leave_none_in_the_sequence(organization: Organization, data: Path) -> None:
+    with closing(open_database(data, GOOD)) as database:
+        append_rows(database, run_rows(10))
+        database.execute("DELETE FROM monitor WHERE id IN (2, 5, 6)")
+        database.execute("UPDATE monitor SET id = 9000000000000000000 WHERE id = 10")
+
+    import_folder(data, organization)
+
+    assert [sequence for sequence, _, _ in messages(organization, GOOD)] == list(range(1, 8))
+    with organization_scope(organization):
+        execution = Execution.objects.get()
+    assert (execution.source_position, execution.last_sequence) == (9000000000000000000, 7)
+
+
+def test_more_rows_than_fit_into_a_transaction(
+    organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "MOST_ROWS", 150)
+    rows = run_rows(1000)
+    for number in (1, 2, 3):
+        write_execution(data, fid_of(number), rows)
+
+    summary = import_folder(data, organization)
+
+    assert "3,000 new events" in summary
+    for number in (1, 2, 3):
+        assert [text for _, _, text in messages(organization, fid_of(number))] == [
+            text for _, _, text in rows
+        ]
+    with organization_scope(organization):
+        assert set(Execution.objects.values_list("status", "last_sequence")) == {("finished", 1000)}
+
+
+def test_an_open_transaction_is_not_read_and_not_waited_for(
+    organization: Organization, data: Path
+) -> None:
+    with closing(open_database(data, GOOD)) as database:
+        append_rows(database, run_rows()[:3])
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("INSERT INTO monitor VALUES (4, 1.0, 'stdout', 'half')")
+        summary = import_folder(data, organization)
+        database.execute("ROLLBACK")
+
+    assert "problems" not in summary
+    assert len(messages(organization, GOOD)) == 3
+
+
+@pytest.mark.parametrize("journal", ["delete", "truncate", "persist"])
+def test_databases_with_an_older_kind_of_journal(
+    organization: Organization, data: Path, journal: str
+) -> None:
+    with closing(open_database(data, GOOD, journal=journal)) as database:
+        append_rows(database, run_rows()[:3])
+        database.execute("PRAGMA cache_size = 1")  # What is not committed goes to the file early.
+        database.execute("BEGIN EXCLUSIVE")
+        database.executemany(
+            "INSERT INTO monitor (timestamp, kind, message) VALUES (?, 'stdout', ?)",
+            [(START, "x" * 3000) for _ in range(50)],
+        )
+        before = state_of(data)
+        assert (data / "execution" / USER / GOOD / "sqlite3.db-journal").stat().st_size
+        summary = import_folder(data, organization)
+        after = state_of(data)
+        database.execute("ROLLBACK")
+
+    assert "problems" not in summary
+    assert len(messages(organization, GOOD)) == 3
+    assert after == before
+
+
+def test_a_log_that_starts_anew_while_it_is_copied(
+    organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copied database lacks what the old log held, and the new log does not hold it."""
+    copied = []
+
+    def copy(folder: int, name: str, target: Path) -> None:
+        copy_file(folder, name, target)
+        if name == "sqlite3.db" and name not in copied:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            append_rows(database, run_rows(50)[6:])
+        copied.append(name)
+
+    copy_file = databases._copy_file
+    with closing(open_database(data, GOOD)) as database:
+        append_rows(database, run_rows(50)[:6])
+        monkeypatch.setattr(databases, "_copy_file", copy)
+        import_folder(data, organization)
+
+    assert copied == ["sqlite3.db", "sqlite3.db-wal", "sqlite3.db", "sqlite3.db-wal"]
+    assert [text for _, _, text in messages(organization, GOOD)] == [
+        text for _, _, text in run_rows(50)
+    ]
+
+
+def test_a_database_that_never_rests(
+    organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy(folder: int, name: str, target: Path) -> None:
+        copy_file(folder, name, target)
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        append_rows(database, [(START, "stdout", "more")])
+
+    copy_file = databases._copy_file
+    write_execution(data, BAD)
+    with closing(open_database(data, GOOD)) as database:
+        append_rows(database, run_rows(50))
+        monkeypatch.setattr(databases, "_copy_file", copy)
+        summary = import_folder(data, organization)
+
+    assert f"{GOOD}/sqlite3.db keeps changing while it is read" in summary
+    assert len(messages(organization, BAD)) == 6
+
+
+def test_an_execution_before_its_first_row(organization: Organization, data: Path) -> None:
+    write_execution(data, GOOD, [])
+    (data / "execution" / USER / BAD / "in").mkdir(parents=True)  # Launched, not seen to yet.
+
+    summary = import_folder(data, organization)
+
+    assert "problems" not in summary
+    with organization_scope(organization):
+        execution = Execution.objects.get()
+    assert (execution.status, execution.agent_name) == ("starting", "Unknown")
+    assert (execution.start_time, execution.end_time) == (int(START), None)
+    assert execution.last_sequence == 0
+
+
+def test_the_older_name_of_the_database(organization: Organization, data: Path) -> None:
+    folder = write_execution(data, GOOD)
+    (folder / "sqlite3.db").rename(folder / "db.sqlite")
+    gone = write_execution(data, BAD)
+    (gone / "sqlite3.db").rename(gone / "db.sqlite.archive")
+
+    import_folder(data, organization)
+
+    with organization_scope(organization):
+        assert Execution.objects.get().fid == GOOD
+        assert DeletedExecution.objects.get().fid == BAD
+
+
+def test_folders_with_other_names(organization: Organization, data: Path) -> None:
+    write_execution(data, "not-an-object-id_1")
+    write_execution(data, fid_of(3), user="guest")
+    write_execution(data, fid_of(4), user=USER.replace("-", "").upper())
+    write_execution(data, fid_of(5), user="\udcff\x1b[31m" + "u" * 200)
+    write_execution(data, "x" * 65)
+    write_execution(data, "ünï")
+    write_execution(data, "a b")
+    (data / "execution" / "file").write_text("no folder")
+    (data / "execution" / "link").symlink_to(data / "execution" / USER)
+    (data / "execution" / USER / GOOD).symlink_to(data / "execution" / "guest" / fid_of(3))
+
+    summary = import_folder(data, organization)
+
+    assert "4 new" in summary
+    assert "5 problems" in summary
+    assert "execution/link is a symbolic link" in summary
+    assert f"execution/{USER}/{GOOD} is a symbolic link" in summary
+    assert "a b is not named as an execution is" in summary
+    assert "\x1b" not in summary
+    with organization_scope(organization):
+        users = {
+            execution.fid: execution.user.name
+            for execution in Execution.objects.select_related("user")
+            if execution.user
+        }
+        assert ExecutionUser.objects.count() == 3
+    assert users == {
+        "not-an-object-id_1": "ada",
+        fid_of(3): "guest",
+        fid_of(4): "ada",
+        fid_of(5): "\ufffd\x1b[31m" + "u" * 144,
+    }
+
+
+def test_the_same_id_under_two_users(organization: Organization, data: Path) -> None:
+    write_execution(data, GOOD)
+    write_execution(data, GOOD, user="f" + USER[1:])
+
+    first = import_folder(data, organization)
+    before = dump(organization)
+    second = import_folder(data, organization)
+
+    assert "1 new" in first
+    for summary in (first, second):
+        assert f"f{USER[1:]}/{GOOD} has the id of another execution" in summary
+    assert dump(organization) == before
+
+
+def test_only_regular_files_inside_the_folder_are_imported(
+    organization: Organization, data: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("secret")
+    out = write_execution(data, GOOD) / "out"
+    (out / "deep").mkdir(parents=True)
+    (out / "deep" / "report.txt").write_text("fine")
+    (out / "new\nline\\..").write_text("fine too")
+    (out / os.fsdecode(b"\xff.txt")).write_text("not UTF-8")
+    (out / os.fsdecode(b"\xfe.txt")).write_text("and neither this")
+    (out / "link").symlink_to(secret / "key")
+    (out / "deep" / "folder").symlink_to(secret)
+    (out / "broken").symlink_to("nowhere")
+    os.mkfifo(out / "pipe")
+    with (out / "sparse").open("wb") as file:
+        file.truncate(4096 * GIB)
+    folder = out
+    for _ in range(40):
+        folder = folder / "x"
+        folder.mkdir()
+    (folder / "deepest").touch()
+
+    summary = import_folder(data, organization)
+
+    with organization_scope(organization):
+        files = {file.path: file for file in ExecutionFile.objects.all()}
+        assert set(files) == {"deep/report.txt", "new\nline\\..", "\ufffd.txt"}
+        names = [file.content.name for file in files.values()]
+        execution = Execution.objects.get()
+    assert all("\n" not in name and "\\" not in name and ".." not in name for name in names)
+    assert execution.download_count == 2
+    for path, what in {
+        "out/link": "is a symbolic link",
+        "out/deep/folder": "is a symbolic link",
+        "out/broken": "is a symbolic link",
+        "out/pipe": "is not a regular file",
+        "out/sparse": "is larger than 1,073,741,824 bytes",
+        "out/\\udcff.txt": "has the same readable name as another file",
+    }.items():
+        assert f"{GOOD}/{path} {what}" in summary
+    assert "lies deeper than 32 folders" in summary
+
+
+@pytest.mark.parametrize("area", ["in", "out"])
+def test_the_area_itself_may_be_a_link(
+    organization: Organization, data: Path, tmp_path: Path, area: str
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (write_execution(data, GOOD) / area).symlink_to(tmp_path)
+
+    summary = import_folder(data, organization)
+
+    assert f"{GOOD}/{area} is not a real folder" in summary
+    with organization_scope(organization):
+        assert not ExecutionFile.objects.exists()
+
+
+def test_too_many_files(
+    organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "MOST_FILES", 5)
+    out = write_execution(data, GOOD) / "out"
+    out.mkdir()
+    for number in range(9):
+        (out / f"{number}.txt").touch()
+
+    summary = import_folder(data, organization)
+
+    assert f"{GOOD} holds more than 5 files; the rest was left out" in summary
+    with organization_scope(organization):
+        assert ExecutionFile.objects.count() == 5
+
+
+def test_files_follow_the_source(organization: Organization, data: Path) -> None:
+    folder = write_execution(data, GOOD)
+    for area in ("in", "out"):
+        (folder / area).mkdir()
+        for name in ("same", "changed", "removed"):
+            (folder / area / name).write_text(name)
+    import_folder(data, organization)
+    with organization_scope(organization):
+        before = {str(file): file.pk for file in ExecutionFile.objects.all()}
+
+    for area in ("in", "out"):
+        (folder / area / "changed").write_text("changed more")
+        (folder / area / "removed").unlink()
+        (folder / area / "new").write_text("new")
+    summary = import_folder(data, organization)
+
+    assert "4 new files, 2 files removed" in summary
+    with organization_scope(organization):
+        after = {str(file): file for file in ExecutionFile.objects.all()}
+        execution = Execution.objects.get()
+    assert sorted(after) == sorted(
+        f"{area}/{name}" for area in ("in", "out") for name in ("same", "changed", "new")
+    )
+    assert after["in/same"].pk == before["in/same"]
+    with after["out/changed"].content.open("rb") as content:
+        assert content.read() == b"changed more"
+    assert (execution.upload_count, execution.download_count) == (3, 3)
+
+
+ROLES = {
+    "missing": lambda path: path.unlink(),
+    "text": lambda path: path.write_text("no database"),
+    "link": lambda path: (path.unlink(), path.symlink_to("/etc/passwd")),
+    "no table": lambda path: (path.unlink(), sqlite3.connect(path).close()),
+}
+
+
+@pytest.mark.parametrize("spoil", ROLES.values(), ids=list(ROLES))
+def test_without_readable_roles_users_are_named_by_their_folders(
+    organization: Organization, data: Path, spoil: Callable[[Path], None]
+) -> None:
+    spoil(data / "admin.db")
+    write_execution(data, GOOD)
+
+    summary = import_folder(data, organization)
+
+    assert "1 new" in summary
+    assert "\n  admin.db " in summary
+    with organization_scope(organization):
+        user = ExecutionUser.objects.get()
+    assert (user.name, str(user.external_id), user.email) == (USER, USER, "")
+
+
+def test_odd_roles(organization: Organization, data: Path) -> None:
+    keys = [f"{number:032x}" for number in range(5)]
+    with closing(sqlite3.connect(data / "admin.db")) as database:
+        database.execute("DROP TABLE roles")
+        database.execute("CREATE TABLE roles (id, name, password)")
+        database.executemany(
+            "INSERT INTO roles VALUES (?, ?, 'secret')",
+            [
+                (keys[0], "n" * 500),
+                (keys[1], b"a\x00b"),
+                (bytes.fromhex(keys[2]), None),
+                (keys[3], "twice"),
+                (keys[3], "twice again"),
+                ("no id", "nobody"),
+                (None, "nobody"),
+                (7, "nobody"),
+            ],
+        )
+        database.commit()
+
+    summary = import_folder(data, organization)
+
+    assert "problems" not in summary
+    with organization_scope(organization):
+        names = set(ExecutionUser.objects.values_list("name", flat=True))
+    assert names == {
+        "n" * 150,
+        "a\ufffdb",
+        "00000000-0000-0000-0000-000000000002",
+        "twice again",
+    }
+
+
+def test_roles_with_addresses_that_are_none(organization: Organization, data: Path) -> None:
+    with closing(sqlite3.connect(data / "admin.db")) as database:
+        database.executemany(
+            "INSERT INTO roles VALUES (?, 'x', ?)",
+            [
+                (f"{number:032x}", email)
+                for number, email in enumerate(["", "x" * 900, None, "a@b"])
+            ],
+        )
+        database.commit()
+
+    import_folder(data, organization)
+
+    with organization_scope(organization):
+        emails = set(ExecutionUser.objects.values_list("email", flat=True))
+    assert emails == {"", "ada@example.com"}
+
+
+def test_triggers_and_functions_in_the_schema_do_nothing(
+    organization: Organization, data: Path
+) -> None:
+    with closing(open_database(data, GOOD)) as database:
+        append_rows(database, run_rows())
+        database.execute("CREATE TABLE other (id)")
+        database.execute(
+            "CREATE TRIGGER monitor_t AFTER INSERT ON monitor BEGIN DELETE FROM monitor; END"
+        )
+        database.execute("CREATE INDEX slow ON monitor (length(hex(message)))")
+        database.execute("CREATE VIEW seen AS SELECT load_extension('x')")
+
+    summary = import_folder(data, organization)
+
+    assert "problems" not in summary
+    assert len(messages(organization, GOOD)) == 6

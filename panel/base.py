@@ -1,0 +1,101 @@
+"""The door of the families of paths that kodosumi's panel has: /outputs, /timeline, /files and
+/api/dashboard."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.errors import DomainError, InvalidValue
+from core.fast_path.asgi_bridge import WAITED, Wait
+from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet, sees_all
+from live.hub import hub
+from live.reading import Awaited
+from organizations.actors import Actor
+from organizations.api import OrganizationScopedViewSet
+from organizations.api.sessions import PageSessionAuthentication
+from organizations.viewers import Viewer
+from tokens.authentication import BearerAuthentication, KeyHeaderAuthentication
+
+LONGEST_FID: int = Execution._meta.get_field("fid").max_length or 0
+
+
+class PanelViewSet(OrganizationScopedViewSet):
+    """For people and agents with a token, in either header, and for a browser with a session.
+
+    An execution is looked up among those that the caller may see; any other is unknown.
+    """
+
+    authentication_classes = [
+        BearerAuthentication,
+        KeyHeaderAuthentication,
+        PageSessionAuthentication,
+    ]
+    queryset = Execution.objects.select_related("user")
+    lookup_field = lookup_url_kwarg = "fid"
+    not_found = ExecutionNotFound
+
+    is_extended = False
+    """Whether the caller wants to wait for an execution that is not there yet."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Under our ASGI server a 404 that waits is asked for again once its execution is there,
+        without a thread or a transaction in the meantime (core/fast_path/asgi_bridge.py)."""
+        wait = None
+        if isinstance(exc, ExecutionNotFound) and self.is_extended:
+            try:
+                wait = self.wait_for_execution()
+            except DomainError as error:
+                exc = error
+        response = super().handle_exception(exc)
+        if wait:
+            response.wait = wait  # type: ignore[attr-defined]
+        return response
+
+    def wait_for_execution(self) -> Wait | None:
+        """How to wait for the execution that the URL names, until this caller may see it; None
+        when that was done already. Who waits takes the place of a stream."""
+        fid = self.kwargs[self.lookup_url_kwarg]
+        if len(fid) > LONGEST_FID:
+            return None
+        viewer = Viewer.of_request(self.actor, self.request.auth)
+        hub.require_place(viewer)
+        if self.request.META.get(WAITED):
+            return None
+        awaited = Awaited(self.organization.pk, fid, *owner_seen_by(self.actor))
+        seconds = settings.WAIT_FOR_JOB_SECONDS
+        return partial(hub.wait_for, awaited, viewer=viewer, seconds=seconds)
+
+    def narrow_queryset(self, queryset: Any) -> Any:
+        visible: ExecutionQuerySet = queryset.visible_to(self.actor)
+        return visible
+
+
+def owner_seen_by(actor: Actor) -> tuple[UUID | None, UUID | None]:
+    """The agent or the person whose executions alone the actor sees, as in `visible_to`."""
+    if sees_all(actor):
+        return None, None
+    return (actor.id, None) if actor.kind == "agent" else (None, actor.id)
+
+
+def extended_parameter(default: bool = False) -> OpenApiParameter:
+    """`extended`, for the OpenAPI document."""
+    return OpenApiParameter(
+        "extended",
+        {"type": "boolean", "default": default},
+        description="Wait for an execution that is not there yet, instead of answering 404 at "
+        "once: the answer may take a minute.",
+    )
+
+
+def read_flag(request: Request, name: str, default: bool = False) -> bool:
+    """A query parameter as a boolean; 400 naming it for anything else."""
+    text = request.query_params.get(name, str(default)).lower()
+    if text not in {"true", "false", "1", "0"}:
+        problem = "Must be true or false."
+        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+    return text in {"true", "1"}

@@ -1,0 +1,373 @@
+"""GET /api/dashboard/…: what ran, what failed and what it adds up to."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_line
+from core.fast_path.asgi_bridge import LongResponse
+from core.keyset import LONGEST_CURSOR, PARAMETER, Keyset
+from core.pagination import CURSOR_DESCRIPTION, MAXIMUM_OFFSET, Found, Slice
+from core.renderers import JSONRenderer
+from executions import queries
+from executions.filters import MOST_HOURS, NAMES, Filters, read_hours, refuse_format
+from executions.models import (
+    Execution,
+    ExecutionEvent,
+    ExecutionFile,
+    ExecutionNotFound,
+    now,
+    sees_all,
+)
+from organizations.actors import Scope
+from panel.base import PanelViewSet
+from panel.dashboard_serializers import (
+    ERROR_COLUMNS,
+    EXECUTION_COLUMNS,
+    DashboardDetailsSerializer,
+    DashboardFilesSerializer,
+    DashboardStatisticsSerializer,
+    DashboardTimelineSerializer,
+    ErrorGroupsSerializer,
+    ErrorsSerializer,
+    RunningAgentsSerializer,
+    agent_body,
+    error_body,
+    error_group_body,
+    error_groups_body,
+    event_body,
+    execution_body,
+    execution_row,
+    files_body,
+    statistics_body,
+)
+
+USUAL_HOURS = 24
+MOST_ROWS = 1000
+"""kodosumi's page asks for no limit and counts what it gets: by default it gets the most."""
+USUAL_ERRORS = 100
+MOST_GROUPS = 100
+MOST_PARTS = 10_000
+"""Events or files of one execution in one answer."""
+MOST_BYTES = 16 * 1024**2
+"""Of all that executions said, in one answer: a page with more of it is shorter than its limit."""
+PAGING = frozenset({"limit", "offset", "cursor", "format"})
+PARTS = ("limit", "offset", "cursor")
+NEWEST = Keyset.by("-start_time", "-pk")
+OLDEST = Keyset.by("start_time", "pk")
+NEWEST_ERRORS = Keyset.by("-timestamp", "-pk")
+LAST_SEEN = Keyset.by("-last_seen", "fingerprint")
+IN_TIME = Keyset.by("timestamp", "sequence")
+BY_PATH = Keyset.by("area", "path")
+READ = (Scope.EXECUTIONS_READ,)
+CSV_OF_EXECUTIONS = (
+    *("fid", "agent_name", "user_id", "user_name", "status", "start_time", "end_time", "runtime"),
+    *("upload_count", "download_count", "error", "error_timestamp", "summary", "tags"),
+)
+CSV_OF_ERRORS = (
+    *("fid", "agent_name", "user_id", "user_name", "timestamp", "error_type", "message"),
+    "fingerprint",
+)
+CSV_OF_GROUPS = (
+    *("fingerprint", "error_type", "message", "agent_names", "count", "executions", "users"),
+    *("first_seen", "last_seen"),
+)
+
+
+def _parameter(name: str, description: str, kind: Any = str, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description, **more)
+
+
+def _integer(
+    name: str, description: str, default: int | None, maximum: int, minimum: int = 1
+) -> OpenApiParameter:
+    schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
+    return _parameter(name, description, schema | ({} if default is None else {"default": default}))
+
+
+def _filters(hours: int | None) -> tuple[OpenApiParameter, ...]:
+    text = {"type": "string", "maxLength": 255}
+    return (
+        _integer("hours", "The last hours; more than there were: all time.", hours, MOST_HOURS),
+        _parameter(
+            "from",
+            "In place of `hours`, for what started then: Unix seconds, a UTC day, or ISO 8601.",
+        ),
+        _parameter("to", "The end, left out; a day is meant as a whole."),
+        _parameter("agent_name", "A part of the agent's name.", text),
+        _parameter("user", "The id or the name of who launched it.", text),
+        _parameter("status", "In any case; empty for all.", enum=["", *Execution.Status.values]),
+        _parameter(
+            "search", "A part of the id, summary, a tag, agent, user, status or error.", text
+        ),
+        _parameter("tag", "A whole tag, in any case.", text),
+        _parameter("agent", "The id of an agent.", OpenApiTypes.UUID),
+    )
+
+
+def _paging(default: int, maximum: int) -> tuple[OpenApiParameter, ...]:
+    return (
+        _integer("limit", "Rows in one answer.", default, maximum),
+        _integer("offset", "Rows to skip.", 0, MAXIMUM_OFFSET, minimum=0),
+        _parameter(
+            PARAMETER,
+            CURSOR_DESCRIPTION.format(field="`next_cursor`", instead="offset"),
+            {"type": "string", "maxLength": LONGEST_CURSOR},
+        ),
+    )
+
+
+FORMAT = _parameter("format", "As `Accept` would say.", enum=list(FORMATS))
+FID = OpenApiParameter("fid", str, OpenApiParameter.PATH, description="The execution's id.")
+
+
+def described(serializer: type, *parameters: OpenApiParameter, is_csv: bool = False) -> Any:
+    csv = {(200, "text/csv"): OpenApiTypes.STR} if is_csv else {}
+    return extend_schema(
+        tags=["Dashboard"],
+        parameters=[*parameters, *([FORMAT] if is_csv else [])],
+        responses={(200, "application/json"): serializer, **csv},
+    )
+
+
+class DashboardViewSet(CsvAnswers, PanelViewSet):
+    """The executions of the organization for operators, their own for everyone else.
+
+    As CSV, a list has all rows that match unless the query has a `limit`, an `offset` or a
+    `cursor`.
+    """
+
+    queryset = PanelViewSet.queryset.without_content()
+    required_scopes = {
+        "running_agents": READ,
+        "errors": READ,
+        "error_groups": READ,
+        "timeline": READ,
+        "agent_stats": READ,
+        "details": READ,
+        "files": READ,
+    }
+    query_parameters = {
+        "running_agents": (*NAMES, *PAGING),
+        "errors": (*NAMES, *PAGING, "fingerprint"),
+        "error_groups": (*NAMES, *PAGING),
+        "timeline": (*NAMES, *PAGING),
+        "agent_stats": NAMES,
+        "details": PARTS,
+        "files": PARTS,
+    }
+    filter_backends = []
+    pagination_class = None
+
+    def get_renderers(self) -> list[Any]:
+        is_list = self.action in {"running_agents", "errors", "error_groups", "timeline"}
+        return super().get_renderers() if is_list else [JSONRenderer()]
+
+    @described(
+        RunningAgentsSerializer,
+        *_filters(USUAL_HOURS),
+        *_paging(MOST_ROWS, MOST_ROWS),
+        is_csv=True,
+    )
+    def running_agents(self, request: Request) -> HttpResponseBase:
+        """What ran, newest first: with `hours` the executions that started or ended in the last
+        hours, and all that are live, whenever they started; with `from` and `to` those that started
+        then."""
+        filters, asked = self._read(MOST_ROWS)
+        rows = self._executions(filters)
+        if self._wants_csv:
+            return self._file("executions", CSV_OF_EXECUTIONS, rows, execution_row, asked, NEWEST)
+        page = asked.page(rows, NEWEST)
+        total = page.total(lambda: queries.count(self.organization, self.actor, filters))
+        query = request.query_params
+        names = ("agent_name", "user", "status", "search", "tag")
+        given = {"hours": self._hours, **{name: query.get(name) for name in names}}
+        agents = list(map(agent_body, page.rows))
+        return Response(
+            {"total": total, "agents": agents, "filters": given, **page.body}, headers=page.headers
+        )
+
+    @described(
+        ErrorsSerializer,
+        *_filters(USUAL_HOURS),
+        _parameter("fingerprint", "Of a group: only its errors."),
+        *_paging(USUAL_ERRORS, MOST_ROWS),
+        is_csv=True,
+    )
+    def errors(self, request: Request) -> HttpResponseBase:
+        """Every error that was emitted in the window, newest first."""
+        filters, asked = self._read(USUAL_ERRORS)
+        errors = queries.errors(self.organization, self.actor, filters)
+        rows = errors.values_list(*ERROR_COLUMNS, named=True)
+        if self._wants_csv:
+            return self._file("errors", CSV_OF_ERRORS, rows, error_body, asked, NEWEST_ERRORS)
+        if sees_all(self.actor):
+            longest = min(queries.LONGEST_TEXT, MOST_BYTES // asked.limit)
+            with_texts = queries.with_texts(errors, longest)
+            rows = with_texts.values_list(*ERROR_COLUMNS, "text", named=True)
+        page = asked.page(rows, NEWEST_ERRORS)
+        total = page.total(lambda: queries.count_errors(self.organization, self.actor, filters))
+        shown = list(map(error_body, page.rows))
+        return Response({"total": total, "errors": shown, **page.body}, headers=page.headers)
+
+    @described(
+        ErrorGroupsSerializer,
+        *_filters(USUAL_HOURS),
+        *_paging(MOST_GROUPS, MOST_GROUPS),
+        is_csv=True,
+    )
+    def error_groups(self, request: Request) -> HttpResponseBase:
+        """The errors of the window, those with the same words as one: numbers, ids and quoted names
+        aside, and whichever agents they are of."""
+        filters, asked = self._read(MOST_GROUPS, MOST_GROUPS)
+        pages: list[Found] = []
+
+        def choose(groups: QuerySet[Any]) -> list[dict[str, Any]]:
+            pages.append(asked.page(groups, LAST_SEEN))
+            return pages[0].rows
+
+        # An error that comes while they are read would move its group past the reader.
+        until = asked.moment if asked.cursor else None
+        groups = queries.error_groups(
+            self.organization, self.actor, filters, choose=choose, until=until
+        )
+        page = pages[0]
+        if self._wants_csv:
+            bodies = [error_group_body(group) for group in groups.rows]
+            rows = [body | {"agent_names": ", ".join(body["agent_names"])} for body in bodies]
+            lines = [csv_line(row[column] for column in CSV_OF_GROUPS) for row in rows]
+            return self._csv("error-groups", CSV_OF_GROUPS, lines, page.headers)
+        return Response({**error_groups_body(groups), **page.body}, headers=page.headers)
+
+    @described(
+        DashboardTimelineSerializer,
+        *_filters(USUAL_HOURS),
+        *_paging(MOST_ROWS, MOST_ROWS),
+        is_csv=True,
+    )
+    def timeline(self, request: Request) -> HttpResponseBase:
+        """Executions that started in the window, oldest first."""
+        filters, asked = self._read(MOST_ROWS)
+        filters = filters.by_start()
+        rows = self._executions(filters)
+        if self._wants_csv:
+            return self._file("timeline", CSV_OF_EXECUTIONS, rows, execution_row, asked, OLDEST)
+        page = asked.page(rows, OLDEST)
+        total = page.total(lambda: queries.count(self.organization, self.actor, filters))
+        shown = list(map(execution_body, page.rows))
+        return Response({"total": total, "executions": shown, **page.body}, headers=page.headers)
+
+    @described(DashboardStatisticsSerializer, *_filters(None))
+    def agent_stats(self, request: Request) -> Response:
+        """Sums over all executions, or over those that match; of `hours` as in running-agents."""
+        filters = Filters.read(request.query_params, hours=None, now=now())
+        return Response(statistics_body(queries.statistics(self.organization, self.actor, filters)))
+
+    @described(DashboardDetailsSerializer, FID, *_paging(MOST_PARTS, MOST_PARTS))
+    def details(self, request: Request, fid: str) -> Response:
+        """An execution with its events.
+
+        At most 16 MiB of messages at a time: `limit` then says how many events these are.
+        """
+        asked = self._slice_of_parts()
+        execution = (
+            self.get_queryset().filter(fid=fid).values_list(*EXECUTION_COLUMNS, named=True).first()
+        )
+        if execution is None:
+            raise ExecutionNotFound
+        rows = ExecutionEvent.objects.for_organization(self.organization).filter(
+            execution_id=execution.pk
+        )
+        sizes = asked.of(rows.annotate(size=queries.BYTES_OF_MESSAGE), IN_TIME)
+        asked = asked.shortened(sizes.values_list("size", flat=True), MOST_BYTES)
+        columns = ("sequence", "timestamp", "kind", "message")
+        page = asked.page(rows.values(*columns), IN_TIME)
+        has_traces = sees_all(self.actor)
+        return Response(
+            {
+                "metadata": execution_body(execution),
+                "events": [event_body(event, has_traces=has_traces) for event in page.rows],
+                "total_events": page.total(rows.order_by().count),
+                **page.body,
+            },
+            headers=page.headers,
+        )
+
+    @described(DashboardFilesSerializer, FID, *_paging(MOST_PARTS, MOST_PARTS))
+    def files(self, request: Request, fid: str) -> Response:
+        """The files that an execution was given, and those that it made."""
+        asked = self._slice_of_parts()
+        execution = self.get_object()
+        rows = ExecutionFile.objects.for_organization(self.organization).filter(execution=execution)
+        page = asked.page(rows, BY_PATH)
+        return Response({**files_body(execution, page.rows), **page.body}, headers=page.headers)
+
+    def _executions(self, filters: Filters) -> Any:
+        rows = queries.executions(self.organization, self.actor, filters)
+        return rows.values_list(*EXECUTION_COLUMNS, named=True)
+
+    def _read(self, limit: int, maximum: int = MOST_ROWS) -> tuple[Filters, Slice]:
+        query = self.request.query_params
+        refuse_format(query, FORMATS)
+        asked = self._slice(limit, maximum)
+        return Filters.read(query, hours=USUAL_HOURS, now=asked.moment), asked
+
+    def _slice_of_parts(self) -> Slice:
+        return self._slice(MOST_PARTS, MOST_PARTS)
+
+    def _slice(self, limit: int, maximum: int) -> Slice:
+        return Slice.read(self.request, self.organization.pk, default=limit, maximum=maximum)
+
+    @property
+    def _hours(self) -> int | None:
+        query = self.request.query_params
+        has_times = "from" in query or "to" in query
+        return None if has_times else read_hours(query) or USUAL_HOURS
+
+    @property
+    def _wants_csv(self) -> bool:
+        return isinstance(self.request.accepted_renderer, CsvRenderer)
+
+    def _file(
+        self,
+        name: str,
+        columns: Sequence[str],
+        rows: QuerySet[Any],
+        body: Callable[[Any], dict[str, Any]],
+        asked: Slice,
+        keyset: Keyset,
+    ) -> HttpResponseBase:
+
+        def line(row: Any) -> str:
+            found = body(row)
+            return csv_line(found[column] for column in columns)
+
+        if self.request.query_params.keys() & set(PARTS):
+            page = asked.page(rows, keyset)
+            return self._csv(name, columns, list(map(line, page.rows)), page.headers)
+        lines = queries.in_batches(self.organization, rows, keyset, line)
+        return self._csv(name, columns, lines)
+
+    def _csv(
+        self,
+        name: str,
+        columns: Sequence[str],
+        lines: Iterable[str],
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> HttpResponseBase:
+        file_name = f"{name}-{timezone.now():%Y-%m-%d}.csv"
+        return LongResponse(
+            chain([csv_line(columns)], lines),
+            caller=self.actor.id,
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{file_name}"', **headers},
+        )

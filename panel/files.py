@@ -1,0 +1,79 @@
+"""/files: what executions were given and made."""
+
+from typing import Any
+
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from executions.models import ExecutionFile
+from organizations.actors import Scope
+from panel.base import PanelViewSet
+from panel.downloads import FileNotFound, download
+
+MOST_FILES = 10_000
+RANGES = [
+    OpenApiParameter("Range", OpenApiTypes.STR, "header", description="One range of bytes."),
+    OpenApiParameter(
+        "If-Range",
+        OpenApiTypes.STR,
+        "header",
+        description="The range only if the file still has this entity tag, else the whole file.",
+    ),
+]
+
+
+class StoredFileSerializer(serializers.Serializer[Any]):
+    """A file of an execution."""
+
+    path = serializers.CharField(help_text="With the area: `in/letters/one.txt`.")
+    size = serializers.IntegerField(min_value=0, help_text="Bytes.")
+    last_modified = serializers.FloatField(help_text="Unix seconds.")
+
+
+@extend_schema(tags=["Files"])
+class FileViewSet(PanelViewSet):
+    """`area`, which the URL fixes, is `in` or `out`."""
+
+    area = ""
+    pagination_class = None
+    required_scopes = {
+        "list_files": (Scope.EXECUTIONS_READ,),
+        "download": (Scope.EXECUTIONS_READ,),
+    }
+
+    def files(self) -> Any:
+        """Those of the execution in this area."""
+        files = ExecutionFile.objects.for_organization(self.organization)
+        return files.filter(execution=self.get_object(), area=self.area)
+
+    @extend_schema(responses=StoredFileSerializer(many=True))
+    def list_files(self, request: Request, fid: str) -> Response:
+        """The files of an execution, sub-folders included, by path."""
+        return Response(
+            [
+                {
+                    "path": f"{self.area}/{file.path}",
+                    "size": file.size,
+                    "last_modified": file.last_modified,
+                }
+                for file in self.files().order_by("path")[:MOST_FILES]
+            ]
+        )
+
+    @extend_schema(
+        parameters=RANGES,
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (206, "application/octet-stream"): OpenApiTypes.BINARY,
+            304: None,
+        },
+    )
+    def download(self, request: Request, fid: str, path: str) -> HttpResponseBase:
+        """The file, to be saved. It is never shown: whatever it is, it cannot run here."""
+        file = self.files().filter(path=path).first()
+        if file is None:
+            raise FileNotFound
+        return download(request._request, file, caller=self.actor.id)

@@ -1,0 +1,173 @@
+"""/outputs: an execution's state and result, and the end of its record."""
+
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.template.loader import render_to_string
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.openapi import OperationSchema
+from executions.actions import delete_execution
+from executions.models import Execution, ExecutionNotFound
+from executions.rendering import render_result
+from executions.results import facts, final_or_notice, final_value, status_body
+from organizations.actors import Scope
+from organizations.api import BoundedListField, StrictSerializer
+from panel.base import (
+    PanelViewSet,
+    extended_parameter,
+    read_flag,
+)
+
+MOST_AT_ONCE = 500
+PRINTABLE_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; sandbox"
+)
+"""The second wall around an agent's output; the first is rendering.py."""
+EXTENDED = extended_parameter()
+
+
+class OutputStatusSerializer(serializers.Serializer[Any]):
+    """The state of an execution."""
+
+    status = serializers.ChoiceField(choices=Execution.Status.choices)
+    timestamp = serializers.FloatField(
+        help_text="Unix seconds: of the newest status, final result or description."
+    )
+    final = serializers.CharField(
+        allow_null=True,
+        help_text="JSON text with a type tag; of a failed execution its message, tagged as Text.",
+    )
+    fid = serializers.CharField()
+    summary = serializers.CharField(allow_null=True)
+    description = serializers.CharField(allow_null=True)
+    tags = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    deprecated = serializers.BooleanField(allow_null=True)
+    author = serializers.CharField(allow_null=True)
+    organization = serializers.CharField(
+        allow_null=True, help_text="As the agent's author named it, who may be somebody else."
+    )
+    version = serializers.CharField(allow_null=True)
+    kodosumi_version = serializers.CharField(allow_null=True)
+    app_url = serializers.CharField(allow_null=True, help_text="The agent's service.")
+    base_url = serializers.CharField(
+        allow_null=True, help_text="The flow's address; its service's where that is not known."
+    )
+    entry_point = serializers.CharField(allow_null=True)
+    username = serializers.CharField(
+        allow_null=True, help_text="The id of the person who launched it."
+    )
+    locks = serializers.ListField(
+        child=serializers.CharField(), help_text="Ids of the locks that wait for an answer."
+    )
+
+
+class DeletedOutputsSerializer(StrictSerializer):
+    """The executions to delete."""
+
+    fid = BoundedListField(
+        child=serializers.CharField(max_length=64), max_length=MOST_AT_ONCE, required=False
+    )
+
+
+class BodyOfDelete(OperationSchema):
+    """Describes the body of a DELETE, which drf-spectacular leaves out."""
+
+    def get_response_serializers(self) -> Any:
+        return {204: None}
+
+    def _get_request_body(self, direction: str = "request") -> Any:
+        if self.method != "DELETE":
+            return super()._get_request_body(direction)
+        component = self.resolve_serializer(DeletedOutputsSerializer, "request")
+        return {"content": {"application/json": {"schema": component.ref}}, "required": False}
+
+
+@extend_schema(tags=["Outputs"])
+class OutputViewSet(PanelViewSet):
+    required_scopes = {
+        "status": (Scope.EXECUTIONS_READ,),
+        "raw": (Scope.EXECUTIONS_READ,),
+        "html": (Scope.EXECUTIONS_READ,),
+        "destroy": (Scope.EXECUTIONS_WRITE,),
+    }
+    query_parameters = dict.fromkeys(("status", "raw", "html"), ("extended",))
+
+    def found(self, request: Request) -> Execution:
+        self.is_extended = read_flag(request, "extended")
+        execution: Execution = self.get_object()
+        return execution
+
+    @extend_schema(
+        parameters=[EXTENDED],
+        responses=OutputStatusSerializer,
+    )
+    def status(self, request: Request, fid: str) -> Response:
+        """How an execution stands, and its final result.
+
+        With `extended=true` an id that is not there yet is waited for, by default for a minute;
+        only then comes 404. Give the request more time than that.
+        """
+        return Response(status_body(self.found(request)))
+
+    @extend_schema(
+        parameters=[EXTENDED],
+        responses={(200, "application/json"): OpenApiTypes.ANY},
+    )
+    def raw(self, request: Request, fid: str) -> Response:
+        """The final result as a value with its type tag.
+
+        A failed execution's message is tagged as Text; while there is no result, a sentence that
+        says so is tagged as Markdown.
+        """
+        return Response(final_value(self.found(request)))
+
+    @extend_schema(
+        parameters=[EXTENDED],
+        responses={(200, "text/html"): OpenApiTypes.STR},
+    )
+    def html(self, request: Request, fid: str) -> HttpResponse:
+        """The final result as a page to print. Nothing in it runs or is loaded from elsewhere."""
+        execution = self.found(request)
+        page = render_to_string(
+            "executions/printable.html",
+            {
+                "execution": execution,
+                "result": render_result(final_or_notice(execution)),
+                "facts": facts(execution),
+            },
+        )
+        return HttpResponse(page, headers={"Content-Security-Policy": PRINTABLE_POLICY})
+
+    @extend_schema(request=None, responses={204: None})
+    def destroy(self, request: Request, fid: str) -> Response:
+        """Delete an execution with its events and files. A live one is stopped first; of one
+        that was imported only the record here is removed."""
+        delete_execution(self.get_object(), actor=self.actor, stop=True)
+        return Response(status=204)
+
+
+@extend_schema(tags=["Outputs"])
+class OutputsViewSet(PanelViewSet):
+    required_scopes = {"destroy_many": (Scope.EXECUTIONS_WRITE,)}
+    schema = BodyOfDelete()
+
+    def destroy_many(self, request: Request) -> Response:
+        """Delete several executions, all of them or none. Live ones are stopped first; of those
+        that were imported only the record here is removed."""
+        wanted = DeletedOutputsSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        fids = set(wanted.validated_data.get("fid", ()))
+        with transaction.atomic():
+            found = list(self.get_queryset().filter(fid__in=fids).order_by("pk"))
+            missing = sorted(fids - {execution.fid for execution in found})
+            if missing:
+                raise ExecutionNotFound(fid=missing)
+            for execution in found:
+                delete_execution(execution, actor=self.actor, stop=True)
+        return Response(status=204)

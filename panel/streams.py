@@ -1,0 +1,236 @@
+"""What executions say, while they say it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from core.errors import InvalidValue
+from core.fast_path.asgi_bridge import LiveResponse
+from executions.models import Execution, sees_all
+from live import sse
+from live.hub import Closed, Hub, hub
+from live.payloads import WITHOUT_TRACES, raw, rendered
+from live.reading import Batch, Head, Watched, read_events
+from organizations.viewers import Viewer
+from panel.base import PanelViewSet, extended_parameter, read_flag
+
+LARGEST_SEQUENCE = 10**9 - 1
+PIECE = 16 * 1024
+"""Bytes that are handed to the server at a time: so much, and what the server and the system keep,
+waits for each client."""
+SECONDS_TO_READ_AGAIN = 0.25
+READ_AGAIN = "This server cannot wait for more. Connect again."
+HEADERS = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
+
+
+class Stream:
+    """One stream of one viewer: the same events, live or as far as they are there."""
+
+    def __init__(
+        self,
+        watched: Watched,
+        head: Head,
+        *,
+        after: int,
+        viewer: Viewer,
+        kinds: frozenset[str] | None,
+        payload: sse.Payload,
+    ) -> None:
+        self.watched, self.head, self.viewer = watched, head, viewer
+        self.kinds, self.payload = kinds, payload
+        self.position = after
+
+    async def live(self, hub: Hub, over: asyncio.Event) -> AsyncGenerator[bytes, None]:
+        """Everything from here on until the execution has ended, or the stream is `over`."""
+        yield sse.opening()
+        batches = hub.subscribe(
+            self.watched, self.head, after=self.position, viewer=self.viewer, over=over
+        )
+        try:
+            async for batch in batches:
+                if batch is None:
+                    yield sse.alive(self.position)
+                    continue
+                after, self.position = self.position, batch.last_sequence
+                text = await self.written_by(hub, batch)
+                del batch
+                async with aclosing(self.pieces(hub, after, text, over)) as pieces:
+                    del text
+                    async for piece in pieces:
+                        yield piece
+            yield sse.end(self.position)
+        except Closed as closed:
+            yield sse.closing(self.position, closed.reason)
+        finally:
+            await batches.aclose()
+
+    async def pieces(
+        self, hub: Hub, after: int, text: bytes | None, over: asyncio.Event
+    ) -> AsyncGenerator[bytes, None]:
+        """What was written of the batch after the sequence number `after`, in pieces. Nothing but
+        the piece that is being sent stays here; what was not kept meanwhile is read again, and has
+        the same beginning: events do not change."""
+        start, size = 0, len(text or b"")
+        while start < size:
+            while text is None:
+                batch = await hub.batch(self.watched, after)
+                if batch:
+                    text = await self.written_by(hub, batch)
+                    del batch
+                elif over.is_set():
+                    return
+                else:  # just deleted, most likely
+                    await asyncio.sleep(SECONDS_TO_READ_AGAIN)
+            piece, text = text[start : min(start + PIECE, size)], None
+            start += len(piece)
+            yield piece
+
+    async def written_by(self, hub: Hub, batch: Batch) -> bytes:
+        if self.payload in {raw, WITHOUT_TRACES[raw]}:
+            return self.written(batch)
+        return await hub.work(self.written, batch)
+
+    def replay(self) -> Iterator[bytes]:
+        """What there is now, for servers that cannot wait: the client connects again for more."""
+        yield sse.opening()
+        while self.position < self.head.last_sequence:
+            batch = read_events(self.watched, self.position)
+            if batch is None:
+                break
+            self.position = batch.last_sequence
+            yield self.written(batch)
+        if self.head.has_ended:
+            yield sse.end(self.position)
+        else:
+            yield sse.closing(self.position, READ_AGAIN)
+
+    def written(self, batch: Batch) -> bytes:
+        """Those of the kinds that this stream is about; made once for all streams like it."""
+        kinds, payload = self.kinds, self.payload
+        found = batch.written.get((kinds, payload))
+        if found is None:
+            wanted = [each for each in batch.events if kinds is None or each.kind in kinds]
+            found = batch.written[kinds, payload] = sse.frames(wanted, payload)
+        return found
+
+
+class StreamEventSerializer(serializers.Serializer[None]):
+    """One server-sent event."""
+
+    id = serializers.CharField(help_text="The event's number, to continue after it.")
+    event = serializers.CharField(help_text="The kind; or `alive`, `close` or `eof`.")
+    data = serializers.CharField(  # type: ignore[assignment]
+        help_text="`<Unix seconds>:<payload>`; of `eof` the payload alone."
+    )
+
+
+def stream_schema(name: str, *, is_rendered: bool, waits: bool = False) -> Any:
+    parameters = [
+        extended_parameter(default=waits),
+        OpenApiParameter("fid", OpenApiTypes.STR, OpenApiParameter.PATH),
+        OpenApiParameter(
+            "since",
+            {"type": "integer", "minimum": 0, "maximum": LARGEST_SEQUENCE},
+            description="Continue after this event. The header Last-Event-ID, which a browser "
+            "sends when it connects again, says the same and goes first.",
+        ),
+    ]
+    if is_rendered:
+        parameters.append(
+            OpenApiParameter(
+                "raw", OpenApiTypes.STR, description="With any value: payloads as emitted."
+            )
+        )
+    return extend_schema(
+        parameters=parameters,
+        responses={(200, "text/event-stream"): StreamEventSerializer},
+    )
+
+
+@extend_schema(tags=["Outputs"])
+class StreamViewSet(PanelViewSet):
+    """The events of an execution as server-sent events."""
+
+    queryset = Execution.objects.without_content()
+    required_scopes = {
+        "stream": ("executions:read",),
+        "main": ("executions:read",),
+        "stdio": ("executions:read",),
+    }
+    query_parameters = {
+        "stream": ("extended", "since"),
+        "main": ("extended", "since", "raw"),
+        "stdio": ("extended", "since", "raw"),
+    }
+
+    @stream_schema("stream", is_rendered=False)
+    def stream(self, request: Request, fid: str) -> HttpResponseBase:
+        """Every event, as it was emitted.
+
+        `eof` follows the last event of an execution that has ended; `alive` says that nothing came
+        for 15 seconds; `close` says why a stream ends early: connect again with the last id.
+        """
+        return self.open(request, None, raw)
+
+    @stream_schema("main", is_rendered=True, waits=True)
+    def main(self, request: Request, fid: str) -> HttpResponseBase:
+        """What an execution does and brings: inputs as YAML; actions, results and the final
+        result as harmless HTML."""
+        payload = raw if "raw" in request.query_params else rendered
+        return self.open(request, sse.MAIN, payload, waits=True)
+
+    @stream_schema("stdio", is_rendered=True)
+    def stdio(self, request: Request, fid: str) -> HttpResponseBase:
+        """What an execution prints, with the colours of the terminal as HTML."""
+        return self.open(request, sse.STDIO, raw if "raw" in request.query_params else rendered)
+
+    def open(
+        self,
+        request: Request,
+        kinds: frozenset[str] | None,
+        payload: sse.Payload,
+        *,
+        waits: bool = False,
+    ) -> HttpResponseBase:
+        after = last_event_id(request)
+        self.is_extended = read_flag(request, "extended", default=waits)
+        execution = self.get_object()
+        if request.method == "HEAD":
+            return HttpResponse(content_type=sse.CONTENT_TYPE, headers=HEADERS)
+        viewer = Viewer.of_request(self.actor, request.auth)
+        hub.places.take(viewer)
+        stream = Stream(
+            Watched(execution.organization_id, execution.pk),
+            Head(execution.last_sequence, execution.status),
+            # An id of another execution: this one's events are all new to the client.
+            after=after if after <= execution.last_sequence else 0,
+            viewer=viewer,
+            kinds=kinds,
+            payload=payload if sees_all(self.actor) else WITHOUT_TRACES[payload],
+        )
+        return LiveResponse(
+            stream.replay(),
+            partial(stream.live, hub),
+            partial(hub.places.give_back, viewer),
+            content_type=sse.CONTENT_TYPE,
+            headers=HEADERS,
+        )
+
+
+def last_event_id(request: Request) -> int:
+    """The sequence number after which the client wants to continue; 0 for the beginning."""
+    name, text = "Last-Event-ID", request.headers.get("Last-Event-ID", "").strip()
+    if not text:
+        name, text = "since", request.query_params.get("since", "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_SEQUENCE))):
+        problem = f"Must be a whole number from 0 to {LARGEST_SEQUENCE}."
+        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+    return int(text)

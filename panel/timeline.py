@@ -1,0 +1,289 @@
+"""/timeline: the caller's own executions, page by page and as they change.
+
+Own ones for everybody, operators included: the dashboard shows an organization's.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import OperationalError
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.errors import InvalidValue
+from core.handlers import outage_response
+from core.outages import TOO_SLOW, outage_of
+from core.pagination import whole_number
+from executions.models import Execution, ExecutionQuerySet
+from organizations.actors import Scope
+from organizations.time_quotas import search
+from panel.base import PanelViewSet
+from panel.timeline_items import (
+    FIRST_POSITION,
+    LATEST,
+    MAX_POSITION,
+    changes,
+    current_position,
+    item,
+    newer_than,
+    older_than,
+    own_executions,
+)
+
+USUAL, MOST = 10, 100
+LONGEST_SEARCH, LONGEST_FID = 200, 64
+MODES = ("next", "update")
+SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+READ = (Scope.EXECUTIONS_READ,)
+PAGE = OpenApiParameter(
+    "pp",
+    {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+    description="How many at most.",
+)
+SEARCH = OpenApiParameter(
+    "q",
+    {"type": "string", "maxLength": LONGEST_SEARCH},
+    description="A part of the text `author:… organization:… summary:… description:… fid:… "
+    "status:… tag:… startup:… inputs:… final:…`, without regard to case. Searches of a caller may "
+    "take the database six seconds a minute, those of an organization twenty: then 429.",
+)
+
+
+def fid_parameter(name: str, description: str) -> OpenApiParameter:
+    schema = {"type": "string", "maxLength": LONGEST_FID}
+    return OpenApiParameter(name, schema, description=description)
+
+
+def position_parameter(name: str) -> OpenApiParameter:
+    return OpenApiParameter(
+        name,
+        {"type": "number", "minimum": 0, "maximum": MAX_POSITION},
+        description="The `timestamp` of an earlier answer. To begin with, a time in Unix seconds "
+        "does as well.",
+    )
+
+
+class TimelineItemSerializer(serializers.Serializer[Any]):
+    """An execution in its owner's list."""
+
+    fid = serializers.CharField()
+    tags = serializers.ListField(child=serializers.CharField())
+    summary = serializers.CharField(allow_null=True)
+    inputs = serializers.DictField(
+        allow_null=True,
+        help_text="With their type tag; null where they are longer than 32 KiB: ask for the "
+        "execution itself.",
+    )
+    status = serializers.ChoiceField(choices=Execution.Status.choices)
+    startup = serializers.DateTimeField(allow_null=True)
+    finish = serializers.DateTimeField(
+        allow_null=True, help_text="Of the newest event, also while it runs."
+    )
+    runtime = serializers.FloatField(
+        allow_null=True,
+        help_text="Seconds from the first event to the last, also those of waiting for an answer.",
+    )
+    locks = serializers.ListField(
+        child=serializers.CharField(), help_text="Ids of the locks that wait for an answer."
+    )
+
+
+class TimelinePageSerializer(serializers.Serializer[Any]):
+    items = TimelineItemSerializer(many=True)
+    query = serializers.CharField(allow_null=True)
+    offset = serializers.CharField(allow_null=True, help_text="Ask with it for the next page.")
+
+
+class TimelineChangesSerializer(serializers.Serializer[Any]):
+    update = TimelineItemSerializer(many=True)  # type: ignore[assignment]
+    delete = serializers.ListField(child=serializers.CharField())
+    timestamp = serializers.FloatField(
+        help_text="Ask with it for what comes next. It is a position in the order of all changes, "
+        "and no time."
+    )
+    query = serializers.CharField(allow_null=True)
+
+
+class TimelineMovesSerializer(serializers.Serializer[Any]):
+    append = TimelineItemSerializer(many=True, help_text="Older ones.")
+    insert = TimelineItemSerializer(many=True, help_text="Newer ones, the newest first.")
+    update = TimelineItemSerializer(many=True)  # type: ignore[assignment]
+    delete = serializers.ListField(child=serializers.CharField())
+
+
+class TimelineViewSerializer(serializers.Serializer[Any]):
+    total = serializers.IntegerField()
+    origin = serializers.CharField(allow_null=True, help_text="The newest one shown.")
+    offset = serializers.CharField(allow_null=True, help_text="The oldest one shown.")
+    timestamp = serializers.FloatField(help_text="Ask with it for what changes next.")
+    items = TimelineMovesSerializer()
+    query = serializers.CharField(allow_null=True)
+
+
+@extend_schema(tags=["Timeline"])
+class TimelineViewSet(PanelViewSet):
+    pagination_class = None
+    required_scopes = {"list_items": READ, "list_changes": READ, "move": READ}
+    query_parameters = {
+        "list_items": ("pp", "q", "offset"),
+        "list_changes": ("since", "q"),
+        "move": ("mode", "pp", "q", "origin", "offset", "timestamp"),
+    }
+
+    @property
+    def search(self) -> str:
+        return self.text("q", LONGEST_SEARCH) or ""
+
+    def answer(self, work: Callable[[], Response]) -> Response:
+        """The answer to a request. A search reads all that the caller's executions hold, so the
+        time of searches is limited; it counts also when it ends without an answer."""
+        if not self.search:
+            return work()
+        try:
+            return search(self.actor, work)
+        except OperationalError as error:
+            outage = outage_of(error)
+            if outage is not TOO_SLOW:
+                raise
+            return outage_response(outage)
+
+    @property
+    def own(self) -> ExecutionQuerySet:
+        return own_executions(self.organization, self.actor, self.search)
+
+    @extend_schema(
+        parameters=[PAGE, SEARCH, fid_parameter("offset", "Continue after this execution.")],
+        responses=TimelinePageSerializer,
+    )
+    def list_items(self, request: Request) -> Response:
+        """Own executions, newest first."""
+        return self.answer(self._list_items)
+
+    def _list_items(self) -> Response:
+        page = self.page(self.text("offset", LONGEST_FID))
+        return Response(
+            {
+                "items": [item(execution) for execution in page],
+                "query": self.search or None,
+                "offset": page[-1].fid if page else None,
+            }
+        )
+
+    @extend_schema(
+        parameters=[position_parameter("since"), SEARCH],
+        responses=TimelineChangesSerializer,
+    )
+    def list_changes(self, request: Request) -> Response:
+        """Own executions that changed or were deleted after `since`; without it, nothing but the
+        position to ask with. While something is being written, a change may be told twice."""
+        return self.answer(self._list_changes)
+
+    def _list_changes(self) -> Response:
+        since = self.position("since")
+        if since is None:
+            updated: list[dict[str, Any]] = []
+            deleted: Sequence[str] = []
+            timestamp = current_position()
+        else:
+            found = changes(self.organization, self.actor, since, self.own)
+            updated, deleted = [item(execution) for execution in found.updated], found.deleted
+            timestamp = found.position
+        return Response(
+            {
+                "update": updated,
+                "delete": deleted,
+                "timestamp": timestamp,
+                "query": self.search or None,
+            }
+        )
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "mode",
+                {"type": "string", "enum": list(MODES), "default": "next"},
+                description="`next` appends older ones, `update` brings what is new or changed.",
+            ),
+            PAGE,
+            SEARCH,
+            fid_parameter("origin", "The newest one shown."),
+            fid_parameter("offset", "The oldest one shown."),
+            position_parameter("timestamp"),
+        ],
+        responses=TimelineViewSerializer,
+    )
+    def move(self, request: Request) -> Response:
+        """What a page that shows own executions must add, change and remove."""
+        return self.answer(self._move)
+
+    def _move(self) -> Response:
+        mode = self.text("mode", 10) or "next"
+        if mode not in MODES:
+            self.refuse("mode", f"Must be one of {', '.join(MODES)}.")
+        origin, offset = self.text("origin", LONGEST_FID), self.text("offset", LONGEST_FID)
+        since = self.position("timestamp")
+        appended: list[Execution] = []
+        inserted: list[Execution] = []
+        updated: list[Execution] = []
+        deleted: list[str] = []
+        timestamp = current_position()
+        if mode == "next":
+            appended = self.page(offset)
+            timestamp = timestamp if since is None else since
+        else:
+            inserted = list(newer_than(self.own, origin)[:MOST]) if origin else self.page(None)
+            if since is not None:
+                found = changes(self.organization, self.actor, since, self.own)
+                new = {execution.pk for execution in inserted}
+                updated = [execution for execution in found.updated if execution.pk not in new]
+                deleted, timestamp = list(found.deleted), found.position
+        shown = inserted or appended
+        return Response(
+            {
+                "total": self.own.order_by().count(),
+                "origin": shown[0].fid if shown and (inserted or not origin) else origin,
+                "offset": appended[-1].fid
+                if appended
+                else offset or (shown and shown[-1].fid) or None,
+                "timestamp": timestamp,
+                "items": {
+                    "append": [item(execution) for execution in appended],
+                    "insert": [item(execution) for execution in inserted],
+                    "update": [item(execution) for execution in updated],
+                    "delete": deleted,
+                },
+                "query": self.search or None,
+            }
+        )
+
+    def page(self, offset: str | None) -> list[Execution]:
+        """The next executions after `offset`; the first ones without it."""
+        size = whole_number(self.request.query_params, "pp", default=USUAL, maximum=MOST)
+        rows = older_than(self.own, offset) if offset else self.own
+        return list(rows[:size])
+
+    def text(self, name: str, longest: int) -> str | None:
+        found = self.request.query_params.get(name)
+        if found is not None and len(found) > longest:
+            self.refuse(name, f"Must not have more than {longest} characters.")
+        return found or None
+
+    def position(self, name: str) -> float | None:
+        found = self.request.query_params.get(name)
+        if found is None:
+            return None
+        try:
+            seconds = float(found) if SECONDS.fullmatch(found) else math.nan
+        except ValueError:
+            seconds = math.nan
+        if not (0 <= seconds <= LATEST or FIRST_POSITION <= seconds <= MAX_POSITION):
+            self.refuse(name, "Must be the timestamp of an earlier answer, or Unix seconds.")
+        return seconds
+
+    @staticmethod
+    def refuse(name: str, problem: str) -> None:
+        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})

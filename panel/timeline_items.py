@@ -1,0 +1,194 @@
+"""A person's own executions as a list that keeps itself up to date."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import JSONField, Q, TextField
+from django.db.models.expressions import RawSQL
+
+from executions.models import DeletedExecution, Execution, ExecutionQuerySet
+from executions.results import open_locks
+from organizations.actors import Actor
+from organizations.models import Organization
+
+MAX_CHANGES = 500
+LATEST = 253_402_300_799
+"""The last second of the year 9999."""
+FIRST_POSITION = 10**12
+"""Positions are numbers from here on: later than all times, in which clients may ask as well."""
+MAX_POSITION = 2**53 - 1
+"""The largest whole number that every reader of JSON keeps."""
+HORIZON = """
+    SELECT pg_snapshot_xmin(now)::text::bigint - 1,
+        greatest(pg_snapshot_xmax(now)::text::bigint - 1,
+                 pg_current_xact_id_if_assigned()::text::bigint)
+    FROM pg_current_snapshot() AS now
+"""
+
+LONGEST_INPUTS = 32 * 1024
+"""Bytes of inputs that a list shows, of up to a thousand executions at once."""
+# What the column stores is compressed, and so never longer: the first look is the quick one.
+SHORT_INPUTS = f"""CASE WHEN pg_column_size("executions_execution"."inputs") <= {LONGEST_INPUTS}
+    AND octet_length("executions_execution"."inputs"::text) <= {LONGEST_INPUTS}
+    THEN "executions_execution"."inputs" END"""
+
+# What `q` searches, as one text: `author:… organization:…` and so on. Django's expressions cannot
+# take the tags apart.
+SEARCHED = """(SELECT concat_ws(' ',
+    'author:' || (told ->> 'author'),
+    'organization:' || (told ->> 'organization'),
+    'summary:' || (told ->> 'summary'),
+    'description:' || (told ->> 'description'),
+    'fid:' || "executions_execution"."fid",
+    'status:' || "executions_execution"."status",
+    (SELECT string_agg('tag:' || tag, ' ') FROM jsonb_array_elements_text(
+        CASE jsonb_typeof(told -> 'tags') WHEN 'array' THEN told -> 'tags' ELSE '[]' END
+    ) AS tag),
+    'startup:' || CASE WHEN "executions_execution"."start_time" BETWEEN 0 AND 253402300799
+        THEN to_char((to_timestamp(trunc("executions_execution"."start_time"))
+                      + round(("executions_execution"."start_time"
+                               - trunc("executions_execution"."start_time")) * 1e6)
+                      * interval '1 microsecond') AT TIME ZONE 'UTC',
+                     'YYYY-MM-DD"T"HH24:MI:SS.US') END,
+    'inputs:' || ("executions_execution"."inputs")::text,
+    'final:' || "executions_execution"."final"
+) FROM (SELECT coalesce("executions_execution"."meta" -> 'dict',
+                        "executions_execution"."meta") AS told) AS described)"""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changed after a position, the oldest change first; `position` is where to go on."""
+
+    updated: Sequence[Execution]
+    deleted: Sequence[str]
+    position: float
+
+
+def own_executions(organization: Organization, actor: Actor, search: str = "") -> ExecutionQuerySet:
+    """Newest first: those that the actor launched, or runs as an agent, whatever else it sees."""
+    own = Execution.objects.for_organization(organization).owned_by(actor)
+    own = own.without_content().annotate(
+        short_inputs=RawSQL(SHORT_INPUTS, [], JSONField())  # noqa: S611 - a constant
+    )
+    if search:
+        own = own.annotate(searched=RawSQL(SEARCHED, [], TextField()))  # noqa: S611 - a constant
+        own = own.filter(searched__contains_text=search)
+    return own
+
+
+def older_than(executions: ExecutionQuerySet, fid: str) -> ExecutionQuerySet:
+    """Those that come after this one in the list. One that is gone is sought by its id, which
+    says when it began (ObjectId, UUIDv7)."""
+    found = executions.filter(fid=fid).values_list("start_time", "pk").first()
+    if found is None:
+        return executions.filter(fid__lt=fid)
+    start, key = found
+    return executions.filter(Q(start_time__lt=start) | Q(start_time=start, pk__lt=key))
+
+
+def newer_than(executions: ExecutionQuerySet, fid: str) -> ExecutionQuerySet:
+    found = executions.filter(fid=fid).values_list("start_time", "pk").first()
+    if found is None:
+        return executions.filter(fid__gt=fid)
+    start, key = found
+    return executions.filter(Q(start_time__gt=start) | Q(start_time=start, pk__gt=key))
+
+
+def current_position() -> float:
+    """Where a follower goes on who has been told everything that is there now."""
+    return FIRST_POSITION + _horizon()[0]
+
+
+def changes(
+    organization: Organization, actor: Actor, since: float, executions: ExecutionQuerySet
+) -> Changes:
+    """Which of `executions` changed after `since`, and which of the actor's were deleted.
+
+    `since` is a position; or a time, of a client that has none yet. A position lies before every
+    transaction that is still under way, so what those have written is told again, but never
+    forgotten. At most 500 of each are told at a time, and all that were written with the last one.
+    """
+    settled, newest = _horizon()
+    if since >= FIRST_POSITION + newest + 1:
+        since = FIRST_POSITION  # A position of another database, before its backup was restored.
+    updated, ends = _following(executions, "changed_at", since, settled, newest)
+    deleted, others = _following(
+        _own_deleted(organization, actor), "created_at", since, settled, newest
+    )
+    return Changes(
+        updated,
+        [each.fid for each in deleted],
+        min([*ends, *others], default=FIRST_POSITION + settled),
+    )
+
+
+def _horizon() -> tuple[int, int]:
+    """The number of the last transaction before which all have ended, and that of the newest one.
+
+    To be read before the rows: those of all transactions up to the first number are there then.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(HORIZON)
+        settled, newest = cursor.fetchone()
+    return settled, newest
+
+
+def _following(
+    rows: Any, clock: str, since: float, settled: int, newest: int
+) -> tuple[list[Any], list[float]]:
+    """Those after `since`, the oldest change first; and where to go on, unless all were told."""
+    if since < FIRST_POSITION:
+        moment = datetime.fromtimestamp(since, UTC)
+        found = list(rows.filter(**{f"{clock}__gt": moment}).order_by(clock)[:MAX_CHANGES])
+        is_cut = len(found) == MAX_CHANGES
+        return found, [getattr(found[-1], clock).timestamp()] if is_cut else []
+    after = since - FIRST_POSITION
+    found = list(
+        rows.filter(position__gt=after, position__lte=settled).order_by("position", "pk")[
+            :MAX_CHANGES
+        ]
+    )
+    if len(found) == MAX_CHANGES:
+        last = found[-1]
+        found += rows.filter(position=last.position, pk__gt=last.pk).order_by("pk")
+        return found, [FIRST_POSITION + last.position]
+    # The newest ones: what is told again must not keep back what is told for the first time.
+    unsettled = rows.filter(position__gt=max(after, settled), position__lte=newest)
+    newest_first = unsettled.order_by("-position", "-pk")[: MAX_CHANGES - len(found)]
+    return [*found, *reversed(newest_first)], []
+
+
+def _own_deleted(organization: Organization, actor: Actor) -> Any:
+    deleted = DeletedExecution.objects.for_organization(organization)
+    if actor.id is None:
+        return deleted.none()
+    if actor.kind == "agent":
+        return deleted.filter(agent_id=actor.id)
+    return deleted.filter(user__user_id=actor.id)
+
+
+def item(execution: Any) -> dict[str, Any]:
+    """One of `own_executions` as the timeline shows it. `finish` is its newest event, also while
+    it runs."""
+    return {
+        "fid": execution.fid,
+        "tags": execution.tags,
+        "summary": execution.summary,
+        "inputs": execution.short_inputs if isinstance(execution.short_inputs, dict) else None,
+        "status": execution.status,
+        "startup": _iso(execution.start_time),
+        "finish": _iso(execution.end_time),
+        "runtime": execution.elapsed,
+        "locks": open_locks(execution),
+    }
+
+
+def _iso(seconds: float | None) -> str | None:
+    """With microseconds and zone; None for no time, and for one that no calendar has."""
+    if seconds is None or not 0 <= seconds <= LATEST:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

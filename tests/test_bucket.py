@@ -1,0 +1,375 @@
+"""The files of executions in a bucket: in pieces, through us, and a clear word when it is away."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
+from django.test import Client
+from structlog.testing import capture_logs
+
+from agentidp import health
+from agents.tests.factories import make_agent
+from conftest import ClientFor
+from executions import file_bucket
+from executions.file_bucket import BucketStorage
+from executions.models import Execution, ExecutionFile, Upload
+from executions.tests.factories import make_execution, make_file, make_user_of
+from executions.tests.test_reports import report
+from executions.tests.test_uploads import announce, put
+from importers.tests.kodosumi import REAL
+from organizations.models import Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+from tests import s3
+from tests.live.deployment import free_port
+
+MB = 1024**2
+
+
+@pytest.fixture
+def operator(organization: Organization, client_for: ClientFor) -> Client:
+    return client_for(make_membership(organization, "operator"))
+
+
+@pytest.fixture
+def file(organization: Organization, bucket: BucketStorage) -> ExecutionFile:
+    return make_file(make_execution(organization), "out", "big.bin", bytes(range(256)) * 4096)
+
+
+def url_of(file: ExecutionFile) -> str:
+    return f"/files/{file.execution.fid}/{file.area}/{file.path}"
+
+
+@contextmanager
+def away(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketStorage]:
+    """The storage is one that is not there, or one that takes connections and says nothing."""
+    monkeypatch.setattr(file_bucket, "PATIENCE", {"connect_timeout": 0.3, "read_timeout": 0.3})
+    health.files_problem.forget()
+    with socket.socket() as listening:
+        if kind == "silent":
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(128)
+            port = listening.getsockname()[1]
+        else:
+            port = free_port()
+        with s3.files_in(f"http://127.0.0.1:{port}", "files-of-nobody") as storage:
+            yield storage
+    health.files_problem.forget()
+
+
+# In pieces
+
+
+def test_a_file_is_fetched_in_pieces_that_grow(
+    operator: Client, file: ExecutionFile, bucket: BucketStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[int] = []
+    read = BucketStorage.read
+
+    def counted(self: BucketStorage, name: str, start: int, length: int) -> bytes:
+        fetched.append(length)
+        return read(self, name, start, length)
+
+    monkeypatch.setattr(BucketStorage, "read", counted)
+
+    answer = operator.get(url_of(file))
+    at_first = list(fetched)
+    pieces = [next(iter(answer))]
+    after_one = list(fetched)
+    pieces += list(answer)
+
+    assert b"".join(pieces) == bytes(range(256)) * 4096
+    assert max(map(len, pieces)) <= 64 * 1024
+    assert at_first == []
+    assert after_one == [64 * 1024]
+    assert sum(fetched) == MB
+    assert max(fetched) <= 512 * 1024
+
+
+def test_a_short_range_fetches_little(
+    operator: Client, file: ExecutionFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[int] = []
+    get = BucketStorage.read
+    monkeypatch.setattr(
+        BucketStorage, "read", lambda *args: (fetched.append(args[3]), get(*args))[1]
+    )
+
+    answer = operator.get(url_of(file), headers={"Range": "bytes=1048570-"})
+
+    assert b"".join(answer) == bytes(range(250, 256))
+    assert sum(fetched) <= 64 * 1024
+
+
+def test_a_file_of_many_parts_is_stored_whole(bucket: BucketStorage) -> None:
+    content = bytes(range(256)) * (20 * MB // 256)
+
+    name = default_storage.save("executions/a/b", ContentFile(content))
+
+    with default_storage.open(name) as opened:
+        assert opened.size == len(content)
+        opened.seek(-3, 2)
+        assert opened.read() == content[-3:]
+        opened.seek(0)
+        assert b"".join(iter(lambda: opened.read(100_000), b"")) == content
+
+
+def test_no_answer_names_the_bucket(operator: Client, file: ExecutionFile) -> None:
+    answer = operator.get(url_of(file))
+
+    told = json.dumps(dict(answer.headers))
+    assert answer.status_code == 200
+    assert "files-" not in told
+    assert "127.0.0.1" not in told
+    assert "Location" not in answer.headers
+    with pytest.raises(NotImplementedError):
+        _ = file.content.url
+
+
+def test_each_organization_has_a_folder_of_its_own(
+    organization: Organization, other_organization: Organization, bucket: BucketStorage
+) -> None:
+    ours, theirs = make_execution(organization), make_execution(other_organization)
+    for execution in (ours, theirs):
+        make_file(execution)
+
+    assert list(bucket.folders(f"executions/{organization.pk}")) == [str(ours.pk)]
+    assert list(bucket.folders(f"executions/{other_organization.pk}")) == [str(theirs.pk)]
+    assert bucket.remove_folder(f"executions/{organization.pk}/{ours.pk}") == []
+    assert list(bucket.folders(f"executions/{organization.pk}")) == []
+    assert list(bucket.folders(f"executions/{other_organization.pk}")) == [str(theirs.pk)]
+
+
+def test_a_deletion_takes_more_files_than_one_request_lists(bucket: BucketStorage) -> None:
+    for number in range(7):
+        default_storage.save(f"executions/a/b/{number}", ContentFile(b"1"))
+    kept = default_storage.save("executions/a/bc/1", ContentFile(b"1"))
+    file_bucket.MOST_AT_ONCE, most = 3, file_bucket.MOST_AT_ONCE
+    try:
+        assert bucket.remove_folder("executions/a/b") == []
+    finally:
+        file_bucket.MOST_AT_ONCE = most
+
+    assert default_storage.listdir("executions/a/b") == ([], [])
+    assert default_storage.exists(kept)
+
+
+class BreaksOff(BaseHTTPRequestHandler):
+    """Sends half of each body at first, and all of it when it is asked again."""
+
+    asked: list[str] = []
+
+    def do_HEAD(self) -> None:
+        self.begin(200, 10)
+
+    def do_GET(self) -> None:
+        self.asked.append(self.headers["Range"])
+        self.begin(206, 10)
+        self.wfile.write(b"0123456789"[: 5 if len(self.asked) == 1 else 10])
+        self.close_connection = True
+
+    def begin(self, status: int, length: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(length))
+        self.send_header("Content-Range", f"bytes 0-{length - 1}/{length}")
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_a_body_that_breaks_off_is_fetched_again() -> None:
+    BreaksOff.asked = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BreaksOff)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with (
+            s3.files_in(f"http://127.0.0.1:{server.server_port}", "files-of-nobody"),
+            default_storage.open("executions/a/b") as opened,
+        ):
+            assert opened.read() == b"0123456789"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+    assert BreaksOff.asked == ["bytes=0-9", "bytes=0-9"]
+
+
+# Away
+
+
+@pytest.mark.parametrize("kind", ["closed", "silent"])
+def test_without_the_bucket_a_download_is_told_so(
+    organization: Organization,
+    operator: Client,
+    file: ExecutionFile,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with away(kind, monkeypatch), capture_logs() as logs:
+        answers = [operator.get(url_of(file)), operator.head(url_of(file))]
+
+    for answer in answers:
+        assert answer.status_code == 503
+        assert answer["Retry-After"] == "5"
+    assert answers[0].json() == {
+        "code": "SERVICE_UNAVAILABLE",
+        "message": "The storage of files cannot be used at the moment. Try again shortly.",
+    }
+    assert len([each for each in logs if each["event"] == "files.unavailable"]) == 1
+
+
+def test_who_comes_soon_after_a_silence_does_not_wait_for_another(
+    operator: Client, file: ExecutionFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with away("silent", monkeypatch):
+        operator.get(url_of(file))
+        began = time.monotonic()
+        for _ in range(20):
+            assert operator.get(url_of(file)).status_code == 503
+
+        assert time.monotonic() - began < 20 * 0.3
+
+
+@pytest.mark.parametrize("kind", ["closed", "silent"])
+def test_without_the_bucket_the_last_part_is_told_so_and_may_be_sent_again(
+    organization: Organization,
+    client_for: ClientFor,
+    bucket: BucketStorage,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = client_for(make_agent(organization))
+    upload = announce(client, report(client))
+
+    with away(kind, monkeypatch):
+        refused = put(client, upload, b"0123456789")
+
+    assert (refused.status_code, refused["Retry-After"]) == (503, "5")
+    with organization_scope(organization):
+        assert Upload.objects.count() == 1
+        assert not ExecutionFile.objects.exists()
+    assert put(client, upload, b"0123456789").json()["isComplete"] is True
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_bucket_an_execution_goes_and_its_files_in_the_night(
+    organization: Organization, bucket: BucketStorage, client_for: ClientFor, monkeypatch: Any
+) -> None:
+    from executions import tasks
+
+    operator = client_for(make_membership(organization, "operator"))
+    file = make_file(make_execution(organization))
+    with away("closed", monkeypatch), capture_logs() as logs:
+        assert operator.delete(f"/outputs/{file.execution.fid}").status_code == 204
+    assert "files.not_removed" in [each["event"] for each in logs]
+    assert default_storage.exists(file.content.name)
+
+    tasks.remove_left_folders(timestamp=0)
+
+    assert not default_storage.exists(file.content.name)
+    with organization_scope(organization):
+        assert not Execution.objects.exists()
+
+
+def test_without_the_bucket_an_import_ends_with_one_line_and_goes_on_later(
+    organization: Organization, bucket: BucketStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["import_kodosumi", str(REAL), "--organization", organization.slug]
+    with away("closed", monkeypatch), pytest.raises(CommandError) as told:
+        call_command(*command, stdout=StringIO())
+
+    call_command(*command, stdout=StringIO())
+
+    assert "cannot be reached" in str(told.value)
+    assert "The next import goes on from here." in str(told.value)
+    assert len(str(told.value).splitlines()) == 1
+    with organization_scope(organization):
+        assert ExecutionFile.objects.count() == 9
+
+
+@pytest.mark.parametrize("kind", ["closed", "silent"])
+def test_readiness_and_check_show_a_bucket_that_is_away(
+    db: None, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health.readiness.forget()
+    with away(kind, monkeypatch):
+        answer = Client().get("/readyz")
+        told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
+    health.readiness.forget()
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["files"] == "failed"
+    assert b"files-of-nobody" not in answer.content
+    assert len(told) == 1
+    assert "files-of-nobody cannot be reached" in told[0]
+
+
+def test_check_tells_of_a_bucket_that_is_not_there(s3_server: str) -> None:
+    with s3.files_in(s3_server, "files-that-nobody-made"):
+        told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
+
+    assert told == ["Files cannot be stored. The bucket files-that-nobody-made is not there."]
+
+
+def test_a_bucket_that_is_there_is_no_problem(bucket: BucketStorage) -> None:
+    assert bucket.problem() == ""
+
+
+# The other kind of storage fails as clearly
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_file(
+    organization: Organization,
+    client_for: ClientFor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = client_for(make_agent(organization))
+    upload = announce(client, report(client))
+    small = Path("/dev/full")
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        with small.open("wb", buffering=0) as device:
+            device.write(b"1")  # the system's own error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("django.core.files.storage.filesystem.locks.lock", full)
+        refused = put(client, upload, b"0123456789")
+
+    assert (refused.status_code, refused["Retry-After"]) == (503, "5")
+    answer = put(client, upload, b"0123456789")
+    with organization_scope(organization):
+        file = ExecutionFile.objects.get()
+    assert answer.json()["isComplete"] is True
+    assert file.content.name == f"executions/{organization.pk}/{file.execution_id}/{file.pk}"
+
+
+def test_a_folder_that_cannot_be_used_is_named(settings: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings.MEDIA_ROOT = tmp_path / "file" / "below"
+
+    told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
+
+    assert told == [f"Files cannot be stored. {tmp_path}/file is no folder."]
+
+
+def test_the_owner_of_a_file_is_asked_as_ever(
+    organization: Organization, client_for: ClientFor, bucket: BucketStorage
+) -> None:
+    viewer, other = (make_membership(organization, "viewer") for _ in range(2))
+    file = make_file(make_execution(organization, user=make_user_of(viewer)))
+
+    assert client_for(viewer).get(url_of(file)).status_code == 200
+    assert client_for(other).get(url_of(file)).status_code == 404

@@ -1,0 +1,169 @@
+"""Executions expire as their organization says, in small steps."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from executions import actions, retention, tasks
+from executions.models import (
+    DeletedExecution,
+    Execution,
+    ExecutionEvent,
+    Upload,
+    UploadPart,
+)
+from executions.record import NewEvent
+from executions.tests.factories import (
+    FAILED,
+    FINISHED,
+    RUNNING,
+    make_execution,
+    make_file,
+    make_upload,
+)
+from importers.tests.kodosumi import REAL, import_folder
+from organizations.models import AuditEvent, Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+
+DAY = 24 * 3600
+
+
+def keep(organization: Organization, days: int | None) -> None:
+    organization.execution_retention_days = days
+    organization.save(update_fields=["execution_retention_days"])
+
+
+def aged(organization: Organization, days: float, statuses=FINISHED, **fields) -> Execution:
+    return make_execution(organization, statuses, start=actions.now() - days * DAY, **fields)
+
+
+def left(organization: Organization) -> set[str]:
+    with organization_scope(organization):
+        return set(Execution.objects.values_list("fid", flat=True))
+
+
+@pytest.mark.usefixtures("each_storage")
+def test_only_what_ended_long_ago_goes(
+    organization, other_organization, django_capture_on_commit_callbacks
+):
+    keep(organization, 30)
+    old = aged(organization, 31, FAILED, events=[NewEvent(1.0, "error", "It broke.")])
+    file = make_file(old)
+    kept = {aged(organization, 29).fid, aged(organization, 40, RUNNING).fid}
+    elsewhere = aged(other_organization, 400)
+
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.expire_executions(timestamp=0)
+
+    assert left(organization) == kept
+    assert left(other_organization) == {elsewhere.fid}
+    assert not default_storage.exists(file.content.name)
+    with organization_scope(organization):
+        assert DeletedExecution.objects.get().fid == old.fid
+        event = AuditEvent.objects.latest("sequence")
+        assert (event.action, event.metadata) == (
+            "execution.expired",
+            {"executions": 1, "days": 30},
+        )
+
+
+def test_an_execution_that_went_on_is_as_old_as_its_end(organization):
+    keep(organization, 30)
+    long = aged(organization, 40, [("running", 0), ("finished", 20 * DAY)])
+
+    retention.expire(organization)
+
+    assert left(organization) == {long.fid}
+
+
+def test_what_expired_is_not_imported_again(organization, time_machine):
+    import_folder(REAL, organization)
+    fids = left(organization)
+    keep(organization, 30)
+    ended = {fid for fid in fids if fid not in still_going(organization)}
+    time_machine.move_to(timezone.now() + timedelta(days=31))
+
+    retention.expire(organization)
+    import_folder(REAL, organization)
+
+    assert left(organization) == fids - ended
+    assert len(ended) > 20
+
+
+def still_going(organization: Organization) -> set[str]:
+    with organization_scope(organization):
+        going = Execution.objects.exclude(status__in=Execution.FINAL)
+        return set(going.values_list("fid", flat=True))
+
+
+def test_no_transaction_deletes_more_than_its_batch(organization, monkeypatch):
+    keep(organization, 1)
+    for _ in range(3):
+        told = [NewEvent(actions.now() - 3 * DAY, "stdout", str(n)) for n in range(12)]
+        aged(organization, 3, events=told)
+    deleted = []
+    some = retention._expire_some
+
+    def counted(*arguments):
+        with organization_scope(organization):
+            before = ExecutionEvent.objects.count() + Execution.objects.count()
+            result = some(*arguments)
+            deleted.append(before - ExecutionEvent.objects.count() - Execution.objects.count())
+        return result
+
+    monkeypatch.setattr(retention, "_expire_some", counted)
+
+    assert retention.expire(organization, batch=5) == 3
+
+    assert sum(deleted) == 3 * (15 + 1)
+    assert max(deleted) <= 5
+    assert left(organization) == set()
+
+
+def test_what_nobody_limits_is_kept(organization):
+    old = aged(organization, 3000)
+
+    assert retention.expire_all() == 0
+    assert left(organization) == {old.fid}
+
+
+def test_uploads_that_nobody_completes_go(organization):
+    execution = make_execution(organization, RUNNING)
+    stale, fresh = make_upload(execution), make_upload(execution)
+    with organization_scope(organization):
+        Upload.objects.filter(pk=stale.pk).update(created_at=timezone.now() - timedelta(days=3))
+        for offset in range(10, 17):
+            UploadPart.objects.create(
+                organization=organization, upload=stale, offset=offset, content=b"x"
+            )
+
+    assert retention.prune_uploads(batch=3) == 1
+
+    with organization_scope(organization):
+        assert Upload.objects.get() == fresh
+        assert UploadPart.objects.get().upload_id == fresh.pk
+
+
+def test_administrators_set_how_long_executions_are_kept(organization, client_for, signed_in):
+    admin = make_membership(organization, "admin")
+    url = f"/api/v1/organizations/{organization.public_id}"
+
+    answer = client_for(admin).patch(
+        url, {"executionRetentionDays": 90}, content_type="application/json"
+    )
+
+    assert answer.json()["executionRetentionDays"] == 90
+    page = signed_in(admin).get("/settings").content.decode()
+    assert 'name="execution_retention_days" value="90"' in page
+    for wrong in (0, -1, 3651, 1.5, "x"):
+        refused = client_for(admin).patch(
+            url, {"executionRetentionDays": wrong}, content_type="application/json"
+        )
+        assert refused.status_code == 400
+    answer = client_for(admin).patch(
+        url, {"executionRetentionDays": None}, content_type="application/json"
+    )
+    assert answer.json()["executionRetentionDays"] is None
