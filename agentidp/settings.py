@@ -96,6 +96,7 @@ if DEBUG and set(ALLOWED_HOSTS) - {"localhost", "127.0.0.1", "[::1]", "testserve
 INSTALLED_APPS = [
     "agentidp",
     "demo",
+    "pages",
     "analytics",
     "importers",
     "executions",
@@ -150,7 +151,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "agentidp.context_processors.navigation",
+                "pages.context_processors.navigation",
             ],
         },
     },

@@ -8,22 +8,10 @@ from django.views.generic import RedirectView
 from agentidp import health
 from agentidp.description import DescriptionView
 from agents.api import AgentViewSet
-from agents.views import changes as agent_change_pages
-from agents.views import members as member_pages
 from analytics.api import AnalyticsViewSet
-from analytics.views import agents as agent_pages
-from analytics.views import credentials as credential_pages
-from analytics.views import overview as overview_pages
 from executions.api.reports import ExecutionViewSet
 from executions.api.storage import StorageViewSet
 from executions.models import RESERVED_IDS
-from executions.views import detail as detail_pages
-from executions.views import errors as error_pages
-from executions.views import exports as execution_exports
-from executions.views import listing as execution_pages
-from executions.views import settings as settings_pages
-from executions.views import statistics as statistics_pages
-from executions.views import timeline as timeline_pages
 from organizations.api.accounts import PasswordResetView
 from organizations.api.audit import AuditViewSet
 from organizations.api.organizations import (
@@ -32,9 +20,24 @@ from organizations.api.organizations import (
     MemberViewSet,
     OrganizationViewSet,
 )
-from organizations.views import accounts as account_pages
-from organizations.views import audit as audit_pages
-from organizations.views import sessions as session_pages
+from pages.account import links as account_pages
+from pages.account import sessions as session_pages
+from pages.agents import changes as agent_change_pages
+from pages.agents import credentials as credential_pages
+from pages.agents import views as agent_pages
+from pages.audit import views as audit_pages
+from pages.docs import views as docs_pages
+from pages.executions import detail as detail_pages
+from pages.executions import errors as error_pages
+from pages.executions import exports as execution_exports
+from pages.executions import listing as execution_pages
+from pages.executions import statistics as statistics_pages
+from pages.executions import timeline as timeline_pages
+from pages.members import views as member_pages
+from pages.overview import views as overview_pages
+from pages.requests import views as request_pages
+from pages.settings import organization as settings_pages
+from pages.settings import resources as resource_pages
 from panel.dashboard import DashboardViewSet
 from panel.files import FileViewSet
 from panel.outputs import OutputsViewSet, OutputViewSet
@@ -43,9 +46,6 @@ from panel.timeline import TimelineViewSet
 from tokens.api import authorization, metadata, oauth, sessions
 from tokens.api.credentials import CredentialViewSet
 from tokens.api.resources import ResourceAgentViewSet, ResourceViewSet
-from tokens.views import docs as docs_pages
-from tokens.views import requests as request_pages
-from tokens.views import resources as resource_pages
 
 
 class FilePathConverter(PathConverter):

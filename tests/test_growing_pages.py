@@ -174,7 +174,7 @@ def test_a_page_shows_the_list_rather_than_an_error(
 def test_the_log_is_read_beyond_what_is_counted(
     browser: Client, ours: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("organizations.pages.COUNTED_AT_MOST", 60)
+    monkeypatch.setattr("pages.lists.COUNTED_AT_MOST", 60)
     examples.more_events(ours, 130)
 
     rows, last = read_on(browser, "/audit")

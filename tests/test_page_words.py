@@ -13,7 +13,6 @@ from django.utils import timezone
 from agentidp.env import BASE_DIR
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from analytics.charts import busiest, trend_chart
 from analytics.queries import DayCount, HourCount
 from core.formatting import counted
 from executions.tests.factories import make_execution
@@ -21,6 +20,7 @@ from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization
 from organizations.scope import organization_scope
 from organizations.tests.factories import make_membership
+from pages.charts import busiest, trend_chart
 from tokens.tests.factories import make_credential, make_resource
 
 MANUAL = sorted([*BASE_DIR.glob("docs/[!d]*/*.md"), *BASE_DIR.glob("*.md")])
@@ -73,7 +73,7 @@ def test_the_words_that_are_quoted_stand_on_the_screen() -> None:
     found = quoted()
 
     assert ("docs/tutorial.md", "New credential") in found
-    assert ("templates/analytics/first_steps.html", "New credential") in found
+    assert ("templates/overview/first_steps.html", "New credential") in found
     assert [each for each in found if each[1] not in known] == []
 
 

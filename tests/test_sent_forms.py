@@ -10,8 +10,8 @@ from django.test import Client
 from agents.models import Agent
 from organizations.models import AnsweredRequest, Organization
 from organizations.scope import organization_scope
-from organizations.sent_forms import SENT_TWICE
 from organizations.tests.factories import make_membership, make_user
+from pages.sent_forms import SENT_TWICE
 
 PASSWORD, NEW = "correct horse battery staple", "another long and quiet password"
 FIELDS = {

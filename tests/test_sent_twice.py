@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 
 from organizations.models import Attempt
-from organizations.sent_forms import SENT_TWICE, TOKEN
+from pages.sent_forms import SENT_TWICE, TOKEN
 from tests.calls import bearer_of, call
 from tests.endpoint import PAGE, PUBLIC, Endpoint
 from tests.endpoints import CREDENTIAL_PAGE, CREDENTIAL_PAGES, ENDPOINTS

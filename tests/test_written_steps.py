@@ -3,8 +3,8 @@
 import re
 
 from agentidp.env import BASE_DIR
-from agents.forms import AgentForm
 from analytics.findings import CODES
+from pages.agents.forms import AgentForm
 
 DOCS = BASE_DIR / "docs"
 

@@ -11,8 +11,8 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory
 from django.utils import timezone
 
-from organizations.pages import ListPage
-from organizations.templatetags import agentidp as written
+from pages.lists import ListPage
+from pages.templatetags import agentidp as written
 
 DASH = "\N{EN DASH}"
 

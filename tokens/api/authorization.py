@@ -33,7 +33,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
         body = {"error": "invalid_request", "error_description": "Use GET or POST."}
         response = JsonResponse(body, status=405, headers={"Allow": "GET, HEAD, POST"})
     elif wants_page(request):
-        response = render(request, "tokens/authorize.html", status=400)
+        response = render(request, "oauth/authorize.html", status=400)
     else:
         body = {"error": "unsupported_response_type", "error_description": DESCRIPTION}
         response = JsonResponse(body, status=400)

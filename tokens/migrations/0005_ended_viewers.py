@@ -1,6 +1,6 @@
 """Which viewers of open streams may no longer look, of all organizations, in one call.
 
-The same conditions as tokens/liveness.py and organizations/decorators.py ask at the beginning of a
+The same conditions as tokens/liveness.py and pages/decorators.py ask at the beginning of a
 request; tests/test_open_streams.py ends viewers in every way that test_dead_tokens.py knows. The
 function runs with its caller's rights, so row-level security binds it; it enters one organization
 after the other and comes back to where it was.

@@ -1,0 +1,116 @@
+"""A person's own account as pages: a forgotten password, and another address."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from core import mail
+from core.errors import NotFound, TooManyRequests
+from organizations import actions
+from organizations.links import find_link
+from organizations.models import AccountLink
+from pages.account.forms import AddressForm, ConfirmForm, ResetForm, ResetRequestForm
+from pages.lists import accept, form_page, postpone, typed
+from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
+
+
+@never_cache
+@login_not_required
+@transaction.non_atomic_requests
+@require_http_methods(["GET", "HEAD", "POST"])
+def ask_for_reset(request: HttpRequest) -> HttpResponse:
+    """Ask for a link to a new password; the answer is the same for every address."""
+    form = ResetRequestForm(typed(request) if mail.is_enabled() else None)
+    is_asked = False
+    if form.is_bound and form.is_valid():
+        try:
+            actions.request_password_reset(request, email=form.cleaned_data["email"])
+            is_asked = True
+        except TooManyRequests as error:
+            postpone(form, error)
+    return form_page(
+        request,
+        "account/reset_request.html",
+        form,
+        sends_mail=mail.is_enabled(),
+        asked=is_asked,
+    )
+
+
+@never_cache
+@login_not_required
+@transaction.non_atomic_requests
+@sensitive_post_parameters("new")
+@require_http_methods(["GET", "HEAD", "POST"])
+def reset_password(request: HttpRequest, token: str) -> HttpResponse:
+    """Choose a new password by the link of a mail, or of the operator."""
+    try:
+        find_link(token, AccountLink.Purpose.PASSWORD)
+    except NotFound:
+        return link_gone(request)
+    form = ResetForm(typed(request))
+    if form.is_bound and form.is_valid():
+        done = accept(
+            form, lambda: actions.reset_password(request, token, new=form.cleaned_data["new"])
+        )
+        if done:
+            messages.success(request, "Your password is changed. Sign in with the new one.")
+            return redirect("organizations:log_in")
+    return form_page(request, "account/reset.html", form)
+
+
+@never_cache
+@transaction.non_atomic_requests
+@sensitive_post_parameters("current")
+@require_http_methods(["GET", "HEAD", "POST"])
+def change_address(request: HttpRequest) -> HttpResponse:
+    """Take another address: confirmed by a mail there, or unproven where no mail is sent."""
+    if was_carried_out(request):
+        messages.info(request, SENT_TWICE)
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    form = AddressForm(typed(request))
+    waits = None
+    if form.is_bound and form.is_valid():
+        waits = accept(form, lambda: actions.change_address(request, **form.cleaned_data))
+    if waits is not None:
+        email = form.cleaned_data["email"]
+        note_sent(request)
+        said = f"Open the link that was mailed to {email}." if waits else "Your address is changed."
+        messages.success(request, said)
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    return form_page(request, "account/address.html", form, sends_mail=mail.is_enabled())
+
+
+@never_cache
+@transaction.non_atomic_requests
+@sensitive_post_parameters("current")
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm_address(request: HttpRequest, token: str) -> HttpResponse:
+    """Confirm another address by the link that was mailed there, signed in as its person."""
+    if was_carried_out(request):
+        messages.info(request, SENT_TWICE)
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    try:
+        link = find_link(token, AccountLink.Purpose.ADDRESS)
+    except NotFound:
+        return link_gone(request)
+    if link.user != request.user:
+        return link_gone(request)
+    form = ConfirmForm(typed(request))
+    if form.is_bound and form.is_valid():
+        done = accept(form, lambda: actions.confirm_address(request, token, **form.cleaned_data))
+        if done:
+            note_sent(request)
+            messages.success(request, f"{link.email} is now your address.")
+            return redirect(settings.LOGIN_REDIRECT_URL)
+    return form_page(request, "account/address_confirm.html", form, email=link.email)
+
+
+def link_gone(request: HttpRequest) -> HttpResponse:
+    return render(request, "account/link_gone.html", status=404)

@@ -1,0 +1,241 @@
+"""Credentials on the page of their agent. A secret is shown in the one answer that made it.
+
+That answer is no redirect: the secret would have to be kept somewhere to survive one.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from core.formatting import absolute_time, counted
+from pages.agents.changes import own_agent
+from pages.agents.credential_forms import CredentialForm, NameForm, RotationForm
+from pages.agents.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
+from pages.agents.secret_usage import SKEW, SecretUsage, called, secrets_of, verdict
+from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
+from pages.decorators import OrganizationRequest, within_organization
+from pages.lists import accept, form_page, typed
+from pages.sent_forms import shown_once
+from tokens.actions import (
+    create_credential,
+    end_old_secrets,
+    rename_credential,
+    revoke_credential,
+    rotate_credential,
+)
+from tokens.models import Credential, TokenEvent
+
+UNSEEN = "Its secret was shown in the first answer only: rotate the credential for a new one."
+BUSY_WITHIN = timedelta(hours=1)
+"""Who revokes a secret that was used so lately is asked to type which."""
+
+
+def own_credential(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> Credential:
+    credentials = Credential.objects.for_organization(request.organization)
+    return get_object_or_404(
+        credentials.select_related("agent"), pk=credential_id, agent_id=agent_id
+    )
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@within_organization("agents:read", "agents:write")
+def new_credential(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
+    """Make a credential and show its secret once."""
+    agent = own_agent(request, agent_id)
+    form = CredentialForm(typed(request))
+    if request.method == "POST" and form.is_valid():
+        name, expires_at = form.cleaned_data["name"], form.cleaned_data["expires_on"]
+        made = accept(
+            form,
+            lambda: create_credential(agent, actor=request.actor, expires_at=expires_at, name=name),
+        )
+        if made:
+            return show_secret(request, *made)
+    return form_page(request, "agents/credentials/new.html", form, agent=agent)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@within_organization("agents:read", "agents:write")
+def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """Give a credential a new secret and show it once."""
+    credential = own_credential(request, agent_id, credential_id)
+    form = RotationForm(typed(request), credential)
+    if request.method == "POST" and form.is_valid():
+        grace = timedelta(seconds=form.cleaned_data["grace_seconds"])
+        expires_at = form.cleaned_data["expires_on"]
+        made = accept(
+            form,
+            lambda: rotate_credential(
+                credential, actor=request.actor, grace=grace, expires_at=expires_at
+            ),
+        )
+        if made:
+            return show_secret(request, *made)
+    return form_page(
+        request,
+        "agents/credentials/rotate.html",
+        form,
+        credential=credential,
+        agent=credential.agent,
+        sentence=f"The {credential} keeps its id and gets a new secret.",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@within_organization("agents:read", "agents:write")
+def rename(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """Give a credential another name."""
+    credential = own_credential(request, agent_id, credential_id)
+    form = NameForm(typed(request), initial={"name": credential.name})
+    if request.method == "POST" and form.is_valid():
+        name = form.cleaned_data["name"]
+        renamed = accept(
+            form, lambda: rename_credential(credential, actor=request.actor, name=name)
+        )
+        if renamed:
+            messages.success(request, f"It is the {renamed} now.")
+            return redirect("agents:detail", agent_id)
+    return form_page(
+        request,
+        "agents/credentials/rename.html",
+        form,
+        credential=credential,
+        agent=credential.agent,
+        sentence=f"The {credential}. What was got with it keeps the name of then.",
+    )
+
+
+def ending_of(credential: Credential, secrets: list[SecretUsage]) -> Confirmation:
+    """Which old secrets, and whether somebody still uses them."""
+    now, old = timezone.now(), secrets[1:]
+    is_one = len(old) <= 1
+    last = max((each.last_at for each in old if each.last_at), default=None)
+    is_busy = last is not None and now - last < BUSY_WITHIN
+    hint = next((each.hint for each in old if each.last_at == last), "") if is_busy else ""
+    names = ", ".join(called(each) for each in old)
+    return Confirmation(
+        address=reverse("tokens:end_old_secrets", args=[credential.agent_id, credential.pk]),
+        key=f"end-old-{credential.pk}",
+        button="End now",
+        label=f"the old secret{'s'[: not is_one]} {names}",
+        verb=f"End the old secret{'s'[: not is_one]} now",
+        title=f"End the old secret{'s'[: not is_one]} now?",
+        subject=f"{names} of {credential.agent.name}",
+        text=f"get{'s'[:is_one]} no more tokens. Those that {'it' if is_one else 'they'} got work "
+        f"until they expire. …{credential.secret_hint} goes on.",
+        facts=(verdict(secrets, now),) if old else (),
+        must_type=hint,
+        why_type="It was used within the last hour.",
+    )
+
+
+@require_http_methods(ASKING_METHODS)
+@within_organization("agents:read", "agents:write")
+def end_old(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """End the grace of the secrets before the present one."""
+    credential = own_credential(request, agent_id, credential_id)
+    agent, now = credential.agent, timezone.now()
+    back = reverse("agents:detail", args=[agent.pk])
+    secrets = secrets_of(agent, [credential], now).get(credential.pk)
+    if secrets is None:
+        messages.info(request, f"No old secret of the {credential} works any more.")
+        return redirect(back)
+    asked = ending_of(credential, secrets)
+    if question := ask_first(request, asked, back=back, back_label=agent.name):
+        return question
+    said = f"The {credential} alone works now."
+    is_done(request, lambda: end_old_secrets(credential, actor=request.actor), said)
+    return redirect(back)
+
+
+def revocation_of(credential: Credential, usage: CredentialUsage) -> Confirmation:
+    """Which secret it is, and what ends with it."""
+    now, used = timezone.now(), credential.last_used_at
+    is_busy = used is not None and now - used < BUSY_WITHIN
+    return Confirmation(
+        address=reverse("tokens:revoke_credential", args=[credential.agent_id, credential.pk]),
+        key=f"revoke-{credential.pk}",
+        button="Revoke",
+        label=credential,
+        verb="Revoke credential",
+        title=f"Revoke the {credential}?",
+        subject=f"{credential.label} of {credential.agent.name}",
+        text="stops at once, with every token that was got with it. This cannot be undone.",
+        facts=(traffic_text(credential, usage, now), live_text(usage)),
+        must_type=credential.secret_hint if is_busy else "",
+        why_type="It was used within the last hour.",
+    )
+
+
+def traffic_text(credential: Credential, usage: CredentialUsage, now: datetime) -> str:
+    if credential.last_used_at is None:
+        return "It has never got a token."
+    last = absolute_time(credential.last_used_at, now)
+    if not usage.issued:
+        return f"It got no token in {USAGE_DAYS} days; the last was at {last}."
+    return f"It got {counted(usage.issued, 'tokens')} in {USAGE_DAYS} days, the last at {last}."
+
+
+def live_text(usage: CredentialUsage) -> str:
+    if not usage.live_tokens:
+        return "No live token ends with it."
+    count = counted(usage.live_tokens, "live tokens")
+    verb = "ends" if usage.live_tokens == 1 else "end"
+    return f"{'At least ' if usage.is_capped else ''}{count} {verb} with it."
+
+
+@require_http_methods(ASKING_METHODS)
+@within_organization("agents:read", "agents:write")
+def revoke(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """End a credential for good."""
+    credential = own_credential(request, agent_id, credential_id)
+    agent = credential.agent
+    asked = revocation_of(credential, usage_of(agent, [credential])[credential.pk])
+    back = reverse("agents:detail", args=[agent.pk])
+    if question := ask_first(request, asked, back=back, back_label=agent.name):
+        return question
+    said = f"The {credential} is revoked. Its tokens no longer work."
+    is_done(request, lambda: revoke_credential(credential, actor=request.actor), said)
+    return redirect(back)
+
+
+@require_safe
+@within_organization("agents:read")
+def first_use(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
+    """Whether the present secret has got a token yet: a part of the page that shows it."""
+    credential = own_credential(request, agent_id, credential_id)
+    made = credential.rotated_at or credential.created_at
+    events = (
+        TokenEvent.objects.for_organization(request.organization)
+        .filter(agent_id=agent_id, credential=credential, created_at__gte=made - SKEW)
+        .filter(secret_hint=credential.secret_hint)
+        .order_by("created_at")
+    )
+    context = {
+        "credential": credential,
+        "first_use": events.filter(outcome=TokenEvent.Outcome.ISSUED).first(),
+        "refusal": events.filter(outcome=TokenEvent.Outcome.REFUSED).last(),
+    }
+    return render(request, "agents/credentials/first_use.html", context)
+
+
+def show_secret(request: OrganizationRequest, credential: Credential, secret: str) -> HttpResponse:
+    agent = credential.agent
+    command = (
+        f"curl -s -u '{agent.pk}:{secret}' -d grant_type=client_credentials "
+        f"{settings.ISSUER}/api/v1/token"
+    )
+    context = {"agent": agent, "credential": credential, "value": secret, "command": command}
+    context |= {"first_use": None, "refusal": None}
+    page = render(request, "agents/credentials/secret.html", context)
+    return shown_once(page, UNSEEN, "agents:detail", agent.pk)

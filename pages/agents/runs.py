@@ -1,0 +1,50 @@
+"""What an agent did of late: its runs, errors and cost, for its page."""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count, Sum
+from django.urls import reverse
+from django.utils import timezone
+
+from agents.models import Agent
+from core.formatting import counted, money
+from executions import queries
+from executions.filters import Filters
+from organizations.actors import Actor
+from pages.executions.errors import error_of
+from pages.executions.listing import row_of
+from pages.executions.page_query import ALL_TIME
+
+RUN_DAYS = 30
+RUNS_SHOWN = 5
+ERRORS_SHOWN = 3
+
+
+def runs_of(agent: Agent, actor: Actor) -> dict[str, Any]:
+    """The newest runs and errors that the actor may see, and the sums of 30 days, in a sentence."""
+    now = timezone.now()
+    own = Filters(agent=agent.pk)
+    runs = queries.executions(agent.organization, actor, own)
+    lately = runs.filter(start_time__gte=(now - timedelta(days=RUN_DAYS)).timestamp())
+    sums = lately.order_by().aggregate(
+        runs=Count("id"), failed=Count("id", filter=queries.FAILED), cost=Sum("cost")
+    )
+    newest = runs.order_by("-start_time", "-id")[:RUNS_SHOWN]
+    errors = queries.errors(agent.organization, actor, own)[:ERRORS_SHOWN]
+    query = urlencode({"agent": str(agent.pk), "hours": ALL_TIME})
+    return {
+        "runs": [row_of(execution, now.timestamp()) for execution in newest],
+        "runs_summary": summary_of(**sums),
+        "runs_link": f"{reverse('executions:list')}?{query}",
+        "run_errors": [error_of(error) for error in errors],
+        "errors_link": f"{reverse('executions:errors')}?{query}",
+    }
+
+
+def summary_of(runs: int, failed: int, cost: Any) -> str:
+    if not runs:
+        return f"None in {RUN_DAYS} days."
+    told = f"{counted(runs, 'runs')} in {RUN_DAYS} days, {failed:,} failed"
+    return f"{told}, {money(cost)} spent." if cost is not None else f"{told}."

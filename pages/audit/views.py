@@ -1,0 +1,182 @@
+"""The audit log as pages: reading, checking and taking it away."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from core.errors import TooManyRequests
+from core.fast_path.asgi_bridge import LongResponse
+from core.formatting import counted
+from core.throttling import count_attempt, refuse_when_full, throttle_key
+from organizations.audit import (
+    MAXIMUM_VERIFIED,
+    VERIFICATIONS,
+    export_lines,
+    record_export,
+    verify_chain,
+)
+from organizations.audit_actions import AuditAction
+from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
+from pages.decorators import OrganizationRequest, within_organization
+from pages.lists import Filter, Filters, page_of
+
+KNOWN_PEOPLE = 100
+FILTERS = (
+    Filter("action", "action", tuple((name, name) for name in AuditAction), kind="text"),
+    Filter("outcome", "outcome", (("success", "success"), ("failure", "failure"))),
+    Filter("from", "time", kind="date", verb="is from", title="From"),
+    Filter("to", "time", kind="date", verb="is until", title="Until"),
+    Filter("agent", "agent", kind="id", is_in_menu=False),
+)
+
+
+@require_safe
+@within_organization("audit:read")
+def events(request: OrganizationRequest) -> HttpResponse:
+    """The log, newest first."""
+    filters = Filters.of(request, *FILTERS, actors_of(request.organization))
+    page = page_of(request, narrow(request.organization, filters), is_counted=False)
+    context = {
+        "filters": filters,
+        "page": page,
+        "events": with_names(request.organization, page.object_list),
+        "zone": request.zone,
+    }
+    return render(request, "audit/list.html", context)
+
+
+def actors_of(organization: Organization) -> Filter:
+    """The filter suggests the members; the name of anybody else who acted does as well."""
+    people = organization.memberships.order_by("user__email").values_list("user__email", flat=True)
+    known = tuple((email, email) for email in people[:KNOWN_PEOPLE])
+    return Filter("actor", "actor", known, kind="text", verb="contains")
+
+
+def with_names(organization: Organization, events: Iterable[AuditEvent]) -> list[AuditEvent]:
+    """Who could not prove to be an agent stands in the log by the id alone, which is what was
+    said; people read the name that the log knows for it."""
+    found = list(events)
+    nameless = [each for each in found if each.actor_label == str(each.actor_id)]
+    named = (
+        AuditEvent.objects.for_organization(organization)
+        .filter(agent_id__in={each.actor_id for each in nameless}, target_type="agent")
+        .exclude(target_label="")
+        .order_by("agent_id", "-sequence")
+        .distinct("agent_id")
+        .values_list("agent_id", "target_label")
+    )
+    names = dict(named) if nameless else {}
+    for each in nameless:
+        each.actor_label = names.get(each.actor_id, each.actor_label)
+    return found
+
+
+def narrow(organization: Organization, filters: Filters) -> AuditEventQuerySet:
+    rows = AuditEvent.objects.for_organization(organization)
+    if action := filters.get("action"):
+        # "agent" is every action of agents.
+        rows = rows.filter(Q(action=action) | Q(action__startswith=f"{action}."))
+    if filters.get("outcome"):
+        rows = rows.filter(outcome=filters.get("outcome"))
+    if filters.get("actor"):
+        rows = rows.filter(actor_label__contains_text=filters.get("actor"))
+    if filters.get("agent"):
+        rows = rows.filter(agent_id=filters.get("agent"))
+        named = rows.exclude(target_label="").filter(target_type="agent").first()
+        if named:
+            filters.words["agent"] = named.target_label
+    if filters.get("from"):
+        rows = rows.filter(occurred_at__gte=midnight(date.fromisoformat(filters.get("from"))))
+    if filters.get("to"):
+        rows = rows.filter(occurred_at__lt=midnight(date.fromisoformat(filters.get("to")), after=1))
+    return rows
+
+
+def midnight(day: date, after: int = 0) -> datetime:
+    """The start of the day in the page's zone; the ends of the calendar are themselves."""
+    try:
+        return timezone.make_aware(datetime.combine(day + timedelta(days=after), time.min))
+    except OverflowError:
+        return datetime.combine(day, time.min, tzinfo=UTC)
+
+
+@require_safe
+@within_organization("audit:read")
+def event(request: OrganizationRequest, event_id: UUID) -> HttpResponse:
+    """One event with everything that its hash covers."""
+    rows = AuditEvent.objects.for_organization(request.organization)
+    found = get_object_or_404(rows, pk=event_id)
+    context = {
+        "event": with_names(request.organization, [found])[0],
+        "sequence": f"{found.sequence:,}",
+        "hash": bytes(found.hash).hex(),
+        "previous_hash": bytes(found.previous_hash).hex(),
+        "metadata": json.dumps(found.metadata, indent=2, ensure_ascii=False),
+        "older": rows.filter(sequence=found.sequence - 1).first(),
+        "newer": rows.filter(sequence=found.sequence + 1).first(),
+    }
+    return render(request, "audit/event.html", context)
+
+
+@require_POST
+@within_organization("audit:read")
+def verify(request: OrganizationRequest) -> HttpResponse:
+    """Recompute the chain, its newest part if it is very long, and say what was found."""
+    organization = request.organization
+    key = throttle_key("audit.verify", organization.pk)
+    newest = newest_sequence(organization)
+    try:
+        refuse_when_full(key, VERIFICATIONS)
+    except TooManyRequests as error:
+        wait = counted(error.retry_after, "seconds")
+        messages.error(request, f"The log was checked often. Wait {wait}.")
+        return redirect("organizations:audit")
+    first = max(1, newest - MAXIMUM_VERIFIED + 1)
+    result = verify_chain(organization, first=first, last=newest)
+    count_attempt(key, VERIFICATIONS)
+    if result.is_intact:
+        checked = f"{counted(result.checked, 'events')} {'was' if result.checked == 1 else 'were'}"
+        part = "The log is whole" if first == 1 else "The newest part of the log is whole"
+        messages.success(
+            request,
+            f"{part}: {checked} checked. The last hash is "
+            f"{result.head_hash[:8]}…{result.head_hash[-8:]}.",
+        )
+    else:
+        messages.error(request, f"The log is broken at event {result.broken_at}. {result.reason}")
+    return redirect("organizations:audit")
+
+
+def newest_sequence(organization: Organization) -> int:
+    head = AuditChain.objects.for_organization(organization).first()
+    return head.sequence if head else 0
+
+
+@require_safe
+@within_organization("audit:read")
+def export(request: OrganizationRequest) -> HttpResponseBase:
+    """The whole log as JSON lines, oldest first, with the hashes to check it elsewhere."""
+    try:
+        record_export(request.actor)
+    except TooManyRequests as error:
+        wait = counted(error.retry_after, "seconds")
+        messages.error(request, f"The log was taken often. Wait {wait}.")
+        return redirect("organizations:audit")
+    organization = request.organization
+    last = newest_sequence(organization)
+    name = f"audit-{organization.slug}-1-{last}.jsonl"
+    return LongResponse(
+        export_lines(organization, 1, last),
+        caller=request.actor.id,
+        content_type="application/jsonl; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -1,0 +1,87 @@
+"""The door of HTML views into an organization's rows."""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from core.addresses import client_address
+from core.fast_path.asgi_bridge import LongResponse
+from core.time_zones import known_time_zones
+from organizations.actors import Actor
+from organizations.models import Membership, Organization
+from organizations.page_sessions import chosen_membership
+from organizations.scope import request_scope
+from organizations.viewers import Viewer, has_ended
+from pages.sent_forms import carry_out_once
+
+P = ParamSpec("P")
+
+
+class OrganizationRequest(HttpRequest):
+    """A request inside an organization: `organization` and `actor` are set.
+
+    `zone` is the time zone of its page: `tz` in the URL, else the organization's own.
+    """
+
+    organization: Organization
+    actor: Actor
+    membership: Membership
+    zone: ZoneInfo
+
+
+def within_organization(
+    *scopes: str,
+) -> Callable[
+    [Callable[Concatenate[OrganizationRequest, P], HttpResponseBase]],
+    Callable[Concatenate[HttpRequest, P], HttpResponseBase],
+]:
+    """Run the view inside the person's chosen organization, for those who hold `scopes`."""
+
+    def decorate(
+        view: Callable[Concatenate[OrganizationRequest, P], HttpResponseBase],
+    ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+        @wraps(view)
+        def inside(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            membership = chosen_membership(request)
+            if membership is None:
+                return redirect("organizations:choose")
+            request.membership = membership
+            request.organization = membership.organization
+            request.actor = Actor.for_person(
+                membership,
+                ip_address=client_address(request),
+                user_agent=request.headers.get("User-Agent", ""),
+            )
+            request.actor.bind_to_log()
+            if not request.actor.may(*scopes):
+                raise PermissionDenied
+            request.zone = zone_of(request)
+            with request_scope(membership.organization), timezone.override(request.zone):
+                response = carry_out_once(request, lambda: view(request, *args, **kwargs))
+                if isinstance(response, TemplateResponse) and not response.is_rendered:
+                    response.render()  # the template may still read rows
+            if isinstance(response, LongResponse):
+                viewer = Viewer.of_request(request.actor, request.session, scopes)
+                response.end_with(partial(has_ended, viewer))
+            return response
+
+        inside.required_scopes = scopes  # type: ignore[attr-defined]
+        return inside
+
+    return decorate
+
+
+def zone_of(request: OrganizationRequest) -> ZoneInfo:
+    """The zone that the URL asks for, else the organization's; UTC where neither is one."""
+    for name in (request.GET.get("tz", ""), request.organization.time_zone):
+        if name in known_time_zones():
+            return ZoneInfo(name)
+    return ZoneInfo("UTC")

@@ -1,0 +1,346 @@
+"""The pages of one execution: what it brought, what it wrote, and everything that it told."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Left, Length
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.text import Truncator
+from django.views.decorators.http import require_http_methods, require_safe
+
+from core.formatting import absolute_time, duration, money, number
+from executions import queries
+from executions.actions import delete_execution, stop_execution
+from executions.described import MOST_TAGS
+from executions.models import Execution, ExecutionError, ExecutionFile, sees_all
+from executions.rendering import limited_time, render_result
+from organizations.actors import Scope
+from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
+from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.errors import error_of
+from pages.executions.listing import runtime_ms
+from pages.executions.output import shown_result, shown_steps
+from pages.executions.page_context import milliseconds
+from pages.executions.page_query import at
+from pages.executions.presentation import (
+    LONGEST_LINE,
+    events_of,
+    inputs_of,
+    lines_of,
+    steps_of,
+    told_text,
+)
+from pages.executions.questions import questions_of
+from pages.executions.status_track import phases_of
+from pages.lists import CountedPaginator, page_of
+from pages.templatetags.agentidp import shorten_id
+
+EVENTS_A_PAGE = 100
+MOST_ERRORS = 20
+MOST_FILES = 1_000
+MOST_KINDS = 40
+SECONDS_A_PAGE = 2.0
+"""Of the processor, for what a page makes readable; the oldest steps come last."""
+DELETED = (
+    "goes with its events and files. Only the fact that it was deleted is kept. "
+    "This cannot be undone."
+)
+GOES_ON = "It runs elsewhere, and goes on there."
+TAB_ICONS = {
+    "running": "img/favicon-running.svg",
+    "awaiting": "img/favicon-awaiting.svg",
+    "finished": "img/favicon-finished.svg",
+    "error": "img/favicon-error.svg",
+}
+TABS = (
+    ("executions:detail", "Result"),
+    ("executions:log", "Log"),
+    ("executions:events", "Events"),
+)
+
+
+def own_execution(request: OrganizationRequest, fid: str) -> Execution:
+    """The execution, if the person may see it."""
+    if not fid.isprintable():
+        raise Http404
+    visible = Execution.objects.for_organization(request.organization).visible_to(request.actor)
+    found = visible.select_related("user", "agent", "credential").filter(fid=fid).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+@require_safe
+@within_organization("executions:read")
+def execution(request: OrganizationRequest, fid: str) -> HttpResponse:
+    """What it brought, and all that is known about it."""
+    found = own_execution(request, fid)
+    now = timezone.now().timestamp()
+    with limited_time(SECONDS_A_PAGE):
+        result, steps = render_result(found.final), steps_of(found)
+    steps["shown"] = shown_steps(request, steps["rows"], has_ended=found.has_ended)
+    context = {
+        **shell(request, found, now),
+        "result": shown_result(request, result) if result else None,
+        "steps": steps,
+        "errors": errors_of(request, found),
+        "inputs": inputs_of(found),
+        **files_of(found),
+        "phases": phases_of(found, now),
+        "stream_url": "" if found.has_ended else f"/outputs/main/{quote(found.fid)}",
+    }
+    return render(request, "executions/detail.html", context)
+
+
+@require_safe
+@within_organization("executions:read")
+def log(request: OrganizationRequest, fid: str) -> HttpResponse:
+    """What it wrote, line by line, the newest last."""
+    found = own_execution(request, fid)
+    context = {
+        **shell(request, found, timezone.now().timestamp()),
+        "lines": lines_of(found, shows_traces=sees_all(request.actor)),
+        "stream_url": "" if found.has_ended else f"/outputs/stdio/{quote(found.fid)}",
+    }
+    return render(request, "executions/log.html", context)
+
+
+@require_safe
+@within_organization("executions:read")
+def events(request: OrganizationRequest, fid: str) -> HttpResponse:
+    """Everything that it told, as it told it."""
+    found = own_execution(request, fid)
+    shows_traces = sees_all(request.actor)
+    rows = events_of(found)
+    counts = dict(rows.order_by("kind").values_list("kind").annotate(Count("sequence")))
+    kind = request.GET.get("kind", "")
+    if kind in counts:
+        rows = rows.filter(kind=kind)
+    rows = rows.order_by("sequence").annotate(
+        text=Left("message", LONGEST_LINE), length=Length("message")
+    )
+    columns = ("sequence", "timestamp", "kind", "text", "length")
+    total = counts.get(kind, sum(counts.values()))
+    paginator = CountedPaginator(rows, total, EVENTS_A_PAGE)
+    page = page_of(request, rows.values_list(*columns, named=True), paginator=paginator)
+    context = {
+        **shell(request, found, timezone.now().timestamp()),
+        "page": page,
+        "events": [
+            {
+                "sequence": sequence,
+                "kind": kind_of_it,
+                "at": at(timestamp),
+                "after_ms": milliseconds(timestamp - found.start_time),
+                "text": told_text(kind_of_it, text, shows_traces=shows_traces),
+                "length": length,
+            }
+            for sequence, timestamp, kind_of_it, text, length in page.object_list
+        ],
+        "kinds": [
+            {
+                "label": label,
+                "count": count,
+                "url": f"?kind={quote(label)}",
+                "current": label == kind,
+            }
+            for label, count in sorted(
+                sorted(counts.items(), key=lambda item: -item[1])[:MOST_KINDS]
+            )
+        ],
+        "kind": kind if kind in counts else "",
+    }
+    return render(request, "executions/events.html", context)
+
+
+@require_safe
+@within_organization("executions:read")
+def files(request: OrganizationRequest, fid: str) -> HttpResponse:
+    """The files as a part, for the dialog of the list; else they stand on the execution's page."""
+    found = own_execution(request, fid)
+    if not getattr(request, "htmx", False):
+        return redirect(f"{reverse('executions:detail', args=[found.fid])}#files")
+    context = {"execution_of_dialog": found, **files_of(found)}
+    return render(request, "executions/files.html", context)
+
+
+def subject_of(execution: Execution) -> str:
+    """The run by its task, where it names one: an agent has many runs."""
+    name = Truncator(execution.agent_name).chars(60)
+    task = str(execution.description.get("summary") or "")
+    if not task or task == execution.agent_name:
+        return f"The run {shorten_id(execution.fid)} of {name}"
+    return f"The run “{Truncator(task).chars(80)}” of {name}"
+
+
+def started_text(execution: Execution) -> str:
+    started = absolute_time(execution.started_at, timezone.now())
+    by = f" by {execution.user.name}" if execution.user else ""
+    return f"Its id is {shorten_id(execution.fid)}; it was started at {started}{by}."
+
+
+def stopping_of(execution: Execution) -> Confirmation:
+    return Confirmation(
+        address=reverse("executions:stop", args=[execution.fid]),
+        key=f"stop-{execution.pk}",
+        button="Stop",
+        verb="Stop the run",
+        title="Stop this run?",
+        subject=subject_of(execution),
+        facts=(started_text(execution),),
+        text="is cancelled, and whoever runs it can write no more. What it brought so far is kept.",
+    )
+
+
+def deletion_of(execution: Execution) -> Confirmation:
+    return Confirmation(
+        address=reverse("executions:delete", args=[execution.fid]),
+        key=f"delete-{execution.pk}",
+        button="Delete",
+        verb="Delete the run",
+        title="Delete this run?",
+        subject=subject_of(execution),
+        facts=(started_text(execution),),
+        text=DELETED if execution.has_ended else f"{DELETED} {GOES_ON}",
+    )
+
+
+def change_view(
+    change: Callable[..., object], ask: Callable[[Execution], Confirmation], sentence: str
+) -> Callable[[HttpRequest, str], HttpResponseBase]:
+    """A form that changes an execution and says so."""
+
+    @require_http_methods(ASKING_METHODS)
+    @within_organization("executions:read", "executions:write")
+    def view(request: OrganizationRequest, fid: str) -> HttpResponse:
+        found = own_execution(request, fid)
+        back = reverse("executions:detail", args=[found.fid])
+        if question := ask_first(request, ask(found), back=back, back_label=found.agent_name):
+            return question
+        said = sentence.format(found.agent_name)
+        changed = is_done(request, lambda: change(found, actor=request.actor), said)
+        if changed and change is delete_execution:
+            return redirect("executions:list")
+        return redirect("executions:detail", fid)
+
+    return view
+
+
+stop = change_view(
+    stop_execution, stopping_of, "The run of {} is stopped. What it brought so far is kept."
+)
+delete = change_view(delete_execution, deletion_of, "The run of {} is deleted.")
+
+
+# What the pages show
+
+
+def shell(request: OrganizationRequest, execution: Execution, now: float) -> dict[str, Any]:
+    """What the pages of an execution have in common."""
+    may_control = request.actor.may(Scope.EXECUTIONS_WRITE)
+    here = request.resolver_match.view_name if request.resolver_match else ""
+    return {
+        "execution": execution,
+        "about": execution.description,
+        "secret_hint": execution.credential.hint_at(execution.started_at)
+        if execution.credential
+        else "",
+        "tags": execution.tags[:MOST_TAGS],
+        **questions_of(execution),
+        "figures": figures(execution, now),
+        "tab_icon": TAB_ICONS.get(execution.status, "img/favicon.svg"),
+        "tabs": [
+            {"label": label, "url": reverse(name, args=[execution.fid]), "current": name == here}
+            for name, label in TABS
+        ],
+        "context_line": context_line(request, execution, now),
+        "heard_at": None if execution.end_time is None else at(execution.end_time),
+        "result_url": f"/outputs/raw/{quote(execution.fid)}" if execution.final else "",
+        "print_url": f"/outputs/html/{quote(execution.fid)}",
+        "may_stop": may_control and not execution.has_ended and not execution.is_imported,
+        "may_delete": may_control and (execution.has_ended or execution.is_imported),
+        "stopping": stopping_of(execution),
+        "deletion": deletion_of(execution),
+        "zone": request.zone,
+    }
+
+
+def context_line(request: OrganizationRequest, execution: Execution, now: float) -> str:
+    started = absolute_time(execution.started_at, at(now))
+    by = f" by {execution.user.name}" if execution.user else ""
+    return f"Started {started} {request.zone}{by}"
+
+
+def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
+    runtime: object = duration(runtime_ms(execution, now))
+    if not execution.has_ended and execution.status != Execution.Status.AWAITING:
+        start = f"{execution.start_time + execution.waiting_seconds:.3f}"
+        runtime = format_html('<span data-elapsed-since="{}">{}</span>', start, runtime)
+    events: object = number(execution.last_sequence)
+    if not execution.has_ended:  # js/live_run.js counts on
+        events = format_html("<span data-last-sequence>{}</span>", events)
+    areas = ExecutionFile.objects.filter(
+        organization_id=execution.organization_id, execution=execution
+    ).order_by("area")
+    counts = dict(areas.values_list("area").annotate(Count("id")))
+    up, down = counts.get("in", 0), counts.get("out", 0)
+    found: list[dict[str, Any]] = [
+        {
+            "label": "Runtime",
+            "value": runtime,
+            "note": runtime_note(execution),
+        },
+        {"label": "Events", "value": events, "note": "kept in order"},
+        {"label": "Files", "value": number(up + down), "note": f"{up:,} up, {down:,} down"},
+    ]
+    if execution.input_tokens is not None or execution.output_tokens is not None:
+        given, made = execution.input_tokens or 0, execution.output_tokens or 0
+        note = f"{given:,} in, {made:,} out"
+        found.append({"label": "Model tokens", "value": number(given + made), "note": note})
+    if execution.cost is not None:
+        found.append({"label": "Cost", "value": money(execution.cost), "note": "as reported"})
+    return found
+
+
+def runtime_note(execution: Execution) -> str:
+    if execution.waiting_seconds > 0:
+        waited = duration(milliseconds(execution.waiting_seconds))
+        return f"without {waited} of waiting for an answer"
+    return "from first to last event" if execution.has_ended else "so far"
+
+
+def errors_of(request: OrganizationRequest, execution: Execution) -> list[dict[str, Any]]:
+    rows: QuerySet[ExecutionError] = ExecutionError.objects.filter(
+        organization_id=execution.organization_id, execution=execution
+    )
+    if sees_all(request.actor):
+        rows = queries.with_texts(rows)
+    found = list(rows[:MOST_ERRORS])
+    for error in found:
+        error.execution = execution
+    return [error_of(error) for error in found]
+
+
+def files_of(execution: Execution) -> dict[str, Any]:
+    """The files of both areas, each with the address that downloads it."""
+    rows = ExecutionFile.objects.filter(
+        organization_id=execution.organization_id, execution=execution
+    )
+    found: dict[str, list[dict[str, Any]]] = {"in": [], "out": []}
+    for file in rows.order_by("area", "path")[:MOST_FILES]:
+        path = quote(f"{execution.fid}/{file.area}/{file.path}")
+        found[file.area].append({"file": file, "url": f"/files/{path}"})
+    return {
+        "files": [
+            {"title": "Uploaded", "rows": found["in"]},
+            {"title": "Made by the run", "rows": found["out"]},
+        ],
+        "has_files": any(found.values()),
+    }

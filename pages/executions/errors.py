@@ -1,0 +1,168 @@
+"""What went wrong: errors that belong together, and each of them with its context."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from core.formatting import counted
+from executions import queries
+from executions.models import ExecutionError, sees_all
+from executions.queries import ErrorGroup, ErrorGroups
+from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.page_context import frame, wider
+from pages.executions.page_query import Asked, at
+from pages.lists import CountedPaginator, page_of
+
+SHOWN_GROUPS = 6
+MOST_GROUPS = 100
+ERRORS_A_PAGE = 20
+LONGEST_TRACE = 20_000
+SPARKS = 30
+
+
+@require_safe
+@within_organization("executions:read")
+def errors(request: OrganizationRequest) -> HttpResponse:
+    """The window's errors by group and one by one; `group` leaves those of one group."""
+    asked = Asked.by(request)
+    group = chosen_group(request)
+    filters = replace(asked.filters, fingerprint=group)
+    rows = queries.errors(*asked.scope, filters)
+    total = queries.count_errors(*asked.scope, filters)
+    context: dict[str, Any] = {}
+    if group:
+        newest = rows.first()
+        context["chosen"] = newest.message if newest else group
+        context["all_groups_url"] = asked.url()
+        context["agents"] = [
+            {"name": name, "count": count, "url": asked.url(group=group, name=name)}
+            for name, count in queries.count_errors_by_agent(*asked.scope, filters)
+        ]
+    elif total:
+        context |= groups_of(asked, wants_all=request.GET.get("groups") == "all")
+    newer = 0
+    if asked.seen:
+        newer = rows.filter(created_at__gt=asked.seen).order_by().count()
+        rows = rows.filter(created_at__lte=asked.seen)
+    if sees_all(request.actor):
+        rows = queries.with_texts(rows)
+    paginator = CountedPaginator(rows, total - newer, ERRORS_A_PAGE)
+    page = page_of(request, rows, paginator=paginator)
+    shown = list(page.object_list)
+    context |= {
+        "page": page,
+        "errors": [error_of(error) for error in shown] if group else with_groups(asked, shown),
+        "newer": newer,
+        "newest_url": asked.url(group=group or None),
+    }
+    if not total and asked.statistics.total:
+        context["nothing"] = no_errors(asked, is_group=bool(group))
+    return render(request, "executions/errors.html", frame(asked, **context))
+
+
+def no_errors(asked: Asked, *, is_group: bool) -> dict[str, Any]:
+    """What to say where something ran, and nothing of it went wrong."""
+    if is_group:
+        return {
+            "title": "None of this group in this time",
+            "text": "Errors of other groups may be there.",
+            "links": [{"label": "All groups", "url": asked.url()}],
+        }
+    within = " within the filters" if asked.is_narrowed else ""
+    return {
+        "title": "No errors in this time",
+        "text": f"{counted(asked.statistics.total, 'executions')} ran{within}, and none reported "
+        f"an error{failed_silently(asked.statistics.failed)}. "
+        "What goes wrong appears here, with its trace, grouped by cause.",
+        "links": wider(asked)[-1:] if queries.has_errors(*asked.scope) else [],
+    }
+
+
+def failed_silently(number: int) -> str:
+    """Those that ended as an error and never said which."""
+    if not number:
+        return ""
+    return f": {number:,} failed without telling why"
+
+
+def chosen_group(request: OrganizationRequest) -> str:
+    group = request.GET.get("group", "").strip()
+    return group if group.isprintable() and len(group) <= 40 else ""
+
+
+def groups_of(asked: Asked, *, wants_all: bool) -> dict[str, Any]:
+    limit = MOST_GROUPS if wants_all else SHOWN_GROUPS
+    found: ErrorGroups = queries.error_groups(
+        *asked.scope,
+        asked.filters,
+        choose=lambda groups: list(groups[:limit]),
+        zone=asked.request.zone,
+    )
+    more = min(found.total, MOST_GROUPS) - len(found.rows)
+    return {
+        "groups": [group_of(asked, group, found.step) for group in found.rows],
+        "all_groups_url": asked.url(groups="all") if more else "",
+        "all_groups_label": f"all {found.total:,} groups",
+    }
+
+
+def group_of(asked: Asked, group: ErrorGroup, step: str) -> dict[str, Any]:
+    return {
+        "group": group,
+        "agents": agents_in(group),
+        "all_agents": ", ".join(group.agent_names),
+        "first_at": at(group.first_seen),
+        "last_at": at(group.last_seen),
+        "spark": coarser(group.sparkline),
+        "spark_label": f"At most {max(group.sparkline):,} in one {step}",
+        "url": asked.url(group=group.fingerprint),
+    }
+
+
+def agents_in(group: ErrorGroup) -> str:
+    names = group.agent_names
+    return names[0] if len(names) == 1 else f"{len(names):,} agents: {', '.join(names)}"
+
+
+def with_groups(asked: Asked, errors: Sequence[ExecutionError]) -> list[dict[str, Any]]:
+    """Each leads to its group, where it is not the only one of it."""
+    rows = queries.errors(*asked.scope, asked.filters).order_by()
+    alike = dict(
+        rows.filter(fingerprint__in={error.fingerprint for error in errors})
+        .values_list("fingerprint")
+        .annotate(Count("id"))
+    )
+    return [
+        error_of(error)
+        | {
+            "alike": alike.get(error.fingerprint, 1),
+            "group_url": asked.url(group=error.fingerprint),
+        }
+        for error in errors
+    ]
+
+
+def coarser(counts: Sequence[int]) -> list[int]:
+    """The same in at most as many bars as a small picture can show."""
+    width = -(-len(counts) // SPARKS)
+    return [sum(counts[start : start + width]) for start in range(0, len(counts), width)]
+
+
+def error_of(error: ExecutionError) -> dict[str, Any]:
+    """With its trace, where `queries.with_texts` has brought one."""
+    execution = error.execution
+    trace = getattr(error, "text", None) or ""
+    return {
+        "error": error,
+        "execution": execution,
+        "type": "" if error.message.startswith(error.error_type) else error.error_type,
+        "key": f"{execution.fid} {error.sequence}",
+        "at": at(error.timestamp),
+        "trace": trace[:LONGEST_TRACE] if trace.strip() != error.message.strip() else "",
+        "is_cut": len(trace) > LONGEST_TRACE,
+    }

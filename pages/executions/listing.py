@@ -1,0 +1,107 @@
+"""The executions, one row each."""
+
+from typing import Any
+
+from django.db.models import Case, F, FloatField, QuerySet, Value, When
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from core.keyset import Keyset, Term
+from executions import queries
+from executions.models import Execution
+from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.page_context import frame, milliseconds
+from pages.executions.page_query import Asked
+from pages.lists import CountedPaginator, moment_of, page_of, sort_of
+
+NEWEST = "-started"
+COLUMNS = {
+    "status": "status",
+    "agent": "agent_name",
+    "user": "user__name",
+    "started": "start_time",
+    "runtime": "lasted",
+    "files": "files",
+    "cost": "cost",
+}
+"""What the table can be sorted by."""
+NULLABLE = frozenset({"user__name", "lasted", "cost"})
+
+
+@require_safe
+@within_organization("executions:read")
+def executions(request: OrganizationRequest) -> HttpResponse:
+    """The executions of the window, as far as the page has `seen` them: those that came after
+    that time are counted, so that a page that refreshes itself does not move."""
+    asked = Asked.by(request)
+    now = asked.now.timestamp()
+    rows = queries.executions(*asked.scope, asked.filters)
+    seen = asked.seen
+    newer = rows.filter(created_at__gt=seen).order_by().count() if seen else 0
+    if newer:
+        rows = rows.filter(created_at__lte=seen)
+    sort = sort_of(request, COLUMNS, NEWEST)
+    paginator = CountedPaginator(rows, asked.statistics.total - newer)
+    # What runs grows longer from page to page: the order by runtime is that of the first one.
+    moment = moment_of(request) or now
+    page = page_of(
+        request,
+        with_measures(rows, moment),
+        keyset=keyset_of(sort),
+        paginator=paginator,
+        moment=moment,
+    )
+    context = frame(
+        asked,
+        page=page,
+        rows=[row_of(execution, now) for execution in page.object_list],
+        has_cost=any(execution.cost is not None for execution in page.object_list),
+        sort=sort,
+        newer=newer,
+        csv_url=asked.url("executions:export"),
+        newest_url=asked.url(sort=request.GET.get("sort")),
+    )
+    return render(request, "executions/list.html", context)
+
+
+def with_measures(rows: QuerySet[Execution], now: float) -> QuerySet[Execution]:
+    """Each with what is sorted by and stands in no column."""
+    return rows.annotate(
+        lasted=Case(
+            When(status__in=[*Execution.FINAL, Execution.Status.AWAITING], then=queries.RUNTIME),
+            default=Value(now) - F("start_time") - F("waiting_seconds"),
+            output_field=FloatField(),
+        ),
+        files=F("input_file_count") + F("output_file_count"),
+    )
+
+
+def keyset_of(sort: str) -> Keyset:
+    """Equal ones newest first; executions without a value come last both ways."""
+    name = COLUMNS[sort.removeprefix("-")]
+    by = Term(name, is_descending=sort.startswith("-"), is_nullable=name in NULLABLE)
+    return Keyset((by, Term("id", is_descending=True)))
+
+
+def row_of(execution: Execution, now: float) -> dict[str, Any]:
+    summary, tags = execution.summary, execution.tags
+    if summary == execution.agent_name:
+        summary = None  # An imported run has no other name than what it is about.
+    return {
+        "execution": execution,
+        "summary": summary,
+        "tags": tags,
+        "about": "\n".join(filter(None, [summary, ", ".join(tags)])),
+        "user": execution.user,
+        "started_at": execution.started_at,
+        "runtime_ms": runtime_ms(execution, now),
+        "has_files": execution.input_file_count or execution.output_file_count,
+    }
+
+
+def runtime_ms(execution: Execution, now: float) -> float | None:
+    """From the first to the last event without waiting; until now while it is at work."""
+    if execution.has_ended or execution.status == Execution.Status.AWAITING:
+        return milliseconds(execution.runtime)
+    return milliseconds(now - execution.start_time - execution.waiting_seconds)

@@ -1,0 +1,156 @@
+"""What the pages of executions show around their own part: figures, tabs and empty states."""
+
+from collections import Counter
+from typing import Any
+
+from django.conf import settings
+from django.utils.html import format_html
+
+from core.formatting import NOTHING, SPACE, counted, duration, number, percent
+from executions import queries
+from executions.models import Execution
+from pages.executions.page_query import ALL_TIME, RANGES, Asked
+
+TABS = (
+    ("executions:list", "Runs"),
+    ("executions:errors", "Errors"),
+    ("executions:timeline", "Timeline"),
+    ("executions:statistics", "Statistics"),
+)
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else max(seconds, 0) * 1000
+
+
+def frame(asked: Asked, **more: Any) -> dict[str, Any]:
+    """The context of templates/executions/frame.html."""
+    return {
+        "asked": asked,
+        "figures": figures(asked),
+        "tabs": tabs(asked),
+        "filters": asked.page_filters,
+        "is_unused": not asked.ever.total,
+        "zone": asked.request.zone,
+        "seen": asked.request.GET.get("seen") or f"{asked.now.timestamp():.6f}",
+        "search_hidden": asked.kept("search"),
+        "window_hidden": asked.kept("hours", "from", "to"),
+        "nothing": nothing(asked),
+        "import_command": "python manage.py import_kodosumi DATA_DIR "
+        f"--organization {asked.request.organization.public_id} --watch",
+        "report_command": report_command(),
+        **more,
+    }
+
+
+def report_command() -> str:
+    return (
+        f'curl -s {settings.ISSUER}/api/v1/executions -H "Authorization: Bearer $TOKEN" '
+        '-H "Content-Type: application/json" -d \'{"summary": "Weekly report"}\''
+    )
+
+
+def tabs(asked: Asked) -> list[dict[str, Any]]:
+    match = asked.request.resolver_match
+    here = match.view_name if match else ""
+    errors = queries.count_errors(*asked.scope, asked.filters)
+    return [
+        {
+            "label": label,
+            "url": asked.url(name),
+            "count": errors if label == "Errors" else None,
+            "current": name == here,
+        }
+        for name, label in TABS
+    ]
+
+
+def figures(asked: Asked) -> list[dict[str, Any]]:
+    """What matches / what there ever was."""
+    shown, live, ever = asked.statistics, asked.live, asked.ever
+    is_part = shown.total != ever.total
+    return [
+        {
+            "label": "Executions",
+            "value": number(shown.total),
+            "of": number(ever.total),
+            "note": "match the filters" if asked.is_narrowed else "in this time",
+        },
+        {
+            "label": "Running now",
+            "value": number(live[Execution.Status.RUNNING]),
+            "of": number(ever.running),
+            "note": waiting(live),
+            "url": asked.url("executions:list", hours=ALL_TIME, status="running"),
+        },
+        {
+            "label": "Error rate",
+            "value": rate(shown),
+            "note": beside(failed_in(shown), rate(ever) if is_part else ""),
+            "url": asked.url("executions:list", status="error"),
+        },
+        {
+            "label": "Median runtime",
+            "value": duration(milliseconds(shown.p50_runtime)),
+            "note": slow(shown),
+        },
+    ]
+
+
+def waiting(live: Counter[str]) -> str:
+    counts = [(live[word], word) for word in ("awaiting", "starting", "queued")]
+    return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "none waiting"
+
+
+def failed_in(statistics: queries.Statistics) -> str:
+    if not statistics.total:
+        return ""
+    return f"{statistics.failed:,} failed" if statistics.failed else "none failed"
+
+
+def slow(statistics: queries.Statistics) -> str:
+    p95 = milliseconds(statistics.p95_runtime)
+    return "" if p95 is None else f"p95{SPACE}{duration(p95)}"
+
+
+def beside(note: str, ever: str) -> str:
+    """The note, and what the figure is of all time where that is something else."""
+    if not ever:
+        return note
+    comma = ", " if note else ""
+    return format_html('{}{}<span class="together">{} over all time</span>', note, comma, ever)
+
+
+def rate(statistics: queries.Statistics | queries.Totals) -> str:
+    return percent(100 * statistics.error_rate) if statistics.total else NOTHING
+
+
+def nothing(asked: Asked) -> dict[str, Any]:
+    """What to say and to offer where nothing matches."""
+    if asked.is_narrowed and asked.in_window.total:
+        return {
+            "title": "Nothing matches",
+            "text": f"{counted(asked.in_window.total, 'executions')} ran in this time, but none "
+            "fits all of the filters and the search.",
+            "links": [{"label": "Drop the filters", "url": asked.unnarrowed_url}, *all_time(asked)],
+        }
+    return {
+        "title": "Nothing ran in this time",
+        "text": f"{counted(asked.ever.total, 'executions')} ran at other times.",
+        "links": wider(asked),
+    }
+
+
+def all_time(asked: Asked) -> list[dict[str, str]]:
+    """The same filters without a window, unless it is that already."""
+    return [{"label": "Look in all time", "url": each["url"]} for each in wider(asked)[-1:]]
+
+
+def wider(asked: Asked) -> list[dict[str, str]]:
+    """Longer windows than this one, in which something ran."""
+    hours = asked.hours or 0
+    return [
+        {"label": each["label"], "url": each["url"]}
+        for each, length in zip(asked.ranges, RANGES, strict=True)
+        if length > hours and length >= 168
+    ]

@@ -1,0 +1,260 @@
+"""What the URL of a page of executions asks for: a window of time and filters.
+
+The parameters are those of /api/dashboard/*, so that a query works in both places. What the API
+refuses is dropped here: a page shows more rather than an error.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from django.urls import reverse
+from django.utils import timezone
+
+from agents.models import Agent
+from core.errors import InvalidValue
+from executions import queries
+from executions.filters import NAMES, NOBODY, Filters
+from executions.models import Execution
+from pages.decorators import OrganizationRequest
+from pages.lists import PLACE, Choices, Filter
+from pages.lists import Filters as PageFilters
+
+ALL_TIME = 999_999
+"""The hours by which kodosumi's dashboard means everything."""
+DEFAULT_HOURS = 24
+RANGES = {
+    1: "1 hour",
+    6: "6 hours",
+    24: "24 hours",
+    168: "7 days",
+    720: "30 days",
+    ALL_TIME: "all time",
+}
+STATUSES = tuple((str(value), label.lower()) for value, label in Execution.Status.choices)
+WINDOW = frozenset({"hours", "from", "to"})
+PARAMETERS = (*NAMES, "name")
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def stamp(seconds: float) -> str:
+    """A time as URLs carry it: ISO 8601, or Unix seconds where that would round it."""
+    if seconds == int(seconds):
+        return f"{at(seconds):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{seconds:.6f}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the URL asks for, and the numbers behind it."""
+
+    request: OrganizationRequest
+    now: datetime
+    query: dict[str, str]
+    """The parameters that mean something."""
+    filters: Filters
+
+    @classmethod
+    def by(cls, request: OrganizationRequest) -> "Asked":
+        now = timezone.now()
+        query = QueryDict(mutable=True)
+        for name in PARAMETERS:
+            text = request.GET.get(name, "").strip()
+            if text and text.isprintable():
+                query[name] = text
+        while True:
+            try:
+                filters = Filters.read(
+                    query, hours=DEFAULT_HOURS, now=now.timestamp(), zone=request.zone
+                )
+            except InvalidValue as error:
+                for name in error.details:
+                    del query[name]
+            else:
+                return cls(request, now, {name: str(query[name]) for name in query}, filters)
+
+    @property
+    def scope(self) -> tuple[Any, Any]:
+        """Whose executions, for the functions of queries.py."""
+        return self.request.organization, self.request.actor
+
+    @property
+    def seen(self) -> datetime | None:
+        """Until when the page knows what came, in a request that refreshes it."""
+        text = self.request.GET.get("seen", "")
+        is_time = len(text) <= 20 and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text)
+        return at(float(text)) if is_time and float(text) <= self.now.timestamp() else None
+
+    # The window
+
+    @property
+    def hours(self) -> int | None:
+        """None when the window has edges of its own."""
+        if "from" in self.query or "to" in self.query:
+            return None
+        return int(self.query.get("hours", DEFAULT_HOURS))
+
+    @property
+    def range_label(self) -> str:
+        if self.hours is None:
+            return "chosen time"
+        return RANGES.get(self.hours, f"{self.hours:,} hours")
+
+    @property
+    def window_text(self) -> str:
+        """The window as the beginning of a sentence."""
+        if self.hours is not None:
+            return "All time" if self.hours >= ALL_TIME else f"Last {self.range_label}"
+        start, end = self.filters.window
+        words = [f"from {self.written(start)}"] if start is not None else []
+        words += [f"until {self.written(end)}"] if end is not None else []
+        text = " ".join(words)
+        return text[0].upper() + text[1:]
+
+    def written(self, seconds: float) -> str:
+        """A time as people of the page's zone write it."""
+        moment = at(seconds).astimezone(self.request.zone)
+        year = "" if moment.year == self.now.year else f" {moment.year}"
+        clock = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+        return f"{moment.day} {moment:%b}{year}, {clock}"
+
+    @property
+    def context_line(self) -> str:
+        clock = self.now.astimezone(self.request.zone).strftime("%H:%M:%S")
+        return f"{self.window_text}, {self.request.zone} · as of {clock}"
+
+    @property
+    def ranges(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "label": label.capitalize() if hours == ALL_TIME else f"Last {label}",
+                "url": self.url(hours=None if hours == DEFAULT_HOURS else hours),
+                "current": hours == self.hours,
+            }
+            for hours, label in RANGES.items()
+        ]
+
+    @property
+    def edges(self) -> list[dict[str, str]]:
+        """The fields for a window of one's own, as <input type=datetime-local> reads them."""
+        names = (("from", "From"), ("to", "Until"))
+        return [
+            {
+                "name": name,
+                "label": label,
+                "value": f"{at(edge).astimezone(self.request.zone):%Y-%m-%dT%H:%M:%S}"
+                if edge is not None
+                else "",
+            }
+            for (name, label), edge in zip(names, self.filters.window, strict=True)
+        ]
+
+    # Addresses
+
+    def url(self, page: str = "", /, **changes: object) -> str:
+        """A page (this one, if it has no name) with the same query but for `changes`.
+
+        None drops a parameter; a change of the window replaces the whole window. Write `from_`.
+        """
+        changes = {key.rstrip("_"): value for key, value in changes.items()}
+        query: dict[str, object] = {**self.query}
+        if WINDOW & set(changes):
+            query = {key: value for key, value in query.items() if key not in WINDOW}
+        if self.request.GET.get("tz") == self.request.zone.key:
+            query["tz"] = self.request.zone.key
+        query |= changes
+        kept = {key: str(value) for key, value in query.items() if value is not None}
+        path = reverse(page) if page else self.request.path
+        return f"{path}?{urlencode(kept)}" if kept else path
+
+    @property
+    def unnarrowed_url(self) -> str:
+        """The whole of the window."""
+        return self.url(**{name: None for name in PARAMETERS if name not in WINDOW})
+
+    def kept(self, *without: str) -> list[tuple[str, str]]:
+        """What a form that asks for `without` must keep of the URL."""
+        dropped = {*without, *PLACE, "seen"}
+        return [(name, str(text)) for name, text in self.request.GET.items() if name not in dropped]
+
+    # The filters
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.filters.conditions)
+
+    @cached_property
+    def page_filters(self) -> PageFilters:
+        """The chips, and the menu that sets them."""
+        known = (
+            Filter("name", "agent", self._names()),
+            Filter("user", "user", self._people()),
+            Filter("status", "status", STATUSES),
+            Filter("tag", "tag", kind="text"),
+            Filter("agent_name", "agent", verb="contains", is_in_menu=False),
+            Filter("agent", "agent", is_in_menu=False),
+            Filter("from", "started", verb="at or after", is_in_menu=False),
+            Filter("to", "started", verb="before", is_in_menu=False),
+        )
+        edges = zip(("from", "to"), self.filters.window, strict=True)
+        words = {
+            name: self.written(edge)
+            for name, edge in edges
+            if edge is not None and name in self.query
+        }
+        if self.filters.agent:
+            words["agent"] = self._agent_name()
+        values = {each.name: self.query[each.name] for each in known if each.name in self.query}
+        return PageFilters(self.request, known, values, words)
+
+    def _agent_name(self) -> str:
+        agents = Agent.objects.for_organization(self.request.organization)
+        found = agents.filter(pk=self.filters.agent).first()
+        return found.name if found else str(self.filters.agent)
+
+    def _names(self) -> Choices:
+        return _with_chosen({name: name for name in self.in_window.by_agent}, self.filters.name)
+
+    def _people(self) -> Choices:
+        people = self.in_window.user_map
+        found = {
+            NOBODY if key is None else str(key): "nobody" if key is None else people[key]
+            for key in self.in_window.by_user
+        }
+        return _with_chosen(found, self.filters.user)
+
+    # The numbers
+
+    @cached_property
+    def statistics(self) -> queries.Statistics:
+        return queries.statistics(*self.scope, self.filters)
+
+    @cached_property
+    def live(self) -> Counter[str]:
+        """How many that the filters leave are live now, whatever the window."""
+        return queries.live_by_status(*self.scope, self.filters)
+
+    @cached_property
+    def in_window(self) -> queries.Statistics:
+        """Of the window as a whole: what the filters offer comes from here, not from the rows."""
+        whole = self.filters.window_alone()
+        return self.statistics if whole == self.filters else queries.statistics(*self.scope, whole)
+
+    @cached_property
+    def ever(self) -> queries.Totals:
+        return queries.totals(*self.scope)
+
+
+def _with_chosen(found: dict[str, str], chosen: str) -> Choices:
+    """The choices by their words; the chosen one stays even if nothing in the window has it."""
+    if chosen and chosen not in found:
+        found = {**found, chosen: chosen}
+    return sorted(found.items(), key=lambda choice: choice[1].lower())

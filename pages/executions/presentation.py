@@ -1,0 +1,182 @@
+"""What an execution told, in the shape that its pages show. Whatever it wrote is text or passes
+rendering.py; nothing here is trusted to be of the form that kodosumi writes (spec 2.3, 2.6)."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.db.models.functions import Left
+from django.utils import timezone
+
+from executions.ansi import last_states
+from executions.errors import read_error
+from executions.models import Execution, ExecutionEvent
+from executions.rendering import MOST_TAGS, TOO_COMPLEX, plain_text, render_event
+from pages.executions.page_context import milliseconds
+from pages.executions.page_query import at
+
+Kind = ExecutionEvent.Kind
+STEPS = (Kind.ACTION, Kind.RESULT, Kind.AGENT, Kind.LOCK, Kind.LEASE)
+PRINTED = (Kind.STDOUT, Kind.STDERR)
+LOG = (*PRINTED, Kind.DEBUG, Kind.UPLOAD, Kind.ERROR)
+MOST_STEPS = 100
+MOST_LINES = 1_000
+LONGEST_LINE = 4_000
+LONGEST_STEP = 300_000
+LONGEST_STEPS = 512 * 1024
+"""Characters of all steps that a page makes readable; older ones are only named."""
+MOST_INPUTS = 200
+LONGEST_INPUT = 20_000
+LONGEST_INPUTS = 200_000
+LATEST_TIME = 253_402_300_799
+
+
+def events_of(execution: Execution) -> QuerySet[ExecutionEvent]:
+    return ExecutionEvent.objects.filter(
+        organization_id=execution.organization_id, execution=execution
+    )
+
+
+def newest(execution: Execution, kinds: tuple[str, ...], most: int, longest: int) -> list[Any]:
+    """(sequence, time, kind, text) of the newest events of these kinds, oldest first; one more
+    than `most` if some are left out."""
+    rows = events_of(execution).filter(kind__in=kinds).order_by("-sequence")
+    rows = rows.annotate(text=Left("message", longest))
+    return list(rows.values_list("sequence", "timestamp", "kind", "text")[: most + 1])[::-1]
+
+
+def steps_of(execution: Execution) -> dict[str, Any]:
+    """The newest ones. What is too much for one page is left out of the older ones among them."""
+    found = newest(execution, STEPS, MOST_STEPS, LONGEST_STEP)
+    characters, tags = LONGEST_STEPS, 2 * MOST_TAGS
+    rows = []
+    for sequence, timestamp, kind, message in reversed(found[-MOST_STEPS:]):
+        is_left_out = tags < 0 or len(message) > characters
+        characters -= 0 if is_left_out else len(message)
+        step = step_of(execution, sequence, timestamp, kind, "" if is_left_out else message)
+        tags -= step.get("html", "").count("<")
+        if is_left_out or tags < 0:
+            step["html"] = TOO_COMPLEX
+        rows.append(step)
+    return {"rows": rows[::-1], "is_cut": len(found) > len(rows)}
+
+
+def step_of(
+    execution: Execution, sequence: int, timestamp: float, kind: str, message: str
+) -> dict[str, Any]:
+    step = {
+        "sequence": sequence,
+        "kind": kind,
+        "title": kind.capitalize(),
+        "after_ms": milliseconds(timestamp - execution.start_time),
+        "at": at(timestamp),
+    }
+    if kind in {Kind.ACTION, Kind.RESULT}:
+        return step | {"html": render_event(kind, message)}
+    told = untagged(read_json(message))
+    if not isinstance(told, dict):
+        return step | {"text": as_text(told)}
+    if kind == Kind.LOCK:
+        name = as_text(told.get("name"))[:120]
+        return step | {
+            "title": f"Waits for an answer: {name}",
+            "text": as_text(told.get("data")),
+            "expires_at": (expires_at := as_time(told.get("expires"))),
+            "is_open": expires_at is not None and expires_at > timezone.now(),
+        }
+    if kind == Kind.LEASE:
+        name = as_text(told.get("name"))[:120]
+        return step | {"title": f"Answered: {name}", "text": as_text(told.get("result"))}
+    return step | agent_or_task(told)
+
+
+def agent_or_task(told: dict[str, Any]) -> dict[str, str]:
+    """What CrewAI says about who works, and on what."""
+    for word, name, text in (("agent", "role", "goal"), ("task", "name", "description")):
+        inner = told.get(word)
+        if isinstance(inner, dict):
+            title = f"{word.capitalize()}: {as_text(inner.get(name))[:120]}"
+            return {"title": title, "text": as_text(inner.get(text))}
+    return {"text": as_text(told)}
+
+
+def lines_of(execution: Execution, *, shows_traces: bool) -> dict[str, Any]:
+    found = newest(execution, LOG, MOST_LINES, LONGEST_LINE)
+    shown = found[-MOST_LINES:]
+    return {
+        "rows": [
+            {
+                "sequence": sequence,
+                "kind": kind,
+                "after_ms": milliseconds(timestamp - execution.start_time),
+                "at": at(timestamp),
+                "text": told_text(kind, text, shows_traces=shows_traces),
+                "is_cut": len(text) >= LONGEST_LINE,
+            }
+            for sequence, timestamp, kind, text in shown
+        ],
+        "is_cut": len(found) > len(shown),
+    }
+
+
+def told_text(kind: str, text: str, *, shows_traces: bool) -> str:
+    """As it was written; of an error only what is meant for everyone, without `shows_traces`."""
+    if kind in PRINTED:
+        text = last_states(text)
+    if kind == Kind.ERROR and not shows_traces:
+        text = read_error(text).message
+    return plain_text(text)
+
+
+def inputs_of(execution: Execution) -> list[tuple[str, str]]:
+    told = untagged(execution.inputs)
+    if told in (None, {}):
+        return []
+    if not isinstance(told, dict):
+        return [("Input", as_text(told))]
+    named = [(name, value) for name, value in told.items() if name != "_global_"]
+    rows: list[tuple[str, str]] = []
+    characters = LONGEST_INPUTS
+    for name, value in named[:MOST_INPUTS]:
+        rows.append((plain_text(name), as_text(value)))
+        characters -= len(rows[-1][1])
+        if characters < 0:
+            break
+    if len(rows) < len(named):
+        rows.append(("…", f"and {len(named) - len(rows):,} more: the events have them."))
+    return rows
+
+
+def untagged(value: Any) -> Any:
+    """Without the type tag of a dict, a text or a number."""
+    plain = {"dict", "str", "int", "float", "bool"}
+    if isinstance(value, dict) and len(value) == 1 and plain & set(value):
+        return next(iter(value.values()))
+    return value
+
+
+def read_json(text: str) -> Any:
+    """The value, or the text itself if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        try:
+            value = json.dumps(value, indent=2, ensure_ascii=False)
+        except RecursionError:
+            value = "This is nested too deeply to be shown."
+    text = plain_text(value)
+    return text if len(text) <= LONGEST_INPUT else f"{text[:LONGEST_INPUT]} …"
+
+
+def as_time(value: Any) -> datetime | None:
+    """Unix seconds as somebody wrote them."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return at(value) if is_number and 0 <= value <= LATEST_TIME else None

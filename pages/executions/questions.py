@@ -1,0 +1,81 @@
+"""What a run that waits asks: the question in words, its deadline, and who answers how."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db.models.functions import Left
+from django.utils import timezone
+
+from executions.json_text import read_json
+from executions.models import Execution, ExecutionEvent
+from executions.record import MOST_LOCKS, lock_id
+from executions.results import open_locks
+from pages.executions.page_context import milliseconds
+from pages.executions.page_query import at
+from pages.executions.presentation import as_text, as_time, events_of, untagged
+
+MOST_QUESTIONS = 5
+LONGEST_QUESTION = 2_000
+LONGEST_LOCK = 20_000
+"""Characters; a longer one is no JSON when cut, and its question stays in the events."""
+WORDS = ("question", "prompt", "message", "text", "label", "title")
+"""Under which name programs put the question that they ask, the best first."""
+
+
+def questions_of(execution: Execution) -> dict[str, Any]:
+    """The questions that are open, the oldest first, and how many more there are."""
+    is_open = set(open_locks(execution))
+    locks = events_of(execution).filter(kind=ExecutionEvent.Kind.LOCK).order_by("-sequence")
+    rows = locks.annotate(start=Left("message", LONGEST_LOCK)).values_list("timestamp", "start")
+    found: dict[str, dict[str, Any]] = {}
+    for timestamp, message in rows[:MOST_LOCKS] if is_open else ():
+        if (lock := lock_id(message)) in is_open and lock not in found:
+            found[lock] = _question(execution, lock, timestamp, message)
+    questions = list(found.values())[::-1]
+    return {
+        "questions": questions[:MOST_QUESTIONS],
+        "more_questions": len(questions[MOST_QUESTIONS:]),
+        "answer_url": _answer_url(execution) if questions else "",
+    }
+
+
+def _question(execution: Execution, lock: str, timestamp: float, message: str) -> dict[str, Any]:
+    told = untagged(read_json(message))
+    told = told if isinstance(told, dict) else {}
+    now, ends_at = timezone.now(), as_time(told.get("expires"))
+    answer = {"lid": lock, "result": {"answer": "yes"}}
+    body = json.dumps({"events": [{"kind": "lease", "message": answer}]})
+    return {
+        "text": in_words(told.get("data"))[:LONGEST_QUESTION],
+        "name": as_text(told.get("name"))[:120] if told.get("name") else "",
+        "asked_at": at(timestamp),
+        "waits_ms": milliseconds(now.timestamp() - timestamp),
+        "ends_at": ends_at,
+        "is_over": ends_at is not None and ends_at <= now,
+        "command": (
+            f"curl -s {settings.ISSUER}/api/v1/executions/{execution.fid}/events "
+            f"-H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' "
+            f"-d '{body}'"
+        )
+        if "'" not in lock
+        else "",
+    }
+
+
+def in_words(data: Any) -> str:
+    """The sentence in what a program asked, else all of it."""
+    if isinstance(data, dict):
+        for name in WORDS:
+            text = data.get(name)
+            if isinstance(text, str) and text.strip():
+                return as_text(text)
+    return as_text(data) if data not in (None, "", {}) else "It did not say what it asks."
+
+
+def _answer_url(execution: Execution) -> str:
+    """Where the program itself asks people, if its description names a page."""
+    url = execution.description.get("base_url") or execution.description.get("app_url")
+    is_page = isinstance(url, str) and urlsplit(url).scheme in {"http", "https"}
+    return str(url) if is_page else ""

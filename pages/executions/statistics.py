@@ -1,0 +1,111 @@
+"""Who and what ran, and what became of it, as shares of a whole."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from executions.filters import NOBODY
+from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.page_context import frame, milliseconds
+from pages.executions.page_query import Asked
+from pages.executions.timeline import COLOURS
+
+SHOWN = 7
+"""As many slices as there are colours that everyone can tell apart; the rest is one more."""
+LISTED = 100
+LAP = 0.05
+"""Each slice begins a little below the one before it: no gaps, and no slice begins exactly on a
+quarter of the ring, where Chromium draws a notch."""
+OTHER = "series-other"
+
+
+@require_safe
+@within_organization("executions:read")
+def statistics(request: OrganizationRequest) -> HttpResponse:
+    """The window's executions by status, user and agent, and how long they took."""
+    asked = Asked.by(request)
+    found = asked.statistics
+    people = {
+        NOBODY if key is None else str(key): "nobody" if key is None else found.user_map[key]
+        for key in found.by_user
+    }
+    by_user = {NOBODY if key is None else str(key): n for key, n in found.by_user.items()}
+    pies = [
+        pie(asked, "status", "By status", found.by_status, colours=COLOURS),
+        pie(asked, "name", "By agent", found.by_agent),
+        pie(asked, "user", "By user", by_user, words=people),
+    ]
+    runtimes = [
+        {"label": label, "value": milliseconds(value)}
+        for label, value in (
+            ("Median", found.p50_runtime),
+            ("95th percentile", found.p95_runtime),
+            ("99th percentile", found.p99_runtime),
+        )
+    ]
+    context = frame(asked, pies=pies, runtimes=runtimes)
+    return render(request, "executions/statistics.html", context)
+
+
+def pie(
+    asked: Asked,
+    parameter: str,
+    title: str,
+    counts: Mapping[str, int],
+    *,
+    words: Mapping[str, str] | None = None,
+    colours: Mapping[Any, str] | None = None,
+) -> dict[str, Any]:
+    """Slices from the largest; `parameter` is the filter that leads to the rows of a slice."""
+    total = sum(counts.values())
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kept = {key: colours[key] for key, _ in ranked} if colours else series_colours(ranked)
+    rows = [
+        {
+            "label": (words or {}).get(key, key),
+            "count": count,
+            "share": 100 * count / total,
+            "colour": kept.get(key, OTHER),
+            "slice": min(place, SHOWN + 1),
+            "url": asked.url("executions:list", **{parameter: key}),
+        }
+        for place, (key, count) in enumerate(ranked, 1)
+    ]
+    return {
+        "id": f"by-{parameter}",
+        "title": title,
+        "column": title.removeprefix("By ").capitalize(),
+        "total": total,
+        "slices": slices(rows),
+        "rows": rows[:LISTED],
+        "more": len(rows[LISTED:]),
+    }
+
+
+def slices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The largest, and the rest as one. Lengths and starts are hundredths of the ring."""
+    found = [{**row} for row in rows[:SHOWN]]
+    if rest := rows[SHOWN:]:
+        count = sum(row["count"] for row in rest)
+        share = sum(row["share"] for row in rest)
+        label = f"{len(rest):,} more"
+        found.append({**rest[0], "label": label, "count": count, "share": share, "colour": OTHER})
+    start = 0.0
+    for each in found:
+        each |= {"length": f"{each['share'] + LAP:.3f}", "start": f"{LAP - start:.3f}"}
+        start += each["share"]
+    return found
+
+
+def series_colours(ranked: list[tuple[str, int]]) -> dict[str, str]:
+    """A colour for each of the largest: its own by its name, unless a larger one has it."""
+    free = [f"series-{n}" for n in range(1, SHOWN + 1)]
+    found = {}
+    for name, _ in ranked[:SHOWN]:
+        place = sum(name.encode()) % SHOWN
+        wish = f"series-{place + 1}"
+        found[name] = free.pop(free.index(wish) if wish in free else 0)
+    return found

@@ -1,0 +1,98 @@
+"""How an execution went: its statuses one after the other on a true scale, with marks for what
+it brought on the way."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models.functions import Left
+
+from executions.models import Execution, ExecutionEvent
+from pages.executions.page_query import at
+from pages.executions.timeline import COLOURS
+
+Kind, Status = ExecutionEvent.Kind, Execution.Status
+MARKS: dict[str, str] = {
+    Kind.ACTION: "ink-3",
+    Kind.RESULT: "accent",
+    Kind.FINAL: "accent",
+    Kind.ERROR: "bad",
+}
+READ = (Kind.STATUS, Kind.LOCK, Kind.LEASE, *MARKS)
+MOST = 1_000
+WIDTH = 1_000
+"""Of the drawing, in its own units."""
+THINNEST = 2
+Told = tuple[str, float, str]
+"""Kind, time and the first letters of an event."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A status, from when until when; in Unix seconds."""
+
+    word: str
+    start: float
+    end: float
+
+
+def phases_of(execution: Execution, now: float) -> dict[str, Any]:
+    """For templates/executions/phases.html."""
+    told: list[Told] = list(
+        ExecutionEvent.objects.filter(
+            organization_id=execution.organization_id, execution=execution, kind__in=READ
+        )
+        .order_by("timestamp", "sequence")
+        .annotate(word=Left("message", 32))
+        .values_list("kind", "timestamp", "word")[:MOST]
+    )
+    start = execution.start_time
+    end = now if not execution.has_ended else max(execution.end_time or start, start)
+    phases = read_phases(told, execution, end)
+    length = max(end - start, 0.001)
+    scale = WIDTH / length
+    return {
+        "bars": [
+            {
+                "word": phase.word,
+                "colour": COLOURS.get(phase.word, "ink-3"),
+                "x": f"{(phase.start - start) * scale:.1f}",
+                "width": f"{max((phase.end - phase.start) * scale, THINNEST):.1f}",
+                "ms": 1000 * (phase.end - phase.start),
+                "at": at(phase.start),
+            }
+            for phase in phases
+        ],
+        "marks": [
+            {
+                "kind": kind,
+                "colour": MARKS[kind],
+                "x": f"{min((timestamp - start) * scale, WIDTH - THINNEST):.1f}",
+                "after_ms": 1000 * max(timestamp - start, 0),
+            }
+            for kind, timestamp, _ in told
+            if kind in MARKS
+        ],
+        "start": at(start),
+        "end": at(end),
+        "is_live": not execution.has_ended,
+        "length_ms": 1000 * length,
+    }
+
+
+def read_phases(told: list[Told], execution: Execution, end: float) -> list[Phase]:
+    """The statuses that the events tell, without the last one of an execution that has ended."""
+    word: str = Status.QUEUED
+    base, since, locks = word, execution.start_time, 0
+    found = []
+    for kind, timestamp, text in told:
+        if kind == Kind.STATUS and text.strip().lower() in Status.values:
+            base = text.strip().lower()
+        locks += (kind == Kind.LOCK) - (kind == Kind.LEASE)
+        following = Status.AWAITING if locks > 0 and base not in Execution.FINAL else base
+        if following != word:
+            if timestamp > since:
+                found.append(Phase(word, since, timestamp))
+            word, since = following, timestamp
+    if word not in Execution.FINAL:
+        found.append(Phase(word, since, max(end, since)))
+    return found

@@ -1,0 +1,140 @@
+"""When executions ran: bars by the hour, and the way from each to its rows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from executions import queries
+from executions.models import Execution
+from executions.queries import Bucket, Buckets
+from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.page_context import frame
+from pages.executions.page_query import Asked, stamp
+
+Status = Execution.Status
+COLOURS: dict[str, str] = {
+    Status.FINISHED: "heat-4",
+    Status.RUNNING: "run",
+    Status.AWAITING: "wait",
+    Status.STARTING: "ink-3",
+    Status.QUEUED: "series-7",
+    Status.CANCELLED: "series-6",
+    Status.ERROR: "bad",
+}
+"""The tokens of the statuses, in the order in which a bar is stacked."""
+ALWAYS = frozenset({Status.FINISHED, Status.RUNNING, Status.ERROR})
+HOURS_OF = {"hour": 1, "day": 24, "month": 0}
+
+
+@require_safe
+@within_organization("executions:read")
+def timeline(request: OrganizationRequest) -> HttpResponse:
+    """The executions that started in the window, by when they did."""
+    asked = Asked.by(request)
+    buckets = queries.count_by_hour(*asked.scope, asked.filters, zone=request.zone)
+    context = frame(asked, chart=chart(asked, buckets), zoom_out_url=zoom_out_url(asked))
+    return render(request, "executions/timeline.html", context)
+
+
+def chart(asked: Asked, buckets: Buckets) -> dict[str, Any]:
+    """For components/chart_card.html."""
+    rows = buckets.rows
+    totals = Counter[str]()
+    for bucket in rows:
+        totals.update(bucket.by_status)
+    shown = [word for word in COLOURS if totals[word] or word in ALWAYS]
+    return {
+        "id": "executions-timeline",
+        "title": f"Executions by the {buckets.step}",
+        "summary": summary(asked, buckets),
+        "unit": "executions",
+        "first_column": f"{buckets.step.capitalize()}, {asked.request.zone}",
+        "bucket_hours": HOURS_OF[buckets.step],
+        "zoom": asked.url(hours=None),
+        "series": [
+            {"label": str(word), "colour": COLOURS[word], "total": totals[word]} for word in shown
+        ],
+        "points": points(asked, buckets, shown) if totals else [],
+    }
+
+
+def points(asked: Asked, buckets: Buckets, shown: Sequence[str]) -> list[dict[str, Any]]:
+    zone = asked.request.zone
+    first_day = buckets.rows[0].start.astimezone(zone).date()
+    found = []
+    for bucket in buckets.rows:
+        local = bucket.start.astimezone(zone)
+        start, end = bucket.start.timestamp(), bucket.end.timestamp()
+        found.append(
+            {
+                "start": stamp(start),
+                "end": stamp(end),
+                "label": label(asked, bucket, buckets.step),
+                "axis": axis(local, buckets.step),
+                "hour": local.hour,
+                "day": (local.date() - first_day).days,
+                "count": bucket.total,
+                "counts": [bucket.by_status.get(word, 0) for word in shown],
+                "url": rows_url(asked, start, end),
+                "partial": bucket.end > asked.now,
+            }
+        )
+    return found
+
+
+def rows_url(asked: Asked, start: float, end: float) -> str:
+    """The list of what a bucket counts: the part of it that lies in the window.
+
+    A bucket that is not over has no end, so that nothing is missing from it.
+    """
+    from_, to = asked.filters.window
+    start = start if from_ is None else max(start, from_)
+    end = end if to is None else min(end, to)
+    is_over = end <= asked.now.timestamp()
+    return asked.url("executions:list", from_=stamp(start), to=stamp(end) if is_over else None)
+
+
+def label(asked: Asked, bucket: Bucket, step: str) -> str:
+    zone = asked.request.zone
+    start, end = bucket.start.astimezone(zone), bucket.end.astimezone(zone)
+    year = "" if start.year == asked.now.year else f" {start.year}"
+    if step == "month":
+        return f"{start:%B %Y}"
+    day = f"{start:%a} {start.day} {start:%b}{year}"
+    return day if step == "day" else f"{day}, {start:%H:%M}\N{EN DASH}{end:%H:%M}"
+
+
+def axis(local: datetime, step: str) -> str:
+    if step == "month":
+        return f"{local:%b %Y}"
+    return f"{local:%H:%M}" if step == "hour" and local.hour else f"{local.day} {local:%b}"
+
+
+def summary(asked: Asked, buckets: Buckets) -> str:
+    """The busiest bucket and the one in which most failed as a sentence."""
+    if not any(bucket.total for bucket in buckets.rows):
+        return ""
+    busiest = max(buckets.rows, key=lambda bucket: bucket.total)
+    worst = max(buckets.rows, key=lambda bucket: bucket.failed)
+    text = f"Most on {label(asked, busiest, buckets.step)}: {busiest.total:,}"
+    if worst.failed:
+        text += f". Most failed on {label(asked, worst, buckets.step)}: {worst.failed:,}"
+    earlier = asked.statistics.total - sum(bucket.total for bucket in buckets.rows)
+    if asked.filters.is_recent and earlier > 0:
+        text += f". {earlier:,} that began before are not in the bars"
+    return text
+
+
+def zoom_out_url(asked: Asked) -> str:
+    """Twice as long around the middle, for a window of one's own."""
+    start, end = asked.filters.window
+    if asked.hours is not None or start is None or end is None:
+        return ""
+    half = (end - start) / 2
+    last = min(end + half, max(asked.now.timestamp(), end))
+    return asked.url(from_=stamp(round(max(start - half, 0))), to=stamp(round(last)))

@@ -1,0 +1,314 @@
+"""What pages share: filters that live in the URL and read as a sentence, paging, forms."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from http import HTTPStatus
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.utils.functional import cached_property
+
+from core.errors import DomainError, TooManyRequests
+from core.formatting import counted
+from core.keyset import Cursor, Cursors, Keyset, moment_now
+from pages.decorators import OrganizationRequest
+
+PAGE_SIZE = 50
+MAXIMUM_TEXT = 255
+"""Of a filter in the URL: as long as the longest address that one names."""
+COUNTED_AT_MOST = 10_000
+PLACE = frozenset({"page", "cursor"})
+"""Which page of a list the URL names: nothing of another list."""
+Result = TypeVar("Result")
+Choices = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One filter: a closed set of choices, or `kind` text, date, number or id."""
+
+    name: str
+    label: str
+    choices: Choices = ()
+    kind: str = "choice"
+    verb: str = "is"
+    is_in_menu: bool = True
+    title: str = ""
+    """Of its field in the menu, where that is another word than the label in the sentence."""
+    maximum: int = 0
+    """The highest number that `number` accepts."""
+
+    def clean(self, text: str) -> str:
+        """The value, or nothing when it is not one: a page shows more rather than an error."""
+        text = text.strip()[:MAXIMUM_TEXT]
+        if self.kind == "choice":
+            return text if text in dict(self.choices) else ""
+        if self.kind == "number":
+            is_number = text.isascii() and text.isdigit() and len(text) <= 4
+            return text if is_number and int(text) <= self.maximum else ""
+        try:
+            if self.kind == "date" and text:
+                return date.fromisoformat(text).isoformat()
+            if self.kind == "id" and text:
+                return str(UUID(text))
+        except ValueError:
+            return ""
+        return text if text.isprintable() else ""
+
+    def word(self, value: str) -> str:
+        return dict(self.choices).get(value, value)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The filters that stand in the URL. `words` replaces a value by what people call it."""
+
+    request: HttpRequest
+    known: tuple[Filter, ...]
+    values: dict[str, str]
+    words: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, request: HttpRequest, *known: Filter) -> Self:
+        values = {each.name: each.clean(request.GET.get(each.name, "")) for each in known}
+        return cls(request, known, {name: value for name, value in values.items() if value})
+
+    def get(self, name: str) -> str:
+        """The value, or nothing. Not `filters[name]`: a template would look there for names."""
+        return self.values.get(name, "")
+
+    def __bool__(self) -> bool:
+        return bool(self.values)
+
+    @property
+    def chips(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "subject": each.label,
+                "verb": each.verb,
+                "values": [self.words.get(each.name) or each.word(self.values[each.name])],
+                "remove_url": self.url_without(each.name),
+            }
+            for each in self.known
+            if each.name in self.values
+        ]
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        """What the filter menu offers."""
+        return [
+            {
+                "name": each.name,
+                "label": each.title or each.label.capitalize(),
+                "kind": each.kind,
+                "choices": each.choices,
+                "maximum": each.maximum,
+                "value": self.get(each.name),
+            }
+            for each in self.known
+            if each.is_in_menu
+        ]
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """What the filter menu must not lose: everything in the URL that it does not ask for."""
+        asked = {each.name for each in self.known if each.is_in_menu} | PLACE
+        return _pairs(self.request, asked)
+
+    def url_without(self, *names: str) -> str:
+        query = self.request.GET.copy()
+        for name in (*names, *PLACE):
+            query.pop(name, None)
+        return f"{self.request.path}?{query.urlencode()}" if query else self.request.path
+
+    @property
+    def clear_url(self) -> str:
+        return self.url_without(*(each.name for each in self.known))
+
+
+def _pairs(request: HttpRequest, without: Iterable[str]) -> list[tuple[str, str]]:
+    dropped = set(without)
+    return [(name, str(value)) for name, value in request.GET.items() if name not in dropped]
+
+
+def search_hidden(request: HttpRequest) -> list[tuple[str, str]]:
+    """What a search must keep of the URL."""
+    return _pairs(request, {"q", *PLACE})
+
+
+def sort_of(request: HttpRequest, allowed: Iterable[str], default: str) -> str:
+    """`tokens` or `-tokens` from the URL, if it is one of those that the page can sort by."""
+    wanted = request.GET.get("sort", "")
+    return wanted if wanted.removeprefix("-") in set(allowed) else default
+
+
+class CountedPaginator(Paginator):
+    """Pages of rows that have been counted already."""
+
+    def __init__(self, rows: Any, total: int, size: int = PAGE_SIZE) -> None:
+        super().__init__(rows, size)
+        self.total = total
+
+    @property
+    def count(self) -> int:
+        return self.total
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than people page: an exact count of millions of rows would be a scan."""
+
+    object_list: QuerySet[Any]
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._found, COUNTED_AT_MOST)
+
+    @cached_property
+    def _found(self) -> int:
+        return self.object_list.order_by()[: COUNTED_AT_MOST + 1].count()
+
+    @property
+    def is_capped(self) -> bool:
+        return self._found > COUNTED_AT_MOST
+
+
+class ListPage(Page[Any]):
+    """A page that its neighbours are read on from: nothing repeats while rows come and go."""
+
+    next_cursor: str | None = None
+    previous_cursor: str | None = None
+    is_whole = False
+    """The rows are a list that was read at once: pages of it have a number only."""
+
+    def has_next(self) -> bool:
+        return super().has_next() if self.is_whole else self.next_cursor is not None
+
+    def next_page_number(self) -> int:
+        return self.number + 1
+
+    def end_index(self) -> int:
+        return self.start_index() + max(len(self.object_list), 1) - 1
+
+    def start_index(self) -> int:
+        return (self.number - 1) * self.paginator.per_page + bool(self.paginator.count)
+
+
+def page_of(
+    request: OrganizationRequest,
+    rows: Any,
+    *,
+    keyset: Keyset | None = None,
+    paginator: "Paginator[Any] | None" = None,
+    is_counted: bool = True,
+    moment: float | None = None,
+) -> ListPage:
+    """The page that the URL names by its cursor, or else by its number: any other text is the
+    first, any later one the last. `keyset` is the order of the rows unless it is their own, and
+    `moment` the time, in Unix seconds, that it is of."""
+    paginator = paginator or (Paginator if is_counted else CappedPaginator)(rows, PAGE_SIZE)
+    if isinstance(rows, list):
+        number = paginator.get_page(request.GET.get("page")).number
+        page = ListPage(paginator.page(number).object_list, number, paginator)
+        page.is_whole = True
+        return page
+    keyset = keyset or Keyset.of(rows)
+    cursors = _cursors_of(request)
+    cursor = cursors.read_if_good()
+    found, number, has_next = _rows_of(request, rows, keyset, paginator, cursor)
+    page = ListPage(found, number, paginator)
+    if moment is None:
+        moment = cursor.moment if cursor else moment_now()
+    if has_next:
+        page.next_cursor = cursors.write(Cursor(keyset.key_of(found[-1]), number + 1, moment))
+    if number > 2 and found:
+        key = keyset.key_of(found[0])
+        page.previous_cursor = cursors.write(Cursor(key, number - 1, moment, is_backwards=True))
+    return page
+
+
+def _rows_of(
+    request: OrganizationRequest,
+    rows: Any,
+    keyset: Keyset,
+    paginator: "Paginator[Any]",
+    cursor: Cursor | None,
+) -> tuple[list[Any], int, bool]:
+    """The rows, the number of their page, and whether others follow."""
+    size = paginator.per_page
+    if cursor and cursor.is_backwards:
+        nearest_first = keyset.after(rows, cursor.key, is_backwards=True)[:size]
+        found = list(nearest_first)[::-1]
+        return found, cursor.position, bool(found)
+    if cursor:
+        found, number = list(keyset.after(rows, cursor.key)[: size + 1]), cursor.position
+    else:
+        number = paginator.get_page(request.GET.get("page")).number
+        found = list(keyset.in_order(rows)[(number - 1) * size : number * size + 1])
+    return found[:size], number, len(found) > size
+
+
+def moment_of(request: OrganizationRequest) -> float | None:
+    """When the first page was read that the URL's cursor comes from, in Unix seconds."""
+    cursor = _cursors_of(request).read_if_good()
+    return cursor.moment if cursor else None
+
+
+def _cursors_of(request: OrganizationRequest) -> Cursors:
+    return Cursors(request.path, request.organization.pk, request.GET)
+
+
+def typed(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: the body of a POST, nothing when the page is only opened."""
+    return request.POST if request.method == "POST" else None
+
+
+def accept(form: BaseForm, change: Callable[[], Result]) -> Result | None:
+    """Run the change; a rule of the domain that it breaks becomes an error of the form."""
+    try:
+        return change()
+    except TooManyRequests as error:
+        postpone(form, error)
+        return None
+    except DomainError as error:
+        field = next((name for name in error.details if name in form.fields), None)
+        form.add_error(field, error.message)
+        return None
+
+
+def status_of(form: BaseForm) -> int:
+    """Of a page that shows the form: 400 when something in it needs another look."""
+    return 400 if form.errors else 200
+
+
+def postpone(form: BaseForm, refusal: TooManyRequests) -> None:
+    """The form has to be sent again, later."""
+    is_busy = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
+    seconds = refusal.retry_after
+    is_short = seconds < 120
+    left = counted(seconds, "seconds") if is_short else counted(-(-seconds // 60), "minutes")
+    wait = f"Too many attempts. Wait {left} and try again."
+    form.add_error(None, refusal.message if is_busy else wait)
+    form.refusal = refusal  # type: ignore[attr-defined]
+
+
+def form_page(
+    request: HttpRequest, template: str, form: BaseForm, *others: BaseForm, **context: object
+) -> HttpResponse:
+    """A page that shows the form as it was accepted: 429 or 503 when it has to wait.
+
+    `others` stand on the page beside it.
+    """
+    forms = (form, *others)
+    refusals: list[TooManyRequests] = [each.refusal for each in forms if hasattr(each, "refusal")]
+    refusal = next(iter(refusals), None)
+    status = refusal.status if refusal else max(map(status_of, forms))
+    response = render(request, template, {"form": form, **context}, status=status)
+    if refusal:
+        response["Retry-After"] = str(refusal.retry_after)
+    return response

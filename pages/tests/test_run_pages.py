@@ -1,0 +1,441 @@
+"""The pages of one execution: its result, log and events, and what people may do with it."""
+
+import json
+import re
+from html import escape, unescape
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from executions.models import DeletedExecution, Execution, now
+from executions.record import NewEvent
+from executions.rendering import TOO_COMPLEX
+from executions.tests.factories import (
+    FAILED,
+    RUNNING,
+    make_execution,
+    make_file,
+    make_outside_user,
+    make_user_of,
+    tagged,
+)
+from organizations.models import AuditEvent, Membership, Organization
+from organizations.scope import organization_scope
+from organizations.tests.factories import make_membership
+from pages.templatetags.agentidp import shorten_id
+
+Role = Membership.Role
+HOSTILE = "<img src=x onerror=alert(1)>"
+TRACE = """Traceback (most recent call last):
+  File "/opt/agents/studio/flows.py", line 3, in run
+    secret_function()
+ValueError: The sheet is empty
+"""
+
+
+@pytest.fixture
+def browser(organization: Organization, signed_in: Any) -> Any:
+    return signed_in(make_membership(organization, Role.OPERATOR))
+
+
+def event(kind: str, message: str, seconds: float = 1.0) -> NewEvent:
+    return NewEvent(now() - 60 + seconds, kind, message)
+
+
+def markdown(body: str) -> str:
+    return json.dumps({"Markdown": {"body": body}})
+
+
+def page_of(browser: Any, execution: Execution, path: str = "") -> str:
+    response = browser.get(f"/executions/{execution.fid}{path}")
+    assert response.status_code == 200
+    text: str = response.content.decode()
+    return text
+
+
+def test_the_page_tells_all_that_is_known(organization: Organization, browser: Any) -> None:
+    execution = make_execution(
+        organization,
+        start=now() - 60,
+        user=make_outside_user(organization, "Ada", uuid4()),
+        input_tokens=1200,
+        output_tokens=34,
+        cost="0.0021",
+        events=[
+            tagged("meta", now() - 60, summary="Hymn Creator", author="studio", tags=["a", "b"]),
+            tagged("inputs", now() - 60, topic="wool", _global_=None),
+            event("action", markdown("**Step** one")),
+            event("final", markdown("# Wool got dearer"), 1.5),
+        ],
+    )
+    make_file(execution, "in", "sub folder/Größe & Co.txt", b"x" * 2048)
+
+    text = page_of(browser, execution)
+
+    for part in (
+        "Hymn Creator",
+        "by Ada",
+        "studio",
+        '<a href="/executions?hours=999999&amp;tag=b">b</a>',
+        escape("<strong>Step</strong> one"),
+        escape("<h1>Wool got dearer</h1>"),
+        "wool",
+        "1,234",
+        "1,200 in, 34 out",
+        "0.0021",
+        "2.0\N{NO-BREAK SPACE}KB",
+        "sub folder/Größe &amp; Co.txt",
+        f"/files/{execution.fid}/in/sub%20folder/Gr%C3%B6%C3%9Fe%20%26%20Co.txt",
+    ):
+        assert part in text, part
+    assert "_global_" not in text
+    assert "data-stream" not in text
+
+
+def test_a_live_run_is_followed_from_its_last_event(
+    organization: Organization, browser: Any
+) -> None:
+    execution = make_execution(organization, RUNNING)
+
+    result, log = page_of(browser, execution), page_of(browser, execution, "/log")
+
+    assert f'data-stream="/outputs/main/{execution.fid}" data-known="2"' in result
+    assert f'data-stream="/outputs/stdio/{execution.fid}" data-known="2"' in log
+
+
+@pytest.mark.parametrize(("left", "words"), [(600, "Open until"), (-10, "Was open until")])
+def test_an_open_lock_is_said_to_wait(
+    organization: Organization, browser: Any, left: int, words: str
+) -> None:
+    lock = tagged(
+        "lock", now() - 30, name="approve", lid="l1", data={"amount": 12.5}, expires=now() + left
+    )
+    execution = make_execution(organization, RUNNING, start=now() - 60, events=[lock])
+
+    text = page_of(browser, execution)
+
+    assert "Waits for an answer: approve" in text
+    assert "12.5" in text
+    assert f">{words} <time" in text
+    assert "awaiting" in text
+
+
+def test_everyone_reads_the_error_and_operators_its_trace(
+    organization: Organization, browser: Any, signed_in: Any
+) -> None:
+    viewer = make_membership(organization, Role.VIEWER)
+    execution = make_execution(
+        organization, FAILED, user=make_user_of(viewer), events=[event("error", TRACE)]
+    )
+
+    for path in ("", "/log", "/events", "/log.txt", "/events.jsonl"):
+        theirs = signed_in(viewer).get(f"/executions/{execution.fid}{path}")
+        all_ = browser.get(f"/executions/{execution.fid}{path}")
+        own, whole = (b"".join(each) if each.streaming else each.content for each in (theirs, all_))
+        assert b"ValueError: The sheet is empty" in own
+        assert b"secret_function" not in own
+        assert b"secret_function" in whole
+
+
+@pytest.mark.parametrize("path", ["", "/log", "/events", "/files"])
+def test_nothing_that_a_run_says_is_markup(
+    organization: Organization, browser: Any, path: str
+) -> None:
+    told = [
+        *(event(kind, HOSTILE) for kind in ("stdout", "stderr", "error", "upload", HOSTILE[:30])),
+        *(event(kind, markdown(HOSTILE)) for kind in ("result", "action", "final")),
+        tagged("meta", now(), summary=HOSTILE, author=HOSTILE, tags=[HOSTILE], version=HOSTILE),
+        tagged("inputs", now(), **{HOSTILE: HOSTILE}),
+        tagged("lock", now(), name=HOSTILE, lid=HOSTILE, data={HOSTILE: HOSTILE}),
+        tagged("agent", now(), agent={"role": HOSTILE, "goal": HOSTILE}),
+    ]
+    execution = make_execution(
+        organization,
+        FAILED,
+        fid="a'\"b c",
+        user=make_outside_user(organization, HOSTILE, uuid4()),
+        events=told,
+    )
+    make_file(execution, "out", f"{HOSTILE}.txt")
+
+    headers = {"HX-Request": "true"} if path == "/files" else {}
+    response = browser.get(f"/executions/a'%22b%20c{path}", headers=headers)
+
+    assert response.status_code == 200
+    assert b"<img" not in response.content
+
+
+def test_html_of_an_agent_stands_in_a_frame_alone(organization: Organization, browser: Any) -> None:
+    told = [event(kind, markdown("**mine**")) for kind in ("action", "result", "final")]
+    told += [event("result", json.dumps({"Text": {"body": "<b>text</b>"}}))]
+    execution = make_execution(organization, events=told)
+
+    text = page_of(browser, execution)
+
+    frames = re.findall(r"<iframe[^>]*>", text)
+    assert [frame.count(escape("<strong>mine</strong>")) for frame in frames] == [1, 2]
+    assert "mine" not in re.sub(r"<iframe[^>]*>", "", text)
+    for frame in frames:
+        # No scripts, no origin, no forms, no way to the top: nothing but links in new tabs.
+        (sandbox,) = re.findall(r' sandbox="([^"]*)"', frame)
+        assert sandbox.split() == ["allow-popups", "allow-popups-to-escape-sandbox"]
+        (document,) = re.findall(r' srcdoc="([^"]*)"', frame)
+        head = unescape(unescape(document).partition("<body")[0])
+        assert "default-src 'none'; style-src http://testserver/static/css/;" in head
+        assert "unsafe" not in head
+        assert re.search(' title="[^"]+"', frame)
+
+
+def test_text_alone_needs_no_frame(organization: Organization, browser: Any) -> None:
+    body = json.dumps({"Text": {"body": "<b>text</b>"}})
+    told = [event(kind, body) for kind in ("action", "result", "final")]
+
+    text = page_of(browser, make_execution(organization, events=told))
+
+    assert "<iframe" not in text
+    assert text.count("<pre>&lt;b&gt;text&lt;/b&gt;</pre>") == 3
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["{", "null", "[]", "7", '{"dict": 7}', '{"dict": {"name": {}, "expires": 9e99}}', "[" * 5000],
+)
+def test_what_is_not_of_the_expected_form_is_shown_all_the_same(
+    organization: Organization, browser: Any, message: str
+) -> None:
+    kinds = ("meta", "inputs", "agent", "lock", "lease", "action", "result", "final", "status")
+    execution = make_execution(organization, events=[event(kind, message) for kind in kinds])
+
+    for path in ("", "/log", "/events"):
+        page_of(browser, execution, path)
+
+
+def test_the_newest_steps_and_lines_are_shown_and_the_rest_is_named(
+    organization: Organization, browser: Any
+) -> None:
+    told = [event("stdout", f"line {number}") for number in range(1001)]
+    told += [event("action", markdown(f"step {number}")) for number in range(101)]
+    execution = make_execution(organization, events=told)
+
+    result, log = page_of(browser, execution), page_of(browser, execution, "/log")
+
+    assert escape("step 100<") in result
+    assert escape("step 0<") not in result
+    assert "The newest 100 steps" in result
+    assert "line 1000<" in log
+    assert "line 0<" not in log
+    lines = b"".join(browser.get(f"/executions/{execution.fid}/log.txt")).decode().splitlines()
+    assert len(lines) == 1001
+    assert lines[0].endswith("stdout line 0")
+
+
+def test_the_page_stays_readable_however_much_its_steps_say(
+    organization: Organization, browser: Any
+) -> None:
+    heavy = json.dumps({"HTML": {"body": "<p>x" * 9_000}})
+    long = json.dumps({"Text": {"body": "y" * 90_000}})
+    newest = event("action", markdown("**the newest**"), 2.0)
+    executions = [
+        make_execution(organization, events=[*[event("action", each)] * 9, newest])
+        for each in (heavy, long)
+    ]
+
+    of_heavy, of_long = [page_of(browser, execution) for execution in executions]
+
+    for text in (of_heavy, of_long):
+        assert escape("<strong>the newest</strong>") in text
+        assert text.count(escape('<li class="run-step">')) == 10
+    assert of_heavy.count(escape("<p>x")) == 2 * 9_000
+    assert of_heavy.count(escape(TOO_COMPLEX)) == 7
+    assert of_long.count("y" * 90_000) == 5
+    assert of_long.count(escape(TOO_COMPLEX)) == 4
+
+
+def test_steps_that_each_take_long_do_not_add_up(
+    organization: Organization, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.executions.detail.SECONDS_A_PAGE", 0.01)
+    tiring = event("result", markdown("[" * 20_000))
+    execution = make_execution(organization, events=[tiring] * 10)
+
+    text = page_of(browser, execution)
+
+    assert text.count("[" * 20_000) == 1
+    assert text.count(escape(TOO_COMPLEX)) == 9
+
+
+def test_the_page_stays_readable_however_much_went_in(
+    organization: Organization, browser: Any
+) -> None:
+    many = {f"name {number}": "" for number in range(5_000)}
+    long = {f"name {number}": "x" * 30_000 for number in range(50)}
+    executions = [
+        make_execution(organization, events=[tagged("inputs", now(), **inputs)])
+        for inputs in (many, long)
+    ]
+
+    of_many, of_long = [page_of(browser, execution) for execution in executions]
+
+    assert of_many.count("<dt>name ") == 200
+    assert "and 4,800 more" in of_many
+    assert of_long.count("x") < 250_000
+    assert "and 40 more" in of_long
+
+
+def test_made_up_kinds_of_events_neither_fill_nor_style_the_page(
+    organization: Organization, browser: Any
+) -> None:
+    told = [event(f"toast {number}", "x") for number in range(90)]
+    execution = make_execution(organization, events=told)
+
+    answer = browser.get(f"/executions/{execution.fid}/events")
+
+    assert len(answer.context["kinds"]) == 40
+    assert "status" in {kind["label"] for kind in answer.context["kinds"]}
+    assert len(answer.context["events"]) == 93
+    assert not re.search('class="[^"]*toast', answer.content.decode())
+
+
+def test_events_are_paged_and_narrowed_to_a_kind(organization: Organization, browser: Any) -> None:
+    told = [event("stdout", "x" * 5000) for _ in range(120)]
+    execution = make_execution(organization, events=told)
+    address = f"/executions/{execution.fid}/events"
+
+    pages = [browser.get(f"{address}{query}") for query in ("", "?page=2", "?kind=status")]
+
+    assert [len(page.context["events"]) for page in pages] == [100, 23, 3]
+    assert {each["kind"] for each in pages[2].context["events"]} == {"status"}
+    assert "5,000 characters in all" in pages[0].content.decode()
+
+
+def test_the_statuses_are_drawn_one_after_the_other(
+    organization: Organization, browser: Any
+) -> None:
+    start = now() - 100
+    execution = make_execution(
+        organization,
+        (("starting", 0.0), ("running", 10.0), ("finished", 100.0)),
+        start=start,
+        events=[
+            tagged("lock", start + 40, name="approve", lid="l1"),
+            tagged("lease", start + 70, name="approve", lid="l1"),
+        ],
+    )
+
+    phases = browser.get(f"/executions/{execution.fid}").context["phases"]
+
+    assert [(bar["word"], round(bar["ms"] / 1000)) for bar in phases["bars"]] == [
+        ("starting", 10),
+        ("running", 30),
+        ("awaiting", 30),
+        ("running", 30),
+    ]
+    assert [bar["x"] for bar in phases["bars"]] == ["0.0", "100.0", "400.0", "700.0"]
+
+
+def test_stopping_cancels_and_is_audited(organization: Organization, browser: Any) -> None:
+    execution = make_execution(organization, RUNNING, agent_name="Hymn Creator")
+    assert "Stop this run?" in page_of(browser, execution)
+
+    response = browser.post(f"/executions/{execution.fid}/stop", follow=True)
+
+    assert "The run of Hymn Creator is stopped" in response.content.decode()
+    assert "Delete this run?" in response.content.decode()
+    with organization_scope(organization):
+        assert Execution.objects.get(pk=execution.pk).status == "cancelled"
+        assert AuditEvent.objects.filter(action="execution.stopped").count() == 1
+
+
+def test_stopping_what_has_ended_says_so(organization: Organization, browser: Any) -> None:
+    execution = make_execution(organization)
+
+    response = browser.post(f"/executions/{execution.fid}/stop", follow=True)
+
+    assert "finished already" in response.content.decode()
+
+
+def test_deleting_leads_back_to_the_list(organization: Organization, browser: Any) -> None:
+    execution = make_execution(organization)
+
+    response = browser.post(f"/executions/{execution.fid}/delete")
+
+    assert response["Location"] == "/executions"
+    assert browser.get(f"/executions/{execution.fid}").status_code == 404
+    with organization_scope(organization):
+        assert DeletedExecution.objects.filter(fid=execution.fid).exists()
+
+
+def test_a_viewer_is_offered_neither_and_sees_only_their_own(
+    organization: Organization, signed_in: Any
+) -> None:
+    viewer = make_membership(organization, Role.VIEWER)
+    own = make_execution(organization, RUNNING, user=make_user_of(viewer))
+    foreign = make_execution(organization, RUNNING)
+    browser = signed_in(viewer)
+
+    text = page_of(browser, own)
+
+    assert "/stop" not in text
+    assert "/delete" not in text
+    for path in ("", "/log", "/log.txt", "/events", "/events.jsonl", "/files"):
+        assert browser.get(f"/executions/{foreign.fid}{path}").status_code == 404
+
+
+@pytest.mark.parametrize("fid", ["%00", "a%00b", "x" * 300, "%ED%A0%80", "..", "errors%2F.."])
+def test_an_id_that_cannot_be_one_is_unknown(
+    organization: Organization, browser: Any, fid: str
+) -> None:
+    make_execution(organization)
+
+    assert browser.get(f"/executions/{fid}").status_code in {302, 404}
+
+
+def test_the_files_are_a_part_of_the_list_and_of_the_page(
+    organization: Organization, browser: Any
+) -> None:
+    execution = make_execution(organization)
+    make_file(execution, "out", "report.md")
+    address = f"/executions/{execution.fid}/files"
+
+    part = browser.get(address, headers={"HX-Request": "true"})
+
+    assert "report.md" in part.content.decode()
+    assert "<h1" not in part.content.decode()
+    assert browser.get(address)["Location"] == f"/executions/{execution.fid}#files"
+
+
+@pytest.mark.parametrize("back", ["\r", "\b" * 20], ids=["a return", "backspaces"])
+def test_a_progress_bar_is_one_line_wherever_it_is_shown(
+    organization: Organization, browser: Any, back: str
+) -> None:
+    steps = [f"{step:3} % {'#' * (step // 10)}" for step in range(0, 101, 10)]
+    bar = "Reading\n" + "".join(f"{back}{step}" for step in steps)
+    execution = make_execution(organization, events=[event("stdout", bar + "\r\ndone")])
+    shown = "Reading\n100 % ##########\ndone"
+
+    page = unescape(page_of(browser, execution, "/log"))
+    file = b"".join(browser.get(f"/executions/{execution.fid}/log.txt")).decode()
+    stream = b"".join(browser.get(f"/outputs/stdio/{execution.fid}")).decode()
+
+    assert shown in page
+    assert shown in file
+    assert "100 % ##########" in stream
+    assert not [text for text in (page, file, stream) if " 50 %" in text]
+
+
+@pytest.mark.parametrize(("statuses", "action"), [(RUNNING, "stop"), (FAILED, "delete")])
+def test_stopping_and_deleting_name_the_run_and_not_only_its_agent(
+    organization: Organization, browser: Any, statuses: Any, action: str
+) -> None:
+    execution = make_execution(
+        organization,
+        statuses,
+        agent_name="screener-04",
+        events=[tagged("meta", now(), summary="Screen applications")],
+    )
+
+    text = browser.get(f"/executions/{execution.fid}/{action}").content.decode()
+
+    assert "The run “Screen applications” of screener-04" in text
+    assert f"Its id is {shorten_id(execution.fid)}; it was started at" in text
