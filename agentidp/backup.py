@@ -29,9 +29,9 @@ from agentidp.devtools import embedded_postgres
 from agentidp.env import env
 from executions.file_storage import FilesUnavailable, storage_problem
 from executions.models import ExecutionFile
-from organizations.audit import verify_chain
+from organizations.audit.log import verify_chain
 from organizations.models import AuditChain, AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 DATABASE, FILES, MANIFEST = "database.dump", "files.tar", "manifest.json"
 FORMAT = 1

@@ -203,7 +203,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # E-mail addresses are unique without regard to case, by an expression constraint.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTH_USER_MODEL = "organizations.User"
-AUTHENTICATION_BACKENDS = ["organizations.authentication.EmailBackend"]
+AUTHENTICATION_BACKENDS = ["organizations.people.authentication.EmailBackend"]
 PASSWORD_HASHERS = ["core.password_hashers.LimitedArgon2PasswordHasher"]
 # In each process. A hash takes a core and 100 MB; half of the cores stay for everything else.
 PASSWORD_HASHES_AT_ONCE = env.number(

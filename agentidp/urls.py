@@ -43,9 +43,11 @@ from panel.files import FileViewSet
 from panel.outputs import OutputsViewSet, OutputViewSet
 from panel.streams import StreamViewSet
 from panel.timeline import TimelineViewSet
-from tokens.api import authorization, metadata, oauth, sessions
+from tokens.api import sessions
 from tokens.api.credentials import CredentialViewSet
 from tokens.api.resources import ResourceAgentViewSet, ResourceViewSet
+from tokens.oauth import authorization, metadata
+from tokens.oauth import token as oauth
 
 
 class FilePathConverter(PathConverter):

@@ -17,7 +17,7 @@ from core.errors import DomainError, Forbidden, InvalidValue
 from core.ids import uuid7
 from organizations.actions.organizations import next_second
 from organizations.actors import Actor, Scope
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Organization, Principal
 
 

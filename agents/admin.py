@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from agents.models import Agent
-from organizations.administration import OrganizationModelAdmin
+from organizations.admin_base import OrganizationModelAdmin
 
 
 @admin.register(Agent)

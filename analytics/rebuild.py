@@ -7,7 +7,7 @@ from django.db import connection
 
 from analytics.models import NOBODY
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 COUNTS = ("issued", "refused", "introspected", "revoked")
 NOBODY_IN_SQL = f"'{NOBODY}'"

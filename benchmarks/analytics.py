@@ -193,7 +193,7 @@ def shares(rows: int) -> list[int]:
 def insert_events(organization: Any, count: int, agents: int, now: datetime) -> None:
     from django.db import connection
 
-    from organizations.scope import organization_scope
+    from organizations.tenancy.scope import organization_scope
 
     start = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=89)
     values = {"organization": str(organization.pk), "start": start, "end": now}
@@ -219,7 +219,7 @@ def size_of(cursor: Any, expression: str) -> int:
 
 def measure(organization: Any, asked: list[Question], rounds: int) -> None:
     """Ask everything in turns, product and raw rows, after one round that only warms up."""
-    from organizations.scope import organization_scope
+    from organizations.tenancy.scope import organization_scope
 
     with organization_scope(organization):
         for number in range(rounds + 1):
@@ -266,7 +266,7 @@ def plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def print_plans(organization: Any, asked: list[Question]) -> None:
-    from organizations.scope import organization_scope
+    from organizations.tenancy.scope import organization_scope
 
     with organization_scope(organization):
         for question in asked:

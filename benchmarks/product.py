@@ -60,7 +60,7 @@ def make_clients() -> None:
 def _organization(number: int, agents: int) -> list[str]:
     from agents.models import Agent
     from organizations.models import Organization, Principal
-    from organizations.scope import organization_scope
+    from organizations.tenancy.scope import organization_scope
     from tokens.models import Credential, make_client_secret
 
     organization = Organization.objects.create(
@@ -99,7 +99,7 @@ def _organization(number: int, agents: int) -> list[str]:
 def count_events() -> int:
     """Issued tokens on record, over all organizations; each is entered, for nothing sees all."""
     from organizations.models import Organization
-    from organizations.scope import organization_scope
+    from organizations.tenancy.scope import organization_scope
     from tokens.models import TokenEvent
 
     total = 0

@@ -106,7 +106,7 @@ class PageSessionScheme(OpenApiAuthenticationExtension):
 
 
 class ClientScheme(OpenApiAuthenticationExtension):
-    target_class = "tokens.client_authentication.ClientAuthentication"
+    target_class = "tokens.oauth.client_authentication.ClientAuthentication"
     name = "client"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from agents.models import Agent
 from demo.companies import CLIENT, NORTHWIND
 from organizations.actors import Actor
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.actions import create_credential, rotate_credential
 from tokens.models import Credential
 

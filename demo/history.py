@@ -8,8 +8,8 @@ from django.db import models
 
 from core.ids import uuid7
 from organizations.actors import Actor
-from organizations.audit import FIRST_HASH, event_hash
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
+from organizations.audit.log import FIRST_HASH, event_hash
 from organizations.models import AuditEvent, Organization
 
 

@@ -16,7 +16,7 @@ from executions.models import Execution, ExecutionUser
 from executions.runner import Tracer, job, launch
 from organizations.actors import Actor
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 SAMPLE = "demo.sample"
 LAUNCHED = (2, 4)

@@ -22,6 +22,7 @@ from django.db.models import Max
 from demo.companies import Company, Part, uuid_at
 from demo.scripts import SCRIPTS, Script
 from demo.traffic import RHYTHMS, SATURDAY, SEED, WEEKEND, Player, is_over, spike_day
+from executions.event_log import NewEvent, append_events, apply_events, tagged
 from executions.file_storage import folder_of
 from executions.models import (
     Execution,
@@ -30,7 +31,6 @@ from executions.models import (
     ExecutionFile,
     ExecutionUser,
 )
-from executions.record import NewEvent, append_events, apply_events, tagged
 from organizations.models import Membership, Organization
 
 DAYS = 30

@@ -25,7 +25,7 @@ from demo.companies import (
     uuid_at,
 )
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
     Membership,
@@ -33,7 +33,7 @@ from organizations.models import (
     Principal,
     User,
 )
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.models import (
     Credential,
     MonthlyUsage,

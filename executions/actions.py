@@ -16,6 +16,7 @@ from agents.models import Agent
 from core.constraints import broken_constraint
 from core.errors import DomainError, Forbidden, InvalidValue
 from executions import leases, repeats
+from executions.event_log import NewEvent, append_to_locked, tagged
 from executions.file_storage import remove_folder
 from executions.models import (
     RESERVED_IDS,
@@ -33,9 +34,8 @@ from executions.models import (
     now,
 )
 from executions.quotas import ENDING_BYTES, Amounts, require_room, require_turn, size_of
-from executions.record import NewEvent, append_to_locked, tagged
 from organizations.actors import Actor, Scope
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Membership, Organization
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from executions.models import Execution
-from organizations.administration import OrganizationModelAdmin
+from organizations.admin_base import OrganizationModelAdmin
 
 
 @admin.register(Execution)

@@ -45,7 +45,7 @@ from executions.models import (
 )
 from organizations.actors import Actor
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -6,7 +6,7 @@ from executions.errors import FINGERPRINT_VERSION, ReadableError, read_error
 from executions.models import ExecutionError
 from executions.queries import with_texts
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 BATCH = 500
 

@@ -25,9 +25,9 @@ from executions.models import (
     now,
 )
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 BATCH = 500
 DAY = 24 * 3600

@@ -22,6 +22,7 @@ from procrastinate.contrib.django import app
 
 from agents.models import Agent
 from executions import actions, leases
+from executions.event_log import NewEvent, append_to_locked, tagged, with_form
 from executions.models import (
     UNKNOWN_AGENT,
     Execution,
@@ -32,9 +33,8 @@ from executions.models import (
     new_execution,
 )
 from executions.quotas import Amounts, require_room, require_turn, size_of
-from executions.record import NewEvent, append_to_locked, tagged, with_form
 from organizations.actors import Actor
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 LEASE, BEAT = 15, 5.0
 """Seconds that a lease lasts, and from one sign of life to the next."""

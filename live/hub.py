@@ -29,7 +29,7 @@ from core.outages import is_database_outage
 from executions.wakeup import channel_name, listen
 from live.batches import Batches
 from live.reading import Awaited, Batch, Head, Watched, read_events, read_news
-from organizations.viewers import Viewer
+from organizations.stream_access import Viewer
 
 logger = structlog.get_logger(__name__)
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from django.db import connection
 
+from executions.event_log import tagged
 from executions.models import Execution, ExecutionEvent
-from executions.record import tagged
-from organizations.scope import organization_scope
-from organizations.viewers import Viewer, as_json
+from organizations.stream_access import Viewer, as_json
+from organizations.tenancy.scope import organization_scope
 
 MOST_EVENTS = 500
 MOST_BYTES = 64 * 1024

@@ -11,7 +11,7 @@ from organizations.actions import (
     suspend_organization,
     update_plan,
 )
-from organizations.administration import (
+from organizations.admin_base import (
     OrganizationModelAdmin,
     chosen_organization,
     staff_actor,

@@ -23,8 +23,8 @@ from django.utils.functional import cached_property
 
 from core.ids import uuid7
 from core.text import NormalizedCharField, NormalizedEmailField
-from organizations.audit_actions import AuditAction
-from organizations.querysets import (
+from organizations.audit.actions import AuditAction
+from organizations.tenancy.querysets import (
     AccountLinkQuerySet,
     AuditEventQuerySet,
     InvitationQuerySet,
@@ -131,7 +131,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def set_password(self, raw_password: str | None) -> None:
         """A new password ends the sessions that the old one opened, whoever sets it."""
-        from organizations.passwords import hash_password
+        from organizations.people.passwords import hash_password
 
         self.use_hash(hash_password(self.email, raw_password))
         self._password = raw_password
@@ -529,7 +529,7 @@ class AuditEvent(OrganizationScopedModel):
         outcome: str = Outcome.SUCCESS,
         **metadata: Any,
     ) -> AuditEvent:
-        """Append one event in the running transaction (see organizations/audit.py)."""
-        from organizations.audit import append_event
+        """Append one event in the running transaction (see organizations/audit/log.py)."""
+        from organizations.audit.log import append_event
 
         return append_event(action, target, actor=actor, outcome=outcome, metadata=metadata)

@@ -6,9 +6,9 @@ from typing import Any
 from rest_framework import serializers
 
 from core.time_zones import known_time_zones
-from organizations.addresses import validate_mail_address
 from organizations.api import StrictSerializer
 from organizations.models import LONGEST_RETENTION, Invitation, Membership, Organization, Principal
+from organizations.people.mail_addresses import validate_mail_address
 
 SLUG = re.compile(r"[a-z0-9-]+")
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-from organizations import mailing
+from organizations.people import mailing
 
 RETRIES = RetryStrategy(max_attempts=6, exponential_wait=4)
 

@@ -18,8 +18,8 @@ from core.time_zones import known_time_zones
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.page_sessions import chosen_membership
-from organizations.scope import request_scope
-from organizations.viewers import Viewer, has_ended
+from organizations.stream_access import Viewer, has_ended
+from organizations.tenancy.scope import request_scope
 from pages.sent_forms import carry_out_once
 
 P = ParamSpec("P")

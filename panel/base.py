@@ -18,7 +18,7 @@ from live.reading import Awaited
 from organizations.actors import Actor
 from organizations.api import OrganizationScopedViewSet
 from organizations.api.sessions import PageSessionAuthentication
-from organizations.viewers import Viewer
+from organizations.stream_access import Viewer
 from tokens.authentication import BearerAuthentication, KeyHeaderAuthentication
 
 LONGEST_FID: int = Execution._meta.get_field("fid").max_length or 0

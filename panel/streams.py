@@ -19,7 +19,7 @@ from live import sse
 from live.hub import Closed, Hub, hub
 from live.payloads import WITHOUT_TRACES, raw, rendered
 from live.reading import Batch, Head, Watched, read_events
-from organizations.viewers import Viewer
+from organizations.stream_access import Viewer
 from panel.base import PanelViewSet, extended_parameter, read_flag
 
 LARGEST_SEQUENCE = 10**9 - 1

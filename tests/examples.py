@@ -6,11 +6,11 @@ from uuid import uuid4
 
 from django.utils import timezone
 
+from executions.event_log import NewEvent, append_events
 from executions.models import now
-from executions.record import NewEvent, append_events
 from executions.tests.factories import FINISHED, make_file
-from organizations.links import make_link
-from organizations.scope import organization_scope
+from organizations.people.links import make_link
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
 from tests.tenants import PASSWORD, Tenant
 from tokens.access_tokens import PersonRefresh

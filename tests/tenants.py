@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from executions.event_log import NewEvent
 from executions.models import (
     RESERVED_IDS,
     DeletedExecution,
@@ -24,7 +25,6 @@ from executions.models import (
     UploadPart,
     now,
 )
-from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
     FINISHED,
@@ -45,7 +45,7 @@ from organizations.models import (
     Organization,
     Principal,
 )
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 from tokens.models import (
     Credential,

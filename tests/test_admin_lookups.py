@@ -15,7 +15,7 @@ from agents.tests.factories import make_agent
 from executions.models import Execution
 from executions.tests.factories import make_execution
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
 from tokens.models import Credential
 from tokens.tests.factories import make_credential

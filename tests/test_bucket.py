@@ -30,7 +30,7 @@ from executions.tests.test_reports import report
 from executions.tests.test_uploads import announce, put
 from importers.tests.kodosumi import REAL
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tests import s3
 from tests.live.deployment import free_port

@@ -9,7 +9,7 @@ import pytest
 from django.utils.html import strip_tags
 
 from agents.models import Agent
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tests.calls import call
 from tests.endpoint import Endpoint
 from tests.endpoints import PAGES, QUESTIONS

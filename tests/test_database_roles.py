@@ -27,9 +27,9 @@ from core.database_roles import (
 )
 from core.ids import uuid7
 from organizations.actors import Actor
-from organizations.audit import event_hash, verify_chain
+from organizations.audit.log import event_hash, verify_chain
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 APPLICATION, OWNER = "agentidp_app", "agentidp_owner"
 

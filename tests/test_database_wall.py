@@ -4,7 +4,7 @@ The first wall alone: test_python_wall.py."""
 import pytest
 from django.db import connection
 
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tests.tenants import Tenant, tenant_tables
 
 OPEN = {

@@ -16,7 +16,7 @@ from agents.models import Agent
 from organizations.actions import delete_organization, remove_member
 from organizations.actors import Actor, Scope
 from organizations.models import Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tests.calls import call
 from tests.endpoint import Endpoint
 from tests.endpoints import BEARER, PAGES

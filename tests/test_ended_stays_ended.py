@@ -17,7 +17,7 @@ from organizations.actions import (
 )
 from organizations.actors import Actor
 from organizations.models import Membership
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tests.tenants import PASSWORD, Tenant
 from tests.test_open_streams import Audience, ended_viewers

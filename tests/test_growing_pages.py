@@ -13,7 +13,7 @@ from django.test import Client
 
 from executions.models import now
 from executions.tests.factories import FINISHED, RUNNING, make_execution, make_user_of
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tests import examples
 from tests.tenants import Tenant
 from tokens.models import TokenEvent

@@ -16,11 +16,11 @@ from agents.tests.factories import make_agent
 from core.failures import RightEnded
 from core.fast_path import asgi_bridge as bridge
 from core.long_answers import PIECE
+from executions.event_log import NewEvent
 from executions.models import now
-from executions.record import NewEvent
 from executions.tests.factories import make_execution, make_file
 from organizations.models import Membership, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, record_event
 from tokens.tests.clients import bearer
 from tokens.tests.factories import access_token_for

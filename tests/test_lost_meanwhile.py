@@ -12,10 +12,10 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from core.throttling import LOGIN_FAILURES
-from organizations import authentication, passwords
 from organizations.actions import invitations, members
 from organizations.models import Invitation, Membership, Organization, Principal, User
-from organizations.scope import organization_scope
+from organizations.people import authentication, passwords
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 from tokens import actions as token_actions
 from tokens import sessions as token_sessions

@@ -18,11 +18,11 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from core.formatting import NOTHING, duration, percent
+from executions.event_log import NewEvent
 from executions.models import now
-from executions.record import NewEvent
 from executions.tests.factories import make_execution, tagged
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
 from tokens.tests.factories import make_credential

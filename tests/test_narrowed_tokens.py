@@ -15,7 +15,7 @@ from agents.models import Agent
 from executions.models import Execution
 from organizations.actors import Actor, Scope
 from organizations.models import Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tests.calls import call
 from tests.endpoint import Endpoint
 from tests.endpoints import BEARER

@@ -15,7 +15,7 @@ from agentidp import health
 from core.database_metrics import background
 from core.tests.queue import make_job, make_worker
 from executions.models import Execution
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tests.tenants import Tenant
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "operator-metrics.md"

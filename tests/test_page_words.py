@@ -18,7 +18,7 @@ from core.formatting import counted
 from executions.tests.factories import make_execution
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from pages.charts import busiest, trend_chart
 from tokens.tests.factories import make_credential, make_resource

@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agents.tests.factories import make_agent
+from executions.event_log import NewEvent
 from executions.models import now
-from executions.record import NewEvent
 from executions.tests.factories import FAILED, make_execution, make_file, make_outside_user
 from organizations.actions import invite
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
 from tokens.tests.factories import make_credential, make_grant, make_resource

@@ -23,7 +23,7 @@ from executions.tests.test_uploads import announce, put
 from importers.tests.kodosumi import REAL, import_folder
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
 
 

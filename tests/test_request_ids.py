@@ -10,7 +10,7 @@ import pytest
 
 from conftest import ClientFor
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 SAME = "the-callers-own-id"
 

@@ -11,7 +11,7 @@ from conftest import ClientFor
 from executions.models import RESERVED_IDS, Execution
 from executions.tests.factories import RUNNING, make_execution
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tests.routes import routes
 

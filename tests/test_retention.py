@@ -7,6 +7,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from executions import actions, retention, tasks
+from executions.event_log import NewEvent
 from executions.models import (
     DeletedExecution,
     Execution,
@@ -14,7 +15,6 @@ from executions.models import (
     Upload,
     UploadPart,
 )
-from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
     FINISHED,
@@ -25,7 +25,7 @@ from executions.tests.factories import (
 )
 from importers.tests.kodosumi import REAL, import_folder
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 DAY = 24 * 3600

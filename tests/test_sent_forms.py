@@ -9,7 +9,7 @@ from django.test import Client
 
 from agents.models import Agent
 from organizations.models import AnsweredRequest, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
 from pages.sent_forms import SENT_TWICE
 

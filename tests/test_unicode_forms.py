@@ -27,9 +27,9 @@ from executions.models import ExecutionFile
 from executions.repeats import digests
 from executions.tests.factories import make_execution, make_file, make_outside_user
 from organizations.models import Membership, Organization, User
-from organizations.operations import normalize_text
-from organizations.passwords import whose_password
-from organizations.scope import organization_scope
+from organizations.people.passwords import whose_password
+from organizations.tenancy.migration_operations import normalize_text
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 COMPOSED = "Müller-Köln"

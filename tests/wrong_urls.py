@@ -17,7 +17,7 @@ from agents.models import Agent
 from core.errors import Forbidden, NotFound
 from organizations.api import OrganizationScopedViewSet
 from organizations.models import Organization, Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 
 def agent_of_anybody(key: Any) -> Agent | None:

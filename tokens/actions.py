@@ -14,10 +14,10 @@ from core.errors import DomainError, Forbidden
 from core.ids import uuid7
 from core.throttling import Guesses, count_failure, note_failure
 from organizations.actors import Actor, Scope
-from organizations.audit import record_failed_proof
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
+from organizations.audit.log import record_failed_proof
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.access_tokens import (
     ACCESS_TOKEN_SECONDS,
     ClientClaims,
@@ -25,7 +25,7 @@ from tokens.access_tokens import (
     new_token_id,
     sign_agent_token,
 )
-from tokens.issue_statement import Issue, call_issue
+from tokens.issue_sql import Issue, call_issue
 from tokens.models import (
     HINT_LENGTH,
     MAX_IDENTIFIER_LENGTH,

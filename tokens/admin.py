@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from organizations.administration import OrganizationModelAdmin, ReadOnlyAdmin
+from organizations.admin_base import OrganizationModelAdmin, ReadOnlyAdmin
 from tokens.models import Credential, Resource, ResourceGrant, SigningKey, TokenEvent
 
 

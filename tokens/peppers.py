@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from organizations.models import Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.known_secrets import is_newest
 from tokens.models import secret_mac
 

@@ -13,7 +13,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from core.throttling import LEFT_OUT, LONGEST_WINDOW
 from organizations.api import idempotency
 from organizations.models import AccountLink, Attempt, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.models import MAXIMUM_SESSION, LoginSession, Revocation, SigningKey
 
 BATCH = 1000

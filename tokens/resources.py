@@ -17,7 +17,7 @@ from agents.models import Agent, AgentAlreadyDecommissioned
 from core.constraints import refusing
 from core.errors import DomainError, Forbidden, InvalidValue, NotFound
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Organization
 from tokens.models import MAX_IDENTIFIER_LENGTH, MAX_SCOPE_LENGTH, Resource, ResourceGrant
 

@@ -16,9 +16,9 @@ from core.throttling import ENTRIES, count_attempt, throttle_key
 from organizations.actions import SignInRefused, verify_password
 from organizations.actions.sessions import lock_proven, refuse_sign_in
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Membership, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.access_tokens import PersonAccess, PersonRefresh
 from tokens.liveness import SPARE
 from tokens.models import LoginSession

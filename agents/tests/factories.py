@@ -4,7 +4,7 @@ from typing import Any
 from agents.models import Agent
 from core.ids import uuid7
 from organizations.models import Organization, Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 _numbers = count(1)
 

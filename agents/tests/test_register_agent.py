@@ -9,7 +9,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from organizations.models import AuditEvent, Organization, Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 URL = "/api/v1/agents"

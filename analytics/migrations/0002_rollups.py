@@ -13,7 +13,7 @@ are the long memory, and `rebuild_rollups` must then not be told to start before
 
 from django.db import migrations
 
-from organizations.operations import IsolateOrganizations
+from organizations.tenancy.migration_operations import IsolateOrganizations
 
 COUNTS = "issued, refused, introspected, revoked"
 ADDED = """

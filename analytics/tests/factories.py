@@ -4,7 +4,7 @@ from typing import Any
 
 from agents.models import Agent
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.keys import key_ring, new_signing_key
 from tokens.models import TokenEvent
 

@@ -13,7 +13,7 @@ from agents.tests.factories import make_agent
 from analytics.tests.factories import make_event, make_timeless_key
 from conftest import ClientFor
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.tests.factories import make_credential
 

@@ -27,7 +27,7 @@ from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage, HourUsage
 from analytics.records import findings_of, findings_of_agent, worst_findings
 from analytics.tests.factories import event
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.models import Credential, TokenEvent
 from tokens.tests.factories import make_credential
 

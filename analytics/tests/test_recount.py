@@ -21,7 +21,7 @@ from agents.tests.factories import make_agent
 from analytics.rebuild import rebuild_rollups
 from analytics.tests.factories import event, make_timeless_key
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.access_tokens import new_token_id, sign_agent_token
 from tokens.models import TokenEvent
 from tokens.tests.factories import make_credential

@@ -16,7 +16,7 @@ from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage, HourUsage, 
 from analytics.rebuild import rebuild_rollups
 from analytics.tests.factories import event, make_event, store
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 from tokens.models import TokenEvent
 

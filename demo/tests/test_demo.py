@@ -15,12 +15,12 @@ from agents.actions import decommission_agent, suspend_agent
 from agents.models import Agent
 from analytics.rebuild import rebuild_rollups
 from demo import seed
+from executions.event_log import apply_events
 from executions.models import Execution, ExecutionError, ExecutionEvent, ExecutionFile
-from executions.record import apply_events
 from organizations.actors import Actor
-from organizations.audit import verify_chain
+from organizations.audit.log import verify_chain
 from organizations.models import Membership, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization, make_user
 from tokens.actions import revoke_credential
 from tokens.models import Credential, TokenEvent

@@ -18,11 +18,11 @@ from rest_framework.parsers import BaseParser
 from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from core.parsers import parse_json
 from executions.actions import ReportedEvent
+from executions.event_log import lock_id
 from executions.filters import containing, tagged
 from executions.leases import LONGEST, SHORTEST
 from executions.models import Execution, ExecutionEvent, ExecutionFile, now
 from executions.paths import LONGEST_PATH, validate_path
-from executions.record import lock_id
 from organizations.api import BoundedListField, StrictSerializer
 
 MAXIMUM_EVENTS = 1000

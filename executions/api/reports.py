@@ -31,8 +31,8 @@ from executions.api.report_shapes import (
     RawParser,
     UploadSerializer,
 )
+from executions.event_log import with_form
 from executions.models import Execution, ExecutionNotFound
-from executions.record import with_form
 from organizations.api import OrganizationScopedViewSet
 
 EXECUTION_ID = OpenApiParameter("executionId", OpenApiTypes.STR, OpenApiParameter.PATH)

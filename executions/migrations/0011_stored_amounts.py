@@ -10,7 +10,7 @@ What is there already is counted here, while the triggers keep writers out.
 import django.db.models.deletion
 from django.db import migrations, models
 
-from organizations.operations import IsolateOrganizations
+from organizations.tenancy.migration_operations import IsolateOrganizations
 
 EVENTS = "sum(octet_length(message) + 128)"
 FILES = "sum(size + 1024)"

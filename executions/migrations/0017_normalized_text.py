@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from organizations.operations import normalize_text
+from organizations.tenancy.migration_operations import normalize_text
 
 
 class Migration(migrations.Migration):

@@ -9,6 +9,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from core.ids import uuid7
+from executions.event_log import NewEvent, append_events
 from executions.file_counts import recount_files
 from executions.models import (
     Execution,
@@ -19,9 +20,8 @@ from executions.models import (
     new_execution,
     now,
 )
-from executions.record import NewEvent, append_events
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 START = 1_795_316_076.7659645
 FINISHED = (("starting", 0.0), ("running", 0.5), ("finished", 2.0))

@@ -8,6 +8,7 @@ from agents.tests.factories import make_agent
 from core.errors import Forbidden, InvalidValue
 from executions import actions
 from executions.actions import ReportedEvent
+from executions.event_log import NewEvent
 from executions.models import (
     DeletedExecution,
     Execution,
@@ -18,7 +19,6 @@ from executions.models import (
     Upload,
     UploadPart,
 )
-from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
     RUNNING,
@@ -29,7 +29,7 @@ from executions.tests.factories import (
 )
 from organizations.actors import Actor, Scope
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.tests.factories import make_credential
 

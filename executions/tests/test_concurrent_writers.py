@@ -13,7 +13,7 @@ from executions.actions import ReportedEvent
 from executions.models import Execution, ExecutionEvent, ExecutionFile
 from executions.tests.test_actions import actor_of
 from executions.tests.test_uploads import content_of
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 
 pytestmark = pytest.mark.django_db(transaction=True)

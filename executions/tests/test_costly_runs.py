@@ -11,12 +11,12 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from executions.actions import delete_execution
 from executions.errors import read_error
+from executions.event_log import MOST_LOCKS
 from executions.models import Execution, ExecutionNotFound
-from executions.record import MOST_LOCKS
 from executions.tests.factories import make_execution
 from organizations.actors import Actor
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 URL = "/api/v1/executions"

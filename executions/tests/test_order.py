@@ -16,7 +16,7 @@ from executions.models import Execution, now
 from executions.tests.factories import RUNNING, make_execution, make_file
 from executions.tests.test_reports import URL, append, events_of, line, post, report
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from agents.tests.factories import make_agent
 from executions import queries
+from executions.event_log import NewEvent
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, now
-from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
     RUNNING,
@@ -21,7 +21,7 @@ from executions.tests.factories import (
 )
 from organizations.actors import Actor
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 ADA = UUID("620c87bd-555c-49e6-9cf1-8dc23f6a72b2")

@@ -8,12 +8,12 @@ from django.test import Client
 
 from conftest import ClientFor
 from executions.actions import delete_execution
+from executions.event_log import NewEvent, append_events
 from executions.models import Execution, now
-from executions.record import NewEvent, append_events
 from executions.tests.factories import FINISHED, RUNNING, make_execution
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 LIST, DASHBOARD = "/api/v1/executions", "/api/dashboard/running-agents"

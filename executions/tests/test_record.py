@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from executions.event_log import NewEvent, append_events
 from executions.models import (
     Execution,
     ExecutionError,
@@ -16,10 +17,9 @@ from executions.models import (
     IllegalTransition,
     new_execution,
 )
-from executions.record import NewEvent, append_events
 from executions.tests.factories import FAILED, FINISHED, RUNNING, START, make_execution, tagged
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 
 

@@ -14,7 +14,7 @@ from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionError, ExecutionUser, new_execution
 from organizations.actors import Actor
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 START = 1_790_000_000.0

@@ -4,11 +4,11 @@ from io import StringIO
 
 from django.core.management import call_command
 
+from executions.event_log import NewEvent
 from executions.models import ExecutionError, now
-from executions.record import NewEvent
 from executions.tests.factories import FAILED, make_execution
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 TRACE = 'Traceback (most recent call last):\n  File "/srv/a.py", line 1, in f\nKeyError: {}'
 

@@ -15,7 +15,7 @@ from executions import tasks
 from executions.models import DeletedExecution, Execution
 from executions.tests.factories import make_execution, make_file
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 

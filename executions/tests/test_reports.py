@@ -14,7 +14,7 @@ from agents.tests.factories import make_agent
 from executions.models import Execution, ExecutionEvent, now
 from executions.tests.factories import FAILED, RUNNING, START, make_execution, make_user_of
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 URL = "/api/v1/executions"

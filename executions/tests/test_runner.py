@@ -18,7 +18,7 @@ from executions.runner import Interrupted, Tracer
 from executions.tests.factories import RUNNING, make_execution, make_user_of
 from organizations.actors import Actor
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 

@@ -13,11 +13,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conftest import ClientFor
+from executions.event_log import NewEvent
 from executions.models import Execution, now
-from executions.record import NewEvent
 from executions.tests.factories import make_execution, make_outside_user, make_user_of, tagged
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 SUMMARY = "Quartalsbericht für Köln"

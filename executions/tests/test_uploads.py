@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agents.tests.factories import make_agent
 from executions.models import Execution, ExecutionFile, Upload, UploadPart
 from executions.tests.test_reports import post, report
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 CONTENT = b"0123456789"
 

@@ -8,7 +8,7 @@ from django.db import connection
 from executions.models import Execution
 from executions.tests.factories import FINISHED, RUNNING, START, make_execution, tagged
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 MIGRATION = import_module("executions.migrations.0019_waiting_before")
 

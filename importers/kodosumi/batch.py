@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 from django.db import connection
 
 from executions.actions import remove_execution
+from executions.event_log import apply_events
 from executions.models import (
     DeletedExecution,
     Execution,
@@ -15,15 +16,14 @@ from executions.models import (
     ExecutionEvent,
     new_execution,
 )
-from executions.record import apply_events
 from executions.wakeup import announce_on_commit
 from importers.kodosumi.databases import MonitorRow
 from importers.kodosumi.folders import ExecutionFolder
 from importers.kodosumi.people import People
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 MOST_ROWS = 20_000
 MOST_CHARACTERS = 32 << 20

@@ -15,7 +15,7 @@ from executions.file_counts import recount_files
 from executions.file_storage import folder_of, remove_file
 from executions.models import Execution, ExecutionFile
 from importers.kodosumi.folders import SourceFile, Tell, Unreadable, opened_file, reason
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 PIECE = 1 << 20
 IN_MEMORY = 4 * PIECE

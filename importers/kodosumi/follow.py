@@ -25,7 +25,7 @@ from importers.kodosumi.folders import (
 )
 from importers.kodosumi.importer import GONE, Importer
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 SHARE = 0.05
 """Of a processor, at most, for looking: after a long look comes a long rest."""

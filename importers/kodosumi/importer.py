@@ -35,9 +35,9 @@ from importers.kodosumi.folders import (
 )
 from importers.kodosumi.people import People
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 GROUP = 200
 """Executions that are looked at, and usually written, together."""

@@ -10,7 +10,7 @@ from executions.models import Execution, ExecutionUser
 from importers.kodosumi.databases import Role
 from importers.kodosumi.folders import ExecutionFolder, printable, user_id_of
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 
 class People:

@@ -16,7 +16,7 @@ from executions.models import (
     ExecutionUser,
 )
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 REAL = Path(__file__).parent / "data" / "kodosumi-1.1.0" / "data"
 

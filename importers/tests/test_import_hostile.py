@@ -31,7 +31,7 @@ from importers.tests.spooler import (
     write_execution,
 )
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 GOOD, BAD = fid_of(1), fid_of(2)
 GIB = 1 << 30

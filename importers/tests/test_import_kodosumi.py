@@ -27,7 +27,7 @@ from executions.tests.factories import make_execution, make_user_of
 from importers.tests.kodosumi import REAL, dump, import_folder, state_of
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
 
 EXPECTED = json.loads((REAL.parent / "expected.json").read_text())

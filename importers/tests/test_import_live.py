@@ -32,7 +32,7 @@ from importers.tests.spooler import (
     write_execution,
 )
 from organizations.models import AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]

@@ -18,8 +18,8 @@ from django.test.utils import CaptureQueriesContext
 from agents.tests.factories import make_agent
 from core.errors import TooManyRequests
 from executions.actions import delete_execution
+from executions.event_log import NewEvent, append_events
 from executions.models import Execution, now
-from executions.record import NewEvent, append_events
 from executions.tests.factories import FINISHED, RUNNING, make_execution
 from live import batches as batches_module
 from live import hub as hub_module
@@ -29,9 +29,9 @@ from live.payloads import raw, rendered
 from live.reading import Awaited, Batch, Head, News, Watched, read_events, read_news
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
-from organizations.scope import current_organization_id, organization_scope
+from organizations.stream_access import Viewer
+from organizations.tenancy.scope import current_organization_id, organization_scope
 from organizations.tests.factories import make_membership
-from organizations.viewers import Viewer
 from panel import streams
 from tokens.models import LoginSession
 

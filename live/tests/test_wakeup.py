@@ -25,7 +25,7 @@ from live.tests.test_hub import (  # noqa: F401 - fixtures
     write,
 )
 from organizations.models import Organization
-from organizations.viewers import Viewer
+from organizations.stream_access import Viewer
 
 pytestmark = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="needs redis-server (apt install redis-server)"

@@ -21,16 +21,16 @@ from core.throttling import (
     folded,
     throttle_key,
 )
-from organizations import mailing
 from organizations.actions.invitations import check_new_password
 from organizations.actions.sessions import prove_password, still_proven
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
-from organizations.authentication import find_user
-from organizations.links import LinkNotFound, find_link, make_link, new_row
+from organizations.audit.actions import AuditAction
 from organizations.models import AccountLink, AuditEvent, Membership, Organization, User
-from organizations.passwords import hash_password
-from organizations.scope import organization_scope
+from organizations.people import mailing
+from organizations.people.authentication import find_user
+from organizations.people.links import LinkNotFound, find_link, make_link, new_row
+from organizations.people.passwords import hash_password
+from organizations.tenancy.scope import organization_scope
 
 Purpose = AccountLink.Purpose
 

@@ -24,15 +24,15 @@ from core.throttling import (
     give_back,
     throttle_key,
 )
-from organizations import mailing
 from organizations.actions.members import AlreadyMember, join, lock_members, require_may_give
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
-from organizations.authentication import MAXIMUM_PASSWORD_LENGTH
-from organizations.link_secrets import is_secret, macs_of, new_secret
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
-from organizations.passwords import accounts_of, hash_password
-from organizations.scope import organization_scope
+from organizations.people import mailing
+from organizations.people.authentication import MAXIMUM_PASSWORD_LENGTH
+from organizations.people.link_secrets import is_secret, macs_of, new_secret
+from organizations.people.passwords import accounts_of, hash_password
+from organizations.tenancy.scope import organization_scope
 
 LIFETIME = timedelta(days=7)
 OF_INVITER = Quota(limit=60, window=timedelta(hours=1))

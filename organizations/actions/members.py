@@ -6,7 +6,7 @@ from django.db import connection, transaction
 
 from core.errors import DomainError, Forbidden, NotFound
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Membership, Organization, Principal, User
 
 Role = Membership.Role

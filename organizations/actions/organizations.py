@@ -12,9 +12,9 @@ from django.utils.text import slugify
 from core.constraints import refusing
 from core.errors import DomainError
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 MAXIMUM_FOUNDED = 20
 COUNTED_AFTER_DELETION = timedelta(days=30)

@@ -23,9 +23,8 @@ from core.throttling import (
 )
 from organizations.actions.invitations import check_new_password
 from organizations.actors import Actor
-from organizations.audit import record_failed_proof
-from organizations.audit_actions import AuditAction
-from organizations.authentication import find_user
+from organizations.audit.actions import AuditAction
+from organizations.audit.log import record_failed_proof
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
     AccountLink,
@@ -35,8 +34,9 @@ from organizations.models import (
     User,
 )
 from organizations.page_sessions import CHOSEN_ORGANIZATION, chosen_membership
-from organizations.passwords import hash_password
-from organizations.scope import organization_scope
+from organizations.people.authentication import find_user
+from organizations.people.passwords import hash_password
+from organizations.tenancy.scope import organization_scope
 
 
 class SignInRefused(DomainError):

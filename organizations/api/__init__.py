@@ -20,8 +20,8 @@ from core.text import normalized
 from organizations.actors import Actor
 from organizations.api import idempotency
 from organizations.models import AnsweredRequest, Organization
-from organizations.scope import request_scope
-from organizations.viewers import Viewer, has_ended
+from organizations.stream_access import Viewer, has_ended
+from organizations.tenancy.scope import request_scope
 
 SEALED = {
     "get_queryset": "narrow_queryset",

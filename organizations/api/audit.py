@@ -17,7 +17,7 @@ from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from core.pagination import PAGING, PagePagination
 from core.throttling import count_attempt, refuse_when_full, throttle_key
 from organizations.api import OrganizationScopedViewSet
-from organizations.audit import (
+from organizations.audit.log import (
     MAXIMUM_VERIFIED,
     VERIFICATIONS,
     Verification,

@@ -4,7 +4,7 @@ from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
-from organizations.operations import IsolateOrganizations
+from organizations.tenancy.migration_operations import IsolateOrganizations
 
 COUNT_ATTEMPT = """
 CREATE FUNCTION organizations_count_attempt(attempt_key text, span interval)

@@ -5,7 +5,7 @@ import django.utils.timezone
 from django.db import migrations, models
 
 import core.ids
-from organizations.operations import IsolateOrganizations
+from organizations.tenancy.migration_operations import IsolateOrganizations
 
 
 class Migration(migrations.Migration):

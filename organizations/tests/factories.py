@@ -3,7 +3,7 @@ from typing import Any
 
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 _numbers = count(1)
 

@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from organizations.mailing import QUEUE
+from organizations.people.mailing import QUEUE
 
 LINK = re.compile(r"https?://[^/\s]+(/\S+)")
 

@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from agents.tests.factories import make_agent
-from organizations.administration import OrganizationModelAdmin, ReadOnlyAdmin
+from organizations.admin_base import OrganizationModelAdmin, ReadOnlyAdmin
 from organizations.models import AuditEvent, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
 from tokens.models import Credential
 from tokens.tests.factories import make_credential

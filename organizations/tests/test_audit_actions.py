@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agentidp.env import BASE_DIR
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 
 APPS = ("agentidp", "organizations", "agents", "tokens", "executions", "analytics")
 HOME = BASE_DIR / "organizations" / "audit_actions.py"

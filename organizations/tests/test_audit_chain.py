@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from organizations.actors import Actor
-from organizations.audit import FIRST_HASH, event_hash, first_break, verify_chain
+from organizations.audit.log import FIRST_HASH, event_hash, first_break, verify_chain
 from organizations.models import AuditEvent
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 
 START = datetime(2026, 11, 22, tzinfo=UTC)

@@ -47,7 +47,7 @@ def test_the_export_holds_the_whole_log_and_itself(
 def test_the_export_reads_in_batches(
     organization: Organization, reader: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("organizations.audit.EXPORT_BATCH", 2)
+    monkeypatch.setattr("organizations.audit.log.EXPORT_BATCH", 2)
     for _ in range(5):
         record(organization)
 

@@ -16,10 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from organizations.actors import Actor
-from organizations.audit import verify_chain
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
+from organizations.audit.log import verify_chain
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from organizations.tests.factories import record_event as record
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from organizations.models import AuditEvent, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_user
 
 PASSWORD = "a long and quiet password"

@@ -14,7 +14,7 @@ from conftest import ClientFor
 from core.throttling import Quota
 from organizations.actions import invitations
 from organizations.models import AuditEvent, Invitation, Membership, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 from tokens.tests.factories import access_token_for
 

@@ -14,7 +14,7 @@ from agents.tests.factories import make_agent
 from conftest import ClientFor
 from executions.models import Execution
 from organizations.models import AnsweredRequest, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
 from tokens.models import Credential
 from tokens.pruning import prune_expired

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from conftest import ClientFor
 from organizations.models import AccountLink, AuditEvent, Invitation, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_membership, make_organization, make_user
 from organizations.tests.smtp import LINK, Mailbox, mail_server

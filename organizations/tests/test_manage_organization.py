@@ -13,7 +13,7 @@ from conftest import ClientFor
 from organizations.actions import delete_organization
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 
 LIST = "/api/v1/organizations"

@@ -12,7 +12,7 @@ from agents.tests.factories import make_agent
 from conftest import ClientFor
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization, Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 from tokens.tests.factories import access_token_for
 

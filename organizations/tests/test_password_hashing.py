@@ -15,9 +15,9 @@ from core.password_hashers import MAX_WAITERS, LimitedArgon2PasswordHasher, Pass
 from core.throttling import LOGIN_FAILURES
 from organizations.actions import invite
 from organizations.actors import Actor
-from organizations.links import make_link
 from organizations.models import AccountLink, AuditEvent, Membership, Organization
-from organizations.scope import organization_scope
+from organizations.people.links import make_link
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 
 PASSWORD = "a long enough password"

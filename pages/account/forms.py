@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 
 from core.text import AddressInput, TextInput
 from core.time_zones import known_time_zones
-from organizations.addresses import validate_mail_address
 from organizations.models import Membership, Organization, User
+from organizations.people.mail_addresses import validate_mail_address
 
 
 class LoginForm(forms.Form):

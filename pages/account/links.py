@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods
 from core import mail
 from core.errors import NotFound, TooManyRequests
 from organizations import actions
-from organizations.links import find_link
 from organizations.models import AccountLink
+from organizations.people.links import find_link
 from pages.account.forms import AddressForm, ConfirmForm, ResetForm, ResetRequestForm
 from pages.lists import accept, form_page, postpone, typed
 from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out

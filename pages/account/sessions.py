@@ -174,7 +174,7 @@ def accept_as_newcomer(
             ),
         )
         if membership:
-            login(request, membership.user, "organizations.authentication.EmailBackend")
+            login(request, membership.user, "organizations.people.authentication.EmailBackend")
             return welcome(request, membership)
     return form_page(request, "account/invitation.html", form, **context)
 

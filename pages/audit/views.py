@@ -17,14 +17,14 @@ from core.errors import TooManyRequests
 from core.fast_path.asgi_bridge import LongResponse
 from core.formatting import counted
 from core.throttling import count_attempt, refuse_when_full, throttle_key
-from organizations.audit import (
+from organizations.audit.actions import AuditAction
+from organizations.audit.log import (
     MAXIMUM_VERIFIED,
     VERIFICATIONS,
     export_lines,
     record_export,
     verify_chain,
 )
-from organizations.audit_actions import AuditAction
 from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
 from pages.decorators import OrganizationRequest, within_organization
 from pages.lists import Filter, Filters, page_of

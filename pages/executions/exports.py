@@ -18,7 +18,7 @@ from core.long_answers import PIECE, ROWS_AT_ONCE, Piece, gather, in_pieces
 from executions import queries
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent, sees_all
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from pages.decorators import OrganizationRequest, within_organization
 from pages.executions.detail import own_execution
 from pages.executions.listing import runtime_ms

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db.models.functions import Left
 from django.utils import timezone
 
+from executions.event_log import MOST_LOCKS, lock_id
 from executions.json_text import read_json
 from executions.models import Execution, ExecutionEvent
-from executions.record import MOST_LOCKS, lock_id
 from executions.results import open_locks
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import at

@@ -12,7 +12,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from analytics.records import findings_of
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import Credential
 from tokens.tests.clients import FORM

@@ -8,7 +8,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from organizations.models import AuditEvent, Membership, Organization, Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 Role = Membership.Role

@@ -7,7 +7,7 @@ import pytest
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import AuditEvent, Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 FORM = {

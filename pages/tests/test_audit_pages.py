@@ -9,7 +9,7 @@ from agents.tests.factories import make_agent
 from core.ids import uuid7
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from agents.tests.factories import make_agent
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import Credential
 from tokens.tests.factories import make_credential

@@ -6,7 +6,7 @@ from django.test import Client
 
 from agents.tests.factories import make_agent
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
 from tokens.tests.clients import FORM

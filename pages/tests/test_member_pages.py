@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from organizations.models import Invitation, Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
 
 Role = Membership.Role

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from executions.event_log import NewEvent
 from executions.models import now
-from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
     FINISHED,

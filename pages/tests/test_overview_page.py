@@ -13,7 +13,7 @@ from django.utils import timezone
 from agents.tests.factories import make_agent
 from executions.tests.factories import FAILED, FINISHED, RUNNING, make_execution, make_user_of
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
 from tokens.tests.factories import make_credential

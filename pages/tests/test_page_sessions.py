@@ -12,7 +12,7 @@ from core.errors import InvalidValue, TooManyRequests
 from core.throttling import Quota
 from organizations.actions import change_password, sessions
 from organizations.models import AuditEvent, Membership, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
 from tokens import sessions as token_sessions
 from tokens.models import LoginSession

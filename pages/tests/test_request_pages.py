@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from agents.tests.factories import make_agent
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
 from tokens.tests.factories import make_credential

@@ -10,7 +10,7 @@ from django.test import Client
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import MAX_IDENTIFIER_LENGTH, Resource, ResourceGrant, TokenEvent
 from tokens.tests.factories import make_grant, make_resource

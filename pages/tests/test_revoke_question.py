@@ -12,7 +12,7 @@ from django.utils.html import strip_tags
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import Credential, Revocation, TokenEvent
 from tokens.tests.factories import make_credential, make_resource

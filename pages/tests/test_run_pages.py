@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from executions.event_log import NewEvent
 from executions.models import DeletedExecution, Execution, now
-from executions.record import NewEvent
 from executions.rendering import TOO_COMPLEX
 from executions.tests.factories import (
     FAILED,
@@ -21,7 +21,7 @@ from executions.tests.factories import (
     tagged,
 )
 from organizations.models import AuditEvent, Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from pages.templatetags.agentidp import shorten_id
 

@@ -13,8 +13,8 @@ from django.test import Client
 
 from conftest import ClientFor
 from executions.actions import delete_execution
+from executions.event_log import NewEvent, append_events
 from executions.models import Execution, new_execution
-from executions.record import NewEvent, append_events
 from executions.tests.factories import (
     FAILED,
     FINISHED,
@@ -27,7 +27,7 @@ from importers.tests.kodosumi import import_folder
 from importers.tests.spooler import fid_of, new_data, write_execution
 from organizations.actors import Actor
 from organizations.models import Membership
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
 from panel.tests.test_timeline import fids, get
 

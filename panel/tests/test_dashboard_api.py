@@ -12,8 +12,8 @@ from django.test import Client
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from executions import queries
+from executions.event_log import NewEvent
 from executions.models import Execution, now
-from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
     make_execution,

@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 
 from conftest import ClientFor
+from executions.event_log import NewEvent
 from executions.models import DeletedExecution, Execution, ExecutionEvent, ExecutionFile
-from executions.record import NewEvent
 from executions.rendering import TOO_COMPLEX
 from executions.tests.factories import (
     FAILED,
@@ -23,7 +23,7 @@ from executions.tests.factories import (
 from executions.tests.vectors import VECTORS
 from importers.tests.kodosumi import REAL, import_folder
 from organizations.models import AuditEvent, Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 FINAL = '{"Markdown":{"body":"**Grüße** \\"x\\""}}'

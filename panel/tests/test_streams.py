@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ClientFor
+from executions.event_log import NewEvent
 from executions.models import Execution, now
-from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
     FINISHED,

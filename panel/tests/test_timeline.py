@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 
 from conftest import ClientFor
 from executions.actions import delete_execution
+from executions.event_log import NewEvent
 from executions.models import Execution, ExecutionUser
-from executions.record import NewEvent
 from executions.tests.factories import (
     FAILED,
     FINISHED,
@@ -27,7 +27,7 @@ from executions.tests.factories import (
 from importers.tests.kodosumi import REAL, import_folder
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 

@@ -17,7 +17,7 @@ import schemathesis  # noqa: E402
 from executions.models import Execution  # noqa: E402
 from organizations.actors import Scope  # noqa: E402
 from organizations.models import Membership, Organization  # noqa: E402
-from organizations.scope import organization_scope  # noqa: E402
+from organizations.tenancy.scope import organization_scope  # noqa: E402
 from organizations.tests.factories import make_membership, make_user  # noqa: E402
 from tests.endpoint import Endpoint  # noqa: E402
 from tests.endpoints import ENDPOINTS  # noqa: E402

@@ -12,7 +12,7 @@ from demo.jobs import SAMPLE  # noqa: E402
 from executions.runner import launch  # noqa: E402
 from organizations.actors import Actor  # noqa: E402
 from organizations.models import Organization  # noqa: E402
-from organizations.scope import organization_scope  # noqa: E402
+from organizations.tenancy.scope import organization_scope  # noqa: E402
 
 number, seconds = map(int, sys.argv[1:])
 organization = Organization.objects.filter(status="active").order_by("id")[0]

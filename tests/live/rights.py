@@ -39,7 +39,7 @@ from organizations.actions.organizations import suspend_organization  # noqa: E4
 from organizations.actions.sessions import set_person_active  # noqa: E402
 from organizations.actors import Actor  # noqa: E402
 from organizations.models import Membership, Organization, Principal, User  # noqa: E402
-from organizations.scope import organization_scope  # noqa: E402
+from organizations.tenancy.scope import organization_scope  # noqa: E402
 from organizations.tests.factories import (  # noqa: E402
     make_membership,
     make_organization,

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from organizations.operations import IsolateOrganizations
+from organizations.tenancy.migration_operations import IsolateOrganizations
 
 
 class Migration(migrations.Migration):

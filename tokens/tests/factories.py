@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from agents.models import Agent
 from organizations.models import Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.access_tokens import PersonRefresh, new_token_id, sign_agent_token
 from tokens.models import (
     Credential,

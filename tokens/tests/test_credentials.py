@@ -11,7 +11,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from organizations.models import AuditEvent, Organization, Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens import actions
 from tokens.actions import MAXIMUM_OLD_SECRETS

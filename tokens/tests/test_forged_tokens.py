@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.keys import key_ring, rotate_signing_key
 from tokens.models import LoginSession, Revocation

@@ -24,7 +24,7 @@ from organizations.models import (
     Organization,
     Principal,
 )
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_organization
 from tokens.models import TokenEvent

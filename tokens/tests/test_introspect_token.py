@@ -10,10 +10,10 @@ from django.test import Client
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import AuditEvent, Membership, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
-from tokens.api import oauth
 from tokens.models import Credential, TokenEvent
+from tokens.oauth import token as oauth
 from tokens.tests.clients import FormClient, basic, bearer
 from tokens.tests.factories import access_token_for, make_credential
 from tokens.tests.forgery import sign, take_apart

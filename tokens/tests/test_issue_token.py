@@ -19,7 +19,7 @@ from joserfc.jwk import KeySet
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import AuditEvent, Organization, Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 from tokens.models import Credential, TokenEvent
 from tokens.tests.clients import FORM, basic

@@ -12,7 +12,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 
 from conftest import ClientFor
 from organizations.models import AuditEvent, Membership, Organization, User
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 from tokens.models import LoginSession
 from tokens.tests.factories import access_token_for

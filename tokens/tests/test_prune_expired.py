@@ -13,7 +13,7 @@ from procrastinate.contrib.django import app
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from organizations.models import Attempt, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_user
 from tokens.access_tokens import new_token_id
 from tokens.keys import rotate_signing_key

@@ -15,7 +15,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization, Principal
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import Resource, ResourceGrant, TokenEvent
 from tokens.resources import (

@@ -19,7 +19,7 @@ from agents.tests.factories import make_agent
 from organizations.actions import invite
 from organizations.actors import Actor
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.actions import rotate_credential
 from tokens.keys import key_ring

@@ -18,7 +18,7 @@ from agentidp.checks import refuse_unsafe_start
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.keys import KeyRing, key_ring, rotate_signing_key
 from tokens.models import MAX_TOKEN_LIFETIME, SigningKey
 from tokens.tests.factories import access_token_for

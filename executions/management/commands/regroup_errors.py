@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand
 
 from executions.regrouping import outdated, regroup_some
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 
 class Command(BaseCommand):

@@ -12,9 +12,9 @@ from core.constraints import refusing
 from core.errors import DomainError
 from organizations.actions import create_organization
 from organizations.actions.invitations import check_new_password
-from organizations.addresses import validate_mail_address
-from organizations.authentication import find_user
 from organizations.models import Organization, User
+from organizations.people.authentication import find_user
+from organizations.people.mail_addresses import validate_mail_address
 
 
 class AddressTaken(DomainError):

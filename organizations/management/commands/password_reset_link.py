@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from organizations.actions import operators_reset_link
 from organizations.models import User
-from organizations.passwords import accounts_called
+from organizations.people.passwords import accounts_called
 
 
 class Command(BaseCommand):

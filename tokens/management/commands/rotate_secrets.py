@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand
 from django.db.models import Q
 
 from organizations.models import Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens import known_secrets
 from tokens.keys import reencrypt_signing_keys
 from tokens.models import Credential

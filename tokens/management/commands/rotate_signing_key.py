@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 from tokens.keys import RELOAD_AFTER_SECONDS, require_openable_keys, rotate_signing_key
 from tokens.models import SigningKey
 

@@ -15,10 +15,10 @@ from core import mail
 from core.errors import TooManyRequests
 from core.text import same
 from core.throttling import RESET_MAILS, count_attempt, take_back, throttle_key
-from organizations.link_secrets import new_secret
-from organizations.links import LIFETIME, make_link
 from organizations.models import AccountLink, Invitation, Organization, User
-from organizations.scope import organization_scope
+from organizations.people.link_secrets import new_secret
+from organizations.people.links import LIFETIME, make_link
+from organizations.tenancy.scope import organization_scope
 
 QUEUE = "mail"
 INVITATION = "organizations.mail_invitation"

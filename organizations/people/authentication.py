@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from core.text import same
 from organizations.models import Membership, User
-from organizations.passwords import accounts_called, whose_password
+from organizations.people.passwords import accounts_called, whose_password
 
 MAXIMUM_PASSWORD_LENGTH = 1024
 

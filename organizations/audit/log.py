@@ -22,9 +22,9 @@ from core.ids import uuid7
 from core.long_answers import ROWS_AT_ONCE, Piece, gather, in_pieces
 from core.throttling import Quota, count_attempt, throttle_key
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditChain, AuditEvent, Organization
-from organizations.scope import organization_scope
+from organizations.tenancy.scope import organization_scope
 
 FIRST_HASH = bytes(32)
 EXPORT_BATCH = 1000

@@ -25,9 +25,9 @@ from django.views.decorators.http import require_POST
 
 from core.addresses import client_address
 from organizations.actors import Actor
-from organizations.audit_actions import AuditAction
+from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, Organization, User
-from organizations.scope import organization_scope, request_scope
+from organizations.tenancy.scope import organization_scope, request_scope
 
 SESSION_KEY = "admin_organization_id"
 WITHOUT = frozenset({"autocomplete", "view_on_site"})

@@ -34,7 +34,8 @@ from organizations.api import OrganizationScopedViewSet
 from tokens.access_tokens import AgentAccess, PersonAccess, ResourceAccess, SignedAccess
 from tokens.actions import NotYourToken, Refusal, introspect_token, issue_token, revoke_token
 from tokens.authentication import BearerAuthentication
-from tokens.client_authentication import (
+from tokens.models import MAX_IDENTIFIER_LENGTH, TokenEvent
+from tokens.oauth.client_authentication import (
     ClientAuthentication,
     ClientProof,
     ClientRefused,
@@ -42,7 +43,6 @@ from tokens.client_authentication import (
     client_proof,
     form_parameters,
 )
-from tokens.models import MAX_IDENTIFIER_LENGTH, TokenEvent
 from tokens.resources import ADDRESS_FORM, MAX_SCOPES_LENGTH
 from tokens.serializers import IntrospectionSerializer, OAuthErrorSerializer, TokenFormSerializer
 

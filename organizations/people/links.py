@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from core.errors import NotFound
-from organizations.link_secrets import is_secret, macs_of, new_secret
 from organizations.models import AccountLink, User
+from organizations.people.link_secrets import is_secret, macs_of, new_secret
 
 LIFETIME = timedelta(hours=1)
 PATHS = {
