@@ -1,0 +1,95 @@
+"""Executions in the words of kodosumi's panel, at its addresses: bearer tokens, API keys, and the
+sessions of the pages."""
+
+from django.urls import path, register_converter
+from django.urls.converters import PathConverter
+
+from panel.dashboard import DashboardViewSet
+from panel.files import FileViewSet
+from panel.outputs import OutputsViewSet, OutputViewSet
+from panel.streams import StreamViewSet
+from panel.timeline import TimelineViewSet
+
+
+class FilePathConverter(PathConverter):
+    """The path of a stored file: other systems let its parts have line breaks in them."""
+
+    regex = "(?s:.+)"
+
+
+register_converter(FilePathConverter, "file")
+
+# What ran: the addresses of kodosumi's dashboard.
+dashboard = [
+    path(
+        "running-agents",
+        DashboardViewSet.as_view({"get": "running_agents"}),
+        name="dashboard-running-agents",
+    ),
+    path("errors", DashboardViewSet.as_view({"get": "errors"}), name="dashboard-errors"),
+    path(
+        "error-groups",
+        DashboardViewSet.as_view({"get": "error_groups"}),
+        name="dashboard-error-groups",
+    ),
+    path("timeline", DashboardViewSet.as_view({"get": "timeline"}), name="dashboard-timeline"),
+    path(
+        "agent-stats",
+        DashboardViewSet.as_view({"get": "agent_stats"}),
+        name="dashboard-agent-stats",
+    ),
+    path(
+        "execution/<str:fid>/details",
+        DashboardViewSet.as_view({"get": "details"}),
+        name="dashboard-details",
+    ),
+    path(
+        "execution/<str:fid>/files",
+        DashboardViewSet.as_view({"get": "files"}),
+        name="dashboard-files",
+    ),
+]
+
+# Live: an ASGI server streams, a WSGI server gives what there is (docs/decisions/0007).
+streams = [
+    path(f"outputs/{name}/<str:fid>", StreamViewSet.as_view({"get": name}), name=f"outputs-{name}")
+    for name in ("stream", "main", "stdio")
+]
+
+execution_outputs = [
+    path("outputs", OutputsViewSet.as_view({"delete": "destroy_many"}), name="outputs"),
+    path("outputs/<str:fid>", OutputViewSet.as_view({"delete": "destroy"}), name="output"),
+    *(
+        path(
+            f"outputs/{name}/<str:fid>", OutputViewSet.as_view({"get": name}), name=f"output-{name}"
+        )
+        for name in ("status", "raw", "html")
+    ),
+]
+execution_timeline = [
+    path("timeline", TimelineViewSet.as_view({"get": "move"}), name="timeline"),
+    path("timeline/list", TimelineViewSet.as_view({"get": "list_items"}), name="timeline-list"),
+    path(
+        "timeline/changes",
+        TimelineViewSet.as_view({"get": "list_changes"}),
+        name="timeline-changes",
+    ),
+]
+execution_files = [
+    pattern
+    for area in ("in", "out")
+    for pattern in (
+        path(
+            f"files/<str:fid>/{area}",
+            FileViewSet.as_view({"get": "list_files"}, area=area),
+            name=f"files-{area}",
+        ),
+        path(
+            f"files/<str:fid>/{area}/<file:path>",
+            FileViewSet.as_view({"get": "download"}, area=area),
+            name=f"file-{area}",
+        ),
+    )
+]
+
+urlpatterns = [*execution_outputs, *execution_timeline, *execution_files, *streams]
