@@ -23,6 +23,8 @@ from tests.live.fronts import PRODUCTION, nginx, unit
 FRONTS = ("asgi", "nginx")
 ORDINARY = ("/livez", "/api/v1/agents")
 """Requests that do no harm: without a name, and as an agent."""
+SETTINGS = {"AGENTIDP_EXECUTIONS_PER_MINUTE": "100000"}
+"""What there is to read is reported at once."""
 LONGEST = 60
 """Seconds until a request is given up."""
 QUIET_WITHIN = 8
@@ -111,12 +113,12 @@ def ground(front: str) -> Iterator[Ground]:
     """`asgi`: the server on a port as the demonstration runs it. `nginx`: deploy/nginx.conf before
     the units of deploy/systemd/, ordinary requests on Unix sockets with WSGI."""
     if front == "asgi":
-        with deployed(durable=False, agents=1) as deployment:
+        with deployed(durable=False, agents=1, settings=SETTINGS) as deployment:
             yield Ground(deployment, (deployment.server.process.pid,))
         return
     with (
         tempfile.TemporaryDirectory(prefix="agentidp-nginx-") as name,
-        deployed(durable=False, agents=1, settings=PRODUCTION) as deployment,
+        deployed(durable=False, agents=1, settings=PRODUCTION | SETTINGS) as deployment,
         ExitStack() as stack,
     ):
         folder = Path(name)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from benchmarks.machine import family_seconds, granian, prefer, wait_for_quiet
+from benchmarks.machine import family_seconds, granian, one_of, prefer, wait_for_quiet
 from tests.live.deployment import Deployment, deployed, free_port
 from tests.live.deployment import answers as ready
 from tests.live.engine import Engine
@@ -53,16 +53,17 @@ PATHS = ("/livez", "/api/v1/agents")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=WHAT, default=WHAT)
+    parser.add_argument("what", nargs="*", type=one_of(WHAT), help="all, if none is named")
     parser.add_argument("--small", action="store_true", help="does it work at all?")
     arguments = parser.parse_args()
+    what = arguments.what or WHAT
     size = SMALL if arguments.small else FULL
     with deployed(durable=True, agents=5) as deployment:
-        if "resume" in arguments.what:
+        if "resume" in what:
             asyncio.run(resume(deployment, size))
-        if "idle" in arguments.what:
+        if "idle" in what:
             asyncio.run(idle(deployment, size))
-        if "servers" in arguments.what:
+        if "servers" in what:
             servers(deployment, size)
 
 

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,3 +217,14 @@ def virtual_environment(name: str, requirements: Path, interpreter: str = sys.ex
         subprocess.run([python, *install, "-r", requirements], check=True)
         (folder / "complete").touch()
     return python
+
+
+def one_of(names: Iterable[str]) -> Callable[[str], str]:
+    """For arguments of which none may be given, where argparse takes no `choices`."""
+
+    def chosen(name: str) -> str:
+        if name not in names:
+            raise ArgumentTypeError(f"{name} is none of {', '.join(names)}")
+        return name
+
+    return chosen

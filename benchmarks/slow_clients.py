@@ -27,6 +27,7 @@ from benchmarks.grounds import (
     ordinary,
     p95,
 )
+from benchmarks.machine import one_of
 from tests.live.engine import Engine
 from tests.live.test_streams import is_established, queued_for
 
@@ -122,7 +123,7 @@ class Round:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=list(KINDS))
+    parser.add_argument("kinds", nargs="*", type=one_of(KINDS), help="all, if none is named")
     parser.add_argument("--front", choices=FRONTS, action="append")
     parser.add_argument("--silent", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
@@ -134,7 +135,7 @@ def main() -> None:
         with ground(front) as server:
             engine = server.engine()
             print_head(front, arguments.silent, rounds)
-            for kind in arguments.kinds:
+            for kind in arguments.kinds or KINDS:
                 asked = KINDS[kind](engine)
                 warm_up(server, engine, asked)
                 done = [silence(server, engine, asked, arguments.silent) for _ in range(rounds)]
