@@ -3,13 +3,11 @@
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.template import engines
@@ -19,8 +17,8 @@ from django.utils import timezone
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from core.database_roles import as_owner, connect_with
-from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Membership, Organization
-from organizations.tests.factories import make_organization
+from organizations.models import Membership, Organization
+from organizations.tests.factories import keep_unidentified_organization, make_organization
 from tokens.keys import key_ring, make_first_key
 from tokens.models import SigningKey
 from tokens.tests.factories import access_token_for
@@ -143,13 +141,6 @@ def _empty_as_owner(test: TransactionTestCase) -> None:
                 cursor.execute(trigger.format("ENABLE"))
 
         keep_unidentified_organization()
-
-
-def keep_unidentified_organization() -> None:
-    """The row that a migration made, for a run that uses the database again (`--reuse-db`)."""
-    made = import_module("organizations.migrations.0002_isolation").add_unidentified
-    if not Organization.objects.filter(pk=UNIDENTIFIED_ORGANIZATION_ID).exists():
-        made(apps, None)
 
 
 _empty = TransactionTestCase._fixture_teardown

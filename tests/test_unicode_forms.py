@@ -3,6 +3,7 @@ Unicode and asked for in the other."""
 
 import unicodedata
 from collections.abc import Callable
+from importlib import import_module
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -28,10 +29,10 @@ from executions.repeats import digests
 from executions.tests.factories import make_execution, make_file, make_outside_user
 from organizations.models import Membership, Organization, User
 from organizations.people.passwords import whose_password
-from organizations.tenancy.migration_operations import normalize_text
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
+MIGRATION = import_module("executions.migrations.0017_normalized_text")
 COMPOSED = "Müller-Köln"
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
 FORMS = pytest.mark.parametrize(
@@ -318,8 +319,7 @@ def test_what_was_stored_before_is_brought_into_the_form(
             with organization_scope(each.organization_id):
                 statement = "UPDATE executions_executionfile SET path = %s WHERE path = %s"
                 cursor.execute(statement, [name, path])
-        unique = "other.execution_id = t.execution_id AND other.area = t.area"
-        cursor.execute(str(normalize_text("executions_executionfile", "path", unique=unique).sql))
+        cursor.execute(MIGRATION.EXECUTIONFILE)
 
     found = []
     for place in (organization, other_organization):

@@ -15,69 +15,7 @@ from django.db import migrations
 
 from organizations.tenancy.migration_operations import IsolateOrganizations
 
-COUNTS = "issued, refused, introspected, revoked"
-ADDED = """
-            issued = known.issued + excluded.issued,
-            refused = known.refused + excluded.refused,
-            introspected = known.introspected + excluded.introspected,
-            revoked = known.revoked + excluded.revoked"""
-NEWEST = ",\n            last_at = greatest(known.last_at, excluded.last_at)"
-NOBODY = "'00000000-0000-0000-0000-000000000000'"
-
-# table, its key, the key's values on a row, whether it keeps the newest event's time
-ROLLUPS = (
-    (
-        "analytics_hourusage",
-        "organization_id, hour",
-        "{row}.organization_id, floor(date_part('epoch', {row}.created_at) / 3600)::integer",
-        False,
-    ),
-    (
-        "analytics_quarterusage",
-        "organization_id, quarter",
-        "{row}.organization_id, floor(date_part('epoch', {row}.created_at) / 900)::integer",
-        False,
-    ),
-    (
-        "analytics_agentdayusage",
-        "organization_id, day, agent_id, credential_id",
-        "{row}.organization_id, ({row}.created_at AT TIME ZONE 'UTC')::date, "
-        "coalesce({row}.agent_id, " + NOBODY + "), coalesce({row}.credential_id, " + NOBODY + ")",
-        True,
-    ),
-    (
-        "analytics_agentmonthusage",
-        "organization_id, month, agent_id",
-        "{row}.organization_id, "
-        "date_trunc('month', {row}.created_at AT TIME ZONE 'UTC')::date, "
-        "coalesce({row}.agent_id, " + NOBODY + ")",
-        True,
-    ),
-)
-
-
-def upserts(row: str) -> str:
-    """One upsert for each rollup: of the `single` event, or of the whole `batch`."""
-    statements = []
-    for table, key, values, keeps_newest in ROLLUPS:
-        names = COUNTS.split(", ")
-        if row == "single":
-            counts = ", ".join(f"(single.outcome = '{name}')::integer" for name in names)
-            newest, grouping = "single.created_at", ""
-        else:
-            counts = ", ".join(f"count(*) FILTER (WHERE outcome = '{name}')" for name in names)
-            positions = ", ".join(str(n + 1) for n in range(key.count(",") + 1))
-            newest = "max(created_at)"
-            grouping = f"FROM batch GROUP BY {positions} ORDER BY {positions}"
-        statements.append(f"""
-        INSERT INTO {table} AS known ({key}, {COUNTS}{", last_at" if keeps_newest else ""})
-        SELECT {values.format(row=row)}, {counts}{", " + newest if keeps_newest else ""}
-        {grouping}
-        ON CONFLICT ({key}) DO UPDATE SET{ADDED}{NEWEST if keeps_newest else ""};""")
-    return "".join(statements)
-
-
-COUNT_TOKEN_EVENTS = f"""
+COUNT = """
 CREATE FUNCTION analytics_count_token_events() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     single record;
@@ -88,23 +26,101 @@ BEGIN
     END IF;
     PERFORM pg_advisory_xact_lock_shared(
         hashtextextended('rollups of ' || single.organization_id, 0));
-    IF (SELECT count(*) FROM batch) = 1 THEN{upserts("single")}
-    ELSE{upserts("batch")}
+    IF (SELECT count(*) FROM batch) = 1 THEN
+        INSERT INTO analytics_hourusage AS known (organization_id, hour, issued, refused, introspected, revoked)
+        SELECT single.organization_id, floor(date_part('epoch', single.created_at) / 3600)::integer, (single.outcome = 'issued')::integer, (single.outcome = 'refused')::integer, (single.outcome = 'introspected')::integer, (single.outcome = 'revoked')::integer
+        
+        ON CONFLICT (organization_id, hour) DO UPDATE SET
+            issued = known.issued + excluded.issued,
+            refused = known.refused + excluded.refused,
+            introspected = known.introspected + excluded.introspected,
+            revoked = known.revoked + excluded.revoked;
+        INSERT INTO analytics_quarterusage AS known (organization_id, quarter, issued, refused, introspected, revoked)
+        SELECT single.organization_id, floor(date_part('epoch', single.created_at) / 900)::integer, (single.outcome = 'issued')::integer, (single.outcome = 'refused')::integer, (single.outcome = 'introspected')::integer, (single.outcome = 'revoked')::integer
+        
+        ON CONFLICT (organization_id, quarter) DO UPDATE SET
+            issued = known.issued + excluded.issued,
+            refused = known.refused + excluded.refused,
+            introspected = known.introspected + excluded.introspected,
+            revoked = known.revoked + excluded.revoked;
+        INSERT INTO analytics_agentdayusage AS known (organization_id, day, agent_id, credential_id, issued, refused, introspected, revoked, last_at)
+        SELECT single.organization_id, (single.created_at AT TIME ZONE 'UTC')::date, coalesce(single.agent_id, '00000000-0000-0000-0000-000000000000'), coalesce(single.credential_id, '00000000-0000-0000-0000-000000000000'), (single.outcome = 'issued')::integer, (single.outcome = 'refused')::integer, (single.outcome = 'introspected')::integer, (single.outcome = 'revoked')::integer, single.created_at
+        
+        ON CONFLICT (organization_id, day, agent_id, credential_id) DO UPDATE SET
+            issued = known.issued + excluded.issued,
+            refused = known.refused + excluded.refused,
+            introspected = known.introspected + excluded.introspected,
+            revoked = known.revoked + excluded.revoked,
+            last_at = greatest(known.last_at, excluded.last_at);
+        INSERT INTO analytics_agentmonthusage AS known (organization_id, month, agent_id, issued, refused, introspected, revoked, last_at)
+        SELECT single.organization_id, date_trunc('month', single.created_at AT TIME ZONE 'UTC')::date, coalesce(single.agent_id, '00000000-0000-0000-0000-000000000000'), (single.outcome = 'issued')::integer, (single.outcome = 'refused')::integer, (single.outcome = 'introspected')::integer, (single.outcome = 'revoked')::integer, single.created_at
+        
+        ON CONFLICT (organization_id, month, agent_id) DO UPDATE SET
+            issued = known.issued + excluded.issued,
+            refused = known.refused + excluded.refused,
+            introspected = known.introspected + excluded.introspected,
+            revoked = known.revoked + excluded.revoked,
+            last_at = greatest(known.last_at, excluded.last_at);
+    ELSE
+        INSERT INTO analytics_hourusage AS known (organization_id, hour, issued, refused, introspected, revoked)
+        SELECT batch.organization_id, floor(date_part('epoch', batch.created_at) / 3600)::integer, count(*) FILTER (WHERE outcome = 'issued'), count(*) FILTER (WHERE outcome = 'refused'), count(*) FILTER (WHERE outcome = 'introspected'), count(*) FILTER (WHERE outcome = 'revoked')
+        FROM batch GROUP BY 1, 2 ORDER BY 1, 2
+        ON CONFLICT (organization_id, hour) DO UPDATE SET
+            issued = known.issued + excluded.issued,
+            refused = known.refused + excluded.refused,
+            introspected = known.introspected + excluded.introspected,
+            revoked = known.revoked + excluded.revoked;
+        INSERT INTO analytics_quarterusage AS known (organization_id, quarter, issued, refused, introspected, revoked)
+        SELECT batch.organization_id, floor(date_part('epoch', batch.created_at) / 900)::integer, count(*) FILTER (WHERE outcome = 'issued'), count(*) FILTER (WHERE outcome = 'refused'), count(*) FILTER (WHERE outcome = 'introspected'), count(*) FILTER (WHERE outcome = 'revoked')
+        FROM batch GROUP BY 1, 2 ORDER BY 1, 2
+        ON CONFLICT (organization_id, quarter) DO UPDATE SET
+            issued = known.issued + excluded.issued,
+            refused = known.refused + excluded.refused,
+            introspected = known.introspected + excluded.introspected,
+            revoked = known.revoked + excluded.revoked;
+        INSERT INTO analytics_agentdayusage AS known (organization_id, day, agent_id, credential_id, issued, refused, introspected, revoked, last_at)
+        SELECT batch.organization_id, (batch.created_at AT TIME ZONE 'UTC')::date, coalesce(batch.agent_id, '00000000-0000-0000-0000-000000000000'), coalesce(batch.credential_id, '00000000-0000-0000-0000-000000000000'), count(*) FILTER (WHERE outcome = 'issued'), count(*) FILTER (WHERE outcome = 'refused'), count(*) FILTER (WHERE outcome = 'introspected'), count(*) FILTER (WHERE outcome = 'revoked'), max(created_at)
+        FROM batch GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+        ON CONFLICT (organization_id, day, agent_id, credential_id) DO UPDATE SET
+            issued = known.issued + excluded.issued,
+            refused = known.refused + excluded.refused,
+            introspected = known.introspected + excluded.introspected,
+            revoked = known.revoked + excluded.revoked,
+            last_at = greatest(known.last_at, excluded.last_at);
+        INSERT INTO analytics_agentmonthusage AS known (organization_id, month, agent_id, issued, refused, introspected, revoked, last_at)
+        SELECT batch.organization_id, date_trunc('month', batch.created_at AT TIME ZONE 'UTC')::date, coalesce(batch.agent_id, '00000000-0000-0000-0000-000000000000'), count(*) FILTER (WHERE outcome = 'issued'), count(*) FILTER (WHERE outcome = 'refused'), count(*) FILTER (WHERE outcome = 'introspected'), count(*) FILTER (WHERE outcome = 'revoked'), max(created_at)
+        FROM batch GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (organization_id, month, agent_id) DO UPDATE SET
+            issued = known.issued + excluded.issued,
+            refused = known.refused + excluded.refused,
+            introspected = known.introspected + excluded.introspected,
+            revoked = known.revoked + excluded.revoked,
+            last_at = greatest(known.last_at, excluded.last_at);
     END IF;
     RETURN NULL;
 END $$;
 CREATE TRIGGER analytics_count_token_events
     AFTER INSERT ON tokens_tokenevent REFERENCING NEW TABLE AS batch
     FOR EACH STATEMENT EXECUTE FUNCTION analytics_count_token_events()
-"""  # noqa: S608 - our own names
+"""  # noqa: W293 - the text as it was created
 NO_COUNTING = """
 DROP TRIGGER analytics_count_token_events ON tokens_tokenevent;
 DROP FUNCTION analytics_count_token_events()
 """
 
 # Room on each page for the next version of its rows: updates then touch no index.
-ROOM = "; ".join(f"ALTER TABLE {table} SET (fillfactor = 70)" for table, *_ in ROLLUPS)
-ROOM_UNDONE = "; ".join(f"ALTER TABLE {table} RESET (fillfactor)" for table, *_ in ROLLUPS)
+ROOM = """
+ALTER TABLE analytics_hourusage SET (fillfactor = 70);
+ALTER TABLE analytics_quarterusage SET (fillfactor = 70);
+ALTER TABLE analytics_agentdayusage SET (fillfactor = 70);
+ALTER TABLE analytics_agentmonthusage SET (fillfactor = 70)
+"""
+ROOM_UNDONE = """
+ALTER TABLE analytics_hourusage RESET (fillfactor);
+ALTER TABLE analytics_quarterusage RESET (fillfactor);
+ALTER TABLE analytics_agentdayusage RESET (fillfactor);
+ALTER TABLE analytics_agentmonthusage RESET (fillfactor)
+"""
 
 
 class Migration(migrations.Migration):
@@ -116,5 +132,5 @@ class Migration(migrations.Migration):
         IsolateOrganizations("AgentDayUsage", has_id=False),
         IsolateOrganizations("AgentMonthUsage", has_id=False),
         migrations.RunSQL(ROOM, ROOM_UNDONE),
-        migrations.RunSQL(COUNT_TOKEN_EVENTS, NO_COUNTING),
+        migrations.RunSQL(COUNT, NO_COUNTING),
     ]

@@ -12,17 +12,6 @@ from django.db import migrations, models
 
 from organizations.tenancy.migration_operations import IsolateOrganizations
 
-EVENTS = "sum(octet_length(message) + 128)"
-FILES = "sum(size + 1024)"
-COUNTED = {
-    "executions_execution": ("executions", "count(*)", ("INSERT", "DELETE")),
-    "executions_executionevent": ("event_bytes", EVENTS, ("INSERT", "DELETE", "UPDATE")),
-    "executions_executionfile": ("file_bytes", FILES, ("INSERT", "DELETE", "UPDATE")),
-    "executions_upload": ("file_bytes", FILES, ("INSERT", "DELETE", "UPDATE")),
-}
-"""Of each table the amount that its rows count in, how much they are, and what changes it."""
-COLUMNS = ("executions", "event_bytes", "file_bytes")
-
 ADD = """
 CREATE FUNCTION executions_add_up_changes(organization uuid) RETURNS void LANGUAGE sql AS $$
     WITH known AS (
@@ -38,31 +27,14 @@ CREATE FUNCTION executions_add_up_changes(organization uuid) RETURNS void LANGUA
 $$
 """
 
-
-def counting(table: str) -> str:
-    """A function and a trigger for each kind of statement."""
-    column, amount, kinds = COUNTED[table]
-    return "".join(_counting(table, column, amount, kind) for kind in kinds)
-
-
-def _counting(table: str, column: str, amount: str, kind: str) -> str:
-    name = f"{table}_stored_{kind.lower()}"
-    added = f"SELECT organization_id, {amount} AS more FROM added GROUP BY 1"  # noqa: S608
-    removed = f"SELECT organization_id, -{amount} AS more FROM removed GROUP BY 1"  # noqa: S608
-    known = {"INSERT": added, "DELETE": removed, "UPDATE": f"{added} UNION ALL {removed}"}[kind]
-    tables = {
-        "INSERT": "NEW TABLE AS added",
-        "DELETE": "OLD TABLE AS removed",
-        "UPDATE": "NEW TABLE AS added OLD TABLE AS removed",
-    }[kind]
-    return f"""
-CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+COUNT_EXECUTION = """
+CREATE FUNCTION executions_execution_stored_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     change record;
 BEGIN
     FOR change IN
-        INSERT INTO executions_storedchange (organization_id, {column})
-        SELECT organization_id, sum(more) FROM ({known}) AS changed
+        INSERT INTO executions_storedchange (organization_id, executions)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, count(*) AS more FROM added GROUP BY 1) AS changed
         GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
     LOOP
         IF change.number % 64 = 0 THEN
@@ -71,23 +43,223 @@ BEGIN
     END LOOP;
     RETURN NULL;
 END $$;
-CREATE TRIGGER {name} AFTER {kind} ON {table} REFERENCING {tables}
-    FOR EACH STATEMENT EXECUTE FUNCTION {name}();
-"""  # noqa: S608 - our own names
+CREATE TRIGGER executions_execution_stored_insert AFTER INSERT ON executions_execution REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_execution_stored_insert();
 
+CREATE FUNCTION executions_execution_stored_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, executions)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, -count(*) AS more FROM removed GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_execution_stored_delete AFTER DELETE ON executions_execution REFERENCING OLD TABLE AS removed
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_execution_stored_delete();
+"""
+NO_EXECUTION = """
+DROP TRIGGER executions_execution_stored_insert ON executions_execution;
+DROP FUNCTION executions_execution_stored_insert();
+DROP TRIGGER executions_execution_stored_delete ON executions_execution;
+DROP FUNCTION executions_execution_stored_delete();"""
 
-def not_counting(table: str) -> str:
-    names = [f"{table}_stored_{kind.lower()}" for kind in COUNTED[table][2]]
-    return "".join(f"DROP TRIGGER {n} ON {table}; DROP FUNCTION {n}();" for n in names)
+COUNT_EXECUTIONEVENT = """
+CREATE FUNCTION executions_executionevent_stored_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, event_bytes)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, sum(octet_length(message) + 128) AS more FROM added GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_executionevent_stored_insert AFTER INSERT ON executions_executionevent REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_executionevent_stored_insert();
 
+CREATE FUNCTION executions_executionevent_stored_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, event_bytes)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, -sum(octet_length(message) + 128) AS more FROM removed GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_executionevent_stored_delete AFTER DELETE ON executions_executionevent REFERENCING OLD TABLE AS removed
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_executionevent_stored_delete();
 
-def _sum(table: str) -> str:
-    column, amount, _ = COUNTED[table]
-    amounts = (f"{amount if column == each else 0}::bigint AS {each}" for each in COLUMNS)
-    return f"SELECT {', '.join(amounts)} FROM {table} WHERE organization_id = organization.id"  # noqa: S608
+CREATE FUNCTION executions_executionevent_stored_update() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, event_bytes)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, sum(octet_length(message) + 128) AS more FROM added GROUP BY 1 UNION ALL SELECT organization_id, -sum(octet_length(message) + 128) AS more FROM removed GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_executionevent_stored_update AFTER UPDATE ON executions_executionevent REFERENCING NEW TABLE AS added OLD TABLE AS removed
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_executionevent_stored_update();
+"""
+NO_EXECUTIONEVENT = """
+DROP TRIGGER executions_executionevent_stored_insert ON executions_executionevent;
+DROP FUNCTION executions_executionevent_stored_insert();
+DROP TRIGGER executions_executionevent_stored_delete ON executions_executionevent;
+DROP FUNCTION executions_executionevent_stored_delete();
+DROP TRIGGER executions_executionevent_stored_update ON executions_executionevent;
+DROP FUNCTION executions_executionevent_stored_update();"""
 
+COUNT_EXECUTIONFILE = """
+CREATE FUNCTION executions_executionfile_stored_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, file_bytes)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, sum(size + 1024) AS more FROM added GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_executionfile_stored_insert AFTER INSERT ON executions_executionfile REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_executionfile_stored_insert();
 
-COUNT = f"""
+CREATE FUNCTION executions_executionfile_stored_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, file_bytes)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, -sum(size + 1024) AS more FROM removed GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_executionfile_stored_delete AFTER DELETE ON executions_executionfile REFERENCING OLD TABLE AS removed
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_executionfile_stored_delete();
+
+CREATE FUNCTION executions_executionfile_stored_update() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, file_bytes)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, sum(size + 1024) AS more FROM added GROUP BY 1 UNION ALL SELECT organization_id, -sum(size + 1024) AS more FROM removed GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_executionfile_stored_update AFTER UPDATE ON executions_executionfile REFERENCING NEW TABLE AS added OLD TABLE AS removed
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_executionfile_stored_update();
+"""
+NO_EXECUTIONFILE = """
+DROP TRIGGER executions_executionfile_stored_insert ON executions_executionfile;
+DROP FUNCTION executions_executionfile_stored_insert();
+DROP TRIGGER executions_executionfile_stored_delete ON executions_executionfile;
+DROP FUNCTION executions_executionfile_stored_delete();
+DROP TRIGGER executions_executionfile_stored_update ON executions_executionfile;
+DROP FUNCTION executions_executionfile_stored_update();"""
+
+COUNT_UPLOAD = """
+CREATE FUNCTION executions_upload_stored_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, file_bytes)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, sum(size + 1024) AS more FROM added GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_upload_stored_insert AFTER INSERT ON executions_upload REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_upload_stored_insert();
+
+CREATE FUNCTION executions_upload_stored_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, file_bytes)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, -sum(size + 1024) AS more FROM removed GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_upload_stored_delete AFTER DELETE ON executions_upload REFERENCING OLD TABLE AS removed
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_upload_stored_delete();
+
+CREATE FUNCTION executions_upload_stored_update() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, file_bytes)
+        SELECT organization_id, sum(more) FROM (SELECT organization_id, sum(size + 1024) AS more FROM added GROUP BY 1 UNION ALL SELECT organization_id, -sum(size + 1024) AS more FROM removed GROUP BY 1) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER executions_upload_stored_update AFTER UPDATE ON executions_upload REFERENCING NEW TABLE AS added OLD TABLE AS removed
+    FOR EACH STATEMENT EXECUTE FUNCTION executions_upload_stored_update();
+"""
+NO_UPLOAD = """
+DROP TRIGGER executions_upload_stored_insert ON executions_upload;
+DROP FUNCTION executions_upload_stored_insert();
+DROP TRIGGER executions_upload_stored_delete ON executions_upload;
+DROP FUNCTION executions_upload_stored_delete();
+DROP TRIGGER executions_upload_stored_update ON executions_upload;
+DROP FUNCTION executions_upload_stored_update();"""
+
+COUNT = """
 DO $$
 DECLARE
     organization record;
@@ -97,12 +269,24 @@ BEGIN
         INSERT INTO executions_storedchange (organization_id, executions, event_bytes, file_bytes)
         SELECT organization.id, coalesce(sum(executions), 0), coalesce(sum(event_bytes), 0),
             coalesce(sum(file_bytes), 0)
-        FROM ({" UNION ALL ".join(map(_sum, COUNTED))}) AS found
+        FROM (
+            SELECT count(*)::bigint AS executions, 0::bigint AS event_bytes, 0::bigint AS file_bytes
+            FROM executions_execution WHERE organization_id = organization.id
+            UNION ALL
+            SELECT 0::bigint AS executions, sum(octet_length(message) + 128)::bigint AS event_bytes, 0::bigint AS file_bytes
+            FROM executions_executionevent WHERE organization_id = organization.id
+            UNION ALL
+            SELECT 0::bigint AS executions, 0::bigint AS event_bytes, sum(size + 1024)::bigint AS file_bytes
+            FROM executions_executionfile WHERE organization_id = organization.id
+            UNION ALL
+            SELECT 0::bigint AS executions, 0::bigint AS event_bytes, sum(size + 1024)::bigint AS file_bytes
+            FROM executions_upload WHERE organization_id = organization.id
+        ) AS found
         HAVING count(*) FILTER (WHERE executions <> 0 OR event_bytes <> 0 OR file_bytes <> 0) > 0;
     END LOOP;
     PERFORM set_config('app.organization_id', '', true);
 END $$
-"""  # noqa: S608 - our own names
+"""
 
 
 class Migration(migrations.Migration):
@@ -137,6 +321,9 @@ class Migration(migrations.Migration):
         ),
         IsolateOrganizations("StoredChange", has_id=False),
         migrations.RunSQL(ADD, "DROP FUNCTION executions_add_up_changes(uuid)"),
-        *(migrations.RunSQL(counting(table), not_counting(table)) for table in COUNTED),
+        migrations.RunSQL(COUNT_EXECUTION, NO_EXECUTION),
+        migrations.RunSQL(COUNT_EXECUTIONEVENT, NO_EXECUTIONEVENT),
+        migrations.RunSQL(COUNT_EXECUTIONFILE, NO_EXECUTIONFILE),
+        migrations.RunSQL(COUNT_UPLOAD, NO_UPLOAD),
         migrations.RunSQL(COUNT, migrations.RunSQL.noop),
     ]

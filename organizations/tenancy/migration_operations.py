@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.operations import RunSQL
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
@@ -81,33 +80,3 @@ class IsolateOrganizations(Operation):
 
     def describe(self) -> str:
         return f"Isolate the organizations' rows of {self.model_name}"
-
-
-NORMALIZE = """
-UPDATE "{table}" t SET "{column}" = normalize(t."{column}")
-WHERE t."{column}" IS NOT NFC NORMALIZED"""
-NORMALIZE_UNIQUE = """
-    AND NOT EXISTS (SELECT 1 FROM "{table}" other WHERE other.id <> t.id AND ({unique})
-        AND lower(normalize(other."{column}")) = lower(normalize(t."{column}")))"""
-IN_EACH_ORGANIZATION = """
-FOR organization IN SELECT id FROM organizations_organization LOOP
-    PERFORM set_config('app.organization_id', organization::text, true);
-    {changes}
-END LOOP;
-PERFORM set_config('app.organization_id', '', true);"""
-
-
-def normalize_text(table: str, *columns: str, unique: str = "", is_scoped: bool = True) -> RunSQL:
-    """Bring what a table has into the one Unicode form in which text is compared.
-
-    `unique` says, of rows `t` and `other`, when both could not have the same text: such a one stays
-    as it is. `is_scoped`: the table is a tenant's, which shows its rows inside of their
-    organization alone.
-    """
-    change = f"{NORMALIZE}{NORMALIZE_UNIQUE if unique else ''};"
-    changes = "".join(
-        change.format(table=table, column=column, unique=unique) for column in columns
-    )
-    if is_scoped:
-        changes = IN_EACH_ORGANIZATION.format(changes=changes)
-    return RunSQL(f"DO $$ DECLARE organization uuid; BEGIN {changes} END $$", RunSQL.noop)

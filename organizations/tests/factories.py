@@ -2,7 +2,13 @@ from itertools import count
 from typing import Any
 
 from organizations.actors import Actor
-from organizations.models import AuditEvent, Membership, Organization, User
+from organizations.models import (
+    UNIDENTIFIED_ORGANIZATION_ID,
+    AuditEvent,
+    Membership,
+    Organization,
+    User,
+)
 from organizations.tenancy.scope import organization_scope
 
 _numbers = count(1)
@@ -12,6 +18,19 @@ def make_organization(name: str = "Northwind Labs", **overrides: Any) -> Organiz
     fields = {"slug": f"organization-{next(_numbers)}", "plan_tier": "enterprise"}
     fields |= {"max_tokens_per_month": None}
     return Organization.objects.create(name=name, **(fields | overrides))
+
+
+def keep_unidentified_organization() -> None:
+    """The row that a migration made, for a run that uses the database again (`--reuse-db`)."""
+    Organization.objects.get_or_create(
+        pk=UNIDENTIFIED_ORGANIZATION_ID,
+        defaults={
+            "name": "Unidentified clients",
+            "slug": "unidentified-clients",
+            "status": "system",
+            "max_agents": 0,
+        },
+    )
 
 
 def make_user(email: str | None = None, password: str | None = None, **overrides: Any) -> User:
