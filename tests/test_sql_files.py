@@ -1,0 +1,110 @@
+"""`<app>/sql/<function>.sql` is what the database runs: whoever reads one reads today's text."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.conf import settings
+
+FILES = sorted(settings.BASE_DIR.glob("*/sql/*.sql"))
+OF_OTHERS = "procrastinate"
+"""Its functions come with its own migrations."""
+
+DEFINITIONS = """
+SELECT p.oid::regprocedure::text, p.proname, pg_get_functiondef(p.oid)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = 'public' AND NOT EXISTS (
+    SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass
+    AND d.deptype = 'e'
+)
+"""
+TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\s*\)|\(\s*|\s+|[^\s'()-]+|-")
+
+
+def plain(text: str) -> str:
+    """The text with white space in one form, but not inside of comments and quotes."""
+    return "".join(map(plain_token, TOKEN.findall(text))).strip()
+
+
+def plain_token(token: str) -> str:
+    if token.isspace():
+        return " "
+    return token if token.startswith("'") else token.strip()
+
+
+def definitions(owner: psycopg.Connection) -> dict[str, tuple[str, str]]:
+    """By its signature the name and the definition of every function of ours."""
+    return {
+        signature: (name, plain(definition))
+        for signature, name, definition in owner.execute(DEFINITIONS).fetchall()
+        if not name.startswith(OF_OTHERS)
+    }
+
+
+def test_files_and_functions_are_the_same(owner: psycopg.Connection) -> None:
+    """A function without a file, a file without a function, another text: each is told."""
+    migrated = definitions(owner)
+
+    assert sorted(name for name, _ in migrated.values()) == sorted(file.stem for file in FILES)
+
+    with owner.transaction(force_rollback=True):
+        for file in FILES:
+            owner.execute(file.read_bytes())
+        written = definitions(owner)
+
+    assert written.keys() == migrated.keys()
+    assert {name: written[name] for name in written if written[name] != migrated[name]} == {}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_says_what_its_one_function_decides(file: Path) -> None:
+    text = file.read_text()
+
+    assert text.startswith("-- ")
+    assert re.findall(r"CREATE OR REPLACE FUNCTION (\w+)\(", text) == [file.stem]
+    assert file.stem.startswith(f"{file.parts[-3]}_")
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("a  =\n b", "a = b", True),
+        ("a = 'b  c'", "a = 'b c'", False),
+        ("a -- why  so\n= b", "a -- why so\n= b", False),
+        ("a - b", "a  -  b", True),
+        ("a - b", "a -- b", False),
+        ("f( a )", "f(a)", True),
+        ("f (a)", "f(a)", False),
+    ],
+)
+def test_only_white_space_between_words_is_passed_over(
+    one: str, other: str, is_same: bool
+) -> None:
+    assert (plain(one) == plain(other)) is is_same
+
+
+def make_sql(name: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--silent", "sql", f"NAME={name}"],  # noqa: S607 - whichever make is installed
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_make_prints_a_function() -> None:
+    printed = make_sql("tokens_issue")
+
+    assert printed.stdout == (settings.BASE_DIR / "tokens/sql/tokens_issue.sql").read_text()
+
+
+@pytest.mark.parametrize("name", ["tokens_issues", "", "../sql/tokens_issue"])
+def test_make_says_that_there_is_no_such_function(name: str) -> None:
+    printed = make_sql(name)
+
+    assert printed.returncode
+    assert not printed.stdout
+    assert f'There is no SQL function "{name}".' in printed.stderr
