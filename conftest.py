@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,33 @@ from tokens.tests.factories import access_token_for
 ClientFor = Callable[..., Client]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cases", type=int, metavar="N", help="run only the first N cases of each test function"
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What only root can set up is left out for everybody else."""
     if os.geteuid() != 0:
-        for_root = [item for item in items if item.get_closest_marker("root")]
-        config.hook.pytest_deselected(items=for_root)
-        items[:] = [item for item in items if item not in for_root]
+        leave_out(config, items, lambda item: item.get_closest_marker("root") is not None)
+    if most := config.getoption("--cases"):
+        cases: Counter[str] = Counter()
+
+        def is_one_more(item: pytest.Item) -> bool:
+            function = item.nodeid.partition("[")[0]
+            cases[function] += 1
+            return cases[function] > most
+
+        leave_out(config, items, is_one_more)
+
+
+def leave_out(
+    config: pytest.Config, items: list[pytest.Item], is_left_out: Callable[[pytest.Item], bool]
+) -> None:
+    left_out = {item for item in items if is_left_out(item)}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True)

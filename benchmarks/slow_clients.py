@@ -38,7 +38,7 @@ LONGEST_KEPT = 60
 MOST_TIMES = 2.0
 MOST_HELD = 300 * 1024
 """Bytes of memory for each silent client."""
-WARM_UPS = 24
+WARM_UPS = 96
 MOST_KEPT = 20 * MB
 """Bytes that stay when all have been cut."""
 LARGEST_STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"

@@ -7,7 +7,7 @@ pieces nothing is kept but the place where the next one begins.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-PIECE = 64 * 1024
+PIECE = 32 * 1024
 """Bytes, or characters of text with at most one row more."""
 ROWS_AT_ONCE = 50
 """That a cursor fetches."""

@@ -45,8 +45,13 @@ def collect_in_time() -> None:
 
 def count_values(values: int) -> None:
     """A body is about to become so many objects."""
+    count_bytes(BYTES_OF_A_VALUE * values)
+
+
+def count_bytes(number: int) -> None:
+    """So much memory was, or is about to be, in use for a moment."""
     global _taken
-    _taken += BYTES_OF_A_VALUE * values
+    _taken += number
 
 
 def _collect_when_due(sender: Any, environ: dict[str, Any], **kwargs: Any) -> None:

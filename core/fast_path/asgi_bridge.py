@@ -39,6 +39,7 @@ from core.bodies import TOO_MANY, BodyPlace, RoomForBodies
 from core.errors import CODES, MESSAGES, error_body
 from core.failures import RightEnded, log_failure
 from core.long_answers import PIECE
+from core.memory import count_bytes
 from core.sockets import connections
 
 logger = structlog.get_logger(__name__)
@@ -133,6 +134,7 @@ def _until(has_ended: Callable[[], bool], pieces: Iterable[bytes]) -> Iterator[b
 
     def checked(piece: bytes) -> bytes:
         nonlocal asked_at
+        count_bytes(len(piece))
         if time.monotonic() - asked_at >= SECONDS_BETWEEN_CHECKS:
             if has_ended():
                 raise RightEnded("The right to this answer has ended.")
