@@ -1,22 +1,24 @@
 """The names of what happens are written once: in AuditAction."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 from agentidp.env import BASE_DIR
 from organizations.audit.actions import AuditAction
 
-APPS = ("agentidp", "organizations", "agents", "tokens", "executions", "analytics")
-HOME = BASE_DIR / "organizations" / "audit_actions.py"
+PROJECT = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())
+PACKAGES = PROJECT["tool"]["importlinter"]["root_packages"]
+HOME = BASE_DIR / "organizations" / "audit" / "actions.py"
 LOGGED = {("tokens/management/commands/rotate_signing_key.py", "signing_key.rotated")}
 """Lines of the server's log that have the same name: the log of the system's own organization says
 it as well."""
 
 
 def sources() -> Iterator[Path]:
-    for app in APPS:
-        for path in (BASE_DIR / app).rglob("*.py"):
+    for package in PACKAGES:
+        for path in (BASE_DIR / package).rglob("*.py"):
             if path != HOME and not {"tests", "migrations"} & set(path.parts):
                 yield path
 

@@ -1,0 +1,80 @@
+"""Documents lead where they say: links, files that they name, and a line for each room."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from agentidp.env import BASE_DIR
+
+DOCUMENTS = sorted(
+    [*BASE_DIR.glob("*.md"), *BASE_DIR.glob("docs/**/*.md"), BASE_DIR / "benchmarks" / "README.md"]
+)
+MAPS = ("ARCHITECTURE.md", "CONTRIBUTING.md")
+"""Pages that say where things are: whatever has a slash there is a file or a folder."""
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+MADE_LATER = {"node_modules", "staticfiles"}
+
+
+def links(document: Path) -> Iterator[str]:
+    """Where the links of a document lead, without those to other sites and in blocks of code."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"`[^`\n]*`", lambda found: "`" if "](" in found[0] else found[0], text)
+    for target in LINK.findall(text):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
+def anchors(document: Path) -> set[str]:
+    """The addresses of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ +(.+)$", document.read_text(), flags=re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in plain}
+
+
+def test_every_link_of_a_document_leads_somewhere() -> None:
+    dead = []
+    for document in DOCUMENTS:
+        for link in links(document):
+            path, _, anchor = link.partition("#")
+            target = (document.parent / path) if path else document
+            if not target.exists():
+                dead.append(f"{document.relative_to(BASE_DIR)}: {link}")
+            elif anchor and target.suffix == ".md" and anchor not in anchors(target):
+                dead.append(f"{document.relative_to(BASE_DIR)}: no heading for {link}")
+
+    assert dead == []
+
+
+def paths_in(document: Path) -> Iterator[Path]:
+    """Files and folders in code quotes. In a row about a room they may start there."""
+    for line in document.read_text().splitlines():
+        room = re.match(r"\| `([\w/]+)`", line)
+        for path in re.findall(r"`([\w.\-]+/[\w./\-]*)`", line):
+            inside = BASE_DIR / room[1] / path if room else BASE_DIR / path
+            if path.startswith((".", "agentidp/files")):
+                continue  # made when it is needed
+            if document.name in MAPS or (BASE_DIR / path.split("/")[0]).is_dir():
+                yield inside if inside.exists() else BASE_DIR / path
+
+
+def test_documents_name_files_that_exist() -> None:
+    missing = {
+        f"{document.relative_to(BASE_DIR)}: {path.relative_to(BASE_DIR)}"
+        for document in DOCUMENTS
+        for path in paths_in(document)
+        if not path.exists()
+    }
+
+    assert missing == set()
+
+
+def test_every_room_has_a_line_on_the_map() -> None:
+    project = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())
+    packages = project["tool"]["importlinter"]["root_packages"]
+    lines = (BASE_DIR / "ARCHITECTURE.md").read_text().splitlines()
+    rows = " ".join(line.split("|")[1] for line in lines if line.startswith("| `"))
+
+    rooms = {*packages, *(path.parent.name for path in BASE_DIR.glob("*/__init__.py"))}
+
+    assert {room for room in rooms - MADE_LATER if f"`{room}/`" not in rows} == set()
