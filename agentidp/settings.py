@@ -396,6 +396,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "core.openapi.complete_schema",
         "core.value_forms.describe_values",
+        "core.parameter_examples.show_parameters",
     ],
 }
 

@@ -2,16 +2,19 @@ from typing import Any
 
 from rest_framework import serializers
 
+from agents import examples
 from agents.models import (
     MAXIMUM_CAPABILITIES,
     Agent,
     validate_capability,
     validate_semantic_version,
 )
+from core.examples import example
 from organizations.actors import Scope
 from organizations.api import BoundedListField, StrictSerializer
 
 
+@example(examples.AGENT, sent=examples.NEW_AGENT)
 class AgentSerializer(StrictSerializer):
     """An agent as the API shows it and takes it."""
 
@@ -55,6 +58,7 @@ class AgentSerializer(StrictSerializer):
         return sorted(_without_repeats(scopes))
 
 
+@example(examples.AGENT, sent=examples.AGENT_CHANGE)
 class AgentChangeSerializer(AgentSerializer):
     """A partial change; `status` moves between active and suspended only."""
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.models import Agent
-from analytics import queries
+from analytics import examples, queries
 from analytics.parameters import Parameters
 from analytics.periods import MAXIMUM_DAYS, Period
 from analytics.records import findings_of
@@ -25,6 +25,7 @@ from analytics.serializers import (
     finding_row,
 )
 from core.csv_files import FORMATS, CsvAnswers, CsvRenderer
+from core.examples import answered
 from organizations.api import OrganizationScopedViewSet
 
 
@@ -49,15 +50,16 @@ GONE = OpenApiResponse(
 )
 
 
-def described(serializer: type, *parameters: OpenApiParameter, description: str) -> Any:
-    """The operation in the OpenAPI document: JSON or CSV, and every status."""
+def described(serializer: type, *parameters: OpenApiParameter, description: str, csv: str) -> Any:
+    """The operation in the OpenAPI document: JSON or CSV, of which `csv` is an example, and every
+    status."""
     return extend_schema(
         description=description,
         tags=["Analytics"],
         parameters=[*parameters, FORMAT],
         responses={
             (200, "application/json"): serializer,
-            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "text/csv"): answered(OpenApiTypes.STR, csv),
             404: GONE,
         },
     )
@@ -86,6 +88,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         TokenTrendSerializer,
         *(DAYS, TZ, OUTCOME, AGENT, CREDENTIAL),
         description="How many tokens were issued, or requests refused, each day.",
+        csv=examples.CSV_OF_TREND,
     )
     def tokens(self, request: Request) -> Response:
         parameters = Parameters.read(request.query_params)
@@ -103,6 +106,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         AgentActivitySerializer,
         *(DAYS, TZ, OUTCOME, AGENT, CREDENTIAL),
         description="How many token requests there were in each hour of the week.",
+        csv=examples.CSV_OF_ACTIVITY,
     )
     def activity(self, request: Request) -> Response:
         parameters = Parameters.read(request.query_params)
@@ -122,6 +126,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         TZ,
         IDLE,
         description="How many tokens each agent got in a month.",
+        csv=examples.CSV_OF_USAGE,
     )
     def agents(self, request: Request) -> Response:
         parameters = Parameters.read(request.query_params)
@@ -137,6 +142,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
     @described(
         FindingsSerializer,
         description="What deserves a look, with its numbers; the worst first.",
+        csv=examples.CSV_OF_FINDINGS,
     )
     def findings(self, request: Request) -> Response:
         Parameters.read(request.query_params)

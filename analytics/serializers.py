@@ -4,7 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from analytics import examples
 from analytics.findings import BAD, CODES, WARN, Finding
+from core.examples import example
 
 
 class DayCountSerializer(serializers.Serializer[object]):
@@ -12,6 +14,7 @@ class DayCountSerializer(serializers.Serializer[object]):
     count = serializers.IntegerField(min_value=0)
 
 
+@example(examples.TOKEN_TREND)
 class TokenTrendSerializer(serializers.Serializer[object]):
     tenantId = serializers.CharField(help_text="`org-` and the organization's UUID.")
     days = serializers.IntegerField(min_value=1, max_value=90)
@@ -24,6 +27,7 @@ class HourCountSerializer(serializers.Serializer[object]):
     count = serializers.IntegerField(min_value=1)
 
 
+@example(examples.ACTIVITY)
 class AgentActivitySerializer(serializers.Serializer[object]):
     tenantId = serializers.CharField()
     data = HourCountSerializer(many=True, help_text="Cells above zero, by dow, then hour.")  # type: ignore[assignment]
@@ -34,6 +38,7 @@ class AgentTokenCountSerializer(serializers.Serializer[object]):
     tokenCount = serializers.IntegerField(min_value=0)
 
 
+@example(examples.AGENT_USAGE)
 class AgentUsageSerializer(serializers.Serializer[object]):
     tenantId = serializers.CharField()
     month = serializers.CharField(help_text="YYYY-MM.")
@@ -54,6 +59,7 @@ class FindingSerializer(serializers.Serializer[object]):
     link = serializers.CharField(help_text="The page with the rows behind it.")
 
 
+@example(examples.FINDINGS)
 class FindingsSerializer(serializers.Serializer[object]):
     tenantId = serializers.CharField()
     data = FindingSerializer(many=True, help_text="The worst first.")  # type: ignore[assignment]

@@ -10,6 +10,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 from drf_spectacular.utils import OpenApiParameter
 
+from core.examples import ACCESS_TOKEN, AGENT_ID, CLIENT_SECRET, PUBLIC_DOCUMENTS
 from core.operation_names import SUMMARIES
 
 ERROR = {"$ref": "#/components/schemas/Error"}
@@ -233,6 +234,11 @@ def _error_schemas() -> dict[str, Any]:
     }
 
 
+def _shown(schema: dict[str, Any], value: Any) -> dict[str, Any]:
+    """A body with its example, as drf-spectacular writes those of serializers."""
+    return {"schema": schema, "examples": {"Example": {"value": value}}}
+
+
 def _token_endpoint() -> dict[str, Any]:
     text = {"type": "string"}
     form = {
@@ -266,6 +272,18 @@ def _token_endpoint() -> dict[str, Any]:
             "scope": text,
         },
     }
+    example_form = {
+        "grant_type": "client_credentials",
+        "client_id": AGENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "scope": "agents:read executions:write",
+    }
+    example_answer = {
+        "access_token": ACCESS_TOKEN,
+        "token_type": "Bearer",
+        "expires_in": 3600,
+        "scope": "agents:read executions:write",
+    }
     operation = {
         **_named_fields("post", "/api/v1/token"),
         "description": "Client credentials in, a signed token out (RFC 6749 section 4.4).",
@@ -273,12 +291,12 @@ def _token_endpoint() -> dict[str, Any]:
         "security": [{"client": []}, {}],
         "requestBody": {
             "required": True,
-            "content": {"application/x-www-form-urlencoded": {"schema": form}},
+            "content": {"application/x-www-form-urlencoded": _shown(form, example_form)},
         },
         "responses": {
             "200": {
                 "description": "A token.",
-                "content": {"application/json": {"schema": answer}},
+                "content": {"application/json": _shown(answer, example_answer)},
             },
             **{
                 status: {
@@ -300,11 +318,15 @@ def _token_endpoint() -> dict[str, Any]:
 
 
 def _public_documents() -> dict[str, Any]:
+    descriptions = {
+        "jwks.json": "The public keys that verify our tokens (RFC 7517).",
+        "oauth-authorization-server": "Authorization server metadata (RFC 8414).",
+        "openid-configuration": "The same, for clients of OpenID Connect Discovery.",
+        "oauth-protected-resource": "Protected resource metadata (RFC 9728).",
+    }
     documents = {
-        "/.well-known/jwks.json": "The public keys that verify our tokens (RFC 7517).",
-        "/.well-known/oauth-authorization-server": "Authorization server metadata (RFC 8414).",
-        "/.well-known/openid-configuration": "The same, for clients of OpenID Connect Discovery.",
-        "/.well-known/oauth-protected-resource": "Protected resource metadata (RFC 9728).",
+        f"/.well-known/{name}": (description, PUBLIC_DOCUMENTS[name])
+        for name, description in descriptions.items()
     }
     schema = {"type": "object", "additionalProperties": {}}
     return {
@@ -317,7 +339,7 @@ def _public_documents() -> dict[str, Any]:
                 "responses": {
                     "200": {
                         "description": description,
-                        "content": {"application/json": {"schema": schema}},
+                        "content": {"application/json": _shown(schema, example)},
                     },
                     "503": {
                         "description": DESCRIPTIONS["503"],
@@ -326,5 +348,5 @@ def _public_documents() -> dict[str, Any]:
                 },
             }
         }
-        for path, description in documents.items()
+        for path, (description, example) in documents.items()
     }

@@ -136,17 +136,18 @@ class PagePagination(BasePagination):
         return Response(body, headers=next_link(self.request, self.next_cursor, "page"))
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        integer = {"type": "integer", "minimum": 0}
+        integer = {"type": "integer", "minimum": 0, "example": 1}
         cursor = {
             "type": "string",
             "nullable": True,
             "description": "Send it as `cursor` for the next page. null: this is the last one.",
+            "example": None,
         }
         properties = {
             "data": schema,
             "total": integer,
             "page": integer,
-            "limit": integer,
+            "limit": {**integer, "example": self.default_limit},
             "nextCursor": cursor,
         }
         return {"type": "object", "required": list(properties), "properties": properties}

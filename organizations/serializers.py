@@ -5,7 +5,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from core.examples import example
 from core.time_zones import known_time_zones
+from organizations import examples
 from organizations.api import StrictSerializer
 from organizations.models import LONGEST_RETENTION, Invitation, Membership, Organization, Principal
 from organizations.people.mail_addresses import validate_mail_address
@@ -31,6 +33,7 @@ def validate_time_zone(name: str) -> None:
         )
 
 
+@example(examples.ORGANIZATION, sent=examples.NEW_ORGANIZATION)
 class OrganizationSerializer(StrictSerializer):
     """An organization. Its plan, limits and status are the platform's to set."""
 
@@ -82,11 +85,13 @@ class OrganizationSerializer(StrictSerializer):
     updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
 
 
+@example(examples.ORGANIZATION, sent=examples.ORGANIZATION_CHANGE)
 class OrganizationChangeSerializer(OrganizationSerializer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs | {"partial": True})
 
 
+@example(examples.PERSON)
 class MemberSerializer(serializers.Serializer[Membership | Principal]):
     """A member as it is shown: a person, or an agent that was named a member."""
 
@@ -121,6 +126,7 @@ class MemberSerializer(serializers.Serializer[Membership | Principal]):
         return member.user.name if isinstance(member, Membership) else None
 
 
+@example(sent=examples.NEW_MEMBER)
 class NewMemberSerializer(StrictSerializer):
     """`agentId` with member or admin, or the `email` to invite with a person's role."""
 
@@ -137,6 +143,7 @@ class NewMemberSerializer(StrictSerializer):
         return fields
 
 
+@example(sent=examples.ROLE)
 class RoleSerializer(StrictSerializer):
     role = serializers.CharField(max_length=16)
 
@@ -148,6 +155,7 @@ def check_role(role: str, *, is_agent: bool) -> None:
         raise serializers.ValidationError({"role": [f"Use one of: {', '.join(roles)}."]})
 
 
+@example(examples.INVITATION, sent=examples.NEW_INVITATION)
 class InvitationSerializer(StrictSerializer):
     invitationId = serializers.UUIDField(source="id", read_only=True)
     email = serializers.EmailField(max_length=254, validators=[validate_mail_address])
@@ -164,6 +172,7 @@ class InvitationSerializer(StrictSerializer):
         return invitation.status
 
 
+@example(examples.INVITATION_WITH_LINK, sent=examples.NEW_INVITATION)
 class InvitationWithLinkSerializer(InvitationSerializer):
     acceptUrl = serializers.CharField(
         read_only=True,
@@ -173,6 +182,7 @@ class InvitationWithLinkSerializer(InvitationSerializer):
     )
 
 
+@example(sent=examples.ACCEPTANCE)
 class AcceptanceSerializer(StrictSerializer):
     """`password` opens an account of the invited address, or becomes that of a new one."""
 
@@ -185,6 +195,7 @@ class AcceptanceSerializer(StrictSerializer):
     )
 
 
+@example(examples.ACCEPTED)
 class AcceptedSerializer(serializers.Serializer[Membership]):
     organizationId = serializers.CharField(source="organization.public_id")
     organizationName = serializers.CharField(source="organization.name")

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_line
+from core.examples import answered
 from core.fast_path.asgi_bridge import LongResponse
 from core.keyset import LONGEST_CURSOR, PARAMETER, Keyset
 from core.pagination import CURSOR_DESCRIPTION, MAXIMUM_OFFSET, Found, Slice
@@ -29,6 +30,7 @@ from executions.models import (
     sees_all,
 )
 from organizations.actors import Scope
+from panel import examples
 from panel.base import PanelViewSet
 from panel.dashboard_serializers import (
     ERROR_COLUMNS,
@@ -130,12 +132,13 @@ FORMAT = _parameter("format", "As `Accept` would say.", enum=list(FORMATS))
 FID = OpenApiParameter("fid", str, OpenApiParameter.PATH, description="The execution's id.")
 
 
-def described(serializer: type, *parameters: OpenApiParameter, is_csv: bool = False) -> Any:
-    csv = {(200, "text/csv"): OpenApiTypes.STR} if is_csv else {}
+def described(serializer: type, *parameters: OpenApiParameter, csv: str = "") -> Any:
+    """`csv` is an example of the answer in this form, if it has it."""
+    tables = {(200, "text/csv"): answered(OpenApiTypes.STR, csv)} if csv else {}
     return extend_schema(
         tags=["Dashboard"],
-        parameters=[*parameters, *([FORMAT] if is_csv else [])],
-        responses={(200, "application/json"): serializer, **csv},
+        parameters=[*parameters, *([FORMAT] if csv else [])],
+        responses={(200, "application/json"): serializer, **tables},
     )
 
 
@@ -176,7 +179,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         RunningAgentsSerializer,
         *_filters(USUAL_HOURS),
         *_paging(MOST_ROWS, MOST_ROWS),
-        is_csv=True,
+        csv=examples.CSV_OF_EXECUTIONS,
     )
     def running_agents(self, request: Request) -> HttpResponseBase:
         """What ran, newest first: with `hours` the executions that started or ended in the last
@@ -201,7 +204,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         *_filters(USUAL_HOURS),
         _parameter("fingerprint", "Of a group: only its errors."),
         *_paging(USUAL_ERRORS, MOST_ROWS),
-        is_csv=True,
+        csv=examples.CSV_OF_ERRORS,
     )
     def errors(self, request: Request) -> HttpResponseBase:
         """Every error that was emitted in the window, newest first."""
@@ -223,7 +226,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         ErrorGroupsSerializer,
         *_filters(USUAL_HOURS),
         *_paging(MOST_GROUPS, MOST_GROUPS),
-        is_csv=True,
+        csv=examples.CSV_OF_GROUPS,
     )
     def error_groups(self, request: Request) -> HttpResponseBase:
         """The errors of the window, those with the same words as one: numbers, ids and quoted names
@@ -252,7 +255,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         DashboardTimelineSerializer,
         *_filters(USUAL_HOURS),
         *_paging(MOST_ROWS, MOST_ROWS),
-        is_csv=True,
+        csv=examples.CSV_OF_EXECUTIONS,
     )
     def timeline(self, request: Request) -> HttpResponseBase:
         """Executions that started in the window, oldest first."""

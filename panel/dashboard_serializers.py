@@ -9,6 +9,7 @@ from uuid import UUID
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
+from core.examples import example
 from core.parsers import parse_json
 from executions.described import summary_of, tags_of
 from executions.errors import read_error
@@ -19,6 +20,7 @@ from executions.models import (
     ExecutionFile,
 )
 from executions.queries import ErrorGroup, ErrorGroups, Statistics
+from panel import examples
 
 JSON_STARTS = frozenset('{["-0123456789tfn')
 
@@ -224,6 +226,7 @@ class DashboardFiltersSerializer(serializers.Serializer[object]):
     tag = serializers.CharField(allow_null=True)
 
 
+@example(examples.RUNNING_AGENTS)
 class RunningAgentsSerializer(SliceSerializer):
     total = serializers.IntegerField(min_value=0, help_text="All that match, on any page.")
     agents = DashboardAgentSerializer(many=True, help_text="Newest first.")
@@ -245,6 +248,7 @@ class DashboardErrorSerializer(serializers.Serializer[object]):
     fingerprint = serializers.CharField(help_text="Of its group.")
 
 
+@example(examples.ERRORS)
 class ErrorsSerializer(SliceSerializer):
     total = serializers.IntegerField(min_value=0)
     errors = DashboardErrorSerializer(many=True, help_text="Newest first.")  # type: ignore[assignment]
@@ -265,6 +269,7 @@ class ErrorGroupSerializer(serializers.Serializer[object]):
     )
 
 
+@example(examples.ERROR_GROUPS)
 class ErrorGroupsSerializer(SliceSerializer):
     total = serializers.IntegerField(min_value=0)
     groups = ErrorGroupSerializer(many=True, help_text="The last seen first.")
@@ -274,11 +279,13 @@ class ErrorGroupsSerializer(SliceSerializer):
     )
 
 
+@example(examples.TIMELINE)
 class DashboardTimelineSerializer(SliceSerializer):
     total = serializers.IntegerField(min_value=0)
     executions = DashboardExecutionSerializer(many=True, help_text="Oldest first.")
 
 
+@example(examples.STATISTICS)
 class DashboardStatisticsSerializer(serializers.Serializer[object]):
     total_executions = serializers.IntegerField(min_value=0)
     by_status = serializers.DictField(child=serializers.IntegerField())
@@ -308,6 +315,7 @@ class DashboardEventSerializer(serializers.Serializer[object]):
     message = serializers.CharField(help_text="An error's traceback is for operators.")
 
 
+@example(examples.DETAILS)
 class DashboardDetailsSerializer(SliceSerializer):
     metadata = DashboardExecutionSerializer()
     events = DashboardEventSerializer(many=True, help_text="In the order of time.")
@@ -321,6 +329,7 @@ class DashboardFileSerializer(serializers.Serializer[object]):
     url = serializers.CharField(help_text="Where to download it.")
 
 
+@example(examples.FILES)
 class DashboardFilesSerializer(SliceSerializer):
     fid = serializers.CharField()
     uploads = DashboardFileSerializer(many=True, help_text="Directly in `in`.")

@@ -8,8 +8,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from core.examples import answered, example
 from executions.models import ExecutionFile
 from organizations.actors import Scope
+from panel import examples
 from panel.base import PanelViewSet
 from panel.downloads import FileNotFound, download
 
@@ -25,6 +27,7 @@ RANGES = [
 ]
 
 
+@example(examples.STORED_FILE)
 class StoredFileSerializer(serializers.Serializer[Any]):
     """A file of an execution."""
 
@@ -66,8 +69,8 @@ class FileViewSet(PanelViewSet):
     @extend_schema(
         parameters=RANGES,
         responses={
-            (200, "application/octet-stream"): OpenApiTypes.BINARY,
-            (206, "application/octet-stream"): OpenApiTypes.BINARY,
+            (200, "application/octet-stream"): answered(OpenApiTypes.BINARY, examples.CONTENT),
+            (206, "application/octet-stream"): answered(OpenApiTypes.BINARY, examples.CONTENT),
             304: None,
         },
     )

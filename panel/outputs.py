@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from core.examples import answered, example
 from core.openapi import OperationSchema
 from executions.actions import delete_execution
 from executions.models import Execution, ExecutionNotFound
@@ -17,6 +18,7 @@ from executions.rendering import render_result
 from executions.results import facts, final_or_notice, final_value, status_body
 from organizations.actors import Scope
 from organizations.api import BoundedListField, StrictSerializer
+from panel import examples
 from panel.base import (
     PanelViewSet,
     extended_parameter,
@@ -32,6 +34,7 @@ PRINTABLE_POLICY = (
 EXTENDED = extended_parameter()
 
 
+@example(examples.STATUS)
 class OutputStatusSerializer(serializers.Serializer[Any]):
     """The state of an execution."""
 
@@ -67,6 +70,7 @@ class OutputStatusSerializer(serializers.Serializer[Any]):
     )
 
 
+@example(sent=examples.DELETED_OUTPUTS)
 class DeletedOutputsSerializer(StrictSerializer):
     """The executions to delete."""
 
@@ -85,7 +89,9 @@ class BodyOfDelete(OperationSchema):
         if self.method != "DELETE":
             return super()._get_request_body(direction)
         component = self.resolve_serializer(DeletedOutputsSerializer, "request")
-        return {"content": {"application/json": {"schema": component.ref}}, "required": False}
+        shown = self._get_examples(DeletedOutputsSerializer(), direction, "application/json")
+        content = {"schema": component.ref, "examples": shown}
+        return {"content": {"application/json": content}, "required": False}
 
 
 @extend_schema(tags=["Outputs"])
@@ -117,7 +123,7 @@ class OutputViewSet(PanelViewSet):
 
     @extend_schema(
         parameters=[EXTENDED],
-        responses={(200, "application/json"): OpenApiTypes.ANY},
+        responses={(200, "application/json"): answered(OpenApiTypes.ANY, examples.RAW)},
     )
     def raw(self, request: Request, fid: str) -> Response:
         """The final result as a value with its type tag.
@@ -129,7 +135,7 @@ class OutputViewSet(PanelViewSet):
 
     @extend_schema(
         parameters=[EXTENDED],
-        responses={(200, "text/html"): OpenApiTypes.STR},
+        responses={(200, "text/html"): answered(OpenApiTypes.STR, examples.HTML)},
     )
     def html(self, request: Request, fid: str) -> HttpResponse:
         """The final result as a page to print. Nothing in it runs or is loaded from elsewhere."""

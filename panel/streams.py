@@ -13,6 +13,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from core.errors import InvalidValue
+from core.examples import example
 from core.fast_path.asgi_bridge import LiveResponse
 from executions.models import Execution, sees_all
 from live import sse
@@ -20,6 +21,7 @@ from live.hub import Closed, Hub, hub
 from live.payloads import WITHOUT_TRACES, raw, rendered
 from live.reading import Batch, Head, Watched, read_events
 from organizations.stream_access import Viewer
+from panel import examples
 from panel.base import PanelViewSet, extended_parameter, read_flag
 
 LARGEST_SEQUENCE = 10**9 - 1
@@ -122,6 +124,7 @@ class Stream:
         return found
 
 
+@example(examples.STREAM_EVENT, media_type="text/event-stream")
 class StreamEventSerializer(serializers.Serializer[None]):
     """One server-sent event."""
 

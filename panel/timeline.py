@@ -15,12 +15,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.errors import InvalidValue
+from core.examples import example
 from core.handlers import outage_response
 from core.outages import TOO_SLOW, outage_of
 from core.pagination import whole_number
 from executions.models import Execution, ExecutionQuerySet
 from organizations.actors import Scope
 from organizations.time_quotas import search
+from panel import examples
 from panel.base import PanelViewSet
 from panel.timeline_items import (
     FIRST_POSITION,
@@ -61,7 +63,13 @@ def fid_parameter(name: str, description: str) -> OpenApiParameter:
 def position_parameter(name: str) -> OpenApiParameter:
     return OpenApiParameter(
         name,
-        {"type": "number", "minimum": 0, "maximum": MAX_POSITION},
+        {
+            "type": "number",
+            "anyOf": [
+                {"minimum": 0, "maximum": LATEST},
+                {"minimum": FIRST_POSITION, "maximum": MAX_POSITION},
+            ],
+        },
         description="The `timestamp` of an earlier answer. To begin with, a time in Unix seconds "
         "does as well.",
     )
@@ -92,12 +100,14 @@ class TimelineItemSerializer(serializers.Serializer[Any]):
     )
 
 
+@example(examples.TIMELINE_PAGE)
 class TimelinePageSerializer(serializers.Serializer[Any]):
     items = TimelineItemSerializer(many=True)
     query = serializers.CharField(allow_null=True)
     offset = serializers.CharField(allow_null=True, help_text="Ask with it for the next page.")
 
 
+@example(examples.TIMELINE_CHANGES)
 class TimelineChangesSerializer(serializers.Serializer[Any]):
     update = TimelineItemSerializer(many=True)  # type: ignore[assignment]
     delete = serializers.ListField(child=serializers.CharField())
@@ -115,6 +125,7 @@ class TimelineMovesSerializer(serializers.Serializer[Any]):
     delete = serializers.ListField(child=serializers.CharField())
 
 
+@example(examples.TIMELINE_VIEW)
 class TimelineViewSerializer(serializers.Serializer[Any]):
     total = serializers.IntegerField()
     origin = serializers.CharField(allow_null=True, help_text="The newest one shown.")

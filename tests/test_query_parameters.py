@@ -74,3 +74,30 @@ def test_operations_know_the_parameters_that_their_description_names() -> None:
 
     assert len(known) > 60
     assert differences == {}
+
+
+def ranges_of(schema: dict[str, Any]) -> list[tuple[int, int]]:
+    """From where to where a number may be, by its description."""
+    parts = schema.get("anyOf", [schema])
+    return [(each["minimum"], each["maximum"]) for each in parts if "minimum" in each]
+
+
+NUMBERS = [
+    (each, name, low, high)
+    for each in OPERATIONS
+    for name, schema in query_parameters(each).items()
+    for low, high in ranges_of(schema)
+]
+
+
+@pytest.mark.parametrize(("endpoint", "name", "low", "high"), NUMBERS, ids=str)
+def test_a_number_may_be_in_the_ranges_of_its_description_and_nowhere_else(
+    ours: Tenant, client: Client, endpoint: Endpoint, name: str, low: int, high: int
+) -> None:
+    steps = {5 * 10**power for power in range(1, 16)}
+    expected = {each: endpoint.status for each in {low, high, *steps} if low <= each <= high}
+    expected |= {low - 1: 400, high + 1: 400}
+
+    answers = {each: refusal(client, endpoint, ours, f"{name}={each}")[0] for each in expected}
+
+    assert answers == expected

@@ -4,8 +4,10 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
+from core.examples import example
 from organizations.api import BoundedListField, StrictSerializer
 from organizations.serializers import validate_printable
+from tokens import examples
 from tokens.actions import MAXIMUM_GRACE
 from tokens.models import (
     MAX_CREDENTIAL_NAME,
@@ -41,6 +43,7 @@ class OldSecretSerializer(StrictSerializer):
     expiresAt = serializers.DateTimeField(source="ends_at", read_only=True)
 
 
+@example(examples.CREDENTIAL, sent=examples.NEW_CREDENTIAL)
 class CredentialSerializer(StrictSerializer):
     """A credential without its secret."""
 
@@ -93,10 +96,12 @@ class CredentialSerializer(StrictSerializer):
     validate_expiresAt = validate_end
 
 
+@example(examples.CREDENTIAL_WITH_SECRET, sent=examples.NEW_CREDENTIAL)
 class CredentialWithSecretSerializer(CredentialSerializer):
     clientSecret = serializers.CharField(read_only=True, help_text="Shown this once.")
 
 
+@example(sent=examples.CREDENTIAL_CHANGE)
 class CredentialChangeSerializer(StrictSerializer):
     """What may change without another secret."""
 
@@ -105,6 +110,7 @@ class CredentialChangeSerializer(StrictSerializer):
     )
 
 
+@example(sent=examples.ROTATION)
 class RotationSerializer(StrictSerializer):
     graceSeconds = serializers.IntegerField(
         min_value=0,
@@ -144,6 +150,7 @@ class ResourceScopeSerializer(StrictSerializer):
         return fields
 
 
+@example(examples.SHOWN_RESOURCE, sent=examples.NEW_RESOURCE)
 class ResourceSerializer(StrictSerializer):
     """A resource: a service that takes tokens of its own."""
 
@@ -184,6 +191,7 @@ class ResourceSerializer(StrictSerializer):
         return scopes
 
 
+@example(examples.SHOWN_RESOURCE, sent=examples.RESOURCE_CHANGE)
 class ResourceChangeSerializer(ResourceSerializer):
     """A partial change. The identifier stays: services compare tokens with it."""
 
@@ -193,6 +201,7 @@ class ResourceChangeSerializer(ResourceSerializer):
         super().__init__(*args, **kwargs | {"partial": True})
 
 
+@example(examples.GRANT)
 class ResourceGrantSerializer(serializers.Serializer[ResourceGrant]):
     """An agent that may have tokens for the resource."""
 
@@ -205,6 +214,7 @@ class ResourceGrantSerializer(serializers.Serializer[ResourceGrant]):
     updatedAt = serializers.DateTimeField(source="updated_at")
 
 
+@example(sent=examples.GRANTED_SCOPES)
 class GrantedScopesSerializer(StrictSerializer):
     scopes = BoundedListField(
         child=serializers.CharField(max_length=MAX_SCOPE_LENGTH),
@@ -213,6 +223,7 @@ class GrantedScopesSerializer(StrictSerializer):
     )
 
 
+@example(sent=examples.TOKEN_FORM, media_type="application/x-www-form-urlencoded")
 class TokenFormSerializer(serializers.Serializer[None]):
     """The form of introspection and revocation."""
 
@@ -222,6 +233,7 @@ class TokenFormSerializer(serializers.Serializer[None]):
     )
 
 
+@example(examples.INTROSPECTION)
 class IntrospectionSerializer(serializers.Serializer[None]):
     """RFC 7662 section 2.2; an inactive token has `active` alone."""
 

@@ -15,9 +15,11 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
+from core.examples import example
 from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from core.parsers import parse_json
 from executions.actions import ReportedEvent
+from executions.api import examples
 from executions.event_log import lock_id
 from executions.filters import containing, tagged
 from executions.leases import LONGEST, SHORTEST
@@ -84,6 +86,7 @@ class RawParser(BaseParser):
 TOO_MANY = f"Send at most {MAXIMUM_EVENTS} events at a time."
 
 
+@example(sent=examples.EVENT, media_type=NEWLINE_JSON)
 class EventSerializer(serializers.Serializer[ReportedEvent]):
     """One thing that happened in a run."""
 
@@ -192,10 +195,12 @@ def _sequence(value: Any) -> int | None:
     return value
 
 
+@example(sent=examples.EVENTS)
 class BatchSerializer(StrictSerializer):
     events = EventsField()
 
 
+@example(examples.APPENDED)
 class AppendedSerializer(serializers.Serializer[Any]):
     accepted = serializers.IntegerField(help_text="How many events were new.")
     duplicates = serializers.IntegerField(help_text="How many were there already.")
@@ -231,6 +236,7 @@ class CostField(serializers.DecimalField):
         return f"{value.normalize():f}"
 
 
+@example(examples.EXECUTION_SUMMARY)
 class ExecutionSummarySerializer(serializers.Serializer[Execution]):
     """An execution in a list."""
 
@@ -253,6 +259,7 @@ class ExecutionSummarySerializer(serializers.Serializer[Execution]):
         return execution.user.external_id if execution.user else None
 
 
+@example(examples.EXECUTION)
 class ExecutionSerializer(ExecutionSummarySerializer):
     """One execution with what went in and came out."""
 
@@ -282,6 +289,7 @@ class ExecutionSerializer(ExecutionSummarySerializer):
             return execution.final
 
 
+@example(sent=examples.NEW_EXECUTION)
 class NewExecutionSerializer(StrictSerializer):
     """An execution of the calling agent. Its name is the agent's own: it cannot be claimed."""
 
@@ -321,6 +329,7 @@ class NewExecutionSerializer(StrictSerializer):
         return moment
 
 
+@example(sent=examples.CHANGE)
 class ChangeSerializer(StrictSerializer):
     """What is known late. Fields that are left out stay as they are."""
 
@@ -334,6 +343,7 @@ class ChangeSerializer(StrictSerializer):
     summary = serializers.CharField(max_length=255, required=False)
 
 
+@example(sent=examples.FINISH)
 class FinishSerializer(StrictSerializer):
     """How it ended."""
 
@@ -356,6 +366,7 @@ class FinishSerializer(StrictSerializer):
         return value
 
 
+@example(sent=examples.HEARTBEAT)
 class HeartbeatSerializer(StrictSerializer):
     leaseSeconds = serializers.IntegerField(min_value=SHORTEST, max_value=LONGEST, required=False)
     takeOver = serializers.BooleanField(
@@ -363,12 +374,14 @@ class HeartbeatSerializer(StrictSerializer):
     )
 
 
+@example(examples.LEASE)
 class LeaseSerializer(serializers.Serializer[Execution]):
     status = serializers.ChoiceField(choices=Execution.Status.choices)
     leaseGeneration = serializers.IntegerField(source="lease_generation")
     leaseExpiresAt = serializers.DateTimeField(source="lease_expires_at")
 
 
+@example(sent=examples.NEW_UPLOAD)
 class NewUploadSerializer(StrictSerializer):
     area = serializers.ChoiceField(
         choices=ExecutionFile.Area.choices, help_text="in: given to it; out: made by it."
@@ -394,6 +407,7 @@ class RangeSerializer(serializers.Serializer[Any]):
     last = serializers.IntegerField()
 
 
+@example(examples.UPLOAD)
 class UploadSerializer(serializers.Serializer[Any]):
     uploadId = serializers.UUIDField(source="upload_id", help_text="Becomes the file's id.")
     area = serializers.ChoiceField(choices=ExecutionFile.Area.choices)

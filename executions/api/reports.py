@@ -4,7 +4,13 @@ import re
 from typing import Any, cast
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiRequest,
+    OpenApiTypes,
+    extend_schema,
+)
 from rest_framework import mixins, serializers
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -13,6 +19,7 @@ from rest_framework.response import Response
 from core.errors import InvalidValue
 from core.parsers import StrictJSONParser
 from executions import actions, leases, uploads
+from executions.api import examples
 from executions.api.report_shapes import (
     LARGEST_SEQUENCE,
     AppendedSerializer,
@@ -238,7 +245,11 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
 
     @extend_schema(
         parameters=[EXECUTION_ID, UPLOAD_ID, LEASE, CONTENT_RANGE],
-        request={"application/octet-stream": OpenApiTypes.BINARY},
+        request={
+            "application/octet-stream": OpenApiRequest(
+                OpenApiTypes.BINARY, examples=[OpenApiExample("Example", examples.CONTENT)]
+            )
+        },
         responses=UploadSerializer,
     )
     def receive_part(self, request: Request, executionId: str, uploadId: str) -> Response:

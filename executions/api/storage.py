@@ -8,6 +8,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from core.examples import example
+from executions.api import examples
 from executions.models import Execution
 from executions.quotas import limits_of, stored
 from organizations.api.organizations import (
@@ -22,6 +24,7 @@ class AmountSerializer(serializers.Serializer[Any]):
     limit = serializers.IntegerField(min_value=0)
 
 
+@example(examples.STORAGE)
 class StorageSerializer(serializers.Serializer[Any]):
     """What the organization stores of each kind."""
 

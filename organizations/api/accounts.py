@@ -9,11 +9,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.errors import DomainError
+from core.examples import example
 from core.handlers import domain_error_response
+from organizations import examples
 from organizations.actions import request_password_reset
 from organizations.api import StrictSerializer
 
 
+@example(sent=examples.FORGOTTEN_PASSWORD)
 class PasswordResetSerializer(StrictSerializer):
     email = serializers.EmailField(max_length=254, help_text="That the account has proven.")
 

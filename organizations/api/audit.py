@@ -12,10 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.errors import InvalidValue, NotFound
+from core.examples import answered, example
 from core.fast_path.asgi_bridge import LongResponse
 from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from core.pagination import PAGING, PagePagination
 from core.throttling import count_attempt, refuse_when_full, throttle_key
+from organizations import examples
 from organizations.api import OrganizationScopedViewSet
 from organizations.audit.log import (
     MAXIMUM_VERIFIED,
@@ -113,6 +115,7 @@ class AuditTargetSerializer(serializers.Serializer[AuditEvent]):
     label = serializers.CharField(source="target_label")  # type: ignore[assignment]
 
 
+@example(examples.AUDIT_EVENT)
 class AuditEventSerializer(serializers.Serializer[AuditEvent]):
     """An event, with its place in the chain."""
 
@@ -142,6 +145,7 @@ class AuditEventSerializer(serializers.Serializer[AuditEvent]):
         return bytes(event.hash).hex()
 
 
+@example(examples.VERIFICATION)
 class VerificationSerializer(serializers.Serializer[Verification]):
     verified = serializers.BooleanField(source="is_intact")
     fromSequence = serializers.IntegerField(source="first")
@@ -200,7 +204,9 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
 
     @extend_schema(
         parameters=SEQUENCES,
-        responses={(200, "application/jsonl"): OpenApiTypes.STR},
+        responses={
+            (200, "application/jsonl"): answered(OpenApiTypes.STR, f"{examples.EXPORTED_LINE}\n")
+        },
     )
     def export(self, request: Request) -> HttpResponseBase:
         """The log as JSON lines, oldest first: docs/reference/audit.md says how to verify it."""

@@ -1,4 +1,4 @@
-"""What Schemathesis does not know: a format of the document, and a type of body."""
+"""What Schemathesis does not know: a format of the document, and types of bodies."""
 
 import json
 from typing import Any
@@ -15,3 +15,8 @@ schemathesis.openapi.format("iana-time-zone", strategies.sampled_from(ZONES))
 @schemathesis.serializer("application/x-ndjson")
 def one_line(context: Any, value: Any) -> bytes:
     return json.dumps(value).encode() + b"\n"
+
+
+@schemathesis.deserializer("text/csv", "application/jsonl")
+def text(context: Any, response: Any) -> str:
+    return response.content.decode()  # type: ignore[no-any-return]

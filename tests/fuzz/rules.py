@@ -11,6 +11,8 @@ from typing import Any
 from uuid import uuid4
 
 from schemathesis import GenerationMode
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation.meta import TestPhase
 
 from core.keyset import LONGEST_CURSOR
 from executions.models import ExecutionEvent
@@ -30,8 +32,15 @@ class Rule:
 
 
 def parts_allowed(case: Any) -> set[str]:
-    """The parts of the request that the document allows; others are generated to be refused."""
-    parts = case.meta.components.items() if case.meta else ()
+    """The parts of the request that the document allows; others are generated to be refused.
+
+    An example is allowed as a whole: only what it was filled up with counts as generated.
+    """
+    if case.meta is None:
+        return set()
+    if case.meta.phase.name == TestPhase.EXAMPLES:
+        return {part.value for part in ParameterLocation}
+    parts = case.meta.components.items()
     return {part.value for part, info in parts if info.mode == GenerationMode.POSITIVE}
 
 

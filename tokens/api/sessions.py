@@ -11,10 +11,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.errors import DomainError, Forbidden
+from core.examples import example
 from core.handlers import domain_error_response
 from organizations.api import OrganizationScopedViewSet, StrictSerializer
 from organizations.api.organizations import OrganizationNotFound
 from organizations.models import Organization
+from tokens import examples
 from tokens.sessions import (
     RefreshRefused,
     SessionTokens,
@@ -31,6 +33,7 @@ def validate_organization_id(text: str) -> None:
         raise serializers.ValidationError("Use `org-` and a UUID.")
 
 
+@example(sent=examples.LOG_IN)
 class LogInSerializer(StrictSerializer):
     email = serializers.CharField(max_length=254, help_text="Or the account's short name.")
     password = serializers.CharField(
@@ -43,14 +46,17 @@ class LogInSerializer(StrictSerializer):
     )
 
 
+@example(sent=examples.REFRESH)
 class RefreshSerializer(StrictSerializer):
     refreshToken = serializers.CharField(max_length=8192)
 
 
+@example(sent=examples.SWITCH)
 class SwitchSerializer(StrictSerializer):
     organizationId = serializers.CharField(validators=[validate_organization_id])
 
 
+@example(examples.SESSION_TOKENS)
 class SessionTokensSerializer(serializers.Serializer[SessionTokens]):
     accessToken = serializers.CharField()
     refreshToken = serializers.CharField(help_text="For one use; its answer brings the next.")
@@ -65,6 +71,7 @@ class SessionOrganizationSerializer(serializers.Serializer[Organization]):
     name = serializers.CharField()
 
 
+@example(examples.SESSION)
 class SessionSerializer(serializers.Serializer[object]):
     """Who the bearer of the token is, where, and what it allows."""
 

@@ -27,6 +27,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 
 from core.addresses import client_address
 from core.errors import DomainError, TooManyRequests, bearer_challenge, shortened
+from core.examples import answered
 from core.metrics import token_requests
 from core.outages import AWAY
 from core.throttling import Quota, count_attempt, throttle_key
@@ -259,7 +260,7 @@ class TokenViewSet(OrganizationScopedViewSet):
     @extend_schema(
         request={"application/x-www-form-urlencoded": TokenFormSerializer},
         responses={
-            200: OpenApiTypes.OBJECT,
+            200: answered(OpenApiTypes.OBJECT, {}),
             (400, "application/json"): OAuthErrorSerializer,
         },
     )
