@@ -16,6 +16,12 @@ from panel.base import PanelViewSet
 from panel.downloads import FileNotFound, download
 
 MOST_FILES = 10_000
+PATH = OpenApiParameter(
+    "path",
+    {"type": "string", "minLength": 1},
+    OpenApiParameter.PATH,
+    description="Without the area; folders are separated by /.",
+)
 RANGES = [
     OpenApiParameter("Range", OpenApiTypes.STR, "header", description="One range of bytes."),
     OpenApiParameter(
@@ -67,7 +73,7 @@ class FileViewSet(PanelViewSet):
         )
 
     @extend_schema(
-        parameters=RANGES,
+        parameters=[PATH, *RANGES],
         responses={
             (200, "application/octet-stream"): answered(OpenApiTypes.BINARY, examples.CONTENT),
             (206, "application/octet-stream"): answered(OpenApiTypes.BINARY, examples.CONTENT),

@@ -53,3 +53,22 @@ def test_every_operation_has_its_own_name_and_a_line_that_begins_with_a_verb() -
         assert re.fullmatch(r"[a-z]+(_[a-z]+)+", operation["operationId"]), each
         assert re.fullmatch(r"[A-Z][a-z]+,? .{1,50}[a-zA-Z]", operation["summary"]), each
         assert operation["security"], each
+
+
+# Python's own, which JSON Schema and so other languages do not know: flags, names, \A and \Z.
+OF_PYTHON = re.compile(r"\(\?(?![:=!]|<[=!])|\\[AZ]")
+
+
+def patterns_in(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    for name, inner in enumerate(node) if isinstance(node, list) else node.items():
+        if isinstance(inner, dict | list):
+            yield from patterns_in(inner, f"{place}/{name}")
+        elif name == "pattern" and isinstance(inner, str):
+            yield f"{place}/{name}", inner
+
+
+def test_patterns_are_those_of_every_language() -> None:
+    found = dict(patterns_in(openapi_document()))
+
+    assert len(found) > 20
+    assert {place: pattern for place, pattern in found.items() if OF_PYTHON.search(pattern)} == {}
