@@ -23,7 +23,7 @@ NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
 OTHER_VENV := $(if $(NEW_PYTHON),.venv-3.13,$(VENV))
 
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
-	django-check unit live browser fuzz clients other-versions lock db sql run clean
+	django-check unit script-tests live browser fuzz clients other-versions lock db sql run clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ install-demo:
 demo: install-demo ## Run AgentIdP with demonstration data; ARGS=--once checks it and ends
 	@$(PYTHON) manage.py demo $(ARGS)
 
-test: check unit browser live ## Run everything that CI runs: checks and all tests
+test: check unit script-tests browser live ## Run everything that CI runs: checks and all tests
 	@echo "All checks and all tests passed."
 
 check: install lint types django-check schema-check ## Run all checks, but no tests
@@ -78,6 +78,9 @@ schema-check: install
 
 unit: install ## Run the tests that need neither servers nor a browser; ARGS goes to pytest
 	$(PYTEST) -m "not browser" --ignore=tests/live $(ARGS)
+
+script-tests: install ## Run the tests of what scripts compute, in Node.js
+	@$(NODE) --test $(wildcard tests/scripts/*.test.js)
 
 live: install ## Run the tests against real servers
 	$(PYTEST) tests/live $(ARGS)

@@ -314,9 +314,7 @@ USE_THOUSAND_SEPARATOR = False
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS: list[Path | tuple[str, Path]] = [BASE_DIR / "static"]
-if (BASE_DIR / "node_modules" / "echarts" / "dist").exists():
-    STATICFILES_DIRS.append(("vendor/echarts", BASE_DIR / "node_modules" / "echarts" / "dist"))
+STATICFILES_DIRS = [BASE_DIR / "static"]
 SERVES_COLLECTED_FILES = (IS_PRODUCTION or IS_DEMO) and are_collected(
     BASE_DIR / "static", STATIC_ROOT
 )

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import floor
 
 from django.utils import timezone
 
@@ -60,12 +61,14 @@ def duration(value: Number | timedelta | None) -> str:
         value = value.total_seconds() * 1000
     if 0 < value < 1:
         return f"<{SPACE}1{SPACE}ms"
-    milliseconds = round(value)
+    # Halves go up, in whole numbers: js/words.js counts in the same way.
+    milliseconds = floor(2 * value + 1) // 2
     if milliseconds < 1000:
         return f"{milliseconds}{SPACE}ms"
-    if milliseconds < 10_000 and milliseconds % 1000:
-        return f"{milliseconds / 1000:.1f}".removesuffix(".0") + f"{SPACE}s"
-    seconds = round(milliseconds / 1000)
+    tenths = (milliseconds + 50) // 100
+    if tenths < 100:
+        return f"{tenths / 10:.1f}".removesuffix(".0") + f"{SPACE}s"
+    seconds = (milliseconds + 500) // 1000
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if days:
         parts = f"{days} d {hours % 24} h"

@@ -30,16 +30,7 @@ class CollectedFilesConfig(StaticFilesConfig):
 
     ignore_patterns = [
         *StaticFilesConfig.ignore_patterns,
-        *(
-            "*.map",
-            "*.mjs",
-            "extension",
-            "echarts.c*",
-            "echarts.e*",
-            "echarts.js",
-            "echarts.min.js",
-        ),
-        *("echarts.simple.js", "htm*-4*", "htmx-2.js", "ext"),
+        *("*.map", "*.mjs", "htm*-4*", "htmx-2.js", "ext"),
         *("redoc", "swagger-ui-standalone-preset.js", "rest_framework"),
     ]
 

@@ -34,7 +34,9 @@ def documented() -> set[str]:
 
 def read_by_the_code() -> set[str]:
     reads = rf"""(?:env\.\w+|\bsecret|environ\.get)\(\s*["']({NAME})["']"""
-    files = [*(PROJECT / "agentidp").glob("*.py"), *(PROJECT / "executions").rglob("*.py")]
+    project = PROJECT / "agentidp"
+    files = [*project.glob("*.py"), *(project / "devtools").glob("*.py")]
+    files += (PROJECT / "executions").rglob("*.py")
     code = "".join(path.read_text() for path in files)
     replaced = re.findall(rf"""\bfallbacks\(["']({NAME})["']\)""", code)
     return {*re.findall(reads, code), *(f"{name}_FALLBACKS" for name in replaced)}

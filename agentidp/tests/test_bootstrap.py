@@ -234,7 +234,7 @@ def test_linked_browser_libraries_are_not_emptied(checkout):
     (shared / "library.js").write_text("kept")
     (checkout / "node_modules").symlink_to(shared)
     done = subprocess.run(
-        [sys.executable, "-B", "-c", "import bootstrap; bootstrap.install_npm_packages('demo')"],
+        [sys.executable, "-B", "-c", "import bootstrap; bootstrap.install_npm_packages()"],
         env=os.environ | {"PYTHONPATH": str(checkout / "agentidp" / "devtools")},
         capture_output=True,
         text=True,

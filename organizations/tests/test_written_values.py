@@ -1,10 +1,12 @@
 """How numbers, times and statuses are written on every page."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.template import Context, Template
 from django.template.loader import render_to_string
@@ -15,6 +17,8 @@ from pages.lists import ListPage
 from pages.templatetags import agentidp as written
 
 DASH = "\N{EN DASH}"
+CASES = json.loads((settings.BASE_DIR / "tests" / "scripts" / "words.json").read_text())
+"""What scripts are tested with, too."""
 
 
 def plain(text: str) -> str:
@@ -79,6 +83,16 @@ def test_money_has_its_currency(value, currency, text):
 )
 def test_durations_have_two_units(value, text):
     assert plain(written.duration(value)) == text
+
+
+@pytest.mark.parametrize(("value", "text"), CASES["duration"])
+def test_durations_are_those_that_scripts_write(value, text):
+    assert plain(written.duration(value)) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), CASES["ago"])
+def test_times_are_those_that_scripts_write(seconds, text):
+    assert plain(written.ago(seconds)) == text
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,11 @@ def relative_time(value: datetime | None) -> str:
     seconds = round((now - value).total_seconds())
     if abs(seconds) >= 3600:
         return absolute_time(value, now)
+    return ago(seconds)
+
+
+def ago(seconds: int) -> str:
+    """How long ago that is, under an hour; js/words.js says the same."""
     if abs(seconds) < 5:
         return "just now"
     count = f"{abs(seconds)} s" if abs(seconds) < 60 else f"{abs(seconds) // 60} min"

@@ -1,9 +1,9 @@
 /* A range of a chart's points, chosen by dragging over them or by Shift and the arrow keys. Letting go, or Enter,
    opens data.zoom for that time (chart.js says what `data` holds); Escape forgets it. A module's helper. */
 
+import { columnAt, zoomed } from "./bars.js";
 import { showTooltip } from "./tooltip.js";
-
-const numbers = new Intl.NumberFormat("en");
+import { rangeWords } from "./words.js";
 
 export function brushing(list, all, data) {
   let from = -1;
@@ -14,9 +14,8 @@ export function brushing(list, all, data) {
     const [first, last] = bounds();
     all.forEach((link, index) => link.classList.toggle("chosen", first >= 0 && index >= first && index <= last));
     if (first < 0 || first === last) return;
-    const count = data.points.slice(first, last + 1).reduce((sum, point) => sum + (point.count ?? 0), 0);
-    const title = `${data.points[first].label} to ${data.points[last].label}`;
-    showTooltip(all[to], title, [`${numbers.format(count)} ${data.unit}`, dragging ? "Let go to zoom in" : "Enter zooms in"]);
+    const [title, count] = rangeWords(data, first, last);
+    showTooltip(all[to], title, [count, dragging ? "Let go to zoom in" : "Enter zooms in"]);
   };
   const clear = () => {
     from = to = -1;
@@ -25,15 +24,11 @@ export function brushing(list, all, data) {
   };
   const zoom = () => {
     const [first, last] = bounds();
-    const url = new URL(data.zoom, location.href);
-    url.searchParams.set("from", data.points[first].start);
-    url.searchParams.set("to", data.points[last].end);
-    location.assign(url);
+    location.assign(zoomed(data, first, last, location.href));
   };
   const under = (event) => {
     const box = list.getBoundingClientRect();
-    const column = Math.floor(((event.clientX - box.left) / box.width) * all.length);
-    return Math.min(Math.max(column, 0), all.length - 1);
+    return columnAt(event.clientX, box.left, box.width, all.length);
   };
   list.classList.add("chart-brush");
   list.addEventListener("pointerdown", (event) => {

@@ -13,8 +13,9 @@
 
    One point a bucket, gaps filled with zero; null means "unknown" and leaves a gap. "partial" is the last,
    unfinished bucket and is paler; "flagged" takes the colour of a finding; "note" is one more line in the tooltip.
-   ECharts draws the bars and axes. Over them lie real links, one a bucket: they carry the tooltip on hover and
-   focus, arrow keys move between them, and a click opens the rows behind the bar. Without ECharts the table stays.
+   bars.js says where everything stands, and this draws it as SVG, whose colours are those of the theme. Over the bars
+   lie real links, one a bucket: they carry the tooltip on hover and focus, arrow keys move between them, and a click
+   opens the rows behind the bar.
 
    Bars in parts: "series": [{"label": "finished", "colour": "good"}], lowest first, the colour a token's name; each
    point has as many "counts" beside their sum "count". Buckets of less than a day: "bucket_hours",
@@ -22,154 +23,55 @@
    "zoom": "/timeline?status=error" makes a drag over the bars, or Shift with the arrow keys and Enter, open that
    address for the time from the "start" of the first point to the "end" of the last. */
 
+import { layout } from "./bars.js";
 import { brushing } from "./brush.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
+import { pointWords } from "./words.js";
 
+const SVG = "http://www.w3.org/2000/svg";
+const LARGEST_TEXT = 14; /* Pixels. The plot keeps its place when somebody has larger letters. */
 const charts = new Map();
 const numbers = new Intl.NumberFormat("en");
 const shortNumbers = new Intl.NumberFormat("en", { notation: "compact" });
+const ruler = document.createElement("canvas").getContext("2d");
 
-function colours(series) {
-  const probe = document.createElement("span");
-  probe.hidden = true;
-  document.body.append(probe);
-  const read = (name) => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const found = {
-    bar: read("heat-4"),
-    partial: read("heat-3"),
-    bad: read("bad"),
-    note: read("ink-3"),
-    line: read("line-2"),
-    panel: read("panel"),
-    parts: series.map((part) => read(part.colour)),
-  };
-  probe.remove();
-  return found;
+function shape(name, attributes, text = "") {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.textContent = text;
+  return element;
 }
 
-/* Which points the axis names: days back from the last one, hours on from midnight. */
-function labelled(data, width) {
-  const last = data.points.length - 1;
-  const fitting = (steps, each) => steps.find((size) => (width / (last + 1)) * (size / each) >= 64) ?? steps.at(-1);
-  if (data.bucket_hours) {
-    const step = fitting([1, 2, 3, 6, 12, 24, 48, 168, 336, 672, 2016], data.bucket_hours);
-    return (index) => {
-      const { hour, day } = data.points[index];
-      return step < 24 ? hour % step === 0 : hour === 0 && day % (step / 24) === 0;
-    };
-  }
-  const hours = data.points.every((point) => point.label.includes(":"));
-  const step = fitting(hours ? [1, 2, 3, 6, 12] : [1, 2, 7, 14, 28], 1);
-  return (index) => (hours ? index : last - index) % step === 0;
-}
-
-function wholeBars(data, colour) {
-  return [
-    {
-      type: "bar",
-      silent: true,
-      barCategoryGap: "28%",
-      barMaxWidth: 40,
-      barMinHeight: 2,
-      data: data.points.map((point) => ({
-        value: point.count || null,
-        itemStyle: {
-          color: point.flagged ? colour.bad : point.partial ? colour.partial : colour.bar,
-          opacity: point.flagged && point.partial ? 0.6 : 1,
-          borderRadius: [3, 3, 1, 1],
-        },
-        label: { show: Boolean(point.flagged), position: "top", distance: 2, formatter: "◆", color: colour.bad, fontSize: 9 },
-      })),
-    },
-  ];
-}
-
-function stackedBars(data, colour, width) {
-  const column = width / data.points.length;
-  const uppermost = data.points.map((point) => point.counts.findLastIndex(Boolean));
-  return data.series.map((_, number) => ({
-    type: "bar",
-    stack: "all",
-    silent: true,
-    barCategoryGap: column > 8 ? "28%" : column > 3 ? "16%" : "0%",
-    barMaxWidth: 40,
-    data: data.points.map((point, index) => ({
-      value: point.counts[number] || null,
-      itemStyle: {
-        color: colour.parts[number],
-        opacity: point.partial ? 0.6 : 1,
-        borderRadius: number === uppermost[index] && column > 8 ? [3, 3, 1, 1] : 0,
-        borderColor: colour.panel,
-        borderWidth: column > 8 ? 0.5 : 0,
-      },
-    })),
-  }));
-}
-
-function option(data, width) {
-  const colour = colours(data.series ?? []);
-  const style = getComputedStyle(document.body);
-  const size = 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
-  const text = { color: colour.note, fontFamily: style.fontFamily, fontSize: Math.min(size, 14) };
+function paint({ data, stage, list, drawing }) {
+  const [width, height] = [stage.clientWidth, stage.clientHeight];
+  if (!width) return;
+  const size = Math.min(0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize), LARGEST_TEXT);
+  ruler.font = `${size}px ${getComputedStyle(stage).fontFamily}`;
   const highest = Math.max(...data.points.map((point) => point.count ?? 0));
-  return {
-    animation: false,
-    aria: { enabled: false },
-    grid: { left: 0, right: 0, top: 16, bottom: 0, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-    xAxis: {
-      type: "category",
-      data: data.points.map((point) => point.axis ?? point.label),
-      axisLine: { show: false },
-      axisTick: { show: false },
-      axisLabel: { ...text, interval: labelled(data, width), hideOverlap: true, margin: 10 },
-    },
-    yAxis: {
-      type: "value",
-      minInterval: 1,
-      min: 0,
-      max: highest ? null : 4,
-      splitNumber: 4,
-      splitLine: { lineStyle: { color: colour.line } },
-      axisLabel: { ...text, formatter: (value) => (highest < 1e6 ? numbers : shortNumbers).format(value), margin: 10 },
-    },
-    series: data.series ? stackedBars(data, colour, width) : wholeBars(data, colour),
-  };
+  const format = (value) => (highest < 1e6 ? numbers : shortNumbers).format(value);
+  const { plot, lines, names, bars, marks } = layout(data, width, height, (text) => ruler.measureText(text).width, format);
+  drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  drawing.setAttribute("font-size", size);
+  drawing.replaceChildren(
+    ...lines.map(({ y }) => shape("path", { class: "chart-line", d: `M${plot.left} ${y}h${plot.width}` })),
+    ...lines.map(({ y, text }) => shape("text", { x: plot.left - 10, y, dy: "0.35em", "text-anchor": "end" }, text)),
+    ...names.map(({ x, text }) => shape("text", { x, y: plot.bottom + 10 + size * 0.8, "text-anchor": "middle" }, text)),
+    ...bars.map(({ kind, path }) => shape("path", { class: data.series ? `paint-${kind}` : `chart-bar ${kind}`, d: path })),
+    ...marks.map(({ x, y }) => shape("path", { class: "chart-bar flagged", d: `M${x} ${y - 8}l4 4l-4 4l-4-4z` })),
+  );
+  /* The links stand exactly over the plot. */
+  list.style.left = `${(100 * plot.left) / width}%`;
+  list.style.width = `${(100 * plot.width) / width}%`;
+  list.style.height = `${(100 * plot.bottom) / height}%`;
 }
 
-function says(point, data) {
-  const lines = [point.count === null ? "unknown" : `${numbers.format(point.count)} ${point.count === 1 ? data.unit.replace(/s$/, "") : data.unit}${point.partial ? " so far" : ""}`];
-  data.series?.forEach((part, number) => {
-    if (point.counts[number]) lines.push(`${numbers.format(point.counts[number])} ${part.label}`);
-  });
-  if (point.flagged && !point.note) lines.push("unusual");
-  if (point.note) lines.push(point.note);
-  return lines;
-}
-
-/* The links stand exactly over the plot: as many equal columns as the axis has categories. */
-function place(chart) {
-  const { drawing, list, data } = chart;
-  const count = data.points.length;
-  const first = drawing.convertToPixel({ xAxisIndex: 0 }, 0);
-  const second = drawing.convertToPixel({ xAxisIndex: 0 }, count - 1);
-  const width = count > 1 ? (second - first) / (count - 1) : 2 * (drawing.getWidth() - first);
-  const bottom = drawing.convertToPixel({ yAxisIndex: 0 }, 0);
-  list.style.left = `${first - width / 2}px`;
-  list.style.width = `${width * count}px`;
-  list.style.top = "0";
-  list.style.height = `${bottom}px`;
-}
-
-function links(data, card) {
+function links(data) {
   const list = document.createElement("ol");
   list.className = "chart-points";
   list.setAttribute("aria-label", `${data.title}. Arrow keys move between the points`);
   data.points.forEach((point, index) => {
     const link = document.createElement("a");
-    const lines = says(point, data);
+    const lines = pointWords(point, data);
     if (point.url) link.href = point.url;
     else link.setAttribute("role", "img");
     link.draggable = false;
@@ -203,40 +105,22 @@ function links(data, card) {
 
 function draw(card) {
   if (charts.has(card)) return;
-  const source = card.querySelector('script[type="application/json"]');
+  const data = JSON.parse(card.querySelector('script[type="application/json"]').textContent);
   const stage = card.querySelector("[data-chart-stage]");
-  if (!window.echarts || !source || !stage) {
-    card.classList.add("chart-failed");
-    return;
-  }
-  const data = JSON.parse(source.textContent);
-  if (!data.points.length) return;
-  const canvas = document.createElement("div");
-  canvas.className = "chart-canvas";
-  canvas.setAttribute("aria-hidden", "true");
-  const list = links(data, card);
-  stage.replaceChildren(canvas, list);
-  const chart = { data, list, drawing: window.echarts.init(canvas) };
+  const drawing = shape("svg", { class: "chart-drawing", "aria-hidden": "true" });
+  const list = links(data);
+  stage.replaceChildren(drawing, list);
+  const chart = { data, stage, list, drawing };
   charts.set(card, chart);
   paint(chart);
-  chart.observer = new ResizeObserver(() => {
-    if (!stage.clientWidth) return;
-    chart.drawing.resize();
-    paint(chart);
-  });
+  chart.observer = new ResizeObserver(() => paint(chart));
   chart.observer.observe(stage);
-}
-
-function paint(chart) {
-  chart.drawing.setOption(option(chart.data, chart.drawing.getWidth()), { notMerge: true });
-  place(chart);
 }
 
 function sweep() {
   for (const [card, chart] of charts) {
     if (card.isConnected) continue;
     chart.observer.disconnect();
-    chart.drawing.dispose();
     charts.delete(card);
   }
 }
@@ -246,8 +130,6 @@ function start(root) {
   if (root.matches?.("[data-chart]")) draw(root);
   root.querySelectorAll("[data-chart]").forEach(draw);
 }
-
-const repaint = () => charts.forEach(paint);
 
 /* "as table" serves heatmaps too. */
 document.addEventListener("click", (event) => {
@@ -260,6 +142,3 @@ document.addEventListener("click", (event) => {
 
 start(document);
 document.addEventListener("htmx:load", (event) => start(event.target));
-document.addEventListener("themechange", repaint);
-const printing = matchMedia("print");
-printing.addEventListener("change", repaint);

@@ -2,6 +2,8 @@
    12. On the page of the result an event makes the page fetch itself anew (live_page.js), so that the server alone
    decides how things look; the log appends each line as text. The stream rests in a hidden tab. */
 
+import { duration } from "./words.js";
+
 const page = document.querySelector("[data-stream]");
 const log = page.querySelector("[data-log]");
 const connection = page.querySelector("[data-connection]");
@@ -78,7 +80,7 @@ function append(kind, event) {
   const all = PRINTED.includes(kind) ? words(event.data.slice(colon + 1)) : event.data.slice(colon + 1);
   const shown = all.slice(0, LONGEST_LINE).replace(ESCAPES, "").replace(CONTROL, "\ufffd");
   const text = shown + (all.length > LONGEST_LINE ? " …" : "");
-  for (const [name, words] of [["time", `+${words_of(seconds)}`], ["kind", kind], ["text", text]]) {
+  for (const [name, words] of [["time", `+${duration(1000 * seconds)}`], ["kind", kind], ["text", text]]) {
     line.append(Object.assign(document.createElement("span"), { className: `log-${name}`, textContent: words }));
   }
   log.append(line);
@@ -91,22 +93,9 @@ function words(html) {
   return new DOMParser().parseFromString(`<pre>\n${html}</pre>`, "text/html").body.textContent;
 }
 
-/* The words of the filter `duration`. */
-function words_of(seconds) {
-  if (seconds > 0 && seconds < 0.001) return "<\u00a01\u00a0ms";
-  if (seconds < 1) return `${Math.max(Math.round(seconds * 1000), 0)}\u00a0ms`;
-  if (seconds < 10) return `${seconds.toFixed(1).replace(/\.0$/, "")}\u00a0s`;
-  const whole = Math.round(seconds);
-  const pad = (number) => String(number).padStart(2, "0");
-  if (whole < 60) return `${whole}\u00a0s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)}\u00a0m\u00a0${pad(whole % 60)}\u00a0s`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)}\u00a0h\u00a0${pad(Math.floor(whole / 60) % 60)}\u00a0m`;
-  return `${Math.floor(whole / 86400)}\u00a0d\u00a0${Math.floor(whole / 3600) % 24}\u00a0h`;
-}
-
 setInterval(() => {
   const elapsed = page.querySelector("[data-elapsed-since]");
-  if (elapsed && !document.hidden) elapsed.textContent = words_of(Date.now() / 1000 - Number(elapsed.dataset.elapsedSince));
+  if (elapsed && !document.hidden) elapsed.textContent = duration(Date.now() - 1000 * elapsed.dataset.elapsedSince);
 }, 1000);
 
 if (log) {

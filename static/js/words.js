@@ -1,0 +1,46 @@
+/* What scripts say in words, as the server would say it. This module knows no document, so that it is tested by itself
+   (tests/scripts/). */
+
+const numbers = new Intl.NumberFormat("en");
+
+/* How many whole seconds ago, under an hour: the words of the filter relative_time. Less than zero lies ahead. */
+export function ago(seconds) {
+  const size = Math.abs(seconds);
+  if (size < 5) return "just now";
+  const count = size < 60 ? `${size}\u00a0s` : `${Math.floor(size / 60)}\u00a0min`;
+  return seconds > 0 ? `${count} ago` : `in\u00a0${count}`;
+}
+
+/* How long something took, in milliseconds: the words of the filter duration. */
+export function duration(milliseconds) {
+  if (milliseconds > 0 && milliseconds < 1) return "<\u00a01\u00a0ms";
+  const whole = Math.max(Math.floor(milliseconds + 0.5), 0);
+  if (whole < 1000) return `${whole}\u00a0ms`;
+  const tenths = Math.floor((whole + 50) / 100);
+  if (tenths < 100) return `${Math.floor(tenths / 10)}${tenths % 10 ? `.${tenths % 10}` : ""}\u00a0s`;
+  const seconds = Math.floor((whole + 500) / 1000);
+  const [minutes, hours, days] = [60, 3600, 86400].map((size) => Math.floor(seconds / size));
+  const pad = (number) => String(number).padStart(2, "0");
+  if (days) return `${days}\u00a0d\u00a0${hours % 24}\u00a0h`;
+  if (hours) return `${hours}\u00a0h\u00a0${pad(minutes % 60)}\u00a0m`;
+  if (minutes) return `${minutes}\u00a0m\u00a0${pad(seconds % 60)}\u00a0s`;
+  return `${seconds}\u00a0s`;
+}
+
+/* The lines under a bar's name; chart.js says what `data` and its points hold. */
+export function pointWords(point, data) {
+  const unit = point.count === 1 ? data.unit.replace(/s$/, "") : data.unit;
+  const lines = [point.count === null ? "unknown" : `${numbers.format(point.count)} ${unit}${point.partial ? " so far" : ""}`];
+  data.series?.forEach((part, number) => {
+    if (point.counts[number]) lines.push(`${numbers.format(point.counts[number])} ${part.label}`);
+  });
+  if (point.flagged && !point.note) lines.push("unusual");
+  if (point.note) lines.push(point.note);
+  return lines;
+}
+
+/* The name of the range from the point `first` to the point `last`, and how many lie in it. */
+export function rangeWords({ points, unit }, first, last) {
+  const count = points.slice(first, last + 1).reduce((sum, point) => sum + (point.count ?? 0), 0);
+  return [`${points[first].label} to ${points[last].label}`, `${numbers.format(count)} ${unit}`];
+}
