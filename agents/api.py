@@ -7,15 +7,10 @@ from agents.actions import decommission_agent, register_agent, update_agent
 from agents.filters import AgentFilter
 from agents.models import Agent
 from agents.serializers import AgentChangeSerializer, AgentSerializer
-from core.errors import NotFound
+from organizations.actions.members import AgentNotFound
 from organizations.api import OrganizationScopedViewSet
 
 AGENT_ID = OpenApiParameter("agentId", OpenApiTypes.UUID, OpenApiParameter.PATH)
-
-
-class AgentNotFound(NotFound):
-    code = "AGENT_NOT_FOUND"
-    message = "There is no agent with this id."
 
 
 @extend_schema(tags=["Agents"])

@@ -18,7 +18,7 @@ from uuid import UUID
 from django.conf import settings
 from django.urls import reverse
 
-from analytics.periods import DAY
+from core.days import DAY
 from core.formatting import counted, percent
 
 BAD, WARN = "bad", "warn"

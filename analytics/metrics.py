@@ -7,7 +7,7 @@ from django.db.models import F, FloatField, Sum, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, NullIf
 
-from core.errors import InvalidValue
+from core.parameters import require_choice
 from executions.measures import MEASURES, Measure
 from tokens.models import TokenEvent
 
@@ -127,10 +127,7 @@ METRIC_OF_OUTCOME = {"issued": "issued", "refused": "refused", "all": "requests"
 
 def metric_of_outcome(text: str) -> Metric:
     """The metric that `outcome=` names; 400 for an unknown one."""
-    if text not in METRIC_OF_OUTCOME:
-        problem = f"Must be one of {', '.join(METRIC_OF_OUTCOME)}."
-        raise InvalidValue(f"outcome: {problem}", outcome=[problem])
-    return METRICS[METRIC_OF_OUTCOME[text]]
+    return METRICS[METRIC_OF_OUTCOME[require_choice(text, "outcome", METRIC_OF_OUTCOME)]]
 
 
 def reference_page() -> str:

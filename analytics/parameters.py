@@ -8,10 +8,11 @@ from django.http import Http404, QueryDict
 
 from agents.models import Agent
 from analytics.metrics import Metric, metric_of_outcome
-from analytics.periods import Period, parse_days, parse_zone
+from analytics.periods import MAXIMUM_DAYS, Period, parse_zone
 from analytics.queries import Narrowing
 from core.csv_files import FORMATS
 from core.errors import InvalidValue
+from core.parameters import parse_whole_number, require_choice
 from organizations.models import Organization
 from tokens.models import Credential
 
@@ -30,16 +31,15 @@ class Parameters:
 
     def choice(self, name: str, choices: Iterable[str]) -> str | None:
         value = self.values.get(name)
-        if value is not None and value not in choices:
-            problem = f"Must be one of {', '.join(choices)}."
-            raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
-        return value
+        return value if value is None else require_choice(value, name, choices)
 
     def period(self, *, days: int) -> Period:
         """The last days that `days` and `tz` ask for."""
         zone = parse_zone(self.values.get("tz", "UTC"))
         wanted = self.values.get("days")
-        return Period.last_days(days if wanted is None else parse_days(wanted), zone)
+        if wanted is not None:
+            days = parse_whole_number(wanted, "days", minimum=1, maximum=MAXIMUM_DAYS)
+        return Period.last_days(days, zone)
 
     def month(self) -> Period:
         """The month that `month` and `tz` ask for."""
@@ -67,8 +67,7 @@ class Parameters:
         except ValueError:
             value = None
         if value is None or str(value) != text.lower():
-            problem = "Must be a UUID."
-            raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+            raise InvalidValue.of(name, "Must be a UUID.")
         return value
 
 

@@ -6,18 +6,19 @@ of zone rules; the database only ever sees instants and whole numbers.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, cached_property
+from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
+from core.days import DAY, day_start
 from core.errors import InvalidValue
+from core.time_zones import known_time_zones
 
 MAXIMUM_DAYS = 90
 FIRST_YEAR = 2000
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -108,47 +109,25 @@ class Period:
         return tuple(spans)
 
 
-def day_start(day: date, tz: ZoneInfo) -> datetime:
-    """The instant at which a day begins; where the clocks skip midnight, the end of the gap."""
-    return datetime.combine(day, time(), tzinfo=tz).astimezone(UTC)
-
-
-def parse_days(text: str, *, maximum: int = MAXIMUM_DAYS) -> int:
-    """A whole number of days from 1 to `maximum`, in plain ASCII digits."""
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= maximum:
-        raise _invalid("days", f"Must be a whole number from 1 to {maximum}.")
-    return int(text)
-
-
 def parse_month(text: str, *, latest: date) -> date:
     """The first day of a month written YYYY-MM."""
     problem = f"Must be a month as YYYY-MM, from {FIRST_YEAR}-01 to {latest:%Y-%m}."
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
-        raise _invalid("month", problem)
+        raise InvalidValue.of("month", problem)
     month = int(text[5:])
     if not FIRST_YEAR <= int(text[:4]) <= latest.year:
-        raise _invalid("month", problem)
+        raise InvalidValue.of("month", problem)
     first = date(int(text[:4]), month, 1)
     if first > latest:
-        raise _invalid("month", problem)
+        raise InvalidValue.of("month", problem)
     return first
 
 
 def parse_zone(text: str) -> ZoneInfo:
     """An IANA time zone. Only names of the list reach the file system."""
-    if text not in zone_names():
-        raise _invalid("tz", "Must be an IANA time zone, for example UTC or Europe/Berlin.")
+    if text not in known_time_zones():
+        raise InvalidValue.of("tz", "Must be an IANA time zone, for example UTC or Europe/Berlin.")
     return ZoneInfo(text)
-
-
-@cache
-def zone_names() -> frozenset[str]:
-    """All zones that this machine knows."""
-    return frozenset(available_timezones()) - {"localtime"}
-
-
-def _invalid(name: str, problem: str) -> InvalidValue:
-    return InvalidValue(f"{name}: {problem}", **{name: [problem]})
 
 
 def _offset(instant: datetime, tz: ZoneInfo) -> timedelta:

@@ -7,7 +7,7 @@ only where an agent's hours in a zone are wanted, or the edges of a month in a z
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from django.db.models import (
@@ -28,7 +28,8 @@ from django.db.models.functions import Cast, Extract, Floor, Greatest
 from agents.models import Agent, AgentQuerySet
 from analytics.metrics import METRICS, Metric
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage, HourUsage, QuarterUsage
-from analytics.periods import DAY, Period
+from analytics.periods import Period
+from core.days import DAY, day_start
 from organizations.models import Organization, OrganizationScopedQuerySet
 from tokens.models import Credential, TokenEvent
 
@@ -194,7 +195,7 @@ def _parts_of_month(month: Period, metric: Metric) -> list[Part]:
     Of the rows that know their agents these are the fewest: summing up days takes thirty times as
     many.
     """
-    start, end = midnight(month.first), midnight(month.last + DAY)
+    start, end = day_start(month.first, UTC), day_start(month.last + DAY, UTC)
     usage: OrganizationScopedQuerySet = AgentMonthUsage.objects.filter(month=month.first)
     parts: list[Part] = [(1, usage, metric.aggregate)]
     counted = Count("id", filter=Q(outcome__in=metric.outcomes))
@@ -208,11 +209,6 @@ def _parts_of_month(month: Period, metric: Metric) -> list[Part]:
             events = TokenEvent.objects.filter(created_at__gte=first, created_at__lt=after)
             parts.append((sign, events, counted))
     return parts
-
-
-def midnight(day: date) -> datetime:
-    """The start of a UTC day."""
-    return datetime.combine(day, time(), tzinfo=UTC)
 
 
 def _counts_by(

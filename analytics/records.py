@@ -7,7 +7,7 @@ one row of sums each. The limits are those of the rules: what is not read here, 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -33,8 +33,9 @@ from analytics.findings import (
     judge,
 )
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage
-from analytics.periods import DAY, Period
+from analytics.periods import Period
 from analytics.queries import count_by_day
+from core.days import DAY, day_start
 from organizations.models import Organization, OrganizationScopedQuerySet
 from tokens.models import Credential, TokenEvent
 
@@ -185,7 +186,7 @@ def _hints_of_then(days: dict[UUID, date], carriers: OrganizationScopedQuerySet)
     hints, of_rotated = {}, Q()
     for pk, agent_id, organization_id, hint, rotated_at in carriers.values_list(*names):
         hints[pk] = hint
-        day = datetime.combine(days[agent_id], time(), tzinfo=UTC)
+        day = day_start(days[agent_id], UTC)
         if rotated_at is not None and rotated_at > day:
             hints[pk] = ""
             within = Q(created_at__gte=day, created_at__lt=day + DAY)
@@ -252,7 +253,7 @@ def _reasons(records: Records, organization: Organization) -> dict[UUID, str]:
         .filter(
             agent_id__in=records.refused,
             outcome=TokenEvent.Outcome.REFUSED,
-            created_at__gte=datetime.combine(first, time(), tzinfo=UTC),
+            created_at__gte=day_start(first, UTC),
         )
         .values_list("agent_id", "reason")
         .annotate(count=Count("id"))

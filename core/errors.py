@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 
@@ -37,6 +37,11 @@ class InvalidValue(DomainError):
     code = "VALIDATION_ERROR"
     status = HTTPStatus.BAD_REQUEST
     message = "The request is not valid."
+
+    @classmethod
+    def of(cls, name: str, *problems: str) -> Self:
+        """The field or parameter `name` has these problems; the first one is the message."""
+        return cls(f"{name}: {problems[0]}", **{name: list(problems)})
 
 
 class NotFound(DomainError):

@@ -1,8 +1,9 @@
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import django_filters
 from django.utils.dateparse import parse_date, parse_datetime
 
+from core.days import day_start
 from core.errors import InvalidValue
 from core.pagination import PAGING
 
@@ -18,8 +19,7 @@ class StrictFilterSet(django_filters.FilterSet):
     def is_valid(self) -> bool:
         for name in self.data:
             if self.data[name] == "" and not self._is_text(name):
-                problem = "Give a value, or leave the parameter out."
-                raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+                raise InvalidValue.of(name, "Give a value, or leave the parameter out.")
         return bool(super().is_valid())
 
     def _is_text(self, name: str) -> bool:
@@ -36,11 +36,10 @@ def parse_moment(text: str, name: str) -> tuple[datetime, bool]:
         moment = None if day else parse_datetime(text)
         if day:  # a day around it is still one, in every zone
             day = min(max(day, date.min + timedelta(2)), date.max - timedelta(2))
-            return datetime.combine(day, time(), UTC), True
+            return day_start(day, UTC), True
         if moment and date.min < moment.date() < date.max:
             # PostgreSQL takes no offset of 16 hours and more, ISO 8601 does.
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC), False
     except ValueError:
         pass  # well formed, but no such day
-    problem = "Use an ISO 8601 date or time, for example 2026-11-22."
-    raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
+    raise InvalidValue.of(name, "Use an ISO 8601 date or time, for example 2026-11-22.")

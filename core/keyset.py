@@ -198,7 +198,7 @@ def moment_now() -> float:
 
 
 def refuse_cursor(problem: str) -> NoReturn:
-    raise InvalidValue(f"{PARAMETER}: {problem}", **{PARAMETER: [problem]})
+    raise InvalidValue.of(PARAMETER, problem)
 
 
 class _Json:

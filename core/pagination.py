@@ -12,7 +12,6 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
-from core.errors import InvalidValue
 from core.keyset import (
     LONGEST_CURSOR,
     PARAMETER,
@@ -22,36 +21,10 @@ from core.keyset import (
     moment_now,
     refuse_cursor,
 )
+from core.parameters import whole_number
 
 MAXIMUM_PAGE = 100_000
 MAXIMUM_OFFSET = 10_000_000
-
-
-def whole_number(
-    query: QueryDict, name: str, *, default: int, maximum: int, minimum: int = 1
-) -> int:
-    """A query parameter as an integer in these limits; 400 naming the field otherwise."""
-    text = query.get(name)
-    if text is None:
-        return default
-    is_number = text.isascii() and text.isdigit() and len(text) <= 9
-    if not (is_number and minimum <= int(text) <= maximum):
-        problem = f"Must be a whole number from {minimum} to {maximum}."
-        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
-    return int(text)
-
-
-def refuse_others(query: QueryDict, known: Iterable[str]) -> None:
-    """400 for a parameter that is unknown or given twice: a misspelled filter must not widen."""
-    known = set(known)
-    for name, values in query.lists():
-        if name not in known:
-            problem = "This parameter is unknown."
-        elif len(values) > 1:
-            problem = "Give this parameter once."
-        else:
-            continue
-        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
 
 
 PAGING = frozenset({"page", "limit", PARAMETER, "format"})

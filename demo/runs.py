@@ -8,7 +8,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,18 +16,18 @@ from zoneinfo import ZoneInfo
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import connection
 from django.db.models import Max
 
+from core.days import DAY
 from demo.companies import Company, Part, uuid_at
 from demo.scripts import SCRIPTS, Script
 from demo.traffic import RHYTHMS, SATURDAY, SEED, WEEKEND, Player, is_over, spike_day
-from executions.event_log import NewEvent, append_events, apply_events, tagged
+from executions.event_log import LightEvent, NewEvent, append_events, apply_events, insert_events
 from executions.file_storage import folder_of
+from executions.json_text import tagged
 from executions.models import (
     Execution,
     ExecutionError,
-    ExecutionEvent,
     ExecutionFile,
     ExecutionUser,
 )
@@ -38,7 +38,6 @@ WITHOUT_EFFECT = frozenset({"stdout", "stderr", "result"})
 """Kinds of events that change nothing but the times."""
 LONGEST = 2
 """Days that a run waits for an answer at most."""
-DAY = timedelta(days=1)
 INPUT_PRICE, OUTPUT_PRICE = Decimal("0.40"), Decimal("1.60")
 """US dollars for a million tokens."""
 FORMER = "Lena Brandt"
@@ -300,17 +299,10 @@ def _figures(run: Run, now: float) -> dict[str, Any]:
     }
 
 
-INSERT_EVENTS = """
-    INSERT INTO executions_executionevent
-        (organization_id, execution_id, sequence, timestamp, kind, message)
-    SELECT %s, * FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[], %s::text[])
-"""
-
-
 def _insert(organization: Organization, runs: list[Run], now: float) -> None:
     """Everything in a handful of statements, so that seeding takes seconds."""
     executions, errors, finished = [], [], []
-    columns: tuple[list[Any], ...] = ([], [], [], [], [])
+    events: list[LightEvent] = []
     for run in runs:
         told = [(n, event) for n, event in enumerate(run.events, 1) if event.timestamp <= now]
         execution = Execution(
@@ -326,28 +318,18 @@ def _insert(organization: Organization, runs: list[Run], now: float) -> None:
             **_figures(run, now),
         )
         rows = [
-            ExecutionEvent(
-                organization_id=organization.pk,
-                execution_id=run.key,
-                sequence=sequence,
-                timestamp=event.timestamp,
-                kind=event.kind,
-                message=event.message,
-            )
+            LightEvent(str(run.key), sequence, event.timestamp, event.kind, event.message)
             for sequence, event in told
-            if event.kind not in WITHOUT_EFFECT or sequence == len(told)
         ]
-        errors += apply_events(execution, rows)
+        last = len(rows)
+        effective = [row for row in rows if row.kind not in WITHOUT_EFFECT or row.sequence == last]
+        errors += apply_events(execution, effective)
         executions.append(execution)
-        for sequence, event in told:
-            row = (run.key, sequence, event.timestamp, event.kind, event.message)
-            for column, value in zip(columns, row, strict=True):
-                column.append(value)
+        events += rows
         if run.end <= now:
             finished.append((run, execution))
     Execution.objects.bulk_create(executions)
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT_EVENTS, [organization.pk, *columns])
+    insert_events(organization, events)
     ExecutionError.objects.bulk_create(errors)
     _save_files(organization, finished)
 

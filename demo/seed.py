@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from agents.models import Agent, default_scopes
 from analytics.models import AgentMonthUsage
+from core.days import DAY
 from demo import history, runs, traffic
 from demo.client import open_client
 from demo.companies import (
@@ -42,8 +43,6 @@ from tokens.models import (
     TokenEvent,
     make_client_secret,
 )
-
-DAY = timedelta(days=1)
 
 
 class SomebodysDatabase(Exception):

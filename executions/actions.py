@@ -16,8 +16,9 @@ from agents.models import Agent
 from core.constraints import broken_constraint
 from core.errors import DomainError, Forbidden, InvalidValue
 from executions import leases, repeats
-from executions.event_log import NewEvent, append_to_locked, tagged
+from executions.event_log import NewEvent, append_to_locked
 from executions.file_storage import remove_folder
+from executions.json_text import tagged
 from executions.models import (
     RESERVED_IDS,
     DeletedExecution,
@@ -140,7 +141,7 @@ def report_execution(
         return found, False
     if fid in RESERVED_IDS:
         problem = f"{fid} is a word in addresses of pages. Choose another id."
-        raise InvalidValue(f"executionId: {problem}", executionId=[problem])
+        raise InvalidValue.of("executionId", problem)
     if fid and DeletedExecution.objects.filter(organization=organization, fid=fid).exists():
         raise ExecutionWasDeleted
     at = now() if started_at is None else started_at
@@ -446,8 +447,7 @@ def _execution_user(organization: Organization, user_id: UUID) -> ExecutionUser:
         .first()
     )
     if membership is None:
-        problem = "The organization has no member with this id."
-        raise InvalidValue(f"userId: {problem}", userId=[problem])
+        raise InvalidValue.of("userId", "The organization has no member with this id.")
     user = membership.user
     return ExecutionUser.objects.get_or_create(
         organization=organization,

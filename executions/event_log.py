@@ -5,11 +5,11 @@ seen event n be sure that no smaller one appears later.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from core.errors import InvalidValue
 from core.ids import uuid7
@@ -27,6 +27,7 @@ from executions.models import (
     IllegalTransition,
 )
 from executions.wakeup import announce_on_commit
+from organizations.models import Organization
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 MARKS = frozenset({Kind.STATUS, Kind.FINAL, Kind.META})
@@ -55,6 +56,16 @@ class EventRow(Protocol):
     def kind(self) -> str: ...
     @property
     def message(self) -> str: ...
+
+
+class LightEvent(NamedTuple):
+    """A row for insert_events. (An ExecutionEvent takes much longer to make.)"""
+
+    execution_id: str
+    sequence: int
+    timestamp: float
+    kind: str
+    message: str
 
 
 @transaction.atomic
@@ -187,7 +198,7 @@ def _apply_lock(execution: Execution, row: EventRow, is_strict: bool) -> None:
             execution.open_locks = [*execution.open_locks, lock]
         elif is_strict:
             problem = f"An execution waits for at most {MOST_LOCKS:,} locks at a time."
-            raise InvalidValue(f"events: {problem}", events=[problem])
+            raise InvalidValue.of("events", problem)
     if execution.open_locks and execution.status in {Status.STARTING, Status.RUNNING}:
         execution.status = Status.AWAITING
 
@@ -232,22 +243,22 @@ HANDLERS: dict[str, Callable[[Execution, EventRow, bool], None]] = {
 }
 
 
-def tagged(value: Any) -> str:
-    """A plain value as the JSON text that carries its type."""
-    return json.dumps({type(value).__name__: value}, ensure_ascii=False, separators=(",", ":"))
+INSERT = f"""
+    INSERT INTO {ExecutionEvent._meta.db_table}
+        (organization_id, execution_id, sequence, timestamp, kind, message)
+    SELECT %s, execution_id, sequence, timestamp, kind, message
+    FROM json_to_recordset(%s::json) AS event (
+        execution_id uuid, sequence integer, timestamp double precision, kind text, message text
+    )
+"""  # noqa: S608 - our own text
 
 
-def with_form(value: Any) -> str:
-    """The same for a result: a text is shown as text, and an object such as
-    `{"Markdown": {"body": "…"}}` names its form itself."""
-    if isinstance(value, str):
-        value = {"Text": {"body": value}}
-    names_form = isinstance(value, dict) and len(value) == 1 and next(iter(value))[:1].isupper()
-    if not names_form:
-        return tagged(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def insert_events(organization: Organization, events: Sequence[LightEvent]) -> None:
+    """Store events of many executions, whose states apply_events has brought up to date.
 
-
-def timestamps_are_sane(events: Iterable[NewEvent], latest: float) -> bool:
-    """Whether all times are finite and lie between 1970 and `latest`."""
-    return all(0 <= event.timestamp <= latest for event in events)
+    As JSON: with Django's objects and psycopg's arrays it was half of an import's time.
+    """
+    if events:
+        told = json.dumps([event._asdict() for event in events], ensure_ascii=False)
+        with connection.cursor() as cursor:
+            cursor.execute(INSERT, [organization.pk, told])

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any, NoReturn, Self, TypeVar
+from datetime import UTC, date, datetime, tzinfo
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
+from core.days import LAST_SECOND, day_end, day_start
 from core.errors import InvalidValue
-from core.pagination import whole_number
+from core.parameters import require_choice, whole_number
 from core.text import folded
 from executions.models import Execution, ExecutionUser
 
@@ -20,8 +21,7 @@ NOBODY = "unknown"
 LONGEST_TEXT = 255
 MOST_HOURS = 99_999_999
 """More than since 1970: all time. kodosumi's page asks for 999999 when it means that."""
-LAST_SECOND = 253_402_300_800.0
-"""The end of the year 9999."""
+END_OF_TIME = LAST_SECOND + 1.0
 NAMES = ("hours", "from", "to", "agent_name", "user", "status", "search", "tag", "agent")
 Rows = TypeVar("Rows", bound=QuerySet[Any])
 
@@ -127,8 +127,7 @@ EVERYTHING = Filters()
 
 
 def refuse_format(query: QueryDict, known: Iterable[str]) -> None:
-    if query.get("format", "json") not in known:
-        _refuse("format", f"Must be one of {', '.join(known)}.")
+    require_choice(query.get("format", "json"), "format", known)
 
 
 def read_hours(query: QueryDict) -> int | None:
@@ -144,17 +143,17 @@ def _window(
         start = None if hours is None else now - hours * 3600
         return (start if start is None or start > 0 else None), None
     if hours is not None:
-        _refuse("hours", "Give either hours, or from and to.")
+        raise InvalidValue.of("hours", "Give either hours, or from and to.")
     start = _instant(query, "from", zone)
     end = _instant(query, "to", zone, is_end=True)
     if start is not None and end is not None and end <= start:
-        _refuse("to", "Must be later than from.")
+        raise InvalidValue.of("to", "Must be later than from.")
     return start, end
 
 
 def _within(moment: datetime) -> float:
     """Unix seconds of the moment, or the nearest at which something can have started."""
-    return min(max(moment.timestamp(), 0), LAST_SECOND)
+    return min(max(moment.timestamp(), 0), END_OF_TIME)
 
 
 def _instant(query: QueryDict, name: str, zone: tzinfo, *, is_end: bool = False) -> float | None:
@@ -166,37 +165,39 @@ def _instant(query: QueryDict, name: str, zone: tzinfo, *, is_end: bool = False)
         if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
             seconds = float(text)
         elif re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            day = min(date.fromisoformat(text), date.max - timedelta(1)) + timedelta(days=is_end)
-            seconds = _within(datetime.combine(day, time(), tzinfo=zone))
+            edge = day_end if is_end else day_start
+            seconds = _within(edge(date.fromisoformat(text), zone))
         else:
             moment = datetime.fromisoformat(text)
             seconds = _within(moment if moment.tzinfo else moment.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         seconds = -1
-    if not 0 <= seconds <= LAST_SECOND:
-        _refuse(name, "Must be Unix seconds, a date, or a date and time as in ISO 8601.")
+    if not 0 <= seconds <= END_OF_TIME:
+        problem = "Must be Unix seconds, a date, or a date and time as in ISO 8601."
+        raise InvalidValue.of(name, problem)
     return seconds
 
 
 def _text(query: QueryDict, name: str) -> str:
     text = query.get(name, "").strip()
     if len(text) > LONGEST_TEXT:
-        _refuse(name, f"Must have at most {LONGEST_TEXT} characters.")
+        raise InvalidValue.of(name, f"Must have at most {LONGEST_TEXT} characters.")
     return text
 
 
 def _status(query: QueryDict) -> str:
     status = _text(query, "status").lower()
-    if status and status not in Execution.Status.values:
-        _refuse("status", f"Must be one of {', '.join(Execution.Status.values)}.")
-    return status
+    return status and require_choice(status, "status", Execution.Status.values)
 
 
 def _agent(query: QueryDict) -> UUID | None:
     text = query.get("agent")
     if text is None:
         return None
-    return _uuid(text) or _refuse("agent", "Must be the id of an agent.")
+    key = _uuid(text)
+    if key is None:
+        raise InvalidValue.of("agent", "Must be the id of an agent.")
+    return key
 
 
 def _uuid(text: str) -> UUID | None:
@@ -226,7 +227,3 @@ def containing(text: str) -> Q:
 def tagged(tag: str) -> Q:
     """Executions with this tag, in any case and Unicode form."""
     return Q(searchable_tags__contains=[folded(tag)])
-
-
-def _refuse(name: str, problem: str) -> NoReturn:
-    raise InvalidValue(f"{name}: {problem}", **{name: [problem]})

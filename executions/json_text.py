@@ -1,4 +1,5 @@
-"""What engines write as JSON text, as values that PostgreSQL can hold."""
+"""What engines write as JSON text: read as values that PostgreSQL can hold, and written with the
+type tags that say how to show them."""
 
 import json
 import math
@@ -8,6 +9,7 @@ from typing import Any
 from core.parsers import measure_json
 
 DEEPEST = 100
+"""Levels of lists and objects that are shown."""
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -16,12 +18,41 @@ def read_json(text: str) -> Any:
 
     jsonb refuses NUL, halves of surrogate pairs and what is no number, so these are replaced.
     """
-    if measure_json(text.encode("utf-8", "replace")).depth > DEEPEST:
+    if is_too_deep(text):
         return None
     try:
         return _storable(json.loads(text, parse_constant=lambda name: None))
     except (ValueError, RecursionError):
         return None
+
+
+def is_too_deep(text: str) -> bool:
+    """Whether JSON has more levels than are shown; known without reading it."""
+    return measure_json(text.encode("utf-8", "replace")).depth > DEEPEST
+
+
+def compact(value: Any) -> str:
+    """JSON text without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def tagged(value: Any) -> str:
+    """A plain value as the JSON text that carries its type."""
+    return compact({type(value).__name__: value})
+
+
+def tagged_text(body: str, form: str = "Text") -> str:
+    """A text as JSON that says in which form to show it: `Text` or `Markdown`."""
+    return compact({form: {"body": body}})
+
+
+def with_form(value: Any) -> str:
+    """A result as JSON text with its type: a text is shown as text, and an object such as
+    `{"Markdown": {"body": "…"}}` names its form itself."""
+    if isinstance(value, str):
+        return tagged_text(value)
+    names_form = isinstance(value, dict) and len(value) == 1 and next(iter(value))[:1].isupper()
+    return compact(value) if names_form else tagged(value)
 
 
 def _storable(value: Any) -> Any:

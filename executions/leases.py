@@ -54,7 +54,7 @@ def require_lease(execution: Execution, generation: int | None) -> None:
             "The execution has a lease: say which generation of it you hold, or take it over by a "
             "heartbeat with takeOver."
         )
-        raise InvalidValue(f"{HEADER}: {problem}", **{HEADER: [problem]})
+        raise InvalidValue.of(HEADER, problem)
     if (generation or 0) != execution.lease_generation:
         raise LeaseLost
 

@@ -32,6 +32,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Left
 
+from core.days import DAY, floor, following
 from core.keyset import Keyset
 from core.long_answers import ROWS_AT_ONCE, Piece, gather, in_pieces
 from executions.filters import EVERYTHING, Filters
@@ -47,8 +48,6 @@ from organizations.actors import Actor
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
 LONGEST_IN_HOURS = 14 * DAY
 LONGEST_IN_DAYS = 400 * DAY
 BATCH = 1000
@@ -386,10 +385,10 @@ def _cut(
     end = min(max(end, start + 1), current + 366 * DAY.total_seconds())
     begin, until = (datetime.fromtimestamp(each, UTC).astimezone(zone) for each in (start, end))
     step = _step(until - begin)
-    starts, edge = [], _floor(begin, step)
+    starts, edge = [], floor(begin, step)
     while edge.timestamp() < end:
         starts.append(edge.astimezone(UTC))
-        edge = _following(edge, step)
+        edge = following(edge, step)
     return step, tuple(starts), edge.astimezone(UTC)
 
 
@@ -397,24 +396,6 @@ def _step(length: timedelta) -> str:
     if length <= LONGEST_IN_HOURS:
         return "hour"
     return "day" if length <= LONGEST_IN_DAYS else "month"
-
-
-def _floor(moment: datetime, step: str) -> datetime:
-    """The beginning of the zone's hour, day or month that the moment lies in."""
-    if step == "hour":
-        return moment.replace(minute=0, second=0, microsecond=0)
-    moment = moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    return moment if step == "day" else moment.replace(day=1)
-
-
-def _following(edge: datetime, step: str) -> datetime:
-    """The beginning of the next hour, day or month; of an hour that the clocks repeat as well."""
-    if step == "hour":
-        later = (edge.astimezone(UTC) + HOUR).astimezone(edge.tzinfo)
-        floor = _floor(later, step)
-        # Lord Howe Island's clocks go back by half an hour: its beginning may be the edge again.
-        return floor if floor.timestamp() > edge.timestamp() else later
-    return _floor(edge + (DAY if step == "day" else 31 * DAY), step)
 
 
 class Percentiles(Aggregate):

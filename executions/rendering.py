@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from core.parsers import measure_json
+from executions.json_text import is_too_deep
 from executions.models import ExecutionEvent
 
 LARGEST = 256 * 1024
@@ -126,7 +126,7 @@ def render_result(final_json: str | None) -> SafeString:
     """A value with its type tag, given as JSON text."""
     if not final_json:
         return SafeString("")
-    if _is_too_large(final_json) or _is_too_deep(final_json):
+    if _is_too_large(final_json) or is_too_deep(final_json):
         return TOO_COMPLEX
     try:
         value = _parsed(final_json)
@@ -139,7 +139,7 @@ def render_result(final_json: str | None) -> SafeString:
 
 def inputs_as_yaml(message: str) -> str:
     """Inputs, as JSON text with or without a type tag, as YAML; what is no JSON stays as it is."""
-    if _is_too_large(message) or _is_too_deep(message):
+    if _is_too_large(message) or is_too_deep(message):
         return message
     try:
         value = _parsed(message)
@@ -353,10 +353,6 @@ def _dump(value: Any) -> str:
 
 def _is_too_large(text: str) -> bool:
     return len(text) > LARGEST or len(text.encode("utf-8", "replace")) > LARGEST
-
-
-def _is_too_deep(text: str) -> bool:
-    return measure_json(text.encode("utf-8", "replace")).depth > DEEPEST
 
 
 def _is_too_complex(html: str) -> bool:

@@ -1,11 +1,10 @@
 """What /outputs tells of an execution, in the words of kodosumi's panel."""
 
-import json
 from typing import Any
 
 from django.utils import timezone
 
-from executions.json_text import read_json
+from executions.json_text import read_json, tagged_text
 from executions.models import Execution
 
 Status = Execution.Status
@@ -50,7 +49,7 @@ def open_locks(execution: Execution) -> list[str]:
 def final_text(execution: Execution) -> str | None:
     """The final result as JSON text with its type tag; None as long as there is none."""
     if execution.status == Status.ERROR:
-        return _tagged_text("Text", execution.error or WITHOUT_MESSAGE)
+        return tagged_text(execution.error or WITHOUT_MESSAGE)
     return execution.final
 
 
@@ -60,10 +59,10 @@ def final_or_notice(execution: Execution) -> str:
     if text is not None:
         return text
     if execution.status == Status.CANCELLED:
-        return _tagged_text("Text", CANCELLED)
+        return tagged_text(CANCELLED)
     if execution.has_ended:
-        return _tagged_text("Text", WITHOUT_RESULT)
-    return _tagged_text("Markdown", PLEASE_WAIT)
+        return tagged_text(WITHOUT_RESULT)
+    return tagged_text(PLEASE_WAIT, "Markdown")
 
 
 def final_value(execution: Execution) -> Any:
@@ -95,7 +94,3 @@ def facts(execution: Execution) -> list[tuple[str, Any]]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _tagged_text(tag: str, body: str) -> str:
-    return json.dumps({tag: {"body": body}}, ensure_ascii=False, separators=(",", ":"))

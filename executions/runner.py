@@ -22,7 +22,8 @@ from procrastinate.contrib.django import app
 
 from agents.models import Agent
 from executions import actions, leases
-from executions.event_log import NewEvent, append_to_locked, tagged, with_form
+from executions.event_log import NewEvent, append_to_locked
+from executions.json_text import tagged, with_form
 from executions.models import (
     UNKNOWN_AGENT,
     Execution,

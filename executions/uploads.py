@@ -131,8 +131,7 @@ def receive_part(
     execution = locked_for_report(execution, actor, lease)
     upload = _find(execution, upload_id)
     if total != upload.size or offset + len(content) > upload.size:
-        problem = f"The file was announced with {upload.size} bytes."
-        raise InvalidValue(f"Content-Range: {problem}", **{"Content-Range": [problem]})
+        raise InvalidValue.of("Content-Range", f"The file was announced with {upload.size} bytes.")
     if isinstance(upload, ExecutionFile):
         _require_same_bytes(upload, offset, content)
         return _complete(upload)

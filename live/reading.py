@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from executions.event_log import tagged
+from executions.json_text import tagged_text
 from executions.models import Execution, ExecutionEvent
 from organizations.stream_access import Viewer, as_json
 from organizations.tenancy.scope import organization_scope
@@ -170,8 +170,3 @@ def _shown(message: str | None, size: int) -> str:
     if size > LARGEST_MESSAGE:
         return f"{message}\n… cut off: {size} bytes in all"
     return message
-
-
-def tagged_text(body: str) -> str:
-    """A text as the JSON that kodosumi calls Text."""
-    return tagged({"body": body}).replace('{"dict":', '{"Text":', 1)

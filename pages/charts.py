@@ -7,9 +7,9 @@ from typing import Any
 
 from analytics.findings import Finding
 from analytics.queries import DayCount, HourCount
+from core.days import WEEKDAYS
 from core.formatting import counted
 
-WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 LEVELS = 5
 
 

@@ -17,6 +17,7 @@ from django.utils.functional import cached_property
 from core.errors import DomainError, TooManyRequests
 from core.formatting import counted
 from core.keyset import Cursor, Cursors, Keyset, moment_now
+from core.parameters import is_whole_number
 from pages.decorators import OrganizationRequest
 
 PAGE_SIZE = 50
@@ -50,8 +51,7 @@ class Filter:
         if self.kind == "choice":
             return text if text in dict(self.choices) else ""
         if self.kind == "number":
-            is_number = text.isascii() and text.isdigit() and len(text) <= 4
-            return text if is_number and int(text) <= self.maximum else ""
+            return text if is_whole_number(text, maximum=self.maximum) else ""
         try:
             if self.kind == "date" and text:
                 return date.fromisoformat(text).isoformat()

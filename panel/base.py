@@ -7,10 +7,9 @@ from uuid import UUID
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.errors import DomainError, InvalidValue
+from core.errors import DomainError
 from core.fast_path.asgi_bridge import WAITED, Wait
 from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet, sees_all
 from live.hub import hub
@@ -90,12 +89,3 @@ def extended_parameter(default: bool = False) -> OpenApiParameter:
         description="Wait for an execution that is not there yet, instead of answering 404 at "
         "once: the answer may take a minute.",
     )
-
-
-def read_flag(request: Request, name: str, default: bool = False) -> bool:
-    """A query parameter as a boolean; 400 naming it for anything else."""
-    text = request.query_params.get(name, str(default)).lower()
-    if text not in {"true", "false", "1", "0"}:
-        problem = "Must be true or false."
-        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
-    return text in {"true", "1"}

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 
+from core.days import LAST_SECOND
 from core.errors import DomainError, NotFound, error_body
 from core.fast_path.asgi_bridge import LongResponse
 from core.long_answers import PIECE
@@ -18,8 +19,6 @@ from executions.models import ExecutionFile
 
 RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.ASCII)
 NOT_IN_HEADERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-LATEST = 253_402_300_799
-"""The last second that a date of HTTP can name."""
 HEADERS = {
     "Content-Type": "application/octet-stream",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
@@ -58,7 +57,7 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     Its content never changes, so its id is its entity tag.
     """
     etag = f'"{file.pk}"'
-    modified = int(min(max(file.last_modified, 0), LATEST))
+    modified = int(min(max(file.last_modified, 0), LAST_SECOND))
     headers = HEADERS | {
         "ETag": etag,
         "Last-Modified": http_date(modified),

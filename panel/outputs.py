@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from core.examples import answered, example
 from core.openapi import OperationSchema
+from core.parameters import flag
 from executions.actions import delete_execution
 from executions.models import Execution, ExecutionNotFound
 from executions.rendering import render_result
@@ -22,7 +23,6 @@ from panel import examples
 from panel.base import (
     PanelViewSet,
     extended_parameter,
-    read_flag,
 )
 
 MOST_AT_ONCE = 500
@@ -105,7 +105,7 @@ class OutputViewSet(PanelViewSet):
     query_parameters = dict.fromkeys(("status", "raw", "html"), ("extended",))
 
     def found(self, request: Request) -> Execution:
-        self.is_extended = read_flag(request, "extended")
+        self.is_extended = flag(request.query_params, "extended")
         execution: Execution = self.get_object()
         return execution
 

@@ -12,9 +12,9 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from core.errors import InvalidValue
 from core.examples import example
 from core.fast_path.asgi_bridge import LiveResponse
+from core.parameters import flag, parse_whole_number
 from executions.models import Execution, sees_all
 from live import sse
 from live.hub import Closed, Hub, hub
@@ -22,7 +22,7 @@ from live.payloads import WITHOUT_TRACES, raw, rendered
 from live.reading import Batch, Head, Watched, read_events
 from organizations.stream_access import Viewer
 from panel import examples
-from panel.base import PanelViewSet, extended_parameter, read_flag
+from panel.base import PanelViewSet, extended_parameter
 
 LARGEST_SEQUENCE = 10**9 - 1
 PIECE = 16 * 1024
@@ -204,7 +204,7 @@ class StreamViewSet(PanelViewSet):
         waits: bool = False,
     ) -> HttpResponseBase:
         after = last_event_id(request)
-        self.is_extended = read_flag(request, "extended", default=waits)
+        self.is_extended = flag(request.query_params, "extended", default=waits)
         execution = self.get_object()
         if request.method == "HEAD":
             return HttpResponse(content_type=sse.CONTENT_TYPE, headers=HEADERS)
@@ -233,7 +233,4 @@ def last_event_id(request: Request) -> int:
     name, text = "Last-Event-ID", request.headers.get("Last-Event-ID", "").strip()
     if not text:
         name, text = "since", request.query_params.get("since", "0")
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_SEQUENCE))):
-        problem = f"Must be a whole number from 0 to {LARGEST_SEQUENCE}."
-        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
-    return int(text)
+    return parse_whole_number(text, name, maximum=LARGEST_SEQUENCE)

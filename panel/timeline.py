@@ -14,11 +14,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from core.days import LAST_SECOND
 from core.errors import InvalidValue
 from core.examples import example
 from core.handlers import outage_response
 from core.outages import TOO_SLOW, outage_of
-from core.pagination import whole_number
+from core.parameters import require_choice, whole_number
 from executions.models import Execution, ExecutionQuerySet
 from organizations.actors import Scope
 from organizations.time_quotas import search
@@ -26,7 +27,6 @@ from panel import examples
 from panel.base import PanelViewSet
 from panel.timeline_items import (
     FIRST_POSITION,
-    LATEST,
     MAX_POSITION,
     changes,
     current_position,
@@ -66,7 +66,7 @@ def position_parameter(name: str) -> OpenApiParameter:
         {
             "type": "number",
             "anyOf": [
-                {"minimum": 0, "maximum": LATEST},
+                {"minimum": 0, "maximum": LAST_SECOND},
                 {"minimum": FIRST_POSITION, "maximum": MAX_POSITION},
             ],
         },
@@ -233,8 +233,7 @@ class TimelineViewSet(PanelViewSet):
 
     def _move(self) -> Response:
         mode = self.text("mode", 10) or "next"
-        if mode not in MODES:
-            self.refuse("mode", f"Must be one of {', '.join(MODES)}.")
+        require_choice(mode, "mode", MODES)
         origin, offset = self.text("origin", LONGEST_FID), self.text("offset", LONGEST_FID)
         since = self.position("timestamp")
         appended: list[Execution] = []
@@ -280,7 +279,7 @@ class TimelineViewSet(PanelViewSet):
     def text(self, name: str, longest: int) -> str | None:
         found = self.request.query_params.get(name)
         if found is not None and len(found) > longest:
-            self.refuse(name, f"Must not have more than {longest} characters.")
+            raise InvalidValue.of(name, f"Must not have more than {longest} characters.")
         return found or None
 
     def position(self, name: str) -> float | None:
@@ -291,10 +290,7 @@ class TimelineViewSet(PanelViewSet):
             seconds = float(found) if SECONDS.fullmatch(found) else math.nan
         except ValueError:
             seconds = math.nan
-        if not (0 <= seconds <= LATEST or FIRST_POSITION <= seconds <= MAX_POSITION):
-            self.refuse(name, "Must be the timestamp of an earlier answer, or Unix seconds.")
+        if not (0 <= seconds <= LAST_SECOND or FIRST_POSITION <= seconds <= MAX_POSITION):
+            problem = "Must be the timestamp of an earlier answer, or Unix seconds."
+            raise InvalidValue.of(name, problem)
         return seconds
-
-    @staticmethod
-    def refuse(name: str, problem: str) -> None:
-        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})

@@ -9,14 +9,13 @@ from django.db import connection
 from django.db.models import JSONField, Q, TextField
 from django.db.models.expressions import RawSQL
 
+from core.days import LAST_SECOND
 from executions.models import DeletedExecution, Execution, ExecutionQuerySet
 from executions.results import open_locks
 from organizations.actors import Actor
 from organizations.models import Organization
 
 MAX_CHANGES = 500
-LATEST = 253_402_300_799
-"""The last second of the year 9999."""
 FIRST_POSITION = 10**12
 """Positions are numbers from here on: later than all times, in which clients may ask as well."""
 MAX_POSITION = 2**53 - 1
@@ -37,7 +36,7 @@ SHORT_INPUTS = f"""CASE WHEN pg_column_size("executions_execution"."inputs") <= 
 
 # What `q` searches, as one text: `author:… organization:…` and so on. Django's expressions cannot
 # take the tags apart.
-SEARCHED = """(SELECT concat_ws(' ',
+SEARCHED = f"""(SELECT concat_ws(' ',
     'author:' || (told ->> 'author'),
     'organization:' || (told ->> 'organization'),
     'summary:' || (told ->> 'summary'),
@@ -47,7 +46,7 @@ SEARCHED = """(SELECT concat_ws(' ',
     (SELECT string_agg('tag:' || tag, ' ') FROM jsonb_array_elements_text(
         CASE jsonb_typeof(told -> 'tags') WHEN 'array' THEN told -> 'tags' ELSE '[]' END
     ) AS tag),
-    'startup:' || CASE WHEN "executions_execution"."start_time" BETWEEN 0 AND 253402300799
+    'startup:' || CASE WHEN "executions_execution"."start_time" BETWEEN 0 AND {LAST_SECOND}
         THEN to_char((to_timestamp(trunc("executions_execution"."start_time"))
                       + round(("executions_execution"."start_time"
                                - trunc("executions_execution"."start_time")) * 1e6)
@@ -56,7 +55,7 @@ SEARCHED = """(SELECT concat_ws(' ',
     'inputs:' || ("executions_execution"."inputs")::text,
     'final:' || "executions_execution"."final"
 ) FROM (SELECT coalesce("executions_execution"."meta" -> 'dict',
-                        "executions_execution"."meta") AS told) AS described)"""
+                        "executions_execution"."meta") AS told) AS described)"""  # noqa: S608 - our own text
 
 
 @dataclass(frozen=True)
@@ -189,6 +188,6 @@ def item(execution: Any) -> dict[str, Any]:
 
 def _iso(seconds: float | None) -> str | None:
     """With microseconds and zone; None for no time, and for one that no calendar has."""
-    if seconds is None or not 0 <= seconds <= LATEST:
+    if seconds is None or not 0 <= seconds <= LAST_SECOND:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

@@ -5,7 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics.periods import Period, day_start, zone_names
+from analytics.periods import Period
+from core.days import day_start
+from core.time_zones import known_time_zones
 
 NOW = datetime(2026, 11, 22, 4, 30, tzinfo=UTC)
 
@@ -13,7 +15,7 @@ NOW = datetime(2026, 11, 22, 4, 30, tzinfo=UTC)
 def test_every_zone_of_today_fits_into_quarters_of_an_hour() -> None:
     unfit = [
         name
-        for name in sorted(zone_names())
+        for name in sorted(known_time_zones())
         if not Period.of_days(
             date(2026, 1, 1), date(2027, 12, 31), ZoneInfo(name), NOW, "day"
         ).fits(900)

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.errors import InvalidValue
+from core.parameters import parse_whole_number
 from core.parsers import StrictJSONParser
 from executions import actions, leases, uploads
 from executions.api import examples
@@ -38,7 +39,7 @@ from executions.api.report_shapes import (
     RawParser,
     UploadSerializer,
 )
-from executions.event_log import with_form
+from executions.json_text import with_form
 from executions.models import Execution, ExecutionNotFound
 from organizations.api import OrganizationScopedViewSet
 
@@ -292,11 +293,8 @@ def _lease(request: Request) -> int | None:
     text = request.headers.get(leases.HEADER)
     if text is None:
         return None
-    is_number = text.isascii() and text.isdigit() and len(text) <= 10
-    if not is_number or int(text) > LARGEST_SEQUENCE:
-        problem = f"Use a whole number from 0 to {LARGEST_SEQUENCE}."
-        raise InvalidValue(f"{leases.HEADER}: {problem}", **{leases.HEADER: [problem]})
-    return int(text)
+    problem = f"Use a whole number from 0 to {LARGEST_SEQUENCE}."
+    return parse_whole_number(text, leases.HEADER, maximum=LARGEST_SEQUENCE, problem=problem)
 
 
 def _range(request: Request, length: int) -> tuple[int, int]:
@@ -307,13 +305,10 @@ def _range(request: Request, length: int) -> tuple[int, int]:
     elif found := RANGE.fullmatch(text):
         first, last, size = map(int, found.groups())
     else:
-        raise _wrong_range("Use the form bytes 0-1023/4096.")
+        raise InvalidValue.of("Content-Range", "Use the form bytes 0-1023/4096.")
     if length == 0:
-        raise _wrong_range("Send at least one byte.")
+        raise InvalidValue.of("Content-Range", "Send at least one byte.")
     if last - first + 1 != length or last >= size:
-        raise _wrong_range(f"The body has {length} bytes; that is another range.")
+        problem = f"The body has {length} bytes; that is another range."
+        raise InvalidValue.of("Content-Range", problem)
     return first, size
-
-
-def _wrong_range(problem: str) -> InvalidValue:
-    return InvalidValue(f"Content-Range: {problem}", **{"Content-Range": [problem]})

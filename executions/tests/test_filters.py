@@ -8,7 +8,7 @@ import pytest
 from django.http import QueryDict
 
 from core.errors import InvalidValue
-from executions.filters import EVERYTHING, Filters
+from executions.filters import END_OF_TIME, EVERYTHING, Filters
 
 NOW = 1_795_330_000.0
 
@@ -32,6 +32,7 @@ def at(text: str) -> float:
         ("to=2026-11-22T06:00:00Z", (None, at("2026-11-22T06:00"))),
         ("from=2026-11-20&to=2026-11-21", (at("2026-11-20"), at("2026-11-22"))),
         ("from=2026-11-20T08:00%2B02:00", (at("2026-11-20T06:00"), None)),
+        ("from=0001-01-01&to=9999-12-31", (0, END_OF_TIME)),
     ],
 )
 def test_the_window(query: str, window: tuple[float | None, float | None]) -> None:

@@ -1,19 +1,15 @@
 """Writes what was read of many executions in one transaction."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
-
-from django.db import connection
+from typing import Self
 
 from executions.actions import remove_execution
-from executions.event_log import apply_events
+from executions.event_log import LightEvent, apply_events, insert_events
 from executions.models import (
     DeletedExecution,
     Execution,
     ExecutionError,
-    ExecutionEvent,
     new_execution,
 )
 from executions.wakeup import announce_on_commit
@@ -27,26 +23,6 @@ from organizations.tenancy.scope import organization_scope
 
 MOST_ROWS = 20_000
 MOST_CHARACTERS = 32 << 20
-
-
-INSERT = f"""
-    INSERT INTO {ExecutionEvent._meta.db_table}
-        (organization_id, execution_id, sequence, timestamp, kind, message)
-    SELECT %s, execution_id, sequence, timestamp, kind, message
-    FROM json_to_recordset(%s::json) AS event (
-        execution_id uuid, sequence integer, timestamp double precision, kind text, message text
-    )
-"""  # noqa: S608 - our own text
-
-
-class Event(NamedTuple):
-    """A row to write. (An ExecutionEvent takes much longer to make.)"""
-
-    execution_id: str
-    sequence: int
-    timestamp: float
-    kind: str
-    message: str
 
 
 @dataclass
@@ -139,7 +115,7 @@ def _write_readings(
     written: Written,
 ) -> None:
     new: list[Execution] = []
-    events: list[Event] = []
+    events: list[LightEvent] = []
     errors: list[ExecutionError] = []
     for reading in readings:
         execution = known.get(reading.folder.fid)
@@ -175,13 +151,13 @@ def _write_readings(
             execution.save(force_update=True)
             written.updated += 1
     Execution.objects.bulk_create(new)
-    _insert(organization, events)
+    insert_events(organization, events)
     ExecutionError.objects.bulk_create(errors)
     written.imported += len(new)
     written.events += len(events)
 
 
-def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[Event]:
+def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[LightEvent]:
     """The rows with sequence numbers of our own: an engine's may have gaps. A row without a usable
     time happened when the one before it did."""
     key = str(execution.pk)
@@ -189,16 +165,8 @@ def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[Event]:
     made = []
     for sequence, row in enumerate(rows, execution.last_sequence + 1):
         time = time if row.timestamp is None else row.timestamp
-        made.append(Event(key, sequence, time, row.kind, row.message))
+        made.append(LightEvent(key, sequence, time, row.kind, row.message))
     return made
-
-
-def _insert(organization: Organization, events: Sequence[Event]) -> None:
-    """As JSON: with Django's objects and psycopg's arrays it was half of an import's time."""
-    if events:
-        told = json.dumps([event._asdict() for event in events], ensure_ascii=False)
-        with connection.cursor() as cursor:
-            cursor.execute(INSERT, [organization.pk, told])
 
 
 def _delete(

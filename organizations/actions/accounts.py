@@ -92,7 +92,7 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
     """
     user = prove_password(request, current)
     if same(email, user.email) and (user.is_verified or not mail.is_enabled()):
-        raise InvalidValue("email: This is your address.", email=["This is your address."])
+        raise InvalidValue.of("email", "This is your address.")
     if mail.is_enabled():
         count_attempt(throttle_key("address.of", user.pk), ADDRESS_CHANGES)
         network = caller_network(client_address(request))
@@ -131,8 +131,7 @@ def _set_address(
         find_link(token, Purpose.ADDRESS, lock=True).delete()  # its second use finds nothing
     namesakes = Membership.objects.filter(organization__in=places, user__email__iexact=email)
     if namesakes.exclude(user=user).exists():
-        problem = "Somebody in one of your organizations has this address."
-        raise InvalidValue(f"email: {problem}", email=[problem])
+        raise InvalidValue.of("email", "Somebody in one of your organizations has this address.")
     before, user.email = user.email, email
     user.email_verified_at = timezone.now() if is_proven else None
     user.created_through = None

@@ -209,7 +209,7 @@ def check_new_password(password: str, user: User, *, field: str = "password") ->
             problems = list(error.messages)
         else:
             return
-    raise InvalidValue(f"{field}: {problems[0]}", **{field: problems})
+    raise InvalidValue.of(field, *problems)
 
 
 def _usable(token: str, *, lock: bool = False) -> Invitation:

@@ -223,13 +223,11 @@ def still_proven(user: User) -> User:
     try:
         return lock_proven(user)
     except SignInRefused as error:
-        problem = "Your password was changed a moment ago."
-        raise InvalidValue(f"current: {problem}", current=[problem]) from error
+        raise InvalidValue.of("current", "Your password was changed a moment ago.") from error
 
 
 def _not_your_password() -> InvalidValue:
-    problem = "This is not your password."
-    return InvalidValue(f"current: {problem}", current=[problem])
+    return InvalidValue.of("current", "This is not your password.")
 
 
 @transaction.atomic

@@ -13,9 +13,10 @@ from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.errors import InvalidValue, NotFound, name_some
+from core.errors import NotFound, name_some
 from core.fast_path.asgi_bridge import LongResponse
-from core.pagination import PAGING, refuse_others
+from core.pagination import PAGING
+from core.parameters import refuse_others, require_choice
 from core.text import normalized
 from organizations.actors import Actor
 from organizations.api import idempotency
@@ -115,9 +116,8 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         """InvalidValue for a `format` that the answer does not have: JSON would come unnoticed."""
         wanted = request.query_params.get("format")
         forms = [renderer.format for renderer in self.get_renderers()]
-        if wanted is not None and wanted not in forms:
-            problem = f"Must be one of {', '.join(sorted(forms))}."
-            raise InvalidValue(f"format: {problem}", format=[problem])
+        if wanted is not None:
+            require_choice(wanted, "format", sorted(forms))
 
     def known_parameters(self) -> set[str]:
         """Those that a request for the action may have."""

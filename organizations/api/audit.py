@@ -16,6 +16,7 @@ from core.examples import answered, example
 from core.fast_path.asgi_bridge import LongResponse
 from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from core.pagination import PAGING, PagePagination
+from core.parameters import parse_whole_number
 from core.throttling import count_attempt, refuse_when_full, throttle_key
 from organizations import examples
 from organizations.api import OrganizationScopedViewSet
@@ -76,8 +77,7 @@ class AuditFilter(StrictFilterSet):
 
     def narrow_to_action(self, queryset: QuerySet[Any], name: str, action: str) -> QuerySet[Any]:
         if not ACTION.fullmatch(action):
-            problem = "Use the name of an action, for example agent.created."
-            raise InvalidValue(f"action: {problem}", action=[problem])
+            raise InvalidValue.of("action", "Use the name of an action, for example agent.created.")
         return queryset.filter(action=action)
 
     class Meta:
@@ -232,18 +232,17 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         default = max(1, last - maximum + 1) if maximum else 1
         first = min(given.get("fromSequence", default), newest + 1)
         if "toSequence" in given and given["toSequence"] < given.get("fromSequence", 1):
-            problem = "Must not be smaller than fromSequence."
-            raise InvalidValue(f"toSequence: {problem}", toSequence=[problem])
+            raise InvalidValue.of("toSequence", "Must not be smaller than fromSequence.")
         if maximum and last - first >= maximum:
-            problem = f"A range has at most {maximum} events."
-            raise InvalidValue(f"toSequence: {problem}", toSequence=[problem])
+            raise InvalidValue.of("toSequence", f"A range has at most {maximum} events.")
         return first, last
 
 
 def _sequence(request: Request, name: str) -> int:
-    text = request.query_params[name]
-    is_number = text.isascii() and text.isdigit() and len(text) <= 19
-    if not is_number or not 1 <= int(text) <= MAXIMUM_SEQUENCE:
-        problem = "Must be a whole number from 1."
-        raise InvalidValue(f"{name}: {problem}", **{name: [problem]})
-    return int(text)
+    return parse_whole_number(
+        request.query_params[name],
+        name,
+        minimum=1,
+        maximum=MAXIMUM_SEQUENCE,
+        problem="Must be a whole number from 1.",
+    )

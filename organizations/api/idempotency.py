@@ -97,7 +97,7 @@ def _key(text: str) -> str:
     key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
     if not (0 < len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):
         problem = f"Use 1 to {MAX_LENGTH} printable characters of ASCII, for example a UUID."
-        raise InvalidValue(f"{HEADER}: {problem}", **{HEADER: [problem]})
+        raise InvalidValue.of(HEADER, problem)
     return key
 
 

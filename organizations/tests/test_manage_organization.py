@@ -210,6 +210,7 @@ def test_a_change_to_the_same_is_no_event(owner: Membership, client_for: ClientF
         ({"slug": "x" * 51}, "slug"),
         ({"timeZone": "Mars/Olympus"}, "timeZone"),
         ({"timeZone": "../../etc/passwd"}, "timeZone"),
+        ({"timeZone": "localtime"}, "timeZone"),
         ({"timeZone": ""}, "timeZone"),
         ({"signingAlgorithm": "none"}, "signingAlgorithm"),
     ],

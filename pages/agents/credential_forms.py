@@ -1,6 +1,6 @@
 """What people choose for a credential, and type about a resource."""
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -9,6 +9,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from agents.models import Agent
+from core.days import day_end
 from core.text import TextInput
 from organizations.models import Organization
 from tokens.access_tokens import ACCESS_TOKEN_SECONDS
@@ -66,7 +67,7 @@ class EndForm(forms.Form):
             raise ValidationError("Choose today or a later day.")
         if day > timezone.localdate() + timedelta(days=3660):
             raise ValidationError("Choose a day within ten years.")
-        return timezone.make_aware(datetime.combine(day + timedelta(days=1), time.min))
+        return day_end(day, timezone.get_current_timezone())
 
 
 class CredentialForm(NameForm, EndForm):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from agents.models import Agent
 from analytics.models import AgentDayUsage
-from analytics.periods import DAY
+from core.days import DAY
 from tokens.models import MAX_TOKEN_LIFETIME, Credential, Resource, Revocation, TokenEvent
 
 USAGE_DAYS = 30

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from uuid import UUID
 
 from django.contrib import messages
@@ -10,9 +10,10 @@ from django.db.models import Q
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
+from django.utils.timezone import get_current_timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from core.days import day_end, day_start
 from core.errors import TooManyRequests
 from core.fast_path.asgi_bridge import LongResponse
 from core.formatting import counted
@@ -81,7 +82,8 @@ def with_names(organization: Organization, events: Iterable[AuditEvent]) -> list
 
 
 def narrow(organization: Organization, filters: Filters) -> AuditEventQuerySet:
-    rows = AuditEvent.objects.for_organization(organization)
+    """Days are those of the page's zone."""
+    rows, zone = AuditEvent.objects.for_organization(organization), get_current_timezone()
     if action := filters.get("action"):
         # "agent" is every action of agents.
         rows = rows.filter(Q(action=action) | Q(action__startswith=f"{action}."))
@@ -95,18 +97,12 @@ def narrow(organization: Organization, filters: Filters) -> AuditEventQuerySet:
         if named:
             filters.words["agent"] = named.target_label
     if filters.get("from"):
-        rows = rows.filter(occurred_at__gte=midnight(date.fromisoformat(filters.get("from"))))
+        first = date.fromisoformat(filters.get("from"))
+        rows = rows.filter(occurred_at__gte=day_start(first, zone))
     if filters.get("to"):
-        rows = rows.filter(occurred_at__lt=midnight(date.fromisoformat(filters.get("to")), after=1))
+        last = date.fromisoformat(filters.get("to"))
+        rows = rows.filter(occurred_at__lt=day_end(last, zone))
     return rows
-
-
-def midnight(day: date, after: int = 0) -> datetime:
-    """The start of the day in the page's zone; the ends of the calendar are themselves."""
-    try:
-        return timezone.make_aware(datetime.combine(day + timedelta(days=after), time.min))
-    except OverflowError:
-        return datetime.combine(day, time.min, tzinfo=UTC)
 
 
 @require_safe

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.utils import timezone
 
+from core.days import LAST_SECOND
 from executions.ansi import last_states
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent
@@ -29,7 +30,6 @@ LONGEST_STEPS = 512 * 1024
 MOST_INPUTS = 200
 LONGEST_INPUT = 20_000
 LONGEST_INPUTS = 200_000
-LATEST_TIME = 253_402_300_799
 
 
 def events_of(execution: Execution) -> QuerySet[ExecutionEvent]:
@@ -74,7 +74,7 @@ def step_of(
     }
     if kind in {Kind.ACTION, Kind.RESULT}:
         return step | {"html": render_event(kind, message)}
-    told = untagged(read_json(message))
+    told = untagged(value_or_text(message))
     if not isinstance(told, dict):
         return step | {"text": as_text(told)}
     if kind == Kind.LOCK:
@@ -156,7 +156,7 @@ def untagged(value: Any) -> Any:
     return value
 
 
-def read_json(text: str) -> Any:
+def value_or_text(text: str) -> Any:
     """The value, or the text itself if it is none."""
     try:
         return json.loads(text)
@@ -179,4 +179,4 @@ def as_text(value: Any) -> str:
 def as_time(value: Any) -> datetime | None:
     """Unix seconds as somebody wrote them."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return at(value) if is_number and 0 <= value <= LATEST_TIME else None
+    return at(value) if is_number and 0 <= value <= LAST_SECOND else None

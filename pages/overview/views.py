@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from agents.models import Agent
 from analytics.findings import Finding
 from analytics.metrics import METRICS, Metric
-from analytics.periods import DAY, Period
+from analytics.periods import Period
 from analytics.queries import (
     AgentCount,
     AtWork,
@@ -33,6 +33,7 @@ from analytics.queries import (
 from analytics.records import findings_of, worst_findings
 from analytics.serializers import FINDING_COLUMNS, finding_row
 from core.csv_files import csv_text, for_spreadsheets
+from core.days import DAY
 from core.formatting import absolute_time, counted, percent
 from executions.queries import lately
 from organizations.actors import Scope

@@ -1,7 +1,7 @@
 """Token requests as rows: what stands behind every number of the overview."""
 
 from contextlib import suppress
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +13,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from agents.models import Agent
+from core.days import DAY, WEEKDAYS, day_end, day_start
 from organizations.models import OrganizationScopedQuerySet
 from pages.decorators import OrganizationRequest, within_organization
 from pages.lists import Filter, Filters, page_of
 from tokens.models import Credential, TokenEvent
 
-WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 KNOWN_AGENTS = 100
 REQUESTS = "requests"
 ANSWERED = (TokenEvent.Outcome.ISSUED, TokenEvent.Outcome.REFUSED)
@@ -110,26 +110,19 @@ def of_credential(
 
 def within_time(rows: OrganizationScopedQuerySet, filters: Filters) -> OrganizationScopedQuerySet:
     """Days, weekdays and hours are those of the page's zone."""
-    today = timezone.localdate()
+    zone = timezone.get_current_timezone()
     if filters.get("date"):
         day = date.fromisoformat(filters.get("date"))
         filters.words["date"] = f"{day.day} {day:%b %Y}"
-        rows = rows.filter(created_at__gte=start_of(day), created_at__lt=start_of(day, after=1))
+        rows = rows.filter(created_at__gte=day_start(day, zone), created_at__lt=day_end(day, zone))
     elif filters.get("days"):
         days = max(1, int(filters.get("days")))
         filters.words["days"] = f"the last {days} days" if days > 1 else "today"
-        rows = rows.filter(created_at__gte=start_of(today, after=1 - days))
+        first = timezone.localdate() - (days - 1) * DAY
+        rows = rows.filter(created_at__gte=day_start(first, zone))
     if filters.get("dow"):
         rows = rows.annotate(dow=ExtractWeekDay("created_at"))
         rows = rows.filter(dow=int(filters.get("dow")) + 1)
     if filters.get("hour"):
         rows = rows.annotate(hour=ExtractHour("created_at")).filter(hour=int(filters.get("hour")))
     return rows
-
-
-def start_of(day: date, after: int = 0) -> datetime:
-    """Midnight in the page's zone, `after` days later; the ends of the calendar are themselves."""
-    try:
-        return timezone.make_aware(datetime.combine(day + timedelta(days=after), time.min))
-    except OverflowError:
-        return timezone.make_aware(datetime.combine(day, time.min))

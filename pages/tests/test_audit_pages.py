@@ -39,6 +39,8 @@ def forge_after(last: AuditEvent) -> None:
         ("from=2999-01-01", 0),
         ("to=2000-01-01", 0),
         ("to=9999-12-31", 3),
+        ("from=0001-01-01&to=9999-12-31&tz=Pacific/Kiritimati", 3),
+        ("from=0001-01-01&to=9999-12-31&tz=Pacific/Midway", 3),
         ("actor=nobody", 0),
     ],
 )
