@@ -18,7 +18,8 @@ from core.ids import uuid7
 from organizations.actions.organizations import next_second
 from organizations.actors import Actor, Scope
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Organization, Principal
+from organizations.audit.log import record_event
+from organizations.models import Organization, Principal
 
 
 class AgentLimitReached(DomainError):
@@ -41,7 +42,7 @@ def register_agent(*, actor: Actor, **fields: Any) -> Agent:
     agent = Agent(id=uuid7(), organization=organization, **fields)
     Principal.objects.create(id=agent.pk, organization=organization)
     _save(agent, force_insert=True)
-    AuditEvent.record(AuditAction.AGENT_CREATED, agent, actor=actor, agentType=agent.agent_type)
+    record_event(AuditAction.AGENT_CREATED, agent, actor=actor, agentType=agent.agent_type)
     return agent
 
 
@@ -57,7 +58,7 @@ def update_agent(agent: Agent, *, actor: Actor, **changes: Any) -> Agent:
         for name, value in changed.items():
             setattr(agent, name, value)
         _save(agent, update_fields=[*changed, "updated_at"])
-        AuditEvent.record(AuditAction.AGENT_UPDATED, agent, actor=actor, fields=sorted(changed))
+        record_event(AuditAction.AGENT_UPDATED, agent, actor=actor, fields=sorted(changed))
     if status == Agent.Status.SUSPENDED:
         return suspend_agent(agent, actor=actor)
     if status == Agent.Status.ACTIVE:
@@ -90,7 +91,7 @@ def decommission_agent(agent: Agent, *, actor: Actor) -> Agent:
     agent.status = Agent.Status.DECOMMISSIONED
     agent.decommissioned_at = timezone.now()
     agent.save(update_fields=["status", "decommissioned_at", "updated_at"])
-    AuditEvent.record(AuditAction.AGENT_DECOMMISSIONED, agent, actor=actor)
+    record_event(AuditAction.AGENT_DECOMMISSIONED, agent, actor=actor)
     return agent
 
 
@@ -139,7 +140,7 @@ def _set_status(agent: Agent, status: Agent.Status, action: AuditAction, *, acto
     _require_not_oneself(agent, actor=actor)
     agent.status = status
     agent.save(update_fields=["status", "updated_at"])
-    AuditEvent.record(action, agent, actor=actor)
+    record_event(action, agent, actor=actor)
     return agent
 
 

@@ -37,7 +37,8 @@ from executions.models import (
 from executions.quotas import ENDING_BYTES, Amounts, require_room, require_turn, size_of
 from organizations.actors import Actor, Scope
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Membership, Organization
+from organizations.audit.log import record_event
+from organizations.models import Membership, Organization
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 
@@ -296,7 +297,7 @@ def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
     execution = append_to_locked(
         execution, [NewEvent(moment(execution), Kind.STATUS, Status.CANCELLED)]
     )
-    AuditEvent.record(AuditAction.EXECUTION_STOPPED, execution, actor=actor)
+    record_event(AuditAction.EXECUTION_STOPPED, execution, actor=actor)
     return execution
 
 
@@ -313,7 +314,7 @@ def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) 
         if not stop:
             raise ExecutionIsLive(status=execution.status)
         execution = stop_execution(execution, actor=actor)
-    AuditEvent.record(AuditAction.EXECUTION_DELETED, execution, actor=actor)
+    record_event(AuditAction.EXECUTION_DELETED, execution, actor=actor)
     remove_execution(execution)
 
 

@@ -26,7 +26,8 @@ from executions.models import (
 )
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Organization
+from organizations.audit.log import record_event
+from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 
 BATCH = 500
@@ -60,7 +61,7 @@ def expire(organization: Organization, *, batch: int = BATCH) -> int:
     if expired:
         with organization_scope(organization):
             actor = Actor.for_system(organization, "retention")
-            AuditEvent.record(
+            record_event(
                 AuditAction.EXECUTION_EXPIRED,
                 organization,
                 actor=actor,

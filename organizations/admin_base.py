@@ -26,7 +26,8 @@ from django.views.decorators.http import require_POST
 from core.addresses import client_address
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Organization, User
+from organizations.audit.log import record_event
+from organizations.models import Organization, User
 from organizations.tenancy.scope import organization_scope, request_scope
 
 SESSION_KEY = "admin_organization_id"
@@ -104,7 +105,7 @@ class OrganizationAdminSite(admin.AdminSite):
             request.session[SESSION_KEY] = str(organization.pk)
             actor = staff_actor(request, organization)
             with organization_scope(organization):
-                AuditEvent.record(AuditAction.ADMIN_ORGANIZATION_CHOSEN, organization, actor=actor)
+                record_event(AuditAction.ADMIN_ORGANIZATION_CHOSEN, organization, actor=actor)
         return redirect(_own_path(request, request.POST.get("next")))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import (
     MaxValueValidator,
@@ -18,12 +19,13 @@ from django.core.validators import (
 )
 from django.db import models
 from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.functional import cached_property
 
 from core.ids import uuid7
-from core.text import NormalizedCharField, NormalizedEmailField
-from organizations.audit.actions import AuditAction
+from core.text import NormalizedCharField, NormalizedEmailField, folded
+from organizations.people.passwords import compute_hash, salt_of
 from organizations.tenancy.querysets import (
     AccountLinkQuerySet,
     AuditEventQuerySet,
@@ -33,11 +35,9 @@ from organizations.tenancy.querysets import (
     OrganizationScopedQuerySet,
 )
 
-if TYPE_CHECKING:
-    from organizations.actors import Actor
-
 LONGEST_RETENTION = 3650
 """Days."""
+MAX_ACCOUNTS_OF_ADDRESS = 1000
 ORGANIZATION_ID_PREFIX = "org-"
 UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
 """Token requests with an unknown client id are recorded here, in the time a known one takes."""
@@ -54,6 +54,28 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def of_address(self, email: str) -> list[User]:
+        """Every account with this address, whatever its case: a proven one first, then by age."""
+        return self._proven_first(models.Q(Exact(Lower("email"), folded(email))))
+
+    def called(self, name: str) -> list[User]:
+        """The accounts with this address, and the one with this short name: one query."""
+        wanted = folded(name)
+        is_short_name = ~models.Q(username="") & models.Q(Exact(Lower("username"), wanted))
+        return self._proven_first(models.Q(Exact(Lower("email"), wanted)) | is_short_name)
+
+    def _proven_first(self, wanted: models.Q) -> list[User]:
+        proven_first = models.F("email_verified_at").asc(nulls_last=True)
+        found = self.filter(wanted).order_by(proven_first, "created_at", "pk")
+        return list(found[:MAX_ACCOUNTS_OF_ADDRESS])
+
+    def hash_password(self, email: str, password: str | None) -> str:
+        """What to store for an account with this address; None makes a password that opens
+        nothing."""
+        if password is None:
+            return make_password(None)
+        return compute_hash(password, salt_of(email, self.of_address(email)))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -131,15 +153,19 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def set_password(self, raw_password: str | None) -> None:
         """A new password ends the sessions that the old one opened, whoever sets it."""
-        from organizations.people.passwords import hash_password
-
-        self.use_hash(hash_password(self.email, raw_password))
+        self.use_hash(type(self).objects.hash_password(self.email, raw_password))
         self._password = raw_password
 
     def use_hash(self, hashed: str) -> None:
         """The same for a password that was hashed before, while no lock was held."""
         self.password = hashed
         self.sessions_valid_from = timezone.now()
+
+    def adopt_hash(self, hashed: str) -> None:
+        """Store another hash of the same password, but not over another password that was set while
+        this one was hashed."""
+        known, self.password = self.password, hashed
+        type(self).objects.filter(pk=self.pk, password=known).update(password=hashed)
 
 
 class Organization(models.Model):
@@ -519,17 +545,3 @@ class AuditEvent(OrganizationScopedModel):
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.action}"
-
-    @staticmethod
-    def record(
-        action: AuditAction,
-        target: models.Model | None = None,
-        *,
-        actor: Actor,
-        outcome: str = Outcome.SUCCESS,
-        **metadata: Any,
-    ) -> AuditEvent:
-        """Append one event in the running transaction (see organizations/audit/log.py)."""
-        from organizations.audit.log import append_event
-
-        return append_event(action, target, actor=actor, outcome=outcome, metadata=metadata)

@@ -36,6 +36,7 @@ from executions.tests.factories import (
 )
 from organizations.actions import invite
 from organizations.actors import Actor, Scope
+from organizations.audit.log import record_event
 from organizations.models import (
     AnsweredRequest,
     Attempt,
@@ -147,7 +148,7 @@ class Tenant:
     def record_event(self) -> AuditEvent:
         actor = Actor.for_system(self.organization, self.word)
         with organization_scope(self.organization):
-            return AuditEvent.record("agent.updated", self.agent, actor=actor, note=self.word)
+            return record_event("agent.updated", self.agent, actor=actor, note=self.word)
 
     def record_token_event(self, agent: Agent) -> TokenEvent:
         with organization_scope(self.organization):

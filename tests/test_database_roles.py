@@ -27,7 +27,7 @@ from core.database_roles import (
 )
 from core.ids import uuid7
 from organizations.actors import Actor
-from organizations.audit.log import event_hash, verify_chain
+from organizations.audit.log import event_hash, record_event, verify_chain
 from organizations.models import AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
 
@@ -309,7 +309,7 @@ def test_without_the_owners_address_nothing_is_migrated(settings: Any) -> None:
 def record(organization: Organization, times: int = 1) -> None:
     with organization_scope(organization):
         for _ in range(times):
-            AuditEvent.record("org.updated", actor=Actor.for_system(organization, "test"))
+            record_event("org.updated", actor=Actor.for_system(organization, "test"))
 
 
 @pytest.mark.parametrize(

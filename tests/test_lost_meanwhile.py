@@ -289,7 +289,7 @@ def test_hashing_a_password_anew_does_not_bring_it_back(ada: Membership, setting
         "django.contrib.auth.hashers.PBKDF2PasswordHasher",
         *settings.PASSWORD_HASHERS,
     ]
-    accounts = passwords.accounts_called("ada@example.com")
+    accounts = User.objects.called("ada@example.com")
     set_password(ada.user)
 
     assert passwords.whose_password("ada@example.com", OLD, accounts)

@@ -17,6 +17,7 @@ from analytics.queries import DayCount, HourCount
 from core.formatting import counted
 from executions.tests.factories import make_execution
 from organizations.actors import Actor
+from organizations.audit.log import record_event
 from organizations.models import AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
@@ -161,7 +162,7 @@ def test_who_failed_to_prove_to_be_an_agent_is_called_by_its_name(
 ) -> None:
     agent = make_agent(organization, email="crm-sync@agents.example")
     with organization_scope(organization):
-        AuditEvent.record("agent.created", agent, actor=Actor.for_system(organization, "test"))
+        record_event("agent.created", agent, actor=Actor.for_system(organization, "test"))
     assert ask_for_token(browser, agent, "sk_live_wrong").status_code == 401
 
     response = browser.get("/audit?action=auth.failed")

@@ -16,7 +16,8 @@ from executions.models import now
 from executions.tests.factories import FAILED, make_execution, make_file, make_outside_user
 from organizations.actions import invite
 from organizations.actors import Actor
-from organizations.models import AuditEvent, Organization
+from organizations.audit.log import record_event
+from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
@@ -62,7 +63,7 @@ def fill(organization: Organization, agents: int = 1) -> dict[str, Any]:
         make_grant(make_resource(organization), agent)
         credential, _ = make_credential(agent, last_used_at=timezone.now())
         with organization_scope(organization):
-            event = AuditEvent.record("agent.created", agent, actor=actor)
+            event = record_event("agent.created", agent, actor=actor)
             TokenEvent.objects.create(
                 organization=organization, agent=agent, credential=credential, outcome="issued"
             )

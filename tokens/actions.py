@@ -15,8 +15,8 @@ from core.ids import uuid7
 from core.throttling import Guesses, count_failure, note_failure
 from organizations.actors import Actor, Scope
 from organizations.audit.actions import AuditAction
-from organizations.audit.log import record_failed_proof
-from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
+from organizations.audit.log import record_event, record_failed_proof
+from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Organization
 from organizations.tenancy.scope import organization_scope
 from tokens.access_tokens import (
     ACCESS_TOKEN_SECONDS,
@@ -228,7 +228,7 @@ def create_credential(
     )
     credential.set_secret(secret)
     credential.save(force_insert=True)
-    AuditEvent.record(
+    record_event(
         AuditAction.CREDENTIAL_GENERATED,
         credential,
         actor=actor,
@@ -267,7 +267,7 @@ def rotate_credential(
     credential.save(
         update_fields=["secret_mac", "secret_hint", "rotated_at", "expires_at", *OLD_SECRETS]
     )
-    AuditEvent.record(
+    record_event(
         AuditAction.CREDENTIAL_ROTATED,
         credential,
         actor=actor,
@@ -287,7 +287,7 @@ def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
     credential.revoked_at = timezone.now()
     credential.forget_old_secrets()
     credential.save(update_fields=["status", "revoked_at", *OLD_SECRETS])
-    AuditEvent.record(AuditAction.CREDENTIAL_REVOKED, credential, actor=actor)
+    record_event(AuditAction.CREDENTIAL_REVOKED, credential, actor=actor)
     return credential
 
 
@@ -299,7 +299,7 @@ def rename_credential(credential: Credential, *, actor: Actor, name: str) -> Cre
     if name != before:
         credential.name = name
         credential.save(update_fields=["name"])
-        AuditEvent.record(
+        record_event(
             AuditAction.CREDENTIAL_RENAMED, credential, actor=actor, nameBefore=before, name=name
         )
     return credential
@@ -317,7 +317,7 @@ def end_old_secrets(credential: Credential, *, actor: Actor) -> Credential:
         ended = credential.end_old_secrets(cursor.fetchone()[0])
     if ended:
         credential.save(update_fields=[*OLD_SECRETS])
-        AuditEvent.record(
+        record_event(
             AuditAction.CREDENTIAL_OLD_SECRETS_ENDED,
             credential,
             actor=actor,
@@ -390,7 +390,7 @@ def revoke_token(token: SignedAccess, *, actor: Actor) -> bool:
         return False
     if isinstance(token, ClientClaims):
         _record(token, TokenEvent.Outcome.REVOKED, actor)
-    AuditEvent.record(
+    record_event(
         AuditAction.TOKEN_REVOKED,
         actor=actor,
         tokenId=str(token.token_id),

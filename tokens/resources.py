@@ -18,7 +18,8 @@ from core.constraints import refusing
 from core.errors import DomainError, Forbidden, InvalidValue, NotFound
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Organization
+from organizations.audit.log import record_event
+from organizations.models import Organization
 from tokens.models import MAX_IDENTIFIER_LENGTH, MAX_SCOPE_LENGTH, Resource, ResourceGrant
 
 MAX_RESOURCES = 500
@@ -145,7 +146,7 @@ def create_resource(*, actor: Actor, **fields: Any) -> Resource:
     taken = partial(ResourceAlreadyExists, identifier=["Already registered."])
     with refusing(tokens_resource_identifier_unique=taken):
         resource.save(force_insert=True)
-    AuditEvent.record(AuditAction.RESOURCE_CREATED, resource, actor=actor, scopes=resource.scopes)
+    record_event(AuditAction.RESOURCE_CREATED, resource, actor=actor, scopes=resource.scopes)
     return resource
 
 
@@ -164,7 +165,7 @@ def update_resource(resource: Resource, *, actor: Actor, **changes: Any) -> Reso
         if kept != grant.scopes:
             grant.scopes = kept
             grant.save(update_fields=["scopes", "updated_at"])
-    AuditEvent.record(
+    record_event(
         AuditAction.RESOURCE_UPDATED, resource, actor=actor, fields=changed, scopes=resource.scopes
     )
     return resource
@@ -174,7 +175,7 @@ def update_resource(resource: Resource, *, actor: Actor, **changes: Any) -> Reso
 def delete_resource(resource: Resource, *, actor: Actor) -> None:
     """Delete a resource and what was allowed there. Live tokens for it end at introspection."""
     resource = _locked(resource)
-    AuditEvent.record(AuditAction.RESOURCE_DELETED, resource, actor=actor)
+    record_event(AuditAction.RESOURCE_DELETED, resource, actor=actor)
     ResourceGrant.objects.filter(resource=resource).delete()
     resource.delete()
 
@@ -201,7 +202,7 @@ def allow_agent(
         grant = ResourceGrant(organization=resource.organization, resource=resource, agent=agent)
     grant.scopes = wanted
     grant.save()
-    AuditEvent.record(
+    record_event(
         AuditAction.RESOURCE_AGENT_ALLOWED, resource, actor=actor, agent_id=agent.pk, scopes=wanted
     )
     return grant
@@ -214,9 +215,7 @@ def remove_agent(grant: ResourceGrant, *, actor: Actor) -> None:
     resource = _locked(grant.resource)
     if not ResourceGrant.objects.filter(pk=grant.pk).delete()[0]:
         return  # somebody else was faster
-    AuditEvent.record(
-        AuditAction.RESOURCE_AGENT_REMOVED, resource, actor=actor, agent_id=grant.agent_id
-    )
+    record_event(AuditAction.RESOURCE_AGENT_REMOVED, resource, actor=actor, agent_id=grant.agent_id)
 
 
 def _require_not_oneself(agent: Agent, *, actor: Actor) -> None:

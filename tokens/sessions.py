@@ -17,6 +17,7 @@ from organizations.actions import SignInRefused, verify_password
 from organizations.actions.sessions import lock_proven, refuse_sign_in
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
+from organizations.audit.log import record_event
 from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.tenancy.scope import organization_scope
 from tokens.access_tokens import PersonAccess, PersonRefresh
@@ -151,7 +152,7 @@ def log_out(session_id: UUID, *, actor: Actor) -> None:
     """End the login session: its access tokens are dead at once, in every organization."""
     session = LoginSession.objects.select_for_update().get(pk=session_id)
     end_session(session)
-    AuditEvent.record(AuditAction.SESSION_ENDED, actor=actor, sessionId=session.pk)
+    record_event(AuditAction.SESSION_ENDED, actor=actor, sessionId=session.pk)
 
 
 def end_session(session: LoginSession) -> None:
@@ -177,4 +178,4 @@ def _record(
         user_agent=request.headers.get("User-Agent", ""),
     )
     with organization_scope(membership.organization):
-        AuditEvent.record(action, actor=actor, sessionId=session_id, **metadata)
+        record_event(action, actor=actor, sessionId=session_id, **metadata)

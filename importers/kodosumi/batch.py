@@ -18,7 +18,8 @@ from importers.kodosumi.folders import ExecutionFolder
 from importers.kodosumi.people import People
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Organization
+from organizations.audit.log import record_event
+from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 
 MOST_ROWS = 20_000
@@ -177,7 +178,7 @@ def _delete(
             organization=actor.organization, fid=folder.fid, user=people.get(folder.user)
         )
         return
-    AuditEvent.record(
+    record_event(
         AuditAction.EXECUTION_DELETED, execution, actor=actor, reason="deleted at the source"
     )
     remove_execution(execution)

@@ -36,7 +36,8 @@ from importers.kodosumi.folders import (
 from importers.kodosumi.people import People
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Organization
+from organizations.audit.log import record_event
+from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 
 GROUP = 200
@@ -114,7 +115,7 @@ class Importer:
 
     def record(self, action: AuditAction, **facts: Any) -> None:
         with organization_scope(self._organization):
-            AuditEvent.record(action, actor=self._actor, **facts)
+            record_event(action, actor=self._actor, **facts)
 
     def tell(self, path: str, what: str) -> None:
         """Put a problem into the report; the listener hears of each once."""

@@ -25,11 +25,11 @@ from organizations.actions.invitations import check_new_password
 from organizations.actions.sessions import prove_password, still_proven
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import AccountLink, AuditEvent, Membership, Organization, User
+from organizations.audit.log import record_event
+from organizations.models import AccountLink, Membership, Organization, User
 from organizations.people import mailing
 from organizations.people.authentication import find_user
 from organizations.people.links import LinkNotFound, find_link, make_link, new_row
-from organizations.people.passwords import hash_password
 from organizations.tenancy.scope import organization_scope
 
 Purpose = AccountLink.Purpose
@@ -72,7 +72,7 @@ def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
     """Set the password that the link allows, once; all sessions of the person end."""
     person = find_link(token, Purpose.PASSWORD).user
     check_new_password(new, person, field="new")
-    hashed = hash_password(person.email, new)  # before any lock is taken
+    hashed = User.objects.hash_password(person.email, new)  # before any lock is taken
     with transaction.atomic():
         _lock(person)
         user = find_link(token, Purpose.PASSWORD, lock=True).user
@@ -101,7 +101,7 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
         with transaction.atomic():
             mailing.queue_address_change(new_row(user, Purpose.ADDRESS, email=email))
         return True
-    _set_address(request, user, email, hash_password(email, current), is_proven=False)
+    _set_address(request, user, email, User.objects.hash_password(email, current), is_proven=False)
     return False
 
 
@@ -111,7 +111,7 @@ def confirm_address(request: HttpRequest, token: str, *, current: str) -> User:
     if link.user != request.user:
         raise LinkNotFound
     user = prove_password(request, current)
-    hashed = hash_password(link.email, current)
+    hashed = User.objects.hash_password(link.email, current)
     _set_address(request, user, link.email, hashed, is_proven=True, token=token)
     return user
 
@@ -175,4 +175,4 @@ def _record(action: AuditAction, user: User, request: HttpRequest | None, **meta
                 user_agent=request.headers.get("User-Agent", ""),
             )
         with organization_scope(membership.organization):
-            AuditEvent.record(action, user, actor=actor, **metadata)
+            record_event(action, user, actor=actor, **metadata)

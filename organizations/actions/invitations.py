@@ -27,11 +27,11 @@ from core.throttling import (
 from organizations.actions.members import AlreadyMember, join, lock_members, require_may_give
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Invitation, Membership, Organization, User
+from organizations.audit.log import record_event
+from organizations.models import Invitation, Membership, Organization, User
 from organizations.people import mailing
 from organizations.people.authentication import MAXIMUM_PASSWORD_LENGTH
 from organizations.people.link_secrets import is_secret, macs_of, new_secret
-from organizations.people.passwords import accounts_of, hash_password
 from organizations.tenancy.scope import organization_scope
 
 LIFETIME = timedelta(days=7)
@@ -89,7 +89,7 @@ def invite(
         inviter_label=actor.label[:255],
         expires_at=timezone.now() + LIFETIME,
     )
-    AuditEvent.record(
+    record_event(
         AuditAction.ORG_INVITATION_CREATED, invitation, actor=actor, email=email, role=role
     )
     if mail.is_enabled():
@@ -108,7 +108,7 @@ def revoke_invitation(invitation: Invitation, *, actor: Actor) -> Invitation:
     require_may_give(invitation.role, actor=actor)
     invitation.revoked_at = timezone.now()
     invitation.save(update_fields=["revoked_at"])
-    AuditEvent.record(AuditAction.ORG_INVITATION_REVOKED, invitation, actor=actor)
+    record_event(AuditAction.ORG_INVITATION_REVOKED, invitation, actor=actor)
     return invitation
 
 
@@ -140,7 +140,7 @@ def accept_invitation(
         check_new_password(password, User(email=invited.email, name=name))
         count_failure(guesses)  # until it opens one: a proven account's password may be guessed
         try:
-            hashed = hash_password(invited.email, password)
+            hashed = User.objects.hash_password(invited.email, password)
         except PasswordsBusy:  # nothing was checked
             give_back(guesses)
             raise
@@ -174,7 +174,7 @@ def accept_invitation(
 
 def _opened_account(invitation: Invitation, hashed: str) -> User | None:
     """The address' account that this password opens."""
-    for account in accounts_of(invitation.email):
+    for account in User.objects.of_address(invitation.email):
         if account.is_active and constant_time_compare(account.password, hashed):
             return account
         if invitation.mailed_at is not None and account.is_verified:

@@ -7,7 +7,8 @@ from django.db import connection, transaction
 from core.errors import DomainError, Forbidden, NotFound
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Membership, Organization, Principal, User
+from organizations.audit.log import record_event
+from organizations.models import Membership, Organization, Principal, User
 
 Role = Membership.Role
 RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMIN: 3, Role.OWNER: 4}
@@ -43,7 +44,7 @@ def add_agent(organization: Organization, *, actor: Actor, agent_id: UUID, role:
     if principal.role:
         raise AlreadyMember
     _set_agent_role(principal, role)
-    AuditEvent.record(
+    record_event(
         AuditAction.ORG_MEMBER_ADDED, organization, actor=actor, agent_id=principal.pk, role=role
     )
     return principal
@@ -70,7 +71,7 @@ def change_role(
         _require_another_owner(membership)
     before, membership.role = membership.role, role
     membership.save(update_fields=["role"])
-    AuditEvent.record(
+    record_event(
         AuditAction.ORG_MEMBER_ROLE_CHANGED,
         organization,
         actor=actor,
@@ -92,7 +93,7 @@ def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
             raise MemberNotFound
         before = principal.role
         _set_agent_role(principal, "")
-        AuditEvent.record(
+        record_event(
             AuditAction.ORG_MEMBER_REMOVED,
             organization,
             actor=actor,
@@ -105,7 +106,7 @@ def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
     if membership.role == Role.OWNER:
         _require_another_owner(membership)
     membership.delete()
-    AuditEvent.record(
+    record_event(
         AuditAction.ORG_MEMBER_REMOVED,
         organization,
         actor=actor,
@@ -131,7 +132,7 @@ def join(
     )
     if not is_new:
         raise AlreadyMember
-    AuditEvent.record(action, organization, actor=actor, member=user.email, role=role)
+    record_event(action, organization, actor=actor, member=user.email, role=role)
     return membership
 
 
@@ -179,7 +180,7 @@ def _change_agent_role(principal: Principal, role: str, *, actor: Actor) -> Prin
         raise Forbidden("You cannot raise your own role.")
     before = locked.role
     _set_agent_role(locked, role)
-    AuditEvent.record(
+    record_event(
         AuditAction.ORG_MEMBER_ROLE_CHANGED,
         principal.organization,
         actor=actor,

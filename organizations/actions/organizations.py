@@ -13,7 +13,8 @@ from core.constraints import refusing
 from core.errors import DomainError
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import AuditEvent, Invitation, Membership, Organization, User
+from organizations.audit.log import record_event
+from organizations.models import Invitation, Membership, Organization, User
 from organizations.tenancy.scope import organization_scope
 
 MAXIMUM_FOUNDED = 20
@@ -76,7 +77,7 @@ def create_organization(
         else Actor.for_person(membership, ip_address=ip_address, user_agent=user_agent)
     )
     with organization_scope(organization):
-        AuditEvent.record(AuditAction.ORG_CREATED, organization, actor=actor, owner=owner.email)
+        record_event(AuditAction.ORG_CREATED, organization, actor=actor, owner=owner.email)
     return membership
 
 
@@ -123,7 +124,7 @@ def delete_organization(organization: Organization, *, actor: Actor) -> None:
     organization = _locked(organization)
     Invitation.objects.for_organization(organization).open().revoke()
     organization.status = Organization.Status.DELETED
-    AuditEvent.record(AuditAction.ORG_DELETED, organization, actor=actor, slug=organization.slug)
+    record_event(AuditAction.ORG_DELETED, organization, actor=actor, slug=organization.slug)
     with refusing(organizations_organization_without_active_agents=OrganizationHasActiveAgents):
         organization.save(update_fields=["status", "updated_at"])
 
@@ -139,7 +140,7 @@ def _change(
     for name, value in changed.items():
         setattr(organization, name, value)
     organization.save(update_fields=[*changed, "updated_at"])
-    AuditEvent.record(action, organization, actor=actor, before=before, after=changed)
+    record_event(action, organization, actor=actor, before=before, after=changed)
     return organization
 
 

@@ -24,18 +24,16 @@ from core.throttling import (
 from organizations.actions.invitations import check_new_password
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.audit.log import record_failed_proof
+from organizations.audit.log import record_event, record_failed_proof
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
     AccountLink,
-    AuditEvent,
     Membership,
     Organization,
     User,
 )
 from organizations.page_sessions import CHOSEN_ORGANIZATION, chosen_membership
 from organizations.people.authentication import find_user
-from organizations.people.passwords import hash_password
 from organizations.tenancy.scope import organization_scope
 
 
@@ -195,7 +193,7 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> User:
     """
     user = prove_password(request, current)
     check_new_password(new, user, field="new")
-    hashed = hash_password(user.email, new)  # before any lock is taken
+    hashed = User.objects.hash_password(user.email, new)  # before any lock is taken
     with transaction.atomic():
         user = still_proven(user)
         user.use_hash(hashed)
@@ -241,7 +239,7 @@ def set_person_active(user: User, is_active: bool, *, actor: Actor) -> User:
     for membership in user.memberships.select_related("organization").order_by("organization_id"):
         there = replace(actor, organization=membership.organization)
         with organization_scope(there.organization):
-            AuditEvent.record(action, user, actor=there)
+            record_event(action, user, actor=there)
     return user
 
 
@@ -252,4 +250,4 @@ def record_session(action: AuditAction, membership: Membership, request: HttpReq
         user_agent=request.headers.get("User-Agent", ""),
     )
     with organization_scope(membership.organization):
-        AuditEvent.record(action, actor=actor)
+        record_event(action, actor=actor)

@@ -34,13 +34,13 @@ EXPORTS = Quota(limit=60, window=timedelta(hours=1))
 """Of one caller. Each stands in the log."""
 
 
-def append_event(
+def record_event(
     action: AuditAction,
-    target: models.Model | None,
+    target: models.Model | None = None,
     *,
     actor: Actor,
-    outcome: str,
-    metadata: dict[str, Any],
+    outcome: str = AuditEvent.Outcome.SUCCESS,
+    **metadata: Any,
 ) -> AuditEvent:
     """Append one event in the running transaction, so that it lives or dies with the change."""
     organization = actor.organization
@@ -81,15 +81,13 @@ def record_failed_proof(actor: Actor, *, reason: str, left_out: int) -> AuditEve
     if left_out:
         metadata["notRecorded"] = left_out
     outcome = AuditEvent.Outcome.FAILURE
-    return append_event(
-        AuditAction.AUTH_FAILED, None, actor=actor, outcome=outcome, metadata=metadata
-    )
+    return record_event(AuditAction.AUTH_FAILED, actor=actor, outcome=outcome, **metadata)
 
 
 def record_export(actor: Actor) -> None:
     """TooManyRequests after very many of them."""
     count_attempt(throttle_key("audit.export", actor.id), EXPORTS)
-    append_event(AuditAction.AUDIT_EXPORTED, None, actor=actor, outcome="success", metadata={})
+    record_event(AuditAction.AUDIT_EXPORTED, actor=actor)
 
 
 def lock_head(organization: Organization) -> tuple[int, bytes]:

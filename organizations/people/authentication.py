@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from core.text import same
 from organizations.models import Membership, User
-from organizations.people.passwords import accounts_called, whose_password
+from organizations.people.passwords import whose_password
 
 MAXIMUM_PASSWORD_LENGTH = 1024
 
@@ -32,7 +32,7 @@ class EmailBackend(ModelBackend):
             return None
         opened = [
             user
-            for user in whose_password(name, password, accounts_called(name))
+            for user in whose_password(name, password, User.objects.called(name))
             if self.user_can_authenticate(user) and (account is None or user == account)
         ]
         if organization_id is not None and len(opened) > 1:
@@ -47,7 +47,7 @@ def find_user(name: str) -> User | None:
 
     An unproven account is nobody's to find: whoever made it chose the address.
     """
-    return next((each for each in accounts_called(name) if _answers_to(each, name)), None)
+    return next((each for each in User.objects.called(name) if _answers_to(each, name)), None)
 
 
 def _answers_to(account: User, name: str) -> bool:

@@ -8,6 +8,8 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.hashers import (
@@ -17,26 +19,29 @@ from django.contrib.auth.hashers import (
     make_password,
     verify_password,
 )
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Lower
-from django.db.models.lookups import Exact
 from django.utils.crypto import constant_time_compare
 
-from core.text import comparable, folded, normalized_password
-from organizations.models import User
+from core.text import comparable, normalized_password
 
 SALT_LENGTH = 22  # 132 bits: what Django asks of a salt, and its column has room for
-MAX_ACCOUNTS_OF_ADDRESS = 1000
 
 
-def hash_password(email: str, password: str | None) -> str:
-    """What to store for an account with this address; None makes a password that opens nothing."""
-    if password is None:
-        return make_password(None)
-    return compute_hash(password, salt_of(email, accounts_of(email)))
+class Account(Protocol):
+    """What of a User matters here."""
+
+    @property
+    def pk(self) -> Any: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def password(self) -> str: ...
+    def adopt_hash(self, hashed: str) -> None: ...
 
 
-def whose_password(name: str, password: str, accounts: Sequence[User]) -> list[User]:
+Known = TypeVar("Known", bound=Account)
+
+
+def whose_password(name: str, password: str, accounts: Sequence[Known]) -> list[Known]:
     """Those of the accounts with this address or short name that the password opens, in order.
 
     One hashing, also for no account. One more for each account whose hash was stored by another
@@ -61,9 +66,7 @@ def whose_password(name: str, password: str, accounts: Sequence[User]) -> list[U
             continue
         found.append(account)
         if account.pk in older or not opened[0]:
-            account.password = compute_hash(password, salt)
-            # Not over another password that was set while this one was hashed.
-            User.objects.filter(pk=account.pk, password=stored).update(password=account.password)
+            account.adopt_hash(compute_hash(password, salt))
     return found
 
 
@@ -72,24 +75,7 @@ def compute_hash(password: str, salt: str) -> str:
     return make_password(normalized_password(password), salt=salt)
 
 
-def accounts_of(email: str) -> list[User]:
-    """Every account with this address, without regard to case: a proven one first, then by age."""
-    return _proven_first(User.objects.filter(Exact(Lower("email"), folded(email))))
-
-
-def accounts_called(name: str) -> list[User]:
-    """The accounts with this address, and the one with this short name: one query."""
-    wanted = folded(name)
-    is_short_name = ~Q(username="") & Q(Exact(Lower("username"), wanted))
-    return _proven_first(User.objects.filter(Q(Exact(Lower("email"), wanted)) | is_short_name))
-
-
-def _proven_first(accounts: QuerySet[User]) -> list[User]:
-    ordered = accounts.order_by(F("email_verified_at").asc(nulls_last=True), "created_at", "pk")
-    return list(ordered[:MAX_ACCOUNTS_OF_ADDRESS])
-
-
-def salt_of(email: str, accounts: Sequence[User]) -> str:
+def salt_of(email: str, accounts: Sequence[Account]) -> str:
     """The salt that the address' oldest account brought, else one derived from the address.
 
     Derived, because a random one would have to be kept for addresses that nobody has.

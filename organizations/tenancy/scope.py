@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 
 from organizations.models import Organization
 
@@ -42,8 +42,6 @@ def request_scope(organization: Organization | UUID) -> Iterator[None]:
 
 
 def _restore(outer: str) -> None:
-    from django.db import Error
-
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config(%s, %s, true)", [SETTING, outer])

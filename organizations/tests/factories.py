@@ -2,6 +2,7 @@ from itertools import count
 from typing import Any
 
 from organizations.actors import Actor
+from organizations.audit import log
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
     AuditEvent,
@@ -50,4 +51,4 @@ def record_event(
     """An event of the organization's audit log, by the system unless `actor` is given."""
     actor = fields.pop("actor", None) or Actor.for_system(organization, "test")
     with organization_scope(organization):
-        return AuditEvent.record(action, actor=actor, **fields)
+        return log.record_event(action, actor=actor, **fields)

@@ -42,7 +42,7 @@ def test_no_caller_makes_up_an_action() -> None:
         for path in sources()
         for call in ast.walk(ast.parse(path.read_text()))
         if isinstance(call, ast.Call)
-        and ast.unparse(call.func) in {"AuditEvent.record", "append_event"}
+        and ast.unparse(call.func) in {"record_event", "log.record_event"}
         and call.args
         and isinstance(call.args[0], (ast.Constant, ast.JoinedStr, ast.BinOp))
     ]

@@ -8,6 +8,7 @@ import pytest
 from agents.tests.factories import make_agent
 from core.ids import uuid7
 from organizations.actors import Actor
+from organizations.audit.log import record_event
 from organizations.models import AuditEvent, Membership, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
@@ -17,7 +18,7 @@ def record(owner: Membership, *actions: str) -> list[AuditEvent]:
     agent = make_agent(owner.organization, email="busy@agents.example.com")
     actor = Actor.for_person(owner, ip_address="192.0.2.7", user_agent="<b>curl</b>")
     with organization_scope(owner.organization):
-        return [AuditEvent.record(action, agent, actor=actor, note="<i>") for action in actions]
+        return [record_event(action, agent, actor=actor, note="<i>") for action in actions]
 
 
 def forge_after(last: AuditEvent) -> None:

@@ -17,6 +17,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from core.throttling import RECORDED_FAILURES, Guesses
 from organizations.actors import Actor
+from organizations.audit.log import record_event
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
     Attempt,
@@ -252,7 +253,7 @@ def test_a_failure_beyond_what_is_recorded_waits_for_no_audit_log(url: str) -> N
 
     def append(_: int) -> None:
         with organization_scope(organization):
-            AuditEvent.record("org.updated", actor=Actor.for_system(organization, "test"))
+            record_event("org.updated", actor=Actor.for_system(organization, "test"))
             is_held.set()
             assert is_answered.wait(60)
 

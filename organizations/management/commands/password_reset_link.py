@@ -5,7 +5,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from organizations.actions import operators_reset_link
 from organizations.models import User
-from organizations.people.passwords import accounts_called
 
 
 class Command(BaseCommand):
@@ -18,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("name", help="the account's e-mail address, short name or id")
 
     def handle(self, *, name: str, **options: Any) -> None:
-        found = [user for user in accounts_called(name) if user.is_active]
+        found = [user for user in User.objects.called(name) if user.is_active]
         if not found:
             found = _by_id(name)
         if not found:

@@ -8,7 +8,8 @@ from django.db import transaction
 
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
-from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organization
+from organizations.audit.log import record_event
+from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Organization
 from organizations.tenancy.scope import organization_scope
 from tokens.keys import RELOAD_AFTER_SECONDS, require_openable_keys, rotate_signing_key
 from tokens.models import SigningKey
@@ -49,7 +50,7 @@ def record_rotation(key: SigningKey, *, is_emergency: bool) -> None:
     """Keys belong to no tenant: the event goes to the audit log of the system's organization."""
     system = Organization.objects.get(pk=UNIDENTIFIED_ORGANIZATION_ID)
     with organization_scope(system):
-        AuditEvent.record(
+        record_event(
             AuditAction.SIGNING_KEY_ROTATED,
             key,
             actor=Actor.for_system(system, "rotate_signing_key"),
