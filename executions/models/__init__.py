@@ -1,0 +1,1 @@
+from executions.models.execution import *  # noqa: F403
