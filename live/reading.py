@@ -144,7 +144,7 @@ def read_events(watched: Watched, after: int) -> Batch | None:
     when there are none.
 
     Without gaps: appending locks the execution's row and numbers under that lock, so an event is
-    never committed before one with a smaller number (record.py).
+    never committed before one with a smaller number (event_log.py).
     """
     with organization_scope(watched.organization_id), connection.cursor() as cursor:
         cursor.execute(
