@@ -1,0 +1,1 @@
+from executions.queries.listing import *  # noqa: F403
