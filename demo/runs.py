@@ -25,12 +25,7 @@ from demo.traffic import RHYTHMS, SATURDAY, SEED, WEEKEND, Player, is_over, spik
 from executions.event_log import LightEvent, NewEvent, append_events, apply_events, insert_events
 from executions.file_storage import folder_of
 from executions.json_text import tagged
-from executions.models import (
-    Execution,
-    ExecutionError,
-    ExecutionFile,
-    ExecutionUser,
-)
+from executions.models import Execution, ExecutionError, ExecutionFile, ExecutionUser
 from organizations.models import Membership, Organization
 
 DAYS = 30

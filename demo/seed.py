@@ -17,14 +17,7 @@ from analytics.models import AgentMonthUsage
 from core.days import DAY
 from demo import history, runs, traffic
 from demo.client import open_client
-from demo.companies import (
-    ADMIN,
-    COMPANIES,
-    Company,
-    Part,
-    Person,
-    uuid_at,
-)
+from demo.companies import ADMIN, COMPANIES, Company, Part, Person, uuid_at
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.models import (

@@ -3,11 +3,7 @@ from __future__ import annotations
 from django.db import models
 
 from executions.models.execution import Execution
-from organizations.models import (
-    Organization,
-    OrganizationScopedModel,
-    OrganizationScopedQuerySet,
-)
+from organizations.models import Organization, OrganizationScopedModel, OrganizationScopedQuerySet
 
 
 class ExecutionEvent(models.Model):

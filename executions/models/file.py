@@ -4,11 +4,7 @@ from django.db import models
 
 from core.text import NormalizedCharField
 from executions.models.execution import Execution
-from organizations.models import (
-    Organization,
-    OrganizationScopedModel,
-    OrganizationScopedQuerySet,
-)
+from organizations.models import Organization, OrganizationScopedModel, OrganizationScopedQuerySet
 
 
 class ExecutionFile(OrganizationScopedModel):

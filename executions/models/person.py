@@ -3,11 +3,7 @@ from __future__ import annotations
 from django.db import models
 
 from core.text import NormalizedCharField, NormalizedEmailField
-from organizations.models import (
-    OrganizationScopedModel,
-    OrganizationScopedQuerySet,
-    User,
-)
+from organizations.models import OrganizationScopedModel, OrganizationScopedQuerySet, User
 
 
 class ExecutionUser(OrganizationScopedModel):

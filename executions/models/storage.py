@@ -6,11 +6,7 @@ from django.db import models
 
 from executions.models.columns import TransactionNumber
 from executions.models.person import ExecutionUser
-from organizations.models import (
-    Organization,
-    OrganizationScopedModel,
-    OrganizationScopedQuerySet,
-)
+from organizations.models import Organization, OrganizationScopedModel, OrganizationScopedQuerySet
 
 
 class DeletedExecution(OrganizationScopedModel):

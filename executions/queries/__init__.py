@@ -1,1 +1,63 @@
-from executions.queries.listing import *  # noqa: F403
+"""The one layer of queries behind the dashboard's API, pages and CSV files.
+
+`(organization, actor, filters)` in; every function sees what the actor may see, nothing more, and
+runs inside the organization's scope. Lists are querysets, numbers are frozen dataclasses.
+"""
+
+from executions.queries.buckets import Bucket, Buckets, count_by_hour
+from executions.queries.grouping import ErrorGroup, ErrorGroups, error_groups
+from executions.queries.listing import (
+    BYTES_OF_MESSAGE,
+    LONGEST_TEXT,
+    count,
+    count_errors,
+    count_errors_by_agent,
+    errors,
+    executions,
+    has_errors,
+    in_batches,
+    with_texts,
+)
+from executions.queries.numbers import (
+    FAILED,
+    PERCENTILES,
+    RUNTIME,
+    Lately,
+    Statistics,
+    Totals,
+    error_rate,
+    lately,
+    live_by_status,
+    statistics,
+    totals,
+)
+
+__all__ = [
+    "BYTES_OF_MESSAGE",
+    "FAILED",
+    "LONGEST_TEXT",
+    "PERCENTILES",
+    "RUNTIME",
+    "Bucket",
+    "Buckets",
+    "ErrorGroup",
+    "ErrorGroups",
+    "Lately",
+    "Statistics",
+    "Totals",
+    "count",
+    "count_by_hour",
+    "count_errors",
+    "count_errors_by_agent",
+    "error_groups",
+    "error_rate",
+    "errors",
+    "executions",
+    "has_errors",
+    "in_batches",
+    "lately",
+    "live_by_status",
+    "statistics",
+    "totals",
+    "with_texts",
+]

@@ -83,7 +83,7 @@ class Asked:
 
     @property
     def scope(self) -> tuple[Any, Any]:
-        """Whose executions, for the functions of queries.py."""
+        """Whose executions, for the functions of executions/queries."""
         return self.request.organization, self.request.actor
 
     @property

@@ -11,7 +11,6 @@ from django.test import Client
 
 from agents.tests.factories import make_agent
 from conftest import ClientFor
-from executions import queries
 from executions.event_log import NewEvent
 from executions.models import Execution, now
 from executions.tests.factories import (
@@ -236,7 +235,7 @@ def test_asked_filters_come_back(operator: Client) -> None:
 def test_csv_has_every_row(
     organization: Organization, operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "BATCH", 2)
+    monkeypatch.setattr("executions.queries.listing.BATCH", 2)
     ada = make_outside_user(organization, "=Ada", UUID("620c87bd-555c-49e6-9cf1-8dc23f6a72b2"))
     same = now() - 50
     for start in (now() - 100, same, same, same, now() - 10):

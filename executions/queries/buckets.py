@@ -1,0 +1,111 @@
+"""Executions by when they started."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from django.db.models import Count, F, Func, IntegerField, Max, Min, Value
+
+from core.days import DAY, floor, following
+from executions.filters import EVERYTHING, Filters
+from executions.models import Execution, now
+from executions.queries.listing import visible_executions
+from organizations.actors import Actor
+from organizations.models import Organization
+
+LONGEST_IN_HOURS = 14 * DAY
+LONGEST_IN_DAYS = 400 * DAY
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The executions that started from `start` until before `end`."""
+
+    start: datetime
+    end: datetime
+    by_status: dict[str, int] = field(default_factory=dict)
+    """Statuses without any are left out."""
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_status.values())
+
+    @property
+    def failed(self) -> int:
+        return self.by_status.get(Execution.Status.ERROR, 0)
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Buckets without a gap, oldest first, each an hour, a day or a month of the zone long."""
+
+    step: str
+    rows: tuple[Bucket, ...]
+
+
+def count_by_hour(
+    organization: Organization,
+    actor: Actor,
+    filters: Filters = EVERYTHING,
+    *,
+    zone: tzinfo = UTC,
+) -> Buckets:
+    """The executions of the window by when they started.
+
+    By the hour up to 14 days, else by the day, and by the month beyond 400 days. Without a window:
+    from the first execution until now.
+    """
+    rows = visible_executions(organization, actor, filters.by_start()).order_by()
+    step, starts, end = cut(rows, "start_time", filters, zone)
+    by_status: dict[int, Counter[str]] = defaultdict(Counter)
+    for place, status, number in (
+        rows.annotate(place=place_in("start_time", starts))
+        .values_list("place", "status")
+        .annotate(Count("pk"))
+    ):
+        by_status[max(place - 1, 0)][status] += number
+    ends = (*starts[1:], end)
+    return Buckets(
+        step,
+        tuple(Bucket(starts[n], ends[n], dict(by_status[n])) for n in range(len(starts))),
+    )
+
+
+def place_in(clock: str, starts: Collection[datetime]) -> Func:
+    """The number of the bucket of a row, from 1; 0 before the first."""
+    return Func(
+        F(clock),
+        Value([start.timestamp() for start in starts]),
+        function="width_bucket",
+        template="%(function)s(%(expressions)s::double precision[])",
+        output_field=IntegerField(),
+    )
+
+
+def cut(
+    rows: Any, clock: str, filters: Filters, zone: tzinfo
+) -> tuple[str, tuple[datetime, ...], datetime]:
+    """The step, the starts of the buckets and the end of the last one."""
+    current = now()
+    known = rows.aggregate(first=Min(clock), last=Max(clock)) if None in filters.window else {}
+    first, last = known.get("first"), known.get("last")
+    start = filters.start if filters.start is not None else (current if first is None else first)
+    end = filters.end if filters.end is not None else max(current, last or 0)
+    # Clocks may be wrong by any amount: what lies outside is counted in the outermost bucket.
+    start = min(max(start, 0.0), current)
+    end = min(max(end, start + 1), current + 366 * DAY.total_seconds())
+    begin, until = (datetime.fromtimestamp(each, UTC).astimezone(zone) for each in (start, end))
+    step = _step(until - begin)
+    starts, edge = [], floor(begin, step)
+    while edge.timestamp() < end:
+        starts.append(edge.astimezone(UTC))
+        edge = following(edge, step)
+    return step, tuple(starts), edge.astimezone(UTC)
+
+
+def _step(length: timedelta) -> str:
+    if length <= LONGEST_IN_HOURS:
+        return "hour"
+    return "day" if length <= LONGEST_IN_DAYS else "month"
