@@ -21,7 +21,7 @@ from core.parameters import parse_whole_number
 from core.parsers import StrictJSONParser
 from executions import actions, leases, uploads
 from executions.api import examples
-from executions.api.report_shapes import (
+from executions.api.serializers import (
     LARGEST_SEQUENCE,
     AppendedSerializer,
     BatchSerializer,
