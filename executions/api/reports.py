@@ -21,24 +21,24 @@ from core.parameters import parse_whole_number
 from core.parsers import StrictJSONParser
 from executions import actions, leases, uploads
 from executions.api import examples
-from executions.api.serializers import (
+from executions.api.event_batches import (
     LARGEST_SEQUENCE,
     AppendedSerializer,
     BatchSerializer,
-    ChangeSerializer,
     EventSerializer,
-    ExecutionFilter,
+    NewlineJSONParser,
+)
+from executions.api.filters import ExecutionFilter
+from executions.api.serializers import (
+    ChangeSerializer,
     ExecutionSerializer,
     ExecutionSummarySerializer,
     FinishSerializer,
     HeartbeatSerializer,
     LeaseSerializer,
     NewExecutionSerializer,
-    NewlineJSONParser,
-    NewUploadSerializer,
-    RawParser,
-    UploadSerializer,
 )
+from executions.api.upload_serializers import NewUploadSerializer, RawParser, UploadSerializer
 from executions.json_text import with_form
 from executions.models import Execution, ExecutionNotFound
 from organizations.api import OrganizationScopedViewSet

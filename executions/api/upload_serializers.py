@@ -1,0 +1,70 @@
+"""Files that arrive in parts."""
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.parsers import BaseParser
+
+from core.examples import example
+from executions.api import examples
+from executions.models import ExecutionFile
+from executions.paths import LONGEST_PATH, validate_path
+from organizations.api import StrictSerializer
+
+
+class RawParser(BaseParser):
+    """The bytes as they are, of whatever type they say they are."""
+
+    media_type = "*/*"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return stream.read()
+
+
+@example(sent=examples.NEW_UPLOAD)
+class NewUploadSerializer(StrictSerializer):
+    area = serializers.ChoiceField(
+        choices=ExecutionFile.Area.choices, help_text="in: given to it; out: made by it."
+    )
+    path = serializers.CharField(
+        max_length=LONGEST_PATH,
+        trim_whitespace=False,
+        validators=[validate_path],
+        help_text="Relative; folders are separated by /.",
+    )
+    size = serializers.IntegerField(min_value=0, help_text="In bytes.")
+
+    def validate_size(self, size: int) -> int:
+        if size > settings.EXECUTION_FILE_MAX_BYTES:
+            raise serializers.ValidationError(
+                f"A file has at most {settings.EXECUTION_FILE_MAX_BYTES} bytes."
+            )
+        return size
+
+
+class RangeSerializer(serializers.Serializer[Any]):
+    first = serializers.IntegerField()
+    last = serializers.IntegerField()
+
+
+@example(examples.UPLOAD)
+class UploadSerializer(serializers.Serializer[Any]):
+    uploadId = serializers.UUIDField(source="upload_id", help_text="Becomes the file's id.")
+    area = serializers.ChoiceField(choices=ExecutionFile.Area.choices)
+    path = serializers.CharField()
+    size = serializers.IntegerField()
+    received = serializers.IntegerField(help_text="How many bytes have arrived.")
+    missing = serializers.SerializerMethodField(help_text="The gaps; both ends belong to them.")
+    isComplete = serializers.BooleanField(source="is_complete")
+
+    @extend_schema_field(RangeSerializer(many=True))
+    def get_missing(self, upload: Any) -> list[dict[str, int]]:
+        return [{"first": first, "last": last} for first, last in upload.missing]
