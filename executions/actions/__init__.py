@@ -1,0 +1,1 @@
+from executions.actions.reporting import *  # noqa: F403
