@@ -12,7 +12,15 @@ from django.test import Client
 from agents.tests.factories import make_agent
 from executions import actions, quotas, retention, runner, uploads
 from executions.actions import ReportedEvent
-from executions.models import Execution, ExecutionEvent, ExecutionFile, StoredChange, Upload
+from executions.models import (
+    Execution,
+    ExecutionEvent,
+    ExecutionFile,
+    ExecutionHasEnded,
+    StoredChange,
+    Upload,
+    now,
+)
 from executions.quotas import Amounts, StorageLimitReached
 from executions.tests.factories import FAILED, RUNNING, make_execution, make_file, make_upload
 from executions.tests.test_actions import actor_of
@@ -91,7 +99,7 @@ def test_what_is_counted_is_what_a_recount_finds(organization, other_organizatio
         *(report_one, append_some, announce_one, delete_one, resize),
         lambda: make_file(some(), path=f"{chance.random()}", content=b"abc"),
         lambda: make_upload(make_execution(organization, RUNNING)),
-        lambda: make_execution(organization, FAILED, start=actions.now() - 200_000),
+        lambda: make_execution(organization, FAILED, start=now() - 200_000),
         lambda: retention.expire(organization, batch=chance.randrange(2, 9)),
     ]
     import_folder(REAL, organization)
@@ -99,7 +107,7 @@ def test_what_is_counted_is_what_a_recount_finds(organization, other_organizatio
         with organization_scope(organization):
             try:
                 chance.choice(works)()
-            except actions.ExecutionHasEnded:
+            except ExecutionHasEnded:
                 continue
 
     assert held(organization) == recount(organization)

@@ -6,7 +6,7 @@ import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from executions import actions, retention, tasks
+from executions import retention, tasks
 from executions.event_log import NewEvent
 from executions.models import (
     DeletedExecution,
@@ -14,6 +14,7 @@ from executions.models import (
     ExecutionEvent,
     Upload,
     UploadPart,
+    now,
 )
 from executions.tests.factories import (
     FAILED,
@@ -37,7 +38,7 @@ def keep(organization: Organization, days: int | None) -> None:
 
 
 def aged(organization: Organization, days: float, statuses=FINISHED, **fields) -> Execution:
-    return make_execution(organization, statuses, start=actions.now() - days * DAY, **fields)
+    return make_execution(organization, statuses, start=now() - days * DAY, **fields)
 
 
 def left(organization: Organization) -> set[str]:
@@ -102,7 +103,7 @@ def still_going(organization: Organization) -> set[str]:
 def test_no_transaction_deletes_more_than_its_batch(organization, monkeypatch):
     keep(organization, 1)
     for _ in range(3):
-        told = [NewEvent(actions.now() - 3 * DAY, "stdout", str(n)) for n in range(12)]
+        told = [NewEvent(now() - 3 * DAY, "stdout", str(n)) for n in range(12)]
         aged(organization, 3, events=told)
     deleted = []
     some = retention._expire_some

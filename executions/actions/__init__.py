@@ -1,1 +1,43 @@
-from executions.actions.reporting import *  # noqa: F403
+"""What agents and people do with executions."""
+
+from executions.actions.access import locked_for_report, moment, require_reporter
+from executions.actions.batches import ReportedEvent, SequenceConflict, SequenceGap
+from executions.actions.removal import (
+    ExecutionIsImported,
+    ExecutionIsLive,
+    delete_execution,
+    remove_execution,
+    stop_execution,
+)
+from executions.actions.reporting import (
+    Appended,
+    ExecutionExists,
+    ExecutionWasDeleted,
+    append,
+    finish,
+    heartbeat,
+    report_execution,
+    update_figures,
+)
+
+__all__ = [
+    "Appended",
+    "ExecutionExists",
+    "ExecutionIsImported",
+    "ExecutionIsLive",
+    "ExecutionWasDeleted",
+    "ReportedEvent",
+    "SequenceConflict",
+    "SequenceGap",
+    "append",
+    "delete_execution",
+    "finish",
+    "heartbeat",
+    "locked_for_report",
+    "moment",
+    "remove_execution",
+    "report_execution",
+    "require_reporter",
+    "stop_execution",
+    "update_figures",
+]

@@ -1,10 +1,9 @@
-"""What agents and people do with executions.
+"""What engines report: that a run began, what it did, and how it ended.
 
-Reporting a run is traffic, as a token request is: the execution and its numbered events are the
-record of it (docs/decisions/0005). Stopping and deleting are changes, and stand in the audit log.
-"""
+Reporting is traffic, as a token request is: the execution and its numbered events are the record of
+it (docs/decisions/0005)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,28 +15,22 @@ from agents.models import Agent
 from core.constraints import broken_constraint
 from core.errors import DomainError, Forbidden, InvalidValue
 from executions import leases, repeats
+from executions.actions.access import locked, locked_for_report, moment, require_reporter
+from executions.actions.batches import ReportedEvent, new_events
 from executions.event_log import NewEvent, append_to_locked
-from executions.file_storage import remove_folder
 from executions.json_text import tagged
 from executions.models import (
     RESERVED_IDS,
     DeletedExecution,
     Execution,
-    ExecutionError,
     ExecutionEvent,
-    ExecutionFile,
     ExecutionHasEnded,
-    ExecutionNotFound,
     ExecutionUser,
-    Upload,
-    UploadPart,
     new_execution,
     now,
 )
 from executions.quotas import ENDING_BYTES, Amounts, require_room, require_turn, size_of
-from organizations.actors import Actor, Scope
-from organizations.audit.actions import AuditAction
-from organizations.audit.log import record_event
+from organizations.actors import Actor
 from organizations.models import Membership, Organization
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
@@ -51,49 +44,6 @@ class ExecutionExists(DomainError):
 class ExecutionWasDeleted(DomainError):
     code = "EXECUTION_DELETED"
     message = "An execution with this id was deleted; the id is not used again."
-
-
-class ExecutionIsLive(DomainError):
-    code = "EXECUTION_LIVE"
-    message = "The execution has not ended. Stop it first."
-
-
-class ExecutionIsImported(DomainError):
-    code = "EXECUTION_IMPORTED"
-    message = (
-        "This execution was imported: it runs elsewhere, and has to be stopped there. "
-        "Here its record can be deleted."
-    )
-
-
-class SequenceGap(DomainError):
-    """`details` name the event, and the next sequence number that the execution expects: none of
-    the batch was kept."""
-
-    code = "SEQUENCE_GAP"
-    message = "Events are missing before this one."
-
-
-class SequenceConflict(DomainError):
-    code = "SEQUENCE_CONFLICT"
-    message = "The execution has another event with this sequence number."
-
-
-IN_BATCH = "The batch has two different events with this sequence number. None of it was kept."
-
-
-@dataclass(frozen=True)
-class ReportedEvent:
-    """An event as an engine reports it.
-
-    `message` is text, as it will be stored. Without a `timestamp` (Unix seconds) it happened now;
-    without a `sequence` it comes next.
-    """
-
-    kind: str
-    message: str
-    timestamp: float | None = None
-    sequence: int | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +140,7 @@ def append(
     `lease` is the generation that the caller holds, of an execution with a lease.
     """
     execution = locked_for_report(execution, actor, lease)
-    new = _new_events(execution, events)
+    new = new_events(execution, events)
     if new:
         require_room(actor.organization, Amounts(event_bytes=size_of(new)))
         execution = append_to_locked(execution, new)
@@ -238,7 +188,7 @@ def heartbeat(
 ) -> Execution:
     """A sign of life of the lease's holder; or a new holder, when there is none or with
     `take_over`. The answer's `lease_generation` is what the holder shows from then on."""
-    execution = _locked(execution)
+    execution = locked(execution)
     require_reporter(execution, actor)
     if execution.has_ended:
         raise ExecutionHasEnded(status=execution.status)
@@ -278,97 +228,6 @@ def update_figures(
     return execution
 
 
-@transaction.atomic
-def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
-    """Cancel a live execution: whoever runs it cannot write any more. It stays on record.
-
-    What runs elsewhere and is imported cannot be stopped from here.
-    """
-    execution = _locked(execution)
-    _require_control(execution, actor)
-    if execution.is_imported and not execution.has_ended:
-        raise ExecutionIsImported(status=execution.status)
-    if execution.has_ended:
-        if execution.status == Status.CANCELLED:
-            return execution
-        raise ExecutionHasEnded(
-            f"The execution is {execution.status} already.", status=execution.status
-        )
-    execution = append_to_locked(
-        execution, [NewEvent(moment(execution), Kind.STATUS, Status.CANCELLED)]
-    )
-    record_event(AuditAction.EXECUTION_STOPPED, execution, actor=actor)
-    return execution
-
-
-@transaction.atomic
-def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) -> None:
-    """Remove an execution with its events and files; only the fact that it was deleted stays.
-
-    A live one is refused, unless `stop` ends it first. Of one that was imported only the record is
-    here: it is removed, whatever goes on elsewhere.
-    """
-    execution = _locked(execution)
-    _require_control(execution, actor)
-    if not execution.has_ended and not execution.is_imported:
-        if not stop:
-            raise ExecutionIsLive(status=execution.status)
-        execution = stop_execution(execution, actor=actor)
-    record_event(AuditAction.EXECUTION_DELETED, execution, actor=actor)
-    remove_execution(execution)
-
-
-def remove_execution(execution: Execution) -> None:
-    """Delete its rows, leave a tombstone, and delete its files once that is committed."""
-    of_it: dict[str, Any] = {"organization_id": execution.organization_id, "execution": execution}
-    DeletedExecution.objects.create(
-        id=execution.pk,
-        organization_id=execution.organization_id,
-        fid=execution.fid,
-        agent_id=execution.agent_id,
-        user_id=execution.user_id,
-    )
-    UploadPart.objects.filter(
-        organization_id=execution.organization_id,
-        upload__in=Upload.objects.filter(**of_it),
-    ).delete()
-    for model in (Upload, ExecutionError, ExecutionEvent, ExecutionFile):
-        model._default_manager.filter(**of_it).delete()
-    organization_id, key = execution.organization_id, execution.pk
-    execution.delete()
-    transaction.on_commit(lambda: remove_folder(organization_id, key), robust=True)
-
-
-def moment(execution: Execution) -> float:
-    """Now, but not before its newest event: the clock of an engine may be ahead of ours, and lists
-    of events go by their times."""
-    return max(now(), execution.end_time or 0)
-
-
-def locked_for_report(execution: Execution, actor: Actor, lease: int | None) -> Execution:
-    """The locked execution, for its agent, which shows the lease that a live one may have."""
-    execution = _locked(execution)
-    require_reporter(execution, actor)
-    if not execution.has_ended:
-        leases.require_lease(execution, lease)
-        leases.renew_if_due(execution)
-    return execution
-
-
-def require_reporter(execution: Execution, actor: Actor) -> None:
-    """Forbidden for everyone but the agent that runs the execution, and the system."""
-    is_own_agent = actor.kind == "agent" and actor.id == execution.agent_id
-    if not is_own_agent and actor.kind != "system":
-        raise Forbidden("Only the agent that runs an execution reports on it.")
-
-
-def _require_control(execution: Execution, actor: Actor) -> None:
-    """Own executions with executions:write; operators and the system everyone's."""
-    is_visible = Execution.objects.filter(pk=execution.pk).visible_to(actor).exists()
-    if not (is_visible and (actor.kind == "staff" or actor.may(Scope.EXECUTIONS_WRITE))):
-        raise Forbidden("You may stop and delete your own executions only.")
-
-
 def _require_same(execution: Execution, actor: Actor, sent: Mapping[str, Any]) -> None:
     """A repeated report must say what the first one said."""
     if execution.agent_id != actor.id:
@@ -390,55 +249,6 @@ def _require_same_end(execution: Execution, status: str, sent: Mapping[str, Any]
         raise ExecutionHasEnded(message, status=status, **changed)
 
 
-def _new_events(execution: Execution, events: Sequence[ReportedEvent]) -> list[NewEvent]:
-    """Those that the execution does not have yet, in their order."""
-    known = _recorded(execution, (event.sequence for event in events))
-    kept = execution.last_sequence
-    upcoming = kept + 1
-    new = []
-    for event in events:
-        sequence = upcoming if event.sequence is None else event.sequence
-        if sequence > upcoming:
-            raise SequenceGap(
-                f"Events are missing before the sequence number {sequence}. None of the batch was "
-                f"kept: go on with {kept + 1}.",
-                sequence=sequence,
-                nextSequence=kept + 1,
-            )
-        if sequence < upcoming:
-            if not _is_repeated(event, known[sequence]):
-                raise SequenceConflict(IN_BATCH if sequence > kept else None, sequence=sequence)
-            continue
-        made = NewEvent(
-            moment(execution) if event.timestamp is None else event.timestamp,
-            event.kind,
-            event.message,
-        )
-        known[sequence] = made
-        new.append(made)
-        upcoming += 1
-    return new
-
-
-def _recorded(execution: Execution, sequences: Iterable[int | None]) -> dict[int, NewEvent]:
-    """The execution's events with these sequence numbers."""
-    last = execution.last_sequence
-    wanted = [sequence for sequence in sequences if sequence is not None and sequence <= last]
-    if not wanted:
-        return {}
-    rows = ExecutionEvent.objects.filter(
-        organization_id=execution.organization_id,
-        execution_id=execution.pk,
-        sequence__in=wanted,
-    )
-    return {row.sequence: NewEvent(row.timestamp, row.kind, row.message) for row in rows}
-
-
-def _is_repeated(event: ReportedEvent, known: NewEvent) -> bool:
-    is_same_time = event.timestamp is None or event.timestamp == known.timestamp
-    return is_same_time and (event.kind, event.message) == (known.kind, known.message)
-
-
 def _execution_user(organization: Organization, user_id: UUID) -> ExecutionUser:
     """The member as executions know them."""
     membership = (
@@ -455,15 +265,3 @@ def _execution_user(organization: Organization, user_id: UUID) -> ExecutionUser:
         external_id=user.pk,
         defaults={"name": str(user), "email": user.email, "user": user},
     )[0]
-
-
-def _locked(execution: Execution) -> Execution:
-    """As it is now; ExecutionNotFound when another request has deleted it meanwhile."""
-    found = (
-        Execution.objects.select_for_update()
-        .filter(organization_id=execution.organization_id, pk=execution.pk)
-        .first()
-    )
-    if found is None:
-        raise ExecutionNotFound
-    return found

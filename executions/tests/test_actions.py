@@ -18,6 +18,7 @@ from executions.models import (
     ExecutionHasEnded,
     Upload,
     UploadPart,
+    now,
 )
 from executions.tests.factories import (
     FAILED,
@@ -217,7 +218,7 @@ def test_finishing_says_how_it_ended(scope, actor):
 
 
 def test_an_engine_whose_clock_is_ahead_can_be_stopped(scope, actor):
-    execution = report(actor, started_at=actions.now() + 600)
+    execution = report(actor, started_at=now() + 600)
 
     assert actions.stop_execution(execution, actor=actor).status == "cancelled"
 
@@ -276,7 +277,7 @@ def test_nothing_but_the_fact_is_left_of_a_deleted_execution(
     organization, agent, actor, django_capture_on_commit_callbacks
 ):
     execution = make_execution(
-        organization, FAILED, agent=agent, events=[NewEvent(actions.now(), "error", "It broke.")]
+        organization, FAILED, agent=agent, events=[NewEvent(now(), "error", "It broke.")]
     )
     file = make_file(execution)
     make_upload(execution)

@@ -1,0 +1,106 @@
+"""Stopping and deleting: changes, which stand in the audit log."""
+
+from typing import Any
+
+from django.db import transaction
+
+from core.errors import DomainError, Forbidden
+from executions.actions.access import locked, moment
+from executions.event_log import NewEvent, append_to_locked
+from executions.file_storage import remove_folder
+from executions.models import (
+    DeletedExecution,
+    Execution,
+    ExecutionError,
+    ExecutionEvent,
+    ExecutionFile,
+    ExecutionHasEnded,
+    Upload,
+    UploadPart,
+)
+from organizations.actors import Actor, Scope
+from organizations.audit.actions import AuditAction
+from organizations.audit.log import record_event
+
+Kind, Status = ExecutionEvent.Kind, Execution.Status
+
+
+class ExecutionIsLive(DomainError):
+    code = "EXECUTION_LIVE"
+    message = "The execution has not ended. Stop it first."
+
+
+class ExecutionIsImported(DomainError):
+    code = "EXECUTION_IMPORTED"
+    message = (
+        "This execution was imported: it runs elsewhere, and has to be stopped there. "
+        "Here its record can be deleted."
+    )
+
+
+@transaction.atomic
+def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
+    """Cancel a live execution: whoever runs it cannot write any more. It stays on record.
+
+    What runs elsewhere and is imported cannot be stopped from here.
+    """
+    execution = locked(execution)
+    _require_control(execution, actor)
+    if execution.is_imported and not execution.has_ended:
+        raise ExecutionIsImported(status=execution.status)
+    if execution.has_ended:
+        if execution.status == Status.CANCELLED:
+            return execution
+        raise ExecutionHasEnded(
+            f"The execution is {execution.status} already.", status=execution.status
+        )
+    execution = append_to_locked(
+        execution, [NewEvent(moment(execution), Kind.STATUS, Status.CANCELLED)]
+    )
+    record_event(AuditAction.EXECUTION_STOPPED, execution, actor=actor)
+    return execution
+
+
+@transaction.atomic
+def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) -> None:
+    """Remove an execution with its events and files; only the fact that it was deleted stays.
+
+    A live one is refused, unless `stop` ends it first. Of one that was imported only the record is
+    here: it is removed, whatever goes on elsewhere.
+    """
+    execution = locked(execution)
+    _require_control(execution, actor)
+    if not execution.has_ended and not execution.is_imported:
+        if not stop:
+            raise ExecutionIsLive(status=execution.status)
+        execution = stop_execution(execution, actor=actor)
+    record_event(AuditAction.EXECUTION_DELETED, execution, actor=actor)
+    remove_execution(execution)
+
+
+def remove_execution(execution: Execution) -> None:
+    """Delete its rows, leave a tombstone, and delete its files once that is committed."""
+    of_it: dict[str, Any] = {"organization_id": execution.organization_id, "execution": execution}
+    DeletedExecution.objects.create(
+        id=execution.pk,
+        organization_id=execution.organization_id,
+        fid=execution.fid,
+        agent_id=execution.agent_id,
+        user_id=execution.user_id,
+    )
+    UploadPart.objects.filter(
+        organization_id=execution.organization_id,
+        upload__in=Upload.objects.filter(**of_it),
+    ).delete()
+    for model in (Upload, ExecutionError, ExecutionEvent, ExecutionFile):
+        model._default_manager.filter(**of_it).delete()
+    organization_id, key = execution.organization_id, execution.pk
+    execution.delete()
+    transaction.on_commit(lambda: remove_folder(organization_id, key), robust=True)
+
+
+def _require_control(execution: Execution, actor: Actor) -> None:
+    """Own executions with executions:write; operators and the system everyone's."""
+    is_visible = Execution.objects.filter(pk=execution.pk).visible_to(actor).exists()
+    if not (is_visible and (actor.kind == "staff" or actor.may(Scope.EXECUTIONS_WRITE))):
+        raise Forbidden("You may stop and delete your own executions only.")
