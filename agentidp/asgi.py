@@ -8,7 +8,8 @@ from types import FrameType
 from django.conf import settings
 
 from agentidp.wsgi import unguarded_application
-from core.fast_path.asgi_bridge import Bridge, Receive, Scope, Send
+from core.fast_path.asgi_bridge import Bridge
+from core.fast_path.requests import Receive, Scope, Send
 from core.sockets import allow_many_connections, limit_what_waits_for_clients
 from live.hub import hub
 

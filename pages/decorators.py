@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from core.addresses import client_address
-from core.fast_path.asgi_bridge import LongResponse
+from core.fast_path.responses import LongResponse
 from core.time_zones import known_time_zones
 from organizations.actors import Actor
 from organizations.models import Membership, Organization

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.response import Response
 
 from core.errors import DomainError
-from core.fast_path.asgi_bridge import WAITED, Wait
+from core.fast_path.responses import WAITED, Wait
 from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet, sees_all
 from live.hub import hub
 from live.reading import Awaited

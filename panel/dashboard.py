@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from core.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_line
 from core.examples import answered
-from core.fast_path.asgi_bridge import LongResponse
+from core.fast_path.responses import LongResponse
 from core.keyset import LONGEST_CURSOR, PARAMETER, Keyset
 from core.pagination import CURSOR_DESCRIPTION, MAXIMUM_OFFSET, Found, Slice
 from core.renderers import JSONRenderer

@@ -13,7 +13,7 @@ from django.utils.http import content_disposition_header, http_date
 
 from core.days import LAST_SECOND
 from core.errors import DomainError, NotFound, error_body
-from core.fast_path.asgi_bridge import LongResponse
+from core.fast_path.responses import LongResponse
 from core.long_answers import PIECE
 from executions.models import ExecutionFile
 

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from core.examples import example
-from core.fast_path.asgi_bridge import LiveResponse
+from core.fast_path.responses import LiveResponse
 from core.parameters import flag, parse_whole_number
 from executions.models import Execution, sees_all
 from live import sse

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agentidp.urls import urlpatterns as right_urlpatterns
-from core.fast_path.asgi_bridge import LiveResponse
+from core.fast_path.responses import LiveResponse
 
 SECRET = "sk_live_canary-0123456789abcdef0123456789abcdef"
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl"

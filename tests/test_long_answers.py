@@ -15,7 +15,6 @@ from django.test import Client
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from core.failures import RightEnded
-from core.fast_path import asgi_bridge as bridge
 from core.long_answers import PIECE
 from executions.event_log import NewEvent
 from executions.models import now
@@ -38,7 +37,7 @@ def test_streamed_answers_are_long_or_live_responses() -> None:
         path
         for package in PACKAGES
         for path in (PROJECT / package).rglob("*.py")
-        if "tests" not in path.parts and path != PROJECT / "core" / "fast_path" / "asgi_bridge.py"
+        if "tests" not in path.parts and path != PROJECT / "core" / "fast_path" / "responses.py"
     ]
     assert len(modules) > 100
 
@@ -87,7 +86,7 @@ def test_a_long_answer_ends_with_the_right_to_it(
     asks: Callable[..., Client],
     path: str,
 ) -> None:
-    monkeypatch.setattr(bridge, "SECONDS_BETWEEN_CHECKS", 0)
+    monkeypatch.setattr("core.fast_path.responses.SECONDS_BETWEEN_CHECKS", 0)
     member = make_membership(organization, "owner")
     agent = make_agent(organization, scopes=["audit:read", "executions:read"])
     execution = make_execution(organization, agent=agent, events=[NewEvent(1, "stdout", "one")])

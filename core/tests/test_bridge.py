@@ -14,7 +14,10 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from core.fast_path import asgi_bridge as bridge_module
-from core.fast_path.asgi_bridge import LONG, SLICE, WAITED, Bridge, Live, LiveResponse
+from core.fast_path.asgi_bridge import Bridge
+from core.fast_path.connection import SLICE
+from core.fast_path.pieces import LONG
+from core.fast_path.responses import WAITED, Live, LiveResponse
 from core.long_answers import PIECE
 from core.sockets import connections
 
@@ -555,7 +558,7 @@ def test_a_client_that_goes_ends_its_wait_and_asks_nothing_more() -> None:
 def test_a_stream_that_is_over_tells_why_or_cuts_who_does_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bridge_module, "SECONDS_TO_SAY_WHY", 0.05)
+    monkeypatch.setattr("core.fast_path.connection.SECONDS_TO_SAY_WHY", 0.05)
     cut: list[tuple[str, int]] = []
     monkeypatch.setattr(connections, "hang_up", cut.append)
     released: list[str] = []

@@ -1,7 +1,8 @@
 """What engines report: that a run began, what it did, and how it ended.
 
 Reporting is traffic, as a token request is: the execution and its numbered events are the record of
-it (docs/decisions/0005)."""
+it (docs/decisions/0005).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

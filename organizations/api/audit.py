@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from core.errors import InvalidValue, NotFound
 from core.examples import answered, example
-from core.fast_path.asgi_bridge import LongResponse
+from core.fast_path.responses import LongResponse
 from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from core.pagination import PAGING, PagePagination
 from core.parameters import parse_whole_number

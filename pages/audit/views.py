@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from core.days import day_end, day_start
 from core.errors import TooManyRequests
-from core.fast_path.asgi_bridge import LongResponse
+from core.fast_path.responses import LongResponse
 from core.formatting import counted
 from core.throttling import count_attempt, refuse_when_full, throttle_key
 from organizations.audit.actions import AuditAction

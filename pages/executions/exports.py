@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from core.csv_files import csv_line, for_spreadsheets
-from core.fast_path.asgi_bridge import LongResponse
+from core.fast_path.responses import LongResponse
 from core.keyset import Keyset
 from core.long_answers import PIECE, ROWS_AT_ONCE, Piece, gather, in_pieces
 from executions import queries

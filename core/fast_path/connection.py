@@ -1,0 +1,157 @@
+"""One request over ASGI, and the way back to its client."""
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from core import metrics
+from core.fast_path.pieces import Rest
+from core.fast_path.requests import Headers, Receive, Scope, Send, environ_of
+from core.fast_path.responses import WAITED, Live, Wait
+from core.sockets import connections
+
+logger = structlog.get_logger(__name__)
+
+SECONDS_TO_SAY_WHY = 0.5
+"""A stream that is over tells its client why, if the client takes it that soon."""
+SLICE = 8 * 1024
+"""Bytes that are handed over to the server at once: for a client that takes nothing it keeps five
+such, and its own buffer full."""
+
+
+@dataclass
+class Answer:
+    """What the application said, as far as it has been made."""
+
+    status: int = 500
+    headers: Headers | None = None
+    content: bytes = b""
+    rest: Rest | None = None
+    """What follows `content`, when the answer is long."""
+    live: Live | None = None
+    release: Callable[[], None] | None = None
+    wait: Wait | None = None
+    """Comes back when the same request may get another answer, with True, or when this one is to
+    be sent. It holds no thread. A response has it as an attribute."""
+
+
+class Connection:
+    """One request and the way back to its client."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
+        self._scope, self._receive, self._send, self.body = scope, receive, send, body
+        self._gone: asyncio.Future[None] | None = None
+        self.has_waited = self.is_lost = False
+
+    @property
+    def is_head(self) -> bool:
+        return bool(self._scope["method"] == "HEAD")
+
+    def environ(self) -> dict[str, Any]:
+        body = io.BytesIO(self.body)
+        return environ_of(self._scope) | {"wsgi.input": body, WAITED: self.has_waited}
+
+    async def waits(self, wait: Wait) -> bool:
+        """Whether the request is to be asked again; not when the client has gone meanwhile."""
+        gone = asyncio.ensure_future(self.until_gone())
+        waiting = asyncio.ensure_future(wait())
+        try:
+            await asyncio.wait({gone, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            self.is_lost = gone.done()
+            return not self.is_lost and waiting.result()
+        finally:
+            gone.cancel()
+            waiting.cancel()
+            await asyncio.gather(gone, waiting, return_exceptions=True)
+
+    async def until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def send_whole(self, answer: Answer) -> None:
+        await self._start(answer)
+        await self._send({"type": "http.response.body", "body": answer.content})
+
+    async def begin(self, answer: Answer) -> None:
+        self._gone = asyncio.ensure_future(self.until_gone())
+        await self._start(answer)
+
+    def watch_no_more(self) -> None:
+        if self._gone:
+            self._gone.cancel()
+
+    async def send_chunk(self, chunk: bytes) -> bool:
+        """Whether the client took it; one that has gone or is too slow does not get the rest."""
+        try:
+            async with asyncio.timeout(settings.READER_TIMEOUT_SECONDS):
+                for start in range(0, len(chunk), SLICE):
+                    if self._gone and self._gone.done():
+                        return False
+                    body = chunk[start : start + SLICE]
+                    await self._send(
+                        {"type": "http.response.body", "body": body, "more_body": True}
+                    )
+        except TimeoutError:
+            self.cut()
+            return False
+        return True
+
+    async def send_last(self) -> None:
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def stream(self, answer: Answer) -> None:
+        """The live body, until it ends, the client goes, or does not read what it asked for."""
+        assert answer.live  # noqa: S101 - the caller asked
+        over = asyncio.Event()
+        gone = asyncio.ensure_future(self.until_gone())
+        pump = asyncio.ensure_future(self._pump(answer, answer.live(over)))
+        ending = asyncio.ensure_future(over.wait())
+        try:
+            await asyncio.wait({gone, pump, ending}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {gone, pump},
+                timeout=SECONDS_TO_SAY_WHY if ending.done() else 0,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not done:
+                self.cut("over")
+        finally:
+            for each in (gone, pump, ending):
+                each.cancel()
+            await asyncio.gather(gone, pump, ending, return_exceptions=True)
+            if answer.release:
+                answer.release()
+        if not pump.cancelled() and (error := pump.exception()):
+            raise error
+
+    async def _pump(self, answer: Answer, chunks: AsyncGenerator[bytes, None]) -> None:
+        try:
+            await self._start(answer)
+            async for chunk in chunks:
+                if not await self.send_chunk(chunk):
+                    return
+            await self.send_last()
+        finally:
+            await chunks.aclose()
+
+    def cut(self, reason: str = "slow_reader") -> None:
+        """End the connection of a client that does not read: servers wait for it without end."""
+        metrics.slow_readers.inc()
+        logger.info("connection.cut", reason=reason, path=self._scope["path"])
+        client = self._scope.get("client")
+        if client:
+            connections.hang_up((client[0], int(client[1])))
+
+    async def _start(self, answer: Answer) -> None:
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": answer.headers or [],
+            }
+        )

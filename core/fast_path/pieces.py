@@ -1,0 +1,93 @@
+"""Answers in pieces: how they are cut, and how many are in progress."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connections as database_connections
+
+from core.errors import CODES, error_body
+from core.fast_path.requests import NO_STORE, Headers
+from core.long_answers import PIECE
+
+LONG = 64 * 1024
+"""A streamed answer of more bytes is long: it is made in pieces of PIECE."""
+MAX_LONG_ANSWERS = 1024
+MAX_ANONYMOUS_LONG_ANSWERS = 256
+"""In progress in one process."""
+Caller = UUID | str
+"""A principal, or the network of somebody without a name."""
+
+
+class Rest:
+    """The further pieces of a long answer."""
+
+    def __init__(self, pieces: Iterator[bytes], close: Callable[[], None]) -> None:
+        self._pieces, self.close = pieces, close
+
+    def next(self) -> bytes | None:
+        """In a thread: the next piece, None after the last."""
+        piece = next(self._pieces, None)
+        if any(each.in_atomic_block for each in database_connections.all(initialized_only=True)):
+            raise RuntimeError("A long answer kept a transaction open after a piece.")
+        return piece
+
+
+class LongAnswers:
+    """How many are in progress, for each caller.
+
+    Nobody fills the places of everybody: those of callers without a name, who take static files,
+    are counted for the network that they come from.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._callers: Counter[Caller] = Counter()
+        self._anonymous = 0
+
+    def begin(self, caller: Caller) -> bool:
+        """Count one more; False where that would be too many."""
+        is_anonymous = isinstance(caller, str)
+        with self._lock:
+            if (
+                self._callers[caller] >= settings.STREAMS_PER_CALLER
+                or self._callers.total() >= MAX_LONG_ANSWERS
+                or (is_anonymous and self._anonymous >= MAX_ANONYMOUS_LONG_ANSWERS)
+            ):
+                return False
+            self._callers[caller] += 1
+            self._anonymous += is_anonymous
+        return True
+
+    def end(self, caller: Caller) -> None:
+        with self._lock:
+            self._anonymous -= isinstance(caller, str)
+            self._callers[caller] -= 1
+            if not self._callers[caller]:
+                del self._callers[caller]
+
+
+def too_many_long_answers() -> tuple[int, Headers, bytes]:
+    body = error_body(CODES[503], "Too many long answers are in progress. Try again later.")
+    headers = [(b"content-type", b"application/json"), (b"retry-after", b"5"), *NO_STORE]
+    return 503, headers, json.dumps(body).encode()
+
+
+def in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes: the first LONG of them, then pieces of about PIECE."""
+    kept: list[bytes] = []
+    size, wanted, following = 0, LONG, iter(parts)
+    while True:
+        try:
+            kept.append(next(following))
+        except StopIteration:
+            break
+        size += len(kept[-1])
+        if size >= wanted:
+            kept, size, wanted = [b"".join(kept)], 0, PIECE
+            yield kept.pop()  # nothing of it stays here
+    if kept:
+        yield b"".join(kept)
