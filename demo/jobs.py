@@ -9,7 +9,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from agents.models import Agent
-from demo import runs, seed
+from demo import run_plans, seed
 from demo.companies import COMPANIES, Company
 from demo.scripts import SCRIPTS
 from executions.models import Execution, ExecutionUser
@@ -43,7 +43,7 @@ def sample(tracer: Tracer) -> Any:
     }
     for number in range(1, pieces + 1):
         tracer.wait(seconds / pieces)
-        tracer.stdout(runs.filled(script.step, words | {"number": str(number)}))
+        tracer.stdout(run_plans.filled(script.step, words | {"number": str(number)}))
         tokens = number * script.tokens[1]
         if tokens:
             cost = Decimal(tokens) * Decimal("0.0000006")
@@ -52,7 +52,7 @@ def sample(tracer: Tracer) -> Any:
             tracer.result({"Text": {"body": f"{number} of {pieces} so far."}})
             if chance.random() < float(tracer.inputs.get("failing", 0)):
                 raise SampleError(f"The source closed the connection after piece {number}.")
-    return {"Markdown": {"body": runs.filled(script.result, words)}}
+    return {"Markdown": {"body": run_plans.filled(script.result, words)}}
 
 
 @app.periodic(cron="* * * * *")

@@ -4,7 +4,7 @@ import random
 from collections import defaultdict
 
 from demo.companies import COMPANIES
-from demo.runs import _words, filled
+from demo.run_plans import filled, words_of
 from demo.scripts import SCRIPTS
 from executions.errors import read_error
 
@@ -16,7 +16,7 @@ def test_each_way_to_fail_is_one_group_across_its_agents() -> None:
         for part in company.parts:
             script = SCRIPTS[part.agent_type]
             for seed in range(40):
-                words = _words(script, part, random.Random(seed))  # noqa: S311
+                words = words_of(script, part, random.Random(seed))  # noqa: S311
                 for failure in script.failures:
                     text = filled(failure.trace(filled(failure.error, words)), words)
                     groups[failure.error].add(read_error(text).fingerprint())
