@@ -1,4 +1,4 @@
-"""What people type about themselves and their organization."""
+"""What people type about themselves."""
 
 from typing import Any
 
@@ -7,8 +7,7 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 
 from core.text import AddressInput, TextInput
-from core.time_zones import known_time_zones
-from organizations.models import Membership, Organization, User
+from organizations.models import User
 from organizations.people.mail_addresses import validate_mail_address
 
 
@@ -92,20 +91,6 @@ class AddressForm(ConfirmForm):
     field_order = ["email", "current"]
 
 
-class InvitationForm(forms.Form):
-    email = AddressInput(
-        label="E-mail address",
-        max_length=254,
-        validators=[validate_mail_address],
-        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
-    )
-    role = forms.ChoiceField(choices=Membership.Role.choices, initial=Membership.Role.VIEWER)
-
-    def __init__(self, *args: Any, roles: list[tuple[str, str]], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["role"].choices = roles  # type: ignore[attr-defined]
-
-
 class AcceptForm(forms.Form):
     """A new person's name and password."""
 
@@ -129,33 +114,3 @@ class AcceptForm(forms.Form):
                 password_validation.validate_password(password, user)
             except ValidationError as error:
                 self.add_error("password", error)
-
-
-class OrganizationForm(forms.ModelForm):
-    """What an administrator may change; plan and limits are the deployment's."""
-
-    time_zone = forms.CharField(
-        max_length=64,
-        help_text="Days, hours and times on these pages. The API speaks UTC unless told otherwise.",
-        widget=forms.TextInput(
-            attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}
-        ),
-    )
-
-    class Meta:
-        model = Organization
-        fields = ["name", "slug", "time_zone", "signing_algorithm", "execution_retention_days"]
-        labels = {"execution_retention_days": "Keep executions"}
-        help_texts = {
-            "slug": "Lower-case letters, digits and hyphens.",
-            "execution_retention_days": "In days after they ended; older ones are deleted every "
-            "night, with their files. Leave it empty to keep them.",
-            "signing_algorithm": "For tokens issued from now on. One that was never used here "
-            "begins a few minutes later, once services can have its key. Older tokens stay good.",
-        }
-
-    def clean_time_zone(self) -> str:
-        name: str = self.cleaned_data["time_zone"]
-        if name not in known_time_zones():
-            raise ValidationError("This is not a time zone. Use a name such as Europe/Berlin.")
-        return name

@@ -16,7 +16,7 @@ from organizations import actions
 from organizations.models import AccountLink
 from organizations.people.links import find_link
 from pages.account.forms import AddressForm, ConfirmForm, ResetForm, ResetRequestForm
-from pages.lists import accept, form_page, postpone, typed
+from pages.form_pages import accept, form_page, postpone, typed
 from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
 
 

@@ -21,7 +21,7 @@ from organizations.actions.invitations import find_invitation
 from organizations.actions.sessions import enter
 from organizations.models import Invitation, Membership, User
 from pages.account.forms import AcceptForm, LoginForm, PasswordForm
-from pages.lists import accept, form_page, postpone, typed
+from pages.form_pages import accept, form_page, postpone, typed
 from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
 
 REFUSAL = "The address or name and the password do not belong together."

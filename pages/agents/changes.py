@@ -22,7 +22,7 @@ from agents.models import Agent
 from pages.agents.forms import AgentForm
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import accept, form_page, typed
+from pages.form_pages import accept, form_page, typed
 
 
 def own_agent(request: OrganizationRequest, agent_id: UUID) -> Agent:

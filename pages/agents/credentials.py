@@ -22,7 +22,7 @@ from pages.agents.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
 from pages.agents.secret_usage import SKEW, SecretUsage, called, secrets_of, verdict
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import accept, form_page, typed
+from pages.form_pages import accept, form_page, typed
 from pages.sent_forms import shown_once
 from tokens.actions import (
     create_credential,

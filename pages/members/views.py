@@ -17,12 +17,12 @@ from core import mail
 from organizations import actions
 from organizations.actors import Actor, Scope
 from organizations.models import Invitation, Membership, Organization, Principal
-from pages.account.forms import InvitationForm
 from pages.agents.changes import own_agent
 from pages.agents.forms import AgentMemberForm
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import accept, form_page, typed
+from pages.form_pages import accept, form_page, typed
+from pages.members.forms import InvitationForm
 from pages.sent_forms import shown_once
 
 ADMINISTER = Scope.ADMIN_ORGS

@@ -16,10 +16,10 @@ from core.time_zones import known_time_zones
 from executions.quotas import limits_of, stored
 from organizations import actions
 from organizations.models import Organization
-from pages.account.forms import OrganizationForm
 from pages.confirmation import is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import accept, form_page, typed
+from pages.form_pages import accept, form_page, typed
+from pages.settings.forms import OrganizationForm
 from tokens.models import MonthlyUsage
 
 ADMINISTER = "admin:orgs"

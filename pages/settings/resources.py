@@ -14,10 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agents.models import Agent
 from organizations.actors import Scope
-from pages.agents.credential_forms import GrantForm, NewResourceForm, ResourceForm
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import accept, form_page, page_of, typed
+from pages.form_pages import accept, form_page, typed
+from pages.lists import page_of
+from pages.settings.resource_forms import GrantForm, NewResourceForm, ResourceForm
 from tokens import resources as actions
 from tokens.models import Resource, ResourceGrant
 

@@ -1,0 +1,35 @@
+from django import forms
+from django.core.exceptions import ValidationError
+
+from core.time_zones import known_time_zones
+from organizations.models import Organization
+
+
+class OrganizationForm(forms.ModelForm):
+    """What an administrator may change; plan and limits are the deployment's."""
+
+    time_zone = forms.CharField(
+        max_length=64,
+        help_text="Days, hours and times on these pages. The API speaks UTC unless told otherwise.",
+        widget=forms.TextInput(
+            attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}
+        ),
+    )
+
+    class Meta:
+        model = Organization
+        fields = ["name", "slug", "time_zone", "signing_algorithm", "execution_retention_days"]
+        labels = {"execution_retention_days": "Keep executions"}
+        help_texts = {
+            "slug": "Lower-case letters, digits and hyphens.",
+            "execution_retention_days": "In days after they ended; older ones are deleted every "
+            "night, with their files. Leave it empty to keep them.",
+            "signing_algorithm": "For tokens issued from now on. One that was never used here "
+            "begins a few minutes later, once services can have its key. Older tokens stay good.",
+        }
+
+    def clean_time_zone(self) -> str:
+        name: str = self.cleaned_data["time_zone"]
+        if name not in known_time_zones():
+            raise ValidationError("This is not a time zone. Use a name such as Europe/Berlin.")
+        return name
