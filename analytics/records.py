@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce, Collate, TruncDate
 from django.utils import timezone
 
 from agents.models import Agent
-from analytics.findings import (
+from analytics.findings.rules import (
     DOMINANT_AGENTS,
     EXPIRED_WITHIN,
     EXPIRING_WITHIN,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from analytics.findings import (
+from analytics.findings.rules import (
     CODES,
     EXPIRED_WITHIN,
     EXPIRING_WITHIN,
