@@ -1,4 +1,4 @@
-"""What the rules of findings.py look at, read with few queries inside the organization's scope.
+"""What the rules of findings/ look at, read with few queries inside the organization's scope.
 
 PostgreSQL adds up and chooses the candidates, so that ten thousand agents with nothing to tell cost
 one row of sums each. The limits are those of the rules: what is not read here, no rule would name.
@@ -17,19 +17,21 @@ from django.db.models.functions import Coalesce, Collate, TruncDate
 from django.utils import timezone
 
 from agents.models import Agent
+from analytics.findings.finding import Finding
+from analytics.findings.records import (
+    JUDGED_DAYS,
+    LOOK_BACK,
+    SPIKE_MINIMUM,
+    CredentialRecord,
+    Records,
+)
 from analytics.findings.rules import (
     DOMINANT_AGENTS,
     EXPIRED_WITHIN,
     EXPIRING_WITHIN,
-    JUDGED_DAYS,
-    LOOK_BACK,
     NEVER_USED_AFTER,
     REFUSED_MINIMUM,
-    SPIKE_MINIMUM,
     UNUSED_AFTER,
-    CredentialRecord,
-    Finding,
-    Records,
     judge,
 )
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage

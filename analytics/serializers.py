@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from analytics import examples
-from analytics.findings.rules import BAD, CODES, WARN, Finding
+from analytics.findings.finding import BAD, CODES, WARN, Finding
 from core.examples import example
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from math import ceil
 from typing import Any
 
-from analytics.findings.rules import Finding
+from analytics.findings.finding import Finding
 from analytics.queries import DayCount, HourCount
 from core.days import WEEKDAYS
 from core.formatting import counted

@@ -5,142 +5,24 @@ proves each of them. They are made to keep quiet about small numbers. records.py
 what they can name: who changes a rule changes its candidates there.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import cached_property
 from statistics import median
 from typing import Any
-from urllib.parse import urlencode
-from uuid import UUID
 
 from django.conf import settings
-from django.urls import reverse
 
+from analytics.findings.finding import BAD, CODES, WARN, Finding
+from analytics.findings.records import JUDGED_DAYS, LOOK_BACK, CredentialRecord, Records
+from analytics.findings.words import day_text, percent_text, span_text, times_text
 from core.days import DAY
-from core.formatting import counted, percent
+from core.formatting import counted
 
-BAD, WARN = "bad", "warn"
-CODES = (
-    "token_spike",
-    "silent_day",
-    "credential_expiring",
-    "refusals_rising",
-    "dominant_agent",
-    "credential_unused",
-)
-"""In the order in which findings of one severity are named."""
-
-JUDGED_DAYS = 14
-"""Findings about days look at this many days, today included."""
-LOOK_BACK = 28
-"""What was usual is taken from as many days before each of them."""
-
-SPIKE_MINIMUM, SPIKE_FACTOR, SPIKE_KNOWN_DAYS = 100, 5, 5
 SILENT_USUAL, SILENT_WEEKS = 20, 4
 DOMINANT_SHARE, DOMINANT_TOTAL, DOMINANT_AGENTS = 0.8, 500, 3
 REFUSED_MINIMUM, REFUSED_FACTOR, REFUSED_SHARE = 30, 3, 0.05
 UNUSED_AFTER, NEVER_USED_AFTER = timedelta(days=30), timedelta(days=7)
 EXPIRING_WITHIN, EXPIRED_WITHIN = timedelta(days=7), timedelta(days=30)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`subject` and `text` make the sentence, `detail` says what it may mean."""
-
-    code: str
-    severity: str
-    subject: str
-    text: str
-    detail: str = ""
-    agent_id: UUID | None = None
-    credential_id: UUID | None = None
-    secret_hint: str = ""
-    dates: tuple[date, ...] = ()
-    numbers: Mapping[str, Any] = field(default_factory=dict)
-    rows: Mapping[str, object] = field(default_factory=dict)
-    """Filters that show the token requests behind it; without them its agent's page does."""
-
-    @property
-    def link(self) -> str:
-        """The page with the rows behind it."""
-        if self.rows:
-            return f"{reverse('tokens:list')}?{urlencode(self.rows)}"
-        return reverse("agents:detail", args=[self.agent_id])
-
-    @property
-    def message(self) -> str:
-        return f"{self.subject} {self.text}".strip()
-
-    @property
-    def agent_name(self) -> str:
-        return self.subject if self.agent_id else ""
-
-
-@dataclass(frozen=True)
-class CredentialRecord:
-    """A credential that is neither revoked nor of an agent that is out of service."""
-
-    id: UUID
-    agent_id: UUID
-    secret_hint: str
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    refused_since_expiry: int = 0
-
-
-@dataclass(frozen=True)
-class Peak:
-    """The day of an agent that stands out most from its usual day."""
-
-    agent_id: UUID
-    day: date
-    count: int
-    usual: float
-    days: int
-    """How many of its days stand out."""
-
-    @property
-    def factor(self) -> float:
-        return self.count / self.usual
-
-
-@dataclass
-class Records:
-    """What the rules look at: counts by day of those agents that they could name."""
-
-    now: datetime
-    names: dict[UUID, str] = field(default_factory=dict)
-    totals: Mapping[date, int] = field(default_factory=dict)
-    """Tokens issued to all agents."""
-    issued: Mapping[UUID, Mapping[date, int]] = field(default_factory=dict)
-    refused: Mapping[UUID, Mapping[date, int]] = field(default_factory=dict)
-    by_credential: dict[tuple[UUID, date], dict[UUID, int]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
-    month: Mapping[UUID, int] = field(default_factory=dict)
-    """Tokens of the running month, of the agents with the most."""
-    month_total: int = 0
-    """Tokens of the running month, of all agents."""
-    credentials: tuple[CredentialRecord, ...] = ()
-    unread: int = 0
-    """Unused credentials that were left out because nobody asked for more."""
-    hints: Mapping[UUID, str] = field(default_factory=dict)
-    reasons: Mapping[UUID, str] = field(default_factory=dict)
-    """The most frequent reason of an agent's refusals in the last week, as a label."""
-
-    @property
-    def today(self) -> date:
-        return self.now.date()
-
-    def name(self, agent_id: UUID) -> str:
-        return self.names.get(agent_id, str(agent_id))
-
-    @cached_property
-    def peaks(self) -> tuple[Peak, ...]:
-        return tuple(filter(None, (_peak(self, *days) for days in self.issued.items())))
 
 
 def judge(records: Records) -> tuple[Finding, ...]:
@@ -173,11 +55,11 @@ def spikes(records: Records) -> Iterator[Finding]:
         share = carried / peak.count
         detail = "A retry loop or a leaked secret."
         if hint:
-            detail += f" {_percent(share)} came with credential …{hint}."
+            detail += f" {percent_text(share)} came with credential …{hint}."
         yield Finding(
             *("token_spike", BAD, records.name(peak.agent_id)),
-            f"asked for {peak.count:,} tokens on {_day(peak.day)}, "
-            f"{_times(peak.factor)} its usual day.",
+            f"asked for {peak.count:,} tokens on {day_text(peak.day)}, "
+            f"{times_text(peak.factor)} its usual day.",
             detail,
             agent_id=peak.agent_id,
             credential_id=credential_id,
@@ -192,40 +74,6 @@ def spikes(records: Records) -> Iterator[Finding]:
             },
             rows={"agent": peak.agent_id, "date": peak.day, "outcome": "issued"},
         )
-
-
-def _peak(records: Records, agent_id: UUID, days: Mapping[date, int]) -> Peak | None:
-    least = max(SPIKE_MINIMUM, SPIKE_FACTOR * _least_usual_day(days))
-    found = [
-        (count / usual, day, count, usual)
-        for day, count in days.items()
-        if count >= least
-        and day > records.today - JUDGED_DAYS * DAY
-        and (usual := _usual_day(days, day))
-        and count >= SPIKE_FACTOR * usual
-    ]
-    if not found:
-        return None
-    _, day, count, usual = max(found)
-    return Peak(agent_id, day, count, usual, days=len(found))
-
-
-def _least_usual_day(days: Mapping[date, int]) -> int:
-    """No judged day's usual day is lower: spares most agents from having it taken day by day.
-
-    At most JUDGED_DAYS of the known days lie outside of a look back; half of the others, but no
-    fewer than half of SPIKE_KNOWN_DAYS, are at or below its median.
-    """
-    busy = sorted(count for count in days.values() if count)
-    at_or_below = (max(len(busy) - JUDGED_DAYS, SPIKE_KNOWN_DAYS) + 1) // 2
-    return busy[at_or_below - 1] if at_or_below <= len(busy) else 0
-
-
-def _usual_day(days: Mapping[date, int], day: date) -> float:
-    """The median of the days with tokens in the weeks before; 0 when too few are known."""
-    before = [days.get(day - back * DAY, 0) for back in range(1, LOOK_BACK + 1)]
-    busy = [count for count in before if count]
-    return median(busy) if len(busy) >= SPIKE_KNOWN_DAYS else 0
 
 
 def silent_days(records: Records) -> Iterator[Finding]:
@@ -247,7 +95,11 @@ def _days_after(run: list[date], last: date) -> list[date]:
 
 def _silence(run: list[date], totals: Mapping[date, int], *, is_over: bool) -> Finding:
     usual = _usual_weekday(totals, run[-1])
-    when = f"on {_day(run[0])}" if len(run) == 1 else f"from {_day(run[0])} to {_day(run[-1])}"
+    when = (
+        f"on {day_text(run[0])}"
+        if len(run) == 1
+        else f"from {day_text(run[0])} to {day_text(run[-1])}"
+    )
     until = "" if is_over else ", and none since"
     weekday = f"{run[-1]:%A}"
     return Finding(
@@ -279,12 +131,12 @@ def dominant_agents(records: Records) -> Iterator[Finding]:
         detail = ""
         if interval < lifetime / 2:
             detail = (
-                f"Is it caching its token? One is good for {_span(lifetime)}; "
-                f"it asks every {_span(interval)}."
+                f"Is it caching its token? One is good for {span_text(lifetime)}; "
+                f"it asks every {span_text(interval)}."
             )
         yield Finding(
             *("dominant_agent", WARN, records.name(agent_id)),
-            f"makes {_percent(share)} of this month's tokens.",
+            f"makes {percent_text(share)} of this month's tokens.",
             detail,
             agent_id=agent_id,
             dates=(first.date(), records.today),
@@ -341,7 +193,7 @@ def expiring(records: Records) -> Iterator[Finding]:
                     BAD if left < DAY else WARN,
                     records.name(credential.agent_id),
                 ),
-                f"uses credential …{credential.secret_hint}, which expires {when}, on {_day(end)}.",
+                f"uses credential …{credential.secret_hint}, which expires {when}, on {day_text(end)}.",
                 "Rotate it: the new secret gets a new end. Or create its successor first.",
                 **_about(credential),
                 dates=(end.date(),),
@@ -353,7 +205,7 @@ def _expired(records: Records, credential: CredentialRecord, end: datetime) -> F
     refused = credential.refused_since_expiry
     return Finding(
         *("credential_expiring", BAD, records.name(credential.agent_id)),
-        f"still uses credential …{credential.secret_hint}, which expired on {_day(end)}: "
+        f"still uses credential …{credential.secret_hint}, which expired on {day_text(end)}: "
         f"{counted(refused, 'requests')} refused.",
         "Give it a new secret.",
         **_about(credential),
@@ -389,23 +241,3 @@ def _about(credential: CredentialRecord) -> dict[str, Any]:
         "credential_id": credential.id,
         "secret_hint": credential.secret_hint,
     }
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {day:%b}"
-
-
-def _percent(share: float) -> str:
-    return percent(round(100 * share) or 100 * share)
-
-
-def _times(factor: float) -> str:
-    return f"{factor:,.0f}\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
-
-
-def _span(seconds: float) -> str:
-    """A duration in whole seconds, or in minutes from two of them on."""
-    if seconds >= 120:
-        return f"{seconds / 60:.0f} minutes"
-    whole = max(1, round(seconds))
-    return "second" if whole == 1 else f"{whole} seconds"

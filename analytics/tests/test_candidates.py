@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from analytics.findings.finding import CODES
+from analytics.findings.records import CredentialRecord, Records
 from analytics.findings.rules import (
-    CODES,
     EXPIRED_WITHIN,
     EXPIRING_WITHIN,
     NEVER_USED_AFTER,
     UNUSED_AFTER,
-    CredentialRecord,
-    Records,
     judge,
 )
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage, HourUsage

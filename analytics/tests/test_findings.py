@@ -10,7 +10,9 @@ import pytest
 from django.test import Client
 
 from agents.tests.factories import make_agent
-from analytics.findings.rules import CredentialRecord, Finding, Records, judge
+from analytics.findings.finding import Finding
+from analytics.findings.records import CredentialRecord, Records
+from analytics.findings.rules import judge
 from analytics.tests.factories import event, store
 from organizations.models import Organization
 from tokens.tests.factories import make_credential

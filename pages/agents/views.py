@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from agents.models import Agent, AgentQuerySet
-from analytics.findings.rules import Finding
+from analytics.findings.finding import Finding
 from analytics.metrics import METRICS
 from analytics.periods import Period
 from analytics.queries import Narrowing, count_by_agent, count_by_day, with_last_use

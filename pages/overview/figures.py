@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agents.models import Agent
-from analytics.findings.rules import Finding
+from analytics.findings.finding import Finding
 from analytics.metrics import METRICS, Metric
 from analytics.periods import Period
 from analytics.queries import (
