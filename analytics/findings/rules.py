@@ -193,7 +193,8 @@ def expiring(records: Records) -> Iterator[Finding]:
                     BAD if left < DAY else WARN,
                     records.name(credential.agent_id),
                 ),
-                f"uses credential …{credential.secret_hint}, which expires {when}, on {day_text(end)}.",
+                f"uses credential …{credential.secret_hint}, which expires {when}, "
+                f"on {day_text(end)}.",
                 "Rotate it: the new secret gets a new end. Or create its successor first.",
                 **_about(credential),
                 dates=(end.date(),),
