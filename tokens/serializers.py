@@ -227,7 +227,7 @@ class GrantedScopesSerializer(StrictSerializer):
 class TokenFormSerializer(serializers.Serializer[None]):
     """The form of introspection and revocation."""
 
-    token = serializers.CharField()
+    token = serializers.CharField(trim_whitespace=False)
     token_type_hint = serializers.CharField(
         required=False, allow_blank=True, help_text="Ignored: there is one kind of token."
     )
