@@ -457,9 +457,11 @@ def _execution_user(organization: Organization, user_id: UUID) -> ExecutionUser:
 
 
 def _locked(execution: Execution) -> Execution:
-    """As it is now; ExecutionNotFound when another request has deleted it meanwhile."""
+    """As it is now, its content left out; ExecutionNotFound when another request has deleted it
+    meanwhile."""
     found = (
         Execution.objects.select_for_update()
+        .without_content()
         .filter(organization_id=execution.organization_id, pk=execution.pk)
         .first()
     )
