@@ -93,7 +93,7 @@ class CredentialRecord:
 
 @dataclass(frozen=True)
 class Peak:
-    """The day of an agent that stands out most from its usual day."""
+    """The day of an agent that stands out most from its typical day."""
 
     agent_id: UUID
     day: date
@@ -177,7 +177,7 @@ def spikes(records: Records) -> Iterator[Finding]:
         yield Finding(
             *("token_spike", BAD, records.name(peak.agent_id)),
             f"asked for {peak.count:,} tokens on {_day(peak.day)}, "
-            f"{_times(peak.factor)} its usual day.",
+            f"{_times(peak.factor)} its typical day.",
             detail,
             agent_id=peak.agent_id,
             credential_id=credential_id,
@@ -253,7 +253,7 @@ def _silence(run: list[date], totals: Mapping[date, int], *, is_over: bool) -> F
     return Finding(
         *("silent_day", WARN if is_over else BAD, "No agent"),
         f"got a token {when}{until}.",
-        f"A usual {weekday} has {usual:,.0f}. A deployment that failed, or an expired secret.",
+        f"A typical {weekday} has {usual:,.0f}. A deployment that failed, or an expired secret.",
         dates=tuple(run),
         numbers={"usualDay": usual, "days": len(run)},
         rows={"date": run[0]},
@@ -313,7 +313,7 @@ def rising_refusals(records: Records) -> Iterator[Finding]:
         reason = records.reasons.get(agent_id, "")
         yield Finding(
             *("refusals_rising", WARN, records.name(agent_id)),
-            f"was refused {week:,} times in the last 7 days; {usual:,.0f} a week is usual.",
+            f"was refused {week:,} times in the last 7 days; {usual:,.0f} a week is typical.",
             f"Mostly: {reason.lower()}." if reason else "",
             agent_id=agent_id,
             dates=(first, records.today),

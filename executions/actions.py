@@ -43,7 +43,7 @@ Kind, Status = ExecutionEvent.Kind, Execution.Status
 
 class ExecutionExists(DomainError):
     code = "EXECUTION_EXISTS"
-    message = "The organization has another execution with this id."
+    message = "The organization already has an execution with this id."
 
 
 class ExecutionWasDeleted(DomainError):
@@ -74,7 +74,7 @@ class SequenceGap(DomainError):
 
 class SequenceConflict(DomainError):
     code = "SEQUENCE_CONFLICT"
-    message = "The execution has another event with this sequence number."
+    message = "The execution already has a different event with this sequence number."
 
 
 IN_BATCH = "The batch has two different events with this sequence number. None of it was kept."
@@ -123,7 +123,7 @@ def report_execution(
     `lease_seconds` it ends as an error when nothing is heard of it for so long.
     """
     if actor.kind != "agent" or actor.id is None:
-        raise Forbidden("Only an agent reports executions; use a token of the agent's own.")
+        raise Forbidden("Only an agent can report executions; use the agent's own token.")
     organization = actor.organization
     user = _execution_user(organization, user_id) if user_id else None
     sent = {
@@ -139,7 +139,7 @@ def report_execution(
         _require_same(found, actor, sent)
         return found, False
     if fid in RESERVED_IDS:
-        problem = f"{fid} is a word in addresses of pages. Choose another id."
+        problem = f"{fid} is reserved. Choose another id."
         raise InvalidValue(f"executionId: {problem}", executionId=[problem])
     if fid and DeletedExecution.objects.filter(organization=organization, fid=fid).exists():
         raise ExecutionWasDeleted
@@ -263,7 +263,7 @@ def update_figures(
     execution = locked_for_report(execution, actor, lease)
     if execution.status == Status.CANCELLED:
         raise ExecutionHasEnded(
-            "The execution was cancelled; it takes nothing more.", status=Status.CANCELLED
+            "The execution was cancelled; it accepts nothing more.", status=Status.CANCELLED
         )
     for name, value in figures.items():
         setattr(execution, name, value)
@@ -357,14 +357,14 @@ def require_reporter(execution: Execution, actor: Actor) -> None:
     """Forbidden for everyone but the agent that runs the execution, and the system."""
     is_own_agent = actor.kind == "agent" and actor.id == execution.agent_id
     if not is_own_agent and actor.kind != "system":
-        raise Forbidden("Only the agent that runs an execution reports on it.")
+        raise Forbidden("Only the agent that runs an execution can report on it.")
 
 
 def _require_control(execution: Execution, actor: Actor) -> None:
     """Own executions with executions:write; operators and the system everyone's."""
     is_visible = Execution.objects.filter(pk=execution.pk).visible_to(actor).exists()
     if not (is_visible and (actor.kind == "staff" or actor.may(Scope.EXECUTIONS_WRITE))):
-        raise Forbidden("You may stop and delete your own executions only.")
+        raise Forbidden("You can stop and delete only your own executions.")
 
 
 def _require_same(execution: Execution, actor: Actor, sent: Mapping[str, Any]) -> None:
@@ -382,7 +382,7 @@ def _require_same_end(execution: Execution, status: str, sent: Mapping[str, Any]
         raise ExecutionHasEnded(status=execution.status)
     changed = repeats.changed_fields(execution, "finish", sent)
     if changed is None:
-        changed = {name: ["It had ended before."] for name in repeats.digests(sent)}
+        changed = {name: ["It had already ended."] for name in repeats.digests(sent)}
     if changed:
         message = f"The execution has ended with something else: {', '.join(changed)}."
         raise ExecutionHasEnded(message, status=status, **changed)

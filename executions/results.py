@@ -13,7 +13,7 @@ WITHOUT_MESSAGE = "The execution failed without a message."
 WITHOUT_RESULT = "The execution ended without a result."
 CANCELLED = "The execution was cancelled before it had a result."
 LONGEST_FACT = 10_000
-PLEASE_WAIT = "The execution is still at work. Please wait for its result."
+PLEASE_WAIT = "The execution is still running; its result is not ready."
 
 
 def status_body(execution: Execution) -> dict[str, Any]:

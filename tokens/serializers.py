@@ -98,7 +98,7 @@ class CredentialSerializer(StrictSerializer):
 
 @example(examples.CREDENTIAL_WITH_SECRET, sent=examples.NEW_CREDENTIAL)
 class CredentialWithSecretSerializer(CredentialSerializer):
-    clientSecret = serializers.CharField(read_only=True, help_text="Shown this once.")
+    clientSecret = serializers.CharField(read_only=True, help_text="Shown only once.")
 
 
 @example(sent=examples.CREDENTIAL_CHANGE)

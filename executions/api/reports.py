@@ -319,7 +319,7 @@ def _range(request: Request, length: int) -> tuple[int, int]:
     if length == 0:
         raise _wrong_range("Send at least one byte.")
     if last - first + 1 != length or last >= size:
-        raise _wrong_range(f"The body has {length} bytes; that is another range.")
+        raise _wrong_range(f"The body has {length} bytes, which does not match the range.")
     return first, size
 
 

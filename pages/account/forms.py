@@ -16,7 +16,7 @@ class LoginForm(forms.Form):
     """The same answer for an unknown address and a wrong password."""
 
     email = TextInput(
-        label="E-mail address or name",
+        label="Email address or name",
         max_length=254,
         widget=forms.TextInput(
             attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
@@ -33,7 +33,7 @@ class PasswordForm(forms.Form):
     """A new password, for somebody who knows the present one."""
 
     current = forms.CharField(
-        label="Present password",
+        label="Current password",
         max_length=1024,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
@@ -51,7 +51,7 @@ class ResetRequestForm(forms.Form):
     """Whoever forgot their password names the address that they proved."""
 
     email = AddressInput(
-        label="E-mail address",
+        label="Email address",
         max_length=254,
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
@@ -84,7 +84,7 @@ class AddressForm(ConfirmForm):
     """Another address, for somebody who knows the current password."""
 
     email = AddressInput(
-        label="New e-mail address",
+        label="New email address",
         max_length=254,
         validators=[validate_mail_address],
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
@@ -94,7 +94,7 @@ class AddressForm(ConfirmForm):
 
 class InvitationForm(forms.Form):
     email = AddressInput(
-        label="E-mail address",
+        label="Email address",
         max_length=254,
         validators=[validate_mail_address],
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
@@ -136,7 +136,9 @@ class OrganizationForm(forms.ModelForm):
 
     time_zone = forms.CharField(
         max_length=64,
-        help_text="Days, hours and times on these pages. The API speaks UTC unless told otherwise.",
+        help_text=(
+            "For days, hours and times on these pages. The API uses UTC unless told otherwise."
+        ),
         widget=forms.TextInput(
             attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}
         ),
@@ -148,14 +150,15 @@ class OrganizationForm(forms.ModelForm):
         labels = {"execution_retention_days": "Keep executions"}
         help_texts = {
             "slug": "Lower-case letters, digits and hyphens.",
-            "execution_retention_days": "In days after they ended; older ones are deleted every "
-            "night, with their files. Leave it empty to keep them.",
-            "signing_algorithm": "For tokens issued from now on. One that was never used here "
-            "begins a few minutes later, once services can have its key. Older tokens stay good.",
+            "execution_retention_days": "Days to keep them after they end; older ones are deleted "
+            "every night, with their files. Leave it empty to keep them forever.",
+            "signing_algorithm": "For tokens issued from now on. One not used here before "
+            "takes effect a few minutes later, once services can have its key. Older tokens stay "
+            "valid.",
         }
 
     def clean_time_zone(self) -> str:
         name: str = self.cleaned_data["time_zone"]
         if name not in known_time_zones():
-            raise ValidationError("This is not a time zone. Use a name such as Europe/Berlin.")
+            raise ValidationError("Unknown time zone. Use a name such as Europe/Berlin.")
         return name

@@ -184,7 +184,7 @@ def read_lists(page: Page, reported: Reported) -> None:
     assert page.evaluate(NOT_OURS) == []
 
     assert missing(go(page, "/executions/statistics?search=hostile+seen"), "name") == []
-    assert "Executions by the" in go(page, "/executions/timeline?search=hostile+seen")
+    assert "Executions per" in go(page, "/executions/timeline?search=hostile+seen")
     assert seen(1, "name") in go(page, f"/executions/{IMPORTED}")
 
 
