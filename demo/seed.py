@@ -44,6 +44,10 @@ from tokens.models import (
 )
 
 DAY = timedelta(days=1)
+NOT_OURS = (
+    "The demonstration goes into an empty database, or into its own: this one holds something "
+    "else, so nothing was changed. Unset DATABASE_URL to use the project's own."
+)
 
 
 class SomebodysDatabase(Exception):
@@ -72,19 +76,23 @@ def require_own_database() -> None:
     if not tables:
         return
     is_own = Organization._meta.db_table in tables
-    if is_own:
-        of_demo = {company.slug: company for company in COMPANIES}
-        named = list(Organization.objects.filter(slug__in=of_demo).only("id", "slug", "created_at"))
-        is_own = all(
-            one.pk == _key(of_demo[one.slug], "organization", one.created_at) for one in named
-        )
+    if is_own and not own_organizations():
         others = Organization.objects.exclude(pk=UNIDENTIFIED_ORGANIZATION_ID)
-        is_own = is_own and (bool(named) or not (others.exists() or User.objects.exists()))
+        is_own = not (others.exists() or User.objects.exists())
     if not is_own:
-        raise SomebodysDatabase(
-            "The demonstration goes into an empty database, or into its own: this one holds "
-            "something else, so nothing was changed. Unset DATABASE_URL to use the project's own."
-        )
+        raise SomebodysDatabase(NOT_OURS)
+
+
+def own_organizations() -> list[Organization]:
+    """The organizations that the demonstration made; SomebodysDatabase where one only has the name
+    of one of them."""
+    of_demo = {company.slug: company for company in COMPANIES}
+    named = list(
+        Organization.objects.filter(slug__in=of_demo).only("id", "slug", "name", "created_at")
+    )
+    if any(one.pk != _key(of_demo[one.slug], "organization", one.created_at) for one in named):
+        raise SomebodysDatabase(NOT_OURS)
+    return named
 
 
 @transaction.atomic
@@ -132,7 +140,7 @@ def _found(company: Company, now: datetime) -> Organization:
 def _people(company: Company, organization: Organization, at: datetime) -> Membership:
     """The members; gives back the owner's membership."""
     for person in company.people:
-        user = User.objects.filter(email=_address(person)).first() or _user(person, at)
+        user = User.objects.filter(email=address_of(person)).first() or _user(person, at)
         Membership.objects.create(
             organization=organization, user=user, role=person.role, created_at=at
         )
@@ -143,7 +151,7 @@ def _people(company: Company, organization: Organization, at: datetime) -> Membe
 
 def _user(person: Person, at: datetime) -> User:
     user = User(
-        email=_address(person),
+        email=address_of(person),
         username=person.username,
         name=person.name,
         is_staff=person is ADMIN,
@@ -159,7 +167,7 @@ def _user(person: Person, at: datetime) -> User:
     return user
 
 
-def _address(person: Person) -> str:
+def address_of(person: Person) -> str:
     company = next(c for c in COMPANIES if person in c.people)
     return f"{person.username}@{company.domain}"
 

@@ -1,4 +1,4 @@
-"""What nobody handled leaves one log event with its traceback, under the request's id (L33)."""
+"""What nobody handled leaves one log event with its traceback, under the request's id."""
 
 import ast
 import asyncio

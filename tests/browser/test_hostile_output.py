@@ -1,4 +1,4 @@
-"""Hostile output does no harm in a real Chromium, with either of two walls alone (F27, F29).
+"""Hostile output does no harm in a real Chromium, with either of two walls alone.
 
 The first wall is the sanitiser; the second one is the Content-Security-Policy and, on the pages of
 a run, the sandboxed frame in which its output stands.
