@@ -23,7 +23,8 @@ NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
 OTHER_VENV := $(if $(NEW_PYTHON),.venv-3.13,$(VENV))
 
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
-	django-check unit script-tests live browser fuzz clients other-versions lock db sql run clean
+	django-check unit unit-fast script-tests live browser fuzz clients other-versions lock db psql \
+	shell routes sql run demo-reset clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ install-demo:
 
 demo: install-demo ## Run AgentIdP with demonstration data; ARGS=--once checks it and ends
 	@$(PYTHON) manage.py demo $(ARGS)
+
+demo-reset: install-demo ## Remove the demonstration data, and nothing else
+	@$(PYTHON) manage.py reset_demo
 
 test: check unit script-tests browser live ## Run everything that CI runs: checks and all tests
 	@echo "All checks and all tests passed."
@@ -76,8 +80,11 @@ schema-check: install
 	$(PYTHON) -m openapi_spec_validator docs/reference/openapi.yaml
 	@REDOCLY_TELEMETRY=off $(NODE) node_modules/@redocly/cli/bin/cli.js lint --format=stylish docs/reference/openapi.yaml
 
-unit: install ## Run the tests that need neither servers nor a browser; ARGS goes to pytest
-	$(PYTEST) -m "not browser" --ignore=tests/live $(ARGS)
+unit: install ## Run the tests that need neither servers nor a browser; APP=tokens, ARGS to pytest
+	$(PYTEST) -m "not browser" --ignore=tests/live $(APP) $(ARGS)
+
+unit-fast: install ## The same without the slow ones, on the database of the run before
+	$(PYTEST) -m "not browser and not slow" --ignore=tests/live --reuse-db $(APP) $(ARGS)
 
 script-tests: install ## Run the tests of what scripts compute, in Node.js
 	@$(NODE) --test $(wildcard tests/scripts/*.test.js)
@@ -121,6 +128,15 @@ lock: install ## Choose versions anew: constraints.txt and package-lock.json; AR
 
 db: install-demo ## Run the project's own PostgreSQL and print its address, until Ctrl-C
 	@$(PYTHON) -m agentidp.devtools.embedded_postgres
+
+psql: install-demo ## Open psql as the application's role; every organization's tables look empty
+	@PATH="$$($(PYTHON) -m agentidp.devtools.embedded_postgres --programs):$$PATH" $(PYTHON) manage.py dbshell
+
+shell: install-demo ## Open a Django shell inside an organization; ORG=its slug or id
+	@$(PYTHON) manage.py organization_shell $(or $(ORG),$(error Name an organization: make shell ORG=slug))
+
+routes: install-demo ## List every route with its scopes and the least role that has them
+	@$(PYTHON) manage.py routes
 
 sql: ## Print today's text of a function in the database; NAME=tokens_issue
 	@cat $(or $(filter %/sql/$(NAME).sql,$(SQL_FILES)),$(error There is no SQL function "$(NAME)". \

@@ -62,7 +62,7 @@ def back_up(folder: Path) -> dict[str, Any]:
             "organization. docs/how-to/deploy.md says how to make a role for backups."
         )
     if os.path.lexists(folder):
-        raise BackupError(f"{folder} is there already. Name a folder that is not there yet.")
+        raise BackupError(f"{folder} already exists. Name a folder that does not exist yet.")
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -104,9 +104,9 @@ def require_restorable(folder: Path) -> dict[str, Any]:
             _digest(folder / name) == manifest["sha256"][name] for name in (DATABASE, FILES)
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BackupError(f"{folder} is no backup: {error}.") from None
+        raise BackupError(f"{folder} is not a backup: {error}.") from None
     if not is_whole:
-        raise BackupError(f"{folder} is not as it was written: a checksum differs.")
+        raise BackupError(f"{folder} has changed since it was written: a checksum differs.")
     with connection.cursor() as cursor:
         cursor.execute(FOREIGN_OBJECTS)
         if cursor.fetchone()[0]:
@@ -172,7 +172,7 @@ def run_program(program: str, access: dict[str, Any], *arguments: str) -> None:
     command = [_find(program), f"--dbname={make_conninfo(**words)}", *arguments]
     done = subprocess.run(command, env=os.environ | password, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        complaints = done.stderr.strip().splitlines() or ["it said nothing"]
+        complaints = done.stderr.strip().splitlines() or ["no error message"]
         raise BackupError(f"{program} failed: {' '.join(complaints[:3])}")
 
 

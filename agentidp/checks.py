@@ -1,4 +1,4 @@
-"""Safe start (O14): what must be true before the first request is served."""
+"""Safe start: what must be true before the first request is served."""
 
 from collections.abc import Sequence
 from typing import Any

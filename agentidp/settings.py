@@ -200,7 +200,7 @@ if DATABASE_BACKUP is not None and DATABASE_BACKUP["NAME"] != DATABASES["default
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # People
-# E-mail addresses are unique without regard to case, by an expression constraint.
+# Email addresses are unique without regard to case, by an expression constraint.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTH_USER_MODEL = "organizations.User"
 AUTHENTICATION_BACKENDS = ["organizations.people.authentication.EmailBackend"]

@@ -25,7 +25,7 @@ from organizations.models import Organization, Principal
 class AgentLimitReached(DomainError):
     code = "FREE_TIER_LIMIT_EXCEEDED"
     status = Forbidden.status
-    message = "The plan's number of agents is reached. Decommission one or ask for a larger plan."
+    message = "The plan's limit on agents is reached. Decommission one or ask for a larger plan."
 
 
 @transaction.atomic
@@ -98,7 +98,9 @@ def decommission_agent(agent: Agent, *, actor: Actor) -> Agent:
 def require_grantable(scopes: list[str], agent: Agent | None, *, actor: Actor) -> None:
     """Nobody gives an agent more than they hold, and an agent never widens itself."""
     if agent is not None and actor.kind == "agent" and actor.id == agent.pk:
-        raise Forbidden("An agent cannot change its own scopes.", scopes=["Not your own."])
+        raise Forbidden(
+            "An agent cannot change its own scopes.", scopes=["You cannot change your own."]
+        )
     kept = set(agent.scopes) if agent else set()
     beyond = sorted(set(scopes) - actor.scopes - kept)
     if beyond:
@@ -122,7 +124,9 @@ def require_may_handle(agent: Agent, *, actor: Actor) -> None:
     Otherwise agents:write alone would end the administration, or get a token that holds it.
     """
     if actor.kind != "staff" and not actor.may(Scope.ADMIN_ORGS) and is_administrator(agent):
-        raise Forbidden("This agent administers the organization: only who does, too, handles it.")
+        raise Forbidden(
+            "This agent administers the organization: only someone who does as well can manage it."
+        )
 
 
 def _locked(agent: Agent, *, actor: Actor) -> Agent:

@@ -30,7 +30,7 @@ MAXIMUM_CAPABILITIES = 64
 
 class AgentAlreadyExists(DomainError):
     code = "AGENT_ALREADY_EXISTS"
-    message = "An agent with this e-mail address already exists in the organization."
+    message = "An agent with this email address already exists in the organization."
 
 
 class AgentAlreadyDecommissioned(DomainError):

@@ -23,7 +23,7 @@ class AgentSerializer(StrictSerializer):
         source="organization.public_id", read_only=True, help_text="`org-` and a UUID."
     )
     name = serializers.CharField(
-        read_only=True, help_text="The part of the e-mail address before the @."
+        read_only=True, help_text="The part of the email address before the @."
     )
     email = serializers.EmailField(max_length=255)
     agentType = serializers.ChoiceField(source="agent_type", choices=Agent.Type.choices)

@@ -141,7 +141,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
 
     @described(
         FindingsSerializer,
-        description="What deserves a look, with its numbers; the worst first.",
+        description="Findings that deserve a look, with their numbers, worst first.",
         csv=examples.CSV_OF_FINDINGS,
     )
     def findings(self, request: Request) -> Response:

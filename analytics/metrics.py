@@ -102,7 +102,7 @@ AGENTS = (
         "agents of `/api/v1/agents` whose status is not `decommissioned`",
     ),
     Measure(
-        "Agents at work",
+        "Active agents",
         "agents",
         "Of these, the ones that got a token in the running month of the zone.",
         "rows of `/api/v1/analytics/agents` among them",

@@ -17,7 +17,7 @@ class DomainError(Exception):
 
     code = "CONFLICT"
     status: int = HTTPStatus.CONFLICT
-    message = "The request is in conflict with the current state."
+    message = "The request conflicts with the current state."
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
         self.message = message or self.message
@@ -28,7 +28,10 @@ class DomainError(Exception):
 class StoredMeanwhile(DomainError):
     """Two requests stored the same thing at once; this one came second and changed nothing."""
 
-    message = "Another request stored the same at this moment. Read what there is and try again."
+    message = (
+        "Another request stored the same thing at the same moment. Read what is there and try "
+        "again."
+    )
 
 
 class InvalidValue(DomainError):
@@ -47,13 +50,13 @@ class InvalidValue(DomainError):
 class NotFound(DomainError):
     code = "NOT_FOUND"
     status = HTTPStatus.NOT_FOUND
-    message = "There is nothing with this id."
+    message = "Not found."
 
 
 class Forbidden(DomainError):
     code = "FORBIDDEN"
     status = HTTPStatus.FORBIDDEN
-    message = "You may not do this."
+    message = "You are not allowed to do this."
 
 
 class TooManyRequests(DomainError):
@@ -86,7 +89,7 @@ CODES: dict[int, str] = {
 }
 MESSAGES: dict[int, str] = {
     404: "There is nothing at this address.",
-    500: "Something failed on our side. It has been logged under the request id.",
+    500: "Something went wrong on our side. It was logged under the request id.",
     503: "The database cannot be reached at the moment. Try again shortly.",
 }
 

@@ -130,7 +130,9 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
         return error_response(request, 403, message="Use https.")
     if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
         # Django reads as many bytes as were announced: it would take the body for an empty one.
-        return error_response(request, 411, message="Send Content-Length: no chunked bodies.")
+        return error_response(
+            request, 411, message="Send Content-Length: chunked bodies are not accepted."
+        )
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit() and len(length) <= LONGEST_LENGTH):
         return error_response(request, 400, message="Content-Length is not a number.")

@@ -9,6 +9,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
 
 from core.examples import ACCESS_TOKEN, AGENT_ID, CLIENT_SECRET, PUBLIC_DOCUMENTS
 from core.operation_names import SUMMARIES
@@ -22,9 +23,9 @@ DESCRIPTIONS = {
     "400": "The request is not valid; `details` names the field.",
     "401": "The bearer token is missing, expired or revoked.",
     "403": "The token lacks a scope, or the role does not allow it.",
-    "404": "There is nothing with this id in the organization.",
-    "409": "The request is in conflict with the current state.",
-    "411": "The body comes in chunks, without its length.",
+    "404": "The organization has nothing with this id.",
+    "409": "The request conflicts with the current state.",
+    "411": "The body is chunked, without a length.",
     "412": "The file is not the one that the condition names.",
     "413": "The body is too large.",
     "414": "The query is longer than 8192 bytes.",
@@ -44,6 +45,30 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
+NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
+"""A character that is left when the blanks around a text are cut off: the whole of Unicode's."""
+
+
+def is_trimmed(field: Any) -> bool:
+    """Whether the field takes blanks off both ends of a text, and then refuses an empty one."""
+    is_text = isinstance(field, serializers.CharField)
+    return is_text and field.trim_whitespace and not field.allow_blank
+
+
+def has_own_form(field: Any, schema: dict[str, Any]) -> bool:
+    """Whether the document says otherwise what its texts look like."""
+    is_regular = isinstance(field, serializers.RegexField)
+    return is_regular or not schema.keys().isdisjoint({"enum", "format", "pattern"})
+
+
+def long_enough(field: Any) -> str:
+    """The pattern of what is left of a text of such a field."""
+    least = field.min_length or 1
+    if least == 1:
+        return NOT_BLANK
+    return rf"{NOT_BLANK}[\s\S]{{{least - 2},}}{NOT_BLANK}"
+
+
 class OperationSchema(AutoSchema):
     """Takes names from operations.py, and descriptions only from where they are meant for readers:
     the docstring of an operation, or a serializer's own, never that of a class above."""
@@ -61,6 +86,14 @@ class OperationSchema(AutoSchema):
     def get_description(self) -> str:  # type: ignore[override]
         action = getattr(self.view, "action", self.method.lower())
         return get_doc(getattr(self.view, action, None))
+
+    def _map_serializer_field(
+        self, field: Any, direction: Any, bypass_extensions: bool = False
+    ) -> dict[str, Any]:
+        schema: dict[str, Any] = super()._map_serializer_field(field, direction, bypass_extensions)
+        if direction == "request" and is_trimmed(field) and not has_own_form(field, schema):
+            schema["pattern"] = long_enough(field)
+        return schema
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
         schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)

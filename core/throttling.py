@@ -79,7 +79,7 @@ FAILURE_LIMITS = [LOGIN_FAILURES.limit, ADDRESS_FAILURES.limit]
 
 
 def throttle_key(*parts: object) -> str:
-    """A key that reveals none of its parts (they can be e-mail addresses)."""
+    """A key that reveals none of its parts (they can be email addresses)."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
 
 

@@ -17,6 +17,8 @@ SEMANTIC_VERSION = {
 }
 CAPABILITY = {"pattern": "^[a-z0-9][a-z0-9_.-]*:[a-z0-9*][a-z0-9_.*-]*$"}
 SCOPE_NAME = {"pattern": r"^[!#-\[\]-~]+$"}
+NOT_IN_NAMES = r"/\\\u0000-\u001f\u007f-\u009f"
+FILE_NAME = rf"[^{NOT_IN_NAMES} .~-]([^{NOT_IN_NAMES}]*[^{NOT_IN_NAMES} .])?"
 SLUG = {"pattern": "^[a-z0-9-]+$"}
 DAY_OR_INSTANT = {"anyOf": [{"format": "date"}, {"format": "date-time"}]}
 MOMENT = {
@@ -41,7 +43,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "owner": {"maxLength": 128},
 }
 FIELDS: dict[str, dict[str, Any]] = {
-    "AcceptanceRequest.token": {"pattern": r"\S"},
     "AgentRequest.version": SEMANTIC_VERSION,
     "AgentRequest.capabilities[]": CAPABILITY,
     "PatchedAgentChangeRequest.version": SEMANTIC_VERSION,
@@ -70,6 +71,8 @@ FIELDS: dict[str, dict[str, Any]] = {
             },
         ]
     },
+    "NewMemberRequest.role": {"enum": sorted({*PEOPLE, *AGENTS})},
+    "NewUploadRequest.path": {"pattern": rf"^{FILE_NAME}(/{FILE_NAME})*$"},
     "ResourceRequest.identifier": {"format": "uri"},
     "ResourceScopeRequest.name": SCOPE_NAME,
     "GrantedScopesRequest.scopes[]": SCOPE_NAME,
@@ -95,7 +98,10 @@ def describe_values(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         schema = result["components"]["schemas"][name]
         if field:
             schema = schema["properties"][field.removesuffix("[]")]
-        (schema["items"] if field.endswith("[]") else schema).update(form)
+        schema = schema["items"] if field.endswith("[]") else schema
+        if form.keys() & {"format", "enum"}:
+            schema.pop("pattern", None)
+        schema.update(form)
     for operations in result["paths"].values():
         for operation in operations.values():
             require_body(operation, result["components"]["schemas"])

@@ -45,7 +45,7 @@ def found_organization(company: Company, now: datetime) -> Organization:
 def _people(company: Company, organization: Organization, at: datetime) -> Membership:
     """The members; gives back the owner's membership."""
     for person in company.people:
-        user = User.objects.filter(email=_address(person)).first() or _user(person, at)
+        user = User.objects.filter(email=address_of(person)).first() or _user(person, at)
         Membership.objects.create(
             organization=organization, user=user, role=person.role, created_at=at
         )
@@ -56,7 +56,7 @@ def _people(company: Company, organization: Organization, at: datetime) -> Membe
 
 def _user(person: Person, at: datetime) -> User:
     user = User(
-        email=_address(person),
+        email=address_of(person),
         username=person.username,
         name=person.name,
         is_staff=person is ADMIN,
@@ -72,7 +72,7 @@ def _user(person: Person, at: datetime) -> User:
     return user
 
 
-def _address(person: Person) -> str:
+def address_of(person: Person) -> str:
     company = next(c for c in COMPANIES if person in c.people)
     return f"{person.username}@{company.domain}"
 

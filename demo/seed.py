@@ -29,6 +29,11 @@ from tokens.models import (
     TokenEvent,
 )
 
+NOT_OURS = (
+    "The demonstration goes into an empty database, or into its own: this one holds something "
+    "else, so nothing was changed. Unset DATABASE_URL to use the project's own."
+)
+
 
 class SomebodysDatabase(Exception):
     """Why the demonstration does not enter a database, in one sentence."""
@@ -56,19 +61,23 @@ def require_own_database() -> None:
     if not tables:
         return
     is_own = Organization._meta.db_table in tables
-    if is_own:
-        of_demo = {company.slug: company for company in COMPANIES}
-        named = list(Organization.objects.filter(slug__in=of_demo).only("id", "slug", "created_at"))
-        is_own = all(
-            one.pk == key_of(of_demo[one.slug], "organization", one.created_at) for one in named
-        )
+    if is_own and not own_organizations():
         others = Organization.objects.exclude(pk=UNIDENTIFIED_ORGANIZATION_ID)
-        is_own = is_own and (bool(named) or not (others.exists() or User.objects.exists()))
+        is_own = not (others.exists() or User.objects.exists())
     if not is_own:
-        raise SomebodysDatabase(
-            "The demonstration goes into an empty database, or into its own: this one holds "
-            "something else, so nothing was changed. Unset DATABASE_URL to use the project's own."
-        )
+        raise SomebodysDatabase(NOT_OURS)
+
+
+def own_organizations() -> list[Organization]:
+    """The organizations that the demonstration made; SomebodysDatabase where one only has the name
+    of one of them."""
+    of_demo = {company.slug: company for company in COMPANIES}
+    named = list(
+        Organization.objects.filter(slug__in=of_demo).only("id", "slug", "name", "created_at")
+    )
+    if any(one.pk != key_of(of_demo[one.slug], "organization", one.created_at) for one in named):
+        raise SomebodysDatabase(NOT_OURS)
+    return named
 
 
 @transaction.atomic

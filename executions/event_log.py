@@ -78,16 +78,18 @@ def append_events(
     illegal change of status is refused, as is anything after the end. An import takes what it
     finds, in the order of its times. `fields` are saved with the state.
     """
-    execution = Execution.objects.select_for_update().get(
-        organization_id=execution.organization_id, pk=execution.pk
-    )
+    locked = Execution.objects.select_for_update().without_content()
+    execution = locked.get(organization_id=execution.organization_id, pk=execution.pk)
     return append_to_locked(execution, events, is_strict=is_strict, **fields)
 
 
 def append_to_locked(
     execution: Execution, events: Sequence[NewEvent], *, is_strict: bool = True, **fields: Any
 ) -> Execution:
-    """The same for an execution whose row is locked by this transaction."""
+    """The same for an execution whose row is locked by this transaction.
+
+    Lock it `without_content`: what was read is written again, and that may be megabytes for a line.
+    """
     first = execution.last_sequence + 1
     rows = [
         ExecutionEvent(

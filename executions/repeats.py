@@ -35,7 +35,7 @@ def changed_fields(
         return None
     now = digests(fields)
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    return {name: ["Something else was sent before."] for name in changed}
+    return {name: ["This differs from what was sent before."] for name in changed}
 
 
 def _digest(value: Any) -> str:

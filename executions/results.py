@@ -12,7 +12,7 @@ WITHOUT_MESSAGE = "The execution failed without a message."
 WITHOUT_RESULT = "The execution ended without a result."
 CANCELLED = "The execution was cancelled before it had a result."
 LONGEST_FACT = 10_000
-PLEASE_WAIT = "The execution is still at work. Please wait for its result."
+PLEASE_WAIT = "The execution is still running; its result is not ready."
 
 
 def status_body(execution: Execution) -> dict[str, Any]:
@@ -72,6 +72,12 @@ def final_value(execution: Execution) -> Any:
     return {"Text": {"body": text}} if value is None else value
 
 
+def clock(seconds: float) -> str:
+    """Hours, minutes, and seconds to a tenth, rounded as a whole: 59.95 s are a minute."""
+    minutes, tenths = divmod(round(seconds * 10), 600)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{tenths / 10:04.1f}"
+
+
 def facts(execution: Execution) -> list[tuple[str, Any]]:
     """What the printable result says of its execution: labels and values, those that are known."""
     described = execution.description
@@ -79,7 +85,7 @@ def facts(execution: Execution) -> list[tuple[str, Any]]:
     seconds = max((end - execution.started_at).total_seconds(), 0)
     known = [
         ("Started", f"{execution.started_at:%Y-%m-%d %H:%M:%S} UTC"),
-        ("Runtime", f"{int(seconds // 3600):02}:{int(seconds // 60 % 60):02}:{seconds % 60:04.1f}"),
+        ("Runtime", clock(seconds)),
         ("Status", execution.get_status_display()),
         ("Id", execution.fid),
         ("Name", execution.agent_name),

@@ -190,7 +190,8 @@ class Tracer:
             raise Interrupted
         try:
             with organization_scope(self.organization_id):
-                execution = Execution.objects.select_for_update().get(pk=self.execution_id)
+                locked = Execution.objects.select_for_update().without_content()
+                execution = locked.get(pk=self.execution_id)
                 leases.require_lease(execution, self.generation)
                 leases.renew(execution)
                 at = actions.moment(execution)
@@ -271,6 +272,7 @@ def reap() -> int:
         with organization_scope(organization_id):
             execution = (
                 Execution.objects.select_for_update(skip_locked=True)
+                .without_content()
                 .filter(pk=execution_id, lease_expires_at__lt=timezone.now())
                 .first()
             )
@@ -286,7 +288,8 @@ def reap() -> int:
 def abandon(organization_id: str, execution_id: str) -> None:
     """End what no worker could even begin."""
     with organization_scope(UUID(organization_id)):
-        execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
+        locked = Execution.objects.select_for_update().without_content()
+        execution = locked.filter(pk=execution_id).first()
         if execution is not None and execution.status == Status.QUEUED:
             _end_as_error(execution, "Every worker that took it was lost before it could begin.")
 
@@ -297,6 +300,7 @@ def give_up(reason: str) -> None:
         with organization_scope(tracer.organization_id):
             execution = (
                 Execution.objects.select_for_update()
+                .without_content()
                 .filter(pk=tracer.execution_id, lease_generation=tracer.generation)
                 .first()
             )

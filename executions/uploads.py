@@ -179,7 +179,7 @@ def _find(execution: Execution, upload_id: str) -> Upload | ExecutionFile:
 def _require_open(execution: Execution) -> None:
     """Whatever is not there when an execution ends does not come any more."""
     if execution.has_ended:
-        message = "The execution has ended; it takes no more files."
+        message = "The execution has ended; it accepts no more files."
         raise ExecutionHasEnded(message, status=execution.status)
 
 

@@ -50,7 +50,7 @@ class Actor:
     """`person`, `agent`, `staff` (of the platform, in the admin) or `system`."""
     id: UUID | None
     label: str
-    """What the audit log calls the actor: an e-mail address, or the command's name."""
+    """What the audit log calls the actor: an email address, or the command's name."""
     organization: Organization
     scopes: frozenset[str] = field(default_factory=frozenset)
     role: str = ""

@@ -63,7 +63,7 @@ class OrganizationSerializer(StrictSerializer):
         source="signing_algorithm",
         choices=Organization.Algorithm.choices,
         required=False,
-        help_text="What new tokens are signed with. One that was never used here begins a few "
+        help_text="What new tokens are signed with. One not used here before takes effect a few "
         "minutes later, once every verifier can have its key.",
     )
     timeZone = serializers.CharField(
@@ -177,7 +177,7 @@ class InvitationWithLinkSerializer(InvitationSerializer):
     acceptUrl = serializers.CharField(
         read_only=True,
         allow_null=True,
-        help_text="Shown this once: pass it on yourself. null where mail is configured: it was "
+        help_text="Shown only once: pass it on yourself. null where mail is configured: it was "
         "mailed to the address, and nobody else sees it.",
     )
 

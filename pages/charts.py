@@ -128,7 +128,7 @@ def heatmap(
 
 def busiest(cells: Sequence[HourCount], unit: str) -> str:
     if not cells:
-        return "Nothing in this time"
+        return "Nothing in this period"
     top = max(cells, key=lambda cell: cell.count)
     return f"Busiest {WEEKDAYS[top.dow][:3]} {top.hour:02d}:00, {counted(top.count, unit)}"
 

@@ -50,7 +50,7 @@ def groups(request: Any) -> list[Group]:
             actor.may(Scope.AUDIT_READ) and _item(request, "Audit", "organizations:audit", "u"),
         ),
         _group(
-            "Set-up",
+            "Setup",
             _item(request, "Members", "organizations:members", "m"),
             actor.may(Scope.ADMIN_ORGS)
             and _item(request, "Settings", "organizations:settings", "s"),
@@ -69,7 +69,7 @@ def execution_items(request: Any) -> list[Group]:
     shown = f"{running:,} running" if running else ""
     items = [_item(request, "Executions", "executions:list", "e", count=shown)]
     if waiting:
-        label = "Waits for you" if waiting == 1 else "Wait for you"
+        label = "Waiting for you"
         url = f"{reverse('executions:list')}?status=awaiting&hours={ALL_TIME}"
         items.append(
             {"label": label, "url": url, "key": "", "count": f"{waiting:,}", "current": False}

@@ -21,7 +21,7 @@ from organizations.models import AnsweredRequest
 
 TOKEN = "csrfmiddlewaretoken"  # noqa: S105 - the name of the field
 SESSION_KEY = "sent_form"
-SENT_TWICE = "You sent this form twice. It was carried out once."
+SENT_TWICE = "You submitted this form twice. It was carried out once."
 
 
 def shown_once(response: HttpResponse, advice: str, next_page: str, *args: object) -> HttpResponse:

@@ -46,6 +46,7 @@ class StoredFileSerializer(serializers.Serializer[Any]):
 class FileViewSet(PanelViewSet):
     """`area`, which the URL fixes, is `in` or `out`."""
 
+    queryset = PanelViewSet.queryset.without_content()
     area = ""
     pagination_class = None
     required_scopes = {

@@ -161,6 +161,7 @@ class OutputViewSet(PanelViewSet):
 @extend_schema(tags=["Outputs"])
 class OutputsViewSet(PanelViewSet):
     required_scopes = {"destroy_many": (Scope.EXECUTIONS_WRITE,)}
+    queryset = PanelViewSet.queryset.without_content()
     schema = BodyOfDelete()
 
     def destroy_many(self, request: Request) -> Response:

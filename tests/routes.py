@@ -1,36 +1,18 @@
 """What the URLconf and the OpenAPI document say about the product's operations."""
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.test import RequestFactory
-from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
+from agentidp.devtools.routes import METHODS
 from tests.endpoint import Endpoint
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-ELSEWHERE = ("/admin", "/static/")
-"""The admin has its own rules (organizations/tests/test_admin.py); static files are nobody's."""
 SOME_ID = "00000000-0000-4000-8000-000000000000"
-
-
-def routes(
-    patterns: list[URLPattern | URLResolver] | None = None, prefix: str = "/"
-) -> Iterator[tuple[str, Any]]:
-    """Every path, as the OpenAPI document writes it, and its view."""
-    for pattern in get_resolver().url_patterns if patterns is None else patterns:
-        path = prefix + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(pattern.pattern))
-        if path.startswith(ELSEWHERE):
-            continue
-        if isinstance(pattern, URLResolver):
-            yield from routes(pattern.url_patterns, path)
-        else:
-            yield path, pattern.callback
 
 
 def methods_of(path: str, view: Any) -> set[str]:

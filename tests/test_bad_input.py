@@ -1,5 +1,4 @@
-"""No input brings a 5xx; what is refused is refused in one form that names the field (F1 to F5,
-F12, F35, F36)."""
+"""No input brings a 5xx; what is refused is refused in one form that names the field."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Each assertion of the sweeps fires at a view that is wrong on purpose (T16)."""
+"""Each assertion of the sweeps fires at a view that is wrong on purpose."""
 
 from collections.abc import Callable
 from typing import Any

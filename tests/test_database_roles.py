@@ -1,4 +1,4 @@
-"""The application's role may do what is declared and nothing else, whatever SQL it runs (T11, T13).
+"""The application's role may do what is declared and nothing else, whatever SQL it runs.
 
 The tables are read from the catalog, so that a new one cannot be forgotten.
 """

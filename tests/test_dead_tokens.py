@@ -1,4 +1,4 @@
-"""A token that has ended opens nothing, at any endpoint, at once (T3, L7, L9)."""
+"""A token that has ended opens nothing, at any endpoint, at once."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -78,3 +78,33 @@ def test_every_room_has_a_line_on_the_map() -> None:
     rooms = {*packages, *(path.parent.name for path in BASE_DIR.glob("*/__init__.py"))}
 
     assert {room for room in rooms - MADE_LATER if f"`{room}/`" not in rows} == set()
+
+
+def promises() -> list[list[str]]:
+    """The rows of the list of promises: number, promise, figure or means, and what proves it."""
+    page = (BASE_DIR / "docs" / "reference" / "promises.md").read_text()
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if re.match(r"\| \d", line)
+    ]
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    missing = []
+    for number, _, _, proof in promises():
+        named = re.findall(r"`([\w/]+)(\.py::\w+|\.py|/)`", proof)
+        if not named:
+            missing.append(f"{number} names no test")
+        for path, rest in named:
+            suffix, _, function = rest.partition("::")
+            file = BASE_DIR / f"{path}{suffix}"
+            is_there = file.exists() and (not function or f"def {function}(" in file.read_text())
+            if not is_there:
+                missing.append(f"{number}: {path}{rest}")
+
+    assert missing == []
+
+
+def test_promises_are_numbered_in_order() -> None:
+    assert [row[0] for row in promises()] == [str(each + 1) for each in range(len(promises()))]

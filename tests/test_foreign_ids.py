@@ -1,5 +1,5 @@
-"""Nothing of another organization shows or changes, or differs from what does not exist (T2, T5,
-T6), and nobody can name the organization they act in (L3)."""
+"""Nothing of another organization shows or changes, or differs from what does not exist,
+and nobody can name the organization they act in."""
 
 from itertools import combinations
 from typing import Any

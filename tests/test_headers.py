@@ -1,4 +1,4 @@
-"""What every answer carries, whatever it says (S90, L22)."""
+"""What every answer carries, whatever it says."""
 
 from typing import Any
 

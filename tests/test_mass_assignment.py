@@ -1,4 +1,4 @@
-"""Nobody sets what a write does not offer: organization, status, role, secrets, times (T7)."""
+"""Nobody sets what a write does not offer: organization, status, role, secrets, times."""
 
 import re
 from typing import Any

@@ -257,7 +257,7 @@ def test_agents_at_work_are_among_the_registered_ones_and_used_when_they_got_a_t
 
     living = [agent for agent in used if agent.status != Agent.Status.DECOMMISSIONED]
     served = [agent for agent, at in used.items() if at]
-    work = shown["Agents at work"]
+    work = shown["Active agents"]
     assert work["value"] == str(sum(agent in living for agent in served))
     assert work["of"] == str(len(living))
     assert int(work["value"]) <= int(work["of"])

@@ -140,4 +140,4 @@ def test_bars_stand_where_runs_began_and_the_others_are_counted_beside_them(
     # Three live ones and one failure began today; six live ones and one failure before.
     assert bars == body["total"] == len(body["executions"]) == 4
     assert figure(browser, "/executions/timeline", "Executions")["value"] == "11"
-    assert context["chart"]["summary"].endswith("7 that began before are not in the bars")
+    assert context["chart"]["summary"].endswith("7 that started earlier are not in the bars")

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from agentidp.devtools.routes import paths
 from core.operation_names import SUMMARIES
-from tests.routes import openapi_document, routes
+from tests.routes import openapi_document
 
 # What a reader of the API would have to know our code, or Python, to understand.
 INTERNAL = re.compile(
@@ -29,7 +30,7 @@ def texts_in(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 def test_no_sentence_in_it_is_about_our_code() -> None:
     document = openapi_document()
-    views = {view.cls for _, view in routes() if hasattr(view, "cls")}
+    views = {view.cls for _, view in paths() if hasattr(view, "cls")}
     docstrings = {inspect.getdoc(each) for view in views for each in view.__mro__}
 
     texts = dict(texts_in(document))

@@ -100,7 +100,7 @@ def test_one_is_told_as_one(number: int, text: str) -> None:
 
 def test_the_busiest_hour_of_one_request() -> None:
     assert busiest([HourCount(6, 21, 1)], "requests") == "Busiest Sat 21:00, 1 request"
-    assert busiest([], "requests") == "Nothing in this time"
+    assert busiest([], "requests") == "Nothing in this period"
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from agentidp.devtools.routes import paths
 from conftest import ClientFor
 from tests.calls import bearer_of, call
 from tests.endpoint import ORGANIZATION, Endpoint
 from tests.endpoints import ENDPOINTS
-from tests.routes import query_parameters, routes
+from tests.routes import query_parameters
 from tests.tenants import Tenant
 
-VIEWS = dict(routes())
+VIEWS = dict(paths())
 OPERATIONS = [
     each for each in ENDPOINTS if each.access == ORGANIZATION and hasattr(VIEWS[each.path], "cls")
 ]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from agentidp.devtools.routes import paths
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from executions.models import RESERVED_IDS, Execution
@@ -13,7 +14,6 @@ from executions.tests.factories import RUNNING, make_execution
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
-from tests.routes import routes
 
 CHOSEN = frozenset({"fid", "executionId"})
 """Names in paths that stand for an id that a client chose."""
@@ -27,9 +27,9 @@ def shape(path: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def test_the_words_that_engines_cannot_choose_are_those_that_routes_need() -> None:
-    paths = [path for path, _ in routes()]
+    known = [path for path, _ in paths()]
     words: set[str] = set()
-    for path in paths:
+    for path in known:
         segments, places = shape(path)
         for place in places:
             pattern = "/".join(
@@ -38,7 +38,7 @@ def test_the_words_that_engines_cannot_choose_are_those_that_routes_need() -> No
             )
             words |= {
                 other.strip("/").split("/")[place]
-                for other in paths
+                for other in known
                 if re.fullmatch(pattern, other.strip("/"))
             }
 

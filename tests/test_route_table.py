@@ -1,4 +1,4 @@
-"""T1: the URLs, the OpenAPI document and the table of endpoints name the same operations."""
+"""The URLs, the OpenAPI document and the table of endpoints name the same operations."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,10 +7,11 @@ from django.conf import settings
 from django.core.management import call_command
 from rest_framework.serializers import ListField, ListSerializer
 
+from agentidp.devtools.routes import METHODS, paths
 from organizations.api import BoundedListField, OrganizationScopedViewSet, StrictSerializer
 from tests.endpoint import CLIENT, ORGANIZATION, PAGE, PUBLIC, STAFF
 from tests.endpoints import ENDPOINTS
-from tests.routes import METHODS, methods_of, openapi_document, routes
+from tests.routes import methods_of, openapi_document
 
 VIEWS_OF_NO_ORGANIZATION: dict[str, str] = {
     "DescriptionView": "The description of the API is public.",
@@ -67,7 +68,7 @@ def in_table(*, documented: bool | None = None) -> set[tuple[str, str]]:
 
 
 def test_every_route_stands_in_the_table_and_every_row_is_a_route(db: None) -> None:
-    found = {(method, path) for path, view in routes() for method in methods_of(path, view)}
+    found = {(method, path) for path, view in paths() for method in methods_of(path, view)}
 
     assert found - in_table() == set(), "Add a row to tests/endpoints.py."
     assert in_table() - found == set(), "Remove the row from tests/endpoints.py."
@@ -90,7 +91,7 @@ def test_no_row_stands_twice_and_every_exception_has_its_reason() -> None:
 
 
 def test_every_api_view_is_sealed_into_its_organization() -> None:
-    views = {view.cls for _, view in routes() if hasattr(view, "cls")}
+    views = {view.cls for _, view in paths() if hasattr(view, "cls")}
 
     others = {view.__name__ for view in views if not issubclass(view, OrganizationScopedViewSet)}
 
@@ -98,7 +99,7 @@ def test_every_api_view_is_sealed_into_its_organization() -> None:
 
 
 def test_every_page_runs_within_its_organization() -> None:
-    plain = {path: view for path, view in routes() if not hasattr(view, "cls")}
+    plain = {path: view for path, view in paths() if not hasattr(view, "cls")}
 
     others = {path for path, view in plain.items() if not hasattr(view, "required_scopes")}
 
@@ -108,17 +109,17 @@ def test_every_page_runs_within_its_organization() -> None:
 def test_every_page_without_a_reason_needs_a_sign_in() -> None:
     open_views = {
         path
-        for path, view in routes()
+        for path, view in paths()
         if not hasattr(view, "cls") and not getattr(view, "login_required", True)
     }
 
     assert open_views == {each.path for each in ENDPOINTS if each.access in {PUBLIC, CLIENT}} & {
-        path for path, view in routes() if not hasattr(view, "cls")
+        path for path, view in paths() if not hasattr(view, "cls")
     }
 
 
 def test_rows_ask_for_what_their_views_ask_for() -> None:
-    views = dict(routes())
+    views = dict(paths())
     asked = {}
     for each in ENDPOINTS:
         view = views[each.path]

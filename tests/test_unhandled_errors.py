@@ -1,4 +1,4 @@
-"""What nobody handled leaves one log event with its traceback, under the request's id (L33)."""
+"""What nobody handled leaves one log event with its traceback, under the request's id."""
 
 import ast
 import asyncio
@@ -70,7 +70,7 @@ def test_an_error_of_a_view_is_logged_once_under_the_id_that_its_answer_carries(
     answer = get(address)
 
     assert answer.status_code == 500
-    assert "It has been logged under the request id" in answer.json()["message"]
+    assert "It was logged under the request id" in answer.json()["message"]
     own_id = answer["X-Request-Id"]
     assert own_id != REQUEST_ID
     (event,) = failures(log)

@@ -293,7 +293,7 @@ def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
 
 @transaction.atomic
 def rename_credential(credential: Credential, *, actor: Actor, name: str) -> Credential:
-    """Another name, or none. What was got with it keeps the name of then."""
+    """Another name, or none. Tokens and requests from before keep the old name."""
     credential = _locked(credential, actor=actor)
     before = credential.name
     if name != before:

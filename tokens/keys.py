@@ -238,7 +238,7 @@ def _decrypted(row: SigningKey) -> bytes:
         return _fernet().decrypt(bytes(row.private_key))
     except InvalidToken as error:
         raise ImproperlyConfigured(
-            "The signing keys cannot be opened: AGENTIDP_KEY_ENCRYPTION_KEY is another one than "
+            "The signing keys cannot be opened: AGENTIDP_KEY_ENCRYPTION_KEY is not the one that "
             "the keys were stored with. Name that one in AGENTIDP_KEY_ENCRYPTION_KEY_FALLBACKS."
         ) from error
 

@@ -27,7 +27,7 @@ def require_known_secrets() -> None:
         given = {mac, *(_mac(name, each) for each in _fallbacks(name))}
         if newest is not None and bytes(newest.mac) not in given:
             raise ImproperlyConfigured(
-                f"{name} is another one than this database was used with. Set that one, or name it "
+                f"{name} is not the one that this database was used with. Set that one, or name it "
                 f"in {name}_FALLBACKS; docs/how-to/rotate-server-secrets.md tells how."
             )
         if not KnownSecret.objects.filter(name=name, mac=mac).exists():

@@ -126,7 +126,7 @@ def scopes_problem(names: Sequence[str]) -> str:
         if problem := scope_problem(name):
             return problem
     if len(set(names)) < len(names):
-        return "A scope stands here twice."
+        return "A scope is listed twice."
     if len(names) > MAX_SCOPES:
         return f"A resource has at most {MAX_SCOPES} scopes."
     if len(" ".join(names)) > MAX_SCOPES_LENGTH:
@@ -221,7 +221,7 @@ def remove_agent(grant: ResourceGrant, *, actor: Actor) -> None:
 def _require_not_oneself(agent: Agent, *, actor: Actor) -> None:
     """No credential of an agent may widen what that agent reaches."""
     if actor.kind == "agent" and actor.id == agent.pk:
-        raise Forbidden("An agent cannot change what it is allowed itself.")
+        raise Forbidden("An agent cannot change its own permissions.")
 
 
 def _locked(resource: Resource) -> Resource:

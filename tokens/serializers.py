@@ -98,7 +98,7 @@ class CredentialSerializer(StrictSerializer):
 
 @example(examples.CREDENTIAL_WITH_SECRET, sent=examples.NEW_CREDENTIAL)
 class CredentialWithSecretSerializer(CredentialSerializer):
-    clientSecret = serializers.CharField(read_only=True, help_text="Shown this once.")
+    clientSecret = serializers.CharField(read_only=True, help_text="Shown only once.")
 
 
 @example(sent=examples.CREDENTIAL_CHANGE)
@@ -227,7 +227,7 @@ class GrantedScopesSerializer(StrictSerializer):
 class TokenFormSerializer(serializers.Serializer[None]):
     """The form of introspection and revocation."""
 
-    token = serializers.CharField()
+    token = serializers.CharField(trim_whitespace=False)
     token_type_hint = serializers.CharField(
         required=False, allow_blank=True, help_text="Ignored: there is one kind of token."
     )

@@ -114,10 +114,10 @@ def require_usable() -> None:
             return
         problem = "is an environment whose Python does not run or is too old; make did not make it"
     else:
-        problem = "is no virtual environment"
+        problem = "is not a virtual environment"
     sys.exit(
         f"{ENVIRONMENT} {problem}, so it is left as it is. Name another folder in AGENTIDP_VENV, "
-        "one that is empty or not there yet, or remove this one yourself."
+        "one that is empty or does not exist yet, or remove this one yourself."
     )
 
 

@@ -335,9 +335,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(root: Path = DATA_FOLDER) -> Iterator[str]:
+def running(root: Path = DATA_FOLDER, *, durable: bool = True) -> Iterator[str]:
     """Keep the cluster in `root` running meanwhile; the last process to leave stops it."""
-    cluster = Cluster(root, find_binaries())
+    cluster = Cluster(root, find_binaries(), durable)
     cluster.root.mkdir(mode=0o711, parents=True, exist_ok=True)
     with _exit_on_termination(), (cluster.root / "users.lock").open("w") as users:
         with _alone(cluster):
@@ -411,7 +411,7 @@ def _command_in(lock: Path) -> str:
 def _last_complaint(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     complaints = [line for line in lines if "FATAL:" in line or "could not" in line]
-    return _one_line((complaints or lines or ["it said nothing."])[-1])
+    return _one_line((complaints or lines or ["no error message."])[-1])
 
 
 def _one_line(text: str) -> str:
@@ -419,8 +419,12 @@ def _one_line(text: str) -> str:
 
 
 def main() -> None:
-    """Run the server in the foreground and print its address: `make db`."""
+    """Run the server in the foreground and print its address (`make db`); with `--programs` only
+    say where PostgreSQL's programs are."""
     try:
+        if sys.argv[1:] == ["--programs"]:
+            sys.stdout.write(f"{find_binaries()}\n")
+            return
         with running() as url:
             sys.stdout.write(f"DATABASE_URL={url}\n")
             sys.stdout.write(f"AGENTIDP_DATABASE_OWNER_URL={owner_url()}\n")

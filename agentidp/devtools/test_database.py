@@ -1,4 +1,5 @@
-"""A pytest plugin: without DATABASE_URL the tests get a PostgreSQL of their own, for this run only.
+"""A pytest plugin: without DATABASE_URL the tests get a PostgreSQL of their own, for this run only;
+with `--reuse-db` one in .data/tests, which stays for the next run.
 
 Loaded with `-p` in pytest.ini, because the address must stand before Django's settings are read.
 """
@@ -7,23 +8,37 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from agentidp.devtools.embedded_postgres import Cluster, EmbeddedPostgresError, find_binaries
+from agentidp.devtools.embedded_postgres import (
+    DATA_FOLDER,
+    Cluster,
+    EmbeddedPostgresError,
+    find_binaries,
+    owner_url,
+    running,
+)
 
+KEPT = DATA_FOLDER / "tests"
 caretaker = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, args: list[str]
+) -> Generator[None, None, None]:
     """Start the server before pytest-django, which reads the settings in this same hook."""
     os.environ.setdefault("AGENTIDP_ENVIRONMENT", "test")
     if not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):
         try:
-            early_config.stash[caretaker] = _start()
+            if "--reuse-db" in args:
+                early_config.add_cleanup(_keep_running())
+            else:
+                early_config.stash[caretaker] = _start()
         except EmbeddedPostgresError as error:
             raise pytest.UsageError(str(error)) from None
     return (yield)
@@ -51,11 +66,23 @@ def _start() -> subprocess.Popen[bytes]:
         raise EmbeddedPostgresError("The tests' database found no place for temporary files.")
     cluster = Cluster(Path(folder), bindir, durable=False)
     cluster.start()
-    os.environ["DATABASE_URL"] = cluster.url
-    os.environ["AGENTIDP_DATABASE_OWNER_URL"] = cluster.owner_url
+    _name(cluster.url, cluster.owner_url)
+    return process
+
+
+def _keep_running() -> Callable[[], None]:
+    """Start the kept server; the answer lets go of it."""
+    stack = ExitStack()
+    url = stack.enter_context(running(KEPT, durable=False))
+    _name(url, owner_url(KEPT))
+    return stack.close
+
+
+def _name(url: str, owner: str) -> None:
+    os.environ["DATABASE_URL"] = url
+    os.environ["AGENTIDP_DATABASE_OWNER_URL"] = owner
     for name in ("DATABASE_URL_FILE", "AGENTIDP_DATABASE_OWNER_URL_FILE"):
         os.environ[name] = ""  # The one of a `.env` would come first.
-    return process
 
 
 def _take_care(bindir: Path) -> None:

@@ -58,7 +58,7 @@ def test_an_unknown_set_is_answered_with_the_usage():
     assert done.stderr == "usage: bootstrap.py [demo|test|clean]\n"
 
 
-OTHERS_FOLDER = "is no virtual environment"
+OTHERS_FOLDER = "is not a virtual environment"
 OTHERS_ENVIRONMENT = "make did not make it"
 
 

@@ -1,4 +1,4 @@
-"""Operators' probes tell the truth, and their metrics stay bounded (O1, O2, P35)."""
+"""Operators' probes tell the truth, and their metrics stay bounded."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""An unsafe configuration does not start, and says why in one line (O14, P34)."""
+"""An unsafe configuration does not start, and says why in one line."""
 
 import os
 import secrets

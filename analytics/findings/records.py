@@ -32,7 +32,7 @@ class CredentialRecord:
 
 @dataclass(frozen=True)
 class Peak:
-    """The day of an agent that stands out most from its usual day."""
+    """The day of an agent that stands out most from its typical day."""
 
     agent_id: UUID
     day: date

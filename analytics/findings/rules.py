@@ -59,7 +59,7 @@ def spikes(records: Records) -> Iterator[Finding]:
         yield Finding(
             *("token_spike", BAD, records.name(peak.agent_id)),
             f"asked for {peak.count:,} tokens on {day_text(peak.day)}, "
-            f"{times_text(peak.factor)} its usual day.",
+            f"{times_text(peak.factor)} its typical day.",
             detail,
             agent_id=peak.agent_id,
             credential_id=credential_id,
@@ -105,7 +105,7 @@ def _silence(run: list[date], totals: Mapping[date, int], *, is_over: bool) -> F
     return Finding(
         *("silent_day", WARN if is_over else BAD, "No agent"),
         f"got a token {when}{until}.",
-        f"A usual {weekday} has {usual:,.0f}. A deployment that failed, or an expired secret.",
+        f"A typical {weekday} has {usual:,.0f}. A deployment that failed, or an expired secret.",
         dates=tuple(run),
         numbers={"usualDay": usual, "days": len(run)},
         rows={"date": run[0]},
@@ -165,7 +165,7 @@ def rising_refusals(records: Records) -> Iterator[Finding]:
         reason = records.reasons.get(agent_id, "")
         yield Finding(
             *("refusals_rising", WARN, records.name(agent_id)),
-            f"was refused {week:,} times in the last 7 days; {usual:,.0f} a week is usual.",
+            f"was refused {week:,} times in the last 7 days; {usual:,.0f} a week is typical.",
             f"Mostly: {reason.lower()}." if reason else "",
             agent_id=agent_id,
             dates=(first, records.today),

@@ -72,7 +72,7 @@ def test_a_spike_names_the_day_the_factor_and_the_credential() -> None:
     assert codes(found) == ["token_spike"]
     assert found[0].severity == "bad"
     assert found[0].message == (
-        f"screener-04 asked for 140 tokens on 19 Nov, 14{TIMES} its usual day."
+        f"screener-04 asked for 140 tokens on 19 Nov, 14{TIMES} its typical day."
     )
     assert found[0].detail == (
         f"A retry loop or a leaked secret. 98{NO_BREAK}% came with credential …7f2c."
@@ -102,7 +102,7 @@ def test_a_silent_day_stands_out_from_its_weekday() -> None:
     assert found[0].severity == "warn"
     assert found[0].dates == (TODAY - 3 * DAY,)
     assert found[0].message == "No agent got a token on 17 Nov."
-    assert found[0].detail.startswith("A usual Tuesday has 30.")
+    assert found[0].detail.startswith("A typical Tuesday has 30.")
 
 
 def test_silence_that_lasts_is_bad() -> None:
@@ -155,7 +155,7 @@ def test_refusals_that_rise_name_their_reason() -> None:
     )
 
     assert codes(found) == ["refusals_rising"]
-    assert "refused 30 times in the last 7 days; 1 a week is usual" in found[0].message
+    assert "refused 30 times in the last 7 days; 1 a week is typical" in found[0].message
     assert found[0].detail == "Mostly: wrong secret."
 
 

@@ -77,4 +77,4 @@ def test_a_browser_gets_a_page() -> None:
 
     assert status.startswith("415")
     assert headers["Content-Type"] == "text/html; charset=utf-8"
-    assert b"This request could not be read" in body
+    assert b"This request could not be understood" in body

@@ -26,13 +26,15 @@ def require_reporter(execution: Execution, actor: Actor) -> None:
     """Forbidden for everyone but the agent that runs the execution, and the system."""
     is_own_agent = actor.kind == "agent" and actor.id == execution.agent_id
     if not is_own_agent and actor.kind != "system":
-        raise Forbidden("Only the agent that runs an execution reports on it.")
+        raise Forbidden("Only the agent that runs an execution can report on it.")
 
 
 def locked(execution: Execution) -> Execution:
-    """As it is now; ExecutionNotFound when another request has deleted it meanwhile."""
+    """As it is now, its content left out; ExecutionNotFound when another request has deleted it
+    meanwhile."""
     found = (
         Execution.objects.select_for_update()
+        .without_content()
         .filter(organization_id=execution.organization_id, pk=execution.pk)
         .first()
     )

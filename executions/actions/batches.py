@@ -19,7 +19,7 @@ class SequenceGap(DomainError):
 
 class SequenceConflict(DomainError):
     code = "SEQUENCE_CONFLICT"
-    message = "The execution has another event with this sequence number."
+    message = "The execution already has a different event with this sequence number."
 
 
 IN_BATCH = "The batch has two different events with this sequence number. None of it was kept."

@@ -103,4 +103,4 @@ def _require_control(execution: Execution, actor: Actor) -> None:
     """Own executions with executions:write; operators and the system everyone's."""
     is_visible = Execution.objects.filter(pk=execution.pk).visible_to(actor).exists()
     if not (is_visible and (actor.kind == "staff" or actor.may(Scope.EXECUTIONS_WRITE))):
-        raise Forbidden("You may stop and delete your own executions only.")
+        raise Forbidden("You can stop and delete only your own executions.")

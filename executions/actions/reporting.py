@@ -39,7 +39,7 @@ Kind, Status = ExecutionEvent.Kind, Execution.Status
 
 class ExecutionExists(DomainError):
     code = "EXECUTION_EXISTS"
-    message = "The organization has another execution with this id."
+    message = "The organization already has an execution with this id."
 
 
 class ExecutionWasDeleted(DomainError):
@@ -76,7 +76,7 @@ def report_execution(
     `lease_seconds` it ends as an error when nothing is heard of it for so long.
     """
     if actor.kind != "agent" or actor.id is None:
-        raise Forbidden("Only an agent reports executions; use a token of the agent's own.")
+        raise Forbidden("Only an agent can report executions; use the agent's own token.")
     organization = actor.organization
     user = _execution_user(organization, user_id) if user_id else None
     sent = {
@@ -92,7 +92,7 @@ def report_execution(
         _require_same(found, actor, sent)
         return found, False
     if fid in RESERVED_IDS:
-        problem = f"{fid} is a word in addresses of pages. Choose another id."
+        problem = f"{fid} is reserved. Choose another id."
         raise InvalidValue.of("executionId", problem)
     if fid and DeletedExecution.objects.filter(organization=organization, fid=fid).exists():
         raise ExecutionWasDeleted
@@ -216,7 +216,7 @@ def update_figures(
     execution = locked_for_report(execution, actor, lease)
     if execution.status == Status.CANCELLED:
         raise ExecutionHasEnded(
-            "The execution was cancelled; it takes nothing more.", status=Status.CANCELLED
+            "The execution was cancelled; it accepts nothing more.", status=Status.CANCELLED
         )
     for name, value in figures.items():
         setattr(execution, name, value)
@@ -244,7 +244,7 @@ def _require_same_end(execution: Execution, status: str, sent: Mapping[str, Any]
         raise ExecutionHasEnded(status=execution.status)
     changed = repeats.changed_fields(execution, "finish", sent)
     if changed is None:
-        changed = {name: ["It had ended before."] for name in repeats.digests(sent)}
+        changed = {name: ["It had already ended."] for name in repeats.digests(sent)}
     if changed:
         message = f"The execution has ended with something else: {', '.join(changed)}."
         raise ExecutionHasEnded(message, status=status, **changed)

@@ -120,9 +120,9 @@ def _event(item: Any, latest: float) -> ReportedEvent:
         raise ValueError(f"The field {unknown[0][:64]} is unknown.")
     kind = item.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"kind is one of {', '.join(sorted(KINDS))}.")
+        raise ValueError(f"kind must be one of {', '.join(sorted(KINDS))}.")
     if "message" not in item:
-        raise ValueError("message is missing.")
+        raise ValueError("message is required.")
     message = _message(kind, item["message"])
     if kind in ANSWERABLE and not lock_id(message):
         raise ValueError(f"the message of the kind {kind} needs a lid, the id of the lock.")
@@ -137,7 +137,7 @@ def _event(item: Any, latest: float) -> ReportedEvent:
 def _message(kind: str, message: Any) -> str:
     if kind in ExecutionEvent.PLAIN:
         if not isinstance(message, str):
-            raise ValueError(f"the message of the kind {kind} is a text.")
+            raise ValueError(f"the message of the kind {kind} must be text.")
         return message
     if not isinstance(message, str):
         try:
@@ -157,7 +157,7 @@ def _timestamp(value: Any, latest: float) -> float | None:
         return None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= latest:
-        raise ValueError("timestamp is in Unix seconds, and at most a day from now.")
+        raise ValueError("timestamp must be in Unix seconds, and at most a day from now.")
     return float(value)
 
 
@@ -165,7 +165,7 @@ def _sequence(value: Any) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_SEQUENCE:
-        raise ValueError(f"sequence is a whole number from 1 to {LARGEST_SEQUENCE}.")
+        raise ValueError(f"sequence must be a whole number from 1 to {LARGEST_SEQUENCE}.")
     return value
 
 

@@ -88,10 +88,11 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         "cancel_upload": WRITE,
     }
     repeatable = frozenset({"create", "append", "heartbeat"})
+    kept_fields = {"create": ("executionId",)}
 
     def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         visible = queryset.visible_to(self.actor)  # type: ignore[attr-defined]
-        return visible.without_content() if self.action == "list" else visible
+        return visible if self.action in {"create", "retrieve"} else visible.without_content()
 
     @property
     def filterset_class(self) -> type[ExecutionFilter] | None:
@@ -135,6 +136,13 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
             lease_seconds=fields.get("leaseSeconds"),
         )
         return Response(ExecutionSerializer(execution).data, status=201 if is_new else 200)
+
+    def read_anew(self, kept: dict[str, Any]) -> Any:
+        """The execution, whatever became of it meanwhile; ExecutionWasDeleted if that."""
+        execution = self.get_queryset().filter(fid=kept["executionId"]).first()
+        if execution is None:
+            raise actions.ExecutionWasDeleted
+        return ExecutionSerializer(execution).data
 
     @extend_schema(parameters=[EXECUTION_ID])
     def retrieve(self, request: Request, executionId: str) -> Response:
@@ -309,6 +317,6 @@ def _range(request: Request, length: int) -> tuple[int, int]:
     if length == 0:
         raise InvalidValue.of("Content-Range", "Send at least one byte.")
     if last - first + 1 != length or last >= size:
-        problem = f"The body has {length} bytes; that is another range."
+        problem = f"The body has {length} bytes, which does not match the range."
         raise InvalidValue.of("Content-Range", problem)
     return first, size

@@ -132,7 +132,7 @@ class NewExecutionSerializer(StrictSerializer):
         min_value=SHORTEST,
         max_value=LONGEST,
         required=False,
-        help_text="Not heard of for so long, it ends as an error.",
+        help_text="If nothing is heard from it for so long, it ends as an error.",
     )
 
     def validate_startedAt(self, moment: datetime) -> datetime:

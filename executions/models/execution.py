@@ -51,7 +51,7 @@ class ExecutionQuerySet(OrganizationScopedQuerySet):
         return self.filter(user__user_id=actor.id)
 
     def without_content(self) -> Self:
-        """For lists: leaves out what may be large."""
+        """For lists, and for whoever writes a row back: leaves out what may be large."""
         return self.defer(*Execution.NOT_IN_LISTS)
 
     def live(self) -> Self:

@@ -12,7 +12,7 @@ class ExecutionNotFound(NotFound):
 
 class ExecutionHasEnded(DomainError):
     code = "EXECUTION_ENDED"
-    message = "The execution has ended; it takes no more events."
+    message = "The execution has ended; it accepts no more events."
 
 
 class IllegalTransition(DomainError):
@@ -29,4 +29,4 @@ class EventAfterEnd(DomainError):
 
 class LeaseLost(DomainError):
     code = "LEASE_LOST"
-    message = "Another worker has taken over, or the lease has ended."
+    message = "Another worker has taken over, or the lease has expired."

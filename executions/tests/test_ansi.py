@@ -1,4 +1,4 @@
-"""A terminal's output as HTML: its colours, and nothing else that a terminal would obey (F29)."""
+"""A terminal's output as HTML: its colours, and nothing else that a terminal would obey."""
 
 import re
 import time

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from executions import leases
 from executions.actions import delete_execution
 from executions.errors import read_error
 from executions.event_log import MOST_LOCKS
@@ -126,6 +129,52 @@ def test_an_execution_waits_for_so_many_locks_and_no_more(client: Client) -> Non
     append(client, fid, {"kind": "lease", "message": {"lid": "7"}})
     append(client, fid, lock(MOST_LOCKS))
     assert len(get(client, f"/outputs/status/{fid}")["locks"]) == MOST_LOCKS
+
+
+def test_a_line_costs_the_same_whatever_the_run_was_given(client: Client) -> None:
+    """What is read is written again, and into PostgreSQL's log: megabytes for every word."""
+    fid = report(client, inputs={"text": "i" * 900_000})
+    append(client, fid, {"kind": "final", "message": {"Text": {"body": "f" * 900_000}}})
+    with CaptureQueriesContext(connection) as asked:
+        append(client, fid, {"kind": "stdout", "message": "on"})
+        post(client, f"{URL}/{fid}/heartbeat", {"takeOver": True, "leaseSeconds": 60})
+        lease = {leases.HEADER: "1"}
+        upload = client.post(
+            f"{URL}/{fid}/files",
+            {"area": "out", "path": "a.txt", "size": 2},
+            content_type="application/json",
+            headers=lease,
+        ).json()
+        part = client.put(
+            f"{URL}/{fid}/uploads/{upload['uploadId']}",
+            b"a",
+            content_type="application/octet-stream",
+            headers=lease | {"Content-Range": "bytes 0-0/2"},
+        )
+    assert part.status_code == 200
+
+    assert concerning_content(asked) == []
+    assert get(client, f"{URL}/{fid}")["inputs"] == {"text": "i" * 900_000}
+    post(client, f"{URL}/{fid}/stop", None)
+    assert get(client, f"{URL}/{fid}")["final"] == {"Text": {"body": "f" * 900_000}}
+
+
+def test_runs_are_deleted_together_without_reading_what_they_brought(client: Client) -> None:
+    """Five hundred at once, with megabytes each, would be more memory than a server has."""
+    fids = [report(client, inputs={"text": "i" * 1000}) for _ in range(3)]
+    with CaptureQueriesContext(connection) as asked:
+        answer = client.delete("/outputs", {"fid": fids}, content_type="application/json")
+    assert answer.status_code == 204, answer.content
+
+    assert concerning_content(asked) == []
+
+
+def concerning_content(asked: CaptureQueriesContext) -> list[str]:
+    """The statements that name an execution's inputs or its result."""
+    columns = [f'"executions_execution"."{name}"' for name in ("inputs", "final")]
+    columns += ['"inputs" =', '"final" =']
+    texts = [query["sql"] for query in asked.captured_queries]
+    return [text[:200] for text in texts if any(column in text for column in columns)]
 
 
 @pytest.mark.parametrize(

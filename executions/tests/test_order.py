@@ -231,6 +231,6 @@ def test_an_imported_run_is_not_stopped_and_its_record_can_be_deleted(
     assert client.get(url).json()["status"] == "running"
     assert "Stop this run?" not in page
     assert "Delete this run?" in page
-    assert "It runs elsewhere, and goes on there." in page
+    assert "It runs elsewhere and will continue there." in page
     assert client.delete(f"/outputs/{execution.fid}").status_code == 204
     assert client.get(url).status_code == 404

@@ -1,4 +1,4 @@
-"""What executions say becomes readable, and never dangerous (F27 to F29)."""
+"""What executions say becomes readable, and never dangerous."""
 
 import json
 import re

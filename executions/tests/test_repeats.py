@@ -66,7 +66,7 @@ def test_another_run_under_the_id_is_refused_and_the_field_named(client, name, v
     refused = post(client, URL, other, 409)
 
     assert refused["code"] == "EXECUTION_EXISTS"
-    assert refused["details"] == {name: ["Something else was sent before."]}
+    assert refused["details"] == {name: ["This differs from what was sent before."]}
 
 
 def test_another_agents_id_is_taken_without_a_word_about_its_run(client, organization, client_for):
@@ -96,9 +96,9 @@ def test_an_end_may_be_told_again(client, end):
 @pytest.mark.parametrize(
     ("other", "details"),
     [
-        ({"final": "SECOND"}, {"final": ["Something else was sent before."]}),
-        ({"final": None}, {"final": ["Something else was sent before."]}),
-        ({"error": "and an error"}, {"error": ["Something else was sent before."]}),
+        ({"final": "SECOND"}, {"final": ["This differs from what was sent before."]}),
+        ({"final": None}, {"final": ["This differs from what was sent before."]}),
+        ({"error": "and an error"}, {"error": ["This differs from what was sent before."]}),
         ({"status": "error"}, {"status": "finished"}),
     ],
 )
@@ -119,7 +119,7 @@ def test_after_a_stop_only_the_bare_end_is_no_news(client):
 
     assert post(client, f"{url}/finish", {"status": "cancelled"})["status"] == "cancelled"
     refused = post(client, f"{url}/finish", {"status": "cancelled", "final": "lost"}, 409)
-    assert refused["details"] == {"status": "cancelled", "final": ["It had ended before."]}
+    assert refused["details"] == {"status": "cancelled", "final": ["It had already ended."]}
 
 
 def test_after_a_stop_figures_are_refused_and_after_another_end_taken(client):

@@ -119,7 +119,7 @@ def test_people_are_told_that_agents_report(organization, client_for):
     owner = client_for(make_membership(organization, "owner"))
     execution = make_execution(organization, RUNNING)
 
-    assert "Only an agent reports" in post(owner, URL, {}, 403)["message"]
+    assert "Only an agent can report" in post(owner, URL, {}, 403)["message"]
     url = f"{URL}/{execution.fid}"
     assert "Only the agent that runs" in append(owner, url, line("a"), status=403)["message"]
 

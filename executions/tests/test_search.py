@@ -131,10 +131,10 @@ def test_what_a_run_is_about_follows_its_last_word(report: Execution, ids: Ids) 
     ],
 )
 def test_a_description_of_any_shape_is_stored(organization: Organization, meta: Any) -> None:
-    execution = make_execution(organization, meta=meta)
+    fid = make_execution(organization, meta=meta).fid
 
     with organization_scope(organization):
-        execution.refresh_from_db()
+        execution = Execution.objects.get(fid=fid)
 
     assert execution.summary is None
     assert execution.tags == execution.searchable_tags == []

@@ -1,4 +1,4 @@
-"""What somebody could write to attack who reads an execution's output (F27)."""
+"""What somebody could write to attack who reads an execution's output."""
 
 FOREIGN = "foreign.invalid"
 """Every vector that loads something loads it from here."""

@@ -87,8 +87,8 @@ def write(batch: Batch, people: People, actor: Actor) -> Written:
         "fid__in": [folder.fid for folder in batch.folders],
     }
     with organization_scope(actor.organization):
-        locked = Execution.objects.filter(**here).select_for_update().order_by("id")
-        known = {execution.fid: execution for execution in locked}
+        locked = Execution.objects.filter(**here).without_content().select_for_update()
+        known = {execution.fid: execution for execution in locked.order_by("id")}
         dead = set(DeletedExecution.objects.filter(**here).values_list("fid", flat=True))
         alive = [reading for reading in batch.readings if reading.folder.fid not in dead]
         _write_readings(alive, known, people, actor.organization, written)

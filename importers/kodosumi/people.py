@@ -30,7 +30,7 @@ class People:
         return is_imported and user is not None and execution.user_id == user.pk
 
     def update(self, roles: Iterable[Role]) -> None:
-        """Make the roles users, each linked to the member with the same e-mail address.
+        """Make the roles users, each linked to the member with the same email address.
 
         The address must be proven or come from the organization's own invitation: an address that
         a member only claims would give them somebody else's executions.

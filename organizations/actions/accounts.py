@@ -37,12 +37,12 @@ Purpose = AccountLink.Purpose
 
 class MailNotConfigured(DomainError):
     code = "MAIL_NOT_CONFIGURED"
-    message = "This server sends no mail. Ask its operator for a link to a new password."
+    message = "This server sends no mail. Ask its operator for a password reset link."
 
 
 class AddressInUse(DomainError):
     code = "ADDRESS_IN_USE"
-    message = "Another account has proven this address. Sign in with that one."
+    message = "Another account has already verified this address. Sign in with that one."
 
 
 def request_password_reset(request: HttpRequest, *, email: str) -> None:
@@ -131,7 +131,8 @@ def _set_address(
         find_link(token, Purpose.ADDRESS, lock=True).delete()  # its second use finds nothing
     namesakes = Membership.objects.filter(organization__in=places, user__email__iexact=email)
     if namesakes.exclude(user=user).exists():
-        raise InvalidValue.of("email", "Somebody in one of your organizations has this address.")
+        problem = "Someone in one of your organizations already uses this address."
+        raise InvalidValue.of("email", problem)
     before, user.email = user.email, email
     user.email_verified_at = timezone.now() if is_proven else None
     user.created_through = None

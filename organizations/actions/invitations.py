@@ -42,7 +42,7 @@ IN_DAY = Quota(limit=500, window=timedelta(days=1))
 
 class InvitationAlreadyExists(DomainError):
     code = "INVITATION_ALREADY_EXISTS"
-    message = "This e-mail address is invited already. Revoke that invitation first."
+    message = "This email address has already been invited. Revoke that invitation first."
 
 
 class InvitationNotFound(NotFound):
@@ -54,7 +54,7 @@ class InvitationNotFound(NotFound):
 
 class SignInNeeded(DomainError):
     code = "SIGN_IN_NEEDED"
-    message = "An account has proven this address already. Sign in with it to accept."
+    message = "An account has already verified this address. Sign in with it to accept."
 
 
 @transaction.atomic
@@ -145,7 +145,7 @@ def accept_invitation(
             give_back(guesses)
             raise
     elif not same(user.email, invited.email):
-        raise Forbidden("This invitation is for another e-mail address. Sign in with that one.")
+        raise Forbidden("This invitation is for another email address. Sign in with that one.")
     with organization_scope(invited.organization):
         lock_members(invited.organization)
         invitation = _usable(token, lock=True)

@@ -16,7 +16,7 @@ RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMIN: 3, Role.OWNER: 4}
 
 class AlreadyMember(DomainError):
     code = "ALREADY_MEMBER"
-    message = "They are a member already. Change their role instead."
+    message = "Already a member. Change their role instead."
 
 
 class LastOwner(DomainError):
@@ -139,7 +139,7 @@ def join(
 def require_may_give(role: str, *, actor: Actor) -> None:
     """Only an owner, or the deployment's own command, makes or unmakes an owner."""
     if role == Role.OWNER and not actor.is_owner and actor.kind != "system":
-        raise Forbidden("Only an owner makes or unmakes owners.")
+        raise Forbidden("Only an owner can make or remove owners.")
 
 
 def lock_members(organization: Organization, *, actor: Actor | None = None) -> None:
@@ -150,7 +150,7 @@ def lock_members(organization: Organization, *, actor: Actor | None = None) -> N
     """
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     if actor is not None and not _is_still(actor, organization):
-        raise Forbidden("You may not administer this organization any more.")
+        raise Forbidden("You can no longer administer this organization.")
 
 
 def _is_still(actor: Actor, organization: Organization) -> bool:

@@ -32,8 +32,8 @@ class OrganizationHasActiveAgents(DomainError):
 class OrganizationLimitReached(DomainError):
     code = "ORGANIZATION_LIMIT_EXCEEDED"
     message = (
-        f"A person founds at most {MAXIMUM_FOUNDED} organizations. A deleted one counts for "
-        f"{COUNTED_AFTER_DELETION.days} days more."
+        f"You can create at most {MAXIMUM_FOUNDED} organizations. A deleted one still counts for "
+        f"{COUNTED_AFTER_DELETION.days} days."
     )
 
 

@@ -42,7 +42,7 @@ class SignInRefused(DomainError):
 
     code = "UNAUTHORIZED"
     status = 401
-    message = "The e-mail address or the password is wrong."
+    message = "Wrong email or password."
 
 
 def verify_password(

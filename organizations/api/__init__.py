@@ -54,6 +54,9 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
     required_scopes: dict[str, tuple[str, ...]] = {}
     repeatable: frozenset[str] = frozenset()
     """Actions that make something new each time, unless the request carries an Idempotency-Key."""
+    kept_fields: dict[str, Collection[str]] = {}
+    """Of the answers of these repeatable actions only these fields are kept. The rest is content:
+    it may be large, or be deleted meanwhile. `read_anew` gives it again."""
     query_parameters: dict[str, Collection[str]] = {}
     not_found: type[NotFound] = NotFound
     organization: Organization
@@ -102,15 +105,22 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         if is_new:
             self._claimed = known
         else:  # in place of the action, as routes put the action in place of a method
-            answer_again = idempotency.answer_again
-            setattr(self, str(request.method).lower(), lambda *_, **__: answer_again(known))
+            setattr(self, str(request.method).lower(), lambda *_, **__: self._answer_again(known))
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
         if claimed := getattr(self, "_claimed", None):
-            idempotency.remember(claimed, response)
+            idempotency.remember(claimed, response, self.kept_fields.get(self.action))
         return super().finalize_response(request, response, *args, **kwargs)
+
+    def _answer_again(self, known: AnsweredRequest) -> Response:
+        is_whole = self.action not in self.kept_fields
+        return idempotency.answer_again(known, None if is_whole else self.read_anew)
+
+    def read_anew(self, kept: dict[str, Any]) -> Any:
+        """The body of an answer of which `kept` was kept, as it is now."""
+        raise NotImplementedError
 
     def _refuse_other_forms(self, request: Request) -> None:
         """InvalidValue for a `format` that the answer does not have: JSON would come unnoticed."""

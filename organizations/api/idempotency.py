@@ -2,11 +2,14 @@
 
 As the IETF draft httpapi-idempotency-key says. The key is stored in the transaction that makes the
 thing, so a refused request leaves none, and one that arrives while the first is under way waits
-for it. An answer that showed a secret is kept without it.
+for it. An answer that showed a secret is kept without it, and of one that shows content only where
+to find it: what is kept counts nowhere against the organization's storage, and stays when the
+content is deleted.
 """
 
 import hashlib
 import json
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
 
@@ -64,8 +67,11 @@ def claim(request: Request, actor: Actor) -> tuple[AnsweredRequest, bool] | None
     return known, is_new
 
 
-def remember(claimed: AnsweredRequest, response: Response) -> None:
-    """Keep the answer, to give it again. Of a refusal nothing is kept: it may succeed later."""
+def remember(
+    claimed: AnsweredRequest, response: Response, fields: Collection[str] | None = None
+) -> None:
+    """Keep the answer, or these fields of it, to give it again. Of a refusal nothing is kept: it
+    may succeed later."""
     if connection.needs_rollback:
         return
     if response.status_code >= 400:
@@ -75,15 +81,20 @@ def remember(claimed: AnsweredRequest, response: Response) -> None:
     if isinstance(response, AnswerWithSecret):
         claimed.secret_field = response.secret_field
         data = {name: value for name, value in data.items() if name != response.secret_field}
+    if fields is not None:
+        data = {name: data[name] for name in fields}
     claimed.status, claimed.body = response.status_code, JSONRenderer().render(data).decode()
     claimed.save(update_fields=["status", "body", "secret_field"])
 
 
-def answer_again(known: AnsweredRequest) -> Response:
-    """The answer of then. SecretWasShown when it held a secret."""
+def answer_again(known: AnsweredRequest, read_anew: Callable[[Any], Any] | None = None) -> Response:
+    """The answer of then, or what `read_anew` makes of the fields that were kept of it.
+    SecretWasShown when it held a secret."""
     data: Any = json.loads(known.body) if known.body else None
     if known.secret_field:
         raise SecretWasShown(**data)
+    if read_anew is not None:
+        data = read_anew(data)
     return Response(data, status=known.status, headers={REPLAYED: "true"})
 
 

@@ -97,7 +97,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
     def create(self, request: Request) -> Response:
         """Found another organization. The person who asks becomes its owner."""
         if self.actor.user is None:
-            raise Forbidden("Only a person can found an organization.")
+            raise Forbidden("Only a person can create an organization.")
         serializer = OrganizationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         membership = create_organization(
@@ -182,7 +182,7 @@ class MemberViewSet(OwnOrganizationViewSet):
 
     @extend_schema(parameters=[MEMBER_ID], request=RoleSerializer, responses=MemberSerializer)
     def partial_update(self, request: Request, organizationId: str, memberId: UUID) -> Response:
-        """Give a member another role. Only an owner makes or unmakes owners."""
+        """Give a member another role. Only an owner can make or remove owners."""
         member = self._member(memberId)
         serializer = RoleSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -219,7 +219,7 @@ def invited(invitation: Invitation, link: str, *, status: int) -> Response:
 
 @extend_schema(tags=["Invitations"], parameters=[ORGANIZATION_ID])
 class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
-    """Offers of membership to e-mail addresses."""
+    """Offers of membership to email addresses."""
 
     queryset = Invitation.objects.all()
     serializer_class = InvitationSerializer
@@ -241,7 +241,7 @@ class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
     @extend_schema(request=InvitationSerializer, responses={201: InvitationWithLinkSerializer})
     def create(self, request: Request, organizationId: str) -> Response:
-        """Invite an e-mail address. The answer is the only place that shows the link."""
+        """Invite an email address. The answer is the only place that shows the link."""
         serializer = InvitationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         invitation, link = invite(self.organization, actor=self.actor, **serializer.validated_data)

@@ -54,7 +54,7 @@ class InvitationQuerySet(OrganizationScopedQuerySet):
 
 
 class Invitation(OrganizationScopedModel):
-    """An offer of membership to an e-mail address. Its secret is shown once, stored as a MAC."""
+    """An offer of membership to an email address. Its secret is shown once, stored as a MAC."""
 
     email = NormalizedEmailField(max_length=254)
     role = models.CharField(max_length=16, choices=Membership.Role, default=Membership.Role.VIEWER)

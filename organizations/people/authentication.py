@@ -1,4 +1,4 @@
-"""Signing people in with an e-mail address (or the short name of an account without one)."""
+"""Signing people in with an email address (or the short name of an account without one)."""
 
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ MAXIMUM_PASSWORD_LENGTH = 1024
 
 
 class EmailBackend(ModelBackend):
-    """E-mail or short name and password; an unknown name costs as much time as a wrong password."""
+    """Email or short name and password; an unknown name costs as much time as a wrong password."""
 
     def authenticate(
         self,

@@ -1,4 +1,4 @@
-"""E-mail addresses that mean to everybody, and to every mail server, what they show."""
+"""Email addresses that mean to everybody, and to every mail server, what they show."""
 
 from django.core.exceptions import ValidationError
 

@@ -1,4 +1,4 @@
-"""The hash chain: any change of it is found and its place named (F8), and it never forks (O6)."""
+"""The hash chain: any change of it is found and its place named, and it never forks."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The export of the audit log, and the published script that verifies it without us (O8)."""
+"""The export of the audit log, and the published script that verifies it without us."""
 
 import hashlib
 import json

@@ -1,5 +1,6 @@
-"""The catalog of the migrated database: nothing that would let rows past row-level security (T11,
-T13). The policies and the composite references themselves: test_isolation.py."""
+"""The catalog of the migrated database: nothing that would let rows past row-level security.
+
+The policies and the composite references themselves: test_isolation.py."""
 
 from typing import Any
 

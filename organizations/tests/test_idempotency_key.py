@@ -46,7 +46,7 @@ def test_the_same_request_gets_the_same_answer(organization: Organization, clien
 
     assert "Idempotency-Replayed" not in first.headers
     for answer in (again, quoted):  # the draft writes the key in quotation marks
-        assert (answer.status_code, answer.content) == (201, first.content)
+        assert (answer.status_code, answer.json()) == (201, first.json())
         assert answer["Idempotency-Replayed"] == "true"
     assert count(organization, Execution) == 1
 
@@ -90,6 +90,38 @@ def test_events_without_numbers_are_appended_once(client: Client) -> None:
 
     assert answers[0] == answers[1]
     assert client.get(url).json()["lastSequence"] == answers[0]["lastSequence"]
+
+
+def test_what_a_run_brought_is_not_kept_once_more_with_each_key(
+    organization: Organization, client: Client
+) -> None:
+    """Nobody counts what is kept of answers: a few bytes must not make the server store many."""
+    body = {"executionId": "run-1", "inputs": {"text": "i" * 100_000}}
+    url = f"{RUNS}/{post(client, RUNS, body).json()['executionId']}"
+    post(client, f"{url}/finish", {"status": "finished", "final": "f" * 100_000})
+
+    answers = [post(client, RUNS, body, **{"Idempotency-Key": f"{n}"}) for n in (1, 2, 2)]
+
+    assert {answer.content for answer in answers} == {client.get(url).content}
+    assert answers[2]["Idempotency-Replayed"] == "true"
+    with organization_scope(organization):
+        assert all(len(each.body) < 100 for each in AnsweredRequest.objects.all())
+
+
+def test_what_was_deleted_does_not_come_back_with_a_key(
+    organization: Organization, client: Client
+) -> None:
+    body = {"inputs": {"text": "to be forgotten"}}
+    url = f"{RUNS}/{post(client, RUNS, body, **KEY).json()['executionId']}"
+    post(client, f"{url}/finish", {"status": "finished"})
+    assert client.delete(url).status_code == 204
+
+    again = post(client, RUNS, body, **KEY)
+
+    assert (again.status_code, again.json()["code"]) == (409, "EXECUTION_DELETED")
+    assert count(organization, Execution) == 0
+    with organization_scope(organization):
+        assert "forgotten" not in AnsweredRequest.objects.get().body
 
 
 @pytest.mark.parametrize("what", ["create", "rotate"])

@@ -206,7 +206,7 @@ def test_an_unproven_account_does_not_take_an_address_that_another_proved(
 
     page = browser.post(mailbox.link()).content.decode()
 
-    assert "An account has proven this address already" in page
+    assert "An account has already verified this address" in page
     assert not unproven.memberships.exists()
 
 
@@ -467,7 +467,7 @@ def test_the_page_asks_and_tells_nothing(db: None, mailbox: Mailbox) -> None:
 
     assert "/password/reset" in guest.get("/login").content.decode()
     assert pages[0].content == pages[1].content
-    assert "Check your mail" in pages[0].content.decode()
+    assert "Check your email" in pages[0].content.decode()
     mailbox.deliver()
     assert len(mailbox.mails) == 1
 
@@ -503,7 +503,7 @@ def test_the_operator_names_the_account_where_an_address_has_several(
 
     with pytest.raises(CommandError, match=r"2 accounts.*\n.*unproven, in") as raised:
         printed(ADDRESS)
-    with pytest.raises(CommandError, match="No active account"):
+    with pytest.raises(CommandError, match="There is no active account"):
         printed("nobody@example.com")
 
     assert all(str(account.pk) in str(raised.value) for account in accounts)
@@ -626,7 +626,7 @@ def test_an_address_that_another_account_proved_stays_theirs(
     answer = browser.post(mailbox.link(0), {"current": OLD})
 
     assert answer.status_code == 400
-    assert "Another account has proven" in answer.content.decode()
+    assert "Another account has already verified" in answer.content.decode()
     grace.refresh_from_db()
     assert grace.email == ADDRESS
 

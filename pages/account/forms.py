@@ -15,7 +15,7 @@ class LoginForm(forms.Form):
     """The same answer for an unknown address and a wrong password."""
 
     email = TextInput(
-        label="E-mail address or name",
+        label="Email address or name",
         max_length=254,
         widget=forms.TextInput(
             attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
@@ -32,7 +32,7 @@ class PasswordForm(forms.Form):
     """A new password, for somebody who knows the present one."""
 
     current = forms.CharField(
-        label="Present password",
+        label="Current password",
         max_length=1024,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
@@ -50,7 +50,7 @@ class ResetRequestForm(forms.Form):
     """Whoever forgot their password names the address that they proved."""
 
     email = AddressInput(
-        label="E-mail address",
+        label="Email address",
         max_length=254,
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
@@ -83,7 +83,7 @@ class AddressForm(ConfirmForm):
     """Another address, for somebody who knows the current password."""
 
     email = AddressInput(
-        label="New e-mail address",
+        label="New email address",
         max_length=254,
         validators=[validate_mail_address],
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),

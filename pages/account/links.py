@@ -60,7 +60,7 @@ def reset_password(request: HttpRequest, token: str) -> HttpResponse:
             form, lambda: actions.reset_password(request, token, new=form.cleaned_data["new"])
         )
         if done:
-            messages.success(request, "Your password is changed. Sign in with the new one.")
+            messages.success(request, "Your password was changed. Sign in with the new one.")
             return redirect("organizations:log_in")
     return form_page(request, "account/reset.html", form)
 
@@ -81,7 +81,7 @@ def change_address(request: HttpRequest) -> HttpResponse:
     if waits is not None:
         email = form.cleaned_data["email"]
         note_sent(request)
-        said = f"Open the link that was mailed to {email}." if waits else "Your address is changed."
+        said = f"Open the link that was sent to {email}." if waits else "Your address was changed."
         messages.success(request, said)
         return redirect(settings.LOGIN_REDIRECT_URL)
     return form_page(request, "account/address.html", form, sends_mail=mail.is_enabled())

@@ -24,7 +24,7 @@ from pages.account.forms import AcceptForm, LoginForm, PasswordForm
 from pages.form_pages import accept, form_page, postpone, typed
 from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
 
-REFUSAL = "The address or name and the password do not belong together."
+REFUSAL = "Wrong email or password."
 
 
 def safe_next(request: HttpRequest) -> str:
@@ -80,7 +80,7 @@ def log_out(request: HttpRequest) -> HttpResponse:
 def change_password(request: HttpRequest) -> HttpResponse:
     """Set one's own password, which signs out every other browser and client."""
     if was_carried_out(request):
-        messages.info(request, f"{SENT_TWICE} Your password is changed.")
+        messages.info(request, f"{SENT_TWICE} Your password was changed.")
         return redirect(settings.LOGIN_REDIRECT_URL)
     form = PasswordForm(typed(request))
     changed = None
@@ -88,7 +88,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
         changed = accept(form, lambda: actions.change_password(request, **form.cleaned_data))
     if changed:
         note_sent(request)
-        messages.success(request, "Your password is changed. Other sessions have ended.")
+        messages.success(request, "Your password was changed. Other sessions have ended.")
         return redirect(settings.LOGIN_REDIRECT_URL)
     return form_page(request, "account/password.html", form)
 

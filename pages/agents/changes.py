@@ -37,7 +37,7 @@ def new_agent(request: OrganizationRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         agent = accept(form, lambda: register_agent(actor=request.actor, **form.cleaned_data))
         if agent:
-            messages.success(request, f"{agent.name} is registered. Give it a credential next.")
+            messages.success(request, f"{agent.name} is registered. Next, give it a credential.")
             return redirect("agents:detail", agent.pk)
     return form_page(request, "agents/new.html", form)
 
@@ -55,7 +55,7 @@ def edit_agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
             form, lambda: update_agent(agent, actor=request.actor, **form.cleaned_data)
         )
         if changed:
-            messages.success(request, f"{changed.name} is changed.")
+            messages.success(request, f"{changed.name} was updated.")
             return redirect("agents:detail", agent.pk)
     return form_page(request, "agents/edit.html", form, agent=agent)
 
@@ -68,8 +68,8 @@ def suspension_of(agent: Agent) -> Confirmation:
         verb="Suspend agent",
         title="Suspend this agent?",
         subject=agent.name,
-        text="gets no new tokens, and those it has stop at once. You can reactivate it at any "
-        "time.",
+        text="gets no new tokens, and those it has stop working at once. You can reactivate it "
+        "at any time.",
         is_dangerous=False,
     )
 
@@ -82,7 +82,7 @@ def reactivation_of(agent: Agent) -> Confirmation:
         verb="Reactivate agent",
         title="Reactivate this agent?",
         subject=agent.name,
-        text="may ask for tokens again with the credentials it has.",
+        text="can request tokens again with its existing credentials.",
         is_dangerous=False,
     )
 
@@ -94,7 +94,7 @@ def decommissioning_of(agent: Agent) -> Confirmation:
         button="Decommission agent",
         title="Decommission this agent?",
         subject=agent.name,
-        text="ends for good: its tokens stop at once and its credentials never work again. "
+        text="is retired for good: its tokens stop at once and its credentials never work again. "
         "This cannot be undone.",
     )
 

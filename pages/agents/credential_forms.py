@@ -35,7 +35,7 @@ class EndForm(forms.Form):
     """When a secret ends; without a date it works until it is revoked."""
 
     expires_on = forms.DateField(
-        label="Works until the end of",
+        label="Valid until the end of",
         required=False,
         help_text="Leave it empty for a secret that does not expire.",
         widget=forms.DateInput(attrs={"type": "date"}),

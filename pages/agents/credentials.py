@@ -49,7 +49,7 @@ def own_credential(request: OrganizationRequest, agent_id: UUID, credential_id: 
 @require_http_methods(["GET", "HEAD", "POST"])
 @within_organization("agents:read", "agents:write")
 def new_credential(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
-    """Make a credential and show its secret once."""
+    """Create a credential and show its secret once."""
     agent = own_agent(request, agent_id)
     form = CredentialForm(typed(request))
     if request.method == "POST" and form.is_valid():
@@ -103,7 +103,7 @@ def rename(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
             form, lambda: rename_credential(credential, actor=request.actor, name=name)
         )
         if renamed:
-            messages.success(request, f"It is the {renamed} now.")
+            messages.success(request, f"Renamed: it is now the {renamed}.")
             return redirect("agents:detail", agent_id)
     return form_page(
         request,
@@ -111,7 +111,7 @@ def rename(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
         form,
         credential=credential,
         agent=credential.agent,
-        sentence=f"The {credential}. What was got with it keeps the name of then.",
+        sentence=f"The {credential}. Tokens and requests from before keep the old name.",
     )
 
 
@@ -153,7 +153,7 @@ def end_old(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -
     asked = ending_of(credential, secrets)
     if question := ask_first(request, asked, back=back, back_label=agent.name):
         return question
-    said = f"The {credential} alone works now."
+    said = f"Only the {credential} works now."
     is_done(request, lambda: end_old_secrets(credential, actor=request.actor), said)
     return redirect(back)
 
@@ -179,7 +179,7 @@ def revocation_of(credential: Credential, usage: CredentialUsage) -> Confirmatio
 
 def traffic_text(credential: Credential, usage: CredentialUsage, now: datetime) -> str:
     if credential.last_used_at is None:
-        return "It has never got a token."
+        return "It has never received a token."
     last = absolute_time(credential.last_used_at, now)
     if not usage.issued:
         return f"It got no token in {USAGE_DAYS} days; the last was at {last}."
@@ -188,7 +188,7 @@ def traffic_text(credential: Credential, usage: CredentialUsage, now: datetime) 
 
 def live_text(usage: CredentialUsage) -> str:
     if not usage.live_tokens:
-        return "No live token ends with it."
+        return "No live tokens end with it."
     count = counted(usage.live_tokens, "live tokens")
     verb = "ends" if usage.live_tokens == 1 else "end"
     return f"{'At least ' if usage.is_capped else ''}{count} {verb} with it."

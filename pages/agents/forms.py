@@ -39,17 +39,17 @@ class AgentForm(forms.Form):
         help_text="A semantic version.",
         validators=Agent._meta.get_field("version").validators,
     )
-    owner = TextInput(max_length=128, help_text="The team or person who answers for it.")
+    owner = TextInput(max_length=128, help_text="The team or person responsible for it.")
     deployment_env = forms.ChoiceField(
         label="Environment", choices=(UNCHOSEN, *Agent.Environment.choices)
     )
     capabilities = forms.CharField(
-        help_text="One on each line, as resource:action. At least one.",
+        help_text="One per line, as resource:action. At least one.",
         max_length=MAXIMUM_CAPABILITIES * 129,
         widget=forms.Textarea(attrs={"rows": 3, "class": "mono", "spellcheck": "false"}),
     )
     scopes = forms.MultipleChoiceField(
-        label="Its tokens may",
+        label="Allowed scopes",
         required=False,
         choices=Scope.choices,
         widget=forms.CheckboxSelectMultiple,

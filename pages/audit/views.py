@@ -134,21 +134,27 @@ def verify(request: OrganizationRequest) -> HttpResponse:
         refuse_when_full(key, VERIFICATIONS)
     except TooManyRequests as error:
         wait = counted(error.retry_after, "seconds")
-        messages.error(request, f"The log was checked often. Wait {wait}.")
+        messages.error(request, f"Checked too often. Try again in {wait}.")
         return redirect("organizations:audit")
     first = max(1, newest - MAXIMUM_VERIFIED + 1)
     result = verify_chain(organization, first=first, last=newest)
     count_attempt(key, VERIFICATIONS)
     if result.is_intact:
         checked = f"{counted(result.checked, 'events')} {'was' if result.checked == 1 else 'were'}"
-        part = "The log is whole" if first == 1 else "The newest part of the log is whole"
+        part = (
+            "The audit log is intact"
+            if first == 1
+            else "The newest part of the audit log is intact"
+        )
         messages.success(
             request,
             f"{part}: {checked} checked. The last hash is "
             f"{result.head_hash[:8]}…{result.head_hash[-8:]}.",
         )
     else:
-        messages.error(request, f"The log is broken at event {result.broken_at}. {result.reason}")
+        messages.error(
+            request, f"The audit log is broken at event {result.broken_at}. {result.reason}"
+        )
     return redirect("organizations:audit")
 
 
@@ -165,7 +171,7 @@ def export(request: OrganizationRequest) -> HttpResponseBase:
         record_export(request.actor)
     except TooManyRequests as error:
         wait = counted(error.retry_after, "seconds")
-        messages.error(request, f"The log was taken often. Wait {wait}.")
+        messages.error(request, f"Exported too often. Try again in {wait}.")
         return redirect("organizations:audit")
     organization = request.organization
     last = newest_sequence(organization)

@@ -49,10 +49,10 @@ MOST_KINDS = 40
 SECONDS_A_PAGE = 2.0
 """Of the processor, for what a page makes readable; the oldest steps come last."""
 DELETED = (
-    "goes with its events and files. Only the fact that it was deleted is kept. "
+    "will be deleted with its events and files. Only the fact that it was deleted is kept. "
     "This cannot be undone."
 )
-GOES_ON = "It runs elsewhere, and goes on there."
+GOES_ON = "It runs elsewhere and will continue there."
 TAB_ICONS = {
     "running": "img/favicon-running.svg",
     "awaiting": "img/favicon-awaiting.svg",
@@ -191,11 +191,12 @@ def stopping_of(execution: Execution) -> Confirmation:
         address=reverse("executions:stop", args=[execution.fid]),
         key=f"stop-{execution.pk}",
         button="Stop",
-        verb="Stop the run",
+        verb="Stop run",
         title="Stop this run?",
         subject=subject_of(execution),
         facts=(started_text(execution),),
-        text="is cancelled, and whoever runs it can write no more. What it brought so far is kept.",
+        text="will be cancelled, and whoever runs it can no longer write to it. What it has "
+        "produced so far is kept.",
     )
 
 
@@ -204,7 +205,7 @@ def deletion_of(execution: Execution) -> Confirmation:
         address=reverse("executions:delete", args=[execution.fid]),
         key=f"delete-{execution.pk}",
         button="Delete",
-        verb="Delete the run",
+        verb="Delete run",
         title="Delete this run?",
         subject=subject_of(execution),
         facts=(started_text(execution),),
@@ -234,9 +235,9 @@ def change_view(
 
 
 stop = change_view(
-    stop_execution, stopping_of, "The run of {} is stopped. What it brought so far is kept."
+    stop_execution, stopping_of, "The run of {} was stopped. What it has produced so far is kept."
 )
-delete = change_view(delete_execution, deletion_of, "The run of {} is deleted.")
+delete = change_view(delete_execution, deletion_of, "The run of {} was deleted.")
 
 
 # What the pages show
@@ -312,7 +313,7 @@ def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
 def runtime_note(execution: Execution) -> str:
     if execution.waiting_seconds > 0:
         waited = duration(milliseconds(execution.waiting_seconds))
-        return f"without {waited} of waiting for an answer"
+        return f"excluding {waited} of waiting for an answer"
     return "from first to last event" if execution.has_ended else "so far"
 
 
@@ -340,7 +341,7 @@ def files_of(execution: Execution) -> dict[str, Any]:
     return {
         "files": [
             {"title": "Uploaded", "rows": found["in"]},
-            {"title": "Made by the run", "rows": found["out"]},
+            {"title": "Output files", "rows": found["out"]},
         ],
         "has_files": any(found.values()),
     }

@@ -69,16 +69,16 @@ def no_errors(asked: Asked, *, is_group: bool) -> dict[str, Any]:
     """What to say where something ran, and nothing of it went wrong."""
     if is_group:
         return {
-            "title": "None of this group in this time",
-            "text": "Errors of other groups may be there.",
+            "title": "No errors of this group in this period",
+            "text": "There may be errors in other groups.",
             "links": [{"label": "All groups", "url": asked.url()}],
         }
     within = " within the filters" if asked.is_narrowed else ""
     return {
-        "title": "No errors in this time",
+        "title": "No errors in this period",
         "text": f"{counted(asked.statistics.total, 'executions')} ran{within}, and none reported "
         f"an error{failed_silently(asked.statistics.failed)}. "
-        "What goes wrong appears here, with its trace, grouped by cause.",
+        "Errors appear here with their tracebacks, grouped by cause.",
         "links": wider(asked)[-1:] if queries.has_errors(*asked.scope) else [],
     }
 
@@ -87,7 +87,7 @@ def failed_silently(number: int) -> str:
     """Those that ended as an error and never said which."""
     if not number:
         return ""
-    return f": {number:,} failed without telling why"
+    return f": {number:,} failed without giving a reason"
 
 
 def chosen_group(request: OrganizationRequest) -> str:

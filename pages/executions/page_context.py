@@ -74,7 +74,7 @@ def figures(asked: Asked) -> list[dict[str, Any]]:
             "label": "Executions",
             "value": number(shown.total),
             "of": number(ever.total),
-            "note": "match the filters" if asked.is_narrowed else "in this time",
+            "note": "match the filters" if asked.is_narrowed else "in this period",
         },
         {
             "label": "Running now",
@@ -130,12 +130,12 @@ def nothing(asked: Asked) -> dict[str, Any]:
     if asked.is_narrowed and asked.in_window.total:
         return {
             "title": "Nothing matches",
-            "text": f"{counted(asked.in_window.total, 'executions')} ran in this time, but none "
-            "fits all of the filters and the search.",
-            "links": [{"label": "Drop the filters", "url": asked.unnarrowed_url}, *all_time(asked)],
+            "text": f"{counted(asked.in_window.total, 'executions')} ran in this period, but none "
+            "match the filters and the search.",
+            "links": [{"label": "Clear filters", "url": asked.unnarrowed_url}, *all_time(asked)],
         }
     return {
-        "title": "Nothing ran in this time",
+        "title": "Nothing ran in this period",
         "text": f"{counted(asked.ever.total, 'executions')} ran at other times.",
         "links": wider(asked),
     }
@@ -143,7 +143,7 @@ def nothing(asked: Asked) -> dict[str, Any]:
 
 def all_time(asked: Asked) -> list[dict[str, str]]:
     """The same filters without a window, unless it is that already."""
-    return [{"label": "Look in all time", "url": each["url"]} for each in wider(asked)[-1:]]
+    return [{"label": "Search all time", "url": each["url"]} for each in wider(asked)[-1:]]
 
 
 def wider(asked: Asked) -> list[dict[str, str]]:

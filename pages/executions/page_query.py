@@ -20,6 +20,7 @@ from agents.models import Agent
 from core.errors import InvalidValue
 from executions import queries
 from executions.filters import NAMES, NOBODY, Filters
+from executions.known_tags import known_tags
 from executions.models import Execution
 from pages.decorators import OrganizationRequest
 from pages.lists import PLACE, Choices, Filter
@@ -198,7 +199,7 @@ class Asked:
             Filter("name", "agent", self._names()),
             Filter("user", "user", self._people()),
             Filter("status", "status", STATUSES),
-            Filter("tag", "tag", kind="text"),
+            Filter("tag", "tag", self._tags(), kind="text"),
             Filter("agent_name", "agent", verb="contains", is_in_menu=False),
             Filter("agent", "agent", is_in_menu=False),
             Filter("from", "started", verb="at or after", is_in_menu=False),
@@ -222,6 +223,9 @@ class Asked:
 
     def _names(self) -> Choices:
         return _with_chosen({name: name for name in self.in_window.by_agent}, self.filters.name)
+
+    def _tags(self) -> Choices:
+        return [(tag, tag) for tag in known_tags(*self.scope)]
 
     def _people(self) -> Choices:
         people = self.in_window.user_map

@@ -80,7 +80,7 @@ def step_of(
     if kind == Kind.LOCK:
         name = as_text(told.get("name"))[:120]
         return step | {
-            "title": f"Waits for an answer: {name}",
+            "title": f"Waiting for an answer: {name}",
             "text": as_text(told.get("data")),
             "expires_at": (expires_at := as_time(told.get("expires"))),
             "is_open": expires_at is not None and expires_at > timezone.now(),
@@ -144,7 +144,7 @@ def inputs_of(execution: Execution) -> list[tuple[str, str]]:
         if characters < 0:
             break
     if len(rows) < len(named):
-        rows.append(("…", f"and {len(named) - len(rows):,} more: the events have them."))
+        rows.append(("…", f"and {len(named) - len(rows):,} more; see the events."))
     return rows
 
 

@@ -71,7 +71,7 @@ def in_words(data: Any) -> str:
             text = data.get(name)
             if isinstance(text, str) and text.strip():
                 return as_text(text)
-    return as_text(data) if data not in (None, "", {}) else "It did not say what it asks."
+    return as_text(data) if data not in (None, "", {}) else "The question has no text."
 
 
 def _answer_url(execution: Execution) -> str:

@@ -50,7 +50,7 @@ def chart(asked: Asked, buckets: Buckets) -> dict[str, Any]:
     shown = [word for word in COLOURS if totals[word] or word in ALWAYS]
     return {
         "id": "executions-timeline",
-        "title": f"Executions by the {buckets.step}",
+        "title": f"Executions per {buckets.step}",
         "summary": summary(asked, buckets),
         "unit": "executions",
         "first_column": f"{buckets.step.capitalize()}, {asked.request.zone}",
@@ -126,7 +126,7 @@ def summary(asked: Asked, buckets: Buckets) -> str:
         text += f". Most failed on {label(asked, worst, buckets.step)}: {worst.failed:,}"
     earlier = asked.statistics.total - sum(bucket.total for bucket in buckets.rows)
     if asked.filters.is_recent and earlier > 0:
-        text += f". {earlier:,} that began before are not in the bars"
+        text += f". {earlier:,} that started earlier are not in the bars"
     return text
 
 

@@ -9,7 +9,7 @@ from organizations.people.mail_addresses import validate_mail_address
 
 class InvitationForm(forms.Form):
     email = AddressInput(
-        label="E-mail address",
+        label="Email address",
         max_length=254,
         validators=[validate_mail_address],
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),

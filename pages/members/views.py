@@ -26,8 +26,8 @@ from pages.members.forms import InvitationForm
 from pages.sent_forms import shown_once
 
 ADMINISTER = Scope.ADMIN_ORGS
-MAILED = "They get a link by mail, and choose their own password."
-SHOWN = "You get a link to send. They choose their own password."
+MAILED = "They receive a link by email and choose their own password."
+SHOWN = "You get a link to send them. They choose their own password."
 LINK_UNSEEN = (
     "The link was shown in the first answer only: withdraw the invitation and invite them again "
     "for a new one."
@@ -110,7 +110,7 @@ def removal_of_agent(agent: Agent) -> Confirmation:
         label=agent.name,
         title="Remove this agent from the members?",
         subject=agent.name,
-        text="may no longer administer this organization; its tokens lose admin:orgs at once. "
+        text="can no longer administer this organization; its tokens lose admin:orgs at once. "
         "The agent itself stays as it is.",
     )
 
@@ -124,7 +124,7 @@ def withdrawal_of(invitation: Invitation) -> Confirmation:
         verb="Withdraw the invitation",
         title="Withdraw this invitation?",
         subject=invitation.email,
-        text="cannot join with the link any more. You can invite them again.",
+        text="can no longer join with the link. You can invite them again.",
     )
 
 
@@ -175,7 +175,7 @@ def invite(request: OrganizationRequest) -> HttpResponse:
         return show_members(request, form=form)
     invitation, link = made
     page = show_members(request, invitation=invitation, link=link)
-    advice = LINK_UNSEEN if link else f"{invitation.email} gets a link by mail."
+    advice = LINK_UNSEEN if link else f"{invitation.email} will receive a link by email."
     return shown_once(page, advice, "organizations:members")
 
 
@@ -190,7 +190,7 @@ def withdraw_invitation(request: OrganizationRequest, invitation_id: UUID) -> Ht
     return change(
         request,
         lambda: actions.revoke_invitation(invitation, actor=request.actor),
-        f"The invitation of {invitation.email} is withdrawn. Its link no longer works.",
+        f"The invitation of {invitation.email} was withdrawn. Its link no longer works.",
     )
 
 
@@ -226,7 +226,7 @@ def remove(request: OrganizationRequest, membership_id: UUID) -> HttpResponse:
     return change(
         request,
         lambda: actions.remove_member(membership, actor=request.actor),
-        f"{membership.user} no longer belongs to {request.organization.name}.",
+        f"{membership.user} is no longer a member of {request.organization.name}.",
     )
 
 
@@ -281,7 +281,7 @@ def remove_agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     return change(
         request,
         lambda: actions.remove_member(principal, actor=request.actor),
-        f"{agent.name} is no longer a member. Its tokens administer nothing any more.",
+        f"{agent.name} is no longer a member. Its tokens can no longer administer anything.",
     )
 
 

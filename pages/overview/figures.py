@@ -87,7 +87,7 @@ def figures(
     view: View, issued: Sequence[DayCount], refused: Sequence[DayCount], work: AtWork
 ) -> list[dict[str, Any]]:
     """The strip: the period against the one of as many days before."""
-    before = f"on the {view.days} days before"
+    before = f"vs the previous {view.days} days"
     issued_before, issued_now = (total(part) for part in halves(issued))
     refused_before, refused_now = (total(part) for part in halves(refused))
     requests = issued_now + refused_now
@@ -108,10 +108,10 @@ def figures(
             "url": view.rows_url(days=view.days, outcome="refused"),
         },
         {
-            "label": "Agents at work",
+            "label": "Active agents",
             "value": f"{work.working:,}",
             "of": f"{work.registered:,}",
-            "note": "got a token this month",
+            "note": "received a token this month",
             "url": f"{reverse('agents:list')}?sort=-tokens",
         },
         credentials_figure(view.request.organization),
@@ -125,7 +125,7 @@ def credentials_figure(organization: Organization) -> dict[str, Any]:
     counts = usable.aggregate(live=Count("pk"), ending=Count("pk", filter=Q(expires_at__lte=soon)))
     ending = counts["ending"]
     verb = "expires" if ending == 1 else "expire"
-    note = f"{ending:,} {verb} within 7 days" if ending else "none expires within 7 days"
+    note = f"{ending:,} {verb} within 7 days" if ending else "none expire within 7 days"
     return {"label": "Live credentials", "value": f"{counts['live']:,}", "note": note}
 
 

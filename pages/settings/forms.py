@@ -10,7 +10,9 @@ class OrganizationForm(forms.ModelForm):
 
     time_zone = forms.CharField(
         max_length=64,
-        help_text="Days, hours and times on these pages. The API speaks UTC unless told otherwise.",
+        help_text=(
+            "For days, hours and times on these pages. The API uses UTC unless told otherwise."
+        ),
         widget=forms.TextInput(
             attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}
         ),
@@ -22,14 +24,15 @@ class OrganizationForm(forms.ModelForm):
         labels = {"execution_retention_days": "Keep executions"}
         help_texts = {
             "slug": "Lower-case letters, digits and hyphens.",
-            "execution_retention_days": "In days after they ended; older ones are deleted every "
-            "night, with their files. Leave it empty to keep them.",
-            "signing_algorithm": "For tokens issued from now on. One that was never used here "
-            "begins a few minutes later, once services can have its key. Older tokens stay good.",
+            "execution_retention_days": "Days to keep them after they end; older ones are deleted "
+            "every night, with their files. Leave it empty to keep them forever.",
+            "signing_algorithm": "For tokens issued from now on. One not used here before "
+            "takes effect a few minutes later, once services can have its key. Older tokens stay "
+            "valid.",
         }
 
     def clean_time_zone(self) -> str:
         name: str = self.cleaned_data["time_zone"]
         if name not in known_time_zones():
-            raise ValidationError("This is not a time zone. Use a name such as Europe/Berlin.")
+            raise ValidationError("Unknown time zone. Use a name such as Europe/Berlin.")
         return name

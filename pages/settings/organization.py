@@ -40,7 +40,7 @@ def organization(request: OrganizationRequest) -> HttpResponse:
             ),
         )
         if changed:
-            messages.success(request, "The settings are saved.")
+            messages.success(request, "Settings saved.")
             return redirect("organizations:settings")
     context = {
         "limits": limits(request.organization),

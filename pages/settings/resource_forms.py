@@ -32,7 +32,7 @@ class ResourceForm(forms.Form):
         label="Scopes",
         required=False,
         max_length=MAX_SCOPES * (MAX_SCOPE_LENGTH + MAX_DESCRIPTION + 2),
-        help_text="One on each line: a word of the service's own such as files:read, then what it "
+        help_text="One per line: a name of the service's own such as files:read, then what it "
         "allows, if you like.",
         widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "spellcheck": "false"}),
     )
@@ -106,7 +106,7 @@ class GrantForm(forms.Form):
         ),
     )
     scopes = forms.MultipleChoiceField(
-        label="Its tokens may", required=False, widget=forms.CheckboxSelectMultiple
+        label="Allowed scopes", required=False, widget=forms.CheckboxSelectMultiple
     )
 
     def __init__(

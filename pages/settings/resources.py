@@ -54,7 +54,7 @@ def new_resource(request: OrganizationRequest) -> HttpResponse:
             form, lambda: actions.create_resource(actor=request.actor, **form.cleaned_data)
         )
         if made:
-            messages.success(request, f"{made.name} is registered. Allow an agent there next.")
+            messages.success(request, f"{made.name} is registered. Next, allow an agent to use it.")
             return redirect("tokens:resource", made.pk)
     return form_page(request, "settings/resources/new.html", form)
 
@@ -124,7 +124,7 @@ def edit_resource(request: OrganizationRequest, resource_id: UUID) -> HttpRespon
             form, lambda: actions.update_resource(found, actor=request.actor, **form.cleaned_data)
         )
         if changed:
-            messages.success(request, f"{changed.name} is changed.")
+            messages.success(request, f"{changed.name} was updated.")
             return redirect("tokens:resource", changed.pk)
     return form_page(request, "settings/resources/edit.html", form, resource=found)
 
@@ -170,7 +170,7 @@ def delete_resource(request: OrganizationRequest, resource_id: UUID) -> HttpResp
         return question
     with suppress(actions.ResourceNotFound):  # somebody else was faster
         actions.delete_resource(found, actor=request.actor)
-    messages.success(request, f"{found.name} is deleted. Nobody gets a token for it any more.")
+    messages.success(request, f"{found.name} is deleted. No more tokens are issued for it.")
     return redirect("tokens:resources")
 
 

@@ -92,7 +92,7 @@ def test_the_plans_limit_is_told_without_losing_the_form(
     response = browser.post("/agents/new", FORM)
 
     assert response.status_code == 400
-    assert "number of agents is reached" in response.content.decode()
+    assert "limit on agents is reached" in response.content.decode()
 
 
 @pytest.mark.parametrize(

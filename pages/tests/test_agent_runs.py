@@ -51,4 +51,4 @@ def test_an_agent_without_runs_says_so(organization: Organization, signed_in: An
     text = main_of(browser.get(f"/agents/{agent.pk}"))
 
     assert "None in 30 days." in text
-    assert "It has reported no run yet." in text
+    assert "No runs reported yet." in text

@@ -83,8 +83,8 @@ def test_the_chain_is_verified_and_a_change_is_found(
         forge_after(last)
     broken = browser.post("/audit/verify", follow=True).content.decode()
 
-    assert "The log is whole: 2 events" in whole
-    assert "The log is broken at event 3" in broken
+    assert "The audit log is intact: 2 events" in whole
+    assert "The audit log is broken at event 3" in broken
 
 
 def test_the_export_is_the_whole_log_with_its_hashes(

@@ -253,7 +253,7 @@ def test_a_quiet_time_offers_a_longer_one(organization: Organization, browser: A
 
     text = browser.get("/executions?hours=1").content.decode()
 
-    assert "Nothing ran in this time" in text
+    assert "Nothing ran in this period" in text
     assert 'href="/executions?hours=168"' in text
 
 
@@ -297,7 +297,7 @@ def test_a_time_without_errors_is_told_as_one(organization: Organization, browse
     response = browser.get("/executions/errors")
     narrowed = browser.get("/executions/errors?status=finished")
 
-    assert response.context["nothing"]["title"] == "No errors in this time"
+    assert response.context["nothing"]["title"] == "No errors in this period"
     assert response.context["nothing"]["text"].startswith("1 execution ran, ")
     assert response.context["nothing"]["links"][0]["url"] == "/executions/errors?hours=999999"
     assert narrowed.context["nothing"]["text"].startswith("1 execution ran within")

@@ -68,7 +68,7 @@ def test_an_invitation_is_for_the_invited_address_only(
 
     response = somebody.post(link)
 
-    assert "another e-mail address" in response.content.decode()
+    assert "another email address" in response.content.decode()
     assert Membership.objects.filter(organization=organization).count() == 1
 
 

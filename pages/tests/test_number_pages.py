@@ -99,7 +99,7 @@ def test_a_time_in_which_nothing_ran_has_no_bars(organization: Organization, bro
     response = browser.get("/executions/timeline?hours=1")
 
     assert response.context["chart"]["points"] == []
-    assert "Nothing ran in this time" in response.content.decode()
+    assert "Nothing ran in this period" in response.content.decode()
 
 
 # Statistics

@@ -53,13 +53,13 @@ def test_the_question_stands_on_top_with_its_deadline_and_the_way_to_answer(
     assert text.index("Send the offers?") < text.index('class="figures"')
     assert 'class="question-text"' in text
     assert "can be answered until" in text
-    assert "recruiting looks after" in text
+    assert "recruiting owns" in text
     assert f"/api/v1/executions/{execution.fid}/events" in text
     assert "&quot;lid&quot;: &quot;one&quot;" in text
 
 
 @pytest.mark.parametrize(
-    ("expires", "sentence"), [(None, "without a deadline"), (-60, "The time to answer ended")]
+    ("expires", "sentence"), [(None, "without a deadline"), (-60, "The deadline passed")]
 )
 def test_a_deadline_that_is_none_or_over_is_told(
     organization: Organization, browser: Client, expires: float | None, sentence: str
@@ -100,10 +100,10 @@ def test_the_rail_says_how_many_wait(organization: Organization, browser: Client
     assert waiting(browser) is None
 
     make_execution(organization, WAITS, events=[lock("one", "Go on?")])
-    assert waiting(browser) == ("Waits for you", "1")
+    assert waiting(browser) == ("Waiting for you", "1")
 
     make_execution(organization, WAITS, events=[lock("one", "Go on?")])
-    assert waiting(browser) == ("Wait for you", "2")
+    assert waiting(browser) == ("Waiting for you", "2")
     rows = main_of(browser.get("/executions?status=awaiting&hours=999999"))
     assert rows.count("data-key") == 2
 
@@ -115,7 +115,7 @@ def test_the_rail_says_how_many_wait(organization: Organization, browser: Client
         ({"elements": [], "label": "Choose"}, "Choose"),
         ("Go on?", "Go on?"),
         ({"a": 1}, '{\n  "a": 1\n}'),
-        (None, "It did not say what it asks."),
+        (None, "The question has no text."),
     ],
 )
 def test_the_sentence_is_found_in_what_programs_send(data: Any, words: str) -> None:

@@ -84,7 +84,7 @@ def test_a_secret_that_never_got_a_token_says_so(agent: Agent, browser: Client) 
 
     text = words_of(browser.get(path_of(credential)).content)
 
-    assert "It has never got a token. No live token ends with it." in text
+    assert "It has never received a token. No live tokens end with it." in text
 
 
 def test_tokens_of_a_suspended_agent_are_not_live(agent: Agent, browser: Client) -> None:
@@ -92,7 +92,7 @@ def test_tokens_of_a_suspended_agent_are_not_live(agent: Agent, browser: Client)
     record_token(credential, hours(0.5))
     browser.post(f"/agents/{agent.pk}/suspend")
 
-    assert "No live token ends" in words_of(browser.get(path_of(credential)).content)
+    assert "No live tokens end" in words_of(browser.get(path_of(credential)).content)
 
 
 @pytest.mark.parametrize("typed", ["", "wrong", None])

@@ -115,7 +115,7 @@ def test_an_open_lock_is_said_to_wait(
 
     text = page_of(browser, execution)
 
-    assert "Waits for an answer: approve" in text
+    assert "Waiting for an answer: approve" in text
     assert "12.5" in text
     assert f">{words} <time" in text
     assert "awaiting" in text
@@ -306,7 +306,7 @@ def test_events_are_paged_and_narrowed_to_a_kind(organization: Organization, bro
 
     assert [len(page.context["events"]) for page in pages] == [100, 23, 3]
     assert {each["kind"] for each in pages[2].context["events"]} == {"status"}
-    assert "5,000 characters in all" in pages[0].content.decode()
+    assert "5,000 characters in total" in pages[0].content.decode()
 
 
 def test_the_statuses_are_drawn_one_after_the_other(
@@ -340,7 +340,7 @@ def test_stopping_cancels_and_is_audited(organization: Organization, browser: An
 
     response = browser.post(f"/executions/{execution.fid}/stop", follow=True)
 
-    assert "The run of Hymn Creator is stopped" in response.content.decode()
+    assert "The run of Hymn Creator was stopped" in response.content.decode()
     assert "Delete this run?" in response.content.decode()
     with organization_scope(organization):
         assert Execution.objects.get(pk=execution.pk).status == "cancelled"

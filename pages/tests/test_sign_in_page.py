@@ -48,7 +48,7 @@ def test_an_account_known_by_a_short_name_signs_in_with_it(organization: Organiz
 
     page = Client().get("/login").content.decode()
 
-    assert ">E-mail address or name</label>" in page
+    assert ">Email address or name</label>" in page
     assert sign_in(Client(), "ops").status_code == 302
 
 

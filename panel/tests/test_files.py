@@ -1,4 +1,4 @@
-"""/files: lists and downloads of what executions were given and made (F14, F30)."""
+"""/files: lists and downloads of what executions were given and made."""
 
 from typing import Any
 from urllib.parse import quote
@@ -212,7 +212,7 @@ def test_a_file_that_the_storage_lost_is_unknown(client: Client, file: Execution
     assert client.get(url_of(file)).status_code == 404
 
 
-# Who, and what not (F14)
+# Who, and what not
 
 
 def test_a_session_downloads(file: ExecutionFile, viewer: Membership, signed_in: Any) -> None:

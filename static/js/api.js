@@ -54,5 +54,5 @@ function repair() {
 new MutationObserver(repair).observe(place, { childList: true, subtree: true });
 
 start().catch(() => {
-  place.textContent = "The description of the API could not be loaded. Load the page again.";
+  place.textContent = "The API description could not be loaded. Load the page again.";
 });

@@ -105,7 +105,7 @@ def engine(base_url: str, chromium: Browser, credential: dict[str, str]) -> Iter
 
 def sign_in(page: Page, name: str = "admin", password: str = "admin") -> None:  # noqa: S107
     page.goto("/login")
-    page.get_by_label("E-mail address or name").fill(name)
+    page.get_by_label("Email address or name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
 

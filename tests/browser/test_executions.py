@@ -288,10 +288,10 @@ def test_a_run_is_watched_from_its_first_word_to_its_end(visit: Visit, engine: E
     expect(page.locator("h1 + .status")).to_have_text("finished")
 
     page.get_by_role("button", name="Delete").first.click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete the run").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete run").click()
 
     expect(page).to_have_url(re.compile("/executions$"))
-    expect(page.get_by_role("status").first).to_contain_text("is deleted")
+    expect(page.get_by_role("status").first).to_contain_text("was deleted")
 
 
 TABLE = "\n".join(["| a | b |", "|---|---|", *(f"| {n} | words {n} |" for n in range(60))])
@@ -385,7 +385,7 @@ def test_a_live_run_is_stopped_with_a_question(visit: Visit, engine: Engine) -> 
     page.goto(f"/executions/{execution}")
 
     page.get_by_role("button", name="Stop").first.click()
-    page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop run").click()
 
     expect(page.locator("h1 + .status")).to_have_text("cancelled")
-    expect(page.get_by_role("status").first).to_contain_text("is stopped")
+    expect(page.get_by_role("status").first).to_contain_text("was stopped")

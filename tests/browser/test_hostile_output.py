@@ -1,4 +1,4 @@
-"""Hostile output does no harm in a real Chromium, with either of two walls alone (F27, F29).
+"""Hostile output does no harm in a real Chromium, with either of two walls alone.
 
 The first wall is the sanitiser; the second one is the Content-Security-Policy and, on the pages of
 a run, the sandboxed frame in which its output stands.
@@ -184,7 +184,7 @@ def read_lists(page: Page, reported: Reported) -> None:
     assert page.evaluate(NOT_OURS) == []
 
     assert missing(go(page, "/executions/statistics?search=hostile+seen"), "name") == []
-    assert "Executions by the" in go(page, "/executions/timeline?search=hostile+seen")
+    assert "Executions per" in go(page, "/executions/timeline?search=hostile+seen")
     assert seen(1, "name") in go(page, f"/executions/{IMPORTED}")
 
 

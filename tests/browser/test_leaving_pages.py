@@ -65,7 +65,7 @@ def test_an_empty_search_leaves_no_parameter(visit: Visit) -> None:
 
 
 def credentials_on(page: Page) -> int:
-    return page.locator("table", has_text="Works until").locator("tbody tr").count()
+    return page.locator("table", has_text="Valid until").locator("tbody tr").count()
 
 
 def test_a_secret_is_not_made_twice_by_coming_back(visit: Visit) -> None:
@@ -73,7 +73,7 @@ def test_a_secret_is_not_made_twice_by_coming_back(visit: Visit) -> None:
     register(page, "once@agents.example.com")
     agent = page.url
     page.get_by_role("link", name="New credential").first.click()
-    page.get_by_role("button", name="Make the credential").click()
+    page.get_by_role("button", name="Create credential").click()
     secret = page.locator(".secret .copy-field code").first.inner_text()
     assert page.url == agent
 
@@ -91,7 +91,7 @@ def test_a_secret_is_not_made_twice_by_coming_back(visit: Visit) -> None:
     assert secret not in page.content()
 
     page.get_by_role("link", name="New credential").first.click()
-    page.get_by_role("button", name="Make the credential").click()
+    page.get_by_role("button", name="Create credential").click()
     page.get_by_role("link", name="I have stored it").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("once")
     assert asked == ["beforeunload"]

@@ -36,7 +36,7 @@ def test_the_page_of_a_new_secret_tells_of_its_first_token(visit: Visit, base_ur
     register(page, "first-token@agents.example.com")
     agent = page.url.rsplit("/", 1)[-1]
     page.get_by_role("link", name="New credential").first.click()
-    page.get_by_role("button", name="Make the credential").click()
+    page.get_by_role("button", name="Create credential").click()
     status, shown = page.locator("#first-use"), page.locator(".secret .copy-field code").first
     expect(status).to_contain_text("Waiting for the first token")
     secret = shown.inner_text()

@@ -42,7 +42,7 @@ def test_a_stranger_signs_in_and_returns_to_the_page_that_was_asked_for(visit: V
     page.goto("/audit?outcome=failure")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
-    page.get_by_label("E-mail address or name").fill("admin")
+    page.get_by_label("Email address or name").fill("admin")
     page.get_by_label("Password").fill("admin")
     page.get_by_role("button", name="Sign in").click()
 
@@ -55,8 +55,8 @@ def test_a_wrong_password_says_so_and_keeps_the_address(visit: Visit) -> None:
 
     sign_in(page, "admin", "wrong")
 
-    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
-    expect(page.get_by_label("E-mail address or name")).to_have_value("admin")
+    expect(page.get_by_role("alert")).to_contain_text("Wrong email or password")
+    expect(page.get_by_label("Email address or name")).to_have_value("admin")
     visitor.complaints.clear()  # Chromium reports the 400 itself
 
 
@@ -102,7 +102,7 @@ def test_an_agents_whole_life(visit: Visit, base_url: str) -> None:
     client_id = agent_url.rpartition("/")[2]
 
     page.get_by_role("link", name="New credential").first.click()
-    page.get_by_role("button", name="Make the credential").click()
+    page.get_by_role("button", name="Create credential").click()
     page.get_by_role("button", name="Copy the secret").click()
     copied = page.evaluate("navigator.clipboard.readText()")
     first = secret_on(page)
@@ -164,12 +164,12 @@ def test_the_audit_log_is_checked_with_one_click(visit: Visit) -> None:
 
     page.get_by_role("button", name="Verify the chain").click()
 
-    expect(page.get_by_role("status").first).to_contain_text("The log is whole")
+    expect(page.get_by_role("status").first).to_contain_text("The audit log is intact")
 
 
 def test_an_invitation_is_sent_and_accepted(visit: Visit) -> None:
     page = visit("/members").page
-    page.get_by_label("E-mail address").fill("newcomer@example.com")
+    page.get_by_label("Email address").fill("newcomer@example.com")
     page.get_by_role("button", name="Create link").click()
     link = secret_on(page)
     guest = visit(stranger=True).page
@@ -218,7 +218,7 @@ def test_settings_are_saved(visit: Visit) -> None:
     page.get_by_label("Signing algorithm").select_option("RS256")
     page.get_by_role("button", name="Save settings").click()
 
-    expect(page.get_by_role("status").first).to_contain_text("The settings are saved")
+    expect(page.get_by_role("status").first).to_contain_text("Settings saved")
     expect(page.get_by_label("Signing algorithm")).to_have_value("RS256")
 
 
@@ -227,7 +227,7 @@ def test_the_api_page_executes_a_call_with_a_token(visit: Visit, base_url: str) 
     register(page, "reader@agents.example.com")
     client_id = page.url.rpartition("/")[2]
     page.get_by_role("link", name="New credential").first.click()
-    page.get_by_role("button", name="Make the credential").click()
+    page.get_by_role("button", name="Create credential").click()
     token = ask_for_token(base_url, client_id, secret_on(page))["access_token"]
     page.goto("/docs", wait_until="networkidle")
 

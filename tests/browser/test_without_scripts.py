@@ -26,7 +26,7 @@ def test_each_end_in_the_life_of_an_agent_is_asked_for(visit: Visit) -> None:
     register(page, "no-script@agents.example.com")
     agent_url = page.url
     page.get_by_role("link", name="New credential").first.click()
-    page.get_by_role("button", name="Make the credential").click()
+    page.get_by_role("button", name="Create credential").click()
     page.goto(agent_url)
 
     answer(page, "Revoke", re.compile("^Revoke the credential …"), "Revoke credential")
@@ -41,7 +41,7 @@ def test_each_end_in_the_life_of_an_agent_is_asked_for(visit: Visit) -> None:
 
 def test_withdrawing_an_invitation_is_asked_for(visit: Visit) -> None:
     page = visit("/members", scripts=False).page
-    page.get_by_label("E-mail address").fill("not-now@example.com")
+    page.get_by_label("Email address").fill("not-now@example.com")
     page.get_by_role("button", name="Create link").click()
 
     row = page.get_by_role("row", name="not-now@example.com")
@@ -49,7 +49,7 @@ def test_withdrawing_an_invitation_is_asked_for(visit: Visit) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Withdraw this invitation?")
     page.get_by_role("button", name="Withdraw the invitation").click()
 
-    expect(page.get_by_role("status").first).to_contain_text("is withdrawn")
+    expect(page.get_by_role("status").first).to_contain_text("was withdrawn")
 
 
 def test_deleting_a_run_is_asked_for(visit: Visit) -> None:
@@ -58,10 +58,10 @@ def test_deleting_a_run_is_asked_for(visit: Visit) -> None:
     page.locator("tbody a.row-link").first.click()
     run_url = page.url
 
-    answer(page, "Delete", "Delete this run?", "Delete the run")
+    answer(page, "Delete", "Delete this run?", "Delete run")
 
     expect(page).to_have_url(re.compile("/executions$"))
-    expect(page.get_by_role("status").first).to_contain_text("is deleted")
+    expect(page.get_by_role("status").first).to_contain_text("was deleted")
     page.goto(run_url)
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing at this address")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Page not found")
     visitor.complaints.clear()  # Chromium reports the 404 itself

@@ -152,7 +152,7 @@ def test_what_is_there_is_never_written_over(first: Deployment, made: Path) -> N
     done = manage(first, "backup", made, AGENTIDP_DATABASE_BACKUP_URL=as_role(first, "backup"))
 
     assert done.returncode == 1
-    assert "is there already" in done.stderr
+    assert "already exists" in done.stderr
     assert {path.name: path.read_bytes() for path in made.iterdir()} == before
 
 
@@ -180,7 +180,7 @@ def changed(backup: Path, name: str) -> None:
     [
         (lambda backup, files: changed(backup, "database.dump"), "a checksum differs"),
         (lambda backup, files: changed(backup, "files.tar"), "a checksum differs"),
-        (lambda backup, files: (backup / "files.tar").unlink(), "is no backup"),
+        (lambda backup, files: (backup / "files.tar").unlink(), "is not a backup"),
         (lambda backup, files: replaced(files), "The storage holds another file as executions/"),
     ],
 )

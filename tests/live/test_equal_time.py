@@ -1,4 +1,4 @@
-"""An answer's time must not tell an unknown client from a wrong secret (S7, ASVS 5.0 11.2.4)."""
+"""An answer's time must not tell an unknown client from a wrong secret."""
 
 import base64
 import http.client

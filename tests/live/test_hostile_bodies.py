@@ -1,5 +1,5 @@
 """Whatever bodies, addresses and headers come in: each costs little, its answer is short, and the
-memory that it took is there again for others, under both kinds of server (F1 to F12, S23, S24)."""
+memory that it took is there again for others, under both kinds of server."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""No acknowledged token is lost when PostgreSQL is killed under load (R1, short form)."""
+"""No acknowledged token is lost when PostgreSQL is killed under load."""
 
 import base64
 import http.client

@@ -1,5 +1,5 @@
 """An execution whose worker is lost ends, with nobody watching; a worker that was only asleep
-cannot write any more (R8, short form)."""
+cannot write any more."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Whatever ends the right to look also ends what is open, at a real server (A8, L7)."""
+"""Whatever ends the right to look also ends what is open, at a real server."""
 
 import asyncio
 import json

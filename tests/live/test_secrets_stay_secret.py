@@ -1,4 +1,4 @@
-"""Secrets that went through every endpoint, also the wrong way, are found nowhere (F31)."""
+"""Secrets that went through every endpoint, also the wrong way, are found nowhere."""
 
 import base64
 from typing import Any

@@ -1,5 +1,4 @@
-"""However slowly clients send or take, the others are served, and whoever stands still is cut
-(R13, R16)."""
+"""However slowly clients send or take, the others are served, and whoever stands still is cut."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""Live streams over a real server: nothing is lost or told twice, whoever is cut off (R4, R13)."""
+"""Live streams over a real server: nothing is lost or told twice, whoever is cut off."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The server on a port and the one behind the proxy guard the same, byte by byte (F9, S64, F35)."""
+"""The server on a port and the one behind the proxy guard the same, byte by byte."""
 
 import base64
 import json

@@ -64,7 +64,7 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
 
     @extend_schema(request=CredentialSerializer, responses={201: CredentialWithSecretSerializer})
     def create(self, request: Request, agentId: str) -> Response:
-        """Make a credential. The answer is the only place that shows its secret."""
+        """Create a credential. The answer is the only place that shows its secret."""
         agent = self._agent()
         serializer = CredentialSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

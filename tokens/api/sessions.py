@@ -104,7 +104,7 @@ class LogInView(APIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Sign in with an e-mail address and a password.
+        """Sign in with an email address and a password.
 
         Ten failures a minute for an address and a name, 100 for an address: then 429.
         """

@@ -165,7 +165,7 @@ def _public_error(refusal: Refusal) -> OAuthError:
     if refusal.reason == TokenEvent.Reason.MONTHLY_LIMIT:
         return OAuthError(
             "rate_limit_exceeded",
-            "The organization has used its tokens of this month.",
+            "The organization has used up its tokens for this month.",
             status=429,
             retry_after=refusal.retry_after,
         )

@@ -1,4 +1,4 @@
-"""POST /api/v1/token: what a client gets, and what is refused (S1 to S30)."""
+"""POST /api/v1/token: what a client gets, and what is refused."""
 
 import time
 from functools import reduce

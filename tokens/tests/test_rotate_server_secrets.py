@@ -76,7 +76,7 @@ def test_a_wrong_one_does_not_start(db: None, settings: Any, name: str) -> None:
 
     with pytest.raises(ImproperlyConfigured) as refusal:
         start()
-    assert str(refusal.value).startswith(f"AGENTIDP_{name} is another one")
+    assert str(refusal.value).startswith(f"AGENTIDP_{name} is not the one")
     assert f"AGENTIDP_{name}_FALLBACKS" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -94,7 +94,7 @@ def test_a_new_one_starts_beside_the_one_before_it_and_later_alone(
     start()
 
     setattr(settings, name, before)
-    with pytest.raises(ImproperlyConfigured, match="is another one"):
+    with pytest.raises(ImproperlyConfigured, match="is not the one"):
         start()  # who missed the change could not read what the others write
 
 
@@ -171,7 +171,7 @@ def test_the_operator_reads_how_many_clients_need_the_older_pepper(
     ask(agent, secret)
 
     assert "0 live credentials have not been used" in finish()
-    assert "Take out its fallbacks" in finish()
+    assert "Remove its fallbacks" in finish()
 
 
 def test_without_a_fallback_the_token_endpoint_asks_the_database_no_more_than_before(

@@ -9,7 +9,8 @@ from agentidp import backup
 class Command(BaseCommand):
     help = (
         "Write the database (as AGENTIDP_DATABASE_BACKUP_URL) and the files of executions to a "
-        "folder that is not there yet. Nothing needs to stop meanwhile. The secrets are not in it."
+        "folder that does not exist yet. Nothing needs to stop meanwhile. The secrets are not "
+        "included."
     )
     requires_system_checks: list[str] = []
 

@@ -48,7 +48,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Owner         {owner.email}")
         if password:
             self.stdout.write(f"Password      {password}")
-            self.stdout.write("The password is shown this once. Change it at /password.")
+            self.stdout.write("The password is shown only once. Change it at /password.")
 
     def find_or_make_owner(self, options: dict[str, Any]) -> tuple[User, str]:
         """The owner, and the password to print: none for a known account or a typed password."""

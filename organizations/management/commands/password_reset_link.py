@@ -14,19 +14,19 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", help="the account's e-mail address, short name or id")
+        parser.add_argument("name", help="the account's email address, short name or id")
 
     def handle(self, *, name: str, **options: Any) -> None:
         found = [user for user in User.objects.called(name) if user.is_active]
         if not found:
             found = _by_id(name)
         if not found:
-            raise CommandError(f"No active account is called {name}.")
+            raise CommandError(f"There is no active account {name}.")
         if len(found) > 1:
             lines = "\n".join(f"  {user.pk}  {_place(user)}" for user in found)
             raise CommandError(f"{len(found)} accounts have this address. Give the id:\n{lines}")
         self.stdout.write(operators_reset_link(found[0]))
-        self.stderr.write("The link is shown this once. It works once, within an hour.")
+        self.stderr.write("The link is shown only once. It works once, within an hour.")
 
 
 def _by_id(text: str) -> list[User]:

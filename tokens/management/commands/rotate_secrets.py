@@ -29,14 +29,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--forget",
             choices=known_secrets.NAMES,
-            help="The older one is lost or must not be accepted: take what is given from now on.",
+            help="The older one is lost or must not be accepted: use the current one from now on.",
         )
 
     def handle(self, *args: Any, forget: str | None, **options: Any) -> None:
         if forget:
             known_secrets.forget(forget)
             logger.warning("secret.forgotten", name=forget)
-            self.stdout.write(f"The next start takes {forget} as it is given.")
+            self.stdout.write(f"The next start accepts {forget} as it is set.")
             return
         known_secrets.require_known_secrets()
         count = 0
@@ -57,7 +57,7 @@ class Command(BaseCommand):
             self.show("organizations", number, len(organizations))
         self.stdout.write(
             f"{PEPPER}: {waiting} live credentials have not been used since {since:%Y-%m-%d %H:%M} "
-            "UTC" + (" and need its fallbacks." if waiting else ". Take out its fallbacks.")
+            "UTC" + (" and need its fallbacks." if waiting else ". Remove its fallbacks.")
         )
 
     def show(self, what: str, number: int, of: int) -> None:
@@ -80,7 +80,7 @@ def under_older_pepper(since: datetime) -> Any:
 
 hours = settings.SESSION_COOKIE_AGE // 3600
 UNTIL = {
-    "AGENTIDP_SECRET_KEY": f"take out its fallbacks {hours} hours after the change: sessions and "
+    "AGENTIDP_SECRET_KEY": f"remove its fallbacks {hours} hours after the change: sessions and "
     "forms that it signed have ended by then.",
-    "AGENTIDP_KEY_ENCRYPTION_KEY": "nothing needs its fallbacks any more. Take them out.",
+    "AGENTIDP_KEY_ENCRYPTION_KEY": "nothing needs its fallbacks any more. Remove them.",
 }

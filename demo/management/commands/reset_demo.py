@@ -1,0 +1,22 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from demo import reset, seed
+
+
+class Command(BaseCommand):
+    help = (
+        "Remove the demonstration: its organizations with all that is in them, and their people "
+        "who belong to no other. Stop the demonstration first."
+    )
+
+    def handle(self, **options: Any) -> None:
+        try:
+            removed = reset.reset()
+        except seed.SomebodysDatabase as error:
+            raise CommandError(str(error)) from None
+        if removed:
+            self.stdout.write(f"Removed {' and '.join(removed)}.")
+        else:
+            self.stdout.write("There is no demonstration in this database.")

@@ -1,0 +1,46 @@
+"""The tags that are offered to whoever filters by one: those of the newest runs that they see."""
+
+from collections import Counter
+from uuid import UUID
+
+from executions.filters import LONGEST_TEXT
+from executions.models import Execution
+from organizations.actors import Actor
+from organizations.models import Organization
+
+MAX_RUNS = 1000
+"""Runs that are looked at: read from the index of the newest, however many there are. An older tag
+is found all the same by who types it."""
+MAX_TAGS = 100
+
+
+def known_tags(organization: Organization, actor: Actor) -> list[str]:
+    """At most MAX_TAGS, the most frequent ones, in the order of the alphabet. Spelled in several
+    ways a tag is one, and stands as the newest run has it. Only what can be asked for."""
+    newest = (
+        Execution.objects.for_organization(organization)
+        .visible_to(actor)
+        .order_by("-start_time", "-pk")
+        .values_list("pk", "searchable_tags")[:MAX_RUNS]
+    )
+    times: Counter[str] = Counter()
+    places: dict[str, tuple[UUID, int]] = {}
+    for key, tags in newest:
+        times.update(tags)
+        for place, tag in enumerate(tags):
+            places.setdefault(tag, (key, place))
+    chosen = {tag: places[tag] for tag, _ in times.most_common(MAX_TAGS)}
+    runs = Execution.objects.for_organization(organization).filter(
+        pk__in={key for key, _ in chosen.values()}
+    )
+    written = {run.pk: run.tags for run in runs.only("meta")}
+    found = [
+        _spelled(written.get(key, []), place, tag).strip()
+        for tag, (key, place) in sorted(chosen.items())
+    ]
+    return [tag for tag in found if tag and tag.isprintable() and len(tag) <= LONGEST_TEXT]
+
+
+def _spelled(tags: list[str], place: int, tag: str) -> str:
+    """The tag as its run has it; in small letters if that has changed in this moment."""
+    return tags[place] if place < len(tags) else tag

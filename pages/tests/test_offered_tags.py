@@ -1,0 +1,81 @@
+"""The filter by tag offers the tags that there are."""
+
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from executions import known_tags
+from executions.event_log import NewEvent
+from executions.models import Execution, now
+from executions.tests.factories import make_execution, make_user_of, tagged
+from organizations.models import Membership, Organization
+from organizations.tests.factories import make_membership
+
+Browser = Callable[[Membership], Client]
+OFFERED = re.compile(r'<datalist id="known-tag">(.*?)</datalist>', re.DOTALL)
+
+
+def run(organization: Organization, tags: list[Any], age: float = 60, **more: Any) -> Execution:
+    started = now() - age
+    told = tagged("meta", started, summary="Weekly report", tags=tags)
+    return make_execution(
+        organization, start=started, events=[told, NewEvent(started, "stdout", "…")], **more
+    )
+
+
+def offered(browser: Client, query: str = "") -> list[str]:
+    page = browser.get(f"/executions{query}").content.decode()
+    found = OFFERED.search(page)
+    return list(map(unescape, re.findall('value="(.*?)"', found[1]))) if found else []
+
+
+@pytest.fixture
+def operator(organization: Organization, signed_in: Browser) -> Client:
+    return signed_in(make_membership(organization, "operator"))
+
+
+def test_every_tag_is_offered_once_as_the_newest_run_spells_it(
+    organization: Organization, other_organization: Organization, operator: Client
+) -> None:
+    run(organization, ["finance", "2026-Q3"], age=3600)
+    run(organization, ["Finance", 'a "b" & c', 7, "\u202ehidden", "x" * 300])
+    run(other_organization, ["foreign"])
+
+    assert offered(operator) == ["2026-Q3", 'a "b" & c', "Finance"]
+
+
+def test_a_tag_of_another_time_than_the_window_is_offered_too(
+    organization: Organization, operator: Client
+) -> None:
+    run(organization, ["yearly"], age=40 * 24 * 3600)
+
+    assert offered(operator, "?hours=1") == ["yearly"]
+
+
+def test_a_person_is_offered_the_tags_of_their_own_runs(
+    organization: Organization, signed_in: Browser
+) -> None:
+    viewer = make_membership(organization, "viewer")
+    run(organization, ["own"], user=make_user_of(viewer))
+    run(organization, ["secret"])
+
+    assert offered(signed_in(viewer)) == ["own"]
+
+
+def test_no_more_runs_are_read_and_tags_offered_than_the_limits_say(
+    organization: Organization, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_tags, "MAX_RUNS", 2)
+    monkeypatch.setattr(known_tags, "MAX_TAGS", 2)
+    for age, tags in ((3, ["old"]), (2, ["often", "b"]), (1, ["often", "a"])):
+        run(organization, tags, age=age * 60)
+
+    found = offered(operator)
+
+    assert len(found) == 2
+    assert "often" in found
+    assert "old" not in found
