@@ -42,9 +42,6 @@ WORD = re.compile(r"[A-Za-z0-9]+")
 WORD_WITH_NUMBER = re.compile(r"[A-Z]?[a-z]{2,}\d+|[A-Z]{3,}\d+|\d+[A-Za-z]{0,3}")
 """int64, HTTP404, 30s: a word, whatever its number is."""
 HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}|(?=\D*\d)(?:[0-9a-f]{8,}|[0-9A-F]{8,})")
-NUMBER = re.compile(r"[A-Z]?[a-z]{2,}\d+|[A-Z]{3,}\d+|\d+[A-Za-z]{1,3}")
-"""int64, HTTP404, 30s: a word, whatever its number is."""
-LONG_HEX = re.compile(r"[0-9a-f]{8,}|[0-9A-F]{8,}")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 PLACEHOLDER = re.compile(r"<[a-z-]+>")
 

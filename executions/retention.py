@@ -104,7 +104,8 @@ def _delete_children(execution: Execution, most: int) -> int:
 
 def _delete_some(rows: Any, most: int) -> int:
     keys = list(rows.order_by("pk").values_list("pk", flat=True)[:most])
-    rows.filter(pk__in=keys).delete() if keys else None
+    if keys:
+        rows.filter(pk__in=keys).delete()
     return len(keys)
 
 

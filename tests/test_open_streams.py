@@ -16,7 +16,8 @@ from django.utils import timezone
 from live.reading import read_news
 from organizations.models import Membership, Principal, User
 from organizations.stream_access import Viewer
-from organizations.tenancy.scope import current_organization_id, organization_scope
+from organizations.tenancy.scope import organization_scope
+from organizations.tests.factories import current_organization_id
 from tests.tenants import Tenant
 from tests.test_dead_tokens import (
     claims_of,

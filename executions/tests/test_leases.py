@@ -13,7 +13,8 @@ from executions.models import Execution, ExecutionHasEnded, LeaseLost
 from executions.tests.factories import make_execution
 from executions.tests.test_actions import actor_of
 from organizations.models import Organization
-from organizations.tenancy.scope import current_organization_id, organization_scope
+from organizations.tenancy.scope import organization_scope
+from organizations.tests.factories import current_organization_id
 
 LINE = [ReportedEvent("stdout", "a")]
 

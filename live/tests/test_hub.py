@@ -30,8 +30,8 @@ from live.reading import Awaited, Batch, Head, News, Watched, read_events, read_
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.stream_access import Viewer
-from organizations.tenancy.scope import current_organization_id, organization_scope
-from organizations.tests.factories import make_membership
+from organizations.tenancy.scope import organization_scope
+from organizations.tests.factories import current_organization_id, make_membership
 from panel import streams
 from tokens.models import LoginSession
 

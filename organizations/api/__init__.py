@@ -155,17 +155,6 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         return queryset
 
 
-class OrganizationRelatedField(serializers.PrimaryKeyRelatedField[Any]):
-    """Finds only the caller's own rows: DRF's field would accept another organization's."""
-
-    def get_queryset(self) -> QuerySet[Any]:
-        queryset: Any = super().get_queryset()
-        view = self.context.get("view")
-        if view is None or getattr(view, "swagger_fake_view", False):
-            return cast(QuerySet[Any], queryset.none())
-        return cast(QuerySet[Any], queryset.for_organization(view.organization))
-
-
 class BoundedListField(serializers.ListField):
     """Counts the items before it looks at any: each wrong one would be an error of its own."""
 
@@ -218,9 +207,3 @@ class StrictSerializer(serializers.Serializer[Any]):
         if isinstance(field, serializers.IntegerField):
             return isinstance(value, (str, bool))
         return isinstance(field, serializers.CharField) and isinstance(value, (int, float))
-
-
-class OrganizationScopedSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
-    """A model's shape whose references stay inside the organization."""
-
-    serializer_related_field = OrganizationRelatedField

@@ -48,11 +48,3 @@ def _restore(outer: str) -> None:
     except Error:
         # The statement before this one failed: the rollback that follows restores the setting.
         connection.needs_rollback = True
-
-
-def current_organization_id() -> UUID | None:
-    """The organization whose scope stands now."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT NULLIF(current_setting(%s, true), '')::uuid", [SETTING])
-        found: UUID | None = cursor.fetchone()[0]
-        return found

@@ -1,5 +1,8 @@
 from itertools import count
 from typing import Any
+from uuid import UUID
+
+from django.db import connection
 
 from organizations.actors import Actor
 from organizations.audit import log
@@ -10,7 +13,7 @@ from organizations.models import (
     Organization,
     User,
 )
-from organizations.tenancy.scope import organization_scope
+from organizations.tenancy.scope import SETTING, organization_scope
 
 _numbers = count(1)
 
@@ -52,3 +55,11 @@ def record_event(
     actor = fields.pop("actor", None) or Actor.for_system(organization, "test")
     with organization_scope(organization):
         return log.record_event(action, actor=actor, **fields)
+
+
+def current_organization_id() -> UUID | None:
+    """The organization whose scope stands now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT NULLIF(current_setting(%s, true), '')::uuid", [SETTING])
+        found: UUID | None = cursor.fetchone()[0]
+        return found

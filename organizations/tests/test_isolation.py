@@ -10,8 +10,8 @@ from django.db.models.expressions import RawSQL
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from organizations.models import Organization
-from organizations.tenancy.scope import current_organization_id, organization_scope
-from organizations.tests.factories import make_organization
+from organizations.tenancy.scope import organization_scope
+from organizations.tests.factories import current_organization_id, make_organization
 from tokens.tests.factories import make_credential
 
 
