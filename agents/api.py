@@ -8,7 +8,7 @@ from agents.filters import AgentFilter
 from agents.models import Agent
 from agents.serializers import AgentChangeSerializer, AgentSerializer
 from organizations.actions.members import AgentNotFound
-from organizations.api import OrganizationScopedViewSet
+from organizations.api.viewsets import OrganizationScopedViewSet
 
 AGENT_ID = OpenApiParameter("agentId", OpenApiTypes.UUID, OpenApiParameter.PATH)
 

@@ -11,7 +11,7 @@ from agents.models import (
 )
 from core.examples import example
 from organizations.actors import Scope
-from organizations.api import BoundedListField, StrictSerializer
+from organizations.api.viewsets import BoundedListField, StrictSerializer
 
 
 @example(examples.AGENT, sent=examples.NEW_AGENT)

@@ -26,7 +26,7 @@ from analytics.serializers import (
 )
 from core.csv_files import FORMATS, CsvAnswers, CsvRenderer
 from core.examples import answered
-from organizations.api import OrganizationScopedViewSet
+from organizations.api.viewsets import OrganizationScopedViewSet
 
 
 def _parameter(name: str, description: str, kind: Any = str, **more: Any) -> OpenApiParameter:

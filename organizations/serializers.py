@@ -8,7 +8,7 @@ from rest_framework import serializers
 from core.examples import example
 from core.time_zones import known_time_zones
 from organizations import examples
-from organizations.api import StrictSerializer
+from organizations.api.viewsets import StrictSerializer
 from organizations.models import LONGEST_RETENTION, Invitation, Membership, Organization, Principal
 from organizations.people.mail_addresses import validate_mail_address
 

@@ -18,7 +18,7 @@ from executions.models import Execution, ExecutionNotFound
 from executions.rendering import render_result
 from executions.results import facts, final_or_notice, final_value, status_body
 from organizations.actors import Scope
-from organizations.api import BoundedListField, StrictSerializer
+from organizations.api.viewsets import BoundedListField, StrictSerializer
 from panel import examples
 from panel.base import (
     PanelViewSet,

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from agentidp.urls import urlpatterns as right_urlpatterns
 from agents.models import Agent
 from core.errors import Forbidden, NotFound
-from organizations.api import OrganizationScopedViewSet
+from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.models import Organization, Principal
 from organizations.tenancy.scope import organization_scope
 

@@ -15,7 +15,7 @@ from executions.actions import ReportedEvent
 from executions.api import examples
 from executions.event_log import lock_id
 from executions.models import Execution, ExecutionEvent, now
-from organizations.api import StrictSerializer
+from organizations.api.viewsets import StrictSerializer
 
 MAXIMUM_EVENTS = 1000
 LARGEST_SEQUENCE = 2**31 - 1

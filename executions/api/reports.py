@@ -41,7 +41,7 @@ from executions.api.serializers import (
 from executions.api.upload_serializers import NewUploadSerializer, RawParser, UploadSerializer
 from executions.json_text import with_form
 from executions.models import Execution, ExecutionNotFound
-from organizations.api import OrganizationScopedViewSet
+from organizations.api.viewsets import OrganizationScopedViewSet
 
 EXECUTION_ID = OpenApiParameter("executionId", OpenApiTypes.STR, OpenApiParameter.PATH)
 UPLOAD_ID = OpenApiParameter("uploadId", OpenApiTypes.UUID, OpenApiParameter.PATH)

@@ -14,7 +14,7 @@ from executions.api import examples
 from executions.api.event_batches import AHEAD, compact
 from executions.leases import LONGEST, SHORTEST
 from executions.models import Execution, now
-from organizations.api import BoundedListField, StrictSerializer
+from organizations.api.viewsets import BoundedListField, StrictSerializer
 
 FIRST_STATUSES = ["queued", "starting", "running"]
 FINAL_STATUSES = ["finished", "error", "cancelled"]

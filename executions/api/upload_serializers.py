@@ -12,7 +12,7 @@ from core.examples import example
 from executions.api import examples
 from executions.models import ExecutionFile
 from executions.paths import LONGEST_PATH, validate_path
-from organizations.api import StrictSerializer
+from organizations.api.viewsets import StrictSerializer
 
 
 class RawParser(BaseParser):

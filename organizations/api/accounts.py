@@ -13,7 +13,7 @@ from core.examples import example
 from core.handlers import domain_error_response
 from organizations import examples
 from organizations.actions import request_password_reset
-from organizations.api import StrictSerializer
+from organizations.api.viewsets import StrictSerializer
 
 
 @example(sent=examples.FORGOTTEN_PASSWORD)

@@ -19,7 +19,7 @@ from core.pagination import PAGING, PagePagination
 from core.parameters import parse_whole_number
 from core.throttling import count_attempt, refuse_when_full, throttle_key
 from organizations import examples
-from organizations.api import OrganizationScopedViewSet
+from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.audit.log import (
     MAXIMUM_VERIFIED,
     VERIFICATIONS,

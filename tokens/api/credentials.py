@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from agents.api import AGENT_ID, AgentNotFound
 from agents.models import Agent
 from core.errors import NotFound
-from organizations.api import OrganizationScopedViewSet
+from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.api.idempotency import AnswerWithSecret
 from tokens.actions import (
     create_credential,

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from agents.api import AGENT_ID, AgentNotFound
 from agents.models import Agent
 from core.errors import NotFound
-from organizations.api import OrganizationScopedViewSet
+from organizations.api.viewsets import OrganizationScopedViewSet
 from tokens.models import Resource, ResourceGrant
 from tokens.resources import (
     ResourceNotFound,

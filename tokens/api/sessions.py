@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from core.errors import DomainError, Forbidden
 from core.examples import example
 from core.handlers import domain_error_response
-from organizations.api import OrganizationScopedViewSet, StrictSerializer
+from organizations.api.viewsets import OrganizationScopedViewSet, StrictSerializer
 from organizations.api.organizations import OrganizationNotFound
 from organizations.models import Organization
 from tokens import examples

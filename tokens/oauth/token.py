@@ -31,7 +31,7 @@ from core.examples import answered
 from core.metrics import token_requests
 from core.outages import AWAY
 from core.throttling import Quota, count_attempt, throttle_key
-from organizations.api import OrganizationScopedViewSet
+from organizations.api.viewsets import OrganizationScopedViewSet
 from tokens.access_tokens import AgentAccess, PersonAccess, ResourceAccess, SignedAccess
 from tokens.actions import NotYourToken, Refusal, introspect_token, issue_token, revoke_token
 from tokens.authentication import BearerAuthentication

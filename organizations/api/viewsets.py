@@ -1,0 +1,209 @@
+"""The one door of the REST API into an organization's rows."""
+
+from collections.abc import Collection
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework import serializers, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.errors import NotFound, name_some
+from core.fast_path.responses import LongResponse
+from core.pagination import PAGING
+from core.parameters import refuse_others, require_choice
+from core.text import normalized
+from organizations.actors import Actor
+from organizations.api import idempotency
+from organizations.models import AnsweredRequest, Organization
+from organizations.stream_access import Viewer, has_ended
+from organizations.tenancy.scope import request_scope
+
+SEALED = {
+    "get_queryset": "narrow_queryset",
+    "dispatch": "an action",
+    "perform_authentication": "an authenticator",
+}
+ModelType = TypeVar("ModelType", bound=Model)
+
+
+class BearerCredentials(Protocol):
+    """What an authenticator leaves in `request.auth`: signature checked, liveness not yet."""
+
+    organization_id: Any
+
+    def live_actor(self, request: HttpRequest) -> Actor:
+        """The actor, if its agent, credential, session and organization are still good."""
+
+
+class OrganizationScopedViewSet(viewsets.GenericViewSet):
+    """Runs the whole view inside the caller's organization, in the database as well.
+
+    Subclasses name `required_scopes` for each action and may narrow what `get_queryset` gives;
+    they cannot replace it. The organization comes from the verified token only.
+
+    A query parameter that `query_parameters` does not name for the action, nor its filters and
+    pages, is refused, as is one that is given twice.
+    """
+
+    required_scopes: dict[str, tuple[str, ...]] = {}
+    repeatable: frozenset[str] = frozenset()
+    """Actions that make something new each time, unless the request carries an Idempotency-Key."""
+    kept_fields: dict[str, Collection[str]] = {}
+    """Of the answers of these repeatable actions only these fields are kept. The rest is content:
+    it may be large, or be deleted meanwhile. `read_anew` gives it again."""
+    query_parameters: dict[str, Collection[str]] = {}
+    not_found: type[NotFound] = NotFound
+    organization: Organization
+    actor: Actor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for method, instead in SEALED.items():
+            if getattr(cls, method) is not getattr(OrganizationScopedViewSet, method):
+                raise ImproperlyConfigured(
+                    f"{cls.__name__} must not override {method}(); use {instead}()."
+                )
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with ExitStack() as self._scope:  # left even when the handler swallows the error
+            response = super().dispatch(request, *args, **kwargs)
+            if hasattr(response, "render") and not getattr(response, "is_rendered", True):
+                response.render()  # serializers may still read rows
+        if isinstance(response, LongResponse):
+            scopes = self.required_scopes.get(self.action or "", ())
+            viewer = Viewer.of_request(self.actor, self.request.auth, scopes)
+            response.end_with(partial(has_ended, viewer))
+        return response
+
+    def perform_authentication(self, request: Request) -> None:
+        super().perform_authentication(request)
+        credentials = cast(BearerCredentials | None, request.auth)
+        if credentials is None:
+            return
+        self._scope.enter_context(request_scope(credentials.organization_id))
+        self.actor = credentials.live_actor(request._request)
+        self.organization = self.actor.organization
+        self.actor.bind_to_log()
+        request.user = self.actor  # type: ignore[assignment]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method != "OPTIONS" and self.action is not None:
+            refuse_others(request.query_params, self.known_parameters())
+            self._refuse_other_forms(request)
+        self._claimed: AnsweredRequest | None = None
+        claim = idempotency.claim(request, self.actor) if self.action in self.repeatable else None
+        if claim is None:
+            return
+        known, is_new = claim
+        if is_new:
+            self._claimed = known
+        else:  # in place of the action, as routes put the action in place of a method
+            setattr(self, str(request.method).lower(), lambda *_, **__: self._answer_again(known))
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        if claimed := getattr(self, "_claimed", None):
+            idempotency.remember(claimed, response, self.kept_fields.get(self.action))
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def _answer_again(self, known: AnsweredRequest) -> Response:
+        is_whole = self.action not in self.kept_fields
+        return idempotency.answer_again(known, None if is_whole else self.read_anew)
+
+    def read_anew(self, kept: dict[str, Any]) -> Any:
+        """The body of an answer of which `kept` was kept, as it is now."""
+        raise NotImplementedError
+
+    def _refuse_other_forms(self, request: Request) -> None:
+        """InvalidValue for a `format` that the answer does not have: JSON would come unnoticed."""
+        wanted = request.query_params.get("format")
+        forms = [renderer.format for renderer in self.get_renderers()]
+        if wanted is not None:
+            require_choice(wanted, "format", sorted(forms))
+
+    def known_parameters(self) -> set[str]:
+        """Those that a request for the action may have."""
+        known = set(self.query_parameters.get(self.action, ()))
+        if self.action == "list":
+            filters = getattr(self, "filterset_class", None)
+            known |= PAGING | set(filters.base_filters if filters else ())
+        return known
+
+    def get_queryset(self) -> QuerySet[Any]:
+        queryset = super().get_queryset()
+        if getattr(self, "swagger_fake_view", False):
+            return queryset.none()
+        return self.narrow_queryset(queryset.for_organization(self.organization))  # type: ignore[attr-defined]
+
+    def get_object(self) -> Any:
+        """The row that the URL names; another organization's is as unknown as no row at all."""
+        try:
+            return super().get_object()
+        except Http404 as error:
+            raise self.not_found from error
+
+    def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Fewer of the organization's own rows, where an endpoint wants fewer."""
+        return queryset
+
+
+class BoundedListField(serializers.ListField):
+    """Counts the items before it looks at any: each wrong one would be an error of its own."""
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, **kwargs)
+        self._most = max_length
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and len(data) > self._most:
+            raise serializers.ValidationError(f"Send at most {self._most} items.")
+        return super().to_internal_value(data)
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    # No docstring: it would describe every body in the API's description.
+    # Names that it does not know are refused, as are numbers where a text belongs, texts where a
+    # number does, and anything but true and false: nothing is silently ignored or turned into
+    # something else.
+    default_error_messages = {"invalid": "Expected a JSON object."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            writable = {name for name, field in self.fields.items() if not field.read_only}
+            if unknown := data.keys() - writable:
+                problem = "This field is unknown or cannot be set."
+                raise serializers.ValidationError(name_some(unknown, problem))
+            # A CharField takes 7 for "7", a BooleanField 0 for false; all of them refuse a list.
+            data = {
+                name: [] if self._is_of_another_type(name, value) else self._normalized(name, value)
+                for name, value in data.items()
+            }
+        return super().to_internal_value(data)
+
+    def _normalized(self, name: str, value: Any) -> Any:
+        """Texts in the one Unicode form in which they are compared, before their length is looked
+        at. A password is hashed in a form of its own, and what is no text field is content."""
+        field = self.fields[name]
+        if field.style.get("input_type") == "password":
+            return value
+        if isinstance(value, str) and isinstance(field, serializers.CharField):
+            return normalized(value)
+        if isinstance(value, list) and isinstance(field, serializers.ListField):
+            return [normalized(each) if isinstance(each, str) else each for each in value]
+        return value
+
+    def _is_of_another_type(self, name: str, value: Any) -> bool:
+        field = self.fields[name]
+        if isinstance(field, serializers.BooleanField):
+            return value is not None and not isinstance(value, bool)
+        if isinstance(field, serializers.IntegerField):
+            return isinstance(value, (str, bool))
+        return isinstance(field, serializers.CharField) and isinstance(value, (int, float))
