@@ -10,8 +10,8 @@ from agents.models import (
     validate_semantic_version,
 )
 from core.examples import example
+from core.serializers import BoundedListField, StrictSerializer
 from organizations.actors import Scope
-from organizations.api.viewsets import BoundedListField, StrictSerializer
 
 
 @example(examples.AGENT, sent=examples.NEW_AGENT)

@@ -6,9 +6,9 @@ from typing import Any
 from rest_framework import serializers
 
 from core.examples import example
+from core.serializers import StrictSerializer
 from core.time_zones import known_time_zones
 from organizations import examples
-from organizations.api.viewsets import StrictSerializer
 from organizations.models import LONGEST_RETENTION, Invitation, Membership, Organization, Principal
 from organizations.people.mail_addresses import validate_mail_address
 

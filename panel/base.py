@@ -15,8 +15,8 @@ from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet, s
 from live.hub import hub
 from live.reading import Awaited
 from organizations.actors import Actor
-from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.api.sessions import PageSessionAuthentication
+from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.stream_access import Viewer
 from tokens.authentication import BearerAuthentication, KeyHeaderAuthentication
 

@@ -13,12 +13,12 @@ from rest_framework.response import Response
 from core.examples import answered, example
 from core.openapi import OperationSchema
 from core.parameters import flag
+from core.serializers import BoundedListField, StrictSerializer
 from executions.actions import delete_execution
 from executions.models import Execution, ExecutionNotFound
 from executions.rendering import render_result
 from executions.results import facts, final_or_notice, final_value, status_body
 from organizations.actors import Scope
-from organizations.api.viewsets import BoundedListField, StrictSerializer
 from panel import examples
 from panel.base import (
     PanelViewSet,

@@ -8,7 +8,8 @@ from django.core.management import call_command
 from rest_framework.serializers import ListField, ListSerializer
 
 from agentidp.devtools.routes import METHODS, paths
-from organizations.api.viewsets import BoundedListField, OrganizationScopedViewSet, StrictSerializer
+from core.serializers import BoundedListField, StrictSerializer
+from organizations.api.viewsets import OrganizationScopedViewSet
 from tests.endpoint import CLIENT, ORGANIZATION, PAGE, PUBLIC, STAFF
 from tests.endpoints import ENDPOINTS
 from tests.routes import methods_of, openapi_document

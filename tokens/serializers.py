@@ -5,7 +5,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from core.examples import example
-from organizations.api.viewsets import BoundedListField, StrictSerializer
+from core.serializers import BoundedListField, StrictSerializer
 from organizations.serializers import validate_printable
 from tokens import examples
 from tokens.actions import MAXIMUM_GRACE

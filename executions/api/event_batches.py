@@ -11,11 +11,11 @@ from rest_framework.parsers import BaseParser
 
 from core.examples import example
 from core.parsers import parse_json
+from core.serializers import StrictSerializer
 from executions.actions import ReportedEvent
 from executions.api import examples
 from executions.event_log import lock_id
 from executions.models import Execution, ExecutionEvent, now
-from organizations.api.viewsets import StrictSerializer
 
 MAXIMUM_EVENTS = 1000
 LARGEST_SEQUENCE = 2**31 - 1

@@ -10,11 +10,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.examples import example
+from core.serializers import BoundedListField, StrictSerializer
 from executions.api import examples
 from executions.api.event_batches import AHEAD, compact
 from executions.leases import LONGEST, SHORTEST
 from executions.models import Execution, now
-from organizations.api.viewsets import BoundedListField, StrictSerializer
 
 FIRST_STATUSES = ["queued", "starting", "running"]
 FINAL_STATUSES = ["finished", "error", "cancelled"]

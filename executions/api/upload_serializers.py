@@ -9,10 +9,10 @@ from rest_framework import serializers
 from rest_framework.parsers import BaseParser
 
 from core.examples import example
+from core.serializers import StrictSerializer
 from executions.api import examples
 from executions.models import ExecutionFile
 from executions.paths import LONGEST_PATH, validate_path
-from organizations.api.viewsets import StrictSerializer
 
 
 class RawParser(BaseParser):

@@ -11,9 +11,9 @@ from rest_framework.views import APIView
 from core.errors import DomainError
 from core.examples import example
 from core.handlers import domain_error_response
+from core.serializers import StrictSerializer
 from organizations import examples
 from organizations.actions import request_password_reset
-from organizations.api.viewsets import StrictSerializer
 
 
 @example(sent=examples.FORGOTTEN_PASSWORD)

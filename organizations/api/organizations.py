@@ -29,8 +29,8 @@ from organizations.actions import (
 )
 from organizations.actions.invitations import InvitationNotFound
 from organizations.actions.members import MemberNotFound
-from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.api.idempotency import AnswerWithSecret
+from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.models import Invitation, Membership, Organization, Principal
 from organizations.serializers import (
     AcceptanceSerializer,

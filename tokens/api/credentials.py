@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from agents.api import AGENT_ID, AgentNotFound
 from agents.models import Agent
 from core.errors import NotFound
-from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.api.idempotency import AnswerWithSecret
+from organizations.api.viewsets import OrganizationScopedViewSet
 from tokens.actions import (
     create_credential,
     end_old_secrets,

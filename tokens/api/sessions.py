@@ -13,8 +13,9 @@ from rest_framework.views import APIView
 from core.errors import DomainError, Forbidden
 from core.examples import example
 from core.handlers import domain_error_response
-from organizations.api.viewsets import OrganizationScopedViewSet, StrictSerializer
+from core.serializers import StrictSerializer
 from organizations.api.organizations import OrganizationNotFound
+from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.models import Organization
 from tokens import examples
 from tokens.sessions import (
