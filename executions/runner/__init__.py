@@ -1,0 +1,1 @@
+from executions.runner.jobs import *  # noqa: F403
