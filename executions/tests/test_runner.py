@@ -297,7 +297,7 @@ def test_what_no_worker_could_begin_ends(organization):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_heart_renews_what_is_held_and_notices_what_is_not(monkeypatch):
-    monkeypatch.setattr(runner, "BEAT", 0.05)
+    monkeypatch.setattr("executions.runner.heartbeat.BEAT", 0.05)
     organization = Organization.objects.create(name="Northwind", slug="northwind")
     held, taken = launch(organization), launch(organization)
     tracers = [runner.claim(organization.pk, each.pk) for each in (held, taken)]

@@ -1,0 +1,74 @@
+"""Signs of life of the executions that this process runs."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import structlog
+from django.db import connection
+from django.utils import timezone
+
+from executions.models import Execution
+from executions.runner.tracer import Outage, Tracer
+from organizations.tenancy.scope import organization_scope
+
+LEASE = 15
+"""Seconds that the lease of a worker lasts."""
+BEAT = 5.0
+"""Seconds from one sign of life to the next."""
+logger = structlog.get_logger(__name__)
+
+
+class Heart:
+    """One thread of this process that renews the leases of all executions that run in it."""
+
+    def __init__(self) -> None:
+        self._tracers: set[Tracer] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    @contextmanager
+    def beating_for(self, tracer: Tracer) -> Iterator[None]:
+        with self._lock:
+            if not self._tracers:
+                self._stop = threading.Event()
+                threading.Thread(target=self._beat, args=[self._stop], daemon=True).start()
+            self._tracers.add(tracer)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tracers.discard(tracer)
+                if not self._tracers:
+                    self._stop.set()
+
+    def tracers(self) -> list[Tracer]:
+        with self._lock:
+            return list(self._tracers)
+
+    def _beat(self, stop: threading.Event) -> None:
+        try:
+            while not stop.wait(BEAT):
+                for tracer in self.tracers():
+                    self._renew(tracer)
+        finally:
+            connection.close()
+
+    def _renew(self, tracer: Tracer) -> None:
+        try:
+            with organization_scope(tracer.organization_id):
+                is_held = Execution.objects.filter(
+                    pk=tracer.execution_id,
+                    lease_generation=tracer.generation,
+                    lease_expires_at__isnull=False,
+                ).update(lease_expires_at=timezone.now() + timedelta(seconds=LEASE))
+        except Outage as error:
+            logger.warning("database.unavailable", error=type(error).__name__)
+            connection.close()
+            return
+        if not is_held:
+            tracer.lose()
+
+
+heart = Heart()

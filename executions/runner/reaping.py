@@ -1,0 +1,77 @@
+"""Executions whose worker was lost: they are tried again, or end as errors."""
+
+from uuid import UUID
+
+from django.utils import timezone
+
+from executions import actions, leases
+from executions.event_log import NewEvent, append_to_locked
+from executions.models import Execution
+from executions.runner.heartbeat import heart
+from executions.runner.jobs import JOBS, _enqueue
+from executions.runner.tracer import Kind, Status
+from organizations.tenancy.scope import organization_scope
+
+
+def reap() -> int:
+    """End, or enqueue again, what nothing was heard of; how many executions that were."""
+    found = leases.lapsed_leases()
+    for organization_id, execution_id in found:
+        with organization_scope(organization_id):
+            execution = (
+                Execution.objects.select_for_update(skip_locked=True)
+                .without_content()
+                .filter(pk=execution_id, lease_expires_at__lt=timezone.now())
+                .first()
+            )
+            if execution is not None:
+                silence = leases.silence(execution)
+                _take_from_worker(
+                    execution,
+                    f"The worker was lost: nothing was heard from it for {silence} s.",
+                )
+    return len(found)
+
+
+def abandon(organization_id: str, execution_id: str) -> None:
+    """End what no worker could even begin."""
+    with organization_scope(UUID(organization_id)):
+        locked = Execution.objects.select_for_update().without_content()
+        execution = locked.filter(pk=execution_id).first()
+        if execution is not None and execution.status == Status.QUEUED:
+            end_as_error(execution, "Every worker that took it was lost before it could begin.")
+
+
+def give_up(reason: str) -> None:
+    """End, or enqueue again, what this process runs: it has to go."""
+    for tracer in heart.tracers():
+        with organization_scope(tracer.organization_id):
+            execution = (
+                Execution.objects.select_for_update()
+                .without_content()
+                .filter(pk=tracer.execution_id, lease_generation=tracer.generation)
+                .first()
+            )
+            if execution is not None and not execution.has_ended:
+                _take_from_worker(execution, reason)
+        tracer.lose()
+
+
+def _take_from_worker(execution: Execution, reason: str) -> None:
+    """Fence the worker off; then a job that may run again does, and any other ends."""
+    found = JOBS.get(str(execution.description.get("entry_point", "")))
+    retries = found.retries if found and execution.source == Execution.Source.WORKER else 0
+    attempts = (execution.lease_generation + 1) // 2  # every loss has counted as well
+    leases.revoke(execution)
+    if attempts <= retries:
+        told = NewEvent(actions.moment(execution), Kind.STDERR, f"{reason} It is tried again.")
+        append_to_locked(execution, [told])
+        _enqueue(execution)
+        return
+    end_as_error(execution, reason)
+
+
+def end_as_error(execution: Execution, reason: str) -> None:
+    at = actions.moment(execution)
+    events = [NewEvent(at, Kind.ERROR, reason), NewEvent(at, Kind.STATUS, Status.ERROR)]
+    append_to_locked(execution, events)

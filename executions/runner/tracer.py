@@ -1,0 +1,122 @@
+"""What a job says of its run: each word is stored at once, or the job is interrupted."""
+
+import threading
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError, connection
+
+from executions import actions, leases
+from executions.event_log import NewEvent, append_to_locked
+from executions.json_text import with_form
+from executions.models import Execution, ExecutionEvent, ExecutionHasEnded, LeaseLost
+from executions.quotas import Amounts, require_room, size_of
+from organizations.tenancy.scope import organization_scope
+
+WRITE_ATTEMPTS = 10
+Kind, Status = ExecutionEvent.Kind, Execution.Status
+Outage = (OperationalError, InterfaceError)
+
+
+class Interrupted(BaseException):
+    """The execution was stopped or taken over. No `except Exception` of a job holds this up."""
+
+
+@dataclass(eq=False)
+class Tracer:
+    """What a job knows about its execution, and how it tells what it does."""
+
+    organization_id: UUID
+    execution_id: UUID
+    generation: int
+    name: str
+    inputs: dict[str, Any]
+    _is_over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the execution was stopped or taken over; a long computation asks now and then."""
+        return self._is_over.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than the execution lasts."""
+        if self._is_over.wait(seconds):
+            raise Interrupted
+
+    def stdout(self, text: str) -> None:
+        self._write((Kind.STDOUT, text))
+
+    def stderr(self, text: str) -> None:
+        self._write((Kind.STDERR, text))
+
+    def debug(self, *parts: object) -> None:
+        self._write((Kind.DEBUG, "\n".join(map(str, parts))))
+
+    def action(self, value: Any) -> None:
+        self._write((Kind.ACTION, with_form(value)))
+
+    def result(self, value: Any) -> None:
+        """An intermediate result; a final one is what the job returns."""
+        self._write((Kind.RESULT, with_form(value)))
+
+    def usage(
+        self,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cost: Decimal | None = None,
+    ) -> None:
+        """What it has used in all until now; `cost` in US dollars."""
+        self._write(input_tokens=input_tokens, output_tokens=output_tokens, cost=cost)
+
+    def has_begun(self) -> None:
+        self._write((Kind.STATUS, Status.RUNNING))
+
+    def has_finished(self, value: Any) -> None:
+        final = [] if value is None else [(Kind.FINAL, with_form(value))]
+        self._insist(*final, (Kind.STATUS, Status.FINISHED))
+
+    def has_failed(self, error: str) -> None:
+        """The organization's limits do not keep it from saying so."""
+        self._insist((Kind.ERROR, error), (Kind.STATUS, Status.ERROR), may_exceed=True)
+
+    def lose(self) -> None:
+        """Let the job notice, at the next thing it tells, that it may not go on."""
+        self._is_over.set()
+
+    def _insist(self, *events: tuple[str, str], may_exceed: bool = False) -> None:
+        """The end must not get lost in a short outage of the database."""
+        for _ in range(WRITE_ATTEMPTS - 1):
+            try:
+                return self._write(*events, may_exceed=may_exceed)
+            except Outage:
+                connection.close()
+                self.wait(1)
+        return self._write(*events, may_exceed=may_exceed)
+
+    def _write(self, *events: tuple[str, str], may_exceed: bool = False, **fields: Any) -> None:
+        if self.is_over:
+            raise Interrupted
+        try:
+            with organization_scope(self.organization_id):
+                locked = Execution.objects.select_for_update().without_content()
+                execution = locked.get(pk=self.execution_id)
+                leases.require_lease(execution, self.generation)
+                leases.renew(execution)
+                at = actions.moment(execution)
+                told = [NewEvent(at, kind, storable(message)) for kind, message in events]
+                if told and not may_exceed:
+                    require_room(execution.organization, Amounts(event_bytes=size_of(told)))
+                append_to_locked(execution, told, **fields)
+        except (LeaseLost, ExecutionHasEnded, Execution.DoesNotExist):
+            self.lose()
+            raise Interrupted from None
+
+
+def storable(text: str) -> str:
+    """PostgreSQL keeps neither NUL nor half of a surrogate pair."""
+    return (
+        text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
