@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 
-from executions.rendering import limited_time
+from executions.sanitizing import limited_time
 from live.reading import LiveEvent
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"

@@ -8,15 +8,8 @@ from typing import Any
 
 import pytest
 
-from executions.rendering import (
-    ATTRIBUTES,
-    CUT,
-    LARGEST,
-    TAGS,
-    TOO_COMPLEX,
-    render_event,
-    render_result,
-)
+from executions.rendering import render_event, render_result
+from executions.sanitizing import ATTRIBUTES, CUT, LARGEST, TAGS, TOO_COMPLEX
 from executions.tests.vectors import VECTORS
 
 SECONDS = 1.0
@@ -283,7 +276,7 @@ def test_tables_do_not_add_up_to_very_many_cells() -> None:
 
 
 def test_parts_that_each_take_long_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("executions.rendering.SECONDS", 0.01)
+    monkeypatch.setattr("executions.sanitizing.SECONDS", 0.01)
     tiring = {"Markdown": {"body": "[" * 20_000}}
 
     html = render_result(json.dumps({"__list__": [tiring] * 10}))

@@ -20,7 +20,8 @@ from executions import queries
 from executions.actions import delete_execution, stop_execution
 from executions.described import MOST_TAGS
 from executions.models import Execution, ExecutionError, ExecutionFile, sees_all
-from executions.rendering import limited_time, render_result
+from executions.rendering import render_result
+from executions.sanitizing import limited_time
 from organizations.actors import Scope
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization

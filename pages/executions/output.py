@@ -1,6 +1,6 @@
 """What agents wrote, on a page: in a frame in which nothing runs and from which nothing gets out.
 
-The frame is the second wall around output; the sanitiser of rendering.py is the first. It has no
+The frame is the second wall around output; the sanitiser of executions/sanitizing.py is the first. It has no
 origin, runs no script, sends no form, loads nothing but our styles, and leads neither itself nor
 the page anywhere. Links open in a new tab, as ordinary pages.
 """
@@ -14,7 +14,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from executions.rendering import TOO_COMPLEX
+from executions.sanitizing import TOO_COMPLEX
 
 POLICY = (
     "default-src 'none'; style-src {styles}; object-src 'none'; base-uri 'none'; form-action 'none'"

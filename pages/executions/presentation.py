@@ -13,7 +13,8 @@ from core.days import LAST_SECOND
 from executions.ansi import last_states
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent
-from executions.rendering import MOST_TAGS, TOO_COMPLEX, plain_text, render_event
+from executions.rendering import render_event
+from executions.sanitizing import MOST_TAGS, TOO_COMPLEX, plain_text
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import at
 

@@ -10,7 +10,7 @@ import pytest
 
 from executions.event_log import NewEvent
 from executions.models import DeletedExecution, Execution, now
-from executions.rendering import TOO_COMPLEX
+from executions.sanitizing import TOO_COMPLEX
 from executions.tests.factories import (
     FAILED,
     RUNNING,

@@ -10,7 +10,7 @@ from django.test import Client
 from conftest import ClientFor
 from executions.event_log import NewEvent
 from executions.models import DeletedExecution, Execution, ExecutionEvent, ExecutionFile
-from executions.rendering import TOO_COMPLEX
+from executions.sanitizing import TOO_COMPLEX
 from executions.tests.factories import (
     FAILED,
     FINISHED,

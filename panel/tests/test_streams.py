@@ -193,7 +193,7 @@ def test_main_and_stdio_tell_their_kinds_rendered_or_raw(
 def test_events_that_each_take_long_do_not_hold_up_the_streams_of_others(
     organization: Organization, operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("executions.rendering.SECONDS", 0.01)
+    monkeypatch.setattr("executions.sanitizing.SECONDS", 0.01)
     message = json.dumps({"Markdown": {"body": "[" * 6_000}})
     tiring = [NewEvent(START, "result", message)] * 10
     execution = make_execution(organization, FINISHED, events=tiring)

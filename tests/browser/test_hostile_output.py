@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Frame, Page, Route, expect
 
 from agentidp.devtools.bootstrap import find_browser
-from executions.rendering import ATTRIBUTES, TAGS
+from executions.sanitizing import ATTRIBUTES, TAGS
 from executions.tests.vectors import VECTORS
 from importers.tests.spooler import fid_of
 from panel.outputs import PRINTABLE_POLICY

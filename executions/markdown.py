@@ -1,0 +1,63 @@
+"""Markdown that engines write, as harmless HTML."""
+
+import re
+from textwrap import dedent
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+
+from executions.sanitizing import TOO_COMPLEX, cleaned, is_out_of_time, is_too_complex, is_too_large
+
+MOST_MARKS = 30_000
+"""Characters that mean something in Markdown: its parsers need long for very many in a row."""
+MOST_LINES = 10_000
+"""Of Markdown: each may become a block, and they need long for very many of these as well."""
+MOST_CELLS = 10_000
+"""Of all tables of one piece of Markdown. A short row is filled up to the width of its header, so
+that few characters could become very many cells."""
+LINE_END = re.compile(r"\r\n?")
+MARK = re.compile(r"[*_~`!|&\[\]]")
+
+
+def render_markdown(body: str) -> SafeString:
+    if is_out_of_time() or is_too_large(body) or is_too_complex(body):
+        return TOO_COMPLEX
+    body = LINE_END.sub("\n", body)
+    if len(MARK.findall(body)) > MOST_MARKS or body.count("\n") > MOST_LINES:
+        return TOO_COMPLEX
+    if _cells(body) > MOST_CELLS:
+        return TOO_COMPLEX
+    return cleaned(MARKDOWN.render(dedent(body)))
+
+
+def _cells(body: str) -> int:
+    """How many cells its tables have at most. A table ends at an empty line, and no row of it has
+    more cells than its widest line."""
+    cells = columns = 0
+    for line in body.split("\n"):
+        bars = line.count("|")
+        if bars:
+            columns = max(columns, bars + 1)
+        elif not line.strip(" \t"):
+            columns = 0
+        cells += columns
+    return cells
+
+
+def _image_as_link(
+    renderer: RendererHTML, tokens: Any, index: int, options: Any, environment: Any
+) -> str:
+    """An image would tell a foreign server who reads this; a link asks first."""
+    token: Token = tokens[index]
+    label = token.content or str(token.attrGet("src") or "")
+    return str(format_html('<a href="{}">{}</a>', token.attrGet("src") or "", label))
+
+
+MARKDOWN = MarkdownIt("commonmark", {"html": True, "breaks": True}).enable(
+    ["table", "strikethrough"]
+)
+MARKDOWN.add_render_rule("image", _image_as_link)

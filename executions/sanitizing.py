@@ -1,0 +1,140 @@
+"""The harmless part of what engines write: of HTML and of text, of a size and within a time that no
+reader waits long for.
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import nh3
+from django.utils.safestring import SafeString, mark_safe
+
+LARGEST = 256 * 1024
+"""Bytes of one message that are made readable; beyond that it can be downloaded only."""
+DEEPEST = 100
+"""Levels of nesting, of elements or of JSON."""
+DEEPEST_FORMATTING = 16
+MOST_TAGS = 20_000
+"""Of one piece of HTML; and elements of all that one message becomes."""
+MOST_ATTRIBUTES = 40
+SECONDS = 1.0
+"""Of the processor, for all pieces of one message; one that has begun is still finished."""
+TOO_COMPLEX = mark_safe(
+    '<p class="output-note">This output is too complex to be shown here. '
+    "Download it to read it.</p>"
+)
+CUT = "\n… (cut here: download it to read the rest)"
+TAGS = {
+    *("a", "abbr", "b", "blockquote", "br", "caption", "code", "dd", "del", "details", "div"),
+    *("dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "ins", "kbd", "li", "mark"),
+    *("ol", "p", "pre", "q", "s", "samp", "small", "span", "strong", "sub", "summary", "sup"),
+    *("table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul", "var"),
+}
+ATTRIBUTES: dict[str, set[str]] = {
+    "*": set(),  # nh3 alone would allow `title` and `lang` everywhere.
+    "a": {"href"},
+    "ol": {"start"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan", "scope"},
+}
+DROPPED_WITH_CONTENT = {"script", "style", "title", "noscript", "iframe", "template", "textarea"}
+SCHEMES = {"https", "mailto"}
+LINK_RELATION = "noopener noreferrer nofollow"
+# Escape sequences of terminals (ECMA-48): CSI, then OSC and its like, then the two-byte ones.
+ESCAPE_SEQUENCE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?"
+)
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)([^>]*)")
+ATTRIBUTE_END = re.compile(r"[\s/]+[^\s/]")
+VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "wbr"}
+)
+CLOSED_BY_THE_NEXT = frozenset({"p", "li", "dt", "dd", "td", "th", "tr", "option"})
+REOPENED = frozenset(
+    {*("a", "b", "big", "code", "em", "font", "i", "nobr", "s"), *("small", "strike", "strong")}
+    | {"tt", "u"}
+)
+"""A parser opens them anew in each following block, so that a few can become very many."""
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def limited_time(seconds: float | None = None) -> Iterator[None]:
+    """Meanwhile this thread makes output readable for so long only; what remains becomes the note
+    that it is too complex. Within another limit that one counts."""
+    if _deadline.get() is not None:
+        yield
+        return
+    token = _deadline.set(time.thread_time() + (SECONDS if seconds is None else seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def is_out_of_time() -> bool:
+    deadline = _deadline.get()
+    return deadline is not None and time.thread_time() > deadline
+
+
+def plain_text(text: str) -> str:
+    """Without a terminal's escape sequences and control characters, and not beyond the cap."""
+    shown = text[:LARGEST]
+    shown = ESCAPE_SEQUENCE.sub("", shown).replace("\r\n", "\n").replace("\r", "\n")
+    shown = CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
+    return shown + CUT if len(text) > LARGEST else shown
+
+
+def sanitized(html: str) -> SafeString:
+    """The harmless part of somebody's HTML, or the note that it is too complex."""
+    return TOO_COMPLEX if is_out_of_time() else cleaned(html)
+
+
+def cleaned(html: str) -> SafeString:
+    if is_too_large(html) or is_too_complex(html):
+        return TOO_COMPLEX
+    clean = nh3.clean(
+        html,
+        tags=TAGS,
+        clean_content_tags=DROPPED_WITH_CONTENT,
+        attributes=ATTRIBUTES,
+        url_schemes=SCHEMES,
+        url_relative="deny",
+        link_rel=LINK_RELATION,
+    )
+    return mark_safe(clean)  # noqa: S308 - this is the sanitiser
+
+
+def is_too_large(text: str) -> bool:
+    return len(text) > LARGEST or len(text.encode("utf-8", "replace")) > LARGEST
+
+
+def is_too_complex(html: str) -> bool:
+    """Whether a parser could need very long for it: elements nested deeply, reopened often, or
+    with very many attributes. A closing tag counts for its own name only, as for a parser."""
+    if max(html.count("<"), html.count("&")) > MOST_TAGS:
+        return True
+    depths: Counter[str] = Counter()
+    deepest = formatting = 0
+    for match in TAG.finditer(html):
+        is_closing, name, rest = match[1], match[2].lower(), match[3]
+        if len(ATTRIBUTE_END.findall(rest)) > MOST_ATTRIBUTES:
+            return True
+        if name in VOID or name in CLOSED_BY_THE_NEXT:
+            continue
+        if not is_closing:
+            depths[name] += 1
+        elif depths[name]:
+            depths[name] -= 1
+        else:
+            continue
+        change = -1 if is_closing else 1
+        deepest += change
+        formatting += change if name in REOPENED else 0
+        if deepest > DEEPEST or formatting > DEEPEST_FORMATTING:
+            return True
+    return False
