@@ -1,6 +1,6 @@
 """What agents wrote, on a page: in a frame in which nothing runs and from which nothing gets out.
 
-The frame is the second wall around output; the sanitiser of executions/sanitizing.py is the first. It has no
+The frame is the second wall around output; executions/sanitizing.py is the first. It has no
 origin, runs no script, sends no form, loads nothing but our styles, and leads neither itself nor
 the page anywhere. Links open in a new tab, as ordinary pages.
 """
