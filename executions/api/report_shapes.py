@@ -16,6 +16,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
 from core.examples import example
+from core.fields import TimeField
 from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from core.parsers import parse_json
 from executions.actions import ReportedEvent
@@ -310,9 +311,7 @@ class NewExecutionSerializer(StrictSerializer):
         child=serializers.CharField(max_length=64), max_length=32, required=False
     )
     inputs = ObjectField(required=False)
-    startedAt = serializers.DateTimeField(
-        required=False, help_text="Now if absent. UTC unless it says otherwise."
-    )
+    startedAt = TimeField(required=False, help_text="Now if absent.")
     userId = serializers.UUIDField(
         required=False, help_text="The member on whose behalf the agent acts, who may see it."
     )
