@@ -4,6 +4,7 @@ Set-up collects them: under a name that holds the content's hash, and compressed
 not been done for the files of today, those of the source are served as they are.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MANIFEST = ManifestStaticFilesStorage.manifest_name
 STYLES = ManifestStaticFilesStorage.patterns[0][1][:2]
+BUNDLED = (r'(?P<matched>@import "(?P<url>[^"]+)";\n)', "")
 IMPORTS: Any = ManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]  # type: ignore[attr-defined]
 
 
@@ -39,9 +41,21 @@ class HashedStorage(CompressedManifestStaticFilesStorage):
     """Modules of our own import each other under these names, too."""
 
     # Without what points to source maps, which are not collected.
-    patterns = (("*.css", STYLES), ("js/*.js", IMPORTS))
+    patterns = (("css/*.css", (BUNDLED,)), ("*.css", STYLES), ("js/*.js", IMPORTS))
 
     keep_intermediate_files = False
+
+    def url_converter(self, name: str, hashed_files: Any, template: Any = None) -> Any:
+        """In a style sheet of ours, what it imports stands in place of the import: a browser that
+        had to read it first would ask for its parts only then."""
+        if template != BUNDLED[1]:
+            return super().url_converter(name, hashed_files, template)
+
+        def part(found: re.Match[str]) -> str:
+            with self.open(f"{name.rpartition('/')[0]}/{found['url']}") as file:
+                return str(file.read().decode())
+
+        return part
 
     def compress_files(self, paths: set[str]) -> Iterator[tuple[str, str]]:
         """Those that pages ask for, which have a hash."""

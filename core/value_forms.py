@@ -28,6 +28,8 @@ MOMENT = {
         {"format": "date-time"},
     ]
 }
+WITHOUT_ZONE = "without a zone is UTC."
+"""Of everything that takes a time. Answers always name the zone."""
 PEOPLE, AGENTS = ["owner", "admin", "operator", "viewer"], ["admin", "member"]
 
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -105,7 +107,22 @@ def describe_values(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     for operations in result["paths"].values():
         for operation in operations.values():
             require_body(operation, result["components"]["schemas"])
+            for parameter in operation.get("parameters", ()):
+                say_zone(parameter["schema"], parameter)
+    for name, schema in result["components"]["schemas"].items():
+        if name.endswith("Request"):
+            for field in schema.get("properties", {}).values():
+                say_zone(field, field)
     return result
+
+
+def say_zone(schema: dict[str, Any], described: dict[str, Any]) -> None:
+    """Say what a time without a zone is, where the value may be one."""
+    formats = {each.get("format") for each in (schema, *schema.get("anyOf", ()))}
+    if "date-time" in formats:
+        before = described.get("description", "")
+        subject = "A day, or a time" if "date" in formats else "A time"
+        described["description"] = f"{before} {subject} {WITHOUT_ZONE}".strip()
 
 
 def require_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

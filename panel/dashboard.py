@@ -102,7 +102,7 @@ def _filters(hours: int | None) -> tuple[OpenApiParameter, ...]:
         _integer("hours", "The last hours; more than there were: all time.", hours, MOST_HOURS),
         _parameter(
             "from",
-            "In place of `hours`, for what started then: Unix seconds, a UTC day, or ISO 8601.",
+            "In place of `hours`, for what started then: Unix seconds, a day, or ISO 8601.",
         ),
         _parameter("to", "The end, left out; a day is meant as a whole."),
         _parameter("agent_name", "A part of the agent's name.", text),

@@ -5,6 +5,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from core.examples import example
+from core.fields import TimeField
 from core.serializers import BoundedListField, StrictSerializer
 from organizations.serializers import validate_printable
 from tokens import examples
@@ -66,7 +67,7 @@ class CredentialSerializer(StrictSerializer):
         source="secret_hint", read_only=True, help_text="The last four characters of the secret."
     )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
-    expiresAt = serializers.DateTimeField(
+    expiresAt = TimeField(
         source="expires_at", required=False, allow_null=True, help_text="null: it does not expire."
     )
     rotatedAt = serializers.DateTimeField(source="rotated_at", read_only=True, allow_null=True)
@@ -119,7 +120,7 @@ class RotationSerializer(StrictSerializer):
         help_text="How long the old secret keeps working; one from an earlier rotation does so as "
         "long as was promised then. 0: all old secrets end at once.",
     )
-    expiresAt = serializers.DateTimeField(
+    expiresAt = TimeField(
         required=False,
         allow_null=True,
         help_text="When the new secret ends. null: never. Left out: it works as long as the one "

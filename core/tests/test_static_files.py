@@ -112,20 +112,20 @@ def test_no_middleware_makes_django_change_threads() -> None:
 def test_a_collected_file_is_named_by_its_content_compressed_and_kept_for_a_year(
     collected: None, accepted: str, encoding: str | None, open_it: Any
 ) -> None:
-    url = static("css/components.css")
+    url = static("css/layout.css")
 
     status, headers, body = get(url, HTTP_ACCEPT_ENCODING=accepted)
 
-    assert re.fullmatch(r"/static/css/components\.[0-9a-f]{12}\.css", url)
+    assert re.fullmatch(r"/static/css/layout\.[0-9a-f]{12}\.css", url)
     assert (status, headers["Cache-Control"]) == ("200 OK", YEAR)
     assert headers.get("Content-Encoding") == encoding
     assert headers["Vary"] == "Accept-Encoding"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert open_it(body) == (SOURCE / "css" / "components.css").read_bytes()
+    assert open_it(body) == (SOURCE / "css" / "layout.css").read_bytes()
 
 
 def test_a_name_without_its_hash_is_kept_for_a_minute(collected: None) -> None:
-    assert get("/static/css/components.css")[1]["Cache-Control"] == "max-age=60, public"
+    assert get("/static/css/layout.css")[1]["Cache-Control"] == "max-age=60, public"
 
 
 def test_modules_import_each_other_by_the_names_that_pages_use(collected: None) -> None:
@@ -137,6 +137,17 @@ def test_modules_import_each_other_by_the_names_that_pages_use(collected: None) 
     names = {static(f"js/{path.name}").rpartition("/")[2] for path in (SOURCE / "js").glob("*.js")}
     assert len(imported) >= 4
     assert set(imported) <= names
+
+
+@pytest.mark.parametrize("name", ["site", "app"])
+def test_a_bundle_of_styles_is_one_file_with_all_its_parts(collected: None, name: str) -> None:
+    parts = re.findall(r'@import "(.+)";', (SOURCE / "css" / f"{name}.css").read_text())
+
+    _, _, body = get(static(f"css/{name}.css"))
+
+    assert len(parts) >= 3
+    assert b"@import" not in body
+    assert all((SOURCE / "css" / part).read_bytes() in body for part in parts)
 
 
 def test_styles_of_the_frame_stay_in_their_folder(collected: None) -> None:

@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.examples import example
+from core.fields import TimeField
 from core.serializers import BoundedListField, StrictSerializer
 from executions.api import examples
 from executions.api.event_batches import AHEAD, compact
@@ -122,9 +123,7 @@ class NewExecutionSerializer(StrictSerializer):
         child=serializers.CharField(max_length=64), max_length=32, required=False
     )
     inputs = ObjectField(required=False)
-    startedAt = serializers.DateTimeField(
-        required=False, help_text="Now if absent. UTC unless it says otherwise."
-    )
+    startedAt = TimeField(required=False, help_text="Now if absent.")
     userId = serializers.UUIDField(
         required=False, help_text="The member on whose behalf the agent acts, who may see it."
     )

@@ -84,6 +84,6 @@ function replace(old, fresh) {
   const table = old.querySelector(".as-table");
   if (table) next.querySelector(`#${CSS.escape(table.id)}`)?.classList.add("as-table");
   old.replaceWith(next);
-  window.htmx.process(next);
+  window.htmx?.process(next);
   next.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true }));
 }

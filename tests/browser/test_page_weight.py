@@ -1,0 +1,102 @@
+"""What each page makes a browser load: little, and no style that it needs is missing."""
+
+import gzip
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Response
+
+from agentidp.env import BASE_DIR
+from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.browser
+
+KILOBYTE = 1000
+PLAIN, LIST, CHART, RUNS, RUN, API = (KILOBYTE * most for most in (14, 26, 36, 57, 42, 490))
+"""The most that styles, scripts, fonts and images of a first visit may weigh compressed, by kind of
+page: without the rail; a list or a form; with charts; lists of runs, which fetch parts of
+themselves; a run; the API with Swagger UI."""
+BUDGETS = {
+    "/login": PLAIN,
+    "/nothing-here": PLAIN,
+    "/agents": LIST,
+    "/agents?q=nobody-is-called-this": LIST,
+    "/agents/new": LIST,
+    "/tokens": LIST,
+    "/resources": LIST,
+    "/resources/new": LIST,
+    "/audit": LIST,
+    "/members": LIST,
+    "/settings": LIST,
+    "/": CHART,
+    "/?days=90&outcome=refused": CHART,
+    "/agents →": CHART,
+    "/executions": RUNS,
+    "/executions/errors": RUNS,
+    "/executions/timeline": RUNS,
+    "/executions/statistics": RUNS,
+    "/executions?status=queued": RUNS,
+    "/executions →": RUN,
+    "/executions → log": RUN,
+    "/docs": API,
+}
+"""An arrow is followed to the first row's page, and to its tab."""
+NAMED = re.compile(r"\.([a-z][\w-]*)")
+COMMENT = re.compile(r"/\*.*?\*/|\{[^{}]*\}", re.DOTALL)
+OWN = "/static/css/"
+
+
+def classes(css: str) -> set[str]:
+    """The classes that selectors name. Declarations, the innermost braces, are left out."""
+    return set(NAMED.findall(COMMENT.sub("{", css)))
+
+
+def weight(response: Response) -> int:
+    """Compressed bytes, also where the server at hand does not compress."""
+    return len(gzip.compress(response.body(), 9))
+
+
+@pytest.mark.parametrize("path", BUDGETS)
+def test_a_page_loads_little_and_all_its_styles(visit: Visit, path: str) -> None:
+    visitor = visit(stranger=path == "/login")
+    page = visitor.page
+    start, arrow, tab = path.partition(" →")
+    address = start
+    if arrow:
+        visitor.goto(start)
+        link = page.locator("tbody a.row-link").first.get_attribute("href")
+        address = f"{link}/{tab.strip()}".rstrip("/")
+    loaded: list[Response] = []
+    page.on("response", lambda each: loaded.append(each))
+
+    visitor.goto(address)
+
+    if start == "/nothing-here":
+        visitor.complaints.clear()  # Chromium reports the 404 itself
+    kinds = {"stylesheet", "script", "font", "image"}
+    parts: dict[str, Any] = {
+        each.url.partition("/static/")[2]: each
+        for each in loaded
+        if each.request.resource_type in kinds and each.url.startswith("http")
+    }
+    weights = {name: weight(each) for name, each in parts.items()}
+    assert sum(weights.values()) <= BUDGETS[path], weights
+
+    everywhere = {
+        each: path.relative_to(BASE_DIR / "static").as_posix()
+        for path in (BASE_DIR / "static" / "css").rglob("*.css")
+        if path.stem not in {"admin", "printable", "print"}
+        for each in classes(path.read_text())
+    }
+    styled = set().union(
+        *(classes(each.text()) for name, each in parts.items() if name.endswith(".css"))
+    )
+    used = set(
+        page.evaluate("[...document.querySelectorAll('[class]')].flatMap((e) => [...e.classList])")
+    )
+    missing = {each: everywhere[each] for each in (used & set(everywhere)) - styled}
+    assert missing == {}
+
+    needs_htmx = page.locator("[hx-get], [hx-post]").count() > 0
+    assert not needs_htmx or any("htmx" in name for name in parts)
