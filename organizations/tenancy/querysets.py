@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import F
 from django.utils import timezone
 
+from core.rules import RowOf, Rule
+
 if TYPE_CHECKING:
     from organizations.models import Membership, Organization, User  # noqa: F401
 
@@ -35,7 +37,13 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
     def usable(self) -> Self:
         """Those of active people in active organizations, the first joined first."""
         return (
-            self.filter(user__is_active=True, organization__status="active")
+            self.filter(
+                Rule(
+                    "organizations_person_may_act",
+                    RowOf("user__is_active"),
+                    RowOf("organization__status"),
+                )
+            )
             .select_related("organization", "user")
             .order_by("created_at", "id")
         )
