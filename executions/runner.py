@@ -243,6 +243,9 @@ def claim(organization_id: UUID, execution_id: UUID) -> Tracer | None:
         execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
         if execution is None or not _waits(execution):
             return None
+        if reason := _may_not_run(execution):
+            _end_as_error(execution, reason)
+            return None
         leases.grant(execution, LEASE)
         is_first = execution.status == Status.QUEUED
         events = [NewEvent(actions.moment(execution), Kind.STATUS, Status.STARTING)]
@@ -262,6 +265,30 @@ def _waits(execution: Execution) -> bool:
     if execution.has_ended or execution.lease_expires_at is not None:
         return False
     return execution.status == Status.QUEUED or leases.is_revoked(execution)
+
+
+def _may_not_run(execution: Execution) -> str:
+    """Why an execution may not begin or go on, as a sentence; nothing while it may. What an outside
+    engine runs ends with its tokens; what we run ends here."""
+    if not execution.organization.is_active:
+        return "The organization is not active any more."
+    if execution.agent is not None and not execution.agent.is_active:
+        return "The agent is not active any more."
+    return ""
+
+
+def _end_if_it_may_not_run(execution_id: UUID) -> bool:
+    """Whether it had to end. Asked at every beat, so the row is locked only when it has to be."""
+    found = Execution.objects.without_content().select_related("organization", "agent")
+    execution = found.filter(pk=execution_id).first()
+    reason = _may_not_run(execution) if execution else ""
+    if not reason:
+        return False
+    execution = found.select_for_update(of=("self",)).get(pk=execution_id)
+    if not execution.has_ended:
+        leases.revoke(execution)
+        _end_as_error(execution, reason)
+    return True
 
 
 def reap() -> int:
@@ -371,6 +398,7 @@ class Heart:
                     lease_generation=tracer.generation,
                     lease_expires_at__isnull=False,
                 ).update(lease_expires_at=timezone.now() + timedelta(seconds=LEASE))
+                is_held = is_held and not _end_if_it_may_not_run(tracer.execution_id)
         except Outage as error:
             logger.warning("database.unavailable", error=type(error).__name__)
             connection.close()
