@@ -343,8 +343,8 @@ def _locked_agent(agent_id: UUID, *, actor: Actor) -> Agent:
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
     require_may_manage(agent, actor=actor)
     if actor.kind == "agent":
-        own = Credential.objects.usable().filter(pk=actor.credential_id)
-        if not own.filter(agent__status=Agent.Status.ACTIVE).exists():
+        own = Credential.objects.usable().of_acting_agents()
+        if not own.filter(pk=actor.credential_id).exists():
             raise Forbidden("The credential behind this token has ended.")
     return agent
 
@@ -352,7 +352,8 @@ def _locked_agent(agent_id: UUID, *, actor: Actor) -> Agent:
 def _locked(credential: Credential, *, actor: Actor) -> Credential:
     _locked_agent(credential.agent_id, actor=actor)
     credential = (
-        Credential.objects.select_for_update(of=("self",), no_key=True)
+        Credential.objects.with_usability()
+        .select_for_update(of=("self",), no_key=True)
         .select_related("agent", "organization")
         .get(pk=credential.pk)
     )

@@ -16,7 +16,6 @@ from core.addresses import client_address
 from organizations.actors import Actor, Scope
 from organizations.models import Membership, Organization, Principal, User
 from tokens.access_tokens import AgentAccess, ClientClaims, PersonAccess, ResourceAccess
-from tokens.models import MAXIMUM_SESSION
 
 ModelType = TypeVar("ModelType", bound=models.Model)
 SPARE = timedelta(seconds=30)
@@ -25,54 +24,33 @@ these have the time of whichever machine made them."""
 ENDED = "The token has expired or was revoked."
 
 
-def columns(alias: str, model: type[models.Model]) -> str:
-    return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
+def columns(row: str, model: type[models.Model]) -> str:
+    return ", ".join(f'({row})."{field.column}"' for field in model._meta.concrete_fields)
 
 
-NOT_REVOKED = """NOT EXISTS (
-    SELECT FROM tokens_revocation r
-    WHERE r.organization_id = %(organization)s AND r.token_id = %(token)s
-)"""
-OF_CREDENTIAL = """
-FROM tokens_credential c
-JOIN organizations_organization o ON o.id = c.organization_id
-JOIN agents_agent a ON a.organization_id = c.organization_id AND a.id = c.agent_id
-"""
-CREDENTIAL_IS_LIVE = f"""
-WHERE c.organization_id = %(organization)s AND c.id = %(credential)s AND c.agent_id = %(agent)s
-  AND c.status = 'active' AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())
-  AND a.status = 'active' AND o.status = 'active' AND {NOT_REVOKED}
-  AND to_timestamp(%(issued)s)
-      >= coalesce(greatest(a.tokens_valid_from, o.tokens_valid_from), '-infinity')
-"""
 AGENT = f"""
-SELECT a.email, a.scopes, p.role IS NOT NULL, {columns("o", Organization)}
-{OF_CREDENTIAL}
-LEFT JOIN organizations_principal p ON p.id = a.id AND p.role = 'admin'
-{CREDENTIAL_IS_LIVE}
-"""
-RESOURCE = f"""
+SELECT email, scopes, is_administrator, {columns("within", Organization)}
+FROM tokens_live_agent(
+    %(organization)s, %(credential)s, %(agent)s, %(token)s, to_timestamp(%(issued)s)
+)
+"""  # noqa: S608 - names of our own columns
+RESOURCE = """
 SELECT g.scopes, r.scopes
-{OF_CREDENTIAL}
-JOIN tokens_resource r ON r.organization_id = c.organization_id AND r.identifier = %(resource)s
+FROM tokens_live_agent(
+    %(organization)s, %(credential)s, %(agent)s, %(token)s, to_timestamp(%(issued)s)
+)
+JOIN tokens_resource r
+    ON r.organization_id = %(organization)s AND r.identifier = %(resource)s
 JOIN tokens_resourcegrant g
-    ON g.organization_id = c.organization_id AND g.resource_id = r.id AND g.agent_id = a.id
+    ON g.organization_id = r.organization_id AND g.resource_id = r.id AND g.agent_id = %(agent)s
     AND g.created_at < to_timestamp(%(issued)s) + %(spare)s
-{CREDENTIAL_IS_LIVE}
 """
 PERSON = f"""
-SELECT {columns("m", Membership)}, {columns("u", User)}, {columns("o", Organization)}
-FROM organizations_membership m
-JOIN organizations_user u ON u.id = m.user_id
-JOIN organizations_organization o ON o.id = m.organization_id
-JOIN tokens_loginsession s ON s.user_id = u.id
-WHERE m.organization_id = %(organization)s AND m.user_id = %(person)s AND u.is_active
-  AND o.status = 'active' AND s.id = %(session)s AND s.ended_at IS NULL
-  AND s.created_at > clock_timestamp() - %(most)s
-  AND s.created_at >= coalesce(u.sessions_valid_from, '-infinity')
-  AND to_timestamp(%(issued)s) >= coalesce(o.tokens_valid_from, '-infinity')
-  AND m.created_at < to_timestamp(%(issued)s) + %(spare)s
-  AND {NOT_REVOKED}
+SELECT {columns("membership", Membership)}, {columns("account", User)},
+    {columns("within", Organization)}
+FROM tokens_live_person(
+    %(organization)s, %(person)s, %(session)s, %(token)s, to_timestamp(%(issued)s), %(spare)s
+)
 """  # noqa: S608 - names of our own columns
 
 
@@ -122,7 +100,7 @@ def live_resource_scopes(token: ResourceAccess) -> frozenset[str]:
 
 
 def facts_of(token: ClientClaims) -> dict[str, Any]:
-    """What CREDENTIAL_IS_LIVE asks about."""
+    """What tokens_live_agent asks about."""
     return {
         "organization": token.organization_id,
         "credential": token.credential_id,
@@ -135,7 +113,7 @@ def facts_of(token: ClientClaims) -> dict[str, Any]:
 def live_person(token: PersonAccess, request: HttpRequest) -> Actor:
     """The person of a live token: account, membership, organization and login session good.
 
-    A session is good as LoginSessionQuerySet.live() says. One query, inside the scope.
+    One query, inside the scope.
     """
     row = ask(
         PERSON,
@@ -145,7 +123,6 @@ def live_person(token: PersonAccess, request: HttpRequest) -> Actor:
         token=token.token_id,
         issued=token["iat"],
         spare=SPARE,
-        most=MAXIMUM_SESSION,
     )
     of_user = len(Membership._meta.concrete_fields)
     of_organization = of_user + len(User._meta.concrete_fields)

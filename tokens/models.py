@@ -21,6 +21,7 @@ from django.utils import timezone
 from agents.models import Agent
 from core.errors import DomainError
 from core.ids import uuid7
+from core.rules import RowOf, Rule
 from core.text import NormalizedCharField
 from organizations.models import (
     Organization,
@@ -72,11 +73,21 @@ class OldSecret:
     """Its last characters; empty where they were not kept."""
 
 
+IS_USABLE = Rule("tokens_credential_is_usable", RowOf("status"), Now())
+
+
 class CredentialQuerySet(OrganizationScopedQuerySet):
     def usable(self) -> Self:
+        return self.filter(IS_USABLE)
+
+    def with_usability(self) -> Self:
+        """Each with the answer of `is_usable`, which otherwise asks for it."""
+        return self.annotate(was_usable=IS_USABLE)
+
+    def of_acting_agents(self) -> Self:
+        """Those whose agent and organization are active."""
         return self.filter(
-            models.Q(expires_at=None) | models.Q(expires_at__gt=Now()),
-            status=Credential.Status.ACTIVE,
+            Rule("agents_agent_may_act", RowOf("agent__status"), RowOf("organization__status"))
         )
 
     def with_secret(self, mac: bytes) -> Self:
@@ -148,6 +159,9 @@ class Credential(OrganizationScopedModel):
         help_text="When a secret from before the last rotation got a token; to a minute.",
     )
 
+    was_usable: bool | None = None
+    """When it was read, by a queryset `with_usability`."""
+
     objects = CredentialQuerySet.as_manager()
 
     class Meta:
@@ -204,7 +218,11 @@ class Credential(OrganizationScopedModel):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     def is_usable(self) -> bool:
-        return not self.is_revoked and not self.is_expired()
+        """Whether it may be used, as far as that depends on itself and on an agent that is gone for
+        good. One query, unless it was read `with_usability`."""
+        if self.was_usable is None:
+            self.was_usable = Credential.objects.usable().filter(pk=self.pk).exists()
+        return self.was_usable and not self.is_revoked
 
     @property
     def old_secrets_end(self) -> datetime | None:
@@ -223,8 +241,8 @@ class Credential(OrganizationScopedModel):
 
     def live_old_secrets(self, now: datetime) -> list[OldSecret]:
         """Those that still work, the newest first."""
-        usable = self.old_secrets() if self.is_usable() else []
-        return [old for old in reversed(usable) if old.ends_at > now]
+        old = [each for each in reversed(self.old_secrets()) if each.ends_at > now]
+        return old if old and self.is_usable() else []
 
     @property
     def present_old_secrets(self) -> list[OldSecret]:
@@ -562,11 +580,7 @@ class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
     def live(self) -> Self:
         """Not ended, not too old, and begun with the person's present password."""
         return self.filter(
-            models.Q(user__sessions_valid_from=None)
-            | models.Q(created_at__gte=models.F("user__sessions_valid_from")),
-            user__is_active=True,
-            created_at__gt=Now() - MAXIMUM_SESSION,
-            ended_at=None,
+            Rule("tokens_session_is_live", RowOf("created_at"), RowOf("user__is_active"), Now())
         )
 
 

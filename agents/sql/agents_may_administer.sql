@@ -7,7 +7,7 @@ LANGUAGE sql STABLE AS $$
         JOIN organizations_principal p ON p.id = a.id AND p.organization_id = a.organization_id
         JOIN organizations_organization o ON o.id = a.organization_id
         WHERE a.organization_id = organization AND a.id = agent
-          AND a.status = 'active' AND 'admin:orgs' = ANY (a.scopes)
-          AND p.role = 'admin' AND o.status = 'active'
+          AND agents_agent_may_act(a, o) AND 'admin:orgs' = ANY (a.scopes)
+          AND p.role = 'admin'
     )
 $$;

@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from executions.models import Execution
+from executions.runner.ending import end_if_it_may_not_run
 from executions.runner.tracer import Outage, Tracer
 from organizations.tenancy.scope import organization_scope
 
@@ -63,6 +64,7 @@ class Heart:
                     lease_generation=tracer.generation,
                     lease_expires_at__isnull=False,
                 ).update(lease_expires_at=timezone.now() + timedelta(seconds=LEASE))
+                is_held = is_held and not end_if_it_may_not_run(tracer.execution_id)
         except Outage as error:
             logger.warning("database.unavailable", error=type(error).__name__)
             connection.close()

@@ -7,6 +7,7 @@ from django.utils import timezone
 from executions import actions, leases
 from executions.event_log import NewEvent, append_to_locked
 from executions.models import Execution
+from executions.runner.ending import end_as_error
 from executions.runner.heartbeat import heart
 from executions.runner.jobs import JOBS, _enqueue
 from executions.runner.tracer import Kind, Status
@@ -69,9 +70,3 @@ def _take_from_worker(execution: Execution, reason: str) -> None:
         _enqueue(execution)
         return
     end_as_error(execution, reason)
-
-
-def end_as_error(execution: Execution, reason: str) -> None:
-    at = actions.moment(execution)
-    events = [NewEvent(at, Kind.ERROR, reason), NewEvent(at, Kind.STATUS, Status.ERROR)]
-    append_to_locked(execution, events)

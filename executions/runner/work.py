@@ -8,6 +8,7 @@ import structlog
 from executions import actions, leases
 from executions.event_log import NewEvent, append_to_locked
 from executions.models import Execution
+from executions.runner.ending import end_as_error, may_not_run
 from executions.runner.heartbeat import LEASE, heart
 from executions.runner.jobs import JOBS
 from executions.runner.tracer import Interrupted, Kind, Status, Tracer
@@ -48,6 +49,9 @@ def claim(organization_id: UUID, execution_id: UUID) -> Tracer | None:
     with organization_scope(organization_id):
         execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
         if execution is None or not waits(execution):
+            return None
+        if reason := may_not_run(execution):
+            end_as_error(execution, reason)
             return None
         leases.grant(execution, LEASE)
         is_first = execution.status == Status.QUEUED

@@ -11,11 +11,14 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from agents.actions import update_agent
+from agents.models import Agent
 from agents.tests.factories import make_agent
 from executions import actions, runner
 from executions.models import Execution, ExecutionError, ExecutionEvent
 from executions.runner import Interrupted, Tracer
 from executions.tests.factories import RUNNING, make_execution, make_user_of
+from organizations.actions import suspend_organization
 from organizations.actors import Actor
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
@@ -281,6 +284,47 @@ def test_a_worker_that_must_go_says_so(organization):
     )
     with pytest.raises(Interrupted):
         tracer.wait(60)
+
+
+def suspend(organization: Organization, agent: Agent | None) -> None:
+    actor = Actor.for_system(organization, "test")
+    with organization_scope(organization):
+        if agent is None:
+            suspend_organization(organization, actor=actor)
+        else:
+            update_agent(agent, actor=actor, status="suspended")
+
+
+@pytest.mark.parametrize("whose", ["organization", "agent"])
+def test_nothing_begins_for_who_was_suspended(organization, register, whose):
+    ran = []
+    register(ran.append)
+    agent = make_agent(organization) if whose == "agent" else None
+    execution = launch(organization, agent=agent)
+    suspend(organization, agent)
+
+    ended = run(execution)
+
+    assert (ended.status, ended.error) == ("error", f"The {whose} is not active any more.")
+    assert ran == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("whose", ["organization", "agent"])
+def test_nothing_goes_on_for_who_was_suspended(monkeypatch, register, whose):
+    monkeypatch.setattr("executions.runner.heartbeat.BEAT", 0.05)
+    organization = Organization.objects.create(name="Northwind", slug="northwind")
+    agent = make_agent(organization) if whose == "agent" else None
+
+    def work(tracer: Tracer) -> None:
+        suspend(organization, agent)
+        tracer.wait(20)
+
+    register(work, retries=1)
+    ended = run(launch(organization, agent=agent))
+
+    assert (ended.status, ended.error) == ("error", f"The {whose} is not active any more.")
+    assert ended.lease_expires_at is None
 
 
 def test_what_no_worker_could_begin_ends(organization):

@@ -16,6 +16,7 @@ from django.db import models
 from django.utils import timezone
 
 from core.ids import uuid7
+from core.rules import RowOf, Rule
 from core.text import NormalizedCharField
 from organizations.models.people import User
 
@@ -45,7 +46,13 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
     def usable(self) -> Self:
         """Those of active people in active organizations, the first joined first."""
         return (
-            self.filter(user__is_active=True, organization__status="active")
+            self.filter(
+                Rule(
+                    "organizations_person_may_act",
+                    RowOf("user__is_active"),
+                    RowOf("organization__status"),
+                )
+            )
             .select_related("organization", "user")
             .order_by("created_at", "id")
         )

@@ -198,6 +198,7 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     found = own_agent(request, agent_id)
     organization = request.organization
     credentials = Credential.objects.for_organization(organization).filter(agent=found)
+    credentials = credentials.with_usability()
     requests = TokenEvent.objects.for_organization(organization).filter(agent=found)
     may_audit = request.actor.may(Scope.AUDIT_READ)
     findings = findings_of_agent(found)

@@ -120,8 +120,7 @@ def figures(
 
 def credentials_figure(organization: Organization) -> dict[str, Any]:
     soon = timezone.now() + timedelta(days=7)
-    usable = Credential.objects.for_organization(organization).usable()
-    usable = usable.filter(agent__status=Agent.Status.ACTIVE)
+    usable = Credential.objects.for_organization(organization).usable().of_acting_agents()
     counts = usable.aggregate(live=Count("pk"), ending=Count("pk", filter=Q(expires_at__lte=soon)))
     ending = counts["ending"]
     verb = "expires" if ending == 1 else "expire"

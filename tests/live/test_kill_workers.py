@@ -2,6 +2,7 @@
 cannot write any more."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -76,6 +78,21 @@ class Place:
 
     def statuses(self, of: list[str]) -> Counter[str]:
         return Counter(status for (status,) in self.rows("status", of))
+
+    def queue(self, queue: str, task: str, **arguments: str) -> None:
+        with psycopg.connect(self.cluster.url) as connection:
+            connection.execute(
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, args) VALUES (%s, %s, %s)",
+                [queue, task, json.dumps(arguments)],
+            )
+
+    def queued(self, queue: str) -> int:
+        """How many of its jobs have not succeeded yet."""
+        with psycopg.connect(self.cluster.url) as connection:
+            [found] = connection.execute(
+                "SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %s", [queue]
+            ).fetchall()
+        return int(found[0])
 
     def wait_until(self, is_reached: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -171,6 +188,17 @@ def test_a_worker_that_slept_cannot_write_any_more(place: Place) -> None:
     place.wait_until(lambda: launched[0] in interrupted(place.log), 30)
     assert place.rows("last_sequence, error, end_time, lease_generation", launched) == before
     assert sleeper.poll() is None, "it goes on working for others"
+
+
+def test_executions_leave_mails_their_places(place: Place) -> None:
+    place.start_worker(2)
+    launched = place.launch(2)
+    place.wait_until(lambda: place.statuses(launched) == {"running": 2}, 60)
+
+    place.queue("mail", "organizations.mail_password_reset", user_id=str(UUID(int=0)))
+
+    place.wait_until(lambda: place.queued("mail") == 0, 30)
+    assert place.statuses(launched) == {"running": 2}
 
 
 def test_a_worker_that_is_told_to_stop_leaves_nothing_behind(place: Place) -> None:

@@ -39,7 +39,7 @@ class CredentialNotFound(NotFound):
 class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
     """The client secrets of an agent. A secret is shown once."""
 
-    queryset = Credential.objects.select_related("agent")
+    queryset = Credential.objects.with_usability().select_related("agent")
     serializer_class = CredentialSerializer
     lookup_url_kwarg = "credentialId"
     not_found = CredentialNotFound

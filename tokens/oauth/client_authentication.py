@@ -15,7 +15,6 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from agents.models import Agent
 from core.addresses import client_address
 from core.errors import shortened
 from core.throttling import Guesses, refuse_guesses, refuse_late_guess
@@ -151,13 +150,9 @@ class ClientCredentials:
         mac = stored_mac(self.proof.client_id, self.proof.client_secret)
         credential = (
             Credential.objects.usable()
+            .of_acting_agents()
             .with_secret(mac)
-            .filter(
-                organization_id=self.organization_id,
-                agent_id=self.proof.client_id,
-                agent__status=Agent.Status.ACTIVE,
-                organization__status="active",
-            )
+            .filter(organization_id=self.organization_id, agent_id=self.proof.client_id)
             .select_related("agent", "organization")
             .first()
         )

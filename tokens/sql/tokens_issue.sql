@@ -19,6 +19,7 @@ DECLARE
     nobody CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     agent_status text;
     agent_scopes text[];
+    may_act boolean;
     organization_status text;
     monthly_limit integer;
     credential record;
@@ -51,13 +52,14 @@ BEGIN
     PERFORM set_config('app.organization_id', found_organization::text, true);
 
     SELECT o.status, o.signing_algorithm, o.max_tokens_per_month, a.status, a.scopes,
-           greatest(a.tokens_valid_from, o.tokens_valid_from)
-    INTO organization_status, algorithm, monthly_limit, agent_status, agent_scopes, earliest
+           greatest(a.tokens_valid_from, o.tokens_valid_from), agents_agent_may_act(a, o)
+    INTO organization_status, algorithm, monthly_limit, agent_status, agent_scopes,
+         earliest, may_act
     FROM organizations_organization o
     LEFT JOIN agents_agent a ON a.organization_id = o.id AND a.id = wanted_client
     WHERE o.id = found_organization;
 
-    SELECT c.id, c.status, c.name, c.expires_at,
+    SELECT c.id, c.status, c.name, tokens_credential_is_usable(c, issued_at) AS is_usable,
            CASE given_mac
                WHEN c.secret_mac THEN c.secret_hint
                WHEN c.previous_secret_mac THEN c.previous_secret_hint
@@ -96,13 +98,15 @@ BEGIN
     reason := CASE
         WHEN agent_status IS NULL THEN 'unknown_client'
         WHEN credential.id IS NULL THEN 'wrong_secret'
-        WHEN credential.status <> 'active' THEN 'credential_revoked'
-        WHEN credential.expires_at <= issued_at THEN 'credential_expired'
+        WHEN NOT credential.is_usable THEN
+            CASE WHEN credential.status <> 'active' THEN 'credential_revoked'
+                 ELSE 'credential_expired' END
         WHEN NOT credential.is_current
              AND coalesce(credential.grace_ends <= issued_at, true) THEN 'secret_rotated'
-        WHEN organization_status <> 'active' THEN 'organization_suspended'
-        WHEN agent_status = 'suspended' THEN 'agent_suspended'
-        WHEN agent_status <> 'active' THEN 'agent_decommissioned'
+        WHEN NOT may_act THEN
+            CASE WHEN organization_status <> 'active' THEN 'organization_suspended'
+                 WHEN agent_status = 'decommissioned' THEN 'agent_decommissioned'
+                 ELSE 'agent_suspended' END
     END;
     IF reason IS NOT NULL THEN
         -- The place in the window decides what is told: parallel guesses get no more answers.

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import structlog
@@ -11,7 +12,6 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError, close_old_connections
-from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
@@ -22,6 +22,8 @@ from executions import runner
 
 REAP_EVERY = 15
 """Seconds. With a lease of 15 s a lost worker is noticed within half a minute."""
+OTHER_PLACES = 2
+"""For everything but executions: these take no place from it, nor it from them."""
 SPARE_THREADS = 4
 SECONDS_TO_NOTICE = 5
 MOST_ATTEMPTS = 5
@@ -54,21 +56,22 @@ class Command(BaseCommand):
 async def work(concurrency: int, grace: int) -> None:
     loop = asyncio.get_running_loop()
     # Jobs are plain functions in threads; what looks after them must always find one.
-    loop.set_default_executor(ThreadPoolExecutor(concurrency + SPARE_THREADS))
+    loop.set_default_executor(ThreadPoolExecutor(concurrency + OTHER_PLACES + SPARE_THREADS))
     is_stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, is_stopping.set)
-    # The worker takes jobs over connections of its own; what a job enqueues goes over Django's,
-    # in the job's own transaction.
-    queue = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
     watch = asyncio.create_task(keep(look_after, is_stopping))
-    serve = asyncio.create_task(keep(lambda: run_jobs(queue, concurrency), is_stopping))
+    serve = {
+        asyncio.create_task(keep(partial(run_jobs, [runner.QUEUE], concurrency), is_stopping)),
+        asyncio.create_task(keep(partial(run_jobs, other_queues(), OTHER_PLACES), is_stopping)),
+    }
     await is_stopping.wait()
-    serve.cancel()
-    _, running = await asyncio.wait({serve}, timeout=grace)
+    for each in serve:
+        each.cancel()
+    _, running = await asyncio.wait(serve, timeout=grace)
     if running:
         await on_django(runner.give_up)("The worker was stopped before the execution had ended.")
-        _, running = await asyncio.wait({serve}, timeout=SECONDS_TO_NOTICE)
+        _, running = await asyncio.wait(running, timeout=SECONDS_TO_NOTICE)
     watch.cancel()
     await asyncio.wait({watch})
     if running:
@@ -90,11 +93,23 @@ async def keep(work: Callable[[], Awaitable[None]], is_stopping: asyncio.Event) 
         await asyncio.sleep(PAUSE)
 
 
-async def run_jobs(queue: App, concurrency: int) -> None:
-    async with queue.open_async():
-        await queue.run_worker_async(
-            concurrency=concurrency, install_signal_handlers=False, delete_jobs="successful"
+async def run_jobs(queues: list[str], concurrency: int) -> None:
+    """Take jobs over connections of its own; what a job enqueues goes over Django's, in the job's
+    own transaction."""
+    taker = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
+    async with taker.open_async():
+        await taker.run_worker_async(
+            queues=queues,
+            concurrency=concurrency,
+            install_signal_handlers=False,
+            delete_jobs="successful",
         )
+
+
+def other_queues() -> list[str]:
+    """Those of mails and of what happens every night: executions last as long as they like, and
+    would leave them no place."""
+    return sorted({task.queue for task in app.tasks.values()} - {runner.QUEUE})
 
 
 async def look_after() -> None:
@@ -114,7 +129,8 @@ async def deliver_again(job: Job) -> None:
         await app.job_manager.retry_job(job)
         return
     if job.task_name == runner.TASK:
-        await on_django(runner.abandon)(**job.task_kwargs)
+        with contextlib.suppress(TypeError, ValueError):  # ids that no job of ours has
+            await on_django(runner.abandon)(**job.task_kwargs)
     await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
 
 

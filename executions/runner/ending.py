@@ -1,0 +1,39 @@
+"""How runs of ours end that did not come to their own end."""
+
+from uuid import UUID
+
+from executions import actions, leases
+from executions.event_log import NewEvent, append_to_locked
+from executions.models import Execution, ExecutionEvent
+
+Kind, Status = ExecutionEvent.Kind, Execution.Status
+
+
+def end_as_error(execution: Execution, reason: str) -> None:
+    at = actions.moment(execution)
+    events = [NewEvent(at, Kind.ERROR, reason), NewEvent(at, Kind.STATUS, Status.ERROR)]
+    append_to_locked(execution, events)
+
+
+def may_not_run(execution: Execution) -> str:
+    """Why an execution may not begin or go on, as a sentence; nothing while it may. What an outside
+    engine runs ends with its tokens; what we run ends here."""
+    if not execution.organization.is_active:
+        return "The organization is not active any more."
+    if execution.agent is not None and not execution.agent.is_active:
+        return "The agent is not active any more."
+    return ""
+
+
+def end_if_it_may_not_run(execution_id: UUID) -> bool:
+    """Whether it had to end. Asked at every beat, so the row is locked only when it has to be."""
+    found = Execution.objects.without_content().select_related("organization", "agent")
+    execution = found.filter(pk=execution_id).first()
+    reason = may_not_run(execution) if execution else ""
+    if not reason:
+        return False
+    execution = found.select_for_update(of=("self",)).get(pk=execution_id)
+    if not execution.has_ended:
+        leases.revoke(execution)
+        end_as_error(execution, reason)
+    return True

@@ -1,0 +1,141 @@
+"""Open streams ask the same rules as every other door."""
+
+from django.db import migrations
+
+ENDED = """
+CREATE OR REPLACE FUNCTION tokens_ended_viewers(viewers jsonb) RETURNS SETOF integer
+LANGUAGE plpgsql SECURITY INVOKER AS $$
+DECLARE
+    outer_organization text := current_setting('app.organization_id', true);
+    entered uuid;
+    theirs jsonb;
+    home organizations_organization;
+BEGIN
+    FOR entered, theirs IN
+        SELECT (each ->> 'organization')::uuid, jsonb_agg(each)
+        FROM jsonb_array_elements(viewers) each GROUP BY 1
+    LOOP
+        PERFORM set_config('app.organization_id', entered::text, true);
+        SELECT * INTO home FROM organizations_organization o WHERE o.id = entered;
+        RETURN QUERY
+            SELECT v.number FROM jsonb_to_recordset(theirs) AS v(
+                number integer, kind text, principal uuid, role text, credential uuid,
+                session uuid, token uuid, kid text, page_session text, valid_from timestamptz,
+                issued timestamptz, scopes text[]
+            )
+            WHERE NOT (
+                NOT EXISTS (
+                    SELECT FROM tokens_revocation r
+                    WHERE r.organization_id = entered AND r.token_id = v.token
+                )
+                AND (v.kid IS NULL OR v.kid IN (
+                    SELECT k.kid FROM tokens_signingkey k
+                    WHERE k.removed_at IS NULL OR k.removed_at > clock_timestamp()
+                ))
+                AND CASE WHEN v.kind = 'agent' THEN EXISTS (
+                    SELECT FROM tokens_credential c
+                    JOIN agents_agent a
+                        ON a.organization_id = c.organization_id AND a.id = c.agent_id
+                    LEFT JOIN organizations_principal p ON p.id = a.id
+                    WHERE c.organization_id = entered AND c.id = v.credential
+                        AND c.agent_id = v.principal
+                        AND tokens_credential_is_usable(c, clock_timestamp())
+                        AND agents_agent_may_act(a, home) AND v.scopes <@ a.scopes::text[]
+                        AND coalesce(v.issued >= a.tokens_valid_from, true)
+                        AND coalesce(v.issued >= home.tokens_valid_from, true)
+                        AND (v.role = '' OR p.role = v.role AND 'admin:orgs' = ANY (a.scopes))
+                ) ELSE EXISTS (
+                    SELECT FROM organizations_membership m
+                    JOIN organizations_user u ON u.id = m.user_id
+                    WHERE m.organization_id = entered AND m.user_id = v.principal
+                        AND m.role = v.role AND organizations_person_may_act(u, home)
+                        AND coalesce(v.issued >= home.tokens_valid_from, true)
+                        AND coalesce(m.created_at < v.issued + interval '30 s', true)
+                        AND u.sessions_valid_from IS NOT DISTINCT FROM v.valid_from
+                        AND CASE WHEN v.kind = 'person' THEN EXISTS (
+                            SELECT FROM tokens_loginsession s
+                            WHERE s.id = v.session AND s.user_id = u.id
+                                AND tokens_session_is_live(s, u, clock_timestamp())
+                        ) ELSE EXISTS (
+                            SELECT FROM django_session s
+                            WHERE s.session_key = v.page_session
+                                AND s.expire_date > clock_timestamp()
+                        ) END
+                ) END
+            );
+    END LOOP;
+    PERFORM set_config('app.organization_id', coalesce(outer_organization, ''), true);
+END
+$$
+"""
+ENDED_BEFORE = """
+CREATE OR REPLACE FUNCTION tokens_ended_viewers(viewers jsonb) RETURNS SETOF integer
+LANGUAGE plpgsql SECURITY INVOKER AS $$
+DECLARE
+    outer_organization text := current_setting('app.organization_id', true);
+    entered uuid;
+    theirs jsonb;
+BEGIN
+    FOR entered, theirs IN
+        SELECT (each ->> 'organization')::uuid, jsonb_agg(each)
+        FROM jsonb_array_elements(viewers) each GROUP BY 1
+    LOOP
+        PERFORM set_config('app.organization_id', entered::text, true);
+        RETURN QUERY
+            SELECT v.number FROM jsonb_to_recordset(theirs) AS v(
+                number integer, kind text, principal uuid, role text, credential uuid,
+                session uuid, token uuid, kid text, page_session text, valid_from timestamptz,
+                issued timestamptz, scopes text[]
+            )
+            WHERE NOT (
+                EXISTS (
+                    SELECT FROM organizations_organization o
+                    WHERE o.id = entered AND o.status = 'active'
+                        AND coalesce(v.issued >= o.tokens_valid_from, true)
+                )
+                AND NOT EXISTS (
+                    SELECT FROM tokens_revocation r
+                    WHERE r.organization_id = entered AND r.token_id = v.token
+                )
+                AND (v.kid IS NULL OR v.kid IN (
+                    SELECT k.kid FROM tokens_signingkey k
+                    WHERE k.removed_at IS NULL OR k.removed_at > clock_timestamp()
+                ))
+                AND CASE WHEN v.kind = 'agent' THEN EXISTS (
+                    SELECT FROM tokens_credential c
+                    JOIN agents_agent a
+                        ON a.organization_id = c.organization_id AND a.id = c.agent_id
+                    LEFT JOIN organizations_principal p ON p.id = a.id
+                    WHERE c.organization_id = entered AND c.id = v.credential
+                        AND c.agent_id = v.principal AND c.status = 'active'
+                        AND (c.expires_at IS NULL OR c.expires_at > clock_timestamp())
+                        AND a.status = 'active' AND v.scopes <@ a.scopes::text[]
+                        AND coalesce(v.issued >= a.tokens_valid_from, true)
+                        AND (v.role = '' OR p.role = v.role AND 'admin:orgs' = ANY (a.scopes))
+                ) ELSE EXISTS (
+                    SELECT FROM organizations_membership m
+                    JOIN organizations_user u ON u.id = m.user_id
+                    WHERE m.organization_id = entered AND m.user_id = v.principal
+                        AND m.role = v.role AND u.is_active
+                        AND coalesce(m.created_at < v.issued + interval '30 s', true)
+                        AND u.sessions_valid_from IS NOT DISTINCT FROM v.valid_from
+                ) AND CASE WHEN v.kind = 'person' THEN EXISTS (
+                    SELECT FROM tokens_loginsession s
+                    WHERE s.id = v.session AND s.user_id = v.principal AND s.ended_at IS NULL
+                        AND s.created_at > clock_timestamp() - interval '30 days'
+                ) ELSE EXISTS (
+                    SELECT FROM django_session s
+                    WHERE s.session_key = v.page_session AND s.expire_date > clock_timestamp()
+                ) END END
+            );
+    END LOOP;
+    PERFORM set_config('app.organization_id', coalesce(outer_organization, ''), true);
+END
+$$
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("tokens", "0019_issue_by_rules")]
+
+    operations = [migrations.RunSQL(ENDED, ENDED_BEFORE)]
