@@ -17,8 +17,9 @@ from rest_framework.response import Response
 from core.errors import InvalidValue
 from core.examples import example
 from core.handlers import outage_response
+from core.keyset import LONGEST_CURSOR, PARAMETER, Cursor, Cursors, Keyset, moment_now
 from core.outages import TOO_SLOW, outage_of
-from core.pagination import whole_number
+from core.pagination import CURSOR_DESCRIPTION, next_link, read_cursor, whole_number
 from executions.models import Execution, ExecutionQuerySet
 from organizations.actors import Scope
 from organizations.time_quotas import search
@@ -41,6 +42,7 @@ LONGEST_SEARCH, LONGEST_FID = 200, 64
 MODES = ("next", "update")
 SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 READ = (Scope.EXECUTIONS_READ,)
+NEWEST = Keyset.by("-start_time", "-pk")
 PAGE = OpenApiParameter(
     "pp",
     {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
@@ -105,6 +107,10 @@ class TimelinePageSerializer(serializers.Serializer[Any]):
     items = TimelineItemSerializer(many=True)
     query = serializers.CharField(allow_null=True)
     offset = serializers.CharField(allow_null=True, help_text="Ask with it for the next page.")
+    next_cursor = serializers.CharField(
+        allow_null=True,
+        help_text="Or with it as `cursor`: it keeps its place. null: the last page.",
+    )
 
 
 @example(examples.TIMELINE_CHANGES)
@@ -140,7 +146,7 @@ class TimelineViewSet(PanelViewSet):
     pagination_class = None
     required_scopes = {"list_items": READ, "list_changes": READ, "move": READ}
     query_parameters = {
-        "list_items": ("pp", "q", "offset"),
+        "list_items": ("pp", "q", "offset", PARAMETER),
         "list_changes": ("since", "q"),
         "move": ("mode", "pp", "q", "origin", "offset", "timestamp"),
     }
@@ -167,7 +173,16 @@ class TimelineViewSet(PanelViewSet):
         return own_executions(self.organization, self.actor, self.search)
 
     @extend_schema(
-        parameters=[PAGE, SEARCH, fid_parameter("offset", "Continue after this execution.")],
+        parameters=[
+            PAGE,
+            SEARCH,
+            fid_parameter("offset", "Continue after this execution, where it stands now."),
+            OpenApiParameter(
+                PARAMETER,
+                {"type": "string", "maxLength": LONGEST_CURSOR},
+                description=CURSOR_DESCRIPTION.format(field="`next_cursor`", instead="offset"),
+            ),
+        ],
         responses=TimelinePageSerializer,
     )
     def list_items(self, request: Request) -> Response:
@@ -175,13 +190,26 @@ class TimelineViewSet(PanelViewSet):
         return self.answer(self._list_items)
 
     def _list_items(self) -> Response:
-        page = self.page(self.text("offset", LONGEST_FID))
+        query = self.request.query_params
+        cursors = Cursors(self.request.path, self.organization.pk, query)
+        cursor = read_cursor(query, cursors, "offset")
+        offset = self.text("offset", LONGEST_FID)
+        rows = NEWEST.after(self.own, cursor.key) if cursor else self.after(offset)
+        page = list(rows[: self.size + 1])
+        following = None
+        if len(page) > self.size:
+            page.pop()
+            position = (cursor.position if cursor else 0) + self.size
+            moment = cursor.moment if cursor else moment_now()
+            following = cursors.write(Cursor(NEWEST.key_of(page[-1]), position, moment))
         return Response(
             {
                 "items": [item(execution) for execution in page],
                 "query": self.search or None,
                 "offset": page[-1].fid if page else None,
-            }
+                "next_cursor": following,
+            },
+            headers=next_link(self.request, following, "offset"),
         )
 
     @extend_schema(
@@ -273,9 +301,14 @@ class TimelineViewSet(PanelViewSet):
 
     def page(self, offset: str | None) -> list[Execution]:
         """The next executions after `offset`; the first ones without it."""
-        size = whole_number(self.request.query_params, "pp", default=USUAL, maximum=MOST)
-        rows = older_than(self.own, offset) if offset else self.own
-        return list(rows[:size])
+        return list(self.after(offset)[: self.size])
+
+    @property
+    def size(self) -> int:
+        return whole_number(self.request.query_params, "pp", default=USUAL, maximum=MOST)
+
+    def after(self, offset: str | None) -> ExecutionQuerySet:
+        return older_than(self.own, offset) if offset else self.own
 
     def text(self, name: str, longest: int) -> str | None:
         found = self.request.query_params.get(name)
