@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from core.errors import InvalidValue
 
-MAXIMUM_DAYS = 90
+MAX_DAYS = 90
 FIRST_YEAR = 2000
 DAY = timedelta(days=1)
 
@@ -113,7 +113,7 @@ def day_start(day: date, tz: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), tzinfo=tz).astimezone(UTC)
 
 
-def parse_days(text: str, *, maximum: int = MAXIMUM_DAYS) -> int:
+def parse_days(text: str, *, maximum: int = MAX_DAYS) -> int:
     """A whole number of days from 1 to `maximum`, in plain ASCII digits."""
     if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= maximum:
         raise _invalid("days", f"Must be a whole number from 1 to {maximum}.")

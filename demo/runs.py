@@ -36,7 +36,7 @@ from organizations.models import Membership, Organization
 DAYS = 30
 WITHOUT_EFFECT = frozenset({"stdout", "stderr", "result"})
 """Kinds of events that change nothing but the times."""
-LONGEST = 2
+MAX_RUN_DAYS = 2
 """Days that a run waits for an answer at most."""
 DAY = timedelta(days=1)
 INPUT_PRICE, OUTPUT_PRICE = Decimal("0.40"), Decimal("1.60")
@@ -82,7 +82,7 @@ def bring_up_to(
         source=Execution.Source.API, credential__in=_usual_credentials(players)
     )
     since = latest.aggregate(latest=Max("start_time"))["latest"] or 0.0
-    days = DAYS if not since else min(DAYS, (now.timestamp() - since) / 86_400 + LONGEST + 1)
+    days = DAYS if not since else min(DAYS, (now.timestamp() - since) / 86_400 + MAX_RUN_DAYS + 1)
     planned = list(_plan(company, _users(organization), players, now, int(days)))
     _go_on(organization, planned, since, now.timestamp())
     new = [run for run in planned if since < run.start <= now.timestamp()]
@@ -173,7 +173,7 @@ def _run(
     ]
     wait = 0.0
     if script.asks and end == "finished" and chance.random() < 0.15:
-        wait = chance.uniform(3600, LONGEST * 86_400)
+        wait = chance.uniform(3600, MAX_RUN_DAYS * 86_400)
     events = _timed(told, start, seconds)
     last = start + seconds
     if wait:

@@ -17,8 +17,8 @@ from executions.models import Execution, ExecutionUser
 
 NOBODY = "unknown"
 """The user of an execution that no person launched."""
-LONGEST_TEXT = 255
-MOST_HOURS = 99_999_999
+MAX_TEXT_LENGTH = 255
+MAX_HOURS = 99_999_999
 """More than since 1970: all time. kodosumi's page asks for 999999 when it means that."""
 LAST_SECOND = 253_402_300_800.0
 """The end of the year 9999."""
@@ -132,7 +132,7 @@ def refuse_format(query: QueryDict, known: Iterable[str]) -> None:
 
 
 def read_hours(query: QueryDict) -> int | None:
-    return whole_number(query, "hours", default=0, maximum=MOST_HOURS) or None
+    return whole_number(query, "hours", default=0, maximum=MAX_HOURS) or None
 
 
 def _window(
@@ -180,8 +180,8 @@ def _instant(query: QueryDict, name: str, zone: tzinfo, *, is_end: bool = False)
 
 def _text(query: QueryDict, name: str) -> str:
     text = query.get(name, "").strip()
-    if len(text) > LONGEST_TEXT:
-        _refuse(name, f"Must have at most {LONGEST_TEXT} characters.")
+    if len(text) > MAX_TEXT_LENGTH:
+        _refuse(name, f"Must have at most {MAX_TEXT_LENGTH} characters.")
     return text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.parsers import measure_json
 
-DEEPEST = 100
+MAX_DEPTH = 100
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -16,7 +16,7 @@ def read_json(text: str) -> Any:
 
     jsonb refuses NUL, halves of surrogate pairs and what is no number, so these are replaced.
     """
-    if measure_json(text.encode("utf-8", "replace")).depth > DEEPEST:
+    if measure_json(text.encode("utf-8", "replace")).depth > MAX_DEPTH:
         return None
     try:
         return _storable(json.loads(text, parse_constant=lambda name: None))

@@ -49,10 +49,10 @@ from organizations.tenancy.scope import organization_scope
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-LONGEST_IN_HOURS = 14 * DAY
-LONGEST_IN_DAYS = 400 * DAY
+MAX_SPAN_IN_HOURS = 14 * DAY
+MAX_SPAN_IN_DAYS = 400 * DAY
 BATCH = 1000
-LONGEST_TEXT = 100_000
+MAX_TEXT_LENGTH = 100_000
 """Of an error in a list, in characters."""
 BYTES_OF_MESSAGE = Func("message", function="octet_length", output_field=IntegerField())
 """Of an event: it is known without reading the message."""
@@ -228,7 +228,7 @@ def _errors(organization: Organization, actor: Actor, filters: Filters) -> Any:
 
 
 def with_texts(
-    errors: QuerySet[ExecutionError], longest: int = LONGEST_TEXT
+    errors: QuerySet[ExecutionError], longest: int = MAX_TEXT_LENGTH
 ) -> QuerySet[ExecutionError]:
     """Each with `text`, the beginning of what its event said: for operators."""
     events = ExecutionEvent.objects.filter(
@@ -394,9 +394,9 @@ def _cut(
 
 
 def _step(length: timedelta) -> str:
-    if length <= LONGEST_IN_HOURS:
+    if length <= MAX_SPAN_IN_HOURS:
         return "hour"
-    return "day" if length <= LONGEST_IN_DAYS else "month"
+    return "day" if length <= MAX_SPAN_IN_DAYS else "month"
 
 
 def _floor(moment: datetime, step: str) -> datetime:

@@ -26,19 +26,19 @@ from markdown_it.token import Token
 from core.parsers import measure_json
 from executions.models import ExecutionEvent
 
-LARGEST = 256 * 1024
+MAX_BYTES = 256 * 1024
 """Bytes of one message that are made readable; beyond that it can be downloaded only."""
-DEEPEST = 100
+MAX_DEPTH = 100
 """Levels of nesting, of elements or of JSON."""
-DEEPEST_FORMATTING = 16
-MOST_TAGS = 20_000
+MAX_FORMATTING_DEPTH = 16
+MAX_TAGS = 20_000
 """Of one piece of HTML; and elements of all that one message becomes."""
-MOST_ATTRIBUTES = 40
-MOST_MARKS = 30_000
+MAX_ATTRIBUTES = 40
+MAX_MARKS = 30_000
 """Characters that mean something in Markdown: its parsers need long for very many in a row."""
-MOST_LINES = 10_000
+MAX_LINES = 10_000
 """Of Markdown: each may become a block, and they need long for very many of these as well."""
-MOST_CELLS = 10_000
+MAX_CELLS = 10_000
 """Of all tables of one piece of Markdown. A short row is filled up to the width of its header, so
 that few characters could become very many cells."""
 SECONDS = 1.0
@@ -134,7 +134,7 @@ def render_result(final_json: str | None) -> SafeString:
         return _preformatted(final_json)
     with limited_time():
         html = _render_tagged(value)
-    return TOO_COMPLEX if html.count("<") > 2 * MOST_TAGS else html
+    return TOO_COMPLEX if html.count("<") > 2 * MAX_TAGS else html
 
 
 def inputs_as_yaml(message: str) -> str:
@@ -158,10 +158,10 @@ def inputs_as_yaml(message: str) -> str:
 
 def plain_text(text: str) -> str:
     """Without a terminal's escape sequences and control characters, and not beyond the cap."""
-    shown = text[:LARGEST]
+    shown = text[:MAX_BYTES]
     shown = ESCAPE_SEQUENCE.sub("", shown).replace("\r\n", "\n").replace("\r", "\n")
     shown = CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
-    return shown + CUT if len(text) > LARGEST else shown
+    return shown + CUT if len(text) > MAX_BYTES else shown
 
 
 def sanitized(html: str) -> SafeString:
@@ -188,9 +188,9 @@ def _render_markdown(body: str) -> SafeString:
     if _is_out_of_time() or _is_too_large(body) or _is_too_complex(body):
         return TOO_COMPLEX
     body = LINE_END.sub("\n", body)
-    if len(MARK.findall(body)) > MOST_MARKS or body.count("\n") > MOST_LINES:
+    if len(MARK.findall(body)) > MAX_MARKS or body.count("\n") > MAX_LINES:
         return TOO_COMPLEX
-    if _cells(body) > MOST_CELLS:
+    if _cells(body) > MAX_CELLS:
         return TOO_COMPLEX
     return _cleaned(MARKDOWN.render(dedent(body)))
 
@@ -352,23 +352,23 @@ def _dump(value: Any) -> str:
 
 
 def _is_too_large(text: str) -> bool:
-    return len(text) > LARGEST or len(text.encode("utf-8", "replace")) > LARGEST
+    return len(text) > MAX_BYTES or len(text.encode("utf-8", "replace")) > MAX_BYTES
 
 
 def _is_too_deep(text: str) -> bool:
-    return measure_json(text.encode("utf-8", "replace")).depth > DEEPEST
+    return measure_json(text.encode("utf-8", "replace")).depth > MAX_DEPTH
 
 
 def _is_too_complex(html: str) -> bool:
     """Whether a parser could need very long for it: elements nested deeply, reopened often, or
     with very many attributes. A closing tag counts for its own name only, as for a parser."""
-    if max(html.count("<"), html.count("&")) > MOST_TAGS:
+    if max(html.count("<"), html.count("&")) > MAX_TAGS:
         return True
     depths: Counter[str] = Counter()
     deepest = formatting = 0
     for match in TAG.finditer(html):
         is_closing, name, rest = match[1], match[2].lower(), match[3]
-        if len(ATTRIBUTE_END.findall(rest)) > MOST_ATTRIBUTES:
+        if len(ATTRIBUTE_END.findall(rest)) > MAX_ATTRIBUTES:
             return True
         if name in VOID or name in CLOSED_BY_THE_NEXT:
             continue
@@ -381,6 +381,6 @@ def _is_too_complex(html: str) -> bool:
         change = -1 if is_closing else 1
         deepest += change
         formatting += change if name in REOPENED else 0
-        if deepest > DEEPEST or formatting > DEEPEST_FORMATTING:
+        if deepest > MAX_DEPTH or formatting > MAX_FORMATTING_DEPTH:
             return True
     return False

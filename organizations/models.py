@@ -36,7 +36,7 @@ from organizations.tenancy.querysets import (
 if TYPE_CHECKING:
     from organizations.actors import Actor
 
-LONGEST_RETENTION = 3650
+MAX_RETENTION_DAYS = 3650
 """Days."""
 ORGANIZATION_ID_PREFIX = "org-"
 UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
@@ -193,7 +193,7 @@ class Organization(models.Model):
     execution_retention_days = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_RETENTION)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_RETENTION_DAYS)],
         help_text="Executions that ended longer ago are deleted every night. Empty: kept.",
     )
     created_by = models.ForeignKey(

@@ -18,7 +18,7 @@ from executions.models import ExecutionFile
 
 RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.ASCII)
 NOT_IN_HEADERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-LATEST = 253_402_300_799
+MAX_TIMESTAMP = 253_402_300_799
 """The last second that a date of HTTP can name."""
 HEADERS = {
     "Content-Type": "application/octet-stream",
@@ -58,7 +58,7 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     Its content never changes, so its id is its entity tag.
     """
     etag = f'"{file.pk}"'
-    modified = int(min(max(file.last_modified, 0), LATEST))
+    modified = int(min(max(file.last_modified, 0), MAX_TIMESTAMP))
     headers = HEADERS | {
         "ETag": etag,
         "Last-Modified": http_date(modified),

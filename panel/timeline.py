@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from core.errors import InvalidValue
 from core.examples import example
 from core.handlers import outage_response
-from core.keyset import LONGEST_CURSOR, PARAMETER, Cursor, Cursors, Keyset, moment_now
+from core.keyset import MAX_CURSOR_LENGTH, PARAMETER, Cursor, Cursors, Keyset, moment_now
 from core.outages import TOO_SLOW, outage_of
 from core.pagination import CURSOR_DESCRIPTION, next_link, read_cursor, whole_number
 from executions.models import Execution, ExecutionQuerySet
@@ -27,8 +27,8 @@ from panel import examples
 from panel.base import PanelViewSet
 from panel.timeline_items import (
     FIRST_POSITION,
-    LATEST,
     MAX_POSITION,
+    MAX_TIMESTAMP,
     changes,
     current_position,
     item,
@@ -37,20 +37,20 @@ from panel.timeline_items import (
     own_executions,
 )
 
-USUAL, MOST = 10, 100
-LONGEST_SEARCH, LONGEST_FID = 200, 64
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 10, 100
+MAX_SEARCH_LENGTH, MAX_FID_LENGTH = 200, 64
 MODES = ("next", "update")
 SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 READ = (Scope.EXECUTIONS_READ,)
 NEWEST = Keyset.by("-start_time", "-pk")
 PAGE = OpenApiParameter(
     "pp",
-    {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+    {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
     description="How many at most.",
 )
 SEARCH = OpenApiParameter(
     "q",
-    {"type": "string", "maxLength": LONGEST_SEARCH},
+    {"type": "string", "maxLength": MAX_SEARCH_LENGTH},
     description="A part of the text `author:… organization:… summary:… description:… fid:… "
     "status:… tag:… startup:… inputs:… final:…`, without regard to case. Searches of a caller may "
     "take the database six seconds a minute, those of an organization twenty: then 429.",
@@ -58,7 +58,7 @@ SEARCH = OpenApiParameter(
 
 
 def fid_parameter(name: str, description: str) -> OpenApiParameter:
-    schema = {"type": "string", "maxLength": LONGEST_FID}
+    schema = {"type": "string", "maxLength": MAX_FID_LENGTH}
     return OpenApiParameter(name, schema, description=description)
 
 
@@ -68,7 +68,7 @@ def position_parameter(name: str) -> OpenApiParameter:
         {
             "type": "number",
             "anyOf": [
-                {"minimum": 0, "maximum": LATEST},
+                {"minimum": 0, "maximum": MAX_TIMESTAMP},
                 {"minimum": FIRST_POSITION, "maximum": MAX_POSITION},
             ],
         },
@@ -153,7 +153,7 @@ class TimelineViewSet(PanelViewSet):
 
     @property
     def search(self) -> str:
-        return self.text("q", LONGEST_SEARCH) or ""
+        return self.text("q", MAX_SEARCH_LENGTH) or ""
 
     def answer(self, work: Callable[[], Response]) -> Response:
         """The answer to a request. A search reads all that the caller's executions hold, so the
@@ -179,7 +179,7 @@ class TimelineViewSet(PanelViewSet):
             fid_parameter("offset", "Continue after this execution, where it stands now."),
             OpenApiParameter(
                 PARAMETER,
-                {"type": "string", "maxLength": LONGEST_CURSOR},
+                {"type": "string", "maxLength": MAX_CURSOR_LENGTH},
                 description=CURSOR_DESCRIPTION.format(field="`next_cursor`", instead="offset"),
             ),
         ],
@@ -193,7 +193,7 @@ class TimelineViewSet(PanelViewSet):
         query = self.request.query_params
         cursors = Cursors(self.request.path, self.organization.pk, query)
         cursor = read_cursor(query, cursors, "offset")
-        offset = self.text("offset", LONGEST_FID)
+        offset = self.text("offset", MAX_FID_LENGTH)
         rows = NEWEST.after(self.own, cursor.key) if cursor else self.after(offset)
         page = list(rows[: self.size + 1])
         following = None
@@ -263,7 +263,7 @@ class TimelineViewSet(PanelViewSet):
         mode = self.text("mode", 10) or "next"
         if mode not in MODES:
             self.refuse("mode", f"Must be one of {', '.join(MODES)}.")
-        origin, offset = self.text("origin", LONGEST_FID), self.text("offset", LONGEST_FID)
+        origin, offset = self.text("origin", MAX_FID_LENGTH), self.text("offset", MAX_FID_LENGTH)
         since = self.position("timestamp")
         appended: list[Execution] = []
         inserted: list[Execution] = []
@@ -274,7 +274,9 @@ class TimelineViewSet(PanelViewSet):
             appended = self.page(offset)
             timestamp = timestamp if since is None else since
         else:
-            inserted = list(newer_than(self.own, origin)[:MOST]) if origin else self.page(None)
+            inserted = (
+                list(newer_than(self.own, origin)[:MAX_PAGE_SIZE]) if origin else self.page(None)
+            )
             if since is not None:
                 found = changes(self.organization, self.actor, since, self.own)
                 new = {execution.pk for execution in inserted}
@@ -305,7 +307,9 @@ class TimelineViewSet(PanelViewSet):
 
     @property
     def size(self) -> int:
-        return whole_number(self.request.query_params, "pp", default=USUAL, maximum=MOST)
+        return whole_number(
+            self.request.query_params, "pp", default=DEFAULT_PAGE_SIZE, maximum=MAX_PAGE_SIZE
+        )
 
     def after(self, offset: str | None) -> ExecutionQuerySet:
         return older_than(self.own, offset) if offset else self.own
@@ -324,7 +328,7 @@ class TimelineViewSet(PanelViewSet):
             seconds = float(found) if SECONDS.fullmatch(found) else math.nan
         except ValueError:
             seconds = math.nan
-        if not (0 <= seconds <= LATEST or FIRST_POSITION <= seconds <= MAX_POSITION):
+        if not (0 <= seconds <= MAX_TIMESTAMP or FIRST_POSITION <= seconds <= MAX_POSITION):
             self.refuse(name, "Must be the timestamp of an earlier answer, or Unix seconds.")
         return seconds
 

@@ -15,7 +15,7 @@ from organizations.actors import Actor
 from organizations.models import Organization
 
 MAX_CHANGES = 500
-LATEST = 253_402_300_799
+MAX_TIMESTAMP = 253_402_300_799
 """The last second of the year 9999."""
 FIRST_POSITION = 10**12
 """Positions are numbers from here on: later than all times, in which clients may ask as well."""
@@ -28,11 +28,11 @@ HORIZON = """
     FROM pg_current_snapshot() AS now
 """
 
-LONGEST_INPUTS = 32 * 1024
+MAX_INPUTS_LENGTH = 32 * 1024
 """Bytes of inputs that a list shows, of up to a thousand executions at once."""
 # What the column stores is compressed, and so never longer: the first look is the quick one.
-SHORT_INPUTS = f"""CASE WHEN pg_column_size("executions_execution"."inputs") <= {LONGEST_INPUTS}
-    AND octet_length("executions_execution"."inputs"::text) <= {LONGEST_INPUTS}
+SHORT_INPUTS = f"""CASE WHEN pg_column_size("executions_execution"."inputs") <= {MAX_INPUTS_LENGTH}
+    AND octet_length("executions_execution"."inputs"::text) <= {MAX_INPUTS_LENGTH}
     THEN "executions_execution"."inputs" END"""
 
 # What `q` searches, as one text: `author:… organization:…` and so on. Django's expressions cannot
@@ -189,6 +189,6 @@ def item(execution: Any) -> dict[str, Any]:
 
 def _iso(seconds: float | None) -> str | None:
     """With microseconds and zone; None for no time, and for one that no calendar has."""
-    if seconds is None or not 0 <= seconds <= LATEST:
+    if seconds is None or not 0 <= seconds <= MAX_TIMESTAMP:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

@@ -23,13 +23,13 @@ from executions.actions import ReportedEvent
 from executions.api import examples
 from executions.event_log import lock_id
 from executions.filters import containing, tagged
-from executions.leases import LONGEST, SHORTEST
+from executions.leases import MAX_SECONDS, MIN_SECONDS
 from executions.models import Execution, ExecutionEvent, ExecutionFile, now
-from executions.paths import LONGEST_PATH, validate_path
+from executions.paths import MAX_PATH_LENGTH, validate_path
 from organizations.api import BoundedListField, StrictSerializer
 
-MAXIMUM_EVENTS = 1000
-LARGEST_SEQUENCE = 2**31 - 1
+MAX_EVENTS = 1000
+MAX_SEQUENCE = 2**31 - 1
 AHEAD = 24 * 3600
 """Seconds that an engine's clock may be ahead of ours."""
 NEWLINE_JSON = "application/x-ndjson"
@@ -58,7 +58,7 @@ class NewlineJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         lines = stream.read().split(b"\n")
-        if len(lines) > MAXIMUM_EVENTS + 1:
+        if len(lines) > MAX_EVENTS + 1:
             raise serializers.ValidationError({"events": [TOO_MANY]})
         return {"events": [_line(n, line) for n, line in enumerate(lines, 1) if line.strip()]}
 
@@ -84,7 +84,7 @@ class RawParser(BaseParser):
         return stream.read()
 
 
-TOO_MANY = f"Send at most {MAXIMUM_EVENTS} events at a time."
+TOO_MANY = f"Send at most {MAX_EVENTS} events at a time."
 
 
 @example(sent=examples.EVENT, media_type=NEWLINE_JSON)
@@ -107,7 +107,7 @@ class EventSerializer(serializers.Serializer[ReportedEvent]):
     sequence = serializers.IntegerField(
         required=False,
         min_value=1,
-        max_value=LARGEST_SEQUENCE,
+        max_value=MAX_SEQUENCE,
         help_text="The number that the event must get. Makes repeating safe.",
     )
 
@@ -119,7 +119,7 @@ class EventsField(serializers.Field[list[ReportedEvent], Any, Any, Any]):
     def to_internal_value(self, data: Any) -> list[ReportedEvent]:
         if not isinstance(data, list) or not data:
             raise serializers.ValidationError("Send a list of events.")
-        if len(data) > MAXIMUM_EVENTS:
+        if len(data) > MAX_EVENTS:
             raise serializers.ValidationError(TOO_MANY)
         latest = now() + AHEAD
         events = []
@@ -191,8 +191,8 @@ def _timestamp(value: Any, latest: float) -> float | None:
 def _sequence(value: Any) -> int | None:
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_SEQUENCE:
-        raise ValueError(f"sequence must be a whole number from 1 to {LARGEST_SEQUENCE}.")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_SEQUENCE:
+        raise ValueError(f"sequence must be a whole number from 1 to {MAX_SEQUENCE}.")
     return value
 
 
@@ -316,8 +316,8 @@ class NewExecutionSerializer(StrictSerializer):
         required=False, help_text="The member on whose behalf the agent acts, who may see it."
     )
     leaseSeconds = serializers.IntegerField(
-        min_value=SHORTEST,
-        max_value=LONGEST,
+        min_value=MIN_SECONDS,
+        max_value=MAX_SECONDS,
         required=False,
         help_text="If nothing is heard from it for so long, it ends as an error.",
     )
@@ -367,7 +367,9 @@ class FinishSerializer(StrictSerializer):
 
 @example(sent=examples.HEARTBEAT)
 class HeartbeatSerializer(StrictSerializer):
-    leaseSeconds = serializers.IntegerField(min_value=SHORTEST, max_value=LONGEST, required=False)
+    leaseSeconds = serializers.IntegerField(
+        min_value=MIN_SECONDS, max_value=MAX_SECONDS, required=False
+    )
     takeOver = serializers.BooleanField(
         required=False, help_text="Become the holder; whoever held the lease cannot write any more."
     )
@@ -386,7 +388,7 @@ class NewUploadSerializer(StrictSerializer):
         choices=ExecutionFile.Area.choices, help_text="in: given to it; out: made by it."
     )
     path = serializers.CharField(
-        max_length=LONGEST_PATH,
+        max_length=MAX_PATH_LENGTH,
         trim_whitespace=False,
         validators=[validate_path],
         help_text="Relative; folders are separated by /.",

@@ -21,7 +21,7 @@ from core.parsers import StrictJSONParser
 from executions import actions, leases, uploads
 from executions.api import examples
 from executions.api.report_shapes import (
-    LARGEST_SEQUENCE,
+    MAX_SEQUENCE,
     AppendedSerializer,
     BatchSerializer,
     ChangeSerializer,
@@ -46,7 +46,7 @@ EXECUTION_ID = OpenApiParameter("executionId", OpenApiTypes.STR, OpenApiParamete
 UPLOAD_ID = OpenApiParameter("uploadId", OpenApiTypes.UUID, OpenApiParameter.PATH)
 LEASE = OpenApiParameter(
     leases.HEADER,
-    {"type": "integer", "minimum": 0, "maximum": LARGEST_SEQUENCE},
+    {"type": "integer", "minimum": 0, "maximum": MAX_SEQUENCE},
     OpenApiParameter.HEADER,
     description="The `leaseGeneration` that the caller holds; needed when a live execution has a "
     "lease. 0 says that it has none.",
@@ -301,8 +301,8 @@ def _lease(request: Request) -> int | None:
     if text is None:
         return None
     is_number = text.isascii() and text.isdigit() and len(text) <= 10
-    if not is_number or int(text) > LARGEST_SEQUENCE:
-        problem = f"Use a whole number from 0 to {LARGEST_SEQUENCE}."
+    if not is_number or int(text) > MAX_SEQUENCE:
+        problem = f"Use a whole number from 0 to {MAX_SEQUENCE}."
         raise InvalidValue(f"{leases.HEADER}: {problem}", **{leases.HEADER: [problem]})
     return int(text)
 
