@@ -21,7 +21,7 @@ from environ.fileaware_mapping import FileAwareMapping
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / ".data"
-MINIMUM_SECRET_LENGTH = 32
+MIN_SECRET_LENGTH = 32
 SECRETS = (
     "AGENTIDP_SECRET_KEY",
     "AGENTIDP_SECRET_PEPPER",
@@ -36,7 +36,7 @@ SECRETS = (
     "AGENTIDP_DATABASE_OWNER_URL",
     "AGENTIDP_DATABASE_BACKUP_URL",
 )
-LARGEST = 10**15
+MAX_NUMBER = 10**15
 OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
@@ -70,7 +70,7 @@ class Env(environ.Env):
     def text(self, name: str, default: str = "") -> str:
         return self.ENVIRON.get(name, default)
 
-    def number(self, name: str, default: int, *, least: int = 0, most: int = LARGEST) -> int:
+    def number(self, name: str, default: int, *, least: int = 0, most: int = MAX_NUMBER) -> int:
         value = self.text(name, str(default)).strip()
         if not re.fullmatch(r"-?[0-9]{1,18}", value) or not least <= int(value) <= most:
             raise wrong(name, f"a whole number from {least} to {most}")
@@ -162,9 +162,9 @@ def fallbacks(name: str) -> list[str]:
 
 
 def _long_enough(name: str, value: str) -> str:
-    if len(value) < MINIMUM_SECRET_LENGTH or len(set(value)) < 10:
+    if len(value) < MIN_SECRET_LENGTH or len(set(value)) < 10:
         raise ImproperlyConfigured(
-            f"{name} must be set to at least {MINIMUM_SECRET_LENGTH} random characters. "
+            f"{name} must be set to at least {MIN_SECRET_LENGTH} random characters. "
             "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
     return value

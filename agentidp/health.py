@@ -31,7 +31,7 @@ from executions.file_storage import storage_problem
 logger = structlog.get_logger(__name__)
 
 FOR_THE_OPERATOR = "Metrics are for whoever runs this server. Its log says what is missing."
-MINIMUM_FREE_SHARE = 0.05
+MIN_FREE_SHARE = 0.05
 SECONDS_BETWEEN_LOOKS = 1.0
 JOB_IS_LATE_AFTER = 300.0
 """Seconds that a job may wait before the queue counts as too long."""
@@ -70,7 +70,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def _look() -> dict[str, bool]:
     disk = shutil.disk_usage(BASE_DIR)
-    checks = {"disk": disk.free / disk.total > MINIMUM_FREE_SHARE, "files": not files_problem()}
+    checks = {"disk": disk.free / disk.total > MIN_FREE_SHARE, "files": not files_problem()}
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 500")

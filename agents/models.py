@@ -25,7 +25,7 @@ SEMANTIC_VERSION = re.compile(
     r"(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?"
 )
 CAPABILITY = re.compile(r"[a-z0-9][a-z0-9_.-]*:[a-z0-9*][a-z0-9_.*-]*")
-MAXIMUM_CAPABILITIES = 64
+MAX_CAPABILITIES = 64
 
 
 class AgentAlreadyExists(DomainError):
@@ -111,7 +111,7 @@ class Agent(OrganizationScopedModel):
     version = models.CharField(max_length=64, validators=[validate_semantic_version])
     capabilities = ArrayField(
         models.CharField(max_length=128, validators=[validate_capability]),
-        size=MAXIMUM_CAPABILITIES,
+        size=MAX_CAPABILITIES,
     )
     owner = NormalizedCharField(max_length=128)
     deployment_env = models.CharField(max_length=16, choices=Environment)

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from agents import examples
 from agents.models import (
-    MAXIMUM_CAPABILITIES,
+    MAX_CAPABILITIES,
     Agent,
     validate_capability,
     validate_semantic_version,
@@ -33,7 +33,7 @@ class AgentSerializer(StrictSerializer):
     capabilities = BoundedListField(
         child=serializers.CharField(max_length=128, validators=[validate_capability]),
         min_length=1,
-        max_length=MAXIMUM_CAPABILITIES,
+        max_length=MAX_CAPABILITIES,
         help_text="Each in the form resource:action.",
     )
     owner = serializers.CharField(max_length=128)

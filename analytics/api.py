@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from agents.models import Agent
 from analytics import examples, queries
 from analytics.parameters import Parameters
-from analytics.periods import MAXIMUM_DAYS, Period
+from analytics.periods import MAX_DAYS, Period
 from analytics.records import findings_of
 from analytics.serializers import (
     FINDING_COLUMNS,
@@ -36,7 +36,7 @@ def _parameter(name: str, description: str, kind: Any = str, **more: Any) -> Ope
 DAYS = _parameter(
     "days",
     "How many days, today included.",
-    {"type": "integer", "minimum": 1, "maximum": MAXIMUM_DAYS, "default": 30},
+    {"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "default": 30},
 )
 TZ = _parameter("tz", "IANA time zone that days and hours are counted in.", default="UTC")
 OUTCOME = _parameter("outcome", "Which token requests to count.", enum=["issued", "refused", "all"])

@@ -8,7 +8,7 @@ from django.http import Http404, QueryDict
 
 from agents.models import Agent
 from analytics.metrics import Metric, metric_of_outcome
-from analytics.periods import MAXIMUM_DAYS, Period, parse_zone
+from analytics.periods import MAX_DAYS, Period, parse_zone
 from analytics.queries import Narrowing
 from core.csv_files import FORMATS
 from core.errors import InvalidValue
@@ -38,7 +38,7 @@ class Parameters:
         zone = parse_zone(self.values.get("tz", "UTC"))
         wanted = self.values.get("days")
         if wanted is not None:
-            days = parse_whole_number(wanted, "days", minimum=1, maximum=MAXIMUM_DAYS)
+            days = parse_whole_number(wanted, "days", minimum=1, maximum=MAX_DAYS)
         return Period.last_days(days, zone)
 
     def month(self) -> Period:

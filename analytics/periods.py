@@ -17,7 +17,7 @@ from core.days import DAY, day_start
 from core.errors import InvalidValue
 from core.time_zones import known_time_zones
 
-MAXIMUM_DAYS = 90
+MAX_DAYS = 90
 FIRST_YEAR = 2000
 
 

@@ -20,7 +20,7 @@ from tests.live.engine import Engine
 
 CLIENTS = 12
 REQUESTS = 60
-MOST_TIMES = 2.0
+MAX_RATIO = 2.0
 
 Ask = Callable[[requests.Session, str, int], requests.Response]
 
@@ -107,7 +107,7 @@ def table(front: str, found: dict[str, list[tuple[Times, Times]]]) -> list[str]:
                 f"| {beside(name) / alone:.2f} | {times:.2f} |",
                 flush=True,
             )
-            if times > MOST_TIMES:
+            if times > MAX_RATIO:
                 broken.append(f"{name} beside {path}")
     return broken
 

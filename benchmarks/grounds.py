@@ -25,7 +25,7 @@ ORDINARY = ("/livez", "/api/v1/agents")
 """Requests that do no harm: without a name, and as an agent."""
 SETTINGS = {"AGENTIDP_EXECUTIONS_PER_MINUTE": "100000"}
 """What there is to read is reported at once."""
-LONGEST = 60
+MAX_SECONDS = 60
 """Seconds until a request is given up."""
 QUIET_WITHIN = 8
 
@@ -49,7 +49,7 @@ class Ground:
         """A connection with room for little of an answer."""
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        client.settimeout(LONGEST)
+        client.settimeout(MAX_SECONDS)
         client.connect(self.deployment.address)
         if not self.certificate:
             return client
@@ -147,7 +147,7 @@ def ordinary(engine: Engine, number: int, goes_on: Callable[[], bool] = lambda: 
         for _ in range(number):
             for path, found in times.items():
                 began = time.monotonic()
-                answer = session.get(f"{engine.url}{path}", timeout=LONGEST)
+                answer = session.get(f"{engine.url}{path}", timeout=MAX_SECONDS)
                 found.append((time.monotonic() - began) * 1000)
                 answer.raise_for_status()
             if not goes_on():

@@ -31,10 +31,10 @@ def nested(depth: int) -> list[object]:
 
 LINE = "What an agent says about its work. " * 20
 MEGABYTE = 1_000_000
-MOST_TIMES = 3.0
+MAX_RATIO = 3.0
 ESCAPED_QUOTES = "one string of escaped quotes"
-MOST_TIMES_OF_ESCAPED_QUOTES = 3.5
-MOST_MS = 20.0
+MAX_RATIO_OF_ESCAPED_QUOTES = 3.5
+MAX_MS = 20.0
 BODIES = {
     "events, one line each": {
         "events": [{"kind": "stdout", "message": LINE, "sequence": n} for n in range(1, 1250)]
@@ -88,9 +88,9 @@ def main() -> None:
             f"| {name} | {len(body):,} | {plain:.2f} ms | {fast:.2f} ms | {strict:.2f} ms "
             f"| {strict / plain:.1f} |"
         )
-        most = MOST_TIMES_OF_ESCAPED_QUOTES if name == ESCAPED_QUOTES else MOST_TIMES
+        most = MAX_RATIO_OF_ESCAPED_QUOTES if name == ESCAPED_QUOTES else MAX_RATIO
         # What plain readers refuse at its first byte has no ratio.
-        if strict > MOST_MS or (strict > most * plain and not isinstance(value, bytes)):
+        if strict > MAX_MS or (strict > most * plain and not isinstance(value, bytes)):
             beyond.append(name)
     if beyond:
         sys.exit(f"Beyond the limits: {', '.join(beyond)}")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 PROBLEM = "agentidp.content_type_problem"
 """Stands in the environment of a request that the middleware is to refuse."""
-LONGEST = 256
+MAX_CONTENT_TYPE_LENGTH = 256
 PARAMETER = re.compile(r';[ \t]*(?:([!#-)+-.0-:<>-~]+)=("[^"\\]*"|[!#-+\--:<-~]*)[ \t]*)?')
 """RFC 9110, section 5.6.6, without escapes and without the encodings of RFC 2231."""
 ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
@@ -29,8 +29,8 @@ def with_known_content_types(application: "WSGIApplication") -> "WSGIApplication
 
 def problem_of(content_type: str) -> str:
     """What is wrong with it, as a sentence; nothing when it is good."""
-    if len(content_type) > LONGEST:
-        return f"Content-Type has more than {LONGEST} characters."
+    if len(content_type) > MAX_CONTENT_TYPE_LENGTH:
+        return f"Content-Type has more than {MAX_CONTENT_TYPE_LENGTH} characters."
     _, semicolon, rest = content_type.rstrip().partition(";")
     place, parameters = 0, f"{semicolon}{rest}"
     while place < len(parameters):

@@ -19,7 +19,7 @@ from core.cached_checks import Look
 SECONDS_BETWEEN_LOOKS = 5.0
 WORKER_IS_LOST_AFTER = 45.0
 """Seconds. Workers tell every 10 that they live."""
-MOST_MILLISECONDS = 500
+MAX_MILLISECONDS = 500
 JOB_STATES = ("todo", "doing", "failed")
 LIVE = ("queued", "starting", "running", "awaiting")
 CONNECTION_STATES = ("active", "idle", "idle in transaction", "other")
@@ -78,7 +78,7 @@ def _look() -> Background | None:
     """None when the database does not answer in time."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute(f"SET statement_timeout = {MOST_MILLISECONDS}")
+            cursor.execute(f"SET statement_timeout = {MAX_MILLISECONDS}")
             found = _read(cursor)
             cursor.execute("RESET statement_timeout")
     except (DatabaseError, InterfaceError):

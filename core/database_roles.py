@@ -17,7 +17,7 @@ from psycopg import sql
 
 Privileges = frozenset[str]
 
-USUAL: Privileges = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+DEFAULT_PRIVILEGES: Privileges = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 DECLARED: dict[str, Privileges] = {
     # Append-only. The head of its chain is moved by a trigger that runs as the owner.
     "organizations_auditevent": frozenset({"SELECT", "INSERT"}),
@@ -27,7 +27,7 @@ DECLARED: dict[str, Privileges] = {
     "django_content_type": frozenset({"SELECT"}),
     "django_migrations": frozenset({"SELECT"}),
 }
-"""What the application's role may do with a table, where that differs from USUAL."""
+"""What the application's role may do with a table, where that differs from DEFAULT_PRIVILEGES."""
 SEQUENCE: Privileges = frozenset({"USAGE"})
 HOW_TO = "docs/how-to/deploy.md tells how two roles are made."
 CONNECTION = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
@@ -43,7 +43,7 @@ OURS = """
 
 
 def declared_for(table: str) -> Privileges:
-    return DECLARED.get(table, USUAL)
+    return DECLARED.get(table, DEFAULT_PRIVILEGES)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-LAST_SECOND = 253_402_300_799
+MAX_TIMESTAMP = 253_402_300_799
 """The last one of the year 9999, in Unix seconds: no datetime is later."""
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 """In the order in which PostgreSQL counts them."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger("core.failures")
 
-LONGEST_TEXT = 300
+MAX_TEXT_LENGTH = 300
 """Characters of an exception's text that are logged."""
 SECRETS = re.compile(
     r"(?:sk|inv|rt|whsec|aid)_[A-Za-z0-9_\-]{8,}"  # what we hand out
@@ -143,7 +143,7 @@ def without_secrets(exc_info: ExcInfo) -> str:
 def mask_sentence(logger: Any, name: str, event: MutableMapping[str, Any]) -> Any:
     """structlog's hook: libraries write the text of an error into their own sentence, too."""
     if event.get("exc_info"):
-        sentence = (str(event.get("event", "")).splitlines() or [""])[0][:LONGEST_TEXT]
+        sentence = (str(event.get("event", "")).splitlines() or [""])[0][:MAX_TEXT_LENGTH]
         event["event"] = SECRETS.sub("***", sentence)
     return event
 
@@ -157,7 +157,7 @@ def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
         yield "\nThat led to:\n\n" if cause else "\nWhile that was handled:\n\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
-    text = (str(error).splitlines() or [""])[0][:LONGEST_TEXT]
+    text = (str(error).splitlines() or [""])[0][:MAX_TEXT_LENGTH]
     kind = type(error)
     yield f"{kind.__module__}.{kind.__qualname__}: {SECRETS.sub('***', text)}\n"
     for each in getattr(error, "exceptions", ()):

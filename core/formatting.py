@@ -8,7 +8,7 @@ from django.utils import timezone
 
 NOTHING = "\N{EN DASH}"  # stands for "no value" in every table
 SPACE = "\N{NO-BREAK SPACE}"
-SMALLEST_AMOUNT = Decimal("0.0001")
+MIN_AMOUNT = Decimal("0.0001")
 CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 Number = int | float | Decimal
@@ -47,8 +47,8 @@ def money(value: Number | None, currency: str = "USD") -> str:
     if value is None or value == "":
         return NOTHING
     amount = Decimal(str(value))
-    if 0 < amount < SMALLEST_AMOUNT:
-        return f"<{SPACE}{money(SMALLEST_AMOUNT, currency)}"
+    if 0 < amount < MIN_AMOUNT:
+        return f"<{SPACE}{money(MIN_AMOUNT, currency)}"
     digits = 4 if 0 < abs(amount) < 1 else 2
     return f"{CURRENCY_SIGNS.get(currency, currency)}{SPACE}{amount:,.{digits}f}"
 

@@ -23,9 +23,9 @@ from django.utils import timezone
 from core.errors import InvalidValue
 
 PARAMETER = "cursor"
-LONGEST_CURSOR = 8000
+MAX_CURSOR_LENGTH = 8000
 """With its name and the other parameters it fits into a query of 8192 bytes."""
-POSITION = frozenset({PARAMETER, "page", "limit", "offset", "format", "seen"})
+POSITION = frozenset({PARAMETER, "page", "limit", "pp", "offset", "format", "seen"})
 """What a request for the next page may have changed; everything else says which list it is."""
 
 

@@ -19,7 +19,7 @@ BYTES_OF_A_HEADERS_BYTE = 10
 """A dictionary of each request's cookies and parameters, made of short texts."""
 BYTES_OF_A_VALUE = 200
 """Of one in JSON, however short it is written."""
-LONGEST_LENGTH = 18
+MAX_LENGTH_DIGITS = 18
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # <malloc.h>
 LARGE = 256 * 1024
 ARENAS = 2
@@ -63,7 +63,7 @@ def _collect_when_due(sender: Any, environ: dict[str, Any], **kwargs: Any) -> No
         if malloc_trim is not None:
             malloc_trim(0)
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isascii() and length.isdigit() and len(length) <= LONGEST_LENGTH:
+    if length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS:
         _taken += BYTES_OF_A_BODYS_BYTE * int(length)
     heads = sum(len(value) for value in environ.values() if isinstance(value, str))
     _taken += BYTES_OF_A_HEADERS_BYTE * heads

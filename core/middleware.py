@@ -20,7 +20,7 @@ from core.request_ids import log_fields_of, request_id_of
 
 logger = structlog.get_logger("agentidp.access")
 
-LONGEST_LENGTH = 18  # digits; Python refuses to read a number of more than 4,300
+MAX_LENGTH_DIGITS = 18  # digits; Python refuses to read a number of more than 4,300
 # What the middleware beneath would have added.
 GUARDS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; "
@@ -134,7 +134,7 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
             request, 411, message="Send Content-Length: chunked bodies are not accepted."
         )
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if not (length.isascii() and length.isdigit() and len(length) <= LONGEST_LENGTH):
+    if not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
         return error_response(request, 400, message="Content-Length is not a number.")
     if int(length) > _largest_body(request):
         return _too_large(request)

@@ -13,7 +13,7 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
 from core.keyset import (
-    LONGEST_CURSOR,
+    MAX_CURSOR_LENGTH,
     PARAMETER,
     Cursor,
     Cursors,
@@ -23,12 +23,12 @@ from core.keyset import (
 )
 from core.parameters import whole_number
 
-MAXIMUM_PAGE = 100_000
-MAXIMUM_OFFSET = 10_000_000
+MAX_PAGE = 100_000
+MAX_OFFSET = 10_000_000
 
 
 PAGING = frozenset({"page", "limit", PARAMETER, "format"})
-LONGEST_LINK = 2000
+MAX_LINK_LENGTH = 2000
 """Proxies give the head of an answer little room. A longer one is left out: the body has the
 cursor."""
 CURSOR_DESCRIPTION = (
@@ -50,7 +50,7 @@ def next_link(request: Request, cursor: str | None, instead: str) -> dict[str, s
         return {}
     here = remove_query_param(request.build_absolute_uri(), instead)
     link = f'<{replace_query_param(here, PARAMETER, cursor)}>; rel="next"'
-    return {"Link": link} if len(link) <= LONGEST_LINK else {}
+    return {"Link": link} if len(link) <= MAX_LINK_LENGTH else {}
 
 
 class PagePagination(BasePagination):
@@ -84,7 +84,7 @@ class PagePagination(BasePagination):
         self.limit = whole_number(
             query, "limit", default=self.default_limit, maximum=self.maximum_limit
         )
-        self.page = whole_number(query, "page", default=1, maximum=MAXIMUM_PAGE)
+        self.page = whole_number(query, "page", default=1, maximum=MAX_PAGE)
         self.cursor = read_cursor(query, self.cursors, "page")
         if self.cursor:
             self.page = self.cursor.position
@@ -126,7 +126,7 @@ class PagePagination(BasePagination):
         return {"type": "object", "required": list(properties), "properties": properties}
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        limits = {"page": MAXIMUM_PAGE, "limit": self.maximum_limit}
+        limits = {"page": MAX_PAGE, "limit": self.maximum_limit}
         defaults = {"page": 1, "limit": self.default_limit}
         numbers = [
             {
@@ -147,7 +147,7 @@ class PagePagination(BasePagination):
             "in": "query",
             "required": False,
             "description": CURSOR_DESCRIPTION.format(field="`nextCursor`", instead="page"),
-            "schema": {"type": "string", "maxLength": LONGEST_CURSOR},
+            "schema": {"type": "string", "maxLength": MAX_CURSOR_LENGTH},
         }
         return [*numbers, cursor]
 
@@ -170,7 +170,7 @@ class Slice:
         query = request.query_params
         cursors = Cursors(request.path, organization, query)
         limit = whole_number(query, "limit", default=default, maximum=maximum)
-        offset = whole_number(query, "offset", default=0, minimum=0, maximum=MAXIMUM_OFFSET)
+        offset = whole_number(query, "offset", default=0, minimum=0, maximum=MAX_OFFSET)
         cursor = read_cursor(query, cursors, "offset")
         if cursor:
             return cls(request, cursors, limit, cursor.position, cursor, cursor.moment)

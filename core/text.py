@@ -23,7 +23,7 @@ from django.db.models.lookups import (
     StartsWith,
 )
 
-LONGEST_NORMALIZED = 64 * 1024
+MAX_NORMALIZED_LENGTH = 64 * 1024
 """Bytes of a text that a search compares in any Unicode form; a longer one in its own."""
 
 
@@ -66,13 +66,13 @@ class ContainsText(_TextLookup):
     """`name__contains_text`: the text is a part of it; no character of it is a wildcard.
 
     To normalize a megabyte takes PostgreSQL a third of a second, to look through it a fiftieth of
-    that: ASCII is NFC as it is, and what is longer than LONGEST_NORMALIZED is taken as it is.
+    that: ASCII is NFC as it is, and what is longer than MAX_NORMALIZED_LENGTH is taken as it is.
     """
 
     lookup_name = "contains_text"
     folded_column = (
         "(SELECT lower(CASE WHEN octet_length(told) = char_length(told) "  # noqa: S608 - a constant
-        f"OR octet_length(told) > {LONGEST_NORMALIZED} THEN told ELSE normalize(told) END) "
+        f"OR octet_length(told) > {MAX_NORMALIZED_LENGTH} THEN told ELSE normalize(told) END) "
         "FROM (SELECT {column}::text AS told OFFSET 0) AS read_once)"
     )
     pattern = "strpos({column}, {text}) > 0"

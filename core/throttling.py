@@ -40,7 +40,7 @@ RESET_MAILS = Quota(limit=5, window=timedelta(hours=1))  # to a person
 ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of a person into their organizations
 ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # of a person
 CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # an address, by anybody
-LONGEST_WINDOW = timedelta(days=1)
+MAX_WINDOW = timedelta(days=1)
 """Counters are deleted when they are older."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
 """In each bucket. So many of one name are recorded at most, and BUCKETS times as many in all."""

@@ -20,7 +20,7 @@ from executions.event_log import NewEvent
 from executions.json_text import tagged
 from executions.models import ExecutionUser
 
-LONGEST = 2
+MAX_RUN_DAYS = 2
 """Days that a run waits for an answer at most."""
 INPUT_PRICE, OUTPUT_PRICE = Decimal("0.40"), Decimal("1.60")
 """US dollars for a million tokens."""
@@ -109,7 +109,7 @@ def _run(
     ]
     wait = 0.0
     if script.asks and end == "finished" and chance.random() < 0.15:
-        wait = chance.uniform(3600, LONGEST * 86_400)
+        wait = chance.uniform(3600, MAX_RUN_DAYS * 86_400)
     events = _timed(told, start, seconds)
     last = start + seconds
     if wait:

@@ -14,7 +14,7 @@ from django.core.files.storage import default_storage
 from django.db.models import Max
 
 from demo.companies import Company, uuid_at
-from demo.run_plans import LONGEST, Run, plan
+from demo.run_plans import MAX_RUN_DAYS, Run, plan
 from demo.traffic import SEED, Player
 from executions.event_log import LightEvent, append_events, apply_events, insert_events
 from executions.file_storage import folder_of
@@ -36,7 +36,7 @@ def bring_up_to(
         source=Execution.Source.API, credential__in=_usual_credentials(players)
     )
     since = latest.aggregate(latest=Max("start_time"))["latest"] or 0.0
-    days = DAYS if not since else min(DAYS, (now.timestamp() - since) / 86_400 + LONGEST + 1)
+    days = DAYS if not since else min(DAYS, (now.timestamp() - since) / 86_400 + MAX_RUN_DAYS + 1)
     planned = list(plan(company, _users(organization), players, now, int(days)))
     _go_on(organization, planned, since, now.timestamp())
     new = [run for run in planned if since < run.start <= now.timestamp()]

@@ -8,10 +8,10 @@ from rich.color import Color, ColorSystem
 from rich.style import Style
 from rich.text import Text
 
-MOST_CHARACTERS = 128 * 1024
+MAX_CHARACTERS = 128 * 1024
 """Of one message; beyond that only the beginning is shown."""
 COLOURING = re.compile(r"\x1b\[[0-9;:]*m")
-LONGEST_COLOURING = 200
+MAX_COLOURING_LENGTH = 200
 """Characters of one sequence: a number of thousands of digits, which Python refuses to read, names
 no colour."""
 # Everything else that a terminal obeys: it moves, clears, sets titles, makes links. Taken out
@@ -31,13 +31,15 @@ def ansi_as_html(message: str) -> SafeString:
 
     Of a line that was written over, after carriage returns or backspaces, the last state is shown.
     """
-    text = OBEYED.sub("", last_states(message[:MOST_CHARACTERS]))
-    text = COLOURING.sub(lambda found: found[0] if len(found[0]) <= LONGEST_COLOURING else "", text)
+    text = OBEYED.sub("", last_states(message[:MAX_CHARACTERS]))
+    text = COLOURING.sub(
+        lambda found: found[0] if len(found[0]) <= MAX_COLOURING_LENGTH else "", text
+    )
     if "\x1b" not in text:
         html = format_html("{}", text)
     else:
         html = _coloured(Text.from_ansi(text, end=""))
-    if len(message) > MOST_CHARACTERS:
+    if len(message) > MAX_CHARACTERS:
         return format_html("{}\n… cut off: {} characters in all", html, len(message))
     return html
 

@@ -3,20 +3,20 @@ its type tag, and of any shape, but not of any size."""
 
 from typing import Any
 
-LONGEST_META = 32_000
+MAX_META_LENGTH = 32_000
 """Characters of JSON. Lists read it with each of their rows, up to a thousand at once."""
 TOLD = frozenset(
     {"summary", "description", "tags", "author", "organization", "version", "kodosumi", "app_url"}
     | {"base_url", "entry_point", "deprecated", "fid"}
 )
 """What is shown somewhere."""
-LONGEST_TEXT, LONGEST_TAG, MOST_TAGS = 1000, 64, 32
+MAX_TEXT_LENGTH, MAX_TAG_LENGTH, MAX_TAGS = 1000, 64, 32
 
 
 def fitting(meta: dict[str, Any], characters: int) -> dict[str, Any]:
     """`meta`, which was written in so many `characters`; of one that is too long the beginning of
     what is shown. The event itself keeps it whole."""
-    if characters <= LONGEST_META:
+    if characters <= MAX_META_LENGTH:
         return meta
     told = {name: value for name, value in described(meta).items() if name in TOLD}
     kept = {name: _beginning(value) for name, value in told.items()}
@@ -25,9 +25,9 @@ def fitting(meta: dict[str, Any], characters: int) -> dict[str, Any]:
 
 def _beginning(value: Any) -> Any:
     if isinstance(value, str):
-        return value[:LONGEST_TEXT]
+        return value[:MAX_TEXT_LENGTH]
     if isinstance(value, list):
-        return [tag[:LONGEST_TAG] for tag in value[:MOST_TAGS] if isinstance(tag, str)]
+        return [tag[:MAX_TAG_LENGTH] for tag in value[:MAX_TAGS] if isinstance(tag, str)]
     return value if isinstance(value, bool) else None
 
 

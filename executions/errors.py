@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from executions.json_text import read_json
 
-LONGEST_MESSAGE = 2000
+MAX_MESSAGE_LENGTH = 2000
 KODOSUMI_ERROR = "kodosumi.error.KodosumiError"
 # `package.module.Name: message`, at the start of a line: the last line of a Python traceback.
 # Texts are long and anybody's: this takes linear time.
@@ -112,7 +112,9 @@ def _place(lines: list[str]) -> str:
 
 
 def _cut(message: str) -> str:
-    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
+    return (
+        message if len(message) <= MAX_MESSAGE_LENGTH else message[: MAX_MESSAGE_LENGTH - 1] + "…"
+    )
 
 
 def normalized(message: str) -> str:

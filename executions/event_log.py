@@ -32,7 +32,7 @@ from organizations.models import Organization
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 MARKS = frozenset({Kind.STATUS, Kind.FINAL, Kind.META})
 STATUSES = frozenset(Status.values)
-MOST_LOCKS = 1000
+MAX_LOCKS = 1000
 """That are open at a time: every reader of the execution gets them all."""
 
 
@@ -196,10 +196,10 @@ def _apply_final(execution: Execution, row: EventRow, is_strict: bool) -> None:
 def _apply_lock(execution: Execution, row: EventRow, is_strict: bool) -> None:
     lock = lock_id(row.message)
     if lock and lock not in execution.open_locks:
-        if len(execution.open_locks) < MOST_LOCKS:
+        if len(execution.open_locks) < MAX_LOCKS:
             execution.open_locks = [*execution.open_locks, lock]
         elif is_strict:
-            problem = f"An execution waits for at most {MOST_LOCKS:,} locks at a time."
+            problem = f"An execution waits for at most {MAX_LOCKS:,} locks at a time."
             raise InvalidValue.of("events", problem)
     if execution.open_locks and execution.status in {Status.STARTING, Status.RUNNING}:
         execution.status = Status.AWAITING

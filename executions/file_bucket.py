@@ -27,11 +27,11 @@ from executions.file_storage import FilesUnavailable, told_as_unavailable
 
 NO_ANSWER = (BotoCoreError, HTTPError)
 REFUSALS = (*NO_ANSWER, Boto3Error, ClientError)
-FIRST_READ, LARGEST_READ = 64 * 1024, 512 * 1024
+FIRST_READ, MAX_READ = 64 * 1024, 512 * 1024
 """Bytes that one request fetches: few at first, for who wants few, then twice as many each time."""
 PART = 8 * 1024**2
 """Larger files go up in parts of so many bytes, one after the other."""
-MOST_AT_ONCE = 1000
+MAX_AT_ONCE = 1000
 """Keys in a request to delete."""
 PATIENCE = {"connect_timeout": 2, "read_timeout": 5}
 """Seconds; each request is made twice. A thread, and often a transaction, waits meanwhile."""
@@ -97,7 +97,7 @@ class BucketStorage(S3Storage):
             raise ValueError("Files of a bucket are opened for reading bytes only.")
         with self._asking():
             size = self.size(name)  # FileNotFoundError where there is none
-        buffered = io.BufferedReader(_Reader(self, name, size), LARGEST_READ)
+        buffered = io.BufferedReader(_Reader(self, name, size), MAX_READ)
         opened: File[Any] = File(buffered, name)
         opened.size = size  # else it would seek for it
         return opened
@@ -151,7 +151,7 @@ class BucketStorage(S3Storage):
         problems: list[str] = []
         with self._asking():
             keys = iter([entry["Key"] for page in self._pages(name) for entry in page["Contents"]])
-            while batch := [{"Key": key} for key in islice(keys, MOST_AT_ONCE)]:
+            while batch := [{"Key": key} for key in islice(keys, MAX_AT_ONCE)]:
                 wanted = {"Objects": batch, "Quiet": True}
                 answer = self.client.delete_objects(Bucket=self.bucket_name, Delete=wanted)
                 problems += [error.get("Code", "unknown") for error in answer.get("Errors", ())]
@@ -229,5 +229,5 @@ class _Reader(io.RawIOBase):
         found = self._storage.read(self._name, self._position, length)
         buffer[: len(found)] = found
         self._position += len(found)
-        self._ahead = min(2 * self._ahead, LARGEST_READ)
+        self._ahead = min(2 * self._ahead, MAX_READ)
         return len(found)

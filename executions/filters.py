@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
-from core.days import LAST_SECOND, day_end, day_start
+from core.days import MAX_TIMESTAMP, day_end, day_start
 from core.errors import InvalidValue
 from core.parameters import require_choice, whole_number
 from core.text import folded
@@ -18,10 +18,10 @@ from executions.models import Execution, ExecutionUser
 
 NOBODY = "unknown"
 """The user of an execution that no person launched."""
-LONGEST_TEXT = 255
-MOST_HOURS = 99_999_999
+MAX_TEXT_LENGTH = 255
+MAX_HOURS = 99_999_999
 """More than since 1970: all time. kodosumi's page asks for 999999 when it means that."""
-END_OF_TIME = LAST_SECOND + 1.0
+END_OF_TIME = MAX_TIMESTAMP + 1.0
 NAMES = ("hours", "from", "to", "agent_name", "user", "status", "search", "tag", "agent")
 Rows = TypeVar("Rows", bound=QuerySet[Any])
 
@@ -131,7 +131,7 @@ def refuse_format(query: QueryDict, known: Iterable[str]) -> None:
 
 
 def read_hours(query: QueryDict) -> int | None:
-    return whole_number(query, "hours", default=0, maximum=MOST_HOURS) or None
+    return whole_number(query, "hours", default=0, maximum=MAX_HOURS) or None
 
 
 def _window(
@@ -180,8 +180,8 @@ def _instant(query: QueryDict, name: str, zone: tzinfo, *, is_end: bool = False)
 
 def _text(query: QueryDict, name: str) -> str:
     text = query.get(name, "").strip()
-    if len(text) > LONGEST_TEXT:
-        raise InvalidValue.of(name, f"Must have at most {LONGEST_TEXT} characters.")
+    if len(text) > MAX_TEXT_LENGTH:
+        raise InvalidValue.of(name, f"Must have at most {MAX_TEXT_LENGTH} characters.")
     return text
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.parsers import measure_json
 
-DEEPEST = 100
+MAX_DEPTH = 100
 """Levels of lists and objects that are shown."""
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -28,7 +28,7 @@ def read_json(text: str) -> Any:
 
 def is_too_deep(text: str) -> bool:
     """Whether JSON has more levels than are shown; known without reading it."""
-    return measure_json(text.encode("utf-8", "replace")).depth > DEEPEST
+    return measure_json(text.encode("utf-8", "replace")).depth > MAX_DEPTH
 
 
 def compact(value: Any) -> str:

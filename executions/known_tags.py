@@ -3,7 +3,7 @@
 from collections import Counter
 from uuid import UUID
 
-from executions.filters import LONGEST_TEXT
+from executions.filters import MAX_TEXT_LENGTH
 from executions.models import Execution
 from organizations.actors import Actor
 from organizations.models import Organization
@@ -38,7 +38,7 @@ def known_tags(organization: Organization, actor: Actor) -> list[str]:
         _spelled(written.get(key, []), place, tag).strip()
         for tag, (key, place) in sorted(chosen.items())
     ]
-    return [tag for tag in found if tag and tag.isprintable() and len(tag) <= LONGEST_TEXT]
+    return [tag for tag in found if tag and tag.isprintable() and len(tag) <= MAX_TEXT_LENGTH]
 
 
 def _spelled(tags: list[str], place: int, tag: str) -> str:

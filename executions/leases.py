@@ -15,8 +15,7 @@ from core.errors import InvalidValue
 from executions.models import Execution, LeaseLost
 
 HEADER = "X-Lease-Generation"
-SHORTEST, DEFAULT, LONGEST = 5, 60, 24 * 3600
-"""Seconds."""
+MIN_SECONDS, DEFAULT_SECONDS, MAX_SECONDS = 5, 60, 24 * 3600
 BATCH = 1000
 
 

@@ -12,11 +12,11 @@ from markdown_it.token import Token
 
 from executions.sanitizing import TOO_COMPLEX, cleaned, is_out_of_time, is_too_complex, is_too_large
 
-MOST_MARKS = 30_000
+MAX_MARKS = 30_000
 """Characters that mean something in Markdown: its parsers need long for very many in a row."""
-MOST_LINES = 10_000
+MAX_LINES = 10_000
 """Of Markdown: each may become a block, and they need long for very many of these as well."""
-MOST_CELLS = 10_000
+MAX_CELLS = 10_000
 """Of all tables of one piece of Markdown. A short row is filled up to the width of its header, so
 that few characters could become very many cells."""
 LINE_END = re.compile(r"\r\n?")
@@ -27,9 +27,9 @@ def render_markdown(body: str) -> SafeString:
     if is_out_of_time() or is_too_large(body) or is_too_complex(body):
         return TOO_COMPLEX
     body = LINE_END.sub("\n", body)
-    if len(MARK.findall(body)) > MOST_MARKS or body.count("\n") > MOST_LINES:
+    if len(MARK.findall(body)) > MAX_MARKS or body.count("\n") > MAX_LINES:
         return TOO_COMPLEX
-    if _cells(body) > MOST_CELLS:
+    if _cells(body) > MAX_CELLS:
         return TOO_COMPLEX
     return cleaned(MARKDOWN.render(dedent(body)))
 

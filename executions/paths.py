@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from django.core.exceptions import ValidationError
 
-LONGEST_PATH, LONGEST_PART = 1024, 255
+MAX_PATH_LENGTH, MAX_PART_LENGTH = 1024, 255
 DRIVE = re.compile(r"[A-Za-z]:")
 DEVICES = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 DIRECTIONS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -18,8 +18,8 @@ UNSEEN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 
 def validate_path(path: str) -> None:
     """ValidationError unless the path is relative, has plain parts, and leads nowhere else."""
-    if not path or len(path) > LONGEST_PATH:
-        raise ValidationError(f"Use 1 to {LONGEST_PATH} characters.")
+    if not path or len(path) > MAX_PATH_LENGTH:
+        raise ValidationError(f"Use 1 to {MAX_PATH_LENGTH} characters.")
     if path.startswith("/") or DRIVE.match(path):
         raise ValidationError("Use a relative path.")
     if "\\" in path:
@@ -34,8 +34,8 @@ def _validate_part(part: str) -> None:
     plain = unquote(part)
     if not part or plain in {".", ".."} or "/" in plain or "\\" in plain:
         raise ValidationError("A part of the path is empty or leads elsewhere.")
-    if len(part.encode()) > LONGEST_PART:
-        raise ValidationError(f"A name in the path is longer than {LONGEST_PART} bytes.")
+    if len(part.encode()) > MAX_PART_LENGTH:
+        raise ValidationError(f"A name in the path is longer than {MAX_PART_LENGTH} bytes.")
     if part.startswith((".", "-", "~", " ")) or part.endswith((".", " ")):
         raise ValidationError(
             "A name in the path begins with a dot, hyphen, tilde or space, or ends with a dot "

@@ -17,7 +17,7 @@ from executions.json_text import is_too_deep
 from executions.markdown import render_markdown
 from executions.models import ExecutionEvent
 from executions.sanitizing import (
-    MOST_TAGS,
+    MAX_TAGS,
     TOO_COMPLEX,
     is_too_large,
     limited_time,
@@ -53,7 +53,7 @@ def render_result(final_json: str | None) -> SafeString:
         return _preformatted(final_json)
     with limited_time():
         html = _render_tagged(value)
-    return TOO_COMPLEX if html.count("<") > 2 * MOST_TAGS else html
+    return TOO_COMPLEX if html.count("<") > 2 * MAX_TAGS else html
 
 
 def inputs_as_yaml(message: str) -> str:

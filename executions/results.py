@@ -11,7 +11,7 @@ Status = Execution.Status
 WITHOUT_MESSAGE = "The execution failed without a message."
 WITHOUT_RESULT = "The execution ended without a result."
 CANCELLED = "The execution was cancelled before it had a result."
-LONGEST_FACT = 10_000
+MAX_FACT_LENGTH = 10_000
 PLEASE_WAIT = "The execution is still running; its result is not ready."
 
 
@@ -95,7 +95,7 @@ def facts(execution: Execution) -> list[tuple[str, Any]]:
         ("Organization", _text(described.get("organization"))),
         ("kodosumi", _text(described.get("kodosumi"))),
     ]
-    return [(label, str(value)[:LONGEST_FACT]) for label, value in known if value]
+    return [(label, str(value)[:MAX_FACT_LENGTH]) for label, value in known if value]
 
 
 def _text(value: Any) -> str | None:

@@ -12,14 +12,14 @@ from contextvars import ContextVar
 import nh3
 from django.utils.safestring import SafeString, mark_safe
 
-LARGEST = 256 * 1024
+MAX_BYTES = 256 * 1024
 """Bytes of one message that are made readable; beyond that it can be downloaded only."""
-DEEPEST = 100
+MAX_DEPTH = 100
 """Levels of nesting, of elements or of JSON."""
-DEEPEST_FORMATTING = 16
-MOST_TAGS = 20_000
+MAX_FORMATTING_DEPTH = 16
+MAX_TAGS = 20_000
 """Of one piece of HTML; and elements of all that one message becomes."""
-MOST_ATTRIBUTES = 40
+MAX_ATTRIBUTES = 40
 SECONDS = 1.0
 """Of the processor, for all pieces of one message; one that has begun is still finished."""
 TOO_COMPLEX = mark_safe(
@@ -83,10 +83,10 @@ def is_out_of_time() -> bool:
 
 def plain_text(text: str) -> str:
     """Without a terminal's escape sequences and control characters, and not beyond the cap."""
-    shown = text[:LARGEST]
+    shown = text[:MAX_BYTES]
     shown = ESCAPE_SEQUENCE.sub("", shown).replace("\r\n", "\n").replace("\r", "\n")
     shown = CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
-    return shown + CUT if len(text) > LARGEST else shown
+    return shown + CUT if len(text) > MAX_BYTES else shown
 
 
 def sanitized(html: str) -> SafeString:
@@ -110,19 +110,19 @@ def cleaned(html: str) -> SafeString:
 
 
 def is_too_large(text: str) -> bool:
-    return len(text) > LARGEST or len(text.encode("utf-8", "replace")) > LARGEST
+    return len(text) > MAX_BYTES or len(text.encode("utf-8", "replace")) > MAX_BYTES
 
 
 def is_too_complex(html: str) -> bool:
     """Whether a parser could need very long for it: elements nested deeply, reopened often, or
     with very many attributes. A closing tag counts for its own name only, as for a parser."""
-    if max(html.count("<"), html.count("&")) > MOST_TAGS:
+    if max(html.count("<"), html.count("&")) > MAX_TAGS:
         return True
     depths: Counter[str] = Counter()
     deepest = formatting = 0
     for match in TAG.finditer(html):
         is_closing, name, rest = match[1], match[2].lower(), match[3]
-        if len(ATTRIBUTE_END.findall(rest)) > MOST_ATTRIBUTES:
+        if len(ATTRIBUTE_END.findall(rest)) > MAX_ATTRIBUTES:
             return True
         if name in VOID or name in CLOSED_BY_THE_NEXT:
             continue
@@ -135,6 +135,6 @@ def is_too_complex(html: str) -> bool:
         change = -1 if is_closing else 1
         deepest += change
         formatting += change if name in REOPENED else 0
-        if deepest > DEEPEST or formatting > DEEPEST_FORMATTING:
+        if deepest > MAX_DEPTH or formatting > MAX_FORMATTING_DEPTH:
             return True
     return False

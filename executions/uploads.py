@@ -22,7 +22,7 @@ from executions.models import Execution, ExecutionFile, ExecutionHasEnded, Uploa
 from executions.quotas import FILE_BYTES, Amounts, require_room
 from organizations.actors import Actor
 
-USUAL_PART, SPARE_PARTS = 64 * 1024, 16
+DEFAULT_PART, SPARE_PARTS = 64 * 1024, 16
 """An upload may have as many parts as its size holds of the first, in bytes, and a few more."""
 
 
@@ -205,7 +205,7 @@ def _is_known(upload: Upload, offset: int, content: bytes) -> bool:
     end = offset + len(content)
     overlapping = [span for span in spans if span[0] < end and span[0] + span[1] > offset]
     if not overlapping:
-        if len(spans) >= SPARE_PARTS + upload.size // USUAL_PART:
+        if len(spans) >= SPARE_PARTS + upload.size // DEFAULT_PART:
             raise TooManyParts
         return False
     if overlapping != [(offset, len(content))]:

@@ -42,7 +42,7 @@ SECONDS_OF_LIVELINESS = 10.0
 """So long after the last change, or the last new viewer, the poller keeps its fast tick."""
 SECONDS_BETWEEN_VIEWER_CHECKS = 0.4
 SECONDS_AFTER_OUTAGE = 1.0
-SHORTEST_PAUSE = 0.05
+MIN_PAUSE = 0.05
 """Between two ticks, however many wake-ups come."""
 HEARTBEAT = 15.0
 READERS = 2
@@ -331,10 +331,10 @@ class Hub:
         try:
             while self._present:
                 await self._tick_safely()
-                await asyncio.sleep(SHORTEST_PAUSE)
+                await asyncio.sleep(MIN_PAUSE)
                 pause = FAST_TICK if self._is_lively() and not url else SLOW_TICK
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(pause - SHORTEST_PAUSE):
+                    async with asyncio.timeout(pause - MIN_PAUSE):
                         await self._wake.wait()
                 self._wake.clear()
         finally:

@@ -12,10 +12,10 @@ from executions.models import Execution, ExecutionEvent
 from organizations.stream_access import Viewer, as_json
 from organizations.tenancy.scope import organization_scope
 
-MOST_EVENTS = 500
-MOST_BYTES = 64 * 1024
+MAX_EVENTS = 500
+MAX_BYTES = 64 * 1024
 """A batch ends with the event that exceeds it."""
-LARGEST_MESSAGE = 1024 * 1024
+MAX_MESSAGE_BYTES = 1024 * 1024
 """In bytes. Of a larger event a stream shows the beginning, or where to find it."""
 SHOWN_OF_LARGER = 64 * 1024
 BYTES_OF_AN_EVENT = 400
@@ -140,7 +140,7 @@ def read_news(
 
 
 def read_events(watched: Watched, after: int) -> Batch | None:
-    """The next events after the sequence number `after`, about MOST_BYTES of them at most; None
+    """The next events after the sequence number `after`, about MAX_BYTES of them at most; None
     when there are none.
 
     Without gaps: appending locks the execution's row and numbers under that lock, so an event is
@@ -150,8 +150,8 @@ def read_events(watched: Watched, after: int) -> Batch | None:
         cursor.execute(
             EVENTS,
             [
-                *(watched.organization_id, watched.execution_id, after, MOST_EVENTS),
-                *(LARGEST_MESSAGE, list(ExecutionEvent.PLAIN), SHOWN_OF_LARGER, MOST_BYTES),
+                *(watched.organization_id, watched.execution_id, after, MAX_EVENTS),
+                *(MAX_MESSAGE_BYTES, list(ExecutionEvent.PLAIN), SHOWN_OF_LARGER, MAX_BYTES),
             ],
         )
         events = [
@@ -167,6 +167,6 @@ def _shown(message: str | None, size: int) -> str:
     if message is None:
         note = f"This event has {size} bytes: too large for a stream."
         return tagged_text(note)
-    if size > LARGEST_MESSAGE:
+    if size > MAX_MESSAGE_BYTES:
         return f"{message}\n… cut off: {size} bytes in all"
     return message

@@ -9,7 +9,7 @@ from core.examples import example
 from core.serializers import StrictSerializer
 from core.time_zones import known_time_zones
 from organizations import examples
-from organizations.models import LONGEST_RETENTION, Invitation, Membership, Organization, Principal
+from organizations.models import MAX_RETENTION_DAYS, Invitation, Membership, Organization, Principal
 from organizations.people.mail_addresses import validate_mail_address
 
 SLUG = re.compile(r"[a-z0-9-]+")
@@ -76,7 +76,7 @@ class OrganizationSerializer(StrictSerializer):
     executionRetentionDays = serializers.IntegerField(
         source="execution_retention_days",
         min_value=1,
-        max_value=LONGEST_RETENTION,
+        max_value=MAX_RETENTION_DAYS,
         required=False,
         allow_null=True,
         help_text="Executions that ended longer ago are deleted every night. null: kept.",

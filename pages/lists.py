@@ -16,7 +16,7 @@ from core.parameters import is_whole_number
 from pages.decorators import OrganizationRequest
 
 PAGE_SIZE = 50
-MAXIMUM_TEXT = 255
+MAX_TEXT_LENGTH = 255
 """Of a filter in the URL: as long as the longest address that one names."""
 COUNTED_AT_MOST = 10_000
 PLACE = frozenset({"page", "cursor"})
@@ -41,7 +41,7 @@ class Filter:
 
     def clean(self, text: str) -> str:
         """The value, or nothing when it is not one: a page shows more rather than an error."""
-        text = text.strip()[:MAXIMUM_TEXT]
+        text = text.strip()[:MAX_TEXT_LENGTH]
         if self.kind == "choice":
             return text if text in dict(self.choices) else ""
         if self.kind == "number":

@@ -20,7 +20,7 @@ from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.stream_access import Viewer
 from tokens.authentication import BearerAuthentication, KeyHeaderAuthentication
 
-LONGEST_FID: int = Execution._meta.get_field("fid").max_length or 0
+MAX_FID_LENGTH: int = Execution._meta.get_field("fid").max_length or 0
 
 
 class PanelViewSet(OrganizationScopedViewSet):
@@ -59,7 +59,7 @@ class PanelViewSet(OrganizationScopedViewSet):
         """How to wait for the execution that the URL names, until this caller may see it; None
         when that was done already. Who waits takes the place of a stream."""
         fid = self.kwargs[self.lookup_url_kwarg]
-        if len(fid) > LONGEST_FID:
+        if len(fid) > MAX_FID_LENGTH:
             return None
         viewer = Viewer.of_request(self.actor, self.request.auth)
         hub.require_place(viewer)

@@ -16,11 +16,11 @@ from rest_framework.response import Response
 from core.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_line
 from core.examples import answered
 from core.fast_path.responses import LongResponse
-from core.keyset import LONGEST_CURSOR, PARAMETER, Keyset
-from core.pagination import CURSOR_DESCRIPTION, MAXIMUM_OFFSET, Found, Slice
+from core.keyset import MAX_CURSOR_LENGTH, PARAMETER, Keyset
+from core.pagination import CURSOR_DESCRIPTION, MAX_OFFSET, Found, Slice
 from core.renderers import JSONRenderer
 from executions import queries
-from executions.filters import MOST_HOURS, NAMES, Filters, read_hours, refuse_format
+from executions.filters import MAX_HOURS, NAMES, Filters, read_hours, refuse_format
 from executions.models import (
     Execution,
     ExecutionEvent,
@@ -53,14 +53,14 @@ from panel.dashboard_serializers import (
     statistics_body,
 )
 
-USUAL_HOURS = 24
-MOST_ROWS = 1000
+DEFAULT_HOURS = 24
+MAX_ROWS = 1000
 """kodosumi's page asks for no limit and counts what it gets: by default it gets the most."""
-USUAL_ERRORS = 100
-MOST_GROUPS = 100
-MOST_PARTS = 10_000
+DEFAULT_ERRORS = 100
+MAX_GROUPS = 100
+MAX_PARTS = 10_000
 """Events or files of one execution in one answer."""
-MOST_BYTES = 16 * 1024**2
+MAX_BYTES = 16 * 1024**2
 """Of all that executions said, in one answer: a page with more of it is shorter than its limit."""
 PAGING = frozenset({"limit", "offset", "cursor", "format"})
 PARTS = ("limit", "offset", "cursor")
@@ -99,7 +99,7 @@ def _integer(
 def _filters(hours: int | None) -> tuple[OpenApiParameter, ...]:
     text = {"type": "string", "maxLength": 255}
     return (
-        _integer("hours", "The last hours; more than there were: all time.", hours, MOST_HOURS),
+        _integer("hours", "The last hours; more than there were: all time.", hours, MAX_HOURS),
         _parameter(
             "from",
             "In place of `hours`, for what started then: Unix seconds, a day, or ISO 8601.",
@@ -119,11 +119,11 @@ def _filters(hours: int | None) -> tuple[OpenApiParameter, ...]:
 def _paging(default: int, maximum: int) -> tuple[OpenApiParameter, ...]:
     return (
         _integer("limit", "Rows in one answer.", default, maximum),
-        _integer("offset", "Rows to skip.", 0, MAXIMUM_OFFSET, minimum=0),
+        _integer("offset", "Rows to skip.", 0, MAX_OFFSET, minimum=0),
         _parameter(
             PARAMETER,
             CURSOR_DESCRIPTION.format(field="`next_cursor`", instead="offset"),
-            {"type": "string", "maxLength": LONGEST_CURSOR},
+            {"type": "string", "maxLength": MAX_CURSOR_LENGTH},
         ),
     )
 
@@ -177,15 +177,15 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(
         RunningAgentsSerializer,
-        *_filters(USUAL_HOURS),
-        *_paging(MOST_ROWS, MOST_ROWS),
+        *_filters(DEFAULT_HOURS),
+        *_paging(MAX_ROWS, MAX_ROWS),
         csv=examples.CSV_OF_EXECUTIONS,
     )
     def running_agents(self, request: Request) -> HttpResponseBase:
         """What ran, newest first: with `hours` the executions that started or ended in the last
         hours, and all that are live, whenever they started; with `from` and `to` those that started
         then."""
-        filters, asked = self._read(MOST_ROWS)
+        filters, asked = self._read(MAX_ROWS)
         rows = self._executions(filters)
         if self._wants_csv:
             return self._file("executions", CSV_OF_EXECUTIONS, rows, execution_row, asked, NEWEST)
@@ -201,20 +201,20 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(
         ErrorsSerializer,
-        *_filters(USUAL_HOURS),
+        *_filters(DEFAULT_HOURS),
         _parameter("fingerprint", "Of a group: only its errors."),
-        *_paging(USUAL_ERRORS, MOST_ROWS),
+        *_paging(DEFAULT_ERRORS, MAX_ROWS),
         csv=examples.CSV_OF_ERRORS,
     )
     def errors(self, request: Request) -> HttpResponseBase:
         """Every error that was emitted in the window, newest first."""
-        filters, asked = self._read(USUAL_ERRORS)
+        filters, asked = self._read(DEFAULT_ERRORS)
         errors = queries.errors(self.organization, self.actor, filters)
         rows = errors.values_list(*ERROR_COLUMNS, named=True)
         if self._wants_csv:
             return self._file("errors", CSV_OF_ERRORS, rows, error_body, asked, NEWEST_ERRORS)
         if sees_all(self.actor):
-            longest = min(queries.LONGEST_TEXT, MOST_BYTES // asked.limit)
+            longest = min(queries.MAX_TEXT_LENGTH, MAX_BYTES // asked.limit)
             with_texts = queries.with_texts(errors, longest)
             rows = with_texts.values_list(*ERROR_COLUMNS, "text", named=True)
         page = asked.page(rows, NEWEST_ERRORS)
@@ -224,14 +224,14 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(
         ErrorGroupsSerializer,
-        *_filters(USUAL_HOURS),
-        *_paging(MOST_GROUPS, MOST_GROUPS),
+        *_filters(DEFAULT_HOURS),
+        *_paging(MAX_GROUPS, MAX_GROUPS),
         csv=examples.CSV_OF_GROUPS,
     )
     def error_groups(self, request: Request) -> HttpResponseBase:
         """The errors of the window, those with the same words as one: numbers, ids and quoted names
         aside, and whichever agents they are of."""
-        filters, asked = self._read(MOST_GROUPS, MOST_GROUPS)
+        filters, asked = self._read(MAX_GROUPS, MAX_GROUPS)
         pages: list[Found] = []
 
         def choose(groups: QuerySet[Any]) -> list[dict[str, Any]]:
@@ -253,13 +253,13 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(
         DashboardTimelineSerializer,
-        *_filters(USUAL_HOURS),
-        *_paging(MOST_ROWS, MOST_ROWS),
+        *_filters(DEFAULT_HOURS),
+        *_paging(MAX_ROWS, MAX_ROWS),
         csv=examples.CSV_OF_EXECUTIONS,
     )
     def timeline(self, request: Request) -> HttpResponseBase:
         """Executions that started in the window, oldest first."""
-        filters, asked = self._read(MOST_ROWS)
+        filters, asked = self._read(MAX_ROWS)
         filters = filters.by_start()
         rows = self._executions(filters)
         if self._wants_csv:
@@ -275,7 +275,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         filters = Filters.read(request.query_params, hours=None, now=now())
         return Response(statistics_body(queries.statistics(self.organization, self.actor, filters)))
 
-    @described(DashboardDetailsSerializer, FID, *_paging(MOST_PARTS, MOST_PARTS))
+    @described(DashboardDetailsSerializer, FID, *_paging(MAX_PARTS, MAX_PARTS))
     def details(self, request: Request, fid: str) -> Response:
         """An execution with its events.
 
@@ -291,7 +291,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
             execution_id=execution.pk
         )
         sizes = asked.of(rows.annotate(size=queries.BYTES_OF_MESSAGE), IN_TIME)
-        asked = asked.shortened(sizes.values_list("size", flat=True), MOST_BYTES)
+        asked = asked.shortened(sizes.values_list("size", flat=True), MAX_BYTES)
         columns = ("sequence", "timestamp", "kind", "message")
         page = asked.page(rows.values(*columns), IN_TIME)
         has_traces = sees_all(self.actor)
@@ -305,7 +305,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
             headers=page.headers,
         )
 
-    @described(DashboardFilesSerializer, FID, *_paging(MOST_PARTS, MOST_PARTS))
+    @described(DashboardFilesSerializer, FID, *_paging(MAX_PARTS, MAX_PARTS))
     def files(self, request: Request, fid: str) -> Response:
         """The files that an execution was given, and those that it made."""
         asked = self._slice_of_parts()
@@ -318,14 +318,14 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         rows = queries.executions(self.organization, self.actor, filters)
         return rows.values_list(*EXECUTION_COLUMNS, named=True)
 
-    def _read(self, limit: int, maximum: int = MOST_ROWS) -> tuple[Filters, Slice]:
+    def _read(self, limit: int, maximum: int = MAX_ROWS) -> tuple[Filters, Slice]:
         query = self.request.query_params
         refuse_format(query, FORMATS)
         asked = self._slice(limit, maximum)
-        return Filters.read(query, hours=USUAL_HOURS, now=asked.moment), asked
+        return Filters.read(query, hours=DEFAULT_HOURS, now=asked.moment), asked
 
     def _slice_of_parts(self) -> Slice:
-        return self._slice(MOST_PARTS, MOST_PARTS)
+        return self._slice(MAX_PARTS, MAX_PARTS)
 
     def _slice(self, limit: int, maximum: int) -> Slice:
         return Slice.read(self.request, self.organization.pk, default=limit, maximum=maximum)
@@ -334,7 +334,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
     def _hours(self) -> int | None:
         query = self.request.query_params
         has_times = "from" in query or "to" in query
-        return None if has_times else read_hours(query) or USUAL_HOURS
+        return None if has_times else read_hours(query) or DEFAULT_HOURS
 
     @property
     def _wants_csv(self) -> bool:

@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 
-from core.days import LAST_SECOND
+from core.days import MAX_TIMESTAMP
 from core.errors import DomainError, NotFound, error_body
 from core.fast_path.responses import LongResponse
 from core.long_answers import PIECE
@@ -57,7 +57,7 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     Its content never changes, so its id is its entity tag.
     """
     etag = f'"{file.pk}"'
-    modified = int(min(max(file.last_modified, 0), LAST_SECOND))
+    modified = int(min(max(file.last_modified, 0), MAX_TIMESTAMP))
     headers = HEADERS | {
         "ETag": etag,
         "Last-Modified": http_date(modified),

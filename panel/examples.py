@@ -173,7 +173,12 @@ ITEM = {
     "runtime": 20.71,
     "locks": [],
 }
-TIMELINE_PAGE = {"items": [ITEM], "query": None, "offset": EXECUTION_ID}
+TIMELINE_PAGE = {
+    "items": [ITEM],
+    "query": None,
+    "offset": EXECUTION_ID,
+    "next_cursor": CURSOR,
+}
 TIMELINE_CHANGES = {
     "update": [ITEM],
     "delete": [],

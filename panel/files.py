@@ -15,7 +15,7 @@ from panel import examples
 from panel.base import PanelViewSet
 from panel.downloads import FileNotFound, download
 
-MOST_FILES = 10_000
+MAX_FILES = 10_000
 PATH = OpenApiParameter(
     "path",
     {"type": "string", "minLength": 1},
@@ -69,7 +69,7 @@ class FileViewSet(PanelViewSet):
                     "size": file.size,
                     "last_modified": file.last_modified,
                 }
-                for file in self.files().order_by("path")[:MOST_FILES]
+                for file in self.files().order_by("path")[:MAX_FILES]
             ]
         )
 

@@ -25,7 +25,7 @@ from panel.base import (
     extended_parameter,
 )
 
-MOST_AT_ONCE = 500
+MAX_AT_ONCE = 500
 PRINTABLE_POLICY = (
     "default-src 'none'; img-src data:; style-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; sandbox"
@@ -75,7 +75,7 @@ class DeletedOutputsSerializer(StrictSerializer):
     """The executions to delete."""
 
     fid = BoundedListField(
-        child=serializers.CharField(max_length=64), max_length=MOST_AT_ONCE, required=False
+        child=serializers.CharField(max_length=64), max_length=MAX_AT_ONCE, required=False
     )
 
 

@@ -14,11 +14,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.days import LAST_SECOND
+from core.days import MAX_TIMESTAMP
 from core.errors import InvalidValue
 from core.examples import example
 from core.handlers import outage_response
+from core.keyset import MAX_CURSOR_LENGTH, PARAMETER, Cursor, Cursors, Keyset, moment_now
 from core.outages import TOO_SLOW, outage_of
+from core.pagination import CURSOR_DESCRIPTION, next_link, read_cursor
 from core.parameters import require_choice, whole_number
 from executions.models import Execution, ExecutionQuerySet
 from organizations.actors import Scope
@@ -36,19 +38,20 @@ from panel.timeline_items import (
     own_executions,
 )
 
-USUAL, MOST = 10, 100
-LONGEST_SEARCH, LONGEST_FID = 200, 64
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 10, 100
+MAX_SEARCH_LENGTH, MAX_FID_LENGTH = 200, 64
 MODES = ("next", "update")
 SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 READ = (Scope.EXECUTIONS_READ,)
+NEWEST = Keyset.by("-start_time", "-pk")
 PAGE = OpenApiParameter(
     "pp",
-    {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+    {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
     description="How many at most.",
 )
 SEARCH = OpenApiParameter(
     "q",
-    {"type": "string", "maxLength": LONGEST_SEARCH},
+    {"type": "string", "maxLength": MAX_SEARCH_LENGTH},
     description="A part of the text `author:… organization:… summary:… description:… fid:… "
     "status:… tag:… startup:… inputs:… final:…`, without regard to case. Searches of a caller may "
     "take the database six seconds a minute, those of an organization twenty: then 429.",
@@ -56,7 +59,7 @@ SEARCH = OpenApiParameter(
 
 
 def fid_parameter(name: str, description: str) -> OpenApiParameter:
-    schema = {"type": "string", "maxLength": LONGEST_FID}
+    schema = {"type": "string", "maxLength": MAX_FID_LENGTH}
     return OpenApiParameter(name, schema, description=description)
 
 
@@ -66,7 +69,7 @@ def position_parameter(name: str) -> OpenApiParameter:
         {
             "type": "number",
             "anyOf": [
-                {"minimum": 0, "maximum": LAST_SECOND},
+                {"minimum": 0, "maximum": MAX_TIMESTAMP},
                 {"minimum": FIRST_POSITION, "maximum": MAX_POSITION},
             ],
         },
@@ -105,6 +108,10 @@ class TimelinePageSerializer(serializers.Serializer[Any]):
     items = TimelineItemSerializer(many=True)
     query = serializers.CharField(allow_null=True)
     offset = serializers.CharField(allow_null=True, help_text="Ask with it for the next page.")
+    next_cursor = serializers.CharField(
+        allow_null=True,
+        help_text="Or with it as `cursor`: it keeps its place. null: the last page.",
+    )
 
 
 @example(examples.TIMELINE_CHANGES)
@@ -140,14 +147,14 @@ class TimelineViewSet(PanelViewSet):
     pagination_class = None
     required_scopes = {"list_items": READ, "list_changes": READ, "move": READ}
     query_parameters = {
-        "list_items": ("pp", "q", "offset"),
+        "list_items": ("pp", "q", "offset", PARAMETER),
         "list_changes": ("since", "q"),
         "move": ("mode", "pp", "q", "origin", "offset", "timestamp"),
     }
 
     @property
     def search(self) -> str:
-        return self.text("q", LONGEST_SEARCH) or ""
+        return self.text("q", MAX_SEARCH_LENGTH) or ""
 
     def answer(self, work: Callable[[], Response]) -> Response:
         """The answer to a request. A search reads all that the caller's executions hold, so the
@@ -167,7 +174,16 @@ class TimelineViewSet(PanelViewSet):
         return own_executions(self.organization, self.actor, self.search)
 
     @extend_schema(
-        parameters=[PAGE, SEARCH, fid_parameter("offset", "Continue after this execution.")],
+        parameters=[
+            PAGE,
+            SEARCH,
+            fid_parameter("offset", "Continue after this execution, where it stands now."),
+            OpenApiParameter(
+                PARAMETER,
+                {"type": "string", "maxLength": MAX_CURSOR_LENGTH},
+                description=CURSOR_DESCRIPTION.format(field="`next_cursor`", instead="offset"),
+            ),
+        ],
         responses=TimelinePageSerializer,
     )
     def list_items(self, request: Request) -> Response:
@@ -175,13 +191,26 @@ class TimelineViewSet(PanelViewSet):
         return self.answer(self._list_items)
 
     def _list_items(self) -> Response:
-        page = self.page(self.text("offset", LONGEST_FID))
+        query = self.request.query_params
+        cursors = Cursors(self.request.path, self.organization.pk, query)
+        cursor = read_cursor(query, cursors, "offset")
+        offset = self.text("offset", MAX_FID_LENGTH)
+        rows = NEWEST.after(self.own, cursor.key) if cursor else self.after(offset)
+        page = list(rows[: self.size + 1])
+        following = None
+        if len(page) > self.size:
+            page.pop()
+            position = (cursor.position if cursor else 0) + self.size
+            moment = cursor.moment if cursor else moment_now()
+            following = cursors.write(Cursor(NEWEST.key_of(page[-1]), position, moment))
         return Response(
             {
                 "items": [item(execution) for execution in page],
                 "query": self.search or None,
                 "offset": page[-1].fid if page else None,
-            }
+                "next_cursor": following,
+            },
+            headers=next_link(self.request, following, "offset"),
         )
 
     @extend_schema(
@@ -234,7 +263,7 @@ class TimelineViewSet(PanelViewSet):
     def _move(self) -> Response:
         mode = self.text("mode", 10) or "next"
         require_choice(mode, "mode", MODES)
-        origin, offset = self.text("origin", LONGEST_FID), self.text("offset", LONGEST_FID)
+        origin, offset = self.text("origin", MAX_FID_LENGTH), self.text("offset", MAX_FID_LENGTH)
         since = self.position("timestamp")
         appended: list[Execution] = []
         inserted: list[Execution] = []
@@ -245,7 +274,9 @@ class TimelineViewSet(PanelViewSet):
             appended = self.page(offset)
             timestamp = timestamp if since is None else since
         else:
-            inserted = list(newer_than(self.own, origin)[:MOST]) if origin else self.page(None)
+            inserted = (
+                list(newer_than(self.own, origin)[:MAX_PAGE_SIZE]) if origin else self.page(None)
+            )
             if since is not None:
                 found = changes(self.organization, self.actor, since, self.own)
                 new = {execution.pk for execution in inserted}
@@ -272,9 +303,16 @@ class TimelineViewSet(PanelViewSet):
 
     def page(self, offset: str | None) -> list[Execution]:
         """The next executions after `offset`; the first ones without it."""
-        size = whole_number(self.request.query_params, "pp", default=USUAL, maximum=MOST)
-        rows = older_than(self.own, offset) if offset else self.own
-        return list(rows[:size])
+        return list(self.after(offset)[: self.size])
+
+    @property
+    def size(self) -> int:
+        return whole_number(
+            self.request.query_params, "pp", default=DEFAULT_PAGE_SIZE, maximum=MAX_PAGE_SIZE
+        )
+
+    def after(self, offset: str | None) -> ExecutionQuerySet:
+        return older_than(self.own, offset) if offset else self.own
 
     def text(self, name: str, longest: int) -> str | None:
         found = self.request.query_params.get(name)
@@ -290,7 +328,7 @@ class TimelineViewSet(PanelViewSet):
             seconds = float(found) if SECONDS.fullmatch(found) else math.nan
         except ValueError:
             seconds = math.nan
-        if not (0 <= seconds <= LAST_SECOND or FIRST_POSITION <= seconds <= MAX_POSITION):
+        if not (0 <= seconds <= MAX_TIMESTAMP or FIRST_POSITION <= seconds <= MAX_POSITION):
             problem = "Must be the timestamp of an earlier answer, or Unix seconds."
             raise InvalidValue.of(name, problem)
         return seconds

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import JSONField, Q, TextField
 from django.db.models.expressions import RawSQL
 
-from core.days import LAST_SECOND
+from core.days import MAX_TIMESTAMP
 from executions.models import DeletedExecution, Execution, ExecutionQuerySet
 from executions.results import open_locks
 from organizations.actors import Actor
@@ -27,11 +27,11 @@ HORIZON = """
     FROM pg_current_snapshot() AS now
 """
 
-LONGEST_INPUTS = 32 * 1024
+MAX_INPUTS_LENGTH = 32 * 1024
 """Bytes of inputs that a list shows, of up to a thousand executions at once."""
 # What the column stores is compressed, and so never longer: the first look is the quick one.
-SHORT_INPUTS = f"""CASE WHEN pg_column_size("executions_execution"."inputs") <= {LONGEST_INPUTS}
-    AND octet_length("executions_execution"."inputs"::text) <= {LONGEST_INPUTS}
+SHORT_INPUTS = f"""CASE WHEN pg_column_size("executions_execution"."inputs") <= {MAX_INPUTS_LENGTH}
+    AND octet_length("executions_execution"."inputs"::text) <= {MAX_INPUTS_LENGTH}
     THEN "executions_execution"."inputs" END"""
 
 # What `q` searches, as one text: `author:… organization:…` and so on. Django's expressions cannot
@@ -46,7 +46,7 @@ SEARCHED = f"""(SELECT concat_ws(' ',
     (SELECT string_agg('tag:' || tag, ' ') FROM jsonb_array_elements_text(
         CASE jsonb_typeof(told -> 'tags') WHEN 'array' THEN told -> 'tags' ELSE '[]' END
     ) AS tag),
-    'startup:' || CASE WHEN "executions_execution"."start_time" BETWEEN 0 AND {LAST_SECOND}
+    'startup:' || CASE WHEN "executions_execution"."start_time" BETWEEN 0 AND {MAX_TIMESTAMP}
         THEN to_char((to_timestamp(trunc("executions_execution"."start_time"))
                       + round(("executions_execution"."start_time"
                                - trunc("executions_execution"."start_time")) * 1e6)
@@ -188,6 +188,6 @@ def item(execution: Any) -> dict[str, Any]:
 
 def _iso(seconds: float | None) -> str | None:
     """With microseconds and zone; None for no time, and for one that no calendar has."""
-    if seconds is None or not 0 <= seconds <= LAST_SECOND:
+    if seconds is None or not 0 <= seconds <= MAX_TIMESTAMP:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

@@ -375,9 +375,13 @@ EXECUTION_STREAMS = [
 ]
 
 EXECUTION_OUTPUTS = [
-    *(
-        read(f"/timeline{name}", "executions:read", caller="itself")
-        for name in ("", "/list", "/changes")
+    *(read(f"/timeline{name}", "executions:read", caller="itself") for name in ("", "/changes")),
+    read(
+        "/timeline/list",
+        "executions:read",
+        caller="itself",
+        rows=examples.more_own_executions,
+        rows_key="items",
     ),
     *(
         read(

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from executions.event_log import NewEvent, append_events
 from executions.models import now
-from executions.tests.factories import FINISHED, make_file
+from executions.tests.factories import FINISHED, make_execution, make_file, make_user_of
 from organizations.people.links import make_link
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
@@ -317,6 +317,13 @@ def idle_credentials(tenant: Tenant, number: int) -> None:
 def more_executions(tenant: Tenant, number: int) -> None:
     for _ in range(number):
         tenant.another_execution(FINISHED)
+
+
+def more_own_executions(tenant: Tenant, number: int) -> None:
+    """Of the agent, and of the owner too: each has a list of its own."""
+    user = make_user_of(tenant.person("owner"))
+    for _ in range(number):
+        make_execution(tenant.organization, FINISHED, start=now(), agent=tenant.agent, user=user)
 
 
 def more_traffic(tenant: Tenant, number: int) -> None:

@@ -62,7 +62,7 @@ NO_JSON = {
     "900 KB of long names": json.dumps({"a" * 90 + str(n): 1 for n in range(9_000)}).encode(),
     "200 KB of names": json.dumps({f"a{number}": 1 for number in range(20_000)}).encode(),
 }
-MOST_ANSWER = 32 * 1024
+MAX_ANSWER_BYTES = 32 * 1024
 """Bytes of an error, pages included, whatever was sent."""
 WRONG_VALUES: list[Any] = [[{}] * 20_000, "x" * 900_000, {f"a{n}": 1 for n in range(9_000)}]
 WRONG_VALUES += [{}, {"a": 1}, [[]], [{}], 10**30, -1, 1.5, True, None, "", "x" * 20_000]
@@ -111,7 +111,11 @@ def complaint(answer: Any, endpoint: Endpoint, field: str = "") -> str:
     """What is wrong with a refusal; nothing when it is as it should be."""
     if answer.status_code >= 500:
         return f"{answer.status_code}"
-    if answer.status_code >= 400 and not answer.streaming and len(answer.content) > MOST_ANSWER:
+    if (
+        answer.status_code >= 400
+        and not answer.streaming
+        and len(answer.content) > MAX_ANSWER_BYTES
+    ):
         return f"{answer.status_code} with {len(answer.content)} bytes"
     is_api = endpoint.path.startswith("/api/")
     if answer.status_code < 400 or not is_api or answer["Content-Type"] == "text/html":

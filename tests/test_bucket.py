@@ -156,11 +156,11 @@ def test_a_deletion_takes_more_files_than_one_request_lists(bucket: BucketStorag
     for number in range(7):
         default_storage.save(f"executions/a/b/{number}", ContentFile(b"1"))
     kept = default_storage.save("executions/a/bc/1", ContentFile(b"1"))
-    file_bucket.MOST_AT_ONCE, most = 3, file_bucket.MOST_AT_ONCE
+    file_bucket.MAX_AT_ONCE, most = 3, file_bucket.MAX_AT_ONCE
     try:
         assert bucket.remove_folder("executions/a/b") == []
     finally:
-        file_bucket.MOST_AT_ONCE = most
+        file_bucket.MAX_AT_ONCE = most
 
     assert default_storage.listdir("executions/a/b") == ([], [])
     assert default_storage.exists(kept)

@@ -23,7 +23,7 @@ from tests.endpoints import BEARER, PAGES
 from tests.tenants import Tenant
 from tokens.access_tokens import PersonRefresh, new_token_id, sign_agent_token
 from tokens.actions import revoke_credential
-from tokens.models import MAXIMUM_SESSION, Credential, LoginSession
+from tokens.models import MAX_SESSION, Credential, LoginSession
 from tokens.sessions import end_session
 from tokens.tests.factories import access_token_for
 
@@ -142,7 +142,7 @@ def of_an_ended_session(tenant: Tenant) -> str:
 
 def of_a_session_too_old(tenant: Tenant) -> str:
     owner = tenant.person("owner")
-    began = timezone.now() - MAXIMUM_SESSION - timedelta(seconds=1)
+    began = timezone.now() - MAX_SESSION - timedelta(seconds=1)
     session = LoginSession.objects.create(user=owner.user, created_at=began)
     User.objects.filter(pk=owner.user_id).update(sessions_valid_from=None)
     return str(PersonRefresh.for_session(owner, session.pk).access_token)

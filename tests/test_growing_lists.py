@@ -23,10 +23,19 @@ from tests.tenants import Tenant
 LISTS = [each for each in ENDPOINTS if "cursor" in query_parameters(each)]
 ANY_LIST = pytest.mark.parametrize("endpoint", LISTS, ids=str)
 OLD, SIZE = 8, 3
-OF_ITS_OWN = {"/timeline", "/timeline/list"}
-"""Follow an execution's id, as kodosumi's panel does: test_timeline.py."""
+OF_ITS_OWN = {"/timeline"}
+"""Follows an execution's id, as kodosumi's panel does: test_timeline.py."""
 FROM_NOW = ("sparkline", "runtime")
 """Fields whose value goes with the clock."""
+
+
+BY_ID = {"/timeline/list"}
+"""Whose pages are also begun after an execution's id, in place of a number."""
+BY_NUMBER = pytest.mark.parametrize("endpoint", [e for e in LISTS if e.path not in BY_ID], ids=str)
+
+
+def size_of(endpoint: Endpoint) -> str:
+    return "limit" if "limit" in query_parameters(endpoint) else "pp"
 
 
 def instead_of(endpoint: Endpoint) -> str:
@@ -53,6 +62,7 @@ class Reader:
         self.rows: list[str] = []
 
     def get(self, query: str) -> Any:
+        query = query.replace("limit=", f"{size_of(self.endpoint)}=")
         return call(self.client, self.endpoint, self.tenant, query=query)
 
     def read_page(self, size: int = SIZE) -> bool:
@@ -157,7 +167,7 @@ def test_its_pages_together_are_the_whole_in_the_same_order(
     assert Reader(client, endpoint, ours).read_all(len(whole) - 1) == whole
 
 
-@ANY_LIST
+@BY_NUMBER
 def test_numbers_lead_to_the_same_pages_and_are_read_on_from(
     endpoint: Endpoint, ours: Tenant, client_for: ClientFor
 ) -> None:
@@ -181,7 +191,7 @@ def test_numbers_lead_to_the_same_pages_and_are_read_on_from(
     assert (last.json().get("nextCursor"), last.headers.get("Link")) == (None, None)
 
 
-@ANY_LIST
+@BY_NUMBER
 def test_a_cursor_counts_on_and_the_total_is_that_of_now(
     endpoint: Endpoint, ours: Tenant, client_for: ClientFor
 ) -> None:
@@ -307,3 +317,21 @@ def test_the_cursor_of_other_filters_is_refused(
     assert all("cursor" in answer.json()["details"] for answer in answers.values())
     # Another size of the page, or another order of the parameters, is the same list.
     assert reader.get(f"cursor={own}&limit=3&{filters}").status_code == 200
+
+
+@pytest.mark.parametrize("endpoint", [e for e in LISTS if e.path in BY_ID], ids=str)
+def test_an_id_leads_to_the_same_page_as_the_cursor(
+    endpoint: Endpoint, ours: Tenant, client_for: ClientFor
+) -> None:
+    client = caller(client_for, ours, endpoint)
+    fill(endpoint, ours, OLD)
+    first = Reader(client, endpoint, ours).get(f"limit={SIZE}").json()
+    reader = Reader(client, endpoint, ours)
+
+    pages = [
+        reader.get(f"limit={SIZE}&offset={first['offset']}").json(),
+        reader.get(f"limit={SIZE}&cursor={first['next_cursor']}").json(),
+    ]
+
+    assert [page["items"] for page in pages] == [pages[0]["items"]] * 2
+    assert len(pages[0]["items"]) == SIZE

@@ -93,6 +93,8 @@ def caller(endpoint: Endpoint, tenant: Tenant) -> Client:
     is_own = endpoint.path.startswith("/timeline")
     if is_own:
         output_examples.execution(tenant)
+    if endpoint.path == "/timeline/list":
+        return bearer_of(endpoint, tenant)
     if is_own or endpoint.caller == "person":
         token = access_token_for(tenant.person(endpoint.role))
         return Client(headers={"Authorization": f"Bearer {token}"})
@@ -178,7 +180,8 @@ def cursor_of(endpoint: Endpoint, tenant: Tenant) -> str:
     """One that the list answers: such a text is signed for its list and its organization."""
     assert endpoint.rows is not None
     endpoint.rows(tenant, 3)
-    first = call(caller(endpoint, tenant), endpoint, tenant, query="limit=1").json()
+    size = "limit" if "limit" in parameters(endpoint, "query") else "pp"
+    first = call(caller(endpoint, tenant), endpoint, tenant, query=f"{size}=1").json()
     cursor: str = first["nextCursor"] if "nextCursor" in first else first["next_cursor"]
     assert cursor
     return cursor

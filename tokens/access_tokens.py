@@ -28,15 +28,15 @@ from organizations.actors import SCOPES_OF_ROLE, Actor
 from organizations.models import Membership, Organization
 from tokens.keys import key_ring
 
-MAXIMUM_LENGTH = 8192
-MAXIMUM_NESTING = 16
+MAX_LENGTH = 8192
+MAX_NESTING = 16
 COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
 REFRESH_TOKEN_TYPE = "rt+jwt"  # noqa: S105
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "token_use"]
 ACCESS_TOKEN_SECONDS = int(settings.ACCESS_TOKEN_LIFETIME.total_seconds())
-LATEST_TIME = 2**33
+MAX_TIMESTAMP = 2**33
 """Seconds since 1970: the year 2242. A time beyond it is nothing that we wrote."""
 
 
@@ -66,7 +66,7 @@ class KeyRingBackend(TokenBackend):
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         text = token.decode("ascii", "replace") if isinstance(token, bytes) else str(token)
-        if len(text) > MAXIMUM_LENGTH or not COMPACT_FORM.fullmatch(text):
+        if len(text) > MAX_LENGTH or not COMPACT_FORM.fullmatch(text):
             raise TokenBackendError("Token is invalid")
         protected, payload, _ = text.split(".")
         header = _object(protected)
@@ -112,7 +112,7 @@ def _object(segment: str) -> dict[str, Any]:
     try:
         text = jwt.utils.base64url_decode(segment)
         # Not left to the parser: how deep it goes differs between Python's versions.
-        if text.count(b"[") + text.count(b"{") > MAXIMUM_NESTING:
+        if text.count(b"[") + text.count(b"{") > MAX_NESTING:
             raise TokenBackendError("Token is invalid")
         value = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
@@ -127,7 +127,7 @@ def _require_times(claims: dict[str, Any]) -> None:
     for name in ("exp", "iat", "nbf"):
         moment = claims.get(name, 0)
         is_number = isinstance(moment, int | float) and not isinstance(moment, bool)
-        if not is_number or not 0 <= moment <= LATEST_TIME:
+        if not is_number or not 0 <= moment <= MAX_TIMESTAMP:
             raise TokenBackendError("Token is invalid")
 
 

@@ -38,9 +38,9 @@ from tokens.models import (
 )
 from tokens.peppers import stored_mac
 
-MAXIMUM_CREDENTIALS = 20
-MAXIMUM_GRACE = timedelta(days=7)
-MAXIMUM_OLD_SECRETS = 5
+MAX_CREDENTIALS = 20
+MAX_GRACE = timedelta(days=7)
+MAX_OLD_SECRETS = 5
 """That still work beside the present one."""
 OLD_SECRETS = (
     "previous_secret_mac",
@@ -55,13 +55,13 @@ OLD_SECRETS = (
 
 class TooManyCredentials(DomainError):
     code = "CREDENTIAL_LIMIT_EXCEEDED"
-    message = f"An agent has at most {MAXIMUM_CREDENTIALS} live credentials. Revoke one first."
+    message = f"An agent has at most {MAX_CREDENTIALS} live credentials. Revoke one first."
 
 
 class TooManyOldSecrets(DomainError):
     code = "SECRET_LIMIT_EXCEEDED"
     message = (
-        f"{MAXIMUM_OLD_SECRETS} old secrets of the credential still work. Wait until the grace of "
+        f"{MAX_OLD_SECRETS} old secrets of the credential still work. Wait until the grace of "
         "one has ended, or rotate without grace: that ends them all."
     )
 
@@ -220,7 +220,7 @@ def create_credential(
         raise AgentAlreadyDecommissioned
     if not agent.is_active:
         raise AgentNotActive
-    if Credential.objects.usable().filter(agent=agent).count() >= MAXIMUM_CREDENTIALS:
+    if Credential.objects.usable().filter(agent=agent).count() >= MAX_CREDENTIALS:
         raise TooManyCredentials
     secret = make_client_secret()
     credential = Credential(
@@ -262,7 +262,7 @@ def rotate_credential(
     credential.replace_secret(secret, grace)
     credential.expires_at = expires_at
     old = credential.old_secrets()
-    if len(old) > MAXIMUM_OLD_SECRETS:
+    if len(old) > MAX_OLD_SECRETS:
         raise TooManyOldSecrets
     credential.save(
         update_fields=["secret_mac", "secret_hint", "rotated_at", "expires_at", *OLD_SECRETS]

@@ -573,7 +573,7 @@ class KnownSecret(models.Model):
         return self.name
 
 
-MAXIMUM_SESSION = timedelta(days=30)
+MAX_SESSION = timedelta(days=30)
 
 
 class LoginSessionQuerySet(models.QuerySet["LoginSession"]):

@@ -10,11 +10,11 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from core.throttling import LEFT_OUT, LONGEST_WINDOW
+from core.throttling import LEFT_OUT, MAX_WINDOW
 from organizations.api import idempotency
 from organizations.models import AccountLink, Attempt, Organization
 from organizations.tenancy.scope import organization_scope
-from tokens.models import MAXIMUM_SESSION, LoginSession, Revocation, SigningKey
+from tokens.models import MAX_SESSION, LoginSession, Revocation, SigningKey
 
 BATCH = 1000
 
@@ -50,7 +50,7 @@ def removed_keys() -> QuerySet[Any]:
 
 def past_attempts() -> QuerySet[Any]:
     """What the next recorded failure has to tell stays."""
-    past = Attempt.objects.filter(started_at__lt=timezone.now() - LONGEST_WINDOW)
+    past = Attempt.objects.filter(started_at__lt=timezone.now() - MAX_WINDOW)
     return past.exclude(key__startswith=LEFT_OUT)
 
 
@@ -61,7 +61,7 @@ def past_links() -> QuerySet[Any]:
 def ended_sessions() -> QuerySet[Any]:
     return LoginSession.objects.filter(
         Q(ended_at__lt=timezone.now() - settings.REFRESH_TOKEN_LIFETIME)
-        | Q(created_at__lt=timezone.now() - MAXIMUM_SESSION - settings.REFRESH_TOKEN_LIFETIME)
+        | Q(created_at__lt=timezone.now() - MAX_SESSION - settings.REFRESH_TOKEN_LIFETIME)
     )
 
 

@@ -9,7 +9,7 @@ from core.fields import TimeField
 from core.serializers import BoundedListField, StrictSerializer
 from organizations.serializers import validate_printable
 from tokens import examples
-from tokens.actions import MAXIMUM_GRACE
+from tokens.actions import MAX_GRACE
 from tokens.models import (
     MAX_CREDENTIAL_NAME,
     MAX_IDENTIFIER_LENGTH,
@@ -115,7 +115,7 @@ class CredentialChangeSerializer(StrictSerializer):
 class RotationSerializer(StrictSerializer):
     graceSeconds = serializers.IntegerField(
         min_value=0,
-        max_value=int(MAXIMUM_GRACE.total_seconds()),
+        max_value=int(MAX_GRACE.total_seconds()),
         default=0,
         help_text="How long the old secret keeps working; one from an earlier rotation does so as "
         "long as was promised then. 0: all old secrets end at once.",

@@ -21,7 +21,7 @@ ENVIRONMENT = PROJECT / os.path.expanduser(os.environ.get("AGENTIDP_VENV", "").s
 MARK = ".agentidp-environment"
 LOCK = ".lock"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-OLDEST_PYTHON = (3, 11)
+MIN_PYTHON = (3, 11)
 
 # The second set holds the first.
 REQUIREMENTS = {"demo": "requirements-demo.txt", "test": "requirements-dev.txt"}
@@ -177,7 +177,7 @@ def make_environment() -> None:
 
 def find_python() -> str:
     """A Python that is new enough: this one, one on PATH, or one that pyenv built."""
-    if sys.version_info >= OLDEST_PYTHON:
+    if sys.version_info >= MIN_PYTHON:
         return sys.executable
     names = ["python3.13", "python3.12", "python3.11", "python3.14"]
     candidates = [shutil.which(name) for name in names]
@@ -194,7 +194,7 @@ def find_python() -> str:
 
 def works(python: object) -> bool:
     """Whether this interpreter runs and is new enough: a pyenv shim may exist and do neither."""
-    test = f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+    test = f"import sys; sys.exit(sys.version_info < {MIN_PYTHON})"
     try:
         return subprocess.run([str(python), "-c", test], stderr=subprocess.DEVNULL).returncode == 0
     except OSError:

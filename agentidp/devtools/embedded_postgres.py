@@ -22,9 +22,10 @@ from typing import IO
 from urllib.parse import quote
 
 DATA_FOLDER = Path(__file__).resolve().parents[2] / ".data"
-OLDEST_MAJOR_VERSION = 15
+MIN_MAJOR_VERSION = 15
 SOCKET = ".s.PGSQL.5432"
-LONGEST_SOCKET_FOLDER = 80  # The kernel allows 107 bytes (macOS 103), the socket's name included.
+# The kernel allows 107 bytes (macOS 103), the name of the socket included.
+MAX_SOCKET_FOLDER_LENGTH = 80
 
 OWNER = "CREATE ROLE agentidp_owner LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE CREATEDB;"
 FIRST_STATEMENTS = f"""\
@@ -77,7 +78,7 @@ def socket_folder(root: Path) -> Path:
     folder = Path(root).resolve() / "socket"
     # A comma would separate two hosts in a connection string.
     plain = re.fullmatch(r"[\w/.+@ -]+", str(folder))
-    if plain and len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER:
+    if plain and len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER_LENGTH:
         return folder
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     # Not TMPDIR: processes that share the cluster must agree on the place.
@@ -87,9 +88,9 @@ def socket_folder(root: Path) -> Path:
 def find_binaries() -> Path:
     """The folder with the PostgreSQL programs to use; AGENTIDP_PG_BIN names one that goes first."""
     if chosen := os.environ.get("AGENTIDP_PG_BIN"):
-        if major_version(Path(chosen)) < OLDEST_MAJOR_VERSION:
+        if major_version(Path(chosen)) < MIN_MAJOR_VERSION:
             raise EmbeddedPostgresError(
-                f"AGENTIDP_PG_BIN={chosen} holds no PostgreSQL {OLDEST_MAJOR_VERSION} or newer. "
+                f"AGENTIDP_PG_BIN={chosen} holds no PostgreSQL {MIN_MAJOR_VERSION} or newer. "
                 "Unset it or point it at the folder that holds initdb and postgres."
             )
         return Path(chosen)
@@ -99,10 +100,10 @@ def find_binaries() -> Path:
 def first_usable(folders: Iterable[Path]) -> Path:
     """The first of `folders` that holds a PostgreSQL new enough for the project's SQL."""
     for folder in folders:
-        if major_version(folder) >= OLDEST_MAJOR_VERSION:
+        if major_version(folder) >= MIN_MAJOR_VERSION:
             return folder
     raise EmbeddedPostgresError(
-        f"No PostgreSQL {OLDEST_MAJOR_VERSION} or newer was found. {THREE_WAYS}"
+        f"No PostgreSQL {MIN_MAJOR_VERSION} or newer was found. {THREE_WAYS}"
     )
 
 

@@ -205,7 +205,7 @@ def test_a_path_that_no_socket_can_have_gets_a_private_short_one(empty, name):
     try:
         cluster.start()
 
-        assert len(str(cluster.sockets)) < embedded_postgres.LONGEST_SOCKET_FOLDER
+        assert len(str(cluster.sockets)) < embedded_postgres.MAX_SOCKET_FOLDER_LENGTH
         assert cluster.sockets.stat().st_mode & 0o777 == 0o700
         assert answer(cluster, "SELECT 1") == 1
     finally:

@@ -194,7 +194,7 @@ def heartbeat(
     if execution.has_ended:
         raise ExecutionHasEnded(status=execution.status)
     if take_over or not execution.lease_generation:
-        leases.grant(execution, seconds or execution.lease_seconds or leases.DEFAULT)
+        leases.grant(execution, seconds or execution.lease_seconds or leases.DEFAULT_SECONDS)
     else:
         leases.require_lease(execution, lease)
         leases.renew(execution, seconds)

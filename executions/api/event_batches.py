@@ -17,8 +17,8 @@ from executions.api import examples
 from executions.event_log import lock_id
 from executions.models import Execution, ExecutionEvent, now
 
-MAXIMUM_EVENTS = 1000
-LARGEST_SEQUENCE = 2**31 - 1
+MAX_EVENTS = 1000
+MAX_SEQUENCE = 2**31 - 1
 AHEAD = 24 * 3600
 """Seconds that an engine's clock may be ahead of ours."""
 NEWLINE_JSON = "application/x-ndjson"
@@ -45,7 +45,7 @@ class NewlineJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         lines = stream.read().split(b"\n")
-        if len(lines) > MAXIMUM_EVENTS + 1:
+        if len(lines) > MAX_EVENTS + 1:
             raise serializers.ValidationError({"events": [TOO_MANY]})
         return {"events": [_line(n, line) for n, line in enumerate(lines, 1) if line.strip()]}
 
@@ -57,7 +57,7 @@ def _line(number: int, line: bytes) -> Any:
         raise ParseError(f"Line {number}: {error.detail}") from error
 
 
-TOO_MANY = f"Send at most {MAXIMUM_EVENTS} events at a time."
+TOO_MANY = f"Send at most {MAX_EVENTS} events at a time."
 
 
 @example(sent=examples.EVENT, media_type=NEWLINE_JSON)
@@ -80,7 +80,7 @@ class EventSerializer(serializers.Serializer[ReportedEvent]):
     sequence = serializers.IntegerField(
         required=False,
         min_value=1,
-        max_value=LARGEST_SEQUENCE,
+        max_value=MAX_SEQUENCE,
         help_text="The number that the event must get. Makes repeating safe.",
     )
 
@@ -92,7 +92,7 @@ class EventsField(serializers.Field[list[ReportedEvent], Any, Any, Any]):
     def to_internal_value(self, data: Any) -> list[ReportedEvent]:
         if not isinstance(data, list) or not data:
             raise serializers.ValidationError("Send a list of events.")
-        if len(data) > MAXIMUM_EVENTS:
+        if len(data) > MAX_EVENTS:
             raise serializers.ValidationError(TOO_MANY)
         latest = now() + AHEAD
         events = []
@@ -164,8 +164,8 @@ def _timestamp(value: Any, latest: float) -> float | None:
 def _sequence(value: Any) -> int | None:
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_SEQUENCE:
-        raise ValueError(f"sequence must be a whole number from 1 to {LARGEST_SEQUENCE}.")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_SEQUENCE:
+        raise ValueError(f"sequence must be a whole number from 1 to {MAX_SEQUENCE}.")
     return value
 
 

@@ -22,7 +22,7 @@ from core.parsers import StrictJSONParser
 from executions import actions, leases, uploads
 from executions.api import examples
 from executions.api.event_batches import (
-    LARGEST_SEQUENCE,
+    MAX_SEQUENCE,
     AppendedSerializer,
     BatchSerializer,
     EventSerializer,
@@ -47,7 +47,7 @@ EXECUTION_ID = OpenApiParameter("executionId", OpenApiTypes.STR, OpenApiParamete
 UPLOAD_ID = OpenApiParameter("uploadId", OpenApiTypes.UUID, OpenApiParameter.PATH)
 LEASE = OpenApiParameter(
     leases.HEADER,
-    {"type": "integer", "minimum": 0, "maximum": LARGEST_SEQUENCE},
+    {"type": "integer", "minimum": 0, "maximum": MAX_SEQUENCE},
     OpenApiParameter.HEADER,
     description="The `leaseGeneration` that the caller holds; needed when a live execution has a "
     "lease. 0 says that it has none.",
@@ -301,8 +301,8 @@ def _lease(request: Request) -> int | None:
     text = request.headers.get(leases.HEADER)
     if text is None:
         return None
-    problem = f"Use a whole number from 0 to {LARGEST_SEQUENCE}."
-    return parse_whole_number(text, leases.HEADER, maximum=LARGEST_SEQUENCE, problem=problem)
+    problem = f"Use a whole number from 0 to {MAX_SEQUENCE}."
+    return parse_whole_number(text, leases.HEADER, maximum=MAX_SEQUENCE, problem=problem)
 
 
 def _range(request: Request, length: int) -> tuple[int, int]:

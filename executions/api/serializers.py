@@ -14,7 +14,7 @@ from core.fields import TimeField
 from core.serializers import BoundedListField, StrictSerializer
 from executions.api import examples
 from executions.api.event_batches import AHEAD, compact
-from executions.leases import LONGEST, SHORTEST
+from executions.leases import MAX_SECONDS, MIN_SECONDS
 from executions.models import Execution, now
 
 FIRST_STATUSES = ["queued", "starting", "running"]
@@ -128,8 +128,8 @@ class NewExecutionSerializer(StrictSerializer):
         required=False, help_text="The member on whose behalf the agent acts, who may see it."
     )
     leaseSeconds = serializers.IntegerField(
-        min_value=SHORTEST,
-        max_value=LONGEST,
+        min_value=MIN_SECONDS,
+        max_value=MAX_SECONDS,
         required=False,
         help_text="If nothing is heard from it for so long, it ends as an error.",
     )
@@ -179,7 +179,9 @@ class FinishSerializer(StrictSerializer):
 
 @example(sent=examples.HEARTBEAT)
 class HeartbeatSerializer(StrictSerializer):
-    leaseSeconds = serializers.IntegerField(min_value=SHORTEST, max_value=LONGEST, required=False)
+    leaseSeconds = serializers.IntegerField(
+        min_value=MIN_SECONDS, max_value=MAX_SECONDS, required=False
+    )
     takeOver = serializers.BooleanField(
         required=False, help_text="Become the holder; whoever held the lease cannot write any more."
     )

@@ -12,7 +12,7 @@ from core.examples import example
 from core.serializers import StrictSerializer
 from executions.api import examples
 from executions.models import ExecutionFile
-from executions.paths import LONGEST_PATH, validate_path
+from executions.paths import MAX_PATH_LENGTH, validate_path
 
 
 class RawParser(BaseParser):
@@ -35,7 +35,7 @@ class NewUploadSerializer(StrictSerializer):
         choices=ExecutionFile.Area.choices, help_text="in: given to it; out: made by it."
     )
     path = serializers.CharField(
-        max_length=LONGEST_PATH,
+        max_length=MAX_PATH_LENGTH,
         trim_whitespace=False,
         validators=[validate_path],
         help_text="Relative; folders are separated by /.",

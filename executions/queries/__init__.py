@@ -8,7 +8,7 @@ from executions.queries.buckets import Bucket, Buckets, count_by_hour
 from executions.queries.grouping import ErrorGroup, ErrorGroups, error_groups
 from executions.queries.listing import (
     BYTES_OF_MESSAGE,
-    LONGEST_TEXT,
+    MAX_TEXT_LENGTH,
     count,
     count_errors,
     count_errors_by_agent,
@@ -35,7 +35,7 @@ from executions.queries.numbers import (
 __all__ = [
     "BYTES_OF_MESSAGE",
     "FAILED",
-    "LONGEST_TEXT",
+    "MAX_TEXT_LENGTH",
     "PERCENTILES",
     "RUNTIME",
     "Bucket",

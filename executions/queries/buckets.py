@@ -15,8 +15,8 @@ from executions.queries.listing import visible_executions
 from organizations.actors import Actor
 from organizations.models import Organization
 
-LONGEST_IN_HOURS = 14 * DAY
-LONGEST_IN_DAYS = 400 * DAY
+MAX_SPAN_IN_HOURS = 14 * DAY
+MAX_SPAN_IN_DAYS = 400 * DAY
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,6 @@ def cut(
 
 
 def _step(length: timedelta) -> str:
-    if length <= LONGEST_IN_HOURS:
+    if length <= MAX_SPAN_IN_HOURS:
         return "hour"
-    return "day" if length <= LONGEST_IN_DAYS else "month"
+    return "day" if length <= MAX_SPAN_IN_DAYS else "month"

@@ -15,7 +15,7 @@ from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 
 BATCH = 1000
-LONGEST_TEXT = 100_000
+MAX_TEXT_LENGTH = 100_000
 """Of an error in a list, in characters."""
 BYTES_OF_MESSAGE = Func("message", function="octet_length", output_field=IntegerField())
 """Of an event: it is known without reading the message."""
@@ -68,7 +68,7 @@ def visible_errors(organization: Organization, actor: Actor, filters: Filters) -
 
 
 def with_texts(
-    errors: QuerySet[ExecutionError], longest: int = LONGEST_TEXT
+    errors: QuerySet[ExecutionError], longest: int = MAX_TEXT_LENGTH
 ) -> QuerySet[ExecutionError]:
     """Each with `text`, the beginning of what its event said: for operators."""
     events = ExecutionEvent.objects.filter(

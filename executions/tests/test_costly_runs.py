@@ -14,7 +14,7 @@ from agents.tests.factories import make_agent
 from executions import leases
 from executions.actions import delete_execution
 from executions.errors import read_error
-from executions.event_log import MOST_LOCKS
+from executions.event_log import MAX_LOCKS
 from executions.models import Execution, ExecutionNotFound
 from executions.tests.factories import make_execution
 from organizations.actors import Actor
@@ -121,14 +121,14 @@ def test_an_execution_waits_for_so_many_locks_and_no_more(client: Client) -> Non
         return {"kind": "lock", "message": {"lid": str(number)}}
 
     fid = report(client)
-    append(client, fid, *map(lock, range(MOST_LOCKS)))
+    append(client, fid, *map(lock, range(MAX_LOCKS)))
 
-    refused = append(client, fid, lock(MOST_LOCKS), status=400)
+    refused = append(client, fid, lock(MAX_LOCKS), status=400)
 
     assert refused["details"]["events"] == ["An execution waits for at most 1,000 locks at a time."]
     append(client, fid, {"kind": "lease", "message": {"lid": "7"}})
-    append(client, fid, lock(MOST_LOCKS))
-    assert len(get(client, f"/outputs/status/{fid}")["locks"]) == MOST_LOCKS
+    append(client, fid, lock(MAX_LOCKS))
+    assert len(get(client, f"/outputs/status/{fid}")["locks"]) == MAX_LOCKS
 
 
 def test_a_line_costs_the_same_whatever_the_run_was_given(client: Client) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from executions.rendering import render_event, render_result
-from executions.sanitizing import ATTRIBUTES, CUT, LARGEST, TAGS, TOO_COMPLEX
+from executions.sanitizing import ATTRIBUTES, CUT, MAX_BYTES, TAGS, TOO_COMPLEX
 from executions.tests.vectors import VECTORS
 
 SECONDS = 1.0
@@ -164,7 +164,7 @@ def test_text_is_escaped(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["stdout", "error", "lock", "inputs"])
 def test_a_line_of_ten_million_characters_is_cut(kind: str) -> None:
-    assert render_event(kind, "x" * 10_000_000) == "x" * LARGEST + CUT
+    assert render_event(kind, "x" * 10_000_000) == "x" * MAX_BYTES + CUT
 
 
 @pytest.mark.parametrize("kind", ["stdout", "debug", "result", "inputs"])
@@ -192,8 +192,8 @@ TOO_MUCH = {
     "<a  5,000 times": "<a " * 5_000,
     "many attributes": "<a " + " ".join(f"a{n}" for n in range(40_000)) + ">",
     "reopened formatting": "".join(f"<b a={n}>" for n in range(99)) + "<p>" * 19_000,
-    "257 KB": "x" * (LARGEST + 1),
-    "257 KB in UTF-8": "ß" * (LARGEST // 2 + 1),
+    "257 KB": "x" * (MAX_BYTES + 1),
+    "257 KB in UTF-8": "ß" * (MAX_BYTES // 2 + 1),
     "comments": "<!--" * 60_000,
 }
 MUCH = {

@@ -17,8 +17,8 @@ from organizations.audit.log import record_event
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 
-MOST_ROWS = 20_000
-MOST_CHARACTERS = 32 << 20
+MAX_ROWS = 20_000
+MAX_CHARACTERS = 32 << 20
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Batch:
     @property
     def is_full(self) -> bool:
         """Whether it is as much as should stay in memory, or in one transaction."""
-        return self.row_count >= MOST_ROWS or self.characters >= MOST_CHARACTERS
+        return self.row_count >= MAX_ROWS or self.characters >= MAX_CHARACTERS
 
     @property
     def folders(self) -> list[ExecutionFolder]:

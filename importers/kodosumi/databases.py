@@ -23,8 +23,8 @@ from executions.models import ExecutionEvent
 from importers.kodosumi.folders import Unreadable, opened_file, reason, stamp
 
 MEBIBYTE = 1 << 20
-LONGEST_TEXT = MEBIBYTE
-LONGEST_JSON = 16 * MEBIBYTE
+MAX_TEXT_BYTES = MEBIBYTE
+MAX_JSON_BYTES = 16 * MEBIBYTE
 IN_MEMORY = 4 * MEBIBYTE
 WAL_HEADER = 32
 VERSIONS = slice(18, 20)
@@ -156,7 +156,7 @@ def _prepare(connection: sqlite3.Connection, content: bytes) -> None:
     if content:
         connection.deserialize(content)
     connection.text_factory = bytes
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_JSON)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_JSON_BYTES)
     for setting in (
         "locking_mode = EXCLUSIVE",  # Nobody else reads the copy: it needs no -shm file.
         "trusted_schema = OFF",
@@ -220,7 +220,7 @@ def _one_row(connection: sqlite3.Connection, after: int) -> MonitorRow:
     except (sqlite3.DataError, UnicodeError):
         found = connection.execute(f"{ROW_WITHOUT_MESSAGE} LIMIT 1", [after]).fetchone()
         with connection.blobopen("monitor", "message", found[0], readonly=True) as blob:
-            message, size = blob.read(LONGEST_JSON), len(blob)
+            message, size = blob.read(MAX_JSON_BYTES), len(blob)
     if found is None:
         raise sqlite3.DatabaseError("its rows are out of order")
     return _row(_next_id(found[0], after), found[1], found[2], message, size)
@@ -243,11 +243,11 @@ def _message(kind: str, value: Any, size: int) -> str:
     if not isinstance(value, bytes):
         return _text(value)
     size = size or len(value)
-    if size <= (LONGEST_TEXT if kind in PLAIN else LONGEST_JSON):
+    if size <= (MAX_TEXT_BYTES if kind in PLAIN else MAX_JSON_BYTES):
         return _text(value)
     # A character may be cut in two at the end.
-    shown = value[:LONGEST_TEXT].decode(errors="ignore").replace("\0", "\ufffd")
-    shown += f"\n[left out by the import: {size - LONGEST_TEXT:,} more bytes]"
+    shown = value[:MAX_TEXT_BYTES].decode(errors="ignore").replace("\0", "\ufffd")
+    shown += f"\n[left out by the import: {size - MAX_TEXT_BYTES:,} more bytes]"
     return shown if kind in PLAIN else json.dumps({"Text": {"body": shown}}, ensure_ascii=False)
 
 

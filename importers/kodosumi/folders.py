@@ -23,9 +23,9 @@ FID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 OTHER_USERS = UUID("5b1f4c0e-1c7b-5d0a-9a70-0d5f3b6a2c11")
 """Folders that no UUID names get their user's id from here."""
-DEEPEST = 32
-MOST_FILES = 10_000
-LONGEST_PATH = 1024
+MAX_DEPTH = 32
+MAX_FILES = 10_000
+MAX_PATH_LENGTH = 1024
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Tell = Callable[[str, str], None]
@@ -178,11 +178,11 @@ def files_in(folder: int, path: str, tell: Tell) -> tuple[list[SourceFile], bool
             with _folder(area, inside=folder) as opened:
                 for file in _walk(opened, area, (), f"{path}/{area}", note):
                     where = f"{path}/{area}/{'/'.join(file.parts)}"
-                    if len(found) >= MOST_FILES:
-                        note(path, f"holds more than {MOST_FILES:,} files; the rest was left out")
+                    if len(found) >= MAX_FILES:
+                        note(path, f"holds more than {MAX_FILES:,} files; the rest was left out")
                         break
-                    if len(file.path) > LONGEST_PATH:
-                        note(where, f"has a path of more than {LONGEST_PATH} characters")
+                    if len(file.path) > MAX_PATH_LENGTH:
+                        note(where, f"has a path of more than {MAX_PATH_LENGTH} characters")
                     elif found.setdefault((area, file.path), file) is not file:
                         note(where, "has the same readable name as another file")
         except (OSError, Unreadable) as error:
@@ -198,8 +198,8 @@ def _walk(
             here, parts = f"{path}/{entry.name}", (*parents, entry.name)
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    if len(parts) >= DEEPEST:
-                        raise Unreadable(f"lies deeper than {DEEPEST} folders")
+                    if len(parts) >= MAX_DEPTH:
+                        raise Unreadable(f"lies deeper than {MAX_DEPTH} folders")
                     with _folder(entry.name, inside=folder) as below:
                         yield from _walk(below, area, parts, here, tell)
                     continue

@@ -29,7 +29,7 @@ from organizations.tenancy.scope import organization_scope
 
 SHARE = 0.05
 """Of a processor, at most, for looking: after a long look comes a long rest."""
-LONGEST_REST = 30.0
+MAX_REST_SECONDS = 30.0
 SETTLED = 2.0
 """Seconds after which another change gives a file another time, on any file system."""
 LOGS = ("-wal", "-journal")
@@ -80,7 +80,7 @@ class Follower:
                 logger.warning("The database cannot be reached.", error=str(error))
                 connection.close()
                 rest = max(rest * 2, 1)
-            stop.wait(min(rest, max(interval, LONGEST_REST)))
+            stop.wait(min(rest, max(interval, MAX_REST_SECONDS)))
 
     def look(self, should_stop: Callable[[], bool], advanced: Callable[[int, int], None]) -> float:
         """Import what has changed since the last look; returns how long to rest."""

@@ -42,8 +42,8 @@ from organizations.tenancy.scope import organization_scope
 
 GROUP = 200
 """Executions that are looked at, and usually written, together."""
-MOST_ROLES = 100_000
-LARGEST_FILE = 1 << 30
+MAX_ROLES = 100_000
+MAX_FILE_BYTES = 1 << 30
 REFUSED = (DatabaseError, ValueError, OverflowError, RecursionError)
 """What one execution's content may cause in spite of all care; it must not stop the others."""
 TAKEN = "has the id of another execution of the organization"
@@ -73,7 +73,7 @@ def importer(
     source: DataFolder,
     organization: Organization,
     *,
-    largest_file: int = LARGEST_FILE,
+    largest_file: int = MAX_FILE_BYTES,
     tell: Callable[[str, str], None] = lambda path, what: None,
 ) -> Iterator[Importer]:
     """An Importer with a folder for its copies; the audit log tells of its start and its end.
@@ -134,7 +134,7 @@ class Importer:
         roles: list[Role] = []
         try:
             with opened_copy(self._source.root, "admin.db", self._workspace) as connection:
-                for role in islice(read_roles(connection), MOST_ROLES):
+                for role in islice(read_roles(connection), MAX_ROLES):
                     roles.append(role)
         except Unreadable as error:
             self.tell("admin.db", str(error))

@@ -309,7 +309,7 @@ def test_gaps_in_the_ids_leave_none_in_the_sequence(organization: Organization, 
 def test_more_rows_than_fit_into_a_transaction(
     organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "MOST_ROWS", 150)
+    monkeypatch.setattr(batch, "MAX_ROWS", 150)
     rows = run_rows(1000)
     for number in (1, 2, 3):
         write_execution(data, fid_of(number), rows)
@@ -544,7 +544,7 @@ def test_the_area_itself_may_be_a_link(
 def test_too_many_files(
     organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "MOST_FILES", 5)
+    monkeypatch.setattr(folders, "MAX_FILES", 5)
     out = write_execution(data, GOOD) / "out"
     out.mkdir()
     for number in range(9):

@@ -206,7 +206,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importer, "GROUP", 4)
-    monkeypatch.setattr(batch, "MOST_ROWS", 50)
+    monkeypatch.setattr(batch, "MAX_ROWS", 50)
     whole, killed = make_organization("Whole"), make_organization("Killed")
     for number in range(10):
         folder = write_execution(data, fid_of(number), run_rows(20 + number % 3 * 100))

@@ -391,8 +391,8 @@ def test_heads_of_all_organizations_take_one_statement_and_reveal_no_other(
 def test_a_batch_ends_at_its_limits(
     organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MOST_BYTES", 1000)
-    monkeypatch.setattr(reading, "MOST_EVENTS", 5)
+    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
+    monkeypatch.setattr(reading, "MAX_EVENTS", 5)
     told = [NewEvent(now(), "stdout", "x" * size) for size in (600, 600, 1, *[1] * 6)]
     execution = make_execution(organization, RUNNING[:1], start=now() - 1, events=told)
 

@@ -30,7 +30,7 @@ from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
 from organizations.models import Invitation, Membership, Organization, User
 from organizations.people import mailing
-from organizations.people.authentication import MAXIMUM_PASSWORD_LENGTH
+from organizations.people.authentication import MAX_PASSWORD_LENGTH
 from organizations.people.link_secrets import is_secret, macs_of, new_secret
 from organizations.tenancy.scope import organization_scope
 
@@ -201,8 +201,8 @@ def _prove(user: User) -> None:
 
 def check_new_password(password: str, user: User, *, field: str = "password") -> None:
     """InvalidValue naming `field` when the password breaks a rule (NIST SP 800-63B-4)."""
-    problems = [f"Use at most {MAXIMUM_PASSWORD_LENGTH} characters."]
-    if len(password) <= MAXIMUM_PASSWORD_LENGTH:
+    problems = [f"Use at most {MAX_PASSWORD_LENGTH} characters."]
+    if len(password) <= MAX_PASSWORD_LENGTH:
         try:
             validate_password(normalized_password(password), user)
         except ValidationError as error:

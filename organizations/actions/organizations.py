@@ -17,7 +17,7 @@ from organizations.audit.log import record_event
 from organizations.models import Invitation, Membership, Organization, User
 from organizations.tenancy.scope import organization_scope
 
-MAXIMUM_FOUNDED = 20
+MAX_FOUNDED = 20
 COUNTED_AFTER_DELETION = timedelta(days=30)
 """An organization has limits of its own, and what it stored outlives it: whoever deletes one does
 not get new limits at once."""
@@ -32,7 +32,7 @@ class OrganizationHasActiveAgents(DomainError):
 class OrganizationLimitReached(DomainError):
     code = "ORGANIZATION_LIMIT_EXCEEDED"
     message = (
-        f"You can create at most {MAXIMUM_FOUNDED} organizations. A deleted one still counts for "
+        f"You can create at most {MAX_FOUNDED} organizations. A deleted one still counts for "
         f"{COUNTED_AFTER_DELETION.days} days."
     )
 
@@ -62,7 +62,7 @@ def create_organization(
             status=Organization.Status.DELETED,
             updated_at__lt=timezone.now() - COUNTED_AFTER_DELETION,
         )
-        if founded.exclude(forgotten).count() >= MAXIMUM_FOUNDED:
+        if founded.exclude(forgotten).count() >= MAX_FOUNDED:
             raise OrganizationLimitReached
     organization = Organization(
         name=name, slug=slug or make_slug(name), created_by=founder, **fields

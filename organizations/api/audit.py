@@ -21,7 +21,7 @@ from core.throttling import count_attempt, refuse_when_full, throttle_key
 from organizations import examples
 from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.audit.log import (
-    MAXIMUM_VERIFIED,
+    MAX_VERIFIED,
     VERIFICATIONS,
     Verification,
     export_lines,
@@ -30,12 +30,12 @@ from organizations.audit.log import (
 )
 from organizations.models import AuditChain, AuditEvent
 
-MAXIMUM_SEQUENCE = 2**63 - 1
+MAX_SEQUENCE = 2**63 - 1
 ACTION = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 SEQUENCES = [
     OpenApiParameter(
         name,
-        {"type": "integer", "minimum": 1, "maximum": MAXIMUM_SEQUENCE},
+        {"type": "integer", "minimum": 1, "maximum": MAX_SEQUENCE},
         description=description,
     )
     for name, description in {
@@ -197,7 +197,7 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         """
         key = throttle_key("audit.verify", self.organization.pk)
         refuse_when_full(key, VERIFICATIONS)
-        first, last = self._range(request, maximum=MAXIMUM_VERIFIED)
+        first, last = self._range(request, maximum=MAX_VERIFIED)
         verification = verify_chain(self.organization, first=first, last=last)
         count_attempt(key, VERIFICATIONS)  # last, so that the count holds no lock meanwhile
         return Response(VerificationSerializer(verification).data)
@@ -243,6 +243,6 @@ def _sequence(request: Request, name: str) -> int:
         request.query_params[name],
         name,
         minimum=1,
-        maximum=MAXIMUM_SEQUENCE,
+        maximum=MAX_SEQUENCE,
         problem="Must be a whole number from 1.",
     )

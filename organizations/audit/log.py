@@ -28,7 +28,7 @@ from organizations.tenancy.scope import organization_scope
 
 FIRST_HASH = bytes(32)
 EXPORT_BATCH = 1000
-MAXIMUM_VERIFIED = 100_000
+MAX_VERIFIED = 100_000
 VERIFICATIONS = Quota(limit=30, window=timedelta(minutes=1))
 EXPORTS = Quota(limit=60, window=timedelta(hours=1))
 """Of one caller. Each stands in the log."""

@@ -4,7 +4,7 @@ known, so they are not isolated; everything else inherits OrganizationScopedMode
 from organizations.models.audit import AuditChain, AuditEvent, AuditEventQuerySet
 from organizations.models.invitation import Invitation, InvitationQuerySet
 from organizations.models.organization import (
-    LONGEST_RETENTION,
+    MAX_RETENTION_DAYS,
     ORGANIZATION_ID_PREFIX,
     UNIDENTIFIED_ORGANIZATION_ID,
     Membership,
@@ -18,7 +18,7 @@ from organizations.models.requests import AnsweredRequest, Attempt
 from organizations.models.scoped import OrganizationScopedModel, OrganizationScopedQuerySet
 
 __all__ = [
-    "LONGEST_RETENTION",
+    "MAX_RETENTION_DAYS",
     "ORGANIZATION_ID_PREFIX",
     "UNIDENTIFIED_ORGANIZATION_ID",
     "AccountLink",

@@ -20,7 +20,7 @@ from core.rules import RowOf, Rule
 from core.text import NormalizedCharField
 from organizations.models.people import User
 
-LONGEST_RETENTION = 3650
+MAX_RETENTION_DAYS = 3650
 """Days."""
 ORGANIZATION_ID_PREFIX = "org-"
 UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
@@ -109,7 +109,7 @@ class Organization(models.Model):
     execution_retention_days = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_RETENTION)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_RETENTION_DAYS)],
         help_text="Executions that ended longer ago are deleted every night. Empty: kept.",
     )
     created_by = models.ForeignKey(

@@ -10,7 +10,7 @@ from core.text import same
 from organizations.models import Membership, User
 from organizations.people.passwords import whose_password
 
-MAXIMUM_PASSWORD_LENGTH = 1024
+MAX_PASSWORD_LENGTH = 1024
 
 
 class EmailBackend(ModelBackend):
@@ -28,7 +28,7 @@ class EmailBackend(ModelBackend):
     ) -> User | None:
         """`account` accepts that one only; `organization_id` prefers one that belongs there."""
         name = username or kwargs.get("email")
-        if not name or not password or len(password) > MAXIMUM_PASSWORD_LENGTH:
+        if not name or not password or len(password) > MAX_PASSWORD_LENGTH:
             return None
         opened = [
             user

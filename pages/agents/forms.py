@@ -9,7 +9,7 @@ from django.http import QueryDict
 
 from agents.actions import is_administrator
 from agents.models import (
-    MAXIMUM_CAPABILITIES,
+    MAX_CAPABILITIES,
     Agent,
     AgentAlreadyExists,
     default_scopes,
@@ -45,7 +45,7 @@ class AgentForm(forms.Form):
     )
     capabilities = forms.CharField(
         help_text="One per line, as resource:action. At least one.",
-        max_length=MAXIMUM_CAPABILITIES * 129,
+        max_length=MAX_CAPABILITIES * 129,
         widget=forms.Textarea(attrs={"rows": 3, "class": "mono", "spellcheck": "false"}),
     )
     scopes = forms.MultipleChoiceField(
@@ -81,8 +81,8 @@ class AgentForm(forms.Form):
 
     def clean_capabilities(self) -> list[str]:
         names = re.split(r"[\s,]+", self.cleaned_data["capabilities"].strip())
-        if len(names) > MAXIMUM_CAPABILITIES:
-            raise ValidationError(f"At most {MAXIMUM_CAPABILITIES}.")
+        if len(names) > MAX_CAPABILITIES:
+            raise ValidationError(f"At most {MAX_CAPABILITIES}.")
         for name in names:
             if len(name) > 128:
                 raise ValidationError("A capability has at most 128 characters.")

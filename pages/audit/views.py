@@ -20,7 +20,7 @@ from core.formatting import counted
 from core.throttling import count_attempt, refuse_when_full, throttle_key
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import (
-    MAXIMUM_VERIFIED,
+    MAX_VERIFIED,
     VERIFICATIONS,
     export_lines,
     record_export,
@@ -136,7 +136,7 @@ def verify(request: OrganizationRequest) -> HttpResponse:
         wait = counted(error.retry_after, "seconds")
         messages.error(request, f"Checked too often. Try again in {wait}.")
         return redirect("organizations:audit")
-    first = max(1, newest - MAXIMUM_VERIFIED + 1)
+    first = max(1, newest - MAX_VERIFIED + 1)
     result = verify_chain(organization, first=first, last=newest)
     count_attempt(key, VERIFICATIONS)
     if result.is_intact:

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from core.formatting import absolute_time, duration, money, number
 from executions import queries
 from executions.actions import delete_execution, stop_execution
-from executions.described import MOST_TAGS
+from executions.described import MAX_TAGS
 from executions.models import Execution, ExecutionError, ExecutionFile, sees_all
 from executions.rendering import render_result
 from executions.sanitizing import limited_time
@@ -31,7 +31,7 @@ from pages.executions.output import shown_result, shown_steps
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import at
 from pages.executions.presentation import (
-    LONGEST_LINE,
+    MAX_LINE_LENGTH,
     events_of,
     inputs_of,
     lines_of,
@@ -44,9 +44,9 @@ from pages.lists import CountedPaginator, page_of
 from pages.templatetags.agentidp import shorten_id
 
 EVENTS_A_PAGE = 100
-MOST_ERRORS = 20
-MOST_FILES = 1_000
-MOST_KINDS = 40
+MAX_ERRORS = 20
+MAX_FILES = 1_000
+MAX_KINDS = 40
 SECONDS_A_PAGE = 2.0
 """Of the processor, for what a page makes readable; the oldest steps come last."""
 DELETED = (
@@ -125,7 +125,7 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponse:
     if kind in counts:
         rows = rows.filter(kind=kind)
     rows = rows.order_by("sequence").annotate(
-        text=Left("message", LONGEST_LINE), length=Length("message")
+        text=Left("message", MAX_LINE_LENGTH), length=Length("message")
     )
     columns = ("sequence", "timestamp", "kind", "text", "length")
     total = counts.get(kind, sum(counts.values()))
@@ -153,7 +153,7 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponse:
                 "current": label == kind,
             }
             for label, count in sorted(
-                sorted(counts.items(), key=lambda item: -item[1])[:MOST_KINDS]
+                sorted(counts.items(), key=lambda item: -item[1])[:MAX_KINDS]
             )
         ],
         "kind": kind if kind in counts else "",
@@ -254,7 +254,7 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
         "secret_hint": execution.credential.hint_at(execution.started_at)
         if execution.credential
         else "",
-        "tags": execution.tags[:MOST_TAGS],
+        "tags": execution.tags[:MAX_TAGS],
         **questions_of(execution),
         "figures": figures(execution, now),
         "tab_icon": TAB_ICONS.get(execution.status, "img/favicon.svg"),
@@ -324,7 +324,7 @@ def errors_of(request: OrganizationRequest, execution: Execution) -> list[dict[s
     )
     if sees_all(request.actor):
         rows = queries.with_texts(rows)
-    found = list(rows[:MOST_ERRORS])
+    found = list(rows[:MAX_ERRORS])
     for error in found:
         error.execution = execution
     return [error_of(error) for error in found]
@@ -336,7 +336,7 @@ def files_of(execution: Execution) -> dict[str, Any]:
         organization_id=execution.organization_id, execution=execution
     )
     found: dict[str, list[dict[str, Any]]] = {"in": [], "out": []}
-    for file in rows.order_by("area", "path")[:MOST_FILES]:
+    for file in rows.order_by("area", "path")[:MAX_FILES]:
         path = quote(f"{execution.fid}/{file.area}/{file.path}")
         found[file.area].append({"file": file, "url": f"/files/{path}"})
     return {

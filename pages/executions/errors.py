@@ -19,9 +19,9 @@ from pages.executions.page_query import Asked, at
 from pages.lists import CountedPaginator, page_of
 
 SHOWN_GROUPS = 6
-MOST_GROUPS = 100
+MAX_GROUPS = 100
 ERRORS_A_PAGE = 20
-LONGEST_TRACE = 20_000
+MAX_TRACE_LENGTH = 20_000
 SPARKS = 30
 
 
@@ -96,14 +96,14 @@ def chosen_group(request: OrganizationRequest) -> str:
 
 
 def groups_of(asked: Asked, *, wants_all: bool) -> dict[str, Any]:
-    limit = MOST_GROUPS if wants_all else SHOWN_GROUPS
+    limit = MAX_GROUPS if wants_all else SHOWN_GROUPS
     found: ErrorGroups = queries.error_groups(
         *asked.scope,
         asked.filters,
         choose=lambda groups: list(groups[:limit]),
         zone=asked.request.zone,
     )
-    more = min(found.total, MOST_GROUPS) - len(found.rows)
+    more = min(found.total, MAX_GROUPS) - len(found.rows)
     return {
         "groups": [group_of(asked, group, found.step) for group in found.rows],
         "all_groups_url": asked.url(groups="all") if more else "",
@@ -163,6 +163,6 @@ def error_of(error: ExecutionError) -> dict[str, Any]:
         "type": "" if error.message.startswith(error.error_type) else error.error_type,
         "key": f"{execution.fid} {error.sequence}",
         "at": at(error.timestamp),
-        "trace": trace[:LONGEST_TRACE] if trace.strip() != error.message.strip() else "",
-        "is_cut": len(trace) > LONGEST_TRACE,
+        "trace": trace[:MAX_TRACE_LENGTH] if trace.strip() != error.message.strip() else "",
+        "is_cut": len(trace) > MAX_TRACE_LENGTH,
     }

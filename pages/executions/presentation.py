@@ -9,12 +9,12 @@ from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from core.days import LAST_SECOND
+from core.days import MAX_TIMESTAMP
 from executions.ansi import last_states
 from executions.errors import read_error
 from executions.models import Execution, ExecutionEvent
 from executions.rendering import render_event
-from executions.sanitizing import MOST_TAGS, TOO_COMPLEX, plain_text
+from executions.sanitizing import MAX_TAGS, TOO_COMPLEX, plain_text
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import at
 
@@ -22,15 +22,15 @@ Kind = ExecutionEvent.Kind
 STEPS = (Kind.ACTION, Kind.RESULT, Kind.AGENT, Kind.LOCK, Kind.LEASE)
 PRINTED = (Kind.STDOUT, Kind.STDERR)
 LOG = (*PRINTED, Kind.DEBUG, Kind.UPLOAD, Kind.ERROR)
-MOST_STEPS = 100
-MOST_LINES = 1_000
-LONGEST_LINE = 4_000
-LONGEST_STEP = 300_000
-LONGEST_STEPS = 512 * 1024
+MAX_STEPS = 100
+MAX_LINES = 1_000
+MAX_LINE_LENGTH = 4_000
+MAX_STEP_LENGTH = 300_000
+MAX_STEPS_LENGTH = 512 * 1024
 """Characters of all steps that a page makes readable; older ones are only named."""
-MOST_INPUTS = 200
-LONGEST_INPUT = 20_000
-LONGEST_INPUTS = 200_000
+MAX_INPUTS = 200
+MAX_INPUT_LENGTH = 20_000
+MAX_INPUTS_LENGTH = 200_000
 
 
 def events_of(execution: Execution) -> QuerySet[ExecutionEvent]:
@@ -49,10 +49,10 @@ def newest(execution: Execution, kinds: tuple[str, ...], most: int, longest: int
 
 def steps_of(execution: Execution) -> dict[str, Any]:
     """The newest ones. What is too much for one page is left out of the older ones among them."""
-    found = newest(execution, STEPS, MOST_STEPS, LONGEST_STEP)
-    characters, tags = LONGEST_STEPS, 2 * MOST_TAGS
+    found = newest(execution, STEPS, MAX_STEPS, MAX_STEP_LENGTH)
+    characters, tags = MAX_STEPS_LENGTH, 2 * MAX_TAGS
     rows = []
-    for sequence, timestamp, kind, message in reversed(found[-MOST_STEPS:]):
+    for sequence, timestamp, kind, message in reversed(found[-MAX_STEPS:]):
         is_left_out = tags < 0 or len(message) > characters
         characters -= 0 if is_left_out else len(message)
         step = step_of(execution, sequence, timestamp, kind, "" if is_left_out else message)
@@ -103,8 +103,8 @@ def agent_or_task(told: dict[str, Any]) -> dict[str, str]:
 
 
 def lines_of(execution: Execution, *, shows_traces: bool) -> dict[str, Any]:
-    found = newest(execution, LOG, MOST_LINES, LONGEST_LINE)
-    shown = found[-MOST_LINES:]
+    found = newest(execution, LOG, MAX_LINES, MAX_LINE_LENGTH)
+    shown = found[-MAX_LINES:]
     return {
         "rows": [
             {
@@ -113,7 +113,7 @@ def lines_of(execution: Execution, *, shows_traces: bool) -> dict[str, Any]:
                 "after_ms": milliseconds(timestamp - execution.start_time),
                 "at": at(timestamp),
                 "text": told_text(kind, text, shows_traces=shows_traces),
-                "is_cut": len(text) >= LONGEST_LINE,
+                "is_cut": len(text) >= MAX_LINE_LENGTH,
             }
             for sequence, timestamp, kind, text in shown
         ],
@@ -138,8 +138,8 @@ def inputs_of(execution: Execution) -> list[tuple[str, str]]:
         return [("Input", as_text(told))]
     named = [(name, value) for name, value in told.items() if name != "_global_"]
     rows: list[tuple[str, str]] = []
-    characters = LONGEST_INPUTS
-    for name, value in named[:MOST_INPUTS]:
+    characters = MAX_INPUTS_LENGTH
+    for name, value in named[:MAX_INPUTS]:
         rows.append((plain_text(name), as_text(value)))
         characters -= len(rows[-1][1])
         if characters < 0:
@@ -174,10 +174,10 @@ def as_text(value: Any) -> str:
         except RecursionError:
             value = "This is nested too deeply to be shown."
     text = plain_text(value)
-    return text if len(text) <= LONGEST_INPUT else f"{text[:LONGEST_INPUT]} …"
+    return text if len(text) <= MAX_INPUT_LENGTH else f"{text[:MAX_INPUT_LENGTH]} …"
 
 
 def as_time(value: Any) -> datetime | None:
     """Unix seconds as somebody wrote them."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return at(value) if is_number and 0 <= value <= LAST_SECOND else None
+    return at(value) if is_number and 0 <= value <= MAX_TIMESTAMP else None

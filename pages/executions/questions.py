@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from executions.event_log import MOST_LOCKS, lock_id
+from executions.event_log import MAX_LOCKS, lock_id
 from executions.json_text import read_json
 from executions.models import Execution, ExecutionEvent
 from executions.results import open_locks
@@ -16,9 +16,9 @@ from pages.executions.page_context import milliseconds
 from pages.executions.page_query import at
 from pages.executions.presentation import as_text, as_time, events_of, untagged
 
-MOST_QUESTIONS = 5
-LONGEST_QUESTION = 2_000
-LONGEST_LOCK = 20_000
+MAX_QUESTIONS = 5
+MAX_QUESTION_LENGTH = 2_000
+MAX_LOCK_LENGTH = 20_000
 """Characters; a longer one is no JSON when cut, and its question stays in the events."""
 WORDS = ("question", "prompt", "message", "text", "label", "title")
 """Under which name programs put the question that they ask, the best first."""
@@ -28,15 +28,15 @@ def questions_of(execution: Execution) -> dict[str, Any]:
     """The questions that are open, the oldest first, and how many more there are."""
     is_open = set(open_locks(execution))
     locks = events_of(execution).filter(kind=ExecutionEvent.Kind.LOCK).order_by("-sequence")
-    rows = locks.annotate(start=Left("message", LONGEST_LOCK)).values_list("timestamp", "start")
+    rows = locks.annotate(start=Left("message", MAX_LOCK_LENGTH)).values_list("timestamp", "start")
     found: dict[str, dict[str, Any]] = {}
-    for timestamp, message in rows[:MOST_LOCKS] if is_open else ():
+    for timestamp, message in rows[:MAX_LOCKS] if is_open else ():
         if (lock := lock_id(message)) in is_open and lock not in found:
             found[lock] = _question(execution, lock, timestamp, message)
     questions = list(found.values())[::-1]
     return {
-        "questions": questions[:MOST_QUESTIONS],
-        "more_questions": len(questions[MOST_QUESTIONS:]),
+        "questions": questions[:MAX_QUESTIONS],
+        "more_questions": len(questions[MAX_QUESTIONS:]),
         "answer_url": _answer_url(execution) if questions else "",
     }
 
@@ -48,7 +48,7 @@ def _question(execution: Execution, lock: str, timestamp: float, message: str) -
     answer = {"lid": lock, "result": {"answer": "yes"}}
     body = json.dumps({"events": [{"kind": "lease", "message": answer}]})
     return {
-        "text": in_words(told.get("data"))[:LONGEST_QUESTION],
+        "text": in_words(told.get("data"))[:MAX_QUESTION_LENGTH],
         "name": as_text(told.get("name"))[:120] if told.get("name") else "",
         "asked_at": at(timestamp),
         "waits_ms": milliseconds(now.timestamp() - timestamp),

@@ -18,7 +18,7 @@ MARKS: dict[str, str] = {
     Kind.ERROR: "bad",
 }
 READ = (Kind.STATUS, Kind.LOCK, Kind.LEASE, *MARKS)
-MOST = 1_000
+MAX_MARKS = 1_000
 WIDTH = 1_000
 """Of the drawing, in its own units."""
 THINNEST = 2
@@ -43,7 +43,7 @@ def phases_of(execution: Execution, now: float) -> dict[str, Any]:
         )
         .order_by("timestamp", "sequence")
         .annotate(word=Left("message", 32))
-        .values_list("kind", "timestamp", "word")[:MOST]
+        .values_list("kind", "timestamp", "word")[:MAX_MARKS]
     )
     start = execution.start_time
     end = now if not execution.has_ended else max(execution.end_time or start, start)

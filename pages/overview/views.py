@@ -40,7 +40,7 @@ from pages.overview.figures import (
 )
 from tokens.models import Credential, TokenEvent
 
-FEW_TOKENS = 20
+MAX_FIRST_TOKENS = 20
 """So few that the first of them may be of the last hour."""
 SHOWN_FINDINGS, SHOWN_FINDINGS_AT_MOST = 3, 50
 
@@ -107,7 +107,7 @@ def steps_of(organization: Organization) -> dict[str, Any]:
 
 def first_token(organization: Organization, view: View, issued: int) -> TokenEvent | None:
     """The organization's first token, while that is news: for an hour."""
-    if not 0 < issued <= FEW_TOKENS:
+    if not 0 < issued <= MAX_FIRST_TOKENS:
         return None
     events = TokenEvent.objects.for_organization(organization)
     first = events.filter(outcome=TokenEvent.Outcome.ISSUED).select_related("agent")

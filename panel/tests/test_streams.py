@@ -20,7 +20,7 @@ from executions.tests.factories import (
     make_user_of,
 )
 from live import sse
-from live.reading import LARGEST_MESSAGE
+from live.reading import MAX_MESSAGE_BYTES
 from organizations.models import Organization
 from organizations.tests.factories import make_membership
 from tokens.tests.factories import access_token_for
@@ -207,14 +207,14 @@ def test_events_that_each_take_long_do_not_hold_up_the_streams_of_others(
 def test_a_huge_event_is_cut_and_the_rest_follows(
     organization: Organization, operator: Client
 ) -> None:
-    line, result = "x" * (LARGEST_MESSAGE + 1), json.dumps({"str": "y" * LARGEST_MESSAGE})
+    line, result = "x" * (MAX_MESSAGE_BYTES + 1), json.dumps({"str": "y" * MAX_MESSAGE_BYTES})
     told = [NewEvent(now(), "stdout", line), NewEvent(now(), "result", result)]
     execution = make_execution(organization, FINISHED, events=told)
 
     by_kind = {event["event"]: event["data"] for event in read(operator, execution)}
 
     assert by_kind["stdout"].endswith(f"… cut off: {len(line)} bytes in all")
-    assert len(by_kind["stdout"]) < LARGEST_MESSAGE
+    assert len(by_kind["stdout"]) < MAX_MESSAGE_BYTES
     shown = json.loads(by_kind["result"].partition(":")[2])
     assert str(len(result)) in shown["Text"]["body"]
     assert "eof" in by_kind

@@ -98,7 +98,12 @@ def test_pages_follow_each_other_without_a_gap(client: Client, own: Any) -> None
         offset = page["offset"]
 
     assert sorted(seen) == sorted(made)
-    assert get(client, "/list", offset=offset) == {"items": [], "query": None, "offset": None}
+    assert get(client, "/list", offset=offset) == {
+        "items": [],
+        "query": None,
+        "offset": None,
+        "next_cursor": None,
+    }
 
 
 def test_the_next_page_is_found_when_the_last_one_shown_was_deleted(
@@ -112,6 +117,25 @@ def test_the_next_page_is_found_when_the_last_one_shown_was_deleted(
 
     assert fids(page["items"]) == [first.fid]
     assert third.fid not in fids(page["items"])
+
+
+def test_a_cursor_keeps_its_place_when_its_run_moves_or_is_deleted(
+    client: Client, own: Any, person: Membership
+) -> None:
+    """Also where the ids, chosen by an engine, say nothing about the time."""
+    oldest, moved, deleted, newest = (own(hour, fid=fid) for hour, fid in enumerate("zxab"))
+    first = get(client, "/list", pp=2)
+    second = get(client, "/list", pp=1, cursor=first["next_cursor"])
+    with organization_scope(person.organization):
+        delete_execution(deleted, actor=Actor.for_person(person))
+        Execution.objects.filter(pk=moved.pk).update(start_time=newest.start_time + 60)
+
+    after_deleted = get(client, "/list", pp=2, cursor=first["next_cursor"])
+    after_moved = get(client, "/list", pp=2, cursor=second["next_cursor"])
+
+    assert fids(first["items"]) == [newest.fid, deleted.fid]
+    assert fids(second["items"]) == [moved.fid]
+    assert fids(after_deleted["items"]) == fids(after_moved["items"]) == [oldest.fid]
 
 
 def test_operators_too_see_their_own_only(

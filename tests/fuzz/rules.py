@@ -14,7 +14,7 @@ from schemathesis import GenerationMode
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
 
-from core.keyset import LONGEST_CURSOR
+from core.keyset import MAX_CURSOR_LENGTH
 from executions.models import ExecutionEvent
 from tests.endpoint import Endpoint
 from tests.tenants import PASSWORD, Tenant
@@ -49,7 +49,7 @@ def keep(case: Any, row: Endpoint, tenant: Tenant) -> None:
     if case.query and "query" in parts_allowed(case):  # a cursor is one that was answered
         case.query = {name: value for name, value in case.query.items() if name != "cursor"}
     cursor = (case.query or {}).get("cursor")
-    if isinstance(cursor, str) and len(cursor) > LONGEST_CURSOR:  # still one that servers read
+    if isinstance(cursor, str) and len(cursor) > MAX_CURSOR_LENGTH:  # still one that servers read
         case.query = case.query | {"cursor": "0" * len(cursor)}
     rule = RULES.get(str(row))
     if rule is None or rule.part not in parts_allowed(case):

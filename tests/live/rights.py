@@ -53,7 +53,7 @@ from tokens.access_tokens import (  # noqa: E402
 )
 from tokens.actions import revoke_credential, revoke_token  # noqa: E402
 from tokens.keys import rotate_signing_key  # noqa: E402
-from tokens.models import MAXIMUM_SESSION, Credential, LoginSession  # noqa: E402
+from tokens.models import MAX_SESSION, Credential, LoginSession  # noqa: E402
 from tokens.sessions import end_session  # noqa: E402
 from tokens.tests.factories import make_credential  # noqa: E402
 
@@ -260,9 +260,9 @@ def by_itself(one: Looker) -> None:
 
 
 def old_person() -> Looker:
-    one = make_person_looker(age=MAXIMUM_SESSION - timedelta(seconds=SECONDS_LEFT))
+    one = make_person_looker(age=MAX_SESSION - timedelta(seconds=SECONDS_LEFT))
     assert one.session
-    one.ends_at = (one.session.created_at + MAXIMUM_SESSION).timestamp()
+    one.ends_at = (one.session.created_at + MAX_SESSION).timestamp()
     return one
 
 

@@ -25,7 +25,7 @@ from tokens.authentication import PresentedToken
 from tokens.models import Credential
 from tokens.peppers import stored_mac
 
-MAXIMUM_PARAMETERS = 50
+MAX_PARAMETERS = 50
 CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 NOBODY = UUID(int=0)
 
@@ -70,7 +70,7 @@ def form_parameters(request: HttpRequest) -> dict[str, str]:
             request.body.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=MAXIMUM_PARAMETERS,
+            max_num_fields=MAX_PARAMETERS,
         )
     except ValueError as error:
         raise OAuthError("invalid_request", "The body cannot be read.") from error

@@ -14,7 +14,7 @@ from organizations.models import AuditEvent, Organization, Principal
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens import actions
-from tokens.actions import MAXIMUM_OLD_SECRETS
+from tokens.actions import MAX_OLD_SECRETS
 from tokens.models import Credential, TokenEvent, secret_mac
 from tokens.tests.clients import FormClient, basic
 from tokens.tests.factories import make_credential
@@ -106,7 +106,7 @@ def test_several_credentials_work_at_once(owner: Client, agent: Agent) -> None:
 def test_their_number_has_a_limit(
     owner: Client, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actions, "MAXIMUM_CREDENTIALS", 2)
+    monkeypatch.setattr(actions, "MAX_CREDENTIALS", 2)
     first = make(owner, agent).json()["credentialId"]
     make(owner, agent)
 
@@ -218,7 +218,7 @@ def test_a_rotation_without_grace_ends_all_old_secrets(owner: Client, agent: Age
 
 def test_old_secrets_are_few(owner: Client, agent: Agent) -> None:
     credential, first = make_credential(agent)
-    for _ in range(MAXIMUM_OLD_SECRETS):
+    for _ in range(MAX_OLD_SECRETS):
         last = rotate(owner, agent, credential.pk, graceSeconds=60).json()["clientSecret"]
 
     refused = rotate(owner, agent, credential.pk, graceSeconds=60)

@@ -26,7 +26,7 @@ OTHER_PLACES = 2
 """For everything but executions: these take no place from it, nor it from them."""
 SPARE_THREADS = 4
 SECONDS_TO_NOTICE = 5
-MOST_ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 PAUSE = 2
 OUTAGE = (ConnectorException, OperationalError, InterfaceError, OSError)
 
@@ -125,7 +125,7 @@ async def look_after() -> None:
 
 async def deliver_again(job: Job) -> None:
     """A job whose worker was lost. An execution that had begun does not begin twice."""
-    if job.attempts < MOST_ATTEMPTS:
+    if job.attempts < MAX_ATTEMPTS:
         await app.job_manager.retry_job(job)
         return
     if job.task_name == runner.TASK:

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from executions.file_storage import FilesUnavailable, storage_problem
 from importers.kodosumi.folders import DataFolder
 from importers.kodosumi.follow import Follower
-from importers.kodosumi.importer import LARGEST_FILE, Report, importer
+from importers.kodosumi.importer import MAX_FILE_BYTES, Report, importer
 from organizations.management.lookup import organization_named
 
 MEBIBYTE = 1 << 20
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--largest-file",
             type=int,
-            default=LARGEST_FILE // MEBIBYTE,
+            default=MAX_FILE_BYTES // MEBIBYTE,
             metavar="MIB",
             help="files of executions above it are left out; default: %(default)s",
         )
