@@ -53,8 +53,8 @@ def issue_token(
     """A token for the client that proves its secret, its row committed before the answer.
 
     It is for the resource with that identifier, or for our own API. One statement in a transaction
-    of its own (tokens/sql/tokens_issue.sql); a refusal is then recorded with its audit event. Must be
-    called outside of a transaction to be durable.
+    of its own (tokens/sql/tokens_issue.sql); a refusal is then recorded with its audit event. Must
+    be called outside of a transaction to be durable.
     """
     token_id = new_token_id()
     guesses = Guesses.at("token", client_id, ip_address)
