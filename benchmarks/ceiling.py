@@ -6,11 +6,11 @@ Only for the benchmark's row "no database": each client's first answer is rememb
 from typing import Any
 
 from agentidp.wsgi import unguarded_application
-from tokens import actions
+from tokens.actions import issue
 
 application = unguarded_application
 known: dict[Any, Any] = {}
-ask_database = actions.call_issue
+ask_database = issue.call_issue
 
 
 def remembered(client_id: Any, *arguments: Any) -> Any:
@@ -19,4 +19,4 @@ def remembered(client_id: Any, *arguments: Any) -> Any:
     return known[client_id]
 
 
-actions.call_issue = remembered
+issue.call_issue = remembered

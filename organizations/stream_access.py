@@ -79,7 +79,7 @@ class Viewer:
 def has_ended(viewer: Viewer) -> bool:
     """Whether this one may no longer look; one statement, outside of a transaction.
 
-    The function is that of the tokens' app, which stands above this one (tokens.0015).
+    The function is that of the tokens' app, which stands above this one (tokens/sql).
     """
     if viewer.seconds_left <= 0:
         return True

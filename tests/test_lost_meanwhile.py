@@ -17,8 +17,8 @@ from organizations.models import Invitation, Membership, Organization, Principal
 from organizations.people import authentication, passwords
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
-from tokens import actions as token_actions
 from tokens import sessions as token_sessions
+from tokens.actions import credentials as token_actions
 from tokens.models import Credential, LoginSession
 from tokens.tests.factories import access_token_for
 

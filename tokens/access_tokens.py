@@ -27,6 +27,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from organizations.actors import SCOPES_OF_ROLE, Actor
 from organizations.models import Membership, Organization
 from tokens.keys import key_ring
+from tokens.liveness import live_agent, live_person, live_resource_scopes
 
 MAX_LENGTH = 8192
 MAX_NESTING = 16
@@ -233,8 +234,6 @@ class AgentAccess(ClientClaims, BearerToken):
     token_type = "agent"  # noqa: S105
 
     def live_actor(self, request: HttpRequest) -> Actor:
-        from tokens.liveness import live_agent
-
         return live_agent(self, request)
 
 
@@ -257,8 +256,6 @@ class ResourceAccess(ClientClaims):
         return str(self["aud"])
 
     def live_scopes(self, request: HttpRequest) -> frozenset[str]:
-        from tokens.liveness import live_resource_scopes
-
         return live_resource_scopes(self)
 
 
@@ -277,8 +274,6 @@ class PersonAccess(BearerToken):
         return _uuid_claim(self.payload, "session_id")
 
     def live_actor(self, request: HttpRequest) -> Actor:
-        from tokens.liveness import live_person
-
         return live_person(self, request)
 
 

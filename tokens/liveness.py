@@ -6,7 +6,8 @@ building it took twice as long as PostgreSQL takes to answer.
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 from django.db import connection, models
 from django.http import HttpRequest
@@ -15,13 +16,40 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 from core.addresses import client_address
 from organizations.actors import Actor, Scope
 from organizations.models import Membership, Organization, Principal, User
-from tokens.access_tokens import AgentAccess, ClientClaims, PersonAccess, ResourceAccess
 
 ModelType = TypeVar("ModelType", bound=models.Model)
 SPARE = timedelta(seconds=30)
 """How much later than a token its grant or its membership may seem: `iat` is a whole second, and
 these have the time of whichever machine made them."""
 ENDED = "The token has expired or was revoked."
+
+
+class Claims(Protocol):
+    """What a verified token says (tokens/access_tokens.py)."""
+
+    payload: dict[str, Any]
+
+    @property
+    def token_id(self) -> UUID: ...
+
+    @property
+    def subject_id(self) -> UUID: ...
+
+    @property
+    def organization_id(self) -> UUID: ...
+
+
+class AgentClaims(Claims, Protocol):
+    @property
+    def credential_id(self) -> UUID: ...
+
+    @property
+    def resource(self) -> str: ...
+
+
+class PersonClaims(Claims, Protocol):
+    @property
+    def session_id(self) -> UUID: ...
 
 
 def columns(row: str, model: type[models.Model]) -> str:
@@ -54,7 +82,7 @@ FROM tokens_live_person(
 """  # noqa: S608 - names of our own columns
 
 
-def live_agent(token: AgentAccess, request: HttpRequest) -> Actor:
+def live_agent(token: AgentClaims, request: HttpRequest) -> Actor:
     """The agent of a live token: agent, credential and organization active, token not revoked.
 
     Runs inside the organization's scope, in one query.
@@ -62,7 +90,7 @@ def live_agent(token: AgentAccess, request: HttpRequest) -> Actor:
     row = ask(AGENT, **facts_of(token))
     email, allowed, is_administrator = row[:3]
     # A scope taken from the agent ends for its live tokens as well.
-    scopes = frozenset(str(token.get("scope", "")).split()) & frozenset(allowed)
+    scopes = frozenset(str(token.payload.get("scope", "")).split()) & frozenset(allowed)
     if not is_administrator:
         scopes -= {Scope.ADMIN_ORGS}
     return Actor(
@@ -80,7 +108,7 @@ def live_agent(token: AgentAccess, request: HttpRequest) -> Actor:
     )
 
 
-def live_resource_scopes(token: ResourceAccess) -> frozenset[str]:
+def live_resource_scopes(token: AgentClaims) -> frozenset[str]:
     """What a live token for a resource still allows: what the agent is allowed there today.
 
     A token that has lost all of its scopes has ended, and so has one from before the agent was
@@ -92,25 +120,25 @@ def live_resource_scopes(token: ResourceAccess) -> frozenset[str]:
         spare=SPARE,
         **facts_of(token),
     )
-    issued = frozenset(str(token.get("scope", "")).split())
+    issued = frozenset(str(token.payload.get("scope", "")).split())
     left = issued & frozenset(allowed) & frozenset(known)
     if issued and not left:
         raise InvalidToken(ENDED)
     return left
 
 
-def facts_of(token: ClientClaims) -> dict[str, Any]:
+def facts_of(token: AgentClaims) -> dict[str, Any]:
     """What tokens_live_agent asks about."""
     return {
         "organization": token.organization_id,
         "credential": token.credential_id,
         "agent": token.subject_id,
         "token": token.token_id,
-        "issued": token["iat"],
+        "issued": token.payload["iat"],
     }
 
 
-def live_person(token: PersonAccess, request: HttpRequest) -> Actor:
+def live_person(token: PersonClaims, request: HttpRequest) -> Actor:
     """The person of a live token: account, membership, organization and login session good.
 
     One query, inside the scope.
@@ -121,7 +149,7 @@ def live_person(token: PersonAccess, request: HttpRequest) -> Actor:
         person=token.subject_id,
         session=token.session_id,
         token=token.token_id,
-        issued=token["iat"],
+        issued=token.payload["iat"],
         spare=SPARE,
     )
     of_user = len(Membership._meta.concrete_fields)

@@ -6,7 +6,9 @@ from tokens.api import sessions
 from tokens.api.credentials import CredentialViewSet
 from tokens.api.resources import ResourceAgentViewSet, ResourceViewSet
 from tokens.oauth import authorization, metadata
-from tokens.oauth import token as oauth
+from tokens.oauth.introspection import IntrospectionViewSet
+from tokens.oauth.revocation import RevocationViewSet
+from tokens.oauth.token import token
 
 # Public: what machines ask before they know anything (RFC 8414, RFC 9728, RFC 7517).
 well_known = [
@@ -33,13 +35,13 @@ well_known = [
 
 api = [
     # Tokens (OAuth 2.0)
-    path("token", oauth.token, name="token"),
+    path("token", token, name="token"),
     path(
         "token/introspect",
-        oauth.TokenViewSet.as_view({"post": "introspect"}),
+        IntrospectionViewSet.as_view({"post": "introspect"}),
         name="token-introspect",
     ),
-    path("token/revoke", oauth.TokenViewSet.as_view({"post": "revoke"}), name="token-revoke"),
+    path("token/revoke", RevocationViewSet.as_view({"post": "revoke"}), name="token-revoke"),
     # Sessions of people
     path("auth/login", sessions.LogInView.as_view(), name="auth-login"),
     path("auth/refresh", sessions.RefreshView.as_view(), name="auth-refresh"),

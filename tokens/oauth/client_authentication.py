@@ -12,35 +12,21 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from core.addresses import client_address
-from core.errors import shortened
 from core.throttling import Guesses, refuse_guesses, refuse_late_guess
 from organizations.actors import Actor, Scope
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Principal
 from tokens.actions import refuse_client
 from tokens.authentication import PresentedToken
 from tokens.models import Credential
+from tokens.oauth.errors import ClientRefused, OAuthError
 from tokens.peppers import stored_mac
 
 MAX_PARAMETERS = 50
 CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 NOBODY = UUID(int=0)
-
-
-class OAuthError(Exception):
-    """An error as RFC 6749 section 5.2 writes it."""
-
-    def __init__(
-        self, error: str, description: str, *, status: int = 400, retry_after: int = 0
-    ) -> None:
-        super().__init__(error)
-        self.error = error
-        self.description = shortened(description)
-        self.status = status
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -125,10 +111,6 @@ def _proof(name: str, secret: str) -> ClientProof:
 
 def _refuse(description: str) -> NoReturn:
     raise OAuthError("invalid_client", description, status=401)
-
-
-class ClientRefused(AuthenticationFailed):
-    """The client did not prove itself. The attempt is recorded, so the transaction must commit."""
 
 
 class ClientCredentials:

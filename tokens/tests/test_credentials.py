@@ -13,8 +13,8 @@ from conftest import ClientFor
 from organizations.models import AuditEvent, Organization, Principal
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
-from tokens import actions
 from tokens.actions import MAX_OLD_SECRETS
+from tokens.actions import credentials as actions
 from tokens.models import Credential, TokenEvent, secret_mac
 from tokens.tests.clients import FormClient, basic
 from tokens.tests.factories import make_credential

@@ -1,6 +1,7 @@
 """POST /api/v1/token/introspect: who may ask, and what they learn (RFC 7662, S67 to S74)."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from organizations.models import AuditEvent, Membership, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import Credential, TokenEvent
-from tokens.oauth import token as oauth
+from tokens.oauth import introspection
 from tokens.tests.clients import FormClient, basic, bearer
 from tokens.tests.factories import access_token_for, make_credential
 from tokens.tests.forgery import sign, take_apart
@@ -243,7 +244,9 @@ def test_guessing_is_limited(
     agent: Agent, asker: FormClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        oauth, "INACTIVE_ANSWERS", oauth.Quota(limit=3, window=oauth.INACTIVE_ANSWERS.window)
+        introspection,
+        "INACTIVE_ANSWERS",
+        replace(introspection.INACTIVE_ANSWERS, limit=3),
     )
 
     answers = [asker.post(URL, {"token": "garbage"}) for _ in range(4)]

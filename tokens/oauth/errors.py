@@ -1,0 +1,96 @@
+"""Errors as RFC 6749 section 5.2 writes them, at every OAuth endpoint."""
+
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpResponse, JsonResponse
+from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+from rest_framework_simplejwt.exceptions import InvalidToken
+
+from core.errors import DomainError, TooManyRequests, bearer_challenge, shortened
+from core.outages import AWAY
+from tokens.actions import NotYourToken
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+BASIC_CHALLENGE = 'Basic realm="AgentIdP", charset="UTF-8"'
+
+
+class OAuthError(Exception):
+    """An error as RFC 6749 section 5.2 writes it."""
+
+    def __init__(
+        self, error: str, description: str, *, status: int = 400, retry_after: int = 0
+    ) -> None:
+        super().__init__(error)
+        self.error = error
+        self.description = shortened(description)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class ClientRefused(AuthenticationFailed):
+    """The client did not prove itself. The attempt is recorded, so the transaction must commit."""
+
+
+def unavailable() -> OAuthError:
+    """The database is away."""
+    return OAuthError(
+        "temporarily_unavailable", "Try again.", status=503, retry_after=AWAY.retry_after
+    )
+
+
+def unknown_target() -> OAuthError:
+    """The one answer for a resource that is not there or where the client is not allowed."""
+    return OAuthError(
+        "invalid_target", "The resource is not known here, or the client is not allowed there."
+    )
+
+
+def error_answer(error: OAuthError) -> HttpResponse:
+    """The answer of a plain view."""
+    headers = dict(NO_STORE)
+    if error.status == 401:
+        headers["WWW-Authenticate"] = BASIC_CHALLENGE
+    if error.retry_after:
+        headers["Retry-After"] = str(error.retry_after)
+    body = {"error": error.error, "error_description": error.description}
+    return JsonResponse(body, status=error.status, headers=headers)
+
+
+def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Errors of introspection and revocation in RFC 6749's form."""
+    if isinstance(error, (OperationalError, InterfaceError)):
+        error = unavailable()
+    headers = dict(NO_STORE)
+    if isinstance(error, OAuthError):
+        status, code, description = error.status, error.error, error.description
+        if error.retry_after:
+            headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, TooManyRequests):
+        status, code, description = 429, "slow_down", error.message
+        headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, InvalidToken):
+        status, code, description = 401, "invalid_token", "The token is not valid."
+        headers["WWW-Authenticate"] = bearer_challenge("invalid_token")
+    elif isinstance(error, (NotAuthenticated, AuthenticationFailed)):
+        status, code, description = 401, "invalid_client", str(error.detail)
+    elif isinstance(error, APIException):
+        is_scope = error.status_code == 403
+        status, description = error.status_code, str(error.detail)
+        code = "insufficient_scope" if is_scope else "invalid_request"
+        if header := getattr(error, "auth_header", None):
+            headers["WWW-Authenticate"] = header
+    elif isinstance(error, NotYourToken):
+        status, code, description = 400, "unauthorized_client", error.message
+    elif isinstance(error, DomainError):
+        status, code, description = error.status, "invalid_request", error.message
+    else:
+        return None
+    if status == 401:
+        headers.setdefault("WWW-Authenticate", BASIC_CHALLENGE)
+    if not isinstance(error, ClientRefused):  # whose record must stay
+        set_rollback()
+    body = {"error": code, "error_description": shortened(description)}
+    return Response(body, status, headers=headers)

@@ -1,0 +1,34 @@
+"""Revocation: end a token now (RFC 7009)."""
+
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.examples import answered
+from tokens.actions import revoke_token
+from tokens.oauth.errors import NO_STORE
+from tokens.oauth.presented_tokens import PresentedTokenViewSet, read_token, wanted_token
+from tokens.serializers import OAuthErrorSerializer, TokenFormSerializer
+
+
+@extend_schema(tags=["Tokens"])
+class RevocationViewSet(PresentedTokenViewSet):
+    required_scopes = {"revoke": ("tokens:read",)}
+
+    @extend_schema(
+        request={"application/x-www-form-urlencoded": TokenFormSerializer},
+        responses={
+            200: answered(OpenApiTypes.OBJECT, {}),
+            (400, "application/json"): OAuthErrorSerializer,
+        },
+    )
+    def revoke(self, request: Request) -> Response:
+        """End a token now. The answer does not tell whether there was one.
+
+        A live token of somebody else in the organization is refused (`unauthorized_client`). The
+        body is an empty object: RFC 7009 lets clients ignore it, and some insist on JSON.
+        """
+        token = read_token(wanted_token(request))
+        if token is not None:
+            revoke_token(token, actor=self.actor)
+        return Response({}, headers=NO_STORE)
