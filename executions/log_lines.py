@@ -26,8 +26,8 @@ def whole_line(kind: str, message: str, *, shows_traces: bool) -> str:
 
 
 def short_line(kind: str, message: str, *, shows_traces: bool) -> str:
-    """The same, of the first MAX_LINE_LENGTH characters that were written. An error is to be given whole:
-    what everyone may see of it is at its end."""
+    """The same, of the first MAX_LINE_LENGTH characters that were written. An error is to be given
+    whole: what everyone may see of it is at its end."""
     if kind == Kind.ERROR and not shows_traces:
         message = read_error(message).message
     shown = whole_line(kind, message[:MAX_LINE_LENGTH], shows_traces=True)
