@@ -127,6 +127,32 @@ class Keyset:
         return Q(**{f"{first.name}__{edge}": value}) & found
 
 
+class ListKeyset(Keyset):
+    """The order of rows that are a list in memory, because the database cannot put them in it."""
+
+    def in_order(self, rows: Any, *, is_backwards: bool = False) -> Any:
+        found = list(rows)
+        for term in reversed(self.terms):  # sorting keeps the order of equal ones
+            is_falling = term.is_descending is not is_backwards
+            found.sort(key=term.value_of, reverse=is_falling)
+        return found
+
+    def after(self, rows: Any, key: tuple[Any, ...], *, is_backwards: bool = False) -> Any:
+        return [
+            row
+            for row in self.in_order(rows, is_backwards=is_backwards)
+            if self._is_beyond(self.key_of(row), key, is_backwards=is_backwards)
+        ]
+
+    def _is_beyond(
+        self, values: tuple[Any, ...], key: tuple[Any, ...], *, is_backwards: bool
+    ) -> bool:
+        for term, value, other in zip(self.terms, values, key, strict=True):
+            if value != other:
+                return (value > other) is not (term.is_descending is not is_backwards)
+        return False
+
+
 @dataclass(frozen=True)
 class Joined:
     """Querysets of the same columns as one list. Each is narrowed by itself: PostgreSQL joins what

@@ -59,6 +59,7 @@ PARAMETERS: dict[str, Any] = {
     "owner": "talent-platform",
     "page": 1,
     "path": "letters/one.txt",
+    "plain": "1",
     "pp": 10,
     "q": "status:finished",
     "raw": "1",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from executions.ansi import ansi_as_html
 from executions.errors import read_error
+from executions.log_lines import short_line
 from executions.models import ExecutionEvent
 from executions.rendering import inputs_as_yaml, render_event
 
@@ -27,6 +28,11 @@ def raw(kind: str, message: str) -> str:
     return message
 
 
+def plain(kind: str, message: str) -> str:
+    """As a line of the log's page."""
+    return short_line(kind, message, shows_traces=True)
+
+
 def _without_traces(payload: Callable[[str, str], str]) -> Callable[[str, str], str]:
     """The same, but of an error only what a person is meant to read."""
 
@@ -37,6 +43,6 @@ def _without_traces(payload: Callable[[str, str], str]) -> Callable[[str, str], 
 
 
 WITHOUT_TRACES: dict[Callable[[str, str], str], Callable[[str, str], str]] = {
-    each: _without_traces(each) for each in (raw, rendered)
+    each: _without_traces(each) for each in (raw, rendered, plain)
 }
 """What those see who are not operators: a trace may name paths and secrets."""

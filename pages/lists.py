@@ -177,11 +177,9 @@ class ListPage(Page[Any]):
 
     next_cursor: str | None = None
     previous_cursor: str | None = None
-    is_whole = False
-    """The rows are a list that was read at once: pages of it have a number only."""
 
     def has_next(self) -> bool:
-        return super().has_next() if self.is_whole else self.next_cursor is not None
+        return self.next_cursor is not None
 
     def next_page_number(self) -> int:
         return self.number + 1
@@ -206,11 +204,6 @@ def page_of(
     first, any later one the last. `keyset` is the order of the rows unless it is their own, and
     `moment` the time, in Unix seconds, that it is of."""
     paginator = paginator or (Paginator if is_counted else CappedPaginator)(rows, PAGE_SIZE)
-    if isinstance(rows, list):
-        number = paginator.get_page(request.GET.get("page")).number
-        page = ListPage(paginator.page(number).object_list, number, paginator)
-        page.is_whole = True
-        return page
     keyset = keyset or Keyset.of(rows)
     cursors = _cursors_of(request)
     cursor = cursors.read_if_good()

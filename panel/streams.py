@@ -18,7 +18,7 @@ from core.parameters import flag, parse_whole_number
 from executions.models import Execution, sees_all
 from live import sse
 from live.hub import Closed, Hub, hub
-from live.payloads import WITHOUT_TRACES, raw, rendered
+from live.payloads import WITHOUT_TRACES, plain, raw, rendered
 from live.reading import Batch, Head, Watched, read_events
 from organizations.stream_access import Viewer
 from panel import examples
@@ -171,7 +171,7 @@ class StreamViewSet(PanelViewSet):
     query_parameters = {
         "stream": ("extended", "since"),
         "main": ("extended", "since", "raw"),
-        "stdio": ("extended", "since", "raw"),
+        "stdio": ("extended", "since", "raw", "plain"),
     }
 
     @stream_schema("stream", is_rendered=False)
@@ -191,9 +191,20 @@ class StreamViewSet(PanelViewSet):
         return self.open(request, sse.MAIN, payload, waits=True)
 
     @stream_schema("stdio", is_rendered=True)
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "plain",
+                OpenApiTypes.STR,
+                description="With any value: each payload as text that is no HTML, without what "
+                "a terminal obeys, and of a long one its first 4,000 characters.",
+            )
+        ]
+    )
     def stdio(self, request: Request, fid: str) -> HttpResponseBase:
         """What an execution prints, with the colours of the terminal as HTML."""
-        return self.open(request, sse.STDIO, raw if "raw" in request.query_params else rendered)
+        payload = raw if "raw" in request.query_params else rendered
+        return self.open(request, sse.STDIO, plain if "plain" in request.query_params else payload)
 
     def open(
         self,

@@ -11,6 +11,7 @@ import pytest
 from django.core.paginator import Page
 from django.test import Client
 
+from agents.models import Agent
 from executions.models import now
 from executions.tests.factories import FINISHED, RUNNING, make_execution, make_user_of
 from organizations.tenancy.scope import organization_scope
@@ -24,6 +25,18 @@ def more_requests(tenant: Tenant, number: int) -> None:
     with organization_scope(tenant.organization):
         for _ in range(number):
             TokenEvent.objects.create(**own, outcome=TokenEvent.Outcome.ISSUED)
+
+
+def more_agents_with_tokens(tenant: Tenant, number: int) -> None:
+    """New ones, and tokens for every second one that was there: their order of now is another."""
+    with organization_scope(tenant.organization):
+        old = list(Agent.objects.filter(organization=tenant.organization).order_by("pk"))
+    examples.more_agents(tenant, number)
+    own = {"organization": tenant.organization, "outcome": TokenEvent.Outcome.ISSUED}
+    with organization_scope(tenant.organization):
+        for place, agent in enumerate(reversed(old)):
+            for _ in range(place % 4):
+                TokenEvent.objects.create(**own, agent=agent)
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,8 @@ LISTS = {
     "audit": List(at("/audit"), examples.more_events, grows_in_front=True),
     "agents": List(at("/agents?sort=-registered"), examples.more_agents, grows_in_front=True),
     "agents by name": List(at("/agents"), examples.more_agents),
+    "agents by tokens": List(at("/agents?sort=-tokens"), more_agents_with_tokens),
+    "agents by fewest tokens": List(at("/agents?sort=tokens"), more_agents_with_tokens),
     "agents by use": List(at("/agents?sort=-used"), examples.more_agents),
     "resources": List(at("/resources"), examples.more_resources),
 }

@@ -1,10 +1,12 @@
 """The agents and the page of one: identity, credentials, traffic and history in one place."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,7 +19,7 @@ from analytics.metrics import METRICS
 from analytics.periods import Period
 from analytics.queries import Narrowing, count_by_agent, count_by_day, with_last_use
 from analytics.records import findings_of_agent
-from core.keyset import Keyset, Term
+from core.keyset import Keyset, ListKeyset, Term, moment_now
 from organizations.actors import Scope
 from organizations.models import AuditEvent
 from pages.agents.changes import (
@@ -33,7 +35,7 @@ from pages.agents.secret_usage import SecretUsage, secrets_of, verdict
 from pages.audit.views import with_names
 from pages.charts import day_notes, shown_finding, trend_chart
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import Choices, Filter, Filters, page_of, search_hidden, sort_of
+from pages.lists import Choices, Filter, Filters, moment_of, page_of, search_hidden, sort_of
 from tokens.models import Credential, ResourceGrant, TokenEvent
 
 SORTS = {
@@ -74,14 +76,17 @@ def agents(request: OrganizationRequest) -> HttpResponse:
     month = Period.of_month(tz=request.zone)
     rows = narrow(everyone, filters, search)
     if sort.removeprefix("-") == "tokens":
-        page = page_of(request, by_tokens(rows, sort, request, month))
-        ids = list(page.object_list)
+        moment = moment_of(request) or moment_now()
+        usage = tokens_at(request, month, moment)
+        page = page_of(request, ranked(rows, usage), keyset=by_tokens(sort), moment=moment)
+        ids = [agent.pk for agent in page.object_list]
     else:
         page = page_of(request, with_last_use(rows), keyset=keyset_of(sort))
         ids = [agent.pk for agent in page.object_list]
+        usage = tokens_of(request, month, ids)
     context = {
         "page": page,
-        "rows": rows_of(everyone, ids, tokens_of(request, month, ids)),
+        "rows": rows_of(everyone, ids, usage),
         "filters": filters,
         "search": search,
         "search_hidden": search_hidden(request),
@@ -102,13 +107,41 @@ def narrow(rows: AgentQuerySet, filters: Filters, search: str) -> AgentQuerySet:
     return rows.search(search) if search else rows
 
 
-def by_tokens(
-    rows: AgentQuerySet, sort: str, request: OrganizationRequest, month: Period
-) -> list[UUID]:
-    """Ids in the order of what the agents got this month."""
+class Ranked(NamedTuple):
+    """An agent in the order of tokens."""
+
+    tokens: int
+    email: str
+    pk: UUID
+
+
+def ranked(rows: AgentQuerySet, usage: dict[UUID, int]) -> list[Ranked]:
+    found = rows.order_by().values_list("pk", "email")
+    return [Ranked(usage.get(pk, 0), email, pk) for pk, email in found]
+
+
+def by_tokens(sort: str) -> ListKeyset:
+    """Equal ones by address."""
+    by = Term("tokens", is_descending=sort.startswith("-"))
+    return ListKeyset((by, Term("email"), Term("pk")))
+
+
+def tokens_at(request: OrganizationRequest, month: Period, moment: float) -> dict[UUID, int]:
+    """The month's tokens until the moment, in Unix seconds, when the first page was read: the
+    order in which the others are read does not change while agents get more."""
+    later = (
+        TokenEvent.objects.for_organization(request.organization)
+        .filter(
+            outcome=TokenEvent.Outcome.ISSUED,
+            created_at__gt=max(datetime.fromtimestamp(moment, UTC), month.start),
+        )
+        .order_by()
+        .values_list("agent_id")
+        .annotate(count=Count("pk"))
+    )
+    since = dict(later)
     usage = tokens_of(request, month)
-    ids = list(rows.order_by("email").values_list("pk", flat=True))
-    return sorted(ids, key=lambda pk: usage.get(pk, 0), reverse=sort.startswith("-"))
+    return {agent: count - since.get(agent, 0) for agent, count in usage.items()}
 
 
 def keyset_of(sort: str) -> Keyset:

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.db.models import Count, QuerySet
-from django.db.models.functions import Left, Length
+from django.db.models.functions import Length
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -19,6 +19,7 @@ from core.formatting import absolute_time, duration, money, number
 from executions import queries
 from executions.actions import delete_execution, stop_execution
 from executions.described import MAX_TAGS
+from executions.log_lines import MAX_LINE_LENGTH, short_line
 from executions.models import Execution, ExecutionError, ExecutionFile, sees_all
 from executions.rendering import render_result
 from executions.sanitizing import limited_time
@@ -31,12 +32,11 @@ from pages.executions.output import shown_result, shown_steps
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import at
 from pages.executions.presentation import (
-    MAX_LINE_LENGTH,
+    beginning_of_message,
     events_of,
     inputs_of,
     lines_of,
     steps_of,
-    told_text,
 )
 from pages.executions.questions import questions_of
 from pages.executions.status_track import phases_of
@@ -125,7 +125,7 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponse:
     if kind in counts:
         rows = rows.filter(kind=kind)
     rows = rows.order_by("sequence").annotate(
-        text=Left("message", MAX_LINE_LENGTH), length=Length("message")
+        text=beginning_of_message(MAX_LINE_LENGTH), length=Length("message")
     )
     columns = ("sequence", "timestamp", "kind", "text", "length")
     total = counts.get(kind, sum(counts.values()))
@@ -140,7 +140,7 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponse:
                 "kind": kind_of_it,
                 "at": at(timestamp),
                 "after_ms": milliseconds(timestamp - found.start_time),
-                "text": told_text(kind_of_it, text, shows_traces=shows_traces),
+                "text": short_line(kind_of_it, text, shows_traces=shows_traces),
                 "length": length,
             }
             for sequence, timestamp, kind_of_it, text, length in page.object_list

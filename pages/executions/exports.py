@@ -17,13 +17,14 @@ from core.keyset import Keyset
 from core.long_answers import PIECE, ROWS_AT_ONCE, Piece, gather, in_pieces
 from executions import queries
 from executions.errors import read_error
+from executions.log_lines import LOG, whole_line
 from executions.models import Execution, ExecutionEvent, sees_all
 from organizations.tenancy.scope import organization_scope
 from pages.decorators import OrganizationRequest, within_organization
 from pages.executions.detail import own_execution
 from pages.executions.listing import runtime_ms
 from pages.executions.page_query import Asked, at
-from pages.executions.presentation import LOG, events_of, told_text
+from pages.executions.presentation import events_of
 
 BATCH = 1_000
 BYTES = Func("message", function="OCTET_LENGTH", output_field=IntegerField())
@@ -89,7 +90,7 @@ def log(request: OrganizationRequest, fid: str) -> HttpResponseBase:
     shows_traces = sees_all(request.actor)
 
     def line(event: ExecutionEvent) -> str:
-        told = told_text(event.kind, event.message, shows_traces=shows_traces)
+        told = whole_line(event.kind, event.message, shows_traces=shows_traces)
         return f"{at(event.timestamp).isoformat(timespec='milliseconds')} {event.kind} {told}\n"
 
     lines = all_events(found, line, LOG)

@@ -5,13 +5,12 @@ import json
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.db.models.functions import Left
 from django.utils import timezone
 
 from core.days import MAX_TIMESTAMP
-from executions.ansi import last_states
-from executions.errors import read_error
+from executions.log_lines import LOG, MAX_LINE_LENGTH, short_line
 from executions.models import Execution, ExecutionEvent
 from executions.rendering import render_event
 from executions.sanitizing import MAX_TAGS, TOO_COMPLEX, plain_text
@@ -20,11 +19,8 @@ from pages.executions.page_query import at
 
 Kind = ExecutionEvent.Kind
 STEPS = (Kind.ACTION, Kind.RESULT, Kind.AGENT, Kind.LOCK, Kind.LEASE)
-PRINTED = (Kind.STDOUT, Kind.STDERR)
-LOG = (*PRINTED, Kind.DEBUG, Kind.UPLOAD, Kind.ERROR)
 MAX_STEPS = 100
 MAX_LINES = 1_000
-MAX_LINE_LENGTH = 4_000
 MAX_STEP_LENGTH = 300_000
 MAX_STEPS_LENGTH = 512 * 1024
 """Characters of all steps that a page makes readable; older ones are only named."""
@@ -102,8 +98,16 @@ def agent_or_task(told: dict[str, Any]) -> dict[str, str]:
     return {"text": as_text(told)}
 
 
+def beginning_of_message(most: int) -> Left:
+    """So many characters; more of an error, because what everyone may see of one is at its end."""
+    return Left("message", Case(When(kind=Kind.ERROR, then=MAX_STEP_LENGTH), default=most))
+
+
 def lines_of(execution: Execution, *, shows_traces: bool) -> dict[str, Any]:
-    found = newest(execution, LOG, MAX_LINES, MAX_LINE_LENGTH)
+    rows = events_of(execution).filter(kind__in=LOG).order_by("-sequence")
+    rows = rows.annotate(text=beginning_of_message(MAX_LINE_LENGTH + 1))
+    columns = rows.values_list("sequence", "timestamp", "kind", "text")
+    found = list(columns[: MAX_LINES + 1])[::-1]
     shown = found[-MAX_LINES:]
     return {
         "rows": [
@@ -112,22 +116,12 @@ def lines_of(execution: Execution, *, shows_traces: bool) -> dict[str, Any]:
                 "kind": kind,
                 "after_ms": milliseconds(timestamp - execution.start_time),
                 "at": at(timestamp),
-                "text": told_text(kind, text, shows_traces=shows_traces),
-                "is_cut": len(text) >= MAX_LINE_LENGTH,
+                "text": short_line(kind, text, shows_traces=shows_traces),
             }
             for sequence, timestamp, kind, text in shown
         ],
         "is_cut": len(found) > len(shown),
     }
-
-
-def told_text(kind: str, text: str, *, shows_traces: bool) -> str:
-    """As it was written; of an error only what is meant for everyone, without `shows_traces`."""
-    if kind in PRINTED:
-        text = last_states(text)
-    if kind == Kind.ERROR and not shows_traces:
-        text = read_error(text).message
-    return plain_text(text)
 
 
 def inputs_of(execution: Execution) -> list[tuple[str, str]]:

@@ -32,6 +32,9 @@ TRACE = """Traceback (most recent call last):
     secret_function()
 ValueError: The sheet is empty
 """
+LONG_TRACE = TRACE.replace(
+    "  File", '  File "/opt/more.py", line 1, in secret_function\n' * 100 + "  File", 1
+)
 
 
 @pytest.fixture
@@ -121,12 +124,13 @@ def test_an_open_lock_is_said_to_wait(
     assert "awaiting" in text
 
 
+@pytest.mark.parametrize("trace", [TRACE, LONG_TRACE], ids=["short", "long"])
 def test_everyone_reads_the_error_and_operators_its_trace(
-    organization: Organization, browser: Any, signed_in: Any
+    organization: Organization, browser: Any, signed_in: Any, trace: str
 ) -> None:
     viewer = make_membership(organization, Role.VIEWER)
     execution = make_execution(
-        organization, FAILED, user=make_user_of(viewer), events=[event("error", TRACE)]
+        organization, FAILED, user=make_user_of(viewer), events=[event("error", trace)]
     )
 
     for path in ("", "/log", "/events", "/log.txt", "/events.jsonl"):

@@ -1,20 +1,15 @@
 /* A run while it lasts. <… data-live data-stream="/outputs/main/…" data-known="12"> listens to what comes after event
    12. On the page of the result an event makes the page fetch itself anew (live_page.js), so that the server alone
-   decides how things look; the log appends each line as text. The stream rests in a hidden tab. */
+   decides how things look; the log appends each line as the server wrote it. The stream rests in a hidden tab. */
 
 import { duration } from "./words.js";
 
 const page = document.querySelector("[data-stream]");
 const log = page.querySelector("[data-log]");
 const connection = page.querySelector("[data-connection]");
-const KINDS = ["meta", "inputs", "agent", "status", "action", "result", "final", "lock", "lease", "upload"];
-const LINES = ["stdout", "stderr", "debug", "error"];
-const PRINTED = ["stdout", "stderr"];
+const KINDS = ["meta", "inputs", "agent", "status", "action", "result", "final", "lock", "lease"];
+const LINES = ["stdout", "stderr", "debug", "upload", "error"];
 const MOST_LINES = 5000;
-const LONGEST_LINE = 4000; /* As on the page that the server makes. */
-/* What the server takes out or replaces as well: escape sequences of terminals (ECMA-48), control characters. */
-const ESCAPES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?)/g;
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]/gu;
 
 let known = Number(page.dataset.known);
 let source = null;
@@ -24,7 +19,7 @@ let ended = false;
 function open() {
   if (source || ended || document.hidden) return;
   const url = new URL(page.dataset.stream, location.href);
-  if (!log) url.searchParams.set("raw", "1");
+  url.searchParams.set(log ? "plain" : "raw", "1");
   url.searchParams.set("since", known);
   source = new EventSource(url);
   source.addEventListener("open", () => (connection.hidden = true));
@@ -77,20 +72,13 @@ function append(kind, event) {
   const seconds = Number(event.data.slice(0, colon)) - Number(log.dataset.start);
   const line = document.createElement("div");
   line.className = `log-line log-${kind}`;
-  const all = PRINTED.includes(kind) ? words(event.data.slice(colon + 1)) : event.data.slice(colon + 1);
-  const shown = all.slice(0, LONGEST_LINE).replace(ESCAPES, "").replace(CONTROL, "\ufffd");
-  const text = shown + (all.length > LONGEST_LINE ? " …" : "");
+  const text = event.data.slice(colon + 1);
   for (const [name, words] of [["time", `+${duration(1000 * seconds)}`], ["kind", kind], ["text", text]]) {
     line.append(Object.assign(document.createElement("span"), { className: `log-${name}`, textContent: words }));
   }
   log.append(line);
   while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
   if (page.querySelector("[data-log-follow]").checked) log.scrollTop = log.scrollHeight;
-}
-
-/* The server has made HTML of it: the colours of a terminal, and of each line its last state. */
-function words(html) {
-  return new DOMParser().parseFromString(`<pre>\n${html}</pre>`, "text/html").body.textContent;
 }
 
 setInterval(() => {

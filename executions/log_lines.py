@@ -1,0 +1,34 @@
+"""A line of the log of an execution, as text.
+
+The page that shows a log, the stream that continues it, and the download write the same line.
+"""
+
+from executions.ansi import last_states
+from executions.errors import read_error
+from executions.models import ExecutionEvent
+from executions.rendering import plain_text
+
+Kind = ExecutionEvent.Kind
+PRINTED = (Kind.STDOUT, Kind.STDERR)
+LOG = (*PRINTED, Kind.DEBUG, Kind.UPLOAD, Kind.ERROR)
+MAX_LINE_LENGTH = 4_000
+CUT = " …"
+
+
+def whole_line(kind: str, message: str, *, shows_traces: bool) -> str:
+    """Without what a terminal obeys and what was written over; of an error only what is meant for
+    everyone, without `shows_traces`."""
+    if kind == Kind.ERROR and not shows_traces:
+        message = read_error(message).message
+    if kind in PRINTED:
+        message = last_states(message)
+    return plain_text(message)
+
+
+def short_line(kind: str, message: str, *, shows_traces: bool) -> str:
+    """The same, of the first MAX_LINE_LENGTH characters that were written. An error is to be given
+    whole: what everyone may see of it is at its end."""
+    if kind == Kind.ERROR and not shows_traces:
+        message = read_error(message).message
+    shown = whole_line(kind, message[:MAX_LINE_LENGTH], shows_traces=True)
+    return shown + CUT if len(message) > MAX_LINE_LENGTH else shown

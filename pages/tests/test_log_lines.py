@@ -1,0 +1,64 @@
+"""A line of a log is the same on its page and in the stream that continues the page."""
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+
+from executions.event_log import NewEvent
+from executions.log_lines import MAX_LINE_LENGTH
+from executions.models import ExecutionEvent, now
+from executions.tests.factories import RUNNING, make_execution, make_user_of
+from organizations.models import Membership, Organization
+from organizations.tests.factories import make_membership
+
+Kind = ExecutionEvent.Kind
+TRACE = "Traceback (most recent call last):\n"
+FRAME = '  File "/opt/secret/flow.py", line 3, in run\n    secret()\n'
+CASES = [
+    (Kind.STDOUT, "Hello", "Hello"),
+    (Kind.STDOUT, "<b>bold</b> &amp; 1 < 2", "<b>bold</b> &amp; 1 < 2"),
+    (Kind.STDOUT, "\x1b[31mred\x1b[0m", "red"),
+    (Kind.STDOUT, "10 %\r50 %\r100 %", "100 %"),
+    (Kind.STDERR, "|\b/\b-", "-"),
+    (Kind.STDOUT, "two\nlines", "two\nlines"),
+    (Kind.STDOUT, "\x07bell", "\N{REPLACEMENT CHARACTER}bell"),
+    (Kind.STDOUT, "\x1b]0;title\x07after", "after"),
+    (Kind.STDOUT, "x" * MAX_LINE_LENGTH, "x" * MAX_LINE_LENGTH),
+    (Kind.STDOUT, "x" * (MAX_LINE_LENGTH + 1), "x" * MAX_LINE_LENGTH + " …"),
+    (Kind.STDOUT, "10 %\r" * 2_000 + "end", "10 % …"),
+    (Kind.DEBUG, "a\rb", "a\nb"),
+    (Kind.DEBUG, '{"a": "\x1b[1m"}', '{"a": ""}'),
+    (Kind.UPLOAD, "report.pdf", "report.pdf"),
+    (Kind.ERROR, TRACE + FRAME + "ValueError: The sheet is empty", None),
+    (Kind.ERROR, TRACE + FRAME * 100 + "ValueError: The sheet is empty", None),
+]
+"""Kind, what was written, and the line; None where it is the message of the error."""
+MESSAGE = "The sheet is empty"
+
+
+@pytest.mark.parametrize("role", [Membership.Role.OPERATOR, Membership.Role.VIEWER])
+def test_a_line_is_the_same_on_the_page_and_in_the_stream(
+    organization: Organization, signed_in: Any, role: Membership.Role
+) -> None:
+    events = [NewEvent(now() - 60, kind, written) for kind, written, _ in CASES]
+    membership = make_membership(organization, role)
+    execution = make_execution(organization, RUNNING, events=events, user=make_user_of(membership))
+    browser = signed_in(membership)
+
+    page = browser.get(f"/executions/{execution.fid}/log").content.decode()
+    shown = [unescape(text) for text in re.findall(r'class="log-text">(.*?)</span>', page, re.S)]
+    streamed = []
+    answer = browser.get(f"/outputs/stdio/{execution.fid}?plain=1")
+    for event in b"".join(answer).decode().split("\r\n\r\n"):
+        data = re.findall(r"^data: (.*?)\r?$", event, re.M)
+        if data and "event: close" not in event:
+            streamed.append("\n".join(data).partition(":")[2])
+
+    assert len(shown) == len(CASES)
+    assert streamed == shown
+    sees_traces = role == Membership.Role.OPERATOR
+    for (_, _, line), text in zip(CASES, shown, strict=True):
+        assert text == line or (line is None and MESSAGE in text) or sees_traces
+        assert sees_traces or "secret" not in text
