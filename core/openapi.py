@@ -35,6 +35,10 @@ DESCRIPTIONS = {
     "429": "Too many requests; wait for `Retry-After` seconds.",
     "503": "The database cannot be reached at the moment.",
 }
+COSTLY_READS = frozenset({"/api/v1/audit/verify"})
+COSTLY_WISHES = frozenset({"q", "extended"})
+"""Reads whose number is limited, and parameters of such: searches, and waiting for what is not
+there yet. The number of what changes something always is."""
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
@@ -225,6 +229,8 @@ def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
     parameters = operation.get("parameters", ())
     if any(each["in"] == "query" for each in parameters):
         statuses.add("414")
+    if path in COSTLY_READS or COSTLY_WISHES & {each["name"] for each in parameters}:
+        statuses.add("429")
     if any(each["name"] == IDEMPOTENCY_KEY.name for each in parameters):
         statuses.add("422")
     if "206" in operation.get("responses", {}):

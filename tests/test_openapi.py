@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from agentidp.devtools.routes import paths
+from conftest import ClientFor
 from core.operation_names import SUMMARIES
 from tests.routes import openapi_document
+from tests.tenants import Tenant
 
 # What a reader of the API would have to know our code, or Python, to understand.
 INTERNAL = re.compile(
@@ -73,3 +75,22 @@ def test_patterns_are_those_of_every_language() -> None:
 
     assert len(found) > 20
     assert {place: pattern for place, pattern in found.items() if OF_PYTHON.search(pattern)} == {}
+
+
+def test_reads_whose_number_is_limited_say_so(ours: Tenant, client_for: ClientFor) -> None:
+    client = client_for(ours.person("owner"))
+    limited = {
+        path
+        for path, operations in openapi_document()["paths"].items()
+        if "429" in operations.get("get", {}).get("responses", {})
+    }
+
+    verified = [client.get("/api/v1/audit/verify").status_code for _ in range(31)]
+
+    assert verified == [200] * 30 + [429]
+    assert limited == {
+        "/api/v1/audit/verify",
+        *("/timeline", "/timeline/list", "/timeline/changes"),
+        *(f"/outputs/{name}/{{fid}}" for name in ("status", "raw", "html")),
+        *(f"/outputs/{name}/{{fid}}" for name in ("stream", "main", "stdio")),
+    }

@@ -1,10 +1,5 @@
-"""JSON Web Tokens (RFC 7519, profile RFC 9068) under simplejwt: one key ring signs and verifies.
+"""The claims of our tokens, each in its one form: of agents, for resources, of people."""
 
-Verification is stricter than the libraries': one spelling, the algorithm of the key, `typ`, no
-repeated claim, one audience.
-"""
-
-import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,10 +10,7 @@ import jwt
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
-from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import (
-    TokenBackendError,
-    TokenBackendExpiredToken,
     TokenError,
 )
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
@@ -26,115 +18,16 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from organizations.actors import SCOPES_OF_ROLE, Actor
 from organizations.models import Membership, Organization
-from tokens.keys import key_ring
 from tokens.liveness import live_agent, live_person, live_resource_scopes
+from tokens.token_backend import (
+    KeyRingBackend,
+    access_backend,
+    refresh_backend,
+    resource_backend,
+)
 
-MAX_LENGTH = 8192
-MAX_NESTING = 16
-COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
-REFRESH_TOKEN_TYPE = "rt+jwt"  # noqa: S105
-REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "token_use"]
 ACCESS_TOKEN_SECONDS = int(settings.ACCESS_TOKEN_LIFETIME.total_seconds())
-MAX_TIMESTAMP = 2**33
-"""Seconds since 1970: the year 2242. A time beyond it is nothing that we wrote."""
-
-
-class KeyRingBackend(TokenBackend):
-    """Signs with the ring's current key and verifies with the key that `kid` names."""
-
-    def __init__(self, header_type: str, *, audience: str | None) -> None:
-        """Without an audience, `decode` leaves the receiver to its caller."""
-        super().__init__(
-            "ES256",
-            signing_key="",
-            audience=audience,
-            issuer=settings.ISSUER,
-            leeway=settings.CLOCK_LEEWAY,
-        )
-        self.header_type = header_type
-
-    def encode(self, payload: dict[str, Any], algorithm: str = "ES256") -> str:
-        key = key_ring.signing_key(algorithm)
-        claims = {"aud": settings.AUDIENCE, **payload, "iss": settings.ISSUER}
-        return jwt.encode(
-            claims,
-            key.private_key,
-            algorithm=key.algorithm,
-            headers={"kid": key.kid, "typ": self.header_type},
-        )
-
-    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
-        text = token.decode("ascii", "replace") if isinstance(token, bytes) else str(token)
-        if len(text) > MAX_LENGTH or not COMPACT_FORM.fullmatch(text):
-            raise TokenBackendError("Token is invalid")
-        protected, payload, _ = text.split(".")
-        header = _object(protected)
-        kid = header.get("kid")
-        key = key_ring.by_kid(kid) if isinstance(kid, str) else None
-        if (
-            key is None
-            or header.get("alg") != key.algorithm
-            or header.get("typ") != self.header_type
-            or not header.keys() <= {"alg", "typ", "kid"}
-        ):
-            raise TokenBackendError("Token is invalid")
-        _require_times(_object(payload))
-        try:
-            return jwt.decode(
-                text,
-                key.public_key,
-                algorithms=[key.algorithm],
-                issuer=settings.ISSUER,
-                audience=self.audience,
-                leeway=settings.CLOCK_LEEWAY,
-                options={
-                    "require": REQUIRED_CLAIMS,
-                    "strict_aud": True,
-                    "verify_aud": self.audience is not None,
-                },
-            )
-        except jwt.ExpiredSignatureError as error:
-            raise TokenBackendExpiredToken("Token is expired") from error
-        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
-            raise TokenBackendError("Token is invalid") from error
-
-
-def _object(segment: str) -> dict[str, Any]:
-    """A JSON object from a token's segment; a name given twice is refused (RFC 7519 section 4)."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = dict(pairs)
-        if len(names) != len(pairs):
-            raise TokenBackendError("Token is invalid")
-        return names
-
-    try:
-        text = jwt.utils.base64url_decode(segment)
-        # Not left to the parser: how deep it goes differs between Python's versions.
-        if text.count(b"[") + text.count(b"{") > MAX_NESTING:
-            raise TokenBackendError("Token is invalid")
-        value = json.loads(text, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise TokenBackendError("Token is invalid") from error
-    if not isinstance(value, dict):
-        raise TokenBackendError("Token is invalid")
-    return value
-
-
-def _require_times(claims: dict[str, Any]) -> None:
-    """Times must be plain numbers: the libraries would take text, or fail on a huge one."""
-    for name in ("exp", "iat", "nbf"):
-        moment = claims.get(name, 0)
-        is_number = isinstance(moment, int | float) and not isinstance(moment, bool)
-        if not is_number or not 0 <= moment <= MAX_TIMESTAMP:
-            raise TokenBackendError("Token is invalid")
-
-
-access_backend = KeyRingBackend(ACCESS_TOKEN_TYPE, audience=settings.AUDIENCE)
-resource_backend = KeyRingBackend(ACCESS_TOKEN_TYPE, audience=None)
-refresh_backend = KeyRingBackend(REFRESH_TOKEN_TYPE, audience=settings.AUDIENCE)
 
 
 def _uuid_claim(claims: dict[str, Any], name: str) -> UUID:
