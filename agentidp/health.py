@@ -23,7 +23,7 @@ from prometheus_client import (
 from agentidp.checks import unapplied_migrations
 from agentidp.env import BASE_DIR
 from core import database_metrics
-from core.cached_checks import Look
+from core.cached_checks import CachedCheck
 from core.database_metrics import background
 from core.handlers import error_response
 from executions.file_storage import storage_problem
@@ -90,9 +90,9 @@ def _look() -> dict[str, bool]:
     return checks
 
 
-files_problem = Look(storage_problem, SECONDS_BETWEEN_LOOKS_AT_FILES)
+files_problem = CachedCheck(storage_problem, SECONDS_BETWEEN_LOOKS_AT_FILES)
 """A bucket that does not answer takes two seconds to find out."""
-readiness = Look(lambda: _look(), SECONDS_BETWEEN_LOOKS)
+readiness = CachedCheck(lambda: _look(), SECONDS_BETWEEN_LOOKS)
 """Anybody may ask."""
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import requests
 
-from benchmarks.grounds import FRONTS, ORDINARY, Ground, Times, ground, ordinary, p95
+from benchmarks.targets import FRONTS, ORDINARY, Target, Times, ordinary, p95, running_target
 from tests.live.engine import Engine
 
 CLIENTS = 12
@@ -52,7 +52,7 @@ def main() -> None:
     rounds = 1 if arguments.small else arguments.rounds
     broken = []
     for front in arguments.front or FRONTS:
-        with ground(front) as server:
+        with running_target(front) as server:
             engine = server.engine()
             ordinary(engine, 30)
             found: dict[str, list[tuple[Times, Times]]] = {name: [] for name in FLOODS}
@@ -65,7 +65,7 @@ def main() -> None:
         sys.exit(f"Beyond the limits: {', '.join(broken)}")
 
 
-def flooded(server: Ground, engine: Engine, ask: Ask, first: int) -> Times:
+def flooded(server: Target, engine: Engine, ask: Ask, first: int) -> Times:
     """The ordinary requests while the strangers ask."""
     is_over = threading.Event()
 

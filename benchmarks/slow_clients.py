@@ -17,17 +17,17 @@ from dataclasses import dataclass
 from socket import socket
 from typing import NamedTuple
 
-from benchmarks.grounds import (
+from benchmarks.machine import one_of
+from benchmarks.targets import (
     FRONTS,
     ORDINARY,
-    Ground,
     Memory,
+    Target,
     Times,
-    ground,
     ordinary,
     p95,
+    running_target,
 )
-from benchmarks.machine import one_of
 from tests.live.engine import Engine
 from tests.live.test_streams import is_established, queued_for
 
@@ -44,7 +44,7 @@ MAX_KEPT_BYTES = 20 * MB
 LARGEST_STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What a silent client asks for. `goes_on` happens while it does not read."""
 
     path: str
@@ -53,35 +53,35 @@ class Asked(NamedTuple):
     """A client that waits for an answer that is not there is none that does not read."""
 
 
-def downloads(engine: Engine) -> Callable[[int], Asked]:
+def downloads(engine: Engine) -> Callable[[int], Request]:
     """Of a file of 30 MB."""
     path = engine.upload("big.bin", FILE).removeprefix(engine.url)
-    return lambda number: Asked(path)
+    return lambda number: Request(path)
 
 
-def errors(engine: Engine) -> Callable[[int], Asked]:
+def errors(engine: Engine) -> Callable[[int], Request]:
     """CSV of 3,000 long error messages, 6 MB."""
     for first in range(0, 3000, 400):
         last = min(first + 400, 3000)
         told = [{"kind": "error", "message": f"{n} {'e' * 1_990}"} for n in range(first, last)]
         engine.post(f"executions/{engine.fid}/events", {"events": told})
-    return lambda number: Asked("/api/dashboard/errors?format=csv&hours=24")
+    return lambda number: Request("/api/dashboard/errors?format=csv&hours=24")
 
 
-def executions(engine: Engine) -> Callable[[int], Asked]:
+def executions(engine: Engine) -> Callable[[int], Request]:
     """CSV of 2,500 executions with long summaries and tags, 1.6 MB."""
     body = {"summary": "s" * 255, "tags": [f"{n} {'t' * 40}" for n in range(5)]}
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda _: engine.post("executions", body), range(2_500)))
-    return lambda number: Asked("/api/dashboard/timeline?format=csv&hours=24")
+    return lambda number: Request("/api/dashboard/timeline?format=csv&hours=24")
 
 
-def static(engine: Engine) -> Callable[[int], Asked]:
+def static(engine: Engine) -> Callable[[int], Request]:
     """The largest file that pages ask for."""
-    return lambda number: Asked(LARGEST_STATIC)
+    return lambda number: Request(LARGEST_STATIC)
 
 
-def streams(engine: Engine) -> Callable[[int], Asked]:
+def streams(engine: Engine) -> Callable[[int], Request]:
     """Of a run that has told 2 MB, and tells 4 MB more."""
     run = engine.another()
 
@@ -91,12 +91,12 @@ def streams(engine: Engine) -> Callable[[int], Asked]:
 
     for _ in range(6):
         run.say(6, "z" * 60_000)
-    return lambda number: Asked(f"/outputs/stream/{run.fid}", tell)
+    return lambda number: Request(f"/outputs/stream/{run.fid}", tell)
 
 
-def waiting(engine: Engine) -> Callable[[int], Asked]:
+def waiting(engine: Engine) -> Callable[[int], Request]:
     """For runs that are not there."""
-    return lambda number: Asked(f"/outputs/main/nothing-{number}", is_cut=False)
+    return lambda number: Request(f"/outputs/main/nothing-{number}", is_cut=False)
 
 
 KINDS = {each.__name__: each for each in (downloads, errors, executions, static, streams, waiting)}
@@ -132,23 +132,25 @@ def main() -> None:
     rounds = 1 if arguments.small else arguments.rounds
     broken = []
     for front in arguments.front or FRONTS:
-        with ground(front) as server:
+        with running_target(front) as server:
             engine = server.engine()
             print_head(front, arguments.silent, rounds)
             for kind in arguments.kinds or KINDS:
-                asked = KINDS[kind](engine)
-                warm_up(server, engine, asked)
-                done = [silence(server, engine, asked, arguments.silent) for _ in range(rounds)]
+                request_of = KINDS[kind](engine)
+                warm_up(server, engine, request_of)
+                done = [
+                    silence(server, engine, request_of, arguments.silent) for _ in range(rounds)
+                ]
                 broken += [f"{front} {each}" for each in print_row(kind, done, arguments.silent)]
     if broken:
         sys.exit(f"Beyond the limits: {', '.join(broken)}")
 
 
-def warm_up(server: Ground, engine: Engine, asked: Callable[[int], Asked]) -> None:
+def warm_up(server: Target, engine: Engine, request_of: Callable[[int], Request]) -> None:
     """Every thread has answered such a request once, to clients that go after the beginning."""
     headers = {"Authorization": f"Bearer {engine.token}"}
     for place in range(WARM_UPS):
-        one = asked(place)
+        one = request_of(place)
         with server.ask(one.path, headers) as client:
             if one.is_cut:
                 client.recv(12)
@@ -156,7 +158,9 @@ def warm_up(server: Ground, engine: Engine, asked: Callable[[int], Asked]) -> No
         list(threads.map(lambda _: ordinary(engine, 4), range(WARM_UPS)))
 
 
-def silence(server: Ground, engine: Engine, asked: Callable[[int], Asked], number: int) -> Round:
+def silence(
+    server: Target, engine: Engine, request_of: Callable[[int], Request], number: int
+) -> Round:
     """So many clients ask and do not read, until they are cut; ordinary requests meanwhile."""
     server.wait_until_quiet()
     ordinary(engine, 20)
@@ -166,7 +170,7 @@ def silence(server: Ground, engine: Engine, asked: Callable[[int], Asked], numbe
     with ExitStack() as stack, ThreadPoolExecutor(1) as threads:
         is_open = False
         opening = threads.submit(ordinary, engine, REQUESTS, lambda: not is_open)
-        each = [asked(place) for place in range(number)]
+        each = [request_of(place) for place in range(number)]
         clients = [stack.enter_context(server.ask(one.path, headers)) for one in each]
         is_open = True
         found = opening.result()

@@ -14,7 +14,7 @@ from procrastinate.contrib.django import app
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 
-from core.cached_checks import Look
+from core.cached_checks import CachedCheck
 
 SECONDS_BETWEEN_LOOKS = 5.0
 WORKER_IS_LOST_AFTER = 45.0
@@ -116,7 +116,7 @@ def _read(cursor: CursorWrapper) -> Background:
     return found
 
 
-background = Look(lambda: _look(), SECONDS_BETWEEN_LOOKS)
+background = CachedCheck(lambda: _look(), SECONDS_BETWEEN_LOOKS)
 
 
 class BackgroundCollector:

@@ -30,7 +30,7 @@ from pages.executions.errors import error_of
 from pages.executions.listing import runtime_ms
 from pages.executions.output import shown_result, shown_steps
 from pages.executions.page_context import milliseconds
-from pages.executions.page_query import at
+from pages.executions.page_query import to_datetime
 from pages.executions.presentation import (
     beginning_of_message,
     events_of,
@@ -138,7 +138,7 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponse:
             {
                 "sequence": sequence,
                 "kind": kind_of_it,
-                "at": at(timestamp),
+                "at": to_datetime(timestamp),
                 "after_ms": milliseconds(timestamp - found.start_time),
                 "text": short_line(kind_of_it, text, shows_traces=shows_traces),
                 "length": length,
@@ -263,7 +263,7 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
             for name, label in TABS
         ],
         "context_line": context_line(request, execution, now),
-        "heard_at": None if execution.end_time is None else at(execution.end_time),
+        "heard_at": None if execution.end_time is None else to_datetime(execution.end_time),
         "result_url": f"/outputs/raw/{quote(execution.fid)}" if execution.final else "",
         "print_url": f"/outputs/html/{quote(execution.fid)}",
         "may_stop": may_control and not execution.has_ended and not execution.is_imported,
@@ -275,7 +275,7 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
 
 
 def context_line(request: OrganizationRequest, execution: Execution, now: float) -> str:
-    started = absolute_time(execution.started_at, at(now))
+    started = absolute_time(execution.started_at, to_datetime(now))
     by = f" by {execution.user.name}" if execution.user else ""
     return f"Started {started} {request.zone}{by}"
 

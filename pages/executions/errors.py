@@ -14,8 +14,8 @@ from executions import queries
 from executions.models import ExecutionError, sees_all
 from executions.queries import ErrorGroup, ErrorGroups
 from pages.decorators import OrganizationRequest, within_organization
-from pages.executions.page_context import frame, wider
-from pages.executions.page_query import Asked, at
+from pages.executions.page_context import page_context, wider_windows
+from pages.executions.page_query import PageQuery, to_datetime
 from pages.lists import CountedPaginator, page_of
 
 SHOWN_GROUPS = 6
@@ -29,26 +29,26 @@ SPARKS = 30
 @within_organization("executions:read")
 def errors(request: OrganizationRequest) -> HttpResponse:
     """The window's errors by group and one by one; `group` leaves those of one group."""
-    asked = Asked.by(request)
+    query = PageQuery.from_request(request)
     group = chosen_group(request)
-    filters = replace(asked.filters, fingerprint=group)
-    rows = queries.errors(*asked.scope, filters)
-    total = queries.count_errors(*asked.scope, filters)
+    filters = replace(query.filters, fingerprint=group)
+    rows = queries.errors(*query.scope, filters)
+    total = queries.count_errors(*query.scope, filters)
     context: dict[str, Any] = {}
     if group:
         newest = rows.first()
         context["chosen"] = newest.message if newest else group
-        context["all_groups_url"] = asked.url()
+        context["all_groups_url"] = query.url()
         context["agents"] = [
-            {"name": name, "count": count, "url": asked.url(group=group, name=name)}
-            for name, count in queries.count_errors_by_agent(*asked.scope, filters)
+            {"name": name, "count": count, "url": query.url(group=group, name=name)}
+            for name, count in queries.count_errors_by_agent(*query.scope, filters)
         ]
     elif total:
-        context |= groups_of(asked, wants_all=request.GET.get("groups") == "all")
+        context |= groups_of(query, wants_all=request.GET.get("groups") == "all")
     newer = 0
-    if asked.seen:
-        newer = rows.filter(created_at__gt=asked.seen).order_by().count()
-        rows = rows.filter(created_at__lte=asked.seen)
+    if query.seen:
+        newer = rows.filter(created_at__gt=query.seen).order_by().count()
+        rows = rows.filter(created_at__lte=query.seen)
     if sees_all(request.actor):
         rows = queries.with_texts(rows)
     paginator = CountedPaginator(rows, total - newer, ERRORS_A_PAGE)
@@ -56,30 +56,30 @@ def errors(request: OrganizationRequest) -> HttpResponse:
     shown = list(page.object_list)
     context |= {
         "page": page,
-        "errors": [error_of(error) for error in shown] if group else with_groups(asked, shown),
+        "errors": [error_of(error) for error in shown] if group else with_groups(query, shown),
         "newer": newer,
-        "newest_url": asked.url(group=group or None),
+        "newest_url": query.url(group=group or None),
     }
-    if not total and asked.statistics.total:
-        context["nothing"] = no_errors(asked, is_group=bool(group))
-    return render(request, "executions/errors.html", frame(asked, **context))
+    if not total and query.statistics.total:
+        context["nothing"] = no_errors(query, is_group=bool(group))
+    return render(request, "executions/errors.html", page_context(query, **context))
 
 
-def no_errors(asked: Asked, *, is_group: bool) -> dict[str, Any]:
+def no_errors(query: PageQuery, *, is_group: bool) -> dict[str, Any]:
     """What to say where something ran, and nothing of it went wrong."""
     if is_group:
         return {
             "title": "No errors of this group in this period",
             "text": "There may be errors in other groups.",
-            "links": [{"label": "All groups", "url": asked.url()}],
+            "links": [{"label": "All groups", "url": query.url()}],
         }
-    within = " within the filters" if asked.is_narrowed else ""
+    within = " within the filters" if query.is_narrowed else ""
     return {
         "title": "No errors in this period",
-        "text": f"{counted(asked.statistics.total, 'executions')} ran{within}, and none reported "
-        f"an error{failed_silently(asked.statistics.failed)}. "
+        "text": f"{counted(query.statistics.total, 'executions')} ran{within}, and none reported "
+        f"an error{failed_silently(query.statistics.failed)}. "
         "Errors appear here with their tracebacks, grouped by cause.",
-        "links": wider(asked)[-1:] if queries.has_errors(*asked.scope) else [],
+        "links": wider_windows(query)[-1:] if queries.has_errors(*query.scope) else [],
     }
 
 
@@ -95,32 +95,32 @@ def chosen_group(request: OrganizationRequest) -> str:
     return group if group.isprintable() and len(group) <= 40 else ""
 
 
-def groups_of(asked: Asked, *, wants_all: bool) -> dict[str, Any]:
+def groups_of(query: PageQuery, *, wants_all: bool) -> dict[str, Any]:
     limit = MAX_GROUPS if wants_all else SHOWN_GROUPS
     found: ErrorGroups = queries.error_groups(
-        *asked.scope,
-        asked.filters,
+        *query.scope,
+        query.filters,
         choose=lambda groups: list(groups[:limit]),
-        zone=asked.request.zone,
+        zone=query.request.zone,
     )
     more = min(found.total, MAX_GROUPS) - len(found.rows)
     return {
-        "groups": [group_of(asked, group, found.step) for group in found.rows],
-        "all_groups_url": asked.url(groups="all") if more else "",
+        "groups": [group_of(query, group, found.step) for group in found.rows],
+        "all_groups_url": query.url(groups="all") if more else "",
         "all_groups_label": f"all {found.total:,} groups",
     }
 
 
-def group_of(asked: Asked, group: ErrorGroup, step: str) -> dict[str, Any]:
+def group_of(query: PageQuery, group: ErrorGroup, step: str) -> dict[str, Any]:
     return {
         "group": group,
         "agents": agents_in(group),
         "all_agents": ", ".join(group.agent_names),
-        "first_at": at(group.first_seen),
-        "last_at": at(group.last_seen),
-        "spark": coarser(group.sparkline),
+        "first_at": to_datetime(group.first_seen),
+        "last_at": to_datetime(group.last_seen),
+        "spark": fewer_bars(group.sparkline),
         "spark_label": f"At most {max(group.sparkline):,} in one {step}",
-        "url": asked.url(group=group.fingerprint),
+        "url": query.url(group=group.fingerprint),
     }
 
 
@@ -129,9 +129,9 @@ def agents_in(group: ErrorGroup) -> str:
     return names[0] if len(names) == 1 else f"{len(names):,} agents: {', '.join(names)}"
 
 
-def with_groups(asked: Asked, errors: Sequence[ExecutionError]) -> list[dict[str, Any]]:
+def with_groups(query: PageQuery, errors: Sequence[ExecutionError]) -> list[dict[str, Any]]:
     """Each leads to its group, where it is not the only one of it."""
-    rows = queries.errors(*asked.scope, asked.filters).order_by()
+    rows = queries.errors(*query.scope, query.filters).order_by()
     alike = dict(
         rows.filter(fingerprint__in={error.fingerprint for error in errors})
         .values_list("fingerprint")
@@ -141,13 +141,13 @@ def with_groups(asked: Asked, errors: Sequence[ExecutionError]) -> list[dict[str
         error_of(error)
         | {
             "alike": alike.get(error.fingerprint, 1),
-            "group_url": asked.url(group=error.fingerprint),
+            "group_url": query.url(group=error.fingerprint),
         }
         for error in errors
     ]
 
 
-def coarser(counts: Sequence[int]) -> list[int]:
+def fewer_bars(counts: Sequence[int]) -> list[int]:
     """The same in at most as many bars as a small picture can show."""
     width = -(-len(counts) // SPARKS)
     return [sum(counts[start : start + width]) for start in range(0, len(counts), width)]
@@ -162,7 +162,7 @@ def error_of(error: ExecutionError) -> dict[str, Any]:
         "execution": execution,
         "type": "" if error.message.startswith(error.error_type) else error.error_type,
         "key": f"{execution.fid} {error.sequence}",
-        "at": at(error.timestamp),
+        "at": to_datetime(error.timestamp),
         "trace": trace[:MAX_TRACE_LENGTH] if trace.strip() != error.message.strip() else "",
         "is_cut": len(trace) > MAX_TRACE_LENGTH,
     }

@@ -23,7 +23,7 @@ from organizations.tenancy.scope import organization_scope
 from pages.decorators import OrganizationRequest, within_organization
 from pages.executions.detail import own_execution
 from pages.executions.listing import runtime_ms
-from pages.executions.page_query import Asked, at
+from pages.executions.page_query import PageQuery, to_datetime
 from pages.executions.presentation import events_of
 
 BATCH = 1_000
@@ -49,18 +49,18 @@ COLUMNS = (
 @within_organization("executions:read")
 def executions(request: OrganizationRequest) -> HttpResponseBase:
     """Every execution that the filters leave, newest first, as CSV."""
-    asked = Asked.by(request)
-    rows = queries.executions(*asked.scope, asked.filters)
+    query = PageQuery.from_request(request)
+    rows = queries.executions(*query.scope, query.filters)
     lines = queries.in_batches(
-        request.organization, rows, Keyset.of(rows), lambda row: csv_line(csv_row(asked, row))
+        request.organization, rows, Keyset.of(rows), lambda row: csv_line(csv_row(query, row))
     )
     lines = for_spreadsheets(chain([csv_line(COLUMNS)], lines))
     return attachment(request, lines, f"executions-{timezone.localdate()}.csv", "text/csv")
 
 
-def csv_row(asked: Asked, execution: Execution) -> tuple[Any, ...]:
+def csv_row(query: PageQuery, execution: Execution) -> tuple[Any, ...]:
     """As COLUMNS names it; times to the second, in UTC and in the page's zone."""
-    runtime = runtime_ms(execution, asked.now.timestamp())
+    runtime = runtime_ms(execution, query.now.timestamp())
     return (
         execution.fid,
         execution.agent_name,
@@ -70,7 +70,7 @@ def csv_row(asked: Asked, execution: Execution) -> tuple[Any, ...]:
         execution.user.external_id if execution.user else "",
         execution.status,
         execution.started_at.isoformat(timespec="seconds"),
-        execution.started_at.astimezone(asked.request.zone).isoformat(timespec="seconds"),
+        execution.started_at.astimezone(query.request.zone).isoformat(timespec="seconds"),
         "" if runtime is None else f"{runtime / 1000:.3f}",
         f"{execution.waiting_seconds:.3f}",
         execution.input_file_count,
@@ -90,8 +90,9 @@ def log(request: OrganizationRequest, fid: str) -> HttpResponseBase:
     shows_traces = sees_all(request.actor)
 
     def line(event: ExecutionEvent) -> str:
-        told = whole_line(event.kind, event.message, shows_traces=shows_traces)
-        return f"{at(event.timestamp).isoformat(timespec='milliseconds')} {event.kind} {told}\n"
+        text = whole_line(event.kind, event.message, shows_traces=shows_traces)
+        time = to_datetime(event.timestamp).isoformat(timespec="milliseconds")
+        return f"{time} {event.kind} {text}\n"
 
     lines = all_events(found, line, LOG)
     return attachment(request, lines, f"log-{found.pk}.txt", "text/plain")

@@ -11,8 +11,8 @@ from core.keyset import Keyset, Term
 from executions import queries
 from executions.models import Execution
 from pages.decorators import OrganizationRequest, within_organization
-from pages.executions.page_context import frame, milliseconds
-from pages.executions.page_query import Asked
+from pages.executions.page_context import milliseconds, page_context
+from pages.executions.page_query import PageQuery
 from pages.lists import CountedPaginator, moment_of, page_of, sort_of
 
 NEWEST = "-started"
@@ -34,15 +34,15 @@ NULLABLE = frozenset({"user__name", "lasted", "cost"})
 def executions(request: OrganizationRequest) -> HttpResponse:
     """The executions of the window, as far as the page has `seen` them: those that came after
     that time are counted, so that a page that refreshes itself does not move."""
-    asked = Asked.by(request)
-    now = asked.now.timestamp()
-    rows = queries.executions(*asked.scope, asked.filters)
-    seen = asked.seen
+    query = PageQuery.from_request(request)
+    now = query.now.timestamp()
+    rows = queries.executions(*query.scope, query.filters)
+    seen = query.seen
     newer = rows.filter(created_at__gt=seen).order_by().count() if seen else 0
     if newer:
         rows = rows.filter(created_at__lte=seen)
     sort = sort_of(request, COLUMNS, NEWEST)
-    paginator = CountedPaginator(rows, asked.statistics.total - newer)
+    paginator = CountedPaginator(rows, query.statistics.total - newer)
     # What runs grows longer from page to page: the order by runtime is that of the first one.
     moment = moment_of(request) or now
     page = page_of(
@@ -52,15 +52,15 @@ def executions(request: OrganizationRequest) -> HttpResponse:
         paginator=paginator,
         moment=moment,
     )
-    context = frame(
-        asked,
+    context = page_context(
+        query,
         page=page,
         rows=[row_of(execution, now) for execution in page.object_list],
         has_cost=any(execution.cost is not None for execution in page.object_list),
         sort=sort,
         newer=newer,
-        csv_url=asked.url("executions:export"),
-        newest_url=asked.url(sort=request.GET.get("sort")),
+        csv_url=query.url("executions:export"),
+        newest_url=query.url(sort=request.GET.get("sort")),
     )
     return render(request, "executions/list.html", context)
 

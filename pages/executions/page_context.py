@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from core.formatting import NOTHING, SPACE, counted, duration, number, percent
 from executions import queries
 from executions.models import Execution
-from pages.executions.page_query import ALL_TIME, RANGES, Asked
+from pages.executions.page_query import ALL_TIME, RANGES, PageQuery
 
 TABS = (
     ("executions:list", "Runs"),
@@ -23,21 +23,21 @@ def milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else max(seconds, 0) * 1000
 
 
-def frame(asked: Asked, **more: Any) -> dict[str, Any]:
+def page_context(query: PageQuery, **more: Any) -> dict[str, Any]:
     """The context of templates/executions/frame.html."""
     return {
-        "asked": asked,
-        "figures": figures(asked),
-        "tabs": tabs(asked),
-        "filters": asked.page_filters,
-        "is_unused": not asked.ever.total,
-        "zone": asked.request.zone,
-        "seen": asked.request.GET.get("seen") or f"{asked.now.timestamp():.6f}",
-        "search_hidden": asked.kept("search"),
-        "window_hidden": asked.kept("hours", "from", "to"),
-        "nothing": nothing(asked),
+        "query": query,
+        "figures": figures(query),
+        "tabs": tabs(query),
+        "filters": query.page_filters,
+        "is_unused": not query.all_time.total,
+        "zone": query.request.zone,
+        "seen": query.request.GET.get("seen") or f"{query.now.timestamp():.6f}",
+        "search_hidden": query.kept("search"),
+        "window_hidden": query.kept("hours", "from", "to"),
+        "empty_state": empty_state(query),
         "import_command": "python manage.py import_kodosumi DATA_DIR "
-        f"--organization {asked.request.organization.public_id} --watch",
+        f"--organization {query.request.organization.public_id} --watch",
         "report_command": report_command(),
         **more,
     }
@@ -50,14 +50,14 @@ def report_command() -> str:
     )
 
 
-def tabs(asked: Asked) -> list[dict[str, Any]]:
-    match = asked.request.resolver_match
+def tabs(query: PageQuery) -> list[dict[str, Any]]:
+    match = query.request.resolver_match
     here = match.view_name if match else ""
-    errors = queries.count_errors(*asked.scope, asked.filters)
+    errors = queries.count_errors(*query.scope, query.filters)
     return [
         {
             "label": label,
-            "url": asked.url(name),
+            "url": query.url(name),
             "count": errors if label == "Errors" else None,
             "current": name == here,
         }
@@ -65,29 +65,29 @@ def tabs(asked: Asked) -> list[dict[str, Any]]:
     ]
 
 
-def figures(asked: Asked) -> list[dict[str, Any]]:
+def figures(query: PageQuery) -> list[dict[str, Any]]:
     """What matches / what there ever was."""
-    shown, live, ever = asked.statistics, asked.live, asked.ever
+    shown, live, ever = query.statistics, query.live, query.all_time
     is_part = shown.total != ever.total
     return [
         {
             "label": "Executions",
             "value": number(shown.total),
             "of": number(ever.total),
-            "note": "match the filters" if asked.is_narrowed else "in this period",
+            "note": "match the filters" if query.is_narrowed else "in this period",
         },
         {
             "label": "Running now",
             "value": number(live[Execution.Status.RUNNING]),
             "of": number(ever.running),
             "note": waiting(live),
-            "url": asked.url("executions:list", hours=ALL_TIME, status="running"),
+            "url": query.url("executions:list", hours=ALL_TIME, status="running"),
         },
         {
             "label": "Error rate",
             "value": rate(shown),
-            "note": beside(failed_in(shown), rate(ever) if is_part else ""),
-            "url": asked.url("executions:list", status="error"),
+            "note": with_all_time(failed_in(shown), rate(ever) if is_part else ""),
+            "url": query.url("executions:list", status="error"),
         },
         {
             "label": "Median runtime",
@@ -113,7 +113,7 @@ def slow(statistics: queries.Statistics) -> str:
     return "" if p95 is None else f"p95{SPACE}{duration(p95)}"
 
 
-def beside(note: str, ever: str) -> str:
+def with_all_time(note: str, ever: str) -> str:
     """The note, and what the figure is of all time where that is something else."""
     if not ever:
         return note
@@ -125,32 +125,35 @@ def rate(statistics: queries.Statistics | queries.Totals) -> str:
     return percent(100 * statistics.error_rate) if statistics.total else NOTHING
 
 
-def nothing(asked: Asked) -> dict[str, Any]:
+def empty_state(query: PageQuery) -> dict[str, Any]:
     """What to say and to offer where nothing matches."""
-    if asked.is_narrowed and asked.in_window.total:
+    if query.is_narrowed and query.in_window.total:
         return {
             "title": "Nothing matches",
-            "text": f"{counted(asked.in_window.total, 'executions')} ran in this period, but none "
+            "text": f"{counted(query.in_window.total, 'executions')} ran in this period, but none "
             "match the filters and the search.",
-            "links": [{"label": "Clear filters", "url": asked.unnarrowed_url}, *all_time(asked)],
+            "links": [
+                {"label": "Clear filters", "url": query.unnarrowed_url},
+                *all_time_link(query),
+            ],
         }
     return {
         "title": "Nothing ran in this period",
-        "text": f"{counted(asked.ever.total, 'executions')} ran at other times.",
-        "links": wider(asked),
+        "text": f"{counted(query.all_time.total, 'executions')} ran at other times.",
+        "links": wider_windows(query),
     }
 
 
-def all_time(asked: Asked) -> list[dict[str, str]]:
+def all_time_link(query: PageQuery) -> list[dict[str, str]]:
     """The same filters without a window, unless it is that already."""
-    return [{"label": "Search all time", "url": each["url"]} for each in wider(asked)[-1:]]
+    return [{"label": "Search all time", "url": each["url"]} for each in wider_windows(query)[-1:]]
 
 
-def wider(asked: Asked) -> list[dict[str, str]]:
+def wider_windows(query: PageQuery) -> list[dict[str, str]]:
     """Longer windows than this one, in which something ran."""
-    hours = asked.hours or 0
+    hours = query.hours or 0
     return [
         {"label": each["label"], "url": each["url"]}
-        for each, length in zip(asked.ranges, RANGES, strict=True)
+        for each, length in zip(query.ranges, RANGES, strict=True)
         if length > hours and length >= 168
     ]

@@ -42,29 +42,29 @@ WINDOW = frozenset({"hours", "from", "to"})
 PARAMETERS = (*NAMES, "name")
 
 
-def at(seconds: float) -> datetime:
+def to_datetime(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def stamp(seconds: float) -> str:
     """A time as URLs carry it: ISO 8601, or Unix seconds where that would round it."""
     if seconds == int(seconds):
-        return f"{at(seconds):%Y-%m-%dT%H:%M:%SZ}"
+        return f"{to_datetime(seconds):%Y-%m-%dT%H:%M:%SZ}"
     return f"{seconds:.6f}"
 
 
 @dataclass(frozen=True)
-class Asked:
+class PageQuery:
     """What the URL asks for, and the numbers behind it."""
 
     request: OrganizationRequest
     now: datetime
-    query: dict[str, str]
+    parameters: dict[str, str]
     """The parameters that mean something."""
     filters: Filters
 
     @classmethod
-    def by(cls, request: OrganizationRequest) -> "Asked":
+    def from_request(cls, request: OrganizationRequest) -> "PageQuery":
         now = timezone.now()
         query = QueryDict(mutable=True)
         for name in PARAMETERS:
@@ -92,16 +92,16 @@ class Asked:
         """Until when the page knows what came, in a request that refreshes it."""
         text = self.request.GET.get("seen", "")
         is_time = len(text) <= 20 and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text)
-        return at(float(text)) if is_time and float(text) <= self.now.timestamp() else None
+        return to_datetime(float(text)) if is_time and float(text) <= self.now.timestamp() else None
 
     # The window
 
     @property
     def hours(self) -> int | None:
         """None when the window has edges of its own."""
-        if "from" in self.query or "to" in self.query:
+        if "from" in self.parameters or "to" in self.parameters:
             return None
-        return int(self.query.get("hours", DEFAULT_HOURS))
+        return int(self.parameters.get("hours", DEFAULT_HOURS))
 
     @property
     def range_label(self) -> str:
@@ -122,7 +122,7 @@ class Asked:
 
     def written(self, seconds: float) -> str:
         """A time as people of the page's zone write it."""
-        moment = at(seconds).astimezone(self.request.zone)
+        moment = to_datetime(seconds).astimezone(self.request.zone)
         year = "" if moment.year == self.now.year else f" {moment.year}"
         clock = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
         return f"{moment.day} {moment:%b}{year}, {clock}"
@@ -151,7 +151,7 @@ class Asked:
             {
                 "name": name,
                 "label": label,
-                "value": f"{at(edge).astimezone(self.request.zone):%Y-%m-%dT%H:%M:%S}"
+                "value": f"{to_datetime(edge).astimezone(self.request.zone):%Y-%m-%dT%H:%M:%S}"
                 if edge is not None
                 else "",
             }
@@ -166,7 +166,7 @@ class Asked:
         None drops a parameter; a change of the window replaces the whole window. Write `from_`.
         """
         changes = {key.rstrip("_"): value for key, value in changes.items()}
-        query: dict[str, object] = {**self.query}
+        query: dict[str, object] = {**self.parameters}
         if WINDOW & set(changes):
             query = {key: value for key, value in query.items() if key not in WINDOW}
         if self.request.GET.get("tz") == self.request.zone.key:
@@ -209,11 +209,13 @@ class Asked:
         words = {
             name: self.written(edge)
             for name, edge in edges
-            if edge is not None and name in self.query
+            if edge is not None and name in self.parameters
         }
         if self.filters.agent:
             words["agent"] = self._agent_name()
-        values = {each.name: self.query[each.name] for each in known if each.name in self.query}
+        values = {
+            each.name: self.parameters[each.name] for each in known if each.name in self.parameters
+        }
         return PageFilters(self.request, known, values, words)
 
     def _agent_name(self) -> str:
@@ -253,7 +255,7 @@ class Asked:
         return self.statistics if whole == self.filters else queries.statistics(*self.scope, whole)
 
     @cached_property
-    def ever(self) -> queries.Totals:
+    def all_time(self) -> queries.Totals:
         return queries.totals(*self.scope)
 
 

@@ -15,7 +15,7 @@ from executions.models import Execution, ExecutionEvent
 from executions.rendering import render_event
 from executions.sanitizing import MAX_TAGS, TOO_COMPLEX, plain_text
 from pages.executions.page_context import milliseconds
-from pages.executions.page_query import at
+from pages.executions.page_query import to_datetime
 
 Kind = ExecutionEvent.Kind
 STEPS = (Kind.ACTION, Kind.RESULT, Kind.AGENT, Kind.LOCK, Kind.LEASE)
@@ -67,7 +67,7 @@ def step_of(
         "kind": kind,
         "title": kind.capitalize(),
         "after_ms": milliseconds(timestamp - execution.start_time),
-        "at": at(timestamp),
+        "at": to_datetime(timestamp),
     }
     if kind in {Kind.ACTION, Kind.RESULT}:
         return step | {"html": render_event(kind, message)}
@@ -115,7 +115,7 @@ def lines_of(execution: Execution, *, shows_traces: bool) -> dict[str, Any]:
                 "sequence": sequence,
                 "kind": kind,
                 "after_ms": milliseconds(timestamp - execution.start_time),
-                "at": at(timestamp),
+                "at": to_datetime(timestamp),
                 "text": short_line(kind, text, shows_traces=shows_traces),
             }
             for sequence, timestamp, kind, text in shown
@@ -174,4 +174,4 @@ def as_text(value: Any) -> str:
 def as_time(value: Any) -> datetime | None:
     """Unix seconds as somebody wrote them."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return at(value) if is_number and 0 <= value <= MAX_TIMESTAMP else None
+    return to_datetime(value) if is_number and 0 <= value <= MAX_TIMESTAMP else None

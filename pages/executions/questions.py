@@ -13,7 +13,7 @@ from executions.json_text import read_json
 from executions.models import Execution, ExecutionEvent
 from executions.results import open_locks
 from pages.executions.page_context import milliseconds
-from pages.executions.page_query import at
+from pages.executions.page_query import to_datetime
 from pages.executions.presentation import as_text, as_time, events_of, untagged
 
 MAX_QUESTIONS = 5
@@ -50,7 +50,7 @@ def _question(execution: Execution, lock: str, timestamp: float, message: str) -
     return {
         "text": in_words(told.get("data"))[:MAX_QUESTION_LENGTH],
         "name": as_text(told.get("name"))[:120] if told.get("name") else "",
-        "asked_at": at(timestamp),
+        "asked_at": to_datetime(timestamp),
         "waits_ms": milliseconds(now.timestamp() - timestamp),
         "ends_at": ends_at,
         "is_over": ends_at is not None and ends_at <= now,

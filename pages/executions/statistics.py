@@ -9,8 +9,8 @@ from django.views.decorators.http import require_safe
 
 from executions.filters import NOBODY
 from pages.decorators import OrganizationRequest, within_organization
-from pages.executions.page_context import frame, milliseconds
-from pages.executions.page_query import Asked
+from pages.executions.page_context import milliseconds, page_context
+from pages.executions.page_query import PageQuery
 from pages.executions.timeline import COLOURS
 
 SHOWN = 7
@@ -26,17 +26,17 @@ OTHER = "series-other"
 @within_organization("executions:read")
 def statistics(request: OrganizationRequest) -> HttpResponse:
     """The window's executions by status, user and agent, and how long they took."""
-    asked = Asked.by(request)
-    found = asked.statistics
+    query = PageQuery.from_request(request)
+    found = query.statistics
     people = {
         NOBODY if key is None else str(key): "nobody" if key is None else found.user_map[key]
         for key in found.by_user
     }
     by_user = {NOBODY if key is None else str(key): n for key, n in found.by_user.items()}
     pies = [
-        pie(asked, "status", "By status", found.by_status, colours=COLOURS),
-        pie(asked, "name", "By agent", found.by_agent),
-        pie(asked, "user", "By user", by_user, words=people),
+        pie(query, "status", "By status", found.by_status, colours=COLOURS),
+        pie(query, "name", "By agent", found.by_agent),
+        pie(query, "user", "By user", by_user, words=people),
     ]
     runtimes = [
         {"label": label, "value": milliseconds(value)}
@@ -46,12 +46,12 @@ def statistics(request: OrganizationRequest) -> HttpResponse:
             ("99th percentile", found.p99_runtime),
         )
     ]
-    context = frame(asked, pies=pies, runtimes=runtimes)
+    context = page_context(query, pies=pies, runtimes=runtimes)
     return render(request, "executions/statistics.html", context)
 
 
 def pie(
-    asked: Asked,
+    query: PageQuery,
     parameter: str,
     title: str,
     counts: Mapping[str, int],
@@ -70,7 +70,7 @@ def pie(
             "share": 100 * count / total,
             "colour": kept.get(key, OTHER),
             "slice": min(place, SHOWN + 1),
-            "url": asked.url("executions:list", **{parameter: key}),
+            "url": query.url("executions:list", **{parameter: key}),
         }
         for place, (key, count) in enumerate(ranked, 1)
     ]

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models.functions import Left
 
 from executions.models import Execution, ExecutionEvent
-from pages.executions.page_query import at
+from pages.executions.page_query import to_datetime
 from pages.executions.timeline import COLOURS
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
@@ -58,7 +58,7 @@ def phases_of(execution: Execution, now: float) -> dict[str, Any]:
                 "x": f"{(phase.start - start) * scale:.1f}",
                 "width": f"{max((phase.end - phase.start) * scale, THINNEST):.1f}",
                 "ms": 1000 * (phase.end - phase.start),
-                "at": at(phase.start),
+                "at": to_datetime(phase.start),
             }
             for phase in phases
         ],
@@ -72,8 +72,8 @@ def phases_of(execution: Execution, now: float) -> dict[str, Any]:
             for kind, timestamp, _ in told
             if kind in MARKS
         ],
-        "start": at(start),
-        "end": at(end),
+        "start": to_datetime(start),
+        "end": to_datetime(end),
         "is_live": not execution.has_ended,
         "length_ms": 1000 * length,
     }

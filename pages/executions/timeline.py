@@ -13,8 +13,8 @@ from executions import queries
 from executions.models import Execution
 from executions.queries import Bucket, Buckets
 from pages.decorators import OrganizationRequest, within_organization
-from pages.executions.page_context import frame
-from pages.executions.page_query import Asked, stamp
+from pages.executions.page_context import page_context
+from pages.executions.page_query import PageQuery, stamp
 
 Status = Execution.Status
 COLOURS: dict[str, str] = {
@@ -35,13 +35,13 @@ HOURS_OF = {"hour": 1, "day": 24, "month": 0}
 @within_organization("executions:read")
 def timeline(request: OrganizationRequest) -> HttpResponse:
     """The executions that started in the window, by when they did."""
-    asked = Asked.by(request)
-    buckets = queries.count_by_hour(*asked.scope, asked.filters, zone=request.zone)
-    context = frame(asked, chart=chart(asked, buckets), zoom_out_url=zoom_out_url(asked))
+    query = PageQuery.from_request(request)
+    buckets = queries.count_by_hour(*query.scope, query.filters, zone=request.zone)
+    context = page_context(query, chart=chart(query, buckets), zoom_out_url=zoom_out_url(query))
     return render(request, "executions/timeline.html", context)
 
 
-def chart(asked: Asked, buckets: Buckets) -> dict[str, Any]:
+def chart(query: PageQuery, buckets: Buckets) -> dict[str, Any]:
     """For components/chart_card.html."""
     rows = buckets.rows
     totals = Counter[str]()
@@ -51,20 +51,20 @@ def chart(asked: Asked, buckets: Buckets) -> dict[str, Any]:
     return {
         "id": "executions-timeline",
         "title": f"Executions per {buckets.step}",
-        "summary": summary(asked, buckets),
+        "summary": summary(query, buckets),
         "unit": "executions",
-        "first_column": f"{buckets.step.capitalize()}, {asked.request.zone}",
+        "first_column": f"{buckets.step.capitalize()}, {query.request.zone}",
         "bucket_hours": HOURS_OF[buckets.step],
-        "zoom": asked.url(hours=None),
+        "zoom": query.url(hours=None),
         "series": [
             {"label": str(word), "colour": COLOURS[word], "total": totals[word]} for word in shown
         ],
-        "points": points(asked, buckets, shown) if totals else [],
+        "points": points(query, buckets, shown) if totals else [],
     }
 
 
-def points(asked: Asked, buckets: Buckets, shown: Sequence[str]) -> list[dict[str, Any]]:
-    zone = asked.request.zone
+def points(query: PageQuery, buckets: Buckets, shown: Sequence[str]) -> list[dict[str, Any]]:
+    zone = query.request.zone
     first_day = buckets.rows[0].start.astimezone(zone).date()
     found = []
     for bucket in buckets.rows:
@@ -74,35 +74,35 @@ def points(asked: Asked, buckets: Buckets, shown: Sequence[str]) -> list[dict[st
             {
                 "start": stamp(start),
                 "end": stamp(end),
-                "label": label(asked, bucket, buckets.step),
+                "label": label(query, bucket, buckets.step),
                 "axis": axis(local, buckets.step),
                 "hour": local.hour,
                 "day": (local.date() - first_day).days,
                 "count": bucket.total,
                 "counts": [bucket.by_status.get(word, 0) for word in shown],
-                "url": rows_url(asked, start, end),
-                "partial": bucket.end > asked.now,
+                "url": rows_url(query, start, end),
+                "partial": bucket.end > query.now,
             }
         )
     return found
 
 
-def rows_url(asked: Asked, start: float, end: float) -> str:
+def rows_url(query: PageQuery, start: float, end: float) -> str:
     """The list of what a bucket counts: the part of it that lies in the window.
 
     A bucket that is not over has no end, so that nothing is missing from it.
     """
-    from_, to = asked.filters.window
+    from_, to = query.filters.window
     start = start if from_ is None else max(start, from_)
     end = end if to is None else min(end, to)
-    is_over = end <= asked.now.timestamp()
-    return asked.url("executions:list", from_=stamp(start), to=stamp(end) if is_over else None)
+    is_over = end <= query.now.timestamp()
+    return query.url("executions:list", from_=stamp(start), to=stamp(end) if is_over else None)
 
 
-def label(asked: Asked, bucket: Bucket, step: str) -> str:
-    zone = asked.request.zone
+def label(query: PageQuery, bucket: Bucket, step: str) -> str:
+    zone = query.request.zone
     start, end = bucket.start.astimezone(zone), bucket.end.astimezone(zone)
-    year = "" if start.year == asked.now.year else f" {start.year}"
+    year = "" if start.year == query.now.year else f" {start.year}"
     if step == "month":
         return f"{start:%B %Y}"
     day = f"{start:%a} {start.day} {start:%b}{year}"
@@ -115,26 +115,26 @@ def axis(local: datetime, step: str) -> str:
     return f"{local:%H:%M}" if step == "hour" and local.hour else f"{local.day} {local:%b}"
 
 
-def summary(asked: Asked, buckets: Buckets) -> str:
+def summary(query: PageQuery, buckets: Buckets) -> str:
     """The busiest bucket and the one in which most failed as a sentence."""
     if not any(bucket.total for bucket in buckets.rows):
         return ""
     busiest = max(buckets.rows, key=lambda bucket: bucket.total)
     worst = max(buckets.rows, key=lambda bucket: bucket.failed)
-    text = f"Most on {label(asked, busiest, buckets.step)}: {busiest.total:,}"
+    text = f"Most on {label(query, busiest, buckets.step)}: {busiest.total:,}"
     if worst.failed:
-        text += f". Most failed on {label(asked, worst, buckets.step)}: {worst.failed:,}"
-    earlier = asked.statistics.total - sum(bucket.total for bucket in buckets.rows)
-    if asked.filters.is_recent and earlier > 0:
+        text += f". Most failed on {label(query, worst, buckets.step)}: {worst.failed:,}"
+    earlier = query.statistics.total - sum(bucket.total for bucket in buckets.rows)
+    if query.filters.is_recent and earlier > 0:
         text += f". {earlier:,} that started earlier are not in the bars"
     return text
 
 
-def zoom_out_url(asked: Asked) -> str:
+def zoom_out_url(query: PageQuery) -> str:
     """Twice as long around the middle, for a window of one's own."""
-    start, end = asked.filters.window
-    if asked.hours is not None or start is None or end is None:
+    start, end = query.filters.window
+    if query.hours is not None or start is None or end is None:
         return ""
     half = (end - start) / 2
-    last = min(end + half, max(asked.now.timestamp(), end))
-    return asked.url(from_=stamp(round(max(start - half, 0))), to=stamp(round(last)))
+    last = min(end + half, max(query.now.timestamp(), end))
+    return query.url(from_=stamp(round(max(start - half, 0))), to=stamp(round(last)))

@@ -29,7 +29,7 @@ from organizations.actors import Scope
 from organizations.models import Organization
 from pages.charts import change, day_notes, heatmap, trend_chart
 from pages.decorators import OrganizationRequest
-from pages.executions.page_query import ALL_TIME, DEFAULT_HOURS, at
+from pages.executions.page_query import ALL_TIME, DEFAULT_HOURS, to_datetime
 from tokens.models import Credential
 
 RANGES = (7, 30, 90)
@@ -137,7 +137,7 @@ def execution_figures(view: View) -> list[dict[str, Any]]:
     found = lately(request.organization, request.actor, since.timestamp())
     if found.newest is None:
         return []
-    newest = f"newest execution started {absolute_time(at(found.newest), view.period.now)}"
+    newest = f"newest execution started {absolute_time(to_datetime(found.newest), view.period.now)}"
     awaiting = f"{found.awaiting:,} awaiting an answer, " if found.awaiting else ""
     share = f"{percent(100 * found.error_rate)} of {counted(found.total, 'executions')}"
     return [

@@ -91,7 +91,7 @@ def test_a_window_of_ones_own_is_read_in_the_pages_zone(
     )
 
     assert names(response) == ["+0"]
-    assert response.context["asked"].context_line.startswith(
+    assert response.context["query"].context_line.startswith(
         "From 10 Mar, 12:30 until 10 Mar, 14:00"
     )
     assert browser.get("/executions?from=nonsense&to=2026-03-10").status_code == 200
@@ -265,7 +265,7 @@ def test_filters_without_a_match_are_dropped_with_one_click(
     response = browser.get("/executions?hours=6&status=error&search=nothing")
 
     assert "Nothing matches" in response.content.decode()
-    assert [link["url"] for link in response.context["nothing"]["links"]] == [
+    assert [link["url"] for link in response.context["empty_state"]["links"]] == [
         "/executions?hours=6",
         "/executions?status=error&search=nothing&hours=999999",
     ]
@@ -297,10 +297,10 @@ def test_a_time_without_errors_is_told_as_one(organization: Organization, browse
     response = browser.get("/executions/errors")
     narrowed = browser.get("/executions/errors?status=finished")
 
-    assert response.context["nothing"]["title"] == "No errors in this period"
-    assert response.context["nothing"]["text"].startswith("1 execution ran, ")
-    assert response.context["nothing"]["links"][0]["url"] == "/executions/errors?hours=999999"
-    assert narrowed.context["nothing"]["text"].startswith("1 execution ran within")
+    assert response.context["empty_state"]["title"] == "No errors in this period"
+    assert response.context["empty_state"]["text"].startswith("1 execution ran, ")
+    assert response.context["empty_state"]["links"][0]["url"] == "/executions/errors?hours=999999"
+    assert narrowed.context["empty_state"]["text"].startswith("1 execution ran within")
 
 
 def test_the_address_of_kodosumis_dashboard_leads_here(

@@ -31,7 +31,7 @@ QUIET_WITHIN = 8
 
 
 @dataclass(frozen=True)
-class Ground:
+class Target:
     """A deployment as its callers reach it; `roots` are the processes that serve them."""
 
     deployment: Deployment
@@ -109,12 +109,12 @@ class Memory:
 
 
 @contextmanager
-def ground(front: str) -> Iterator[Ground]:
+def running_target(front: str) -> Iterator[Target]:
     """`asgi`: the server on a port as the demonstration runs it. `nginx`: deploy/nginx.conf before
     the units of deploy/systemd/, ordinary requests on Unix sockets with WSGI."""
     if front == "asgi":
         with deployed(durable=False, agents=1, settings=SETTINGS) as deployment:
-            yield Ground(deployment, (deployment.server.process.pid,))
+            yield Target(deployment, (deployment.server.process.pid,))
         return
     with (
         tempfile.TemporaryDirectory(prefix="agentidp-nginx-") as name,
@@ -128,7 +128,7 @@ def ground(front: str) -> Iterator[Ground]:
         certificate = folder / "certificate.pem"
         os.environ["REQUESTS_CA_BUNDLE"] = str(certificate)
         proxy = int((folder / "pid").read_text())
-        yield Ground(
+        yield Target(
             replace(deployment, url=f"https://localhost:{port}"),
             (*(each.process.pid for each in units), proxy),
             certificate,
