@@ -61,7 +61,7 @@ def errors(request: OrganizationRequest) -> HttpResponse:
         "newest_url": query.url(group=group or None),
     }
     if not total and query.statistics.total:
-        context["nothing"] = no_errors(query, is_group=bool(group))
+        context["empty_state"] = no_errors(query, is_group=bool(group))
     return render(request, "executions/errors.html", page_context(query, **context))
 
 
