@@ -4,7 +4,7 @@ from typing import cast
 
 from django.http import HttpRequest
 
-from organizations.models import Membership, Organization, User
+from organizations.models import Membership, User
 
 CHOSEN_ORGANIZATION = "organization_id"
 """The session's key."""
@@ -12,9 +12,7 @@ CHOSEN_ORGANIZATION = "organization_id"
 
 def chosen_membership(request: HttpRequest) -> Membership | None:
     """The membership chosen in the session, else the person's first in an active organization."""
-    memberships = Membership.objects.select_related("organization", "user").filter(
-        user=cast(User, request.user), organization__status=Organization.Status.ACTIVE
-    )
+    memberships = Membership.objects.usable().filter(user=cast(User, request.user))
     chosen = request.session.get(CHOSEN_ORGANIZATION)
     found = memberships.filter(organization_id=chosen).first() if chosen else None
-    return found or memberships.order_by("created_at").first()
+    return found or memberships.first()

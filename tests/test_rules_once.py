@@ -200,3 +200,16 @@ def test_a_condition_of_a_person_is_one_of_every_door(
     doors = closed.doors(asker)
     assert shut(doors) == set(doors)
     assert not shut(neighbour.doors(asker))
+
+
+def test_a_condition_of_a_person_is_one_of_pages(
+    organization: Organization, add_condition: AddCondition
+) -> None:
+    member = make_membership(organization, "admin", make_user(name=CLOSED))
+    browser = Client()
+    browser.force_login(member.user)
+    assert is_ok(browser.get("/agents"))
+
+    add_condition("organizations_person_may_act", f"person.name <> '{CLOSED}'")
+
+    assert not is_ok(browser.get("/agents"))
