@@ -22,7 +22,7 @@ class Connections:
     def __init__(self) -> None:
         self._due: set[tuple[str, int]] = set()
 
-    def hang_up(self, client: tuple[str, int]) -> None:
+    def abort(self, client: tuple[str, int]) -> None:
         """Soon, from the event loop."""
         if not self._due:
             asyncio.get_running_loop().call_later(SECONDS_TO_COLLECT, self._shut_down)

@@ -16,13 +16,13 @@ MAX_COLOURING_LENGTH = 200
 no colour."""
 # Everything else that a terminal obeys: it moves, clears, sets titles, makes links. Taken out
 # beforehand, also because rich needs quadratic time for links that never end.
-OBEYED = re.compile(
+CONTROL_SEQUENCES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-ln-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-OQ-WYZ\\`-~])"
     r"|\x1b(?!\[[0-9;:]*m)|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]"
 )
 RETURN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
 BACKSPACES = re.compile(r"(\x08+)")
-WRITTEN = re.compile(f"({OBEYED.pattern}|{COLOURING.pattern})|.")
+WRITTEN = re.compile(f"({CONTROL_SEQUENCES.pattern}|{COLOURING.pattern})|.")
 ATTRIBUTES = ("bold", "dim", "italic", "underline", "strike")
 
 
@@ -31,7 +31,7 @@ def ansi_as_html(message: str) -> SafeString:
 
     Of a line that was written over, after carriage returns or backspaces, the last state is shown.
     """
-    text = OBEYED.sub("", last_states(message[:MAX_CHARACTERS]))
+    text = CONTROL_SEQUENCES.sub("", last_states(message[:MAX_CHARACTERS]))
     text = COLOURING.sub(
         lambda found: found[0] if len(found[0]) <= MAX_COLOURING_LENGTH else "", text
     )

@@ -111,7 +111,7 @@ class Channel:
         return True
 
 
-class Places:
+class StreamSlots:
     """How many streams are open, for each caller and for each organization."""
 
     def __init__(self) -> None:
@@ -131,14 +131,14 @@ class Places:
                     retry_after=5,
                 )
 
-    def take(self, viewer: Viewer) -> None:
+    def acquire(self, viewer: Viewer) -> None:
         """Count one more; TooManyRequests where that would be too many."""
         with self._lock:
             self.require(viewer)
             self._taken.update((viewer.principal, viewer.organization))
         metrics.open_streams.inc()
 
-    def give_back(self, viewer: Viewer) -> None:
+    def release(self, viewer: Viewer) -> None:
         with self._lock:
             for key in (viewer.principal, viewer.organization):
                 self._taken[key] -= 1
@@ -151,7 +151,7 @@ class Hub:
     """The streams of one process. It belongs to the event loop that first subscribes."""
 
     def __init__(self) -> None:
-        self.places = Places()
+        self.slots = StreamSlots()
         self.queries = 0
         """How often the poller has asked."""
         self._channels: dict[Watched, Channel] = {}
@@ -227,14 +227,14 @@ class Hub:
         """Wait until the execution is there for the viewer, or the viewer's right has ended:
         whether there is another answer now than `seconds` before."""
         try:
-            self.places.take(viewer)
+            self.slots.acquire(viewer)
         except TooManyRequests:
             return True  # the answer says so
         try:
             with self._attending(viewer) as attendance, self._awaiting(awaited, attendance):
                 return await attendance.is_woken(within=seconds)
         finally:
-            self.places.give_back(viewer)
+            self.slots.release(viewer)
 
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
         """Do what takes time, such as rendering, where it holds up nobody's stream for long."""
@@ -244,7 +244,7 @@ class Hub:
         """TooManyRequests when the viewer has no place left, Stopping when nobody has."""
         if self._stopping:
             raise Stopping(self._stopping)
-        self.places.require(viewer)
+        self.slots.require(viewer)
 
     def wake(self) -> None:
         """Let the poller ask now."""

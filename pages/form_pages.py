@@ -14,12 +14,12 @@ from core.formatting import counted
 Result = TypeVar("Result")
 
 
-def typed(request: HttpRequest) -> QueryDict | None:
+def submitted_data(request: HttpRequest) -> QueryDict | None:
     """What a form is bound to: the body of a POST, nothing when the page is only opened."""
     return request.POST if request.method == "POST" else None
 
 
-def accept(form: BaseForm, change: Callable[[], Result]) -> Result | None:
+def run_change(form: BaseForm, change: Callable[[], Result]) -> Result | None:
     """Run the change; a rule of the domain that it breaks becomes an error of the form."""
     try:
         return change()

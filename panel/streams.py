@@ -220,7 +220,7 @@ class StreamViewSet(PanelViewSet):
         if request.method == "HEAD":
             return HttpResponse(content_type=sse.CONTENT_TYPE, headers=HEADERS)
         viewer = Viewer.of_request(self.actor, request.auth)
-        hub.places.take(viewer)
+        hub.slots.acquire(viewer)
         stream = Stream(
             Watched(execution.organization_id, execution.pk),
             Head(execution.last_sequence, execution.status),
@@ -233,7 +233,7 @@ class StreamViewSet(PanelViewSet):
         return LiveResponse(
             stream.replay(),
             partial(stream.live, hub),
-            partial(hub.places.give_back, viewer),
+            partial(hub.slots.release, viewer),
             content_type=sse.CONTENT_TYPE,
             headers=HEADERS,
         )

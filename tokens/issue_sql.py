@@ -24,7 +24,7 @@ ISSUE = f"""
                       ARRAY[$8, $9], ARRAY{FAILURE_LIMITS}, '{LOGIN_FAILURES.span}',
                       $10, {RECORDED_FAILURES.limit})
 """  # noqa: S608 - numbers of our own
-NOWHERE = str(UUID(int=0))
+NO_ADDRESS = str(UUID(int=0))
 prepared: "WeakSet[psycopg.Connection]" = WeakSet()
 """The connections that know the statement."""
 
@@ -75,7 +75,7 @@ def call_issue(
     retry_after, lifetime, left_out = texts[6:]
     return Issue(
         reason,
-        UUID(organization or NOWHERE),
+        UUID(organization or NO_ADDRESS),
         UUID(credential) if credential else None,
         granted or "",
         algorithm or "",

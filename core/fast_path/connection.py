@@ -58,7 +58,7 @@ class Connection:
 
     async def waits(self, wait: Wait) -> bool:
         """Whether the request is to be asked again; not when the client has gone meanwhile."""
-        gone = asyncio.ensure_future(self.until_gone())
+        gone = asyncio.ensure_future(self.wait_disconnected())
         waiting = asyncio.ensure_future(wait())
         try:
             await asyncio.wait({gone, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -69,7 +69,7 @@ class Connection:
             waiting.cancel()
             await asyncio.gather(gone, waiting, return_exceptions=True)
 
-    async def until_gone(self) -> None:
+    async def wait_disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -78,7 +78,7 @@ class Connection:
         await self._send({"type": "http.response.body", "body": answer.content})
 
     async def begin(self, answer: Answer) -> None:
-        self._gone = asyncio.ensure_future(self.until_gone())
+        self._gone = asyncio.ensure_future(self.wait_disconnected())
         await self._start(answer)
 
     def watch_no_more(self) -> None:
@@ -108,7 +108,7 @@ class Connection:
         """The live body, until it ends, the client goes, or does not read what it asked for."""
         assert answer.live  # noqa: S101 - the caller asked
         over = asyncio.Event()
-        gone = asyncio.ensure_future(self.until_gone())
+        gone = asyncio.ensure_future(self.wait_disconnected())
         pump = asyncio.ensure_future(self._pump(answer, answer.live(over)))
         ending = asyncio.ensure_future(over.wait())
         try:
@@ -145,7 +145,7 @@ class Connection:
         logger.info("connection.cut", reason=reason, path=self._scope["path"])
         client = self._scope.get("client")
         if client:
-            connections.hang_up((client[0], int(client[1])))
+            connections.abort((client[0], int(client[1])))
 
     async def _start(self, answer: Answer) -> None:
         await self._send(

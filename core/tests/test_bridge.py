@@ -289,7 +289,7 @@ def test_clients_that_take_nothing_hold_no_thread(
 ) -> None:
     settings.READER_TIMEOUT_SECONDS = 1
     cut: list[tuple[str, int]] = []
-    monkeypatch.setattr(connections, "hang_up", cut.append)
+    monkeypatch.setattr(connections, "abort", cut.append)
     closed: list[str] = []
 
     async def scene() -> Server:
@@ -459,7 +459,7 @@ def test_a_live_answer_ends_when_its_client_goes() -> None:
 def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.READER_TIMEOUT_SECONDS = 0.01
     cut: list[tuple[str, int]] = []
-    monkeypatch.setattr(connections, "hang_up", cut.append)
+    monkeypatch.setattr(connections, "abort", cut.append)
     released: list[str] = []
 
     async def chunks(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
@@ -560,7 +560,7 @@ def test_a_stream_that_is_over_tells_why_or_cuts_who_does_not_read(
 ) -> None:
     monkeypatch.setattr("core.fast_path.connection.SECONDS_TO_SAY_WHY", 0.05)
     cut: list[tuple[str, int]] = []
-    monkeypatch.setattr(connections, "hang_up", cut.append)
+    monkeypatch.setattr(connections, "abort", cut.append)
     released: list[str] = []
 
     async def chunks(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
@@ -602,7 +602,7 @@ def test_clients_that_are_hung_up_on_are_found_together_and_leave_no_open_file(
         async with asyncio.timeout(10):
             for each in clients:
                 each.setblocking(False)
-                connections.hang_up(each.getsockname())
+                connections.abort(each.getsockname())
             return [await loop.sock_recv(each, 1) for each in clients]
 
     with ExitStack() as opened:

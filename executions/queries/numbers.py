@@ -39,7 +39,7 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Lately:
+class RecentActivity:
     """What is going on: now, and of the executions that are live or ended since a time."""
 
     total: int
@@ -134,7 +134,7 @@ def totals(organization: Organization, actor: Actor) -> Totals:
     return Totals(**found)
 
 
-def lately(organization: Organization, actor: Actor, since: float) -> Lately:
+def recent_activity(organization: Organization, actor: Actor, since: float) -> RecentActivity:
     """In one query that reads only the live ones, those that ended since then, and the newest."""
     visible = visible_executions(organization, actor, EVERYTHING).order_by("-start_time")
     ended = Q(status__in=Execution.FINAL, end_time__gte=since)
@@ -150,7 +150,7 @@ def lately(organization: Organization, actor: Actor, since: float) -> Lately:
             newest=Coalesce(newest, Max("start_time")),
         )
     )
-    return Lately(**found)
+    return RecentActivity(**found)
 
 
 def live_by_status(

@@ -5,7 +5,7 @@ says every few seconds that it lives, and writes only as long as nobody has take
 The row is the truth, not the queue: a job that is delivered twice runs once.
 """
 
-from executions.runner.heartbeat import heart
+from executions.runner.heartbeat import heartbeats
 from executions.runner.jobs import JOBS, QUEUE, TASK, Job, job, launch
 from executions.runner.reaping import abandon, give_up, reap
 from executions.runner.tracer import Interrupted, Tracer
@@ -21,7 +21,7 @@ __all__ = [
     "abandon",
     "claim",
     "give_up",
-    "heart",
+    "heartbeats",
     "job",
     "launch",
     "reap",

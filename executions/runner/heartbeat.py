@@ -21,7 +21,7 @@ BEAT = 5.0
 logger = structlog.get_logger(__name__)
 
 
-class Heart:
+class Heartbeat:
     """One thread of this process that renews the leases of all executions that run in it."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Heart:
         self._stop = threading.Event()
 
     @contextmanager
-    def beating_for(self, tracer: Tracer) -> Iterator[None]:
+    def for_job(self, tracer: Tracer) -> Iterator[None]:
         with self._lock:
             if not self._tracers:
                 self._stop = threading.Event()
@@ -70,7 +70,7 @@ class Heart:
             connection.close()
             return
         if not is_held:
-            tracer.lose()
+            tracer.mark_lost()
 
 
-heart = Heart()
+heartbeats = Heartbeat()

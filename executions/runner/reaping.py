@@ -8,7 +8,7 @@ from executions import actions, leases
 from executions.event_log import NewEvent, append_to_locked
 from executions.models import Execution
 from executions.runner.ending import end_as_error
-from executions.runner.heartbeat import heart
+from executions.runner.heartbeat import heartbeats
 from executions.runner.jobs import JOBS, _enqueue
 from executions.runner.tracer import Kind, Status
 from organizations.tenancy.scope import organization_scope
@@ -45,7 +45,7 @@ def abandon(organization_id: str, execution_id: str) -> None:
 
 def give_up(reason: str) -> None:
     """End, or enqueue again, what this process runs: it has to go."""
-    for tracer in heart.tracers():
+    for tracer in heartbeats.tracers():
         with organization_scope(tracer.organization_id):
             execution = (
                 Execution.objects.select_for_update()
@@ -55,7 +55,7 @@ def give_up(reason: str) -> None:
             )
             if execution is not None and not execution.has_ended:
                 _take_from_worker(execution, reason)
-        tracer.lose()
+        tracer.mark_lost()
 
 
 def _take_from_worker(execution: Execution, reason: str) -> None:

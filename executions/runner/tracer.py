@@ -76,17 +76,17 @@ class Tracer:
 
     def has_finished(self, value: Any) -> None:
         final = [] if value is None else [(Kind.FINAL, with_form(value))]
-        self._insist(*final, (Kind.STATUS, Status.FINISHED))
+        self._write_persistently(*final, (Kind.STATUS, Status.FINISHED))
 
     def has_failed(self, error: str) -> None:
         """The organization's limits do not keep it from saying so."""
-        self._insist((Kind.ERROR, error), (Kind.STATUS, Status.ERROR), may_exceed=True)
+        self._write_persistently((Kind.ERROR, error), (Kind.STATUS, Status.ERROR), may_exceed=True)
 
-    def lose(self) -> None:
+    def mark_lost(self) -> None:
         """Let the job notice, at the next thing it tells, that it may not go on."""
         self._is_over.set()
 
-    def _insist(self, *events: tuple[str, str], may_exceed: bool = False) -> None:
+    def _write_persistently(self, *events: tuple[str, str], may_exceed: bool = False) -> None:
         """The end must not get lost in a short outage of the database."""
         for _ in range(WRITE_ATTEMPTS - 1):
             try:
@@ -111,7 +111,7 @@ class Tracer:
                     require_room(execution.organization, Amounts(event_bytes=size_of(told)))
                 append_to_locked(execution, told, **fields)
         except (LeaseLost, ExecutionHasEnded, Execution.DoesNotExist):
-            self.lose()
+            self.mark_lost()
             raise Interrupted from None
 
 

@@ -9,7 +9,7 @@ from executions import actions, leases
 from executions.event_log import NewEvent, append_to_locked
 from executions.models import Execution
 from executions.runner.ending import end_as_error, may_not_run
-from executions.runner.heartbeat import LEASE, heart
+from executions.runner.heartbeat import LEASE, heartbeats
 from executions.runner.jobs import JOBS
 from executions.runner.tracer import Interrupted, Kind, Status, Tracer
 from organizations.tenancy.scope import organization_scope
@@ -22,7 +22,7 @@ def run(organization_id: UUID, execution_id: UUID) -> None:
     tracer = claim(organization_id, execution_id)
     if tracer is None:
         return
-    with heart.beating_for(tracer):
+    with heartbeats.for_job(tracer):
         try:
             found = JOBS.get(tracer.name)
             if found is None:

@@ -102,7 +102,7 @@ def test_a_job_tells_what_it_does(organization, register):
     assert (execution.agent_id, execution.user_id) == (agent.pk, user.pk)
     assert (execution.input_tokens, execution.cost) == (12, Decimal("0.001"))
     assert execution.lease_expires_at is None
-    assert runner.heart.tracers() == []
+    assert runner.heartbeats.tracers() == []
 
 
 def test_the_job_is_queued_with_the_row_or_not_at_all(organization):
@@ -274,7 +274,7 @@ def test_a_worker_that_must_go_says_so(organization):
     execution = launch(organization)
     tracer = runner.claim(organization.pk, execution.pk)
 
-    with runner.heart.beating_for(tracer):
+    with runner.heartbeats.for_job(tracer):
         runner.give_up("The worker was stopped before the execution had ended.")
 
     ended = now(execution)
@@ -350,7 +350,7 @@ def test_the_heart_renews_what_is_held_and_notices_what_is_not(monkeypatch):
     with organization_scope(organization):
         actions.stop_execution(taken, actor=Actor.for_system(organization, "test"))
 
-    with runner.heart.beating_for(tracers[0]), runner.heart.beating_for(tracers[1]):
+    with runner.heartbeats.for_job(tracers[0]), runner.heartbeats.for_job(tracers[1]):
         with pytest.raises(Interrupted):
             tracers[1].wait(20)
         # One beat looks at both, in any order.

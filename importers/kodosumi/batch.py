@@ -26,7 +26,7 @@ class Reading:
     """What was read of an execution and is not written yet."""
 
     folder: ExecutionFolder
-    born: float
+    created: float
     """Its start, as long as no event tells it."""
     after: int
     """The row that was the last one before."""
@@ -49,8 +49,8 @@ class Batch:
     def folders(self) -> list[ExecutionFolder]:
         return [*(reading.folder for reading in self.readings), *self.deletions]
 
-    def start(self, folder: ExecutionFolder, born: float, after: int) -> Reading:
-        reading = Reading(folder, born, after)
+    def start(self, folder: ExecutionFolder, created: float, after: int) -> Reading:
+        reading = Reading(folder, created, after)
         self.readings.append(reading)
         return reading
 
@@ -59,7 +59,7 @@ class Batch:
         self.row_count += 1
         self.characters += len(row.message)
 
-    def one_by_one(self) -> list[Self]:
+    def split(self) -> list[Self]:
         return [
             *(type(self)(readings=[reading]) for reading in self.readings),
             *(type(self)(deletions=[folder]) for folder in self.deletions),
@@ -125,7 +125,7 @@ def _write_readings(
                 source=Execution.Source.KODOSUMI,
                 status=Execution.Status.STARTING,
                 user=people.get(reading.folder.user),
-                start_time=reading.born,
+                start_time=reading.created,
                 source_position=0,
             )
             new.append(execution)

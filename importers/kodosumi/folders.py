@@ -67,7 +67,7 @@ class ExecutionFolder:
         return user_id_of(self.user)
 
     @property
-    def born(self) -> float | None:
+    def created(self) -> float | None:
         """The second that an id of kodosumi's tells."""
         return float(int(self.fid[:8], 16)) if OBJECT_ID.fullmatch(self.fid) else None
 

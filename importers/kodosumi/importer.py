@@ -198,9 +198,9 @@ class Importer:
         found = name and stamp(opened, name)
         if not name or not found:
             return False
-        born = folder.born or found[2] / 1e9
+        created = folder.created or found[2] / 1e9
         after = (known.source_position or 0) if known else 0
-        reading = self._batch.start(folder, born, after)
+        reading = self._batch.start(folder, created, after)
         without_time = 0
         try:
             with opened_copy(opened, name, self._workspace) as connection:
@@ -211,7 +211,7 @@ class Importer:
                         self._flush()
                         if folder in self._refused:
                             return False
-                        reading = self._batch.start(folder, born, row.id)
+                        reading = self._batch.start(folder, created, row.id)
         except Unreadable as error:
             self.tell(f"{folder}/{name}", str(error))
             if folder.fid not in self._known and not reading.rows:
@@ -231,7 +231,7 @@ class Importer:
         except GONE:
             raise
         except REFUSED:
-            for one in batch.one_by_one():
+            for one in batch.split():
                 self._write_alone(one)
 
     def _write_alone(self, batch: Batch) -> None:

@@ -447,7 +447,7 @@ def test_who_waits_in_vain_is_told_when_the_time_is_over_and_keeps_no_place(
     async def scene(hub: Hub) -> bool:
         found = await hub.wait_for(awaited_by(organization, "x"), viewer=viewer, seconds=0.05)
         for _ in range(64):
-            hub.places.take(viewer)
+            hub.slots.acquire(viewer)
         return found
 
     assert play(scene) is False

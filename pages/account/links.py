@@ -16,7 +16,7 @@ from organizations import actions
 from organizations.models import AccountLink
 from organizations.people.links import find_link
 from pages.account.forms import AddressForm, ConfirmForm, ResetForm, ResetRequestForm
-from pages.form_pages import accept, form_page, postpone, typed
+from pages.form_pages import form_page, postpone, run_change, submitted_data
 from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
 
 
@@ -26,7 +26,7 @@ from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
 @require_http_methods(["GET", "HEAD", "POST"])
 def ask_for_reset(request: HttpRequest) -> HttpResponse:
     """Ask for a link to a new password; the answer is the same for every address."""
-    form = ResetRequestForm(typed(request) if mail.is_enabled() else None)
+    form = ResetRequestForm(submitted_data(request) if mail.is_enabled() else None)
     is_asked = False
     if form.is_bound and form.is_valid():
         try:
@@ -54,9 +54,9 @@ def reset_password(request: HttpRequest, token: str) -> HttpResponse:
         find_link(token, AccountLink.Purpose.PASSWORD)
     except NotFound:
         return link_gone(request)
-    form = ResetForm(typed(request))
+    form = ResetForm(submitted_data(request))
     if form.is_bound and form.is_valid():
-        done = accept(
+        done = run_change(
             form, lambda: actions.reset_password(request, token, new=form.cleaned_data["new"])
         )
         if done:
@@ -74,10 +74,10 @@ def change_address(request: HttpRequest) -> HttpResponse:
     if was_carried_out(request):
         messages.info(request, SENT_TWICE)
         return redirect(settings.LOGIN_REDIRECT_URL)
-    form = AddressForm(typed(request))
+    form = AddressForm(submitted_data(request))
     waits = None
     if form.is_bound and form.is_valid():
-        waits = accept(form, lambda: actions.change_address(request, **form.cleaned_data))
+        waits = run_change(form, lambda: actions.change_address(request, **form.cleaned_data))
     if waits is not None:
         email = form.cleaned_data["email"]
         note_sent(request)
@@ -102,9 +102,11 @@ def confirm_address(request: HttpRequest, token: str) -> HttpResponse:
         return link_gone(request)
     if link.user != request.user:
         return link_gone(request)
-    form = ConfirmForm(typed(request))
+    form = ConfirmForm(submitted_data(request))
     if form.is_bound and form.is_valid():
-        done = accept(form, lambda: actions.confirm_address(request, token, **form.cleaned_data))
+        done = run_change(
+            form, lambda: actions.confirm_address(request, token, **form.cleaned_data)
+        )
         if done:
             note_sent(request)
             messages.success(request, f"{link.email} is now your address.")

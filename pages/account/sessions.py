@@ -21,7 +21,7 @@ from organizations.actions.invitations import find_invitation
 from organizations.actions.sessions import enter
 from organizations.models import Invitation, Membership, User
 from pages.account.forms import AcceptForm, LoginForm, PasswordForm
-from pages.form_pages import accept, form_page, postpone, typed
+from pages.form_pages import form_page, postpone, run_change, submitted_data
 from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
 
 REFUSAL = "Wrong email or password."
@@ -46,7 +46,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
     """Sign a person in; an unknown address and a wrong password get the same answer."""
     if request.user.is_authenticated:
         return redirect(safe_next(request))
-    form = LoginForm(typed(request))
+    form = LoginForm(submitted_data(request))
     if form.is_bound and form.is_valid():
         try:
             actions.sign_in(
@@ -82,10 +82,10 @@ def change_password(request: HttpRequest) -> HttpResponse:
     if was_carried_out(request):
         messages.info(request, f"{SENT_TWICE} Your password was changed.")
         return redirect(settings.LOGIN_REDIRECT_URL)
-    form = PasswordForm(typed(request))
+    form = PasswordForm(submitted_data(request))
     changed = None
     if form.is_bound and form.is_valid():
-        changed = accept(form, lambda: actions.change_password(request, **form.cleaned_data))
+        changed = run_change(form, lambda: actions.change_password(request, **form.cleaned_data))
     if changed:
         note_sent(request)
         messages.success(request, "Your password was changed. Other sessions have ended.")
@@ -162,9 +162,9 @@ def accept_as_member(request: HttpRequest, token: str, context: dict[str, object
 def accept_as_newcomer(
     request: HttpRequest, token: str, invitation: Invitation, context: dict[str, object]
 ) -> HttpResponse:
-    form = AcceptForm(typed(request), email=invitation.email)
+    form = AcceptForm(submitted_data(request), email=invitation.email)
     if request.method == "POST" and form.is_valid():
-        membership = accept(
+        membership = run_change(
             form,
             lambda: actions.accept_invitation(
                 token,

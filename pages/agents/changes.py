@@ -22,7 +22,7 @@ from agents.models import Agent
 from pages.agents.forms import AgentForm
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.form_pages import accept, form_page, typed
+from pages.form_pages import form_page, run_change, submitted_data
 
 
 def own_agent(request: OrganizationRequest, agent_id: UUID) -> Agent:
@@ -33,9 +33,9 @@ def own_agent(request: OrganizationRequest, agent_id: UUID) -> Agent:
 @within_organization("agents:read", "agents:write")
 def new_agent(request: OrganizationRequest) -> HttpResponse:
     """Register an agent."""
-    form = AgentForm(typed(request), actor=request.actor)
+    form = AgentForm(submitted_data(request), actor=request.actor)
     if request.method == "POST" and form.is_valid():
-        agent = accept(form, lambda: register_agent(actor=request.actor, **form.cleaned_data))
+        agent = run_change(form, lambda: register_agent(actor=request.actor, **form.cleaned_data))
         if agent:
             messages.success(request, f"{agent.name} is registered. Next, give it a credential.")
             return redirect("agents:detail", agent.pk)
@@ -49,9 +49,9 @@ def edit_agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     agent = own_agent(request, agent_id)
     if agent.is_decommissioned:
         raise Http404
-    form = AgentForm(typed(request), actor=request.actor, agent=agent)
+    form = AgentForm(submitted_data(request), actor=request.actor, agent=agent)
     if request.method == "POST" and form.is_valid():
-        changed = accept(
+        changed = run_change(
             form, lambda: update_agent(agent, actor=request.actor, **form.cleaned_data)
         )
         if changed:

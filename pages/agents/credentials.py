@@ -22,7 +22,7 @@ from pages.agents.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
 from pages.agents.secret_usage import SKEW, SecretUsage, called, secrets_of, verdict
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.form_pages import accept, form_page, typed
+from pages.form_pages import form_page, run_change, submitted_data
 from pages.sent_forms import shown_once
 from tokens.actions import (
     create_credential,
@@ -51,10 +51,10 @@ def own_credential(request: OrganizationRequest, agent_id: UUID, credential_id: 
 def new_credential(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     """Create a credential and show its secret once."""
     agent = own_agent(request, agent_id)
-    form = CredentialForm(typed(request))
+    form = CredentialForm(submitted_data(request))
     if request.method == "POST" and form.is_valid():
         name, expires_at = form.cleaned_data["name"], form.cleaned_data["expires_on"]
-        made = accept(
+        made = run_change(
             form,
             lambda: create_credential(agent, actor=request.actor, expires_at=expires_at, name=name),
         )
@@ -69,11 +69,11 @@ def new_credential(request: OrganizationRequest, agent_id: UUID) -> HttpResponse
 def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
     """Give a credential a new secret and show it once."""
     credential = own_credential(request, agent_id, credential_id)
-    form = RotationForm(typed(request), credential)
+    form = RotationForm(submitted_data(request), credential)
     if request.method == "POST" and form.is_valid():
         grace = timedelta(seconds=form.cleaned_data["grace_seconds"])
         expires_at = form.cleaned_data["expires_on"]
-        made = accept(
+        made = run_change(
             form,
             lambda: rotate_credential(
                 credential, actor=request.actor, grace=grace, expires_at=expires_at
@@ -96,10 +96,10 @@ def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
 def rename(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
     """Give a credential another name."""
     credential = own_credential(request, agent_id, credential_id)
-    form = NameForm(typed(request), initial={"name": credential.name})
+    form = NameForm(submitted_data(request), initial={"name": credential.name})
     if request.method == "POST" and form.is_valid():
         name = form.cleaned_data["name"]
-        renamed = accept(
+        renamed = run_change(
             form, lambda: rename_credential(credential, actor=request.actor, name=name)
         )
         if renamed:

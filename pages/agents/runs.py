@@ -27,8 +27,8 @@ def runs_of(agent: Agent, actor: Actor) -> dict[str, Any]:
     now = timezone.now()
     own = Filters(agent=agent.pk)
     runs = queries.executions(agent.organization, actor, own)
-    lately = runs.filter(start_time__gte=(now - timedelta(days=RUN_DAYS)).timestamp())
-    sums = lately.order_by().aggregate(
+    recent_activity = runs.filter(start_time__gte=(now - timedelta(days=RUN_DAYS)).timestamp())
+    sums = recent_activity.order_by().aggregate(
         runs=Count("id"), failed=Count("id", filter=queries.FAILED), cost=Sum("cost")
     )
     newest = runs.order_by("-start_time", "-id")[:RUNS_SHOWN]

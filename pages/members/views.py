@@ -21,7 +21,7 @@ from pages.agents.changes import own_agent
 from pages.agents.forms import AgentMemberForm
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.form_pages import accept, form_page, typed
+from pages.form_pages import form_page, run_change, submitted_data
 from pages.members.forms import InvitationForm
 from pages.sent_forms import shown_once
 
@@ -164,10 +164,10 @@ def suggestions(organization: Organization) -> QuerySet[Agent, str]:
 @within_organization(ADMINISTER)
 def invite(request: OrganizationRequest) -> HttpResponse:
     """Offer a membership. The link is shown in this answer only, so it is no redirect."""
-    form = InvitationForm(typed(request), roles=roles_for(request.actor))
+    form = InvitationForm(submitted_data(request), roles=roles_for(request.actor))
     made = None
     if form.is_valid():
-        made = accept(
+        made = run_change(
             form,
             lambda: actions.invite(request.organization, actor=request.actor, **form.cleaned_data),
         )
@@ -235,10 +235,10 @@ def remove(request: OrganizationRequest, membership_id: UUID) -> HttpResponse:
 def add_agent(request: OrganizationRequest) -> HttpResponse:
     """Name an agent a member."""
     organization = request.organization
-    form = AgentMemberForm(typed(request), organization=organization)
+    form = AgentMemberForm(submitted_data(request), organization=organization)
     if form.is_valid():
         agent, role = form.cleaned_data["agent"], form.cleaned_data["role"]
-        added = accept(
+        added = run_change(
             form,
             lambda: actions.add_agent(
                 organization, actor=request.actor, agent_id=agent.pk, role=role

@@ -24,7 +24,7 @@ from analytics.queries import (
     last_used_by_agent,
 )
 from core.formatting import absolute_time, counted, percent
-from executions.queries import lately
+from executions.queries import recent_activity
 from organizations.actors import Scope
 from organizations.models import Organization
 from pages.charts import change, day_notes, heatmap, trend_chart
@@ -134,7 +134,7 @@ def execution_figures(view: View) -> list[dict[str, Any]]:
     if not request.actor.may(Scope.EXECUTIONS_READ):
         return []
     since = view.period.now - timedelta(hours=DEFAULT_HOURS)
-    found = lately(request.organization, request.actor, since.timestamp())
+    found = recent_activity(request.organization, request.actor, since.timestamp())
     if found.newest is None:
         return []
     newest = f"newest execution started {absolute_time(to_datetime(found.newest), view.period.now)}"

@@ -18,7 +18,7 @@ from organizations import actions
 from organizations.models import Organization
 from pages.confirmation import is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.form_pages import accept, form_page, typed
+from pages.form_pages import form_page, run_change, submitted_data
 from pages.settings.forms import OrganizationForm
 from tokens.models import MonthlyUsage
 
@@ -31,9 +31,9 @@ def organization(request: OrganizationRequest) -> HttpResponse:
     """Show the settings, and save what an administrator may change."""
     # The form writes into what it is bound to; the frame shows the name that is saved.
     own = Organization.objects.get(pk=request.organization.pk)
-    form = OrganizationForm(typed(request), instance=own)
+    form = OrganizationForm(submitted_data(request), instance=own)
     if request.method == "POST" and form.is_valid():
-        changed = accept(
+        changed = run_change(
             form,
             lambda: actions.update_organization(
                 request.organization, actor=request.actor, **form.cleaned_data

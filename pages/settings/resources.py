@@ -16,7 +16,7 @@ from agents.models import Agent
 from organizations.actors import Scope
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
-from pages.form_pages import accept, form_page, typed
+from pages.form_pages import form_page, run_change, submitted_data
 from pages.lists import page_of
 from pages.settings.resource_forms import GrantForm, NewResourceForm, ResourceForm
 from tokens import resources as actions
@@ -48,9 +48,9 @@ def resources(request: OrganizationRequest) -> HttpResponse:
 @within_organization(*DECIDE)
 def new_resource(request: OrganizationRequest) -> HttpResponse:
     """Register a resource."""
-    form = NewResourceForm(typed(request), organization=request.organization)
+    form = NewResourceForm(submitted_data(request), organization=request.organization)
     if request.method == "POST" and form.is_valid():
-        made = accept(
+        made = run_change(
             form, lambda: actions.create_resource(actor=request.actor, **form.cleaned_data)
         )
         if made:
@@ -118,9 +118,9 @@ def show(request: OrganizationRequest, resource: Resource, form: GrantForm) -> H
 def edit_resource(request: OrganizationRequest, resource_id: UUID) -> HttpResponse:
     """Change the name, the scopes and the lifetime. The identifier stays."""
     found = own_resource(request, resource_id)
-    form = ResourceForm(typed(request), resource=found)
+    form = ResourceForm(submitted_data(request), resource=found)
     if request.method == "POST" and form.is_valid():
-        changed = accept(
+        changed = run_change(
             form, lambda: actions.update_resource(found, actor=request.actor, **form.cleaned_data)
         )
         if changed:
@@ -179,11 +179,11 @@ def delete_resource(request: OrganizationRequest, resource_id: UUID) -> HttpResp
 def allow_agent(request: OrganizationRequest, resource_id: UUID) -> HttpResponse:
     """Allow an agent the chosen scopes, whatever it was allowed before."""
     found = own_resource(request, resource_id)
-    form = GrantForm(typed(request), resource=found)
+    form = GrantForm(submitted_data(request), resource=found)
     if form.is_valid():
         agent: Agent = form.cleaned_data["agent"]
         scopes: list[str] = form.cleaned_data["scopes"]
-        grant = accept(
+        grant = run_change(
             form,
             lambda: actions.allow_agent(found, agent, actor=request.actor, scopes=scopes),
         )
