@@ -1,8 +1,4 @@
-"""One run of an agent.
-
-Times are Unix seconds as double precision, because engines write them so and read them back digit
-for digit.
-"""
+"""The record of executions. A kodosumi "execution" and an agent-bot "task" are the same row."""
 
 from __future__ import annotations
 
@@ -15,19 +11,83 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from agents.models import Agent
+from core.errors import DomainError, NotFound
 from core.ids import uuid7
-from core.text import NormalizedCharField
+from core.text import NormalizedCharField, NormalizedEmailField
 from executions.described import described, summary_of, tags_of
-from executions.models.columns import TransactionNumber
-from executions.models.person import ExecutionUser
 from organizations.actors import Actor
 from organizations.models import (
     Membership,
     Organization,
     OrganizationScopedModel,
     OrganizationScopedQuerySet,
+    User,
 )
 from tokens.models import Credential
+
+
+class TransactionNumber(models.Func):
+    """Of the transaction that writes the row, in the order in which transactions began to write."""
+
+    template = "pg_current_xact_id()::text::bigint"
+    output_field = models.BigIntegerField()
+
+
+class ExecutionNotFound(NotFound):
+    code = "EXECUTION_NOT_FOUND"
+    message = "There is no execution with this id."
+
+
+class ExecutionHasEnded(DomainError):
+    code = "EXECUTION_ENDED"
+    message = "The execution has ended; it accepts no more events."
+
+
+class IllegalTransition(DomainError):
+    code = "ILLEGAL_TRANSITION"
+    message = "The execution cannot go from its status to this one."
+
+
+class EventAfterEnd(DomainError):
+    """`details` name the event and the status of the execution, which none of the batch changed."""
+
+    code = "EVENT_AFTER_END"
+    message = "The batch has an event after the one that ends the execution."
+
+
+class LeaseLost(DomainError):
+    code = "LEASE_LOST"
+    message = "Another worker has taken over, or the lease has expired."
+
+
+class ExecutionUser(OrganizationScopedModel):
+    """A person as executions know them: a member, or a user of the system they came from.
+
+    It stays when the member leaves, so that their executions keep a name.
+    """
+
+    external_id = models.UUIDField(
+        help_text="The id that answers show: the member's, or the one of the other system."
+    )
+    name = NormalizedCharField(max_length=150)
+    email = NormalizedEmailField(max_length=254, blank=True)
+    user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "external_id"], name="executions_user_unique"
+            ),
+        ]
+        indexes = [models.Index(fields=["organization", "user"], name="executions_user_member")]
+
+    def __str__(self) -> str:
+        return self.name
+
 
 RESERVED_IDS = frozenset({"errors", "export", "statistics", "timeline"})
 """Words that stand where an execution's id stands in addresses of pages. An engine cannot choose
@@ -311,3 +371,236 @@ def new_execution(organization: Organization, **fields: Any) -> Execution:
     key = uuid7()
     fields = {"fid": str(key), "start_time": now()} | fields
     return Execution(id=key, organization=organization, **fields)
+
+
+class ExecutionEvent(models.Model):
+    """Something that an execution said. Append-only; the sequence has no gaps."""
+
+    class Kind(models.TextChoices):
+        STATUS = "status", "Status"
+        META = "meta", "Meta"
+        INPUTS = "inputs", "Inputs"
+        UPLOAD = "upload", "Upload"
+        AGENT = "agent", "Agent"
+        STDOUT = "stdout", "Standard output"
+        STDERR = "stderr", "Standard error"
+        DEBUG = "debug", "Debug"
+        ACTION = "action", "Action"
+        RESULT = "result", "Result"
+        LOCK = "lock", "Lock"
+        LEASE = "lease", "Lease"
+        FINAL = "final", "Final"
+        ERROR = "error", "Error"
+
+    PLAIN = frozenset({Kind.STATUS, Kind.STDOUT, Kind.STDERR, Kind.DEBUG, Kind.ERROR})
+    """Their messages are text; all others are JSON with a type tag."""
+
+    pk = models.CompositePrimaryKey("organization_id", "execution_id", "sequence")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    sequence = models.PositiveIntegerField()
+    timestamp = models.FloatField(help_text="When it was emitted.")
+    kind = models.CharField(max_length=32, help_text="An import keeps kinds that we do not know.")
+    message = models.TextField()
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["sequence"]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.kind}"
+
+
+class ExecutionError(OrganizationScopedModel):
+    """An error event made readable, for the list and the groups of errors."""
+
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    sequence = models.PositiveIntegerField(help_text="Of its event.")
+    timestamp = models.FloatField()
+    error_type = models.CharField(max_length=255, blank=True, help_text="The exception's class.")
+    message = models.TextField(help_text="Readable, without a trace.")
+    fingerprint = models.CharField(
+        max_length=40, help_text="Equal for errors that belong together (errors.py)."
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-timestamp", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "execution", "sequence"], name="executions_error_unique"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["organization", "-timestamp", "-id"], name="executions_error_newest"
+            ),
+            models.Index(
+                fields=["organization", "fingerprint", "-timestamp"], name="executions_error_group"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ExecutionFile(OrganizationScopedModel):
+    """A file that a person gave to an execution (`in`) or that it made (`out`)."""
+
+    class Area(models.TextChoices):
+        IN = "in", "Uploaded"
+        OUT = "out", "Made"
+
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    area = models.CharField(max_length=3, choices=Area)
+    path = NormalizedCharField(max_length=1024, help_text="Inside the area, parts joined by /.")
+    size = models.PositiveBigIntegerField()
+    last_modified = models.FloatField()
+    content = models.FileField(
+        max_length=200, help_text="Named by ids alone: no name of a user's reaches the storage."
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["path"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "execution", "area", "path"], name="executions_file_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(area__in=["in", "out"]), name="executions_file_area_valid"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.area}/{self.path}"
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+class Upload(OrganizationScopedModel):
+    """A file that arrives in parts; it becomes an ExecutionFile when the last part is there."""
+
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    area = models.CharField(max_length=3, choices=ExecutionFile.Area)
+    path = NormalizedCharField(max_length=1024)
+    size = models.PositiveBigIntegerField(help_text="In bytes, of the whole file.")
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization", "created_at"], name="executions_upload_old")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.area}/{self.path}"
+
+
+class UploadPart(models.Model):
+    """Some bytes of an upload. They wait in the database, which every web process sees."""
+
+    pk = models.CompositePrimaryKey("organization_id", "upload_id", "offset")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    upload = models.ForeignKey(
+        Upload, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    offset = models.PositiveBigIntegerField()
+    content = models.BinaryField()
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["offset"]
+
+    def __str__(self) -> str:
+        return f"{self.upload_id} from {self.offset}"
+
+
+class DeletedExecution(OrganizationScopedModel):
+    """What is left of a deleted execution: viewers drop it, an import does not bring it back."""
+
+    fid = models.CharField(max_length=64)
+    position = models.BigIntegerField(
+        db_default=TransactionNumber(), editable=False, help_text="The transaction that deleted it."
+    )
+    agent_id = models.UUIDField(null=True)
+    user = models.ForeignKey(
+        ExecutionUser,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "fid"], name="executions_deleted_unique"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="executions_deleted_newest")
+        ]
+
+    def __str__(self) -> str:
+        return self.fid
+
+
+class StoredChange(models.Model):
+    """So much more, or less, is stored. Triggers write it in the transaction that stores, and add
+    rows up now and then: the sum of an organization's rows is what it stores. No writer waits for
+    another one, as all would for a single row.
+    """
+
+    number = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    executions = models.BigIntegerField(db_default=0)
+    event_bytes = models.BigIntegerField(db_default=0)
+    file_bytes = models.BigIntegerField(db_default=0)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "number"], name="executions_stored_change")]
+
+    def __str__(self) -> str:
+        return f"{self.executions} executions, {self.event_bytes} and {self.file_bytes} bytes"
