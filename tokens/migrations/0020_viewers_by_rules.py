@@ -4,7 +4,7 @@ from django.db import migrations
 
 ENDED = """
 CREATE OR REPLACE FUNCTION tokens_ended_viewers(viewers jsonb) RETURNS SETOF integer
-LANGUAGE plpgsql SECURITY INVOKER AS $$
+LANGUAGE plpgsql SECURITY INVOKER SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     outer_organization text := current_setting('app.organization_id', true);
     entered uuid;
