@@ -12,7 +12,7 @@ WITHOUT_MESSAGE = "The execution failed without a message."
 WITHOUT_RESULT = "The execution ended without a result."
 CANCELLED = "The execution was cancelled before it had a result."
 MAX_FACT_LENGTH = 10_000
-PLEASE_WAIT = "The execution is still running; its result is not ready."
+PLEASE_WAIT = "The execution is still running. Please wait for its result."
 
 
 def status_body(execution: Execution) -> dict[str, Any]:

@@ -8,6 +8,7 @@ async function start() {
   if (!answer.ok) throw new Error(answer.status);
   const spec = await answer.json();
   spec.servers = [{ url: location.origin }];
+  keep_fields_empty(spec);
   const isOpen = opened_by_the_session(spec);
   window.SwaggerUIBundle({
     spec,
@@ -22,6 +23,13 @@ async function start() {
       return request;
     },
   });
+}
+
+/* Swagger UI fills the examples of parameters in and sends them all: ids of nobody, and filters that nobody chose. */
+function keep_fields_empty(spec) {
+  for (const operation of Object.values(spec.paths).flatMap((methods) => Object.values(methods))) {
+    for (const parameter of operation.parameters ?? []) delete parameter.example;
+  }
 }
 
 /* Which calls need no token on this page: those that read and take the session of the pages. It goes as the cookie that
