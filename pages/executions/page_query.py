@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agents.models import Agent
+from core.days import DAY, MAX_TIMESTAMP
 from core.errors import InvalidValue
 from executions import queries
 from executions.filters import NAMES, NOBODY, Filters
@@ -43,7 +44,8 @@ PARAMETERS = (*NAMES, "name")
 
 
 def to_datetime(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    """At most a day before the calendar's end, so that every zone can write it."""
+    return datetime.fromtimestamp(min(seconds, MAX_TIMESTAMP - DAY.total_seconds()), UTC)
 
 
 def stamp(seconds: float) -> str:
