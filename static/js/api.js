@@ -54,6 +54,7 @@ function repair() {
     }
   }
   for (const field of place.querySelectorAll("textarea.body-param__text:not([aria-label])")) field.setAttribute("aria-label", "Request body");
+  for (const field of place.querySelectorAll(".examples-select-element:not([aria-label])")) field.setAttribute("aria-label", "Example");
   for (const button of place.querySelectorAll(".close-modal:not([aria-label])")) button.setAttribute("aria-label", "Close");
   for (const button of place.querySelectorAll(".auth-btn-wrapper .authorize[aria-label]")) button.removeAttribute("aria-label");
   for (const code of place.querySelectorAll("pre.microlight, .highlight-code > .microlight")) code.tabIndex = 0;
