@@ -43,6 +43,7 @@ def database_for(command: str) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
     host = settings.DATABASES["default"].get("OPTIONS", {}).get("host")
     if host == str(embedded_postgres.socket_folder(embedded_postgres.DATA_FOLDER)):
+        os.environ["PGHOST"] = host  # dbshell hands psql no host that stands among the options
         return embedded_postgres.running()
     return contextlib.nullcontext()
 
