@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rest_framework.exceptions import ParseError
 
-from core.parsers import MAX_DEPTH, MAX_NAMES, MAX_VALUES, measure_json, parse_json
+from core.parsers import FEW_ESCAPES, MAX_DEPTH, MAX_NAMES, MAX_VALUES, measure_json, parse_json
 
 MEGABYTE = 1024 * 1024
 
@@ -123,6 +123,16 @@ def outcome(read: Callable[[bytes], Any], content: bytes) -> str:
 @example(b"[" * 65 + b"]" * 65)
 @example(b"[" * 64 + b"]" * 64)
 def test_the_same_is_refused_as_by_a_reader_of_every_character(content: bytes) -> None:
+    assert outcome(parse_json, content) == outcome(read_slowly, content)
+
+
+@pytest.mark.parametrize("after", [b'{"a": 1}', b'{"a": 1, "a": 2}', b"[" * 64 + b"]" * 64])
+@pytest.mark.parametrize(
+    "last", [rb"\\", rb"\"", rb"\\\"[", rb"\u0000", rb"\\ud83d", rb"\ud83d", rb"\ud83d\ude00"]
+)
+def test_texts_of_very_many_escapes_are_read_alike(last: bytes, after: bytes) -> None:
+    content = b'["' + rb"\n" * (FEW_ESCAPES + 1) + last + b'", ' + after + b"]"
+
     assert outcome(parse_json, content) == outcome(read_slowly, content)
 
 
