@@ -40,7 +40,7 @@ def collect_in_time() -> None:
     gc.collect()  # it waits until a quarter is new: of what is left, not of what is frozen
     gc.set_threshold(20_000, 10, 5)
     request_started.connect(_collect_when_due, dispatch_uid="core.memory")
-    _give_back()
+    _keep_few_heaps()
 
 
 def count_values(values: int) -> None:
@@ -54,14 +54,20 @@ def count_bytes(number: int) -> None:
     _taken += number
 
 
+def give_back() -> None:
+    """What is garbage goes back to the system; a few milliseconds."""
+    global _taken
+    _taken = 0
+    gc.collect()
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
 def _collect_when_due(sender: Any, environ: dict[str, Any], **kwargs: Any) -> None:
     """At a start, when the objects of the requests before are garbage, not at an end."""
     global _taken
     if _taken >= BYTES_BETWEEN_COLLECTIONS:
-        _taken = 0
-        gc.collect()
-        if malloc_trim is not None:
-            malloc_trim(0)
+        give_back()
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS:
         _taken += BYTES_OF_A_BODYS_BYTE * int(length)
@@ -69,7 +75,7 @@ def _collect_when_due(sender: Any, environ: dict[str, Any], **kwargs: Any) -> No
     _taken += BYTES_OF_A_HEADERS_BYTE * heads
 
 
-def _give_back() -> None:
+def _keep_few_heaps() -> None:
     """glibc gives each thread a heap of its own, and of each keeps what was once needed at its
     end: with two for all threads half as much. What is large comes from the system and goes back at
     once, instead of leaving holes in a heap. Other C libraries do without."""

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from itertools import accumulate
+from itertools import accumulate, chain
 from math import isinf
 from threading import Lock
 from typing import IO, Any, NamedTuple, NoReturn
@@ -47,6 +47,11 @@ UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 WITHOUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 AS_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
+LONG_INTEGER = b"0" * MAX_DIGITS_OF_64_BITS
+WITHOUT_STRUCTURE = bytes(set(range(256)) - set(b"[{,:0123456789"))
+ESCAPED_NUL = rb"\u0000"
+ESCAPED_COLON = rb"\u003"
+"""The beginning of it, in either case."""
 
 
 class StrictJSONParser(BaseParser):
@@ -65,29 +70,75 @@ class StrictJSONParser(BaseParser):
 
 def parse_json(content: bytes) -> Any:
     """The value that the bytes spell; ParseError (400) for anything unusual."""
+    if len(content) <= MAX_READ_TOGETHER:
+        return _parse(content)
+    with _one_large_text:
+        return _parse(content)
+
+
+def _parse(content: bytes) -> Any:
+    if b"\\" in content:
+        with suppress(_Unusual, orjson.JSONDecodeError):
+            return _read_escapes(content)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ParseError("The body is not UTF-8.") from error
-    if len(content) <= MAX_READ_TOGETHER:
-        return _parse(content, text)
-    with _one_large_text:
-        return _parse(content, text)
-
-
-def _parse(content: bytes, text: str) -> Any:
     shape = measure_json(content)
     count_values(min(shape.values, MAX_VALUES))
     if shape.values > MAX_VALUES:
         raise ParseError(f"The JSON has more than {MAX_VALUES:,} values.")
     if shape.depth > MAX_DEPTH:
-        raise ParseError(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+        _refuse_depth()
     value, names = _read(text, shape)
     if names != shape.names:
         raise ParseError("A name appears twice in one JSON object.")
     if shape.may_be_unstorable and _is_unstorable(value):
         _refuse_unstorable_text(value)
     return value
+
+
+class _Unusual(Exception):
+    """It may keep the limits, or not: the slower reader decides, and says why not."""
+
+
+def _read_escapes(content: bytes) -> Any:
+    """The value of a text with escape sequences, if what stands within its strings keeps all limits
+    as well; else _Unusual. To find where such strings end would take longer than to read them."""
+    kept = content.translate(AS_ZEROS, WITHOUT_STRUCTURE)
+    containers = kept.count(b"[") + kept.count(b"{")
+    values = containers + kept.count(b",") + 1
+    if values > MAX_VALUES:
+        raise _Unusual
+    if LONG_INTEGER in kept and LONG_INTEGER in content.translate(AS_ZEROS):
+        raise _Unusual
+    if ESCAPED_NUL in content:
+        raise _Unusual
+    count_values(values)
+    value = orjson.loads(content)  # Refuses surrogates.
+    colons = kept.count(b":")
+    # Other colons stand in strings, or a name appears twice: then the value has fewer.
+    if colons != _count_names(value) and (
+        ESCAPED_COLON in content or colons != orjson.dumps(value).count(b":")
+    ):
+        raise _Unusual
+    return value
+
+
+def _count_names(value: Any) -> int:
+    """Of all objects together; refuses what is too deep, or has too many in one object."""
+    names = depth = 0
+    level = [value]
+    while containers := [each for each in level if type(each) in CONTAINERS]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            _refuse_depth()
+        objects = [each for each in containers if type(each) is dict]
+        names += sum(map(_checked_length, objects))
+        level = [*chain.from_iterable(map(dict.values, objects))]
+        if len(objects) < len(containers):
+            level += chain.from_iterable(each for each in containers if type(each) is list)
+    return names
 
 
 class Shape(NamedTuple):
@@ -132,7 +183,7 @@ def measure_json(content: bytes) -> Shape:
         depth=max(depths, default=0),
         containers=containers,
         has_unusual_numbers=b"0e" in zeros or b"0" * (MAX_DIGITS + 1) in zeros,
-        has_long_integers=b"0" * MAX_DIGITS_OF_64_BITS in zeros,
+        has_long_integers=LONG_INTEGER in zeros,
         may_be_unstorable=may_be_unstorable,
     )
 
@@ -141,7 +192,8 @@ def _read(text: str, shape: Shape) -> tuple[Any, int]:
     """The value, and how many names its objects have together."""
     if shape.containers <= FEW_CONTAINERS and not shape.has_long_integers:
         with suppress(orjson.JSONDecodeError):  # The other reader keeps it, or says what is wrong.
-            return _read_few_containers(text)
+            value = orjson.loads(text)
+            return value, _count_names(value)
     names = 0
 
     def count_names(found: dict[str, Any]) -> dict[str, Any]:
@@ -162,24 +214,14 @@ def _read(text: str, shape: Shape) -> tuple[Any, int]:
     return value, names
 
 
-def _read_few_containers(text: str) -> tuple[Any, int]:
-    """orjson reads texts and numbers several times faster, but calls nobody for each object."""
-    names = 0
-    containers = [value := orjson.loads(text)]
-    for container in containers:  # Grows meanwhile.
-        if isinstance(container, dict):
-            names += _checked_length(container)
-            container = container.values()
-        elif not isinstance(container, list):
-            continue
-        containers += [item for item in container if isinstance(item, CONTAINERS)]
-    return value, names
-
-
 def _checked_length(found: dict[str, Any]) -> int:
     if len(found) > MAX_NAMES:
         raise ParseError(f"A JSON object has more than {MAX_NAMES:,} names.")
     return len(found)
+
+
+def _refuse_depth() -> NoReturn:
+    raise ParseError(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from live.reading import Batch, Watched
 
-MAX_KEPT_BYTES = 8 * 1024**2
+MAX_KEPT_BYTES = 4 * 1024**2
 
 Place = tuple[Watched, int]
 """An execution, and the sequence number after which a batch begins."""

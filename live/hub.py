@@ -22,7 +22,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
-from core import metrics
+from core import memory, metrics
 from core.errors import DomainError, TooManyRequests
 from core.failures import log_failure
 from core.outages import is_database_outage
@@ -340,6 +340,8 @@ class Hub:
         finally:
             if listener:
                 listener.cancel()
+            self._batches.clear()
+            memory.give_back()
 
     async def _tick_safely(self) -> None:
         """Whatever fails once must not end the streams of everybody."""

@@ -120,6 +120,12 @@ def outcome(read: Callable[[bytes], Any], content: bytes) -> str:
 @example(rb'"\\ud83d\ude00"')
 @example(rb'"\\\ud83d\ude00"')
 @example(rb'["\\", "[", "\\\\\"]"]')
+@example(rb'{"a": 1, "a": 2, "b": "\u003a"}')
+@example(rb'{"a": 1, "a": 2, "b": "\u003A"}')
+@example(rb'{"a": {"b": 1, "b": ":"}, "c": "\n"}')
+@example(rb'["\n", "a:b", {"c:d": 99999999999999999999}]')
+@example(rb'["\n", ' + b"[" * 64 + b"]" * 65)
+@example(rb'"\n' + b"[" * 65 + b'"')
 @example(b"[" * 65 + b"]" * 65)
 @example(b"[" * 64 + b"]" * 64)
 def test_the_same_is_refused_as_by_a_reader_of_every_character(content: bytes) -> None:
@@ -190,13 +196,25 @@ def test_a_refusal_says_what_is_wrong_and_where(content: bytes, sentence: str) -
     [
         ([1] * (MAX_VALUES - 1), True),
         ([1] * MAX_VALUES, False),
+        (['"'] + [1] * (MAX_VALUES - 2), True),
+        (['"'] + [1] * (MAX_VALUES - 1), False),
         ([[]] * (MAX_VALUES // 2 + 1), False),
         ({str(number): 1 for number in range(MAX_NAMES)}, True),
         ({str(number): 1 for number in range(MAX_NAMES + 1)}, False),
         ([",[{" * 50_000] * 5, True),
         (['"' * 20_001 + "[" * 70], True),
     ],
-    ids=["all", "one more", "containers", "all names", "one name more", "texts", "quotes"],
+    ids=[
+        "all",
+        "one more",
+        "all, escaped",
+        "one more, escaped",
+        "containers",
+        "all names",
+        "one name more",
+        "texts",
+        "quotes",
+    ],
 )
 def test_the_number_of_values_is_bounded(value: Any, is_taken: bool) -> None:
     content = json.dumps(value).encode()

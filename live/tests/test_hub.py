@@ -641,3 +641,20 @@ def test_what_is_kept_of_batches_does_not_grow_with_the_viewers_and_their_places
             return hub.kept_bytes
 
     assert 200_000 < play(scene) <= 500_000
+
+
+def test_nothing_is_kept_once_all_viewers_have_gone(
+    play: Play, viewer: Viewer, organization: Organization
+) -> None:
+    told = [NewEvent(now(), "stdout", "x" * 60_000)]
+    execution = make_execution(organization, RUNNING, start=now() - 60, events=told)
+
+    async def scene(hub: Hub) -> int:
+        async with aclosing(subscribe(hub, execution, viewer)) as viewing:
+            await anext(viewing)
+            assert hub.kept_bytes >= 60_000
+        while hub.kept_bytes:  # until the scene's time is over
+            await asyncio.sleep(0.01)
+        return hub.kept_bytes
+
+    assert play(scene) == 0
