@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -30,6 +31,7 @@ def address_of(environ: Mapping[str, Any]) -> str | None:
     return plain_address(address)
 
 
+@lru_cache(maxsize=1024)
 def plain_address(text: str) -> str | None:
     """An address in the one spelling that PostgreSQL gives back; None if it is none."""
     try:

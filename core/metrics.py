@@ -1,5 +1,7 @@
 """Prometheus metrics with bounded labels: route templates, methods, status codes; never an id."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 disable_created_metrics()  # a second series for each, of which no rule makes use
@@ -11,6 +13,24 @@ http_request_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+@cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """The library looks for a series under a lock, and spells each label anew."""
+    return (
+        http_requests.labels(method, route, status),
+        http_request_seconds.labels(route),
+    )
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count an answered request; `route` is the template of its address, never the address."""
+    answered, duration = _series(method, route, status)
+    answered.inc()
+    duration.observe(seconds)
+
+
 token_requests = Counter(
     "agentidp_token_requests", "Token requests answered.", ["outcome", "reason"]
 )

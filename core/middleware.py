@@ -15,6 +15,7 @@ from core.content_types import PROBLEM
 from core.errors import StoredMeanwhile
 from core.failures import route_of, watch_body
 from core.handlers import error_response
+from core.logs import log_request
 from core.outages import outage_of
 from core.request_ids import log_fields_of, request_id_of
 
@@ -48,18 +49,18 @@ class RequestRecordMiddleware:
         watch_body(request, response)
         route = route_of(request)
         method = request.method if request.method in metrics.METHODS else "OTHER"
-        metrics.http_requests.labels(method, route, response.status_code).inc()
-        metrics.http_request_seconds.labels(route).observe(seconds)
+        metrics.count_request(method, route, response.status_code, seconds)
         response["X-Request-Id"] = request_id_of(request)
         if "Cache-Control" not in response:
             # Answers belong to one caller; a shared cache must not keep them.
             response["Cache-Control"] = "no-store"
-        logger.info(
-            "request",
-            method=method,
-            route=route,
-            status=response.status_code,
-            milliseconds=round(seconds * 1000, 1),
+        log_request(
+            {
+                "method": method,
+                "route": route,
+                "status": response.status_code,
+                "milliseconds": round(seconds * 1000, 1),
+            }
         )
         return response
 

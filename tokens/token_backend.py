@@ -6,6 +6,7 @@ repeated claim, one audience.
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -23,6 +24,8 @@ MAX_NESTING = 16
 COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
 REFRESH_TOKEN_TYPE = "rt+jwt"  # noqa: S105
+ALGORITHMS = jwt.algorithms.get_default_algorithms()
+COMPACT_JSON = json.JSONEncoder(separators=(",", ":")).encode
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "token_use"]
 MAX_TIMESTAMP = 2**33
 """Seconds since 1970: the year 2242. A time beyond it is nothing that we wrote."""
@@ -45,12 +48,11 @@ class KeyRingBackend(TokenBackend):
     def encode(self, payload: dict[str, Any], algorithm: str = "ES256") -> str:
         key = key_ring.signing_key(algorithm)
         claims = {"aud": settings.AUDIENCE, **payload, "iss": settings.ISSUER}
-        return jwt.encode(
-            claims,
-            key.private_key,
-            algorithm=key.algorithm,
-            headers={"kid": key.kid, "typ": self.header_type},
+        signed = (
+            _protected_header(key.algorithm, key.kid, self.header_type) + b"." + _segment(claims)
         )
+        signature = ALGORITHMS[key.algorithm].sign(signed, key.private_key)
+        return (signed + b"." + jwt.utils.base64url_encode(signature)).decode()
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         text = token.decode("ascii", "replace") if isinstance(token, bytes) else str(token)
@@ -86,6 +88,16 @@ class KeyRingBackend(TokenBackend):
             raise TokenBackendExpiredToken("Token is expired") from error
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
             raise TokenBackendError("Token is invalid") from error
+
+
+@lru_cache(maxsize=64)
+def _protected_header(algorithm: str, kid: str, header_type: str) -> bytes:
+    """Of every token that a key signs. PyJWT would write and check it for each anew."""
+    return _segment({"alg": algorithm, "kid": kid, "typ": header_type})
+
+
+def _segment(value: dict[str, Any]) -> bytes:
+    return jwt.utils.base64url_encode(COMPACT_JSON(value).encode())
 
 
 def _object(segment: str) -> dict[str, Any]:

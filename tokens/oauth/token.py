@@ -1,12 +1,13 @@
 """The token endpoint (RFC 6749)."""
 
+import json
 import re
 
 import structlog
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import InterfaceError, OperationalError, transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from core.addresses import client_address
@@ -19,6 +20,7 @@ from tokens.resources import ADDRESS_FORM, MAX_SCOPES_LENGTH
 
 logger = structlog.get_logger(__name__)
 
+encode = json.JSONEncoder().encode
 SCOPE_FORM = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*")
 
 
@@ -91,15 +93,13 @@ def _issue(
         token_requests.labels("refused", result.reason).inc()
         return error_answer(_public_error(result))
     token_requests.labels("issued", "").inc()
-    return JsonResponse(
-        {
-            "access_token": result.access_token,
-            "token_type": "Bearer",
-            "expires_in": result.expires_in,
-            "scope": result.scope,
-        },
-        headers=NO_STORE,
-    )
+    body = {
+        "access_token": result.access_token,
+        "token_type": "Bearer",
+        "expires_in": result.expires_in,
+        "scope": result.scope,
+    }
+    return HttpResponse(encode(body), content_type="application/json", headers=NO_STORE)
 
 
 def _public_error(refusal: Refusal) -> OAuthError:
