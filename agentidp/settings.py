@@ -126,7 +126,6 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "core.middleware.BoundedRequestMiddleware",
     "core.middleware.HostMiddleware",
-    "tokens.middleware.TokenEndpointMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

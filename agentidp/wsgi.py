@@ -19,11 +19,12 @@ try:
     from core.proxy_only import behind_the_proxy
     from core.static_files import with_static_files
     from core.time_limits import limit_statements
+    from tokens.oauth.token_door import with_token_endpoint
 
     limit_statements()
     refuse_unsafe_start()
     unguarded_application = answering_failures(
-        with_static_files(with_known_content_types(django_application))
+        with_token_endpoint(with_static_files(with_known_content_types(django_application)))
     )
     application = behind_the_proxy(unguarded_application)
     get_resolver().url_patterns  # noqa: B018 - loads the views

@@ -60,7 +60,7 @@ def log_failure(error: BaseException, event: str = "unhandled_error", **fields: 
 def log_request_failure(request: HttpRequest, error: BaseException) -> None:
     log_failure(
         error,
-        **log_fields_of(request),
+        **log_fields_of(request.META),
         method=request.method if request.method in metrics.METHODS else "OTHER",
         route=route_of(request),
     )
@@ -116,7 +116,7 @@ async def _watched_live(
 
 def _broken(request: HttpRequest) -> BodyBroken:
     # Servers write what they catch as it is, so nothing of the error may stand here.
-    return BodyBroken(f"The body of request {request_id_of(request)} broke off.")
+    return BodyBroken(f"The body of request {request_id_of(request.META)} broke off.")
 
 
 def answering_failures(application: "WSGIApplication") -> "WSGIApplication":

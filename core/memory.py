@@ -39,7 +39,7 @@ def collect_in_time() -> None:
     gc.freeze()
     gc.collect()  # it waits until a quarter is new: of what is left, not of what is frozen
     gc.set_threshold(20_000, 10, 5)
-    request_started.connect(_collect_when_due, dispatch_uid="core.memory")
+    request_started.connect(_request_started, dispatch_uid="core.memory")
     _keep_few_heaps()
 
 
@@ -63,8 +63,12 @@ def give_back() -> None:
         malloc_trim(0)
 
 
-def _collect_when_due(sender: Any, environ: dict[str, Any], **kwargs: Any) -> None:
-    """At a start, when the objects of the requests before are garbage, not at an end."""
+def _request_started(sender: Any, environ: dict[str, Any], **kwargs: Any) -> None:
+    collect_when_due(environ)
+
+
+def collect_when_due(environ: dict[str, Any]) -> None:
+    """At a request's start, when the objects of the requests before are garbage, not at an end."""
     global _taken
     if _taken >= BYTES_BETWEEN_COLLECTIONS:
         give_back()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -34,6 +35,30 @@ FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
+class RequestRecord:
+    """One log line and one count of a request, whoever answers it. Begins with it."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self._started = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(**log_fields_of(environ))
+        self.request_id = request_id_of(environ)
+
+    def leave(self, method: str, route: str, status: int) -> None:
+        """`route` is the pattern that the address matched; the address may hold a secret."""
+        seconds = time.perf_counter() - self._started
+        method = method if method in metrics.METHODS else "OTHER"
+        metrics.count_request(method, route, status, seconds)
+        log_request(
+            {
+                "method": method,
+                "route": route,
+                "status": status,
+                "milliseconds": round(seconds * 1000, 1),
+            }
+        )
+
+
 class RequestRecordMiddleware:
     """Give each request an id, and leave one log line and one count of it."""
 
@@ -41,27 +66,14 @@ class RequestRecordMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        started = time.perf_counter()
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(**log_fields_of(request))
+        record = RequestRecord(request.META)
         response = self.get_response(request)
-        seconds = time.perf_counter() - started
         watch_body(request, response)
-        route = route_of(request)
-        method = request.method if request.method in metrics.METHODS else "OTHER"
-        metrics.count_request(method, route, response.status_code, seconds)
-        response["X-Request-Id"] = request_id_of(request)
+        record.leave(request.method or "", route_of(request), response.status_code)
+        response["X-Request-Id"] = record.request_id
         if "Cache-Control" not in response:
             # Answers belong to one caller; a shared cache must not keep them.
             response["Cache-Control"] = "no-store"
-        log_request(
-            {
-                "method": method,
-                "route": route,
-                "status": response.status_code,
-                "milliseconds": round(seconds * 1000, 1),
-            }
-        )
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -9,10 +9,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 
 class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
-    """Every page needs a sign-in; API views authenticate their bearer tokens themselves."""
+    """Every page needs a sign-in; API views authenticate their bearer tokens themselves.
+
+    Public documents do not depend on who asks: for them the session is not even read, which Django
+    would do, and say `Vary: Cookie`.
+    """
 
     def process_view(self, request, view_func, view_args, view_kwargs):  # type: ignore[no-untyped-def]
-        if hasattr(view_func, "cls"):
+        if hasattr(view_func, "cls") or not getattr(view_func, "login_required", True):
             return None
         return super().process_view(request, view_func, view_args, view_kwargs)
 

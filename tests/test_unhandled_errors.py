@@ -108,7 +108,7 @@ def fail(request: HttpRequest) -> HttpResponse:
 def test_an_error_of_the_token_endpoint_is_logged_once(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tokens.middleware.token_endpoint", lambda: fail(HttpRequest()))
+    monkeypatch.setattr("tokens.oauth.token.form_parameters", lambda *_: fail(HttpRequest()))
 
     answer = Client(raise_request_exception=False).post(
         "/api/v1/token", headers={"X-Request-Id": REQUEST_ID}

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.http import parse_header_parameters
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -24,6 +26,7 @@ from tokens.models import Credential
 from tokens.oauth.errors import ClientRefused, OAuthError
 from tokens.peppers import stored_mac
 
+FORM = "application/x-www-form-urlencoded"
 MAX_PARAMETERS = 50
 CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 NOBODY = UUID(int=0)
@@ -37,23 +40,21 @@ class ClientProof:
     client_secret: str
 
 
-def form_parameters(request: HttpRequest) -> dict[str, str]:
-    """The form-encoded body; a repeated parameter fails.
+def form_parameters(environ: Mapping[str, Any], read: Callable[[], bytes]) -> dict[str, str]:
+    """The form-encoded body, which `read` reads; a repeated parameter fails.
 
     `resource` alone may be repeated (RFC 8707 section 2), as long as it says the same. A parameter
     without a value counts as left out (RFC 6749 section 3.2).
     """
-    if request.META.get("QUERY_STRING"):
+    if environ.get("QUERY_STRING"):
         raise OAuthError("invalid_request", "Send the parameters in the body, not in the address.")
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise OAuthError(
-            "invalid_request", "The content type must be application/x-www-form-urlencoded."
-        )
-    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_FORM_BYTES:
+    if _media_type(environ.get("CONTENT_TYPE", "")) != FORM:
+        raise OAuthError("invalid_request", f"The content type must be {FORM}.")
+    if int(environ.get("CONTENT_LENGTH") or 0) > settings.MAX_FORM_BYTES:
         raise OAuthError("invalid_request", "The body is too large.", status=413)
     try:
         pairs = parse_qsl(
-            request.body.decode("ascii"),
+            read().decode("ascii"),
             keep_blank_values=True,
             errors="strict",
             max_num_fields=MAX_PARAMETERS,
@@ -70,9 +71,13 @@ def form_parameters(request: HttpRequest) -> dict[str, str]:
     return {name: value for name, value in parameters.items() if value}
 
 
-def client_proof(request: HttpRequest, parameters: dict[str, str]) -> ClientProof:
+def _media_type(content_type: str) -> str:
+    return content_type if content_type == FORM else parse_header_parameters(content_type)[0]
+
+
+def client_proof(environ: Mapping[str, Any], parameters: dict[str, str]) -> ClientProof:
     """What the client presents, by Basic or in the body; invalid_client when there is nothing."""
-    header = request.META.get("HTTP_AUTHORIZATION", "").strip()
+    header = environ.get("HTTP_AUTHORIZATION", "").strip()
     scheme, _, value = header.partition(" ")
     if not header:
         if "client_id" not in parameters or "client_secret" not in parameters:
@@ -160,12 +165,12 @@ class ClientAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
-        parameters = form_parameters(request._request)
+        parameters = form_parameters(request.META, lambda: request._request.body)
         if not header and "client_secret" not in parameters:
             return None
         if header and header.partition(" ")[0].lower() != "basic":
             return None
-        proof = client_proof(request._request, parameters)
+        proof = client_proof(request.META, parameters)
         return PresentedToken(), ClientCredentials(proof)
 
     def authenticate_header(self, request: Request) -> str:

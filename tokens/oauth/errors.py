@@ -1,9 +1,9 @@
 """Errors as RFC 6749 section 5.2 writes them, at every OAuth endpoint."""
 
-from typing import Any
+import json
+from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpResponse, JsonResponse
 from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -14,6 +14,11 @@ from core.outages import AWAY
 from tokens.actions import NotYourToken
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+GUARDS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+}
+encode = json.JSONEncoder().encode
 BASIC_CHALLENGE = 'Basic realm="AgentIdP", charset="UTF-8"'
 
 
@@ -48,15 +53,28 @@ def unknown_target() -> OAuthError:
     )
 
 
-def error_answer(error: OAuthError) -> HttpResponse:
-    """The answer of a plain view."""
-    headers = dict(NO_STORE)
+class Answer(NamedTuple):
+    """What an endpoint answers to a request of Django or of none."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def json_answer(body: dict[str, Any], status: int = 200, **headers: str) -> Answer:
+    """`headers` are written with underscores."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    kind = {"Content-Type": "application/json"}
+    return Answer(status, NO_STORE | GUARDS | named | kind, encode(body).encode())
+
+
+def error_answer(error: OAuthError, **headers: str) -> Answer:
     if error.status == 401:
-        headers["WWW-Authenticate"] = BASIC_CHALLENGE
+        headers["WWW_Authenticate"] = BASIC_CHALLENGE
     if error.retry_after:
-        headers["Retry-After"] = str(error.retry_after)
+        headers["Retry_After"] = str(error.retry_after)
     body = {"error": error.error, "error_description": error.description}
-    return JsonResponse(body, status=error.status, headers=headers)
+    return json_answer(body, error.status, **headers)
 
 
 def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

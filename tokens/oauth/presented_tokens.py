@@ -33,7 +33,7 @@ class PresentedTokenViewSet(OrganizationScopedViewSet):
 
 def wanted_token(request: Request) -> str:
     """The text of the token that the request is about; OAuthError without one."""
-    text = form_parameters(request._request).get("token")
+    text = form_parameters(request.META, lambda: request._request.body).get("token")
     if text is None:
         raise OAuthError("invalid_request", "token is missing.")
     return text

@@ -1,7 +1,8 @@
 """The token endpoint (RFC 6749)."""
 
-import json
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -10,17 +11,27 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from core.addresses import client_address
+from core.addresses import address_of
+from core.errors import MESSAGES
+from core.failures import log_failure
 from core.metrics import token_requests
 from tokens.actions import Refusal, issue_token
 from tokens.models import MAX_IDENTIFIER_LENGTH, TokenEvent
 from tokens.oauth.client_authentication import ClientProof, client_proof, form_parameters
-from tokens.oauth.errors import NO_STORE, OAuthError, error_answer, unavailable, unknown_target
+from tokens.oauth.errors import (
+    Answer,
+    OAuthError,
+    error_answer,
+    json_answer,
+    unavailable,
+    unknown_target,
+)
 from tokens.resources import ADDRESS_FORM, MAX_SCOPES_LENGTH
 
 logger = structlog.get_logger(__name__)
 
-encode = json.JSONEncoder().encode
+PATH = "/api/v1/token"
+ROUTE = PATH.removeprefix("/")
 SCOPE_FORM = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*")
 
 
@@ -28,22 +39,33 @@ SCOPE_FORM = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*
 @login_not_required
 @transaction.non_atomic_requests
 def token(request: HttpRequest) -> HttpResponse:
+    """Django's own door to the token endpoint. Servers have another one before it (token_door)."""
+    answer = answer_token_request(request.method or "", request.META, lambda: request.body)
+    return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
+
+
+def answer_token_request(
+    method: str, environ: Mapping[str, Any], read: Callable[[], bytes]
+) -> Answer:
     """`POST /api/v1/token`: client credentials in, a signed token out (RFC 6749 section 4.4).
 
-    A plain view: this is the one hot path, and it commits its row before it answers.
+    This is the one hot path, so it knows no more of the request than its method, its WSGI
+    environment and how to read its body. It commits its row before it answers.
     """
-    if request.method != "POST":
-        answer = error_answer(OAuthError("invalid_request", "Use POST.", status=405))
-        answer["Allow"] = "POST"
-        return answer
     try:
-        parameters = form_parameters(request)
-        proof = client_proof(request, parameters)
+        if method != "POST":
+            wrong_method = OAuthError("invalid_request", "Use POST.", status=405)
+            return error_answer(wrong_method, Allow="POST")
+        parameters = form_parameters(environ, read)
+        proof = client_proof(environ, parameters)
         scopes = _wanted_scopes(parameters)
         resource = _wanted_resource(parameters)
+        return _issue(environ, proof, scopes, resource)
     except OAuthError as error:
         return error_answer(error)
-    return _issue(request, proof, scopes, resource)
+    except Exception as error:
+        log_failure(error, method=method, route=ROUTE)
+        return error_answer(OAuthError("server_error", MESSAGES[500], status=500))
 
 
 def _wanted_scopes(parameters: dict[str, str]) -> list[str] | None:
@@ -75,15 +97,15 @@ def _wanted_resource(parameters: dict[str, str]) -> str | None:
 
 
 def _issue(
-    request: HttpRequest, proof: ClientProof, scopes: list[str] | None, resource: str | None
-) -> HttpResponse:
+    environ: Mapping[str, Any], proof: ClientProof, scopes: list[str] | None, resource: str | None
+) -> Answer:
     try:
         result = issue_token(
             proof.client_id,
             proof.client_secret,
             scopes,
             resource=resource,
-            ip_address=client_address(request),
+            ip_address=address_of(environ),
         )
     except (OperationalError, InterfaceError) as error:
         logger.warning("database.unavailable", error=type(error).__name__)
@@ -93,13 +115,14 @@ def _issue(
         token_requests.labels("refused", result.reason).inc()
         return error_answer(_public_error(result))
     token_requests.labels("issued", "").inc()
-    body = {
-        "access_token": result.access_token,
-        "token_type": "Bearer",
-        "expires_in": result.expires_in,
-        "scope": result.scope,
-    }
-    return HttpResponse(encode(body), content_type="application/json", headers=NO_STORE)
+    return json_answer(
+        {
+            "access_token": result.access_token,
+            "token_type": "Bearer",
+            "expires_in": result.expires_in,
+            "scope": result.scope,
+        }
+    )
 
 
 def _public_error(refusal: Refusal) -> OAuthError:

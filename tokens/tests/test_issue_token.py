@@ -371,9 +371,7 @@ def test_a_request_takes_one_statement(
         ask(client, agent, secret)
 
 
-def test_the_short_way_keeps_what_guards_every_answer(
-    client: Client, agent: Agent, secret: str
-) -> None:
+def test_what_guards_every_answer_is_there(client: Client, agent: Agent, secret: str) -> None:
     answer = ask(client, agent, secret)
 
     assert answer["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
@@ -383,7 +381,7 @@ def test_the_short_way_keeps_what_guards_every_answer(
     assert int(answer["Content-Length"]) == len(answer.content)
 
 
-def test_the_short_way_checks_the_host(client: Client, agent: Agent, secret: str) -> None:
+def test_the_host_is_checked(client: Client, agent: Agent, secret: str) -> None:
     headers = {**basic(agent.pk, secret), "Host": "elsewhere.example"}
 
     assert post(client, {"grant_type": "client_credentials"}, **headers).status_code == 400

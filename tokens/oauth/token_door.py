@@ -1,0 +1,107 @@
+"""The token endpoint before Django: a server asks it first, and Django for everything else.
+
+Django's way to a view takes as much processor time as issuing a token takes besides
+(docs/explanation/performance.md). Whether Django's guards let such a request through, and what they
+add to its answer, they are asked once for each kind; what they refuse goes Django's way.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.middleware.security import SecurityMiddleware
+
+from core.memory import collect_when_due
+from core.middleware import BoundedRequestMiddleware, HostMiddleware, RequestRecord
+from tokens.oauth.client_authentication import FORM
+from tokens.oauth.token import PATH, ROUTE, answer_token_request
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+MAX_LENGTH_DIGITS = 6
+DECIDING = ("HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO")
+"""What the guards look at in a plain request."""
+MAX_KINDS = 256
+
+Headers = list[tuple[str, str]]
+
+
+def with_token_endpoint(application: "WSGIApplication") -> "WSGIApplication":
+    """The application, with this door before it."""
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ.get("PATH_INFO") == PATH and _is_plain(environ):
+            added = _added_by_guards(*map(environ.get, DECIDING))
+            if added is not None:
+                return _answer(environ, start_response, added)
+        return application(environ, start_response)
+
+    return answer
+
+
+def _is_plain(environ: "WSGIEnvironment") -> bool:
+    """Whether only the endpoint itself could refuse it, or a guard for what DECIDING names."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    return (
+        environ["REQUEST_METHOD"] == "POST"
+        and environ.get("CONTENT_TYPE") == FORM
+        and not environ.get("QUERY_STRING")
+        and not environ.get("SCRIPT_NAME")
+        and "HTTP_TRANSFER_ENCODING" not in environ
+        and "HTTP_COOKIE" not in environ
+        and length.isascii()
+        and length.isdigit()
+        and len(length) <= MAX_LENGTH_DIGITS
+        and int(length) <= settings.MAX_FORM_BYTES
+    )
+
+
+@lru_cache(maxsize=MAX_KINDS)
+def _added_by_guards(*deciding: Any) -> Headers | None:
+    """The headers that the guards add to the answer; None when one of them refuses."""
+
+    def pass_through(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+    known = {name: value for name, value in zip(DECIDING, deciding, strict=True) if value}
+    plain = {"REQUEST_METHOD": "POST", "PATH_INFO": PATH, "CONTENT_TYPE": FORM}
+    request = WSGIRequest({**known, **plain, "wsgi.input": BytesIO()})
+    guarded: Any = pass_through
+    for guard in (HostMiddleware, BoundedRequestMiddleware, SecurityMiddleware):
+        guarded = guard(guarded)
+    try:
+        response: HttpResponse = guarded(request)
+    except SuspiciousOperation:
+        return None
+    if response.status_code != HTTPStatus.NO_CONTENT:
+        return None
+    own = {"Content-Type", "Content-Length"}
+    return [(name, value) for name, value in response.items() if name not in own]
+
+
+def _answer(
+    environ: "WSGIEnvironment", start_response: "StartResponse", added: Headers
+) -> Iterable[bytes]:
+    collect_when_due(environ)
+    close_old_connections()
+    record = RequestRecord(environ)
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    answer = answer_token_request("POST", environ, lambda: environ["wsgi.input"].read(length))
+    record.leave("POST", ROUTE, answer.status)
+    close_old_connections()
+    headers = [
+        *answer.headers.items(),
+        ("Content-Length", str(len(answer.body))),
+        *added,
+        ("X-Request-Id", record.request_id),
+    ]
+    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+    return [answer.body]
