@@ -108,7 +108,7 @@ ifneq ($(OLD_POSTGRES)$(NEW_PYTHON),)
 ifneq ($(NEW_PYTHON),)
 	AGENTIDP_VENV=$(OTHER_VENV) $(NEW_PYTHON) agentidp/devtools/bootstrap.py test
 endif
-	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not browser and not slow" --cases=3
+	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not browser and not slow" --cases=2
 else
 	@echo "Not run: neither PostgreSQL 15 nor Python 3.13 is installed here."
 endif

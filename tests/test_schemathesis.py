@@ -63,7 +63,7 @@ api.app = undoing(get_wsgi_application())
 
 @api.parametrize()
 @settings(
-    max_examples=15,
+    max_examples=8,
     derandomize=True,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],

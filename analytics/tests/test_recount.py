@@ -159,7 +159,7 @@ def fill(setting: Setting, case: dict[str, Any]) -> None:
 
 @given(case=situations())
 @settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
