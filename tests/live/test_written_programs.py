@@ -83,7 +83,7 @@ def test_the_program_that_follows_an_execution_tells_all_that_it_says_while_it_s
 
 
 def wait_for_silence(api: requests.Session, stream: str) -> None:
-    """Until the stream has been silent for as long as it ever is: clients wait less by themselves."""
+    """Until the stream was silent for as long as it ever is; clients by themselves wait less."""
     with api.get(stream, stream=True, timeout=30) as beside:
         for _ in iter_until(beside.iter_lines(decode_unicode=True), "event: alive"):
             pass
