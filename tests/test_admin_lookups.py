@@ -1,4 +1,4 @@
-"""Staff who may look at a model learn nothing about it but what its pages show (S127)."""
+"""Staff who may look at a model learn nothing about it but what its pages show."""
 
 import re
 from collections.abc import Iterator

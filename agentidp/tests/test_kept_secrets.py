@@ -1,8 +1,13 @@
 """Secrets that nobody set, outside production: made once, and never replaced by another start."""
 
 import json
+import re
+import runpy
 import stat
+import sys
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from agentidp import env
 
@@ -19,3 +24,17 @@ def test_two_first_starts_keep_the_same_secrets(tmp_path, monkeypatch):
     assert {name: kept[name] for name in names} == dict(zip(names, given, strict=True))
     assert len(kept) == len(set(given)) == 8
     assert stat.S_IMODE((tmp_path / ".data" / "secrets.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("command", "keeps"), [("collectstatic", False), ("migrate", True)])
+def test_collecting_files_keeps_no_secret(tmp_path, monkeypatch, command, keeps):
+    """docs/how-to/deploy.md does it before production has its own."""
+    for name in [*env.os.environ]:
+        if re.match("AGENTIDP_|DATABASE_URL", name):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(env, "DATA_DIR", tmp_path / ".data")
+    monkeypatch.setattr(sys, "argv", ["manage.py", command])
+
+    runpy.run_path(str(env.BASE_DIR / "agentidp" / "settings.py"))
+
+    assert (tmp_path / ".data").exists() is keeps

@@ -1,4 +1,4 @@
-"""The admin shows one organization at a time, never a secret, and leaves a trace (S127)."""
+"""The admin shows one organization at a time, never a secret, and leaves a trace."""
 
 from typing import Any
 

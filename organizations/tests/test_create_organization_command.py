@@ -1,4 +1,4 @@
-"""The first owner comes from a command: there are no default accounts (S120)."""
+"""The first owner comes from a command: there are no default accounts."""
 
 from io import StringIO
 from typing import Any

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.endpoints import ENDPOINTS
-from tests.live.deployment import Deployment, deployed
+from tests.live.deployment import OWNER, OWNER_PASSWORD, Deployment, deployed
 from tests.live.fronts import HOST, PRODUCTION, Unit, nginx, tls, unit
 from tests.routes import SOME_ID, names_in
 
@@ -93,6 +93,25 @@ def test_pages_and_reads_come_through_compressed(client: Client, bearer: dict[st
     assert page.headers["Content-Encoding"] == "gzip"
     assert page.headers["Strict-Transport-Security"]
     assert "Content-Security-Policy" in page.headers
+
+
+@pytest.mark.parametrize("port", ["", ":8443"])
+def test_a_form_is_taken_on_whatever_port_the_proxy_listens(
+    running: Deployment, client: Client, folder: Path, port: str
+) -> None:
+    """A browser names the port, and Django compares where the form comes from with the host."""
+    browser = Client(client.port, folder)
+    browser.session.headers["Host"] = HOST + port
+    page = browser("GET", "/login")
+    cookie = page.headers["Set-Cookie"].partition(";")[0]
+    token = page.text.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    form = {"csrfmiddlewaretoken": token, "email": OWNER, "password": OWNER_PASSWORD}
+
+    for named in ({"Referer": f"https://{HOST}{port}/login"}, {"Origin": f"https://{HOST}{port}"}):
+        signed_in = browser("POST", "/login", data=form, headers={"Cookie": cookie} | named)
+
+        assert signed_in.status_code == 302, (named, signed_in.status_code)
+        assert signed_in.headers["Location"] == "/"
 
 
 def test_a_file_goes_up_in_parts_and_comes_down_whole(

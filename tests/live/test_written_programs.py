@@ -70,6 +70,7 @@ def test_the_program_that_follows_an_execution_tells_all_that_it_says_while_it_s
     with program, giving_up(program):
         assert program.stdout is not None
         told = [program.stdout.readline()]  # it is connected
+        wait_for_silence(api, f"{deployment.url}/outputs/stream/{fid}")
         event = {"kind": "stdout", "message": "one: two"}
         report(api, f"{executions}/{fid}/events", {"events": [event]})
         told += iter_until(program.stdout, " stdout one: two\n")
@@ -79,6 +80,13 @@ def test_the_program_that_follows_an_execution_tells_all_that_it_says_while_it_s
     assert program.returncode == 0
     kinds = [line.split(" ")[1] for line in told]
     assert kinds == ["status", "meta", "stdout", "final", "status"], told
+
+
+def wait_for_silence(api: requests.Session, stream: str) -> None:
+    """Until the stream was silent for as long as it ever is; clients by themselves wait less."""
+    with api.get(stream, stream=True, timeout=30) as beside:
+        for _ in iter_until(beside.iter_lines(decode_unicode=True), "event: alive"):
+            pass
 
 
 def report(api: requests.Session, url: str, body: dict[str, Any]) -> None:
