@@ -1,5 +1,6 @@
 """Mails: plain text from templates/mail, sent by the worker through Django's backend."""
 
+import re
 from datetime import datetime
 
 import structlog
@@ -8,6 +9,11 @@ from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 
 logger = structlog.get_logger(__name__)
+
+LINKING = re.compile(r"[.:/@](?=\S)")
+MAIL_ADDRESS = re.compile(r"[^\s@:/]+@[^\s@:/]+")
+WORD_JOINER = "\u2060"
+"""Takes no room, and allows no new line where it stands."""
 
 
 def is_enabled() -> bool:
@@ -18,9 +24,10 @@ def is_enabled() -> bool:
 def send(template: str, to: str, *, subject: str, **context: object) -> None:
     """One mail to one address; raises what the mail server's refusal raises, so a job tries again.
 
-    What others typed (names, addresses) stays on its line and cannot become a header.
+    What others typed (names, addresses) stays on its line, cannot become a header, and is no link:
+    `link` alone leads somewhere, and it is ours.
     """
-    values = {name: _word(value) for name, value in context.items()}
+    values = {name: value if name == "link" else _word(value) for name, value in context.items()}
     body = render_to_string(f"mail/{template}.txt", values | {"issuer": settings.ISSUER})
     EmailMessage(
         one_line(subject), body, to=[to], headers={"Auto-Submitted": "auto-generated"}
@@ -31,7 +38,16 @@ def send(template: str, to: str, *, subject: str, **context: object) -> None:
 def _word(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value.day} {value:%B %Y, %H:%M} UTC"
-    return one_line(str(value))
+    return without_links(one_line(str(value)))
+
+
+def without_links(text: str) -> str:
+    """The same to read, but programs for mail make no link of it. Mail addresses stay as they are:
+    somebody may want to copy them."""
+    return " ".join(
+        word if MAIL_ADDRESS.fullmatch(word) else LINKING.sub(f"\\g<0>{WORD_JOINER}", word)
+        for word in text.split(" ")
+    )
 
 
 def one_line(text: str) -> str:

@@ -5,14 +5,22 @@ from uuid import UUID
 from procrastinate.contrib.django import app
 
 from executions import regrouping, retention, runner
+from executions.actions.removal import MAINTENANCE, REMOVE_FOLDERS
+from executions.file_storage import remove_folder
 
-MAINTENANCE = "maintenance"
 HOURS_TO_KEEP_JOBS = 72
 
 
 @app.task(name=runner.TASK, queue=runner.QUEUE)
 def run_execution(organization_id: str, execution_id: str) -> None:
     runner.run(UUID(organization_id), UUID(execution_id))
+
+
+@app.task(name=REMOVE_FOLDERS, queue=MAINTENANCE)
+def remove_folders(organization_id: str, execution_ids: list[str]) -> None:
+    """The files of executions that were deleted together. What cannot be removed goes at night."""
+    for execution_id in execution_ids:
+        remove_folder(UUID(organization_id), UUID(execution_id))
 
 
 @app.periodic(cron="17 3 * * *")

@@ -14,7 +14,7 @@ from core.examples import answered, example
 from core.openapi import OperationSchema
 from core.parameters import flag
 from core.serializers import BoundedListField, StrictSerializer
-from executions.actions import delete_execution
+from executions.actions import delete_execution, delete_executions
 from executions.models import Execution, ExecutionNotFound
 from executions.rendering import render_result
 from executions.results import facts, final_or_notice, final_value, status_body
@@ -175,6 +175,5 @@ class OutputsViewSet(PanelViewSet):
             missing = sorted(fids - {execution.fid for execution in found})
             if missing:
                 raise ExecutionNotFound(fid=missing)
-            for execution in found:
-                delete_execution(execution, actor=self.actor, stop=True)
+            delete_executions(found, actor=self.actor)
         return Response(status=204)

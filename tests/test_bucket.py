@@ -17,12 +17,15 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.test import Client
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
 from structlog.testing import capture_logs
 
 from agentidp import health
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from executions import file_bucket
+from executions.actions.removal import FOLDERS_AT_ONCE, REMOVE_FOLDERS
 from executions.file_bucket import BucketStorage
 from executions.models import Execution, ExecutionFile, Upload
 from executions.tests.factories import make_execution, make_file, make_user_of
@@ -164,6 +167,48 @@ def test_a_deletion_takes_more_files_than_one_request_lists(bucket: BucketStorag
 
     assert default_storage.listdir("executions/a/b") == ([], [])
     assert default_storage.exists(kept)
+
+
+@pytest.mark.parametrize(("number", "waits"), [(2, False), (FOLDERS_AT_ONCE + 1, True)])
+def test_the_files_of_many_executions_go_with_the_worker(
+    organization: Organization,
+    bucket: BucketStorage,
+    operator: Client,
+    django_capture_on_commit_callbacks: Any,
+    number: int,
+    waits: bool,
+) -> None:
+    """A bucket takes a request or two for each, and a thread would wait for them."""
+    executions = [make_execution(organization) for _ in range(number)]
+    for execution in executions:
+        make_file(execution)
+    body = {"fid": [each.fid for each in executions]}
+    folder = f"executions/{organization.pk}"
+
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = operator.delete("/outputs", body, content_type="application/json")
+
+    assert answer.status_code == 204
+    assert len(list(bucket.folders(folder))) == (number if waits else 0)
+    for job in ProcrastinateJob.objects.filter(task_name=REMOVE_FOLDERS):
+        app.tasks[job.task_name].func(**job.args)
+    assert list(bucket.folders(folder)) == []
+
+
+def test_executions_without_files_ask_nothing_of_the_storage(
+    organization: Organization,
+    operator: Client,
+    django_capture_on_commit_callbacks: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = {"fid": [make_execution(organization).fid for _ in range(3)]}
+
+    carry_out = django_capture_on_commit_callbacks(execute=True)
+    with away("silent", monkeypatch), capture_logs() as logs, carry_out:
+        answer = operator.delete("/outputs", body, content_type="application/json")
+
+    assert answer.status_code == 204
+    assert [line for line in logs if line["event"].startswith("files.")] == []
 
 
 class BreaksOff(BaseHTTPRequestHandler):

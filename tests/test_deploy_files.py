@@ -160,6 +160,13 @@ def test_servers_start_with_the_options_that_the_tests_start_them_with(
     assert f" {' '.join(interface)} " in words(name)
 
 
+def test_the_proxy_waits_longer_than_a_request_waits_for_an_execution() -> None:
+    [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", text("deploy/nginx.conf"))
+    [usual] = re.findall(r"#AGENTIDP_WAIT_FOR_JOB_SECONDS=(\d+)", text(".env.example"))
+
+    assert int(seconds) >= int(usual) + 15  # what the request does besides
+
+
 def test_containers_and_page_make_the_same_roles() -> None:
     def statements(name: str) -> set[str]:
         found = re.sub(r"PASSWORD (:'\w+'|'…')", "PASSWORD", text(name))

@@ -6,6 +6,7 @@ from executions.actions.removal import (
     ExecutionIsImported,
     ExecutionIsLive,
     delete_execution,
+    delete_executions,
     remove_execution,
     stop_execution,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "SequenceGap",
     "append",
     "delete_execution",
+    "delete_executions",
     "finish",
     "heartbeat",
     "locked_for_report",

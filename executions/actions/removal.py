@@ -1,8 +1,11 @@
 """Stopping and deleting: changes, which stand in the audit log."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
+from procrastinate.contrib.django import app
 
 from core.errors import DomainError, Forbidden
 from executions.actions.access import locked, moment
@@ -23,6 +26,10 @@ from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
+MAINTENANCE = "maintenance"
+REMOVE_FOLDERS = "executions.remove_folders"
+FOLDERS_AT_ONCE = 8
+"""Of executions that one request deletes."""
 
 
 class ExecutionIsLive(DomainError):
@@ -68,6 +75,30 @@ def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) 
     A live one is refused, unless `stop` ends it first. Of one that was imported only the record is
     here: it is removed, whatever goes on elsewhere.
     """
+    if _delete(execution, actor=actor, stop=stop):
+        _remove_folder_on_commit(execution.organization_id, execution.pk)
+
+
+@transaction.atomic
+def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
+    """Remove several, all of them or none; live ones are stopped first.
+
+    The files of many are left to the worker: a bucket takes a request or two for each execution,
+    and the thread that waits for them is missing elsewhere.
+    """
+    keys = [each.pk for each in executions if _delete(each, actor=actor, stop=True)]
+    organization_id = actor.organization.pk
+    if len(keys) > FOLDERS_AT_ONCE:
+        app.configure_task(REMOVE_FOLDERS, queue=MAINTENANCE).defer(
+            organization_id=str(organization_id), execution_ids=list(map(str, keys))
+        )
+        return
+    for key in keys:
+        _remove_folder_on_commit(organization_id, key)
+
+
+def _delete(execution: Execution, *, actor: Actor, stop: bool) -> bool:
+    """Whether files are left."""
     execution = locked(execution)
     _require_control(execution, actor)
     if not execution.has_ended and not execution.is_imported:
@@ -75,11 +106,19 @@ def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) 
             raise ExecutionIsLive(status=execution.status)
         execution = stop_execution(execution, actor=actor)
     record_event(AuditAction.EXECUTION_DELETED, execution, actor=actor)
-    remove_execution(execution)
+    return _remove_rows(execution)
 
 
 def remove_execution(execution: Execution) -> None:
     """Delete its rows, leave a tombstone, and delete its files once that is committed."""
+    organization_id, key = execution.organization_id, execution.pk
+    if _remove_rows(execution):
+        _remove_folder_on_commit(organization_id, key)
+
+
+def _remove_rows(execution: Execution) -> bool:
+    """Whether the execution had files. What a request that failed left in the storage of one that
+    has none goes at night (executions.retention)."""
     of_it: dict[str, Any] = {"organization_id": execution.organization_id, "execution": execution}
     DeletedExecution.objects.create(
         id=execution.pk,
@@ -92,10 +131,14 @@ def remove_execution(execution: Execution) -> None:
         organization_id=execution.organization_id,
         upload__in=Upload.objects.filter(**of_it),
     ).delete()
-    for model in (Upload, ExecutionError, ExecutionEvent, ExecutionFile):
+    for model in (Upload, ExecutionError, ExecutionEvent):
         model._default_manager.filter(**of_it).delete()
-    organization_id, key = execution.organization_id, execution.pk
+    files, _ = ExecutionFile.objects.filter(**of_it).delete()
     execution.delete()
+    return bool(files or execution.input_file_count or execution.output_file_count)
+
+
+def _remove_folder_on_commit(organization_id: UUID, key: UUID) -> None:
     transaction.on_commit(lambda: remove_folder(organization_id, key), robust=True)
 
 

@@ -38,6 +38,8 @@ LIFETIME = timedelta(days=7)
 OF_INVITER = Quota(limit=60, window=timedelta(hours=1))
 IN_HOUR = Quota(limit=120, window=timedelta(hours=1))  # of an organization
 IN_DAY = Quota(limit=500, window=timedelta(days=1))
+TO_ADDRESS = Quota(limit=5, window=timedelta(hours=1))  # mails of an organization
+TO_ADDRESS_OF_ALL = Quota(limit=30, window=timedelta(hours=1))
 
 
 class InvitationAlreadyExists(DomainError):
@@ -78,6 +80,9 @@ def invite(
     count_attempt(throttle_key("invite", actor.id), OF_INVITER)
     count_attempt(throttle_key("invite.hour", organization.pk), IN_HOUR)
     count_attempt(throttle_key("invite.day", organization.pk), IN_DAY)
+    if mail.is_enabled():  # who is invited and taken back again and again gets a mail each time
+        count_attempt(throttle_key("invite.to", organization.pk, folded(email)), TO_ADDRESS)
+        count_attempt(throttle_key("invite.to", folded(email)), TO_ADDRESS_OF_ALL)
     secret, mac = new_secret("invitation")
     invitation = Invitation.objects.create(
         organization=organization,

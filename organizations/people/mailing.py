@@ -64,12 +64,18 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
         "invitation",
         invitation.email,
         subject=f"Invitation to {invitation.organization.name}",
-        inviter=invitation.inviter_label,
+        inviter=_named(invitation),
         organization=invitation.organization.name,
         role=invitation.get_role_display().lower(),
         until=invitation.expires_at,
         link=f"{settings.ISSUER}/invitations/{organization_id}.{secret}",
     )
+
+
+def _named(invitation: Invitation) -> str:
+    """Who invites. An agent's address is whatever its organization wrote: it is no sender's."""
+    label = invitation.inviter_label or "Somebody"
+    return label if invitation.invited_by_agent_id is None else f"The agent {label}"
 
 
 def mail_password_reset(user_id: UUID) -> None:

@@ -1,5 +1,6 @@
 """Links that travel by mail, through a real mail server."""
 
+import re
 import smtplib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +10,22 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from agents.tests.factories import make_agent
 from conftest import ClientFor
-from organizations.models import AccountLink, AuditEvent, Invitation, Organization, User
+from organizations.models import (
+    AccountLink,
+    AuditEvent,
+    Invitation,
+    Organization,
+    Principal,
+    User,
+)
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_membership, make_organization, make_user
@@ -23,6 +33,8 @@ from organizations.tests.smtp import LINK, Mailbox, mail_server
 from tokens.tests.factories import access_token_for
 
 ADDRESS = "grace@example.com"
+LINKABLE = re.compile(r"\w+://\S+|(?<![\w@.-])[\w.-]+\.[a-z]{2,}(?!@)\b\S*")
+"""What programs for mail make a link of, to a page."""
 OLD, NEW = "a long and quiet password", "another long and quiet one"
 JSON = "application/json"
 RESET = "/api/v1/auth/password-reset"
@@ -56,6 +68,11 @@ def ask(email: str, **headers: str) -> Any:
 def actions_in(organization: Organization) -> list[str]:
     with organization_scope(organization):
         return list(AuditEvent.objects.in_order().values_list("action", flat=True))
+
+
+def leads_only_to_us(text: str) -> bool:
+    found = LINKABLE.findall(text)
+    return bool(found) and all(each.startswith(settings.ISSUER) for each in found)
 
 
 # Invitations
@@ -212,7 +229,13 @@ def test_an_unproven_account_does_not_take_an_address_that_another_proved(
 
 @pytest.mark.parametrize(
     "name",
-    ["Evil\r\nBcc: victim@example.com", "<b>Evil</b> & Söhne", "Evil\n\nhttps://evil.example/x"],
+    [
+        "Evil\r\nBcc: victim@example.com",
+        "<b>Evil</b> & Söhne",
+        "Evil\n\nhttps://evil.example/x",
+        "Your account is locked: evil.example/unlock",
+        "www.evil.example",
+    ],
 )
 def test_names_stay_on_their_line_and_are_no_header(
     organization: Organization, client_for: ClientFor, mailbox: Mailbox, name: str
@@ -227,8 +250,87 @@ def test_names_stay_on_their_line_and_are_no_header(
     assert mail["Subject"] == f"Invitation to {shown}"
     assert mail["Bcc"] is None
     assert mail.get_content_type() == "text/plain"
-    assert f"“{shown}”" in mailbox.text()
-    assert [line for line in mailbox.text().splitlines() if line.startswith("https://")] == []
+    assert f"“{shown}”" in mailbox.text().replace("\u2060", "")
+    assert [line for line in mailbox.text().splitlines() if line.startswith("https://evil")] == []
+    assert leads_only_to_us(mailbox.text())
+
+
+def test_an_agent_that_invites_is_named_as_one(
+    organization: Organization, client_for: ClientFor, mailbox: Mailbox
+) -> None:
+    # Whoever makes an agent writes its address, which nobody has proven.
+    agent = make_agent(organization, email="ceo@bank.example", scopes=["admin:orgs"])
+    Principal.objects.filter(pk=agent.pk).update(role=Principal.Role.ADMIN)
+
+    assert invite(client_for(agent), organization).status_code == 201
+    mailbox.deliver()
+
+    text = mailbox.text()
+    assert text.startswith("The agent ceo@bank.example invites you to join")
+    assert leads_only_to_us(text)
+
+
+OTHER_ON_THE_WIRE = {
+    "straße.example": "strasse.example",
+    "ﬁrm.example": "firm.example",
+    "\uff45xample.com": "example.com",
+    "soft\u00adhyphen.example": "softhyphen.example",
+    "example.com\u3002evil.example": "example.com.evil.example",
+    "xn--mnchen-3ya.example": "münchen.example",
+    "MÜNCHEN.example": "münchen.example",
+}
+
+
+@pytest.mark.parametrize("domain", OTHER_ON_THE_WIRE)
+def test_an_address_whose_mail_would_go_elsewhere_is_refused_and_the_other_one_named(
+    organization: Organization, client_for: ClientFor, mailbox: Mailbox, domain: str
+) -> None:
+    as_owner = client_for(make_membership(organization))
+    browser = Client(headers={"Accept": "text/html"})
+    browser.force_login(make_user("hopper@example.com", OLD))
+
+    invited = invite(as_owner, organization, f"bob@{domain}")
+    path = f"/api/v1/organizations/{organization.public_id}/members"
+    added = as_owner.post(path, {"email": f"bob@{domain}", "role": "viewer"}, JSON)
+    changed = change(browser, f"bob@{domain}")
+
+    assert (invited.status_code, added.status_code, changed.status_code) == (400, 400, 400)
+    assert f"go to {OTHER_ON_THE_WIRE[domain]}." in str(invited.json()["details"]["email"])
+    assert mailbox.queued() == []
+
+
+@pytest.mark.parametrize("domain", ["münchen.example", "例え.example", "xn--strae-oqa.example"])
+def test_an_address_in_letters_of_its_own_gets_its_mail(
+    organization: Organization, client_for: ClientFor, mailbox: Mailbox, domain: str
+) -> None:
+    invite(client_for(make_membership(organization)), organization, f"bob@{domain}")
+
+    mailbox.deliver()
+
+    assert mailbox.mails[0]["To"] == f"bob@{domain.encode('idna').decode()}"
+
+
+def test_nobody_is_flooded_with_invitations_that_are_taken_back(
+    organization: Organization, client_for: ClientFor, mailbox: Mailbox
+) -> None:
+    def invite_again(client: Client, place: Organization, email: str) -> int:
+        with organization_scope(place):
+            Invitation.objects.open().revoke()
+        return int(invite(client, place, email).status_code)
+
+    as_owner = client_for(make_membership(organization))
+    of_one = [invite_again(as_owner, organization, "Grace@example.com") for _ in range(6)]
+    another_address = invite_again(as_owner, organization, "ada@example.com")
+    of_all = []
+    for _ in range(6):
+        other = make_organization()
+        client = client_for(make_membership(other))
+        of_all += [invite_again(client, other, ADDRESS) for _ in range(5)]
+
+    assert of_one == [201] * 5 + [429]
+    assert another_address == 201
+    assert of_all == [201] * 25 + [429] * 5
+    assert len(mailbox.queued()) == 5 + 1 + 25
 
 
 def test_the_members_page_says_that_it_was_mailed_and_shows_no_link(

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,8 +164,11 @@ class Unit:
 
 
 @contextmanager
-def nginx(deployment: Deployment, folder: Path) -> Iterator[int]:
-    """deploy/nginx.conf in use, with the sockets in the folder; gives its port."""
+def nginx(
+    deployment: Deployment, folder: Path, changes: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """deploy/nginx.conf in use, with the sockets in the folder; gives its port. `changes` are of
+    its text."""
     program, port = require_nginx(), free_port()
     text = (PROJECT / "deploy" / "nginx.conf").read_text()
     text = text.replace("unix:/run/agentidp/", f"unix:{folder}/")
@@ -173,6 +176,7 @@ def nginx(deployment: Deployment, folder: Path) -> Iterator[int]:
         "listen 443 ssl http2": f"listen 127.0.0.1:{port} ssl http2",
         "/etc/ssl/agentidp/fullchain.pem": f"{folder}/certificate.pem",
         "/etc/ssl/agentidp/key.pem": f"{folder}/key.pem",
+        **(changes or {}),
     }.items():
         assert text.count(shipped) == 1, shipped
         text = text.replace(shipped, here)

@@ -1,9 +1,11 @@
 """The proxy that we ship, before both servers: deploy/nginx.conf in a real nginx."""
 
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import product
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -187,6 +189,39 @@ def test_callers_who_send_or_take_slowly_hold_no_thread_behind(
             assert client("GET", "/livez").status_code == 200
 
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/api/v1/agents"), ("DELETE", "/outputs"), ("PUT", "/x")]
+)
+def test_what_takes_too_long_is_not_sent_to_the_other_server_as_well(
+    running: Deployment, tmp_path: Path, method: str, path: str
+) -> None:
+    """Servers that take every request and answer none."""
+    impatient = {"proxy_read_timeout 90s": "proxy_read_timeout 1s"}
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(4)]
+        for server, name in zip(silent, product(("requests", "streams"), (1, 2)), strict=True):
+            server.bind(f"{tmp_path}/{name[0]}-{name[1]}.sock")
+            server.listen()
+            server.setblocking(False)
+        client = Client(stack.enter_context(nginx(running, tmp_path, impatient)), tmp_path)
+        stack.enter_context(client.session)
+
+        answer = client(method, path)
+
+        assert answer.status_code == 504
+        assert sum(map(arrived, silent)) == 1
+
+
+def arrived(server: socket.socket) -> int:
+    """How many connections wait to be taken."""
+    number = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            number += 1
+    return number
 
 
 def test_every_endpoint_answers_through_the_proxy_what_it_answers_without(
