@@ -55,10 +55,11 @@ def update_agent(agent: Agent, *, actor: Actor, **changes: Any) -> Agent:
         require_grantable(changes["scopes"], agent, actor=actor)
     changed = {name: value for name, value in changes.items() if getattr(agent, name) != value}
     if changed:
+        before = {name: getattr(agent, name) for name in changed}
         for name, value in changed.items():
             setattr(agent, name, value)
         _save(agent, update_fields=[*changed, "updated_at"])
-        record_event(AuditAction.AGENT_UPDATED, agent, actor=actor, fields=sorted(changed))
+        record_event(AuditAction.AGENT_UPDATED, agent, actor=actor, before=before, after=changed)
     if status == Agent.Status.SUSPENDED:
         return suspend_agent(agent, actor=actor)
     if status == Agent.Status.ACTIVE:

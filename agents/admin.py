@@ -17,6 +17,7 @@ class AgentAdmin(OrganizationModelAdmin):
         "capabilities",
         "owner",
         "deployment_env",
+        "runbook_url",
         "status",
         "scopes",
         "is_public",

@@ -9,6 +9,7 @@ NEW_AGENT = {
     "capabilities": ["resume:read", "candidate:score"],
     "owner": "talent-platform",
     "deploymentEnv": "production",
+    "runbookUrl": "https://wiki.example.com/runbooks/screener",
     "scopes": ["agents:read", "executions:write"],
     "isPublic": False,
 }

@@ -26,6 +26,12 @@ SEMANTIC_VERSION = re.compile(
 )
 CAPABILITY = re.compile(r"[a-z0-9][a-z0-9_.-]*:[a-z0-9*][a-z0-9_.*-]*")
 MAX_CAPABILITIES = 64
+# The ASCII form of RFC 3986, without a user name: https://bank.example@evil.example is evil's.
+RUNBOOK_URL = re.compile(
+    r"https://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"(?:[/?#](?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
+)
+MAX_RUNBOOK_URL = 500
 
 
 class AgentAlreadyExists(DomainError):
@@ -51,6 +57,15 @@ def validate_semantic_version(text: str) -> None:
 def validate_capability(text: str) -> None:
     if not CAPABILITY.fullmatch(text):
         raise ValidationError("Use the form resource:action, for example resume:read.")
+
+
+def validate_runbook_url(text: str) -> None:
+    """A page links to it, so nothing but https is good: no script, no file, no plain http."""
+    if not RUNBOOK_URL.fullmatch(text):
+        raise ValidationError(
+            "Use a full https address in ASCII without a user name, for example "
+            "https://wiki.example.com/runbooks/screener."
+        )
 
 
 def default_scopes() -> list[str]:
@@ -117,6 +132,14 @@ class Agent(OrganizationScopedModel):
     deployment_env = models.CharField(max_length=16, choices=Environment)
     status = models.CharField(max_length=24, choices=Status, default=Status.ACTIVE)
     scopes = ArrayField(models.CharField(max_length=32), default=default_scopes, blank=True)
+    runbook_url = models.CharField(
+        max_length=MAX_RUNBOOK_URL,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validate_runbook_url],
+        help_text="Where to read what to do when this agent fails.",
+    )
     is_public = models.BooleanField(default=False)
     updated_at = models.DateTimeField(auto_now=True)
     tokens_valid_from = models.DateTimeField(

@@ -5,8 +5,10 @@ from rest_framework import serializers
 from agents import examples
 from agents.models import (
     MAX_CAPABILITIES,
+    MAX_RUNBOOK_URL,
     Agent,
     validate_capability,
+    validate_runbook_url,
     validate_semantic_version,
 )
 from core.examples import example
@@ -39,6 +41,15 @@ class AgentSerializer(StrictSerializer):
     owner = serializers.CharField(max_length=128)
     deploymentEnv = serializers.ChoiceField(
         source="deployment_env", choices=Agent.Environment.choices
+    )
+    runbookUrl = serializers.CharField(
+        source="runbook_url",
+        max_length=MAX_RUNBOOK_URL,
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        validators=[validate_runbook_url],
+        help_text="Where to read what to do when this agent fails: an https address, or empty.",
     )
     scopes = BoundedListField(
         child=serializers.ChoiceField(choices=Scope.choices),

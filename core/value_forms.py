@@ -16,6 +16,10 @@ SEMANTIC_VERSION = {
     r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$"
 }
 CAPABILITY = {"pattern": "^[a-z0-9][a-z0-9_.-]*:[a-z0-9*][a-z0-9_.*-]*$"}
+RUNBOOK_URL = {
+    "pattern": r"^(https://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+    r"([/?#]([A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?)?$",
+}
 SCOPE_NAME = {"pattern": r"^[!#-\[\]-~]+$"}
 NOT_IN_NAMES = r"/\\\u0000-\u001f\u007f-\u009f"
 FILE_NAME = rf"[^{NOT_IN_NAMES} .~-]([^{NOT_IN_NAMES}]*[^{NOT_IN_NAMES} .])?"
@@ -47,8 +51,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 FIELDS: dict[str, dict[str, Any]] = {
     "AgentRequest.version": SEMANTIC_VERSION,
     "AgentRequest.capabilities[]": CAPABILITY,
+    "AgentRequest.runbookUrl": RUNBOOK_URL,
     "PatchedAgentChangeRequest.version": SEMANTIC_VERSION,
     "PatchedAgentChangeRequest.capabilities[]": CAPABILITY,
+    "PatchedAgentChangeRequest.runbookUrl": RUNBOOK_URL,
     "OrganizationRequest.slug": SLUG,
     "OrganizationRequest.timeZone": TIME_ZONE,
     "PatchedOrganizationChangeRequest.slug": SLUG,

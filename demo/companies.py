@@ -33,6 +33,12 @@ class Part:
     story: str = ""
     """What else happens to it; traffic.py and credentials know these names."""
 
+    def runbook_url(self, company: "Company") -> str:
+        """What runs in production has one."""
+        if self.environment != PRODUCTION:
+            return ""
+        return f"https://wiki.{company.domain}/runbooks/{self.name}"
+
 
 @dataclass(frozen=True)
 class Person:

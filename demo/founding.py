@@ -133,6 +133,7 @@ def _agent(
         capabilities=part.capabilities.split(),
         owner=part.owner,
         deployment_env=part.environment,
+        runbook_url=part.runbook_url(company),
         status=part.status,
         created_at=at,
         decommissioned_at=now - 48 * DAY if part.story == "decommissioned" else None,

@@ -1,4 +1,4 @@
-"""What each word on the pages of executions means: queries/ counts so, whoever asks.
+"""What each word on the pages of executions means, in words: queries/ counts so, whoever asks.
 
 analytics.metrics writes them into docs/reference/metrics.md.
 """

@@ -144,6 +144,8 @@ class Execution(OrganizationScopedModel):
     """What may be large, or is not shown."""
     LIVE = (Status.QUEUED, Status.STARTING, Status.RUNNING, Status.AWAITING)
     FINAL = (Status.FINISHED, Status.ERROR, Status.CANCELLED)
+    FAILED = Status.ERROR
+    """What every page, number and link means by "failed"; in words: measures.py."""
     TRANSITIONS: dict[str, frozenset[str]] = {
         Status.QUEUED: frozenset({Status.STARTING, Status.RUNNING, *FINAL}),
         Status.STARTING: frozenset({Status.RUNNING, Status.AWAITING, *FINAL}),

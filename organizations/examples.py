@@ -89,7 +89,7 @@ AUDIT_EVENT = {
     "ipAddress": "192.0.2.7",
     "userAgent": "curl/8.5.0",
     "requestId": REQUEST_ID,
-    "metadata": {"changed": {"version": ["1.4.0", "1.5.0"]}},
+    "metadata": {"before": {"version": "1.4.0"}, "after": {"version": "1.5.0"}},
     "previousHash": HASH_BEFORE,
     "hash": HASH,
 }
@@ -114,7 +114,7 @@ EXPORTED_LINE = json.dumps(
         "eventId": EVENT_ID,
         "hash": HASH,
         "ipAddress": "192.0.2.7",
-        "metadata": {"changed": {"version": ["1.4.0", "1.5.0"]}},
+        "metadata": {"before": {"version": "1.4.0"}, "after": {"version": "1.5.0"}},
         "organizationId": ORGANIZATION_ID.removeprefix("org-"),
         "outcome": "success",
         "previousHash": HASH_BEFORE,

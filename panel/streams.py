@@ -135,7 +135,7 @@ class StreamEventSerializer(serializers.Serializer[None]):
     )
 
 
-def stream_schema(name: str, *, is_rendered: bool, waits: bool = False) -> Any:
+def stream_schema(*, is_rendered: bool, waits: bool = False) -> Any:
     parameters = [
         extended_parameter(default=waits),
         OpenApiParameter("fid", OpenApiTypes.STR, OpenApiParameter.PATH),
@@ -174,7 +174,7 @@ class StreamViewSet(PanelViewSet):
         "stdio": ("extended", "since", "raw", "plain"),
     }
 
-    @stream_schema("stream", is_rendered=False)
+    @stream_schema(is_rendered=False)
     def stream(self, request: Request, fid: str) -> HttpResponseBase:
         """Every event, as it was emitted.
 
@@ -183,14 +183,14 @@ class StreamViewSet(PanelViewSet):
         """
         return self.open(request, None, raw)
 
-    @stream_schema("main", is_rendered=True, waits=True)
+    @stream_schema(is_rendered=True, waits=True)
     def main(self, request: Request, fid: str) -> HttpResponseBase:
         """What an execution does and brings: inputs as YAML; actions, results and the final
         result as harmless HTML."""
         payload = raw if "raw" in request.query_params else rendered
         return self.open(request, sse.MAIN, payload, waits=True)
 
-    @stream_schema("stdio", is_rendered=True)
+    @stream_schema(is_rendered=True)
     @extend_schema(
         parameters=[
             OpenApiParameter(

@@ -59,6 +59,7 @@ COMPARED = {
 }
 """Columns of free text that something is looked up by, or that must be unique."""
 PLAIN = {
+    "agents.Agent.runbook_url": "ASCII, by its validator",
     "agents.Agent.version": "ASCII, by its validator",
     "organizations.Organization.slug": "ASCII, by its validator",
     "executions.Execution.fid": "ASCII, by the shape of the request or the name of a folder",

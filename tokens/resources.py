@@ -154,20 +154,19 @@ def create_resource(*, actor: Actor, **fields: Any) -> Resource:
 def update_resource(resource: Resource, *, actor: Actor, **changes: Any) -> Resource:
     """Change the name, the scopes or the lifetime. A scope that goes is taken from every agent."""
     resource = _locked(resource)
-    before = _values(resource)
+    old = _values(resource)
     _set(resource, changes)
-    changed = sorted(name for name, value in _values(resource).items() if before[name] != value)
+    changed = {name: now for name, now in _values(resource).items() if old[name] != now}
     if not changed:
         return resource
+    before = {name: old[name] for name in changed}
     resource.save(update_fields=[*changed, "updated_at"])
     for grant in ResourceGrant.objects.filter(resource=resource):
         kept = [name for name in grant.scopes if name in resource.scopes]
         if kept != grant.scopes:
             grant.scopes = kept
             grant.save(update_fields=["scopes", "updated_at"])
-    record_event(
-        AuditAction.RESOURCE_UPDATED, resource, actor=actor, fields=changed, scopes=resource.scopes
-    )
+    record_event(AuditAction.RESOURCE_UPDATED, resource, actor=actor, before=before, after=changed)
     return resource
 
 

@@ -48,6 +48,21 @@ def test_fields_change_alone(owner: Client, agent: Agent) -> None:
     assert actions(agent.organization) == ["agent.updated"]
 
 
+def test_the_log_says_what_a_change_found_and_left(owner: Client, agent: Agent) -> None:
+    address = "https://wiki.example.com/runbooks/screener"
+    change(owner, agent, runbookUrl=address, owner=agent.owner)
+    cleared = change(owner, agent, runbookUrl="", capabilities=["a:b"])
+
+    assert cleared.json()["runbookUrl"] == ""
+    with organization_scope(agent.organization):
+        first, second = AuditEvent.objects.in_order().values_list("metadata", flat=True)
+    assert first == {"before": {"runbook_url": ""}, "after": {"runbook_url": address}}
+    assert second == {
+        "before": {"runbook_url": address, "capabilities": ["resume:read"]},
+        "after": {"runbook_url": "", "capabilities": ["a:b"]},
+    }
+
+
 def test_a_change_of_nothing_is_recorded_as_nothing(owner: Client, agent: Agent) -> None:
     answer = change(owner, agent, owner=agent.owner, status="active")
 
@@ -73,6 +88,8 @@ def test_an_agent_is_suspended_and_reactivated(owner: Client, agent: Agent) -> N
         ("email", "x"),
         ("capabilities", []),
         ("version", "1"),
+        ("runbookUrl", "javascript:alert(1)"),
+        ("runbookUrl", None),
         ("agentId", "x"),
         ("organizationId", "x"),
         ("decommissionedAt", None),

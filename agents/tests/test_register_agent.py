@@ -44,6 +44,7 @@ def test_an_agent_is_registered_in_the_callers_organization(
         "agentId": body["agentId"],
         "organizationId": organization.public_id,
         "name": "screener-1",
+        "runbookUrl": "",
         "scopes": ["agents:read", "executions:read", "executions:write", "tokens:read"],
         "isPublic": False,
         "status": "active",
@@ -105,6 +106,28 @@ def test_registering_is_audited(owner: Client, organization: Organization) -> No
         ("owner", None),
         ("deploymentEnv", "test"),
         ("deploymentEnv", 1),
+        ("runbookUrl", "javascript:alert(1)"),
+        ("runbookUrl", "JavaScript:alert(1)//https://wiki.example.com"),
+        ("runbookUrl", "data:text/html,<script>alert(1)</script>"),
+        ("runbookUrl", "http://wiki.example.com/screener"),
+        ("runbookUrl", "file:///etc/passwd"),
+        ("runbookUrl", "//wiki.example.com/screener"),
+        ("runbookUrl", "wiki.example.com/screener"),
+        ("runbookUrl", "https:wiki.example.com"),
+        ("runbookUrl", "https:\\\\wiki.example.com"),
+        ("runbookUrl", "https:///screener"),
+        ("runbookUrl", "https://"),
+        ("runbookUrl", "https://bank.example@evil.example/"),
+        ("runbookUrl", "https://evil.example\\@bank.example/"),
+        ("runbookUrl", "https://wiki.example.com:port/"),
+        ("runbookUrl", "https://wiki.example.com/a b"),
+        ("runbookUrl", "https://wiki.example.com/%zz"),
+        ("runbookUrl", "https://wiki.example.com/\u202egpj"),
+        ("runbookUrl", "https://wiki.example.com/\njavascript:alert(1)"),
+        ("runbookUrl", 'https://wiki.example.com/"onclick="alert(1)'),
+        ("runbookUrl", "https://wiki.example.com/" + "a" * 476),
+        ("runbookUrl", None),
+        ("runbookUrl", 1),
         ("scopes", ["nonsense"]),
         ("scopes", "agents:read"),
         ("scopes", None),
@@ -134,6 +157,23 @@ def test_a_missing_field_is_named(owner: Client, field: str) -> None:
 
     assert answer.status_code == 400
     assert list(answer.json()["details"]) == [field]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "https://wiki.example.com",
+        "https://wiki/screener",
+        "https://10.1.2.3:8443/runbooks/?id=7&view=a%20b#first-steps",
+        "https://[2001:db8::1]/",
+        "https://wiki.example.com/" + "a" * 475,
+    ],
+)
+def test_an_https_address_or_none_is_a_runbook(owner: Client, address: str) -> None:
+    answer = register(owner, runbookUrl=address)
+
+    assert (answer.status_code, answer.json()["runbookUrl"]) == (201, address)
 
 
 @pytest.mark.parametrize("version", ["0.0.0", "1.0.0-rc.1", "10.20.30-a-b.0+build.7", "1.0.0+0"])

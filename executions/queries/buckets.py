@@ -34,7 +34,7 @@ class Bucket:
 
     @property
     def failed(self) -> int:
-        return self.by_status.get(Execution.Status.ERROR, 0)
+        return self.by_status.get(Execution.FAILED, 0)
 
 
 @dataclass(frozen=True)

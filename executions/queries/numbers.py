@@ -17,7 +17,7 @@ from organizations.actors import Actor
 from organizations.models import Organization
 
 PERCENTILES = (0.5, 0.95, 0.99)
-FAILED = Q(status=Execution.Status.ERROR)
+FAILED = Q(status=Execution.FAILED)
 
 
 def error_rate(failed: int, total: int) -> float:
@@ -77,7 +77,7 @@ class Statistics:
 
     @property
     def failed(self) -> int:
-        return self.by_status.get(Execution.Status.ERROR, 0)
+        return self.by_status.get(Execution.FAILED, 0)
 
     @property
     def error_rate(self) -> float:

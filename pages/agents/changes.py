@@ -1,5 +1,4 @@
-"""Pages that change agents. The list and the page of one agent stand in analytics, which sees
-their credentials and traffic as well."""
+"""Pages that change agents. The list and the page of one agent: views.py."""
 
 from collections.abc import Callable
 from uuid import UUID

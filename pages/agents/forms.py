@@ -10,10 +10,12 @@ from django.http import QueryDict
 from agents.actions import is_administrator
 from agents.models import (
     MAX_CAPABILITIES,
+    MAX_RUNBOOK_URL,
     Agent,
     AgentAlreadyExists,
     default_scopes,
     validate_capability,
+    validate_runbook_url,
 )
 from core.text import AddressInput, TextInput
 from organizations.actors import Actor, Scope
@@ -42,6 +44,14 @@ class AgentForm(forms.Form):
     owner = TextInput(max_length=128, help_text="The team or person responsible for it.")
     deployment_env = forms.ChoiceField(
         label="Environment", choices=(UNCHOSEN, *Agent.Environment.choices)
+    )
+    runbook_url = forms.CharField(
+        label="Runbook",
+        required=False,
+        max_length=MAX_RUNBOOK_URL,
+        help_text="Where to read what to do when this agent fails. An https address.",
+        validators=[validate_runbook_url],
+        widget=forms.URLInput(attrs={"autocomplete": "off"}),
     )
     capabilities = forms.CharField(
         help_text="One per line, as resource:action. At least one.",
@@ -121,7 +131,7 @@ class AgentMemberForm(forms.Form):
 
 
 def initial_of(agent: Agent) -> dict[str, Any]:
-    names = ["email", "agent_type", "version", "owner", "deployment_env", "scopes"]
+    names = ["email", "agent_type", "version", "owner", "deployment_env", "runbook_url", "scopes"]
     values = {name: getattr(agent, name) for name in names}
     return values | {"capabilities": "\n".join(agent.capabilities)}
 

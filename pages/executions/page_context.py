@@ -87,7 +87,7 @@ def figures(query: PageQuery) -> list[dict[str, Any]]:
             "label": "Error rate",
             "value": rate(shown),
             "note": with_all_time(failed_in(shown), rate(ever) if is_part else ""),
-            "url": query.url("executions:list", status="error"),
+            "url": query.url("executions:list", status=Execution.FAILED),
         },
         {
             "label": "Median runtime",

@@ -24,6 +24,7 @@ from analytics.queries import (
     last_used_by_agent,
 )
 from core.formatting import absolute_time, counted, percent
+from executions.models import Execution
 from executions.queries import recent_activity
 from organizations.actors import Scope
 from organizations.models import Organization
@@ -151,7 +152,7 @@ def execution_figures(view: View) -> list[dict[str, Any]]:
             "label": f"Failed in {DEFAULT_HOURS} h",
             "value": f"{found.failed:,}",
             "note": share if found.total else "nothing ran",
-            "url": view.rows_url("executions:list", hours=DEFAULT_HOURS, status="error"),
+            "url": view.rows_url("executions:list", hours=DEFAULT_HOURS, status=Execution.FAILED),
         },
     ]
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.utils.html import escape
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
@@ -16,6 +17,7 @@ FORM = {
     "version": "1.0.0",
     "owner": "platform",
     "deployment_env": "production",
+    "runbook_url": "https://wiki.example.com/runbooks/night-watch",
     "capabilities": "queue:read\nqueue:write",
     "scopes": ["agents:read"],
 }
@@ -37,6 +39,7 @@ def test_a_registered_agent_has_what_was_typed(organization: Organization, signe
     assert response["Location"] == f"/agents/{agent.pk}"
     assert agent.capabilities == ["queue:read", "queue:write"]
     assert agent.scopes == ["agents:read"]
+    assert agent.runbook_url == FORM["runbook_url"]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,9 @@ def test_a_registered_agent_has_what_was_typed(organization: Organization, signe
         ("agent_type", "wizard"),
         ("version", "one"),
         ("owner", "x" * 129),
+        ("runbook_url", "javascript:alert(1)"),
+        ("runbook_url", "http://wiki.example.com/"),
+        ("runbook_url", "https://wiki.example.com/" + "a" * 476),
         ("capabilities", "no colon"),
         ("capabilities", "\n".join(f"a:{n}" for n in range(65))),
         ("scopes", "everything"),
@@ -167,3 +173,39 @@ def test_opening_an_address_changes_nothing(
 
     assert response.status_code == 200
     assert stored(agent).status == "active"
+
+
+def test_the_runbook_is_a_link_on_the_agents_page_that_tells_the_other_side_nothing(
+    organization: Organization, signed_in: Any
+) -> None:
+    address = "https://wiki.example.com/screener?a=1&b=2#first"
+    agent = make_agent(organization, runbook_url=address)
+    browser = signed_in(make_membership(organization, Membership.Role.VIEWER))
+
+    page = browser.get(f"/agents/{agent.pk}").content.decode()
+
+    assert page.count(f'href="{escape(address)}"') == 1
+    assert f'<a href="{escape(address)}" rel="noopener noreferrer">{escape(address)}</a>' in page
+
+
+def test_an_agent_without_a_runbook_says_nothing_about_one(
+    organization: Organization, signed_in: Any
+) -> None:
+    agent = make_agent(organization)
+
+    page = signed_in(make_membership(organization)).get(f"/agents/{agent.pk}").content.decode()
+
+    assert "Runbook" not in page
+
+
+def test_the_form_shows_the_runbook_and_takes_it_away(
+    organization: Organization, signed_in: Any
+) -> None:
+    agent = make_agent(organization, runbook_url="https://wiki.example.com/old")
+    browser = signed_in(make_membership(organization))
+
+    shown = browser.get(f"/agents/{agent.pk}/edit").content.decode()
+    browser.post(f"/agents/{agent.pk}/edit", FORM | {"runbook_url": " "})
+
+    assert 'value="https://wiki.example.com/old"' in shown
+    assert stored(agent).runbook_url == ""

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from agents.tests.factories import make_agent
 from executions.event_log import NewEvent
 from executions.models import DeletedExecution, Execution, now
 from executions.sanitizing import TOO_COMPLEX
@@ -55,6 +56,20 @@ def page_of(browser: Any, execution: Execution, path: str = "") -> str:
     assert response.status_code == 200
     text: str = response.content.decode()
     return text
+
+
+@pytest.mark.parametrize(("statuses", "shows"), [(FAILED, True), (RUNNING, False)])
+def test_a_run_that_failed_leads_to_its_agents_runbook(
+    organization: Organization, browser: Any, statuses: Any, shows: bool
+) -> None:
+    address = "https://wiki.example.com/screener?a=1&b=2"
+    agent = make_agent(organization, runbook_url=address)
+    execution = make_execution(organization, statuses, agent=agent)
+
+    page = page_of(browser, execution)
+
+    link = f'<a href="{escape(address)}" rel="noopener noreferrer">the runbook of {agent.name}</a>'
+    assert (link in page) == shows
 
 
 def test_the_page_tells_all_that_is_known(organization: Organization, browser: Any) -> None:

@@ -632,6 +632,10 @@ def test_every_decision_is_in_the_audit_log(
             ("resource.agent_removed", agent.pk, "https://mcp.example.com/"),
             ("resource.deleted", None, "https://mcp.example.com/"),
         ]
+        assert events[1].metadata == {
+            "before": {"name": made["name"]},
+            "after": {"name": "All files"},
+        }
 
 
 def test_a_scope_that_the_resource_does_not_have_cannot_be_allowed(
