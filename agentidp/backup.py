@@ -27,7 +27,7 @@ from psycopg.pq import Conninfo
 
 from agentidp.devtools import embedded_postgres
 from agentidp.env import env
-from executions.file_storage import FilesUnavailable, storage_problem
+from executions.file_storage import FilesUnavailable, root_problem, storage_problem
 from executions.models import ExecutionFile
 from organizations.audit.log import verify_chain
 from organizations.models import AuditChain, AuditEvent, Organization
@@ -98,6 +98,8 @@ def back_up(folder: Path) -> dict[str, Any]:
 def require_restorable(folder: Path) -> dict[str, Any]:
     """The manifest of a backup that is whole, for a database and a storage that have nothing that
     it would replace; BackupError else. Changes nothing."""
+    if why := root_problem():
+        raise BackupError(why)
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         is_whole = manifest["format"] == FORMAT and all(

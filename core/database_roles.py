@@ -29,6 +29,12 @@ DECLARED: dict[str, Privileges] = {
 }
 """What the application's role may do with a table, where that differs from DEFAULT_PRIVILEGES."""
 SEQUENCE: Privileges = frozenset({"USAGE"})
+AT_BIRTH = {
+    "FUNCTIONS": frozenset({"EXECUTE"}),
+    "SEQUENCES": SEQUENCE,
+    "TABLES": DEFAULT_PRIVILEGES,
+}
+"""What it may do, until the end of `migrate`, with what a migration makes."""
 HOW_TO = "docs/how-to/deploy.md tells how two roles are made."
 CONNECTION = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
 NAMED = 3
@@ -90,11 +96,26 @@ def require_ownership(connection: BaseDatabaseWrapper) -> None:
         )
 
 
+def grant_at_birth(connection: BaseDatabaseWrapper) -> None:
+    """As the owner, before migrations: what they make is open to the application's role at once.
+
+    Servers of the release before go on meanwhile, and what they call may be replaced by what calls
+    a new function or writes into a new table. grant_declared() ends it.
+    """
+    with connection.cursor() as cursor:
+        for kind, privileges in AT_BIRTH.items():
+            words = ", ".join(sorted(privileges))
+            statement = f"ALTER DEFAULT PRIVILEGES GRANT {words} ON {kind} TO {{}}"
+            _execute(cursor, statement, settings.DATABASE_ROLE)
+
+
 def grant_declared(connection: BaseDatabaseWrapper) -> None:
     """As the owner: let the application's role do what is declared, and nothing else."""
     role = settings.DATABASE_ROLE
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         _execute(cursor, "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        for kind in AT_BIRTH:
+            _execute(cursor, f"ALTER DEFAULT PRIVILEGES REVOKE ALL ON {kind} FROM {{}}", role)
         _grant_entrance(cursor, connection.settings_dict["NAME"], role)
         for schema, name, kind, _ in relations(cursor):
             target = sql.Identifier(schema, name)

@@ -184,6 +184,9 @@ class BucketStorage(S3Storage):
             return f"The bucket {self.bucket_name} cannot be reached: {type(error).__name__}."
         return ""
 
+    def root_problem(self) -> str:
+        return ""  # a bucket knows no accounts of this machine
+
     @cached_property
     def _prober(self) -> Any:
         once = {"total_max_attempts": 1}

@@ -14,6 +14,7 @@ from django.core.files.storage import FileSystemStorage
 
 from executions.file_storage import told_as_unavailable
 
+ROOT = 0
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -70,20 +71,48 @@ class FolderStorage(FileSystemStorage):
 
     def problem(self) -> str:
         """The folder is made with its first file; until then the one above it must be writable."""
-        place = os.path.abspath(self.location)
-        while not os.path.lexists(place):
-            place = os.path.dirname(place)
+        place = self._nearest()
         if not os.path.isdir(place):
             return f"{place} is no folder."
         if not os.access(place, os.W_OK | os.X_OK):
             return f"The folder {place} cannot be written by this account."
         return ""
 
+    def root_problem(self) -> str:
+        if os.name != "posix" or os.geteuid() != ROOT:
+            return ""
+        place = self._nearest()
+        owner = os.stat(place).st_uid
+        if owner == ROOT:
+            return ""
+        account = _account(owner)
+        return (
+            f"The folder {place} belongs to {account}, which could not change what root writes "
+            f"there. Run this command as {account}."
+        )
+
+    def _nearest(self) -> str:
+        """The folder of files, or the nearest one above it that is there."""
+        place = os.path.abspath(self.location)
+        while not os.path.lexists(place):
+            place = os.path.dirname(place)
+        return place
+
     def _remove_begun(self, name: str) -> None:
         try:
             os.unlink(self.path(name))
         except OSError:
             return
+
+
+def _account(number: int) -> str:
+    """Its name, where the machine knows one."""
+    import pwd  # not on Windows
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"the account {number}"
 
 
 def _remove_files(folder: int) -> Iterator[str]:

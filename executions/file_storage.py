@@ -39,6 +39,9 @@ class FileStorage(Protocol):
     def problem(self) -> str:
         """Why it cannot be used, in one sentence; empty when it can. Answers within seconds."""
 
+    def root_problem(self) -> str:
+        """Why a command that runs as root should write nothing, in one sentence; empty else."""
+
 
 def folder_of(organization_id: UUID, execution_id: UUID) -> str:
     """Where the storage keeps an execution's files, each named by its own id."""
@@ -81,6 +84,12 @@ def execution_folders(organization_id: UUID) -> Iterator[UUID]:
 def storage_problem() -> str:
     """Why the storage cannot be used, in one sentence; empty when it can."""
     return _storage().problem()
+
+
+def root_problem() -> str:
+    """Why a command that an operator started as root should write no file, in one sentence: the
+    account that serves could neither add to its folders nor delete it."""
+    return _storage().root_problem()
 
 
 @contextmanager

@@ -8,9 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.models.signals import pre_migrate
 from psycopg import errors, sql
 
 from agentidp.checks import refuse_unsafe_start
@@ -274,6 +277,43 @@ def test_a_right_too_few_is_told_at_the_start_and_given_by_the_next_migrate(owne
         "may not USAGE made_by_hand_id_seq",
     ]
     assert after == ([], [])
+
+
+BY_THE_NEW_RELEASE = """
+    CREATE TABLE newer (id serial);
+    CREATE FUNCTION newer_rows() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM newer';
+"""
+
+
+def test_what_a_migration_makes_is_open_to_servers_that_run_meanwhile(owner: Any) -> None:
+    """A function that they call may have become one that calls it, before `migrate` has ended."""
+    access = {name: settings.DATABASES["default"].get(name) for name in database_roles.CONNECTION}
+    found = []
+
+    def migrated(**of_signal: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(BY_THE_NEW_RELEASE)
+        database_roles.connect_with(connection, access)
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO newer DEFAULT VALUES; SELECT current_user, newer_rows()")
+            while cursor.nextset():
+                found[:] = cursor.fetchall()
+        database_roles.connect_with(connection, settings.DATABASE_OWNER)
+
+    sender = apps.get_app_config("organizations")
+    pre_migrate.connect(migrated, sender=sender)
+    try:
+        call_command("migrate", verbosity=0)
+        owner.execute("CREATE TABLE newest ()")
+        may_read = "SELECT has_table_privilege(%s, 'newest', 'SELECT')"
+        after = owner.execute(may_read, [APPLICATION]).fetchone()
+    finally:
+        pre_migrate.disconnect(migrated, sender=sender)
+        owner.execute("DROP FUNCTION IF EXISTS newer_rows(); DROP TABLE IF EXISTS newer, newest")
+
+    assert found == [(APPLICATION, 1)]
+    assert after == (False,), "what somebody makes by hand afterwards is not"
+    assert all_of(missing) == all_of(excess) == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,6 +5,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from django.core.management import get_commands
+
 from agentidp.env import BASE_DIR
 
 DOCUMENTS = sorted(
@@ -65,6 +67,42 @@ def test_documents_name_files_that_exist() -> None:
         for path in paths_in(document)
         if not path.exists()
     }
+
+    assert missing == set()
+
+
+KINDS = "py|html|js|css|sql|md|toml|yaml|conf|sh"
+NOT_HERE = re.compile(r"\.data/|data/|agentidp/files")
+"""Folders that are made when they are needed, or belong to others."""
+
+
+def test_every_file_that_a_document_names_is_somewhere() -> None:
+    """A path may begin below the folder that the sentence is about: `layouts/app.html`."""
+    known = [
+        path.as_posix()
+        for top in BASE_DIR.iterdir()
+        if top.name[0] != "." and top.name not in MADE_LATER
+        for path in (top.rglob("*.*") if top.is_dir() else [top])
+    ]
+    missing = {
+        f"{document.relative_to(BASE_DIR)}: {path}"
+        for document in DOCUMENTS
+        for path in re.findall(rf"`([\w\-]+/[\w./\-]+\.(?:{KINDS}))`", document.read_text())
+        if not NOT_HERE.match(path) and not any(one.endswith(f"/{path}") for one in known)
+    }
+
+    assert missing == set()
+
+
+def test_documents_name_commands_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (BASE_DIR / "Makefile").read_text(), re.MULTILINE))
+    missing = set()
+    for document in DOCUMENTS:
+        text = document.read_text()
+        made = re.findall(r"(?:`|^ *)make ([a-z][a-z-]+)", text, re.MULTILINE)
+        managed = re.findall(r"manage\.py ([a-z]\w+)", text)
+        unknown = {*made} - targets | {*managed} - get_commands().keys()
+        missing |= {f"{document.relative_to(BASE_DIR)}: {name}" for name in unknown}
 
     assert missing == set()
 

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.commands import migrate
 from django.db import connections
 
-from core.database_roles import as_owner, grant_declared, require_ownership
+from core.database_roles import as_owner, grant_at_birth, grant_declared, require_ownership
 
 
 class Command(migrate.Command):
@@ -26,5 +26,6 @@ class Command(migrate.Command):
             if not options["skip_checks"]:
                 self.check(databases=[options["database"]])
             require_ownership(connection)
+            grant_at_birth(connection)
             super().handle(*args, **options)
             grant_declared(connection)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
-from executions.file_storage import FilesUnavailable, storage_problem
+from executions.file_storage import FilesUnavailable, root_problem, storage_problem
 from importers.kodosumi.folders import DataFolder
 from importers.kodosumi.follow import Follower
 from importers.kodosumi.importer import MAX_FILE_BYTES, Report, importer
@@ -47,6 +47,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if why := root_problem():
+            raise CommandError(why)
         organization = organization_named(options["organization"])
         try:
             source = DataFolder(options["folder"])
