@@ -74,7 +74,7 @@ def products(environment: dict[str, str]) -> list[Contender]:
         build("product, one organization", "hot"),
         build("product, not durable", "spread", around=product.without_waiting_for_the_disk),
         Contender(
-            "product, no insert",
+            "product, no database",
             "spread",
             "benchmarks.ceiling:application",
             environment=environment,
