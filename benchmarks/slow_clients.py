@@ -29,7 +29,7 @@ from benchmarks.targets import (
     running_target,
 )
 from tests.live.engine import Engine
-from tests.live.test_streams import is_established, queued_for
+from tests.live.sockets import is_established, queued_for
 
 MB = 1024**2
 FILE = 30 * MB

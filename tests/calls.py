@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.db import transaction
 from django.test import Client
 
+from conftest import ClientFor
 from organizations.actors import Scope
 from tests.endpoint import Endpoint
 from tests.tenants import Tenant
@@ -78,3 +79,17 @@ def assert_shows_nothing_of(tenant: Tenant, response: Any) -> None:
     for mark in tenant.marks():
         spellings = {mark, mark.replace("-", ""), base64.b64encode(mark.encode()).decode()[:-4]}
         assert not [each for each in spellings if each.lower() in text]
+
+
+def caller(client_for: ClientFor, tenant: Tenant, endpoint: Endpoint) -> Client:
+    """An agent with just the scopes that the row names, or a person of the least role."""
+    if endpoint.caller == "person":
+        return client_for(tenant.person(endpoint.role))
+    agent = tenant.agent if endpoint.caller == "itself" else tenant.another_agent()
+    return client_for(tenant.entitled(agent, *endpoint.scopes))
+
+
+def browser_of(tenant: Tenant, role: str) -> Client:
+    browser = Client(headers={"Accept": "text/html"})
+    browser.force_login(tenant.person(role).user)
+    return browser

@@ -28,9 +28,8 @@ from executions import file_bucket
 from executions.actions.removal import FOLDERS_AT_ONCE, REMOVE_FOLDERS
 from executions.file_bucket import BucketStorage
 from executions.models import Execution, ExecutionFile, Upload
+from executions.tests.engine import announce, put, report
 from executions.tests.factories import make_execution, make_file, make_user_of
-from executions.tests.test_reports import report
-from executions.tests.test_uploads import announce, put
 from importers.tests.kodosumi import REAL
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope

@@ -10,11 +10,10 @@ from django.utils.html import strip_tags
 
 from agents.models import Agent
 from organizations.tenancy.scope import organization_scope
-from tests.calls import call
+from tests.calls import browser_of, call
 from tests.endpoint import Endpoint
 from tests.endpoints import PAGES, QUESTIONS
 from tests.tenants import Tenant
-from tests.test_page_proofs import browser_of
 
 EACH_QUESTION = pytest.mark.parametrize("question", QUESTIONS, ids=str)
 HARMLESS = {"/logout", "/organization", "/audit/verify"}

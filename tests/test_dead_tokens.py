@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
 
 import jwt
 import pytest
@@ -11,21 +9,30 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import Client
 from django.utils import timezone
 
-from agents.actions import decommission_agent, suspend_agent
-from agents.models import Agent
-from organizations.actions import delete_organization, remove_member
-from organizations.actors import Actor, Scope
-from organizations.models import Organization, User
+from organizations.actors import Scope
+from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from tests.calls import call
+from tests.endings import (
+    claims_of,
+    of_a_changed_password,
+    of_a_decommissioned_agent,
+    of_a_deleted_organization,
+    of_a_former_member,
+    of_a_locked_account,
+    of_a_revoked_credential,
+    of_a_session_too_old,
+    of_a_suspended_agent,
+    of_a_suspended_organization,
+    of_an_ended_session,
+    of_an_expired_credential,
+    revoked,
+)
 from tests.endpoint import Endpoint
 from tests.endpoints import BEARER, PAGES
 from tests.tenants import Tenant
 from tokens.access_tokens import PersonRefresh, new_token_id, sign_agent_token
-from tokens.actions import revoke_credential
-from tokens.models import MAX_SESSION, Credential, LoginSession
-from tokens.sessions import end_session
-from tokens.tests.factories import access_token_for
+from tokens.models import LoginSession
 
 OF_THE_PERSON = {
     "/email",
@@ -36,20 +43,6 @@ OF_THE_PERSON = {
     "/password",
 }
 """Pages that a person without any organization may still open."""
-
-
-def system(tenant: Tenant) -> Actor:
-    return Actor.for_system(tenant.organization, "test")
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    return claims
-
-
-def credential_of(tenant: Tenant) -> Credential:
-    found: Credential = Credential.objects.get(pk=UUID(claims_of(tenant.token)["credential_id"]))
-    return found
 
 
 # What can end an agent's token. Each gets the tenant, and gives the token to present.
@@ -92,95 +85,13 @@ def for_a_resource(tenant: Tenant) -> str:
     )
 
 
-def revoked(tenant: Tenant) -> str:
-    bearer = Client(headers={"Authorization": f"Bearer {tenant.token}"})
-    answer = bearer.post(
-        "/api/v1/token/revoke",
-        f"token={tenant.token}",
-        content_type="application/x-www-form-urlencoded",
-    )
-    assert answer.status_code == 200
-    return tenant.token
-
-
-def of_a_suspended_agent(tenant: Tenant) -> str:
-    suspend_agent(tenant.agent, actor=system(tenant))
-    return tenant.token
-
-
-def of_a_decommissioned_agent(tenant: Tenant) -> str:
-    decommission_agent(tenant.agent, actor=system(tenant))
-    return tenant.token
-
-
-def of_a_revoked_credential(tenant: Tenant) -> str:
-    revoke_credential(credential_of(tenant), actor=system(tenant))
-    return tenant.token
-
-
-def of_an_expired_credential(tenant: Tenant) -> str:
-    expired_at = timezone.now() - timedelta(seconds=1)
-    Credential.objects.filter(pk=credential_of(tenant).pk).update(expires_at=expired_at)
-    return tenant.token
-
-
-def of_a_suspended_organization(tenant: Tenant) -> str:
-    Organization.objects.filter(pk=tenant.organization.pk).update(status="suspended")
-    return tenant.token
-
-
 # What can end a person's token.
-
-
-def of_an_ended_session(tenant: Tenant) -> str:
-    owner = tenant.person("owner")
-    session = LoginSession.objects.create(user=owner.user)
-    refresh = PersonRefresh.for_session(owner, session.pk)
-    end_session(session)
-    return str(refresh.access_token)
-
-
-def of_a_session_too_old(tenant: Tenant) -> str:
-    owner = tenant.person("owner")
-    began = timezone.now() - MAX_SESSION - timedelta(seconds=1)
-    session = LoginSession.objects.create(user=owner.user, created_at=began)
-    User.objects.filter(pk=owner.user_id).update(sessions_valid_from=None)
-    return str(PersonRefresh.for_session(owner, session.pk).access_token)
 
 
 def refresh_token(tenant: Tenant) -> str:
     owner = tenant.person("owner")
     session = LoginSession.objects.create(user=owner.user)
     return str(PersonRefresh.for_session(owner, session.pk))
-
-
-def of_a_locked_account(tenant: Tenant) -> str:
-    token = access_token_for(tenant.person("admin"))
-    user = tenant.person("admin").user
-    user.is_active = False
-    user.save(update_fields=["is_active"])
-    return token
-
-
-def of_a_former_member(tenant: Tenant) -> str:
-    token = access_token_for(tenant.person("admin"))
-    remove_member(tenant.person("admin"), actor=Actor.for_person(tenant.person("owner")))
-    return token
-
-
-def of_a_changed_password(tenant: Tenant) -> str:
-    token = access_token_for(tenant.person("admin"))
-    user = tenant.person("admin").user
-    user.set_password("another sentence than before")
-    user.save()
-    return token
-
-
-def of_a_deleted_organization(tenant: Tenant) -> str:
-    token = access_token_for(tenant.person("owner"))
-    Agent.objects.update(status=Agent.Status.SUSPENDED)
-    delete_organization(tenant.organization, actor=Actor.for_person(tenant.person("owner")))
-    return token
 
 
 ENDS = [

@@ -19,8 +19,8 @@ from organizations.actors import Actor
 from organizations.models import Membership
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
+from tests.audience import Audience, ended_viewers
 from tests.tenants import PASSWORD, Tenant
-from tests.test_open_streams import Audience, ended_viewers
 from tokens.access_tokens import PersonRefresh
 from tokens.actions import create_credential
 from tokens.models import LoginSession

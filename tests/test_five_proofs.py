@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from conftest import ClientFor
 from organizations.actors import Scope
-from tests.calls import call
+from tests.calls import call, caller
 from tests.endpoint import CLIENT, PUBLIC, Endpoint
 from tests.endpoints import BEARER, ENDPOINTS
 from tests.routes import query_parameters
@@ -16,14 +16,6 @@ from tests.tenants import Tenant
 
 ROLES = ["viewer", "operator", "admin", "owner"]
 LISTS = [each for each in BEARER if each.rows is not None]
-
-
-def caller(client_for: ClientFor, tenant: Tenant, endpoint: Endpoint) -> Client:
-    """An agent with just the scopes that the row names, or a person of the least role."""
-    if endpoint.caller == "person":
-        return client_for(tenant.person(endpoint.role))
-    agent = tenant.agent if endpoint.caller == "itself" else tenant.another_agent()
-    return client_for(tenant.entitled(agent, *endpoint.scopes))
 
 
 @pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.access == PUBLIC], ids=str)

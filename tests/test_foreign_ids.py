@@ -10,12 +10,11 @@ from django.test import Client
 from conftest import ClientFor
 from organizations.actors import Scope
 from organizations.tests.factories import make_membership
-from tests.calls import assert_shows_nothing_of, call
+from tests.calls import assert_shows_nothing_of, call, caller
 from tests.endpoint import Endpoint
 from tests.endpoints import BEARER
 from tests.routes import names_in, query_parameters
 from tests.tenants import Tenant, unknown_id
-from tests.test_five_proofs import caller
 
 ORGANIZATION_HEADERS = ("X-Organization-Id", "X-Org-Id", "X-Tenant-Id", "Organization")
 ORGANIZATION_PARAMETERS = ("organization_id", "organizationId", "organization", "tenant")

@@ -6,9 +6,9 @@ from django.test import Client
 from conftest import ClientFor
 from tests.calls import bearer_of, call
 from tests.endpoint import Endpoint
+from tests.operations import OPERATIONS, view_of
 from tests.routes import operation
 from tests.tenants import Tenant
-from tests.test_query_parameters import OPERATIONS, view_of
 
 TYPES = {"csv": "text/csv", "json": "application/json"}
 

@@ -1,6 +1,7 @@
 """No module needs one that needs it: otherwise imports hide in functions, where their order is by
-chance."""
+chance. And no test module needs another one."""
 
+import re
 import tomllib
 from graphlib import TopologicalSorter
 
@@ -15,3 +16,18 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
     assert len(imports) > 300
     TopologicalSorter(imports).prepare()  # CycleError names the circle
+
+
+def test_no_test_module_takes_helpers_from_another() -> None:
+    """What several need stands beside them, in a module without tests."""
+    taking = re.compile(r"^(?:from|import) (?:[\w.]+\.)?tests\.(?:[\w.]+\.)?test_", re.MULTILINE)
+    code = [
+        path.relative_to(settings.BASE_DIR)
+        for path in settings.BASE_DIR.glob("*/**/*.py")
+        if not {".venv", "node_modules"} & set(path.parts)
+    ]
+
+    found = {str(path) for path in code if taking.search((settings.BASE_DIR / path).read_text())}
+
+    assert len(code) > 500
+    assert found == {"tests/test_python_wall.py"}  # which runs them with the other wall open

@@ -4,23 +4,20 @@ knows every way that a request would be refused."""
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from datetime import timedelta
+from uuid import uuid4
 
-import jwt
 import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from live.reading import read_news
 from organizations.models import Membership, Principal, User
 from organizations.stream_access import Viewer
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import current_organization_id
-from tests.tenants import Tenant
-from tests.test_dead_tokens import (
-    claims_of,
+from tests.audience import Audience, ended_viewers
+from tests.endings import (
     of_a_changed_password,
     of_a_decommissioned_agent,
     of_a_deleted_organization,
@@ -33,6 +30,7 @@ from tests.test_dead_tokens import (
     of_an_expired_credential,
     revoked,
 )
+from tests.tenants import Tenant
 from tokens.keys import key_ring, rotate_signing_key
 from tokens.models import MAX_SESSION, LoginSession
 from tokens.tests.factories import access_token_for
@@ -50,38 +48,6 @@ ENDS = [
     of_a_changed_password,
     of_a_deleted_organization,
 ]
-
-
-def ended_viewers(viewers: list[Viewer]) -> set[Viewer]:
-    """Those whose stream the hub would end now."""
-    return read_news((), viewers).ended
-
-
-class Audience:
-    """Viewers as they were when they opened their streams, whatever happened to them since."""
-
-    def __init__(self, tenant: Tenant) -> None:
-        self.tenant = tenant
-        people = [tenant.person(role) for role in ("owner", "admin", "viewer")]
-        self.roles = {str(each.user_id): each.role for each in people}
-        users = User.objects.filter(memberships__organization=tenant.organization)
-        self.valid_from = {str(user.pk): user.sessions_valid_from for user in users}
-
-    def viewer(self, token: str) -> Viewer:
-        """Who opened a stream with this token."""
-        claims = claims_of(token)
-        return Viewer(
-            kind=claims["token_use"],
-            organization=self.tenant.organization.pk,
-            principal=UUID(claims["sub"]),
-            role=self.roles.get(claims["sub"], ""),
-            credential=UUID(claims["credential_id"]) if "credential_id" in claims else None,
-            session=UUID(claims["session_id"]) if "session_id" in claims else None,
-            token=UUID(claims["jti"]),
-            kid=jwt.get_unverified_header(token)["kid"],
-            issued=datetime.fromtimestamp(claims["iat"], UTC),
-            valid_from=self.valid_from.get(claims["sub"]),
-        )
 
 
 def viewer_of_page(member: Membership, browser: Client) -> Viewer:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
+
 from agentidp.devtools.routes import paths
 from conftest import ClientFor
 from core.operation_names import SUMMARIES
@@ -94,3 +96,17 @@ def test_reads_whose_number_is_limited_say_so(ours: Tenant, client_for: ClientFo
         *(f"/outputs/{name}/{{fid}}" for name in ("status", "raw", "html")),
         *(f"/outputs/{name}/{{fid}}" for name in ("stream", "main", "stdio")),
     }
+
+
+def test_an_answer_that_may_take_a_minute_says_so() -> None:
+    waiting = {
+        f"{method.upper()} {path}": parameter["description"]
+        for path, operations in openapi_document()["paths"].items()
+        for method, operation in operations.items()
+        for parameter in operation.get("parameters", ())
+        if parameter["name"] == "extended"
+    }
+
+    assert settings.WAIT_FOR_JOB_SECONDS == 60
+    assert len(waiting) >= 6
+    assert {each for each, words in waiting.items() if "may take a minute" not in words} == set()

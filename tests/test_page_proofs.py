@@ -6,19 +6,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.calls import assert_shows_nothing_of, call
+from tests.calls import assert_shows_nothing_of, browser_of, call
 from tests.endpoint import Endpoint
 from tests.endpoints import PAGES
 from tests.tenants import Tenant, unknown_id
 
 ROLES = ["viewer", "operator", "admin", "owner"]
 CSRF_FIELD = re.compile(rb'name="csrfmiddlewaretoken" value="\w+"')
-
-
-def browser_of(tenant: Tenant, role: str) -> Client:
-    browser = Client(headers={"Accept": "text/html"})
-    browser.force_login(tenant.person(role).user)
-    return browser
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

@@ -11,7 +11,7 @@ import time_machine
 from django.db import connection
 
 from core.database_roles import as_owner
-from tests.calls import bearer_of, call, text_of
+from tests.calls import bearer_of, browser_of, call, text_of
 from tests.endpoint import Endpoint
 from tests.endpoints import BEARER, PAGES
 from tests.tenants import Tenant
@@ -24,7 +24,6 @@ from tests.test_foreign_ids import (
     test_foreign_ids_in_the_query_are_as_unknown_as_no_id,
 )
 from tests.test_page_proofs import (
-    browser_of,
     test_a_page_shows_nothing_of_another_organization,
     test_another_organizations_page_is_as_unknown_as_no_page,
 )

@@ -6,27 +6,15 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from agentidp.devtools.routes import paths
 from conftest import ClientFor
 from tests.calls import bearer_of, call
-from tests.endpoint import ORGANIZATION, Endpoint
-from tests.endpoints import ENDPOINTS
+from tests.endpoint import Endpoint
+from tests.operations import OPERATIONS, view_of
 from tests.routes import query_parameters
 from tests.tenants import Tenant
 
-VIEWS = dict(paths())
-OPERATIONS = [
-    each for each in ENDPOINTS if each.access == ORGANIZATION and hasattr(VIEWS[each.path], "cls")
-]
 LENIENT = frozenset({"format"})
 """How lists may be asked for JSON, which they answer anyway: not described."""
-
-
-def view_of(endpoint: Endpoint) -> Any:
-    route = VIEWS[endpoint.path]
-    view = route.cls(**route.initkwargs)
-    view.action = route.actions[endpoint.method.lower()]
-    return view
 
 
 def refusal(client: Client, endpoint: Endpoint, tenant: Tenant, query: str) -> Any:

@@ -22,12 +22,17 @@ from executions.models import (
     now,
 )
 from executions.quotas import Amounts, StorageLimitReached
-from executions.tests.factories import FAILED, RUNNING, make_execution, make_file, make_upload
-from executions.tests.test_actions import actor_of
-from executions.tests.test_concurrent_writers import at_once
-from executions.tests.test_reports import append, line, post, report
-from executions.tests.test_runner import launch, run
-from executions.tests.test_uploads import announce, put
+from executions.tests.engine import announce, append, line, post, put, report
+from executions.tests.factories import (
+    FAILED,
+    RUNNING,
+    actor_of,
+    make_execution,
+    make_file,
+    make_upload,
+)
+from executions.tests.jobs import launch, run
+from executions.tests.threads import at_once
 from importers.tests.kodosumi import REAL, import_folder
 from organizations.actors import Actor
 from organizations.models import Membership, Organization

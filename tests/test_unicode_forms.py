@@ -15,6 +15,7 @@ from django.db.models import CharField, EmailField
 from django.test import Client
 from django.utils import timezone
 
+from agents.tests.factories import make_agent
 from conftest import ClientFor
 from core.text import (
     NormalizedCharField,
@@ -26,6 +27,7 @@ from core.text import (
 )
 from executions.models import ExecutionFile
 from executions.repeats import digests
+from executions.tests.engine import announce, put, report
 from executions.tests.factories import make_execution, make_file, make_outside_user
 from organizations.models import Membership, Organization, User
 from organizations.people.passwords import whose_password
@@ -244,6 +246,22 @@ def test_a_file_has_one_name(
     assert (answer.status_code, answer.getvalue()) == (200, b"done")
     with organization_scope(organization):
         assert list(ExecutionFile.objects.values_list("path", flat=True)) == [f"{COMPOSED}.txt"]
+
+
+@FORMS
+def test_a_file_is_uploaded_under_one_name(
+    organization: Organization, client_for: ClientFor, written: str, asked: str
+) -> None:
+    engine = client_for(make_agent(organization))
+    url = report(engine)
+    put(engine, announce(engine, url, 3, f"{written}.txt"), b"abc")
+
+    again = {"area": "out", "path": f"{asked}.txt", "size": 3}
+    same = engine.post(f"{url}/files", again, "application/json")
+    other = engine.post(f"{url}/files", again | {"size": 4}, "application/json")
+
+    assert (same.status_code, same.json()["isComplete"]) == (200, True)
+    assert (other.status_code, other.json()["code"]) == (409, "FILE_EXISTS")
 
 
 @FORMS

@@ -6,7 +6,6 @@ import pwd
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from agentidp.devtools import embedded_postgres
 from agentidp.devtools.embedded_postgres import Cluster, EmbeddedPostgresError, find_binaries
 from agentidp.tests.conftest import NewFolder
+from agentidp.tests.waiting import until
 
 PROJECT = Path(embedded_postgres.__file__).parents[2]
 NOBODY = pwd.getpwnam("nobody")
@@ -52,14 +52,6 @@ def answer(cluster: Cluster, sql: str) -> object:
 
 def server_process(cluster: Cluster) -> int:
     return int((cluster.data / "postmaster.pid").read_text().splitlines()[0])
-
-
-def until(condition) -> bool:
-    """Wait up to ten seconds for something another process does."""
-    deadline = time.monotonic() + 10
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return bool(condition())
 
 
 def kill_server(cluster: Cluster) -> None:

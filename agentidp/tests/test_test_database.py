@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentidp.devtools import test_database
-from agentidp.tests.test_embedded_postgres import until
+from agentidp.tests.waiting import until
 
 PROJECT = Path(test_database.__file__).parents[2]
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from agents.models import Agent
 from core.ids import uuid7
 from executions.event_log import NewEvent, append_events
 from executions.file_counts import recount_files
@@ -20,8 +21,10 @@ from executions.models import (
     new_execution,
     now,
 )
+from organizations.actors import Actor, Scope
 from organizations.models import Membership, Organization
 from organizations.tenancy.scope import organization_scope
+from tokens.tests.factories import make_credential
 
 START = 1_795_316_076.7659645
 FINISHED = (("starting", 0.0), ("running", 0.5), ("finished", 2.0))
@@ -112,3 +115,19 @@ def make_upload(execution: Execution, content: bytes = b"first") -> Upload:
             organization_id=execution.organization_id, upload=upload, offset=0, content=content
         )
         return upload
+
+
+def content_of(file: ExecutionFile) -> bytes:
+    with file.content.open() as opened:
+        return bytes(opened.read())
+
+
+def actor_of(agent: Agent, *scopes: str) -> Actor:
+    return Actor(
+        kind="agent",
+        id=agent.pk,
+        label=agent.email,
+        organization=agent.organization,
+        scopes=frozenset(scopes or [Scope.EXECUTIONS_WRITE]),
+        credential_id=make_credential(agent)[0].pk,
+    )

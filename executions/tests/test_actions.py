@@ -23,27 +23,16 @@ from executions.models import (
 from executions.tests.factories import (
     FAILED,
     RUNNING,
+    actor_of,
     make_execution,
     make_file,
     make_upload,
     make_user_of,
 )
-from organizations.actors import Actor, Scope
+from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
-from tokens.tests.factories import make_credential
-
-
-def actor_of(agent: Agent, *scopes: str) -> Actor:
-    return Actor(
-        kind="agent",
-        id=agent.pk,
-        label=agent.email,
-        organization=agent.organization,
-        scopes=frozenset(scopes or [Scope.EXECUTIONS_WRITE]),
-        credential_id=make_credential(agent)[0].pk,
-    )
 
 
 @pytest.fixture

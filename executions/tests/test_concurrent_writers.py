@@ -1,46 +1,22 @@
 """Several writers at once, with transactions of their own: the sequence keeps no gap."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from agents.tests.factories import make_agent
 from executions import actions, uploads
 from executions.actions import ReportedEvent
 from executions.models import Execution, ExecutionEvent, ExecutionFile
-from executions.tests.test_actions import actor_of
-from executions.tests.test_uploads import content_of
+from executions.tests.factories import actor_of, content_of
+from executions.tests.threads import at_once
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WRITERS, EACH = 4, 15
-
-
-def at_once(*works: Callable[[], Any]) -> list[Any]:
-    """Run each in a thread and give what they returned or raised."""
-    results: list[Any] = [None] * len(works)
-    start = threading.Barrier(len(works))
-
-    def run(number: int, work: Callable[[], Any]) -> None:
-        try:
-            start.wait(10)
-            results[number] = work()
-        except Exception as error:
-            results[number] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=each) for each in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from core.errors import InvalidValue
 from executions import actions, leases, uploads
 from executions.actions import ReportedEvent
 from executions.models import Execution, ExecutionHasEnded, LeaseLost
-from executions.tests.factories import make_execution
-from executions.tests.test_actions import actor_of
+from executions.tests.factories import actor_of, make_execution
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import current_organization_id

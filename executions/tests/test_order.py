@@ -13,8 +13,8 @@ from agents.tests.factories import make_agent
 from conftest import ClientFor
 from executions import runner
 from executions.models import Execution, now
+from executions.tests.engine import URL, append, events_of, line, post, report
 from executions.tests.factories import RUNNING, make_execution, make_file
-from executions.tests.test_reports import URL, append, events_of, line, post, report
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agents.tests.factories import make_agent
-from executions.tests.test_reports import URL, append, line, post, report
+from executions.tests.engine import URL, append, line, post, report
 
 FIRST = {
     "executionId": "run-1",

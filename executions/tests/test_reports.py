@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from executions.models import Execution, ExecutionEvent, now
+from executions.tests.engine import URL, append, events_of, line, post, report
 from executions.tests.factories import FAILED, RUNNING, START, make_execution, make_user_of
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
-URL = "/api/v1/executions"
 NEWLINE_JSON = "application/x-ndjson"
 
 
@@ -29,31 +29,6 @@ def agent(organization: Organization) -> Agent:
 @pytest.fixture
 def client(agent: Agent, client_for: Callable[..., Client]) -> Client:
     return client_for(agent)
-
-
-def post(client: Client, url: str, body: Any = None, status: int = 200, **headers: Any) -> Any:
-    answer = client.post(url, body or {}, content_type="application/json", headers=headers)
-    assert answer.status_code == status, answer.content
-    return answer.json()
-
-
-def report(client: Client, **body: Any) -> str:
-    """A new execution; gives its URL."""
-    return f"{URL}/{post(client, URL, body, 201)['executionId']}"
-
-
-def append(client: Client, url: str, *events: Any, status: int = 200, **headers: Any) -> Any:
-    return post(client, f"{url}/events", {"events": events}, status, **headers)
-
-
-def line(text: str, **fields: Any) -> dict[str, Any]:
-    return {"kind": "stdout", "message": text} | fields
-
-
-def events_of(organization: Organization) -> list[tuple[int, str, str]]:
-    with organization_scope(organization):
-        rows = ExecutionEvent.objects.order_by("execution_id", "sequence")
-        return list(rows.values_list("sequence", "kind", "message"))
 
 
 def test_a_whole_run(organization, agent, client):

@@ -18,6 +18,7 @@ from executions import actions, runner
 from executions.models import Execution, ExecutionError, ExecutionEvent
 from executions.runner import Interrupted, Tracer
 from executions.tests.factories import RUNNING, make_execution, make_user_of
+from executions.tests.jobs import launch, now, run
 from organizations.actions import suspend_organization
 from organizations.actors import Actor
 from organizations.models import Organization
@@ -31,22 +32,6 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setitem(runner.JOBS, "test", runner.Job(function, retries))
 
     return add
-
-
-def launch(organization: Organization, name: str = "test", **fields: Any) -> Execution:
-    actor = Actor.for_system(organization, "test")
-    with organization_scope(organization):
-        return runner.launch(name, actor=actor, **fields)
-
-
-def run(execution: Execution) -> Execution:
-    runner.run(execution.organization_id, execution.pk)
-    return now(execution)
-
-
-def now(execution: Execution) -> Execution:
-    with organization_scope(execution.organization_id):
-        return Execution.objects.get(pk=execution.pk)
 
 
 def told(execution: Execution) -> list[tuple[str, str]]:

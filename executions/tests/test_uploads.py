@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from agents.tests.factories import make_agent
 from executions.models import Execution, ExecutionFile, Upload, UploadPart
-from executions.tests.test_reports import post, report
+from executions.tests.engine import announce, post, put, report
+from executions.tests.factories import content_of
 from organizations.tenancy.scope import organization_scope
 
 CONTENT = b"0123456789"
@@ -20,27 +21,9 @@ def client(organization, client_for):
     return client_for(make_agent(organization))
 
 
-def announce(
-    client, url: str, size: int = 10, path: str = "report.txt", status: int = 201, **fields: Any
-) -> str:
-    """The URL of a new upload."""
-    body = {"area": "out", "path": path, "size": size} | fields
-    return f"{url}/uploads/{post(client, f'{url}/files', body, status)['uploadId']}"
-
-
-def put(client, upload: str, content: bytes, content_range: str | None = None) -> Any:
-    headers = {"Content-Range": content_range} if content_range else {}
-    return client.put(upload, content, content_type="application/octet-stream", headers=headers)
-
-
 def send(client, upload: str, first: int, last: int, content: bytes = CONTENT) -> Any:
     part = content[first : last + 1]
     return put(client, upload, part, f"bytes {first}-{last}/{len(content)}")
-
-
-def content_of(file: ExecutionFile) -> bytes:
-    with file.content.open() as opened:
-        return bytes(opened.read())
 
 
 def the_file(organization) -> tuple[ExecutionFile, bytes]:

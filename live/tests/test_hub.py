@@ -4,7 +4,7 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Any
@@ -18,8 +18,8 @@ from django.test.utils import CaptureQueriesContext
 from agents.tests.factories import make_agent
 from core.errors import TooManyRequests
 from executions.actions import delete_execution
-from executions.event_log import NewEvent, append_events
-from executions.models import Execution, now
+from executions.event_log import NewEvent
+from executions.models import now
 from executions.tests.factories import FINISHED, RUNNING, make_execution
 from live import batches as batches_module
 from live import hub as hub_module
@@ -27,87 +27,13 @@ from live import reading
 from live.hub import Closed, Hub
 from live.payloads import raw, rendered
 from live.reading import Awaited, Batch, Head, News, Watched, read_events, read_news
+from live.tests.scenes import Play, numbers_of, running_in, subscribe, write, write_now
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.stream_access import Viewer
 from organizations.tenancy.scope import organization_scope
-from organizations.tests.factories import current_organization_id, make_membership
+from organizations.tests.factories import current_organization_id
 from panel import streams
-from tokens.models import LoginSession
-
-Play = Callable[[Callable[[Hub], Coroutine[Any, Any, Any]]], Any]
-
-
-@pytest.fixture
-def play(transactional_db: None) -> Play:
-    """Run a scene with a hub of its own."""
-
-    def run(scene: Callable[[Hub], Coroutine[Any, Any, Any]]) -> Any:
-        async def whole() -> Any:
-            hub = Hub()
-            try:
-                async with asyncio.timeout(30):
-                    return await scene(hub)
-            finally:
-                await hub.close()
-
-        return asyncio.run(whole())
-
-    return run
-
-
-@pytest.fixture
-def viewer(organization: Organization) -> Viewer:
-    """Somebody who may look, for as long as the test takes."""
-    member = make_membership(organization, "operator")
-    session = LoginSession.objects.create(user=member.user)
-    return Viewer.of_request(Actor.for_person(member, session_id=session.pk), None)
-
-
-def running_in(organization: Organization) -> Execution:
-    """One that began some time ago, so that it may end now."""
-    return make_execution(organization, RUNNING, start=now() - 60)
-
-
-def subscribe(
-    hub: Hub,
-    execution: Execution,
-    viewer: Viewer,
-    *,
-    after: int = 0,
-    heartbeat: float = 30,
-    over: asyncio.Event | None = None,
-) -> AsyncGenerator[Batch | None, None]:
-    return hub.subscribe(
-        Watched(execution.organization_id, execution.pk),
-        Head(execution.last_sequence, execution.status),
-        after=after,
-        viewer=viewer,
-        over=over,
-        heartbeat=heartbeat,
-    )
-
-
-async def numbers_of(batches: AsyncGenerator[Batch | None, None]) -> list[int]:
-    async with aclosing(batches):
-        return [event.sequence async for batch in batches if batch for event in batch.events]
-
-
-async def write(execution: Execution, *messages: str, end: bool = False) -> None:
-    """Append in a thread, as another process would."""
-    await asyncio.to_thread(write_now, execution, *messages, end=end)
-
-
-def write_now(execution: Execution, *messages: str, end: bool = False) -> None:
-    events = [NewEvent(now(), "stdout", message) for message in messages]
-    if end:
-        events.append(NewEvent(now(), "status", "finished"))
-    try:
-        with organization_scope(execution.organization_id):
-            append_events(execution, events)
-    finally:
-        if threading.current_thread() is not threading.main_thread():
-            connections.close_all()
 
 
 def test_a_viewer_gets_what_was_and_what_comes_until_the_end(

@@ -12,18 +12,8 @@ from agents.tests.factories import make_agent
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import current_organization_id, make_organization
+from organizations.tests.tables import tables_with_an_organization
 from tokens.tests.factories import make_credential
-
-
-def tables_with_an_organization() -> list[str]:
-    """Every table with an organization but those that are read before the tenant is known."""
-    open_tables = {"organizations_membership", "organizations_principal"}
-    return sorted(
-        model._meta.db_table
-        for model in apps.get_models()
-        if any(field.name == "organization" for field in model._meta.fields)
-        and model._meta.db_table not in open_tables
-    )
 
 
 @pytest.mark.parametrize("table", tables_with_an_organization())

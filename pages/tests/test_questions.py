@@ -51,7 +51,8 @@ def test_the_question_stands_on_top_with_its_deadline_and_the_way_to_answer(
     text = main_of(browser.get(f"/executions/{execution.fid}"))
 
     assert text.index("Send the offers?") < text.index('class="figures"')
-    assert 'class="question-text"' in text
+    shown = re.findall(r'class="question-text"[^>]*>([^<]*)<', text)
+    assert shown == ["Send the offers?"]  # in words, not as the JSON that the program sent
     assert "can be answered until" in text
     assert "recruiting owns" in text
     assert f"/api/v1/executions/{execution.fid}/events" in text

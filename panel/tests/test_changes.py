@@ -29,7 +29,7 @@ from organizations.actors import Actor
 from organizations.models import Membership
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
-from panel.tests.test_timeline import fids, get
+from panel.tests.calls import fids, get
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ENDS = [NewEvent(START + 3, "status", "finished")]

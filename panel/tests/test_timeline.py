@@ -29,6 +29,7 @@ from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
+from panel.tests.calls import fids, get
 
 
 @pytest.fixture
@@ -50,17 +51,6 @@ def own(person: Membership) -> Callable[..., Execution]:
         )
 
     return make
-
-
-def get(client: Client, path: str, **query: Any) -> dict[str, Any]:
-    answer = client.get(f"/timeline{path}", query)
-    assert answer.status_code == 200, answer.content
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def fids(items: list[dict[str, Any]]) -> list[str]:
-    return [each["fid"] for each in items]
 
 
 def test_an_item_tells_what_an_execution_is_and_how_it_stands(client: Client, own: Any) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.accessibility import serious_issues
 from tests.browser.conftest import Visit
-from tests.browser.test_every_page import serious_issues
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import AXE, Visit
+from tests.browser.accessibility import serious_issues
+from tests.browser.conftest import Visit
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +30,6 @@ PAGES = {
 }
 EACH_PAGE = pytest.mark.parametrize("name", PAGES)
 EACH_THEME = pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-SERIOUS = {"serious", "critical"}
 
 
 def open_page(visit: Visit, name: str, **how: Any) -> Page:
@@ -42,20 +42,6 @@ def open_page(visit: Visit, name: str, **how: Any) -> Page:
     if name == "not found":
         visitor.complaints.clear()  # Chromium reports the 404 itself
     return visitor.page
-
-
-def serious_issues(page: Page) -> list[str]:
-    """What axe finds, as `rule: where`."""
-    page.evaluate(f"() => {{ {AXE.read_text()} }}")  # by the debugger: our policy has no exception
-    found = page.evaluate(
-        "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
-    )
-    return [
-        f"{issue['id']}: {node['target']}"
-        for issue in found
-        if issue["impact"] in SERIOUS
-        for node in issue["nodes"]
-    ]
 
 
 @EACH_PAGE

@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import serious_issues
 from tests.browser.conftest import PHONE, Visit, result_in, steps_in
 from tests.browser.engine import Engine
-from tests.browser.test_every_page import serious_issues
 
 pytestmark = pytest.mark.browser
 

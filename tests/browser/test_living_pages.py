@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.engine import Engine
-from tests.browser.test_walk import ask_for_token, register
+from tests.browser.steps import ask_for_token, register
 
 pytestmark = pytest.mark.browser
 

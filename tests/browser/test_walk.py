@@ -1,40 +1,14 @@
 """What a person does here, from signing in to the last revoked secret."""
 
-import base64
 import re
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from demo import server
 from tests.browser.conftest import Visit, sign_in
+from tests.browser.steps import ask_for_token, register, secret_on
 
 pytestmark = pytest.mark.browser
-
-
-def register(page: Page, address: str) -> None:
-    page.goto("/agents/new")
-    page.get_by_label("Address").fill(address)
-    page.get_by_label("Type").select_option("screener")
-    page.get_by_label("Environment").select_option("staging")
-    page.get_by_label("Owner").fill("platform")
-    page.get_by_label("Capabilities").fill("resume:read")
-    page.get_by_role("button", name="Register agent").click()
-
-
-def ask_for_token(base_url: str, client_id: str, secret: str) -> dict[str, Any]:
-    basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
-    form = {"grant_type": "client_credentials"}
-    return server.fetch(f"{base_url}/api/v1/token", form, f"Basic {basic}").json()
-
-
-def secret_on(page: Page) -> str:
-    """What is shown once, as somebody reads it who then says that it is stored."""
-    secret = page.locator(".secret .copy-field code").first.inner_text()
-    if (stored := page.get_by_role("link", name="I have stored it")).count():
-        stored.click()
-    return secret
 
 
 def test_a_stranger_signs_in_and_returns_to_the_page_that_was_asked_for(visit: Visit) -> None:

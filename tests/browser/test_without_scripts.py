@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.test_walk import register
+from tests.browser.steps import register
 
 pytestmark = pytest.mark.browser
 

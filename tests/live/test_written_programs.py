@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from tests.live.deployment import PROJECT, Deployment, OAuthClient, free_port
+from tests.live.node import node
 from tests.live.services import EXAMPLES, FOREIGN, FOREIGN_PYTHON, Owner, service
-from tests.live.test_real_clients import node
 
 pytestmark = pytest.mark.slow
 

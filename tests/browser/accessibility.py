@@ -1,0 +1,21 @@
+"""What axe finds on a page."""
+
+from playwright.sync_api import Page
+
+from tests.browser.conftest import AXE
+
+SERIOUS = {"serious", "critical"}
+
+
+def serious_issues(page: Page) -> list[str]:
+    """What axe finds, as `rule: where`."""
+    page.evaluate(f"() => {{ {AXE.read_text()} }}")  # by the debugger: our policy has no exception
+    found = page.evaluate(
+        "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+    )
+    return [
+        f"{issue['id']}: {node['target']}"
+        for issue in found
+        if issue["impact"] in SERIOUS
+        for node in issue["nodes"]
+    ]
