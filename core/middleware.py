@@ -13,7 +13,7 @@ from django.middleware.common import CommonMiddleware
 from core import metrics
 from core.constraints import broken_constraint, is_duplicate
 from core.content_types import PROBLEM
-from core.errors import StoredMeanwhile
+from core.errors import DomainError, StoredMeanwhile
 from core.failures import route_of, watch_body
 from core.handlers import error_response
 from core.logs import log_request
@@ -80,6 +80,11 @@ class RequestRecordMiddleware:
         if outage := outage_of(error):
             response = error_response(request, 503, code=outage.code, message=outage.message)
             response["Retry-After"] = str(outage.retry_after)
+            return response
+        if isinstance(error, DomainError) and error.status == 503:
+            response = error_response(request, 503, code=error.code, message=error.message)
+            if retry_after := getattr(error, "retry_after", None):
+                response["Retry-After"] = str(retry_after)
             return response
         if is_duplicate(error):
             logger.warning("database.duplicate", constraint=broken_constraint(error))

@@ -151,8 +151,9 @@ def refuse_any_full(quotas: Mapping[str, Quota], statement: str = WINDOWS) -> bo
     is_counting = False
     for key, attempts, age in found:
         quota = quotas[key]
-        seconds_left = math.ceil(quota.window.total_seconds() - float(age))
-        if seconds_left > 0:
+        seconds = quota.window.total_seconds()
+        seconds_left = math.ceil(seconds - float(age))
+        if 0 < seconds_left <= 2 * seconds:  # beyond that the clock was ahead when it began
             is_counting = True
             if attempts >= quota.limit:
                 raise TooManyRequests(retry_after=seconds_left)

@@ -24,9 +24,11 @@ COUNT = """
 INSERT INTO organizations_attempt AS known (key, started_at, attempts)
 VALUES (%(key)s, clock_timestamp(), %(amount)s)
 ON CONFLICT (key) DO UPDATE SET
-    started_at = CASE WHEN known.started_at + %(span)s::interval > clock_timestamp()
+    started_at = CASE WHEN clock_timestamp() BETWEEN known.started_at - %(span)s::interval
+                           AND known.started_at + %(span)s::interval
                       THEN known.started_at ELSE clock_timestamp() END,
-    attempts = CASE WHEN known.started_at + %(span)s::interval > clock_timestamp()
+    attempts = CASE WHEN clock_timestamp() BETWEEN known.started_at - %(span)s::interval
+                         AND known.started_at + %(span)s::interval
                     THEN known.attempts + %(amount)s ELSE %(amount)s END
 """
 

@@ -19,6 +19,7 @@ from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.page_sessions import chosen_membership
 from organizations.stream_access import Viewer, has_ended
+from organizations.tenancy.places import places
 from organizations.tenancy.scope import request_scope
 from pages.sent_forms import carry_out_once
 
@@ -64,7 +65,11 @@ def within_organization(
             if not request.actor.may(*scopes):
                 raise PermissionDenied
             request.zone = zone_of(request)
-            with request_scope(membership.organization), timezone.override(request.zone):
+            with (
+                places.place(membership.organization_id),
+                request_scope(membership.organization),
+                timezone.override(request.zone),
+            ):
                 response = carry_out_once(request, lambda: view(request, *args, **kwargs))
                 if isinstance(response, TemplateResponse) and not response.is_rendered:
                     response.render()  # the template may still read rows

@@ -6,6 +6,7 @@ be guessed at any speed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -195,3 +196,19 @@ def test_what_to_wait_for_is_the_end_of_the_window(path: str, tenant: Tenant) ->
     left = (first.started_at + LOGIN_FAILURES.window - timezone.now()).total_seconds()
     assert left <= told <= left + 3
     assert place.guess(at(HERE), tenant, name, secret).status_code in {200, 302}
+
+
+@pytest.mark.parametrize("path", OPEN_TO_ALL)
+def test_a_window_that_begins_in_an_hour_keeps_nobody_out(path: str, tenant: Tenant) -> None:
+    """The database's clock was ahead while somebody guessed, and was set right."""
+    place = OPEN_TO_ALL[path]
+    name, secret = place.name(tenant), place.secret(tenant)
+    for _ in range(LOGIN_FAILURES.limit):
+        place.guess(at(HERE), tenant, name, WRONG)
+    Attempt.objects.update(started_at=F("started_at") + timedelta(hours=1))
+
+    in_time = place.guess(at(HERE), tenant, name, secret)
+    guesses = [place.guess(at(HERE), tenant, name, WRONG) for _ in range(12)]
+
+    assert in_time.status_code in {200, 302}
+    assert [each.status_code for each in guesses] == [place.wrong] * 10 + [429] * 2

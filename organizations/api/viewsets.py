@@ -21,6 +21,7 @@ from organizations.actors import Actor
 from organizations.api import idempotency
 from organizations.models import AnsweredRequest, Organization
 from organizations.stream_access import Viewer, has_ended
+from organizations.tenancy.places import places
 from organizations.tenancy.scope import request_scope
 
 SEALED = {
@@ -85,6 +86,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         credentials = cast(BearerCredentials | None, request.auth)
         if credentials is None:
             return
+        self._scope.enter_context(places.place(credentials.organization_id))
         self._scope.enter_context(request_scope(credentials.organization_id))
         self.actor = credentials.live_actor(request._request)
         self.organization = self.actor.organization

@@ -26,6 +26,8 @@ PASSWORD = "organizations.mail_password_reset"  # noqa: S105 - the task's name
 ADDRESS = "organizations.mail_address_change"
 NOBODY = UUID(int=0)
 TIME_TO_USE = timedelta(minutes=10)
+SOON = 10
+"""The priority of mails that somebody waits for: not behind hundreds of invitations."""
 
 
 def queue_invitation(invitation: Invitation) -> None:
@@ -39,11 +41,11 @@ def queue_invitation(invitation: Invitation) -> None:
 
 def queue_password_reset(user: User | None) -> None:
     """Nobody's costs what somebody's does."""
-    _queue(PASSWORD, user_id=str(user.pk if user else NOBODY))
+    _queue(PASSWORD, priority=SOON, user_id=str(user.pk if user else NOBODY))
 
 
 def queue_address_change(link: AccountLink) -> None:
-    _queue(ADDRESS, link_id=str(link.pk))
+    _queue(ADDRESS, priority=SOON, link_id=str(link.pk))
 
 
 def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
@@ -138,5 +140,5 @@ def mail_address_change(link_id: UUID) -> None:
         )
 
 
-def _queue(task: str, **ids: str) -> None:
-    app.configure_task(task, queue=QUEUE).defer(**ids)
+def _queue(task: str, *, priority: int = 0, **ids: str) -> None:
+    app.configure_task(task, queue=QUEUE, priority=priority).defer(**ids)

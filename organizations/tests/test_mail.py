@@ -26,6 +26,7 @@ from organizations.models import (
     Principal,
     User,
 )
+from organizations.people.mailing import PASSWORD, QUEUE
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_membership, make_organization, make_user
@@ -268,6 +269,18 @@ def test_an_agent_that_invites_is_named_as_one(
     text = mailbox.text()
     assert text.startswith("The agent ceo@bank.example invites you to join")
     assert leads_only_to_us(text)
+
+
+def test_nobody_waits_for_a_new_password_behind_the_invitations_of_others(
+    organization: Organization, client_for: ClientFor, mailbox: Mailbox
+) -> None:
+    make_user(ADDRESS, OLD)
+    invite(client_for(make_membership(organization)), organization, "ada@example.com")
+    ask(ADDRESS)
+
+    with connection.cursor() as cursor:  # what a worker takes first
+        cursor.execute("SELECT task_name FROM procrastinate_fetch_job_v2(%s, NULL)", [[QUEUE]])
+        assert cursor.fetchone() == (PASSWORD,)
 
 
 OTHER_ON_THE_WIRE = {

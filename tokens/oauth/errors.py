@@ -103,7 +103,10 @@ def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Respon
     elif isinstance(error, NotYourToken):
         status, code, description = 400, "unauthorized_client", error.message
     elif isinstance(error, DomainError):
-        status, code, description = error.status, "invalid_request", error.message
+        status, description = error.status, error.message
+        code = "temporarily_unavailable" if status == 503 else "invalid_request"
+        if retry_after := getattr(error, "retry_after", None):
+            headers["Retry-After"] = str(retry_after)
     else:
         return None
     if status == 401:

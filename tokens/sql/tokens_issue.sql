@@ -40,7 +40,9 @@ BEGIN
     INTO retry_after, has_failures FROM organizations_attempt a
     -- Not "= ANY": PostgreSQL would plan that anew for every request.
     WHERE a.key IN (attempt_keys[1], attempt_keys[2]) AND a.attempts > 0
-      AND a.started_at + attempt_span > issued_at;
+      AND a.started_at + attempt_span > issued_at
+      -- A window that begins later than that is none: the clock was ahead when it began.
+      AND a.started_at - attempt_span < issued_at;
     IF retry_after IS NOT NULL THEN
         reason := 'throttled';
         RETURN;
@@ -115,7 +117,8 @@ BEGIN
         -- The right secret among wrong ones: it waits for those that came before it.
         SELECT a.attempts, a.started_at + attempt_span - clock_timestamp() AS left INTO counted
         FROM organizations_attempt a WHERE a.key = attempt_keys[1] FOR SHARE;
-        IF counted.attempts >= attempt_limits[1] AND counted.left > interval '0' THEN
+        IF counted.attempts >= attempt_limits[1]
+           AND counted.left > interval '0' AND counted.left < 2 * attempt_span THEN
             retry_after := greatest(1, ceil(extract(epoch FROM counted.left)));
         END IF;
     END IF;

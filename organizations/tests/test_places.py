@@ -1,0 +1,102 @@
+"""Threads of a process that one organization may hold while its requests take long."""
+
+from contextlib import ExitStack
+from uuid import UUID, uuid4
+
+import pytest
+
+from organizations.tenancy.places import (
+    SECONDS_THAT_ARE_LONG,
+    SECONDS_TO_REMEMBER,
+    OrganizationBusy,
+    Places,
+)
+
+HALF = 4
+OURS, THEIRS = uuid4(), uuid4()
+LONG = SECONDS_THAT_ARE_LONG + 0.1
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def places(clock: Clock) -> Places:
+    return Places(HALF, clock)
+
+
+def has_room(places: Places, organization: UUID) -> bool:
+    try:
+        with places.place(organization):
+            return True
+    except OrganizationBusy:
+        return False
+
+
+def test_quick_requests_are_as_many_as_there_are_threads(places: Places) -> None:
+    with ExitStack() as stack:
+        for _ in range(5 * HALF):
+            stack.enter_context(places.place(OURS))
+
+
+def test_who_holds_half_of_the_threads_for_long_gets_no_more_of_them(
+    places: Places, clock: Clock
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(HALF):
+            stack.enter_context(places.place(OURS))
+        at_once = has_room(places, OURS)
+        clock.now += LONG
+
+        assert (at_once, has_room(places, OURS), has_room(places, THEIRS)) == (True, False, True)
+    assert has_room(places, OURS), "the half is theirs"
+
+
+def test_it_is_remembered_for_a_minute_also_when_all_threads_were_held(
+    places: Places, clock: Clock
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(2 * HALF):
+            stack.enter_context(places.place(OURS))
+        clock.now += LONG
+    with ExitStack() as stack:
+        for _ in range(HALF):
+            stack.enter_context(places.place(OURS))
+
+        assert not has_room(places, OURS)
+        assert has_room(places, THEIRS)
+    clock.now += SECONDS_TO_REMEMBER
+    with ExitStack() as stack:
+        for _ in range(2 * HALF):
+            stack.enter_context(places.place(OURS))
+
+
+def test_fewer_long_requests_than_half_of_the_threads_change_nothing(
+    places: Places, clock: Clock
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(HALF - 1):
+            stack.enter_context(places.place(OURS))
+        clock.now += 10 * LONG
+        for _ in range(HALF):
+            stack.enter_context(places.place(OURS))
+
+
+def test_a_request_that_fails_gives_its_place_back(places: Places, clock: Clock) -> None:
+    for _ in range(2 * HALF):
+        with pytest.raises(ZeroDivisionError), places.place(OURS):
+            _ = 1 / 0
+    with ExitStack() as stack:
+        for _ in range(HALF):
+            stack.enter_context(places.place(OURS))
+        clock.now += LONG
+        assert not has_room(places, OURS)
