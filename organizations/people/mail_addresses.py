@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 
 
 def validate_mail_address(address: str) -> None:
-    """Of what Django takes for an address those with a domain's name, and in plain characters.
+    """Accept only addresses at a named domain, in plain characters; Django accepts more.
 
     An address literal (`ada@[127.0.0.1]`) or a bare `localhost` lets the mail server talk to a
     machine of its own network; an encoded word (RFC 2047) or a quoted part shows another address
