@@ -13,9 +13,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
-from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 
 from agents.models import Agent
@@ -130,18 +128,9 @@ class CredentialQuerySet(OrganizationScopedQuerySet):
         )
 
     def with_secret(self, mac: bytes) -> Self:
-        """The credentials that the secret opens: their present one, or an old one in its grace.
-
-        The token endpoint decides the same in `tokens/sql/tokens_issue.sql`."""
-        is_previous = models.Q(previous_secret_mac=mac, previous_expires_at__gt=Now())
-        earlier_ends = RawSQL(
-            "tokens_credential.earlier_secret_ends"
-            "[array_position(tokens_credential.earlier_secret_macs, %s)]",
-            [mac],
-            output_field=models.DateTimeField(),
-        )
-        is_earlier = models.Q(GreaterThan(earlier_ends, Now()))
-        return self.filter(models.Q(secret_mac=mac) | is_previous | is_earlier)
+        """The credentials that the secret opens: their present one, or an old one in its grace."""
+        given = models.Value(mac, models.BinaryField())
+        return self.filter(Rule("tokens_secret_opens", RowOf("status"), given, Now()))
 
 
 class Credential(OrganizationScopedModel):
