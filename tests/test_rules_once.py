@@ -1,5 +1,5 @@
-"""What "may be used", "opens", "may act" and "is live" mean stands in one place: a condition that is
-added there closes every door at once, and for nobody else."""
+"""What "may be used", "opens", "may act" and "is live" mean stands in one place: a condition that
+is added there closes every door at once, and for nobody else."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
