@@ -120,9 +120,9 @@ def is_administrator(agent: Agent | None) -> bool:
 
 
 def require_may_handle(agent: Agent, *, actor: Actor) -> None:
-    """Who administers is changed and ended, and given credentials, by who administers only.
+    """Only an administrator may change or end an agent that is one, or give it credentials.
 
-    Otherwise agents:write alone would end the administration, or get a token that holds it.
+    Otherwise agents:write alone could end the administration, or get a token that administers.
     """
     if actor.kind != "staff" and not actor.may(Scope.ADMIN_ORGS) and is_administrator(agent):
         raise Forbidden(

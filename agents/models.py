@@ -83,18 +83,18 @@ class AgentQuerySet(OrganizationScopedQuerySet):
         return self.filter(status=Agent.Status.ACTIVE)
 
     def search(self, text: str) -> Self:
-        """Those whose address or owner contains the text, without regard to case."""
+        """The agents whose address or owner contains the text, ignoring case."""
         return self.filter(models.Q(email__icontains=text) | models.Q(owner__icontains=text))
 
     def called(self, text: str) -> Self:
-        """The one whose address, without regard to case, or client id this is."""
+        """The agent with this address (ignoring case) or client id."""
         try:
             return self.filter(pk=UUID(text))
         except ValueError:
             return self.filter(Exact(Lower("email"), folded(text)))
 
     def counted(self) -> Self:
-        """Those that count against the plan: all but the decommissioned ones."""
+        """The agents that count against the plan: all but the decommissioned ones."""
         return self.exclude(status=Agent.Status.DECOMMISSIONED)
 
 

@@ -151,7 +151,7 @@ def count_by_agent(
 
 
 def at_work(organization: Organization, usage: Collection[AgentCount]) -> AtWork:
-    """Of a month's tokens by agent (`count_by_agent`)."""
+    """How many agents got tokens in the month whose `usage` (`count_by_agent`) this is."""
     registered = Agent.objects.for_organization(organization).counted()
     served = {agent.agent_id for agent in usage if agent.count}
     working = registered.filter(pk__in=served).count()

@@ -11,14 +11,14 @@ TOO_MANY = "Too many large bodies arrive at once. Try again later."
 
 
 class RoomForBodies:
-    """What a process has for them. It belongs to the event loop."""
+    """The memory that a process lends to large bodies. It belongs to the event loop."""
 
     def __init__(self) -> None:
         self.taken = 0
 
     @contextmanager
     def place(self) -> Iterator["BodyPlace"]:
-        """For one body, until it has been used."""
+        """Room for one body; it is given back when the body has been used."""
         place = BodyPlace(self)
         try:
             yield place

@@ -59,7 +59,7 @@ CONNECTIONS = """
 
 @dataclass
 class Background:
-    """What was found, by queue and by state."""
+    """What the database says about workers, jobs, executions and connections."""
 
     workers: int = 0
     last_heartbeat: float = 0.0
@@ -120,17 +120,17 @@ background = CachedCheck(lambda: _look(), SECONDS_BETWEEN_LOOKS)
 
 
 class BackgroundCollector:
-    """The same for Prometheus."""
+    """Tells Prometheus what `background()` found."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         found = background()
         yield _gauge("database_up", "1 when the database answered in time.", float(bool(found)))
         if found is None:
             return
-        yield _gauge("workers", "Workers that told lately that they live.", found.workers)
+        yield _gauge("workers", "Workers that have reported lately.", found.workers)
         yield _gauge(
             "worker_last_heartbeat_timestamp_seconds",
-            "When a worker last told that it lives, in seconds since 1970; 0 without any worker.",
+            "When a worker last reported, in seconds since 1970; 0 without any worker.",
             found.last_heartbeat,
         )
         yield _family("jobs", "Jobs in the queue.", ["queue", "state"], found.jobs)

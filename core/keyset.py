@@ -198,7 +198,7 @@ class Cursors:
         return cursor
 
     def read_if_good(self) -> Cursor | None:
-        """The same for pages, which show the list rather than an error."""
+        """The request's cursor; None without a good one: a page shows the list, not an error."""
         return None if self._text is None else self._opened(self._text)
 
     def write(self, cursor: Cursor) -> str:

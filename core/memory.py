@@ -31,7 +31,7 @@ _taken = 0
 
 
 def collect_in_time() -> None:
-    """For the end of the start: from here on collect by what comes in."""
+    """Call it when the process has started: from then on, what comes in decides when to collect."""
     # What is loaded by now stays for ever: the garbage collector need not look through it again and
     # again, which held up a request for an eighth of a second every time. Answers make many objects
     # and few cycles, so it may look less often at the young ones, too.
@@ -49,13 +49,13 @@ def count_values(values: int) -> None:
 
 
 def count_bytes(number: int) -> None:
-    """So much memory was, or is about to be, in use for a moment."""
+    """Count memory that was, or is about to be, used briefly: after enough of it, collect."""
     global _taken
     _taken += number
 
 
 def give_back() -> None:
-    """What is garbage goes back to the system; a few milliseconds."""
+    """Collect garbage and give its memory back to the system; takes a few milliseconds."""
     global _taken
     _taken = 0
     gc.collect()

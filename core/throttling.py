@@ -84,7 +84,7 @@ def throttle_key(*parts: object) -> str:
 
 
 def folded(name: str) -> str:
-    """The same for all spellings that the database takes for one name, which it compares letter by
+    """One spelling for all those that the database takes for one name, which it compares letter by
     letter: `str.lower` makes other letters of a capital I with a dot and of some sigmas."""
     return "".join(letter.lower()[0] for letter in normalized(name))
 
@@ -108,7 +108,7 @@ def give_back(guesses: Guesses) -> None:
 
 
 def take_back(key: str) -> None:
-    """One attempt fewer: what was counted did not happen."""
+    """Uncount one attempt, which did not happen after all."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE organizations_attempt SET attempts = attempts - 1 "

@@ -32,7 +32,7 @@ def _beginning(value: Any) -> Any:
 
 
 def described(meta: Any) -> dict[str, Any]:
-    """Without the type tag."""
+    """The first meta event's members, without its type tag; {} where it has none."""
     inner = meta.get("dict", meta) if isinstance(meta, dict) else {}
     return inner if isinstance(inner, dict) else {}
 

@@ -81,7 +81,7 @@ class Filters:
         return self.narrow_to_window(executions, "start_time").filter(self.conditions)
 
     def narrow_to_window(self, rows: Rows, clock: str) -> Rows:
-        """Those whose column `clock` lies in the window."""
+        """The rows whose column `clock` lies in the window."""
         if self.start is not None:
             rows = rows.filter(**{f"{clock}__gte": self.start})
         if self.end is not None:
@@ -96,7 +96,7 @@ class Filters:
         return replace(self, start=None, end=None, is_recent=False)
 
     def by_start(self) -> Self:
-        """Those that started in the window."""
+        """The same filters, but for executions that started in the window."""
         return replace(self, is_recent=False)
 
     def window_alone(self) -> Self:

@@ -16,8 +16,8 @@ CUT = " …"
 
 
 def whole_line(kind: str, message: str, *, shows_traces: bool) -> str:
-    """Without what a terminal obeys and what was written over; of an error only what is meant for
-    everyone, without `shows_traces`."""
+    """A line of the log: without terminal codes and what was written over. Of an error only what is
+    meant for everyone, unless it `shows_traces`."""
     if kind == Kind.ERROR and not shows_traces:
         message = read_error(message).message
     if kind in PRINTED:
@@ -26,8 +26,8 @@ def whole_line(kind: str, message: str, *, shows_traces: bool) -> str:
 
 
 def short_line(kind: str, message: str, *, shows_traces: bool) -> str:
-    """The same, of the first MAX_LINE_LENGTH characters that were written. An error is to be given
-    whole: what everyone may see of it is at its end."""
+    """`whole_line` of the first MAX_LINE_LENGTH characters that were written. Pass an error whole:
+    what everyone may see of it is at its end."""
     if kind == Kind.ERROR and not shows_traces:
         message = read_error(message).message
     shown = whole_line(kind, message[:MAX_LINE_LENGTH], shows_traces=True)

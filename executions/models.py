@@ -27,7 +27,7 @@ from tokens.models import Credential
 
 
 class TransactionNumber(models.Func):
-    """Of the transaction that writes the row, in the order in which transactions began to write."""
+    """The number of the writing transaction; numbers follow the order of first writes."""
 
     template = "pg_current_xact_id()::text::bigint"
     output_field = models.BigIntegerField()
@@ -103,7 +103,7 @@ class ExecutionQuerySet(OrganizationScopedQuerySet):
         return self if sees_all(actor) else self.owned_by(actor)
 
     def owned_by(self, actor: Actor) -> Self:
-        """Those that the person launched, or that the agent runs."""
+        """The executions that the person launched, or that the agent runs."""
         if actor.id is None:
             return self.none()
         if actor.kind == "agent":
@@ -346,7 +346,7 @@ class Execution(OrganizationScopedModel):
 
     @property
     def runtime(self) -> float | None:
-        """The same without the time in which it awaited an answer."""
+        """`elapsed` without the time in which it awaited an answer."""
         return None if self.elapsed is None else self.elapsed - self.waiting_seconds
 
     @property
@@ -586,9 +586,9 @@ class DeletedExecution(OrganizationScopedModel):
 
 
 class StoredChange(models.Model):
-    """So much more, or less, is stored. Triggers write it in the transaction that stores, and add
-    rows up now and then: the sum of an organization's rows is what it stores. No writer waits for
-    another one, as all would for a single row.
+    """How much more, or less, is stored by one change. Triggers write it in the transaction that
+    stores, and add rows up now and then: the sum of an organization's rows is what it stores. No
+    writer waits for another one, as all would for a single row.
     """
 
     number = models.BigAutoField(primary_key=True)

@@ -34,7 +34,7 @@ def regroup_some(organization: Organization, *, batch: int = BATCH) -> int:
 
 
 def regroup_all() -> int:
-    """Of every organization; how many errors that were."""
+    """Group the errors of every organization anew; returns how many there were."""
     regrouped = 0
     for organization in Organization.objects.order_by("id"):
         while done := regroup_some(organization):

@@ -42,7 +42,7 @@ def status_body(execution: Execution) -> dict[str, Any]:
 
 
 def open_locks(execution: Execution) -> list[str]:
-    """Nobody waits for the locks of an execution that has ended."""
+    """The locks that wait for an answer: none once the execution has ended."""
     return [] if execution.has_ended else execution.open_locks
 
 
@@ -54,7 +54,7 @@ def final_text(execution: Execution) -> str | None:
 
 
 def final_or_notice(execution: Execution) -> str:
-    """The same; as long as there is none, a sentence in its place, with a type tag as well."""
+    """`final_text`, or a sentence (tagged as well) in its place as long as there is none."""
     text = final_text(execution)
     if text is not None:
         return text
@@ -66,7 +66,7 @@ def final_or_notice(execution: Execution) -> str:
 
 
 def final_value(execution: Execution) -> Any:
-    """The same as a value; text that is no JSON, or too deep to be shown, is tagged as text."""
+    """`final_or_notice` as a value; what is no JSON, or too deep to show, is tagged as text."""
     text = final_or_notice(execution)
     value = read_json(text)
     return {"Text": {"body": text}} if value is None else value

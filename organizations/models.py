@@ -33,7 +33,7 @@ MAX_ACCOUNTS_OF_ADDRESS = 1000
 
 class AccountLinkQuerySet(models.QuerySet[Any]):
     def open(self) -> Self:
-        """Those that can still be used; used ones are deleted."""
+        """The links that can still be used; used ones are deleted."""
         return self.filter(expires_at__gt=timezone.now())
 
 
@@ -151,7 +151,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         self._password = raw_password
 
     def use_hash(self, hashed: str) -> None:
-        """The same for a password that was hashed before, while no lock was held."""
+        """Set a password that was hashed beforehand, while no lock was held."""
         self.password = hashed
         self.sessions_valid_from = timezone.now()
 
@@ -215,7 +215,7 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         return self.filter(organization=organization)
 
     def usable(self) -> Self:
-        """Those of active people in active organizations, the first joined first."""
+        """The memberships of active people in active organizations, the first joined first."""
         return (
             self.filter(
                 Rule(

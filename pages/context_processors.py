@@ -27,7 +27,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
 
 
 def organizations_of(request: HttpRequest) -> list[Organization]:
-    """Those that the person may switch to."""
+    """The organizations that the person may switch to."""
     found = Organization.objects.of_person(cast(User, request.user))
     return sorted(found, key=lambda organization: organization.name)
 

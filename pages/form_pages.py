@@ -33,7 +33,7 @@ def run_change(form: BaseForm, change: Callable[[], Result]) -> Result | None:
 
 
 def status_of(form: BaseForm) -> int:
-    """Of a page that shows the form: 400 when something in it needs another look."""
+    """The status of a page that shows the form: 400 if a field has an error, else 200."""
     return 400 if form.errors else 200
 
 

@@ -61,7 +61,7 @@ def agent_body(row: Any) -> dict[str, Any]:
 
 
 def execution_row(row: Any) -> dict[str, Any]:
-    """The same for a line of CSV, which has no room for all of `meta`."""
+    """An execution as a line of CSV, which has no room for all of `meta`."""
     return agent_body(row) | {"summary": summary_of(row.meta), "tags": ", ".join(tags_of(row.meta))}
 
 

@@ -55,7 +55,7 @@ class FileViewSet(PanelViewSet):
     }
 
     def files(self) -> Any:
-        """Those of the execution in this area."""
+        """The files of the execution in this area."""
         files = ExecutionFile.objects.for_organization(self.organization)
         return files.filter(execution=self.get_object(), area=self.area)
 

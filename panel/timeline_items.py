@@ -80,8 +80,8 @@ def own_executions(organization: Organization, actor: Actor, search: str = "") -
 
 
 def older_than(executions: ExecutionQuerySet, fid: str) -> ExecutionQuerySet:
-    """Those that come after this one in the list. One that is gone is sought by its id, which
-    says when it began (ObjectId, UUIDv7)."""
+    """The executions that come after this one in the list. One that is gone is located by its id,
+    which says when it began (ObjectId, UUIDv7)."""
     found = executions.filter(fid=fid).values_list("start_time", "pk").first()
     if found is None:
         return executions.filter(fid__lt=fid)
@@ -98,7 +98,7 @@ def newer_than(executions: ExecutionQuerySet, fid: str) -> ExecutionQuerySet:
 
 
 def current_position() -> float:
-    """Where a follower goes on who has been told everything that is there now."""
+    """The position from which a client that has everything up to now goes on."""
     return FIRST_POSITION + _horizon()[0]
 
 

@@ -1,5 +1,5 @@
-"""What "may be used", "may act" and "is live" mean stands in one place: a condition that is added
-there closes every door at once, and for nobody else."""
+"""What "may be used", "opens", "may act" and "is live" mean stands in one place: a condition that
+is added there closes every door at once, and for nobody else."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -174,6 +174,19 @@ def test_a_condition_of_an_agent_is_one_of_every_door(
 
     doors = closed.doors(asker)
     assert shut(doors) == set(doors)
+    assert not shut(neighbour.doors(asker))
+
+
+def test_a_condition_of_a_secret_is_one_of_every_door_that_takes_secrets(
+    organization: Organization, asker: FormClient, add_condition: AddCondition
+) -> None:
+    closed, neighbour = OpenAgent(organization, CLOSED), OpenAgent(organization)
+    assert not shut(closed.doors(asker))
+
+    add_condition("tokens_secret_opens", f"credential.name <> '{CLOSED}'")
+
+    taking_secrets = {"issue", "issue for a resource", "prove its secret"}
+    assert shut(closed.doors(asker)) == taking_secrets
     assert not shut(neighbour.doors(asker))
 
 

@@ -13,9 +13,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
-from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 
 from agents.models import Agent
@@ -124,22 +122,15 @@ class CredentialQuerySet(OrganizationScopedQuerySet):
         return self.annotate(was_usable=IS_USABLE)
 
     def of_acting_agents(self) -> Self:
-        """Those whose agent and organization are active."""
+        """The credentials whose agent and organization are active."""
         return self.filter(
             Rule("agents_agent_may_act", RowOf("agent__status"), RowOf("organization__status"))
         )
 
     def with_secret(self, mac: bytes) -> Self:
-        """Those that the secret opens: by its present MAC, or by an old one in its grace."""
-        is_previous = models.Q(previous_secret_mac=mac, previous_expires_at__gt=Now())
-        earlier_ends = RawSQL(
-            "tokens_credential.earlier_secret_ends"
-            "[array_position(tokens_credential.earlier_secret_macs, %s)]",
-            [mac],
-            output_field=models.DateTimeField(),
-        )
-        is_earlier = models.Q(GreaterThan(earlier_ends, Now()))
-        return self.filter(models.Q(secret_mac=mac) | is_previous | is_earlier)
+        """The credentials that the secret opens: their present one, or an old one in its grace."""
+        given = models.Value(mac, models.BinaryField())
+        return self.filter(Rule("tokens_secret_opens", RowOf("status"), given, Now()))
 
 
 class Credential(OrganizationScopedModel):
@@ -279,7 +270,7 @@ class Credential(OrganizationScopedModel):
         return old
 
     def live_old_secrets(self, now: datetime) -> list[OldSecret]:
-        """Those that still work, the newest first."""
+        """The old secrets that still work, the newest first."""
         old = [each for each in reversed(self.old_secrets()) if each.ends_at > now]
         return old if old and self.is_usable() else []
 
@@ -293,7 +284,7 @@ class Credential(OrganizationScopedModel):
 
     def replace_secret(self, secret: str, grace: timedelta) -> None:
         """Another secret; the one before works for the grace, and older ones as long as was
-        promised; none beyond its own end. Without a grace all of them end now. Saves nothing."""
+        promised; none beyond its own end. Without a grace all of them end now. Does not save."""
         now = timezone.now()
         kept = [old for old in self.old_secrets() if old.ends_at > now]
         self.forget_old_secrets()
@@ -310,14 +301,14 @@ class Credential(OrganizationScopedModel):
         self.rotated_at = now
 
     def forget_old_secrets(self) -> None:
-        """Saves nothing."""
+        """Forget every secret before the present one. Does not save."""
         self.previous_secret_mac, self.previous_expires_at = None, None
         self.earlier_secret_macs, self.earlier_secret_ends = [], []
         self.previous_secret_hint, self.earlier_secret_hints = "", []
 
     def end_old_secrets(self, now: datetime) -> list[OldSecret]:
-        """Those that worked until now. They stay known, so that a refusal can say why. Saves
-        nothing."""
+        """End every old secret now; returns those that worked until now. They stay known, so that
+        a refusal can say why. Does not save."""
         ended = self.live_old_secrets(now)
         if self.previous_expires_at is not None:
             self.previous_expires_at = min(self.previous_expires_at, now)

@@ -49,7 +49,7 @@ def removed_keys() -> QuerySet[Any]:
 
 
 def past_attempts() -> QuerySet[Any]:
-    """What the next recorded failure has to tell stays."""
+    """Counts whose window is over, except those that the next recorded failure must report."""
     past = Attempt.objects.filter(started_at__lt=timezone.now() - MAX_WINDOW)
     return past.exclude(key__startswith=LEFT_OUT)
 
@@ -66,7 +66,7 @@ def ended_sessions() -> QuerySet[Any]:
 
 
 def expired_refresh_tokens() -> QuerySet[Any]:
-    """With the blacklist's rows, which hang on them."""
+    """Expired refresh tokens; their rows in the blacklist are deleted with them."""
     return OutstandingToken.objects.filter(
         expires_at__lt=timezone.now() - 2 * settings.CLOCK_LEEWAY
     )

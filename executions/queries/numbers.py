@@ -121,7 +121,7 @@ HAS_RUNTIME = Q(end_time__gt=F("start_time"))
 
 
 def totals(organization: Organization, actor: Actor) -> Totals:
-    """Of all time, in one pass over the index and without sorting."""
+    """The numbers of all time, in one pass over the index and without sorting."""
     found = (
         visible_executions(organization, actor, EVERYTHING)
         .order_by()
@@ -135,7 +135,7 @@ def totals(organization: Organization, actor: Actor) -> Totals:
 
 
 def recent_activity(organization: Organization, actor: Actor, since: float) -> RecentActivity:
-    """In one query that reads only the live ones, those that ended since then, and the newest."""
+    """What has gone on since then. One query reads live ones, those that ended, and the newest."""
     visible = visible_executions(organization, actor, EVERYTHING).order_by("-start_time")
     ended = Q(status__in=Execution.FINAL, end_time__gte=since)
     newest = Subquery(visible.values("start_time")[:1])

@@ -77,7 +77,7 @@ class People:
             self._by_folder |= {name: found[key] for name, key in missing.items() if key in found}
 
     def make(self, folders: Iterable[str]) -> None:
-        """Whoever no role describes is named as the folder is."""
+        """Make a user for each folder whose owner no role describes, named like the folder."""
         for folder in sorted(set(folders) - self._by_folder.keys()):
             with organization_scope(self._organization):
                 user, _ = ExecutionUser.objects.get_or_create(

@@ -21,7 +21,7 @@ def mac_of(purpose: str, secret: str) -> bytes:
 
 
 def macs_of(purpose: str, secret: str) -> list[bytes]:
-    """The same under each pepper that is accepted, the present one first."""
+    """The secret's MAC under each pepper that is accepted, the present one first."""
     message = f"{purpose}:{secret}".encode()
     peppers = [settings.SECRET_PEPPER, *settings.SECRET_PEPPER_FALLBACKS]
     return [hmac.digest(pepper.encode(), message, hashlib.sha256) for pepper in peppers]

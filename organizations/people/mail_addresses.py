@@ -10,7 +10,7 @@ SMALL_LETTERS = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def validate_mail_address(address: str) -> None:
-    """Of what Django takes for an address those with a domain's name, and in plain characters.
+    """Accept only addresses at a named domain, in plain characters; Django accepts more.
 
     An address literal (`ada@[127.0.0.1]`) or a bare `localhost` lets the mail server talk to a
     machine of its own network; an encoded word (RFC 2047), a quoted part or a domain in a form of

@@ -31,7 +31,7 @@ SOON = 10
 
 
 def queue_invitation(invitation: Invitation) -> None:
-    """With the transaction: what is rolled back is not mailed."""
+    """Queue the mail in the running transaction: if that is rolled back, nothing is mailed."""
     _queue(
         INVITATION,
         organization_id=str(invitation.organization_id),
@@ -40,7 +40,7 @@ def queue_invitation(invitation: Invitation) -> None:
 
 
 def queue_password_reset(user: User | None) -> None:
-    """Nobody's costs what somebody's does."""
+    """Queue the mail. For an unknown name as well, so that the time taken tells nothing."""
     _queue(PASSWORD, priority=SOON, user_id=str(user.pk if user else NOBODY))
 
 
@@ -98,7 +98,7 @@ def mail_password_reset(user_id: UUID) -> None:
         mail.send(
             "password",
             user.email,
-            subject="A new password for AgentIdP",
+            subject="Reset your AgentIdP password",
             link=link,
             until=timezone.now() + LIFETIME,
         )
@@ -127,7 +127,7 @@ def mail_address_change(link_id: UUID) -> None:
     mail.send(
         "address",
         asked.email,
-        subject="Confirm your address for AgentIdP",
+        subject="Confirm your email address for AgentIdP",
         link=f"{settings.ISSUER}/email/confirm/{asked.pk}.{secret}",
         until=asked.expires_at,
     )
@@ -135,7 +135,7 @@ def mail_address_change(link_id: UUID) -> None:
         mail.send(
             "address_notice",
             asked.user.email,
-            subject="The address of your AgentIdP account",
+            subject="Someone asked to change your AgentIdP email address",
             email=asked.email,
         )
 

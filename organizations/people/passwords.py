@@ -27,7 +27,7 @@ SALT_LENGTH = 22  # 132 bits: what Django asks of a salt, and its column has roo
 
 
 class Account(Protocol):
-    """What of a User matters here."""
+    """The part of a User that checking a password needs."""
 
     @property
     def pk(self) -> Any: ...
@@ -42,7 +42,7 @@ Known = TypeVar("Known", bound=Account)
 
 
 def whose_password(name: str, password: str, accounts: Sequence[Known]) -> list[Known]:
-    """Those of the accounts with this address or short name that the password opens, in order.
+    """The accounts, among those with this address or short name, that the password opens, in order.
 
     One hashing, also for no account. One more for each account whose hash was stored by another
     hasher or with other costs: after such a change of the product, until its next sign-in. Twice as

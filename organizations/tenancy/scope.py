@@ -23,7 +23,7 @@ def organization_scope(organization: Organization | UUID) -> Iterator[None]:
 
 @contextmanager
 def request_scope(organization: Organization | UUID) -> Iterator[None]:
-    """The same inside a transaction that already stands: two statements instead of four."""
+    """`organization_scope` inside a transaction that is already open: two statements, not four."""
     if not connection.in_atomic_block:
         raise RuntimeError("An organization is entered inside a transaction only.")
     key = organization.pk if isinstance(organization, Organization) else organization

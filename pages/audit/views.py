@@ -63,8 +63,8 @@ def actors_of(organization: Organization) -> Filter:
 
 
 def with_names(organization: Organization, events: Iterable[AuditEvent]) -> list[AuditEvent]:
-    """Who could not prove to be an agent stands in the log by the id alone, which is what was
-    said; people read the name that the log knows for it."""
+    """The events with names for actors that the log has by id alone: callers that claimed to be an
+    agent and could not prove it."""
     found = list(events)
     nameless = [each for each in found if each.actor_label == str(each.actor_id)]
     named = (

@@ -84,7 +84,7 @@ def no_errors(query: PageQuery, *, is_group: bool) -> dict[str, Any]:
 
 
 def failed_silently(number: int) -> str:
-    """Those that ended as an error and never said which."""
+    """The end of a sentence: how many failed without reporting an error; empty for none."""
     if not number:
         return ""
     return f": {number:,} failed without giving a reason"
@@ -148,13 +148,13 @@ def with_groups(query: PageQuery, errors: Sequence[ExecutionError]) -> list[dict
 
 
 def fewer_bars(counts: Sequence[int]) -> list[int]:
-    """The same in at most as many bars as a small picture can show."""
+    """The counts added up into at most SPARKS bars, as many as a small picture can show."""
     width = -(-len(counts) // SPARKS)
     return [sum(counts[start : start + width]) for start in range(0, len(counts), width)]
 
 
 def error_of(error: ExecutionError) -> dict[str, Any]:
-    """With its trace, where `queries.with_texts` has brought one."""
+    """An error as its card shows it, with its trace where `queries.with_texts` has read one."""
     execution = error.execution
     trace = getattr(error, "text", None) or ""
     return {

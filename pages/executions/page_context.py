@@ -66,7 +66,7 @@ def tabs(query: PageQuery) -> list[dict[str, Any]]:
 
 
 def figures(query: PageQuery) -> list[dict[str, Any]]:
-    """What matches / what there ever was."""
+    """The figures above the list: what matches, beside what there ever was."""
     shown, live, ever = query.statistics, query.live, query.all_time
     is_part = shown.total != ever.total
     return [
@@ -145,7 +145,7 @@ def empty_state(query: PageQuery) -> dict[str, Any]:
 
 
 def all_time_link(query: PageQuery) -> list[dict[str, str]]:
-    """The same filters without a window, unless it is that already."""
+    """A link to the same filters over all time, unless this is all time already."""
     return [{"label": "Search all time", "url": each["url"]} for each in wider_windows(query)[-1:]]
 
 

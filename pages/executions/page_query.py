@@ -86,7 +86,7 @@ class PageQuery:
 
     @property
     def scope(self) -> tuple[Any, Any]:
-        """Whose executions, for the functions of executions/queries."""
+        """Organization and actor, as the functions of executions/queries take them."""
         return self.request.organization, self.request.actor
 
     @property
@@ -100,7 +100,7 @@ class PageQuery:
 
     @property
     def hours(self) -> int | None:
-        """None when the window has edges of its own."""
+        """How many hours the window reaches back; None if it has edges of its own."""
         if "from" in self.parameters or "to" in self.parameters:
             return None
         return int(self.parameters.get("hours", DEFAULT_HOURS))
@@ -184,7 +184,7 @@ class PageQuery:
         return self.url(**{name: None for name in PARAMETERS if name not in WINDOW})
 
     def kept(self, *without: str) -> list[tuple[str, str]]:
-        """What a form that asks for `without` must keep of the URL."""
+        """The URL's parameters that a form must send along, except those in `without`."""
         dropped = {*without, *PLACE, "seen"}
         return [(name, str(text)) for name, text in self.request.GET.items() if name not in dropped]
 
@@ -252,7 +252,7 @@ class PageQuery:
 
     @cached_property
     def in_window(self) -> queries.Statistics:
-        """Of the window as a whole: what the filters offer comes from here, not from the rows."""
+        """Statistics of the whole window, without the other filters, which offer what is in it."""
         whole = self.filters.window_alone()
         return self.statistics if whole == self.filters else queries.statistics(*self.scope, whole)
 

@@ -36,7 +36,7 @@ class Phase:
 
 
 def phases_of(execution: Execution, now: float) -> dict[str, Any]:
-    """For templates/executions/phases.html."""
+    """The phases of a run over time, as templates/executions/phases.html draws them."""
     told: list[Told] = list(
         ExecutionEvent.objects.filter(
             organization_id=execution.organization_id, execution=execution, kind__in=READ

@@ -42,7 +42,7 @@ def timeline(request: OrganizationRequest) -> HttpResponse:
 
 
 def chart(query: PageQuery, buckets: Buckets) -> dict[str, Any]:
-    """For components/chart_card.html."""
+    """The bars of the timeline, as components/chart_card.html takes them."""
     rows = buckets.rows
     totals = Counter[str]()
     for bucket in rows:

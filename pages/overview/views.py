@@ -96,7 +96,7 @@ def overview(request: OrganizationRequest) -> HttpResponse:
 
 
 def steps_of(organization: Organization) -> dict[str, Any]:
-    """What of the way to the first token is done."""
+    """Which steps towards the first token are done."""
     agents = Agent.objects.for_organization(organization).counted()
     return {
         "agents": agents.count(),

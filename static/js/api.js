@@ -63,5 +63,5 @@ function repair() {
 new MutationObserver(repair).observe(place, { childList: true, subtree: true });
 
 start().catch(() => {
-  place.textContent = "The API description could not be loaded. Load the page again.";
+  place.textContent = "The API description could not be loaded. Reload the page to try again.";
 });

@@ -15,7 +15,7 @@ export function brushing(list, all, data) {
     all.forEach((link, index) => link.classList.toggle("chosen", first >= 0 && index >= first && index <= last));
     if (first < 0 || first === last) return;
     const [title, count] = rangeWords(data, first, last);
-    showTooltip(all[to], title, [count, dragging ? "Let go to zoom in" : "Enter zooms in"]);
+    showTooltip(all[to], title, [count, dragging ? "Release to zoom in" : "Press Enter to zoom in"]);
   };
   const clear = () => {
     from = to = -1;

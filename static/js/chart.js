@@ -68,7 +68,7 @@ function paint({ data, stage, list, drawing }) {
 function links(data) {
   const list = document.createElement("ol");
   list.className = "chart-points";
-  list.setAttribute("aria-label", `${data.title}. Arrow keys move between the points`);
+  list.setAttribute("aria-label", `${data.title}. Use the arrow keys to move between points`);
   data.points.forEach((point, index) => {
     const link = document.createElement("a");
     const lines = pointWords(point, data);

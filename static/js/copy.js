@@ -11,7 +11,7 @@ document.addEventListener("click", async (event) => {
     setTimeout(() => button.classList.remove("copied"), 2000);
     toast("Copied");
   } catch {
-    toast("Your browser did not allow copying. Select the text and copy it by hand.");
+    toast("Your browser blocked copying. Select the text and copy it yourself.");
   }
 });
 

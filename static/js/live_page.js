@@ -19,7 +19,7 @@ for (const page of document.querySelectorAll("[data-live]")) {
       follow(fresh);
       take(page, fresh.getElementById(page.id));
     } catch {
-      toast("The server did not answer. What you see is from before.", { seconds: 8 });
+      toast("The server did not respond. This page may be out of date.", { seconds: 8 });
     } finally {
       isFetching = false;
     }

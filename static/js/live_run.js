@@ -24,7 +24,9 @@ function open() {
   source = new EventSource(url);
   source.addEventListener("open", () => (connection.hidden = true));
   source.addEventListener("error", () => {
-    connection.textContent = `The connection was lost. Trying again; last heard at ${new Date().toLocaleTimeString()}.`;
+    if (connection.hidden) {  // not at every attempt
+      connection.textContent = `Connection lost at ${new Date().toLocaleTimeString()}. Reconnecting…`;
+    }
     connection.hidden = false;
     if (source.readyState === EventSource.CLOSED) {
       close();

@@ -33,11 +33,11 @@ document.addEventListener("htmx:afterRequest", (event) => {
   request.target?.removeAttribute("aria-busy");
   if (!waiting.size) quiet();
   if (stopped.delete(event.detail.xhr)) {
-    toast("Stopped. What you see is from before.");
+    toast("Stopped. This page may be out of date.");
   } else if (event.detail.failed && event.detail.xhr.status) {
-    toast(`This part could not be loaded (${event.detail.xhr.status}). What you see is from before.`, { seconds: 8 });
+    toast(`Part of this page could not be loaded (${event.detail.xhr.status}) and may be out of date.`, { seconds: 8 });
   } else if (event.detail.failed) {
-    toast("The server did not answer. What you see is from before.", { seconds: 8 });
+    toast("The server did not respond. This page may be out of date.", { seconds: 8 });
   }
 });
 

@@ -27,10 +27,11 @@ export function duration(milliseconds) {
   return `${seconds}\u00a0s`;
 }
 
+const counted = (count, unit) => `${numbers.format(count)} ${count === 1 ? unit.replace(/s$/, "") : unit}`;
+
 /* The lines under a bar's name; chart.js says what `data` and its points hold. */
 export function pointWords(point, data) {
-  const unit = point.count === 1 ? data.unit.replace(/s$/, "") : data.unit;
-  const lines = [point.count === null ? "unknown" : `${numbers.format(point.count)} ${unit}${point.partial ? " so far" : ""}`];
+  const lines = [point.count === null ? "unknown" : `${counted(point.count, data.unit)}${point.partial ? " so far" : ""}`];
   data.series?.forEach((part, number) => {
     if (point.counts[number]) lines.push(`${numbers.format(point.counts[number])} ${part.label}`);
   });
@@ -42,5 +43,5 @@ export function pointWords(point, data) {
 /* The name of the range from the point `first` to the point `last`, and how many lie in it. */
 export function rangeWords({ points, unit }, first, last) {
   const count = points.slice(first, last + 1).reduce((sum, point) => sum + (point.count ?? 0), 0);
-  return [`${points[first].label} to ${points[last].label}`, `${numbers.format(count)} ${unit}`];
+  return [`${points[first].label} to ${points[last].label}`, counted(count, unit)];
 }

@@ -40,3 +40,8 @@ test("a range has both ends and the sum of what is known", () => {
   const points = [{ label: "1 Nov", count: 5 }, { label: "2 Nov", count: null }, { label: "3 Nov", count: 1200 }];
   assert.deepEqual(rangeWords({ ...TOKENS, points }, 0, 2), ["1 Nov to 3 Nov", "1,205 tokens"]);
 });
+
+test("one in a range is one", () => {
+  const points = [{ label: "1 Nov", count: 1 }, { label: "2 Nov", count: 0 }];
+  assert.deepEqual(rangeWords({ ...TOKENS, points }, 0, 1), ["1 Nov to 2 Nov", "1 token"]);
+});

@@ -67,9 +67,7 @@ BEGIN
                WHEN c.previous_secret_mac THEN c.previous_secret_hint
                ELSE c.earlier_secret_hints[array_position(c.earlier_secret_macs, given_mac)]
            END AS hint, c.secret_mac = given_mac AS is_current,
-           CASE WHEN c.previous_secret_mac = given_mac THEN c.previous_expires_at
-                ELSE c.earlier_secret_ends[array_position(c.earlier_secret_macs, given_mac)]
-           END AS grace_ends,
+           tokens_secret_opens(c, given_mac, issued_at) AS is_open,
            CASE WHEN c.secret_mac = given_mac THEN c.last_used_at
                 ELSE c.previous_last_used_at END AS secret_last_used_at
     INTO credential FROM tokens_credential c
@@ -103,8 +101,7 @@ BEGIN
         WHEN NOT credential.is_usable THEN
             CASE WHEN credential.status <> 'active' THEN 'credential_revoked'
                  ELSE 'credential_expired' END
-        WHEN NOT credential.is_current
-             AND coalesce(credential.grace_ends <= issued_at, true) THEN 'secret_rotated'
+        WHEN NOT credential.is_open THEN 'secret_rotated'
         WHEN NOT may_act THEN
             CASE WHEN organization_status <> 'active' THEN 'organization_suspended'
                  WHEN agent_status = 'decommissioned' THEN 'agent_decommissioned'
