@@ -4,6 +4,7 @@ supervisors and containers: of the standard library only, so that it costs a fra
 
 import argparse
 import http.client
+import os
 import socket
 import sys
 import time
@@ -31,14 +32,26 @@ def is_ready(where: str) -> bool:
         connection.close()
 
 
+def has_ended() -> bool:
+    """Whether systemd's main process is gone: a wrong setting stops it at once."""
+    try:
+        os.kill(int(os.environ.get("MAINPID", os.getpid())), 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
 def main() -> int:
-    """0 as soon as it is ready; 1 when it is not, after the seconds that it gets."""
+    """0 as soon as it is ready; 1 when it has ended, or is not after the seconds that it gets."""
     parser = argparse.ArgumentParser(description="Ask a server whether it is ready.")
     parser.add_argument("where", help="a Unix socket, or HOST:PORT")
     parser.add_argument("--wait", type=float, default=0, help="seconds that it gets")
     asked = parser.parse_args()
     until = time.monotonic() + asked.wait
     while not is_ready(asked.where):
+        if has_ended():
+            sys.stderr.write("The server has ended; its log says why.\n")
+            return 1
         if time.monotonic() >= until:
             sys.stderr.write(f"{asked.where} is not ready.\n")
             return 1

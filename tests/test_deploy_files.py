@@ -179,6 +179,22 @@ def test_containers_and_page_make_the_same_roles() -> None:
     assert made <= statements("docs/how-to/deploy.md")
 
 
+def test_nginx_reaches_the_sockets_and_neither_secrets_nor_files() -> None:
+    page = text("docs/how-to/deploy.md")
+    secrets, folders = (
+        re.search(rf"install .*--mode=(\d+) .*{place}", page)
+        for place in ("/etc/agentidp/environment", "/var/lib/agentidp/files")
+    )
+
+    assert "usermod --append --groups agentidp www-data" in page
+    assert secrets
+    assert folders
+    assert (secrets[1], folders[1]) == ("0600", "0700")
+    for unit in (DEPLOY / "systemd").glob("*.service"):
+        settings_of = dict(re.findall(r"^(\w+)=(.+)$", unit.read_text(), re.M))
+        assert (settings_of["UMask"], settings_of["StateDirectoryMode"]) == ("0077", "0700")
+
+
 def test_all_units_belong_to_the_one_target() -> None:
     wanted = set(re.findall(r"agentidp-[\w@]+\.service", text("deploy/systemd/agentidp.target")))
     templates = {re.sub(r"@\d", "@", name) for name in wanted}
