@@ -66,9 +66,7 @@ BEGIN
                WHEN c.previous_secret_mac THEN c.previous_secret_hint
                ELSE c.earlier_secret_hints[array_position(c.earlier_secret_macs, given_mac)]
            END AS hint, c.secret_mac = given_mac AS is_current,
-           CASE WHEN c.previous_secret_mac = given_mac THEN c.previous_expires_at
-                ELSE c.earlier_secret_ends[array_position(c.earlier_secret_macs, given_mac)]
-           END AS grace_ends,
+           tokens_secret_opens(c, given_mac, issued_at) AS is_open,
            CASE WHEN c.secret_mac = given_mac THEN c.last_used_at
                 ELSE c.previous_last_used_at END AS secret_last_used_at
     INTO credential FROM tokens_credential c
@@ -102,8 +100,7 @@ BEGIN
         WHEN NOT credential.is_usable THEN
             CASE WHEN credential.status <> 'active' THEN 'credential_revoked'
                  ELSE 'credential_expired' END
-        WHEN NOT credential.is_current
-             AND coalesce(credential.grace_ends <= issued_at, true) THEN 'secret_rotated'
+        WHEN NOT credential.is_open THEN 'secret_rotated'
         WHEN NOT may_act THEN
             CASE WHEN organization_status <> 'active' THEN 'organization_suspended'
                  WHEN agent_status = 'decommissioned' THEN 'agent_decommissioned'
@@ -243,9 +240,7 @@ BEGIN
                WHEN c.previous_secret_mac THEN c.previous_secret_hint
                ELSE c.earlier_secret_hints[array_position(c.earlier_secret_macs, given_mac)]
            END AS hint, c.secret_mac = given_mac AS is_current,
-           CASE WHEN c.previous_secret_mac = given_mac THEN c.previous_expires_at
-                ELSE c.earlier_secret_ends[array_position(c.earlier_secret_macs, given_mac)]
-           END AS grace_ends,
+           tokens_secret_opens(c, given_mac, issued_at) AS is_open,
            CASE WHEN c.secret_mac = given_mac THEN c.last_used_at
                 ELSE c.previous_last_used_at END AS secret_last_used_at
     INTO credential FROM tokens_credential c
@@ -279,8 +274,7 @@ BEGIN
         WHEN NOT credential.is_usable THEN
             CASE WHEN credential.status <> 'active' THEN 'credential_revoked'
                  ELSE 'credential_expired' END
-        WHEN NOT credential.is_current
-             AND coalesce(credential.grace_ends <= issued_at, true) THEN 'secret_rotated'
+        WHEN NOT credential.is_open THEN 'secret_rotated'
         WHEN NOT may_act THEN
             CASE WHEN organization_status <> 'active' THEN 'organization_suspended'
                  WHEN agent_status = 'decommissioned' THEN 'agent_decommissioned'
@@ -358,6 +352,6 @@ END $$
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tokens", "0021_live_bearers"), ("organizations", "0017_windows_ahead")]
+    dependencies = [("tokens", "0022_secret_opens"), ("organizations", "0017_windows_ahead")]
 
     operations = [migrations.RunSQL(ISSUE, ISSUE_BEFORE)]
