@@ -267,7 +267,7 @@ def test_an_agent_that_invites_is_named_as_one(
     mailbox.deliver()
 
     text = mailbox.text()
-    assert text.startswith("The agent ceo@bank.example invites you to join")
+    assert text.startswith("The agent ceo@bank.example has invited you to join")
     assert leads_only_to_us(text)
 
 
