@@ -1,0 +1,48 @@
+"""Who belongs where. User, Organization, Membership and Principal are read before the tenant is
+known, so they are not isolated; everything else inherits OrganizationScopedModel."""
+
+from organizations.models.organization import (
+    MAX_RETENTION_DAYS,
+    ORGANIZATION_ID_PREFIX,
+    UNIDENTIFIED_ORGANIZATION_ID,
+    AccountLink,
+    AnsweredRequest,
+    Attempt,
+    AuditChain,
+    AuditEvent,
+    AuditEventQuerySet,
+    Invitation,
+    InvitationQuerySet,
+    Membership,
+    MembershipQuerySet,
+    Organization,
+    OrganizationQuerySet,
+    OrganizationScopedModel,
+    OrganizationScopedQuerySet,
+    Principal,
+    User,
+    UserManager,
+)
+
+__all__ = [
+    "MAX_RETENTION_DAYS",
+    "ORGANIZATION_ID_PREFIX",
+    "UNIDENTIFIED_ORGANIZATION_ID",
+    "AccountLink",
+    "AnsweredRequest",
+    "Attempt",
+    "AuditChain",
+    "AuditEvent",
+    "AuditEventQuerySet",
+    "Invitation",
+    "InvitationQuerySet",
+    "Membership",
+    "MembershipQuerySet",
+    "Organization",
+    "OrganizationQuerySet",
+    "OrganizationScopedModel",
+    "OrganizationScopedQuerySet",
+    "Principal",
+    "User",
+    "UserManager",
+]
