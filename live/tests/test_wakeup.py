@@ -15,15 +15,7 @@ from django.db import transaction
 
 from executions import wakeup
 from live import hub as hub_module
-from live.tests.test_hub import (  # noqa: F401 - fixtures
-    Play,
-    numbers_of,
-    play,
-    running_in,
-    subscribe,
-    viewer,
-    write,
-)
+from live.tests.scenes import Play, numbers_of, running_in, subscribe, write
 from organizations.models import Organization
 from organizations.stream_access import Viewer
 
@@ -74,8 +66,8 @@ async def listeners(url: str) -> None:
 
 
 def test_a_commit_wakes_the_poller_of_another_process(
-    play: Play,  # noqa: F811
-    viewer: Viewer,  # noqa: F811
+    play: Play,
+    viewer: Viewer,
     organization: Organization,
     redis_url: str,
     settings: Any,
@@ -97,8 +89,8 @@ def test_a_commit_wakes_the_poller_of_another_process(
 
 
 def test_a_redis_that_is_away_delays_nothing_but_the_wake_up(
-    play: Play,  # noqa: F811
-    viewer: Viewer,  # noqa: F811
+    play: Play,
+    viewer: Viewer,
     organization: Organization,
     settings: Any,
 ) -> None:
