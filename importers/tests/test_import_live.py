@@ -26,7 +26,6 @@ from importers.tests.spooler import (
     USER,
     append_rows,
     fid_of,
-    new_data,
     open_database,
     run_rows,
     write_execution,
@@ -38,11 +37,6 @@ from organizations.tests.factories import make_organization
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 30
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return new_data(tmp_path / "data")
 
 
 class Child:
