@@ -18,11 +18,6 @@ CONTENT = b"0123456789"
 
 
 @pytest.fixture
-def viewer(organization: Organization) -> Membership:
-    return make_membership(organization, "viewer")
-
-
-@pytest.fixture
 def client(viewer: Membership, client_for: ClientFor) -> Client:
     return client_for(viewer)
 
