@@ -28,11 +28,11 @@ from executions.tests.test_concurrent_writers import at_once
 from executions.tests.test_reports import append, line, post, report
 from executions.tests.test_runner import launch, run
 from executions.tests.test_uploads import announce, put
-from importers.tests.kodosumi import REAL, import_folder
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
+from tests.kodosumi import REAL, import_folder
 
 
 @pytest.fixture

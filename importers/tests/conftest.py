@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from importers.tests.spooler import (
+from tests.spooler import (
     new_data,
 )
 

@@ -17,8 +17,10 @@ from executions.models import (
     ExecutionError,
 )
 from importers.kodosumi import batch, databases
-from importers.tests.kodosumi import import_folder, messages, state_of
-from importers.tests.spooler import (
+from organizations.models import Organization
+from organizations.tenancy.scope import organization_scope
+from tests.kodosumi import import_folder, messages, state_of
+from tests.spooler import (
     START,
     USER,
     append_rows,
@@ -27,8 +29,6 @@ from importers.tests.spooler import (
     run_rows,
     write_execution,
 )
-from organizations.models import Organization
-from organizations.tenancy.scope import organization_scope
 
 GOOD, BAD = fid_of(1), fid_of(2)
 

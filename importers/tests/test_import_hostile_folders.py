@@ -15,14 +15,14 @@ from executions.models import (
     ExecutionUser,
 )
 from importers.kodosumi import folders
-from importers.tests.kodosumi import dump, import_folder
-from importers.tests.spooler import (
+from organizations.models import Organization
+from organizations.tenancy.scope import organization_scope
+from tests.kodosumi import dump, import_folder
+from tests.spooler import (
     USER,
     fid_of,
     write_execution,
 )
-from organizations.models import Organization
-from organizations.tenancy.scope import organization_scope
 
 GOOD = fid_of(1)
 

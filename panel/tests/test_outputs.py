@@ -20,9 +20,9 @@ from executions.tests.factories import (
     make_user_of,
 )
 from executions.tests.vectors import VECTORS
-from importers.tests.kodosumi import REAL, import_folder
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
+from tests.kodosumi import REAL, import_folder
 
 FINAL = '{"Markdown":{"body":"**Grüße** \\"x\\""}}'
 TRACE = """Traceback (most recent call last):

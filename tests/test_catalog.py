@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from organizations.tests.test_isolation import tables_with_an_organization
+from tests.test_isolation import tables_with_an_organization
 
 GLOBALLY_UNIQUE: set[str] = set()
 """Unique indexes of tenant tables that do not begin with the organization, primary keys aside."""
