@@ -14,7 +14,7 @@ from core.addresses import client_address
 from core.errors import DomainError
 from core.throttling import ENTRIES, count_attempt, throttle_key
 from organizations.actions import SignInRefused, verify_password
-from organizations.actions.sessions import lock_proven, refuse_sign_in
+from organizations.actions.signing_in import lock_proven, refuse_sign_in
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
