@@ -1,7 +1,7 @@
 """The record of executions. A kodosumi "execution" and an agent-bot "task" are the same row."""
 
 from executions.models.columns import TransactionNumber
-from executions.models.event import ExecutionError, ExecutionEvent
+from executions.models.event import MAX_SEQUENCE, ExecutionError, ExecutionEvent
 from executions.models.execution import (
     OPERATORS,
     RESERVED_IDS,
@@ -24,6 +24,7 @@ from executions.models.refusals import (
 from executions.models.storage import DeletedExecution, StoredChange
 
 __all__ = [
+    "MAX_SEQUENCE",
     "OPERATORS",
     "RESERVED_IDS",
     "UNKNOWN_AGENT",

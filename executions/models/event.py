@@ -5,6 +5,9 @@ from django.db import models
 from executions.models.execution import Execution
 from organizations.models import Organization, OrganizationScopedModel, OrganizationScopedQuerySet
 
+MAX_SEQUENCE = 2**31 - 1
+"""What a column of sequence numbers holds."""
+
 
 class ExecutionEvent(models.Model):
     """Something that an execution said. Append-only; the sequence has no gaps."""
