@@ -11,7 +11,9 @@ from django.test import Client
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from organizations.models import Membership, Organization
+from organizations.actions import invite
+from organizations.actors import Actor
+from organizations.models import Invitation, Membership, Organization
 from organizations.stream_access import Viewer, has_ended
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
@@ -56,7 +58,9 @@ class OpenAgent:
     def __init__(self, organization: Organization, name: str = "") -> None:
         self.organization = organization
         self.agent: Agent = make_agent(
-            organization, owner=name or "ops", scopes=["agents:read", "executions:read"]
+            organization,
+            owner=name or "ops",
+            scopes=["agents:read", "executions:read", "tokens:read"],
         )
         self.credential, self.secret = make_credential(self.agent, name=name)
         self.resource = make_resource(organization)
@@ -213,3 +217,22 @@ def test_a_condition_of_a_person_is_one_of_pages(
     add_condition("organizations_person_may_act", f"person.name <> '{CLOSED}'")
 
     assert not is_ok(browser.get("/agents"))
+
+
+def test_a_condition_of_a_person_is_one_of_what_they_offer_and_see(
+    organization: Organization, add_condition: AddCondition
+) -> None:
+    member = make_membership(organization, "owner", make_user(name=CLOSED))
+    with organization_scope(organization):
+        actor = Actor.for_person(member)
+        invitation, _ = invite(organization, actor=actor, email="ada@example.com", role="viewer")
+        offers = Invitation.objects.backed().filter(pk=invitation.pk, is_backed=True)
+        theirs = Organization.objects.of_person(member.user)
+        assert offers.exists()
+        assert theirs.exists()
+
+    add_condition("organizations_person_may_act", f"person.name <> '{CLOSED}'")
+
+    with organization_scope(organization):
+        assert not offers.all().exists()
+        assert not theirs.all().exists()

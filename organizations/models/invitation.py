@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from core.text import NormalizedEmailField
-from organizations.models.organization import Membership
+from organizations.models.organization import Membership, may_act
 from organizations.models.people import User
 from organizations.models.scoped import OrganizationScopedModel, OrganizationScopedQuerySet
 
@@ -17,13 +17,14 @@ class InvitationQuerySet(OrganizationScopedQuerySet):
     def backed(self) -> Self:
         """With `is_backed`: whether who invited may still invite, at this moment.
 
-        A person by an active membership, an agent by `agents_may_administer` (agents.0004), since
-        agents stand above this app. Nobody can answer for an inviter who is gone.
+        A person by a membership in which they may act, an agent by `agents_may_administer`
+        (agents.0004), since agents stand above this app. Nobody can answer for an inviter who is
+        gone.
         """
         inviters = Membership.objects.filter(
+            may_act("user__is_active", "organization__status"),
             organization=models.OuterRef("organization"),
             user=models.OuterRef("invited_by"),
-            user__is_active=True,
         )
         owners = inviters.filter(role="owner")
         return self.annotate(

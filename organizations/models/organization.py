@@ -27,14 +27,19 @@ UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
 """Token requests with an unknown client id are recorded here, in the time a known one takes."""
 
 
+def may_act(person: str, organization: str) -> Rule:
+    """Whether a person may act in an organization; both are named by a column of their row."""
+    return Rule("organizations_person_may_act", RowOf(person), RowOf(organization))
+
+
 class OrganizationQuerySet(models.QuerySet["Organization"]):
     def for_organization(self, organization: Organization) -> Self:
         """The organization itself: what its own members may see."""
         return self.filter(pk=organization.pk)
 
     def of_person(self, user: User) -> Self:
-        """The active ones that the person belongs to, the first joined first."""
-        own = self.filter(memberships__user=user, status="active")
+        """Those that the person belongs to and may act in, the first joined first."""
+        own = self.filter(may_act("memberships__user__is_active", "status"), memberships__user=user)
         joined_at = models.F("memberships__created_at")
         return own.annotate(joined_at=joined_at).order_by("joined_at", "id")
 
@@ -46,13 +51,7 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
     def usable(self) -> Self:
         """Those of active people in active organizations, the first joined first."""
         return (
-            self.filter(
-                Rule(
-                    "organizations_person_may_act",
-                    RowOf("user__is_active"),
-                    RowOf("organization__status"),
-                )
-            )
+            self.filter(may_act("user__is_active", "organization__status"))
             .select_related("organization", "user")
             .order_by("created_at", "id")
         )
