@@ -206,6 +206,21 @@ def test_a_condition_of_a_person_is_one_of_every_door(
     assert not shut(neighbour.doors(asker))
 
 
+def test_a_condition_of_tokens_is_one_of_every_door_that_takes_them(
+    organization: Organization, other_organization: Organization, add_condition: AddCondition
+) -> None:
+    closed = OpenAgent(organization), OpenPerson(organization, "ada")
+    open_ones = OpenAgent(other_organization), OpenPerson(other_organization, "grace")
+    askers = {one.organization: FormClient(headers=one.proof) for one in (closed[0], open_ones[0])}
+
+    add_condition("organizations_token_is_current", f"organization.id <> '{organization.pk}'")
+
+    of_agent, of_person = (one.doors(askers[organization]) for one in closed)
+    assert shut(of_agent) == {"introspect", "introspect a resource's", "call", "stream"}
+    assert shut(of_person) == set(of_person)
+    assert not any(shut(one.doors(askers[other_organization])) for one in open_ones)
+
+
 def test_a_condition_of_a_person_is_one_of_pages(
     organization: Organization, add_condition: AddCondition
 ) -> None:

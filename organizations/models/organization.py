@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Self
 from uuid import UUID
 
@@ -47,6 +48,13 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
 class MembershipQuerySet(models.QuerySet["Membership"]):
     def for_organization(self, organization: Organization) -> Self:
         return self.filter(organization=organization)
+
+    def taking_tokens_of(self, issued: datetime) -> Self:
+        """Those in organizations where tokens of then still count."""
+        moment = models.Value(issued, output_field=models.DateTimeField())
+        return self.filter(
+            Rule("organizations_token_is_current", moment, RowOf("organization__status"))
+        )
 
     def usable(self) -> Self:
         """Those of active people in active organizations, the first joined first."""
