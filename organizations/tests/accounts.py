@@ -6,7 +6,6 @@ from django.test import Client
 
 from organizations.models import AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
-from tokens.tests.factories import access_token_for
 
 ADDRESS = "grace@example.com"
 OLD, NEW = "a long and quiet password", "another long and quiet one"
@@ -36,7 +35,3 @@ def ask(email: str, **headers: str) -> Any:
 def actions_in(organization: Organization) -> list[str]:
     with organization_scope(organization):
         return list(AuditEvent.objects.in_order().values_list("action", flat=True))
-
-
-def bearer(member: Any) -> dict[str, str]:
-    return {"Authorization": f"Bearer {access_token_for(member)}"}

@@ -11,7 +11,7 @@ from django.test import Client
 from conftest import ClientFor
 from organizations.models import Invitation, Organization, User
 from organizations.tenancy.scope import organization_scope
-from organizations.tests.accounts import ADDRESS, NEW, OLD, accept, bearer, invite
+from organizations.tests.accounts import ADDRESS, NEW, OLD, accept, invite
 from organizations.tests.factories import make_membership, make_organization, make_user
 from organizations.tests.smtp import Mailbox
 
@@ -132,10 +132,12 @@ def test_one_of_two_unproven_accounts_proves_the_address(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_mailed_links_of_one_address_are_opened_at_once(mailbox: Mailbox) -> None:
+def test_two_mailed_links_of_one_address_are_opened_at_once(
+    mailbox: Mailbox, client_for: ClientFor
+) -> None:
     for place in [make_organization() for _ in range(4)]:
         owner = make_membership(place)
-        invite(Client(headers=bearer(owner)), place)
+        invite(client_for(owner), place)
     mailbox.deliver()
 
     def join(number: int) -> tuple[int, str]:

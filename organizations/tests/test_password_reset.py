@@ -13,8 +13,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from conftest import ClientFor
 from organizations.models import AccountLink, Organization, User
-from organizations.tests.accounts import ADDRESS, NEW, OLD, actions_in, ask, bearer, sign_in
+from organizations.tests.accounts import ADDRESS, NEW, OLD, actions_in, ask, sign_in
 from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_membership, make_user
 from organizations.tests.smtp import LINK, Mailbox
@@ -23,10 +24,10 @@ from organizations.tests.smtp import LINK, Mailbox
 
 
 def test_a_forgotten_password_is_replaced_and_every_session_ends(
-    organization: Organization, mailbox: Mailbox
+    organization: Organization, mailbox: Mailbox, client_for: ClientFor
 ) -> None:
     member = make_membership(organization, user=make_user(ADDRESS, OLD))
-    browser, api = Client(), Client(headers=bearer(member))
+    browser, api = Client(), client_for(member)
     browser.login(username=ADDRESS, password=OLD)
 
     assert ask("GRACE@example.com").status_code == 202
