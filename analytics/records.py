@@ -39,7 +39,7 @@ from analytics.periods import Period
 from analytics.queries import count_by_day
 from core.days import DAY, day_start
 from organizations.models import Organization, OrganizationScopedQuerySet
-from tokens.models import Credential, TokenEvent
+from tokens.models import Credential, CredentialQuerySet, TokenEvent
 
 KNOWN_DAYS = JUDGED_DAYS + LOOK_BACK
 LATEST_FIRST = (
@@ -163,7 +163,7 @@ def _read_month(records: Records, organization: Organization) -> None:
 
 
 def _read_carriers(
-    records: Records, usage: OrganizationScopedQuerySet, credentials: OrganizationScopedQuerySet
+    records: Records, usage: OrganizationScopedQuerySet, credentials: CredentialQuerySet
 ) -> None:
     """Which credentials got the tokens of each peak."""
     days = {peak.agent_id: peak.day for peak in records.peaks}
@@ -204,14 +204,12 @@ def _hints_of_then(days: dict[UUID, date], carriers: OrganizationScopedQuerySet)
 def _read_credentials(
     records: Records,
     organization: Organization,
-    credentials: OrganizationScopedQuerySet,
+    credentials: CredentialQuerySet,
     most: int | None,
 ) -> None:
     """Credentials in service that end soon, ended of late, or that nobody uses."""
     now = records.now
-    in_service = credentials.filter(
-        status=Credential.Status.ACTIVE, agent__status=Agent.Status.ACTIVE
-    )
+    in_service = credentials.of_acting_agents().filter(status=Credential.Status.ACTIVE)
     ended = Q(expires_at__gt=now - EXPIRED_WITHIN, expires_at__lte=now)
     ending = Q(expires_at__gt=now, expires_at__lte=now + EXPIRING_WITHIN)
     used, unused = Q(last_used_at__gte=now - UNUSED_AFTER), Q(last_used_at__lt=now - UNUSED_AFTER)

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import product
 from benchmarks.machine import WORK, family_seconds, new_cluster, own_seconds, postmaster, prefer
-from importers.tests.spooler import USER, append_rows, fid_of, new_data, open_database, run_rows
+from tests.spooler import USER, append_rows, fid_of, new_data, open_database, run_rows
 
 USERS = 5
 SPOOLER_BATCH = 10

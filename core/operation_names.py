@@ -5,6 +5,8 @@ Names do not change when a view does. The line begins with a verb and fits on on
 on the API; what is longer stands in the docstring of the view.
 """
 
+from django.core.exceptions import ImproperlyConfigured
+
 SUMMARIES: dict[str, tuple[str, str]] = {
     # Agents
     "GET /api/v1/agents": ("list_agents", "List agents"),
@@ -199,3 +201,12 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     "POST /api/v1/token/introspect": ("introspect_token", "Introspect a token"),
     "POST /api/v1/token/revoke": ("revoke_token", "Revoke a token"),
 }
+
+
+def named(method: str, path: str) -> tuple[str, str]:
+    """The name and the summary of an operation."""
+    try:
+        return SUMMARIES[f"{method.upper()} {path}"]
+    except KeyError as error:
+        sentence = f"{method} {path} has no line in core/operation_names.py."
+        raise ImproperlyConfigured(sentence) from error

@@ -8,25 +8,22 @@ all together, and read again by who comes late. Streams and WebSockets use the s
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from threading import Lock
 from typing import Any, TypeVar
-from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
-from core import memory, metrics
+from core import memory
 from core.errors import DomainError, TooManyRequests
 from core.failures import log_failure
 from core.outages import is_database_outage
 from executions.wakeup import channel_name, listen
+from live.attendance import Attendance, Channel, StreamSlots
 from live.batches import Batches
 from live.reading import Awaited, Batch, Head, Watched, read_events, read_news
 from organizations.stream_access import Viewer
@@ -65,86 +62,6 @@ class Stopping(DomainError):
 
 RIGHT_ENDED = "The token or the session has ended, or its rights changed."
 DELETED = "The execution was deleted."
-
-
-@dataclass(eq=False)
-class Attendance:
-    """One open stream, or one request that waits for its execution."""
-
-    viewer: Viewer
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it must end, whatever it does at the moment."""
-    reason: str = ""
-    """Why, for the viewer."""
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def end(self, reason: str) -> None:
-        self.reason = self.reason or reason
-        self.over.set()
-        self.woken.set()
-
-    async def is_woken(self, *, within: float) -> bool:
-        """Wait for the next news, but only so many seconds."""
-        try:
-            async with asyncio.timeout(within):
-                await self.woken.wait()
-        except TimeoutError:
-            return False
-        return True
-
-
-@dataclass(eq=False)
-class Channel:
-    """What the hub knows about one watched execution."""
-
-    watched: Watched
-    head: Head
-    streams: set[Attendance] = field(default_factory=set)
-
-    def move_to(self, head: Head) -> bool:
-        """Whether that was news; it wakes the viewers."""
-        if head == self.head:
-            return False
-        self.head = head
-        for each in self.streams:
-            each.woken.set()
-        return True
-
-
-class StreamSlots:
-    """How many streams are open, for each caller and for each organization."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._taken: Counter[UUID] = Counter()
-
-    def require(self, viewer: Viewer) -> None:
-        """TooManyRequests where one more would be too many."""
-        limits = {
-            viewer.principal: settings.STREAMS_PER_CALLER,
-            viewer.organization: settings.STREAMS_PER_ORGANIZATION,
-        }
-        for key, limit in limits.items():
-            if self._taken[key] >= limit:
-                raise TooManyRequests(
-                    f"{limit} streams are open or waited for already. Close one of them.",
-                    retry_after=5,
-                )
-
-    def acquire(self, viewer: Viewer) -> None:
-        """Count one more; TooManyRequests where that would be too many."""
-        with self._lock:
-            self.require(viewer)
-            self._taken.update((viewer.principal, viewer.organization))
-        metrics.open_streams.inc()
-
-    def release(self, viewer: Viewer) -> None:
-        with self._lock:
-            for key in (viewer.principal, viewer.organization):
-                self._taken[key] -= 1
-                if not self._taken[key]:
-                    del self._taken[key]
-        metrics.open_streams.dec()
 
 
 class Hub:

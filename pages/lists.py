@@ -60,7 +60,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Filters:
+class ListFilters:
     """The filters that stand in the URL. `words` replaces a value by what people call it."""
 
     request: HttpRequest

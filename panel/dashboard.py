@@ -8,21 +8,17 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_line
-from core.examples import answered
 from core.fast_path.responses import LongResponse
-from core.keyset import MAX_CURSOR_LENGTH, PARAMETER, Keyset
-from core.pagination import CURSOR_DESCRIPTION, MAX_OFFSET, Found, Slice
+from core.keyset import Keyset
+from core.pagination import Found, Slice
 from core.renderers import JSONRenderer
 from executions import queries
-from executions.filters import MAX_HOURS, NAMES, Filters, read_hours, refuse_format
+from executions.filters import NAMES, Filters, read_hours, refuse_format
 from executions.models import (
-    Execution,
     ExecutionEvent,
     ExecutionFile,
     ExecutionNotFound,
@@ -32,6 +28,13 @@ from executions.models import (
 from organizations.actors import Scope
 from panel import examples
 from panel.base import PanelViewSet
+from panel.dashboard_parameters import (
+    FID,
+    described,
+    filter_parameters,
+    paging_parameters,
+    parameter,
+)
 from panel.dashboard_serializers import (
     ERROR_COLUMNS,
     EXECUTION_COLUMNS,
@@ -85,63 +88,6 @@ CSV_OF_GROUPS = (
 )
 
 
-def _parameter(name: str, description: str, kind: Any = str, **more: Any) -> OpenApiParameter:
-    return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description, **more)
-
-
-def _integer(
-    name: str, description: str, default: int | None, maximum: int, minimum: int = 1
-) -> OpenApiParameter:
-    schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
-    return _parameter(name, description, schema | ({} if default is None else {"default": default}))
-
-
-def _filters(hours: int | None) -> tuple[OpenApiParameter, ...]:
-    text = {"type": "string", "maxLength": 255}
-    return (
-        _integer("hours", "The last hours; more than there were: all time.", hours, MAX_HOURS),
-        _parameter(
-            "from",
-            "In place of `hours`, for what started then: Unix seconds, a day, or ISO 8601.",
-        ),
-        _parameter("to", "The end, left out; a day is meant as a whole."),
-        _parameter("agent_name", "A part of the agent's name.", text),
-        _parameter("user", "The id or the name of who launched it.", text),
-        _parameter("status", "In any case; empty for all.", enum=["", *Execution.Status.values]),
-        _parameter(
-            "search", "A part of the id, summary, a tag, agent, user, status or error.", text
-        ),
-        _parameter("tag", "A whole tag, in any case.", text),
-        _parameter("agent", "The id of an agent.", OpenApiTypes.UUID),
-    )
-
-
-def _paging(default: int, maximum: int) -> tuple[OpenApiParameter, ...]:
-    return (
-        _integer("limit", "Rows in one answer.", default, maximum),
-        _integer("offset", "Rows to skip.", 0, MAX_OFFSET, minimum=0),
-        _parameter(
-            PARAMETER,
-            CURSOR_DESCRIPTION.format(field="`next_cursor`", instead="offset"),
-            {"type": "string", "maxLength": MAX_CURSOR_LENGTH},
-        ),
-    )
-
-
-FORMAT = _parameter("format", "As `Accept` would say.", enum=list(FORMATS))
-FID = OpenApiParameter("fid", str, OpenApiParameter.PATH, description="The execution's id.")
-
-
-def described(serializer: type, *parameters: OpenApiParameter, csv: str = "") -> Any:
-    """`csv` is an example of the answer in this form, if it has it."""
-    tables = {(200, "text/csv"): answered(OpenApiTypes.STR, csv)} if csv else {}
-    return extend_schema(
-        tags=["Dashboard"],
-        parameters=[*parameters, *([FORMAT] if csv else [])],
-        responses={(200, "application/json"): serializer, **tables},
-    )
-
-
 class DashboardViewSet(CsvAnswers, PanelViewSet):
     """The executions of the organization for operators, their own for everyone else.
 
@@ -177,8 +123,8 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(
         RunningAgentsSerializer,
-        *_filters(DEFAULT_HOURS),
-        *_paging(MAX_ROWS, MAX_ROWS),
+        *filter_parameters(DEFAULT_HOURS),
+        *paging_parameters(MAX_ROWS, MAX_ROWS),
         csv=examples.CSV_OF_EXECUTIONS,
     )
     def running_agents(self, request: Request) -> HttpResponseBase:
@@ -201,9 +147,9 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(
         ErrorsSerializer,
-        *_filters(DEFAULT_HOURS),
-        _parameter("fingerprint", "Of a group: only its errors."),
-        *_paging(DEFAULT_ERRORS, MAX_ROWS),
+        *filter_parameters(DEFAULT_HOURS),
+        parameter("fingerprint", "Of a group: only its errors."),
+        *paging_parameters(DEFAULT_ERRORS, MAX_ROWS),
         csv=examples.CSV_OF_ERRORS,
     )
     def errors(self, request: Request) -> HttpResponseBase:
@@ -224,8 +170,8 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(
         ErrorGroupsSerializer,
-        *_filters(DEFAULT_HOURS),
-        *_paging(MAX_GROUPS, MAX_GROUPS),
+        *filter_parameters(DEFAULT_HOURS),
+        *paging_parameters(MAX_GROUPS, MAX_GROUPS),
         csv=examples.CSV_OF_GROUPS,
     )
     def error_groups(self, request: Request) -> HttpResponseBase:
@@ -253,8 +199,8 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(
         DashboardTimelineSerializer,
-        *_filters(DEFAULT_HOURS),
-        *_paging(MAX_ROWS, MAX_ROWS),
+        *filter_parameters(DEFAULT_HOURS),
+        *paging_parameters(MAX_ROWS, MAX_ROWS),
         csv=examples.CSV_OF_EXECUTIONS,
     )
     def timeline(self, request: Request) -> HttpResponseBase:
@@ -269,13 +215,13 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         shown = list(map(execution_body, page.rows))
         return Response({"total": total, "executions": shown, **page.body}, headers=page.headers)
 
-    @described(DashboardStatisticsSerializer, *_filters(None))
+    @described(DashboardStatisticsSerializer, *filter_parameters(None))
     def agent_stats(self, request: Request) -> Response:
         """Sums over all executions, or over those that match; of `hours` as in running-agents."""
         filters = Filters.read(request.query_params, hours=None, now=now())
         return Response(statistics_body(queries.statistics(self.organization, self.actor, filters)))
 
-    @described(DashboardDetailsSerializer, FID, *_paging(MAX_PARTS, MAX_PARTS))
+    @described(DashboardDetailsSerializer, FID, *paging_parameters(MAX_PARTS, MAX_PARTS))
     def details(self, request: Request, fid: str) -> Response:
         """An execution with its events.
 
@@ -305,7 +251,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
             headers=page.headers,
         )
 
-    @described(DashboardFilesSerializer, FID, *_paging(MAX_PARTS, MAX_PARTS))
+    @described(DashboardFilesSerializer, FID, *paging_parameters(MAX_PARTS, MAX_PARTS))
     def files(self, request: Request, fid: str) -> Response:
         """The files that an execution was given, and those that it made."""
         asked = self._slice_of_parts()

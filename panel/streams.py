@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from core.examples import example
 from core.fast_path.responses import LiveResponse
 from core.parameters import flag, parse_whole_number
-from executions.models import Execution, sees_all
+from executions.models import MAX_SEQUENCE, Execution, sees_all
 from live import sse
 from live.hub import Closed, Hub, hub
 from live.payloads import WITHOUT_TRACES, plain, raw, rendered
@@ -24,7 +24,6 @@ from organizations.stream_access import Viewer
 from panel import examples
 from panel.base import PanelViewSet, extended_parameter
 
-MAX_LAST_EVENT_ID = 10**9 - 1
 PIECE = 16 * 1024
 """Bytes that are handed to the server at a time: so much, and what the server and the system keep,
 waits for each client."""
@@ -141,7 +140,7 @@ def stream_schema(*, is_rendered: bool, waits: bool = False) -> Any:
         OpenApiParameter("fid", OpenApiTypes.STR, OpenApiParameter.PATH),
         OpenApiParameter(
             "since",
-            {"type": "integer", "minimum": 0, "maximum": MAX_LAST_EVENT_ID},
+            {"type": "integer", "minimum": 0, "maximum": MAX_SEQUENCE},
             description="Continue after this event. The header Last-Event-ID, which a browser "
             "sends when it connects again, says the same and goes first.",
         ),
@@ -244,4 +243,4 @@ def last_event_id(request: Request) -> int:
     name, text = "Last-Event-ID", request.headers.get("Last-Event-ID", "").strip()
     if not text:
         name, text = "since", request.query_params.get("since", "0")
-    return parse_whole_number(text, name, maximum=MAX_LAST_EVENT_ID)
+    return parse_whole_number(text, name, maximum=MAX_SEQUENCE)

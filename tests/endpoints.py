@@ -487,7 +487,7 @@ OWN_PAGES = [
         page(
             "/email/confirm/{token}", method, ids=lambda tenant: {"token": "another's"}, status=404
         )
-        for method in ("GET", "POST")  # test_mail.py opens the person's own
+        for method in ("GET", "POST")  # test_change_address.py opens the person's own
     ),
     page("/logout", "POST"),
     page("/agents", scopes=READ),

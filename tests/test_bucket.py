@@ -30,11 +30,11 @@ from executions.file_bucket import BucketStorage
 from executions.models import Execution, ExecutionFile, Upload
 from executions.tests.engine import announce, put, report
 from executions.tests.factories import make_execution, make_file, make_user_of
-from importers.tests.kodosumi import REAL
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tests import s3
+from tests.kodosumi import REAL
 from tests.live.deployment import free_port
 
 MB = 1024**2

@@ -1,5 +1,5 @@
 """The first wall alone: with row-level security switched off, every query of ours still names its
-organization. The second wall alone: organizations/tests/test_isolation.py."""
+organization. The second wall alone: tests/test_isolation.py."""
 
 import re
 import time

@@ -33,11 +33,11 @@ from executions.tests.factories import (
 )
 from executions.tests.jobs import launch, run
 from executions.tests.threads import at_once
-from importers.tests.kodosumi import REAL, import_folder
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
+from tests.kodosumi import REAL, import_folder
 
 
 @pytest.fixture

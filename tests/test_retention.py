@@ -24,10 +24,10 @@ from executions.tests.factories import (
     make_file,
     make_upload,
 )
-from importers.tests.kodosumi import REAL, import_folder
 from organizations.models import AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
+from tests.kodosumi import REAL, import_folder
 
 DAY = 24 * 3600
 

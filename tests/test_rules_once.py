@@ -11,7 +11,9 @@ from django.test import Client
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from organizations.models import Membership, Organization
+from organizations.actions import invite
+from organizations.actors import Actor
+from organizations.models import Invitation, Membership, Organization
 from organizations.stream_access import Viewer, has_ended
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
@@ -56,7 +58,9 @@ class OpenAgent:
     def __init__(self, organization: Organization, name: str = "") -> None:
         self.organization = organization
         self.agent: Agent = make_agent(
-            organization, owner=name or "ops", scopes=["agents:read", "executions:read"]
+            organization,
+            owner=name or "ops",
+            scopes=["agents:read", "executions:read", "tokens:read"],
         )
         self.credential, self.secret = make_credential(self.agent, name=name)
         self.resource = make_resource(organization)
@@ -215,6 +219,21 @@ def test_a_condition_of_a_person_is_one_of_every_door(
     assert not shut(neighbour.doors(asker))
 
 
+def test_a_condition_of_tokens_is_one_of_every_door_that_takes_them(
+    organization: Organization, other_organization: Organization, add_condition: AddCondition
+) -> None:
+    closed = OpenAgent(organization), OpenPerson(organization, "ada")
+    open_ones = OpenAgent(other_organization), OpenPerson(other_organization, "grace")
+    askers = {one.organization: FormClient(headers=one.proof) for one in (closed[0], open_ones[0])}
+
+    add_condition("organizations_token_is_current", f"organization.id <> '{organization.pk}'")
+
+    of_agent, of_person = (one.doors(askers[organization]) for one in closed)
+    assert shut(of_agent) == {"introspect", "introspect a resource's", "call", "stream"}
+    assert shut(of_person) == set(of_person)
+    assert not any(shut(one.doors(askers[other_organization])) for one in open_ones)
+
+
 def test_a_condition_of_a_person_is_one_of_pages(
     organization: Organization, add_condition: AddCondition
 ) -> None:
@@ -226,3 +245,22 @@ def test_a_condition_of_a_person_is_one_of_pages(
     add_condition("organizations_person_may_act", f"person.name <> '{CLOSED}'")
 
     assert not is_ok(browser.get("/agents"))
+
+
+def test_a_condition_of_a_person_is_one_of_what_they_offer_and_see(
+    organization: Organization, add_condition: AddCondition
+) -> None:
+    member = make_membership(organization, "owner", make_user(name=CLOSED))
+    with organization_scope(organization):
+        actor = Actor.for_person(member)
+        invitation, _ = invite(organization, actor=actor, email="ada@example.com", role="viewer")
+        offers = Invitation.objects.backed().filter(pk=invitation.pk, is_backed=True)
+        theirs = Organization.objects.of_person(member.user)
+        assert offers.exists()
+        assert theirs.exists()
+
+    add_condition("organizations_person_may_act", f"person.name <> '{CLOSED}'")
+
+    with organization_scope(organization):
+        assert not offers.all().exists()
+        assert not theirs.all().exists()

@@ -14,7 +14,7 @@ from core.addresses import client_address
 from core.errors import DomainError
 from core.throttling import ENTRIES, count_attempt, throttle_key
 from organizations.actions import SignInRefused, verify_password
-from organizations.actions.sessions import lock_proven, refuse_sign_in
+from organizations.actions.signing_in import lock_proven, refuse_sign_in
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
@@ -102,6 +102,7 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     )
     membership = (
         Membership.objects.usable()
+        .taking_tokens_of(refresh.issued_at)
         .filter(user_id=refresh.subject_id, organization_id=refresh.organization_id)
         .first()
     )
@@ -122,11 +123,8 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
 
 
 def _is_of(refresh: PersonRefresh, membership: Membership) -> bool:
-    """Whether the token is from this membership, and from after the last suspension: as
-    tokens/liveness.py asks of access tokens."""
-    earliest = membership.organization.tokens_valid_from
-    is_new = earliest is None or refresh.issued_at >= earliest
-    return is_new and membership.created_at < refresh.issued_at + SPARE
+    """Whether the token is from this membership: as tokens/liveness.py asks of access tokens."""
+    return membership.created_at < refresh.issued_at + SPARE
 
 
 @transaction.atomic

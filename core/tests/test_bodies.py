@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core import bodies
-from core.tests.server import Server, answering
+from core.tests.asgi_server import Server, answering
 
 PART = b"x" * bodies.SMALL
 

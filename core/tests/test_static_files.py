@@ -139,7 +139,7 @@ def test_modules_import_each_other_by_the_names_that_pages_use(collected: None) 
     assert set(imported) <= names
 
 
-@pytest.mark.parametrize("name", ["site", "app"])
+@pytest.mark.parametrize("name", ["site", "app", "admin"])
 def test_a_bundle_of_styles_is_one_file_with_all_its_parts(collected: None, name: str) -> None:
     parts = re.findall(r'@import "(.+)";', (SOURCE / "css" / f"{name}.css").read_text())
 

@@ -15,10 +15,9 @@ from core.serializers import StrictSerializer
 from executions.actions import ReportedEvent
 from executions.api import examples
 from executions.event_log import lock_id
-from executions.models import Execution, ExecutionEvent, now
+from executions.models import MAX_SEQUENCE, Execution, ExecutionEvent, now
 
 MAX_EVENTS = 1000
-MAX_SEQUENCE = 2**31 - 1
 AHEAD = 24 * 3600
 """Seconds that an engine's clock may be ahead of ours."""
 NEWLINE_JSON = "application/x-ndjson"

@@ -22,7 +22,6 @@ from core.parsers import StrictJSONParser
 from executions import actions, leases, uploads
 from executions.api import examples
 from executions.api.event_batches import (
-    MAX_SEQUENCE,
     AppendedSerializer,
     BatchSerializer,
     EventSerializer,
@@ -40,7 +39,7 @@ from executions.api.serializers import (
 )
 from executions.api.upload_serializers import NewUploadSerializer, RawParser, UploadSerializer
 from executions.json_text import with_form
-from executions.models import Execution, ExecutionNotFound
+from executions.models import MAX_SEQUENCE, Execution, ExecutionNotFound
 from organizations.api.viewsets import OrganizationScopedViewSet
 
 EXECUTION_ID = OpenApiParameter("executionId", OpenApiTypes.STR, OpenApiParameter.PATH)

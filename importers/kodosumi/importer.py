@@ -21,7 +21,6 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from executions.models import DeletedExecution, Execution, ExecutionFile
 from importers.kodosumi.batch import Batch, write
 from importers.kodosumi.databases import Role, opened_copy, read_monitor, read_roles
-from importers.kodosumi.files import update_files
 from importers.kodosumi.folders import (
     DataFolder,
     ExecutionFolder,
@@ -34,6 +33,7 @@ from importers.kodosumi.folders import (
     stamp,
 )
 from importers.kodosumi.people import People
+from importers.kodosumi.stored_files import update_files
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event

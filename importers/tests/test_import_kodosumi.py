@@ -24,11 +24,11 @@ from executions.models import (
     ExecutionUser,
 )
 from executions.tests.factories import make_execution, make_user_of
-from importers.tests.kodosumi import REAL, dump, import_folder, state_of
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Organization, User
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
+from tests.kodosumi import REAL, dump, import_folder, state_of
 
 EXPECTED = json.loads((REAL.parent / "expected.json").read_text())
 ABOUT_THE_SOURCE = {"flow", "wal_file", "rows_without_wal_file", "note", "database"}

@@ -20,29 +20,23 @@ from django.db import connection
 from executions.file_storage import folder_of
 from executions.models import DeletedExecution, Execution, ExecutionFile
 from importers.kodosumi import batch, importer
-from importers.tests.kodosumi import dump, import_folder, messages
-from importers.tests.spooler import (
+from organizations.models import AuditEvent, Organization
+from organizations.tenancy.scope import organization_scope
+from organizations.tests.factories import make_organization
+from tests.kodosumi import dump, import_folder, messages
+from tests.spooler import (
     START,
     USER,
     append_rows,
     fid_of,
-    new_data,
     open_database,
     run_rows,
     write_execution,
 )
-from organizations.models import AuditEvent, Organization
-from organizations.tenancy.scope import organization_scope
-from organizations.tests.factories import make_organization
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 30
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return new_data(tmp_path / "data")
 
 
 class Child:
@@ -144,7 +138,7 @@ def test_a_live_deployment_is_followed_until_the_signal(data: Path, number: int)
         eventually(lambda: files_of(organization) == {})
 
         # Another process writes another execution.
-        spooler = [sys.executable, "-m", "importers.tests.spooler", data, written, "500"]
+        spooler = [sys.executable, "-m", "tests.spooler", data, written, "500"]
         subprocess.run(spooler, cwd=PROJECT, check=True)
         eventually(lambda: rows_of(organization).get(written) == ("finished", 500))
         append_rows(database, rows[5:])

@@ -1,4 +1,4 @@
-"""A hub and a viewer."""
+"""Who looks at executions, and a hub for one scene."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

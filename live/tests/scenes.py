@@ -1,4 +1,4 @@
-"""Viewers at a hub, and writers beside them."""
+"""What happens to executions while somebody looks."""
 
 import asyncio
 import threading

@@ -23,7 +23,7 @@ from organizations.actions.organizations import (
     update_organization,
     update_plan,
 )
-from organizations.actions.sessions import (
+from organizations.actions.signing_in import (
     SignInRefused,
     change_password,
     choose_organization,

@@ -22,7 +22,7 @@ from core.throttling import (
     throttle_key,
 )
 from organizations.actions.invitations import check_new_password
-from organizations.actions.sessions import prove_password, still_proven
+from organizations.actions.signing_in import prove_password, still_proven
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event

@@ -223,10 +223,7 @@ def _usable(token: str, *, lock: bool = False) -> Invitation:
     invitations = (
         Invitation.objects.backed()
         .select_related("organization")
-        .filter(
-            secret_mac__in=macs_of("invitation", secret),
-            organization__status=Organization.Status.ACTIVE,
-        )
+        .filter(secret_mac__in=macs_of("invitation", secret))
     )
     if lock:
         invitations = invitations.select_for_update(of=("self",))

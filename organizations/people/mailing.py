@@ -15,7 +15,7 @@ from core import mail
 from core.errors import TooManyRequests
 from core.text import same
 from core.throttling import RESET_MAILS, count_attempt, take_back, throttle_key
-from organizations.models import AccountLink, Invitation, Organization, User
+from organizations.models import AccountLink, Invitation, User
 from organizations.people.link_secrets import new_secret
 from organizations.people.links import LIFETIME, make_link
 from organizations.tenancy.scope import organization_scope
@@ -54,7 +54,7 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
             Invitation.objects.backed()
             .select_for_update(of=("self",))
             .select_related("organization")
-            .filter(pk=invitation_id, organization__status=Organization.Status.ACTIVE)
+            .filter(pk=invitation_id)
             .first()
         )
         if invitation is None or not invitation.is_usable():

@@ -15,7 +15,6 @@ from organizations.models import AuditEvent, Invitation, Membership, Organizatio
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_membership, make_organization, make_user
-from tokens.tests.factories import access_token_for
 
 ACCEPT = "/api/v1/invitations/accept"
 PASSWORD = "a long and quiet password"
@@ -310,10 +309,11 @@ def test_who_does_not_administer_invites_nobody(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_invitation_that_is_taken_back_at_this_moment_makes_no_member() -> None:
+def test_an_invitation_that_is_taken_back_at_this_moment_makes_no_member(
+    client_for: ClientFor,
+) -> None:
     organization = make_organization()
-    headers = {"Authorization": f"Bearer {access_token_for(make_membership(organization))}"}
-    token = token_of(invite(Client(headers=headers), organization))
+    token = token_of(invite(client_for(make_membership(organization)), organization))
 
     def join() -> int:
         try:

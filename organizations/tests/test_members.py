@@ -14,7 +14,6 @@ from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization, Principal
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
-from tokens.tests.factories import access_token_for
 
 
 def url(organization: Organization, member: Any = None) -> str:
@@ -296,12 +295,10 @@ def test_an_owner_among_several_may_leave(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_owners_cannot_leave_at_the_same_moment() -> None:
+def test_two_owners_cannot_leave_at_the_same_moment(client_for: ClientFor) -> None:
     organization = make_organization()
     owners = [make_membership(organization, "owner") for _ in range(4)]
-    clients = [
-        Client(headers={"Authorization": f"Bearer {access_token_for(owner)}"}) for owner in owners
-    ]
+    clients = [client_for(owner) for owner in owners]
 
     def leave(number: int) -> int:
         try:

@@ -18,7 +18,7 @@ from core.addresses import client_address
 from core.errors import DomainError, NotFound, TooManyRequests
 from organizations import actions
 from organizations.actions.invitations import find_invitation
-from organizations.actions.sessions import enter
+from organizations.actions.signing_in import enter
 from organizations.models import Invitation, Membership, User
 from pages.account.forms import AcceptForm, LoginForm, PasswordForm
 from pages.form_pages import form_page, postpone, run_change, submitted_data

@@ -35,7 +35,7 @@ from pages.agents.secret_usage import SecretUsage, secrets_of, verdict
 from pages.audit.views import with_names
 from pages.charts import day_notes, shown_finding, trend_chart
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import Choices, Filter, Filters, moment_of, page_of, search_hidden, sort_of
+from pages.lists import Choices, Filter, ListFilters, moment_of, page_of, search_hidden, sort_of
 from tokens.models import Credential, ResourceGrant, TokenEvent
 
 SORTS = {
@@ -54,8 +54,8 @@ def lower(choices: Choices) -> Choices:
     return [(value, label.lower()) for value, label in choices]
 
 
-def filters_of(request: OrganizationRequest, owners: list[str]) -> Filters:
-    return Filters.of(
+def filters_of(request: OrganizationRequest, owners: list[str]) -> ListFilters:
+    return ListFilters.of(
         request,
         Filter("type", "type", lower(Agent.Type.choices)),
         Filter("status", "status", lower(Agent.Status.choices)),
@@ -98,7 +98,7 @@ def agents(request: OrganizationRequest) -> HttpResponse:
     return render(request, "agents/list.html", context)
 
 
-def narrow(rows: AgentQuerySet, filters: Filters, search: str) -> AgentQuerySet:
+def narrow(rows: AgentQuerySet, filters: ListFilters, search: str) -> AgentQuerySet:
     columns = {"type": "agent_type", "status": "status", "environment": "deployment_env"}
     chosen = {column: filters.get(name) for name, column in columns.items() if filters.get(name)}
     if filters.get("owner"):

@@ -28,7 +28,7 @@ from organizations.audit.log import (
 )
 from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import Filter, Filters, page_of
+from pages.lists import Filter, ListFilters, page_of
 
 KNOWN_PEOPLE = 100
 FILTERS = (
@@ -44,7 +44,7 @@ FILTERS = (
 @within_organization("audit:read")
 def events(request: OrganizationRequest) -> HttpResponse:
     """The log, newest first."""
-    filters = Filters.of(request, *FILTERS, actors_of(request.organization))
+    filters = ListFilters.of(request, *FILTERS, actors_of(request.organization))
     page = page_of(request, narrow(request.organization, filters), is_counted=False)
     context = {
         "filters": filters,
@@ -81,7 +81,7 @@ def with_names(organization: Organization, events: Iterable[AuditEvent]) -> list
     return found
 
 
-def narrow(organization: Organization, filters: Filters) -> AuditEventQuerySet:
+def narrow(organization: Organization, filters: ListFilters) -> AuditEventQuerySet:
     """Days are those of the page's zone."""
     rows, zone = AuditEvent.objects.for_organization(organization), get_current_timezone()
     if action := filters.get("action"):

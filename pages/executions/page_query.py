@@ -24,8 +24,7 @@ from executions.filters import NAMES, NOBODY, Filters
 from executions.known_tags import known_tags
 from executions.models import Execution
 from pages.decorators import OrganizationRequest
-from pages.lists import PLACE, Choices, Filter
-from pages.lists import Filters as PageFilters
+from pages.lists import PLACE, Choices, Filter, ListFilters
 
 ALL_TIME = 999_999
 """The hours by which kodosumi's dashboard means everything."""
@@ -195,7 +194,7 @@ class PageQuery:
         return bool(self.filters.conditions)
 
     @cached_property
-    def page_filters(self) -> PageFilters:
+    def page_filters(self) -> ListFilters:
         """The chips, and the menu that sets them."""
         known = (
             Filter("name", "agent", self._names()),
@@ -218,7 +217,7 @@ class PageQuery:
         values = {
             each.name: self.parameters[each.name] for each in known if each.name in self.parameters
         }
-        return PageFilters(self.request, known, values, words)
+        return ListFilters(self.request, known, values, words)
 
     def _agent_name(self) -> str:
         agents = Agent.objects.for_organization(self.request.organization)

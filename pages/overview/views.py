@@ -25,7 +25,7 @@ from organizations.actors import Scope
 from organizations.models import Organization
 from pages.charts import shown_finding
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import Filter, Filters
+from pages.lists import Filter, ListFilters
 from pages.overview.figures import (
     OUTCOMES,
     RANGES,
@@ -120,9 +120,9 @@ def as_of(period: Period) -> str:
     return period.now.astimezone(period.tz).strftime("%H:%M:%S")
 
 
-def filters_of(request: OrganizationRequest) -> Filters:
+def filters_of(request: OrganizationRequest) -> ListFilters:
     zones = dict.fromkeys(["UTC", request.organization.time_zone, request.zone.key])
-    return Filters.of(
+    return ListFilters.of(
         request,
         Filter("outcome", "outcome", OUTCOMES),
         Filter("tz", "time zone", tuple((zone, zone) for zone in zones)),

@@ -16,7 +16,7 @@ from agents.models import Agent
 from core.days import DAY, WEEKDAYS, day_end, day_start
 from organizations.models import OrganizationScopedQuerySet
 from pages.decorators import OrganizationRequest, within_organization
-from pages.lists import Filter, Filters, page_of
+from pages.lists import Filter, ListFilters, page_of
 from tokens.models import Credential, TokenEvent
 
 KNOWN_AGENTS = 100
@@ -50,7 +50,7 @@ FILTERS = (
 @within_organization("agents:read")
 def token_requests(request: OrganizationRequest) -> HttpResponse:
     """The requests that the filters in the URL leave, newest first."""
-    filters = Filters.of(request, *FILTERS, agents_of(request))
+    filters = ListFilters.of(request, *FILTERS, agents_of(request))
     rows = narrow(request, filters)
     # A day's count is compared with the chart's bar, so it is exact; it is an index range.
     page = page_of(request, rows, is_counted=bool(filters.get("date")))
@@ -65,7 +65,7 @@ def agents_of(request: OrganizationRequest) -> Filter:
     return Filter("agent", "agent", known, kind="text")
 
 
-def narrow(request: OrganizationRequest, filters: Filters) -> Any:
+def narrow(request: OrganizationRequest, filters: ListFilters) -> Any:
     rows = TokenEvent.objects.for_organization(request.organization)
     if filters.get("agent"):
         rows = of_agent(request, rows, filters)
@@ -83,7 +83,7 @@ def narrow(request: OrganizationRequest, filters: Filters) -> Any:
 
 
 def of_agent(
-    request: OrganizationRequest, rows: OrganizationScopedQuerySet, filters: Filters
+    request: OrganizationRequest, rows: OrganizationScopedQuerySet, filters: ListFilters
 ) -> OrganizationScopedQuerySet:
     """The agent's rows; its id, address or short name are all good to name it."""
     text = filters.get("agent")
@@ -98,7 +98,7 @@ def of_agent(
 
 
 def of_credential(
-    request: OrganizationRequest, rows: OrganizationScopedQuerySet, filters: Filters
+    request: OrganizationRequest, rows: OrganizationScopedQuerySet, filters: ListFilters
 ) -> OrganizationScopedQuerySet:
     credentials = Credential.objects.for_organization(request.organization)
     credential = credentials.filter(pk=filters.get("credential")).first()
@@ -108,7 +108,9 @@ def of_credential(
     return rows.filter(credential=credential)
 
 
-def within_time(rows: OrganizationScopedQuerySet, filters: Filters) -> OrganizationScopedQuerySet:
+def within_time(
+    rows: OrganizationScopedQuerySet, filters: ListFilters
+) -> OrganizationScopedQuerySet:
     """Days, weekdays and hours are those of the page's zone."""
     zone = timezone.get_current_timezone()
     if filters.get("date"):

@@ -10,7 +10,7 @@ from django.test import Client, RequestFactory
 from core import throttling
 from core.errors import InvalidValue, TooManyRequests
 from core.throttling import Quota
-from organizations.actions import change_password, sessions
+from organizations.actions import change_password, signing_in
 from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
@@ -162,7 +162,7 @@ def test_nobody_fills_an_audit_log_by_switching(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     few = Quota(3, throttling.ENTRIES.window)
-    monkeypatch.setattr(sessions, "ENTRIES", few)
+    monkeypatch.setattr(signing_in, "ENTRIES", few)
     monkeypatch.setattr(token_sessions, "ENTRIES", few)
     make_membership(other_organization, "viewer", member.user)
     browser, client = Client(), client_for(member)

@@ -23,13 +23,13 @@ from executions.tests.factories import (
     make_execution,
     make_user_of,
 )
-from importers.tests.kodosumi import import_folder
-from importers.tests.spooler import fid_of, new_data, write_execution
 from organizations.actors import Actor
 from organizations.models import Membership
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
 from panel.tests.calls import fids, get
+from tests.kodosumi import import_folder
+from tests.spooler import fid_of, new_data, write_execution
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ENDS = [NewEvent(START + 3, "status", "finished")]

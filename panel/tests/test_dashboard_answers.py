@@ -12,9 +12,9 @@ import pytest
 from django.test import Client
 
 from conftest import ClientFor
-from importers.tests.kodosumi import REAL, import_folder
 from organizations.models import Organization
 from organizations.tests.factories import make_membership
+from tests.kodosumi import REAL, import_folder
 
 ALL = "hours=999999"
 AWAITING = {"6b0259a66cc24976f98e3f14", "6b0259a66cc24976f98e3f15"}

@@ -51,11 +51,6 @@ def rows_of(response: Any) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def viewer(organization: Organization) -> Membership:
-    return make_membership(organization, "viewer")
-
-
-@pytest.fixture
 def operator(organization: Organization, client_for: ClientFor) -> Client:
     return client_for(make_membership(organization, "operator"))
 

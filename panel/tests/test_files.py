@@ -10,16 +10,11 @@ from django.test import Client
 from conftest import ClientFor
 from executions.models import Execution, ExecutionFile
 from executions.tests.factories import START, make_execution, make_file, make_user_of
-from importers.tests.kodosumi import REAL, import_folder
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
+from tests.kodosumi import REAL, import_folder
 
 CONTENT = b"0123456789"
-
-
-@pytest.fixture
-def viewer(organization: Organization) -> Membership:
-    return make_membership(organization, "viewer")
 
 
 @pytest.fixture

@@ -25,12 +25,12 @@ from executions.tests.factories import (
     make_user_of,
     tagged,
 )
-from importers.tests.kodosumi import REAL, import_folder
 from organizations.actors import Actor
 from organizations.models import Attempt, Membership, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from panel.tests.calls import fids, get
+from tests.kodosumi import REAL, import_folder
 
 
 @pytest.fixture

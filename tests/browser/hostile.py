@@ -24,8 +24,8 @@ from cryptography.x509.oid import NameOID
 from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog
 
 from executions.tests.vectors import FOREIGN, NUMBER, VECTORS, traced
-from importers.tests.spooler import USER, fid_of, new_data, write_execution
 from tests.browser.engine import Engine
+from tests.spooler import USER, fid_of, new_data, write_execution
 
 NUMBERED = {number: traced(vector, number) for number, vector in enumerate(VECTORS.values(), 1)}
 NAMES = dict(enumerate(VECTORS, 1))

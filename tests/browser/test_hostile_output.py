@@ -18,7 +18,6 @@ from playwright.sync_api import Browser, Frame, Page, Route, expect
 from agentidp.devtools.bootstrap import find_browser
 from executions.sanitizing import ATTRIBUTES, TAGS
 from executions.tests.vectors import VECTORS
-from importers.tests.spooler import fid_of
 from panel.outputs import PRINTABLE_POLICY
 from tests.browser.conftest import Visit, manage, result_in, steps_in
 from tests.browser.engine import Engine
@@ -42,6 +41,7 @@ from tests.browser.hostile import (
     write_deployment,
     write_enormous,
 )
+from tests.spooler import fid_of
 
 pytestmark = pytest.mark.browser
 

@@ -37,7 +37,7 @@ class Company(Tenant):
         return make_membership(self.organization, role, user)
 
 
-class Ground:
+class CurrentTenant:
     """The organization of the moment."""
 
     tenant: Tenant | None = None
@@ -48,7 +48,7 @@ class Ground:
         return self.tenant
 
 
-ground = Ground()
+current = CurrentTenant()
 
 
 def row_of(case: Any) -> Endpoint:
@@ -66,7 +66,7 @@ class Proof:
     """Proofs, and whose they are."""
 
     def get(self, case: Any, context: Any) -> str:
-        tenant = ground.get()
+        tenant = current.get()
         proof = self.proof_of(case, tenant)
         self.given[proof] = tenant
         return proof
@@ -110,13 +110,13 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     row, allowed = row_of(case), parts_allowed(case)
     headers = case.headers or {}
     owner = Proof.given.get(headers.get("Authorization", ""))
-    if owner not in (None, ground.tenant):  # generated before the organization was another one
+    if owner not in (None, current.tenant):  # generated before the organization was another one
         headers["Authorization"] = Proof().get(case, context)
     if case.path_parameters and "path" in allowed and not is_stateful(case):
-        case.path_parameters |= row.ids(ground.get())
+        case.path_parameters |= row.ids(current.get())
     if "{executionId}" in row.path and is_stateful(case) and not is_wrong(case, "header"):
         show_lease(case)
-    keep(case, row, ground.get())
+    keep(case, row, current.get())
 
 
 def is_wrong(case: Any, part: str) -> bool:
@@ -126,7 +126,7 @@ def is_wrong(case: Any, part: str) -> bool:
 
 def show_lease(case: Any) -> None:
     """The generation of the lease, which the one who has it knows."""
-    with organization_scope(ground.get().organization):
+    with organization_scope(current.get().organization):
         found = Execution.objects.filter(fid=case.path_parameters["executionId"]).first()
     if found is not None and found.lease_generation:
         case.headers["X-Lease-Generation"] = str(found.lease_generation)
@@ -138,7 +138,7 @@ def after_call(context: Any, case: Any, response: Any) -> None:
     is_changed = case.operation.method.upper() != "GET" and response.status_code < 300
     is_gone = case.operation.path.endswith("{organizationId}") or response.status_code == 401
     if is_changed and (is_gone or not is_stateful(case)):
-        ground.tenant = None
+        current.tenant = None
 
 
 def is_stateful(case: Any) -> bool:

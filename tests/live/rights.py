@@ -36,7 +36,7 @@ from executions.models import Execution, now  # noqa: E402
 from executions.tests.factories import RUNNING, make_execution, make_user_of  # noqa: E402
 from organizations.actions import remove_member  # noqa: E402
 from organizations.actions.organizations import suspend_organization  # noqa: E402
-from organizations.actions.sessions import set_person_active  # noqa: E402
+from organizations.actions.signing_in import set_person_active  # noqa: E402
 from organizations.actors import Actor  # noqa: E402
 from organizations.models import Membership, Organization, Principal, User  # noqa: E402
 from organizations.tenancy.scope import organization_scope  # noqa: E402

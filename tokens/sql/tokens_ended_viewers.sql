@@ -39,15 +39,14 @@ BEGIN
                         AND c.agent_id = v.principal
                         AND tokens_credential_is_usable(c, clock_timestamp())
                         AND agents_agent_may_act(a, home) AND v.scopes <@ a.scopes::text[]
-                        AND coalesce(v.issued >= a.tokens_valid_from, true)
-                        AND coalesce(v.issued >= home.tokens_valid_from, true)
+                        AND agents_token_is_current(v.issued, a, home)
                         AND (v.role = '' OR p.role = v.role AND 'admin:orgs' = ANY (a.scopes))
                 ) ELSE EXISTS (
                     SELECT FROM organizations_membership m
                     JOIN organizations_user u ON u.id = m.user_id
                     WHERE m.organization_id = entered AND m.user_id = v.principal
                         AND m.role = v.role AND organizations_person_may_act(u, home)
-                        AND coalesce(v.issued >= home.tokens_valid_from, true)
+                        AND organizations_token_is_current(v.issued, home)
                         AND coalesce(m.created_at < v.issued + interval '30 s', true)
                         AND u.sessions_valid_from IS NOT DISTINCT FROM v.valid_from
                         AND CASE WHEN v.kind = 'person' THEN EXISTS (

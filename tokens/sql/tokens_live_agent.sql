@@ -15,7 +15,7 @@ BEGIN
         LEFT JOIN organizations_principal p ON p.id = a.id AND p.role = 'admin'
         WHERE c.organization_id = organization AND c.id = credential AND c.agent_id = agent
             AND tokens_credential_is_usable(c, clock_timestamp()) AND agents_agent_may_act(a, o)
-            AND coalesce(issued >= greatest(a.tokens_valid_from, o.tokens_valid_from), true)
+            AND agents_token_is_current(issued, a, o)
             AND NOT EXISTS (
                 SELECT FROM tokens_revocation r
                 WHERE r.organization_id = organization AND r.token_id = token

@@ -17,7 +17,7 @@ BEGIN
         WHERE m.organization_id = organization AND m.user_id = person AND s.id = session
             AND organizations_person_may_act(u, o)
             AND tokens_session_is_live(s, u, clock_timestamp())
-            AND coalesce(issued >= o.tokens_valid_from, true)
+            AND organizations_token_is_current(issued, o)
             AND m.created_at < issued + spare
             AND NOT EXISTS (
                 SELECT FROM tokens_revocation r

@@ -1,6 +1,6 @@
 """Writes a data folder as kodosumi does. Without Django: a process of its own starts quickly.
 
-python -m importers.tests.spooler DATA FID ROWS    one execution of so many rows, in tens
+python -m tests.spooler DATA FID ROWS    one execution of so many rows, in tens
 """
 
 import json

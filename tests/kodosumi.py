@@ -5,6 +5,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 
 from executions.models import (
@@ -18,7 +19,7 @@ from executions.models import (
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 
-REAL = Path(__file__).parent / "data" / "kodosumi-1.1.0" / "data"
+REAL = settings.BASE_DIR / "importers" / "tests" / "data" / "kodosumi-1.1.0" / "data"
 
 
 def import_folder(folder: Path, organization: Organization, **options: Any) -> str:

@@ -1,4 +1,4 @@
-"""The bridge, called as an ASGI server calls it."""
+"""What an ASGI server does for one request, and applications to serve."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -7,11 +7,7 @@ from typing import Any
 from core.fast_path.asgi_bridge import Bridge
 
 Environ = dict[str, Any]
-
-
 MAX_BODY = 1024**2
-
-
 App = Callable[[Environ, Any], Iterable[bytes]]
 
 

@@ -1,0 +1,231 @@
+"""Long answers by way of the bridge: made while they are sent, and held for nobody who has gone."""
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection, transaction
+
+from core.fast_path import asgi_bridge as bridge_module
+from core.fast_path.connection import SLICE
+from core.fast_path.pieces import LONG
+from core.long_answers import PIECE
+from core.sockets import connections
+from core.tests.asgi_server import App, Environ, Server, serve
+
+
+def test_a_long_answer_is_sent_while_it_is_made() -> None:
+    made = []
+
+    def long(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        for number in range(40):
+            made.append(number)
+            yield bytes([number]) * 10_000
+
+    server = serve(long)
+
+    assert server.body == b"".join(bytes([number]) * 10_000 for number in range(40))
+    assert len(server.sent) > 4
+    assert max(len(message.get("body", b"")) for message in server.sent) < 100_000
+
+
+def test_a_long_answer_is_not_made_for_a_client_that_has_gone() -> None:
+    made: list[int] = []
+
+    def endless(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        while True:
+            made.append(1)
+            yield b"x" * 70_000
+
+    async def scene() -> None:
+        server = Server(endless)
+        serving = asyncio.create_task(server.serve())
+        await server.heard.wait()
+        server.loses_the_client()
+        await serving
+
+    asyncio.run(scene())
+
+    assert made
+
+
+class Long(list[bytes]):
+    """More than one piece, for one caller."""
+
+    caller: UUID | None = uuid4()
+
+    def __init__(self, closed: list[str]) -> None:
+        super().__init__([b"x" * LONG] * 100)
+        self.closed = closed
+
+    def close(self) -> None:
+        self.closed.append(threading.current_thread().name)
+
+
+def long_and_short(closed: list[str]) -> App:
+    """/long has a long answer, everything else a short one."""
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return Long(closed) if environ["PATH_INFO"] == "/long" else [b"short"]
+
+    return app
+
+
+class Silent(Server):
+    """A server whose clients take nothing of long answers."""
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "http.response.body" and message.get("more_body"):
+            await asyncio.Event().wait()
+
+
+def test_a_client_that_takes_nothing_is_handed_one_slice_and_no_more_is_made() -> None:
+    made = 0
+
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        nonlocal made
+        start_response("200 OK", [])
+        for _ in range(100):
+            made += 1
+            yield b"x" * PIECE
+
+    async def scene() -> Server:
+        server = Silent(app)
+        server.receives(b"")
+        serving = asyncio.create_task(server.serve())
+        while len(server.sent) < 2:
+            await asyncio.sleep(0)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        return server
+
+    server = asyncio.run(scene())
+
+    assert len(server.body) == SLICE
+    assert made == LONG // PIECE + 1  # the last one says that the answer is long
+
+
+def test_clients_that_take_nothing_hold_no_thread(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.READER_TIMEOUT_SECONDS = 1
+    cut: list[tuple[str, int]] = []
+    monkeypatch.setattr(connections, "abort", cut.append)
+    closed: list[str] = []
+
+    async def scene() -> Server:
+        silent = [Silent(long_and_short(closed), path="/long") for _ in range(20)]
+        short = Server(long_and_short(closed))
+        for each in (*silent, short):
+            each.bridge = silent[0].bridge
+        waiting = [asyncio.create_task(each.serve()) for each in silent]
+        for each in silent:
+            while len(each.sent) < 2:
+                await each.heard.wait()
+                each.heard.clear()
+        await short.serve()
+        assert not any(task.done() for task in waiting)
+        await asyncio.gather(*waiting)
+        assert short.bridge.long_answers.begin(Long.caller or "")  # none is counted any more
+        return short
+
+    short = asyncio.run(scene())
+
+    assert short.body == b"short"
+    assert len(cut) == len(closed) == 20
+
+
+def test_a_caller_has_so_many_long_answers_at_once(settings: Any) -> None:
+    settings.STREAMS_PER_CALLER = 2
+    closed: list[str] = []
+
+    async def scene() -> tuple[Server, Server]:
+        first, second = (Silent(long_and_short(closed), path="/long") for _ in range(2))
+        third, other = (Server(long_and_short(closed), path=path) for path in ("/long", "/"))
+        for each in (second, third, other):
+            each.bridge = first.bridge
+        waiting = [asyncio.create_task(each.serve()) for each in (first, second)]
+        for each in (first, second):
+            while len(each.sent) < 2:
+                await each.heard.wait()
+                each.heard.clear()
+        await third.serve()
+        await other.serve()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return third, other
+
+    third, other = asyncio.run(scene())
+
+    assert third.status == 503
+    assert (b"retry-after", b"5") in third.sent[0]["headers"]
+    assert b"SERVICE_UNAVAILABLE" in third.body
+    assert other.body == b"short"
+
+
+def test_those_without_a_name_are_counted_for_their_network(settings: Any) -> None:
+    settings.STREAMS_PER_CALLER = 2
+    settings.TRUSTED_PROXY_HOPS = 1
+    closed: list[str] = []
+
+    def nameless(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        parts = Long(closed)
+        parts.caller = None
+        return parts
+
+    def asked_from(address: str, kind: type[Server]) -> Server:
+        return kind(nameless, headers=[(b"x-forwarded-for", f"8.8.8.8, {address}".encode())])
+
+    async def scene() -> list[int]:
+        waiting = []
+        bridge = asked_from("2001:db8::1", Silent).bridge
+        for address in ("2001:db8::1", "2001:db8::2"):
+            silent = asked_from(address, Silent)
+            silent.bridge = bridge
+            waiting.append(asyncio.create_task(silent.serve()))
+            while len(silent.sent) < 2:
+                await silent.heard.wait()
+                silent.heard.clear()
+        found = []
+        for address in ("2001:db8::3", "2001:db8:0:1::3", "198.51.100.7"):
+            server = asked_from(address, Server)
+            server.bridge = bridge
+            await server.serve()
+            found.append(server.status)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return found
+
+    assert asyncio.run(scene()) == [503, 200, 200]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_answer_that_keeps_a_transaction_open_is_broken_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge_module, "LONG_ANSWER_THREADS", 1)
+
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"x" * LONG
+        yield b"x" * LONG
+        try:
+            with transaction.atomic():
+                yield b"x" * LONG
+        finally:
+            connection.close()
+
+    server = serve(app)
+
+    assert server.body == b"x" * LONG * 2
+    assert server.sent[-1]["more_body"]

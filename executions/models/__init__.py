@@ -1,0 +1,50 @@
+"""The record of executions. A kodosumi "execution" and an agent-bot "task" are the same row."""
+
+from executions.models.columns import TransactionNumber
+from executions.models.event import MAX_SEQUENCE, ExecutionError, ExecutionEvent
+from executions.models.execution import (
+    OPERATORS,
+    RESERVED_IDS,
+    UNKNOWN_AGENT,
+    Execution,
+    ExecutionQuerySet,
+    new_execution,
+    now,
+    sees_all,
+)
+from executions.models.file import ExecutionFile, Upload, UploadPart
+from executions.models.person import ExecutionUser
+from executions.models.refusals import (
+    EventAfterEnd,
+    ExecutionHasEnded,
+    ExecutionNotFound,
+    IllegalTransition,
+    LeaseLost,
+)
+from executions.models.storage import DeletedExecution, StoredChange
+
+__all__ = [
+    "MAX_SEQUENCE",
+    "OPERATORS",
+    "RESERVED_IDS",
+    "UNKNOWN_AGENT",
+    "DeletedExecution",
+    "EventAfterEnd",
+    "Execution",
+    "ExecutionError",
+    "ExecutionEvent",
+    "ExecutionFile",
+    "ExecutionHasEnded",
+    "ExecutionNotFound",
+    "ExecutionQuerySet",
+    "ExecutionUser",
+    "IllegalTransition",
+    "LeaseLost",
+    "StoredChange",
+    "TransactionNumber",
+    "Upload",
+    "UploadPart",
+    "new_execution",
+    "now",
+    "sees_all",
+]

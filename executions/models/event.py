@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from django.db import models
+
+from executions.models.execution import Execution
+from organizations.models import Organization, OrganizationScopedModel, OrganizationScopedQuerySet
+
+MAX_SEQUENCE = 2**31 - 1
+"""What a column of sequence numbers holds."""
+
+
+class ExecutionEvent(models.Model):
+    """Something that an execution said. Append-only; the sequence has no gaps."""
+
+    class Kind(models.TextChoices):
+        STATUS = "status", "Status"
+        META = "meta", "Meta"
+        INPUTS = "inputs", "Inputs"
+        UPLOAD = "upload", "Upload"
+        AGENT = "agent", "Agent"
+        STDOUT = "stdout", "Standard output"
+        STDERR = "stderr", "Standard error"
+        DEBUG = "debug", "Debug"
+        ACTION = "action", "Action"
+        RESULT = "result", "Result"
+        LOCK = "lock", "Lock"
+        LEASE = "lease", "Lease"
+        FINAL = "final", "Final"
+        ERROR = "error", "Error"
+
+    PLAIN = frozenset({Kind.STATUS, Kind.STDOUT, Kind.STDERR, Kind.DEBUG, Kind.ERROR})
+    """Their messages are text; all others are JSON with a type tag."""
+
+    pk = models.CompositePrimaryKey("organization_id", "execution_id", "sequence")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    sequence = models.PositiveIntegerField()
+    timestamp = models.FloatField(help_text="When it was emitted.")
+    kind = models.CharField(max_length=32, help_text="An import keeps kinds that we do not know.")
+    message = models.TextField()
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["sequence"]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.kind}"
+
+
+class ExecutionError(OrganizationScopedModel):
+    """An error event made readable, for the list and the groups of errors."""
+
+    execution = models.ForeignKey(
+        Execution,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    sequence = models.PositiveIntegerField(help_text="Of its event.")
+    timestamp = models.FloatField()
+    error_type = models.CharField(max_length=255, blank=True, help_text="The exception's class.")
+    message = models.TextField(help_text="Readable, without a trace.")
+    fingerprint = models.CharField(
+        max_length=40, help_text="Equal for errors that belong together (errors.py)."
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-timestamp", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "execution", "sequence"], name="executions_error_unique"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["organization", "-timestamp", "-id"], name="executions_error_newest"
+            ),
+            models.Index(
+                fields=["organization", "fingerprint", "-timestamp"], name="executions_error_group"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.message

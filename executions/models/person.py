@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from django.db import models
+
+from core.text import NormalizedCharField, NormalizedEmailField
+from organizations.models import OrganizationScopedModel, OrganizationScopedQuerySet, User
+
+
+class ExecutionUser(OrganizationScopedModel):
+    """A person as executions know them: a member, or a user of the system they came from.
+
+    It stays when the member leaves, so that their executions keep a name.
+    """
+
+    external_id = models.UUIDField(
+        help_text="The id that answers show: the member's, or the one of the other system."
+    )
+    name = NormalizedCharField(max_length=150)
+    email = NormalizedEmailField(max_length=254, blank=True)
+    user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "external_id"], name="executions_user_unique"
+            ),
+        ]
+        indexes = [models.Index(fields=["organization", "user"], name="executions_user_member")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.functional import cached_property
+
+from core.text import NormalizedEmailField
+from organizations.models.organization import Membership, may_act
+from organizations.models.people import User
+from organizations.models.scoped import OrganizationScopedModel, OrganizationScopedQuerySet
+
+
+class InvitationQuerySet(OrganizationScopedQuerySet):
+    def backed(self) -> Self:
+        """With `is_backed`: whether who invited may still invite, at this moment.
+
+        A person by a membership in which they may act, an agent by `agents_may_administer`
+        (agents.0004), since agents stand above this app. Nobody can answer for an inviter who is
+        gone.
+        """
+        inviters = Membership.objects.filter(
+            may_act("user__is_active", "organization__status"),
+            organization=models.OuterRef("organization"),
+            user=models.OuterRef("invited_by"),
+        )
+        owners = inviters.filter(role="owner")
+        return self.annotate(
+            is_backed=models.Case(
+                models.When(
+                    invited_by_agent_id__isnull=False,
+                    then=~models.Q(role="owner")
+                    & models.Q(
+                        models.Func(
+                            "organization_id",
+                            "invited_by_agent_id",
+                            function="agents_may_administer",
+                            output_field=models.BooleanField(),
+                        )
+                    ),
+                ),
+                models.When(role="owner", then=models.Exists(owners)),
+                default=models.Exists(inviters.filter(role__in=["owner", "admin"])),
+                output_field=models.BooleanField(),
+            )
+        )
+
+    def open(self) -> Self:
+        return self.filter(accepted_at=None, revoked_at=None)
+
+    def revoke(self) -> int:
+        return self.update(revoked_at=timezone.now())
+
+
+class Invitation(OrganizationScopedModel):
+    """An offer of membership to an email address. Its secret is shown once, stored as a MAC."""
+
+    email = NormalizedEmailField(max_length=254)
+    role = models.CharField(max_length=16, choices=Membership.Role, default=Membership.Role.VIEWER)
+    secret_mac = models.BinaryField(max_length=32)
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    invited_by_agent_id = models.UUIDField(null=True)
+    inviter_label = models.CharField(
+        max_length=255, blank=True, db_default="", help_text="As the log names them."
+    )
+    mailed_at = models.DateTimeField(
+        null=True, help_text="When the link was mailed, which makes it prove the address."
+    )
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                "organization",
+                Lower("email"),
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="organizations_invitation_open_unique",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=["owner", "admin", "operator", "viewer"]),
+                name="organizations_invitation_role_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation of {self.email}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.accepted_at is None and self.revoked_at is None
+
+    def is_usable(self) -> bool:
+        return self.status == "open"
+
+    @cached_property
+    def is_backed(self) -> bool:
+        """Whether the inviter may still invite; lists annotate it (InvitationQuerySet.backed)."""
+        return type(self).objects.backed().filter(pk=self.pk, is_backed=True).exists()
+
+    @property
+    def status(self) -> str:
+        """`accepted`, `revoked`, `expired`, `void` (the inviter may no longer) or `open`."""
+        if self.accepted_at is not None:
+            return "accepted"
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at <= timezone.now():
+            return "expired"
+        return "open" if self.is_backed else "void"

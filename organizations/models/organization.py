@@ -1,0 +1,232 @@
+"""Organizations and who belongs to them: read before the tenant is known, so not isolated."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from django.core.validators import (
+    MaxValueValidator,
+    MinLengthValidator,
+    MinValueValidator,
+    RegexValidator,
+)
+from django.db import models
+from django.utils import timezone
+
+from core.ids import uuid7
+from core.rules import RowOf, Rule
+from core.text import NormalizedCharField
+from organizations.models.people import User
+
+MAX_RETENTION_DAYS = 3650
+"""Days."""
+ORGANIZATION_ID_PREFIX = "org-"
+UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
+"""Token requests with an unknown client id are recorded here, in the time a known one takes."""
+
+
+def may_act(person: str, organization: str) -> Rule:
+    """Whether a person may act in an organization; both are named by a column of their row."""
+    return Rule("organizations_person_may_act", RowOf(person), RowOf(organization))
+
+
+class OrganizationQuerySet(models.QuerySet["Organization"]):
+    def for_organization(self, organization: Organization) -> Self:
+        """The organization itself: what its own members may see."""
+        return self.filter(pk=organization.pk)
+
+    def of_person(self, user: User) -> Self:
+        """Those that the person belongs to and may act in, the first joined first."""
+        own = self.filter(may_act("memberships__user__is_active", "status"), memberships__user=user)
+        joined_at = models.F("memberships__created_at")
+        return own.annotate(joined_at=joined_at).order_by("joined_at", "id")
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    def for_organization(self, organization: Organization) -> Self:
+        return self.filter(organization=organization)
+
+    def taking_tokens_of(self, issued: datetime) -> Self:
+        """Those in organizations where tokens of then still count."""
+        moment = models.Value(issued, output_field=models.DateTimeField())
+        return self.filter(
+            Rule("organizations_token_is_current", moment, RowOf("organization__status"))
+        )
+
+    def usable(self) -> Self:
+        """The memberships of active people in active organizations, the first joined first."""
+        return (
+            self.filter(may_act("user__is_active", "organization__status"))
+            .select_related("organization", "user")
+            .order_by("created_at", "id")
+        )
+
+
+class Organization(models.Model):
+    """A tenant. Its id is written `org-` and the UUID, as in tokens and answers."""
+
+    class Plan(models.TextChoices):
+        FREE = "free", "Free"
+        PRO = "pro", "Pro"
+        ENTERPRISE = "enterprise", "Enterprise"
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        SUSPENDED = "suspended", "Suspended"
+        DELETED = "deleted", "Deleted"
+        SYSTEM = "system", "System"
+
+    class Algorithm(models.TextChoices):
+        ES256 = "ES256", "ES256 (ECDSA, P-256)"
+        RS256 = "RS256", "RS256 (RSA, 2048 bits)"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = NormalizedCharField(max_length=100, validators=[MinLengthValidator(2)])
+    # Not unique: a refusal would tell one tenant what another is called.
+    slug = models.CharField(
+        max_length=50,
+        validators=[
+            MinLengthValidator(2),
+            RegexValidator(r"\A[a-z0-9-]+\Z", "Use lower-case letters, digits and hyphens."),
+        ],
+    )
+    plan_tier = models.CharField(max_length=16, choices=Plan, default=Plan.FREE)
+    max_agents = models.PositiveIntegerField(default=100)
+    max_tokens_per_month = models.PositiveIntegerField(
+        null=True, blank=True, default=10_000, help_text="Empty means no limit."
+    )
+    max_executions = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Empty: as the settings of the deployment say."
+    )
+    max_event_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Of the events of all executions. Empty: as above."
+    )
+    max_file_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Of the files of all executions. Empty: as above."
+    )
+    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    tokens_valid_from = models.DateTimeField(
+        null=True, editable=False, help_text="Tokens issued earlier have ended; a whole second."
+    )
+    signing_algorithm = models.CharField(max_length=8, choices=Algorithm, default=Algorithm.ES256)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    execution_retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_RETENTION_DAYS)],
+        help_text="Executions that ended longer ago are deleted every night. Empty: kept.",
+    )
+    created_by = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="founded_organizations",
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OrganizationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(plan_tier__in=["free", "pro", "enterprise"]),
+                name="organizations_organization_plan_tier_valid",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=["active", "suspended", "deleted", "system"]),
+                name="organizations_organization_status_valid",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(signing_algorithm__in=["ES256", "RS256"]),
+                name="organizations_organization_signing_algorithm_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def public_id(self) -> str:
+        """`org-` and the UUID: how tokens and answers name the organization."""
+        return f"{ORGANIZATION_ID_PREFIX}{self.pk}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == self.Status.ACTIVE
+
+    @staticmethod
+    def parse_public_id(text: str) -> UUID | None:
+        """The UUID in `org-<uuid>`; None for anything else, other spellings of a UUID included."""
+        found = re.fullmatch(
+            r"org-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", text
+        )
+        return UUID(found[1]) if found else None
+
+
+class Membership(models.Model):
+    """A person's role in an organization."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner", "Owner"
+        ADMIN = "admin", "Admin"
+        OPERATOR = "operator", "Operator"
+        VIEWER = "viewer", "Viewer"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="memberships", db_index=False
+    )
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = MembershipQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "user"], name="organizations_membership_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=["owner", "admin", "operator", "viewer"]),
+                name="organizations_membership_role_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.organization}"
+
+
+class Principal(models.Model):
+    """Where a client id belongs, and nothing else about it: read before the tenant is known.
+
+    `role` is set for agents that were named members of the organization's administration.
+    """
+
+    class Role(models.TextChoices):
+        MEMBER = "member", "Member"
+        ADMIN = "admin", "Admin"
+
+    id = models.UUIDField(primary_key=True, help_text="The agent's id, which is its client id.")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="principals"
+    )
+    role = models.CharField(max_length=16, choices=Role, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role__in=["", "member", "admin"]),
+                name="organizations_principal_role_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

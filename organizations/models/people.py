@@ -1,0 +1,180 @@
+"""People's accounts, and the links by which they prove an address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
+from django.utils import timezone
+
+from core.ids import uuid7
+from core.text import NormalizedCharField, NormalizedEmailField, folded
+from organizations.people.passwords import compute_hash, salt_of
+
+MAX_ACCOUNTS_OF_ADDRESS = 1000
+
+
+class AccountLinkQuerySet(models.QuerySet[Any]):
+    def open(self) -> Self:
+        """The links that can still be used; used ones are deleted."""
+        return self.filter(expires_at__gt=timezone.now())
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """An account that the operator makes, and so vouches for its address."""
+        fields = {"email_verified_at": timezone.now()} | fields
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def of_address(self, email: str) -> list[User]:
+        """Every account with this address, whatever its case: a proven one first, then by age."""
+        return self._proven_first(models.Q(Exact(Lower("email"), folded(email))))
+
+    def called(self, name: str) -> list[User]:
+        """The accounts with this address, and the one with this short name: one query."""
+        wanted = folded(name)
+        is_short_name = ~models.Q(username="") & models.Q(Exact(Lower("username"), wanted))
+        return self._proven_first(models.Q(Exact(Lower("email"), wanted)) | is_short_name)
+
+    def _proven_first(self, wanted: models.Q) -> list[User]:
+        proven_first = models.F("email_verified_at").asc(nulls_last=True)
+        found = self.filter(wanted).order_by(proven_first, "created_at", "pk")
+        return list(found[:MAX_ACCOUNTS_OF_ADDRESS])
+
+    def hash_password(self, email: str, password: str | None) -> str:
+        """What to store for an account with this address; None makes a password that opens
+        nothing."""
+        if password is None:
+            return make_password(None)
+        return compute_hash(password, salt_of(email, self.of_address(email)))
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person's account. Belongs to organizations through memberships.
+
+    An address belongs to at most one account that proved it. Unproven accounts may share it: each
+    came from the link of one organization, which says nothing about the others.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = NormalizedEmailField(max_length=254)
+    email_verified_at = models.DateTimeField(
+        null=True, editable=False, help_text="Empty: nothing proves that the address is theirs."
+    )
+    created_through = models.ForeignKey(
+        "Organization",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        help_text="Whose invitation made the account, with the address that it still has.",
+    )
+    username = NormalizedCharField(
+        max_length=64,
+        blank=True,
+        help_text="A short name to sign in with, for accounts that other systems know by name.",
+    )
+    name = NormalizedCharField(max_length=150, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    sessions_valid_from = models.DateTimeField(
+        null=True, editable=False, help_text="Sessions that began earlier have ended."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                condition=models.Q(email_verified_at__isnull=False),
+                name="organizations_user_verified_email_unique",
+            ),
+            models.UniqueConstraint(
+                Lower("username"),
+                condition=~models.Q(username=""),
+                name="organizations_user_username_unique",
+            ),
+        ]
+        indexes = [models.Index(Lower("email"), name="organizations_user_email")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the person proved that the address is theirs, or the operator vouches for it."""
+        return self.email_verified_at is not None
+
+    def get_session_auth_hash(self) -> str:
+        """Sessions of pages end with those of the API."""
+        return super().get_session_auth_hash() + self._beginning
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        for known in super().get_session_auth_fallback_hash():
+            yield known + self._beginning
+
+    @property
+    def _beginning(self) -> str:
+        return "" if self.sessions_valid_from is None else str(self.sessions_valid_from.timestamp())
+
+    def set_password(self, raw_password: str | None) -> None:
+        """A new password ends the sessions that the old one opened, whoever sets it."""
+        self.use_hash(type(self).objects.hash_password(self.email, raw_password))
+        self._password = raw_password
+
+    def use_hash(self, hashed: str) -> None:
+        """Set a password that was hashed beforehand, while no lock was held."""
+        self.password = hashed
+        self.sessions_valid_from = timezone.now()
+
+    def adopt_hash(self, hashed: str) -> None:
+        """Store another hash of the same password, but not over another password that was set while
+        this one was hashed."""
+        known, self.password = self.password, hashed
+        type(self).objects.filter(pk=self.pk, password=known).update(password=hashed)
+
+
+class AccountLink(models.Model):
+    """A link to a new password or to another address. Its secret is kept as a MAC."""
+
+    class Purpose(models.TextChoices):
+        PASSWORD = "password", "New password"
+        ADDRESS = "address", "Another address"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    purpose = models.CharField(max_length=16, choices=Purpose)
+    email = NormalizedEmailField(max_length=254, blank=True, help_text="The other address.")
+    secret_mac = models.BinaryField(max_length=32, help_text="Empty: not mailed yet.")
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = AccountLinkQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(purpose__in=["password", "address"]),
+                name="organizations_accountlink_purpose_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"link of {self.user_id}"

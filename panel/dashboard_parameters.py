@@ -1,0 +1,70 @@
+"""The parameters of the dashboard's operations, for the API document."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+
+from core.csv_files import FORMATS
+from core.examples import answered
+from core.keyset import MAX_CURSOR_LENGTH, PARAMETER
+from core.pagination import CURSOR_DESCRIPTION, MAX_OFFSET
+from executions.filters import MAX_HOURS
+from executions.models import Execution
+
+
+def parameter(name: str, description: str, kind: Any = str, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description, **more)
+
+
+def _integer(
+    name: str, description: str, default: int | None, maximum: int, minimum: int = 1
+) -> OpenApiParameter:
+    schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
+    return parameter(name, description, schema | ({} if default is None else {"default": default}))
+
+
+def filter_parameters(hours: int | None) -> tuple[OpenApiParameter, ...]:
+    text = {"type": "string", "maxLength": 255}
+    return (
+        _integer("hours", "The last hours; more than there were: all time.", hours, MAX_HOURS),
+        parameter(
+            "from",
+            "In place of `hours`, for what started then: Unix seconds, a day, or ISO 8601.",
+        ),
+        parameter("to", "The end, left out; a day is meant as a whole."),
+        parameter("agent_name", "A part of the agent's name.", text),
+        parameter("user", "The id or the name of who launched it.", text),
+        parameter("status", "In any case; empty for all.", enum=["", *Execution.Status.values]),
+        parameter(
+            "search", "A part of the id, summary, a tag, agent, user, status or error.", text
+        ),
+        parameter("tag", "A whole tag, in any case.", text),
+        parameter("agent", "The id of an agent.", OpenApiTypes.UUID),
+    )
+
+
+def paging_parameters(default: int, maximum: int) -> tuple[OpenApiParameter, ...]:
+    return (
+        _integer("limit", "Rows in one answer.", default, maximum),
+        _integer("offset", "Rows to skip.", 0, MAX_OFFSET, minimum=0),
+        parameter(
+            PARAMETER,
+            CURSOR_DESCRIPTION.format(field="`next_cursor`", instead="offset"),
+            {"type": "string", "maxLength": MAX_CURSOR_LENGTH},
+        ),
+    )
+
+
+FORMAT = parameter("format", "As `Accept` would say.", enum=list(FORMATS))
+FID = OpenApiParameter("fid", str, OpenApiParameter.PATH, description="The execution's id.")
+
+
+def described(serializer: type, *parameters: OpenApiParameter, csv: str = "") -> Any:
+    """`csv` is an example of the answer in this form, if it has it."""
+    tables = {(200, "text/csv"): answered(OpenApiTypes.STR, csv)} if csv else {}
+    return extend_schema(
+        tags=["Dashboard"],
+        parameters=[*parameters, *([FORMAT] if csv else [])],
+        responses={(200, "application/json"): serializer, **tables},
+    )

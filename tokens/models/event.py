@@ -1,0 +1,162 @@
+"""The record of every request about a token, what was revoked, and what a month has used."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from agents.models import Agent
+from core.ids import uuid7
+from organizations.models import Organization, OrganizationScopedModel, OrganizationScopedQuerySet
+from tokens.models.credential import HINT_LENGTH, MAX_CREDENTIAL_NAME, Credential
+from tokens.models.resource import MAX_IDENTIFIER_LENGTH
+
+
+class TokenEvent(models.Model):
+    """One row for each request about a token, written in the transaction of its answer."""
+
+    class Outcome(models.TextChoices):
+        ISSUED = "issued", "Issued"
+        REFUSED = "refused", "Refused"
+        INTROSPECTED = "introspected", "Introspected"
+        REVOKED = "revoked", "Revoked"
+
+    class Reason(models.TextChoices):
+        UNKNOWN_CLIENT = "unknown_client", "Unknown client id"
+        WRONG_SECRET = "wrong_secret", "Wrong secret"
+        CREDENTIAL_REVOKED = "credential_revoked", "Credential revoked"
+        CREDENTIAL_EXPIRED = "credential_expired", "Credential expired"
+        SECRET_ROTATED = "secret_rotated", "Secret rotated out"
+        AGENT_SUSPENDED = "agent_suspended", "Agent suspended"
+        AGENT_DECOMMISSIONED = "agent_decommissioned", "Agent decommissioned"
+        ORGANIZATION_SUSPENDED = "organization_suspended", "Organization suspended"
+        SCOPE_NOT_ALLOWED = "scope_not_allowed", "Scope not allowed"
+        RESOURCE_NOT_ALLOWED = "resource_not_allowed", "Resource not allowed"
+        MONTHLY_LIMIT = "monthly_limit", "Monthly limit reached"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    outcome = models.CharField(max_length=12, choices=Outcome)
+    reason = models.CharField(max_length=32, blank=True, choices=Reason)
+    agent = models.ForeignKey(
+        Agent,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    credential = models.ForeignKey(
+        Credential,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    token_id = models.UUIDField(null=True, help_text="The token's jti.")
+    scope = models.CharField(max_length=255, blank=True)
+    resource = models.CharField(
+        max_length=MAX_IDENTIFIER_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The identifier of the resource that the token is for; empty: our own API.",
+    )
+    ip_address = models.GenericIPAddressField(null=True)
+    used_previous_secret = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="The client still has the secret from before the last rotation.",
+    )
+    secret_hint = models.CharField(
+        max_length=HINT_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The last characters of the secret that was used; empty: not kept.",
+    )
+    credential_name = models.CharField(
+        max_length=MAX_CREDENTIAL_NAME,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The name of the credential when it was used.",
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(outcome__in=["issued", "refused", "introspected", "revoked"]),
+                name="tokens_tokenevent_outcome_valid",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "created_at"], name="tokens_event_time"),
+            models.Index(fields=["organization", "agent", "created_at"], name="tokens_event_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.id}"
+
+    @property
+    def used_hint(self) -> str:
+        """The last characters of the secret that was used; empty where nobody knows any more.
+
+        Rows from before the hint was kept, and those about a token that exists, have none of their
+        own: the credential tells as long as it has had no other secret.
+        """
+        if self.secret_hint or self.credential is None:
+            return self.secret_hint
+        rotated_at = self.credential.rotated_at
+        is_new = self.outcome == self.Outcome.ISSUED and not self.used_previous_secret
+        is_certain = rotated_at is None or (is_new and self.created_at >= rotated_at)
+        return self.credential.secret_hint if is_certain else ""
+
+    @property
+    def used_name(self) -> str:
+        """The credential's name of then; of today where only that is known."""
+        if self.secret_hint or self.credential is None:
+            return self.credential_name
+        return self.credential.name
+
+
+class Revocation(OrganizationScopedModel):
+    """A token that ended before its time. Keyed by jti: a JWT has more than one spelling."""
+
+    token_id = models.UUIDField(help_text="The token's jti.")
+    expires_at = models.DateTimeField(help_text="When the row may be forgotten.")
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "token_id"], name="tokens_revocation_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.token_id)
+
+
+class MonthlyUsage(models.Model):
+    """Tokens issued in a calendar month (UTC), kept only where the organization has a limit."""
+
+    pk = models.CompositePrimaryKey("organization_id", "month")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    month = models.DateField(help_text="Its first day.")
+    issued = models.PositiveIntegerField(default=0)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"

@@ -1,0 +1,51 @@
+"""The keys that sign tokens, and which secrets of the server are in use."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from organizations.models import Organization
+
+
+class SigningKey(models.Model):
+    """A key of the deployment's ring: published, then used, kept until its last token ended."""
+
+    kid = models.CharField(max_length=64, primary_key=True, help_text="RFC 7638 thumbprint.")
+    algorithm = models.CharField(max_length=8, choices=Organization.Algorithm)
+    private_key = models.BinaryField(help_text="PEM, encrypted with AGENTIDP_KEY_ENCRYPTION_KEY.")
+    public_jwk = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+    active_from = models.DateTimeField(help_text="Signs from here on.")
+    retired_at = models.DateTimeField(null=True, help_text="Signs no more from here on.")
+    removed_at = models.DateTimeField(null=True, help_text="No longer published or accepted.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(algorithm__in=["ES256", "RS256"]),
+                name="tokens_signingkey_algorithm_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.kid}"
+
+
+class KnownSecret(models.Model):
+    """That a secret of the operator has been used with this database: see known_secrets.py."""
+
+    name = models.CharField(max_length=64, help_text="The setting that holds it.")
+    mac = models.BinaryField(max_length=32)
+    since = models.DateTimeField(default=timezone.now)
+    everywhere_since = models.DateTimeField(
+        null=True, help_text="When the operator said that all processes use it."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "mac"], name="tokens_knownsecret_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,111 @@
+"""The services that tokens are for, and which agents may have tokens for them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from agents.models import Agent
+from core.text import NormalizedCharField
+from organizations.models import OrganizationScopedModel, OrganizationScopedQuerySet
+
+MAX_IDENTIFIER_LENGTH = 255
+MAX_SCOPE_LENGTH = 64
+MIN_TOKEN_LIFETIME = 60
+MAX_TOKEN_LIFETIME = 86_400
+"""Seconds that a resource may let its tokens live."""
+
+
+class Resource(OrganizationScopedModel):
+    """A service that takes tokens: the one receiver (`aud`) of those that name it (RFC 8707).
+
+    `identifier` is an address in its normal form, compared character by character.
+    """
+
+    identifier = models.CharField(max_length=MAX_IDENTIFIER_LENGTH)
+    name = NormalizedCharField(max_length=100)
+    scopes = ArrayField(
+        models.CharField(max_length=MAX_SCOPE_LENGTH),
+        default=list,
+        blank=True,
+        help_text="What its tokens may allow; the words are the service's own.",
+    )
+    scope_descriptions = models.JSONField(
+        default=dict, blank=True, help_text="A sentence for each scope that has one."
+    )
+    token_lifetime = models.PositiveIntegerField(
+        null=True, help_text="Seconds. None: as long as tokens for our own API."
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "identifier"], name="tokens_resource_identifier_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(token_lifetime=None)
+                | models.Q(token_lifetime__range=(MIN_TOKEN_LIFETIME, MAX_TOKEN_LIFETIME)),
+                name="tokens_resource_token_lifetime_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.identifier
+
+    @property
+    def described_scopes(self) -> list[dict[str, str]]:
+        """Each scope as `{"name", "description"}`."""
+        descriptions = self.scope_descriptions
+        return [{"name": name, "description": descriptions.get(name, "")} for name in self.scopes]
+
+    @property
+    def lifetime_seconds(self) -> int:
+        """How long its tokens live."""
+        return self.token_lifetime or int(settings.ACCESS_TOKEN_LIFETIME.total_seconds())
+
+
+class ResourceGrant(OrganizationScopedModel):
+    """An agent may have tokens for a resource, with at most these of its scopes.
+
+    Without a grant it gets none.
+    """
+
+    resource = models.ForeignKey(
+        Resource,
+        on_delete=models.PROTECT,
+        related_name="grants",
+        db_constraint=False,  # the composite key of IsolateOrganizations stands for it
+        db_index=False,
+        editable=False,
+    )
+    agent = models.ForeignKey(
+        Agent,
+        on_delete=models.PROTECT,
+        related_name="resource_grants",
+        db_constraint=False,
+        db_index=False,
+        editable=False,
+    )
+    scopes = ArrayField(models.CharField(max_length=MAX_SCOPE_LENGTH), default=list, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "resource", "agent"], name="tokens_resourcegrant_unique"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "agent"], name="tokens_resourcegrant_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} at {self.resource_id}"

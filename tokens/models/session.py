@@ -1,0 +1,40 @@
+"""The login sessions of people."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Self
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from core.ids import uuid7
+from core.rules import RowOf, Rule
+from organizations.models import User
+
+MAX_SESSION = timedelta(days=30)
+
+
+class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
+    def live(self) -> Self:
+        """Not ended, not too old, and begun with the person's present password."""
+        return self.filter(
+            Rule("tokens_session_is_live", RowOf("created_at"), RowOf("user__is_active"), Now())
+        )
+
+
+class LoginSession(models.Model):
+    """A person's API session, from signing in until logging out. Not a tenant's row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_sessions")
+    created_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+    ip_address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=255, blank=True)
+
+    objects = LoginSessionQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return str(self.id)
