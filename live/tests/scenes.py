@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
 
@@ -12,7 +13,7 @@ from executions.event_log import NewEvent, append_events
 from executions.models import Execution, now
 from executions.tests.factories import RUNNING, make_execution
 from live.hub import Hub
-from live.reading import Batch, Head, Watched
+from live.reading import Awaited, Batch, Head, Watched
 from organizations.models import Organization
 from organizations.stream_access import Viewer
 from organizations.tenancy.scope import organization_scope
@@ -64,3 +65,7 @@ def write_now(execution: Execution, *messages: str, end: bool = False) -> None:
     finally:
         if threading.current_thread() is not threading.main_thread():
             connections.close_all()
+
+
+def awaited_by(organization: Organization, fid: str, **owner: UUID) -> Awaited:
+    return Awaited(organization.pk, fid, **owner)

@@ -12,8 +12,7 @@ from django.db import connections
 from executions.actions import delete_execution
 from live import hub as hub_module
 from live.hub import Closed, Hub
-from live.tests.scenes import Play, numbers_of, running_in, subscribe
-from live.tests.test_waiting import awaited_by
+from live.tests.scenes import Play, awaited_by, numbers_of, running_in, subscribe
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.stream_access import Viewer

@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from django.db import connection, connections
@@ -12,17 +12,13 @@ from agents.tests.factories import make_agent
 from core.errors import TooManyRequests
 from executions.tests.factories import RUNNING, make_execution
 from live.hub import Hub
-from live.reading import Awaited, read_news
-from live.tests.scenes import Play
+from live.reading import read_news
+from live.tests.scenes import Play, awaited_by
 from organizations.models import Organization
 from organizations.stream_access import Viewer
 from organizations.tests.factories import current_organization_id
 
 # Waiting for an execution that is not there yet
-
-
-def awaited_by(organization: Organization, fid: str, **owner: UUID) -> Awaited:
-    return Awaited(organization.pk, fid, **owner)
 
 
 def test_everybody_who_waits_is_told_of_an_execution_once_it_is_there(
