@@ -96,7 +96,6 @@ def row_of(execution: Execution, now: float) -> dict[str, Any]:
         "user": execution.user,
         "started_at": execution.started_at,
         "runtime_ms": runtime_ms(execution, now),
-        "has_files": execution.input_file_count or execution.output_file_count,
     }
 
 
