@@ -111,6 +111,30 @@ def giving_up(program: "subprocess.Popen[str]") -> Iterator[None]:
         timer.cancel()
 
 
+def test_the_program_that_reads_a_list_keeps_every_row_once(deployment: Deployment) -> None:
+    owner = Owner(deployment)
+    for name in ("first", "second"):
+        owner.register(f"https://{name}.example.com/", scopes=["files:read"])
+    code = put(block("../reference/lists.md", "python"), SHOWN["issuer"], deployment.url)
+    code = put(code, "limit=100", "limit=1")
+    token = str(owner.session.headers["Authorization"]).removeprefix("Bearer ")
+    given = f"token = {token!r}\n\n\ndef keep(event):\n    print(event['sequence'])\n\n\n"
+
+    done = subprocess.run(
+        [*FOREIGN_PYTHON, "-"],
+        input=given + code,
+        env=os.environ | {"PYTHONPATH": str(FOREIGN)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr
+    kept = [int(line) for line in done.stdout.split()]
+    assert kept == list(range(kept[0], 0, -1))
+    assert len(kept) > 2
+
+
 @pytest.fixture(scope="module")
 def mcp_server(
     deployment: Deployment,
