@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
 
-from agentidp.devtools.bootstrap import find_browser
+from agentidp.devtools.bootstrap import collect_static_files, find_browser
 from agentidp.env import BASE_DIR, env
 from demo import server
 from tests.browser.engine import Engine
@@ -65,7 +65,8 @@ def credential(own_database: None) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def base_url(credential: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running server over that database."""
+    """The address of a running server over that database, with the scripts and styles of now."""
+    collect_static_files()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
