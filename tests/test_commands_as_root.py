@@ -10,8 +10,8 @@ from django.test import override_settings
 
 from agentidp import backup
 from executions.file_folder import FolderStorage
-from importers.tests.kodosumi import REAL
 from organizations.models import Organization
+from tests.kodosumi import REAL
 
 NOBODY = 65534
 REFUSED = r"^The folder .* belongs to .* Run this command as .*\.$"
