@@ -30,12 +30,12 @@ from organizations.audit.log import (
 )
 from organizations.models import AuditChain, AuditEvent
 
-MAX_SEQUENCE = 2**63 - 1
+MAX_AUDIT_SEQUENCE = 2**63 - 1
 ACTION = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 SEQUENCES = [
     OpenApiParameter(
         name,
-        {"type": "integer", "minimum": 1, "maximum": MAX_SEQUENCE},
+        {"type": "integer", "minimum": 1, "maximum": MAX_AUDIT_SEQUENCE},
         description=description,
     )
     for name, description in {
@@ -243,6 +243,6 @@ def _sequence(request: Request, name: str) -> int:
         request.query_params[name],
         name,
         minimum=1,
-        maximum=MAX_SEQUENCE,
+        maximum=MAX_AUDIT_SEQUENCE,
         problem="Must be a whole number from 1.",
     )
