@@ -5,7 +5,7 @@ import gc
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,7 +24,7 @@ from executions.tests.factories import FINISHED, RUNNING, make_execution
 from live import batches as batches_module
 from live import hub as hub_module
 from live import reading
-from live.hub import Closed, Hub
+from live.hub import MAX_STREAMS, Closed, Hub, StreamSlots
 from live.payloads import raw, rendered
 from live.reading import Awaited, Batch, Head, News, Watched, read_events, read_news
 from organizations.actors import Actor
@@ -658,3 +658,27 @@ def test_nothing_is_kept_once_all_viewers_have_gone(
         return hub.kept_bytes
 
     assert play(scene) == 0
+
+
+def test_organizations_with_many_streams_leave_some_to_the_others() -> None:
+    """A server takes 4,096 requests at once, whatever they are."""
+    slots = StreamSlots()
+
+    def open_all() -> int:
+        organization, number = uuid4(), 0
+        with suppress(TooManyRequests):
+            while True:  # each by another agent
+                slots.acquire(Viewer("agent", organization, uuid4()))
+                number += 1
+        return number
+
+    opened = [open_all() for _ in range(6)]
+    held = Viewer("agent", uuid4(), uuid4())
+    slots.acquire(held)
+
+    assert opened[0] == 1000
+    assert all(number > 20 for number in opened), "whoever comes later still finds some"
+    assert sum(opened) < MAX_STREAMS
+    for _ in range(1000):
+        slots.release(held)
+        slots.acquire(held)
