@@ -2,6 +2,7 @@
 
 import hmac
 import shutil
+import time
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -36,8 +37,9 @@ SECONDS_BETWEEN_LOOKS = 1.0
 JOB_IS_LATE_AFTER = 300.0
 """Seconds that a job may wait before the queue counts as too long."""
 SECONDS_BETWEEN_LOOKS_AT_FILES = 10.0
-NEEDED_BY_NONE = frozenset({"worker", "queue", "files"})
-"""What fails there delays background work, or takes files away, but no token and no page."""
+NEEDED_BY_NONE = frozenset({"worker", "queue", "files", "clock"})
+"""What fails there delays background work, takes files away, or has new tokens refused for a while,
+but no page."""
 
 
 @login_not_required
@@ -74,8 +76,14 @@ def _look() -> dict[str, bool]:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 500")
-            cursor.execute("SELECT count(*) FROM tokens_signingkey WHERE removed_at IS NULL")
-            checks["database"] = cursor.fetchone() is not None
+            cursor.execute(
+                "SELECT count(*), extract(epoch FROM clock_timestamp()) "
+                "FROM tokens_signingkey WHERE removed_at IS NULL"
+            )
+            _, there = cursor.fetchone()
+            checks["database"] = True
+            difference = abs(time.time() - float(there))
+            checks["clock"] = difference <= settings.CLOCK_LEEWAY.total_seconds()
             cursor.execute("RESET statement_timeout")
         checks["migrations"] = not unapplied_migrations()
     except (DatabaseError, InterfaceError):

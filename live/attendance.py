@@ -14,6 +14,10 @@ from live.reading import Head, Watched
 from organizations.stream_access import Viewer
 
 
+MAX_STREAMS = 2_900
+"""In one process, where no organization may have more than half of it."""
+
+
 @dataclass(eq=False)
 class Attendance:
     """One open stream, or one request that waits for its execution."""
@@ -59,14 +63,23 @@ class Channel:
 
 
 class StreamSlots:
-    """How many streams are open, for each caller and for each organization."""
+    """How many streams are open, for each caller and for each organization.
+
+    A server takes so many requests at once (core/server_options.py), and streams leave some of them
+    to the others. An organization that has more than are still free gets no more: a few of them, or
+    one person with a few, do not take them all.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._taken: Counter[UUID] = Counter()
+        self._open = 0
 
     def require(self, viewer: Viewer) -> None:
         """TooManyRequests where one more would be too many."""
+        free = max(MAX_STREAMS, 2 * settings.STREAMS_PER_ORGANIZATION) - self._open
+        if self._taken[viewer.organization] >= free:
+            raise TooManyRequests("This server has hardly any streams left.", retry_after=5)
         limits = {
             viewer.principal: settings.STREAMS_PER_CALLER,
             viewer.organization: settings.STREAMS_PER_ORGANIZATION,
@@ -83,10 +96,12 @@ class StreamSlots:
         with self._lock:
             self.require(viewer)
             self._taken.update((viewer.principal, viewer.organization))
+            self._open += 1
         metrics.open_streams.inc()
 
     def release(self, viewer: Viewer) -> None:
         with self._lock:
+            self._open -= 1
             for key in (viewer.principal, viewer.organization):
                 self._taken[key] -= 1
                 if not self._taken[key]:

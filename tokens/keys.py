@@ -69,8 +69,10 @@ class KeyRing:
             make_first_key(algorithm)
             self.forget()
             key = self._signing(algorithm)
-        if key is None and algorithm != DEFAULT_ALGORITHM and self._is_coming(algorithm):
-            return self.signing_key(DEFAULT_ALGORITHM)
+        if key is None and self._is_coming(algorithm):
+            if algorithm != DEFAULT_ALGORITHM:
+                return self.signing_key(DEFAULT_ALGORITHM)
+            key = self._next(algorithm)  # it was made by a clock that is ahead of ours
         if key is None:
             raise ImproperlyConfigured(
                 f"No {algorithm} key signs at the moment. Run: manage.py rotate_signing_key "
@@ -125,10 +127,17 @@ class KeyRing:
 
     def _is_coming(self, algorithm: str) -> bool:
         """Whether a key of this algorithm is published and will sign."""
+        return self._next(algorithm) is not None
+
+    def _next(self, algorithm: str) -> LoadedKey | None:
+        """The first that will sign."""
         now = timezone.now()
-        return any(
-            key.algorithm == algorithm and key.active_from > now for key in self._current().values()
-        )
+        coming = [
+            key
+            for key in self._current().values()
+            if key.algorithm == algorithm and key.active_from > now
+        ]
+        return min(coming, key=lambda key: key.active_from, default=None)
 
     def _signing(self, algorithm: str) -> LoadedKey | None:
         now = timezone.now()

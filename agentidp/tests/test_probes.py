@@ -8,14 +8,17 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+import time_machine
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
+from django.utils import timezone
 from structlog.testing import capture_logs
 
 from agentidp import health
@@ -52,9 +55,21 @@ def test_ready_means_that_everything_is_there(db: None) -> None:
     assert answer.json() == {
         "status": "ok",
         "checks": dict.fromkeys(
-            ["disk", "files", "database", "migrations", "worker", "queue"], "ok"
+            ["disk", "files", "database", "clock", "migrations", "worker", "queue"], "ok"
         ),
     }
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(-60, "failed"), (60, "failed"), (1, "ok")])
+def test_a_clock_that_is_not_the_databases_is_told(db: None, seconds: int, said: str) -> None:
+    """Tokens are issued by the database's clock and read by ours."""
+    make_worker()
+
+    with time_machine.travel(timezone.now() + timedelta(seconds=seconds)):
+        answer = Client().get("/readyz")
+
+    assert (answer.status_code, answer.json()["checks"]["clock"]) == (200, said)
+    assert answer.json()["status"] == ("ok" if said == "ok" else "degraded")
 
 
 def test_the_probes_name_no_version_and_no_host(db: None) -> None:

@@ -21,7 +21,8 @@ from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, AuditEvent, Organ
 from organizations.tenancy.scope import organization_scope
 from tokens.keys import KeyRing, key_ring, rotate_signing_key
 from tokens.models import MAX_TOKEN_LIFETIME, SigningKey
-from tokens.tests.factories import access_token_for
+from tokens.tests.clients import basic
+from tokens.tests.factories import access_token_for, make_credential
 from tokens.tests.forgery import take_apart
 
 JWKS = "/.well-known/jwks.json"
@@ -183,3 +184,20 @@ def test_another_encryption_key_rotates_nothing(settings: Any) -> None:
         call_command("rotate_signing_key")
 
     assert SigningKey.objects.count() == count
+
+
+def test_a_clock_behind_the_one_that_made_the_first_key_stops_nobody(agent: Agent) -> None:
+    secret = make_credential(agent)[1]
+    [key] = SigningKey.objects.filter(algorithm="ES256").values_list("kid", flat=True)
+
+    with move(-3600):
+        key_ring.forget()
+        answer = Client().post(
+            "/api/v1/token",
+            "grant_type=client_credentials",
+            content_type="application/x-www-form-urlencoded",
+            headers=basic(str(agent.pk), secret),
+        )
+
+    assert answer.status_code == 200
+    assert take_apart(answer.json()["access_token"]).header["kid"] == key

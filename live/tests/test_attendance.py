@@ -1,0 +1,32 @@
+"""How many streams a process gives, and to whom."""
+
+from contextlib import suppress
+from uuid import uuid4
+
+from core.errors import TooManyRequests
+from live.attendance import MAX_STREAMS, StreamSlots
+from organizations.stream_access import Viewer
+
+
+def test_organizations_with_many_streams_leave_some_to_the_others() -> None:
+    """A server takes 4,096 requests at once, whatever they are."""
+    slots = StreamSlots()
+
+    def open_all() -> int:
+        organization, number = uuid4(), 0
+        with suppress(TooManyRequests):
+            while True:  # each by another agent
+                slots.acquire(Viewer("agent", organization, uuid4()))
+                number += 1
+        return number
+
+    opened = [open_all() for _ in range(6)]
+    held = Viewer("agent", uuid4(), uuid4())
+    slots.acquire(held)
+
+    assert opened[0] == 1000
+    assert all(number > 20 for number in opened), "whoever comes later still finds some"
+    assert sum(opened) < MAX_STREAMS
+    for _ in range(1000):
+        slots.release(held)
+        slots.acquire(held)
