@@ -13,7 +13,6 @@ from core.errors import TooManyRequests
 from live.reading import Head, Watched
 from organizations.stream_access import Viewer
 
-
 MAX_STREAMS = 2_900
 """In one process, where no organization may have more than half of it."""
 
