@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from conftest import ClientFor
-from core import openapi
+from core import operation_names
 from tests import (
     test_bad_input,
     test_dead_tokens,
@@ -47,7 +47,7 @@ class AnyOperation(dict[str, tuple[str, str]]):
 
 @pytest.fixture(autouse=True)
 def named_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openapi, "SUMMARIES", AnyOperation(openapi.SUMMARIES))
+    monkeypatch.setattr(operation_names, "SUMMARIES", AnyOperation(operation_names.SUMMARIES))
 
 
 @pytest.fixture
