@@ -1,6 +1,8 @@
-"""What the database knows of background work: workers, their queues, executions, connections.
+"""Prometheus metrics about background work, read from the database: workers, queues, executions and
+connections.
 
-For the operator of all organizations: no label names one of them. Every process tells the same.
+They are for the operator: no label names an organization, and every process reports the same
+values.
 """
 
 import contextlib
@@ -18,7 +20,7 @@ from core.cached_checks import CachedCheck
 
 SECONDS_BETWEEN_LOOKS = 5.0
 WORKER_IS_LOST_AFTER = 45.0
-"""Seconds. Workers tell every 10 that they live."""
+"""Seconds. Workers send a heartbeat every 10."""
 MAX_MILLISECONDS = 500
 JOB_STATES = ("todo", "doing", "failed")
 LIVE = ("queued", "starting", "running", "awaiting")
@@ -30,7 +32,7 @@ WORKERS = """
            extract(epoch FROM now() - max(last_heartbeat))::float
     FROM procrastinate_workers
 """
-# Of the jobs that could have begun, the oldest. Numbers follow age.
+# The age is that of the oldest job that could have started; ids increase with age.
 QUEUES = """
     SELECT queue_name, status, jobs,
            extract(epoch FROM now() - least(due, (
@@ -59,11 +61,11 @@ CONNECTIONS = """
 
 @dataclass
 class Background:
-    """What the database says about workers, jobs, executions and connections."""
+    """A snapshot of workers, jobs, executions and connections."""
 
     workers: int = 0
     last_heartbeat: float = 0.0
-    """Seconds since 1970; 0 without any worker."""
+    """Seconds since 1970; 0 if there is no worker."""
     silence: float | None = None
     jobs: dict[tuple[str, str], int] = field(default_factory=dict)
     oldest_job: dict[str, float] = field(default_factory=dict)
@@ -75,7 +77,7 @@ class Background:
 
 
 def _look() -> Background | None:
-    """None when the database does not answer in time."""
+    """Read a new snapshot; None when the database does not answer in time."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"SET statement_timeout = {MAX_MILLISECONDS}")
@@ -107,7 +109,7 @@ def _read(cursor: CursorWrapper) -> Background:
         found.connections[state if state in CONNECTION_STATES else "other"] += connections
         found.waiting_connections += waiting
         found.max_connections = most
-    # Last and alone: it grows with the number of organizations.
+    # Last, and with a failure of its own: its cost grows with the number of organizations.
     with contextlib.suppress(OperationalError):
         cursor.execute(EXECUTIONS)
         *live, held, lapsed = cursor.fetchone()
@@ -120,7 +122,7 @@ background = CachedCheck(lambda: _look(), SECONDS_BETWEEN_LOOKS)
 
 
 class BackgroundCollector:
-    """Tells Prometheus what `background()` found."""
+    """Exports what `background()` returns to Prometheus."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         found = background()

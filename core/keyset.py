@@ -1,10 +1,8 @@
-"""Lists that are read on from a row and not from a number: keyset paging.
+"""Keyset pagination: a page begins after the last row of the page before it, in the list's order.
 
-A page begins after the row that ended the one before, in the order of the list. However many rows
-come and go in front of it meanwhile, also of transactions that commit late, no row is read twice
-and none is left out. A position that is counted from the first row knows nothing of that.
-
-The cursor is the key of that row, signed. It opens the list that it was made for and no other.
+No row is returned twice or skipped, however many rows are inserted or deleted meanwhile, even by
+transactions that commit late. An offset cannot promise that. The cursor is the key of that last
+row, signed; it is valid only for the list it was issued for.
 """
 
 import json
@@ -24,19 +22,20 @@ from core.errors import InvalidValue
 
 PARAMETER = "cursor"
 MAX_CURSOR_LENGTH = 8000
-"""With its name and the other parameters it fits into a query of 8192 bytes."""
+"""Fits into a query of 8192 bytes together with its name and the other parameters."""
 POSITION = frozenset({PARAMETER, "page", "limit", "pp", "offset", "format", "seen"})
-"""What a request for the next page may have changed; everything else says which list it is."""
+"""Parameters that may differ between pages. All others identify the list and are signed with the
+cursor."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """One column, annotation or `relation__column` of an order."""
+    """A column, annotation or `relation__column` to order by."""
 
     name: str
     is_descending: bool = False
     is_nullable: bool = False
-    """Rows without a value come last, in both directions."""
+    """NULLs come last in both directions."""
 
     def ordering(self, *, is_backwards: bool) -> str | OrderBy:
         is_descending = self.is_descending is not is_backwards
@@ -56,7 +55,7 @@ class Term:
         return Q(**{f"{self.name}__isnull": True} if value is None else {self.name: value})
 
     def beyond(self, value: Any, *, is_backwards: bool) -> Q | None:
-        """What comes after the value; None: nothing does."""
+        """A condition for rows after the value, or None if there are none."""
         if value is None:
             return Q(**{f"{self.name}__isnull": False}) if is_backwards else None
         comparison = "lt" if self.is_descending is not is_backwards else "gt"
@@ -68,33 +67,35 @@ class Term:
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where to read on."""
+    """The position at which a page begins."""
 
     key: tuple[Any, ...]
-    """Of the last row of the page before; of the first one of the page after, backwards."""
+    """The key of the last row of the page before, or backwards, of the first row of the page
+    after."""
     position: int
-    """Of the page that it leads to, as its list counts: a page or an offset."""
+    """The number of the page it leads to, in the list's own unit: a page or an offset."""
     moment: float
-    """When the first page was read, in Unix seconds: its "last 24 hours" are those of all pages."""
+    """When the first page was read, in Unix seconds, so that "last 24 hours" is the same for all
+    pages."""
     is_backwards: bool = False
 
 
 @dataclass(frozen=True)
 class Keyset:
-    """A total order: no two rows have the same values."""
+    """A total order: no two rows have the same key."""
 
     terms: tuple[Term, ...]
 
     @classmethod
     def of(cls, rows: Any) -> Self:
-        """The order in which the rows already are; its columns are never NULL."""
+        """The existing order of a queryset, whose columns must not be nullable."""
         if isinstance(rows, Joined):
             return cls.by(*rows.ordering)
         return cls.by(*(rows.query.order_by or rows.query.get_meta().ordering))
 
     @classmethod
     def by(cls, *names: str) -> Self:
-        """`name`, or `-name` for falling values."""
+        """An order by `name` ascending, or `-name` descending."""
         return cls(tuple(Term(name.lstrip("-"), name.startswith("-")) for name in names))
 
     def key_of(self, row: Any) -> tuple[Any, ...]:
@@ -104,7 +105,8 @@ class Keyset:
         return rows.order_by(*(term.ordering(is_backwards=is_backwards) for term in self.terms))
 
     def after(self, rows: Any, key: tuple[Any, ...], *, is_backwards: bool = False) -> Any:
-        """The rows beyond the one with this key, the nearest first."""
+        """The rows after the one with this key, in order; backwards, the ones before it, nearest
+        first."""
         beyond = self._beyond(key, is_backwards=is_backwards)
         return self.in_order(rows.filter(beyond), is_backwards=is_backwards)
 
@@ -122,17 +124,17 @@ class Keyset:
         first, value = self.terms[0], key[0]
         if first.is_nullable or len(self.terms) == 1:
             return found
-        # An index is entered at the first column's value only if that is said without an OR.
+        # PostgreSQL uses an index on the first column only if its bound is stated without an OR.
         edge = "lte" if first.is_descending is not is_backwards else "gte"
         return Q(**{f"{first.name}__{edge}": value}) & found
 
 
 class ListKeyset(Keyset):
-    """The order of rows that are a list in memory, because the database cannot put them in it."""
+    """The order of rows in memory, for an order that the database cannot produce."""
 
     def in_order(self, rows: Any, *, is_backwards: bool = False) -> Any:
         found = list(rows)
-        for term in reversed(self.terms):  # sorting keeps the order of equal ones
+        for term in reversed(self.terms):  # sorting is stable
             is_falling = term.is_descending is not is_backwards
             found.sort(key=term.value_of, reverse=is_falling)
         return found
@@ -155,8 +157,8 @@ class ListKeyset(Keyset):
 
 @dataclass(frozen=True)
 class Joined:
-    """Querysets of the same columns as one list. Each is narrowed by itself: PostgreSQL joins what
-    is left, and Django filters no UNION."""
+    """Querysets with the same columns, read as one list. Each is filtered by itself before the
+    UNION, because Django cannot filter a union."""
 
     parts: tuple[Any, ...]
     ordering: tuple[str, ...]
@@ -181,7 +183,7 @@ class Joined:
 
 
 class Cursors:
-    """Writes and reads the cursors of one list: of an address, an organization and its filters."""
+    """Writes and reads the cursors of one list, identified by path, organization and filters."""
 
     def __init__(self, path: str, organization: UUID, query: QueryDict) -> None:
         filters = sorted(each for each in query.lists() if each[0] not in POSITION)
@@ -189,7 +191,8 @@ class Cursors:
         self._text = query.get(PARAMETER)
 
     def read(self) -> Cursor | None:
-        """The cursor that the query has; 400 naming the parameter if it is not one of this list."""
+        """The cursor in the query, if any. Raise InvalidValue if it was not issued for this
+        list."""
         if self._text is None:
             return None
         cursor = self._opened(self._text)
@@ -198,7 +201,8 @@ class Cursors:
         return cursor
 
     def read_if_good(self) -> Cursor | None:
-        """The request's cursor; None without a good one: a page shows the list, not an error."""
+        """The cursor in the query, or None if it is invalid: a page shows the list instead of an
+        error."""
         return None if self._text is None else self._opened(self._text)
 
     def write(self, cursor: Cursor) -> str:
@@ -228,7 +232,7 @@ def refuse_cursor(problem: str) -> NoReturn:
 
 
 class _Json:
-    """Shorter than Django's own for names that are not English."""
+    """A serializer for Signer that is shorter than Django's for non-ASCII text."""
 
     def dumps(self, obj: Any) -> bytes:
         return json.dumps(obj, ensure_ascii=False, separators=(",", ":")).encode()
@@ -242,7 +246,7 @@ KINDS: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "id": (UUID, str, UUID),
     "number": (Decimal, str, Decimal),
 }
-"""The values that JSON has no form for: their type, and how they become text and back."""
+"""Types without a JSON form, and the functions that convert them to text and back."""
 
 
 def _packed(value: Any) -> Any:
