@@ -1,4 +1,4 @@
-"""The OpenAPI document over HTTP: made once in a process, for it does not change in one."""
+"""Serves the OpenAPI document, which is generated once per process."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,7 +28,8 @@ class Description:
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class DescriptionView(SpectacularAPIView):
-    """YAML or JSON, by content negotiation. Nothing else that a caller says makes another one."""
+    """The document as YAML or JSON, by content negotiation. It does not depend on the request
+    otherwise."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -52,7 +53,7 @@ _making = Lock()
 
 
 def description(suffix: str) -> Description:
-    with _making:  # who comes meanwhile waits for the one that is being made
+    with _making:  # concurrent requests wait for the first one's document
         return _described(suffix)
 
 

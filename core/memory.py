@@ -42,7 +42,7 @@ def collect_in_time() -> None:
     # cycles, so it may look at young objects less often, too.
     gc.collect()
     gc.freeze()
-    gc.collect()  # the next full collection waits for a quarter more than what is left after this one
+    gc.collect()  # the next full collection waits until a quarter more has come
     gc.set_threshold(20_000, 10, 5)
     request_started.connect(_request_started, dispatch_uid="core.memory")
     _keep_few_heaps()

@@ -1,4 +1,4 @@
-"""The shapes of organizations, members and invitations."""
+"""Serializers of organizations, members and invitations."""
 
 import re
 from typing import Any
@@ -16,7 +16,8 @@ SLUG = re.compile(r"[a-z0-9-]+")
 
 
 def validate_printable(text: str) -> None:
-    """Control characters would forge lines in logs, and invisible ones other people's names."""
+    """Reject unprintable characters: control characters forge log lines, invisible ones imitate
+    names."""
     if not text.isprintable():
         raise serializers.ValidationError("Use printable characters only.")
 
@@ -149,7 +150,8 @@ class RoleSerializer(StrictSerializer):
 
 
 def check_role(role: str, *, is_agent: bool) -> None:
-    """ValidationError naming the roles that this kind of member may have."""
+    """Raise ValidationError, which lists the allowed roles, if this kind of member cannot have the
+    role."""
     roles = (Principal if is_agent else Membership).Role.values
     if role not in roles:
         raise serializers.ValidationError({"role": [f"Use one of: {', '.join(roles)}."]})

@@ -1,7 +1,7 @@
-"""The one statement of the token endpoint, through libpq's own call.
+"""The token endpoint's one statement, executed directly by libpq.
 
-A cursor of psycopg costs the processor 80 microseconds for each statement, this 15, and the token
-endpoint is where that counts (docs/explanation/performance.md). Everything travels as text.
+A psycopg cursor costs 80 microseconds of CPU time per statement, this 15, which matters at the
+token endpoint (docs/explanation/performance.md). All values are passed as text.
 """
 
 from typing import NamedTuple
@@ -26,11 +26,11 @@ ISSUE = f"""
 """  # noqa: S608 - numbers of our own
 NO_ADDRESS = str(UUID(int=0))
 prepared: "WeakSet[psycopg.Connection]" = WeakSet()
-"""The connections that know the statement."""
+"""The connections that have prepared the statement."""
 
 
 class Issue(NamedTuple):
-    """What the function tokens_issue answers; times in seconds since 1970."""
+    """The result of the SQL function tokens_issue. Times are in seconds since 1970."""
 
     reason: str | None
     organization_id: UUID
@@ -40,9 +40,10 @@ class Issue(NamedTuple):
     issued_at: int
     retry_after: int
     lifetime: int | None
-    """Seconds, where the resource has its own."""
+    """In seconds, if the resource has its own."""
     left_out: int | None
-    """Refusals that were not recorded before this one; None: nor is this one."""
+    """How many earlier refusals were not recorded; None if this one is not to be recorded
+    either."""
 
 
 def call_issue(
@@ -55,7 +56,7 @@ def call_issue(
     resource: str | None,
     guesses: Guesses,
 ) -> Issue:
-    """Ask the database for a token. Outside of a transaction its row is durable afterwards."""
+    """Call tokens_issue(). Outside of a transaction, its row is durable afterwards."""
     connection.ensure_connection()
     known: psycopg.Connection = connection.connection
     texts = [str(client_id), f"\\x{mac.hex()}", scope, str(event_id), str(token_id), ip_address]

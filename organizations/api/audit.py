@@ -51,7 +51,8 @@ class AuditEventNotFound(NotFound):
 
 
 class MomentFilter(django_filters.CharFilter):
-    """A day, all of which counts, or an instant: ISO 8601, UTC unless it says otherwise."""
+    """Filters by an ISO 8601 instant, UTC unless it has an offset, or by a date, which counts in
+    full."""
 
     def __init__(self, *, end: bool, **kwargs: Any) -> None:
         self.end = end
@@ -86,7 +87,7 @@ class AuditFilter(StrictFilterSet):
 
 
 class AuditPagination(PagePagination):
-    """The whole log is counted by its sequence: its events have no gaps."""
+    """Counts an unfiltered log by its sequence numbers, which have no gaps."""
 
     def count(self, queryset: Any, organization: Any) -> int:
         self.newest = None
@@ -199,7 +200,9 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         refuse_when_full(key, VERIFICATIONS)
         first, last = self._range(request, maximum=MAX_VERIFIED)
         verification = verify_chain(self.organization, first=first, last=last)
-        count_attempt(key, VERIFICATIONS)  # last, so that the count holds no lock meanwhile
+        count_attempt(
+            key, VERIFICATIONS
+        )  # last, so that the counter's lock is not held during verification
         return Response(VerificationSerializer(verification).data)
 
     @extend_schema(

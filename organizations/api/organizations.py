@@ -59,7 +59,8 @@ class OrganizationNotFound(NotFound):
 
 
 class OwnOrganizationViewSet(OrganizationScopedViewSet):
-    """Beneath `organizations/{organizationId}`, which must be the caller's own."""
+    """For routes below `organizations/{organizationId}`. Raise OrganizationNotFound unless it is
+    the caller's own."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -134,7 +135,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
 @extend_schema(tags=["Members"], parameters=[ORGANIZATION_ID])
 class MemberViewSet(OwnOrganizationViewSet):
-    """Who belongs to the organization: people, and agents that were named members."""
+    """The members of the organization: people, and agents that were made members."""
 
     queryset = Membership.objects.select_related("user")
     serializer_class = MemberSerializer
@@ -256,7 +257,8 @@ class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
 @method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
 class AcceptInvitationView(APIView):
-    """Public: the invitation's secret is the proof, and the invited person may be a stranger."""
+    """Public, because the invitation's secret is the proof and the invited person may have no
+    account."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -268,10 +270,12 @@ class AcceptInvitationView(APIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Join the organization that invited, with an account of the invited address or a new one.
+        """Join the inviting organization, with an existing account of the invited address or a new
+        one.
 
-        The password opens an account of that address if it is that account's; otherwise a new
-        account is made with it. An address that was not proven says nothing elsewhere.
+        If the password belongs to an account of that address, that account joins. Otherwise a new
+        account with this password is created. Until the address is verified, the account counts
+        only in this organization.
         """
         serializer = AcceptanceSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -283,5 +287,7 @@ class AcceptInvitationView(APIView):
                 user_agent=request.headers.get("User-Agent", ""),
             )
         except DomainError as error:
-            return domain_error_response(error)  # not raised: a counted failure stays counted
+            return domain_error_response(
+                error
+            )  # returned, not raised, so that a counted failure is kept
         return Response(AcceptedSerializer(membership).data, status=201)

@@ -1,4 +1,4 @@
-"""How commands find the organization that the operator names."""
+"""Finds the organization that the operator names on the command line."""
 
 from django.core.management.base import CommandError
 
@@ -8,7 +8,8 @@ SHOWN = 20
 
 
 def organization_named(wanted: str) -> Organization:
-    """By its id (`org-…`) or its slug; CommandError tells the ids where a slug is no answer."""
+    """The organization with this id (`org-…`) or slug. Raise CommandError, which lists the ids, if
+    the slug is ambiguous."""
     standing = Organization.objects.exclude(status=Organization.Status.DELETED)
     key = Organization.parse_public_id(wanted)
     found = list(standing.filter(pk=key) if key else standing.filter(slug=wanted).order_by("pk"))

@@ -1,6 +1,6 @@
-"""Links that travel by mail, and so prove the address: asked for in a request, made by the worker.
+"""Mails with links that verify an address. A request queues them; the worker creates the links.
 
-A job may run twice: the link that it makes last is the one that works.
+A job may run twice; only the last link works.
 """
 
 from datetime import timedelta
@@ -27,11 +27,12 @@ ADDRESS = "organizations.mail_address_change"
 NOBODY = UUID(int=0)
 TIME_TO_USE = timedelta(minutes=10)
 SOON = 10
-"""The priority of mails that somebody waits for: not behind hundreds of invitations."""
+"""Priority of mails that a person waits for, so that they do not queue behind hundreds of
+invitations."""
 
 
 def queue_invitation(invitation: Invitation) -> None:
-    """Queue the mail in the running transaction: if that is rolled back, nothing is mailed."""
+    """Queue the mail in the current transaction, so that a rollback cancels it."""
     _queue(
         INVITATION,
         organization_id=str(invitation.organization_id),
@@ -40,7 +41,7 @@ def queue_invitation(invitation: Invitation) -> None:
 
 
 def queue_password_reset(user: User | None) -> None:
-    """Queue the mail. For an unknown name as well, so that the time taken tells nothing."""
+    """Queue the mail, even for an unknown name, so that the time taken reveals nothing."""
     _queue(PASSWORD, priority=SOON, user_id=str(user.pk if user else NOBODY))
 
 
@@ -75,15 +76,18 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
 
 
 def _named(invitation: Invitation) -> str:
-    """Who invites. An agent's address is whatever its organization wrote: it is no sender's."""
+    """The inviter's name. An agent is marked as one, because its organization can choose any
+    address for it."""
     label = invitation.inviter_label or "Somebody"
     return label if invitation.invited_by_agent_id is None else f"The agent {label}"
 
 
 def mail_password_reset(user_id: UUID) -> None:
-    """Mail a new link, unless a few were mailed within the hour and the last one still works."""
+    """Mail a new link, unless several were mailed within the hour and the last one still works."""
     proven = User.objects.filter(is_active=True, email_verified_at__isnull=False)
-    with transaction.atomic():  # a link never goes to an address that the person has just left
+    with (
+        transaction.atomic()
+    ):  # so that no link goes to an address that the person has just changed
         user = proven.select_for_update(no_key=True).filter(pk=user_id).first()
         if user is None:
             return
@@ -103,12 +107,12 @@ def mail_password_reset(user_id: UUID) -> None:
             until=timezone.now() + LIFETIME,
         )
     except Exception:
-        take_back(key)  # the job tries again
+        take_back(key)  # the job will be retried
         raise
 
 
 def _holds_link(user: User) -> bool:
-    """Whether a link to a new password works long enough to be used."""
+    """Whether the person has a reset link that works long enough to be used."""
     links = AccountLink.objects.open().filter(user=user, purpose=AccountLink.Purpose.PASSWORD)
     return links.filter(expires_at__gt=timezone.now() + TIME_TO_USE).exists()
 
