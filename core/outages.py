@@ -17,7 +17,7 @@ class Outage:
     code: str = CODES[503]
     message: str = MESSAGES[503]
     retry_after: int = 2
-    """Seconds."""
+    """In seconds."""
     event: str = "database.unavailable"
 
 
@@ -34,7 +34,7 @@ TOO_SLOW = Outage(
     event="database.timeout",
 )
 NOT_IN_TIME = {"55P03": LOCKED, "57014": TOO_SLOW}
-"""By PostgreSQL's codes lock_not_available and query_canceled (statement_timeout)."""
+"""By SQLSTATE: lock_not_available and query_canceled (statement_timeout)."""
 
 
 def is_database_outage(error: BaseException | None) -> bool:

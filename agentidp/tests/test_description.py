@@ -1,4 +1,5 @@
-"""The description of the API is public, so that it must cost nothing: made once, then bytes."""
+"""The OpenAPI document is public, so it must be cheap: it is generated once and then served as
+bytes."""
 
 import json
 import time
@@ -29,7 +30,7 @@ ACCEPTED = [
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Each making of the document, from none on."""
+    """Counts how often the document is generated, starting without one."""
     makings: list[Any] = []
     make = SchemaGenerator.get_schema
 

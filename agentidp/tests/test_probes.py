@@ -1,4 +1,4 @@
-"""Operators' probes tell the truth, and their metrics stay bounded."""
+"""Operators' probes are right, and the number of metrics is bounded."""
 
 import os
 import re
@@ -32,14 +32,14 @@ PROBE_SECONDS = 2
 
 @pytest.fixture(autouse=True)
 def look_again() -> None:
-    """What a test before this one found may be less than a second old."""
+    """Drop cached results, which may be from the previous test."""
     health.readiness.forget()
     background.forget()
 
 
 @pytest.fixture
 def cluster(new_folder: NewFolder) -> Iterator[Cluster]:
-    """A PostgreSQL of this test's own, which it may stop."""
+    """A PostgreSQL that only this test uses, and may stop."""
     made = Cluster(new_folder(), find_binaries(), durable=False)
     made.start()
     yield made
@@ -62,7 +62,7 @@ def test_ready_means_that_everything_is_there(db: None) -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(-60, "failed"), (60, "failed"), (1, "ok")])
 def test_a_clock_that_is_not_the_databases_is_told(db: None, seconds: int, said: str) -> None:
-    """Tokens are issued by the database's clock and read by ours."""
+    """The database's clock dates tokens; ours checks them."""
     make_worker()
 
     with time_machine.travel(timezone.now() + timedelta(seconds=seconds)):

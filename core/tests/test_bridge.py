@@ -1,4 +1,4 @@
-"""An ASGI server's requests reach the WSGI application as they are, and its answers the client."""
+"""The bridge passes requests to the WSGI application and responses to the client unchanged."""
 
 import asyncio
 from collections.abc import Iterable
@@ -97,7 +97,7 @@ def test_of_a_body_that_is_too_large_the_application_sees_the_headers_only() -> 
 
     assert server.status == 413
     assert seen == [(str(3 * MAX_BODY), b"")]
-    assert server.incoming.qsize() == 1  # what came after the limit was not even read
+    assert server.incoming.qsize() == 1  # nothing after the limit was read
 
 
 def test_head_has_the_headers_only() -> None:

@@ -1,4 +1,5 @@
-"""Long answers by way of the bridge: made while they are sent, and held for nobody who has gone."""
+"""Long responses over the bridge are produced while they are sent, and not for clients that have
+gone."""
 
 import asyncio
 import threading
@@ -55,7 +56,7 @@ def test_a_long_answer_is_not_made_for_a_client_that_has_gone() -> None:
 
 
 class Long(list[bytes]):
-    """More than one piece, for one caller."""
+    """A response of more than one piece, for one caller."""
 
     caller: UUID | None = uuid4()
 
@@ -68,7 +69,7 @@ class Long(list[bytes]):
 
 
 def long_and_short(closed: list[str]) -> App:
-    """/long has a long answer, everything else a short one."""
+    """An application whose /long has a long response; all others are short."""
 
     def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [])
@@ -78,7 +79,7 @@ def long_and_short(closed: list[str]) -> App:
 
 
 class Silent(Server):
-    """A server whose clients take nothing of long answers."""
+    """A server whose clients read nothing of long responses."""
 
     async def send(self, message: Any) -> None:
         await super().send(message)
@@ -109,7 +110,7 @@ def test_a_client_that_takes_nothing_is_handed_one_slice_and_no_more_is_made() -
     server = asyncio.run(scene())
 
     assert len(server.body) == SLICE
-    assert made == LONG // PIECE + 1  # the last one says that the answer is long
+    assert made == LONG // PIECE + 1  # the last one shows that the response is long
 
 
 def test_clients_that_take_nothing_hold_no_thread(
@@ -133,7 +134,7 @@ def test_clients_that_take_nothing_hold_no_thread(
         await short.serve()
         assert not any(task.done() for task in waiting)
         await asyncio.gather(*waiting)
-        assert short.bridge.long_answers.begin(Long.caller or "")  # none is counted any more
+        assert short.bridge.long_answers.begin(Long.caller or "")  # all places are free again
         return short
 
     short = asyncio.run(scene())

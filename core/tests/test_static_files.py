@@ -34,7 +34,7 @@ def get(path: str, **environ: Any) -> tuple[str, dict[str, str], bytes]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of our own, as set-up leaves them."""
+    """Our own files as `collectstatic` leaves them."""
     made = tmp_path_factory.mktemp("collected")
     with override_settings(**own_files(made)):
         call_command("collectstatic", interactive=False, verbosity=0)
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def collected(folder: Path) -> Iterator[None]:
-    """They are in use."""
+    """Serve the collected files."""
     with override_settings(
         **own_files(folder), SERVES_COLLECTED_FILES=True, STORAGES=dict(settings.STORAGES)
     ):
@@ -151,7 +151,7 @@ def test_a_bundle_of_styles_is_one_file_with_all_its_parts(collected: None, name
 
 
 def test_styles_of_the_frame_stay_in_their_folder(collected: None) -> None:
-    """Its policy allows that folder alone."""
+    """The frame's policy allows only that folder."""
     assert static("css/") == "/static/css/"
     assert static("css/output.css").startswith("/static/css/")
 
@@ -161,7 +161,7 @@ def test_files_that_are_not_those_of_today_are_not_used(tmp_path: Path) -> None:
     for each in (source, folder):
         (each / "js").mkdir(parents=True)
         (each / "js" / "a.js").write_text("1")
-    assert not are_collected(source, folder)  # nothing says under which names
+    assert not are_collected(source, folder)  # without a manifest their names are unknown
     (folder / "staticfiles.json").write_text("{}")
     assert are_collected(source, folder)
 

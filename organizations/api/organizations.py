@@ -274,8 +274,8 @@ class AcceptInvitationView(APIView):
         one.
 
         If the password belongs to an account of that address, that account joins. Otherwise a new
-        account with this password is created. Until the address is verified, the account counts
-        only in this organization.
+        account with this password is created. An unverified address proves nothing to other
+        organizations.
         """
         serializer = AcceptanceSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

@@ -1,4 +1,4 @@
-"""The hash chain: any change of it is found and its place named, and it never forks."""
+"""Every change of the hash chain is found and located, and the chain never forks."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -106,7 +106,7 @@ def test_any_edit_is_found_and_its_place_named(data: st.DataObject, length: int)
 
     found = broken_at(events, length)
 
-    # A forged event that carries right hashes shows at the one after it.
+    # A forged event with correct hashes is detected at the next one.
     assert found == place + (2 if edit == "insert" else 1)
 
 

@@ -1,4 +1,4 @@
-"""The audit log over HTTP: its events, filters, pages, verification and export."""
+"""The audit log over HTTP: events, filters, pages, verification and export."""
 
 import re
 from datetime import UTC, datetime

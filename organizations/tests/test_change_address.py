@@ -1,4 +1,4 @@
-"""A link to another address, through a real mail server."""
+"""Changing an address by a mailed link, with a real mail server."""
 
 from typing import Any
 
@@ -10,8 +10,6 @@ from organizations.tenancy.scope import organization_scope
 from organizations.tests.accounts import ADDRESS, NEW, OLD, actions_in, ask, sign_in
 from organizations.tests.factories import make_membership, make_user
 from organizations.tests.smtp import LINK, Mailbox
-
-# Another address
 
 
 def change(
@@ -52,7 +50,7 @@ def test_another_address_counts_once_its_link_was_opened(
     grace.refresh_from_db()
     assert (grace.email, grace.is_verified) == ("hopper@example.com", True)
     assert (sign_in(OLD), sign_in(OLD, "hopper@example.com")) == (401, 200)
-    assert browser.get("/email").status_code == 200  # this session goes on
+    assert browser.get("/email").status_code == 200  # this session continues
     assert browser.post(mailbox.link(0), {"current": OLD}).status_code == 404
     assert "person.address_changed" in actions_in(organization)
 
@@ -69,8 +67,8 @@ def test_mails_that_confirm_an_address_are_limited_for_a_person_and_for_an_addre
     elsewhere = change(other, "hopper4@example.com", REMOTE_ADDR="203.0.113.9").status_code
 
     assert of_person == [302] * 5 + [429]
-    assert others == [302] * 4 + [429]  # the person before them asked once
-    assert elsewhere == 302  # strangers use up nobody's own requests
+    assert others == [302] * 4 + [429]  # the person has asked once already
+    assert elsewhere == 302  # other networks do not use up a person's own attempts
     assert len(mailbox.queued()) == 10
 
 

@@ -1,4 +1,4 @@
-"""The first owner comes from a command: there are no default accounts."""
+"""A command creates the first owner; there are no default accounts."""
 
 from io import StringIO
 from typing import Any
@@ -14,7 +14,7 @@ PASSWORD = "a long and quiet password"
 
 
 def run(**options: Any) -> dict[str, str]:
-    """What the command printed, by its first word."""
+    """Run the command. Returns the printed values by the first word of their line."""
     out = StringIO()
     options = {"name": "Northwind Labs", "owner_email": "ada@example.com"} | options
     call_command("create_organization", stdout=out, **options)

@@ -1,4 +1,4 @@
-"""Invitations: a link shown once, used once, by the address that it was made for."""
+"""Invitations: the link is shown once and works once, for the invited address."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""An organization's own administrators change it; the plan and the status are the platform's."""
+"""Administrators change their own organization, but not its plan or status."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Hashing passwords takes a core and 100 MB each, so a process does a few at a time."""
+"""A process hashes only a few passwords at once, because each takes a core and 100 MB."""
 
 import threading
 from collections.abc import Callable
@@ -24,7 +24,7 @@ PASSWORD = "a long enough password"
 
 
 class QuickHasher(LimitedArgon2PasswordHasher):
-    """With costs that tests can pay."""
+    """The real hasher with a low cost."""
 
     memory_cost, time_cost, parallelism = 8, 1, 1
 
@@ -101,7 +101,7 @@ WAYS: dict[str, tuple[Callable[[Membership], Any], int]] = {
     "accept an invitation": (accept, 201),
     "accept on the page": (accept_by_page, 302),
 }
-"""Everywhere that a request makes us hash a password, and the answer when there is a place."""
+"""Every request that hashes a password, and its status when there is a place."""
 
 
 @pytest.mark.parametrize("way", WAYS)

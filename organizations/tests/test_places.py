@@ -1,4 +1,4 @@
-"""Threads of a process that one organization may hold while its requests take long."""
+"""How many threads of a process one organization may hold with slow requests."""
 
 from contextlib import ExitStack
 from uuid import UUID, uuid4

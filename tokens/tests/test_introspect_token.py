@@ -96,7 +96,7 @@ def test_three_ways_to_prove_who_asks(agent: Agent, organization: Organization, 
 
 
 def inactive_tokens(agent: Agent, other: Organization) -> dict[str, str]:
-    """One of each kind of token that the asker must learn nothing about."""
+    """A token of every kind that must be inactive for the asker."""
     real = take_apart(access_token_for(agent))
     revoked = access_token_for(agent)
     with organization_scope(agent.organization):
