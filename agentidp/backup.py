@@ -152,20 +152,22 @@ def restore_database(folder: Path) -> None:
 def broken_audit_logs(manifest: dict[str, Any]) -> list[str]:
     """The problems of the audit logs, one sentence each. Each log must reach at least as far as
     when the backup began."""
-    found = []
+    problems = []
     for organization in Organization.objects.order_by("id"):
-        sequence, noted = manifest["auditHeads"].get(str(organization.pk), (0, ""))
+        sequence, expected_hash = manifest["auditHeads"].get(str(organization.pk), (0, ""))
         with organization_scope(organization):
             result = verify_chain(organization)
             events = AuditEvent.objects.for_organization(organization)
             event = events.filter(sequence=sequence).first()
         if not result.is_intact:
-            found.append(f"The audit log of {organization.slug} is broken: {result}")
-        elif sequence and (event is None or bytes(event.hash).hex() != noted):
-            found.append(f"The audit log of {organization.slug} has another event {sequence}.")
+            problems.append(f"The audit log of {organization.slug} is broken: {result}")
+        elif sequence and (event is None or bytes(event.hash).hex() != expected_hash):
+            problems.append(f"The audit log of {organization.slug} has another event {sequence}.")
     restored = set(map(str, Organization.objects.values_list("id", flat=True)))
-    found += [f"Organization {one} is missing." for one in manifest["auditHeads"].keys() - restored]
-    return found
+    problems += [
+        f"Organization {one} is missing." for one in manifest["auditHeads"].keys() - restored
+    ]
+    return problems
 
 
 def run_program(program: str, access: dict[str, Any], *arguments: str) -> None:
@@ -188,14 +190,14 @@ def _find(program: str) -> str:
     folder = env.text("AGENTIDP_PG_BIN", default="")
     if not folder and not env.text("DATABASE_URL", default=""):
         folder = str(embedded_postgres.find_binaries())
-    found = shutil.which(program, path=folder or None)
-    if found is None:
+    path = shutil.which(program, path=folder or None)
+    if path is None:
         raise BackupError(
             f"There is no {program} {f'in {folder}' if folder else 'on PATH'}. Install the client "
             "programs of PostgreSQL, at least as new as the server, or name their folder in "
             "AGENTIDP_PG_BIN."
         )
-    return found
+    return path
 
 
 def _heads() -> Iterator[Any]:

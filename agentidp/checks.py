@@ -38,10 +38,10 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
             )
         ]
     if more:
-        told = database_roles.in_one_sentence(role, more)
+        summary = database_roles.in_one_sentence(role, more)
         return [
             Error(
-                f"{told} It must have the rights that it needs and no others: another role owns "
+                f"{summary} It must have the rights that it needs and no others: another role owns "
                 f"and migrates the database. {database_roles.HOW_TO}",
                 id="agentidp.E003",
             )
@@ -78,8 +78,8 @@ def refuse_unsafe_start() -> None:
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")
     with connection.cursor() as cursor:
         if less := database_roles.missing(cursor):
-            told = database_roles.in_one_sentence(settings.DATABASE_ROLE, less)
-            raise ImproperlyConfigured(f"{told} Run: python manage.py migrate")
+            summary = database_roles.in_one_sentence(settings.DATABASE_ROLE, less)
+            raise ImproperlyConfigured(f"{summary} Run: python manage.py migrate")
     connection.close()
 
 

@@ -35,18 +35,18 @@ class DescriptionView(SpectacularAPIView):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         renderer: Any = request.accepted_renderer
         suffix = "json" if "json" in renderer.format else "yaml"
-        found = description(suffix)
+        document = description(suffix)
         charset = renderer.charset and f"; charset={renderer.charset}"
         headers = {
             "Cache-Control": f"public, max-age={SECONDS_IN_CACHES}",
             "Content-Disposition": f'inline; filename="AgentIdP.{suffix}"',
-            "ETag": found.etag,
+            "ETag": document.etag,
         }
         response = HttpResponse(
-            found.content, content_type=f"{renderer.media_type}{charset or ''}", headers=headers
+            document.content, content_type=f"{renderer.media_type}{charset or ''}", headers=headers
         )
         asked = request._request
-        return get_conditional_response(asked, etag=found.etag, response=response) or response
+        return get_conditional_response(asked, etag=document.etag, response=response) or response
 
 
 _making = Lock()

@@ -92,9 +92,9 @@ def _look() -> dict[str, bool]:
         checks["database"] = False
         return checks
     if checks["migrations"]:
-        found = background()
-        checks["worker"] = found is not None and found.workers > 0
-        waited = max(found.oldest_job.values(), default=0.0) if found else JOB_IS_LATE_AFTER
+        snapshot = background()
+        checks["worker"] = snapshot is not None and snapshot.workers > 0
+        waited = max(snapshot.oldest_job.values(), default=0.0) if snapshot else JOB_IS_LATE_AFTER
         checks["queue"] = waited < JOB_IS_LATE_AFTER
     return checks
 

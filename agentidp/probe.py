@@ -48,14 +48,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Ask a server whether it is ready.")
     parser.add_argument("where", help="a Unix socket, or HOST:PORT")
     parser.add_argument("--wait", type=float, default=0, help="seconds that it gets")
-    asked = parser.parse_args()
-    until = time.monotonic() + asked.wait
-    while not is_ready(asked.where):
+    options = parser.parse_args()
+    until = time.monotonic() + options.wait
+    while not is_ready(options.where):
         if has_ended():
             sys.stderr.write("The server has ended; its log says why.\n")
             return 1
         if time.monotonic() >= until:
-            sys.stderr.write(f"{asked.where} is not ready.\n")
+            sys.stderr.write(f"{options.where} is not ready.\n")
             return 1
         time.sleep(0.2)
     return 0

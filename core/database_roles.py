@@ -125,8 +125,8 @@ def grant_declared(connection: BaseDatabaseWrapper) -> None:
             target = sql.Identifier(schema, name)
             wanted = SEQUENCE if kind == "S" else declared_for(name)
             word = "SEQUENCE" if kind == "S" else "TABLE"
-            found = _granted(cursor, schema, name, role)
-            if found != wanted:
+            granted = _granted(cursor, schema, name, role)
+            if granted != wanted:
                 _execute(cursor, f"REVOKE ALL ON {word} {{}} FROM {{}}", target, role)
                 _execute(
                     cursor,
@@ -254,16 +254,16 @@ OF_SEQUENCES = ["USAGE", "SELECT", "UPDATE"]
 def excess(cursor: CursorWrapper) -> list[str]:
     """The connected role's privileges beyond what is declared, as predicates that follow "the
     role"."""
-    found = [what for (what,) in _all(cursor, ATTRIBUTES)]
-    found += [f"owns {what}" for (what,) in _all(cursor, OWNED)]
-    found += [what for (what,) in _all(cursor, ENTRANCE)]
-    if any(what.startswith("owns") for what in found):
-        return found  # an owner can do anything with what it owns
+    problems = [what for (what,) in _all(cursor, ATTRIBUTES)]
+    problems += [f"owns {what}" for (what,) in _all(cursor, OWNED)]
+    problems += [what for (what,) in _all(cursor, ENTRANCE)]
+    if any(what.startswith("owns") for what in problems):
+        return problems  # an owner can do anything with what it owns
     for table, kind, held in held_privileges(cursor):
         wanted = SEQUENCE if kind == "S" else declared_for(table)
         if more := held - wanted:
-            found.append(f"may {', '.join(sorted(more))} {table}")
-    return found
+            problems.append(f"may {', '.join(sorted(more))} {table}")
+    return problems
 
 
 def missing(cursor: CursorWrapper) -> list[str]:
@@ -288,9 +288,9 @@ def held_privileges(cursor: CursorWrapper) -> list[tuple[str, str, Privileges]]:
     return [(name, kind, frozenset(held or ())) for name, kind, held in cursor.fetchall()]
 
 
-def in_one_sentence(role: str, found: list[str]) -> str:
-    more = len(found) - NAMED
-    named = _joined([*found[:NAMED], f"{more} more"] if more > 0 else found)
+def in_one_sentence(role: str, problems: list[str]) -> str:
+    more = len(problems) - NAMED
+    named = _joined([*problems[:NAMED], f"{more} more"] if more > 0 else problems)
     return f"The database role {role} {named}."
 
 

@@ -84,12 +84,12 @@ NOTHING: Any = object()
 def example(answer: Any = NOTHING, *, sent: Any = NOTHING, media_type: str | None = None) -> Any:
     """A serializer decorator: an example of the response, and of the request body if `sent` is
     given. JSON unless `media_type` says otherwise."""
-    found = []
+    examples = []
     if sent is not NOTHING:
-        found.append(OpenApiExample("Example", sent, request_only=True, media_type=media_type))
+        examples.append(OpenApiExample("Example", sent, request_only=True, media_type=media_type))
     if answer is not NOTHING:
         statuses = ["200", "201", "202"]
-        found.append(
+        examples.append(
             OpenApiExample(
                 "Example",
                 answer,
@@ -98,7 +98,7 @@ def example(answer: Any = NOTHING, *, sent: Any = NOTHING, media_type: str | Non
                 status_codes=statuses,
             )
         )
-    return extend_schema_serializer(examples=found)
+    return extend_schema_serializer(examples=examples)
 
 
 def answered(kind: Any, value: Any) -> OpenApiResponse:

@@ -140,7 +140,7 @@ def without_secrets(exc_info: ExcInfo) -> str:
     It has no variables, only the beginning of the first line of each message (PostgreSQL writes
     whole rows into the others), and masks whatever looks like a secret.
     """
-    return "".join(_told(exc_info[1], set()))
+    return "".join(_formatted(exc_info[1], set()))
 
 
 def mask_sentence(logger: Any, name: str, event: MutableMapping[str, Any]) -> Any:
@@ -152,12 +152,12 @@ def mask_sentence(logger: Any, name: str, event: MutableMapping[str, Any]) -> An
     return event
 
 
-def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
+def _formatted(error: BaseException, seen: set[int]) -> Iterator[str]:
     seen.add(id(error))
     cause = error.__cause__
     before = cause or (None if error.__suppress_context__ else error.__context__)
     if before is not None and id(before) not in seen:
-        yield from _told(before, seen)
+        yield from _formatted(before, seen)
         yield "\nThat led to:\n\n" if cause else "\nWhile that was handled:\n\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
@@ -167,7 +167,7 @@ def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
     for each in getattr(error, "exceptions", ()):
         if isinstance(each, BaseException) and id(each) not in seen:
             yield "\nPart of it:\n\n"
-            yield from _told(each, seen)
+            yield from _formatted(each, seen)
 
 
 def log_what_threads_raise() -> None:

@@ -112,32 +112,32 @@ class Keyset:
 
     def _beyond(self, key: tuple[Any, ...], *, is_backwards: bool) -> Q:
         alternatives: list[Q] = []
-        alike = Q()
+        equal_so_far = Q()
         for term, value in zip(self.terms, key, strict=True):
-            past = term.beyond(value, is_backwards=is_backwards)
-            if past is not None:
-                alternatives.append(alike & past)
-            alike &= term.same(value)
-        found = alternatives[0]
+            beyond = term.beyond(value, is_backwards=is_backwards)
+            if beyond is not None:
+                alternatives.append(equal_so_far & beyond)
+            equal_so_far &= term.same(value)
+        condition = alternatives[0]
         for each in alternatives[1:]:
-            found |= each
+            condition |= each
         first, value = self.terms[0], key[0]
         if first.is_nullable or len(self.terms) == 1:
-            return found
+            return condition
         # PostgreSQL uses an index on the first column only if its bound is stated without an OR.
         edge = "lte" if first.is_descending is not is_backwards else "gte"
-        return Q(**{f"{first.name}__{edge}": value}) & found
+        return Q(**{f"{first.name}__{edge}": value}) & condition
 
 
 class ListKeyset(Keyset):
     """The order of rows in memory, for an order that the database cannot produce."""
 
     def in_order(self, rows: Any, *, is_backwards: bool = False) -> Any:
-        found = list(rows)
+        ordered = list(rows)
         for term in reversed(self.terms):  # sorting is stable
             is_falling = term.is_descending is not is_backwards
-            found.sort(key=term.value_of, reverse=is_falling)
-        return found
+            ordered.sort(key=term.value_of, reverse=is_falling)
+        return ordered
 
     def after(self, rows: Any, key: tuple[Any, ...], *, is_backwards: bool = False) -> Any:
         return [
@@ -250,8 +250,8 @@ KINDS: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
 
 
 def _packed(value: Any) -> Any:
-    for kind, (known, write, _) in KINDS.items():
-        if isinstance(value, known):
+    for kind, (value_type, write, _) in KINDS.items():
+        if isinstance(value, value_type):
             return {kind: write(value)}
     return value
 

@@ -70,13 +70,13 @@ class PagePagination(BasePagination):
         self.total = self.count(queryset, organization)
         keyset = Keyset.of(queryset)
         rows = keyset.after(queryset, self.cursor.key) if self.cursor else self.from_page(queryset)
-        found = list(rows[: self.limit + 1])
+        fetched = list(rows[: self.limit + 1])
         self.next_cursor = None
-        if len(found) > self.limit:
+        if len(fetched) > self.limit:
             moment = self.cursor.moment if self.cursor else moment_now()
-            key = keyset.key_of(found[self.limit - 1])
+            key = keyset.key_of(fetched[self.limit - 1])
             self.next_cursor = self.cursors.write(Cursor(key, self.page + 1, moment))
-        return found[: self.limit]
+        return fetched[: self.limit]
 
     def read_page(self, request: Request) -> None:
         """Set `page`, `limit` and `cursor` from the query. Raise InvalidValue for anything else."""
@@ -193,12 +193,12 @@ class Slice:
         return self
 
     def page(self, rows: Any, keyset: Keyset) -> "Found":
-        found = list(self.of(rows, keyset))
-        if len(found) <= self.limit:
-            return Found(self, found, None)
-        key = keyset.key_of(found[self.limit - 1])
+        fetched = list(self.of(rows, keyset))
+        if len(fetched) <= self.limit:
+            return Found(self, fetched, None)
+        key = keyset.key_of(fetched[self.limit - 1])
         following = Cursor(key, self.offset + self.limit, self.moment)
-        return Found(self, found[: self.limit], self.cursors.write(following))
+        return Found(self, fetched[: self.limit], self.cursors.write(following))
 
 
 @dataclass(frozen=True)

@@ -201,10 +201,10 @@ def _read(text: str, shape: Shape) -> tuple[Any, int]:
             return value, _count_names(value)
     names = 0
 
-    def count_names(found: dict[str, Any]) -> dict[str, Any]:
+    def count_names(members: dict[str, Any]) -> dict[str, Any]:
         nonlocal names
-        names += _checked_length(found)
-        return found
+        names += _checked_length(members)
+        return members
 
     try:
         value = json.loads(
@@ -219,10 +219,10 @@ def _read(text: str, shape: Shape) -> tuple[Any, int]:
     return value, names
 
 
-def _checked_length(found: dict[str, Any]) -> int:
-    if len(found) > MAX_NAMES:
+def _checked_length(members: dict[str, Any]) -> int:
+    if len(members) > MAX_NAMES:
         raise ParseError(f"A JSON object has more than {MAX_NAMES:,} names.")
-    return len(found)
+    return len(members)
 
 
 def _refuse_depth() -> NoReturn:

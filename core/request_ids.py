@@ -10,10 +10,10 @@ KEY = "agentidp.request_id"
 
 def request_id_of(environ: dict[str, Any]) -> str:
     """Our own id of the request: 32 hexadecimal digits, never reused."""
-    known: str | None = environ.get(KEY)
-    if known is None:
-        known = environ[KEY] = uuid.uuid4().hex
-    return known
+    request_id: str | None = environ.get(KEY)
+    if request_id is None:
+        request_id = environ[KEY] = uuid.uuid4().hex
+    return request_id
 
 
 def log_fields_of(environ: dict[str, Any]) -> dict[str, str]:

@@ -30,11 +30,11 @@ class Connections:
 
     def _shut_down(self) -> None:
         due, self._due = self._due, set()
-        for found in _sockets():
+        for connected in _sockets():
             # A listening socket has no peer.
             with suppress(OSError):
-                if found.getpeername()[:2] in due:
-                    found.shutdown(socket.SHUT_RDWR)
+                if connected.getpeername()[:2] in due:
+                    connected.shutdown(socket.SHUT_RDWR)
 
 
 connections = Connections()
@@ -48,13 +48,13 @@ def limit_what_waits_for_clients(seconds: int) -> None:
     Connections inherit both options from the listening socket, so call this once it listens.
     """
     options = {"TCP_NOTSENT_LOWAT": UNSENT_BYTES, "TCP_USER_TIMEOUT": seconds * 1000}
-    for found in _sockets():
+    for listening in _sockets():
         with suppress(OSError):
-            if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 continue
             for name, value in options.items():
                 if option := getattr(socket, name, None):
-                    found.setsockopt(socket.IPPROTO_TCP, option, value)
+                    listening.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def allow_many_connections() -> None:
@@ -79,9 +79,9 @@ def _sockets() -> Iterator[socket.socket]:
                 continue
             copy = os.dup(int(name))
             try:
-                found = socket.socket(fileno=copy)
+                opened = socket.socket(fileno=copy)
             except OSError:
                 os.close(copy)
                 continue
-            with found:
-                yield found
+            with opened:
+                yield opened

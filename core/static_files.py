@@ -52,8 +52,8 @@ class HashedStorage(CompressedManifestStaticFilesStorage):
         if template != BUNDLED[1]:
             return super().url_converter(name, hashed_files, template)
 
-        def part(found: re.Match[str]) -> str:
-            with self.open(f"{name.rpartition('/')[0]}/{found['url']}") as file:
+        def part(match: re.Match[str]) -> str:
+            with self.open(f"{name.rpartition('/')[0]}/{match['url']}") as file:
                 return str(file.read().decode())
 
         return part

@@ -151,9 +151,9 @@ def refuse_any_full(quotas: Mapping[str, Quota], statement: str = WINDOWS) -> bo
     something."""
     with connection.cursor() as cursor:
         cursor.execute(statement, [list(quotas)])
-        found = cursor.fetchall()
+        rows = cursor.fetchall()
     is_counting = False
-    for key, attempts, age in found:
+    for key, attempts, age in rows:
         quota = quotas[key]
         seconds = quota.window.total_seconds()
         seconds_left = math.ceil(seconds - float(age))

@@ -58,18 +58,18 @@ def call_issue(
 ) -> Issue:
     """Call tokens_issue(). Outside of a transaction, its row is durable afterwards."""
     connection.ensure_connection()
-    known: psycopg.Connection = connection.connection
+    raw: psycopg.Connection = connection.connection
     texts = [str(client_id), f"\\x{mac.hex()}", scope, str(event_id), str(token_id), ip_address]
     texts += [resource, *guesses.keys, guesses.bucket]
     values = [None if text is None else text.encode() for text in texts]
     with connection.wrap_database_errors:
-        if not known.autocommit and known.pgconn.transaction_status == TransactionStatus.IDLE:
-            _require(known, known.pgconn.exec_(b"BEGIN"), ExecStatus.COMMAND_OK)  # as a cursor does
-        if known not in prepared:
-            _require(known, known.pgconn.prepare(NAME, ISSUE.encode()), ExecStatus.COMMAND_OK)
-            prepared.add(known)
-        result = known.pgconn.exec_prepared(NAME, values)  # type: ignore[arg-type]
-        _require(known, result, ExecStatus.TUPLES_OK)
+        if not raw.autocommit and raw.pgconn.transaction_status == TransactionStatus.IDLE:
+            _require(raw, raw.pgconn.exec_(b"BEGIN"), ExecStatus.COMMAND_OK)  # as a cursor does
+        if raw not in prepared:
+            _require(raw, raw.pgconn.prepare(NAME, ISSUE.encode()), ExecStatus.COMMAND_OK)
+            prepared.add(raw)
+        result = raw.pgconn.exec_prepared(NAME, values)  # type: ignore[arg-type]
+        _require(raw, result, ExecStatus.TUPLES_OK)
     row = [result.get_value(0, column) for column in range(9)]
     texts = [None if value is None else value.decode() for value in row]
     reason, organization, credential, granted, algorithm, issued_at = texts[:6]
@@ -87,8 +87,8 @@ def call_issue(
     )
 
 
-def _require(known: psycopg.Connection, result: PGresult, status: ExecStatus) -> None:
-    if known.pgconn.status != ConnStatus.OK:
+def _require(raw: psycopg.Connection, result: PGresult, status: ExecStatus) -> None:
+    if raw.pgconn.status != ConnStatus.OK:
         raise psycopg.OperationalError("The connection to the database is lost.")
     if result.status != status:
         raise error_from_result(result)

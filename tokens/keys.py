@@ -114,10 +114,10 @@ class KeyRing:
         return {row.kid: self._known_or_opened(row) for row in rows}
 
     def _known_or_opened(self, row: SigningKey) -> LoadedKey:
-        known = self._keys.get(row.kid)
-        if known and (known.active_from, known.retired_at) == (row.active_from, row.retired_at):
-            return known
-        private_key = known.private_key if known else _open(row)
+        loaded = self._keys.get(row.kid)
+        if loaded and (loaded.active_from, loaded.retired_at) == (row.active_from, row.retired_at):
+            return loaded
+        private_key = loaded.private_key if loaded else _open(row)
         return LoadedKey(
             kid=row.kid,
             algorithm=row.algorithm,

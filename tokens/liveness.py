@@ -115,14 +115,14 @@ def live_resource_scopes(token: AgentClaims) -> frozenset[str]:
     It has ended if all its scopes are gone, or if it is older than the agent's present permission
     at the resource.
     """
-    allowed, known = ask(
+    granted, defined = ask(
         RESOURCE,
         resource=token.resource,
         spare=SPARE,
         **facts_of(token),
     )
     issued = frozenset(str(token.payload.get("scope", "")).split())
-    left = issued & frozenset(allowed) & frozenset(known)
+    left = issued & frozenset(granted) & frozenset(defined)
     if issued and not left:
         raise InvalidToken(ENDED)
     return left

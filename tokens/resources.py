@@ -226,15 +226,15 @@ def _require_not_oneself(agent: Agent, *, actor: Actor) -> None:
 
 def _locked(resource: Resource) -> Resource:
     """Lock the resource. Raise ResourceNotFound if it has been deleted."""
-    found = (
+    locked = (
         Resource.objects.select_for_update(of=("self",), no_key=True)
         .select_related("organization")
         .filter(pk=resource.pk)
         .first()
     )
-    if found is None:
+    if locked is None:
         raise ResourceNotFound
-    return found
+    return locked
 
 
 def _set(resource: Resource, fields: dict[str, Any]) -> None:

@@ -260,9 +260,9 @@ def npm() -> list:
 def find_browser() -> str:
     """The path of the Chromium for browser tests, or "" if there is none."""
     for name in BROWSERS:
-        found = name and shutil.which(name)
-        if found:
-            return found
+        path = name and shutil.which(name)
+        if path:
+            return path
     return ""
 
 
@@ -338,8 +338,8 @@ class Stamp:
     def holds(self, wanted: str) -> bool:
         """Whether the set, or a larger one that includes it, is installed in its current
         version."""
-        noted = self.path.read_text().split() if self.path.exists() else []
-        return noted in ([self.digest, wanted], [self.digest, "test"])
+        recorded = self.path.read_text().split() if self.path.exists() else []
+        return recorded in ([self.digest, wanted], [self.digest, "test"])
 
     def set(self, wanted: str) -> None:
         self.path.write_text(f"{self.digest} {wanted}\n")

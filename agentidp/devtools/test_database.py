@@ -60,8 +60,8 @@ def _start() -> subprocess.Popen[bytes]:
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
-    said = process.stdout.readline() if process.stdout else b""
-    folder = os.fsdecode(said.rstrip(b"\n"))
+    line = process.stdout.readline() if process.stdout else b""
+    folder = os.fsdecode(line.rstrip(b"\n"))
     if not folder:
         raise EmbeddedPostgresError("The tests' database found no place for temporary files.")
     cluster = Cluster(Path(folder), bindir, durable=False)

@@ -78,8 +78,8 @@ def verify_password(
         give_back(guesses)
         raise
     if not isinstance(user, User):
-        known = account or find_user(name)
-        refuse_sign_in(request, name, known, reason="wrong_name_or_password")
+        candidate = account or find_user(name)
+        refuse_sign_in(request, name, candidate, reason="wrong_name_or_password")
         raise SignInRefused
     give_back(guesses)
     return user
@@ -92,10 +92,10 @@ def lock_proven(user: User) -> User:
     Hashing takes time and holds no lock, so the password may have been changed or the account
     closed.
     """
-    found = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
-    if found is None or found.password != user.password or not found.is_active:
+    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+    if locked is None or locked.password != user.password or not locked.is_active:
         raise SignInRefused
-    return found
+    return locked
 
 
 def refuse_sign_in(request: HttpRequest, name: str, user: User | None, *, reason: str) -> None:
@@ -166,8 +166,8 @@ def choose_organization(request: HttpRequest, organization_id: UUID | str) -> Me
     if wanted is None or not isinstance(request.user, User):
         return None
     membership = request.user.memberships.usable().filter(organization_id=wanted).first()
-    is_there = str(wanted) == request.session.get(CHOSEN_ORGANIZATION)
-    if membership is not None and not is_there:
+    is_current = str(wanted) == request.session.get(CHOSEN_ORGANIZATION)
+    if membership is not None and not is_current:
         count_attempt(throttle_key("enter", membership.user_id), ENTRIES)
         request.session.cycle_key()
         enter(request, membership)

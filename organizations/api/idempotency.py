@@ -56,15 +56,15 @@ def claim(request: Request, actor: Actor) -> tuple[AnsweredRequest, bool] | None
     text = request.headers.get(HEADER)
     if text is None or actor.id is None:
         return None
-    known, is_new = AnsweredRequest.objects.get_or_create(
+    stored, is_new = AnsweredRequest.objects.get_or_create(
         organization=actor.organization,
         principal_id=actor.id,
         key=_key(text),
         defaults={"digest": _digest(request)},
     )
-    if not is_new and bytes(known.digest) != _digest(request):
+    if not is_new and bytes(stored.digest) != _digest(request):
         raise KeyReused
-    return known, is_new
+    return stored, is_new
 
 
 def remember(
@@ -87,15 +87,17 @@ def remember(
     claimed.save(update_fields=["status", "body", "secret_field"])
 
 
-def answer_again(known: AnsweredRequest, read_anew: Callable[[Any], Any] | None = None) -> Response:
+def answer_again(
+    stored: AnsweredRequest, read_anew: Callable[[Any], Any] | None = None
+) -> Response:
     """The original response, or the one that `read_anew` makes of its stored fields. Raise
     SecretWasShown if it had a secret."""
-    data: Any = json.loads(known.body) if known.body else None
-    if known.secret_field:
+    data: Any = json.loads(stored.body) if stored.body else None
+    if stored.secret_field:
         raise SecretWasShown(**data)
     if read_anew is not None:
         data = read_anew(data)
-    return Response(data, status=known.status, headers={REPLAYED: "true"})
+    return Response(data, status=stored.status, headers={REPLAYED: "true"})
 
 
 def forgotten() -> QuerySet[Any]:

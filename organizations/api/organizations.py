@@ -155,9 +155,9 @@ class MemberViewSet(OwnOrganizationViewSet):
         agents = self._agents().values_list(*columns, named=True)
         everyone: Any = Joined((people, agents), columns)
         keys = [each.pk for each in self.paginate_queryset(everyone) or []]
-        found = {member.pk: member for member in self.get_queryset().filter(pk__in=keys)}
-        found |= {member.pk: member for member in self._agents().filter(pk__in=keys)}
-        members: Any = [found[key] for key in keys]
+        by_key = {member.pk: member for member in self.get_queryset().filter(pk__in=keys)}
+        by_key |= {member.pk: member for member in self._agents().filter(pk__in=keys)}
+        members: Any = [by_key[key] for key in keys]
         return self.get_paginated_response(MemberSerializer(members, many=True).data)
 
     @extend_schema(

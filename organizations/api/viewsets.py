@@ -102,11 +102,11 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         claim = idempotency.claim(request, self.actor) if self.action in self.repeatable else None
         if claim is None:
             return
-        known, is_new = claim
+        stored, is_new = claim
         if is_new:
-            self._claimed = known
+            self._claimed = stored
         else:  # replace the action, as the router assigns actions to methods
-            setattr(self, str(request.method).lower(), lambda *_, **__: self._answer_again(known))
+            setattr(self, str(request.method).lower(), lambda *_, **__: self._answer_again(stored))
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
@@ -115,9 +115,9 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
             idempotency.remember(claimed, response, self.kept_fields.get(self.action))
         return super().finalize_response(request, response, *args, **kwargs)
 
-    def _answer_again(self, known: AnsweredRequest) -> Response:
+    def _answer_again(self, stored: AnsweredRequest) -> Response:
         is_whole = self.action not in self.kept_fields
-        return idempotency.answer_again(known, None if is_whole else self.read_anew)
+        return idempotency.answer_again(stored, None if is_whole else self.read_anew)
 
     def read_anew(self, kept: dict[str, Any]) -> Any:
         """The response body as it is now, given its stored fields."""
@@ -132,11 +132,11 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
 
     def known_parameters(self) -> set[str]:
         """The query parameters that the action accepts."""
-        known = set(self.query_parameters.get(self.action, ()))
+        names = set(self.query_parameters.get(self.action, ()))
         if self.action == "list":
             filters = getattr(self, "filterset_class", None)
-            known |= PAGING | set(filters.base_filters if filters else ())
-        return known
+            names |= PAGING | set(filters.base_filters if filters else ())
+        return names
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()

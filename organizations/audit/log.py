@@ -128,8 +128,8 @@ def export_lines(organization: Organization, first: int, last: int) -> Iterator[
         with organization_scope(organization):
             events = AuditEvent.objects.for_organization(organization).in_order()
             following = events.filter(sequence__gt=beyond, sequence__lte=last)[:EXPORT_BATCH]
-            found = following.iterator(ROWS_AT_ONCE)
-            return gather(found, export_line, lambda event: event.sequence)
+            rows = following.iterator(ROWS_AT_ONCE)
+            return gather(rows, export_line, lambda event: event.sequence)
 
     return in_pieces(read)
 
@@ -186,12 +186,12 @@ def verify_chain(
     events = AuditEvent.objects.for_organization(organization).in_order()
     previous = events.filter(sequence=first - 1).first() if first > 1 else None
     expected_hash = bytes(previous.hash) if previous else (None if first > 1 else FIRST_HASH)
-    found = first_break(
+    result = first_break(
         events.filter(sequence__gte=first, sequence__lte=last).iterator(chunk_size=1000),
         first,
         expected_hash,
     )
-    broken_at, reason, reached, reached_hash = found
+    broken_at, reason, reached, reached_hash = result
     if first > 1 and previous is None:
         broken_at, reason = first - 1, "An event is missing."
     if broken_at is None and reached < min(last, head_sequence):

@@ -51,8 +51,8 @@ class UserManager(BaseUserManager["User"]):
 
     def _proven_first(self, wanted: models.Q) -> list[User]:
         proven_first = models.F("email_verified_at").asc(nulls_last=True)
-        found = self.filter(wanted).order_by(proven_first, "created_at", "pk")
-        return list(found[:MAX_ACCOUNTS_OF_ADDRESS])
+        users = self.filter(wanted).order_by(proven_first, "created_at", "pk")
+        return list(users[:MAX_ACCOUNTS_OF_ADDRESS])
 
     def hash_password(self, email: str, password: str | None) -> str:
         """The password hash to store for an account with this address. None makes an unusable
@@ -149,8 +149,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     def adopt_hash(self, hashed: str) -> None:
         """Store a new hash of the same password, unless another password was set while it was
         computed."""
-        known, self.password = self.password, hashed
-        type(self).objects.filter(pk=self.pk, password=known).update(password=hashed)
+        previous, self.password = self.password, hashed
+        type(self).objects.filter(pk=self.pk, password=previous).update(password=hashed)
 
 
 class AccountLink(models.Model):

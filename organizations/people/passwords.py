@@ -38,10 +38,10 @@ class Account(Protocol):
     def adopt_hash(self, hashed: str) -> None: ...
 
 
-Known = TypeVar("Known", bound=Account)
+AccountType = TypeVar("AccountType", bound=Account)
 
 
-def whose_password(name: str, password: str, accounts: Sequence[Known]) -> list[Known]:
+def whose_password(name: str, password: str, accounts: Sequence[AccountType]) -> list[AccountType]:
     """The accounts, of those with this address or short name, that have the password, in order.
 
     Hashes once, even without any account. Each account whose hash has another algorithm, cost or
@@ -49,24 +49,24 @@ def whose_password(name: str, password: str, accounts: Sequence[Known]) -> list[
     as many, because an earlier version hashed them as typed.
     """
     salt = salt_of(name, accounts)
-    older = {each.pk for each in accounts if _is_older(each.password, salt)}
+    outdated = {each.pk for each in accounts if _is_older(each.password, salt)}
     spellings = list(dict.fromkeys([normalized_password(password), password]))
     computed = []
-    if len(older) < len(accounts) or not accounts:
+    if len(outdated) < len(accounts) or not accounts:
         computed = [make_password(spelling, salt=salt) for spelling in spellings]
-    found = []
+    matching = []
     for account in accounts:
         stored = account.password
-        if account.pk in older:
-            opened = [verify_password(spelling, stored)[0] for spelling in spellings]
+        if account.pk in outdated:
+            matches = [verify_password(spelling, stored)[0] for spelling in spellings]
         else:
-            opened = [constant_time_compare(stored, each) for each in computed]
-        if not any(opened):
+            matches = [constant_time_compare(stored, each) for each in computed]
+        if not any(matches):
             continue
-        found.append(account)
-        if account.pk in older or not opened[0]:
+        matching.append(account)
+        if account.pk in outdated or not matches[0]:
             account.adopt_hash(compute_hash(password, salt))
-    return found
+    return matching
 
 
 def compute_hash(password: str, salt: str) -> str:

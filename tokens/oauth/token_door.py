@@ -71,9 +71,9 @@ def _added_by_guards(*deciding: Any) -> Headers | None:
     def pass_through(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
-    known = {name: value for name, value in zip(DECIDING, deciding, strict=True) if value}
+    given = {name: value for name, value in zip(DECIDING, deciding, strict=True) if value}
     plain = {"REQUEST_METHOD": "POST", "PATH_INFO": PATH, "CONTENT_TYPE": FORM}
-    request = WSGIRequest({**known, **plain, "wsgi.input": BytesIO()})
+    request = WSGIRequest({**given, **plain, "wsgi.input": BytesIO()})
     guarded: Any = pass_through
     for guard in (HostMiddleware, BoundedRequestMiddleware, SecurityMiddleware):
         guarded = guard(guarded)
