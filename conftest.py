@@ -117,7 +117,7 @@ def bucket(s3_server: str) -> Iterator[Any]:
 
 @pytest.fixture(params=["folder", "bucket"])
 def each_storage(request: pytest.FixtureRequest) -> None:
-    """Run the test once with each kind of storage of files."""
+    """Run the test once with each kind of file storage."""
     if request.param == "bucket":
         request.getfixturevalue("bucket")
 

@@ -36,7 +36,7 @@ def validate_time_zone(name: str) -> None:
 
 @example(examples.ORGANIZATION, sent=examples.NEW_ORGANIZATION)
 class OrganizationSerializer(StrictSerializer):
-    """An organization. Its plan, limits and status are the platform's to set."""
+    """An organization. Only the platform's staff can change its plan, limits and status."""
 
     organizationId = serializers.CharField(
         source="public_id", read_only=True, help_text="`org-` and a UUID."
@@ -94,7 +94,7 @@ class OrganizationChangeSerializer(OrganizationSerializer):
 
 @example(examples.PERSON)
 class MemberSerializer(serializers.Serializer[Membership | Principal]):
-    """A member as it is shown: a person, or an agent that was named a member."""
+    """A member: a person, or an agent that was made a member."""
 
     memberId = serializers.UUIDField(source="pk", help_text="An agent's own id, for an agent.")
     kind = serializers.SerializerMethodField()
@@ -129,7 +129,7 @@ class MemberSerializer(serializers.Serializer[Membership | Principal]):
 
 @example(sent=examples.NEW_MEMBER)
 class NewMemberSerializer(StrictSerializer):
-    """`agentId` with member or admin, or the `email` to invite with a person's role."""
+    """Either `agentId` with an agent's role, or the `email` to invite with a person's role."""
 
     agentId = serializers.UUIDField(required=False)
     email = serializers.EmailField(
@@ -186,7 +186,7 @@ class InvitationWithLinkSerializer(InvitationSerializer):
 
 @example(sent=examples.ACCEPTANCE)
 class AcceptanceSerializer(StrictSerializer):
-    """`password` opens an account of the invited address, or becomes that of a new one."""
+    """`password` belongs to an account of the invited address, or becomes that of a new one."""
 
     token = serializers.CharField(
         max_length=128, help_text="The last part of the invitation's link."

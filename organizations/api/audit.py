@@ -192,9 +192,9 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
 
     @extend_schema(parameters=SEQUENCES, responses=VerificationSerializer)
     def verify(self, request: Request) -> Response:
-        """Recompute the hash chain, or a part of it: at most 100,000 events, the newest if absent.
+        """Recompute the hash chain, or a part of it: at most 100,000 events, by default the newest.
 
-        30 requests a minute for each organization.
+        Limited to 30 requests a minute for each organization.
         """
         key = throttle_key("audit.verify", self.organization.pk)
         refuse_when_full(key, VERIFICATIONS)
@@ -212,7 +212,7 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         },
     )
     def export(self, request: Request) -> HttpResponseBase:
-        """The log as JSON lines, oldest first: docs/reference/audit.md says how to verify it."""
+        """The log as JSON lines, oldest first. How to verify it: docs/reference/audit.md."""
         record_export(self.actor)
         first, last = self._range(request, maximum=None)
         name = f"audit-{self.organization.slug}-{first}-{last}.jsonl"

@@ -86,7 +86,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
     repeatable = frozenset({"create"})
 
     def list(self, request: Request) -> Response:
-        """A person's organizations, the first joined first; an agent's own."""
+        """A person's organizations in the order of joining, or an agent's own."""
         return super().list(request)
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -96,7 +96,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
     @extend_schema(responses={201: OrganizationSerializer})
     def create(self, request: Request) -> Response:
-        """Found another organization. The person who asks becomes its owner."""
+        """Create an organization. The person who sends the request becomes its owner."""
         if self.actor.user is None:
             raise Forbidden("Only a person can create an organization.")
         serializer = OrganizationSerializer(data=request.data)
@@ -126,7 +126,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
     @extend_schema(parameters=[ORGANIZATION_ID], responses={204: None})
     def destroy(self, request: Request, organizationId: str) -> Response:
-        """End the organization for good. Only an owner may, and only without active agents."""
+        """Delete the organization permanently. Requires an owner, and that no agent is active."""
         if not self.actor.is_owner:
             raise Forbidden("Only an owner can delete the organization.")
         delete_organization(self.organization, actor=self.actor)
@@ -149,7 +149,7 @@ class MemberViewSet(OwnOrganizationViewSet):
 
     @extend_schema(responses=MemberSerializer(many=True))
     def list(self, request: Request, organizationId: str) -> Response:
-        """The members, the first joined first."""
+        """The members, in the order of joining."""
         columns = ("created_at", "pk")
         people = self.get_queryset().values_list(*columns, named=True)
         agents = self._agents().values_list(*columns, named=True)
@@ -183,7 +183,7 @@ class MemberViewSet(OwnOrganizationViewSet):
 
     @extend_schema(parameters=[MEMBER_ID], request=RoleSerializer, responses=MemberSerializer)
     def partial_update(self, request: Request, organizationId: str, memberId: UUID) -> Response:
-        """Give a member another role. Only an owner can make or remove owners."""
+        """Change a member's role. Only an owner can make or remove owners."""
         member = self._member(memberId)
         serializer = RoleSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -220,7 +220,7 @@ def invited(invitation: Invitation, link: str, *, status: int) -> Response:
 
 @extend_schema(tags=["Invitations"], parameters=[ORGANIZATION_ID])
 class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
-    """Offers of membership to email addresses."""
+    """Invitations of email addresses."""
 
     queryset = Invitation.objects.all()
     serializer_class = InvitationSerializer
@@ -250,7 +250,7 @@ class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
     @extend_schema(parameters=[INVITATION_ID], responses={204: None})
     def destroy(self, request: Request, organizationId: str, invitationId: UUID) -> Response:
-        """Take an open invitation back; its link stops at once."""
+        """Revoke an open invitation. Its link stops working at once."""
         revoke_invitation(self.get_object(), actor=self.actor)
         return Response(status=204)
 

@@ -206,7 +206,7 @@ class Membership(models.Model):
 
 
 class Principal(models.Model):
-    """Maps a client id to its organization, since it is read before the tenant is known.
+    """Maps a client id to its organization. Read before the tenant is known, so it has no secrets.
 
     `role` is set for agents that were made members of the organization.
     """

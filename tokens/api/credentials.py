@@ -112,7 +112,7 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
 
     @extend_schema(parameters=[CREDENTIAL_ID], responses={204: None})
     def destroy(self, request: Request, agentId: str, credentialId: str) -> Response:
-        """Revoke a credential and the live tokens that it got. This cannot be undone."""
+        """Revoke a credential and the tokens obtained with it. This cannot be undone."""
         self._agent()
         revoke_credential(self.get_object(), actor=self.actor)
         return Response(status=204)

@@ -36,7 +36,7 @@ class GrantNotFound(NotFound):
 
 @extend_schema(tags=["Resources"])
 class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OrganizationScopedViewSet):
-    """The services that agents get tokens for (RFC 8707)."""
+    """The resources that agents can get tokens for (RFC 8707)."""
 
     queryset = Resource.objects.all()
     serializer_class = ResourceSerializer
@@ -87,7 +87,7 @@ class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiza
 
 @extend_schema(tags=["Resources"], parameters=[RESOURCE_ID])
 class ResourceAgentViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
-    """Which agents may have tokens for a resource, and with which of its scopes."""
+    """The agents that may get tokens for a resource, and their scopes."""
 
     queryset = ResourceGrant.objects.select_related("agent", "resource")
     serializer_class = ResourceGrantSerializer

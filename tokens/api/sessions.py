@@ -107,7 +107,7 @@ class LogInView(APIView):
     def post(self, request: Request) -> Response:
         """Sign in with an email address and a password.
 
-        Ten failures a minute for an address and a name, 100 for an address: then 429.
+        After ten failures a minute for one name and network, or 100 for one network, it answers 429.
         """
         serializer = LogInSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -160,7 +160,7 @@ class SessionViewSet(OrganizationScopedViewSet):
 
     @extend_schema(responses=SessionSerializer)
     def retrieve(self, request: Request) -> Response:
-        """Who am I? For people and agents."""
+        """Describe the bearer of the token, a person or an agent."""
         actor = self.actor
         body = {
             "kind": actor.kind,
