@@ -159,7 +159,7 @@ def test_make_and_the_installer_read_the_name_alike(checkout):
         assert f"\n{folder}/bin/python -m pytest" in shown.stdout
 
 
-def test_somebodys_environment_that_does_not_run_is_not_made_anew(checkout):
+def test_a_broken_environment_of_others_is_not_recreated(checkout):
     theirs = checkout / "theirs"
     (theirs / "bin").mkdir(parents=True)
     (theirs / "pyvenv.cfg").write_text("home = /gone\n")

@@ -72,7 +72,7 @@ def test_it_is_made_once_for_all_who_ask_at_the_same_time(made: list[Any]) -> No
     assert len({each.content for each in found}) == 1
 
 
-def test_who_has_it_already_is_told_so(client: Client) -> None:
+def test_an_unchanged_document_is_answered_with_304(client: Client) -> None:
     first = client.get("/api/schema")
     again = client.get("/api/schema", headers={"If-None-Match": first["ETag"]})
     other = client.get(

@@ -99,7 +99,7 @@ def test_without_its_database_it_lives_but_is_not_ready(
     assert live.status_code == 200
 
 
-def test_whoever_asks_whether_it_is_ready_everything_is_looked_at_once_a_second(
+def test_readiness_is_checked_at_most_once_a_second(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executors: list[Any] = []

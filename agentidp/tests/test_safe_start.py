@@ -255,7 +255,7 @@ def test_it_does_not_start_without_the_file_of_a_secret(
     assert_refused(run(production | missing, "-c", START))
 
 
-def test_who_brings_a_database_in_a_file_is_in_production_as_well(
+def test_a_database_url_from_a_file_means_production_as_well(
     production: dict[str, str], tmp_path: Path
 ) -> None:
     environment = into_file(production, "DATABASE_URL", tmp_path / "url", 0o600)

@@ -26,7 +26,7 @@ async def begun(first: Server, number: int) -> list[tuple[Server, asyncio.Task[N
     return found
 
 
-def test_what_finds_no_room_is_refused_and_small_ones_always_do(
+def test_large_bodies_without_room_are_refused_and_small_ones_always_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bodies, "MAX_BYTES", 3 * bodies.SMALL)

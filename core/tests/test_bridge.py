@@ -39,7 +39,7 @@ def test_path_query_and_headers_arrive_as_they_were_sent() -> None:
     assert environ["REMOTE_ADDR"] == "192.0.2.1"
 
 
-def test_a_header_with_an_underscore_cannot_pass_for_the_one_with_a_hyphen() -> None:
+def test_a_header_with_an_underscore_cannot_pass_for_one_with_a_hyphen() -> None:
     seen: list[Environ] = []
     forged = [(b"x_forwarded_for", b"6.6.6.6"), (b"kodosumi_api_key", b"token")]
 
@@ -78,7 +78,7 @@ def test_a_body_that_takes_too_long_is_refused_without_a_thread(
     assert seen == []
 
 
-def test_of_a_body_that_is_too_large_the_application_sees_the_headers_only() -> None:
+def test_the_application_sees_only_the_headers_of_a_body_that_is_too_large() -> None:
     part, seen = b"x" * MAX_BODY, []
 
     def read(environ: Environ, start_response: Any) -> Iterable[bytes]:

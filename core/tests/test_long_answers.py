@@ -87,7 +87,7 @@ class Silent(Server):
             await asyncio.Event().wait()
 
 
-def test_a_client_that_takes_nothing_is_handed_one_slice_and_no_more_is_made() -> None:
+def test_a_client_that_does_not_read_gets_one_slice_and_no_more_is_produced() -> None:
     made = 0
 
     def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
@@ -113,7 +113,7 @@ def test_a_client_that_takes_nothing_is_handed_one_slice_and_no_more_is_made() -
     assert made == LONG // PIECE + 1  # the last one shows that the response is long
 
 
-def test_clients_that_take_nothing_hold_no_thread(
+def test_clients_that_do_not_read_hold_no_thread(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.READER_TIMEOUT_SECONDS = 1
@@ -143,7 +143,7 @@ def test_clients_that_take_nothing_hold_no_thread(
     assert len(cut) == len(closed) == 20
 
 
-def test_a_caller_has_so_many_long_answers_at_once(settings: Any) -> None:
+def test_long_answers_of_one_caller_are_limited(settings: Any) -> None:
     settings.STREAMS_PER_CALLER = 2
     closed: list[str] = []
 
@@ -172,7 +172,7 @@ def test_a_caller_has_so_many_long_answers_at_once(settings: Any) -> None:
     assert other.body == b"short"
 
 
-def test_those_without_a_name_are_counted_for_their_network(settings: Any) -> None:
+def test_anonymous_callers_are_counted_by_network(settings: Any) -> None:
     settings.STREAMS_PER_CALLER = 2
     settings.TRUSTED_PROXY_HOPS = 1
     closed: list[str] = []

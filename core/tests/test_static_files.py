@@ -76,7 +76,7 @@ def test_a_static_file_is_served() -> None:
         "rest_framework/css/bootstrap.min.css",
     ],
 )
-def test_what_no_page_asks_for_is_not_served_where_nothing_is_collected(path: str) -> None:
+def test_files_that_no_page_uses_are_not_served_from_source(path: str) -> None:
     assert finders.find(path)
 
     assert get(f"/static/{path}")[0] != "200 OK"
@@ -156,7 +156,7 @@ def test_styles_of_the_frame_stay_in_their_folder(collected: None) -> None:
     assert static("css/output.css").startswith("/static/css/")
 
 
-def test_files_that_are_not_those_of_today_are_not_used(tmp_path: Path) -> None:
+def test_outdated_collected_files_are_not_used(tmp_path: Path) -> None:
     source, folder = tmp_path / "source", tmp_path / "collected"
     for each in (source, folder):
         (each / "js").mkdir(parents=True)
@@ -173,7 +173,7 @@ def test_files_that_are_not_those_of_today_are_not_used(tmp_path: Path) -> None:
     assert not are_collected(source, folder)
 
 
-def test_what_pages_ask_for_is_collected_and_little_else() -> None:
+def test_only_files_that_pages_use_are_collected() -> None:
     sizes = {}
     for finder in get_finders():
         for path, storage in finder.list(CollectedFilesConfig.ignore_patterns):

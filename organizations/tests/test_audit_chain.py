@@ -116,7 +116,7 @@ def test_an_untouched_chain_is_intact(length: int) -> None:
     assert broken_at(chain(length), length) is None
 
 
-def test_a_change_with_its_own_hash_made_right_shows_at_the_next_event() -> None:
+def test_a_change_with_a_corrected_hash_is_found_at_the_next_event() -> None:
     events = chain(3)
     events[1].action = "agent.updated"
     events[1].hash = event_hash(events[1])

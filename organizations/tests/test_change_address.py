@@ -55,7 +55,7 @@ def test_another_address_counts_once_its_link_was_opened(
     assert "person.address_changed" in actions_in(organization)
 
 
-def test_mails_that_confirm_an_address_are_limited_for_a_person_and_for_an_address_at_a_place(
+def test_confirmation_mails_are_limited_per_person_and_per_address_and_network(
     organization: Organization, browser: Client, mailbox: Mailbox
 ) -> None:
     of_person = [change(browser, f"hopper{n}@example.com").status_code for n in range(6)]
@@ -130,7 +130,7 @@ def test_an_address_that_another_account_proved_stays_theirs(
     assert grace.email == ADDRESS
 
 
-def test_somebody_proves_the_address_that_they_have(
+def test_a_person_verifies_the_address_they_already_have(
     organization: Organization, mailbox: Mailbox
 ) -> None:
     user = make_user(ADDRESS, OLD, email_verified_at=None)
@@ -163,7 +163,7 @@ def test_without_mail_another_address_counts_at_once_and_is_unproven(
     assert event.metadata["before"] == ADDRESS
 
 
-def test_nobody_takes_the_address_of_a_colleague(
+def test_a_colleagues_address_is_refused(
     organization: Organization, grace: User, browser: Client
 ) -> None:
     make_membership(organization, user=make_user("boss@example.com"))

@@ -274,7 +274,7 @@ def test_an_address_in_letters_of_its_own_gets_its_mail(
     assert mailbox.mails[0]["To"] == f"bob@{domain.encode('idna').decode()}"
 
 
-def test_nobody_is_flooded_with_invitations_that_are_taken_back(
+def test_repeated_invitations_to_one_address_are_limited(
     organization: Organization, client_for: ClientFor, mailbox: Mailbox
 ) -> None:
     def invite_again(client: Client, place: Organization, email: str) -> int:

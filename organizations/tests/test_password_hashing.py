@@ -123,7 +123,7 @@ def test_with_a_place_it_works(way: str, ada: Membership, places: Places) -> Non
     assert call(ada).status_code == status
 
 
-def test_what_was_not_checked_is_no_failure(ada: Membership, places: Places) -> None:
+def test_an_unchecked_password_does_not_count_as_a_failure(ada: Membership, places: Places) -> None:
     with places.one():
         busy = [log_in("wrong").status_code for _ in range(LOGIN_FAILURES.limit + 5)]
 
@@ -148,7 +148,7 @@ def test_who_could_not_accept_an_invitation_did_not_fail(ada: Membership, places
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_guessers_a_few_wait_and_the_others_are_told_at_once(
+def test_of_many_guessers_a_few_wait_and_the_others_are_refused_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_membership(make_organization(), user=make_user("ada@example.com", PASSWORD))

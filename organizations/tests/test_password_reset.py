@@ -181,9 +181,7 @@ def ask_often(mailbox: Mailbox, times: int) -> None:
     mailbox.deliver()
 
 
-def test_strangers_who_ask_for_an_address_keep_nobody_from_a_new_password(
-    db: None, mailbox: Mailbox
-) -> None:
+def test_resets_requested_by_strangers_do_not_block_the_person(db: None, mailbox: Mailbox) -> None:
     make_user(ADDRESS, OLD)
     ask_often(mailbox, 12)
 
@@ -197,7 +195,7 @@ def test_strangers_who_ask_for_an_address_keep_nobody_from_a_new_password(
 
 
 @pytest.mark.parametrize("how", ["used", "nearly over"])
-def test_whose_link_no_longer_helps_gets_another_however_many_were_mailed(
+def test_a_person_without_a_working_link_gets_another_despite_the_limit(
     db: None, mailbox: Mailbox, how: str
 ) -> None:
     make_user(ADDRESS, OLD)
@@ -267,7 +265,7 @@ def printed(name: str) -> str:
     return out.getvalue()
 
 
-def test_the_operator_names_the_account_where_an_address_has_several(
+def test_the_operator_gives_the_id_if_an_address_has_several_accounts(
     organization: Organization,
 ) -> None:
     accounts = [make_user(ADDRESS, OLD, email_verified_at=None) for _ in range(2)]

@@ -48,7 +48,7 @@ def test_quick_requests_are_as_many_as_there_are_threads(places: Places) -> None
             stack.enter_context(places.place(OURS))
 
 
-def test_who_holds_half_of_the_threads_for_long_gets_no_more_of_them(
+def test_an_organization_that_holds_half_of_the_threads_for_long_gets_no_more(
     places: Places, clock: Clock
 ) -> None:
     with ExitStack() as stack:

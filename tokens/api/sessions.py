@@ -107,7 +107,7 @@ class LogInView(APIView):
     def post(self, request: Request) -> Response:
         """Sign in with an email address and a password.
 
-        After ten failures a minute for one name and network, or 100 for one network, it answers 429.
+        Ten failures a minute for one name and network, or 100 for one network, lead to 429.
         """
         serializer = LogInSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

@@ -200,7 +200,7 @@ def test_unknown_clients_cannot_flood_the_log_of_nobody(
     assert recorded[-1]["notRecorded"] == 60 - RECORDED_FAILURES.limit
 
 
-def test_another_organizations_flood_is_not_told(
+def test_the_failures_of_another_organization_are_not_reported(
     agent: Agent, other_organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.throttling.BUCKETS", 1)
@@ -227,9 +227,7 @@ def test_known_and_unknown_clients_are_recorded_alike(
     assert records(agent.organization_id) == ([], 0)
 
 
-def test_a_client_that_asks_for_too_much_is_recorded_but_so_often(
-    agent: Agent, secret: str
-) -> None:
+def test_records_of_a_client_that_asks_for_too_much_are_limited(agent: Agent, secret: str) -> None:
     """The client is authenticated, so the refusal is not a guess."""
     refused_scope = FORM | {"scope": "admin:orgs"}
     client = FormClient(REMOTE_ADDR="192.0.2.1")

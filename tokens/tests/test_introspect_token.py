@@ -134,7 +134,7 @@ def test_anonymous_is_asked_to_authenticate(agent: Agent) -> None:
     assert answer["WWW-Authenticate"].startswith("Basic ")
 
 
-def test_a_bad_bearer_is_told_so(agent: Agent) -> None:
+def test_an_invalid_bearer_token_is_named_in_the_challenge(agent: Agent) -> None:
     answer = bearer("x").post(URL, {"token": access_token_for(agent)})
 
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")

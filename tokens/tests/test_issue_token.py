@@ -310,7 +310,7 @@ def test_other_content_types_are_refused(
 
 
 @pytest.mark.parametrize("url", [f"{URL}/", f"{URL}/introspect/", f"{URL}/revoke/"])
-def test_a_slash_too_many_is_told_in_the_words_of_oauth(
+def test_a_trailing_slash_is_answered_with_an_oauth_error(
     client: Client, agent: Agent, secret: str, url: str
 ) -> None:
     body = urlencode({"grant_type": "client_credentials"})

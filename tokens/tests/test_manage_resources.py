@@ -157,9 +157,7 @@ def test_a_lifetime_has_limits(admin: Client, seconds: Any) -> None:
     assert answer.json()["details"].keys() == {"tokenLifetimeSeconds"}
 
 
-def test_the_identifier_stays_what_services_compare_with(
-    admin: Client, organization: Organization
-) -> None:
+def test_the_identifier_cannot_be_changed(admin: Client, organization: Organization) -> None:
     resource = make_resource(organization)
 
     answer = admin.patch(

@@ -290,7 +290,7 @@ def test_an_unchanged_document_is_not_sent_again(
 
 @pytest.mark.parametrize("url", DOCUMENTS)
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
-def test_nobody_may_write_it(client: Client, db: None, url: str, method: str) -> None:
+def test_public_documents_are_read_only(client: Client, db: None, url: str, method: str) -> None:
     answer = getattr(client, method)(url)
 
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")

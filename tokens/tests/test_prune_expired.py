@@ -98,7 +98,7 @@ def test_used_refresh_tokens_are_remembered_until_they_expire(
     assert BlacklistedToken.objects.exists() is stays
 
 
-def test_the_command_says_what_went(organization: Organization) -> None:
+def test_the_command_reports_what_it_deleted(organization: Organization) -> None:
     make_revocation(organization, seconds=-60)
     out = StringIO()
 

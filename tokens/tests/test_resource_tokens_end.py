@@ -163,7 +163,7 @@ def test_its_agent_may_revoke_it(
         assert (event.resource, event.agent_id) == (resource.identifier, agent.pk)
 
 
-def test_who_comes_after_a_deletion_is_told_that_it_is_gone(
+def test_a_change_after_a_concurrent_deletion_is_not_found(
     organization: Organization, resource: Resource, agent: Agent
 ) -> None:
     actor = system(organization)

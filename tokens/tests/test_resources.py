@@ -57,7 +57,7 @@ def test_the_resource_says_how_long_its_tokens_live(
         ("agents:read files:write", "files:write"),
     ],
 )
-def test_it_gets_what_it_asks_for_as_far_as_it_is_allowed(
+def test_a_token_gets_the_requested_scopes_that_are_allowed(
     ask: Callable[..., Any], grant: ResourceGrant, resource: Resource, asked: str, given: str
 ) -> None:
     answer = ask(resource=resource.identifier, scope=asked)
@@ -66,7 +66,7 @@ def test_it_gets_what_it_asks_for_as_far_as_it_is_allowed(
 
 
 @pytest.mark.parametrize("asked", ["files:delete", "agents:read", "nonsense"])
-def test_nothing_left_of_what_it_asks_for_is_an_error(
+def test_a_request_without_any_allowed_scope_is_an_error(
     ask: Callable[..., Any], grant: ResourceGrant, resource: Resource, asked: str
 ) -> None:
     assert refused(ask(resource=resource.identifier, scope=asked))["error"] == "invalid_scope"
@@ -93,7 +93,7 @@ def test_access_is_denied_until_it_is_allowed(
     assert claims_of(ask(resource=resource.identifier))["aud"] == resource.identifier
 
 
-def test_what_is_not_allowed_is_as_unknown_as_what_is_not_there(
+def test_a_forbidden_resource_is_answered_like_an_unknown_one(
     ask: Callable[..., Any], grant: ResourceGrant, other_organization: Organization
 ) -> None:
     theirs = make_resource(other_organization)
@@ -183,7 +183,7 @@ def test_two_resources_are_one_too_many(
 
 
 @pytest.mark.parametrize("more", [[], [("resource", "")], [("resource", settings.AUDIENCE)]])
-def test_our_own_api_is_what_a_token_is_for_otherwise(
+def test_without_a_resource_a_token_is_for_our_own_api(
     ask: Callable[..., Any], grant: ResourceGrant, more: list[tuple[str, str]]
 ) -> None:
     answer = ask(*more)

@@ -81,7 +81,7 @@ def test_a_wrong_one_does_not_start(db: None, settings: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_new_one_starts_beside_the_one_before_it_and_later_alone(
+def test_a_new_secret_starts_with_the_old_one_as_fallback_and_later_alone(
     db: None, settings: Any, name: str
 ) -> None:
     start()
@@ -98,7 +98,7 @@ def test_a_new_one_starts_beside_the_one_before_it_and_later_alone(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_lost_can_be_given_up(db: None, settings: Any, name: str) -> None:
+def test_a_lost_secret_can_be_given_up(db: None, settings: Any, name: str) -> None:
     SigningKey.objects.all().delete()
     start()
     setattr(settings, name, secrets.token_urlsafe(48))
