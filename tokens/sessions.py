@@ -30,7 +30,7 @@ a client refreshed twice at once. Longer than clients wait for a response."""
 
 
 class RefreshRefused(DomainError):
-    """The same error for every refresh token that does not work."""
+    """Raised alike for every refresh token that does not work."""
 
     code = "UNAUTHORIZED"
     status = 401

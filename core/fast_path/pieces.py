@@ -77,7 +77,7 @@ def too_many_long_answers() -> tuple[int, Headers, bytes]:
 
 
 def in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes as one piece of LONG bytes, then pieces of about PIECE bytes."""
+    """Regroup the bytes into a piece of LONG bytes, followed by pieces of about PIECE bytes."""
     kept: list[bytes] = []
     size, wanted, following = 0, LONG, iter(parts)
     while True:

@@ -129,7 +129,7 @@ def _set_address(
     still be current, or the change would restore a former one.
     """
     places = Organization.objects.filter(memberships__user=user).order_by("pk")
-    list(places.select_for_update(of=("self",), no_key=True))  # nobody can join meanwhile
+    list(places.select_for_update(of=("self",), no_key=True))  # no one can join in the meantime
     user = still_proven(user)
     if token:
         find_link(token, Purpose.ADDRESS, lock=True).delete()  # so that it cannot be used again

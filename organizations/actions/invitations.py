@@ -48,7 +48,7 @@ class InvitationAlreadyExists(DomainError):
 
 
 class InvitationNotFound(NotFound):
-    """The same error for unknown, used, revoked and expired invitations."""
+    """Raised alike for unknown, used, revoked and expired invitations."""
 
     code = "INVITATION_NOT_FOUND"
     message = "There is no such invitation, or it was used, revoked or has expired."
@@ -107,7 +107,7 @@ def invite(
 @transaction.atomic
 def revoke_invitation(invitation: Invitation, *, actor: Actor) -> Invitation:
     """Revoke an open invitation. Its link stops working at once."""
-    lock_members(invitation.organization, actor=actor)  # so that nobody accepts it meanwhile
+    lock_members(invitation.organization, actor=actor)  # so that no one accepts it in the meantime
     invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if not invitation.is_open:
         raise InvitationNotFound

@@ -38,7 +38,7 @@ from organizations.tenancy.scope import organization_scope
 
 
 class SignInRefused(DomainError):
-    """The same error for an unknown name, a wrong password and an account that may not sign in."""
+    """Raised alike for an unknown name, a wrong password and an account that may not sign in."""
 
     code = "UNAUTHORIZED"
     status = 401
@@ -220,7 +220,7 @@ def prove_password(request: HttpRequest, password: str) -> User:
 
 
 def still_proven(user: User) -> User:
-    """The same person, locked. Raise InvalidValue if the password has changed since
+    """Lock the person. Raise InvalidValue if the password has changed since
     prove_password()."""
     try:
         return lock_proven(user)

@@ -20,7 +20,7 @@ PATHS = {
 
 
 class LinkNotFound(NotFound):
-    """The same error for unknown, used, replaced and expired links."""
+    """Raised alike for unknown, used, replaced and expired links."""
 
     code = "LINK_NOT_FOUND"
     message = "This link was used, replaced by a newer one, or has expired."

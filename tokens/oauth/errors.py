@@ -47,7 +47,7 @@ def unavailable() -> OAuthError:
 
 
 def unknown_target() -> OAuthError:
-    """The same error for an unknown resource and for one the client is not allowed at."""
+    """The error for an unknown resource, and alike for one the client is not allowed at."""
     return OAuthError(
         "invalid_target", "The resource is not known here, or the client is not allowed there."
     )

@@ -213,6 +213,6 @@ def jws_json(flattened: bool, empty: bool = False) -> Forge:
 
 
 def other_spelling(segment: str) -> str:
-    """The same bytes in another spelling: four bits of the last of 86 characters are unused."""
+    """Another spelling of the bytes: four bits of the last of 86 characters are unused."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return segment[:-1] + alphabet[alphabet.index(segment[-1]) ^ 1]
