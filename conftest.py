@@ -132,8 +132,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 def django_db_setup(
     application_access: dict[str, Any], django_db_setup: None, django_db_blocker: Any
 ) -> Iterator[None]:
-    """Run tests as the application's role. The first signing keys are created once, because an RSA
-    key takes longer than most tests."""
+    """Run tests as the application's role.
+
+    The first signing keys are created once, because an RSA key takes longer than most tests.
+    """
     with django_db_blocker.unblock():
         connect_with(connection, application_access)
         make_first_key()

@@ -28,8 +28,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 @cache
 def limit_connections() -> None:
-    """Limit the listening socket. Called at the first request, because granian starts to listen
-    after the application has started, and on another socket than the one that is open then."""
+    """Limit the listening socket.
+
+    Called at the first request, because granian starts to listen after the application has started,
+    and on another socket than the one that is open then.
+    """
     limit_what_waits_for_clients(settings.READER_TIMEOUT_SECONDS)
 
 

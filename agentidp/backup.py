@@ -129,8 +129,10 @@ def require_restorable(folder: Path) -> dict[str, Any]:
 
 
 def restore_files(folder: Path) -> int:
-    """Restore the files into the storage and return their number. Files that an interrupted restore
-    has left are identical and are kept."""
+    """Restore the files into the storage and return their number.
+
+    Files that an interrupted restore has left are identical and are kept.
+    """
     restored = 0
     for name, content in _stored_files(folder):
         if not default_storage.exists(name):
@@ -142,16 +144,20 @@ def restore_files(folder: Path) -> int:
 
 
 def restore_database(folder: Path) -> None:
-    """Restore the database in one transaction, owned by the owner. `migrate` grants the privileges
-    afterwards."""
+    """Restore the database in one transaction, owned by the owner.
+
+    `migrate` grants the privileges afterwards.
+    """
     options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
     owner: dict[str, Any] = settings.DATABASE_OWNER  # type: ignore[assignment]  # was asked before
     run_program("pg_restore", owner, *options, str(folder / DATABASE))
 
 
 def broken_audit_logs(manifest: dict[str, Any]) -> list[str]:
-    """The problems of the audit logs, one sentence each. Each log must reach at least as far as
-    when the backup began."""
+    """The problems of the audit logs, one sentence each.
+
+    Each log must reach at least as far as when the backup began.
+    """
     problems = []
     for organization in Organization.objects.order_by("id"):
         sequence, expected_hash = manifest["auditHeads"].get(str(organization.pk), (0, ""))
@@ -171,8 +177,10 @@ def broken_audit_logs(manifest: dict[str, Any]) -> list[str]:
 
 
 def run_program(program: str, access: dict[str, Any], *arguments: str) -> None:
-    """Run one of PostgreSQL's programs on the database, with the password in its environment. Raise
-    BackupError if it fails."""
+    """Run one of PostgreSQL's programs on the database, with the password in its environment.
+
+    Raise BackupError if it fails.
+    """
     of_libpq = {option.keyword.decode() for option in Conninfo.get_defaults()} - {"options"}
     words = {name: value for name, value in access.get("OPTIONS", {}).items() if name in of_libpq}
     fields = {"dbname": "NAME", "user": "USER", "host": "HOST", "port": "PORT"}

@@ -28,8 +28,10 @@ class Description:
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class DescriptionView(SpectacularAPIView):
-    """The document as YAML or JSON, by content negotiation. It does not depend on the request
-    otherwise."""
+    """The document as YAML or JSON, by content negotiation.
+
+    It does not depend on the request otherwise.
+    """
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -41,8 +41,10 @@ OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
 class Variables(FileAwareMapping):
-    """The environment, with values from files. A file's trailing newline is not part of the
-    value."""
+    """The environment, with values from files.
+
+    A file's trailing newline is not part of the value.
+    """
 
     def __init__(self) -> None:
         super().__init__(cache=False)
@@ -94,8 +96,10 @@ class Env(environ.Env):
         return value
 
     def database(self, name: str, default: str = "") -> dict[str, Any] | None:
-        """The parts of a PostgreSQL URL, or None if it is not set. Raise ImproperlyConfigured if it
-        is invalid."""
+        """The parts of a PostgreSQL URL, or None if it is not set.
+
+        Raise ImproperlyConfigured if it is invalid.
+        """
         form = "an address of the form postgres://role:password@host:port/database"
         url = self.matching(name, r"(postgres|postgresql|pgsql|psql)://\S+", form, default=default)
         if not url:

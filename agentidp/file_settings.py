@@ -18,8 +18,10 @@ DETAILS = (
 
 
 def storage_of_files() -> dict[str, Any]:
-    """Django's settings of the default storage. Raise ImproperlyConfigured, with one line, if a
-    value is invalid."""
+    """Django's settings of the default storage.
+
+    Raise ImproperlyConfigured, with one line, if a value is invalid.
+    """
     bucket = env.matching(
         "AGENTIDP_FILES_BUCKET",
         r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]",

@@ -46,8 +46,10 @@ while, but pages work."""
 @transaction.non_atomic_requests
 @require_safe
 def livez(request: HttpRequest) -> HttpResponse:
-    """Whether the process answers. Checks nothing else, so that an outage elsewhere causes no
-    restarts."""
+    """Whether the process answers.
+
+    Checks nothing else, so that an outage elsewhere causes no restarts.
+    """
     return JsonResponse({"status": "ok"})
 
 

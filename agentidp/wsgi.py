@@ -1,5 +1,7 @@
-"""The WSGI entry point. It refuses to start with an unsafe configuration, and to serve callers that
-bypass the proxy."""
+"""The WSGI entry point.
+
+It refuses to start with an unsafe configuration, and to serve callers that bypass the proxy.
+"""
 
 import os
 import sys

@@ -30,8 +30,10 @@ class AgentLimitReached(DomainError):
 
 @transaction.atomic
 def register_agent(*, actor: Actor, **fields: Any) -> Agent:
-    """Register an active agent in the actor's organization. `fields` are validated by the
-    serializer."""
+    """Register an active agent in the actor's organization.
+
+    `fields` are validated by the serializer.
+    """
     # Counting and inserting must be atomic. NO KEY: tokens can be issued meanwhile.
     organization = Organization.objects.select_for_update(no_key=True).get(pk=actor.organization.pk)
     if Agent.objects.for_organization(organization).counted().count() >= organization.max_agents:

@@ -12,8 +12,10 @@ TOO_MANY = "Too many large bodies arrive at once. Try again later."
 
 
 class RoomForBodies:
-    """The memory that a process grants to large bodies. Not thread-safe: only the event loop uses
-    it."""
+    """The memory that a process grants to large bodies.
+
+    Not thread-safe: only the event loop uses it.
+    """
 
     def __init__(self) -> None:
         self.taken = 0

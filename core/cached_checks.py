@@ -9,8 +9,10 @@ T = TypeVar("T")
 
 
 class CachedCheck(Generic[T]):
-    """Caches the result of `check` for the given number of seconds. Concurrent callers wait for one
-    run of it."""
+    """Caches the result of `check` for the given number of seconds.
+
+    Concurrent callers wait for one run of it.
+    """
 
     def __init__(self, check: Callable[[], T], seconds: float) -> None:
         self._check, self._seconds = check, seconds

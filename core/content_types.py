@@ -1,5 +1,8 @@
-"""Checks the Content-Type of a request before Django parses it. Django takes quadratic time for a
-long one, and decodes queries and forms with whatever charset it names, valid or not."""
+"""Checks the Content-Type of a request before Django parses it.
+
+Django takes quadratic time for a long one, and decodes queries and forms with whatever charset it
+names, valid or not.
+"""
 
 import re
 from collections.abc import Iterable

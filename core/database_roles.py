@@ -86,8 +86,10 @@ def is_owner(connection: BaseDatabaseWrapper) -> bool:
 
 
 def require_ownership(connection: BaseDatabaseWrapper) -> None:
-    """Raise ImproperlyConfigured if anything here belongs to another role than the current one. Run
-    as the owner."""
+    """Raise ImproperlyConfigured if anything here belongs to another role than the current one.
+
+    Run as the owner.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         role = cursor.fetchone()[0]

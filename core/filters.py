@@ -13,8 +13,10 @@ class FormedTextFilter(django_filters.CharFilter):
 
 
 class StrictFilterSet(django_filters.FilterSet):
-    """Refuses a parameter without a value, which would widen the list. The view has already refused
-    unknown and repeated parameters."""
+    """Refuses a parameter without a value, which would widen the list.
+
+    The view has already refused unknown and repeated parameters.
+    """
 
     def is_valid(self) -> bool:
         for name in self.data:

@@ -31,8 +31,10 @@ def number(value: Number | None) -> str:
 
 
 def percent(value: Number | None) -> str:
-    """A percentage with at most one decimal: 6.1 %. Only exactly 0 is shown as 0, and only 100 as
-    100."""
+    """A percentage with at most one decimal: 6.1 %.
+
+    Only exactly 0 is shown as 0, and only 100 as 100.
+    """
     if value is None or value == "":
         return NOTHING
     if 0 < value < Decimal("0.1"):

@@ -65,8 +65,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def domain_error_response(error: DomainError) -> Response:
-    """The response for a refusal that was recorded. Raising the error would roll the record
-    back."""
+    """The response for a refusal that was recorded.
+
+    Raising the error would roll the record back.
+    """
     response = Response(error_body(error.code, error.message, error.details), status=error.status)
     if retry_after := getattr(error, "retry_after", None):
         response["Retry-After"] = str(retry_after)

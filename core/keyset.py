@@ -157,8 +157,10 @@ class ListKeyset(Keyset):
 
 @dataclass(frozen=True)
 class Joined:
-    """Querysets with the same columns, read as one list. Each is filtered by itself before the
-    UNION, because Django cannot filter a union."""
+    """Querysets with the same columns, read as one list.
+
+    Each is filtered by itself before the UNION, because Django cannot filter a union.
+    """
 
     parts: tuple[Any, ...]
     ordering: tuple[str, ...]
@@ -191,8 +193,10 @@ class Cursors:
         self._text = query.get(PARAMETER)
 
     def read(self) -> Cursor | None:
-        """The cursor in the query, if any. Raise InvalidValue if it was not issued for this
-        list."""
+        """The cursor in the query, if any.
+
+        Raise InvalidValue if it was not issued for this list.
+        """
         if self._text is None:
             return None
         cursor = self._opened(self._text)

@@ -37,8 +37,11 @@ def gather(
 
 
 def in_pieces(read: Callable[[Place | None], Piece[Place]]) -> Iterator[str]:
-    """Yield the text of every piece. `read` returns the piece after a position (the first after
-    None), and must close whatever it opens."""
+    """Yield the text of every piece.
+
+    `read` returns the piece after a position (the first after None), and must close whatever it
+    opens.
+    """
     last = None
     while True:
         text, last = read(last)

@@ -43,8 +43,10 @@ def _word(value: object) -> str:
 
 
 def without_links(text: str) -> str:
-    """The text with word joiners, so that mail programs make no links of it. Mail addresses are
-    kept intact, since readers may want to copy them."""
+    """The text with word joiners, so that mail programs make no links of it.
+
+    Mail addresses are kept intact, since readers may want to copy them.
+    """
     return " ".join(
         word if MAIL_ADDRESS.fullmatch(word) else LINKING.sub(f"\\g<0>{WORD_JOINER}", word)
         for word in text.split(" ")

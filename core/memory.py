@@ -35,8 +35,10 @@ _taken = 0
 
 
 def collect_in_time() -> None:
-    """Call this once the process has started. From then on, the size of requests triggers
-    collections."""
+    """Call this once the process has started.
+
+    From then on, the size of requests triggers collections.
+    """
     # Whatever is loaded by now stays forever, so the garbage collector need not traverse it, which
     # delayed a request by an eighth of a second every time. Responses create many objects but few
     # cycles, so it may look at young objects less often, too.
@@ -73,8 +75,10 @@ def _request_started(sender: Any, environ: dict[str, Any], **kwargs: Any) -> Non
 
 
 def collect_when_due(environ: dict[str, Any]) -> None:
-    """Collect when enough memory was counted. Called at the start of a request, when the objects of
-    earlier requests are garbage."""
+    """Collect when enough memory was counted.
+
+    Called at the start of a request, when the objects of earlier requests are garbage.
+    """
     global _taken
     if _taken >= BYTES_BETWEEN_COLLECTIONS:
         give_back()

@@ -116,8 +116,10 @@ class BoundedRequestMiddleware:
 
 
 class HostMiddleware(CommonMiddleware):
-    """Refuse requests for a foreign host name, except probes. Load balancers and Prometheus address
-    a process by its IP, and get responses without links."""
+    """Refuse requests for a foreign host name, except probes.
+
+    Load balancers and Prometheus address a process by its IP, and get responses without links.
+    """
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         return None if _is_probe(request) else super().process_request(request)
@@ -161,8 +163,10 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
 
 
 def _largest_body(request: HttpRequest) -> int:
-    """The limit in bytes. It is lower for forms, because a page repeats what was typed into a
-    faulty one."""
+    """The limit in bytes.
+
+    It is lower for forms, because a page repeats what was typed into a faulty one.
+    """
     is_form = request.content_type in FORMS and not request.path_info.startswith("/api/")
     return settings.MAX_FORM_BYTES if is_form else settings.MAX_BODY_BYTES
 

@@ -203,8 +203,10 @@ SUMMARIES: dict[str, tuple[str, str]] = {
 
 
 def named(method: str, path: str) -> tuple[str, str]:
-    """The operationId and the summary of an operation. Raise ImproperlyConfigured if it has
-    none."""
+    """The operationId and the summary of an operation.
+
+    Raise ImproperlyConfigured if it has none.
+    """
     try:
         return SUMMARIES[f"{method.upper()} {path}"]
     except KeyError as error:

@@ -1,5 +1,7 @@
-"""One paginator per API family. Every list has a maximum page size and a cursor for the next
-page."""
+"""One paginator per API family.
+
+Every list has a maximum page size and a cursor for the next page.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace

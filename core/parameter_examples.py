@@ -84,8 +84,10 @@ PARAMETERS: dict[str, Any] = {
 
 
 def show_parameters(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add the examples to the document (drf-spectacular hook). Raise KeyError for a parameter
-    without an example or an example without a parameter."""
+    """Add the examples to the document (drf-spectacular hook).
+
+    Raise KeyError for a parameter without an example or an example without a parameter.
+    """
     unused = set(PARAMETERS)
     for path, operations in result["paths"].items():
         for operation in operations.values():

@@ -71,8 +71,10 @@ class StrictJSONParser(BaseParser):
 
 
 def parse_json(content: bytes) -> Any:
-    """Parse the bytes as JSON. Raise ParseError (400) for anything that is invalid or exceeds a
-    limit."""
+    """Parse the bytes as JSON.
+
+    Raise ParseError (400) for anything that is invalid or exceeds a limit.
+    """
     if len(content) <= MAX_READ_TOGETHER:
         return _parse(content)
     with _one_large_text:
@@ -106,9 +108,11 @@ class _Unusual(Exception):
 
 
 def _read_escapes(content: bytes) -> Any:
-    """Parse a text with escape sequences. Raise _Unusual if its structure, with brackets inside
-    strings counted as well, exceeds a limit. To find the end of such strings would take longer than
-    to parse them."""
+    """Parse a text with escape sequences.
+
+    Raise _Unusual if its structure, with brackets inside strings counted as well, exceeds a limit.
+    To find the end of such strings would take longer than to parse them.
+    """
     kept = content.translate(AS_ZEROS, WITHOUT_STRUCTURE)
     containers = kept.count(b"[") + kept.count(b"{")
     values = containers + kept.count(b",") + 1
@@ -130,8 +134,10 @@ def _read_escapes(content: bytes) -> Any:
 
 
 def _count_names(value: Any) -> int:
-    """The number of names in all objects. Raise ParseError if the value is too deep or one object
-    has too many."""
+    """The number of names in all objects.
+
+    Raise ParseError if the value is too deep or one object has too many.
+    """
     names = depth = 0
     level = [value]
     while containers := [each for each in level if type(each) in CONTAINERS]:
@@ -147,8 +153,10 @@ def _count_names(value: Any) -> int:
 
 
 class Shape(NamedTuple):
-    """Measurements of a JSON text before it is parsed. For invalid JSON they may be wrong from the
-    first error on, where a parser stops."""
+    """Measurements of a JSON text before it is parsed.
+
+    For invalid JSON they may be wrong from the first error on, where a parser stops.
+    """
 
     values: int
     """An upper bound."""

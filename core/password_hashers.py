@@ -50,8 +50,10 @@ class Places:
                 self._changed.notify()
 
     def refuse_when_full(self) -> None:
-        """Raise PasswordsBusy if there is no room even to wait. Call this before any other work, so
-        that a refusal is cheap."""
+        """Raise PasswordsBusy if there is no room even to wait.
+
+        Call this before any other work, so that a refusal is cheap.
+        """
         if self._free == 0 and self._waiting >= MAX_WAITERS:
             raise PasswordsBusy(retry_after=RETRY_AFTER)
 

@@ -18,7 +18,9 @@ def request_id_of(environ: dict[str, Any]) -> str:
 
 def log_fields_of(environ: dict[str, Any]) -> dict[str, str]:
     """`request_id`, and the caller's X-Request-Id as `client_request_id` if it is well formed.
-    Callers may repeat theirs, or use another caller's."""
+
+    Callers may repeat theirs, or use another caller's.
+    """
     fields = {"request_id": request_id_of(environ)}
     given = environ.get("HTTP_X_REQUEST_ID", "")
     if WELL_FORMED.match(given):

@@ -1,5 +1,7 @@
-"""Rules of the database for use in querysets. Each is a function of rows, defined once in
-`<app>/sql/`, which SQL statements and querysets share."""
+"""Rules of the database for use in querysets.
+
+Each is a function of rows, defined once in `<app>/sql/`, which SQL statements and querysets share.
+"""
 
 from typing import Any
 

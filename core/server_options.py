@@ -1,5 +1,8 @@
-"""Options of granian for this product. The demonstration, tests and benchmarks use them; a test
-compares them with the commands in docs/how-to/deploy.md."""
+"""Options of granian for this product.
+
+The demonstration, tests and benchmarks use them; a test compares them with the commands in
+docs/how-to/deploy.md.
+"""
 
 CONNECTIONS = [
     *("--http", "1"),  # HTTP/2 waits forever for a first byte; a proxy speaks HTTP/1.1 anyway

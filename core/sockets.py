@@ -16,8 +16,10 @@ SECONDS_TO_COLLECT = 0.1
 
 
 class Connections:
-    """Shuts connections down. They are found among the process's own file descriptors, all that are
-    due in one pass."""
+    """Shuts connections down.
+
+    They are found among the process's own file descriptors, all that are due in one pass.
+    """
 
     def __init__(self) -> None:
         self._due: set[tuple[str, int]] = set()

@@ -37,8 +37,10 @@ def normalized(text: str) -> str:
 
 
 def folded(text: str) -> Lower:
-    """An expression to compare with a column that is stored as lowercase NFC. PostgreSQL lowercases
-    both sides, because Python does so differently for some characters."""
+    """An expression to compare with a column that is stored as lowercase NFC.
+
+    PostgreSQL lowercases both sides, because Python does so differently for some characters.
+    """
     return Lower(Value(normalized(text)))
 
 
@@ -162,8 +164,10 @@ class NormalizedEmailField(_Normalized, EmailField):
 
 
 def _normalizing(lookup: type[Any]) -> type[Any]:
-    """The look-up with its text normalized. Django calls get_prep_value() only for `exact` and
-    `in`."""
+    """The look-up with its text normalized.
+
+    Django calls get_prep_value() only for `exact` and `in`.
+    """
 
     def get_prep_lookup(self: Any) -> Any:
         rhs = lookup.get_prep_lookup(self)

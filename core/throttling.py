@@ -86,8 +86,10 @@ def throttle_key(*parts: object) -> str:
 
 def folded(name: str) -> str:
     """The name in a spelling that is the same for all names that PostgreSQL considers equal.
+
     PostgreSQL lowercases letter by letter; `str.lower` differs for a capital I with a dot and some
-    sigmas."""
+    sigmas.
+    """
     return "".join(letter.lower()[0] for letter in normalized(name))
 
 
@@ -135,8 +137,10 @@ def refuse_guesses(guesses: Guesses) -> bool:
 
 
 def refuse_late_guess(guesses: Guesses) -> None:
-    """Raise TooManyRequests if parallel failures have filled the window since. Waits for failures
-    that are being counted."""
+    """Raise TooManyRequests if parallel failures have filled the window since.
+
+    Waits for failures that are being counted.
+    """
     refuse_any_full({guesses.keys[0]: LOGIN_FAILURES}, WINDOWS + "FOR SHARE")
 
 
@@ -147,8 +151,10 @@ FROM organizations_attempt WHERE key = ANY (%s) AND attempts > 0
 
 
 def refuse_any_full(quotas: Mapping[str, Quota], statement: str = WINDOWS) -> bool:
-    """Raise TooManyRequests if any window is full. Returns whether any of them has counted
-    something."""
+    """Raise TooManyRequests if any window is full.
+
+    Returns whether any of them has counted something.
+    """
     with connection.cursor() as cursor:
         cursor.execute(statement, [list(quotas)])
         rows = cursor.fetchall()
@@ -165,8 +171,10 @@ def refuse_any_full(quotas: Mapping[str, Quota], statement: str = WINDOWS) -> bo
 
 
 def count_failure(guesses: Guesses) -> None:
-    """Count a wrong secret. Raise TooManyRequests if it came too late for the caller to learn that
-    it is wrong."""
+    """Count a wrong secret.
+
+    Raise TooManyRequests if it came too late for the caller to learn that it is wrong.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT organizations_count_failure(%s, %s, %s::interval)",

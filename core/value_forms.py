@@ -91,8 +91,10 @@ FIELDS: dict[str, dict[str, Any]] = {
 
 
 def describe_values(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add the formats to the document (drf-spectacular hook). Raise KeyError for a format without a
-    value in the document."""
+    """Add the formats to the document (drf-spectacular hook).
+
+    Raise KeyError for a format without a value in the document.
+    """
     unused = set(PARAMETERS)
     for operations in result["paths"].values():
         for operation in operations.values():

@@ -91,8 +91,10 @@ class PersonForm(forms.ModelForm):
 
 @admin.register(User)
 class UserAdmin(OrganizationModelAdmin):
-    """The people of the chosen organization. Staff can deactivate an account, which ends it
-    everywhere."""
+    """The people of the chosen organization.
+
+    Staff can deactivate an account, which ends it everywhere.
+    """
 
     organization_lookup = "memberships__organization"
     form = PersonForm

@@ -123,8 +123,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def lookup_allowed(
         self, lookup: str, value: Any = None, request: HttpRequest | None = None
     ) -> bool:
-        """Allow only the look-ups of the list's own filters. Django allows every local field, so
-        `password__startswith` would reveal a password hash letter by letter."""
+        """Allow only the look-ups of the list's own filters.
+
+        Django allows every local field, so `password__startswith` would reveal a password hash
+        letter by letter.
+        """
         return lookup in {f"{name}__{end}" for name in self.list_filter for end in FILTERED_BY}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -138,8 +141,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class OrganizationModelAdmin(ReadOnlyAdmin):
-    """Rows of the chosen organization, filtered in Python and by row-level security. Asks to choose
-    one first."""
+    """Rows of the chosen organization, filtered in Python and by row-level security.
+
+    Asks to choose one first.
+    """
 
     organization_lookup = "organization"
 

@@ -19,8 +19,10 @@ STREAM = (Scope.EXECUTIONS_READ.value,)
 
 @dataclass(frozen=True)
 class Viewer:
-    """The access that a request proved when it began. Equal for all streams of one token or
-    session."""
+    """The access that a request proved when it began.
+
+    Equal for all streams of one token or session.
+    """
 
     kind: str
     """`agent` or `person` for a token, `page` for a person's browser session."""

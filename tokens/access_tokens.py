@@ -39,8 +39,10 @@ def _uuid_claim(claims: dict[str, Any], name: str) -> UUID:
 
 
 class OwnClaims:
-    """The claims that all our tokens have. Raise TokenError for one that is not in canonical
-    form."""
+    """The claims that all our tokens have.
+
+    Raise TokenError for one that is not in canonical form.
+    """
 
     payload: dict[str, Any]
 
@@ -172,8 +174,10 @@ class PersonAccess(BearerToken):
 
 
 class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt: for_user
-    """A refresh token, rotated at each use. A second use after the grace period ends the login
-    session."""
+    """A refresh token, rotated at each use.
+
+    A second use after the grace period ends the login session.
+    """
 
     access_token_class = PersonAccess
     no_copy_claims = (*RefreshToken.no_copy_claims, "iss", "aud")  # type: ignore[assignment]

@@ -33,8 +33,10 @@ class BearerAuthentication(JWTAuthentication):
         return self.read(text)
 
     def read(self, text: str) -> tuple[Any, Any] | None:
-        """The user and token, or None for an empty text. Raise InvalidToken if it is not one of our
-        tokens."""
+        """The user and token, or None for an empty text.
+
+        Raise InvalidToken if it is not one of our tokens.
+        """
         text = text.strip()
         if not text:
             return None

@@ -207,8 +207,10 @@ def require_openable_keys() -> None:
 
 
 def reencrypt_signing_keys() -> Iterator[tuple[int, int]]:
-    """Re-encrypt every key with the current encryption key. Yields (number done, total) after
-    each."""
+    """Re-encrypt every key with the current encryption key.
+
+    Yields (number done, total) after each.
+    """
     kids = list(SigningKey.objects.order_by("pk").values_list("pk", flat=True))
     for number, kid in enumerate(kids, 1):
         with transaction.atomic():

@@ -19,8 +19,10 @@ NAMES = ("AGENTIDP_SECRET_KEY", "AGENTIDP_SECRET_PEPPER", "AGENTIDP_KEY_ENCRYPTI
 
 
 def require_known_secrets() -> None:
-    """Raise ImproperlyConfigured if a secret is not the database's. A new secret that has the
-    previous one as a fallback is recorded."""
+    """Raise ImproperlyConfigured if a secret is not the database's.
+
+    A new secret that has the previous one as a fallback is recorded.
+    """
     for name in NAMES:
         newest = _newest(name)
         mac = _mac(name, _secret(name))

@@ -20,8 +20,10 @@ BATCH = 1000
 
 
 def prune_expired(*, batch: int = BATCH) -> dict[str, int]:
-    """Delete everything that has expired, in short transactions. Returns the number of rows by
-    kind."""
+    """Delete everything that has expired, in short transactions.
+
+    Returns the number of rows by kind.
+    """
     return {
         "revocations of expired tokens": sum(
             _prune(expired_revocations, batch, organization)
@@ -41,8 +43,10 @@ def prune_expired(*, batch: int = BATCH) -> dict[str, int]:
 
 
 def expired_revocations() -> QuerySet[Any]:
-    """Revocations of expired tokens. Tokens are accepted for the leeway beyond their expiry, so
-    revocations are kept longer."""
+    """Revocations of expired tokens.
+
+    Tokens are accepted for the leeway beyond their expiry, so revocations are kept longer.
+    """
     return Revocation.objects.filter(expires_at__lt=timezone.now() - 2 * settings.CLOCK_LEEWAY)
 
 

@@ -172,8 +172,10 @@ def update_resource(resource: Resource, *, actor: Actor, **changes: Any) -> Reso
 
 @transaction.atomic
 def delete_resource(resource: Resource, *, actor: Actor) -> None:
-    """Delete a resource and its permissions. Live tokens for it become inactive at
-    introspection."""
+    """Delete a resource and its permissions.
+
+    Live tokens for it become inactive at introspection.
+    """
     resource = _locked(resource)
     record_event(AuditAction.RESOURCE_DELETED, resource, actor=actor)
     ResourceGrant.objects.filter(resource=resource).delete()

@@ -103,8 +103,10 @@ def _segment(value: dict[str, Any]) -> bytes:
 
 
 def _object(segment: str) -> dict[str, Any]:
-    """Decode a segment into a JSON object. Raise TokenBackendError for a repeated name (RFC 7519
-    section 4)."""
+    """Decode a segment into a JSON object.
+
+    Raise TokenBackendError for a repeated name (RFC 7519 section 4).
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = dict(pairs)

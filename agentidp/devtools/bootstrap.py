@@ -287,8 +287,10 @@ def find_proxy() -> str:
 
 
 def install_servers() -> None:
-    """Install nginx and Redis for tests, only in CI as root on Debian. Elsewhere their packages
-    would start services, so tests that need them are skipped."""
+    """Install nginx and Redis for tests, only in CI as root on Debian.
+
+    Elsewhere their packages would start services, so tests that need them are skipped.
+    """
     wanted = {"nginx-light": find_proxy(), "redis-server": shutil.which("redis-server")}
     missing = sorted(name for name, found in wanted.items() if not found)
     if not missing or os.environ.get("CI") != "true":

@@ -101,8 +101,10 @@ def find_binaries() -> Path:
 
 
 def first_usable(folders: Iterable[Path]) -> Path:
-    """The first of the folders with a recent enough PostgreSQL. Raise EmbeddedPostgresError if
-    there is none."""
+    """The first of the folders with a recent enough PostgreSQL.
+
+    Raise EmbeddedPostgresError if there is none.
+    """
     for folder in folders:
         if major_version(folder) >= MIN_MAJOR_VERSION:
             return folder
@@ -251,8 +253,10 @@ class Cluster:
         unfinished.rename(self.data)
 
     def _separate_roles(self) -> None:
-        """Give the data of an earlier release an owner role. The next `migrate` grants the
-        privileges."""
+        """Give the data of an earlier release an owner role.
+
+        The next `migrate` grants the privileges.
+        """
         self._single_user(self.data, SECOND_ROLE)
         self._single_user(self.data, HAND_OVER, database="agentidp")
         (self.data / "pg_hba.conf").write_text(HOST_BASED_ACCESS)
@@ -393,8 +397,10 @@ def _exit_on_termination() -> Iterator[None]:
 
 
 def _private_folder(folder: Path, user: tuple[int, int] | None) -> None:
-    """Make the folder accessible only to the server's user (and root). Refuse one that another user
-    planted."""
+    """Make the folder accessible only to the server's user (and root).
+
+    Refuse one that another user planted.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
     owner = folder.lstat().st_uid
     if folder.is_symlink() or owner not in {os.geteuid(), *(user or ())[:1]}:
@@ -427,8 +433,10 @@ def _one_line(text: str) -> str:
 
 
 def main() -> None:
-    """Run the server in the foreground and print its URLs (`make db`). With `--programs`, only
-    print the folder of PostgreSQL's programs."""
+    """Run the server in the foreground and print its URLs (`make db`).
+
+    With `--programs`, only print the folder of PostgreSQL's programs.
+    """
     try:
         if sys.argv[1:] == ["--programs"]:
             sys.stdout.write(f"{find_binaries()}\n")

@@ -48,8 +48,10 @@ def paths(
 
 
 def routes() -> list[Route]:
-    """All routes, sorted by path. A plain view without declared methods has a single route
-    `ANY`."""
+    """All routes, sorted by path.
+
+    A plain view without declared methods has a single route `ANY`.
+    """
     found = [route for path, view in paths() for route in _routes_of(path, view)]
     return sorted(found, key=lambda route: (route.path, route.method))
 

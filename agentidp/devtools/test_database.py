@@ -86,8 +86,10 @@ def _name(url: str, owner: str) -> None:
 
 
 def _take_care(bindir: Path) -> None:
-    """Create a folder and print its path. Stop the server and remove the folder when standard input
-    closes."""
+    """Create a folder and print its path.
+
+    Stop the server and remove the folder when standard input closes.
+    """
     with tempfile.TemporaryDirectory(prefix="agentidp-test-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(
             0o711

@@ -49,8 +49,10 @@ class Bridge:
         self.bodies = RoomForBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. Errors end here, since a server would write them unmasked to its own
-        log."""
+        """Serve one request.
+
+        Errors end here, since a server would write them unmasked to its own log.
+        """
         has_begun = False
 
         async def sending(message: Message) -> None:

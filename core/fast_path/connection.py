@@ -86,8 +86,10 @@ class Connection:
             self._gone.cancel()
 
     async def send_chunk(self, chunk: bytes) -> bool:
-        """Whether the client took the chunk. One that disconnected or reads too slowly gets no
-        more."""
+        """Whether the client took the chunk.
+
+        One that disconnected or reads too slowly gets no more.
+        """
         try:
             async with asyncio.timeout(settings.READER_TIMEOUT_SECONDS):
                 for start in range(0, len(chunk), SLICE):

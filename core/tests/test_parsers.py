@@ -72,8 +72,10 @@ def is_storable(value: Any) -> bool:
 
 
 def read_slowly(content: bytes) -> Any:
-    """A reference parser that works character by character. Raises ValueError for anything to be
-    refused."""
+    """A reference parser that works character by character.
+
+    Raises ValueError for anything to be refused.
+    """
     text = content.decode()
     if depth_of(text) > MAX_DEPTH:
         raise ValueError("depth")

@@ -1,5 +1,7 @@
-"""Changes to organizations and their members. Each function is one transaction that includes its
-audit event."""
+"""Changes to organizations and their members.
+
+Each function is one transaction that includes its audit event.
+"""
 
 from organizations.actions.accounts import (
     AddressInUse,

@@ -164,8 +164,10 @@ def _set_address(
 
 
 def _lock(user: User) -> None:
-    """Lock the account. Lock order everywhere: organizations, the person, their links, the audit
-    logs."""
+    """Lock the account.
+
+    Lock order everywhere: organizations, the person, their links, the audit logs.
+    """
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 

@@ -119,8 +119,10 @@ def revoke_invitation(invitation: Invitation, *, actor: Actor) -> Invitation:
 
 
 def find_invitation(token: str) -> Invitation:
-    """The usable invitation for a token `<organization UUID>.<secret>`, to show its offer. Raise
-    InvitationNotFound if there is none."""
+    """The usable invitation for a token `<organization UUID>.<secret>`, to show its offer.
+
+    Raise InvitationNotFound if there is none.
+    """
     with organization_scope(_organization_id(token)):
         return _usable(token)
 

@@ -54,8 +54,10 @@ def add_agent(organization: Organization, *, actor: Actor, agent_id: UUID, role:
 def change_role(
     member: Membership | Principal, *, actor: Actor, role: str
 ) -> Membership | Principal:
-    """Change a member's role. Only owners can make or remove owners, and nobody can raise their own
-    role."""
+    """Change a member's role.
+
+    Only owners can make or remove owners, and nobody can raise their own role.
+    """
     if isinstance(member, Principal):
         return _change_agent_role(member, role, actor=actor)
     organization = member.organization

@@ -97,8 +97,10 @@ def update_plan(organization: Organization, *, actor: Actor, **changes: Any) -> 
 
 @transaction.atomic
 def suspend_organization(organization: Organization, *, actor: Actor) -> Organization:
-    """Suspend the organization. Tokens of its people and agents stop working, because they check
-    its status."""
+    """Suspend the organization.
+
+    Tokens of its people and agents stop working, because they check its status.
+    """
     changes = {"status": Organization.Status.SUSPENDED}
     return _change(organization, AuditAction.ORG_SUSPENDED, actor, changes)
 

@@ -220,8 +220,10 @@ def prove_password(request: HttpRequest, password: str) -> User:
 
 
 def still_proven(user: User) -> User:
-    """Lock the person. Raise InvalidValue if the password has changed since
-    prove_password()."""
+    """Lock the person.
+
+    Raise InvalidValue if the password has changed since prove_password().
+    """
     try:
         return lock_proven(user)
     except SignInRefused as error:

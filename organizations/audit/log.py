@@ -95,8 +95,10 @@ def record_export(actor: Actor) -> None:
 
 
 def lock_head(organization: Organization) -> tuple[int, bytes]:
-    """The sequence number and hash of the last event. The head stays locked until the transaction
-    ends."""
+    """The sequence number and hash of the last event.
+
+    The head stays locked until the transaction ends.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM organizations_lock_audit_head(%s)", [organization.pk])
         sequence, last_hash = cursor.fetchone()
@@ -120,8 +122,11 @@ def export_line(event: AuditEvent) -> str:
 
 
 def export_lines(organization: Organization, first: int, last: int) -> Iterator[str]:
-    """The lines of an export. They are sent after the request's transaction, so each piece enters
-    the organization's scope again."""
+    """The lines of an export.
+
+    They are sent after the request's transaction, so each piece enters the organization's scope
+    again.
+    """
 
     def read(reached: int | None) -> Piece[int]:
         beyond = first - 1 if reached is None else reached

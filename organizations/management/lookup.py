@@ -8,8 +8,10 @@ SHOWN = 20
 
 
 def organization_named(wanted: str) -> Organization:
-    """The organization with this id (`org-…`) or slug. Raise CommandError, which lists the ids, if
-    the slug is ambiguous."""
+    """The organization with this id (`org-…`) or slug.
+
+    Raise CommandError, which lists the ids, if the slug is ambiguous.
+    """
     standing = Organization.objects.exclude(status=Organization.Status.DELETED)
     key = Organization.parse_public_id(wanted)
     matches = list(standing.filter(pk=key) if key else standing.filter(slug=wanted).order_by("pk"))

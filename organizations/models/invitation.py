@@ -101,8 +101,10 @@ class Invitation(OrganizationScopedModel):
 
     @cached_property
     def is_backed(self) -> bool:
-        """Whether the inviter may still invite. Lists annotate it with
-        InvitationQuerySet.backed()."""
+        """Whether the inviter may still invite.
+
+        Lists annotate it with InvitationQuerySet.backed().
+        """
         return type(self).objects.backed().filter(pk=self.pk, is_backed=True).exists()
 
     @property

@@ -1,5 +1,7 @@
-"""Organizations and their members. They are read before the tenant is known, so they are not
-isolated."""
+"""Organizations and their members.
+
+They are read before the tenant is known, so they are not isolated.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,10 @@ UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
 
 
 def may_act(person: str, organization: str) -> Rule:
-    """Whether a person may act in an organization. Both arguments name a column of the respective
-    row."""
+    """Whether a person may act in an organization.
+
+    Both arguments name a column of the respective row.
+    """
     return Rule("organizations_person_may_act", RowOf(person), RowOf(organization))
 
 

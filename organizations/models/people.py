@@ -55,8 +55,10 @@ class UserManager(BaseUserManager["User"]):
         return list(users[:MAX_ACCOUNTS_OF_ADDRESS])
 
     def hash_password(self, email: str, password: str | None) -> str:
-        """The password hash to store for an account with this address. None makes an unusable
-        password."""
+        """The password hash to store for an account with this address.
+
+        None makes an unusable password.
+        """
         if password is None:
             return make_password(None)
         return compute_hash(password, salt_of(email, self.of_address(email)))

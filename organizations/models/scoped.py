@@ -17,8 +17,10 @@ class OrganizationScopedQuerySet(models.QuerySet[Any]):
 
 
 class OrganizationScopedModel(models.Model):
-    """The base of every tenant model. Subclasses declare `objects` and get IsolateOrganizations in
-    a migration."""
+    """The base of every tenant model.
+
+    Subclasses declare `objects` and get IsolateOrganizations in a migration.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # IsolateOrganizations adds a unique (organization, id), which serves as the index.

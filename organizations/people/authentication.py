@@ -14,8 +14,10 @@ MAX_PASSWORD_LENGTH = 1024
 
 
 class EmailBackend(ModelBackend):
-    """Authenticates by email or short name and a password. An unknown name takes as long as a wrong
-    password."""
+    """Authenticates by email or short name and a password.
+
+    An unknown name takes as long as a wrong password.
+    """
 
     def authenticate(
         self,
@@ -27,8 +29,10 @@ class EmailBackend(ModelBackend):
         organization_id: UUID | None = None,
         **kwargs: Any,
     ) -> User | None:
-        """The account with this password. `account` accepts only that one; `organization_id`
-        prefers a member of that organization."""
+        """The account with this password.
+
+        `account` accepts only that one; `organization_id` prefers a member of that organization.
+        """
         name = username or kwargs.get("email")
         if not name or not password or len(password) > MAX_PASSWORD_LENGTH:
             return None

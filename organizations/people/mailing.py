@@ -76,8 +76,10 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
 
 
 def _named(invitation: Invitation) -> str:
-    """The inviter's name. An agent is marked as one, because its organization can choose any
-    address for it."""
+    """The inviter's name.
+
+    An agent is marked as one, because its organization can choose any address for it.
+    """
     label = invitation.inviter_label or "Somebody"
     return label if invitation.invited_by_agent_id is None else f"The agent {label}"
 

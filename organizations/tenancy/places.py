@@ -34,8 +34,10 @@ class OrganizationBusy(DomainError):
 
 
 class Places:
-    """Counts the requests in progress in this process by organization. `half` is half of its
-    threads."""
+    """Counts the requests in progress in this process by organization.
+
+    `half` is half of its threads.
+    """
 
     def __init__(self, half: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._half, self._clock, self._lock = half, clock, Lock()
@@ -44,8 +46,10 @@ class Places:
 
     @contextmanager
     def place(self, organization_id: UUID) -> Iterator[None]:
-        """Count a request during the block. Raise OrganizationBusy if the organization has too
-        many."""
+        """Count a request during the block.
+
+        Raise OrganizationBusy if the organization has too many.
+        """
         began = self._begin(organization_id)
         try:
             yield

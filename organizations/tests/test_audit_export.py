@@ -100,8 +100,10 @@ def test_the_published_script_names_the_place(export: list[bytes], how: str, pla
 
 
 def rehashed(line: dict[str, Any]) -> bytes:
-    """Change a line as an editor who knows the format would, with its own hash correct. Only the
-    next line reveals it."""
+    """Change a line as an editor who knows the format would, with its own hash correct.
+
+    Only the next line reveals it.
+    """
     previous, _ = line.pop("previousHash"), line.pop("hash")
     text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(bytes.fromhex(previous) + text.encode()).hexdigest()

@@ -52,8 +52,10 @@ class TooManyOldSecrets(DomainError):
 def create_credential(
     agent: Agent, *, actor: Actor, expires_at: datetime | None = None, name: str = ""
 ) -> tuple[Credential, str]:
-    """Create a credential. Returns it with its secret, which is not stored and cannot be shown
-    again."""
+    """Create a credential.
+
+    Returns it with its secret, which is not stored and cannot be shown again.
+    """
     agent = _locked_agent(agent.pk, actor=actor)
     if agent.is_decommissioned:
         raise AgentAlreadyDecommissioned

@@ -198,8 +198,10 @@ class Credential(OrganizationScopedModel):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     def is_usable(self) -> bool:
-        """Whether the credential itself is usable and its agent not decommissioned. One query,
-        unless it was read with_usability()."""
+        """Whether the credential itself is usable and its agent not decommissioned.
+
+        One query, unless it was read with_usability().
+        """
         if self.was_usable is None:
             self.was_usable = Credential.objects.usable().filter(pk=self.pk).exists()
         return self.was_usable and not self.is_revoked
@@ -233,9 +235,11 @@ class Credential(OrganizationScopedModel):
         self.secret_hint = secret[-HINT_LENGTH:]
 
     def replace_secret(self, secret: str, grace: timedelta) -> None:
-        """Set a new secret. With `grace`, the current one works that much longer and older ones
-        as long as promised, none beyond its own expiry. Without, all of them end now. Does not
-        save."""
+        """Set a new secret.
+
+        With `grace`, the current one works that much longer and older ones as long as promised,
+        none beyond its own expiry. Without, all of them end now. Does not save.
+        """
         now = timezone.now()
         kept = [old for old in self.old_secrets() if old.ends_at > now]
         self.forget_old_secrets()
@@ -258,8 +262,10 @@ class Credential(OrganizationScopedModel):
         self.previous_secret_hint, self.earlier_secret_hints = "", []
 
     def end_old_secrets(self, now: datetime) -> list[OldSecret]:
-        """End every old secret now and return those that worked until now. They stay stored, so
-        that a refusal can give the reason. Does not save."""
+        """End every old secret now and return those that worked until now.
+
+        They stay stored, so that a refusal can give the reason. Does not save.
+        """
         ended = self.live_old_secrets(now)
         if self.previous_expires_at is not None:
             self.previous_expires_at = min(self.previous_expires_at, now)

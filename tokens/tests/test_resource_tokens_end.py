@@ -188,8 +188,10 @@ def test_a_change_after_a_concurrent_deletion_is_not_found(
 def test_each_mark_of_such_a_token_alone_keeps_it_out(
     service: FormClient, token: str, change: dict[str, Any]
 ) -> None:
-    """Both its audience and its use say whom the token is for. We sign none in which they
-    disagree."""
+    """Both its audience and its use say whom the token is for.
+
+    We sign none in which they disagree.
+    """
     parts = take_apart(token)
     mixed = sign(parts.header, parts.claims | change)
 

@@ -94,8 +94,11 @@ async def keep(work: Callable[[], Awaitable[None]], is_stopping: asyncio.Event) 
 
 
 async def run_jobs(queues: list[str], concurrency: int) -> None:
-    """Run jobs. The worker uses connections of its own; jobs enqueued by a job use Django's, in the
-    job's transaction."""
+    """Run jobs.
+
+    The worker uses connections of its own; jobs enqueued by a job use Django's, in the job's
+    transaction.
+    """
     taker = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
     async with taker.open_async():
         await taker.run_worker_async(
@@ -107,8 +110,10 @@ async def run_jobs(queues: list[str], concurrency: int) -> None:
 
 
 def other_queues() -> list[str]:
-    """The queues of mails and nightly work. Executions run as long as they like, and would leave
-    them no place."""
+    """The queues of mails and nightly work.
+
+    Executions run as long as they like, and would leave them no place.
+    """
     return sorted({task.queue for task in app.tasks.values()} - {runner.QUEUE})
 
 
@@ -124,8 +129,10 @@ async def look_after() -> None:
 
 
 async def deliver_again(job: Job) -> None:
-    """Retry a job whose worker was lost, up to MAX_ATTEMPTS. An execution that has begun does not
-    run twice."""
+    """Retry a job whose worker was lost, up to MAX_ATTEMPTS.
+
+    An execution that has begun does not run twice.
+    """
     if job.attempts < MAX_ATTEMPTS:
         await app.job_manager.retry_job(job)
         return
