@@ -177,8 +177,7 @@ def _long_enough(name: str, value: str) -> str:
 
 
 def require_private_files() -> None:
-    """Raise ImproperlyConfigured if other accounts of this machine can read or change a file with
-    secrets."""
+    """Raise ImproperlyConfigured if other accounts can read or change a file with secrets."""
     named = [env.ENVIRON.get(f"{name}_FILE") for name in SECRETS]
     for path in (BASE_DIR / ".env", *(Path(name) for name in named if name)):
         if path.exists() and path.stat().st_mode & OTHERS:

@@ -1,5 +1,4 @@
-"""Storage settings for the files of executions: a folder, or a bucket of Amazon S3 or a compatible
-service."""
+"""Storage of the files of executions: a folder, or a bucket of S3 or a compatible service."""
 
 from importlib.util import find_spec
 from typing import Any

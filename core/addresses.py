@@ -33,8 +33,7 @@ def address_of(environ: Mapping[str, Any]) -> str | None:
 
 @lru_cache(maxsize=1024)
 def plain_address(text: str) -> str | None:
-    """The address in the spelling that PostgreSQL returns, or None if `text` is not an IP
-    address."""
+    """The address in the spelling that PostgreSQL returns, or None if it is not an IP address."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 
 SMALL = 64 * 1024
 MAX_BYTES = 128 * 1024**2
-"""For all bodies together, not counting the first SMALL bytes of each, so small bodies always
-fit."""
+"""For all bodies together, beyond the first SMALL bytes of each, so small bodies always fit."""
 TOO_MANY = "Too many large bodies arrive at once. Try again later."
 
 

@@ -21,8 +21,7 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """The table as CSV: CRLF line ends, doubled quotes, and text that could start a formula
-    escaped."""
+    """The table as CSV: CRLF line ends, doubled quotes, and no text that could start a formula."""
     return "".join(csv_lines(header, rows))
 
 

@@ -254,8 +254,7 @@ OF_SEQUENCES = ["USAGE", "SELECT", "UPDATE"]
 
 
 def excess(cursor: CursorWrapper) -> list[str]:
-    """The connected role's privileges beyond what is declared, as predicates that follow "the
-    role"."""
+    """Privileges of the connected role beyond the declared ones, as predicates after "the role"."""
     problems = [what for (what,) in _all(cursor, ATTRIBUTES)]
     problems += [f"owns {what}" for (what,) in _all(cursor, OWNED)]
     problems += [what for (what,) in _all(cursor, ENTRANCE)]

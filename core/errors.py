@@ -126,8 +126,7 @@ def _and_more(number: int) -> dict[str, list[str]]:
 
 
 def _bounded(value: Any, room: list[int]) -> Any:
-    """The value with every text, list and mapping cut to its limits; `room[0]` is what all levels
-    have left."""
+    """The value with all texts and collections cut; `room[0]` is what all levels have left."""
     if isinstance(value, str):
         room[0] -= 1
         return shortened(value)

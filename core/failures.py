@@ -144,8 +144,7 @@ def without_secrets(exc_info: ExcInfo) -> str:
 
 
 def mask_sentence(logger: Any, name: str, event: MutableMapping[str, Any]) -> Any:
-    """structlog processor: mask secrets in the event text, into which libraries copy error
-    messages."""
+    """structlog processor: mask secrets in the event, into which libraries copy error messages."""
     if event.get("exc_info"):
         sentence = (str(event.get("event", "")).splitlines() or [""])[0][:MAX_TEXT_LENGTH]
         event["event"] = SECRETS.sub("***", sentence)

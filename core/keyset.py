@@ -24,8 +24,7 @@ PARAMETER = "cursor"
 MAX_CURSOR_LENGTH = 8000
 """Fits into a query of 8192 bytes together with its name and the other parameters."""
 POSITION = frozenset({PARAMETER, "page", "limit", "pp", "offset", "format", "seen"})
-"""Parameters that may differ between pages. All others identify the list and are signed with the
-cursor."""
+"""Parameters that may differ between pages. The others are signed with the cursor."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +69,11 @@ class Cursor:
     """The position at which a page begins."""
 
     key: tuple[Any, ...]
-    """The key of the last row of the page before, or backwards, of the first row of the page
-    after."""
+    """The key of the last row of the page before; backwards, of the first row of the page after."""
     position: int
     """The number of the page it leads to, in the list's own unit: a page or an offset."""
     moment: float
-    """When the first page was read, in Unix seconds, so that "last 24 hours" is the same for all
-    pages."""
+    """When the first page was read, in Unix seconds: "last 24 hours" is the same for all pages."""
     is_backwards: bool = False
 
 
@@ -105,8 +102,7 @@ class Keyset:
         return rows.order_by(*(term.ordering(is_backwards=is_backwards) for term in self.terms))
 
     def after(self, rows: Any, key: tuple[Any, ...], *, is_backwards: bool = False) -> Any:
-        """The rows after the one with this key, in order; backwards, the ones before it, nearest
-        first."""
+        """The rows after the one with this key, in order; backwards, before it, nearest first."""
         beyond = self._beyond(key, is_backwards=is_backwards)
         return self.in_order(rows.filter(beyond), is_backwards=is_backwards)
 
@@ -205,8 +201,7 @@ class Cursors:
         return cursor
 
     def read_if_good(self) -> Cursor | None:
-        """The cursor in the query, or None if it is invalid: a page shows the list instead of an
-        error."""
+        """The cursor in the query, or None if it is invalid: a page then shows the list."""
         return None if self._text is None else self._opened(self._text)
 
     def write(self, cursor: Cursor) -> str:

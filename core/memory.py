@@ -12,13 +12,11 @@ from typing import Any
 from django.core.signals import request_started
 
 BYTES_BETWEEN_COLLECTIONS = 8 * 1024 * 1024
-"""A collection takes a few milliseconds, because collect_in_time() freezes what is loaded at
-startup."""
+"""A collection takes milliseconds, because collect_in_time() freezes what is loaded at startup."""
 BYTES_OF_A_BODYS_BYTE = 4
 """Bytes of memory per byte of a body: as received, as bytes, as text, and parsed."""
 BYTES_OF_A_HEADERS_BYTE = 10
-"""Bytes of memory per byte of a header: dictionaries of cookies and parameters, made of short
-strings."""
+"""Bytes of memory per byte of a header: cookies and parameters become many short strings."""
 BYTES_OF_A_VALUE = 200
 """Bytes of memory per JSON value, however short its text is."""
 MAX_LENGTH_DIGITS = 18

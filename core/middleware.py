@@ -45,8 +45,7 @@ class RequestRecord:
         self.request_id = request_id_of(environ)
 
     def leave(self, method: str, route: str, status: int) -> None:
-        """Log and count the response; `route` is the matched pattern, since the URL may contain a
-        secret."""
+        """Log and count the response; `route` is the pattern: the URL may contain a secret."""
         seconds = time.perf_counter() - self._started
         method = method if method in metrics.METHODS else "OTHER"
         metrics.count_request(method, route, status, seconds)

@@ -32,8 +32,7 @@ MAX_OFFSET = 10_000_000
 
 PAGING = frozenset({"page", "limit", PARAMETER, "format"})
 MAX_LINK_LENGTH = 2000
-"""Proxies limit the size of response headers. A longer link is omitted; the cursor is in the
-body."""
+"""Proxies limit the size of response headers. Without a link, the body still has the cursor."""
 CURSOR_DESCRIPTION = (
     "Read on after the row that ended an earlier answer: its {field}, sent with the same "
     "filters, in place of `{instead}`."
@@ -156,8 +155,7 @@ class PagePagination(BasePagination):
 
 @dataclass(frozen=True)
 class Slice:
-    """`limit` with `offset` or `cursor`, for the dashboard's lists, which say whether more rows
-    follow."""
+    """`limit` with `offset` or `cursor`, for the dashboard's lists, which say if more follows."""
 
     request: Request
     cursors: Cursors

@@ -27,8 +27,7 @@ MAX_DIGITS_OF_64_BITS = 19
 MAX_NAMES = 10_000
 """In one object."""
 MAX_VALUES = 50_000
-"""In one text, at all depths: each takes some hundred bytes of memory, however short its text
-is."""
+"""In one text, at all depths: each takes some hundred bytes of memory, however short it is."""
 
 MAX_READ_TOGETHER = 64 * 1024
 """Size in bytes above which texts are parsed one at a time. That takes no longer, since parsers
@@ -56,8 +55,7 @@ ESCAPED_COLON = rb"\u003"
 
 
 class StrictJSONParser(BaseParser):
-    """Refuses what Python's parser accepts: NaN, duplicate names, lone surrogates, NUL and deep
-    nesting."""
+    """Refuses what Python accepts: NaN, duplicate names, lone surrogates, NUL, deep nesting."""
 
     media_type = "application/json"
 
@@ -71,10 +69,7 @@ class StrictJSONParser(BaseParser):
 
 
 def parse_json(content: bytes) -> Any:
-    """Parse the bytes as JSON.
-
-    Raise ParseError (400) for anything that is invalid or exceeds a limit.
-    """
+    """Parse the bytes as JSON. Raise ParseError (400) if they are invalid or exceed a limit."""
     if len(content) <= MAX_READ_TOGETHER:
         return _parse(content)
     with _one_large_text:
@@ -255,8 +250,7 @@ def _parse_float(text: str) -> float:
 
 
 def _is_unstorable(value: Any) -> bool:
-    """Whether the value may contain NUL or a surrogate; also True if it has integers beyond 64
-    bits."""
+    """Whether the value may contain NUL or a surrogate; True for integers beyond 64 bits, too."""
     try:
         return rb"\u0000" in orjson.dumps(value)  # rejects surrogates
     except orjson.JSONEncodeError:

@@ -9,8 +9,7 @@ from core.text import normalized
 
 
 class BoundedListField(serializers.ListField):
-    """Checks the number of items before validating any: each invalid item would be an error of its
-    own."""
+    """Counts the items before validating any: each invalid one would be an error of its own."""
 
     def __init__(self, *, max_length: int, **kwargs: Any) -> None:
         super().__init__(max_length=max_length, **kwargs)

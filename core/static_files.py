@@ -28,8 +28,7 @@ IMPORTS: Any = ManifestStaticFilesStorage._js_module_import_aggregation_patterns
 
 
 class CollectedFilesConfig(StaticFilesConfig):
-    """Django's app config, restricted to files that pages use, because compressing each file is
-    slow."""
+    """Django's app, restricted to files that pages use, because compressing a file is slow."""
 
     ignore_patterns = [
         *StaticFilesConfig.ignore_patterns,

@@ -43,8 +43,7 @@ CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # per mail address, by 
 MAX_WINDOW = timedelta(days=1)
 """Older counters are deleted."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
-"""Per bucket: at most this many failures of one name are recorded, and BUCKETS times as many in
-total."""
+"""Per bucket: so many failures of one name are recorded, and BUCKETS times as many in total."""
 BUCKETS = 32
 LEFT_OUT = "left out"
 """The prefix of keys that count unrecorded failures until the next recorded one."""

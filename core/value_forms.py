@@ -135,8 +135,7 @@ def say_zone(schema: dict[str, Any], described: dict[str, Any]) -> None:
 
 
 def require_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Mark a body with a required field as required itself, which drf-spectacular omits for
-    PATCH."""
+    """Mark a body with a required field as required, which drf-spectacular omits for PATCH."""
     body = operation.get("requestBody", {})
     schema = body.get("content", {}).get("application/json", {}).get("schema", {})
     if schemas.get(schema.get("$ref", "").rpartition("/")[2], schema).get("required"):

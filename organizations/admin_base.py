@@ -32,8 +32,7 @@ from organizations.tenancy.scope import organization_scope, request_scope
 
 SESSION_KEY = "admin_organization_id"
 WITHOUT = frozenset({"autocomplete", "view_on_site"})
-"""Views of Django's admin that query rows outside the classes registered here. No page uses
-them."""
+"""Views of Django's admin that query rows outside the classes registered here. Unused."""
 FILTERED_BY = ("exact", "isnull")
 View = Callable[..., HttpResponseBase]
 
@@ -87,8 +86,7 @@ class OrganizationAdminSite(admin.AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Redirect to the product's sign-in, which counts failures and audits; the admin's does
-        neither."""
+        """Redirect to the product's sign-in: the admin's neither counts nor audits failures."""
         if request.user.is_authenticated:
             raise PermissionDenied
         return redirect_to_login(_own_path(request, request.GET.get("next")))
@@ -100,8 +98,7 @@ class OrganizationAdminSite(admin.AdminSite):
         return redirect("organizations:change_password")
 
     def choose_organization(self, request: HttpRequest) -> HttpResponse:
-        """Remember whose rows the admin shows, and record the choice in that organization's audit
-        log."""
+        """Remember whose rows the admin shows, and record it in that organization's audit log."""
         organization = _organization(request.POST.get("organization", ""))
         if organization is None:
             messages.error(request, "There is no such organization.")

@@ -23,8 +23,7 @@ class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
     def handle_no_permission(
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
     ) -> HttpResponseRedirect:
-        """Redirect to the page of a form after the sign-in, because the form's own URL accepts only
-        POST."""
+        """Redirect to a form's page after the sign-in, since the form's URL accepts only POST."""
         if request.method in {"GET", "HEAD"}:
             return super().handle_no_permission(request, view_func)
         page = request.headers.get("Referer", "")

@@ -16,8 +16,7 @@ SLUG = re.compile(r"[a-z0-9-]+")
 
 
 def validate_printable(text: str) -> None:
-    """Reject unprintable characters: control characters forge log lines, invisible ones imitate
-    names."""
+    """Reject unprintable text: control characters forge log lines, invisible ones imitate names."""
     if not text.isprintable():
         raise serializers.ValidationError("Use printable characters only.")
 
@@ -150,8 +149,7 @@ class RoleSerializer(StrictSerializer):
 
 
 def check_role(role: str, *, is_agent: bool) -> None:
-    """Raise ValidationError, which lists the allowed roles, if this kind of member cannot have the
-    role."""
+    """Raise ValidationError, listing the allowed roles, if a member of this kind cannot have it."""
     roles = (Principal if is_agent else Membership).Role.values
     if role not in roles:
         raise serializers.ValidationError({"role": [f"Use one of: {', '.join(roles)}."]})

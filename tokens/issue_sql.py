@@ -42,8 +42,7 @@ class Issue(NamedTuple):
     lifetime: int | None
     """In seconds, if the resource has its own."""
     left_out: int | None
-    """How many earlier refusals were not recorded; None if this one is not to be recorded
-    either."""
+    """How many refusals were not recorded before; None if this one is not to be recorded either."""
 
 
 def call_issue(

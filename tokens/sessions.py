@@ -126,8 +126,7 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
 
 
 def _is_of(refresh: PersonRefresh, membership: Membership) -> bool:
-    """Whether the token was issued for this membership, as tokens/liveness.py checks access
-    tokens."""
+    """Whether the token is for this membership, as tokens/liveness.py checks access tokens."""
     return membership.created_at < refresh.issued_at + SPARE
 
 

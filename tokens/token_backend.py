@@ -93,8 +93,7 @@ class KeyRingBackend(TokenBackend):
 
 @lru_cache(maxsize=64)
 def _protected_header(algorithm: str, kid: str, header_type: str) -> bytes:
-    """The header of every token that a key signs, cached because PyJWT would rebuild and check it
-    each time."""
+    """A token's header. Cached, because PyJWT would rebuild and check it for every token."""
     return _segment({"alg": algorithm, "kid": kid, "typ": header_type})
 
 

@@ -1,5 +1,4 @@
-"""Routes of OAuth 2.0 and its metadata, and REST API routes of sessions, credentials and
-resources."""
+"""Routes of OAuth 2.0 and its metadata; API routes of sessions, credentials and resources."""
 
 from django.urls import path
 

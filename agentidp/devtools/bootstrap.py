@@ -338,8 +338,7 @@ class Stamp:
         self.digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
     def holds(self, wanted: str) -> bool:
-        """Whether the set, or a larger one that includes it, is installed in its current
-        version."""
+        """Whether the set, or a larger one that includes it, is installed as it is now."""
         recorded = self.path.read_text().split() if self.path.exists() else []
         return recorded in ([self.digest, wanted], [self.digest, "test"])
 
@@ -352,8 +351,7 @@ class Stamp:
 
 
 def run(*command: object, **environment: str) -> None:
-    """Run a command, and report every few seconds that it still runs: these programs are silent for
-    minutes."""
+    """Run a command, and report now and then that it still runs: these are silent for minutes."""
     words = [str(word) for word in command]
     began = time.monotonic()
     with subprocess.Popen(words, cwd=str(PROJECT), env=dict(os.environ, **environment)) as process:

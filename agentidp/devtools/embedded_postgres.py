@@ -59,8 +59,7 @@ class EmbeddedPostgresError(Exception):
 
 
 def default_url(root: Path = DATA_FOLDER) -> str:
-    """The application role's URL of the database in `root`, whether or not its server is
-    running."""
+    """The application role's URL of the database in `root`, whether or not its server runs."""
     return _url("agentidp_app", root)
 
 

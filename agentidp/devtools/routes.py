@@ -74,8 +74,7 @@ def _routes_of(path: str, view: Any) -> Iterator[Route]:
 
 
 def methods_of(view: Callable[..., Any]) -> tuple[str, ...]:
-    """The methods that decorators like `require_http_methods` allow on a plain view, without
-    HEAD."""
+    """Methods that decorators like `require_http_methods` allow on a plain view, without HEAD."""
     function: Any = view
     while function is not None:
         if inspect.isfunction(function):

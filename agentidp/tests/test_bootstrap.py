@@ -1,5 +1,4 @@
-"""The installer: what it considers installed, which Python it accepts, and what it never
-changes."""
+"""The installer: what it considers installed, which Python it accepts, what it never changes."""
 
 import os
 import shutil

@@ -1,5 +1,4 @@
-"""The OpenAPI document is public, so it must be cheap: it is generated once and then served as
-bytes."""
+"""The OpenAPI document is public, so it must be cheap: generated once, then served as bytes."""
 
 import json
 import time

@@ -1,5 +1,4 @@
-"""Secrets that are not set outside production: generated once, and never replaced by another
-start."""
+"""Secrets that are not set outside production are generated once and never replaced."""
 
 import json
 import re

@@ -127,8 +127,7 @@ class Bridge:
             await asyncio.shield(loop.run_in_executor(self._long_threads, rest.close))
 
     def _run(self, connection: Connection) -> Answer:
-        """Run the application in a thread, and return its whole response, or the start of a long
-        one."""
+        """Run the application in a thread. Returns its response, or the start of a long one."""
         answer = Answer()
 
         def start_response(status: str, headers: list[tuple[str, str]], *rest: Any) -> None:

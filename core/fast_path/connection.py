@@ -143,8 +143,7 @@ class Connection:
             await chunks.aclose()
 
     def cut(self, reason: str = "slow_reader") -> None:
-        """Abort the connection of a client that does not read, for which a server would wait
-        forever."""
+        """Abort the connection of a client that does not read: servers would wait forever."""
         metrics.slow_readers.inc()
         logger.info("connection.cut", reason=reason, path=self._scope["path"])
         client = self._scope.get("client")

@@ -1,5 +1,4 @@
-"""Long responses over the bridge are produced while they are sent, and not for clients that have
-gone."""
+"""Long responses over the bridge are produced while they are sent, and only for present clients."""
 
 import asyncio
 import threading

@@ -42,8 +42,7 @@ def record_event(
     outcome: str = AuditEvent.Outcome.SUCCESS,
     **metadata: Any,
 ) -> AuditEvent:
-    """Append an event in the current transaction, so that it is committed or rolled back with the
-    change."""
+    """Append an event in the current transaction, which commits or rolls back the change."""
     organization = actor.organization
     sequence, previous_hash = lock_head(organization)
     agent_id = metadata.pop("agent_id", None) or _agent_id(target, actor)

@@ -167,8 +167,7 @@ class Organization(models.Model):
 
     @staticmethod
     def parse_public_id(text: str) -> UUID | None:
-        """The UUID in `org-<uuid>`, or None for anything else, including other spellings of a
-        UUID."""
+        """The UUID in `org-<uuid>`, or None for anything else, even other spellings of a UUID."""
         found = re.fullmatch(
             r"org-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", text
         )

@@ -39,8 +39,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def of_address(self, email: str) -> list[User]:
-        """Every account with this address, regardless of case: the verified one first, then by
-        age."""
+        """Every account with this address in any case: the verified one first, then by age."""
         return self._proven_first(models.Q(Exact(Lower("email"), folded(email))))
 
     def called(self, name: str) -> list[User]:
@@ -126,8 +125,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email_verified_at is not None
 
     def get_session_auth_hash(self) -> str:
-        """Includes `sessions_valid_from`, so that browser sessions end together with those of the
-        API."""
+        """Includes `sessions_valid_from`: browser sessions end together with those of the API."""
         return super().get_session_auth_hash() + self._beginning
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
@@ -149,8 +147,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.sessions_valid_from = timezone.now()
 
     def adopt_hash(self, hashed: str) -> None:
-        """Store a new hash of the same password, unless another password was set while it was
-        computed."""
+        """Store a new hash of the same password, unless another password has been set since."""
         previous, self.password = self.password, hashed
         type(self).objects.filter(pk=self.pk, password=previous).update(password=hashed)
 

@@ -25,8 +25,7 @@ def make_organization(name: str = "Northwind Labs", **overrides: Any) -> Organiz
 
 
 def keep_unidentified_organization() -> None:
-    """Create the row of a migration again, which `--reuse-db` needs after a test has emptied the
-    tables."""
+    """Recreate a migration's row, which `--reuse-db` needs after a test has emptied the tables."""
     Organization.objects.get_or_create(
         pk=UNIDENTIFIED_ORGANIZATION_ID,
         defaults={

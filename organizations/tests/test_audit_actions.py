@@ -37,8 +37,7 @@ def test_nothing_writes_the_name_of_an_action_as_a_text() -> None:
 
 
 def test_no_caller_makes_up_an_action() -> None:
-    """A string in place of an AuditAction, literal or composed, would be refused only at
-    runtime."""
+    """A string in place of an AuditAction, literal or composed, would fail only at runtime."""
     made_up = [
         f"{path.relative_to(BASE_DIR)}:{call.lineno}"
         for path in sources()

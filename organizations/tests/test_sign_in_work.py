@@ -76,8 +76,7 @@ def test_a_password_that_was_stored_with_a_random_salt_costs_one_hashing(
 
 
 def test_accounts_that_come_later_adopt_the_salt_of_the_first(client: Client, ada: User) -> None:
-    """Otherwise a second hash would reveal to one account's owner that there is an older
-    account."""
+    """Otherwise a second hash would tell one account's owner that there is an older account."""
     User.objects.filter(pk=ada.pk).update(password=make_password(PASSWORD))
     other = make_user("ADA@example.com", "another long password", email_verified_at=None)
     make_membership(make_organization(), user=other)

@@ -76,8 +76,7 @@ class CredentialQuerySet(OrganizationScopedQuerySet):
         )
 
     def with_secret(self, mac: bytes) -> Self:
-        """The credentials with this secret, either as the current one or as an old one in its grace
-        period."""
+        """Those with this secret as the current one, or as an old one in its grace period."""
         given = models.Value(mac, models.BinaryField())
         return self.filter(Rule("tokens_secret_opens", RowOf("status"), given, Now()))
 
@@ -185,8 +184,7 @@ class Credential(OrganizationScopedModel):
         return self.revoked_at or self.agent.decommissioned_at
 
     def renewed_end(self, now: datetime) -> datetime | None:
-        """The expiry of a new secret that works from now for as long as the current one does in
-        total."""
+        """The expiry of a new secret that works from now for as long as the current one was to."""
         if self.expires_at is None:
             return None
         try:

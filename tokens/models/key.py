@@ -9,8 +9,7 @@ from organizations.models import Organization
 
 
 class SigningKey(models.Model):
-    """A signing key of the deployment: published, then signing, and kept until its last token
-    expires."""
+    """A signing key of the deployment, kept until its last token has expired."""
 
     kid = models.CharField(max_length=64, primary_key=True, help_text="RFC 7638 thumbprint.")
     algorithm = models.CharField(max_length=8, choices=Organization.Algorithm)

@@ -18,8 +18,7 @@ MAX_SESSION = timedelta(days=30)
 
 class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
     def live(self) -> Self:
-        """The sessions that have not ended, are not too old, and began with the current
-        password."""
+        """Sessions that have not ended, are not too old, and began with the current password."""
         return self.filter(
             Rule("tokens_session_is_live", RowOf("created_at"), RowOf("user__is_active"), Now())
         )

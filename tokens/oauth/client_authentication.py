@@ -130,8 +130,7 @@ class ClientCredentials:
         return principal.organization_id if principal else UNIDENTIFIED_ORGANIZATION_ID
 
     def live_actor(self, request: HttpRequest) -> Actor:
-        """The agent, if the secret is valid and nothing is suspended. Raise ClientRefused
-        otherwise."""
+        """The agent, if its secret works and it is not suspended. Raise ClientRefused if not."""
         address = client_address(request)
         guesses = Guesses.at("token", self.proof.client_id, address)
         has_failures = refuse_guesses(guesses)

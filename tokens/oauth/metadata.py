@@ -23,8 +23,7 @@ CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
 
 
 def public_document(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBase]:
-    """Decorate a view that returns a public JSON document, cacheable for as long as key rotation
-    allows."""
+    """Decorate a view that returns a public document, cacheable as long as key rotation allows."""
 
     @csrf_exempt  # changes nothing; other methods get a 405
     @login_not_required

@@ -1,5 +1,4 @@
-"""The credentials API: secrets are created, shown once, rotated with or without grace, and revoked
-(spec 4)."""
+"""The credentials API: secrets are created, shown once, rotated and revoked (spec 4)."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -56,8 +56,7 @@ def statuses(answers: list[Any]) -> list[int]:
 
 
 def records(organization_id: object) -> tuple[list[dict[str, Any]], int]:
-    """The organization's audit events of failed clients, oldest first, and its number of refused
-    requests."""
+    """The audit events of failed clients, oldest first, and the number of refused requests."""
     with organization_scope(Organization.objects.get(pk=organization_id)):
         failed = AuditEvent.objects.filter(action="auth.failed").order_by("sequence")
         refused = TokenEvent.objects.filter(outcome=TokenEvent.Outcome.REFUSED)

@@ -1,5 +1,4 @@
-"""People sign in over the API, keep their session alive, switch organizations and log out (S119 to
-S123)."""
+"""People sign in over the API, keep their session, switch and log out (S119 to S123)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

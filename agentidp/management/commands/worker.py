@@ -143,6 +143,5 @@ async def deliver_again(job: Job) -> None:
 
 
 def on_django(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """The function, run in the one thread that has a database connection besides those of the
-    jobs."""
+    """The function, run in the one thread with a database connection besides those of the jobs."""
     return sync_to_async(function, thread_sensitive=True)

@@ -47,8 +47,7 @@ class Command(BaseCommand):
 
 
 def record_rotation(key: SigningKey, *, is_emergency: bool) -> None:
-    """Record the rotation in the system organization's audit log, since keys belong to no
-    tenant."""
+    """Record the rotation in the system organization's audit log: keys belong to no tenant."""
     system = Organization.objects.get(pk=UNIDENTIFIED_ORGANIZATION_ID)
     with organization_scope(system):
         record_event(
