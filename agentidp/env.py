@@ -157,17 +157,17 @@ def secret(name: str) -> str:
         return secrets.token_urlsafe(48)
     value = env.text(name, default="")
     if not value and environment() != "production":
-        return _kept_secret(name)
-    return _long_enough(name, value)
+        return _local_secret(name)
+    return _require_length(name, value)
 
 
 def fallbacks(name: str) -> list[str]:
     """Older or coming secrets, separated by commas, that are accepted besides `name`."""
     named = f"{name}_FALLBACKS"
-    return [_long_enough(named, each) for each in env.names(named)]
+    return [_require_length(named, each) for each in env.names(named)]
 
 
-def _long_enough(name: str, value: str) -> str:
+def _require_length(name: str, value: str) -> str:
     if len(value) < MIN_SECRET_LENGTH or len(set(value)) < 10:
         raise ImproperlyConfigured(
             f"{name} must be set to at least {MIN_SECRET_LENGTH} random characters. "
@@ -187,13 +187,13 @@ def require_private_files() -> None:
             )
 
 
-def _kept_secret(name: str) -> str:
+def _local_secret(name: str) -> str:
     path = DATA_DIR / "secrets.json"
-    if (kept := _kept(path)).get(name):
+    if (kept := _read_secrets(path)).get(name):
         return kept[name]
     DATA_DIR.mkdir(exist_ok=True)
-    with _alone_with(path.with_suffix(".lock")):
-        kept = _kept(path)
+    with _exclusively(path.with_suffix(".lock")):
+        kept = _read_secrets(path)
         if name not in kept:
             kept[name] = secrets.token_urlsafe(48)
             unfinished = path.with_suffix(f".{os.getpid()}")
@@ -204,13 +204,13 @@ def _kept_secret(name: str) -> str:
     return kept[name]
 
 
-def _kept(path: Path) -> dict[str, str]:
+def _read_secrets(path: Path) -> dict[str, str]:
     found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     return found
 
 
 @contextlib.contextmanager
-def _alone_with(lock: Path) -> Iterator[None]:
+def _exclusively(lock: Path) -> Iterator[None]:
     """Serialize writers: two first starts would otherwise replace each other's secrets."""
     with lock.open("w") as file:
         with contextlib.suppress(ImportError):  # Windows has no such locks

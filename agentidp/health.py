@@ -73,7 +73,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(body, status=503 if status == "unavailable" else 200)
 
 
-def _look() -> dict[str, bool]:
+def _run_checks() -> dict[str, bool]:
     disk = shutil.disk_usage(BASE_DIR)
     checks = {"disk": disk.free / disk.total > MIN_FREE_SHARE, "files": not files_problem()}
     try:
@@ -103,7 +103,7 @@ def _look() -> dict[str, bool]:
 
 files_problem = CachedCheck(storage_problem, SECONDS_BETWEEN_LOOKS_AT_FILES)
 """Cached, because a bucket that does not answer takes two seconds to detect."""
-readiness = CachedCheck(lambda: _look(), SECONDS_BETWEEN_LOOKS)
+readiness = CachedCheck(lambda: _run_checks(), SECONDS_BETWEEN_LOOKS)
 """Cached, because the probe is public."""
 
 

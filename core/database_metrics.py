@@ -76,7 +76,7 @@ class Background:
     max_connections: int = 0
 
 
-def _look() -> Background | None:
+def _take_snapshot() -> Background | None:
     """Read a new snapshot; None when the database does not answer in time."""
     try:
         with connection.cursor() as cursor:
@@ -118,7 +118,7 @@ def _read(cursor: CursorWrapper) -> Background:
     return snapshot
 
 
-background = CachedCheck(lambda: _look(), SECONDS_BETWEEN_LOOKS)
+background = CachedCheck(lambda: _take_snapshot(), SECONDS_BETWEEN_LOOKS)
 
 
 class BackgroundCollector:

@@ -255,9 +255,9 @@ OF_SEQUENCES = ["USAGE", "SELECT", "UPDATE"]
 
 def excess(cursor: CursorWrapper) -> list[str]:
     """Privileges of the connected role beyond the declared ones, as predicates after "the role"."""
-    problems = [what for (what,) in _all(cursor, ATTRIBUTES)]
-    problems += [f"owns {what}" for (what,) in _all(cursor, OWNED)]
-    problems += [what for (what,) in _all(cursor, ENTRANCE)]
+    problems = [what for (what,) in _fetch_all(cursor, ATTRIBUTES)]
+    problems += [f"owns {what}" for (what,) in _fetch_all(cursor, OWNED)]
+    problems += [what for (what,) in _fetch_all(cursor, ENTRANCE)]
     if any(what.startswith("owns") for what in problems):
         return problems  # an owner can do anything with what it owns
     for table, kind, held in held_privileges(cursor):
@@ -300,6 +300,6 @@ def _joined(words: Iterable[str]) -> str:
     return f"{', '.join(before)} and {last}" if before else last
 
 
-def _all(cursor: CursorWrapper, query: str) -> list[Any]:
+def _fetch_all(cursor: CursorWrapper, query: str) -> list[Any]:
     cursor.execute(query)
     return list(cursor.fetchall())

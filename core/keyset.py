@@ -195,31 +195,31 @@ class Cursors:
         """
         if self._text is None:
             return None
-        cursor = self._opened(self._text)
+        cursor = self._unsign(self._text)
         if cursor is None:
             refuse_cursor("Send it as it was answered, to the same address with the same filters.")
         return cursor
 
     def read_if_good(self) -> Cursor | None:
         """The cursor in the query, or None if it is invalid: a page then shows the list."""
-        return None if self._text is None else self._opened(self._text)
+        return None if self._text is None else self._unsign(self._text)
 
     def write(self, cursor: Cursor) -> str:
         fields = [
-            [_packed(value) for value in cursor.key],
+            [_to_json(value) for value in cursor.key],
             cursor.position,
             cursor.moment,
             cursor.is_backwards,
         ]
         return self._signer.sign_object(fields, serializer=_Json)
 
-    def _opened(self, text: str) -> Cursor | None:
+    def _unsign(self, text: str) -> Cursor | None:
         try:
             fields = self._signer.unsign_object(text, serializer=_Json)
         except BadSignature:
             return None
         key, position, moment, is_backwards = fields
-        return Cursor(tuple(map(_unpacked, key)), position, moment, is_backwards)
+        return Cursor(tuple(map(_from_json, key)), position, moment, is_backwards)
 
 
 def moment_now() -> float:
@@ -248,14 +248,14 @@ KINDS: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
 """Types without a JSON form, and the functions that convert them to text and back."""
 
 
-def _packed(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     for kind, (value_type, write, _) in KINDS.items():
         if isinstance(value, value_type):
             return {kind: write(value)}
     return value
 
 
-def _unpacked(value: Any) -> Any:
+def _from_json(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, text),) = value.items()

@@ -28,7 +28,9 @@ def send(template: str, to: str, *, subject: str, **context: object) -> None:
     Text that users typed (names, addresses) is kept on one line, cannot inject a header and never
     becomes a link. Only `link` is one, and it is ours.
     """
-    values = {name: value if name == "link" else _word(value) for name, value in context.items()}
+    values = {
+        name: value if name == "link" else _plain_text(value) for name, value in context.items()
+    }
     body = render_to_string(f"mail/{template}.txt", values | {"issuer": settings.ISSUER})
     EmailMessage(
         one_line(subject), body, to=[to], headers={"Auto-Submitted": "auto-generated"}
@@ -36,7 +38,7 @@ def send(template: str, to: str, *, subject: str, **context: object) -> None:
     logger.info("mail.sent", template=template)
 
 
-def _word(value: object) -> str:
+def _plain_text(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value.day} {value:%B %Y, %H:%M} UTC"
     return without_links(one_line(str(value)))

@@ -45,7 +45,7 @@ def collect_in_time() -> None:
     gc.collect()  # the next full collection waits until a quarter more has come
     gc.set_threshold(20_000, 10, 5)
     request_started.connect(_request_started, dispatch_uid="core.memory")
-    _keep_few_heaps()
+    _limit_heaps()
 
 
 def count_values(values: int) -> None:
@@ -87,7 +87,7 @@ def collect_when_due(environ: dict[str, Any]) -> None:
     _taken += BYTES_OF_A_HEADERS_BYTE * heads
 
 
-def _keep_few_heaps() -> None:
+def _limit_heaps() -> None:
     """Limit the number of glibc's heaps, and allocate large blocks directly from the system.
 
     glibc gives each thread a heap of its own and keeps what that once needed at its peak; two heaps

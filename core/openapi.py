@@ -137,20 +137,20 @@ def _forbid_unknown_fields(result: dict[str, Any]) -> None:
     for operations in result["paths"].values():
         for operation in operations.values():
             content = operation.get("requestBody", {}).get("content", {})
-            _close(content.get("application/json"), result["components"]["schemas"])
+            _forbid_additional(content.get("application/json"), result["components"]["schemas"])
 
 
-def _close(node: Any, schemas: dict[str, Any]) -> None:
+def _forbid_additional(node: Any, schemas: dict[str, Any]) -> None:
     if isinstance(node, list):
         node = dict(enumerate(node))
     if not isinstance(node, dict):
         return
     for value in node.values():
-        _close(value, schemas)
+        _forbid_additional(value, schemas)
     schema = schemas[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
     if schema.get("type") == "object":
         schema["additionalProperties"] = False
-        _close(schema, schemas)
+        _forbid_additional(schema, schemas)
 
 
 def _clean(node: Any) -> None:
@@ -165,7 +165,7 @@ def _clean(node: Any) -> None:
         del node["nullable"]
     if isinstance(description := node.get("description"), str):
         values = VALUE.findall(description)
-        if values and all(_is_itself(*value) for value in values):
+        if values and all(_repeats_value(*value) for value in values):
             node["description"] = VALUE.sub("", description).strip()
             if not node["description"]:
                 del node["description"]
@@ -173,5 +173,5 @@ def _clean(node: Any) -> None:
         _clean(each)
 
 
-def _is_itself(value: str, label: str) -> bool:
+def _repeats_value(value: str, label: str) -> bool:
     return value.lower() == label.lower().replace(" ", "_")

@@ -67,15 +67,15 @@ class KeyRing:
         algorithm is published first, and the default algorithm signs until every verifier can have
         it.
         """
-        key = self._signing(algorithm)
-        if key is None and not self._is_coming(algorithm):
+        key = self._active_key(algorithm)
+        if key is None and not self._has_pending_key(algorithm):
             make_first_key(algorithm)
             self.forget()
-            key = self._signing(algorithm)
-        if key is None and self._is_coming(algorithm):
+            key = self._active_key(algorithm)
+        if key is None and self._has_pending_key(algorithm):
             if algorithm != DEFAULT_ALGORITHM:
                 return self.signing_key(DEFAULT_ALGORITHM)
-            key = self._next(algorithm)  # it was created by a clock that is ahead of ours
+            key = self._pending_key(algorithm)  # it was created by a clock that is ahead of ours
         if key is None:
             raise ImproperlyConfigured(
                 f"No {algorithm} key signs at the moment. Run: manage.py rotate_signing_key "
@@ -88,7 +88,7 @@ class KeyRing:
 
         The default algorithm's comes first, because some verifiers try only the first key.
         """
-        in_use = [self._signing(algorithm) for algorithm in Organization.Algorithm.values]
+        in_use = [self._active_key(algorithm) for algorithm in Organization.Algorithm.values]
         first = [key for key in in_use if key is not None]
         first.sort(key=lambda key: key.algorithm != DEFAULT_ALGORITHM)
         others = [key for key in self._current().values() if key not in first]
@@ -111,13 +111,13 @@ class KeyRing:
         now = timezone.now()
         rows = SigningKey.objects.filter(Q(removed_at=None) | Q(removed_at__gt=now))
         # Decrypting a private key takes milliseconds, so loaded keys are reused.
-        return {row.kid: self._known_or_opened(row) for row in rows}
+        return {row.kid: self._loaded_key(row) for row in rows}
 
-    def _known_or_opened(self, row: SigningKey) -> LoadedKey:
+    def _loaded_key(self, row: SigningKey) -> LoadedKey:
         loaded = self._keys.get(row.kid)
         if loaded and (loaded.active_from, loaded.retired_at) == (row.active_from, row.retired_at):
             return loaded
-        private_key = loaded.private_key if loaded else _open(row)
+        private_key = loaded.private_key if loaded else _load_private_key(row)
         return LoadedKey(
             kid=row.kid,
             algorithm=row.algorithm,
@@ -128,11 +128,11 @@ class KeyRing:
             retired_at=row.retired_at,
         )
 
-    def _is_coming(self, algorithm: str) -> bool:
+    def _has_pending_key(self, algorithm: str) -> bool:
         """Whether a key of this algorithm is published but does not sign yet."""
-        return self._next(algorithm) is not None
+        return self._pending_key(algorithm) is not None
 
-    def _next(self, algorithm: str) -> LoadedKey | None:
+    def _pending_key(self, algorithm: str) -> LoadedKey | None:
         """The next published key of this algorithm that does not sign yet."""
         now = timezone.now()
         coming = [
@@ -142,7 +142,7 @@ class KeyRing:
         ]
         return min(coming, key=lambda key: key.active_from, default=None)
 
-    def _signing(self, algorithm: str) -> LoadedKey | None:
+    def _active_key(self, algorithm: str) -> LoadedKey | None:
         now = timezone.now()
         usable = [
             key
@@ -203,7 +203,7 @@ def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> Signing
 def require_openable_keys() -> None:
     """Raise ImproperlyConfigured if a stored key cannot be decrypted with our encryption keys."""
     for row in SigningKey.objects.filter(Q(removed_at=None) | Q(removed_at__gt=timezone.now())):
-        _open(row)
+        _load_private_key(row)
 
 
 def reencrypt_signing_keys() -> Iterator[tuple[int, int]]:
@@ -244,7 +244,7 @@ def _lock_ring() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('tokens_signingkey'))")
 
 
-def _open(row: SigningKey) -> Any:
+def _load_private_key(row: SigningKey) -> Any:
     return serialization.load_pem_private_key(_decrypted(row), password=None)
 
 

@@ -109,7 +109,7 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
         .filter(user_id=refresh.subject_id, organization_id=refresh.organization_id)
         .first()
     )
-    if session is None or membership is None or not _is_of(refresh, membership):
+    if session is None or membership is None or not _belongs_to(refresh, membership):
         return None
     if not refresh.use(REFRESH_GRACE):
         end_session(session)
@@ -125,7 +125,7 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     return SessionTokens(PersonRefresh.for_session(membership, session.pk), membership)
 
 
-def _is_of(refresh: PersonRefresh, membership: Membership) -> bool:
+def _belongs_to(refresh: PersonRefresh, membership: Membership) -> bool:
     """Whether the token is for this membership, as tokens/liveness.py checks access tokens."""
     return membership.created_at < refresh.issued_at + SPARE
 

@@ -184,7 +184,7 @@ class Cluster:
         if not has_owner:
             self._separate_roles()
         self.log.touch(mode=0o600)
-        self._own(self.log)
+        self._chown(self.log)
         settings = [f'unix_socket_directories="{self.sockets}"', "listen_addresses=", "port=5432"]
         settings += ["max_connections=200", "jit=off", "timezone=UTC"]
         settings += NOT_DURABLE if not self.durable else ()
@@ -193,7 +193,7 @@ class Cluster:
         started = self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", self.log, "-o", options)
         if started.returncode:
             raise EmbeddedPostgresError(
-                f"PostgreSQL did not start: {_last_complaint(self.log)} The whole log: {self.log}"
+                f"PostgreSQL did not start: {_last_error(self.log)} The whole log: {self.log}"
             )
 
     def stop(self) -> None:
@@ -215,7 +215,7 @@ class Cluster:
     def is_running(self) -> bool:
         """Whether a server is running on this data folder."""
         # Not `pg_ctl status`: after a crash it takes any process with the same id for the server.
-        return str(self.data) in _command_in(self.data / "postmaster.pid")
+        return str(self.data) in _command_line_of(self.data / "postmaster.pid")
 
     def execute_offline(self, sql: str) -> None:
         """Execute statements, one per line, as superuser while the server is stopped."""
@@ -233,7 +233,7 @@ class Cluster:
             raise EmbeddedPostgresError(
                 f"{unfinished} is in the way and cannot be removed. Move it away and try again."
             ) from None
-        self._own(unfinished)
+        self._chown(unfinished)
         # The same collation on every version and system.
         locale = ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=en_US.UTF-8"]
         if self.version >= 17:
@@ -287,7 +287,7 @@ class Cluster:
         PostgreSQL ignores the lock of an unused id itself, but takes any live process for its own.
         """
         for lock in (self.data / "postmaster.pid", self.sockets / f"{SOCKET}.lock"):
-            if "postgres" not in _command_in(lock):
+            if "postgres" not in _command_line_of(lock):
                 lock.unlink(missing_ok=True)
 
     def _choose_user(self) -> None:
@@ -319,7 +319,7 @@ class Cluster:
         test = 'test -x "$1/postgres" && test -x "$2"'
         return self._command("/bin/sh", "-c", test, "sh", self.bindir, self.root).returncode == 0
 
-    def _own(self, path: Path) -> None:
+    def _chown(self, path: Path) -> None:
         if self._user:
             os.chown(path, *self._user)
 
@@ -350,19 +350,19 @@ def running(root: Path = DATA_FOLDER, *, durable: bool = True) -> Iterator[str]:
     cluster = Cluster(root, find_binaries(), durable)
     cluster.root.mkdir(mode=0o711, parents=True, exist_ok=True)
     with _exit_on_termination(), (cluster.root / "users.lock").open("w") as users:
-        with _alone(cluster):
+        with _start_lock(cluster):
             cluster.start()
             _lock(users, shared=True)
         try:
             yield cluster.url
         finally:
-            with _alone(cluster):
+            with _start_lock(cluster):
                 if _lock(users, shared=False):
                     cluster.stop()
 
 
 @contextlib.contextmanager
-def _alone(cluster: Cluster) -> Iterator[None]:
+def _start_lock(cluster: Cluster) -> Iterator[None]:
     """Serialize starting and stopping the server across processes."""
     with (cluster.root / "start.lock").open("w") as gate:
         import fcntl
@@ -409,7 +409,7 @@ def _private_folder(folder: Path, user: tuple[int, int] | None) -> None:
         os.chown(folder, *user)
 
 
-def _command_in(lock: Path) -> str:
+def _command_line_of(lock: Path) -> str:
     """The command line of the process named in a lock file, or "" if there is none."""
     try:
         process = int(lock.read_text().splitlines()[0])
@@ -421,7 +421,7 @@ def _command_in(lock: Path) -> str:
     return subprocess.run(asked, capture_output=True, text=True).stdout
 
 
-def _last_complaint(log: Path) -> str:
+def _last_error(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     complaints = [line for line in lines if "FATAL:" in line or "could not" in line]
     return _one_line((complaints or lines or ["no error message."])[-1])

@@ -66,7 +66,7 @@ def _start() -> subprocess.Popen[bytes]:
         raise EmbeddedPostgresError("The tests' database found no place for temporary files.")
     cluster = Cluster(Path(folder), bindir, durable=False)
     cluster.start()
-    _name(cluster.url, cluster.owner_url)
+    _set_urls(cluster.url, cluster.owner_url)
     return process
 
 
@@ -74,18 +74,18 @@ def _keep_running() -> Callable[[], None]:
     """Start the kept server. Returns a function that releases it."""
     stack = ExitStack()
     url = stack.enter_context(running(KEPT, durable=False))
-    _name(url, owner_url(KEPT))
+    _set_urls(url, owner_url(KEPT))
     return stack.close
 
 
-def _name(url: str, owner: str) -> None:
+def _set_urls(url: str, owner: str) -> None:
     os.environ["DATABASE_URL"] = url
     os.environ["AGENTIDP_DATABASE_OWNER_URL"] = owner
     for name in ("DATABASE_URL_FILE", "AGENTIDP_DATABASE_OWNER_URL_FILE"):
         os.environ[name] = ""  # or the one from a `.env` would take precedence
 
 
-def _take_care(bindir: Path) -> None:
+def _run_caretaker(bindir: Path) -> None:
     """Create a folder and print its path.
 
     Stop the server and remove the folder when standard input closes.
@@ -101,4 +101,4 @@ def _take_care(bindir: Path) -> None:
 
 
 if __name__ == "__main__":
-    _take_care(Path(sys.argv[1]))
+    _run_caretaker(Path(sys.argv[1]))

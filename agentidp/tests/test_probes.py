@@ -124,7 +124,7 @@ def test_readiness_is_checked_at_most_once_a_second(
 @pytest.mark.django_db(transaction=True)
 def test_all_who_ask_at_once_wait_for_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
     asking, looks = threading.Barrier(8), []
-    look = health._look
+    look = health._run_checks
 
     def counted() -> dict[str, bool]:
         looks.append(1)
@@ -137,7 +137,7 @@ def test_all_who_ask_at_once_wait_for_one_look(monkeypatch: pytest.MonkeyPatch) 
         finally:
             connection.close()
 
-    monkeypatch.setattr(health, "_look", counted)
+    monkeypatch.setattr(health, "_run_checks", counted)
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(ask, range(8)))
 

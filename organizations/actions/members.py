@@ -153,11 +153,11 @@ def lock_members(organization: Organization, *, actor: Actor | None = None) -> N
     who has been removed must not undo the removal.
     """
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-    if actor is not None and not _is_still(actor, organization):
+    if actor is not None and not _still_has_rights(actor, organization):
         raise Forbidden("You can no longer administer this organization.")
 
 
-def _is_still(actor: Actor, organization: Organization) -> bool:
+def _still_has_rights(actor: Actor, organization: Organization) -> bool:
     """Whether a person still has at least the role, or an agent still the administration, that the
     request began with.
 

@@ -126,14 +126,14 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_session_auth_hash(self) -> str:
         """Includes `sessions_valid_from`: browser sessions end together with those of the API."""
-        return super().get_session_auth_hash() + self._beginning
+        return super().get_session_auth_hash() + self._sessions_start
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
         for known in super().get_session_auth_fallback_hash():
-            yield known + self._beginning
+            yield known + self._sessions_start
 
     @property
-    def _beginning(self) -> str:
+    def _sessions_start(self) -> str:
         return "" if self.sessions_valid_from is None else str(self.sessions_valid_from.timestamp())
 
     def set_password(self, raw_password: str | None) -> None:

@@ -53,8 +53,8 @@ def find_user(name: str) -> User | None:
 
     Unverified accounts are not found: anyone could have chosen their address.
     """
-    return next((each for each in User.objects.called(name) if _answers_to(each, name)), None)
+    return next((each for each in User.objects.called(name) if _is_identified_by(each, name)), None)
 
 
-def _answers_to(account: User, name: str) -> bool:
+def _is_identified_by(account: User, name: str) -> bool:
     return account.is_verified or same(account.username, name)

@@ -25,8 +25,8 @@ INVITATION = "organizations.mail_invitation"
 PASSWORD = "organizations.mail_password_reset"  # noqa: S105 - the task's name
 ADDRESS = "organizations.mail_address_change"
 NOBODY = UUID(int=0)
-TIME_TO_USE = timedelta(minutes=10)
-SOON = 10
+MIN_REMAINING = timedelta(minutes=10)
+HIGH_PRIORITY = 10
 """Priority of mails that a person waits for, so that they do not queue behind hundreds of
 invitations."""
 
@@ -42,11 +42,11 @@ def queue_invitation(invitation: Invitation) -> None:
 
 def queue_password_reset(user: User | None) -> None:
     """Queue the mail, even for an unknown name, so that the time taken reveals nothing."""
-    _queue(PASSWORD, priority=SOON, user_id=str(user.pk if user else NOBODY))
+    _queue(PASSWORD, priority=HIGH_PRIORITY, user_id=str(user.pk if user else NOBODY))
 
 
 def queue_address_change(link: AccountLink) -> None:
-    _queue(ADDRESS, priority=SOON, link_id=str(link.pk))
+    _queue(ADDRESS, priority=HIGH_PRIORITY, link_id=str(link.pk))
 
 
 def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
@@ -67,7 +67,7 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
         "invitation",
         invitation.email,
         subject=f"Invitation to {invitation.organization.name}",
-        inviter=_named(invitation),
+        inviter=_inviter_name(invitation),
         organization=invitation.organization.name,
         role=invitation.get_role_display().lower(),
         until=invitation.expires_at,
@@ -75,7 +75,7 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
     )
 
 
-def _named(invitation: Invitation) -> str:
+def _inviter_name(invitation: Invitation) -> str:
     """The inviter's name.
 
     An agent is marked as one, because its organization can choose any address for it.
@@ -97,7 +97,7 @@ def mail_password_reset(user_id: UUID) -> None:
         try:
             count_attempt(key, RESET_MAILS)
         except TooManyRequests:
-            if _holds_link(user):
+            if _has_usable_link(user):
                 return
         link = make_link(user, AccountLink.Purpose.PASSWORD)
     try:
@@ -113,10 +113,10 @@ def mail_password_reset(user_id: UUID) -> None:
         raise
 
 
-def _holds_link(user: User) -> bool:
+def _has_usable_link(user: User) -> bool:
     """Whether the person has a reset link that works long enough to be used."""
     links = AccountLink.objects.open().filter(user=user, purpose=AccountLink.Purpose.PASSWORD)
-    return links.filter(expires_at__gt=timezone.now() + TIME_TO_USE).exists()
+    return links.filter(expires_at__gt=timezone.now() + MIN_REMAINING).exists()
 
 
 def mail_address_change(link_id: UUID) -> None:

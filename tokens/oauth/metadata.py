@@ -59,7 +59,7 @@ def jwks() -> dict[str, Any]:
 def authorization_server(issuer_path: str = "") -> dict[str, Any]:
     """Authorization server metadata (RFC 8414), with supported values only."""
     _require_path(issuer_path, of=settings.ISSUER)
-    return _about_us()
+    return _server_metadata()
 
 
 @public_document
@@ -72,20 +72,20 @@ def openid_configuration(issuer_path: str | None = None) -> dict[str, Any]:
     """
     if issuer_path is not None:
         _require_path(issuer_path, of=settings.ISSUER)
-    return _about_us() | {
+    return _server_metadata() | {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [],
     }
 
 
-def _about_us() -> dict[str, Any]:
+def _server_metadata() -> dict[str, Any]:
     return {
         "issuer": settings.ISSUER,
-        "authorization_endpoint": _address("authorize"),
-        "token_endpoint": _address("token"),
-        "jwks_uri": _address("jwks"),
-        "introspection_endpoint": _address("token-introspect"),
-        "revocation_endpoint": _address("token-revoke"),
+        "authorization_endpoint": _url("authorize"),
+        "token_endpoint": _url("token"),
+        "jwks_uri": _url("jwks"),
+        "introspection_endpoint": _url("token-introspect"),
+        "revocation_endpoint": _url("token-revoke"),
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": CLIENT_METHODS,
@@ -103,13 +103,13 @@ def protected_resource(resource_path: str | None = None) -> dict[str, Any]:
     return {
         "resource": settings.AUDIENCE,
         "authorization_servers": [settings.ISSUER],
-        "jwks_uri": _address("jwks"),
+        "jwks_uri": _url("jwks"),
         "scopes_supported": Scope.values,
         "bearer_methods_supported": ["header"],
     }
 
 
-def _address(name: str) -> str:
+def _url(name: str) -> str:
     """The URL below the configured issuer, never below the request's Host."""
     return settings.ISSUER + reverse(name)
 

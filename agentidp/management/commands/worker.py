@@ -60,10 +60,10 @@ async def work(concurrency: int, grace: int) -> None:
     is_stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, is_stopping.set)
-    watch = asyncio.create_task(keep(look_after, is_stopping))
+    watch = asyncio.create_task(repeat(clean_up, is_stopping))
     serve = {
-        asyncio.create_task(keep(partial(run_jobs, [runner.QUEUE], concurrency), is_stopping)),
-        asyncio.create_task(keep(partial(run_jobs, other_queues(), OTHER_PLACES), is_stopping)),
+        asyncio.create_task(repeat(partial(run_jobs, [runner.QUEUE], concurrency), is_stopping)),
+        asyncio.create_task(repeat(partial(run_jobs, other_queues(), OTHER_PLACES), is_stopping)),
     }
     await is_stopping.wait()
     for each in serve:
@@ -79,7 +79,7 @@ async def work(concurrency: int, grace: int) -> None:
         os._exit(0)  # because threads cannot be ended
 
 
-async def keep(work: Callable[[], Awaitable[None]], is_stopping: asyncio.Event) -> None:
+async def repeat(work: Callable[[], Awaitable[None]], is_stopping: asyncio.Event) -> None:
     """Repeat the work after every failure, such as an outage of the database."""
     while not is_stopping.is_set():
         try:
@@ -117,18 +117,18 @@ def other_queues() -> list[str]:
     return sorted({task.queue for task in app.tasks.values()} - {runner.QUEUE})
 
 
-async def look_after() -> None:
+async def clean_up() -> None:
     """Clean up after lost workers. It must not wait for a free place among the jobs."""
     while True:
         if reaped := await on_django(runner.reap)():
             logger.warning("executions.reaped", executions=reaped)
         for job in await app.job_manager.get_stalled_jobs():
             with contextlib.suppress(ConnectorException):  # another worker was faster
-                await deliver_again(job)
+                await retry_or_abandon(job)
         await asyncio.sleep(REAP_EVERY)
 
 
-async def deliver_again(job: Job) -> None:
+async def retry_or_abandon(job: Job) -> None:
     """Retry a job whose worker was lost, up to MAX_ATTEMPTS.
 
     An execution that has begun does not run twice.
