@@ -208,8 +208,7 @@ def other_organization(db: None) -> Organization:
 
 @pytest.fixture
 def client_for() -> ClientFor:
-    """A function that builds an HTTP client with a bearer token of an agent, membership or
-    organization.
+    """Build an HTTP client with a bearer token of an agent, membership or organization.
 
     For an organization, the client acts as a new agent with `scopes`.
     """

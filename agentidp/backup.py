@@ -1,7 +1,8 @@
-"""Backup and restore. A backup is a folder with a pg_dump of the database, the files of executions,
-and a manifest of what a restore must find. It contains no secrets.
+"""Backup and restore.
 
-Files are copied after the database, because a file is always stored before its row.
+A backup is a folder with a pg_dump of the database, the files of executions, and a manifest of what
+a restore must find. It contains no secrets. Files are copied after the database, because a file is
+always stored before its row.
 """
 
 import hashlib

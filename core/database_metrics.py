@@ -1,5 +1,4 @@
-"""Prometheus metrics about background work, read from the database: workers, queues, executions and
-connections.
+"""Prometheus metrics from the database: workers, queues, executions and connections.
 
 They are for the operator: no label names an organization, and every process reports the same
 values.

@@ -1,9 +1,8 @@
-"""The two PostgreSQL roles: the owner, which migrates, and the application's role, whose privileges
-are declared here.
+"""The two PostgreSQL roles: the owner, which migrates, and the application's role.
 
-The owner of a table can disable its row-level security, drop its triggers and truncate it. So the
-application's role owns nothing, and the product refuses to start with a role that has more
-privileges.
+The application's privileges are declared here. The owner of a table can disable its row-level
+security, drop its triggers and truncate it. So the application's role owns nothing, and the product
+refuses to start with a role that has more privileges.
 """
 
 from collections.abc import Iterable, Iterator
@@ -102,11 +101,11 @@ def require_ownership(connection: BaseDatabaseWrapper) -> None:
 
 
 def grant_at_birth(connection: BaseDatabaseWrapper) -> None:
-    """Give the application's role access to whatever migrations are about to create. Run as the
-    owner.
+    """Give the application's role access to whatever migrations are about to create.
 
-    Servers of the previous release keep running meanwhile, and a function they call may be replaced
-    by one that calls a new function or writes into a new table. grant_declared() ends this.
+    Run as the owner. Servers of the previous release keep running meanwhile, and a function they
+    call may be replaced by one that calls a new function or writes into a new table.
+    grant_declared() ends this.
     """
     with connection.cursor() as cursor:
         for kind, privileges in AT_BIRTH.items():

@@ -1,5 +1,4 @@
-"""Values for the examples in the OpenAPI document: one company, with the same ids in every
-operation.
+"""Values for the OpenAPI examples: one company, with the same ids in every operation.
 
 Each app has the examples of its own bodies and responses in `examples.py`, by serializer.
 tests/test_openapi_examples.py sends all of them and compares the responses.

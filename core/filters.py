@@ -29,8 +29,7 @@ class StrictFilterSet(django_filters.FilterSet):
 
 
 def parse_moment(text: str, name: str) -> tuple[datetime, bool]:
-    """Parse an ISO 8601 instant, UTC unless it has an offset; a date returns its beginning and
-    True.
+    """Parse an ISO 8601 instant, UTC without an offset; a date gives its beginning and True.
 
     Raise InvalidValue, which names the parameter `name`, for anything else.
     """

@@ -22,11 +22,11 @@ def is_enabled() -> bool:
 
 
 def send(template: str, to: str, *, subject: str, **context: object) -> None:
-    """Send one mail to one address. Errors of the mail server are raised, so that the job is
-    retried.
+    """Send one mail to one address.
 
-    Text that users typed (names, addresses) is kept on one line, cannot inject a header and never
-    becomes a link. Only `link` is one, and it is ours.
+    Errors of the mail server are raised, so that the job is retried. Text that users typed (names,
+    addresses) is kept on one line, cannot inject a header and never becomes a link. Only `link` is
+    one, and it is ours.
     """
     values = {
         name: value if name == "link" else _plain_text(value) for name, value in context.items()

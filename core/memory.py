@@ -25,9 +25,8 @@ LARGE = 256 * 1024
 ARENAS = 2
 
 C_LIBRARY = ctypes.CDLL(None)
-malloc_trim = getattr(
-    C_LIBRARY, "malloc_trim", None
-)  # glibc only: returns free memory to the system
+# Only glibc has it: returns free memory to the system.
+malloc_trim = getattr(C_LIBRARY, "malloc_trim", None)
 
 _taken = 0
 

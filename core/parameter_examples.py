@@ -1,5 +1,4 @@
-"""The example of each parameter in the OpenAPI document, by name, or by path and name where the
-same name means something else.
+"""The OpenAPI example of each parameter, by name, or by path and name where they differ.
 
 Examples of bodies and responses: core/examples.py.
 """

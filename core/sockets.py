@@ -43,10 +43,9 @@ connections = Connections()
 
 
 def limit_what_waits_for_clients(seconds: int) -> None:
-    """Limit unsent data per connection, and end connections whose client has read nothing for
-    `seconds`. This also covers responses that the server has already buffered in full (tcp(7),
-    Linux).
+    """Limit unsent data per connection, and end connections that read nothing for `seconds`.
 
+    This also covers responses that the server has already buffered in full (tcp(7), Linux).
     Connections inherit both options from the listening socket, so call this once it listens.
     """
     options = {"TCP_NOTSENT_LOWAT": UNSENT_BYTES, "TCP_USER_TIMEOUT": seconds * 1000}

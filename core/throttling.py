@@ -126,11 +126,10 @@ def refuse_when_full(key: str, quota: Quota) -> None:
 
 
 def refuse_guesses(guesses: Guesses) -> bool:
-    """Raise TooManyRequests if earlier failures filled a window. Call it before checking the
-    secret.
+    """Raise TooManyRequests if earlier failures filled a window.
 
-    Returns whether failures are being counted. If so, call refuse_late_guess() even after a correct
-    secret: it may be one of many parallel guesses.
+    Call it before checking the secret. Returns whether failures are being counted. If so, call
+    refuse_late_guess() even after a correct secret: it may be one of many parallel guesses.
     """
     return refuse_any_full(guesses.quotas)
 
@@ -185,8 +184,7 @@ def count_failure(guesses: Guesses) -> None:
 
 
 def note_failure(guesses: Guesses, known: UUID) -> int | None:
-    """Whether to record a failure: the number of failures left out before it, or None to leave it
-    out.
+    """The number of failures left out before this one, or None to leave this one out as well.
 
     `known` identifies the audit log that would record it: the agent or person, or the nil UUID.
     """

@@ -1,7 +1,7 @@
-"""Formats of request values beyond their type, for the OpenAPI document: a partial schema by query
-parameter, or by body and field. `[]` stands for the items of a list.
+"""Formats of request values beyond their type, as partial schemas for the OpenAPI document.
 
-The product enforces these formats in its own code; generated requests (tests/fuzz) prove that both
+A schema is found by query parameter, or by body and field; `[]` stands for the items of a list. The
+product enforces these formats in its own code; generated requests (tests/fuzz) prove that both
 agree.
 """
 

@@ -34,10 +34,11 @@ ON CONFLICT (key) DO UPDATE SET
 
 
 def search(actor: Actor, work: Callable[[], Result]) -> Result:
-    """Run a search and count the time it takes. Raise TooManyRequests if earlier searches of the
-    actor or its organization used up their time for this minute.
+    """Run a search and count the time it takes.
 
-    The time of a failed search counts too, if the surrounding transaction is committed.
+    Raise TooManyRequests if earlier searches of the actor or its organization used up their time
+    for this minute. The time of a failed search counts too, if the surrounding transaction is
+    committed.
     """
     quotas = {
         throttle_key("search", actor.organization.pk): SEARCHES_IN_ORGANIZATION,

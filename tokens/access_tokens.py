@@ -203,10 +203,10 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Parse a refresh token and check signature, type and expiry. Raise TokenError if one
-        fails.
+        """Parse a refresh token and check signature, type and expiry.
 
-        It may have been used before: use() checks that while the session is locked.
+        Raise TokenError if one fails. It may have been used before: use() checks that while the
+        session is locked.
         """
         refresh = cls(text, verify=False)  # type: ignore[arg-type] # the backend verifies anyway
         refresh.verify_token_type()
@@ -246,8 +246,7 @@ def sign_agent_token(
     lifetime: int = ACCESS_TOKEN_SECONDS,
     resource: str = "",
 ) -> str:
-    """A signed access token (RFC 9068 section 2.2), with claims for its organization and
-    credential.
+    """A signed access token (RFC 9068 section 2.2) that names its organization and credential.
 
     `lifetime` is in seconds. With a `resource`, the token is only for that one, not for our own
     API.

@@ -60,12 +60,11 @@ class KeyRing:
         return self._current().get(kid)
 
     def signing_key(self, algorithm: str) -> LoadedKey:
-        """The newest key of this algorithm that already signs. Creates the first one when it is
-        needed.
+        """The newest key of this algorithm that already signs.
 
-        Only the first key of the default algorithm signs at once. The first key of another
-        algorithm is published first, and the default algorithm signs until every verifier can have
-        it.
+        Creates the first one when it is needed. Only the first key of the default algorithm signs
+        at once. The first key of another algorithm is published first, and the default algorithm
+        signs until every verifier can have it.
         """
         key = self._active_key(algorithm)
         if key is None and not self._has_pending_key(algorithm):

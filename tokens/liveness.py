@@ -83,9 +83,9 @@ FROM tokens_live_person(
 
 
 def live_agent(token: AgentClaims, request: HttpRequest) -> Actor:
-    """The agent of a live token. Raise InvalidToken if agent, credential or organization is
-    inactive or the token is revoked.
+    """The agent of a live token.
 
+    Raise InvalidToken if agent, credential or organization is inactive or the token is revoked.
     Runs inside the organization's scope, in one query.
     """
     row = ask(AGENT, **facts_of(token))
@@ -140,10 +140,10 @@ def facts_of(token: AgentClaims) -> dict[str, Any]:
 
 
 def live_person(token: PersonClaims, request: HttpRequest) -> Actor:
-    """The person of a live token. Raise InvalidToken if account, membership, organization or login
-    session has ended.
+    """The person of a live token.
 
-    Runs inside the organization's scope, in one query.
+    Raise InvalidToken if account, membership, organization or login session has ended. Runs inside
+    the organization's scope, in one query.
     """
     row = ask(
         PERSON,

@@ -63,9 +63,8 @@ def log_in(
     Raise SignInRefused or TooManyRequests, which are recorded: see verify_password() for how to
     call this.
     """
-    began_at = (
-        timezone.now()
-    )  # before the password check, so that a later password change ends the session
+    # Before the password check, so that a later password change ends the session.
+    began_at = timezone.now()
     user = verify_password(request, name=email, password=password, organization_id=organization_id)
     memberships = user.memberships.usable()
     if organization_id is not None:
@@ -134,8 +133,7 @@ def _belongs_to(refresh: PersonRefresh, membership: Membership) -> bool:
 def switch_organization(
     request: HttpRequest, session_id: UUID, organization_id: UUID, *, actor: Actor
 ) -> SessionTokens | None:
-    """Tokens of the same session for another of the person's organizations, or None if they are not
-    a member.
+    """Tokens for another of the person's organizations, or None if they are no member there.
 
     Raise TooManyRequests after many switches, because each is recorded in an audit log.
     """

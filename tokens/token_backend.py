@@ -1,5 +1,4 @@
-"""The simplejwt backend, which signs and verifies JSON Web Tokens (RFC 7519, RFC 9068) with the key
-ring.
+"""The simplejwt backend: signs and verifies JWTs (RFC 7519, RFC 9068) with the key ring.
 
 Verification is stricter than the libraries': one spelling, the key's own algorithm, `typ`, no
 repeated claim and a single audience.

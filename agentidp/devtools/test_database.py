@@ -1,7 +1,7 @@
-"""A pytest plugin that provides PostgreSQL when DATABASE_URL is not set: a temporary one per run
-or, with `--reuse-db`, one in .data/tests that is kept.
+"""A pytest plugin that provides PostgreSQL when DATABASE_URL is not set.
 
-Loaded with `-p` in pytest.ini, because the URL must be set before Django's settings are read.
+It is temporary, or with `--reuse-db` one in .data/tests that is kept. Loaded with `-p` in
+pytest.ini, because the URL must be set before Django's settings are read.
 """
 
 import os
@@ -91,9 +91,8 @@ def _run_caretaker(bindir: Path) -> None:
     Stop the server and remove the folder when standard input closes.
     """
     with tempfile.TemporaryDirectory(prefix="agentidp-test-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(
-            0o711
-        )  # the server may run as another user; everything inside is private
+        # The server may run as another user; everything inside is private.
+        Path(folder).chmod(0o711)
         sys.stdout.buffer.write(os.fsencode(folder) + b"\n")
         sys.stdout.flush()
         sys.stdin.read()

@@ -1,7 +1,7 @@
-"""An ASGI server for a WSGI application. Ordinary requests run in a few threads, as under a WSGI
-server; a LiveResponse then streams without a thread.
+"""An ASGI server for a WSGI application.
 
-Why not a2wsgi: docs/decisions/0007-web-server.md.
+Ordinary requests run in a few threads, as under a WSGI server; a LiveResponse then streams without
+a thread. Why not a2wsgi: docs/decisions/0007-web-server.md.
 """
 
 import asyncio

@@ -21,11 +21,12 @@ Wait = Callable[[], Awaitable[bool]]
 
 
 class LiveResponse(StreamingHttpResponse):
-    """A stream. Under ASGI, `live` produces its body without a thread or a transaction while it
-    waits; under WSGI, `replay` returns what exists now. `release` is called once at the end.
+    """A stream.
 
-    `live` sets the event it is given when the stream is over. A client that has not read to the end
-    by then is disconnected.
+    Under ASGI, `live` produces its body without a thread or a transaction while it waits; under
+    WSGI, `replay` returns what exists now. `release` is called once at the end. `live` sets the
+    event it is given when the stream is over. A client that has not read to the end by then is
+    disconnected.
     """
 
     def __init__(

@@ -72,9 +72,8 @@ def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
     """Set the password once by a reset link, and end all sessions of the person."""
     person = find_link(token, Purpose.PASSWORD).user
     check_new_password(new, person, field="new")
-    hashed = User.objects.hash_password(
-        person.email, new
-    )  # before any lock, because hashing is slow
+    # Before any lock, because hashing is slow.
+    hashed = User.objects.hash_password(person.email, new)
     with transaction.atomic():
         _lock(person)
         user = find_link(token, Purpose.PASSWORD, lock=True).user
@@ -86,12 +85,11 @@ def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
 
 
 def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
-    """Change the person's address. Returns True if the change waits for the link that was mailed to
-    it.
+    """Change the person's address.
 
-    Without mail it takes effect at once and is unverified. Raise InvalidValue for the faulty field,
-    and TooManyRequests after a few mails for one person or to one address. See verify_password()
-    for how to call it.
+    Returns True if the change waits for the link that was mailed to it. Without mail it takes
+    effect at once and is unverified. Raise InvalidValue for the faulty field, and TooManyRequests
+    after a few mails for one person or to one address. See verify_password() for how to call it.
     """
     user = prove_password(request, current)
     if same(email, user.email) and (user.is_verified or not mail.is_enabled()):

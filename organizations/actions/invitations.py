@@ -63,11 +63,11 @@ class SignInNeeded(DomainError):
 def invite(
     organization: Organization, *, actor: Actor, email: str, role: str
 ) -> tuple[Invitation, str]:
-    """Create an invitation. Returns it with its link, which is not stored and cannot be shown
-    again.
+    """Create an invitation.
 
-    If mail is configured, the link is mailed instead and returned as "". Whether an account with
-    this address exists makes no difference, and is not looked up.
+    Returns it with its link, which is not stored and cannot be shown again. If mail is configured,
+    the link is mailed instead and returned as "". Whether an account with this address exists makes
+    no difference, and is not looked up.
     """
     lock_members(organization, actor=actor)
     require_may_give(role, actor=actor)
@@ -136,8 +136,7 @@ def accept_invitation(
     ip_address: str | None = None,
     user_agent: str = "",
 ) -> Membership:
-    """Join an organization, either as the signed-in `user` with the invited address, or by the link
-    alone.
+    """Join an organization as the signed-in `user` with the invited address, or by the link.
 
     Without `user`, the password selects an existing account of this address; if none has it, a new
     account gets it. So the response does not reveal whether an account existed, and an account that
@@ -148,9 +147,8 @@ def accept_invitation(
     hashed, guesses = "", Guesses.at("login", folded(invited.email), ip_address)
     if user is None:  # before any lock, because hashing is slow
         check_new_password(password, User(email=invited.email, name=name))
-        count_failure(
-            guesses
-        )  # counted up front: this could be guessing the password of a verified account
+        # Counted up front: this could be guessing the password of a verified account.
+        count_failure(guesses)
         try:
             hashed = User.objects.hash_password(invited.email, password)
         except PasswordsBusy:  # the password was not checked

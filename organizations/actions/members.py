@@ -158,10 +158,10 @@ def lock_members(organization: Organization, *, actor: Actor | None = None) -> N
 
 
 def _still_has_rights(actor: Actor, organization: Organization) -> bool:
-    """Whether a person still has at least the role, or an agent still the administration, that the
-    request began with.
+    """Whether the actor still has the rights that its request began with.
 
-    Agents belong to an app above this one, so a database function answers for them (agents.0004).
+    A person needs at least the same role, an agent the administration. Agents belong to an app
+    above this one, so a database function answers for them (agents.0004).
     """
     if actor.kind == "agent":
         with connection.cursor() as cursor:

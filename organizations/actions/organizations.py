@@ -48,9 +48,9 @@ def create_organization(
     command: str = "",
     **fields: Any,
 ) -> Membership:
-    """Create an organization. Returns its owner's membership; `command` is the name of the
-    management command, if one asks.
+    """Create an organization.
 
+    Returns its owner's membership; `command` is the name of the management command, if one asks.
     There is no actor yet: the event is recorded as the owner's, in the new organization.
     Organizations that a person creates count against their limit until long after deletion, even if
     they leave; ones they were given, or that the operator created, do not.
@@ -120,10 +120,10 @@ def reactivate_organization(organization: Organization, *, actor: Actor) -> Orga
 
 @transaction.atomic
 def delete_organization(organization: Organization, *, actor: Actor) -> None:
-    """Delete the organization permanently. Raise OrganizationHasActiveAgents if it has active
-    agents.
+    """Delete the organization permanently.
 
-    PostgreSQL checks that (migration agents.0003), because agents belong to an app above this one.
+    Raise OrganizationHasActiveAgents if it has active agents. PostgreSQL checks that (migration
+    agents.0003), because agents belong to an app above this one.
     """
     organization = _locked(organization)
     Invitation.objects.for_organization(organization).open().revoke()

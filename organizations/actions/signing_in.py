@@ -86,11 +86,10 @@ def verify_password(
 
 
 def lock_proven(user: User) -> User:
-    """Lock the account that verify_password() returned. Raise SignInRefused if it has changed
-    since.
+    """Lock the account that verify_password() returned.
 
-    Hashing takes time and holds no lock, so the password may have been changed or the account
-    closed.
+    Raise SignInRefused if it has changed since. Hashing takes time and holds no lock, so the
+    password may have been changed or the account closed.
     """
     locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
     if locked is None or locked.password != user.password or not locked.is_active:

@@ -200,9 +200,8 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         refuse_when_full(key, VERIFICATIONS)
         first, last = self._range(request, maximum=MAX_VERIFIED)
         verification = verify_chain(self.organization, first=first, last=last)
-        count_attempt(
-            key, VERIFICATIONS
-        )  # last, so that the counter's lock is not held during verification
+        # Last, so that the counter's lock is not held during verification.
+        count_attempt(key, VERIFICATIONS)
         return Response(VerificationSerializer(verification).data)
 
     @extend_schema(

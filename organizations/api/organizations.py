@@ -287,7 +287,6 @@ class AcceptInvitationView(APIView):
                 user_agent=request.headers.get("User-Agent", ""),
             )
         except DomainError as error:
-            return domain_error_response(
-                error
-            )  # returned, not raised, so that a counted failure is kept
+            # Returned, not raised, so that a counted failure is kept.
+            return domain_error_response(error)
         return Response(AcceptedSerializer(membership).data, status=201)

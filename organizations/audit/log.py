@@ -69,9 +69,8 @@ def record_event(
         previous_hash=previous_hash,
     )
     event.hash = event_hash(event)
-    event.save(
-        force_insert=True
-    )  # a trigger moves the head, or rejects an event that does not follow it
+    # A trigger moves the head, or rejects an event that does not follow it.
+    event.save(force_insert=True)
     return event
 
 

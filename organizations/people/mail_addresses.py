@@ -10,12 +10,11 @@ SMALL_LETTERS = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def validate_mail_address(address: str) -> None:
-    """Raise ValidationError unless the address is in plain characters at a named domain. Django
-    accepts more.
+    """Raise ValidationError unless the address is in plain characters at a named domain.
 
-    An address literal (`ada@[127.0.0.1]`) or a bare `localhost` lets the mail server connect to its
-    own network. An encoded word (RFC 2047), a quoted part, or a domain that mail servers convert
-    differs from the address that receives the mail.
+    Django accepts more. An address literal (`ada@[127.0.0.1]`) or a bare `localhost` lets the mail
+    server connect to its own network. An encoded word (RFC 2047), a quoted part, or a domain that
+    mail servers convert differs from the address that receives the mail.
     """
     domain = address.rpartition("@")[2]
     if "." not in domain or "[" in domain or "=?" in address or '"' in address:

@@ -87,9 +87,8 @@ def _inviter_name(invitation: Invitation) -> str:
 def mail_password_reset(user_id: UUID) -> None:
     """Mail a new link, unless several were mailed within the hour and the last one still works."""
     proven = User.objects.filter(is_active=True, email_verified_at__isnull=False)
-    with (
-        transaction.atomic()
-    ):  # so that no link goes to an address that the person has just changed
+    # The lock keeps the link from going to an address that was changed a moment ago.
+    with transaction.atomic():
         user = proven.select_for_update(no_key=True).filter(pk=user_id).first()
         if user is None:
             return

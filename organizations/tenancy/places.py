@@ -67,9 +67,8 @@ class Places:
 
     def _end(self, organization_id: UUID, began: float) -> None:
         with self._lock:
-            self._is_slow(
-                organization_id
-            )  # checked here as well: with all threads waiting, no request begins
+            # Checked here as well: with all threads waiting, no request begins.
+            self._is_slow(organization_id)
             self._begun[organization_id].remove(began)
             if not self._begun[organization_id]:
                 del self._begun[organization_id]

@@ -87,12 +87,12 @@ def rotate_credential(
     grace: timedelta = timedelta(0),
     expires_at: datetime | Literal["same length"] | None = "same length",
 ) -> tuple[Credential, str]:
-    """Set a new secret. The old one works until the grace period ends, but no longer than its own
-    expiry. With `expires_at=None` the new one does not expire.
+    """Set a new secret.
 
-    Secrets whose grace period from an earlier rotation is still running keep it: a client that
-    repeats a rotation after a lost response has not deployed that response's secret. Without
-    `grace`, all old secrets end at once.
+    The old one works until the grace period ends, but no longer than its own expiry. With
+    `expires_at=None` the new one does not expire. Secrets whose grace period from an earlier
+    rotation is still running keep it: a client that repeats a rotation after a lost response has
+    not deployed that response's secret. Without `grace`, all old secrets end at once.
     """
     credential = _locked(credential, actor=actor)
     if credential.is_expired():
@@ -178,10 +178,10 @@ def require_may_manage(agent: Agent, *, actor: Actor) -> None:
 
 
 def _locked_agent(agent_id: UUID, *, actor: Actor) -> Agent:
-    """Lock the agent to serialize changes to its credentials. Raise Forbidden if the actor may no
-    longer change them.
+    """Lock the agent to serialize changes to its credentials.
 
-    A request that is under way when its credential is revoked must not create another one.
+    Raise Forbidden if the actor may no longer change them. A request that is under way when its
+    credential is revoked must not create another one.
     """
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
     require_may_manage(agent, actor=actor)

@@ -65,10 +65,9 @@ def authorization_server(issuer_path: str = "") -> dict[str, Any]:
 @public_document
 def openid_configuration(issuer_path: str | None = None) -> dict[str, Any]:
     """The metadata at OpenID Connect Discovery's address, for clients that know no other.
-    There are no ID tokens, so it lists no algorithm for them.
 
-    The issuer's path may come before or after the well-known part (RFC 8414 section 5), or be
-    missing if the proxy removes it.
+    There are no ID tokens, so it lists no algorithm for them. The issuer's path may come before or
+    after the well-known part (RFC 8414 section 5), or be missing if the proxy removes it.
     """
     if issuer_path is not None:
         _require_path(issuer_path, of=settings.ISSUER)
