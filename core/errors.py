@@ -1,6 +1,6 @@
 """The product's errors and their one response body: `{"code", "message", "details"}`.
 
-Only the OAuth endpoints answer as RFC 6749 says instead. handlers.py turns errors into responses.
+The OAuth endpoints answer as RFC 6749 says instead. handlers.py turns errors into responses.
 """
 
 import heapq

@@ -121,7 +121,7 @@ def _framework_error(error: exceptions.APIException) -> Response:
     return response
 
 
-# The same error bodies for requests that never reach an API view.
+# Error responses for requests that never reach an API view.
 
 
 def wants_page(request: HttpRequest) -> bool:

@@ -41,7 +41,7 @@ def collect_in_time() -> None:
     # cycles, so it may look at young objects less often, too.
     gc.collect()
     gc.freeze()
-    gc.collect()  # the next full collection waits until a quarter more has come
+    gc.collect()  # so that the next full collection waits for a quarter more objects
     gc.set_threshold(20_000, 10, 5)
     request_started.connect(_request_started, dispatch_uid="core.memory")
     _limit_heaps()

@@ -21,7 +21,7 @@ Wait = Callable[[], Awaitable[bool]]
 
 
 class LiveResponse(StreamingHttpResponse):
-    """A stream.
+    """A stream of live data.
 
     Under ASGI, `live` produces its body without a thread or a transaction while it waits; under
     WSGI, `replay` returns what exists now. `release` is called once at the end. `live` sets the
