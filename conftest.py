@@ -1,4 +1,4 @@
-"""The fixtures that every app's tests share."""
+"""Fixtures for all tests."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What only root can set up is left out for everybody else."""
+    """Deselect tests that need root unless run as root, and apply `--cases`."""
     if os.geteuid() != 0:
         leave_out(config, items, lambda item: item.get_closest_marker("root") is not None)
     if most := config.getoption("--cases"):
@@ -58,7 +58,7 @@ def leave_out(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where CI runs everything is installed: what is skipped there is not tested at all."""
+    """Turn skipped tests into failures in CI, where everything is installed."""
     report = yield
     if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
@@ -67,13 +67,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(autouse=True)
 def fast_passwords(settings: Any) -> None:
-    """People's passwords are hashed slowly on purpose; tests have other things to prove."""
+    """Hash passwords fast: the real hasher is slow on purpose."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 class UndefinedName(str):
-    """What a template of ours gets for a name that does not exist. Django writes nothing in its
-    place, and a whole column stays empty unnoticed; its own templates count on that."""
+    """Fails a test when a template of ours uses an undefined name, which Django would render as
+    nothing. Django's own templates rely on that."""
 
     def __mod__(self, name: object) -> str:
         frame = sys._getframe(1)
@@ -92,14 +92,14 @@ def strict_templates() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def files_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Files of executions do not outlive the run."""
+    """Store the files of executions in a temporary folder."""
     with override_settings(MEDIA_ROOT=tmp_path_factory.mktemp("files")):
         yield
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that speaks the protocol of Amazon S3."""
+    """The URL of an S3-compatible server."""
     from tests import s3
 
     with s3.server(tmp_path_factory.mktemp("s3") / "log") as address:
@@ -108,7 +108,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def bucket(s3_server: str) -> Iterator[Any]:
-    """An empty bucket that is the storage of files."""
+    """An empty bucket, used as the file storage."""
     from tests import s3
 
     with s3.files_in(s3_server, s3.make_bucket(s3_server)) as storage:
@@ -117,14 +117,14 @@ def bucket(s3_server: str) -> Iterator[Any]:
 
 @pytest.fixture(params=["folder", "bucket"])
 def each_storage(request: pytest.FixtureRequest) -> None:
-    """Run the test once with each kind of storage of files."""
+    """Run the test once with each kind of file storage."""
     if request.param == "bucket":
         request.getfixturevalue("bucket")
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
-    """The test database is made, and dropped in the end, by its owner."""
+    """Create and drop the test database as its owner."""
     connect_with(connection, settings.DATABASE_OWNER)
 
 
@@ -132,8 +132,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 def django_db_setup(
     application_access: dict[str, Any], django_db_setup: None, django_db_blocker: Any
 ) -> Iterator[None]:
-    """The tests run as the application's role. The ring's first keys are made once: an RSA key
-    takes longer than most tests."""
+    """Run tests as the application's role.
+
+    The first signing keys are created once, because an RSA key takes longer than most tests.
+    """
     with django_db_blocker.unblock():
         connect_with(connection, application_access)
         make_first_key()
@@ -146,12 +148,13 @@ def django_db_setup(
 
 @pytest.fixture(scope="session")
 def application_access() -> dict[str, Any]:
-    """How the application connects."""
+    """The database settings of the application's role."""
     return dict(connection.settings_dict)
 
 
 def _empty_as_owner(test: TransactionTestCase) -> None:
-    """Nobody but the owner may empty tables, and the audit log not even the owner."""
+    """Empty the tables as the owner, since the application's role may not, and disable the trigger
+    that protects the audit log even from the owner."""
     trigger = "ALTER TABLE organizations_auditevent {} TRIGGER organizations_auditevent_not_emptied"
     with as_owner(connection):
         with connection.cursor() as cursor:
@@ -171,7 +174,7 @@ TransactionTestCase._fixture_teardown = _empty_as_owner
 
 @pytest.fixture
 def owner(transactional_db: None) -> Iterator[psycopg.Connection]:
-    """The owner's own connection, on which every statement is committed at once."""
+    """A separate connection of the owner in autocommit mode."""
     with as_owner(connection):
         parameters = connection.get_connection_params()
     names = {"dbname", "user", "host", "port", "password"}
@@ -182,9 +185,9 @@ def owner(transactional_db: None) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture(autouse=True)
 def fresh_key_ring(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that commits empties the tables behind the ring of the test after it.
+    """Reset the key ring where needed, because a test that commits empties its table.
 
-    No ring reads them again by itself, which would be one query more for whoever counts them.
+    The ring does not reload by itself in tests: that query would disturb tests that count queries.
     """
     monkeypatch.setattr("tokens.keys.RELOAD_AFTER_SECONDS", 1e9)
     mark = request.node.get_closest_marker("django_db")
@@ -205,9 +208,9 @@ def other_organization(db: None) -> Organization:
 
 @pytest.fixture
 def client_for() -> ClientFor:
-    """An HTTP client that carries the bearer token of an agent, a membership or an organization.
+    """Build an HTTP client with a bearer token of an agent, membership or organization.
 
-    For an organization it acts as a new agent that holds `scopes`.
+    For an organization, the client acts as a new agent with `scopes`.
     """
 
     def build(
@@ -225,7 +228,7 @@ def client_for() -> ClientFor:
 
 @pytest.fixture
 def signed_in() -> Callable[..., Client]:
-    """A browser in which the membership's person has signed in."""
+    """A function that builds a browser session of the membership's person."""
 
     def build(membership: Membership) -> Client:
         client = Client(headers={"Accept": "text/html"})

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Django's command line. Without DATABASE_URL it keeps the project's own PostgreSQL running."""
+"""Django's command line. Without DATABASE_URL, it keeps the project's own PostgreSQL running."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     if command == "demo":
-        # Before the settings are read. A demo is no production, whichever database it uses.
+        # Before the settings are read. A demo is never production, whatever database it uses.
         os.environ.update(AGENTIDP_DEMO="1", AGENTIDP_ENVIRONMENT="development")
     try:
         from django.core.exceptions import ImproperlyConfigured
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def database_for(command: str) -> contextlib.AbstractContextManager[object]:
-    """The embedded server, if the settings point at it and the command may ask it something."""
+    """A context in which the embedded server runs, if the settings and the command use it."""
     from django.conf import settings
 
     from agentidp.devtools import embedded_postgres
@@ -43,7 +43,7 @@ def database_for(command: str) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
     host = settings.DATABASES["default"].get("OPTIONS", {}).get("host")
     if host == str(embedded_postgres.socket_folder(embedded_postgres.DATA_FOLDER)):
-        os.environ["PGHOST"] = host  # dbshell hands psql no host that stands among the options
+        os.environ["PGHOST"] = host  # dbshell does not pass psql a host from OPTIONS
         return embedded_postgres.running()
     return contextlib.nullcontext()
 

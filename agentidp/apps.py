@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class AgentIdPConfig(AppConfig):
-    """The project package as an app: it brings checks and commands, and has no models."""
+    """The project package as an app, with checks and commands but no models."""
 
     name = "agentidp"
     verbose_name = "AgentIdP"

@@ -1,4 +1,4 @@
-"""The entry point for an ASGI server: everything that wsgi.py serves, and live streams."""
+"""The ASGI entry point: everything that wsgi.py serves, and live streams."""
 
 import asyncio
 import signal
@@ -28,13 +28,16 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 @cache
 def limit_connections() -> None:
-    """At the first request: granian begins to listen after the application's start, and on another
-    socket than the one that is open by then."""
+    """Limit the listening socket.
+
+    Called at the first request, because granian starts to listen after the application has started,
+    and on another socket than the one that is open then.
+    """
     limit_what_waits_for_clients(settings.READER_TIMEOUT_SECONDS)
 
 
 async def live_and_end(receive: Receive, send: Send) -> None:
-    """What the server asks at its start and its end."""
+    """Handle the server's lifespan events."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -48,8 +51,11 @@ async def live_and_end(receive: Receive, send: Send) -> None:
 
 
 def end_streams_on_signals(loop: asyncio.AbstractEventLoop) -> None:
-    """A server that is told to stop waits for its connections first, and says so only afterwards:
-    streams would keep it until it is killed. Viewers are told to connect again at once."""
+    """End live streams on SIGTERM and SIGINT.
+
+    A server that shuts down waits for its connections before it tells the application, so streams
+    would keep it running until it is killed. Viewers are told to reconnect at once.
+    """
 
     for number in (signal.SIGTERM, signal.SIGINT):
         previous = signal.getsignal(number)

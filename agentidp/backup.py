@@ -1,7 +1,8 @@
-"""A backup is a folder: the database as pg_dump writes it, the files of executions, and a manifest
-that says what must be found after a restore. The secrets are not in it.
+"""Backup and restore.
 
-The files are read after the database: what a row of the dump names was stored before the row.
+A backup is a folder with a pg_dump of the database, the files of executions, and a manifest of what
+a restore must find. It contains no secrets. Files are copied after the database, because a file is
+always stored before its row.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ from organizations.tenancy.scope import organization_scope
 DATABASE, FILES, MANIFEST = "database.dump", "files.tar", "manifest.json"
 FORMAT = 1
 FILE_NAME = re.compile(r"executions/[0-9a-f-]{36}/[0-9a-f-]{36}/[\w.-]+", re.ASCII)
-"""What the storage is ever asked to write: see executions/file_storage.py."""
+"""The only names under which executions/file_storage.py stores files."""
 FOREIGN_OBJECTS = """
     SELECT count(*) FROM (
         SELECT 'pg_class'::regclass AS kind, oid, relnamespace AS schema FROM pg_class
@@ -51,11 +52,11 @@ FOREIGN_OBJECTS = """
 
 
 class BackupError(Exception):
-    """Why there is no backup, or no restore, in one sentence."""
+    """Why a backup or restore failed, in one sentence."""
 
 
 def back_up(folder: Path) -> dict[str, Any]:
-    """Write a backup to a folder that must not be there yet; gives its manifest."""
+    """Write a backup into a folder that must not exist yet, and return its manifest."""
     if settings.DATABASE_BACKUP is None:
         raise ImproperlyConfigured(
             "Set AGENTIDP_DATABASE_BACKUP_URL for this command: the other roles see the rows of no "
@@ -90,14 +91,17 @@ def back_up(folder: Path) -> dict[str, Any]:
         (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         unfinished.rename(folder)
     except BaseException:
-        shutil.rmtree(unfinished)  # made above
+        shutil.rmtree(unfinished)  # created above
         raise
     return manifest
 
 
 def require_restorable(folder: Path) -> dict[str, Any]:
-    """The manifest of a backup that is whole, for a database and a storage that have nothing that
-    it would replace; BackupError else. Changes nothing."""
+    """The manifest of a complete backup. Changes nothing.
+
+    Raise BackupError if the backup is incomplete, or if the database or storage has content that a
+    restore would replace.
+    """
     if why := root_problem():
         raise BackupError(why)
     try:
@@ -126,8 +130,10 @@ def require_restorable(folder: Path) -> dict[str, Any]:
 
 
 def restore_files(folder: Path) -> int:
-    """Put the files into the storage; how many. Those that are there, from an interrupted restore,
-    stay: they are the same."""
+    """Restore the files into the storage and return their number.
+
+    Files that an interrupted restore has left are identical and are kept.
+    """
     restored = 0
     for name, content in _stored_files(folder):
         if not default_storage.exists(name):
@@ -139,33 +145,43 @@ def restore_files(folder: Path) -> int:
 
 
 def restore_database(folder: Path) -> None:
-    """All of it or nothing; the owner owns it. `migrate` grants the rights afterwards."""
+    """Restore the database in one transaction, owned by the owner.
+
+    `migrate` grants the privileges afterwards.
+    """
     options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
     owner: dict[str, Any] = settings.DATABASE_OWNER  # type: ignore[assignment]  # was asked before
     run_program("pg_restore", owner, *options, str(folder / DATABASE))
 
 
 def broken_audit_logs(manifest: dict[str, Any]) -> list[str]:
-    """What is wrong with the audit logs, one sentence each; they must reach at least as far as when
-    the backup began."""
-    found = []
+    """The problems of the audit logs, one sentence each.
+
+    Each log must reach at least as far as when the backup began.
+    """
+    problems = []
     for organization in Organization.objects.order_by("id"):
-        sequence, noted = manifest["auditHeads"].get(str(organization.pk), (0, ""))
+        sequence, expected_hash = manifest["auditHeads"].get(str(organization.pk), (0, ""))
         with organization_scope(organization):
             result = verify_chain(organization)
             events = AuditEvent.objects.for_organization(organization)
             event = events.filter(sequence=sequence).first()
         if not result.is_intact:
-            found.append(f"The audit log of {organization.slug} is broken: {result}")
-        elif sequence and (event is None or bytes(event.hash).hex() != noted):
-            found.append(f"The audit log of {organization.slug} has another event {sequence}.")
+            problems.append(f"The audit log of {organization.slug} is broken: {result}")
+        elif sequence and (event is None or bytes(event.hash).hex() != expected_hash):
+            problems.append(f"The audit log of {organization.slug} has another event {sequence}.")
     restored = set(map(str, Organization.objects.values_list("id", flat=True)))
-    found += [f"Organization {one} is missing." for one in manifest["auditHeads"].keys() - restored]
-    return found
+    problems += [
+        f"Organization {one} is missing." for one in manifest["auditHeads"].keys() - restored
+    ]
+    return problems
 
 
 def run_program(program: str, access: dict[str, Any], *arguments: str) -> None:
-    """A program of PostgreSQL's on the database; the password travels in the environment."""
+    """Run one of PostgreSQL's programs on the database, with the password in its environment.
+
+    Raise BackupError if it fails.
+    """
     of_libpq = {option.keyword.decode() for option in Conninfo.get_defaults()} - {"options"}
     words = {name: value for name, value in access.get("OPTIONS", {}).items() if name in of_libpq}
     fields = {"dbname": "NAME", "user": "USER", "host": "HOST", "port": "PORT"}
@@ -179,18 +195,18 @@ def run_program(program: str, access: dict[str, Any], *arguments: str) -> None:
 
 
 def _find(program: str) -> str:
-    """Of the version that the project's own PostgreSQL has, or of the one on PATH."""
+    """The path of the program: from the project's own PostgreSQL, or else from PATH."""
     folder = env.text("AGENTIDP_PG_BIN", default="")
     if not folder and not env.text("DATABASE_URL", default=""):
         folder = str(embedded_postgres.find_binaries())
-    found = shutil.which(program, path=folder or None)
-    if found is None:
+    path = shutil.which(program, path=folder or None)
+    if path is None:
         raise BackupError(
             f"There is no {program} {f'in {folder}' if folder else 'on PATH'}. Install the client "
             "programs of PostgreSQL, at least as new as the server, or name their folder in "
             "AGENTIDP_PG_BIN."
         )
-    return found
+    return path
 
 
 def _heads() -> Iterator[Any]:
@@ -203,7 +219,7 @@ def _heads() -> Iterator[Any]:
 
 
 def _copy_files(target: Path) -> tuple[int, list[str]]:
-    """Write the files that rows name; how many, and the names of those that are not there."""
+    """Archive the files that rows refer to. Returns their number and the names of missing ones."""
     stored, missing = 0, []
     with tarfile.open(target, "w") as archive:
         for organization in Organization.objects.order_by("id"):
@@ -244,7 +260,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Every failure that an operator can mend, as CommandError."""
+    """Turn every failure that an operator can fix into a CommandError."""
     from django.core.management.base import CommandError
 
     try:

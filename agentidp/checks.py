@@ -1,4 +1,4 @@
-"""Safe start: what must be true before the first request is served."""
+"""Startup checks, which must pass before the first request is served."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +15,8 @@ from core import database_roles
 
 @register(Tags.database)
 def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[Error]:
-    """Row-level security binds neither a superuser nor a role with BYPASSRLS, and none of our rules
-    binds the owner of what they stand in."""
+    """Row-level security does not bind a superuser or a role with BYPASSRLS, and database rules do
+    not bind the owner of their tables."""
     if not kwargs.get("databases"):
         return []
     try:
@@ -27,7 +27,7 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
             cursor.execute("SELECT current_user")
             role = cursor.fetchone()[0]
     except DatabaseError as error:
-        reason = " ".join(str(error).split())  # libpq writes more than one line
+        reason = " ".join(str(error).split())  # libpq's messages can have several lines
         return [Error(f"The database cannot be reached: {reason}", id="agentidp.E001")]
     if is_privileged:
         return [
@@ -38,10 +38,10 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
             )
         ]
     if more:
-        told = database_roles.in_one_sentence(role, more)
+        summary = database_roles.in_one_sentence(role, more)
         return [
             Error(
-                f"{told} It must have the rights that it needs and no others: another role owns "
+                f"{summary} It must have the rights that it needs and no others: another role owns "
                 f"and migrates the database. {database_roles.HOW_TO}",
                 id="agentidp.E003",
             )
@@ -51,7 +51,7 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
 
 @register
 def files_have_a_place(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[Warning]:
-    """A warning: tokens and pages need no files, so nothing waits for their storage."""
+    """Warn only: tokens and pages work without file storage."""
     from executions.file_storage import storage_problem
 
     if problem := storage_problem():
@@ -60,7 +60,7 @@ def files_have_a_place(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
 
 
 def refuse_unsafe_start() -> None:
-    """Raise ImproperlyConfigured with one sentence when the database is not fit to serve."""
+    """Raise ImproperlyConfigured, with one sentence, if the database is not fit to serve."""
     for message in run_checks(tags=[Tags.database], databases=["default"]):
         if message.is_serious():
             raise ImproperlyConfigured(message.msg)
@@ -78,8 +78,8 @@ def refuse_unsafe_start() -> None:
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")
     with connection.cursor() as cursor:
         if less := database_roles.missing(cursor):
-            told = database_roles.in_one_sentence(settings.DATABASE_ROLE, less)
-            raise ImproperlyConfigured(f"{told} Run: python manage.py migrate")
+            summary = database_roles.in_one_sentence(settings.DATABASE_ROLE, less)
+            raise ImproperlyConfigured(f"{summary} Run: python manage.py migrate")
     connection.close()
 
 

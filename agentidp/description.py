@@ -1,4 +1,4 @@
-"""The OpenAPI document over HTTP: made once in a process, for it does not change in one."""
+"""Serves the OpenAPI document, which is generated once per process."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,31 +28,34 @@ class Description:
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class DescriptionView(SpectacularAPIView):
-    """YAML or JSON, by content negotiation. Nothing else that a caller says makes another one."""
+    """The document as YAML or JSON, by content negotiation.
+
+    It does not depend on the request otherwise.
+    """
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         renderer: Any = request.accepted_renderer
         suffix = "json" if "json" in renderer.format else "yaml"
-        found = description(suffix)
+        document = description(suffix)
         charset = renderer.charset and f"; charset={renderer.charset}"
         headers = {
             "Cache-Control": f"public, max-age={SECONDS_IN_CACHES}",
             "Content-Disposition": f'inline; filename="AgentIdP.{suffix}"',
-            "ETag": found.etag,
+            "ETag": document.etag,
         }
         response = HttpResponse(
-            found.content, content_type=f"{renderer.media_type}{charset or ''}", headers=headers
+            document.content, content_type=f"{renderer.media_type}{charset or ''}", headers=headers
         )
         asked = request._request
-        return get_conditional_response(asked, etag=found.etag, response=response) or response
+        return get_conditional_response(asked, etag=document.etag, response=response) or response
 
 
 _making = Lock()
 
 
 def description(suffix: str) -> Description:
-    with _making:  # who comes meanwhile waits for the one that is being made
+    with _making:  # concurrent requests wait for the first one's document
         return _described(suffix)
 
 

@@ -1,7 +1,7 @@
-"""The one place that reads the environment. Every value may also come from a file: NAME_FILE.
+"""The one place that reads the environment. Every variable can also be given as a file: NAME_FILE.
 
-What is empty counts as not set. What is wrong is named in one line, without its value: that may be
-a secret.
+An empty variable counts as unset. Errors name the variable in one line, without its value, which
+may be secret.
 """
 
 import contextlib
@@ -41,7 +41,10 @@ OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
 class Variables(FileAwareMapping):
-    """The environment. A value may stand in a file; the newline at its end is no part of it."""
+    """The environment, with values from files.
+
+    A file's trailing newline is not part of the value.
+    """
 
     def __init__(self) -> None:
         super().__init__(cache=False)
@@ -60,7 +63,7 @@ class Variables(FileAwareMapping):
         return value.rstrip("\r\n")
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """For `.env`: what the environment says is empty stays empty."""
+        """Called for `.env`: a variable that is empty in the environment stays empty."""
         return self.env.setdefault(key, default)
 
 
@@ -93,7 +96,10 @@ class Env(environ.Env):
         return value
 
     def database(self, name: str, default: str = "") -> dict[str, Any] | None:
-        """The parts of an address of PostgreSQL."""
+        """The parts of a PostgreSQL URL, or None if it is not set.
+
+        Raise ImproperlyConfigured if it is invalid.
+        """
         form = "an address of the form postgres://role:password@host:port/database"
         url = self.matching(name, r"(postgres|postgresql|pgsql|psql)://\S+", form, default=default)
         if not url:
@@ -107,7 +113,7 @@ class Env(environ.Env):
         return config
 
     def mail(self, name: str) -> dict[str, Any]:
-        """Django's settings for the mail server at the address."""
+        """Django's mail settings for the URL. Raise ImproperlyConfigured if it is invalid."""
         url = self.text(name).strip()
         try:
             config: dict[str, Any] = self.email_url_config(url) if url else {}
@@ -128,13 +134,13 @@ def wrong(name: str, must_be: str) -> ImproperlyConfigured:
 
 env = Env()
 Env.read_env(BASE_DIR / ".env")
-# Its library looks at the environment itself, and takes an empty name for a folder.
+# prometheus_client reads the environment itself, and takes an empty name for a folder.
 if not os.environ.get("PROMETHEUS_MULTIPROC_DIR", "").strip():
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 
 def environment() -> str:
-    """`production`, `development` or `test`. Who brings a database is taken for a deployment."""
+    """`production`, `development` or `test`. With a DATABASE_URL the default is production."""
     default = "production" if env.text("DATABASE_URL", default="") else "development"
     names = "production, development or test"
     form = names.replace(", ", "|").replace(" or ", "|")
@@ -142,26 +148,26 @@ def environment() -> str:
 
 
 def secret(name: str) -> str:
-    """A secret from the environment; outside production one that was made on first use and kept.
+    """A secret from the environment, or outside production, one that is generated once and kept.
 
-    Production never invents a secret: a process with a key of its own would sign tokens that its
-    siblings refuse. Who only collects static files gets secrets that nobody keeps.
+    Production never generates a secret: a process with its own key would sign tokens that the
+    others refuse. `collectstatic` gets temporary secrets.
     """
     if sys.argv[1:2] == ["collectstatic"]:
         return secrets.token_urlsafe(48)
     value = env.text(name, default="")
     if not value and environment() != "production":
-        return _kept_secret(name)
-    return _long_enough(name, value)
+        return _local_secret(name)
+    return _require_length(name, value)
 
 
 def fallbacks(name: str) -> list[str]:
-    """The older secrets, or the coming one, that are accepted beside `name`; commas part them."""
+    """Older or coming secrets, separated by commas, that are accepted besides `name`."""
     named = f"{name}_FALLBACKS"
-    return [_long_enough(named, each) for each in env.names(named)]
+    return [_require_length(named, each) for each in env.names(named)]
 
 
-def _long_enough(name: str, value: str) -> str:
+def _require_length(name: str, value: str) -> str:
     if len(value) < MIN_SECRET_LENGTH or len(set(value)) < 10:
         raise ImproperlyConfigured(
             f"{name} must be set to at least {MIN_SECRET_LENGTH} random characters. "
@@ -171,7 +177,7 @@ def _long_enough(name: str, value: str) -> str:
 
 
 def require_private_files() -> None:
-    """ImproperlyConfigured when any account of this machine can read or change a secret's file."""
+    """Raise ImproperlyConfigured if other accounts can read or change a file with secrets."""
     named = [env.ENVIRON.get(f"{name}_FILE") for name in SECRETS]
     for path in (BASE_DIR / ".env", *(Path(name) for name in named if name)):
         if path.exists() and path.stat().st_mode & OTHERS:
@@ -181,13 +187,13 @@ def require_private_files() -> None:
             )
 
 
-def _kept_secret(name: str) -> str:
+def _local_secret(name: str) -> str:
     path = DATA_DIR / "secrets.json"
-    if (kept := _kept(path)).get(name):
+    if (kept := _read_secrets(path)).get(name):
         return kept[name]
     DATA_DIR.mkdir(exist_ok=True)
-    with _alone_with(path.with_suffix(".lock")):
-        kept = _kept(path)
+    with _exclusively(path.with_suffix(".lock")):
+        kept = _read_secrets(path)
         if name not in kept:
             kept[name] = secrets.token_urlsafe(48)
             unfinished = path.with_suffix(f".{os.getpid()}")
@@ -198,16 +204,16 @@ def _kept_secret(name: str) -> str:
     return kept[name]
 
 
-def _kept(path: Path) -> dict[str, str]:
+def _read_secrets(path: Path) -> dict[str, str]:
     found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     return found
 
 
 @contextlib.contextmanager
-def _alone_with(lock: Path) -> Iterator[None]:
-    """One at a time: two first starts would else replace each other's secrets."""
+def _exclusively(lock: Path) -> Iterator[None]:
+    """Serialize writers: two first starts would otherwise replace each other's secrets."""
     with lock.open("w") as file:
-        with contextlib.suppress(ImportError):  # Windows has no such locks.
+        with contextlib.suppress(ImportError):  # Windows has no such locks
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX)

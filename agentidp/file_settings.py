@@ -1,5 +1,4 @@
-"""Where the files of executions lie: a folder, or a bucket of Amazon S3 or of what speaks its
-protocol."""
+"""Storage of the files of executions: a folder, or a bucket of S3 or a compatible service."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -18,7 +17,10 @@ DETAILS = (
 
 
 def storage_of_files() -> dict[str, Any]:
-    """Django's setting for the storage; ImproperlyConfigured, with one line, when one is wrong."""
+    """Django's settings of the default storage.
+
+    Raise ImproperlyConfigured, with one line, if a value is invalid.
+    """
     bucket = env.matching(
         "AGENTIDP_FILES_BUCKET",
         r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]",
@@ -65,7 +67,7 @@ def storage_of_files() -> dict[str, Any]:
         "endpoint_url": endpoint.rstrip("/") or None,
     }
     if key_id:
-        # Nothing of another identity that the environment may name beside it.
+        # Ignore other credentials that the environment may provide.
         options |= {"access_key": key_id, "secret_key": secret}
         options |= {"security_token": None, "session_profile": None}
     return {"BACKEND": "executions.file_bucket.BucketStorage", "OPTIONS": options}

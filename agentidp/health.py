@@ -1,4 +1,4 @@
-"""Probes and metrics for operators."""
+"""Health probes and metrics for operators."""
 
 import hmac
 import shutil
@@ -35,18 +35,21 @@ FOR_THE_OPERATOR = "Metrics are for whoever runs this server. Its log says what 
 MIN_FREE_SHARE = 0.05
 SECONDS_BETWEEN_LOOKS = 1.0
 JOB_IS_LATE_AFTER = 300.0
-"""Seconds that a job may wait before the queue counts as too long."""
+"""Seconds that the oldest job may wait before the check `queue` fails."""
 SECONDS_BETWEEN_LOOKS_AT_FILES = 10.0
 NEEDED_BY_NONE = frozenset({"worker", "queue", "files", "clock"})
-"""What fails there delays background work, takes files away, or has new tokens refused for a while,
-but no page."""
+"""If these fail, background work is delayed, files are unavailable, or new tokens are refused for a
+while, but pages work."""
 
 
 @login_not_required
 @transaction.non_atomic_requests
 @require_safe
 def livez(request: HttpRequest) -> HttpResponse:
-    """The process answers. Asks nothing else, so that an outage elsewhere restarts nobody."""
+    """Whether the process answers.
+
+    Checks nothing else, so that an outage elsewhere causes no restarts.
+    """
     return JsonResponse({"status": "ok"})
 
 
@@ -54,9 +57,9 @@ def livez(request: HttpRequest) -> HttpResponse:
 @transaction.non_atomic_requests
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Whether this process can serve, and whether what it needs from others is there.
+    """Whether this process can serve, and whether its dependencies are available.
 
-    Tokens and pages need no worker: without one a process is degraded, but takes requests.
+    Tokens and pages need no worker: without one the process is degraded but keeps serving.
     """
     checks = readiness()
     if not all(passed for name, passed in checks.items() if name not in NEEDED_BY_NONE):
@@ -70,7 +73,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(body, status=503 if status == "unavailable" else 200)
 
 
-def _look() -> dict[str, bool]:
+def _run_checks() -> dict[str, bool]:
     disk = shutil.disk_usage(BASE_DIR)
     checks = {"disk": disk.free / disk.total > MIN_FREE_SHARE, "files": not files_problem()}
     try:
@@ -91,24 +94,25 @@ def _look() -> dict[str, bool]:
         checks["database"] = False
         return checks
     if checks["migrations"]:
-        found = background()
-        checks["worker"] = found is not None and found.workers > 0
-        waited = max(found.oldest_job.values(), default=0.0) if found else JOB_IS_LATE_AFTER
+        snapshot = background()
+        checks["worker"] = snapshot is not None and snapshot.workers > 0
+        waited = max(snapshot.oldest_job.values(), default=0.0) if snapshot else JOB_IS_LATE_AFTER
         checks["queue"] = waited < JOB_IS_LATE_AFTER
     return checks
 
 
 files_problem = CachedCheck(storage_problem, SECONDS_BETWEEN_LOOKS_AT_FILES)
-"""A bucket that does not answer takes two seconds to find out."""
-readiness = CachedCheck(lambda: _look(), SECONDS_BETWEEN_LOOKS)
-"""Anybody may ask."""
+"""Cached, because a bucket that does not answer takes two seconds to detect."""
+readiness = CachedCheck(lambda: _run_checks(), SECONDS_BETWEEN_LOOKS)
+"""Cached, because the probe is public."""
 
 
 @login_not_required
 @transaction.non_atomic_requests
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text, for the bearer of AGENTIDP_METRICS_TOKEN; without one, for this machine."""
+    """Metrics in Prometheus text format, for the bearer of AGENTIDP_METRICS_TOKEN, or if it is not
+    set, for this machine."""
     if refusal := _why_not_scrape(request):
         logger.warning("metrics.refused", reason=refusal)
         return error_response(request, 403, message=FOR_THE_OPERATOR)
@@ -122,7 +126,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def forget_ended_processes(folder: Path) -> None:
-    """What a process had open ended with it, also when it was killed."""
+    """Delete the live gauges of processes that have ended, even if they were killed."""
     for path in folder.glob("gauge_live*_*.db"):
         number = path.stem.rpartition("_")[2]
         if not Path("/proc", number).exists() and Path("/proc/self").exists():
@@ -130,7 +134,7 @@ def forget_ended_processes(folder: Path) -> None:
 
 
 def _why_not_scrape(request: HttpRequest) -> str:
-    """For the log; empty when the caller may read the metrics."""
+    """Why the caller may not read the metrics, for the log, or "" if they may."""
     if settings.METRICS_TOKEN:
         given = request.META.get("HTTP_AUTHORIZATION", "").encode()
         if hmac.compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode()):
@@ -140,7 +144,7 @@ def _why_not_scrape(request: HttpRequest) -> str:
         return "Behind a proxy nobody reads metrics before AGENTIDP_METRICS_TOKEN is set."
     if not _is_loopback(request.META.get("REMOTE_ADDR", "")):
         return "Other machines cannot read metrics before AGENTIDP_METRICS_TOKEN is set."
-    # A site can give its own name our address, and have a browser on this machine ask.
+    # A website can resolve its own name to our address and use a browser on this machine.
     host = request.META.get("HTTP_HOST", "")
     name = split_domain_port(host)[0]
     if host and not (_is_loopback(name.strip("[]")) or validate_host(name, settings.ALLOWED_HOSTS)):

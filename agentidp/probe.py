@@ -1,5 +1,7 @@
-"""Ask a server whether it is ready: `python -m agentidp.probe [--wait SECONDS] WHERE`. For
-supervisors and containers: of the standard library only, so that it costs a fraction of a second.
+"""Checks whether a server is ready: `python -m agentidp.probe [--wait SECONDS] WHERE`.
+
+For supervisors and containers. It uses only the standard library, so it takes a fraction of a
+second.
 """
 
 import argparse
@@ -20,7 +22,7 @@ class OverUnixSocket(http.client.HTTPConnection):
 
 
 def is_ready(where: str) -> bool:
-    """Whether the server there answers that it can serve."""
+    """Whether the server reports that it is ready."""
     kind = OverUnixSocket if "/" in where else http.client.HTTPConnection
     connection = kind(where, timeout=5)
     try:
@@ -33,7 +35,7 @@ def is_ready(where: str) -> bool:
 
 
 def has_ended() -> bool:
-    """Whether systemd's main process is gone: a wrong setting stops it at once."""
+    """Whether systemd's main process has ended, as it does at once with a wrong setting."""
     try:
         os.kill(int(os.environ.get("MAINPID", os.getpid())), 0)
     except ProcessLookupError:
@@ -42,18 +44,18 @@ def has_ended() -> bool:
 
 
 def main() -> int:
-    """0 as soon as it is ready; 1 when it has ended, or is not after the seconds that it gets."""
+    """Return 0 as soon as the server is ready, or 1 if it has ended or is not ready in time."""
     parser = argparse.ArgumentParser(description="Ask a server whether it is ready.")
     parser.add_argument("where", help="a Unix socket, or HOST:PORT")
     parser.add_argument("--wait", type=float, default=0, help="seconds that it gets")
-    asked = parser.parse_args()
-    until = time.monotonic() + asked.wait
-    while not is_ready(asked.where):
+    options = parser.parse_args()
+    until = time.monotonic() + options.wait
+    while not is_ready(options.where):
         if has_ended():
             sys.stderr.write("The server has ended; its log says why.\n")
             return 1
         if time.monotonic() >= until:
-            sys.stderr.write(f"{asked.where} is not ready.\n")
+            sys.stderr.write(f"{options.where} is not ready.\n")
             return 1
         time.sleep(0.2)
     return 0

@@ -30,13 +30,13 @@ DEBUG = env.flag("AGENTIDP_DEBUG", default=False)
 
 VERSION = re.findall(r"^## \[?(\d[^\]\s]*)", (BASE_DIR / "CHANGELOG.md").read_text(), re.M)[0]
 
-# Secrets: three of them, so that one can be changed without the others.
+# Three separate secrets, so that one can be changed without the others.
 if IS_PRODUCTION:
     require_private_files()
 SECRET_KEY = secret("AGENTIDP_SECRET_KEY")
 SECRET_PEPPER = secret("AGENTIDP_SECRET_PEPPER")
 KEY_ENCRYPTION_KEY = secret("AGENTIDP_KEY_ENCRYPTION_KEY")
-# What is accepted beside each while it changes: docs/how-to/rotate-server-secrets.md.
+# Accepted besides the secrets while they change: docs/how-to/rotate-server-secrets.md.
 SECRET_KEY_FALLBACKS = fallbacks("AGENTIDP_SECRET_KEY")
 SECRET_PEPPER_FALLBACKS = fallbacks("AGENTIDP_SECRET_PEPPER")
 KEY_ENCRYPTION_KEY_FALLBACKS = fallbacks("AGENTIDP_KEY_ENCRYPTION_KEY")
@@ -45,7 +45,7 @@ if len({SECRET_KEY, SECRET_PEPPER, KEY_ENCRYPTION_KEY}) < 3:
         "AGENTIDP_SECRET_KEY, AGENTIDP_SECRET_PEPPER and AGENTIDP_KEY_ENCRYPTION_KEY must differ."
     )
 
-# Who we are to the outside. The issuer stands in every token and in the metadata document.
+# Our public identity. Every token and the metadata document contain the issuer.
 ISSUER = env.matching(
     "AGENTIDP_ISSUER",
     r"https?://([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[^\s?#]*)?",
@@ -69,14 +69,14 @@ ANALYTICS_ENABLED = env.flag("AGENTIDP_ANALYTICS_ENABLED", default=True)
 TRUSTED_PROXY_HOPS = env.number("AGENTIDP_TRUSTED_PROXY_HOPS", default=0, most=20)
 METRICS_TOKEN = env.text("AGENTIDP_METRICS_TOKEN", default="")
 if IS_PRODUCTION and METRICS_TOKEN:
-    METRICS_TOKEN = secret("AGENTIDP_METRICS_TOKEN")  # nothing slows its guessing but its length
+    METRICS_TOKEN = secret("AGENTIDP_METRICS_TOKEN")  # only its length protects it from guessing
 
-# Live streams. Without Redis the pollers of all processes find out by themselves.
+# Live streams. Without Redis the pollers check the database on their own.
 REDIS_URL = env.matching(
     "REDIS_URL", r"(rediss?|unix)://\S+", "an address like redis://host:6379/0"
 )
 WEB_THREADS = env.number("AGENTIDP_WEB_THREADS", default=8, least=1, most=1_000)
-# So long a client may take nothing of an answer before its connection is cut.
+# How long a client may read nothing of a response before its connection is cut.
 READER_TIMEOUT_SECONDS = env.number(
     "AGENTIDP_READER_TIMEOUT_SECONDS", default=20, least=1, most=3_600
 )
@@ -156,7 +156,7 @@ TEMPLATES = [
     },
 ]
 
-# Of requests only: core/time_limits.py.
+# For requests only: core/time_limits.py.
 STATEMENT_TIMEOUT = env.matching(
     "AGENTIDP_STATEMENT_TIMEOUT", r"[0-9]{1,9}(ms|s|min)?", "a time like 15s", default="15s"
 )
@@ -173,8 +173,8 @@ DATABASES["default"]["OPTIONS"] |= {
     "connect_timeout": 5,
     "options": "-c timezone=UTC -c lock_timeout=5s",
 }
-# The application's role, and the owner that `manage.py migrate` connects as: who serves needs, and
-# in production has, no way to become the owner.
+# The application's role, and the owner that `manage.py migrate` connects as. In production, server
+# processes have no access to the owner.
 DATABASE_ROLE = DATABASES["default"]["USER"]
 DATABASE_OWNER = env.database("AGENTIDP_DATABASE_OWNER_URL")
 KNOWS_OWNER = DATABASE_OWNER is not None
@@ -190,7 +190,7 @@ if DATABASE_OWNER is not None:
             "AGENTIDP_DATABASE_OWNER_URL and DATABASE_URL must name two different roles."
         )
     DATABASE_OWNER["OPTIONS"] = DATABASES["default"]["OPTIONS"] | DATABASE_OWNER.get("OPTIONS", {})
-# The role that `manage.py backup` reads as: it alone sees the rows of every organization.
+# The role of `manage.py backup`. It alone can read the rows of every organization.
 DATABASE_BACKUP = env.database("AGENTIDP_DATABASE_BACKUP_URL")
 if DATABASE_BACKUP is not None and DATABASE_BACKUP["NAME"] != DATABASES["default"]["NAME"]:
     raise ImproperlyConfigured(
@@ -204,7 +204,7 @@ SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTH_USER_MODEL = "organizations.User"
 AUTHENTICATION_BACKENDS = ["organizations.people.authentication.EmailBackend"]
 PASSWORD_HASHERS = ["core.password_hashers.LimitedArgon2PasswordHasher"]
-# In each process. A hash takes a core and 100 MB; half of the cores stay for everything else.
+# Per process. A hash takes a core and 100 MB; half of the cores remain for everything else.
 PASSWORD_HASHES_AT_ONCE = env.number(
     "AGENTIDP_PASSWORD_HASHES_AT_ONCE",
     default=max(1, min(2, (os.cpu_count() or 1) // 2)),
@@ -232,7 +232,7 @@ if IS_PRODUCTION:
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
-# The browser's own walls
+# Browser protections
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -253,20 +253,20 @@ HSTS_PRELOAD = env.flag("AGENTIDP_HSTS_PRELOAD", default=False)
 if HSTS_PRELOAD and not HSTS_INCLUDE_SUBDOMAINS:
     raise ImproperlyConfigured("AGENTIDP_HSTS_PRELOAD needs AGENTIDP_HSTS_INCLUDE_SUBDOMAINS.")
 if IS_PRODUCTION:
-    # A plain-HTTP request is refused, not redirected: its secret has already travelled.
+    # Plain HTTP is refused, not redirected: a secret in the request has already been exposed.
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
-    # Browsers hold everything below the name to it for a year: for the operator to decide.
+    # The operator decides, because browsers apply it to every subdomain for a year.
     SECURE_HSTS_INCLUDE_SUBDOMAINS = HSTS_INCLUDE_SUBDOMAINS
     SECURE_HSTS_PRELOAD = HSTS_PRELOAD
     SILENCED_SYSTEM_CHECKS += ["security.W005", "security.W021"]
     if BEHIND_TLS_PROXY:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    # BoundedRequestMiddleware answers 403 to plain HTTP instead of Django's redirect.
+    # BoundedRequestMiddleware refuses plain HTTP with 403, in place of Django's redirect.
     SILENCED_SYSTEM_CHECKS += ["security.W008"]
 
-# Bodies are small here; a file upload has its own limit.
+# Bodies are small; file uploads have a limit of their own.
 MAX_BODY_BYTES = 1024 * 1024
-MAX_FORM_BYTES = 64 * 1024  # of the pages and of the OAuth endpoints
+MAX_FORM_BYTES = 64 * 1024  # of pages and OAuth endpoints
 MAX_PATH_BYTES = MAX_QUERY_BYTES = 8192
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
@@ -277,15 +277,15 @@ EXECUTION_FILES_MAX_BYTES = env.number(
 EXECUTION_FILES_MAX_NUMBER = env.number(
     "AGENTIDP_EXECUTION_FILES_MAX_NUMBER", default=1000, least=1
 )
-# What an organization may store, unless the operator gave it other limits in the admin.
+# Default limits on what an organization may store. The operator can change them in the admin.
 MAX_EXECUTIONS = env.number("AGENTIDP_MAX_EXECUTIONS", default=1_000_000)
 MAX_EVENT_BYTES = env.number("AGENTIDP_MAX_EVENT_BYTES", default=10 * 1024**3)
 MAX_FILE_BYTES = env.number("AGENTIDP_MAX_FILE_BYTES", default=10 * 1024**3)
 EXECUTIONS_PER_MINUTE = env.number("AGENTIDP_EXECUTIONS_PER_MINUTE", default=1200, least=1)
-# How long `extended=true` waits for an execution that is not there yet.
+# How long `extended=true` waits for an execution that does not exist yet.
 WAIT_FOR_JOB_SECONDS = env.number("AGENTIDP_WAIT_FOR_JOB_SECONDS", default=60, most=3_600)
 
-# Mail. Without it every link is shown to its maker once.
+# Mail. Without it, every link is shown once to the person who created it.
 EMAIL_URL = env.text("AGENTIDP_EMAIL_URL", default="")
 vars().update(env.mail("AGENTIDP_EMAIL_URL"))
 DEFAULT_FROM_EMAIL = env.matching(
@@ -301,7 +301,7 @@ EMAIL_TIMEOUT = 10
 
 # Background jobs
 WORKER_CONCURRENCY = env.number("AGENTIDP_WORKER_CONCURRENCY", default=10, least=1, most=1_000)
-# Only the demonstration has jobs of its own; flows bring the others.
+# Only the demonstration has jobs of its own; other jobs come from flows.
 PROCRASTINATE_IMPORT_PATHS = ["demo.jobs"] if IS_DEMO else []
 WORKER_GRACE_SECONDS = env.number("AGENTIDP_WORKER_GRACE_SECONDS", default=20, most=86_400)
 
@@ -317,7 +317,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 SERVES_COLLECTED_FILES = (IS_PRODUCTION or IS_DEMO) and are_collected(
     BASE_DIR / "static", STATIC_ROOT
 )
-# What executions were given and made, where no bucket is named: the same folder for all processes.
+# The files of executions, if no bucket is configured. All processes share this folder.
 MEDIA_ROOT = env.matching(
     "AGENTIDP_FILES_FOLDER",
     r"/.*" if os.name == "posix" else r".+",
@@ -330,7 +330,7 @@ METRICS_FOLDER = env.text("PROMETHEUS_MULTIPROC_DIR")
 if METRICS_FOLDER and not Path(METRICS_FOLDER).is_dir():
     raise wrong("PROMETHEUS_MULTIPROC_DIR", "a folder that exists")
 if METRICS_FOLDER:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER  # its library looks there
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER  # for prometheus_client
 STORAGES = {
     "default": storage_of_files(),
     "staticfiles": {"BACKEND": "core.static_files.HashedStorage"},

@@ -1,4 +1,4 @@
-"""Every route: those of the apps, the operators' probes, and the admin."""
+"""All routes: those of the apps, the operators' probes, and the admin."""
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
@@ -30,7 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     *pages.urls.urlpatterns,
-    # For the staff of the platform: one organization at a time. First kodosumi's address.
+    # For platform staff, one organization at a time. kodosumi's own address comes first.
     path("admin/dashboard", RedirectView.as_view(pattern_name="executions:list")),
     path("admin/dashboard/", RedirectView.as_view(pattern_name="executions:list")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),

@@ -1,5 +1,7 @@
-"""The entry point for a WSGI server: refuses to serve an unsafe configuration, and whoever does not
-come through the proxy."""
+"""The WSGI entry point.
+
+It refuses to start with an unsafe configuration, and to serve callers that bypass the proxy.
+"""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The changes of an agent's life."""
+"""Changes to agents: registration, updates and status."""
 
 from functools import partial
 from typing import Any
@@ -30,8 +30,11 @@ class AgentLimitReached(DomainError):
 
 @transaction.atomic
 def register_agent(*, actor: Actor, **fields: Any) -> Agent:
-    """A new, active agent of the actor's organization. `fields` have passed the serializer."""
-    # Counting and adding must be one step. NO KEY: tokens are issued meanwhile.
+    """Register an active agent in the actor's organization.
+
+    `fields` are validated by the serializer.
+    """
+    # Counting and inserting must be atomic. NO KEY: tokens can be issued meanwhile.
     organization = Organization.objects.select_for_update(no_key=True).get(pk=actor.organization.pk)
     if Agent.objects.for_organization(organization).counted().count() >= organization.max_agents:
         raise AgentLimitReached(maxAgents=organization.max_agents)
@@ -48,7 +51,7 @@ def register_agent(*, actor: Actor, **fields: Any) -> Agent:
 
 @transaction.atomic
 def update_agent(agent: Agent, *, actor: Actor, **changes: Any) -> Agent:
-    """Apply the changes; a change of status is recorded as what it is."""
+    """Apply the changes. A change of status is recorded as an event of its own."""
     agent = _locked(agent, actor=actor)
     status = changes.pop("status", agent.status)
     if "scopes" in changes:
@@ -69,13 +72,13 @@ def update_agent(agent: Agent, *, actor: Actor, **changes: Any) -> Agent:
 
 @transaction.atomic
 def suspend_agent(agent: Agent, *, actor: Actor) -> Agent:
-    """Stop an agent. Its live tokens stop with it, because validity reads the agent's status."""
+    """Suspend an agent. Its tokens stop working, because they check its status."""
     return _set_status(agent, Agent.Status.SUSPENDED, AuditAction.AGENT_SUSPENDED, actor=actor)
 
 
 @transaction.atomic
 def reactivate_agent(agent: Agent, *, actor: Actor) -> Agent:
-    """Let a suspended agent act again, with new tokens: what ended stays ended."""
+    """Reactivate a suspended agent. Tokens that the suspension ended stay invalid."""
     if _locked(agent, actor=actor).is_active:
         return agent
     agent = _set_status(agent, Agent.Status.ACTIVE, AuditAction.AGENT_REACTIVATED, actor=actor)
@@ -86,7 +89,7 @@ def reactivate_agent(agent: Agent, *, actor: Actor) -> Agent:
 
 @transaction.atomic
 def decommission_agent(agent: Agent, *, actor: Actor) -> Agent:
-    """End an agent for good. Its row stays, so that its history keeps its name."""
+    """Decommission an agent permanently. The row is kept, so that its history keeps its name."""
     agent = _locked(agent, actor=actor)
     _require_not_oneself(agent, actor=actor)
     agent.status = Agent.Status.DECOMMISSIONED
@@ -97,7 +100,7 @@ def decommission_agent(agent: Agent, *, actor: Actor) -> Agent:
 
 
 def require_grantable(scopes: list[str], agent: Agent | None, *, actor: Actor) -> None:
-    """Nobody gives an agent more than they hold, and an agent never widens itself."""
+    """Raise Forbidden if the actor lacks one of the scopes, or is the agent itself."""
     if agent is not None and actor.kind == "agent" and actor.id == agent.pk:
         raise Forbidden(
             "An agent cannot change its own scopes.", scopes=["You cannot change your own."]
@@ -112,7 +115,7 @@ def require_grantable(scopes: list[str], agent: Agent | None, *, actor: Actor) -
 
 
 def is_administrator(agent: Agent | None) -> bool:
-    """Whether it is an admin member of its organization, and so may hold admin:orgs."""
+    """Whether the agent is an admin member of its organization, so that it may hold admin:orgs."""
     return (
         agent is not None
         and Principal.objects.filter(pk=agent.pk, role=Principal.Role.ADMIN).exists()
@@ -120,9 +123,10 @@ def is_administrator(agent: Agent | None) -> bool:
 
 
 def require_may_handle(agent: Agent, *, actor: Actor) -> None:
-    """Only an administrator may change or end an agent that is one, or give it credentials.
+    """Raise Forbidden unless the actor may change, end or give credentials to this agent.
 
-    Otherwise agents:write alone could end the administration, or get a token that administers.
+    Only an administrator may manage an agent that is one: otherwise agents:write alone could end
+    the administration or obtain a token with it.
     """
     if actor.kind != "staff" and not actor.may(Scope.ADMIN_ORGS) and is_administrator(agent):
         raise Forbidden(
@@ -150,7 +154,7 @@ def _set_status(agent: Agent, status: Agent.Status, action: AuditAction, *, acto
 
 
 def _require_not_oneself(agent: Agent, *, actor: Actor) -> None:
-    """No credential of an agent may revive, stop or end that agent."""
+    """Raise Forbidden if an agent changes its own status."""
     if actor.kind == "agent" and actor.id == agent.pk:
         raise Forbidden("An agent cannot change its own status.")
 

@@ -15,7 +15,7 @@ AGENT_ID = OpenApiParameter("agentId", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 @extend_schema(tags=["Agents"])
 class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OrganizationScopedViewSet):
-    """Register agents and manage their life."""
+    """Registers and manages agents."""
 
     queryset = Agent.objects.select_related("organization")
     serializer_class = AgentSerializer

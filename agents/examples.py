@@ -1,4 +1,4 @@
-"""Examples of agents in the OpenAPI document."""
+"""OpenAPI examples for agents."""
 
 from core.examples import AGENT_EMAIL, AGENT_ID, CREATED_AT, ORGANIZATION_ID, UPDATED_AT
 

@@ -1,4 +1,4 @@
-"""Agent: who a piece of software is, who answers for it, and whether it may act."""
+"""The identity of an agent, its owner, and whether it may act."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.text import NormalizedCharField, NormalizedEmailField, folded
 from organizations.actors import Scope
 from organizations.models import OrganizationScopedModel, OrganizationScopedQuerySet
 
-# semver.org, as its own suggested expression puts the rules.
+# The regular expression that semver.org suggests.
 SEMANTIC_VERSION = re.compile(
     r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
     r"(?:-((?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
@@ -26,7 +26,7 @@ SEMANTIC_VERSION = re.compile(
 )
 CAPABILITY = re.compile(r"[a-z0-9][a-z0-9_.-]*:[a-z0-9*][a-z0-9_.*-]*")
 MAX_CAPABILITIES = 64
-# The ASCII form of RFC 3986, without a user name: https://bank.example@evil.example is evil's.
+# RFC 3986 in ASCII without userinfo: https://bank.example@evil.example leads to evil.example.
 RUNBOOK_URL = re.compile(
     r"https://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
     r"(?:[/?#](?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
@@ -60,7 +60,8 @@ def validate_capability(text: str) -> None:
 
 
 def validate_runbook_url(text: str) -> None:
-    """A page links to it, so nothing but https is good: no script, no file, no plain http."""
+    """Raise ValidationError unless it is an https URL: pages link to it, so scripts, files and
+    plain http are refused."""
     if not RUNBOOK_URL.fullmatch(text):
         raise ValidationError(
             "Use a full https address in ASCII without a user name, for example "
@@ -69,7 +70,7 @@ def validate_runbook_url(text: str) -> None:
 
 
 def default_scopes() -> list[str]:
-    """What a new agent may ask for unless told otherwise: reading, and reporting its runs."""
+    """The default scopes of a new agent: to read, and to report its executions."""
     return [
         Scope.AGENTS_READ.value,
         Scope.EXECUTIONS_READ.value,

@@ -18,7 +18,7 @@ from organizations.actors import Scope
 
 @example(examples.AGENT, sent=examples.NEW_AGENT)
 class AgentSerializer(StrictSerializer):
-    """An agent as the API shows it and takes it."""
+    """The representation of an agent in requests and responses."""
 
     agentId = serializers.UUIDField(source="id", read_only=True)
     organizationId = serializers.CharField(
@@ -71,7 +71,7 @@ class AgentSerializer(StrictSerializer):
 
 @example(examples.AGENT, sent=examples.AGENT_CHANGE)
 class AgentChangeSerializer(AgentSerializer):
-    """A partial change; `status` moves between active and suspended only."""
+    """A partial change. `status` can only be set to active or suspended."""
 
     status = serializers.ChoiceField(
         choices=[Agent.Status.ACTIVE.value, Agent.Status.SUSPENDED.value], required=False

@@ -1,4 +1,4 @@
-"""The REST API of agents."""
+"""REST API routes of agents."""
 
 from django.urls import path
 

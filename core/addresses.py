@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as we can know."""
+"""The network address that a request came from, as far as it can be trusted."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 NETWORK_BITS = 64
-"""Of an IPv6 address: whoever has one address has all of its network (RFC 6177)."""
+"""Prefix length for IPv6. A client usually controls a whole /64, not one address (RFC 6177)."""
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -17,10 +17,10 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def address_of(environ: Mapping[str, Any]) -> str | None:
-    """The caller's address, as told by the trusted proxies (AGENTIDP_TRUSTED_PROXY_HOPS), if any.
+    """The caller's address according to the trusted proxies (AGENTIDP_TRUSTED_PROXY_HOPS), or None.
 
-    A caller can write any X-Forwarded-For, so only the entry that our own outermost proxy
-    appended counts.
+    A caller can write any X-Forwarded-For, so only the entry that our own outermost proxy appended
+    counts.
     """
     address = environ.get("REMOTE_ADDR", "")
     hops = settings.TRUSTED_PROXY_HOPS
@@ -33,7 +33,7 @@ def address_of(environ: Mapping[str, Any]) -> str | None:
 
 @lru_cache(maxsize=1024)
 def plain_address(text: str) -> str | None:
-    """An address in the one spelling that PostgreSQL gives back; None if it is none."""
+    """The address in the spelling that PostgreSQL returns, or None if it is not an IP address."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -44,7 +44,7 @@ def plain_address(text: str) -> str | None:
 
 
 def caller_network(address: str | None) -> str:
-    """What counts as one address: an IPv4 address, or the network of an IPv6 address."""
+    """The network that is counted as one caller: an IPv4 address, or the /64 of an IPv6 address."""
     if address is None or ":" not in address:
         return address or ""
     return str(ipaddress.ip_network(f"{address}/{NETWORK_BITS}", strict=False))

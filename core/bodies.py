@@ -1,24 +1,27 @@
-"""The memory that bodies of requests take in an ASGI process, while they arrive and while they wait
-for a thread: anybody may begin very many large ones and not end them."""
+"""Limits the memory that request bodies take in an ASGI process while they arrive and wait for a
+thread: a client could otherwise begin many large bodies and never finish them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 SMALL = 64 * 1024
 MAX_BYTES = 128 * 1024**2
-"""Of all bodies at once, beyond the first SMALL bytes of each: small ones always find room."""
+"""For all bodies together, beyond the first SMALL bytes of each, so small bodies always fit."""
 TOO_MANY = "Too many large bodies arrive at once. Try again later."
 
 
 class RoomForBodies:
-    """The memory that a process lends to large bodies. It belongs to the event loop."""
+    """The memory that a process grants to large bodies.
+
+    Not thread-safe: only the event loop uses it.
+    """
 
     def __init__(self) -> None:
         self.taken = 0
 
     @contextmanager
     def place(self) -> Iterator["BodyPlace"]:
-        """Room for one body; it is given back when the body has been used."""
+        """Reserve room for one body, and release it when the block ends."""
         place = BodyPlace(self)
         try:
             yield place
@@ -27,13 +30,13 @@ class RoomForBodies:
 
 
 class BodyPlace:
-    """The room that one body takes; `is_refused` when there was not enough."""
+    """The room reserved for one body; `is_refused` is set when there was not enough."""
 
     def __init__(self, room: RoomForBodies) -> None:
         self._room, self.taken, self.is_refused = room, 0, False
 
     def grow_to(self, size: int) -> bool:
-        """Whether the body may have this size."""
+        """Reserve room for `size` bytes in total, and return whether there was enough."""
         more = max(0, size - SMALL) - self.taken
         if self._room.taken + more > MAX_BYTES:
             self.is_refused = True

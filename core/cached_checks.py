@@ -1,4 +1,4 @@
-"""What costs something to find out and may be a moment old."""
+"""Caching for checks that are expensive and whose result may be a few seconds old."""
 
 import time
 from collections.abc import Callable
@@ -9,8 +9,10 @@ T = TypeVar("T")
 
 
 class CachedCheck(Generic[T]):
-    """The result of `check`, made again after so many seconds, and by one caller, however many
-    ask at once."""
+    """Caches the result of `check` for the given number of seconds.
+
+    Concurrent callers wait for one run of it.
+    """
 
     def __init__(self, check: Callable[[], T], seconds: float) -> None:
         self._check, self._seconds = check, seconds

@@ -1,6 +1,6 @@
-"""What a constraint of the database refuses, said as the check before it would have said it.
+"""Turns a violated database constraint into the error that the check before it would have raised.
 
-Two requests can pass a check at the same moment; the constraint lets one of them through.
+Two requests can pass the same check at once; the constraint lets only one of them through.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ UNIQUE_VIOLATION = "23505"
 
 @contextmanager
 def refusing(**refusals: Callable[[], DomainError]) -> Iterator[None]:
-    """Run statements in a savepoint; a broken constraint that is named raises its refusal.
+    """Run statements in a savepoint; a violation of a named constraint raises its error instead.
 
     `refusing(agents_agent_email_unique=AgentAlreadyExists)`
     """
@@ -30,11 +30,11 @@ def refusing(**refusals: Callable[[], DomainError]) -> Iterator[None]:
 
 
 def broken_constraint(error: BaseException) -> str:
-    """The name of the constraint, as PostgreSQL reports it; empty if it names none."""
+    """The name of the violated constraint as PostgreSQL reports it, or an empty string."""
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
 
 
 def is_duplicate(error: BaseException | None) -> bool:
-    """Whether two requests stored what may exist once, and this one came second."""
+    """Whether the error is a unique violation: another request stored the same thing first."""
     state = getattr(getattr(error, "__cause__", None), "sqlstate", None)
     return isinstance(error, IntegrityError) and state == UNIQUE_VIOLATION

@@ -1,5 +1,8 @@
-"""The Content-Type of a request, looked at before Django does: Django takes quadratic time for a
-long one, and reads the query and forms in whatever encoding it names, even one that is none."""
+"""Checks the Content-Type of a request before Django parses it.
+
+Django takes quadratic time for a long one, and decodes queries and forms with whatever charset it
+names, valid or not.
+"""
 
 import re
 from collections.abc import Iterable
@@ -9,15 +12,15 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 PROBLEM = "agentidp.content_type_problem"
-"""Stands in the environment of a request that the middleware is to refuse."""
+"""The key in a request's environ that tells the middleware to refuse it, and why."""
 MAX_CONTENT_TYPE_LENGTH = 256
 PARAMETER = re.compile(r';[ \t]*(?:([!#-)+-.0-:<>-~]+)=("[^"\\]*"|[!#-+\--:<-~]*)[ \t]*)?')
-"""RFC 9110, section 5.6.6, without escapes and without the encodings of RFC 2231."""
+"""RFC 9110 section 5.6.6, without quoted pairs and without the encodings of RFC 2231."""
 ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 def with_known_content_types(application: "WSGIApplication") -> "WSGIApplication":
-    """The application, which never sees a Content-Type that is strange."""
+    """Wrap the application so that it never sees a Content-Type that problem_of() rejects."""
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if problem := problem_of(environ.get("CONTENT_TYPE", "")):
@@ -28,7 +31,7 @@ def with_known_content_types(application: "WSGIApplication") -> "WSGIApplication
 
 
 def problem_of(content_type: str) -> str:
-    """What is wrong with it, as a sentence; nothing when it is good."""
+    """What is wrong with the Content-Type, as a sentence, or an empty string."""
     if len(content_type) > MAX_CONTENT_TYPE_LENGTH:
         return f"Content-Type has more than {MAX_CONTENT_TYPE_LENGTH} characters."
     _, semicolon, rest = content_type.rstrip().partition(";")

@@ -1,4 +1,4 @@
-"""Answers as CSV files (RFC 4180) that no spreadsheet takes for formulas (ASVS 5.0, 1.2.10)."""
+"""CSV output (RFC 4180) that spreadsheets do not execute as formulas (ASVS 5.0, 1.2.10)."""
 
 import csv
 import io
@@ -16,30 +16,31 @@ from core.renderers import JSONRenderer
 
 FORMATS = ("json", "csv")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", *"\uff1d\uff0b\uff0d\uff20")
-"""Some spreadsheets take the full-width signs for the others."""
+"""Includes the full-width signs, which some spreadsheets treat like the ASCII ones."""
 BYTE_ORDER_MARK = "\ufeff"
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A table as CSV: CRLF line ends, quotes doubled, text that could start a formula disarmed."""
+    """The table as CSV: CRLF line ends, doubled quotes, and no text that could start a formula."""
     return "".join(csv_lines(header, rows))
 
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    """The same line by line, for a table that may be long."""
+    """Like csv_text(), but line by line, for tables that may be long."""
     return map(csv_line, chain([header], rows))
 
 
 def csv_line(row: Iterable[Any]) -> str:
-    """One of its lines."""
     file = io.StringIO()
     csv.writer(file, lineterminator="\r\n").writerow([_cell(value) for value in row])
     return file.getvalue()
 
 
 def for_spreadsheets(lines: Iterable[str]) -> Iterator[str]:
-    """A file that a person saves from a page: by the mark, spreadsheets know that it is UTF-8. What
-    programs read from the API goes without it."""
+    """Prepend a byte order mark, by which spreadsheets recognize UTF-8.
+
+    For files that people save from a page; the API's CSV has none.
+    """
     return chain([BYTE_ORDER_MARK], lines)
 
 
@@ -74,7 +75,7 @@ class CsvRenderer(BaseRenderer):
 
 
 class FormatNegotiation(LenientContentNegotiation):
-    """`?format=csv` or `?format=json` goes before the Accept header, for links and browsers."""
+    """Lets `?format=csv` or `?format=json` override the Accept header, for links and browsers."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None
@@ -88,7 +89,7 @@ class FormatNegotiation(LenientContentNegotiation):
 
 
 class CsvAnswers(GenericViewSet):
-    """For viewsets that also answer with CSV: an error is JSON, whatever was asked for."""
+    """For viewsets that also answer with CSV. Errors are always JSON."""
 
     renderer_classes = [JSONRenderer, CsvRenderer]
     content_negotiation_class = FormatNegotiation

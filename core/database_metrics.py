@@ -1,6 +1,7 @@
-"""What the database knows of background work: workers, their queues, executions, connections.
+"""Prometheus metrics from the database: workers, queues, executions and connections.
 
-For the operator of all organizations: no label names one of them. Every process tells the same.
+They are for the operator: no label names an organization, and every process reports the same
+values.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from core.cached_checks import CachedCheck
 
 SECONDS_BETWEEN_LOOKS = 5.0
 WORKER_IS_LOST_AFTER = 45.0
-"""Seconds. Workers tell every 10 that they live."""
+"""Seconds. Workers send a heartbeat every 10."""
 MAX_MILLISECONDS = 500
 JOB_STATES = ("todo", "doing", "failed")
 LIVE = ("queued", "starting", "running", "awaiting")
@@ -30,7 +31,7 @@ WORKERS = """
            extract(epoch FROM now() - max(last_heartbeat))::float
     FROM procrastinate_workers
 """
-# Of the jobs that could have begun, the oldest. Numbers follow age.
+# The age is that of the oldest job that could have started; ids increase with age.
 QUEUES = """
     SELECT queue_name, status, jobs,
            extract(epoch FROM now() - least(due, (
@@ -59,11 +60,11 @@ CONNECTIONS = """
 
 @dataclass
 class Background:
-    """What the database says about workers, jobs, executions and connections."""
+    """A snapshot of workers, jobs, executions and connections."""
 
     workers: int = 0
     last_heartbeat: float = 0.0
-    """Seconds since 1970; 0 without any worker."""
+    """Seconds since 1970; 0 if there is no worker."""
     silence: float | None = None
     jobs: dict[tuple[str, str], int] = field(default_factory=dict)
     oldest_job: dict[str, float] = field(default_factory=dict)
@@ -74,87 +75,89 @@ class Background:
     max_connections: int = 0
 
 
-def _look() -> Background | None:
-    """None when the database does not answer in time."""
+def _take_snapshot() -> Background | None:
+    """Read a new snapshot; None when the database does not answer in time."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"SET statement_timeout = {MAX_MILLISECONDS}")
-            found = _read(cursor)
+            snapshot = _read(cursor)
             cursor.execute("RESET statement_timeout")
     except (DatabaseError, InterfaceError):
         connection.close()
         return None
-    return found
+    return snapshot
 
 
 def _read(cursor: CursorWrapper) -> Background:
-    found = Background()
+    snapshot = Background()
     cursor.execute(WORKERS, [WORKER_IS_LOST_AFTER])
-    found.workers, found.last_heartbeat, found.silence = cursor.fetchone()
+    snapshot.workers, snapshot.last_heartbeat, snapshot.silence = cursor.fetchone()
     queues = {task.queue for task in app.tasks.values()}
-    found.jobs = {(queue, state): 0 for queue in queues for state in JOB_STATES}
-    found.oldest_job = dict.fromkeys(queues, 0.0)
+    snapshot.jobs = {(queue, state): 0 for queue in queues for state in JOB_STATES}
+    snapshot.oldest_job = dict.fromkeys(queues, 0.0)
     cursor.execute(QUEUES)
     for name, state, jobs, age in cursor.fetchall():
         queue = name if name in queues else "other"
         if state in JOB_STATES:
-            found.jobs[queue, state] = found.jobs.get((queue, state), 0) + jobs
+            snapshot.jobs[queue, state] = snapshot.jobs.get((queue, state), 0) + jobs
         if age is not None:
-            found.oldest_job[queue] = max(found.oldest_job.get(queue, 0.0), age)
-    found.connections = dict.fromkeys(CONNECTION_STATES, 0)
+            snapshot.oldest_job[queue] = max(snapshot.oldest_job.get(queue, 0.0), age)
+    snapshot.connections = dict.fromkeys(CONNECTION_STATES, 0)
     cursor.execute(CONNECTIONS)
     for state, connections, waiting, most in cursor.fetchall():
-        found.connections[state if state in CONNECTION_STATES else "other"] += connections
-        found.waiting_connections += waiting
-        found.max_connections = most
-    # Last and alone: it grows with the number of organizations.
+        snapshot.connections[state if state in CONNECTION_STATES else "other"] += connections
+        snapshot.waiting_connections += waiting
+        snapshot.max_connections = most
+    # Last, and with a failure of its own: its cost grows with the number of organizations.
     with contextlib.suppress(OperationalError):
         cursor.execute(EXECUTIONS)
         *live, held, lapsed = cursor.fetchone()
-        found.executions = dict(zip(LIVE, live, strict=True))
-        found.leases = {"held": held, "lapsed": lapsed}
-    return found
+        snapshot.executions = dict(zip(LIVE, live, strict=True))
+        snapshot.leases = {"held": held, "lapsed": lapsed}
+    return snapshot
 
 
-background = CachedCheck(lambda: _look(), SECONDS_BETWEEN_LOOKS)
+background = CachedCheck(lambda: _take_snapshot(), SECONDS_BETWEEN_LOOKS)
 
 
 class BackgroundCollector:
-    """Tells Prometheus what `background()` found."""
+    """Exports what `background()` returns to Prometheus."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        found = background()
-        yield _gauge("database_up", "1 when the database answered in time.", float(bool(found)))
-        if found is None:
+        snapshot = background()
+        yield _gauge("database_up", "1 when the database answered in time.", float(bool(snapshot)))
+        if snapshot is None:
             return
-        yield _gauge("workers", "Workers that have reported lately.", found.workers)
+        yield _gauge("workers", "Workers that have reported lately.", snapshot.workers)
         yield _gauge(
             "worker_last_heartbeat_timestamp_seconds",
             "When a worker last reported, in seconds since 1970; 0 without any worker.",
-            found.last_heartbeat,
+            snapshot.last_heartbeat,
         )
-        yield _family("jobs", "Jobs in the queue.", ["queue", "state"], found.jobs)
+        yield _family("jobs", "Jobs in the queue.", ["queue", "state"], snapshot.jobs)
         yield _family(
             "oldest_job_seconds",
             "How long the oldest job has waited that could have begun.",
             ["queue"],
-            found.oldest_job,
+            snapshot.oldest_job,
         )
-        yield _family("executions", "Executions that have not ended.", ["status"], found.executions)
-        yield _family("leases", "Leases of executions.", ["state"], found.leases)
+        yield _family(
+            "executions", "Executions that have not ended.", ["status"], snapshot.executions
+        )
+        yield _family("leases", "Leases of executions.", ["state"], snapshot.leases)
         yield _family(
             "database_connections",
             "Connections of the application's role.",
             ["state"],
-            found.connections,
+            snapshot.connections,
         )
         yield _gauge(
             "database_connections_waiting",
             "Connections whose statement waits for a lock.",
-            found.waiting_connections,
+            snapshot.waiting_connections,
         )
         yield _gauge(
-            "database_connections_max", "So many the role may have.", found.max_connections
+            "database_connections_max", "So many the role may have.", snapshot.max_connections
         )
 
 

@@ -1,7 +1,8 @@
-"""Two roles in PostgreSQL: the owner migrates, and the application's role may do what stands here.
+"""The two PostgreSQL roles: the owner, which migrates, and the application's role.
 
-Whoever owns a table can switch its row-level security off, drop its triggers and empty it. So the
-application's role owns nothing, and the product refuses to serve with a role that may do more.
+The application's privileges are declared here. The owner of a table can disable its row-level
+security, drop its triggers and truncate it. So the application's role owns nothing, and the product
+refuses to start with a role that has more privileges.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,33 +20,33 @@ Privileges = frozenset[str]
 
 DEFAULT_PRIVILEGES: Privileges = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 DECLARED: dict[str, Privileges] = {
-    # Append-only. The head of its chain is moved by a trigger that runs as the owner.
+    # Append-only. A trigger that runs as the owner moves the head of the chain.
     "organizations_auditevent": frozenset({"SELECT", "INSERT"}),
     "organizations_auditchain": frozenset({"SELECT"}),
-    # Written by migrations alone.
+    # Written only by migrations.
     "auth_permission": frozenset({"SELECT"}),
     "django_content_type": frozenset({"SELECT"}),
     "django_migrations": frozenset({"SELECT"}),
 }
-"""What the application's role may do with a table, where that differs from DEFAULT_PRIVILEGES."""
+"""The application's privileges on a table, where they differ from DEFAULT_PRIVILEGES."""
 SEQUENCE: Privileges = frozenset({"USAGE"})
 AT_BIRTH = {
     "FUNCTIONS": frozenset({"EXECUTE"}),
     "SEQUENCES": SEQUENCE,
     "TABLES": DEFAULT_PRIVILEGES,
 }
-"""What it may do, until the end of `migrate`, with what a migration makes."""
+"""Privileges on whatever a migration creates, until `migrate` ends."""
 HOW_TO = "docs/how-to/deploy.md tells how two roles are made."
 CONNECTION = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
 NAMED = 3
-"""So many excess rights are named; the number of the others is."""
+"""How many excess privileges a message lists; the rest are counted."""
 
 OURS = """
     nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
         SELECT FROM pg_depend WHERE objid = {oid} AND classid = '{catalog}'::regclass
         AND deptype = 'e')
 """
-"""What no extension brought."""
+"""Restricts a query to objects that no extension installed."""
 
 
 def declared_for(table: str) -> Privileges:
@@ -54,7 +55,7 @@ def declared_for(table: str) -> Privileges:
 
 @contextmanager
 def as_owner(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Connect as the owner meanwhile. Ends whatever the connection was in the middle of."""
+    """Connect as the owner inside the block. Any open transaction of the connection is lost."""
     if settings.DATABASE_OWNER is None:
         raise ImproperlyConfigured(
             "Set AGENTIDP_DATABASE_OWNER_URL for this command: the application's role may not "
@@ -69,22 +70,25 @@ def as_owner(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def connect_with(connection: BaseDatabaseWrapper, access: dict[str, Any]) -> None:
-    """Use this role from the next statement on."""
+    """Reconnect with these credentials for all further statements."""
     connection.close()
     connection.settings_dict.update({name: access.get(name, "") for name in CONNECTION})
 
 
 def is_owner(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the connection is the owner's, which is never used to serve."""
+    """Whether the connection uses the owner's role, which must never serve requests."""
     owner = settings.DATABASE_OWNER
     return owner is not None and bool(connection.settings_dict["USER"] == owner["USER"])
 
 
-# Giving
+# Granting
 
 
 def require_ownership(connection: BaseDatabaseWrapper) -> None:
-    """As the owner: ImproperlyConfigured when something here belongs to somebody else."""
+    """Raise ImproperlyConfigured if anything here belongs to another role than the current one.
+
+    Run as the owner.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         role = cursor.fetchone()[0]
@@ -97,10 +101,11 @@ def require_ownership(connection: BaseDatabaseWrapper) -> None:
 
 
 def grant_at_birth(connection: BaseDatabaseWrapper) -> None:
-    """As the owner, before migrations: what they make is open to the application's role at once.
+    """Give the application's role access to whatever migrations are about to create.
 
-    Servers of the release before go on meanwhile, and what they call may be replaced by what calls
-    a new function or writes into a new table. grant_declared() ends it.
+    Run as the owner. Servers of the previous release keep running meanwhile, and a function they
+    call may be replaced by one that calls a new function or writes into a new table.
+    grant_declared() ends this.
     """
     with connection.cursor() as cursor:
         for kind, privileges in AT_BIRTH.items():
@@ -110,7 +115,7 @@ def grant_at_birth(connection: BaseDatabaseWrapper) -> None:
 
 
 def grant_declared(connection: BaseDatabaseWrapper) -> None:
-    """As the owner: let the application's role do what is declared, and nothing else."""
+    """Give the application's role exactly the declared privileges. Run as the owner."""
     role = settings.DATABASE_ROLE
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         _execute(cursor, "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
@@ -121,8 +126,8 @@ def grant_declared(connection: BaseDatabaseWrapper) -> None:
             target = sql.Identifier(schema, name)
             wanted = SEQUENCE if kind == "S" else declared_for(name)
             word = "SEQUENCE" if kind == "S" else "TABLE"
-            found = _granted(cursor, schema, name, role)
-            if found != wanted:
+            granted = _granted(cursor, schema, name, role)
+            if granted != wanted:
                 _execute(cursor, f"REVOKE ALL ON {word} {{}} FROM {{}}", target, role)
                 _execute(
                     cursor,
@@ -133,7 +138,7 @@ def grant_declared(connection: BaseDatabaseWrapper) -> None:
             if _granted(cursor, schema, name, ""):
                 _execute(cursor, f"REVOKE ALL ON {word} {{}} FROM PUBLIC", target)
         for signature, is_trigger in functions(cursor):
-            function = sql.SQL(signature)  # as PostgreSQL quotes it
+            function = sql.SQL(signature)  # quoted by PostgreSQL
             _execute(cursor, "REVOKE ALL ON FUNCTION {} FROM PUBLIC", function)
             verb = "REVOKE ALL ON FUNCTION {} FROM {}" if is_trigger else ""
             _execute(cursor, verb or "GRANT EXECUTE ON FUNCTION {} TO {}", function, role)
@@ -144,7 +149,7 @@ def _grant_entrance(cursor: CursorWrapper, database: str, role: str) -> None:
         "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = %s", [database]
     )
     if not cursor.fetchone()[0]:
-        return  # the start is refused if that leaves too much to the application's role
+        return  # the check at startup fails if this leaves the role too many privileges
     named, schema = sql.Identifier(database), sql.SQL("SCHEMA public")
     _execute(cursor, "REVOKE CREATE, TEMPORARY ON DATABASE {} FROM PUBLIC", named)
     _execute(cursor, "REVOKE ALL ON DATABASE {} FROM {}", named, role)
@@ -160,7 +165,7 @@ def _execute(cursor: CursorWrapper, statement: str, *names: sql.Composable | str
 
 
 def relations(cursor: CursorWrapper) -> list[tuple[str, str, str, str]]:
-    """Schema, name, kind and owner of each table, view and sequence that is ours."""
+    """(schema, name, kind, owner) of each of our tables, views and sequences."""
     cursor.execute(
         "SELECT nspname, relname, relkind::text, relowner::regrole::text FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r','p','v','m','f','S') "
@@ -170,7 +175,7 @@ def relations(cursor: CursorWrapper) -> list[tuple[str, str, str, str]]:
 
 
 def functions(cursor: CursorWrapper) -> list[tuple[str, bool]]:
-    """Name and arguments of each function that is ours, and whether only triggers call it."""
+    """(signature, is_trigger) of each of our functions."""
     cursor.execute(
         "SELECT p.oid::regprocedure::text, prorettype = 'trigger'::regtype FROM pg_proc p "
         "JOIN pg_namespace n ON n.oid = pronamespace "
@@ -180,7 +185,7 @@ def functions(cursor: CursorWrapper) -> list[tuple[str, bool]]:
 
 
 def _granted(cursor: CursorWrapper, schema: str, name: str, role: str) -> Privileges:
-    """What was granted on it to this role by name, or with "" to PUBLIC; columns included."""
+    """The privileges granted to the role by name (to PUBLIC if it is ""), columns included."""
     cursor.execute(
         "SELECT DISTINCT privilege_type || CASE WHEN is_grantable THEN '*' ELSE '' END FROM ("
         " SELECT relacl AS acl FROM pg_class WHERE oid = %(oid)s::regclass UNION ALL"
@@ -192,10 +197,10 @@ def _granted(cursor: CursorWrapper, schema: str, name: str, role: str) -> Privil
     return frozenset(found for (found,) in cursor.fetchall())
 
 
-# Refusing
+# Checking
 
 IS_ABOVE_ALL = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
-# What the role may do itself, and as whom it may SET ROLE.
+# The current role and every role it may SET ROLE to.
 ROLES = "(SELECT oid, rolname FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER'))"
 ATTRIBUTES = f"""
     SELECT CASE WHEN rolname = current_user THEN '' ELSE 'is a member of ' || rolname || ', which '
@@ -248,21 +253,21 @@ OF_SEQUENCES = ["USAGE", "SELECT", "UPDATE"]
 
 
 def excess(cursor: CursorWrapper) -> list[str]:
-    """What the connected role may do that the application needs not, each after "the role"."""
-    found = [what for (what,) in _all(cursor, ATTRIBUTES)]
-    found += [f"owns {what}" for (what,) in _all(cursor, OWNED)]
-    found += [what for (what,) in _all(cursor, ENTRANCE)]
-    if any(what.startswith("owns") for what in found):
-        return found  # an owner may do everything with what it owns
+    """Privileges of the connected role beyond the declared ones, as predicates after "the role"."""
+    problems = [what for (what,) in _fetch_all(cursor, ATTRIBUTES)]
+    problems += [f"owns {what}" for (what,) in _fetch_all(cursor, OWNED)]
+    problems += [what for (what,) in _fetch_all(cursor, ENTRANCE)]
+    if any(what.startswith("owns") for what in problems):
+        return problems  # an owner can do anything with what it owns
     for table, kind, held in held_privileges(cursor):
         wanted = SEQUENCE if kind == "S" else declared_for(table)
         if more := held - wanted:
-            found.append(f"may {', '.join(sorted(more))} {table}")
-    return found
+            problems.append(f"may {', '.join(sorted(more))} {table}")
+    return problems
 
 
 def missing(cursor: CursorWrapper) -> list[str]:
-    """What the connected role needs and may not do."""
+    """The privileges that the connected role lacks."""
     return [
         f"may not {', '.join(sorted(less))} {table}"
         for table, kind, held in held_privileges(cursor)
@@ -271,7 +276,7 @@ def missing(cursor: CursorWrapper) -> list[str]:
 
 
 def held_privileges(cursor: CursorWrapper) -> list[tuple[str, str, Privileges]]:
-    """Name, kind and effective privileges of each table and sequence that is ours."""
+    """(name, kind, effective privileges) of each of our tables and sequences."""
     cursor.execute("SHOW server_version_num")
     maintain = ["MAINTAIN"] if int(cursor.fetchone()[0]) >= 170_000 else []
     words = {
@@ -283,9 +288,9 @@ def held_privileges(cursor: CursorWrapper) -> list[tuple[str, str, Privileges]]:
     return [(name, kind, frozenset(held or ())) for name, kind, held in cursor.fetchall()]
 
 
-def in_one_sentence(role: str, found: list[str]) -> str:
-    more = len(found) - NAMED
-    named = _joined([*found[:NAMED], f"{more} more"] if more > 0 else found)
+def in_one_sentence(role: str, problems: list[str]) -> str:
+    more = len(problems) - NAMED
+    named = _joined([*problems[:NAMED], f"{more} more"] if more > 0 else problems)
     return f"The database role {role} {named}."
 
 
@@ -294,6 +299,6 @@ def _joined(words: Iterable[str]) -> str:
     return f"{', '.join(before)} and {last}" if before else last
 
 
-def _all(cursor: CursorWrapper, query: str) -> list[Any]:
+def _fetch_all(cursor: CursorWrapper, query: str) -> list[Any]:
     cursor.execute(query)
     return list(cursor.fetchall())

@@ -1,18 +1,21 @@
-"""Hours, days and months as the clocks of a zone count them, and where the calendar ends."""
+"""Hours, days and months in a time zone, and the limits of the calendar."""
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 MAX_TIMESTAMP = 253_402_300_799
-"""The last one of the year 9999, in Unix seconds: no datetime is later."""
+"""The last Unix second of the year 9999, which is the latest that a datetime can hold."""
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
-"""In the order in which PostgreSQL counts them."""
+"""In PostgreSQL's order (`extract(dow …)`)."""
 
 
 def day_start(day: date, zone: tzinfo) -> datetime:
-    """The instant, in UTC, at which a day begins; where the clocks skip midnight, the end of the
-    gap. The first day of the calendar may begin where the calendar does."""
+    """The instant, in UTC, at which the day begins in the zone.
+
+    Where the clocks skip midnight it is the end of the gap. For the first day of the calendar it
+    may be the beginning of the calendar.
+    """
     try:
         return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
     except OverflowError:
@@ -20,12 +23,12 @@ def day_start(day: date, zone: tzinfo) -> datetime:
 
 
 def day_end(day: date, zone: tzinfo) -> datetime:
-    """The instant at which the next day begins; the end of the calendar for its last day."""
+    """The instant at which the next day begins; the end of the calendar for the last day."""
     return datetime.max.replace(tzinfo=UTC) if day == date.max else day_start(day + DAY, zone)
 
 
 def floor(moment: datetime, step: str) -> datetime:
-    """The beginning of the `hour`, `day` or `month` that the moment lies in, on its own clocks."""
+    """The beginning of the `hour`, `day` or `month` that contains the moment, in its own zone."""
     if step == "hour":
         return moment.replace(minute=0, second=0, microsecond=0)
     moment = moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
@@ -33,10 +36,11 @@ def floor(moment: datetime, step: str) -> datetime:
 
 
 def following(edge: datetime, step: str) -> datetime:
-    """The beginning of the next one; of an hour that the clocks repeat as well."""
+    """The beginning of the next step after `edge`. An hour that the clocks repeat counts twice."""
     if step == "hour":
         later = (edge.astimezone(UTC) + HOUR).astimezone(edge.tzinfo)
         start = floor(later, step)
-        # Lord Howe Island's clocks go back by half an hour: its beginning may be the edge again.
+        # Lord Howe Island sets its clocks back by half an hour, so floor() may return the edge
+        # itself.
         return start if start.timestamp() > edge.timestamp() else later
     return floor(edge + (DAY if step == "day" else 31 * DAY), step)

@@ -1,6 +1,6 @@
-"""The product's errors, and the one body they all have: `{"code", "message", "details"}`.
+"""The product's errors and their one response body: `{"code", "message", "details"}`.
 
-The OAuth endpoints alone speak RFC 6749. See handlers.py for how an error becomes an answer.
+The OAuth endpoints answer as RFC 6749 says instead. handlers.py turns errors into responses.
 """
 
 import heapq
@@ -13,7 +13,7 @@ from django.conf import settings
 
 
 class DomainError(Exception):
-    """A rule of the product was broken. Subclasses fix `code` and `status`."""
+    """A rule of the product was broken. Subclasses set `code` and `status`."""
 
     code = "CONFLICT"
     status: int = HTTPStatus.CONFLICT
@@ -26,7 +26,7 @@ class DomainError(Exception):
 
 
 class StoredMeanwhile(DomainError):
-    """Two requests stored the same thing at once; this one came second and changed nothing."""
+    """Two requests stored the same thing at once. This one was second and changed nothing."""
 
     message = (
         "Another request stored the same thing at the same moment. Read what is there and try "
@@ -43,7 +43,7 @@ class InvalidValue(DomainError):
 
     @classmethod
     def of(cls, name: str, *problems: str) -> Self:
-        """The field or parameter `name` has these problems; the first one is the message."""
+        """An error for the field or parameter `name`; the first problem becomes the message."""
         return cls(f"{name}: {problems[0]}", **{name: list(problems)})
 
 
@@ -60,7 +60,7 @@ class Forbidden(DomainError):
 
 
 class TooManyRequests(DomainError):
-    """`retry_after` is in whole seconds and travels as the Retry-After header."""
+    """`retry_after` is in whole seconds and is sent as the Retry-After header."""
 
     code = "RATE_LIMIT_EXCEEDED"
     status = HTTPStatus.TOO_MANY_REQUESTS
@@ -94,17 +94,17 @@ MESSAGES: dict[int, str] = {
 }
 
 
-# However much a caller sends wrongly, the answer stays this short.
+# These limits keep the response short, however much invalid input a caller sends.
 MAX_TEXT = 500
 MAX_NAME = 100
 MAX_PROBLEMS = 20
-"""Of one level of `details`; MORE then tells how many there are beside them."""
+"""Per level of `details`. MORE then says how many were left out."""
 MAX_PROBLEMS_IN_ALL = 200
 MORE = "..."
 
 
 def error_body(code: str, message: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """At most some kilobytes, whatever the caller's texts and names in it."""
+    """The response body of an error, bounded to a few kilobytes whatever the caller sent."""
     body: dict[str, Any] = {"code": code, "message": shortened(message)}
     if details:
         body["details"] = _bounded(details, [MAX_PROBLEMS_IN_ALL])
@@ -116,7 +116,7 @@ def shortened(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def name_some(names: Collection[str], problem: str) -> dict[str, list[str]]:
-    """The problem under each of the first names, and how many more have it."""
+    """The problem under each of the first names, and the number of further names under MORE."""
     problems = {name: [problem] for name in heapq.nsmallest(MAX_PROBLEMS, names)}
     return problems | _and_more(len(names) - len(problems))
 
@@ -126,7 +126,7 @@ def _and_more(number: int) -> dict[str, list[str]]:
 
 
 def _bounded(value: Any, room: list[int]) -> Any:
-    """The beginning of each text, list and mapping; `room` counts down over all levels."""
+    """The value with all texts and collections cut; `room[0]` is what all levels have left."""
     if isinstance(value, str):
         room[0] -= 1
         return shortened(value)
@@ -153,9 +153,10 @@ def _first(values: Collection[Any], room: list[int]) -> Iterator[Any]:
 
 
 def bearer_challenge(error: str = "", *, scope: str = "") -> str:
-    """WWW-Authenticate for a bearer (RFC 6750 section 3), with where to learn how to get a token.
+    """The WWW-Authenticate value for a bearer token (RFC 6750 section 3).
 
-    A request without a token gets no error code; `resource_metadata` is RFC 9728 section 5.1.
+    A request without a token gets no error code. `resource_metadata` tells a client how to get a
+    token (RFC 9728 section 5.1).
     """
     metadata = f"{settings.ISSUER}/.well-known/oauth-protected-resource"
     fields = {"error": error, "scope": scope, "resource_metadata": metadata}

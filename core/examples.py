@@ -1,7 +1,7 @@
-"""Examples in the OpenAPI document: one company, whose ids are the same in every operation.
+"""Values for the OpenAPI examples: one company, with the same ids in every operation.
 
-What an app's bodies and answers look like stands in its own `examples.py`, by serializer. All of it
-is sent to the product, and compared with what it answers, by tests/test_openapi_examples.py.
+Each app has the examples of its own bodies and responses in `examples.py`, by serializer.
+tests/test_openapi_examples.py sends all of them and compares the responses.
 """
 
 from typing import Any
@@ -81,14 +81,14 @@ NOTHING: Any = object()
 
 
 def example(answer: Any = NOTHING, *, sent: Any = NOTHING, media_type: str | None = None) -> Any:
-    """The decorator of a serializer: what is answered with it, and what is sent. It is JSON unless
-    another type is given."""
-    found = []
+    """A serializer decorator: an example of the response, and of the request body if `sent` is
+    given. JSON unless `media_type` says otherwise."""
+    examples = []
     if sent is not NOTHING:
-        found.append(OpenApiExample("Example", sent, request_only=True, media_type=media_type))
+        examples.append(OpenApiExample("Example", sent, request_only=True, media_type=media_type))
     if answer is not NOTHING:
         statuses = ["200", "201", "202"]
-        found.append(
+        examples.append(
             OpenApiExample(
                 "Example",
                 answer,
@@ -97,9 +97,9 @@ def example(answer: Any = NOTHING, *, sent: Any = NOTHING, media_type: str | Non
                 status_codes=statuses,
             )
         )
-    return extend_schema_serializer(examples=found)
+    return extend_schema_serializer(examples=examples)
 
 
 def answered(kind: Any, value: Any) -> OpenApiResponse:
-    """An answer that no serializer describes."""
+    """An example response that no serializer describes."""
     return OpenApiResponse(kind, examples=[OpenApiExample("Example", value)])

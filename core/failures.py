@@ -1,6 +1,6 @@
-"""Errors that nobody handled: one log event each, with its traceback, under the request's id.
+"""Unhandled errors: each is logged once, with its traceback and the request's id.
 
-A refusal (a 4xx) is none of them: its access line says all there is.
+A refusal (4xx) is not one of them; its access log line is enough.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 logger = structlog.get_logger("core.failures")
 
 MAX_TEXT_LENGTH = 300
-"""Characters of an exception's text that are logged."""
+"""How many characters of an exception's message are logged."""
 SECRETS = re.compile(
-    r"(?:sk|inv|rt|whsec|aid)_[A-Za-z0-9_\-]{8,}"  # what we hand out
+    r"(?:sk|inv|rt|whsec|aid)_[A-Za-z0-9_\-]{8,}"  # credentials that we issue
     r"|eyJ[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)*"  # JSON Web Tokens
-    r"|(?<=://)[^/@\s]+(?=@)"  # user and password of an address
+    r"|(?<=://)[^/@\s]+(?=@)"  # user and password of a URL
     r"|(?=[A-Za-z_\-+=]*\d)[A-Za-z0-9_\-+=]{40,}"  # other keys, hashes, cookies
 )
 
@@ -42,15 +42,15 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 class BodyBroken(Exception):
-    """The body of an answer ended too early. Why has been logged."""
+    """The body of a response ended too early. The reason has been logged."""
 
 
 class RightEnded(BodyBroken):
-    """Whoever takes a long answer may no longer have the rest of it."""
+    """The reader of a long response lost the right to it while it was being sent."""
 
 
 def log_failure(error: BaseException, event: str = "unhandled_error", **fields: Any) -> None:
-    """Log the error with its traceback, unless that has been done."""
+    """Log the error with its traceback, unless it has been logged already."""
     if getattr(error, "_is_logged", False) or isinstance(error, BodyBroken):
         return
     error._is_logged = True  # type: ignore[attr-defined]
@@ -67,19 +67,19 @@ def log_request_failure(request: HttpRequest, error: BaseException) -> None:
 
 
 def route_of(request: HttpRequest) -> str:
-    """The pattern that the address matched: the address itself may hold a secret."""
+    """The pattern of the matched route. The path itself may contain a secret."""
     return request.resolver_match.route if request.resolver_match else "(none)"
 
 
 @receiver(got_request_exception, dispatch_uid="core.failures")
 def log_uncaught(sender: Any, request: HttpRequest, **kwargs: Any) -> None:
-    """Django's word for an exception of a view or of a middleware that becomes a 500."""
+    """Log an exception of a view or a middleware that Django turns into a 500."""
     if error := sys.exc_info()[1]:
         log_request_failure(request, error)
 
 
 def watch_body(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Log what fails while the body is made, after Django has let go of the request."""
+    """Log errors that occur while the body is produced, after Django has returned the response."""
     if isinstance(response, StreamingHttpResponse):
         parts = response.streaming_content
         if isinstance(parts, Iterator):
@@ -115,12 +115,12 @@ async def _watched_live(
 
 
 def _broken(request: HttpRequest) -> BodyBroken:
-    # Servers write what they catch as it is, so nothing of the error may stand here.
+    # Servers log this exception as it is, so its message must not contain the original error.
     return BodyBroken(f"The body of request {request_id_of(request.META)} broke off.")
 
 
 def answering_failures(application: "WSGIApplication") -> "WSGIApplication":
-    """The application, with an answer to what fails before or after Django has the request."""
+    """Wrap the application so that errors outside Django are logged and answered as well."""
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         try:
@@ -135,25 +135,28 @@ def answering_failures(application: "WSGIApplication") -> "WSGIApplication":
 
 
 def without_secrets(exc_info: ExcInfo) -> str:
-    """The traceback without what callers sent: no variables, of each text the beginning of the
-    first line (PostgreSQL writes whole rows into the others), and nothing that looks secret."""
-    return "".join(_told(exc_info[1], set()))
+    """The traceback without anything that callers sent.
+
+    It has no variables, only the beginning of the first line of each message (PostgreSQL writes
+    whole rows into the others), and masks whatever looks like a secret.
+    """
+    return "".join(_formatted(exc_info[1], set()))
 
 
 def mask_sentence(logger: Any, name: str, event: MutableMapping[str, Any]) -> Any:
-    """structlog's hook: libraries write the text of an error into their own sentence, too."""
+    """structlog processor: mask secrets in the event, into which libraries copy error messages."""
     if event.get("exc_info"):
         sentence = (str(event.get("event", "")).splitlines() or [""])[0][:MAX_TEXT_LENGTH]
         event["event"] = SECRETS.sub("***", sentence)
     return event
 
 
-def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
+def _formatted(error: BaseException, seen: set[int]) -> Iterator[str]:
     seen.add(id(error))
     cause = error.__cause__
     before = cause or (None if error.__suppress_context__ else error.__context__)
     if before is not None and id(before) not in seen:
-        yield from _told(before, seen)
+        yield from _formatted(before, seen)
         yield "\nThat led to:\n\n" if cause else "\nWhile that was handled:\n\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
@@ -163,11 +166,11 @@ def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
     for each in getattr(error, "exceptions", ()):
         if isinstance(each, BaseException) and id(each) not in seen:
             yield "\nPart of it:\n\n"
-            yield from _told(each, seen)
+            yield from _formatted(each, seen)
 
 
 def log_what_threads_raise() -> None:
-    """Python writes it to the error output otherwise, outside of the log."""
+    """Log exceptions of threads, which Python would print to standard error."""
 
     def log(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):

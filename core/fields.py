@@ -1,4 +1,4 @@
-"""Fields of bodies that every app may have."""
+"""Serializer fields that any app may use."""
 
 import re
 from datetime import UTC, datetime
@@ -10,13 +10,15 @@ TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}")
 
 
 class TimeField(serializers.DateTimeField):
-    """A time as RFC 3339 writes it; UTC without a zone. A day alone is refused: its beginning and
-    its end would both be meant by it."""
+    """A date-time as in RFC 3339, UTC if it has no offset.
+
+    A date alone is refused, since it could mean the beginning or the end of the day.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(default_timezone=UTC, **kwargs)
 
     def to_internal_value(self, value: Any) -> datetime:
         if isinstance(value, str) and not TIME.match(value):
-            value = ""  # refused as no time at all
+            value = ""  # makes the base class refuse it
         return super().to_internal_value(value)

@@ -9,12 +9,14 @@ from core.pagination import PAGING
 
 
 class FormedTextFilter(django_filters.CharFilter):
-    """A text that has a form, as a day has: an empty one is none."""
+    """A text filter whose values have a format, such as a date: an empty value is refused."""
 
 
 class StrictFilterSet(django_filters.FilterSet):
-    """Refuses a parameter without a value: it must not widen a list. (Unknown and repeated ones do
-    not come past the view's door.)"""
+    """Refuses a parameter without a value, which would widen the list.
+
+    The view has already refused unknown and repeated parameters.
+    """
 
     def is_valid(self) -> bool:
         for name in self.data:
@@ -27,19 +29,19 @@ class StrictFilterSet(django_filters.FilterSet):
 
 
 def parse_moment(text: str, name: str) -> tuple[datetime, bool]:
-    """An instant, or the beginning of a day and True: ISO 8601, UTC unless it says otherwise.
+    """Parse an ISO 8601 instant, UTC without an offset; a date gives its beginning and True.
 
-    InvalidValue names the parameter `name` for anything else.
+    Raise InvalidValue, which names the parameter `name`, for anything else.
     """
     try:
         day = parse_date(text)
         moment = None if day else parse_datetime(text)
-        if day:  # a day around it is still one, in every zone
+        if day:  # keep the neighbouring days representable in every zone
             day = min(max(day, date.min + timedelta(2)), date.max - timedelta(2))
             return day_start(day, UTC), True
         if moment and date.min < moment.date() < date.max:
-            # PostgreSQL takes no offset of 16 hours and more, ISO 8601 does.
+            # ISO 8601 allows offsets of 16 hours and more, PostgreSQL does not.
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC), False
     except ValueError:
-        pass  # well formed, but no such day
+        pass  # well formed, but no such date
     raise InvalidValue.of(name, "Use an ISO 8601 date or time, for example 2026-11-22.")

@@ -1,4 +1,4 @@
-"""How the product writes numbers, amounts and times, in sentences and on pages alike."""
+"""How numbers, amounts and times are formatted, in sentences and on pages alike."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -6,7 +6,7 @@ from math import floor
 
 from django.utils import timezone
 
-NOTHING = "\N{EN DASH}"  # stands for "no value" in every table
+NOTHING = "\N{EN DASH}"  # shown in place of a missing value
 SPACE = "\N{NO-BREAK SPACE}"
 MIN_AMOUNT = Decimal("0.0001")
 CURRENCY_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
@@ -20,7 +20,7 @@ def counted(number: int, plural: str) -> str:
 
 
 def number(value: Number | None) -> str:
-    """Digits in groups of three: 48,210. Nothing becomes a dash, never a zero."""
+    """Digits in groups of three: 48,210. A missing value becomes a dash, not a zero."""
     if value is None or value == "":
         return NOTHING
     if isinstance(value, int) or value == int(value):
@@ -31,8 +31,10 @@ def number(value: Number | None) -> str:
 
 
 def percent(value: Number | None) -> str:
-    """A value that already counts in hundredths, with at most one decimal: 6.1 %. Something is
-    never rounded to nothing, nor not quite all to all."""
+    """A percentage with at most one decimal: 6.1 %.
+
+    Only exactly 0 is shown as 0, and only 100 as 100.
+    """
     if value is None or value == "":
         return NOTHING
     if 0 < value < Decimal("0.1"):
@@ -43,7 +45,7 @@ def percent(value: Number | None) -> str:
 
 
 def money(value: Number | None, currency: str = "USD") -> str:
-    """An amount with its currency; cents of a dollar need four decimals: $ 0.0021."""
+    """An amount with its currency; below one unit with four decimals: $ 0.0021."""
     if value is None or value == "":
         return NOTHING
     amount = Decimal(str(value))
@@ -54,14 +56,14 @@ def money(value: Number | None, currency: str = "USD") -> str:
 
 
 def duration(value: Number | timedelta | None) -> str:
-    """Milliseconds or a timedelta in the two largest units: 2 m 10 s."""
+    """Milliseconds or a timedelta in its two largest units: 2 m 10 s."""
     if value is None or value == "":
         return NOTHING
     if isinstance(value, timedelta):
         value = value.total_seconds() * 1000
     if 0 < value < 1:
         return f"<{SPACE}1{SPACE}ms"
-    # Halves go up, in whole numbers: js/words.js counts in the same way.
+    # Round half up, in integers, exactly as js/words.js does.
     milliseconds = floor(2 * value + 1) // 2
     if milliseconds < 1000:
         return f"{milliseconds}{SPACE}ms"
@@ -82,7 +84,7 @@ def duration(value: Number | timedelta | None) -> str:
 
 
 def absolute_time(moment: datetime, now: datetime) -> str:
-    """Today as a clock time, other days with their date, other years with their year."""
+    """The clock time for today, with the date for other days, and only the date for other years."""
     moment = timezone.localtime(moment)
     today = timezone.localtime(now)
     if moment.date() == today.date():

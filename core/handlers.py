@@ -1,6 +1,6 @@
-"""How errors become answers: for API views, for pages, and for requests that reach neither.
+"""Turns errors into responses: for API views, for pages, and for requests that reach neither.
 
-Nothing here reveals a stack trace or the text of an exception that we did not write ourselves.
+No response contains a stack trace or the message of an exception that is not ours.
 """
 
 from collections.abc import Mapping
@@ -33,16 +33,16 @@ from core.outages import Outage, outage_of
 
 logger = structlog.get_logger(__name__)
 
-# These speak RFC 6749 section 5.2, whoever answers for them.
+# These endpoints answer errors as RFC 6749 section 5.2 says, whichever code handles them.
 OAUTH_PATHS = frozenset({"/api/v1/token", "/api/v1/token/introspect", "/api/v1/token/revoke"})
-# What is wrong with the body and with none of its fields, in the framework's words.
+# Django REST framework's key for errors of the body as a whole.
 WHOLE_BODY = api_settings.NON_FIELD_ERRORS_KEY
 OAUTH_ERRORS = {500: "server_error", 503: "temporarily_unavailable"}
 PAGES = frozenset({400, 403, 404, 409, 429})
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn any exception of an API view into the one body (Django REST framework hook)."""
+    """Turn any exception of an API view into the error body (Django REST framework hook)."""
     if isinstance(error, DomainError):
         response = domain_error_response(error)
     elif isinstance(error, (exceptions.ValidationError, DjangoValidationError)):
@@ -65,7 +65,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def domain_error_response(error: DomainError) -> Response:
-    """The answer to a refusal that was recorded: returned, since raising would undo the record."""
+    """The response for a refusal that was recorded.
+
+    Raising the error would roll the record back.
+    """
     response = Response(error_body(error.code, error.message, error.details), status=error.status)
     if retry_after := getattr(error, "retry_after", None):
         response["Retry-After"] = str(retry_after)
@@ -75,7 +78,7 @@ def domain_error_response(error: DomainError) -> Response:
 
 
 def outage_response(outage: Outage) -> Response:
-    """The answer to what the database could not do; returned, it keeps the transaction."""
+    """The response for a database outage. Returning it instead of raising keeps the transaction."""
     response = Response(error_body(outage.code, outage.message), status=503)
     response["Retry-After"] = str(outage.retry_after)
     return response
@@ -105,11 +108,11 @@ def _first_sentence(details: Mapping[str, Any]) -> str:
 
 def _framework_error(error: exceptions.APIException) -> Response:
     code = CODES.get(error.status_code, "ERROR")
-    # simplejwt puts its sentence into a dictionary, beside a code of its own.
+    # simplejwt wraps its message in a dictionary with a code of its own.
     detail = error.detail.get("detail") if isinstance(error.detail, dict) else error.detail
     response = Response(error_body(code, str(detail)), status=error.status_code)
     if isinstance(error, exceptions.AuthenticationFailed):
-        # RFC 6750 section 3.1: a bad token is named as such, a missing one is not.
+        # RFC 6750 section 3.1: only a request that has a token gets an error code.
         response["WWW-Authenticate"] = bearer_challenge("invalid_token")
     elif header := getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = header
@@ -118,11 +121,11 @@ def _framework_error(error: exceptions.APIException) -> Response:
     return response
 
 
-# The same answers for requests that never reach an API view.
+# Error responses for requests that never reach an API view.
 
 
 def wants_page(request: HttpRequest) -> bool:
-    """Whether to answer with a page: a browser outside the API."""
+    """Whether to answer with a page: for a browser, outside the API."""
     is_api = request.path_info.startswith(("/api/", "/.well-known/"))
     return not is_api and "text/html" in request.headers.get("Accept", "")
 
@@ -130,11 +133,11 @@ def wants_page(request: HttpRequest) -> bool:
 def error_response(
     request: HttpRequest, status: int, *, message: str = "", code: str = "", template: str = ""
 ) -> HttpResponse:
-    """A page or the JSON body, whichever the caller reads."""
+    """An error page or the JSON error body, depending on what the caller accepts."""
     message = message or MESSAGES.get(status, HTTPStatus(status).description)
     if wants_page(request):
         if status >= 500:
-            # Without the request: what fills the frame of a page may be what has failed.
+            # Rendered without the request: a context processor may be what failed.
             page = {"message": message, "is_outage": status == 503}
             return HttpResponse(render_to_string("errors/500.html", page), status=status)
         template = f"errors/{template or (status if status in PAGES else 400)}.html"
@@ -166,7 +169,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    # After the dash Django names the address that a form came from, which may hold a secret.
+    # After the dash Django names the referring address, which may contain a secret.
     logger.info("form.refused", reason=reason.partition(" - ")[0])
     return error_response(
         request,

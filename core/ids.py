@@ -1,4 +1,4 @@
-"""Keys that sort by the time they were made (RFC 9562, version 7)."""
+"""Ids that sort by creation time (RFC 9562, version 7)."""
 
 import secrets
 import time

@@ -1,10 +1,8 @@
-"""Lists that are read on from a row and not from a number: keyset paging.
+"""Keyset pagination: a page begins after the last row of the page before it, in the list's order.
 
-A page begins after the row that ended the one before, in the order of the list. However many rows
-come and go in front of it meanwhile, also of transactions that commit late, no row is read twice
-and none is left out. A position that is counted from the first row knows nothing of that.
-
-The cursor is the key of that row, signed. It opens the list that it was made for and no other.
+No row is returned twice or skipped, however many rows are inserted or deleted meanwhile, even by
+transactions that commit late. An offset cannot promise that. The cursor is the key of that last
+row, signed; it is valid only for the list it was issued for.
 """
 
 import json
@@ -24,19 +22,19 @@ from core.errors import InvalidValue
 
 PARAMETER = "cursor"
 MAX_CURSOR_LENGTH = 8000
-"""With its name and the other parameters it fits into a query of 8192 bytes."""
+"""Fits into a query of 8192 bytes together with its name and the other parameters."""
 POSITION = frozenset({PARAMETER, "page", "limit", "pp", "offset", "format", "seen"})
-"""What a request for the next page may have changed; everything else says which list it is."""
+"""Parameters that may differ between pages. The others are signed with the cursor."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """One column, annotation or `relation__column` of an order."""
+    """A column, annotation or `relation__column` to order by."""
 
     name: str
     is_descending: bool = False
     is_nullable: bool = False
-    """Rows without a value come last, in both directions."""
+    """NULLs come last in both directions."""
 
     def ordering(self, *, is_backwards: bool) -> str | OrderBy:
         is_descending = self.is_descending is not is_backwards
@@ -56,7 +54,7 @@ class Term:
         return Q(**{f"{self.name}__isnull": True} if value is None else {self.name: value})
 
     def beyond(self, value: Any, *, is_backwards: bool) -> Q | None:
-        """What comes after the value; None: nothing does."""
+        """A condition for rows after the value, or None if there are none."""
         if value is None:
             return Q(**{f"{self.name}__isnull": False}) if is_backwards else None
         comparison = "lt" if self.is_descending is not is_backwards else "gt"
@@ -68,33 +66,33 @@ class Term:
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where to read on."""
+    """The position at which a page begins."""
 
     key: tuple[Any, ...]
-    """Of the last row of the page before; of the first one of the page after, backwards."""
+    """The key of the last row of the page before; backwards, of the first row of the page after."""
     position: int
-    """Of the page that it leads to, as its list counts: a page or an offset."""
+    """The number of the page it leads to, in the list's own unit: a page or an offset."""
     moment: float
-    """When the first page was read, in Unix seconds: its "last 24 hours" are those of all pages."""
+    """When the first page was read, in Unix seconds: "last 24 hours" is the same for all pages."""
     is_backwards: bool = False
 
 
 @dataclass(frozen=True)
 class Keyset:
-    """A total order: no two rows have the same values."""
+    """A total order: no two rows have the same key."""
 
     terms: tuple[Term, ...]
 
     @classmethod
     def of(cls, rows: Any) -> Self:
-        """The order in which the rows already are; its columns are never NULL."""
+        """The existing order of a queryset, whose columns must not be nullable."""
         if isinstance(rows, Joined):
             return cls.by(*rows.ordering)
         return cls.by(*(rows.query.order_by or rows.query.get_meta().ordering))
 
     @classmethod
     def by(cls, *names: str) -> Self:
-        """`name`, or `-name` for falling values."""
+        """An order by `name` ascending, or `-name` descending."""
         return cls(tuple(Term(name.lstrip("-"), name.startswith("-")) for name in names))
 
     def key_of(self, row: Any) -> tuple[Any, ...]:
@@ -104,38 +102,38 @@ class Keyset:
         return rows.order_by(*(term.ordering(is_backwards=is_backwards) for term in self.terms))
 
     def after(self, rows: Any, key: tuple[Any, ...], *, is_backwards: bool = False) -> Any:
-        """The rows beyond the one with this key, the nearest first."""
+        """The rows after the one with this key, in order; backwards, before it, nearest first."""
         beyond = self._beyond(key, is_backwards=is_backwards)
         return self.in_order(rows.filter(beyond), is_backwards=is_backwards)
 
     def _beyond(self, key: tuple[Any, ...], *, is_backwards: bool) -> Q:
         alternatives: list[Q] = []
-        alike = Q()
+        equal_so_far = Q()
         for term, value in zip(self.terms, key, strict=True):
-            past = term.beyond(value, is_backwards=is_backwards)
-            if past is not None:
-                alternatives.append(alike & past)
-            alike &= term.same(value)
-        found = alternatives[0]
+            beyond = term.beyond(value, is_backwards=is_backwards)
+            if beyond is not None:
+                alternatives.append(equal_so_far & beyond)
+            equal_so_far &= term.same(value)
+        condition = alternatives[0]
         for each in alternatives[1:]:
-            found |= each
+            condition |= each
         first, value = self.terms[0], key[0]
         if first.is_nullable or len(self.terms) == 1:
-            return found
-        # An index is entered at the first column's value only if that is said without an OR.
+            return condition
+        # PostgreSQL uses an index on the first column only if its bound is stated without an OR.
         edge = "lte" if first.is_descending is not is_backwards else "gte"
-        return Q(**{f"{first.name}__{edge}": value}) & found
+        return Q(**{f"{first.name}__{edge}": value}) & condition
 
 
 class ListKeyset(Keyset):
-    """The order of rows that are a list in memory, because the database cannot put them in it."""
+    """The order of rows in memory, for an order that the database cannot produce."""
 
     def in_order(self, rows: Any, *, is_backwards: bool = False) -> Any:
-        found = list(rows)
-        for term in reversed(self.terms):  # sorting keeps the order of equal ones
+        ordered = list(rows)
+        for term in reversed(self.terms):  # sorting is stable
             is_falling = term.is_descending is not is_backwards
-            found.sort(key=term.value_of, reverse=is_falling)
-        return found
+            ordered.sort(key=term.value_of, reverse=is_falling)
+        return ordered
 
     def after(self, rows: Any, key: tuple[Any, ...], *, is_backwards: bool = False) -> Any:
         return [
@@ -155,8 +153,10 @@ class ListKeyset(Keyset):
 
 @dataclass(frozen=True)
 class Joined:
-    """Querysets of the same columns as one list. Each is narrowed by itself: PostgreSQL joins what
-    is left, and Django filters no UNION."""
+    """Querysets with the same columns, read as one list.
+
+    Each is filtered by itself before the UNION, because Django cannot filter a union.
+    """
 
     parts: tuple[Any, ...]
     ordering: tuple[str, ...]
@@ -181,7 +181,7 @@ class Joined:
 
 
 class Cursors:
-    """Writes and reads the cursors of one list: of an address, an organization and its filters."""
+    """Writes and reads the cursors of one list, identified by path, organization and filters."""
 
     def __init__(self, path: str, organization: UUID, query: QueryDict) -> None:
         filters = sorted(each for each in query.lists() if each[0] not in POSITION)
@@ -189,34 +189,37 @@ class Cursors:
         self._text = query.get(PARAMETER)
 
     def read(self) -> Cursor | None:
-        """The cursor that the query has; 400 naming the parameter if it is not one of this list."""
+        """The cursor in the query, if any.
+
+        Raise InvalidValue if it was not issued for this list.
+        """
         if self._text is None:
             return None
-        cursor = self._opened(self._text)
+        cursor = self._unsign(self._text)
         if cursor is None:
             refuse_cursor("Send it as it was answered, to the same address with the same filters.")
         return cursor
 
     def read_if_good(self) -> Cursor | None:
-        """The request's cursor; None without a good one: a page shows the list, not an error."""
-        return None if self._text is None else self._opened(self._text)
+        """The cursor in the query, or None if it is invalid: a page then shows the list."""
+        return None if self._text is None else self._unsign(self._text)
 
     def write(self, cursor: Cursor) -> str:
         fields = [
-            [_packed(value) for value in cursor.key],
+            [_to_json(value) for value in cursor.key],
             cursor.position,
             cursor.moment,
             cursor.is_backwards,
         ]
         return self._signer.sign_object(fields, serializer=_Json)
 
-    def _opened(self, text: str) -> Cursor | None:
+    def _unsign(self, text: str) -> Cursor | None:
         try:
             fields = self._signer.unsign_object(text, serializer=_Json)
         except BadSignature:
             return None
         key, position, moment, is_backwards = fields
-        return Cursor(tuple(map(_unpacked, key)), position, moment, is_backwards)
+        return Cursor(tuple(map(_from_json, key)), position, moment, is_backwards)
 
 
 def moment_now() -> float:
@@ -228,7 +231,7 @@ def refuse_cursor(problem: str) -> NoReturn:
 
 
 class _Json:
-    """Shorter than Django's own for names that are not English."""
+    """A serializer for Signer that is shorter than Django's for non-ASCII text."""
 
     def dumps(self, obj: Any) -> bytes:
         return json.dumps(obj, ensure_ascii=False, separators=(",", ":")).encode()
@@ -242,17 +245,17 @@ KINDS: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "id": (UUID, str, UUID),
     "number": (Decimal, str, Decimal),
 }
-"""The values that JSON has no form for: their type, and how they become text and back."""
+"""Types without a JSON form, and the functions that convert them to text and back."""
 
 
-def _packed(value: Any) -> Any:
-    for kind, (known, write, _) in KINDS.items():
-        if isinstance(value, known):
+def _to_json(value: Any) -> Any:
+    for kind, (value_type, write, _) in KINDS.items():
+        if isinstance(value, value_type):
             return {kind: write(value)}
     return value
 
 
-def _unpacked(value: Any) -> Any:
+def _from_json(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, text),) = value.items()

@@ -1,16 +1,16 @@
-"""Long answers that are read from the database piece by piece.
+"""Long responses that are read from the database piece by piece.
 
-A client may take a piece whenever it likes, or never, and very many may do so at once: between two
-pieces nothing is kept but the place where the next one begins.
+Very many clients may read slowly, or stop reading: between two pieces nothing is kept except the
+position of the next one.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 PIECE = 32 * 1024
-"""Bytes, or characters of text with at most one row more."""
+"""Bytes, or characters of text rounded up to a whole row."""
 ROWS_AT_ONCE = 50
-"""That a cursor fetches."""
+"""Rows per fetch of a cursor."""
 
 Row = TypeVar("Row")
 Place = TypeVar("Place")
@@ -19,13 +19,13 @@ Place = TypeVar("Place")
 class Piece(NamedTuple, Generic[Place]):
     text: str
     last: Place | None
-    """The place of its last row; None: there was none, and nothing follows."""
+    """The position of its last row. None if there was no row: nothing follows."""
 
 
 def gather(
     rows: Iterable[Row], line: Callable[[Row], str], place: Callable[[Row], Place]
 ) -> Piece[Place]:
-    """The lines of as many rows as make a piece."""
+    """The lines of as many rows as fill a piece."""
     lines, size, last = [], 0, None
     for row in rows:
         lines.append(line(row))
@@ -37,8 +37,11 @@ def gather(
 
 
 def in_pieces(read: Callable[[Place | None], Piece[Place]]) -> Iterator[str]:
-    """The text of every piece. `read` gives the piece after a place, the first one after None; it
-    opens what it needs and closes it again."""
+    """Yield the text of every piece.
+
+    `read` returns the piece after a position (the first after None), and must close whatever it
+    opens.
+    """
     last = None
     while True:
         text, last = read(last)
@@ -46,4 +49,4 @@ def in_pieces(read: Callable[[Place | None], Piece[Place]]) -> Iterator[str]:
             return
         given = [text]
         del text
-        yield given.pop()  # nothing of it stays here
+        yield given.pop()  # keep no reference to the piece

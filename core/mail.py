@@ -1,4 +1,4 @@
-"""Mails: plain text from templates/mail, sent by the worker through Django's backend."""
+"""Plain-text mails from templates/mail, which the worker sends through Django's mail backend."""
 
 import re
 from datetime import datetime
@@ -13,7 +13,7 @@ logger = structlog.get_logger(__name__)
 LINKING = re.compile(r"[.:/@](?=\S)")
 MAIL_ADDRESS = re.compile(r"[^\s@:/]+@[^\s@:/]+")
 WORD_JOINER = "\u2060"
-"""Takes no room, and allows no new line where it stands."""
+"""An invisible character that prevents a line break."""
 
 
 def is_enabled() -> bool:
@@ -22,12 +22,15 @@ def is_enabled() -> bool:
 
 
 def send(template: str, to: str, *, subject: str, **context: object) -> None:
-    """One mail to one address; raises what the mail server's refusal raises, so a job tries again.
+    """Send one mail to one address.
 
-    What others typed (names, addresses) stays on its line, cannot become a header, and is no link:
-    `link` alone leads somewhere, and it is ours.
+    Errors of the mail server are raised, so that the job is retried. Text that users typed (names,
+    addresses) is kept on one line, cannot inject a header and never becomes a link. Only `link` is
+    one, and it is ours.
     """
-    values = {name: value if name == "link" else _word(value) for name, value in context.items()}
+    values = {
+        name: value if name == "link" else _plain_text(value) for name, value in context.items()
+    }
     body = render_to_string(f"mail/{template}.txt", values | {"issuer": settings.ISSUER})
     EmailMessage(
         one_line(subject), body, to=[to], headers={"Auto-Submitted": "auto-generated"}
@@ -35,15 +38,17 @@ def send(template: str, to: str, *, subject: str, **context: object) -> None:
     logger.info("mail.sent", template=template)
 
 
-def _word(value: object) -> str:
+def _plain_text(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value.day} {value:%B %Y, %H:%M} UTC"
     return without_links(one_line(str(value)))
 
 
 def without_links(text: str) -> str:
-    """The same to read, but programs for mail make no link of it. Mail addresses stay as they are:
-    somebody may want to copy them."""
+    """The text with word joiners, so that mail programs make no links of it.
+
+    Mail addresses are kept intact, since readers may want to copy them.
+    """
     return " ".join(
         word if MAIL_ADDRESS.fullmatch(word) else LINKING.sub(f"\\g<0>{WORD_JOINER}", word)
         for word in text.split(" ")
@@ -51,5 +56,5 @@ def without_links(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks and other characters that nobody sees."""
+    """The text on one line, with spaces in place of unprintable characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

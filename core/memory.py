@@ -1,8 +1,8 @@
-"""Memory that requests took comes back.
+"""Frees the memory of earlier requests in time.
 
-Django's and REST framework's objects refer to each other in circles, so that a request's body and
-what was made of it stay until Python's garbage collector comes by. It counts objects, not bytes:
-a hundred large bodies are few objects to it, and would lie about for long.
+Objects of Django and REST framework refer to each other in cycles, so a request's body and whatever
+was made of it stay until Python's garbage collector runs. The collector counts objects, not bytes:
+a hundred large bodies are few objects to it, and would stay for long.
 """
 
 import ctypes
@@ -12,50 +12,54 @@ from typing import Any
 from django.core.signals import request_started
 
 BYTES_BETWEEN_COLLECTIONS = 8 * 1024 * 1024
-"""To collect takes a few milliseconds, since what was loaded at the start is left out."""
+"""A collection takes milliseconds, because collect_in_time() freezes what is loaded at startup."""
 BYTES_OF_A_BODYS_BYTE = 4
-"""As received, as bytes, as text, and what was made of it."""
+"""Bytes of memory per byte of a body: as received, as bytes, as text, and parsed."""
 BYTES_OF_A_HEADERS_BYTE = 10
-"""A dictionary of each request's cookies and parameters, made of short texts."""
+"""Bytes of memory per byte of a header: cookies and parameters become many short strings."""
 BYTES_OF_A_VALUE = 200
-"""Of one in JSON, however short it is written."""
+"""Bytes of memory per JSON value, however short its text is."""
 MAX_LENGTH_DIGITS = 18
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # <malloc.h>
 LARGE = 256 * 1024
 ARENAS = 2
 
 C_LIBRARY = ctypes.CDLL(None)
-malloc_trim = getattr(C_LIBRARY, "malloc_trim", None)  # glibc's alone: gives back what is free
+# Only glibc has it: returns free memory to the system.
+malloc_trim = getattr(C_LIBRARY, "malloc_trim", None)
 
 _taken = 0
 
 
 def collect_in_time() -> None:
-    """Call it when the process has started: from then on, what comes in decides when to collect."""
-    # What is loaded by now stays for ever: the garbage collector need not look through it again and
-    # again, which held up a request for an eighth of a second every time. Answers make many objects
-    # and few cycles, so it may look less often at the young ones, too.
+    """Call this once the process has started.
+
+    From then on, the size of requests triggers collections.
+    """
+    # Whatever is loaded by now stays forever, so the garbage collector need not traverse it, which
+    # delayed a request by an eighth of a second every time. Responses create many objects but few
+    # cycles, so it may look at young objects less often, too.
     gc.collect()
     gc.freeze()
-    gc.collect()  # it waits until a quarter is new: of what is left, not of what is frozen
+    gc.collect()  # so that the next full collection waits for a quarter more objects
     gc.set_threshold(20_000, 10, 5)
     request_started.connect(_request_started, dispatch_uid="core.memory")
-    _keep_few_heaps()
+    _limit_heaps()
 
 
 def count_values(values: int) -> None:
-    """A body is about to become so many objects."""
+    """Count JSON values that are about to become objects."""
     count_bytes(BYTES_OF_A_VALUE * values)
 
 
 def count_bytes(number: int) -> None:
-    """Count memory that was, or is about to be, used briefly: after enough of it, collect."""
+    """Count memory that is used briefly; a collection follows once it adds up."""
     global _taken
     _taken += number
 
 
 def give_back() -> None:
-    """Collect garbage and give its memory back to the system; takes a few milliseconds."""
+    """Collect garbage and return its memory to the system. Takes a few milliseconds."""
     global _taken
     _taken = 0
     gc.collect()
@@ -68,7 +72,10 @@ def _request_started(sender: Any, environ: dict[str, Any], **kwargs: Any) -> Non
 
 
 def collect_when_due(environ: dict[str, Any]) -> None:
-    """At a request's start, when the objects of the requests before are garbage, not at an end."""
+    """Collect when enough memory was counted.
+
+    Called at the start of a request, when the objects of earlier requests are garbage.
+    """
     global _taken
     if _taken >= BYTES_BETWEEN_COLLECTIONS:
         give_back()
@@ -79,10 +86,13 @@ def collect_when_due(environ: dict[str, Any]) -> None:
     _taken += BYTES_OF_A_HEADERS_BYTE * heads
 
 
-def _keep_few_heaps() -> None:
-    """glibc gives each thread a heap of its own, and of each keeps what was once needed at its
-    end: with two for all threads half as much. What is large comes from the system and goes back at
-    once, instead of leaving holes in a heap. Other C libraries do without."""
+def _limit_heaps() -> None:
+    """Limit the number of glibc's heaps, and allocate large blocks directly from the system.
+
+    glibc gives each thread a heap of its own and keeps what that once needed at its peak; two heaps
+    for all threads need half as much. Large blocks are returned at once instead of leaving holes in
+    a heap. Other C libraries have no mallopt().
+    """
     mallopt = getattr(C_LIBRARY, "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, ARENAS)

@@ -1,10 +1,10 @@
-"""Prometheus metrics with bounded labels: route templates, methods, status codes; never an id."""
+"""Prometheus metrics. Labels are bounded: route templates, methods and status codes, never ids."""
 
 from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
-disable_created_metrics()  # a second series for each, of which no rule makes use
+disable_created_metrics()  # they would double the number of series, and no rule uses them
 http_requests = Counter("http_requests", "Requests answered.", ["method", "route", "status_code"])
 http_request_seconds = Histogram(
     "http_request_seconds",
@@ -17,7 +17,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 @cache
 def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    """The library looks for a series under a lock, and spells each label anew."""
+    """Cached, because the library looks a series up under a lock and formats each label again."""
     return (
         http_requests.labels(method, route, status),
         http_request_seconds.labels(route),
@@ -25,7 +25,7 @@ def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
-    """Count an answered request; `route` is the template of its address, never the address."""
+    """Count an answered request; `route` is the pattern of its URL, never the URL itself."""
     answered, duration = _series(method, route, status)
     answered.inc()
     duration.observe(seconds)

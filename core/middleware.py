@@ -1,4 +1,4 @@
-"""What happens to every request before and after its view."""
+"""Middleware that handles every request before and after its view."""
 
 import time
 from collections.abc import Callable
@@ -22,8 +22,8 @@ from core.request_ids import log_fields_of, request_id_of
 
 logger = structlog.get_logger("agentidp.access")
 
-MAX_LENGTH_DIGITS = 18  # digits; Python refuses to read a number of more than 4,300
-# What the middleware beneath would have added.
+MAX_LENGTH_DIGITS = 18  # Python refuses to parse a number of more than 4,300 digits
+# The headers that the middleware below would have added.
 GUARDS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; "
     "frame-ancestors 'none'",
@@ -36,7 +36,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestRecord:
-    """One log line and one count of a request, whoever answers it. Begins with it."""
+    """Logs and counts one request, whoever answers it. Create it when the request begins."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self._started = time.perf_counter()
@@ -45,7 +45,7 @@ class RequestRecord:
         self.request_id = request_id_of(environ)
 
     def leave(self, method: str, route: str, status: int) -> None:
-        """`route` is the pattern that the address matched; the address may hold a secret."""
+        """Log and count the response; `route` is the pattern: the URL may contain a secret."""
         seconds = time.perf_counter() - self._started
         method = method if method in metrics.METHODS else "OTHER"
         metrics.count_request(method, route, status, seconds)
@@ -60,7 +60,7 @@ class RequestRecord:
 
 
 class RequestRecordMiddleware:
-    """Give each request an id, and leave one log line and one count of it."""
+    """Give each request an id, write one access log line and count it."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -72,7 +72,7 @@ class RequestRecordMiddleware:
         record.leave(request.method or "", route_of(request), response.status_code)
         response["X-Request-Id"] = record.request_id
         if "Cache-Control" not in response:
-            # Answers belong to one caller; a shared cache must not keep them.
+            # Responses belong to one caller; a shared cache must not store them.
             response["Cache-Control"] = "no-store"
         return response
 
@@ -93,8 +93,8 @@ class RequestRecordMiddleware:
 
 
 class BoundedRequestMiddleware:
-    """Refuse what no view should see: NUL bytes, plain HTTP in production, long addresses and
-    bodies."""
+    """Refuse invalid or oversized requests before any view: NUL bytes, plain HTTP in production,
+    long URLs and bodies."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -115,16 +115,18 @@ class BoundedRequestMiddleware:
 
 
 class HostMiddleware(CommonMiddleware):
-    """Refuse a request to a name that is not ours, unless it is a probe: load balancers and
-    Prometheus ask a process by its address, and what they get has no links."""
+    """Refuse requests for a foreign host name, except probes.
+
+    Load balancers and Prometheus address a process by its IP, and get responses without links.
+    """
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         return None if _is_probe(request) else super().process_request(request)
 
 
 def _drop_escaped_cookies(request: HttpRequest) -> None:
-    """None of ours has an escape sequence, and to undo them takes quadratic time in Python before
-    3.11.10 and 3.12.6: seconds for 64 KiB of backslashes (CVE-2024-7592)."""
+    """Drop cookies with an escape sequence: none of ours has one, and unescaping takes quadratic
+    time before Python 3.11.10 and 3.12.6, seconds for 64 KiB of backslashes (CVE-2024-7592)."""
     cookies = request.META.get("HTTP_COOKIE", "")
     if "\\" in cookies:
         kept = (each for each in cookies.split(";") if "\\" not in each)
@@ -138,7 +140,7 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
         return error_response(request, 415, message=problem)
     query = request.META.get("QUERY_STRING", "")
     if len(query) > settings.MAX_QUERY_BYTES:
-        # Redirects and the links of a page repeat it.
+        # Redirects and the links on a page repeat the query.
         return error_response(
             request, 414, message=f"The query is longer than {settings.MAX_QUERY_BYTES} bytes."
         )
@@ -147,7 +149,7 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     if settings.IS_PRODUCTION and not request.is_secure() and not _is_probe(request):
         return error_response(request, 403, message="Use https.")
     if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
-        # Django reads as many bytes as were announced: it would take the body for an empty one.
+        # Django reads as many bytes as Content-Length says, so it would see an empty body.
         return error_response(
             request, 411, message="Send Content-Length: chunked bodies are not accepted."
         )
@@ -160,7 +162,10 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
 
 
 def _largest_body(request: HttpRequest) -> int:
-    """A page answers a faulty form with what was typed, so that a form is not long."""
+    """The limit in bytes.
+
+    It is lower for forms, because a page repeats what was typed into a faulty one.
+    """
     is_form = request.content_type in FORMS and not request.path_info.startswith("/api/")
     return settings.MAX_FORM_BYTES if is_form else settings.MAX_BODY_BYTES
 

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 
 class LenientContentNegotiation(DefaultContentNegotiation):
-    """JSON for callers that accept nothing we make: an answer in JSON helps more than a 406."""
+    """Answers with JSON instead of a 406 if a caller accepts none of our media types."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None

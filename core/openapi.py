@@ -1,4 +1,4 @@
-"""What the generated OpenAPI document needs besides what the views say."""
+"""Additions to the generated OpenAPI document that views cannot declare."""
 
 import re
 from typing import Any
@@ -25,23 +25,23 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 
 NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
-"""A character that is left when the blanks around a text are cut off: the whole of Unicode's."""
+"""A character that stripping leaves in place; the class covers all of Unicode's whitespace."""
 
 
 def is_trimmed(field: Any) -> bool:
-    """Whether the field takes blanks off both ends of a text, and then refuses an empty one."""
+    """Whether the field strips whitespace from a text and then refuses an empty one."""
     is_text = isinstance(field, serializers.CharField)
     return is_text and field.trim_whitespace and not field.allow_blank
 
 
 def has_own_form(field: Any, schema: dict[str, Any]) -> bool:
-    """Whether the document says otherwise what its texts look like."""
+    """Whether the schema already describes the format of the field's texts."""
     is_regular = isinstance(field, serializers.RegexField)
     return is_regular or not schema.keys().isdisjoint({"enum", "format", "pattern"})
 
 
 def long_enough(field: Any) -> str:
-    """The pattern of what is left of a text of such a field."""
+    """A pattern for text that still has the field's minimum length after stripping."""
     least = field.min_length or 1
     if least == 1:
         return NOT_BLANK
@@ -49,8 +49,8 @@ def long_enough(field: Any) -> str:
 
 
 class OperationSchema(AutoSchema):
-    """Takes names from operation_names.py, and descriptions only from where they are for readers:
-    the docstring of an operation, or a serializer's own, never that of a class above."""
+    """Takes names from operation_names.py, and descriptions only from docstrings written for
+    readers of the API: an operation's or a serializer's own, never an inherited one."""
 
     def get_operation_id(self) -> str:
         return named(self.method, self.path)[0]
@@ -114,7 +114,7 @@ class ClientScheme(OpenApiAuthenticationExtension):
 
 
 def complete_schema(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add the shared errors to every operation, and the operations of the plain views."""
+    """Add the shared errors to every operation, and the operations of plain Django views."""
     _forbid_unknown_fields(result)
     _clean(result)
     result["components"]["schemas"] |= error_schemas()
@@ -124,7 +124,7 @@ def complete_schema(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
             operation.setdefault("security", [{}])
     result["paths"] |= plain_operations()
     result["paths"] = {
-        # Django REST framework keeps the methods in a set: without order from run to run.
+        # Django REST framework keeps methods in a set, whose order varies from run to run.
         path: dict(sorted(operations.items()))
         for path, operations in sorted(result["paths"].items())
     }
@@ -133,29 +133,28 @@ def complete_schema(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
 
 
 def _forbid_unknown_fields(result: dict[str, Any]) -> None:
-    """Every JSON body is a StrictSerializer's, as are the objects in it: it refuses names that it
-    does not know."""
+    """Close every JSON body and the objects in it: a StrictSerializer refuses unknown names."""
     for operations in result["paths"].values():
         for operation in operations.values():
             content = operation.get("requestBody", {}).get("content", {})
-            _close(content.get("application/json"), result["components"]["schemas"])
+            _forbid_additional(content.get("application/json"), result["components"]["schemas"])
 
 
-def _close(node: Any, schemas: dict[str, Any]) -> None:
+def _forbid_additional(node: Any, schemas: dict[str, Any]) -> None:
     if isinstance(node, list):
         node = dict(enumerate(node))
     if not isinstance(node, dict):
         return
     for value in node.values():
-        _close(value, schemas)
+        _forbid_additional(value, schemas)
     schema = schemas[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
     if schema.get("type") == "object":
         schema["additionalProperties"] = False
-        _close(schema, schemas)
+        _forbid_additional(schema, schemas)
 
 
 def _clean(node: Any) -> None:
-    """Drop what says nothing: `nullable` without a type, and values described by themselves."""
+    """Remove noise: `nullable` without a type, and descriptions that only repeat the values."""
     if isinstance(node, list):
         for each in node:
             _clean(each)
@@ -166,7 +165,7 @@ def _clean(node: Any) -> None:
         del node["nullable"]
     if isinstance(description := node.get("description"), str):
         values = VALUE.findall(description)
-        if values and all(_is_itself(*value) for value in values):
+        if values and all(_repeats_value(*value) for value in values):
             node["description"] = VALUE.sub("", description).strip()
             if not node["description"]:
                 del node["description"]
@@ -174,5 +173,5 @@ def _clean(node: Any) -> None:
         _clean(each)
 
 
-def _is_itself(value: str, label: str) -> bool:
+def _repeats_value(value: str, label: str) -> bool:
     return value.lower() == label.lower().replace(" ", "_")

@@ -1,4 +1,4 @@
-"""The errors that each operation of the OpenAPI document may answer."""
+"""The error responses of each operation in the OpenAPI document."""
 
 from http import HTTPStatus
 from typing import Any
@@ -23,8 +23,8 @@ DESCRIPTIONS = {
 }
 COSTLY_READS = frozenset({"/api/v1/audit/verify"})
 COSTLY_WISHES = frozenset({"q", "extended"})
-"""Reads whose number is limited, and parameters of such: searches, and waiting for what is not
-there yet. The number of what changes something always is."""
+"""Rate-limited reads, and query parameters that make a read rate-limited: searches and long
+polling. Writes always are."""
 
 
 def add_errors(path: str, method: str, operation: dict[str, Any]) -> None:

@@ -1,5 +1,4 @@
-"""The operations of the OpenAPI document that are plain views: the token endpoint, and the public
-documents."""
+"""OpenAPI operations of plain Django views: the token endpoint and the public documents."""
 
 from typing import Any
 
@@ -7,7 +6,7 @@ from core.examples import ACCESS_TOKEN, AGENT_ID, CLIENT_SECRET, PUBLIC_DOCUMENT
 from core.openapi_errors import DESCRIPTIONS, ERROR, OAUTH_ERROR
 from core.operation_names import named
 
-# RFC 6749 section 3.2: a parameter without a value counts as left out.
+# RFC 6749 section 3.2: a parameter without a value is treated as omitted.
 UUID_OR_NOTHING = "^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?$"
 
 
@@ -21,7 +20,7 @@ def _named_fields(method: str, path: str) -> dict[str, str]:
 
 
 def _shown(schema: dict[str, Any], value: Any) -> dict[str, Any]:
-    """A body with its example, as drf-spectacular writes those of serializers."""
+    """A media type object with its example, as drf-spectacular writes them for serializers."""
     return {"schema": schema, "examples": {"Example": {"value": value}}}
 
 

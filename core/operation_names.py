@@ -1,8 +1,7 @@
-"""What the OpenAPI document calls each operation: a name that programs may rely on, as generated
-clients do, and a line for people.
+"""The operationId and the summary of each operation in the OpenAPI document.
 
-Names do not change when a view does. The line begins with a verb and fits on one row of the page
-on the API; what is longer stands in the docstring of the view.
+Generated clients rely on the ids, so they do not change when a view does. A summary begins with a
+verb and fits on one line of the API page; anything longer belongs into the view's docstring.
 """
 
 from django.core.exceptions import ImproperlyConfigured
@@ -204,7 +203,10 @@ SUMMARIES: dict[str, tuple[str, str]] = {
 
 
 def named(method: str, path: str) -> tuple[str, str]:
-    """The name and the summary of an operation."""
+    """The operationId and the summary of an operation.
+
+    Raise ImproperlyConfigured if it has none.
+    """
     try:
         return SUMMARIES[f"{method.upper()} {path}"]
     except KeyError as error:

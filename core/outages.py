@@ -1,4 +1,4 @@
-"""What the database could not do for a request, which may succeed later: a 503."""
+"""Database outages: statements that failed now and may succeed later. They become a 503."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ logger = structlog.get_logger("core.handlers")
 
 @dataclass(frozen=True)
 class Outage:
-    """How it is told."""
+    """How an outage is reported to the client and in the log."""
 
     code: str = CODES[503]
     message: str = MESSAGES[503]
     retry_after: int = 2
-    """Seconds."""
+    """In seconds."""
     event: str = "database.unavailable"
 
 
@@ -34,17 +34,17 @@ TOO_SLOW = Outage(
     event="database.timeout",
 )
 NOT_IN_TIME = {"55P03": LOCKED, "57014": TOO_SLOW}
-"""By PostgreSQL's codes lock_not_available and query_canceled (statement_timeout)."""
+"""By SQLSTATE: lock_not_available and query_canceled (statement_timeout)."""
 
 
 def is_database_outage(error: BaseException | None) -> bool:
-    """Whether the database is away, or could not do its work in time (a lock, a limit of time), as
-    opposed to having refused a statement: the same request may succeed shortly."""
+    """Whether the database is unavailable or hit a limit of time or a lock, as opposed to having
+    rejected the statement. The same request may succeed shortly."""
     return isinstance(error, (OperationalError, InterfaceError))
 
 
 def outage_of(error: BaseException | None) -> Outage | None:
-    """What kept the database from doing its work, logged; None for any other error."""
+    """The outage behind the error, which is logged, or None for any other error."""
     if not is_database_outage(error):
         return None
     state = getattr(getattr(error, "__cause__", None), "sqlstate", None)

@@ -1,4 +1,7 @@
-"""One paginator for each API family; every list has a maximum, and is read on by a cursor."""
+"""One paginator per API family.
+
+Every list has a maximum page size and a cursor for the next page.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -29,8 +32,7 @@ MAX_OFFSET = 10_000_000
 
 PAGING = frozenset({"page", "limit", PARAMETER, "format"})
 MAX_LINK_LENGTH = 2000
-"""Proxies give the head of an answer little room. A longer one is left out: the body has the
-cursor."""
+"""Proxies limit the size of response headers. Without a link, the body still has the cursor."""
 CURSOR_DESCRIPTION = (
     "Read on after the row that ended an earlier answer: its {field}, sent with the same "
     "filters, in place of `{instead}`."
@@ -38,14 +40,14 @@ CURSOR_DESCRIPTION = (
 
 
 def read_cursor(query: QueryDict, cursors: Cursors, instead: str) -> Cursor | None:
-    """The cursor of the query, which stands in place of the parameter `instead`."""
+    """The cursor in the query. Raise InvalidValue if the parameter `instead` is given as well."""
     if PARAMETER in query and instead in query:
         refuse_cursor(f"Give either {instead} or cursor.")
     return cursors.read()
 
 
 def next_link(request: Request, cursor: str | None, instead: str) -> dict[str, str]:
-    """The header that leads to the next page (RFC 8288); nothing after the last one."""
+    """The Link header to the next page (RFC 8288); empty after the last one."""
     if cursor is None:
         return {}
     here = remove_query_param(request.build_absolute_uri(), instead)
@@ -69,17 +71,16 @@ class PagePagination(BasePagination):
         self.total = self.count(queryset, organization)
         keyset = Keyset.of(queryset)
         rows = keyset.after(queryset, self.cursor.key) if self.cursor else self.from_page(queryset)
-        found = list(rows[: self.limit + 1])
+        fetched = list(rows[: self.limit + 1])
         self.next_cursor = None
-        if len(found) > self.limit:
+        if len(fetched) > self.limit:
             moment = self.cursor.moment if self.cursor else moment_now()
-            key = keyset.key_of(found[self.limit - 1])
+            key = keyset.key_of(fetched[self.limit - 1])
             self.next_cursor = self.cursors.write(Cursor(key, self.page + 1, moment))
-        return found[: self.limit]
+        return fetched[: self.limit]
 
     def read_page(self, request: Request) -> None:
-        """Set `page`, `limit` and `cursor` from the query; 400 naming the parameter for anything
-        else."""
+        """Set `page`, `limit` and `cursor` from the query. Raise InvalidValue for anything else."""
         query = request.query_params
         self.limit = whole_number(
             query, "limit", default=self.default_limit, maximum=self.maximum_limit
@@ -90,12 +91,12 @@ class PagePagination(BasePagination):
             self.page = self.cursor.position
 
     def count(self, queryset: Any, organization: Any) -> int:
-        """How many rows there are now, on all pages."""
+        """The number of rows on all pages at this moment."""
         number: int = queryset.count()
         return number
 
     def from_page(self, queryset: Any) -> Any:
-        """The rows from the first one of `page` on."""
+        """The rows from the start of `page` on."""
         return queryset[(self.page - 1) * self.limit : self.page * self.limit + 1]
 
     def get_paginated_response(self, data: Any) -> Response:
@@ -154,8 +155,7 @@ class PagePagination(BasePagination):
 
 @dataclass(frozen=True)
 class Slice:
-    """`limit` with `offset`, or with `cursor`, of the dashboard's lists, which say whether more
-    follows."""
+    """`limit` with `offset` or `cursor`, for the dashboard's lists, which say if more follows."""
 
     request: Request
     cursors: Cursors
@@ -163,7 +163,7 @@ class Slice:
     offset: int
     cursor: Cursor | None
     moment: float
-    """Of the first page, in Unix seconds: the end of "the last hours"."""
+    """When the first page was read, in Unix seconds: the end of "the last hours"."""
 
     @classmethod
     def read(cls, request: Request, organization: UUID, *, default: int, maximum: int) -> Self:
@@ -177,13 +177,14 @@ class Slice:
         return cls(request, cursors, limit, offset, None, moment_now())
 
     def of(self, rows: Any, keyset: Keyset) -> Any:
-        """The rows of the page, and one beyond its end if there is one."""
+        """The rows of the page, and one more if there is a next page."""
         if self.cursor:
             return keyset.after(rows, self.cursor.key)[: self.limit + 1]
         return keyset.in_order(rows)[self.offset : self.offset + self.limit + 1]
 
     def shortened(self, sizes: Iterable[int], most: int) -> Self:
-        """The part of it whose rows, of these `sizes`, have `most` together, and at least one."""
+        """The slice with a lower limit, so that rows of these `sizes` add up to at most `most`, but
+        with at least one row."""
         held = 0
         for number, size in enumerate(sizes):
             held += size
@@ -192,24 +193,24 @@ class Slice:
         return self
 
     def page(self, rows: Any, keyset: Keyset) -> "Found":
-        found = list(self.of(rows, keyset))
-        if len(found) <= self.limit:
-            return Found(self, found, None)
-        key = keyset.key_of(found[self.limit - 1])
+        fetched = list(self.of(rows, keyset))
+        if len(fetched) <= self.limit:
+            return Found(self, fetched, None)
+        key = keyset.key_of(fetched[self.limit - 1])
         following = Cursor(key, self.offset + self.limit, self.moment)
-        return Found(self, found[: self.limit], self.cursors.write(following))
+        return Found(self, fetched[: self.limit], self.cursors.write(following))
 
 
 @dataclass(frozen=True)
 class Found:
-    """The rows of a slice, and the cursor of the next one; None after the last row."""
+    """The rows of a slice and the cursor of the next one, None after the last row."""
 
     asked: Slice
     rows: list[Any]
     next_cursor: str | None
 
     def total(self, count: Callable[[], int]) -> int:
-        """How many rows there are, without counting where the page itself tells."""
+        """The total number of rows; `count` is called only if the page does not already show it."""
         asked, number = self.asked, len(self.rows)
         if asked.cursor is None and not self.next_cursor and (number or not asked.offset):
             return asked.offset + number

@@ -1,7 +1,6 @@
-"""An example of every parameter in the OpenAPI document, by its name; or by an operation's path and
-the name, where the same name means something else.
+"""The OpenAPI example of each parameter, by name, or by path and name where they differ.
 
-Bodies and answers: core/examples.py.
+Examples of bodies and responses: core/examples.py.
 """
 
 from typing import Any
@@ -84,7 +83,10 @@ PARAMETERS: dict[str, Any] = {
 
 
 def show_parameters(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add them to the document. KeyError for a parameter without one, or one of no parameter."""
+    """Add the examples to the document (drf-spectacular hook).
+
+    Raise KeyError for a parameter without an example or an example without a parameter.
+    """
     unused = set(PARAMETERS)
     for path, operations in result["paths"].items():
         for operation in operations.values():

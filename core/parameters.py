@@ -1,6 +1,6 @@
-"""What a caller writes as text, in a query or a header, read strictly.
+"""Strict parsing of values in queries and headers.
 
-What cannot be meant is refused with 400, and the refusal names the parameter.
+An invalid value raises InvalidValue (400), which names the parameter.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,12 @@ from django.http import QueryDict
 from core.errors import InvalidValue
 
 MAX_DIGITS = 9
-"""Of a number in the query whose limit has fewer: zeros in front of it do no harm."""
+"""How many digits a number may have when its limit has fewer; leading zeros are harmless."""
 
 
 def refuse_others(query: QueryDict, known: Iterable[str]) -> None:
-    """400 for a parameter that is unknown or given twice: a misspelled filter must not widen."""
+    """Raise InvalidValue for a parameter that is unknown or repeated: a misspelled filter must not
+    widen a list."""
     known = set(known)
     for name, values in query.lists():
         if name not in known:
@@ -24,9 +25,9 @@ def refuse_others(query: QueryDict, known: Iterable[str]) -> None:
 
 
 def is_whole_number(text: str, *, maximum: int, minimum: int = 0) -> bool:
-    """Whether the text is a number in these limits, in ASCII digits and without a sign."""
+    """Whether the text is a number within these limits, in ASCII digits and without a sign."""
     is_number = text.isascii() and text.isdigit()
-    # Python refuses to read numbers of thousands of digits.
+    # Python refuses to parse numbers of thousands of digits.
     is_short = len(text) <= max(MAX_DIGITS, len(str(maximum)))
     return is_number and is_short and minimum <= int(text) <= maximum
 
@@ -34,7 +35,7 @@ def is_whole_number(text: str, *, maximum: int, minimum: int = 0) -> bool:
 def parse_whole_number(
     text: str, name: str, *, maximum: int, minimum: int = 0, problem: str = ""
 ) -> int:
-    """The number in these limits; `problem` is said of anything else."""
+    """The number within these limits. Raise InvalidValue with `problem` for anything else."""
     if not is_whole_number(text, maximum=maximum, minimum=minimum):
         raise InvalidValue.of(
             name, problem or f"Must be a whole number from {minimum} to {maximum}."
@@ -45,7 +46,7 @@ def parse_whole_number(
 def whole_number(
     query: QueryDict, name: str, *, default: int, maximum: int, minimum: int = 1
 ) -> int:
-    """A query parameter as an integer in these limits."""
+    """A query parameter as an integer within these limits."""
     text = query.get(name)
     if text is None:
         return default
@@ -61,7 +62,7 @@ def flag(query: QueryDict, name: str, *, default: bool = False) -> bool:
 
 
 def require_choice(text: str, name: str, choices: Iterable[str]) -> str:
-    """The text, if it is one of the choices."""
+    """The text itself. Raise InvalidValue if it is not one of the choices."""
     if text not in choices:
         raise InvalidValue.of(name, f"Must be one of {', '.join(choices)}.")
     return text

@@ -1,8 +1,8 @@
-"""JSON as RFC 8259 means it, within limits that keep one request from hurting the others.
+"""Strict JSON (RFC 8259) within limits that protect a process from single requests.
 
-Every check is made by code in C over the whole text, or only where something unusual stands in it:
-reading a megabyte costs a few times what Python's own reader takes, and never a recursion that
-the sender chooses.
+Every check runs in C over the whole text, or only where something unusual occurs: reading a
+megabyte costs a few times as much as Python's own parser, and the sender never controls the
+recursion.
 """
 
 import json
@@ -23,27 +23,27 @@ from core.memory import count_values
 MAX_DEPTH = 64
 MAX_DIGITS = 100
 MAX_DIGITS_OF_64_BITS = 19
-"""orjson makes a float of an integer that 64 bits do not hold."""
+"""orjson turns an integer that exceeds 64 bits into a float."""
 MAX_NAMES = 10_000
-"""Of one object."""
+"""In one object."""
 MAX_VALUES = 50_000
-"""Of one text, at all depths: each is some hundred bytes of memory, whatever it weighs here."""
+"""In one text, at all depths: each takes some hundred bytes of memory, however short it is."""
 
 MAX_READ_TOGETHER = 64 * 1024
-"""Bytes of a text. Larger ones are read one after the other, which takes no longer, since readers
-share one processor, and needs the memory of one."""
+"""Size in bytes above which texts are parsed one at a time. That takes no longer, since parsers
+share one core, and needs the memory of only one."""
 _one_large_text = Lock()
 
 CONTAINERS = (dict, list)
 FEW_ESCAPES = 10_000
-"""A search is faster for these, two replacements are for more."""
+"""Up to this many, a regular expression is faster than two replacements."""
 FEW_CONTAINERS = 1_000
-"""Whose names are counted after reading; of more while reading."""
+"""Up to this many, names are counted after parsing, otherwise during it."""
 
 ESCAPED = re.compile(rb"\\[\\\"]")
-# NUL, and halves of surrogate pairs.
+# NUL and surrogates.
 UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-# Brackets count up and down as signed bytes; nothing else says how deep the text is.
+# Brackets become +1 and -1 as signed bytes; their running sum is the depth.
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 WITHOUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 AS_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
@@ -51,11 +51,11 @@ LONG_INTEGER = b"0" * MAX_DIGITS_OF_64_BITS
 WITHOUT_STRUCTURE = bytes(set(range(256)) - set(b"[{,:0123456789"))
 ESCAPED_NUL = rb"\u0000"
 ESCAPED_COLON = rb"\u003"
-"""The beginning of it, in either case."""
+"""The prefix of an escaped colon, whose last digit may be of either case."""
 
 
 class StrictJSONParser(BaseParser):
-    """Refuses what Python lets pass: NaN, duplicate names, lone surrogates, NUL, deep nesting."""
+    """Refuses what Python accepts: NaN, duplicate names, lone surrogates, NUL, deep nesting."""
 
     media_type = "application/json"
 
@@ -69,7 +69,7 @@ class StrictJSONParser(BaseParser):
 
 
 def parse_json(content: bytes) -> Any:
-    """The value that the bytes spell; ParseError (400) for anything unusual."""
+    """Parse the bytes as JSON. Raise ParseError (400) if they are invalid or exceed a limit."""
     if len(content) <= MAX_READ_TOGETHER:
         return _parse(content)
     with _one_large_text:
@@ -99,12 +99,15 @@ def _parse(content: bytes) -> Any:
 
 
 class _Unusual(Exception):
-    """It may keep the limits, or not: the slower reader decides, and says why not."""
+    """The text may exceed a limit: the slower parser decides, and reports the reason."""
 
 
 def _read_escapes(content: bytes) -> Any:
-    """The value of a text with escape sequences, if what stands within its strings keeps all limits
-    as well; else _Unusual. To find where such strings end would take longer than to read them."""
+    """Parse a text with escape sequences.
+
+    Raise _Unusual if its structure, with brackets inside strings counted as well, exceeds a limit.
+    To find the end of such strings would take longer than to parse them.
+    """
     kept = content.translate(AS_ZEROS, WITHOUT_STRUCTURE)
     containers = kept.count(b"[") + kept.count(b"{")
     values = containers + kept.count(b",") + 1
@@ -115,9 +118,9 @@ def _read_escapes(content: bytes) -> Any:
     if ESCAPED_NUL in content:
         raise _Unusual
     count_values(values)
-    value = orjson.loads(content)  # Refuses surrogates.
+    value = orjson.loads(content)  # rejects surrogates
     colons = kept.count(b":")
-    # Other colons stand in strings, or a name appears twice: then the value has fewer.
+    # Other colons are inside strings, or a name is repeated and the value has fewer of them.
     if colons != _count_names(value) and (
         ESCAPED_COLON in content or colons != orjson.dumps(value).count(b":")
     ):
@@ -126,7 +129,10 @@ def _read_escapes(content: bytes) -> Any:
 
 
 def _count_names(value: Any) -> int:
-    """Of all objects together; refuses what is too deep, or has too many in one object."""
+    """The number of names in all objects.
+
+    Raise ParseError if the value is too deep or one object has too many.
+    """
     names = depth = 0
     level = [value]
     while containers := [each for each in level if type(each) in CONTAINERS]:
@@ -142,23 +148,25 @@ def _count_names(value: Any) -> int:
 
 
 class Shape(NamedTuple):
-    """What a JSON text says about its value before it is parsed. Of what is no JSON it may be
-    wrong from the first error on, where a reader stops."""
+    """Measurements of a JSON text before it is parsed.
+
+    For invalid JSON they may be wrong from the first error on, where a parser stops.
+    """
 
     values: int
-    """At most."""
+    """An upper bound."""
     names: int
-    """Of all objects together."""
+    """In all objects together."""
     depth: int
-    """Beyond MAX_VALUES that of the beginning."""
+    """For more than MAX_VALUES values, only the depth of the first ones."""
     containers: int
     has_unusual_numbers: bool
-    """Some with an exponent, or with more than MAX_DIGITS digits."""
+    """Whether a number has an exponent or more than MAX_DIGITS digits."""
     has_long_integers: bool
-    """Some that 64 bits may not hold."""
+    """Whether an integer may exceed 64 bits."""
     may_be_unstorable: bool
-    """Escape sequences may spell NUL or half of a surrogate pair; UTF-8 has no surrogates and JSON
-    no raw NUL."""
+    """Whether escape sequences may encode NUL or a surrogate. UTF-8 cannot contain surrogates, nor
+    JSON a raw NUL."""
 
 
 def measure_json(content: bytes) -> Shape:
@@ -189,17 +197,17 @@ def measure_json(content: bytes) -> Shape:
 
 
 def _read(text: str, shape: Shape) -> tuple[Any, int]:
-    """The value, and how many names its objects have together."""
+    """The parsed value, and the number of names in all its objects."""
     if shape.containers <= FEW_CONTAINERS and not shape.has_long_integers:
-        with suppress(orjson.JSONDecodeError):  # The other reader keeps it, or says what is wrong.
+        with suppress(orjson.JSONDecodeError):  # on an error, the other parser decides
             value = orjson.loads(text)
             return value, _count_names(value)
     names = 0
 
-    def count_names(found: dict[str, Any]) -> dict[str, Any]:
+    def count_names(members: dict[str, Any]) -> dict[str, Any]:
         nonlocal names
-        names += _checked_length(found)
-        return found
+        names += _checked_length(members)
+        return members
 
     try:
         value = json.loads(
@@ -214,10 +222,10 @@ def _read(text: str, shape: Shape) -> tuple[Any, int]:
     return value, names
 
 
-def _checked_length(found: dict[str, Any]) -> int:
-    if len(found) > MAX_NAMES:
+def _checked_length(members: dict[str, Any]) -> int:
+    if len(members) > MAX_NAMES:
         raise ParseError(f"A JSON object has more than {MAX_NAMES:,} names.")
-    return len(found)
+    return len(members)
 
 
 def _refuse_depth() -> NoReturn:
@@ -242,15 +250,15 @@ def _parse_float(text: str) -> float:
 
 
 def _is_unstorable(value: Any) -> bool:
-    """Or perhaps not, where the value has integers of more than 64 bits."""
+    """Whether the value may contain NUL or a surrogate; True for integers beyond 64 bits, too."""
     try:
-        return rb"\u0000" in orjson.dumps(value)  # Refuses surrogates.
+        return rb"\u0000" in orjson.dumps(value)  # rejects surrogates
     except orjson.JSONEncodeError:
         return True
 
 
 class _UnstorableText(Exception):
-    """`place` leads to the text, from within: its name, that of the object around it …"""
+    """A string with NUL or a surrogate; `place` is the path to it, innermost name first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -258,7 +266,8 @@ class _UnstorableText(Exception):
 
 
 def _refuse_unstorable_text(value: Any) -> None:
-    """PostgreSQL can store neither NUL nor lone surrogates."""
+    """Raise ParseError with the path to the string: PostgreSQL can store neither NUL nor lone
+    surrogates."""
     try:
         _check_text(value)
     except _UnstorableText as error:

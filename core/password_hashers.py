@@ -1,7 +1,8 @@
-"""Argon2 for people's passwords, a few at a time: each takes 100 MB and a core, so that guessing is
-slow, and many at once would make everything else slow, too.
+"""Argon2 for people's passwords, a few hashes at a time.
 
-All hashing goes through the hasher: signing in, the change of a password, an accepted invitation.
+Each takes 100 MB and a core, which makes guessing slow; many at once would slow down everything
+else as well. All hashing goes through this hasher: signing in, password changes and accepted
+invitations.
 """
 
 import threading
@@ -15,14 +16,14 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from core.errors import TooManyRequests
 
 MAX_WAITERS = 3
-"""Threads of the server that wait for a place; the others have requests to answer."""
+"""Threads that may wait for a place; the others keep answering requests."""
 MAX_WAIT = 1.0
-"""Seconds. Then the client tries again, instead of a thread that waits."""
+"""Seconds. After that the client has to retry, instead of a thread that keeps waiting."""
 RETRY_AFTER = 2
 
 
 class PasswordsBusy(TooManyRequests):
-    """No place to hash a password: nothing was checked, and no failure is to be counted."""
+    """All places are taken. The password was not checked, so it must not count as a failure."""
 
     code = "SERVICE_UNAVAILABLE"
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -30,7 +31,7 @@ class PasswordsBusy(TooManyRequests):
 
 
 class Places:
-    """So many may hash at once, and a few more wait, for a moment only."""
+    """Limits how many hashes run at once, and how many more wait for a moment."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -39,7 +40,7 @@ class Places:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """A place while the block runs; PasswordsBusy when there is none."""
+        """Hold a place during the block. Raise PasswordsBusy if there is none."""
         self._take()
         try:
             yield
@@ -49,8 +50,10 @@ class Places:
                 self._changed.notify()
 
     def refuse_when_full(self) -> None:
-        """PasswordsBusy where one more could not even wait. Asked before any other work, so that
-        refusing costs next to nothing."""
+        """Raise PasswordsBusy if there is no room even to wait.
+
+        Call this before any other work, so that a refusal is cheap.
+        """
         if self._free == 0 and self._waiting >= MAX_WAITERS:
             raise PasswordsBusy(retry_after=RETRY_AFTER)
 
@@ -68,13 +71,12 @@ class Places:
 
 
 places = Places(settings.PASSWORD_HASHES_AT_ONCE)
-"""Those of this process."""
 
 
 class LimitedArgon2PasswordHasher(Argon2PasswordHasher):
-    """Django's Argon2, with its memory and passes, in one of the places.
+    """Django's Argon2 hasher with its memory and time cost, run in one of the places.
 
-    One lane, as OWASP has it: more would take the cores that the places leave to others.
+    One lane, as OWASP recommends: more would take the cores that the limit leaves to others.
     """
 
     parallelism = 1

@@ -1,8 +1,8 @@
-"""A WSGI server is for the proxy alone: docs/decisions/0011-two-fronts.md.
+"""Restricts a WSGI server to the proxy: docs/decisions/0011-two-fronts.md.
 
-It holds one of few threads for as long as a client sends or takes, so only a proxy that keeps whole
-bodies may reach it. And it makes one name of X-Forwarded-For and X_Forwarded_For, of which the
-latter is the caller's, so the proxy says the same in names that have one spelling.
+The server holds one of few threads for as long as a client sends or reads, so only a proxy that
+buffers whole bodies may reach it. WSGI also merges X-Forwarded-For with X_Forwarded_For, which a
+caller can set, so the proxy passes these values in headers without hyphens.
 """
 
 import json
@@ -27,8 +27,10 @@ MESSAGE = (
 
 
 def behind_the_proxy(application: "WSGIApplication") -> "WSGIApplication":
-    """The application for callers on a Unix socket, who have no address. Outside production, where
-    `runserver` listens on this machine only, everybody is answered."""
+    """Wrap the application to answer only callers on a Unix socket, who have no address.
+
+    Outside production everybody is answered, since `runserver` listens only on this machine.
+    """
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if not settings.IS_PRODUCTION:

@@ -9,16 +9,18 @@ KEY = "agentidp.request_id"
 
 
 def request_id_of(environ: dict[str, Any]) -> str:
-    """Our own name of the request, 32 hexadecimal digits; no other request ever has it."""
-    known: str | None = environ.get(KEY)
-    if known is None:
-        known = environ[KEY] = uuid.uuid4().hex
-    return known
+    """Our own id of the request: 32 hexadecimal digits, never reused."""
+    request_id: str | None = environ.get(KEY)
+    if request_id is None:
+        request_id = environ[KEY] = uuid.uuid4().hex
+    return request_id
 
 
 def log_fields_of(environ: dict[str, Any]) -> dict[str, str]:
-    """`request_id`, and as `client_request_id` the caller's X-Request-Id if it is well formed:
-    callers may use one twice, or another caller's."""
+    """`request_id`, and the caller's X-Request-Id as `client_request_id` if it is well formed.
+
+    Callers may repeat theirs, or use another caller's.
+    """
     fields = {"request_id": request_id_of(environ)}
     given = environ.get("HTTP_X_REQUEST_ID", "")
     if WELL_FORMED.match(given):

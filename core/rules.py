@@ -1,5 +1,7 @@
-"""Rules that the database knows: each is a function of rows, written once in `<app>/sql/`, which
-statements and querysets call alike."""
+"""Rules of the database for use in querysets.
+
+Each is a function of rows, defined once in `<app>/sql/`, which SQL statements and querysets share.
+"""
 
 from typing import Any
 
@@ -10,9 +12,9 @@ from django.db.models.sql.compiler import SQLCompiler
 
 
 class RowOf(models.Func):
-    """The row that the named column stands in, as an argument: `RowOf("agent__status")`.
+    """The whole row of the named column's table, as an argument: `RowOf("agent__status")`.
 
-    The name of a key would not do: Django takes that from the table that points to it.
+    Do not name a primary key: Django reads that from the table that points to it.
     """
 
     def as_sql(
@@ -25,9 +27,9 @@ class RowOf(models.Func):
 
 
 class Rule(models.Func):
-    """Whether a rule holds: for `filter` and `annotate`.
+    """A boolean database function, for `filter` and `annotate`.
 
-    PostgreSQL puts the rule's text in the place of the call, so that plans stay as they would be.
+    PostgreSQL inlines it, so query plans stay the same.
     """
 
     output_field = models.BooleanField()

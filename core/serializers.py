@@ -1,6 +1,4 @@
-"""Bodies of requests, read strictly: nothing is ignored, turned into something else, or read at any
-length.
-"""
+"""Strict serializers for request bodies: nothing is ignored, coerced or read without a limit."""
 
 from typing import Any
 
@@ -11,7 +9,7 @@ from core.text import normalized
 
 
 class BoundedListField(serializers.ListField):
-    """Counts the items before it looks at any: each wrong one would be an error of its own."""
+    """Counts the items before validating any: each invalid one would be an error of its own."""
 
     def __init__(self, *, max_length: int, **kwargs: Any) -> None:
         super().__init__(max_length=max_length, **kwargs)
@@ -24,10 +22,9 @@ class BoundedListField(serializers.ListField):
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    # No docstring: it would describe every body in the API's description.
-    # Names that it does not know are refused, as are numbers where a text belongs, texts where a
-    # number does, and anything but true and false: nothing is silently ignored or turned into
-    # something else.
+    # No docstring: it would become the description of every body in the OpenAPI document.
+    # Unknown names are refused, as are numbers in place of text, text in place of numbers, and
+    # non-booleans in place of booleans: nothing is ignored or coerced silently.
     default_error_messages = {"invalid": "Expected a JSON object."}
 
     def to_internal_value(self, data: Any) -> Any:
@@ -36,7 +33,8 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown := data.keys() - writable:
                 problem = "This field is unknown or cannot be set."
                 raise serializers.ValidationError(name_some(unknown, problem))
-            # A CharField takes 7 for "7", a BooleanField 0 for false; all of them refuse a list.
+            # A CharField accepts 7 as "7" and a BooleanField 0 as false, but all fields refuse a
+            # list.
             data = {
                 name: [] if self._is_of_another_type(name, value) else self._normalized(name, value)
                 for name, value in data.items()
@@ -44,8 +42,8 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
     def _normalized(self, name: str, value: Any) -> Any:
-        """Texts in the one Unicode form in which they are compared, before their length is looked
-        at. A password is hashed in a form of its own, and what is no text field is content."""
+        """The value with texts in NFC, in which they are compared, before their length is checked.
+        Passwords have a normalization of their own, and values of other fields are content."""
         field = self.fields[name]
         if field.style.get("input_type") == "password":
             return value

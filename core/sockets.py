@@ -1,4 +1,4 @@
-"""What servers do not offer to their applications: the sockets beneath them."""
+"""Access to the server's sockets, which ASGI servers do not offer to applications."""
 
 import asyncio
 import os
@@ -9,57 +9,58 @@ from contextlib import suppress
 
 MAX_OPEN_FILES = 65_536
 UNSENT_BYTES = 64 * 1024
-"""Beyond what a client has room for; otherwise 4 MB for each, made at once for all who then do not
-take it. What is on its way is not limited, so nobody gets anything later."""
+"""Beyond what fits into the client's window. The default of 4 MB per connection would be filled at
+once for clients that do not read. Data in flight is not limited, so nothing is slowed down."""
 SECONDS_TO_COLLECT = 0.1
-"""Connections that are to be shut down within this time are looked for together."""
+"""Connections that are due within this time are looked up together."""
 
 
 class Connections:
-    """Shuts connections down: they are found among the process's own files, all that are due at
-    once in one look."""
+    """Shuts connections down.
+
+    They are found among the process's own file descriptors, all that are due in one pass.
+    """
 
     def __init__(self) -> None:
         self._due: set[tuple[str, int]] = set()
 
     def abort(self, client: tuple[str, int]) -> None:
-        """Soon, from the event loop."""
+        """Shut down the connection of this client soon. Call it in the event loop."""
         if not self._due:
             asyncio.get_running_loop().call_later(SECONDS_TO_COLLECT, self._shut_down)
         self._due.add(client)
 
     def _shut_down(self) -> None:
         due, self._due = self._due, set()
-        for found in _sockets():
-            # A socket that listens has no peer.
+        for connected in _sockets():
+            # A listening socket has no peer.
             with suppress(OSError):
-                if found.getpeername()[:2] in due:
-                    found.shutdown(socket.SHUT_RDWR)
+                if connected.getpeername()[:2] in due:
+                    connected.shutdown(socket.SHUT_RDWR)
 
 
 connections = Connections()
 
 
 def limit_what_waits_for_clients(seconds: int) -> None:
-    """Let the system keep little of an answer for a connection, and end every connection whose
-    client has taken nothing for so long: it knows of answers that the server has whole already
-    (tcp(7), Linux).
+    """Limit unsent data per connection, and end connections that read nothing for `seconds`.
 
-    Connections have both from the socket that accepted them, so this comes once that one listens.
+    This also covers responses that the server has already buffered in full (tcp(7), Linux).
+    Connections inherit both options from the listening socket, so call this once it listens.
     """
     options = {"TCP_NOTSENT_LOWAT": UNSENT_BYTES, "TCP_USER_TIMEOUT": seconds * 1000}
-    for found in _sockets():
+    for listening in _sockets():
         with suppress(OSError):
-            if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 continue
             for name, value in options.items():
                 if option := getattr(socket, name, None):
-                    found.setsockopt(socket.IPPROTO_TCP, option, value)
+                    listening.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def allow_many_connections() -> None:
-    """Lift the number of open files, which is often 1,024, to what the system permits: a server
-    that has reached it accepts nobody."""
+    """Raise the limit of open files, which is often 1,024, to the hard limit: a server that reaches
+    it accepts no connections."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -71,7 +72,7 @@ def allow_many_connections() -> None:
 
 
 def _sockets() -> Iterator[socket.socket]:
-    """Every socket of this process, as a copy that is closed again."""
+    """Every socket of this process, as a duplicate that is closed after use."""
     folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
     for name in os.listdir(folder):
         with suppress(OSError):
@@ -79,9 +80,9 @@ def _sockets() -> Iterator[socket.socket]:
                 continue
             copy = os.dup(int(name))
             try:
-                found = socket.socket(fileno=copy)
+                opened = socket.socket(fileno=copy)
             except OSError:
                 os.close(copy)
                 continue
-            with found:
-                yield found
+            with opened:
+                yield opened

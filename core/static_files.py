@@ -1,7 +1,7 @@
-"""Static files, answered before Django sees the request.
+"""Static files, served before Django sees the request.
 
-Set-up collects them: under a name that holds the content's hash, and compressed. Where that has
-not been done for the files of today, those of the source are served as they are.
+Installation collects them under names with a content hash, and compressed. If the current files
+have not been collected, those of the source tree are served.
 """
 
 import re
@@ -28,7 +28,7 @@ IMPORTS: Any = ManifestStaticFilesStorage._js_module_import_aggregation_patterns
 
 
 class CollectedFilesConfig(StaticFilesConfig):
-    """Django's app, which collects no more than pages ask for: every file is compressed slowly."""
+    """Django's app, restricted to files that pages use, because compressing a file is slow."""
 
     ignore_patterns = [
         *StaticFilesConfig.ignore_patterns,
@@ -38,27 +38,27 @@ class CollectedFilesConfig(StaticFilesConfig):
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):
-    """Modules of our own import each other under these names, too."""
+    """Hashes the names in our own JavaScript imports as well."""
 
-    # Without what points to source maps, which are not collected.
+    # Omits Django's patterns for source maps, which are not collected.
     patterns = (("css/*.css", (BUNDLED,)), ("*.css", STYLES), ("js/*.js", IMPORTS))
 
     keep_intermediate_files = False
 
     def url_converter(self, name: str, hashed_files: Any, template: Any = None) -> Any:
-        """In a style sheet of ours, what it imports stands in place of the import: a browser that
-        had to read it first would ask for its parts only then."""
+        """Inline the imports of our own style sheets: a browser would otherwise request the parts
+        only after it has read the first file."""
         if template != BUNDLED[1]:
             return super().url_converter(name, hashed_files, template)
 
-        def part(found: re.Match[str]) -> str:
-            with self.open(f"{name.rpartition('/')[0]}/{found['url']}") as file:
+        def part(match: re.Match[str]) -> str:
+            with self.open(f"{name.rpartition('/')[0]}/{match['url']}") as file:
                 return str(file.read().decode())
 
         return part
 
     def compress_files(self, paths: set[str]) -> Iterator[tuple[str, str]]:
-        """Those that pages ask for, which have a hash."""
+        """Compress only the files with a hash in their name, which pages use."""
         yield from super().compress_files(paths & set(self.hashed_files.values()))
 
     def url(self, name: str | None, force: bool = False) -> str:
@@ -68,7 +68,7 @@ class HashedStorage(CompressedManifestStaticFilesStorage):
 
 
 class FileServer(WhiteNoise):
-    """Serves what would be collected, also where the files are those of the source."""
+    """Serves the files that would be collected, also straight from the source tree."""
 
     FOREVER = 365 * 24 * 3600
 
@@ -79,7 +79,7 @@ class FileServer(WhiteNoise):
 
 
 def are_collected(sources: Path, collected: Path) -> bool:
-    """Whether the collected files are those of today's source, as they were before hashing."""
+    """Whether the collected files match the current source, before hashing."""
     if not (collected / MANIFEST).exists():
         return False
     for path in sources.rglob("*"):
@@ -90,9 +90,9 @@ def are_collected(sources: Path, collected: Path) -> bool:
 
 
 def with_static_files(application: "WSGIApplication") -> "WSGIApplication":
-    """The application and the files.
+    """Wrap the application to serve static files.
 
-    WhiteNoise's Django middleware would do it at the cost of a longer way for every other request.
+    WhiteNoise's Django middleware would do this too, but adds work to every other request.
     """
     hashed = set(HashedStorage().hashed_files.values()) if settings.SERVES_COLLECTED_FILES else {}
 

@@ -1,8 +1,8 @@
-"""Text that reads the same is the same: one Unicode form for all that is compared.
+"""Unicode normalization: text that reads the same is compared as the same.
 
-"ü" is one character or two, by the keyboard and the system that it comes from. Whatever is looked
-up, is unique, or decides whether a request is the same again, is compared as NFC (Unicode Standard
-Annex 15). What is only shown stays as it was sent, and so do secrets of programs, which are bytes.
+"ü" is one character or two, depending on the keyboard and the system. Whatever is looked up, is
+unique, or decides whether a request is a repetition, is compared as NFC (Unicode Standard Annex
+15). Text that is only shown stays as sent, and so do clients' secrets, which are bytes.
 """
 
 import unicodedata
@@ -24,26 +24,28 @@ from django.db.models.lookups import (
 )
 
 MAX_NORMALIZED_LENGTH = 64 * 1024
-"""Bytes of a text that a search compares in any Unicode form; a longer one in its own."""
+"""Bytes up to which a search normalizes a text; longer ones are compared as they are."""
 
 
 def normalized(text: str) -> str:
-    """NFC. ValueError for half of a surrogate pair: it is no character, and has no form."""
+    """The text in NFC. Raise ValueError for a lone surrogate, which is no character."""
     try:
-        text.encode()  # far faster than a look at each character
+        text.encode()  # far faster than checking each character
     except UnicodeEncodeError:
         raise ValueError("The text contains half of a character.") from None
     return unicodedata.normalize("NFC", text)
 
 
 def folded(text: str) -> Lower:
-    """What a column of text that is kept folded, as NFC in small letters, is compared with. The
-    database makes the letters small on both sides: others have another idea of some of them."""
+    """An expression to compare with a column that is stored as lowercase NFC.
+
+    PostgreSQL lowercases both sides, because Python does so differently for some characters.
+    """
     return Lower(Value(normalized(text)))
 
 
 class _TextLookup(Lookup):
-    """Regardless of case and of the Unicode form, on both sides."""
+    """Compares both sides regardless of case and Unicode form."""
 
     pattern = ""
     folded_column = "lower(normalize({column}::text))"
@@ -63,10 +65,11 @@ class _TextLookup(Lookup):
 @CharField.register_lookup
 @TextField.register_lookup
 class ContainsText(_TextLookup):
-    """`name__contains_text`: the text is a part of it; no character of it is a wildcard.
+    """`name__contains_text`: a substring match without wildcards.
 
-    To normalize a megabyte takes PostgreSQL a third of a second, to look through it a fiftieth of
-    that: ASCII is NFC as it is, and what is longer than MAX_NORMALIZED_LENGTH is taken as it is.
+    To normalize a megabyte takes PostgreSQL a third of a second, fifty times as long as to search
+    it. So ASCII, which is always NFC, and text longer than MAX_NORMALIZED_LENGTH are searched as
+    they are.
     """
 
     lookup_name = "contains_text"
@@ -86,30 +89,31 @@ class SameText(_TextLookup):
 
 
 def same(one: str, other: str) -> bool:
-    """Regardless of case and of the Unicode form."""
+    """Whether both are equal regardless of case and Unicode form."""
     return comparable(one) == comparable(other)
 
 
 def comparable(text: str) -> str:
-    """What to compare and to look up by in memory: regardless of case and of the Unicode form."""
+    """The text as a key for comparisons in memory, regardless of case and Unicode form."""
     return normalized(text).lower()
 
 
 def normalized_password(password: str) -> str:
-    """As all keyboards give it: RFC 8265, section 4.2.2 (OpaqueString). Any space is a plain one,
-    then NFC, which NIST SP 800-63B-4 asks for as well; upper and lower case stay."""
+    """The password as every keyboard produces it: spaces become U+0020, then NFC (RFC 8265 section
+    4.2.2, OpaqueString; NIST SP 800-63B-4 also asks for NFC). Case is kept."""
     spaced = (" " if unicodedata.category(each) == "Zs" else each for each in password)
     return normalized("".join(spaced))
 
 
 UNSTABLE = frozenset({"Cc", "Cn", "Cs"})
-"""Unicode categories: control characters, unassigned ones and surrogates. Another version of
-Unicode may give an unassigned character another form, and the password would open nothing."""
+"""Unicode categories: control characters, unassigned characters and surrogates. A later version of
+Unicode may normalize an unassigned character differently, and the password would no longer work."""
 
 
 def validate_stable(password: str) -> None:
-    """ValidationError for what a password must not have, so that it is the same for ever (Unicode
-    Standard Annex 15, section 12.1, stabilized strings; RFC 8265, section 4.2.1)."""
+    """Raise ValidationError for characters whose normalization may change, so that the password
+    works forever (Unicode Standard Annex 15 section 12.1, stabilized strings; RFC 8265 section
+    4.2.1)."""
     if any(unicodedata.category(character) in UNSTABLE for character in password):
         raise ValidationError(
             "The password has a control character, or one that Unicode does not know yet."
@@ -117,7 +121,7 @@ def validate_stable(password: str) -> None:
 
 
 class StablePasswordValidator:
-    """`validate_stable` among AUTH_PASSWORD_VALIDATORS."""
+    """validate_stable() as one of AUTH_PASSWORD_VALIDATORS."""
 
     def validate(self, password: str, user: object = None) -> None:
         validate_stable(password)
@@ -127,7 +131,7 @@ class StablePasswordValidator:
 
 
 class _Normalized:
-    """A column of text that is compared: what is stored, and what it is compared with, is NFC."""
+    """A model field that normalizes stored values and look-up values to NFC."""
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)  # type: ignore[misc]
@@ -138,12 +142,12 @@ class _Normalized:
         return normalized(value) if isinstance(value, str) else value
 
     def deconstruct(self) -> Any:
-        """For the database, and so for migrations, it is a column like others."""
+        """Migrations see Django's own field, since the column is the same."""
         name, path, *rest = super().deconstruct()  # type: ignore[misc]
         return name, f"django.db.models.{path.rpartition('Normalized')[2]}", *rest
 
     def pre_save(self, instance: Any, add: bool) -> Any:
-        """The row in memory says what the database says."""
+        """Also set the normalized value on the instance."""
         value = super().pre_save(instance, add)  # type: ignore[misc]
         if isinstance(value, str):
             value = normalized(value)
@@ -160,7 +164,10 @@ class NormalizedEmailField(_Normalized, EmailField):
 
 
 def _normalizing(lookup: type[Any]) -> type[Any]:
-    """The lookup, whose text becomes NFC: Django prepares that of `exact` and `in` alone."""
+    """The look-up with its text normalized.
+
+    Django calls get_prep_value() only for `exact` and `in`.
+    """
 
     def get_prep_lookup(self: Any) -> Any:
         rhs = lookup.get_prep_lookup(self)
@@ -175,7 +182,7 @@ for _field in (NormalizedCharField, NormalizedEmailField):
 
 
 class TextInput(forms.CharField):
-    """A form's field for text that is compared, or looked up."""
+    """A form field for text that is compared or looked up."""
 
     def to_python(self, value: Any) -> Any:
         return normalized(super().to_python(value) or "")

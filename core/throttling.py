@@ -1,7 +1,7 @@
-"""Counting attempts, right across processes and by the database's clock, on an unlogged table.
+"""Rate limits, exact across processes and by the database's clock, in an unlogged table.
 
-Wherever a secret can be guessed, failures count twice: those at one name from one address, and all
-from that address. Failures are recorded in the audit log, too, but not each: `note_failure`.
+Wherever a secret can be guessed, each failure counts twice: for the name and address, and for the
+address alone. The audit log records failures too, but not every one: see note_failure().
 """
 
 import hashlib
@@ -29,36 +29,36 @@ class Quota:
 
     @property
     def span(self) -> str:
-        """The window as PostgreSQL writes an interval."""
+        """The window as a PostgreSQL interval."""
         return f"{self.window.total_seconds()} seconds"
 
 
 LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
 ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
-RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # a place
-RESET_MAILS = Quota(limit=5, window=timedelta(hours=1))  # to a person
-ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of a person into their organizations
-ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # of a person
-CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # an address, by anybody
+RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # per network
+RESET_MAILS = Quota(limit=5, window=timedelta(hours=1))  # per recipient
+ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of one person into organizations
+ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # per person
+CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # per mail address, by anyone
 MAX_WINDOW = timedelta(days=1)
-"""Counters are deleted when they are older."""
+"""Older counters are deleted."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
-"""In each bucket. So many of one name are recorded at most, and BUCKETS times as many in all."""
+"""Per bucket: so many failures of one name are recorded, and BUCKETS times as many in total."""
 BUCKETS = 32
 LEFT_OUT = "left out"
-"""Keys that begin so count failures that were not recorded, until the next one is."""
+"""The prefix of keys that count unrecorded failures until the next recorded one."""
 
 
 @dataclass(frozen=True)
 class Guesses:
-    """Where the failures of one caller at one secret are counted."""
+    """The counters for one caller's failures at one secret."""
 
     keys: tuple[str, str]
-    """Those at this name from this address; all from this address."""
+    """Failures for this name from this address, and all failures from this address."""
     bucket: str
-    """Where recorded failures count. Known and unknown names share the buckets, so that it cannot
-    be told from an answer's time, which has no record to write when a bucket is full, whether a
-    name exists; the pepper keeps it secret which names share one."""
+    """Counts the recorded failures. Known and unknown names share buckets, so that response time,
+    which depends on whether a record is written, does not reveal whether a name exists. The pepper
+    hides which names share a bucket."""
 
     @classmethod
     def at(cls, kind: str, name: object, address: str | None) -> "Guesses":
@@ -75,7 +75,7 @@ class Guesses:
 
 
 FAILURE_LIMITS = [LOGIN_FAILURES.limit, ADDRESS_FAILURES.limit]
-"""As the database takes them, beside `Guesses.keys`."""
+"""The limits that belong to `Guesses.keys`, in the same order."""
 
 
 def throttle_key(*parts: object) -> str:
@@ -84,13 +84,16 @@ def throttle_key(*parts: object) -> str:
 
 
 def folded(name: str) -> str:
-    """One spelling for all those that the database takes for one name, which it compares letter by
-    letter: `str.lower` makes other letters of a capital I with a dot and of some sigmas."""
+    """The name in a spelling that is the same for all names that PostgreSQL considers equal.
+
+    PostgreSQL lowercases letter by letter; `str.lower` differs for a capital I with a dot and some
+    sigmas.
+    """
     return "".join(letter.lower()[0] for letter in normalized(name))
 
 
 def count_attempt(key: str, quota: Quota) -> None:
-    """Count one attempt; TooManyRequests when the window is already full."""
+    """Count one attempt. Raise TooManyRequests if the window is already full."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT attempts, seconds_left FROM organizations_count_attempt(%s, %s::interval)",
@@ -102,13 +105,13 @@ def count_attempt(key: str, quota: Quota) -> None:
 
 
 def give_back(guesses: Guesses) -> None:
-    """Take back what count_failure counted before the check: it succeeded."""
+    """Undo a failure that count_failure() counted before the check succeeded."""
     for key in guesses.keys:
         take_back(key)
 
 
 def take_back(key: str) -> None:
-    """Uncount one attempt, which did not happen after all."""
+    """Undo one attempt that did not take place."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE organizations_attempt SET attempts = attempts - 1 "
@@ -118,22 +121,24 @@ def take_back(key: str) -> None:
 
 
 def refuse_when_full(key: str, quota: Quota) -> None:
-    """TooManyRequests when earlier attempts filled the window; counts nothing."""
+    """Raise TooManyRequests if earlier attempts filled the window. Counts nothing."""
     refuse_any_full({key: quota})
 
 
 def refuse_guesses(guesses: Guesses) -> bool:
-    """TooManyRequests when earlier failures filled a window. Ask it before looking at the secret.
+    """Raise TooManyRequests if earlier failures filled a window.
 
-    Gives whether failures are being counted. Then a secret that turns out right has to ask
-    refuse_late_guess as well: it may be one of many at once.
+    Call it before checking the secret. Returns whether failures are being counted. If so, call
+    refuse_late_guess() even after a correct secret: it may be one of many parallel guesses.
     """
     return refuse_any_full(guesses.quotas)
 
 
 def refuse_late_guess(guesses: Guesses) -> None:
-    """TooManyRequests when parallel failures filled the window meanwhile; waits for those under
-    way."""
+    """Raise TooManyRequests if parallel failures have filled the window since.
+
+    Waits for failures that are being counted.
+    """
     refuse_any_full({guesses.keys[0]: LOGIN_FAILURES}, WINDOWS + "FOR SHARE")
 
 
@@ -144,16 +149,19 @@ FROM organizations_attempt WHERE key = ANY (%s) AND attempts > 0
 
 
 def refuse_any_full(quotas: Mapping[str, Quota], statement: str = WINDOWS) -> bool:
-    """TooManyRequests when one of the windows, by their keys, is full; else whether any counts."""
+    """Raise TooManyRequests if any window is full.
+
+    Returns whether any of them has counted something.
+    """
     with connection.cursor() as cursor:
         cursor.execute(statement, [list(quotas)])
-        found = cursor.fetchall()
+        rows = cursor.fetchall()
     is_counting = False
-    for key, attempts, age in found:
+    for key, attempts, age in rows:
         quota = quotas[key]
         seconds = quota.window.total_seconds()
         seconds_left = math.ceil(seconds - float(age))
-        if 0 < seconds_left <= 2 * seconds:  # beyond that the clock was ahead when it began
+        if 0 < seconds_left <= 2 * seconds:  # if older, the clock was ahead when it began
             is_counting = True
             if attempts >= quota.limit:
                 raise TooManyRequests(retry_after=seconds_left)
@@ -161,7 +169,10 @@ def refuse_any_full(quotas: Mapping[str, Quota], statement: str = WINDOWS) -> bo
 
 
 def count_failure(guesses: Guesses) -> None:
-    """Count a wrong secret; TooManyRequests when it came too late to be told that it is wrong."""
+    """Count a wrong secret.
+
+    Raise TooManyRequests if it came too late for the caller to learn that it is wrong.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT organizations_count_failure(%s, %s, %s::interval)",
@@ -173,9 +184,9 @@ def count_failure(guesses: Guesses) -> None:
 
 
 def note_failure(guesses: Guesses, known: UUID) -> int | None:
-    """Whether to record a failure: how many were left out before it, or None to leave it out.
+    """The number of failures left out before this one, or None to leave this one out as well.
 
-    `known` is whose audit log would tell of it: the agent or person, the nil UUID for nobody.
+    `known` identifies the audit log that would record it: the agent or person, or the nil UUID.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,8 +1,7 @@
-"""How long PostgreSQL works for a request.
+"""PostgreSQL's statement timeout for web requests.
 
-The limit stands in the connections of a server's processes alone. What `manage.py` starts has none:
-the worker with its nightly retention, migrations, backup, restore and imports take as long as they
-take.
+Only server processes set it. Whatever `manage.py` starts has none: the worker with its nightly
+retention, migrations, backup, restore and imports take as long as they need.
 """
 
 from django.conf import settings
@@ -10,7 +9,7 @@ from django.db import connections
 
 
 def limit_statements() -> None:
-    """Limit every statement of this process, over connections that are made from now on."""
+    """Limit every statement on connections that this process opens from now on."""
     options = connections.settings["default"]["OPTIONS"]
     limit = f" -c statement_timeout={settings.STATEMENT_TIMEOUT}"
     options["options"] = options["options"].removesuffix(limit) + limit

@@ -4,8 +4,9 @@ from functools import cache
 
 @cache
 def known_time_zones() -> frozenset[str]:
-    """The IANA names that this machine knows; reading them takes a walk through its files.
+    """The IANA time zone names that this machine knows.
 
-    `localtime`, which some machines list, is whatever zone the machine itself is in.
+    Cached, because Python walks through files to find them. `localtime`, which some machines list,
+    is left out: it is whatever zone the machine is in.
     """
     return frozenset(zoneinfo.available_timezones()) - {"localtime"}

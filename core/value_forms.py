@@ -1,8 +1,8 @@
-"""What values of requests look like beyond their type, for the OpenAPI document: a part of a schema
-by the name of the query parameter, or of the body and its field. `[]` are the items of a list.
+"""Formats of request values beyond their type, as partial schemas for the OpenAPI document.
 
-The product refuses what is no such value by rules of its own; generated requests prove that both
-agree (tests/fuzz).
+A schema is found by query parameter, or by body and field; `[]` stands for the items of a list. The
+product enforces these formats in its own code; generated requests (tests/fuzz) prove that both
+agree.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ MOMENT = {
     ]
 }
 WITHOUT_ZONE = "without a zone is UTC."
-"""Of everything that takes a time. Answers always name the zone."""
+"""Ends the description of every value that takes a time. Responses always have a zone."""
 PEOPLE, AGENTS = ["owner", "admin", "operator", "viewer"], ["admin", "member"]
 
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -84,14 +84,17 @@ FIELDS: dict[str, dict[str, Any]] = {
     "ResourceRequest.identifier": {"format": "uri"},
     "ResourceScopeRequest.name": SCOPE_NAME,
     "GrantedScopesRequest.scopes[]": SCOPE_NAME,
-    # RFC 6749 section 3.2: an unknown parameter is ignored, one that comes twice is an error.
+    # RFC 6749 section 3.2: unknown parameters are ignored, repeated ones are an error.
     "TokenFormRequest": {"additionalProperties": {"type": "string"}},
     "BatchRequest.events": {"minItems": 1, "maxItems": 1000},
 }
 
 
 def describe_values(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add the forms to the document. KeyError for one that nothing in it has."""
+    """Add the formats to the document (drf-spectacular hook).
+
+    Raise KeyError for a format without a value in the document.
+    """
     unused = set(PARAMETERS)
     for operations in result["paths"].values():
         for operation in operations.values():
@@ -123,7 +126,7 @@ def describe_values(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
 
 
 def say_zone(schema: dict[str, Any], described: dict[str, Any]) -> None:
-    """Say what a time without a zone is, where the value may be one."""
+    """If the value may be a time, document that a time without a zone is UTC."""
     formats = {each.get("format") for each in (schema, *schema.get("anyOf", ()))}
     if "date-time" in formats:
         before = described.get("description", "")
@@ -132,7 +135,7 @@ def say_zone(schema: dict[str, Any], described: dict[str, Any]) -> None:
 
 
 def require_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """A body with a field that must be there must be there itself, in a PATCH too."""
+    """Mark a body with a required field as required, which drf-spectacular omits for PATCH."""
     body = operation.get("requestBody", {})
     schema = body.get("content", {}).get("application/json", {}).get("schema", {})
     if schemas.get(schema.get("$ref", "").rpartition("/")[2], schema).get("required"):

@@ -1,4 +1,4 @@
-"""Who acts: a person, an agent, or the system, always in one organization."""
+"""The actor of a request: a person, an agent or the system, always in one organization."""
 
 from dataclasses import dataclass, field
 from typing import Self
@@ -11,7 +11,7 @@ from organizations.models import Membership, Organization, User
 
 
 class Scope(models.TextChoices):
-    """What a token may allow. Analytics needs none of them, only an organization."""
+    """The scopes of access tokens. Analytics requires none."""
 
     AGENTS_READ = "agents:read", "Read agents and their credentials"
     AGENTS_WRITE = "agents:write", "Register and change agents and their credentials"
@@ -44,13 +44,13 @@ SCOPES_OF_ROLE: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Actor:
-    """The acting principal of a request or command, with what it may do."""
+    """The acting principal of a request or command, with its scopes."""
 
     kind: str
     """`person`, `agent`, `staff` (of the platform, in the admin) or `system`."""
     id: UUID | None
     label: str
-    """What the audit log calls the actor: an email address, or the command's name."""
+    """The actor's name in the audit log: an email address or the name of a command."""
     organization: Organization
     scopes: frozenset[str] = field(default_factory=frozenset)
     role: str = ""
@@ -104,7 +104,7 @@ class Actor:
 
     @classmethod
     def for_system(cls, organization: Organization, label: str) -> Self:
-        """A command or a background job of the deployment itself."""
+        """A management command or a background job of the deployment."""
         return cls(
             kind="system", id=None, label=label, organization=organization, scopes=ADMIN_SCOPES
         )
@@ -113,7 +113,7 @@ class Actor:
         return self.scopes.issuperset(scopes)
 
     def bind_to_log(self) -> None:
-        """Let every log line of this request name the actor: who, where, with which token."""
+        """Add the actor's ids to every log line of this request."""
         names = {
             "organization_id": self.organization.public_id,
             "actor_kind": self.kind,

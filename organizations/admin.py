@@ -41,7 +41,7 @@ class PlanForm(forms.ModelForm):
 
 @admin.register(Organization)
 class OrganizationAdmin(OrganizationModelAdmin):
-    """The plan, its limits and the status: what no tenant can set for itself."""
+    """The plan, its limits and the status, which tenants cannot change themselves."""
 
     organization_lookup = "pk"
     form = PlanForm
@@ -73,7 +73,7 @@ class OrganizationAdmin(OrganizationModelAdmin):
         return is_changeable and request.user.has_perm(permission)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Through the actions, so that the organization's audit log tells what staff changed."""
+        """Save by the actions, so that the organization's audit log records the change."""
         actor = staff_actor(request, obj)
         changed = {name: form.cleaned_data[name] for name in PLAN if name in form.changed_data}
         if changed:
@@ -91,7 +91,10 @@ class PersonForm(forms.ModelForm):
 
 @admin.register(User)
 class UserAdmin(OrganizationModelAdmin):
-    """The people of the chosen organization; staff can end an account's access, in all of them."""
+    """The people of the chosen organization.
+
+    Staff can deactivate an account, which ends it everywhere.
+    """
 
     organization_lookup = "memberships__organization"
     form = PersonForm
@@ -110,7 +113,7 @@ class UserAdmin(OrganizationModelAdmin):
     readonly_fields = tuple(name for name in fields if name != "is_active")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Staff accounts are changed from the command line only."""
+        """Staff accounts can be changed only on the command line."""
         is_changeable = obj is None or not obj.is_staff
         permission = f"{self.opts.app_label}.change_{self.opts.model_name}"
         return is_changeable and request.user.has_perm(permission)

@@ -1,7 +1,7 @@
-"""Django's admin for the platform's staff: one organization at a time, chosen in the header.
+"""Django's admin for platform staff, limited to the organization chosen in the header.
 
-Every view runs inside the chosen organization's scope, so row-level security bounds the staff like
-everyone else, and each choice stands in that organization's own audit log.
+Every view runs inside that organization's scope, so row-level security applies to staff as well,
+and each choice is recorded in that organization's audit log.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,13 +32,13 @@ from organizations.tenancy.scope import organization_scope, request_scope
 
 SESSION_KEY = "admin_organization_id"
 WITHOUT = frozenset({"autocomplete", "view_on_site"})
-"""Views of Django's that look rows up beside the classes registered here; no page uses them."""
+"""Views of Django's admin that query rows outside the classes registered here. Unused."""
 FILTERED_BY = ("exact", "isnull")
 View = Callable[..., HttpResponseBase]
 
 
 class OrganizationAdminSite(admin.AdminSite):
-    """The admin with a chosen organization; people sign in where everybody does."""
+    """The admin site with a chosen organization, and with the product's own sign-in."""
 
     site_title = site_header = "AgentIdP administration"
     index_title = "Administration"
@@ -50,7 +50,8 @@ class OrganizationAdminSite(admin.AdminSite):
         admin_class: type[admin.ModelAdmin] | None = None,
         **options: Any,
     ) -> None:
-        """Only classes of our own: those that libraries bring show every organization's rows."""
+        """Register our own classes only: those of libraries would show rows of every
+        organization."""
         if admin_class is not None and issubclass(admin_class, ReadOnlyAdmin):
             super().register(model_or_iterable, admin_class, **options)
 
@@ -67,7 +68,7 @@ class OrganizationAdminSite(admin.AdminSite):
             with request_scope(organization):
                 response = view(request, *args, **kwargs)
                 if isinstance(response, TemplateResponse) and not response.is_rendered:
-                    response.render()  # lists read their rows now
+                    response.render()  # querysets of lists are evaluated only now
             return response
 
         return super().admin_view(update_wrapper(inside, view), cacheable)
@@ -85,7 +86,7 @@ class OrganizationAdminSite(admin.AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The product's own sign-in counts failures and audits; the admin's would do neither."""
+        """Redirect to the product's sign-in: the admin's neither counts nor audits failures."""
         if request.user.is_authenticated:
             raise PermissionDenied
         return redirect_to_login(_own_path(request, request.GET.get("next")))
@@ -93,11 +94,11 @@ class OrganizationAdminSite(admin.AdminSite):
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        """The product's own page, for the same reason."""
+        """Redirect to the product's own page, for the same reason."""
         return redirect("organizations:change_password")
 
     def choose_organization(self, request: HttpRequest) -> HttpResponse:
-        """Remember whose rows the admin shows, and tell that organization's audit log."""
+        """Remember whose rows the admin shows, and record it in that organization's audit log."""
         organization = _organization(request.POST.get("organization", ""))
         if organization is None:
             messages.error(request, "There is no such organization.")
@@ -110,7 +111,7 @@ class OrganizationAdminSite(admin.AdminSite):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Shows the fields that are named, and changes nothing."""
+    """Read-only, showing only the listed fields."""
 
     actions = None
     list_per_page = 50
@@ -119,8 +120,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def lookup_allowed(
         self, lookup: str, value: Any = None, request: HttpRequest | None = None
     ) -> bool:
-        """Only what the list's own filters ask. Django lets every local field pass, and whoever may
-        ask `password__startswith` reads the password's hash letter by letter."""
+        """Allow only the look-ups of the list's own filters.
+
+        Django allows every local field, so `password__startswith` would reveal a password hash
+        letter by letter.
+        """
         return lookup in {f"{name}__{end}" for name in self.list_filter for end in FILTERED_BY}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -134,7 +138,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class OrganizationModelAdmin(ReadOnlyAdmin):
-    """The chosen organization's rows, found by both walls; without a choice a request to choose."""
+    """Rows of the chosen organization, filtered in Python and by row-level security.
+
+    Asks to choose one first.
+    """
 
     organization_lookup = "organization"
 
@@ -164,7 +171,7 @@ class OrganizationModelAdmin(ReadOnlyAdmin):
 
 
 def ask_to_choose(model_admin: OrganizationModelAdmin, request: HttpRequest) -> HttpResponse:
-    """What stands where the rows of no organization would."""
+    """The page shown while no organization is chosen."""
     context = model_admin.admin_site.each_context(request) | {
         "title": "Choose an organization",
         "opts": model_admin.opts,
@@ -173,7 +180,7 @@ def ask_to_choose(model_admin: OrganizationModelAdmin, request: HttpRequest) -> 
 
 
 def chosen_organization(request: Any) -> Organization | None:
-    """The organization whose rows the admin shows to this session: one query a request."""
+    """The organization chosen in this admin session. One query per request."""
     if not hasattr(request, "_admin_organization"):
         request._admin_organization = (
             _organization(request.session.get(SESSION_KEY, "")) if request.user.is_staff else None

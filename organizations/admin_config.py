@@ -2,6 +2,6 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class OrganizationAdminConfig(AdminConfig):
-    """Django's admin, one organization at a time."""
+    """Django's admin with OrganizationAdminSite."""
 
     default_site = "organizations.admin_base.OrganizationAdminSite"

@@ -1,4 +1,4 @@
-"""Examples of organizations, their people and the audit log in the OpenAPI document."""
+"""OpenAPI examples for organizations, their people and the audit log."""
 
 import json
 

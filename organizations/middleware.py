@@ -9,10 +9,10 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 
 class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
-    """Every page needs a sign-in; API views authenticate their bearer tokens themselves.
+    """Requires a sign-in for every page; API views authenticate bearer tokens themselves.
 
-    Public documents do not depend on who asks: for them the session is not even read, which Django
-    would do, and say `Vary: Cookie`.
+    Public documents are the same for everybody, so their session is not read: that would add `Vary:
+    Cookie`.
     """
 
     def process_view(self, request, view_func, view_args, view_kwargs):  # type: ignore[no-untyped-def]
@@ -23,7 +23,7 @@ class LoginRequiredMiddleware(middleware.LoginRequiredMiddleware):
     def handle_no_permission(
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
     ) -> HttpResponseRedirect:
-        """A form cannot be opened by its address: after the sign-in its page comes."""
+        """Redirect to a form's page after the sign-in, since the form's URL accepts only POST."""
         if request.method in {"GET", "HEAD"}:
             return super().handle_no_permission(request, view_func)
         page = request.headers.get("Referer", "")

@@ -1,4 +1,4 @@
-"""The organization that a person chose in a browser's session."""
+"""The organization that a person chose in a browser session."""
 
 from typing import cast
 
@@ -7,11 +7,12 @@ from django.http import HttpRequest
 from organizations.models import Membership, User
 
 CHOSEN_ORGANIZATION = "organization_id"
-"""The session's key."""
+"""The key in the session."""
 
 
 def chosen_membership(request: HttpRequest) -> Membership | None:
-    """The membership chosen in the session, else the person's first in an active organization."""
+    """The membership chosen in the session, or else the person's oldest in an active
+    organization."""
     memberships = Membership.objects.usable().filter(user=cast(User, request.user))
     chosen = request.session.get(CHOSEN_ORGANIZATION)
     found = memberships.filter(organization_id=chosen).first() if chosen else None

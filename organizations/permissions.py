@@ -8,7 +8,7 @@ from core.errors import bearer_challenge
 
 
 class InsufficientScope(APIException):
-    """RFC 6750 section 3.1: the answer names the scopes that would do."""
+    """RFC 6750 section 3.1: the challenge names the required scopes."""
 
     status_code = 403
     default_code = "insufficient_scope"
@@ -19,10 +19,10 @@ class InsufficientScope(APIException):
 
 
 class HasRequiredScopes(BasePermission):
-    """Signed in, and holding what the view's `required_scopes` names for the action.
+    """Requires a sign-in and the scopes that the view's `required_scopes` lists for the action.
 
     `required_scopes` maps an action (`list`, `create`, …) to a tuple of scopes; an empty tuple
-    means any valid bearer of the organization. An action that is not named is refused.
+    allows any valid bearer of the organization. An action that is missing is refused.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:

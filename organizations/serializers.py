@@ -1,4 +1,4 @@
-"""The shapes of organizations, members and invitations."""
+"""Serializers of organizations, members and invitations."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ SLUG = re.compile(r"[a-z0-9-]+")
 
 
 def validate_printable(text: str) -> None:
-    """Control characters would forge lines in logs, and invisible ones other people's names."""
+    """Reject unprintable text: control characters forge log lines, invisible ones imitate names."""
     if not text.isprintable():
         raise serializers.ValidationError("Use printable characters only.")
 
@@ -35,7 +35,7 @@ def validate_time_zone(name: str) -> None:
 
 @example(examples.ORGANIZATION, sent=examples.NEW_ORGANIZATION)
 class OrganizationSerializer(StrictSerializer):
-    """An organization. Its plan, limits and status are the platform's to set."""
+    """An organization. Only the platform's staff can change its plan, limits and status."""
 
     organizationId = serializers.CharField(
         source="public_id", read_only=True, help_text="`org-` and a UUID."
@@ -93,7 +93,7 @@ class OrganizationChangeSerializer(OrganizationSerializer):
 
 @example(examples.PERSON)
 class MemberSerializer(serializers.Serializer[Membership | Principal]):
-    """A member as it is shown: a person, or an agent that was named a member."""
+    """A member: a person, or an agent that was made a member."""
 
     memberId = serializers.UUIDField(source="pk", help_text="An agent's own id, for an agent.")
     kind = serializers.SerializerMethodField()
@@ -128,7 +128,7 @@ class MemberSerializer(serializers.Serializer[Membership | Principal]):
 
 @example(sent=examples.NEW_MEMBER)
 class NewMemberSerializer(StrictSerializer):
-    """`agentId` with member or admin, or the `email` to invite with a person's role."""
+    """Either `agentId` with an agent's role, or the `email` to invite with a person's role."""
 
     agentId = serializers.UUIDField(required=False)
     email = serializers.EmailField(
@@ -149,7 +149,7 @@ class RoleSerializer(StrictSerializer):
 
 
 def check_role(role: str, *, is_agent: bool) -> None:
-    """ValidationError naming the roles that this kind of member may have."""
+    """Raise ValidationError, listing the allowed roles, if a member of this kind cannot have it."""
     roles = (Principal if is_agent else Membership).Role.values
     if role not in roles:
         raise serializers.ValidationError({"role": [f"Use one of: {', '.join(roles)}."]})
@@ -184,7 +184,7 @@ class InvitationWithLinkSerializer(InvitationSerializer):
 
 @example(sent=examples.ACCEPTANCE)
 class AcceptanceSerializer(StrictSerializer):
-    """`password` opens an account of the invited address, or becomes that of a new one."""
+    """`password` belongs to an account of the invited address, or becomes that of a new one."""
 
     token = serializers.CharField(
         max_length=128, help_text="The last part of the invitation's link."

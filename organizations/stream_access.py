@@ -1,5 +1,5 @@
-"""Who looks at an open stream or takes a long answer, and whether they still may: asked for all
-streams at once, and between the pieces of an answer."""
+"""Checks whether the readers of streams and long responses still have access: for all streams at
+once, and between the pieces of a response."""
 
 import json
 import time
@@ -19,10 +19,13 @@ STREAM = (Scope.EXECUTIONS_READ.value,)
 
 @dataclass(frozen=True)
 class Viewer:
-    """What a request proved when it began. Equal for streams of one token or session."""
+    """The access that a request proved when it began.
+
+    Equal for all streams of one token or session.
+    """
 
     kind: str
-    """`agent` or `person` with a token, or `page`: a person's session in a browser."""
+    """`agent` or `person` for a token, `page` for a person's browser session."""
     organization: UUID
     principal: UUID
     role: str = ""
@@ -30,21 +33,21 @@ class Viewer:
     session: UUID | None = None
     token: UUID | None = None
     kid: str | None = None
-    """The key that signed the token."""
+    """The id of the key that signed the token."""
     page_session: str | None = None
     valid_from: datetime | None = None
     issued: datetime | None = None
-    """When its token was."""
+    """When the token was issued."""
     expires_at: float | None = None
-    """When a token ends by itself, in Unix seconds."""
+    """When the token expires, in Unix seconds."""
     scopes: tuple[str, ...] = STREAM
-    """What an agent needs for it. A person's role says the same."""
+    """The scopes that an agent needs. For a person, the role decides."""
 
     @classmethod
     def of_request(
         cls, actor: Actor, credentials: Any, scopes: tuple[str, ...] = STREAM
     ) -> "Viewer":
-        """The viewer behind an authenticated request: `credentials` is its `auth`."""
+        """The viewer of an authenticated request; `credentials` is its `auth`."""
         if actor.id is None:
             raise ValueError("The system makes no requests.")
         page_session: str | None = getattr(credentials, "session_key", None)
@@ -67,19 +70,19 @@ class Viewer:
 
     @property
     def seconds_left(self) -> float:
-        """Until the token ends by itself."""
+        """Seconds until the token expires."""
         return float("inf") if self.expires_at is None else self.expires_at - time.time()
 
     @cached_property
     def members(self) -> str:
-        """Its fields as the members of a JSON object: written once, asked about at every tick."""
+        """The fields as members of a JSON object, cached because every poll sends them."""
         return json.dumps(vars(self), default=str)[1:-1]
 
 
 def has_ended(viewer: Viewer) -> bool:
-    """Whether this one may no longer look; one statement, outside of a transaction.
+    """Whether the viewer has lost access. One statement, outside of a transaction.
 
-    The function is that of the tokens' app, which stands above this one (tokens/sql).
+    The function belongs to the app `tokens`, which is above this one (tokens/sql).
     """
     if viewer.seconds_left <= 0:
         return True
@@ -89,6 +92,6 @@ def has_ended(viewer: Viewer) -> bool:
 
 
 def as_json(viewers: Sequence[Viewer]) -> str:
-    """What tokens_ended_viewers takes: it answers with places in the sequence."""
+    """The argument of tokens_ended_viewers(), which returns positions in this sequence."""
     each = (f'{{"number": {place}, {viewer.members}}}' for place, viewer in enumerate(viewers))
     return f"[{', '.join(each)}]"

@@ -1,4 +1,4 @@
-"""The mails that the worker sends. The queue carries ids; secrets are made when they are sent."""
+"""The worker's mail tasks. Jobs contain only ids; secrets are created when a mail is sent."""
 
 from uuid import UUID
 

@@ -1,7 +1,7 @@
-"""Work of the database that nobody can number beforehand: limited by the time that it took.
+"""Limits database work whose cost cannot be predicted, by the time it took.
 
-As throttling.py counts attempts, in the same table and by the same clock; here an attempt is a
-millisecond. Whoever has used up their time waits until the window is over.
+Like throttling.py, with the same table and clock, but each attempt is a millisecond. A caller who
+has used up their time waits until the window ends.
 """
 
 import time
@@ -34,10 +34,11 @@ ON CONFLICT (key) DO UPDATE SET
 
 
 def search(actor: Actor, work: Callable[[], Result]) -> Result:
-    """Do the work of a search, and count how long it took. TooManyRequests when earlier searches
-    of the actor, or of its organization, took as long as all may in a minute.
+    """Run a search and count the time it takes.
 
-    The time counts as well when the work fails, if the transaction around it is kept.
+    Raise TooManyRequests if earlier searches of the actor or its organization used up their time
+    for this minute. The time of a failed search counts too, if the surrounding transaction is
+    committed.
     """
     quotas = {
         throttle_key("search", actor.organization.pk): SEARCHES_IN_ORGANIZATION,
@@ -54,5 +55,5 @@ def search(actor: Actor, work: Callable[[], Result]) -> Result:
 
 def _count(quotas: Mapping[str, Quota], *, milliseconds: int) -> None:
     with connection.cursor() as cursor:
-        for key, quota in quotas.items():  # in the same order everywhere: no deadlock
+        for key, quota in quotas.items():  # the same order everywhere, to avoid deadlocks
             cursor.execute(COUNT, {"key": key, "span": quota.span, "amount": milliseconds})

@@ -1,4 +1,4 @@
-"""The REST API of organizations, their members and invitations, and the audit log."""
+"""REST API routes of organizations, members, invitations and the audit log."""
 
 from django.urls import path
 

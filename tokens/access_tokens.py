@@ -1,4 +1,4 @@
-"""The claims of our tokens, each in its one form: of agents, for resources, of people."""
+"""The token classes and their claims: tokens of agents, for resources, and of people."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ ACCESS_TOKEN_SECONDS = int(settings.ACCESS_TOKEN_LIFETIME.total_seconds())
 
 
 def _uuid_claim(claims: dict[str, Any], name: str) -> UUID:
-    """A claim that must be a UUID in its usual spelling."""
+    """A claim that must be a UUID in canonical form. Raise TokenError otherwise."""
     value = claims.get(name)
     if not isinstance(value, str) or not UUID_FORM.fullmatch(value):
         raise TokenError("Token is invalid")
@@ -39,12 +39,15 @@ def _uuid_claim(claims: dict[str, Any], name: str) -> UUID:
 
 
 class OwnClaims:
-    """The claims that all of our tokens carry, each in its one form; TokenError for any other."""
+    """The claims that all our tokens have.
+
+    Raise TokenError for one that is not in canonical form.
+    """
 
     payload: dict[str, Any]
 
     def set_jti(self) -> None:
-        """A UUID in its usual spelling, which is how it is looked up and shown."""
+        """Set a UUID in canonical form, in which it is looked up and shown."""
         self.payload["jti"] = str(new_token_id())
 
     @property
@@ -72,21 +75,21 @@ class OwnClaims:
 
 
 class SignedAccess(OwnClaims, AccessToken):
-    """What all access tokens share. One that could be read has all its claims in the right form."""
+    """The base of all access tokens. Reading one validates the form of all its claims."""
 
     live_scopes: Callable[[HttpRequest], frozenset[str]]
-    """What the token still allows; InvalidToken when it is no longer good."""
+    """The scopes the token still grants. Raise InvalidToken if it is no longer valid."""
 
     @property
     def kid(self) -> str:
-        """The id of the key that signed the text this token was read from."""
+        """The id of the key that signed this token."""
         return str(jwt.get_unverified_header(cast(bytes, self.token))["kid"])
 
     def get_token_backend(self) -> KeyRingBackend:
         return access_backend
 
     def verify(self) -> None:
-        """The forms of the claims, beside what simplejwt checks; TokenError for a wrong one."""
+        """Check the form of our claims as well. Raise TokenError for an invalid one."""
         super().verify()
         self.token_id, self.subject_id, self.organization_id  # noqa: B018 - must parse
         if not isinstance(self.get("scope", ""), str):
@@ -94,7 +97,7 @@ class SignedAccess(OwnClaims, AccessToken):
 
 
 class BearerToken(SignedAccess):
-    """A token for our own API: there is a way from it to the actor."""
+    """A token for our own API, which has an actor."""
 
     live_actor: Callable[[HttpRequest], Actor]
 
@@ -103,7 +106,7 @@ class BearerToken(SignedAccess):
 
 
 class ClientClaims(SignedAccess):
-    """The claims of a token that an agent got for its credential."""
+    """The claims of a token that an agent obtained with a credential."""
 
     def verify(self) -> None:
         super().verify()
@@ -117,7 +120,7 @@ class ClientClaims(SignedAccess):
 
     @property
     def resource(self) -> str:
-        """The identifier of the resource that it is for; empty: our own API."""
+        """The identifier of the token's resource, or "" for our own API."""
         return ""
 
 
@@ -131,7 +134,7 @@ class AgentAccess(ClientClaims, BearerToken):
 
 
 class ResourceAccess(ClientClaims):
-    """An agent's access token for a resource. It opens nothing here: it leads to no actor."""
+    """An agent's access token for a resource. Our own API refuses it, since it has no actor."""
 
     token_type = "resource"  # noqa: S105
 
@@ -171,7 +174,10 @@ class PersonAccess(BearerToken):
 
 
 class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt: for_user
-    """Rotated at each use. Its use long after the first one ends the whole login session."""
+    """A refresh token, rotated at each use.
+
+    A second use after the grace period ends the login session.
+    """
 
     access_token_class = PersonAccess
     no_copy_claims = (*RefreshToken.no_copy_claims, "iss", "aud")  # type: ignore[assignment]
@@ -179,7 +185,7 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
     @property
     def access_token(self) -> PersonAccess:
         access = cast(PersonAccess, super().access_token)
-        access["iat"] = self["iat"]  # they are made together
+        access["iat"] = self["iat"]  # both are issued at the same time
         return access
 
     @classmethod
@@ -192,14 +198,15 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
         refresh["scope"] = " ".join(sorted(SCOPES_OF_ROLE[membership.role]))
         earliest = membership.organization.tokens_valid_from
         if earliest is not None and earliest > refresh.issued_at:
-            refresh.set_iat(at_time=earliest)  # within the second of a reactivation
+            refresh.set_iat(at_time=earliest)  # in the same second as a reactivation
         return refresh
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The token that the text spells, signature, type and end checked; TokenError otherwise.
+        """Parse a refresh token and check signature, type and expiry.
 
-        Not whether it was used before: `use` asks that, under the session's lock.
+        Raise TokenError if one fails. It may have been used before: use() checks that while the
+        session is locked.
         """
         refresh = cls(text, verify=False)  # type: ignore[arg-type] # the backend verifies anyway
         refresh.verify_token_type()
@@ -208,9 +215,9 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
         return refresh
 
     def use(self, grace: timedelta) -> bool:
-        """Use the token up. False when its first use is longer ago than the grace.
+        """Mark the token as used. Returns False if its first use was longer ago than `grace`.
 
-        simplejwt's own `blacklist` would store the token's text, which must not lie in a database.
+        simplejwt's own `blacklist` would store the token itself, which must not be in the database.
         """
         outstanding, _ = OutstandingToken.objects.get_or_create(
             jti=self["jti"],
@@ -239,9 +246,10 @@ def sign_agent_token(
     lifetime: int = ACCESS_TOKEN_SECONDS,
     resource: str = "",
 ) -> str:
-    """An access token (RFC 9068 section 2.2) that names its organization and credential.
+    """A signed access token (RFC 9068 section 2.2) that names its organization and credential.
 
-    `lifetime` is in seconds. With a `resource`, that is its one receiver, and not our own API.
+    `lifetime` is in seconds. With a `resource`, the token is only for that one, not for our own
+    API.
     """
     client_id = str(agent_id)
     kind = ResourceAccess if resource else AgentAccess
@@ -263,5 +271,5 @@ def sign_agent_token(
 
 
 def new_token_id() -> UUID:
-    """122 random bits."""
+    """A random UUID with 122 random bits."""
     return uuid4()

@@ -6,7 +6,7 @@ from tokens.models import Credential, Resource, ResourceGrant, SigningKey, Token
 
 @admin.register(Credential)
 class CredentialAdmin(OrganizationModelAdmin):
-    """Neither the secret's MAC nor any part of it but the hint is ever shown or searched."""
+    """Only the secret's hint is shown. The MAC is neither shown nor searchable."""
 
     list_display = ("id", "agent", "status", "secret_hint", "expires_at", "last_used_at")
     list_filter = ("status",)
@@ -29,7 +29,7 @@ class CredentialAdmin(OrganizationModelAdmin):
 
 @admin.register(Resource)
 class ResourceAdmin(OrganizationModelAdmin):
-    """The services that agents get tokens for."""
+    """Resources that agents can get tokens for."""
 
     list_display = ("identifier", "name", "scopes", "token_lifetime", "created_at")
     search_fields = ("identifier", "name")
@@ -47,7 +47,7 @@ class ResourceAdmin(OrganizationModelAdmin):
 
 @admin.register(ResourceGrant)
 class ResourceGrantAdmin(OrganizationModelAdmin):
-    """Which agents may have tokens for which resource."""
+    """Agents that may get tokens for a resource."""
 
     list_display = ("resource", "agent", "scopes", "created_at")
     list_select_related = ("resource", "agent")
@@ -75,7 +75,7 @@ class TokenEventAdmin(OrganizationModelAdmin):
 
 @admin.register(SigningKey)
 class SigningKeyAdmin(ReadOnlyAdmin):
-    """The deployment's keys, without their private parts; `manage.py` rotates them."""
+    """The deployment's signing keys without their private parts. `manage.py` rotates them."""
 
     list_display = ("kid", "algorithm", "active_from", "retired_at", "removed_at")
     fields = ("kid", "algorithm", "public_jwk", "active_from", "retired_at", "removed_at")

@@ -1,4 +1,4 @@
-"""Bearer authentication of people and agents, through one door (RFC 6750)."""
+"""Bearer token authentication of people and agents (RFC 6750)."""
 
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from tokens.access_tokens import BearerToken
 
 
 class PresentedToken:
-    """Stands for the caller until the view has entered its organization and found the actor."""
+    """The user of a request until the view has entered the organization and loaded the actor."""
 
     is_authenticated = True
     is_active = True
@@ -19,7 +19,7 @@ class PresentedToken:
 
 
 class BearerAuthentication(JWTAuthentication):
-    """Checks the signature only. Whether the token is live is asked inside its organization."""
+    """Checks the signature only. The view checks in the token's organization whether it is live."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
@@ -33,7 +33,10 @@ class BearerAuthentication(JWTAuthentication):
         return self.read(text)
 
     def read(self, text: str) -> tuple[Any, Any] | None:
-        """Nobody for an empty text; InvalidToken for one that is no token of ours."""
+        """The user and token, or None for an empty text.
+
+        Raise InvalidToken if it is not one of our tokens.
+        """
         text = text.strip()
         if not text:
             return None
@@ -48,10 +51,9 @@ class BearerAuthentication(JWTAuthentication):
 
 
 class KeyHeaderAuthentication(BearerAuthentication):
-    """The same token in kodosumi's header, KODOSUMI_API_KEY.
+    """Accepts the same token in kodosumi's header, KODOSUMI_API_KEY.
 
-    Many servers and proxies drop names with underscores: KODOSUMI-API-KEY
-    arrives everywhere.
+    Many servers and proxies drop header names with underscores, so KODOSUMI-API-KEY works as well.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:

@@ -1,4 +1,4 @@
-"""Safe start: the secrets that we were given must be those that the database was used with."""
+"""Startup checks: the configured secrets must be those that the database was used with."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from tokens.known_secrets import require_known_secrets
 
 @register(Tags.database)
 def secrets_are_known(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[Error]:
-    """A process with others can sign nothing and check no client secret."""
+    """With other secrets, a process could neither sign tokens nor check client secrets."""
     if not kwargs.get("databases"):
         return []
     try:
@@ -23,5 +23,5 @@ def secrets_are_known(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
     except ImproperlyConfigured as error:
         return [Error(str(error), id="tokens.E001")]
     except DatabaseError:
-        return []  # Not migrated yet, or away: other checks say so.
+        return []  # not migrated yet, or unavailable: other checks report it
     return []

@@ -1,4 +1,4 @@
-"""Examples of credentials, sessions, resources and tokens in the OpenAPI document."""
+"""OpenAPI examples for credentials, sessions, resources and tokens."""
 
 from core.examples import (
     ACCESS_TOKEN,

@@ -1,7 +1,7 @@
-"""The one statement of the token endpoint, through libpq's own call.
+"""The token endpoint's one statement, executed directly by libpq.
 
-A cursor of psycopg costs the processor 80 microseconds for each statement, this 15, and the token
-endpoint is where that counts (docs/explanation/performance.md). Everything travels as text.
+A psycopg cursor costs 80 microseconds of CPU time per statement, this 15, which matters at the
+token endpoint (docs/explanation/performance.md). All values are passed as text.
 """
 
 from typing import NamedTuple
@@ -26,11 +26,11 @@ ISSUE = f"""
 """  # noqa: S608 - numbers of our own
 NO_ADDRESS = str(UUID(int=0))
 prepared: "WeakSet[psycopg.Connection]" = WeakSet()
-"""The connections that know the statement."""
+"""The connections that have prepared the statement."""
 
 
 class Issue(NamedTuple):
-    """What the function tokens_issue answers; times in seconds since 1970."""
+    """The result of the SQL function tokens_issue. Times are in seconds since 1970."""
 
     reason: str | None
     organization_id: UUID
@@ -40,9 +40,9 @@ class Issue(NamedTuple):
     issued_at: int
     retry_after: int
     lifetime: int | None
-    """Seconds, where the resource has its own."""
+    """In seconds, if the resource has its own."""
     left_out: int | None
-    """Refusals that were not recorded before this one; None: nor is this one."""
+    """How many refusals were not recorded before; None if this one is not to be recorded either."""
 
 
 def call_issue(
@@ -55,20 +55,20 @@ def call_issue(
     resource: str | None,
     guesses: Guesses,
 ) -> Issue:
-    """Ask the database for a token. Outside of a transaction its row is durable afterwards."""
+    """Call tokens_issue(). Outside of a transaction, its row is durable afterwards."""
     connection.ensure_connection()
-    known: psycopg.Connection = connection.connection
+    raw: psycopg.Connection = connection.connection
     texts = [str(client_id), f"\\x{mac.hex()}", scope, str(event_id), str(token_id), ip_address]
     texts += [resource, *guesses.keys, guesses.bucket]
     values = [None if text is None else text.encode() for text in texts]
     with connection.wrap_database_errors:
-        if not known.autocommit and known.pgconn.transaction_status == TransactionStatus.IDLE:
-            _require(known, known.pgconn.exec_(b"BEGIN"), ExecStatus.COMMAND_OK)  # as a cursor does
-        if known not in prepared:
-            _require(known, known.pgconn.prepare(NAME, ISSUE.encode()), ExecStatus.COMMAND_OK)
-            prepared.add(known)
-        result = known.pgconn.exec_prepared(NAME, values)  # type: ignore[arg-type]
-        _require(known, result, ExecStatus.TUPLES_OK)
+        if not raw.autocommit and raw.pgconn.transaction_status == TransactionStatus.IDLE:
+            _require(raw, raw.pgconn.exec_(b"BEGIN"), ExecStatus.COMMAND_OK)  # as a cursor does
+        if raw not in prepared:
+            _require(raw, raw.pgconn.prepare(NAME, ISSUE.encode()), ExecStatus.COMMAND_OK)
+            prepared.add(raw)
+        result = raw.pgconn.exec_prepared(NAME, values)  # type: ignore[arg-type]
+        _require(raw, result, ExecStatus.TUPLES_OK)
     row = [result.get_value(0, column) for column in range(9)]
     texts = [None if value is None else value.decode() for value in row]
     reason, organization, credential, granted, algorithm, issued_at = texts[:6]
@@ -86,8 +86,8 @@ def call_issue(
     )
 
 
-def _require(known: psycopg.Connection, result: PGresult, status: ExecStatus) -> None:
-    if known.pgconn.status != ConnStatus.OK:
+def _require(raw: psycopg.Connection, result: PGresult, status: ExecStatus) -> None:
+    if raw.pgconn.status != ConnStatus.OK:
         raise psycopg.OperationalError("The connection to the database is lost.")
     if result.status != status:
         raise error_from_result(result)

@@ -1,7 +1,7 @@
-"""The ring of signing keys: loaded once as objects, looked up by `kid`.
+"""The ring of signing keys, loaded once and looked up by `kid`.
 
-A key is published at once, signs from `active_from` (when every verifier's copy of the JWKS has
-been fetched again), signs no more from `retired_at`, and is removed after its last token ended.
+A new key is published at once, signs from `active_from` (when every verifier has refreshed its
+JWKS), stops signing at `retired_at`, and is removed after its last token has expired.
 """
 
 import base64
@@ -27,7 +27,8 @@ from tokens.models import MAX_TOKEN_LIFETIME, SigningKey
 
 RELOAD_AFTER_SECONDS = 5.0
 PUBLISHED_BEFORE_USE = settings.JWKS_MAX_AGE + timedelta(seconds=2 * RELOAD_AFTER_SECONDS)
-"""A process may serve the old JWKS for one reload more, and a verifier keep that for its age."""
+"""A process may serve the old JWKS until its next reload, and a verifier may cache that for its
+maximum age."""
 KEPT_AFTER_LAST_TOKEN = timedelta(minutes=5)
 RSA_BITS = 2048
 DEFAULT_ALGORITHM: str = Organization.Algorithm.ES256
@@ -35,7 +36,7 @@ DEFAULT_ALGORITHM: str = Organization.Algorithm.ES256
 
 @dataclass(frozen=True)
 class LoadedKey:
-    """A key ready for use. The algorithm belongs to the key; no token chooses it."""
+    """A key ready for use. The key determines the algorithm; a token cannot choose it."""
 
     kid: str
     algorithm: str
@@ -47,7 +48,7 @@ class LoadedKey:
 
 
 class KeyRing:
-    """The accepted keys, read again from the database every few seconds."""
+    """The accepted keys, reloaded from the database every few seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -59,20 +60,21 @@ class KeyRing:
         return self._current().get(kid)
 
     def signing_key(self, algorithm: str) -> LoadedKey:
-        """The newest key of this algorithm that already signs; made on first need.
+        """The newest key of this algorithm that already signs.
 
-        Only the default algorithm's first key signs at once. That of another one is published when
-        it is first needed, and the default's signs until every verifier can have it.
+        Creates the first one when it is needed. Only the first key of the default algorithm signs
+        at once. The first key of another algorithm is published first, and the default algorithm
+        signs until every verifier can have it.
         """
-        key = self._signing(algorithm)
-        if key is None and not self._is_coming(algorithm):
+        key = self._active_key(algorithm)
+        if key is None and not self._has_pending_key(algorithm):
             make_first_key(algorithm)
             self.forget()
-            key = self._signing(algorithm)
-        if key is None and self._is_coming(algorithm):
+            key = self._active_key(algorithm)
+        if key is None and self._has_pending_key(algorithm):
             if algorithm != DEFAULT_ALGORITHM:
                 return self.signing_key(DEFAULT_ALGORITHM)
-            key = self._next(algorithm)  # it was made by a clock that is ahead of ours
+            key = self._pending_key(algorithm)  # it was created by a clock that is ahead of ours
         if key is None:
             raise ImproperlyConfigured(
                 f"No {algorithm} key signs at the moment. Run: manage.py rotate_signing_key "
@@ -81,11 +83,11 @@ class KeyRing:
         return key
 
     def published(self) -> list[dict[str, Any]]:
-        """The public keys as JSON Web Keys (RFC 7517), those in use first.
+        """The public keys as JSON Web Keys (RFC 7517), signing keys first.
 
-        Among them the default algorithm's: some verifiers try the first key and no other.
+        The default algorithm's comes first, because some verifiers try only the first key.
         """
-        in_use = [self._signing(algorithm) for algorithm in Organization.Algorithm.values]
+        in_use = [self._active_key(algorithm) for algorithm in Organization.Algorithm.values]
         first = [key for key in in_use if key is not None]
         first.sort(key=lambda key: key.algorithm != DEFAULT_ALGORITHM)
         others = [key for key in self._current().values() if key not in first]
@@ -93,7 +95,7 @@ class KeyRing:
         return [key.public_jwk for key in (*first, *others)]
 
     def forget(self) -> None:
-        """Read the database at the next use."""
+        """Reload the keys at the next use."""
         self._loaded_at = float("-inf")
 
     def _current(self) -> dict[str, LoadedKey]:
@@ -107,14 +109,14 @@ class KeyRing:
     def _load(self) -> dict[str, LoadedKey]:
         now = timezone.now()
         rows = SigningKey.objects.filter(Q(removed_at=None) | Q(removed_at__gt=now))
-        # Opening a private key costs milliseconds; a key that is loaded stays loaded.
-        return {row.kid: self._known_or_opened(row) for row in rows}
+        # Decrypting a private key takes milliseconds, so loaded keys are reused.
+        return {row.kid: self._loaded_key(row) for row in rows}
 
-    def _known_or_opened(self, row: SigningKey) -> LoadedKey:
-        known = self._keys.get(row.kid)
-        if known and (known.active_from, known.retired_at) == (row.active_from, row.retired_at):
-            return known
-        private_key = known.private_key if known else _open(row)
+    def _loaded_key(self, row: SigningKey) -> LoadedKey:
+        loaded = self._keys.get(row.kid)
+        if loaded and (loaded.active_from, loaded.retired_at) == (row.active_from, row.retired_at):
+            return loaded
+        private_key = loaded.private_key if loaded else _load_private_key(row)
         return LoadedKey(
             kid=row.kid,
             algorithm=row.algorithm,
@@ -125,12 +127,12 @@ class KeyRing:
             retired_at=row.retired_at,
         )
 
-    def _is_coming(self, algorithm: str) -> bool:
-        """Whether a key of this algorithm is published and will sign."""
-        return self._next(algorithm) is not None
+    def _has_pending_key(self, algorithm: str) -> bool:
+        """Whether a key of this algorithm is published but does not sign yet."""
+        return self._pending_key(algorithm) is not None
 
-    def _next(self, algorithm: str) -> LoadedKey | None:
-        """The first that will sign."""
+    def _pending_key(self, algorithm: str) -> LoadedKey | None:
+        """The next published key of this algorithm that does not sign yet."""
         now = timezone.now()
         coming = [
             key
@@ -139,7 +141,7 @@ class KeyRing:
         ]
         return min(coming, key=lambda key: key.active_from, default=None)
 
-    def _signing(self, algorithm: str) -> LoadedKey | None:
+    def _active_key(self, algorithm: str) -> LoadedKey | None:
         now = timezone.now()
         usable = [
             key
@@ -156,10 +158,10 @@ key_ring = KeyRing()
 
 @transaction.atomic
 def make_first_key(algorithm: str = DEFAULT_ALGORITHM) -> None:
-    """A key of the algorithm, where there never was one.
+    """Create a key of the algorithm if there never was one.
 
-    The default algorithm's signs at once: nobody has a copy of the JWKS without it. Another one's
-    meets verifiers that do.
+    A key of the default algorithm signs at once, since no verifier has cached a JWKS without it.
+    Verifiers may have done so before a key of another algorithm appears.
     """
     _lock_ring()
     if SigningKey.objects.filter(algorithm=algorithm).exists():
@@ -171,9 +173,9 @@ def make_first_key(algorithm: str = DEFAULT_ALGORITHM) -> None:
 
 @transaction.atomic
 def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> SigningKey:
-    """Publish a new key now and let it sign once every verifier's copy of the JWKS has expired.
+    """Publish a new key now. It signs once every cached copy of the JWKS has expired.
 
-    In an emergency it signs at once and the old keys are removed: every token of theirs ends.
+    In an emergency it signs at once, and the old keys are removed together with all their tokens.
     """
     _lock_ring()
     now = timezone.now()
@@ -198,13 +200,16 @@ def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> Signing
 
 
 def require_openable_keys() -> None:
-    """ImproperlyConfigured when the stored keys were encrypted under another key than ours."""
+    """Raise ImproperlyConfigured if a stored key cannot be decrypted with our encryption keys."""
     for row in SigningKey.objects.filter(Q(removed_at=None) | Q(removed_at__gt=timezone.now())):
-        _open(row)
+        _load_private_key(row)
 
 
 def reencrypt_signing_keys() -> Iterator[tuple[int, int]]:
-    """Store every key under the present encryption key; tells after each how many of how many."""
+    """Re-encrypt every key with the current encryption key.
+
+    Yields (number done, total) after each.
+    """
     kids = list(SigningKey.objects.order_by("pk").values_list("pk", flat=True))
     for number, kid in enumerate(kids, 1):
         with transaction.atomic():
@@ -216,7 +221,7 @@ def reencrypt_signing_keys() -> Iterator[tuple[int, int]]:
 
 
 def new_signing_key(algorithm: str, *, active_from: datetime) -> SigningKey:
-    """Make and store a key. Its id is the thumbprint of its public part (RFC 7638)."""
+    """Create and store a key. Its id is its RFC 7638 thumbprint."""
     key: ECKey | RSAKey
     if algorithm == Organization.Algorithm.ES256:
         key = ECKey.generate_key("P-256", auto_kid=False)
@@ -233,12 +238,12 @@ def new_signing_key(algorithm: str, *, active_from: datetime) -> SigningKey:
 
 
 def _lock_ring() -> None:
-    """One change of the ring at a time, across processes."""
+    """Serialize changes to the ring across processes."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('tokens_signingkey'))")
 
 
-def _open(row: SigningKey) -> Any:
+def _load_private_key(row: SigningKey) -> Any:
     return serialization.load_pem_private_key(_decrypted(row), password=None)
 
 
@@ -253,7 +258,7 @@ def _decrypted(row: SigningKey) -> bytes:
 
 
 def _fernet() -> MultiFernet:
-    """It encrypts with the present key, and opens with the older ones as well."""
+    """Encrypts with the current key and also decrypts with older ones."""
     keys = [settings.KEY_ENCRYPTION_KEY, *settings.KEY_ENCRYPTION_KEY_FALLBACKS]
     digests = [hashlib.sha256(key.encode()).digest() for key in keys]
     return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])

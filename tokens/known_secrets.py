@@ -1,7 +1,7 @@
-"""Which of the operator's secrets this database has been used with.
+"""Detects operator secrets that differ from those this database has been used with.
 
-The database keeps a MAC of a constant under each. So a wrong one is refused at the start, and not
-found out by every client and every session; a new one is taken when the one before it is named as
+The database stores a MAC of a constant under each secret. A wrong secret is refused at startup
+instead of breaking every client and session; a new one is accepted if the previous one is listed as
 a fallback.
 """
 
@@ -19,8 +19,10 @@ NAMES = ("AGENTIDP_SECRET_KEY", "AGENTIDP_SECRET_PEPPER", "AGENTIDP_KEY_ENCRYPTI
 
 
 def require_known_secrets() -> None:
-    """ImproperlyConfigured when one of the secrets is another one than that of the database. What
-    is used for the first time, beside the one before it, is noted."""
+    """Raise ImproperlyConfigured if a secret is not the database's.
+
+    A new secret that has the previous one as a fallback is recorded.
+    """
     for name in NAMES:
         newest = _newest(name)
         mac = _mac(name, _secret(name))
@@ -36,13 +38,13 @@ def require_known_secrets() -> None:
 
 
 def is_newest(name: str) -> bool:
-    """Whether no process uses a later one than this."""
+    """Whether no process uses a newer secret than this one."""
     newest = _newest(name)
     return newest is not None and bytes(newest.mac) == _mac(name, _secret(name))
 
 
 def in_use_everywhere(name: str) -> datetime:
-    """All processes use the present one: since when, if that was said before, else from now on."""
+    """Record that all processes use the current secret, and return since when."""
     mac = _mac(name, _secret(name))
     known = KnownSecret.objects.filter(name=name, mac=mac)
     known.filter(everywhere_since=None).update(everywhere_since=timezone.now())
@@ -50,12 +52,12 @@ def in_use_everywhere(name: str) -> datetime:
 
 
 def forget(name: str) -> None:
-    """Take whichever is given at the next start."""
+    """Accept whatever secret is configured at the next startup."""
     KnownSecret.objects.filter(name=name).delete()
 
 
 def in_rotation() -> list[str]:
-    """The names of those that have others accepted beside them."""
+    """The names of secrets that have fallbacks."""
     return [name for name in NAMES if _fallbacks(name)]
 
 

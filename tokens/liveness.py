@@ -1,7 +1,7 @@
-"""Whether a token that verifies is still good: asked of the database at every use.
+"""Checks that a verified token is still valid, in the database and at every use.
 
-One statement each, written down once. The ORM would build the same text anew for every request, and
-building it took twice as long as PostgreSQL takes to answer.
+Each check is one constant statement. The ORM would build it again for every request, which took
+twice as long as PostgreSQL's answer.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from organizations.models import Membership, Organization, Principal, User
 
 ModelType = TypeVar("ModelType", bound=models.Model)
 SPARE = timedelta(seconds=30)
-"""How much later than a token its grant or its membership may seem: `iat` is a whole second, and
-these have the time of whichever machine made them."""
+"""How much later than a token its grant or membership may seem to be created: `iat` is a whole
+second, and the clocks of two machines differ."""
 ENDED = "The token has expired or was revoked."
 
 
 class Claims(Protocol):
-    """What a verified token says (tokens/access_tokens.py)."""
+    """The claims of a verified token (tokens/access_tokens.py)."""
 
     payload: dict[str, Any]
 
@@ -83,13 +83,14 @@ FROM tokens_live_person(
 
 
 def live_agent(token: AgentClaims, request: HttpRequest) -> Actor:
-    """The agent of a live token: agent, credential and organization active, token not revoked.
+    """The agent of a live token.
 
+    Raise InvalidToken if agent, credential or organization is inactive or the token is revoked.
     Runs inside the organization's scope, in one query.
     """
     row = ask(AGENT, **facts_of(token))
     email, allowed, is_administrator = row[:3]
-    # A scope taken from the agent ends for its live tokens as well.
+    # A scope that the agent has lost is removed from its live tokens, too.
     scopes = frozenset(str(token.payload.get("scope", "")).split()) & frozenset(allowed)
     if not is_administrator:
         scopes -= {Scope.ADMIN_ORGS}
@@ -99,7 +100,7 @@ def live_agent(token: AgentClaims, request: HttpRequest) -> Actor:
         label=email,
         organization=instance(Organization, row[3:]),
         scopes=scopes,
-        # Only a token that was asked for it administers: one with less does not see more either.
+        # A token without the scope must not see more because its agent is an administrator.
         role=Principal.Role.ADMIN if Scope.ADMIN_ORGS in scopes else "",
         credential_id=token.credential_id,
         token_id=token.token_id,
@@ -109,26 +110,26 @@ def live_agent(token: AgentClaims, request: HttpRequest) -> Actor:
 
 
 def live_resource_scopes(token: AgentClaims) -> frozenset[str]:
-    """What a live token for a resource still allows: what the agent is allowed there today.
+    """The scopes that a live token for a resource still grants. Raise InvalidToken if it has ended.
 
-    A token that has lost all of its scopes has ended, and so has one from before the agent was
-    removed from the resource, or the resource deleted, and allowed anew.
+    It has ended if all its scopes are gone, or if it is older than the agent's present permission
+    at the resource.
     """
-    allowed, known = ask(
+    granted, defined = ask(
         RESOURCE,
         resource=token.resource,
         spare=SPARE,
         **facts_of(token),
     )
     issued = frozenset(str(token.payload.get("scope", "")).split())
-    left = issued & frozenset(allowed) & frozenset(known)
+    left = issued & frozenset(granted) & frozenset(defined)
     if issued and not left:
         raise InvalidToken(ENDED)
     return left
 
 
 def facts_of(token: AgentClaims) -> dict[str, Any]:
-    """What tokens_live_agent asks about."""
+    """The parameters of tokens_live_agent()."""
     return {
         "organization": token.organization_id,
         "credential": token.credential_id,
@@ -139,9 +140,10 @@ def facts_of(token: AgentClaims) -> dict[str, Any]:
 
 
 def live_person(token: PersonClaims, request: HttpRequest) -> Actor:
-    """The person of a live token: account, membership, organization and login session good.
+    """The person of a live token.
 
-    One query, inside the scope.
+    Raise InvalidToken if account, membership, organization or login session has ended. Runs inside
+    the organization's scope, in one query.
     """
     row = ask(
         PERSON,
@@ -175,6 +177,6 @@ def ask(statement: str, **values: Any) -> tuple[Any, ...]:
 
 
 def instance(model: type[ModelType], row: Sequence[Any]) -> ModelType:
-    """The object of a row that holds all columns of the model, in their order."""
+    """A model instance from a row of all the model's columns, in their order."""
     names = [field.attname for field in model._meta.concrete_fields]
     return model.from_db(connection.alias, names, row)

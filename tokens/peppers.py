@@ -1,4 +1,4 @@
-"""Client secrets whose MAC was made under another pepper than the present one."""
+"""Renews the MACs of client secrets that were computed with an older pepper."""
 
 import hashlib
 import hmac
@@ -29,10 +29,10 @@ RENEW = f"""
 
 
 def stored_mac(client_id: UUID, secret: str) -> bytes:
-    """The MAC under which the database has the secret, if it has it.
+    """The MAC under which the database may store the secret.
 
-    One under an older pepper is renewed, which only somebody who knows the secret can do. Costs
-    nothing unless a pepper is accepted beside the present one.
+    A stored MAC with an older pepper is renewed, which only the client's secret makes possible.
+    Without fallback peppers this costs no query.
     """
     mac = secret_mac(secret)
     if not settings.SECRET_PEPPER_FALLBACKS:
@@ -40,7 +40,7 @@ def stored_mac(client_id: UUID, secret: str) -> bytes:
     principal = Principal.objects.filter(pk=client_id).first()
     if principal is None:
         return mac
-    # A process that has not heard of the change must not undo what the others renewed.
+    # A process that still uses the older pepper must not undo renewals of others.
     renews = is_newest("AGENTIDP_SECRET_PEPPER")
     ids: dict[str, UUID | bytes] = {
         "organization": principal.organization_id,

@@ -1,4 +1,4 @@
-"""What can have no effect any more goes, in short transactions."""
+"""Deletes expired rows in short transactions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,10 @@ BATCH = 1000
 
 
 def prune_expired(*, batch: int = BATCH) -> dict[str, int]:
-    """Delete in short transactions, so that nobody waits; gives how many rows of each went."""
+    """Delete everything that has expired, in short transactions.
+
+    Returns the number of rows by kind.
+    """
     return {
         "revocations of expired tokens": sum(
             _prune(expired_revocations, batch, organization)
@@ -40,7 +43,10 @@ def prune_expired(*, batch: int = BATCH) -> dict[str, int]:
 
 
 def expired_revocations() -> QuerySet[Any]:
-    """A token is accepted for the leeway longer than it says, and so must be its revocation."""
+    """Revocations of expired tokens.
+
+    Tokens are accepted for the leeway beyond their expiry, so revocations are kept longer.
+    """
     return Revocation.objects.filter(expires_at__lt=timezone.now() - 2 * settings.CLOCK_LEEWAY)
 
 
@@ -49,7 +55,7 @@ def removed_keys() -> QuerySet[Any]:
 
 
 def past_attempts() -> QuerySet[Any]:
-    """Counts whose window is over, except those that the next recorded failure must report."""
+    """Counters whose window is over, except those that the next recorded failure must report."""
     past = Attempt.objects.filter(started_at__lt=timezone.now() - MAX_WINDOW)
     return past.exclude(key__startswith=LEFT_OUT)
 
@@ -66,7 +72,7 @@ def ended_sessions() -> QuerySet[Any]:
 
 
 def expired_refresh_tokens() -> QuerySet[Any]:
-    """Expired refresh tokens; their rows in the blacklist are deleted with them."""
+    """Expired refresh tokens. Their rows in the blacklist are deleted with them."""
     return OutstandingToken.objects.filter(
         expires_at__lt=timezone.now() - 2 * settings.CLOCK_LEEWAY
     )
@@ -93,7 +99,7 @@ def _prune(
 
 
 def _delete(rows: QuerySet[Any], batch: int) -> int:
-    """Delete at most `batch` of the rows; gives how many of them went, not counting others."""
+    """Delete at most `batch` of the rows. Returns their number, without cascaded rows."""
     keys = list(rows.order_by("pk").values_list("pk", flat=True)[:batch])
     rows.model._base_manager.filter(pk__in=keys).delete()
     return len(keys)

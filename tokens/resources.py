@@ -1,7 +1,7 @@
-"""Registered resources: what their identifiers look like, and who may have tokens for them.
+"""Resources: validating their identifiers, and allowing agents to get tokens for them.
 
-A token names its one receiver in `aud` (RFC 8707, RFC 9068 section 3). An agent gets none for a
-resource until its organization has allowed it there.
+A token names one receiver in `aud` (RFC 8707, RFC 9068 section 3). An agent gets no token for a
+resource until its organization allows it.
 """
 
 import re
@@ -26,7 +26,7 @@ MAX_RESOURCES = 500
 MAX_SCOPES = 50
 MAX_DESCRIPTION = 200
 MAX_SCOPES_LENGTH = 1000
-"""Characters of all scopes of a resource together: they travel in every token."""
+"""Characters of all scopes of a resource together, because every token contains them."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 DEFAULT_PORTS = {"https": "443", "http": "80"}
 ADDRESS_FORM = re.compile(r"(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
@@ -52,10 +52,10 @@ class TooManyResources(DomainError):
 
 
 def identifier_problem(identifier: str) -> str:
-    """What is wrong with a resource's identifier, as a sentence; nothing when it is good.
+    """What is wrong with a resource's identifier, as a sentence, or "" if it is valid.
 
-    Only the normal form of RFC 3986 section 6.2.2 and 6.2.3 is good. So two spellings of one
-    address are not two resources, and character by character is a sound way to compare.
+    Only the normal form of RFC 3986 sections 6.2.2 and 6.2.3 is valid. So one address cannot be two
+    resources, and comparing character by character is sound.
     """
     if len(identifier) > MAX_IDENTIFIER_LENGTH:
         return f"Use at most {MAX_IDENTIFIER_LENGTH} characters."
@@ -96,7 +96,7 @@ def _after_bracket(netloc: str) -> tuple[str, str, str]:
 
 
 def _percent_normal(text: str) -> str:
-    """Without percent-encoding where none is needed, in upper case where it is."""
+    """The text with unreserved characters decoded and all other percent-encoding in upper case."""
 
     def normal(found: re.Match[str]) -> str:
         character = chr(int(found[1], 16))
@@ -112,7 +112,7 @@ def _is_our_own(identifier: str) -> bool:
 
 
 def scope_problem(name: str) -> str:
-    """What is wrong with a scope's name; nothing when it is good."""
+    """What is wrong with a scope's name, as a sentence, or "" if it is valid."""
     if len(name) > MAX_SCOPE_LENGTH:
         return f"A scope has at most {MAX_SCOPE_LENGTH} characters."
     if not SCOPE_TOKEN.fullmatch(name):
@@ -121,7 +121,7 @@ def scope_problem(name: str) -> str:
 
 
 def scopes_problem(names: Sequence[str]) -> str:
-    """What is wrong with the scopes of a resource; nothing when they are good."""
+    """What is wrong with a resource's scopes, as a sentence, or "" if they are valid."""
     for name in names:
         if problem := scope_problem(name):
             return problem
@@ -136,8 +136,8 @@ def scopes_problem(names: Sequence[str]) -> str:
 
 @transaction.atomic
 def create_resource(*, actor: Actor, **fields: Any) -> Resource:
-    """Register a resource. `fields` have passed the serializer or the form."""
-    # Counting and adding must be one step. NO KEY: tokens are issued meanwhile.
+    """Register a resource. `fields` are validated by the serializer or the form."""
+    # Counting and inserting must be atomic. NO KEY: tokens can be issued meanwhile.
     organization = Organization.objects.select_for_update(no_key=True).get(pk=actor.organization.pk)
     if Resource.objects.for_organization(organization).count() >= MAX_RESOURCES:
         raise TooManyResources
@@ -152,7 +152,7 @@ def create_resource(*, actor: Actor, **fields: Any) -> Resource:
 
 @transaction.atomic
 def update_resource(resource: Resource, *, actor: Actor, **changes: Any) -> Resource:
-    """Change the name, the scopes or the lifetime. A scope that goes is taken from every agent."""
+    """Change the name, the scopes or the lifetime. A removed scope is taken from every agent."""
     resource = _locked(resource)
     old = _values(resource)
     _set(resource, changes)
@@ -172,7 +172,10 @@ def update_resource(resource: Resource, *, actor: Actor, **changes: Any) -> Reso
 
 @transaction.atomic
 def delete_resource(resource: Resource, *, actor: Actor) -> None:
-    """Delete a resource and what was allowed there. Live tokens for it end at introspection."""
+    """Delete a resource and its permissions.
+
+    Live tokens for it become inactive at introspection.
+    """
     resource = _locked(resource)
     record_event(AuditAction.RESOURCE_DELETED, resource, actor=actor)
     ResourceGrant.objects.filter(resource=resource).delete()
@@ -183,7 +186,7 @@ def delete_resource(resource: Resource, *, actor: Actor) -> None:
 def allow_agent(
     resource: Resource, agent: Agent, *, actor: Actor, scopes: Sequence[str]
 ) -> ResourceGrant:
-    """Let the agent have tokens for the resource with just these scopes, whatever it had before."""
+    """Allow the agent these scopes at the resource, replacing earlier ones."""
     _require_not_oneself(agent, actor=actor)
     resource = _locked(resource)
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
@@ -209,35 +212,35 @@ def allow_agent(
 
 @transaction.atomic
 def remove_agent(grant: ResourceGrant, *, actor: Actor) -> None:
-    """End what the agent was allowed at the resource; its live tokens end at introspection."""
+    """Remove the agent from the resource. Its live tokens become inactive at introspection."""
     _require_not_oneself(grant.agent, actor=actor)
     resource = _locked(grant.resource)
     if not ResourceGrant.objects.filter(pk=grant.pk).delete()[0]:
-        return  # somebody else was faster
+        return  # another request was faster
     record_event(AuditAction.RESOURCE_AGENT_REMOVED, resource, actor=actor, agent_id=grant.agent_id)
 
 
 def _require_not_oneself(agent: Agent, *, actor: Actor) -> None:
-    """No credential of an agent may widen what that agent reaches."""
+    """Raise Forbidden if an agent changes its own permissions."""
     if actor.kind == "agent" and actor.id == agent.pk:
         raise Forbidden("An agent cannot change its own permissions.")
 
 
 def _locked(resource: Resource) -> Resource:
-    """The resource as it is now; ResourceNotFound when it was deleted meanwhile."""
-    found = (
+    """Lock the resource. Raise ResourceNotFound if it has been deleted."""
+    locked = (
         Resource.objects.select_for_update(of=("self",), no_key=True)
         .select_related("organization")
         .filter(pk=resource.pk)
         .first()
     )
-    if found is None:
+    if locked is None:
         raise ResourceNotFound
-    return found
+    return locked
 
 
 def _set(resource: Resource, fields: dict[str, Any]) -> None:
-    """Take the fields over; `described_scopes` is `[{"name", "description"}]`."""
+    """Set the fields; `described_scopes` is a list of `{"name", "description"}`."""
     described = fields.pop("described_scopes", None)
     if described is not None:
         resource.scopes = [each["name"] for each in described]

@@ -29,14 +29,14 @@ from tokens.resources import (
 
 
 def validate_end(serializer: object, moment: datetime | None) -> datetime | None:
-    """The method of a serializer for the end of a secret."""
+    """A serializer's validation method for the expiry of a secret."""
     if moment is not None and moment <= timezone.now():
         raise serializers.ValidationError("Must lie in the future.")
     return moment
 
 
 class OldSecretSerializer(StrictSerializer):
-    """A secret from before a rotation, in its grace."""
+    """A replaced secret in its grace period."""
 
     secretHint = serializers.CharField(
         source="hint", read_only=True, help_text="Its last four characters; empty: not kept."
@@ -104,7 +104,7 @@ class CredentialWithSecretSerializer(CredentialSerializer):
 
 @example(sent=examples.CREDENTIAL_CHANGE)
 class CredentialChangeSerializer(StrictSerializer):
-    """What may change without another secret."""
+    """The fields that can change without a new secret."""
 
     name = serializers.CharField(
         max_length=MAX_CREDENTIAL_NAME, allow_blank=True, validators=[validate_printable]
@@ -130,7 +130,7 @@ class RotationSerializer(StrictSerializer):
 
 
 class ResourceScopeSerializer(StrictSerializer):
-    """A scope of a resource, in the service's own words."""
+    """A scope of a resource, as the service defines it."""
 
     name = serializers.CharField(max_length=MAX_SCOPE_LENGTH, help_text="For example `files:read`.")
     description = serializers.CharField(
@@ -146,14 +146,14 @@ class ResourceScopeSerializer(StrictSerializer):
         return name
 
     def validate(self, fields: dict[str, str]) -> dict[str, str]:
-        if "name" not in fields:  # a partial change of the resource is no partial scope
+        if "name" not in fields:  # a partial change of the resource still needs whole scopes
             raise serializers.ValidationError({"name": ["This field is required."]})
         return fields
 
 
 @example(examples.SHOWN_RESOURCE, sent=examples.NEW_RESOURCE)
 class ResourceSerializer(StrictSerializer):
-    """A resource: a service that takes tokens of its own."""
+    """A service that accepts tokens issued for it."""
 
     resourceId = serializers.UUIDField(source="id", read_only=True)
     identifier = serializers.CharField(
@@ -194,7 +194,7 @@ class ResourceSerializer(StrictSerializer):
 
 @example(examples.SHOWN_RESOURCE, sent=examples.RESOURCE_CHANGE)
 class ResourceChangeSerializer(ResourceSerializer):
-    """A partial change. The identifier stays: services compare tokens with it."""
+    """A partial change. The identifier is fixed, because services compare tokens with it."""
 
     identifier = serializers.CharField(read_only=True)
 
@@ -204,7 +204,7 @@ class ResourceChangeSerializer(ResourceSerializer):
 
 @example(examples.GRANT)
 class ResourceGrantSerializer(serializers.Serializer[ResourceGrant]):
-    """An agent that may have tokens for the resource."""
+    """An agent that may get tokens for the resource."""
 
     agentId = serializers.UUIDField(source="agent_id")
     email = serializers.CharField(source="agent.email")
@@ -236,7 +236,7 @@ class TokenFormSerializer(serializers.Serializer[None]):
 
 @example(examples.INTROSPECTION)
 class IntrospectionSerializer(serializers.Serializer[None]):
-    """RFC 7662 section 2.2; an inactive token has `active` alone."""
+    """RFC 7662 section 2.2. An inactive token has only `active`."""
 
     active = serializers.BooleanField()
     token_type = serializers.CharField(required=False)

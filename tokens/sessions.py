@@ -1,4 +1,4 @@
-"""The API sessions of people: one login session, a short access token, a rotating refresh token."""
+"""Login sessions of people: a short-lived access token and a rotating refresh token."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,12 +25,12 @@ from tokens.liveness import SPARE
 from tokens.models import LoginSession
 
 REFRESH_GRACE = timedelta(seconds=30)
-"""How long after its first use a refresh token works again: the answer may have been lost, or two
-parts of a client may have asked at once. Longer than clients wait for an answer."""
+"""How long a refresh token can be used again after its first use, because its response was lost or
+a client refreshed twice at once. Longer than clients wait for a response."""
 
 
 class RefreshRefused(DomainError):
-    """One answer for every refresh token that does not work (any more)."""
+    """Raised alike for every refresh token that does not work."""
 
     code = "UNAUTHORIZED"
     status = 401
@@ -39,7 +39,7 @@ class RefreshRefused(DomainError):
 
 @dataclass(frozen=True)
 class SessionTokens:
-    """What a person's client keeps: two tokens for one organization."""
+    """The tokens of a person's client, for one organization."""
 
     refresh: PersonRefresh
     membership: Membership
@@ -58,11 +58,13 @@ class SessionTokens:
 def log_in(
     request: HttpRequest, *, email: str, password: str, organization_id: UUID | None = None
 ) -> SessionTokens:
-    """A new login session in the named organization, or in the first that the person joined.
+    """Start a login session in the given organization, or in the one the person joined first.
 
-    SignInRefused or TooManyRequests are recorded: see verify_password for how to call this.
+    Raise SignInRefused or TooManyRequests, which are recorded: see verify_password() for how to
+    call this.
     """
-    began_at = timezone.now()  # before the password was looked at: a newer one ends the session
+    # Before the password check, so that a later password change ends the session.
+    began_at = timezone.now()
     user = verify_password(request, name=email, password=password, organization_id=organization_id)
     memberships = user.memberships.usable()
     if organization_id is not None:
@@ -84,16 +86,16 @@ def log_in(
 
 @transaction.atomic
 def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
-    """New tokens for a refresh token, which is used up; None when it does not work.
+    """Exchange a refresh token for new tokens. Returns None if it does not work.
 
-    Within the grace it gives the same session further tokens. A later use means that the token was
-    copied: the session ends, with all of its tokens (RFC 9700 section 4.14.2).
+    Within the grace period it can be used again. Later use means that it was copied, so the session
+    ends with all its tokens (RFC 9700 section 4.14.2).
     """
     try:
         refresh = PersonRefresh.read(text)
     except TokenError:
         return None
-    # The lock makes two uses at the same moment one after the other.
+    # The lock serializes concurrent uses of the token.
     session = (
         LoginSession.objects.live()
         .select_for_update(of=("self",))
@@ -106,7 +108,7 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
         .filter(user_id=refresh.subject_id, organization_id=refresh.organization_id)
         .first()
     )
-    if session is None or membership is None or not _is_of(refresh, membership):
+    if session is None or membership is None or not _belongs_to(refresh, membership):
         return None
     if not refresh.use(REFRESH_GRACE):
         end_session(session)
@@ -122,8 +124,8 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     return SessionTokens(PersonRefresh.for_session(membership, session.pk), membership)
 
 
-def _is_of(refresh: PersonRefresh, membership: Membership) -> bool:
-    """Whether the token is from this membership: as tokens/liveness.py asks of access tokens."""
+def _belongs_to(refresh: PersonRefresh, membership: Membership) -> bool:
+    """Whether the token is for this membership, as tokens/liveness.py checks access tokens."""
     return membership.created_at < refresh.issued_at + SPARE
 
 
@@ -131,9 +133,9 @@ def _is_of(refresh: PersonRefresh, membership: Membership) -> bool:
 def switch_organization(
     request: HttpRequest, session_id: UUID, organization_id: UUID, *, actor: Actor
 ) -> SessionTokens | None:
-    """Tokens of the same session for another of the person's organizations; None if not theirs.
+    """Tokens for another of the person's organizations, or None if they are no member there.
 
-    TooManyRequests after many of them: each stands in an audit log.
+    Raise TooManyRequests after many switches, because each is recorded in an audit log.
     """
     membership = (
         Membership.objects.usable().filter(user=actor.user, organization=organization_id).first()
@@ -147,7 +149,7 @@ def switch_organization(
 
 @transaction.atomic
 def log_out(session_id: UUID, *, actor: Actor) -> None:
-    """End the login session: its access tokens are dead at once, in every organization."""
+    """End the login session. Its access tokens stop working at once, in every organization."""
     session = LoginSession.objects.select_for_update().get(pk=session_id)
     end_session(session)
     record_event(AuditAction.SESSION_ENDED, actor=actor, sessionId=session.pk)

@@ -1,4 +1,4 @@
-"""What the worker does for tokens, sessions and links."""
+"""The worker's tasks for tokens, sessions and links."""
 
 from procrastinate.contrib.django import app
 
@@ -10,5 +10,5 @@ MAINTENANCE = "maintenance"
 @app.periodic(cron="27 3 * * *")
 @app.task(name="tokens.prune", queue=MAINTENANCE, queueing_lock="tokens.prune")
 def prune(timestamp: int) -> None:
-    """Every night: what can have no effect any more, such as revocations of expired tokens."""
+    """Delete expired rows every night."""
     prune_expired()

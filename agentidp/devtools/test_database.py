@@ -1,7 +1,7 @@
-"""A pytest plugin: without DATABASE_URL the tests get a PostgreSQL of their own, for this run only;
-with `--reuse-db` one in .data/tests, which stays for the next run.
+"""A pytest plugin that provides PostgreSQL when DATABASE_URL is not set.
 
-Loaded with `-p` in pytest.ini, because the address must stand before Django's settings are read.
+It is temporary, or with `--reuse-db` one in .data/tests that is kept. Loaded with `-p` in
+pytest.ini, because the URL must be set before Django's settings are read.
 """
 
 import os
@@ -31,7 +31,7 @@ caretaker = pytest.StashKey[subprocess.Popen[bytes]]()
 def pytest_load_initial_conftests(
     early_config: pytest.Config, args: list[str]
 ) -> Generator[None, None, None]:
-    """Start the server before pytest-django, which reads the settings in this same hook."""
+    """Start the server before pytest-django, which reads the settings in the same hook."""
     os.environ.setdefault("AGENTIDP_ENVIRONMENT", "test")
     if not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):
         try:
@@ -45,14 +45,14 @@ def pytest_load_initial_conftests(
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Wait until the server is gone; after a crash of pytest the caretaker sees to it alone."""
+    """Wait until the server has stopped. If pytest crashes, the caretaker stops it alone."""
     if process := config.stash.get(caretaker, None):
         process.communicate()
 
 
 def _start() -> subprocess.Popen[bytes]:
     bindir = find_binaries()
-    # The caretaker holds the reading end of a pipe. It closes when we end, however we end.
+    # The caretaker reads from this pipe, which closes when we end, in whatever way.
     process = subprocess.Popen(
         [sys.executable, __file__, bindir],
         stdin=subprocess.PIPE,
@@ -60,35 +60,39 @@ def _start() -> subprocess.Popen[bytes]:
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
-    said = process.stdout.readline() if process.stdout else b""
-    folder = os.fsdecode(said.rstrip(b"\n"))
+    line = process.stdout.readline() if process.stdout else b""
+    folder = os.fsdecode(line.rstrip(b"\n"))
     if not folder:
         raise EmbeddedPostgresError("The tests' database found no place for temporary files.")
     cluster = Cluster(Path(folder), bindir, durable=False)
     cluster.start()
-    _name(cluster.url, cluster.owner_url)
+    _set_urls(cluster.url, cluster.owner_url)
     return process
 
 
 def _keep_running() -> Callable[[], None]:
-    """Start the kept server; the answer lets go of it."""
+    """Start the kept server. Returns a function that releases it."""
     stack = ExitStack()
     url = stack.enter_context(running(KEPT, durable=False))
-    _name(url, owner_url(KEPT))
+    _set_urls(url, owner_url(KEPT))
     return stack.close
 
 
-def _name(url: str, owner: str) -> None:
+def _set_urls(url: str, owner: str) -> None:
     os.environ["DATABASE_URL"] = url
     os.environ["AGENTIDP_DATABASE_OWNER_URL"] = owner
     for name in ("DATABASE_URL_FILE", "AGENTIDP_DATABASE_OWNER_URL_FILE"):
-        os.environ[name] = ""  # The one of a `.env` would come first.
+        os.environ[name] = ""  # or the one from a `.env` would take precedence
 
 
-def _take_care(bindir: Path) -> None:
-    """Make a folder, say where it is, and remove it once nobody holds our standard input."""
+def _run_caretaker(bindir: Path) -> None:
+    """Create a folder and print its path.
+
+    Stop the server and remove the folder when standard input closes.
+    """
     with tempfile.TemporaryDirectory(prefix="agentidp-test-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # The server may run as another user; inside all is private.
+        # The server may run as another user; everything inside is private.
+        Path(folder).chmod(0o711)
         sys.stdout.buffer.write(os.fsencode(folder) + b"\n")
         sys.stdout.flush()
         sys.stdin.read()
@@ -96,4 +100,4 @@ def _take_care(bindir: Path) -> None:
 
 
 if __name__ == "__main__":
-    _take_care(Path(sys.argv[1]))
+    _run_caretaker(Path(sys.argv[1]))

@@ -12,10 +12,10 @@ NewFolder = Callable[[], Path]
 
 @pytest.fixture(scope="session")
 def new_folder() -> Iterator[NewFolder]:
-    """Makes folders that other users can enter, as the project's own folder normally is.
+    """Creates folders that other users can enter, like the project's own normally.
 
-    pytest's own are not: each of its runs closes the folder above them to others, also for a run
-    that is under way.
+    Those of pytest are not: each run closes their parent folder to others, even for a run in
+    progress.
     """
     with ExitStack() as folders:
 

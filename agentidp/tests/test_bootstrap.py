@@ -1,4 +1,4 @@
-"""The installer: what it takes for installed, which Python it takes, and what it leaves alone."""
+"""The installer: what it considers installed, which Python it accepts, what it never changes."""
 
 import os
 import shutil
@@ -64,7 +64,7 @@ OTHERS_ENVIRONMENT = "make did not make it"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A project folder of its own around a copy of the installer, with work in it."""
+    """A separate project folder with a copy of the installer and some work in it."""
     path = tmp_path / "checkout"
     (path / "agentidp" / "devtools").mkdir(parents=True)
     shutil.copy(bootstrap.__file__, path / "agentidp" / "devtools")
@@ -77,7 +77,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def seen(folder: Path) -> dict[str, str]:
-    """Everything below the folder: where links lead, what files hold."""
+    """Everything below the folder: targets of links and contents of files."""
     found = {}
     for path in sorted(folder.rglob("*")):
         what = os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
@@ -98,7 +98,7 @@ def set_up(
 
 
 def make_environment(checkout: Path, environment: object) -> subprocess.CompletedProcess[str]:
-    """The part of the set-up that clears and creates; it downloads nothing."""
+    """Run the part of the installation that clears and creates; it downloads nothing."""
     code = (
         "import bootstrap as b\nwith b.one_at_a_time():\n b.works(b.PYTHON) or b.make_environment()"
     )
@@ -115,7 +115,7 @@ def make_environment(checkout: Path, environment: object) -> subprocess.Complete
 
 
 @pytest.mark.parametrize(
-    # Never "/" itself: without the guard this test would be the end of the machine.
+    # Never "/" itself: without the guard, this test would erase the machine.
     "named",
     [".", "..", "~", "agentidp", "{home}", "{home}/work", "{home}/link"],
 )
@@ -158,7 +158,7 @@ def test_make_and_the_installer_read_the_name_alike(checkout):
         assert f"\n{folder}/bin/python -m pytest" in shown.stdout
 
 
-def test_somebodys_environment_that_does_not_run_is_not_made_anew(checkout):
+def test_a_broken_environment_of_others_is_not_recreated(checkout):
     theirs = checkout / "theirs"
     (theirs / "bin").mkdir(parents=True)
     (theirs / "pyvenv.cfg").write_text("home = /gone\n")
@@ -258,7 +258,7 @@ def test_cleaning_removes_what_was_made_and_nothing_else(checkout, named):
     (checkout / "linked").symlink_to(outside)
     (outside / "__pycache__").mkdir()
     before = seen(checkout.parent)
-    # From here on, what is ours.
+    # From here on, the environment is ours.
     (checkout / ".venv" / bootstrap.MARK).touch()
     (checkout / "node_modules" / "axe").mkdir(parents=True)
     (checkout / "node_modules" / ".package-lock.json").touch()
@@ -276,7 +276,7 @@ def test_cleaning_removes_what_was_made_and_nothing_else(checkout, named):
 
 
 def call(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A line of the installer's, in a process of its own."""
+    """Run a line of the installer in a process of its own."""
     folder = str(Path(bootstrap.__file__).parent)
     return subprocess.run(
         [sys.executable, "-B", "-c", f"import bootstrap as b\n{code}"],
@@ -287,7 +287,7 @@ def call(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_silent_program_is_said_to_be_still_at_work():
-    """This one ends when it was said."""
+    """The program ends once it has been reported."""
     waiting = "import os, sys; sys.exit(os.read(0, 1) != b'x')"
     code = "import subprocess, threading\n"
     code += "read, write = b.os.pipe()\nb.os.dup2(read, 0)\nb.SECONDS_BETWEEN_SIGNS = 0.01\n"
@@ -302,7 +302,7 @@ def test_a_silent_program_is_said_to_be_still_at_work():
 
 @pytest.mark.parametrize("problem", ["lock", "package"])
 def test_the_set_up_waits_for_another_that_installs_packages(tmp_path, problem):
-    """As apt-get says it; the second time the other one has ended."""
+    """Fails like apt-get; by the second try the other installation has ended."""
     said = {
         "lock": "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt)",
         "package": "E: Unable to locate package chromium",

@@ -1,4 +1,4 @@
-"""The description of the API is public, so that it must cost nothing: made once, then bytes."""
+"""The OpenAPI document is public, so it must be cheap: generated once, then served as bytes."""
 
 import json
 import time
@@ -29,7 +29,7 @@ ACCEPTED = [
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Each making of the document, from none on."""
+    """Counts how often the document is generated, starting without one."""
     makings: list[Any] = []
     make = SchemaGenerator.get_schema
 
@@ -71,7 +71,7 @@ def test_it_is_made_once_for_all_who_ask_at_the_same_time(made: list[Any]) -> No
     assert len({each.content for each in found}) == 1
 
 
-def test_who_has_it_already_is_told_so(client: Client) -> None:
+def test_an_unchanged_document_is_answered_with_304(client: Client) -> None:
     first = client.get("/api/schema")
     again = client.get("/api/schema", headers={"If-None-Match": first["ETag"]})
     other = client.get(

@@ -1,4 +1,4 @@
-"""Real servers, started and killed: what the embedded PostgreSQL promises."""
+"""The embedded PostgreSQL, with real servers that are started and killed."""
 
 import multiprocessing
 import os
@@ -30,7 +30,7 @@ def empty(new_folder: NewFolder) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def made(new_folder: NewFolder) -> Path:
-    """A cluster that was started once, to copy from: quicker than making each anew."""
+    """A cluster to copy, which is faster than creating each one."""
     path = new_folder()
     cluster = Cluster(path, find_binaries())
     cluster.start()
@@ -40,7 +40,7 @@ def made(new_folder: NewFolder) -> Path:
 
 @pytest.fixture
 def root(made: Path, empty: Path) -> Path:
-    """A folder with a cluster in it, stopped."""
+    """A folder with a stopped cluster."""
     subprocess.run(["cp", "-a", f"{made}/.", empty], check=True)
     return empty
 
@@ -73,7 +73,7 @@ def test_the_role_of_the_application_is_bound_by_row_level_security(root):
 
 
 def test_a_cluster_of_an_earlier_release_gets_an_owner_and_keeps_its_rows(root, monkeypatch):
-    """There was one role, which owned everything."""
+    """An earlier release had one role, which owned everything."""
     cluster = Cluster(root, find_binaries())
     cluster.start()
     with psycopg.connect(cluster.owner_url) as connection:
@@ -290,7 +290,7 @@ def test_the_last_process_to_leave_stops_the_server(root):
 
 
 def test_with_a_database_address_nothing_is_started(tmp_path):
-    """manage.py talks to the database it is told, here one that is not there."""
+    """manage.py uses the configured database, even one that does not exist."""
     done = subprocess.run(
         [sys.executable, PROJECT / "manage.py", "migrate", "--plan"],
         env=os.environ
@@ -364,7 +364,7 @@ def test_root_behind_a_closed_folder_can_run_it_and_opens_nothing(empty):
 
 
 def test_stopping_removes_its_own_sockets_and_nothing_else(empty):
-    """Below /tmp anybody may put something where a cluster with a long path has its socket."""
+    """In /tmp, anyone may create something at the path of a cluster's socket."""
     cluster = Cluster(empty / ("a-long-folder-name-" * 5), find_binaries())
     cluster.sockets.mkdir()
     (cluster.sockets / embedded_postgres.SOCKET).touch()

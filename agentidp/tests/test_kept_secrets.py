@@ -1,4 +1,4 @@
-"""Secrets that nobody set, outside production: made once, and never replaced by another start."""
+"""Secrets that are not set outside production are generated once and never replaced."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def test_two_first_starts_keep_the_same_secrets(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("command", "keeps"), [("collectstatic", False), ("migrate", True)])
 def test_collecting_files_keeps_no_secret(tmp_path, monkeypatch, command, keeps):
-    """docs/how-to/deploy.md does it before production has its own."""
+    """docs/how-to/deploy.md collects files before production has its secrets."""
     for name in [*env.os.environ]:
         if re.match("AGENTIDP_|DATABASE_URL", name):
             monkeypatch.delenv(name)

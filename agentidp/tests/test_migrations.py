@@ -1,4 +1,4 @@
-"""Every migration can run while the release before it still serves."""
+"""Every migration can run while the previous release still serves."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ def test_no_migration_breaks_a_running_release():
     linter = MigrationLinter(
         include_apps=ours,
         ignore_name=[
-            "0002_isolation",  # It ran on empty tables, before the first release.
-            "0007_isolate_resources",  # On the empty tables that 0006 makes.
-            "0016_searchable",  # Only the way back drops columns: those that it adds.
-            "0007_one_proven_account",  # Less than the release before already demands.
+            "0002_isolation",  # on empty tables, before the first release
+            "0007_isolate_resources",  # on the empty tables that 0006 creates
+            "0016_searchable",  # only its reversal drops columns, which it added
+            "0007_one_proven_account",  # weaker than what the previous release already requires
         ],
         no_cache=True,
         quiet=["ok", "ignore"],

@@ -1,4 +1,4 @@
-"""What supervisors ask with waits for a server that starts, and not for one that has ended."""
+"""The probe of supervisors waits for a server that starts, but not for one that has ended."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from agentidp.env import BASE_DIR
 
 @pytest.fixture
 def ended() -> str:
-    """The id of a process that was there."""
+    """The id of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return str(process.pid)

@@ -1,4 +1,4 @@
-"""Operators' probes tell the truth, and their metrics stay bounded."""
+"""Operators' probes are right, and the number of metrics is bounded."""
 
 import os
 import re
@@ -32,14 +32,14 @@ PROBE_SECONDS = 2
 
 @pytest.fixture(autouse=True)
 def look_again() -> None:
-    """What a test before this one found may be less than a second old."""
+    """Drop cached results, which may be from the previous test."""
     health.readiness.forget()
     background.forget()
 
 
 @pytest.fixture
 def cluster(new_folder: NewFolder) -> Iterator[Cluster]:
-    """A PostgreSQL of this test's own, which it may stop."""
+    """A PostgreSQL that only this test uses, and may stop."""
     made = Cluster(new_folder(), find_binaries(), durable=False)
     made.start()
     yield made
@@ -62,7 +62,7 @@ def test_ready_means_that_everything_is_there(db: None) -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(-60, "failed"), (60, "failed"), (1, "ok")])
 def test_a_clock_that_is_not_the_databases_is_told(db: None, seconds: int, said: str) -> None:
-    """Tokens are issued by the database's clock and read by ours."""
+    """The database's clock dates tokens; ours checks them."""
     make_worker()
 
     with time_machine.travel(timezone.now() + timedelta(seconds=seconds)):
@@ -99,7 +99,7 @@ def test_without_its_database_it_lives_but_is_not_ready(
     assert live.status_code == 200
 
 
-def test_whoever_asks_whether_it_is_ready_everything_is_looked_at_once_a_second(
+def test_readiness_is_checked_at_most_once_a_second(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executors: list[Any] = []
@@ -124,7 +124,7 @@ def test_whoever_asks_whether_it_is_ready_everything_is_looked_at_once_a_second(
 @pytest.mark.django_db(transaction=True)
 def test_all_who_ask_at_once_wait_for_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
     asking, looks = threading.Barrier(8), []
-    look = health._look
+    look = health._run_checks
 
     def counted() -> dict[str, bool]:
         looks.append(1)
@@ -137,7 +137,7 @@ def test_all_who_ask_at_once_wait_for_one_look(monkeypatch: pytest.MonkeyPatch) 
         finally:
             connection.close()
 
-    monkeypatch.setattr(health, "_look", counted)
+    monkeypatch.setattr(health, "_run_checks", counted)
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(ask, range(8)))
 

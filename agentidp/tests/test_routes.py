@@ -1,4 +1,4 @@
-"""`make routes` says of every route what it asks for."""
+"""`make routes` lists the requirements of every route."""
 
 import subprocess
 from io import StringIO

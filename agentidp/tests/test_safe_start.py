@@ -1,4 +1,4 @@
-"""An unsafe configuration does not start, and says why in one line."""
+"""An unsafe configuration does not start, and the reason is one line."""
 
 import os
 import secrets
@@ -42,7 +42,7 @@ PRIVILEGED = (*ABOVE_ALL, *TOO_MUCH)
 
 @pytest.fixture(scope="module")
 def cluster(new_folder: NewFolder) -> Iterator[Cluster]:
-    """A PostgreSQL of this module's own, with the project's tables and a role of each privilege."""
+    """A PostgreSQL of this module, with the project's tables and a role for each privilege."""
     made = Cluster(new_folder(), find_binaries(), durable=False)
     made.start()
     made.stop()
@@ -66,7 +66,7 @@ def role(privilege: str) -> str:
 
 @pytest.fixture(scope="module")
 def production(cluster: Cluster) -> dict[str, str]:
-    """A configuration that is good for production."""
+    """A valid production configuration."""
     environment = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": cluster.url,
@@ -210,7 +210,7 @@ def test_it_does_not_migrate_what_belongs_to_another_role(
 
 
 def into_file(environment: dict[str, str], name: str, path: Path, mode: int) -> dict[str, str]:
-    """The same configuration with one value in a file, written as an editor writes it."""
+    """The configuration with one value in a file, as an editor writes it."""
     path.write_text(f"{environment[name]}\n")
     path.chmod(mode)
     others = {key: value for key, value in environment.items() if key != name}
@@ -255,7 +255,7 @@ def test_it_does_not_start_without_the_file_of_a_secret(
     assert_refused(run(production | missing, "-c", START))
 
 
-def test_who_brings_a_database_in_a_file_is_in_production_as_well(
+def test_a_database_url_from_a_file_means_production_as_well(
     production: dict[str, str], tmp_path: Path
 ) -> None:
     environment = into_file(production, "DATABASE_URL", tmp_path / "url", 0o600)

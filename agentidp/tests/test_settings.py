@@ -1,4 +1,4 @@
-"""Every setting: an empty one is an unset one, and a wrong one is named in one line."""
+"""Every setting: an empty one counts as unset, and the error for a wrong one is one line."""
 
 import os
 import re
@@ -63,7 +63,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "AGENTIDP_ANALYTICS_ENABLED": FLAGS,
     "AGENTIDP_FILES_FOLDER": ("files", __file__),
     "AGENTIDP_FILES_BUCKET": ("A_Bucket", "s3://bucket", "bucket/folder", "ab"),
-    # These without a bucket are wrong, whatever they say.
+    # Without a bucket, any value of these is wrong.
     "AGENTIDP_FILES_BUCKET_FOLDER": ("/files/", "a//b", "../up", "files"),
     "AGENTIDP_FILES_BUCKET_REGION": ("Frankfurt am Main", "eu-central-1"),
     "AGENTIDP_FILES_BUCKET_ENDPOINT": ("s3.example.com", "https://k:hunter2@s3", "https://s3:port"),
@@ -93,7 +93,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "AGENTIDP_LOG_LEVEL": ("info", "LOUD"),
     "AGENTIDP_DEBUG": (*FLAGS, "true"),  # in production
     "AGENTIDP_DEMO": FLAGS,
-    # Of set-up and of programs to find: not read here. Empty ones have tests of their own there.
+    # Variables of installation and of paths to programs, which settings do not read. Tests of their
+    # own cover empty ones.
     "AGENTIDP_VENV": (),
     "AGENTIDP_CHROMIUM": (),
     "AGENTIDP_PG_BIN": (),
@@ -116,7 +117,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> dict[str, Any]:
-    """The settings with these values in the environment."""
+    """The settings, with these values in the environment."""
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     found = runpy.run_path(str(settings.BASE_DIR / "agentidp" / "settings.py"))
@@ -130,7 +131,7 @@ def test_every_setting_has_a_row_and_is_documented() -> None:
         for path in SOURCES
         for name in re.findall(rf"[\"']({NAME})[\"']", path.read_text())
     }
-    used -= {"DATABASE_ROLE", "DATABASE_OWNER"}  # names of Django's settings
+    used -= {"DATABASE_ROLE", "DATABASE_OWNER"}  # also names of Django settings
 
     assert set(re.findall(rf"`({NAME})`", table)) == set(WRONG)
     assert used <= set(WRONG)

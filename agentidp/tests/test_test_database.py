@@ -1,4 +1,4 @@
-"""The database that a test run gets for itself: there without asking, gone afterwards."""
+"""A test run gets a temporary database without configuration."""
 
 import os
 import signal
@@ -63,7 +63,7 @@ def test_a_database_that_was_named_is_used(tmp_path, is_in_a_file):
     code, output = run_pytest(tmp_path, AGENTIDP_PG_BIN="/nowhere", **named)
 
     assert code == 1
-    # A server of its own would have needed the binaries first, and would be in DATABASE_URL.
+    # A server of its own would first have needed the binaries, and would have set DATABASE_URL.
     assert ("KeyError: 'DATABASE_URL'" if is_in_a_file else "/nowhere/.s.PGSQL") in output
 
 

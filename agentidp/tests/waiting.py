@@ -1,10 +1,10 @@
-"""Waiting for what another process does."""
+"""Waits for other processes."""
 
 import time
 
 
 def until(condition) -> bool:
-    """Wait up to ten seconds for something another process does."""
+    """Wait up to ten seconds for a condition that another process fulfils."""
     deadline = time.monotonic() + 10
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -10,7 +10,7 @@ _numbers = count(1)
 
 
 def make_agent(organization: Organization, **overrides: Any) -> Agent:
-    """An active agent inside its organization."""
+    """An active agent of the organization."""
     fields: dict[str, Any] = {
         "id": uuid7(),
         "email": f"agent-{next(_numbers)}@agents.example.com",

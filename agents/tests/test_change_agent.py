@@ -1,4 +1,4 @@
-"""PATCH and DELETE /api/v1/agents/{agentId}: an agent's life, and who may change it."""
+"""PATCH and DELETE /api/v1/agents/{agentId}: an agent's status, and who may change it."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ URL = "/api/v1/agents"
 
 @pytest.fixture
 def client(organization: Organization, client_for: ClientFor) -> Client:
-    """Acts as an agent that stands in the list itself, first of all."""
+    """A client of an agent that is itself the first in the list."""
     reader = make_agent(organization, email="reader@example.com", scopes=["agents:read"])
     return client_for(reader)
 

@@ -1,4 +1,4 @@
-"""POST /api/v1/agents: what a new agent must say about itself."""
+"""POST /api/v1/agents: the required and the optional fields."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""An ASGI front for a WSGI application: ordinary requests run in a few threads, as under a WSGI
-server; a LiveResponse then streams without any thread.
+"""An ASGI server for a WSGI application.
 
-Why not a2wsgi: docs/decisions/0007-web-server.md.
+Ordinary requests run in a few threads, as under a WSGI server; a LiveResponse then streams without
+a thread. Why not a2wsgi: docs/decisions/0007-web-server.md.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from core.fast_path.responses import LiveResponse
 SECONDS_FOR_BODY = 30
 BROKEN_BODY = "The body ended too early, or its chunks are not spelled as HTTP/1.1 says."
 LONG_ANSWER_THREADS = 2
-"""Long answers are made by threads of their own: many of them at once leave the others free."""
+"""Threads for long responses only, so that many of them leave the other threads free."""
 
 
 class Bridge:
     """Serves a WSGI application over ASGI.
 
-    No thread waits for a client: a body is here before a thread takes the request, and what a
-    thread has made is sent by the event loop.
+    No thread waits for a client: the whole body is read before a thread takes the request, and the
+    event loop sends what a thread has produced.
     """
 
     def __init__(
@@ -49,7 +49,10 @@ class Bridge:
         self.bodies = RoomForBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What fails ends here: a server would write it to its own log as it is."""
+        """Serve one request.
+
+        Errors end here, since a server would write them unmasked to its own log.
+        """
         has_begun = False
 
         async def sending(message: Message) -> None:
@@ -66,7 +69,7 @@ class Bridge:
             log_failure(error, method=scope["method"])
             if not has_begun:
                 await _refuse(send, 500, CODES[500], MESSAGES[500])
-            # A body that has begun stays without its end, so that the client knows.
+            # A body that has begun is left incomplete, so that the client notices.
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.bodies.place() as place:
@@ -80,7 +83,8 @@ class Bridge:
                 await _refuse(send, 503, CODES[503], TOO_MANY, [(b"retry-after", b"5")])
                 return
             if body is None:
-                # The client has gone, or what it sent is no body: the server tells the two alike.
+                # The client disconnected or sent an invalid body; the server reports both in the
+                # same way.
                 with suppress(Exception):
                     await _refuse(send, 400, CODES[400], BROKEN_BODY)
                 return
@@ -123,7 +127,7 @@ class Bridge:
             await asyncio.shield(loop.run_in_executor(self._long_threads, rest.close))
 
     def _run(self, connection: Connection) -> Answer:
-        """In a thread: the application's answer, whole, or its beginning if it is long."""
+        """Run the application in a thread. Returns its response, or the start of a long one."""
         answer = Answer()
 
         def start_response(status: str, headers: list[tuple[str, str]], *rest: Any) -> None:

@@ -1,4 +1,4 @@
-"""One request over ASGI, and the way back to its client."""
+"""One HTTP request over ASGI, and its client."""
 
 import asyncio
 import io
@@ -18,30 +18,30 @@ from core.sockets import connections
 logger = structlog.get_logger(__name__)
 
 SECONDS_TO_SAY_WHY = 0.5
-"""A stream that is over tells its client why, if the client takes it that soon."""
+"""How long a stream that is over waits for its client to read the last event."""
 SLICE = 8 * 1024
-"""Bytes that are handed over to the server at once: for a client that takes nothing it keeps five
-such, and its own buffer full."""
+"""Bytes passed to the server at once. For a client that does not read, the server keeps five of
+these, and its own full buffer."""
 
 
 @dataclass
 class Answer:
-    """What the application said, as far as it has been made."""
+    """The application's response, as far as it has been produced."""
 
     status: int = 500
     headers: Headers | None = None
     content: bytes = b""
     rest: Rest | None = None
-    """What follows `content`, when the answer is long."""
+    """The pieces after `content`, if the response is long."""
     live: Live | None = None
     release: Callable[[], None] | None = None
     wait: Wait | None = None
-    """Comes back when the same request may get another answer, with True, or when this one is to
-    be sent. It holds no thread. A response has it as an attribute."""
+    """An attribute of a response. Waits without a thread; returns True when the same request may
+    get another response now, False when this one is to be sent."""
 
 
 class Connection:
-    """One request and the way back to its client."""
+    """One request and its client."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         self._scope, self._receive, self._send, self.body = scope, receive, send, body
@@ -57,7 +57,7 @@ class Connection:
         return environ_of(self._scope) | {"wsgi.input": body, WAITED: self.has_waited}
 
     async def waits(self, wait: Wait) -> bool:
-        """Whether the request is to be asked again; not when the client has gone meanwhile."""
+        """Whether to run the request again after `wait`. False if the client has disconnected."""
         gone = asyncio.ensure_future(self.wait_disconnected())
         waiting = asyncio.ensure_future(wait())
         try:
@@ -86,7 +86,10 @@ class Connection:
             self._gone.cancel()
 
     async def send_chunk(self, chunk: bytes) -> bool:
-        """Whether the client took it; one that has gone or is too slow does not get the rest."""
+        """Whether the client took the chunk.
+
+        One that disconnected or reads too slowly gets no more.
+        """
         try:
             async with asyncio.timeout(settings.READER_TIMEOUT_SECONDS):
                 for start in range(0, len(chunk), SLICE):
@@ -105,7 +108,7 @@ class Connection:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def stream(self, answer: Answer) -> None:
-        """The live body, until it ends, the client goes, or does not read what it asked for."""
+        """Send the live body until it ends, the client disconnects, or the client does not read."""
         assert answer.live  # noqa: S101 - the caller asked
         over = asyncio.Event()
         gone = asyncio.ensure_future(self.wait_disconnected())
@@ -140,7 +143,7 @@ class Connection:
             await chunks.aclose()
 
     def cut(self, reason: str = "slow_reader") -> None:
-        """End the connection of a client that does not read: servers wait for it without end."""
+        """Abort the connection of a client that does not read: servers would wait forever."""
         metrics.slow_readers.inc()
         logger.info("connection.cut", reason=reason, path=self._scope["path"])
         client = self._scope.get("client")

@@ -1,4 +1,4 @@
-"""Answers in pieces: how they are cut, and how many are in progress."""
+"""How long responses are cut into pieces, and how many may be in progress."""
 
 import json
 from collections import Counter
@@ -14,22 +14,22 @@ from core.fast_path.requests import NO_STORE, Headers
 from core.long_answers import PIECE
 
 LONG = 64 * 1024
-"""A streamed answer of more bytes is long: it is made in pieces of PIECE."""
+"""A streamed response of more bytes is long: it is produced in pieces of PIECE bytes."""
 MAX_LONG_ANSWERS = 1024
 MAX_ANONYMOUS_LONG_ANSWERS = 256
-"""In progress in one process."""
+"""Both limits are per process."""
 Caller = UUID | str
-"""A principal, or the network of somebody without a name."""
+"""The principal, or the network of an anonymous caller."""
 
 
 class Rest:
-    """The further pieces of a long answer."""
+    """The remaining pieces of a long response."""
 
     def __init__(self, pieces: Iterator[bytes], close: Callable[[], None]) -> None:
         self._pieces, self.close = pieces, close
 
     def next(self) -> bytes | None:
-        """In a thread: the next piece, None after the last."""
+        """The next piece, or None after the last. Called in a thread."""
         piece = next(self._pieces, None)
         if any(each.in_atomic_block for each in database_connections.all(initialized_only=True)):
             raise RuntimeError("A long answer kept a transaction open after a piece.")
@@ -37,10 +37,10 @@ class Rest:
 
 
 class LongAnswers:
-    """How many are in progress, for each caller.
+    """Counts the long responses in progress by caller.
 
-    Nobody fills the places of everybody: those of callers without a name, who take static files,
-    are counted for the network that they come from.
+    No caller can use up the places of all: anonymous callers, who fetch static files, are counted
+    by network and share a lower limit.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class LongAnswers:
         self._anonymous = 0
 
     def begin(self, caller: Caller) -> bool:
-        """Count one more; False where that would be too many."""
+        """Count one more; False if that exceeds a limit."""
         is_anonymous = isinstance(caller, str)
         with self._lock:
             if (
@@ -77,7 +77,7 @@ def too_many_long_answers() -> tuple[int, Headers, bytes]:
 
 
 def in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes: the first LONG of them, then pieces of about PIECE."""
+    """Regroup the bytes into a piece of LONG bytes, followed by pieces of about PIECE bytes."""
     kept: list[bytes] = []
     size, wanted, following = 0, LONG, iter(parts)
     while True:
@@ -88,6 +88,6 @@ def in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
         size += len(kept[-1])
         if size >= wanted:
             kept, size, wanted = [b"".join(kept)], 0, PIECE
-            yield kept.pop()  # nothing of it stays here
+            yield kept.pop()  # keep no reference to the piece
     if kept:
         yield b"".join(kept)

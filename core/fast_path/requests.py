@@ -1,4 +1,4 @@
-"""What ASGI says of a request, as WSGI spells it."""
+"""Converts an ASGI scope into a WSGI environ."""
 
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,16 +14,18 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 NO_STORE = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 WITH_UNDERSCORES = frozenset({"kodosumi_api_key"})
-"""Other header names with underscores are dropped: in the environment of WSGI they could pass for
-the ones with hyphens that a proxy sets."""
+"""The only header names with underscores that are kept: in a WSGI environ, others could pass for
+the hyphenated headers that a proxy sets."""
 
 
 async def read_body(
     scope: Scope, receive: Receive, max_body: int, place: BodyPlace
 ) -> bytes | None:
-    """The body; None when the client went away or `place` cannot hold it. No more is read of one
-    that is larger than `max_body`: the application refuses it by its headers and does not look at
-    it."""
+    """The body, or None if the client disconnected or `place` has no room for it.
+
+    Reading stops after `max_body` bytes: the application refuses a larger body by its headers and
+    never reads it.
+    """
     if scope["method"] in {"GET", "HEAD"}:
         return b""
     parts, size, is_complete = [], 0, False
@@ -40,7 +42,7 @@ async def read_body(
 
 
 def environ_of(scope: Scope) -> dict[str, Any]:
-    """The request as PEP 3333 spells it."""
+    """The request as a WSGI environ (PEP 3333)."""
     path = scope.get("raw_path") or b""
     decoded = unquote_to_bytes(path) if path else scope["path"].encode()
     server = scope.get("server") or ("localhost", 80)

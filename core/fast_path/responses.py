@@ -1,4 +1,4 @@
-"""Answers that hold no thread while their client reads."""
+"""Responses that hold no thread while their client reads."""
 
 import asyncio
 import time
@@ -12,19 +12,21 @@ from core.failures import RightEnded
 from core.memory import count_bytes
 
 SECONDS_BETWEEN_CHECKS = 0.4
-"""Of the right to a long answer: it ends within a second, as a stream does."""
+"""Between checks that the caller still has access: a long response ends within a second of losing
+it, as a stream does."""
 WAITED = "agentidp.waited"
-"""Stands in the environment of a request that is asked again after a wait: it waits no more."""
+"""The environ key of a request that runs again after a wait, and must not wait once more."""
 Live = Callable[[asyncio.Event], AsyncGenerator[bytes, None]]
 Wait = Callable[[], Awaitable[bool]]
 
 
 class LiveResponse(StreamingHttpResponse):
-    """A stream. Under ASGI `live` makes its body, which holds no thread and no transaction while
-    it waits; under WSGI `replay` gives what there is now. `release` is called once at the end.
+    """A stream of live data.
 
-    `live` sets the event that it is given when the stream is over: a client that does not read to
-    the end then is cut off.
+    Under ASGI, `live` produces its body without a thread or a transaction while it waits; under
+    WSGI, `replay` returns what exists now. `release` is called once at the end. `live` sets the
+    event it is given when the stream is over. A client that has not read to the end by then is
+    disconnected.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class LiveResponse(StreamingHttpResponse):
         self.release: Callable[[], None] | None = release
 
     def hand_over(self) -> Callable[[], None]:
-        """Take over the duty to release."""
+        """Return the `release` function; from now on the caller has to call it."""
         release, self.release = self.release, None
         return release or (lambda: None)
 
@@ -49,10 +51,10 @@ class LiveResponse(StreamingHttpResponse):
 
 
 class LongResponse(StreamingHttpResponse):
-    """An answer that is made piece by piece, at the pace at which its client takes it.
+    """A response that is produced piece by piece, as fast as its client reads.
 
-    Any thread may make the next piece, so nothing may stay open between two: no transaction, no
-    cursor of the database. `caller` is the principal whose answers in progress are counted.
+    Any thread may produce the next piece, so no transaction or database cursor may stay open
+    between two. `caller` is the principal whose responses in progress are counted.
     """
 
     def __init__(self, pieces: Iterable[bytes | str], *, caller: UUID | None, **kwargs: Any):
@@ -60,9 +62,9 @@ class LongResponse(StreamingHttpResponse):
         self.caller = caller
 
     def end_with(self, has_ended: Callable[[], bool]) -> None:
-        """Break the answer off once the right to it has ended: asked now and then, as it is made.
+        """Break the response off once `has_ended()` is true; it is checked from time to time.
 
-        The doors of organizations say so for every long answer that goes through them.
+        The base views of organizations call this for every long response.
         """
         self.streaming_content = _until(has_ended, cast(Iterator[bytes], self.streaming_content))
 

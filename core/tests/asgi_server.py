@@ -1,4 +1,4 @@
-"""What an ASGI server does for one request, and applications to serve."""
+"""An ASGI server that serves a single request, and applications for it to serve."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ App = Callable[[Environ, Any], Iterable[bytes]]
 
 
 class Server:
-    """What an ASGI server does for one request."""
+    """Plays the ASGI server of one request."""
 
     def __init__(self, app: App, **scope: Any) -> None:
         self.bridge = Bridge(app, threads=2, max_body=MAX_BODY)

@@ -1,10 +1,10 @@
-"""What the queue's tables hold while workers and jobs are about."""
+"""Rows in the tables of the job queue."""
 
 from django.db import connection
 
 
 def make_worker(*, seconds_ago: float = 0) -> None:
-    """One that told so long ago that it lives."""
+    """A worker whose last heartbeat was that long ago."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO procrastinate_workers (last_heartbeat) "
@@ -16,7 +16,7 @@ def make_worker(*, seconds_ago: float = 0) -> None:
 def make_job(
     queue: str, status: str, *, deferred_ago: float = 0, due_ago: float | None = None
 ) -> None:
-    """A job of the queue; `due_ago` is negative for one whose time has not come."""
+    """A job in the queue. A negative `due_ago` schedules it in the future."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO procrastinate_jobs (queue_name, task_name, status, scheduled_at) "

@@ -1,4 +1,4 @@
-"""However many large bodies arrive at once, an ASGI process holds so much of them and no more."""
+"""An ASGI process bounds the memory of request bodies, however many large ones arrive at once."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ PART = b"x" * bodies.SMALL
 
 
 async def begun(first: Server, number: int) -> list[tuple[Server, asyncio.Task[None]]]:
-    """So many requests of which two parts of three have arrived."""
+    """This many requests, each with two of its three parts received."""
     found = []
     for _ in range(number):
         server = Server(answering(b"done"), method="POST")
@@ -26,7 +26,7 @@ async def begun(first: Server, number: int) -> list[tuple[Server, asyncio.Task[N
     return found
 
 
-def test_what_finds_no_room_is_refused_and_small_ones_always_do(
+def test_large_bodies_without_room_are_refused_and_small_ones_always_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bodies, "MAX_BYTES", 3 * bodies.SMALL)

@@ -1,4 +1,4 @@
-"""An ASGI server's requests reach the WSGI application as they are, and its answers the client."""
+"""The bridge passes requests to the WSGI application and responses to the client unchanged."""
 
 import asyncio
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ def test_path_query_and_headers_arrive_as_they_were_sent() -> None:
     assert environ["REMOTE_ADDR"] == "192.0.2.1"
 
 
-def test_a_header_with_an_underscore_cannot_pass_for_the_one_with_a_hyphen() -> None:
+def test_a_header_with_an_underscore_cannot_pass_for_one_with_a_hyphen() -> None:
     seen: list[Environ] = []
     forged = [(b"x_forwarded_for", b"6.6.6.6"), (b"kodosumi_api_key", b"token")]
 
@@ -78,7 +78,7 @@ def test_a_body_that_takes_too_long_is_refused_without_a_thread(
     assert seen == []
 
 
-def test_of_a_body_that_is_too_large_the_application_sees_the_headers_only() -> None:
+def test_the_application_sees_only_the_headers_of_a_body_that_is_too_large() -> None:
     part, seen = b"x" * MAX_BODY, []
 
     def read(environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -97,7 +97,7 @@ def test_of_a_body_that_is_too_large_the_application_sees_the_headers_only() -> 
 
     assert server.status == 413
     assert seen == [(str(3 * MAX_BODY), b"")]
-    assert server.incoming.qsize() == 1  # what came after the limit was not even read
+    assert server.incoming.qsize() == 1  # nothing after the limit was read
 
 
 def test_head_has_the_headers_only() -> None:

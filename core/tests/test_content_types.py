@@ -1,4 +1,4 @@
-"""A strange Content-Type is refused before Django reads it."""
+"""An invalid Content-Type is refused before Django reads it."""
 
 import io
 import time
@@ -32,7 +32,7 @@ STRANGE = [
 
 
 def ask(content_type: str, path: str, **more: str) -> tuple[str, dict[str, str], bytes]:
-    """The status, headers and body of the answer to a GET."""
+    """The status, headers and body of the response to a GET."""
     environ: dict[str, Any] = {}
     setup_testing_defaults(environ)
     address, _, query = path.partition("?")
@@ -62,7 +62,7 @@ def test_a_strange_one_is_refused_at_once(content_type: str, path: str) -> None:
     assert status.startswith("415")
     assert b"Content-Type" in body
     assert headers["X-Request-Id"]
-    assert time.thread_time() - began < 0.1  # the long one took Django four times as long
+    assert time.thread_time() - began < 0.1  # Django took four times as long for the long one
 
 
 def test_the_token_endpoint_refuses_it_in_its_own_form() -> None:

@@ -1,4 +1,4 @@
-"""Where a day begins and ends, on every clock and at both ends of the calendar."""
+"""Where days begin and end, in every zone and at both ends of the calendar."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo

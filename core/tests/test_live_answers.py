@@ -1,4 +1,4 @@
-"""Live answers by way of the bridge: they end when their client goes."""
+"""Live responses over the bridge end when their client disconnects."""
 
 import asyncio
 import os
@@ -95,7 +95,7 @@ def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch, set
     assert released == ["released"]
 
 
-def test_under_wsgi_a_live_answer_is_what_there_is_now() -> None:
+def test_under_wsgi_a_live_answer_replays_what_exists() -> None:
     released: list[str] = []
 
     async def live(over: asyncio.Event) -> AsyncGenerator[bytes, None]:
@@ -110,7 +110,7 @@ def test_under_wsgi_a_live_answer_is_what_there_is_now() -> None:
 
 
 class Waiting(list[bytes]):
-    """A 404 that waits for `wait`."""
+    """A response that is sent after `wait`."""
 
     def __init__(self, wait: Any) -> None:
         super().__init__([b"not yet"])
@@ -118,7 +118,7 @@ class Waiting(list[bytes]):
 
 
 def waiting_app(wait: Any, asked: list[bool]) -> App:
-    """Not there at first; there when it is asked again."""
+    """An application that answers 404 at first, and 200 when it is asked again."""
 
     def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
         asked.append(environ[WAITED])
@@ -131,7 +131,7 @@ def waiting_app(wait: Any, asked: list[bool]) -> App:
 @pytest.mark.parametrize(
     ("comes", "status", "asked"), [(True, 200, [False, True]), (False, 404, [False])]
 )
-def test_an_answer_that_waits_is_asked_for_again_once_and_only_when_there_is_another(
+def test_a_waiting_request_runs_again_once_and_only_if_its_answer_changes(
     comes: bool, status: int, asked: list[bool]
 ) -> None:
     threads: list[str] = []
@@ -168,7 +168,7 @@ def test_a_client_that_goes_ends_its_wait_and_asks_nothing_more() -> None:
     assert (tries, ended) == ([False], ["ended"])
 
 
-def test_a_stream_that_is_over_tells_why_or_cuts_who_does_not_read(
+def test_a_stream_that_is_over_says_why_or_cuts_a_client_that_does_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("core.fast_path.connection.SECONDS_TO_SAY_WHY", 0.05)
@@ -201,11 +201,11 @@ def test_a_stream_that_is_over_tells_why_or_cuts_who_does_not_read(
     assert released == ["released"] * 2
 
 
-def test_clients_that_are_hung_up_on_are_found_together_and_leave_no_open_file(
+def test_aborted_clients_are_looked_up_together_and_leave_no_open_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A copy of every file that is no socket, left open at each look, would double their number
-    each time, until the process can open no more."""
+    """If every look left copies of non-socket files open, their number would double each time,
+    until the process can open no more."""
     looks: list[str] = []
     list_files = os.listdir
     monkeypatch.setattr(os, "listdir", lambda path: looks.append(path) or list_files(path))

@@ -1,4 +1,4 @@
-"""The access line is what structlog writes, and what nobody can write down fails no request."""
+"""The access log line equals structlog's, and a failure to write it fails no request."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Long answers by way of the bridge: made while they are sent, and held for nobody who has gone."""
+"""Long responses over the bridge are produced while they are sent, and only for present clients."""
 
 import asyncio
 import threading
@@ -55,7 +55,7 @@ def test_a_long_answer_is_not_made_for_a_client_that_has_gone() -> None:
 
 
 class Long(list[bytes]):
-    """More than one piece, for one caller."""
+    """A response of more than one piece, for one caller."""
 
     caller: UUID | None = uuid4()
 
@@ -68,7 +68,7 @@ class Long(list[bytes]):
 
 
 def long_and_short(closed: list[str]) -> App:
-    """/long has a long answer, everything else a short one."""
+    """An application whose /long has a long response; all others are short."""
 
     def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [])
@@ -78,7 +78,7 @@ def long_and_short(closed: list[str]) -> App:
 
 
 class Silent(Server):
-    """A server whose clients take nothing of long answers."""
+    """A server whose clients read nothing of long responses."""
 
     async def send(self, message: Any) -> None:
         await super().send(message)
@@ -86,7 +86,7 @@ class Silent(Server):
             await asyncio.Event().wait()
 
 
-def test_a_client_that_takes_nothing_is_handed_one_slice_and_no_more_is_made() -> None:
+def test_a_client_that_does_not_read_gets_one_slice_and_no_more_is_produced() -> None:
     made = 0
 
     def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
@@ -109,10 +109,10 @@ def test_a_client_that_takes_nothing_is_handed_one_slice_and_no_more_is_made() -
     server = asyncio.run(scene())
 
     assert len(server.body) == SLICE
-    assert made == LONG // PIECE + 1  # the last one says that the answer is long
+    assert made == LONG // PIECE + 1  # the last one shows that the response is long
 
 
-def test_clients_that_take_nothing_hold_no_thread(
+def test_clients_that_do_not_read_hold_no_thread(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.READER_TIMEOUT_SECONDS = 1
@@ -133,7 +133,7 @@ def test_clients_that_take_nothing_hold_no_thread(
         await short.serve()
         assert not any(task.done() for task in waiting)
         await asyncio.gather(*waiting)
-        assert short.bridge.long_answers.begin(Long.caller or "")  # none is counted any more
+        assert short.bridge.long_answers.begin(Long.caller or "")  # all places are free again
         return short
 
     short = asyncio.run(scene())
@@ -142,7 +142,7 @@ def test_clients_that_take_nothing_hold_no_thread(
     assert len(cut) == len(closed) == 20
 
 
-def test_a_caller_has_so_many_long_answers_at_once(settings: Any) -> None:
+def test_long_answers_of_one_caller_are_limited(settings: Any) -> None:
     settings.STREAMS_PER_CALLER = 2
     closed: list[str] = []
 
@@ -171,7 +171,7 @@ def test_a_caller_has_so_many_long_answers_at_once(settings: Any) -> None:
     assert other.body == b"short"
 
 
-def test_those_without_a_name_are_counted_for_their_network(settings: Any) -> None:
+def test_anonymous_callers_are_counted_by_network(settings: Any) -> None:
     settings.STREAMS_PER_CALLER = 2
     settings.TRUSTED_PROXY_HOPS = 1
     closed: list[str] = []

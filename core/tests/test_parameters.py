@@ -1,4 +1,4 @@
-"""What counts as a whole number: the same for every parameter and header."""
+"""Whole numbers are parsed alike in every parameter and header."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""The JSON reader refuses what a reader of every character refuses, names the place, and does so at
-a small multiple of what Python's own reader takes."""
+"""The JSON parser refuses exactly what a character-by-character parser refuses, says where, and
+takes a small multiple of the time of Python's own."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from core.parsers import FEW_ESCAPES, MAX_DEPTH, MAX_NAMES, MAX_VALUES, measure_
 
 MEGABYTE = 1024 * 1024
 
-# Bytes that make and break JSON: whole values, pieces of structure, and what escapes it.
+# Fragments that form valid and invalid JSON: whole values, parts of structures, and escapes.
 PIECES = [
     *(b"[", b"]", b"{", b"}", b",", b":", b'"', b"\\", b" ", b"\n", b"a", b"1", b"-", b"e9", b"."),
     *(b'"a"', b'"a":', b'{"a":1}', b"[1,2]", b'""', rb'"\""', rb'"\\"', rb'"["', rb'"\\\"{"'),
@@ -29,7 +29,7 @@ SURROGATES = st.lists(
     st.sampled_from([r"\ud83d", r"\ude00", r"\\", r"\"", "a", r"\u0000", r"\u0041", r"\uDBFF"]),
     max_size=12,
 ).map(lambda parts: f'["{"".join(parts)}"]'.encode())
-# Few names, so that many stand twice in an object.
+# Few names, so that objects often repeat one.
 NAMES = st.recursive(
     st.sampled_from(["1", "-0", "1e400", "1e-400", "9" * 100, "9" * 101 + ".5", '"a:{"', '"\\""']),
     lambda inner: st.lists(st.tuples(st.sampled_from("abc"), inner), max_size=3).map(
@@ -72,7 +72,10 @@ def is_storable(value: Any) -> bool:
 
 
 def read_slowly(content: bytes) -> Any:
-    """ValueError for all that must be refused, found character by character."""
+    """A reference parser that works character by character.
+
+    Raises ValueError for anything to be refused.
+    """
     text = content.decode()
     if depth_of(text) > MAX_DEPTH:
         raise ValueError("depth")
@@ -108,7 +111,7 @@ def read_slowly(content: bytes) -> Any:
 
 
 def outcome(read: Callable[[bytes], Any], content: bytes) -> str:
-    """The value, or that there is none."""
+    """The value as JSON, or "refused"."""
     try:
         return json.dumps(read(content))
     except (ParseError, ValueError):
@@ -238,7 +241,7 @@ LARGE = {
 
 
 def seconds(do: Callable[[], object]) -> float:
-    """Of processor time: the least of some tries, which other programs disturb least."""
+    """CPU time, as the minimum of several runs, which other programs disturb least."""
     tries = []
     for _ in range(5):
         began = time.thread_time()
@@ -252,8 +255,8 @@ def test_a_megabyte_is_read_at_once(kind: str) -> None:
     content = LARGE[kind].encode()
     assert len(content) <= MEGABYTE
 
-    # Against the plain reader's time for a megabyte of events, because machines differ. Events
-    # themselves take 2 to 3 times it: see benchmarks/json_reader.py.
+    # Relative to the plain parser's time for a megabyte of events, because machines differ. Events
+    # take 2 to 3 times that: see benchmarks/json_reader.py.
     plain = seconds(lambda: json.loads(LARGE["events"]))
     strict = seconds(lambda: outcome_only(content))
 

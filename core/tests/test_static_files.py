@@ -34,7 +34,7 @@ def get(path: str, **environ: Any) -> tuple[str, dict[str, str], bytes]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of our own, as set-up leaves them."""
+    """Our own files as `collectstatic` leaves them."""
     made = tmp_path_factory.mktemp("collected")
     with override_settings(**own_files(made)):
         call_command("collectstatic", interactive=False, verbosity=0)
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def collected(folder: Path) -> Iterator[None]:
-    """They are in use."""
+    """Serve the collected files."""
     with override_settings(
         **own_files(folder), SERVES_COLLECTED_FILES=True, STORAGES=dict(settings.STORAGES)
     ):
@@ -76,7 +76,7 @@ def test_a_static_file_is_served() -> None:
         "rest_framework/css/bootstrap.min.css",
     ],
 )
-def test_what_no_page_asks_for_is_not_served_where_nothing_is_collected(path: str) -> None:
+def test_files_that_no_page_uses_are_not_served_from_source(path: str) -> None:
     assert finders.find(path)
 
     assert get(f"/static/{path}")[0] != "200 OK"
@@ -151,17 +151,17 @@ def test_a_bundle_of_styles_is_one_file_with_all_its_parts(collected: None, name
 
 
 def test_styles_of_the_frame_stay_in_their_folder(collected: None) -> None:
-    """Its policy allows that folder alone."""
+    """The frame's policy allows only that folder."""
     assert static("css/") == "/static/css/"
     assert static("css/output.css").startswith("/static/css/")
 
 
-def test_files_that_are_not_those_of_today_are_not_used(tmp_path: Path) -> None:
+def test_outdated_collected_files_are_not_used(tmp_path: Path) -> None:
     source, folder = tmp_path / "source", tmp_path / "collected"
     for each in (source, folder):
         (each / "js").mkdir(parents=True)
         (each / "js" / "a.js").write_text("1")
-    assert not are_collected(source, folder)  # nothing says under which names
+    assert not are_collected(source, folder)  # without a manifest their names are unknown
     (folder / "staticfiles.json").write_text("{}")
     assert are_collected(source, folder)
 
@@ -173,7 +173,7 @@ def test_files_that_are_not_those_of_today_are_not_used(tmp_path: Path) -> None:
     assert not are_collected(source, folder)
 
 
-def test_what_pages_ask_for_is_collected_and_little_else() -> None:
+def test_only_files_that_pages_use_are_collected() -> None:
     sizes = {}
     for finder in get_finders():
         for path, storage in finder.list(CollectedFilesConfig.ignore_patterns):

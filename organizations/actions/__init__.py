@@ -1,4 +1,7 @@
-"""What people and agents do with organizations; each function is one transaction with its audit."""
+"""Changes to organizations and their members.
+
+Each function is one transaction that includes its audit event.
+"""
 
 from organizations.actions.accounts import (
     AddressInUse,

@@ -1,4 +1,4 @@
-"""A person's own account: a forgotten password, and another address."""
+"""A person's own account: forgotten passwords and changes of address."""
 
 from dataclasses import replace
 from typing import Any
@@ -46,11 +46,11 @@ class AddressInUse(DomainError):
 
 
 def request_password_reset(request: HttpRequest, *, email: str) -> None:
-    """Mail a link to a new password, if an account has proven this address.
+    """Queue a mail with a password reset link, if an account has verified this address.
 
-    The answer and its time are the same whether or not there is one. TooManyRequests after many
-    from one place. Nobody's requests use up another one's: the mails to a person are limited
-    where they are sent, by mailing.mail_password_reset.
+    The response and its time are the same whether or not there is one. Raise TooManyRequests after
+    many requests from one network. Mails per person are limited when they are sent
+    (mailing.mail_password_reset), so requests of others cannot use up a person's limit.
     """
     if not mail.is_enabled():
         raise MailNotConfigured
@@ -62,17 +62,18 @@ def request_password_reset(request: HttpRequest, *, email: str) -> None:
 
 @transaction.atomic
 def operators_reset_link(user: User) -> str:
-    """A link that the operator hands to a person whom they have identified."""
+    """A password reset link for the operator to give to a person they have identified."""
     link = make_link(user, Purpose.PASSWORD)
     _record(AuditAction.PERSON_PASSWORD_RESET_OFFERED, user, None)
     return link
 
 
 def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
-    """Set the password that the link allows, once; all sessions of the person end."""
+    """Set the password once by a reset link, and end all sessions of the person."""
     person = find_link(token, Purpose.PASSWORD).user
     check_new_password(new, person, field="new")
-    hashed = User.objects.hash_password(person.email, new)  # before any lock is taken
+    # Before any lock, because hashing is slow.
+    hashed = User.objects.hash_password(person.email, new)
     with transaction.atomic():
         _lock(person)
         user = find_link(token, Purpose.PASSWORD, lock=True).user
@@ -84,11 +85,11 @@ def reset_password(request: HttpRequest, token: str, *, new: str) -> User:
 
 
 def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
-    """Take another address. True when it waits for the link that was mailed there.
+    """Change the person's address.
 
-    Without mail it changes at once and is unproven. InvalidValue names the faulty field,
-    TooManyRequests after a few mails for one person or to one address; see verify_password for how
-    to call it.
+    Returns True if the change waits for the link that was mailed to it. Without mail it takes
+    effect at once and is unverified. Raise InvalidValue for the faulty field, and TooManyRequests
+    after a few mails for one person or to one address. See verify_password() for how to call it.
     """
     user = prove_password(request, current)
     if same(email, user.email) and (user.is_verified or not mail.is_enabled()):
@@ -106,7 +107,7 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
 
 
 def confirm_address(request: HttpRequest, token: str, *, current: str) -> User:
-    """Use the address to which the link was mailed. Only its own person can, signed in."""
+    """Take over the address to which the link was mailed. The person must be signed in."""
     link = find_link(token, Purpose.ADDRESS)
     if link.user != request.user:
         raise LinkNotFound
@@ -120,15 +121,16 @@ def confirm_address(request: HttpRequest, token: str, *, current: str) -> User:
 def _set_address(
     request: HttpRequest, user: User, email: str, hashed: str, *, is_proven: bool, token: str = ""
 ) -> None:
-    """`hashed` is the person's password, hashed for the new address: each has its own salt.
+    """Store the new address.
 
-    It must still be theirs: an address that changes would bring a former password back.
+    `hashed` is the current password, hashed with the salt of the new address. The password must
+    still be current, or the change would restore a former one.
     """
     places = Organization.objects.filter(memberships__user=user).order_by("pk")
-    list(places.select_for_update(of=("self",), no_key=True))  # no one else joins meanwhile
+    list(places.select_for_update(of=("self",), no_key=True))  # no one can join in the meantime
     user = still_proven(user)
     if token:
-        find_link(token, Purpose.ADDRESS, lock=True).delete()  # its second use finds nothing
+        find_link(token, Purpose.ADDRESS, lock=True).delete()  # so that it cannot be used again
     namesakes = Membership.objects.filter(organization__in=places, user__email__iexact=email)
     if namesakes.exclude(user=user).exists():
         problem = "Someone in one of your organizations already uses this address."
@@ -147,7 +149,7 @@ def _set_address(
                 "sessions_valid_from",
             ]
         )
-    AccountLink.objects.filter(user=user).delete()  # they went to the address before
+    AccountLink.objects.filter(user=user).delete()  # they were mailed to the old address
     update_session_auth_hash(request, user)
     _record(
         AuditAction.PERSON_ADDRESS_CHANGED,
@@ -160,12 +162,15 @@ def _set_address(
 
 
 def _lock(user: User) -> None:
-    """Locked in this order by everybody: organizations, the person, their links, the logs."""
+    """Lock the account.
+
+    Lock order everywhere: organizations, the person, their links, the audit logs.
+    """
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
 def _record(action: AuditAction, user: User, request: HttpRequest | None, **metadata: Any) -> None:
-    """In the log of every organization that the person belongs to."""
+    """Record an event in the audit log of each of the person's organizations."""
     for membership in user.memberships.select_related("organization").order_by("organization_id"):
         membership.user = user
         actor = Actor.for_system(membership.organization, "password_reset_link")

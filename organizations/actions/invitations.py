@@ -1,4 +1,4 @@
-"""Offers of membership: a link that is mailed, or shown once to whoever made it."""
+"""Invitations: offers of membership by a link, which is mailed, or shown once to the inviter."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -36,9 +36,9 @@ from organizations.tenancy.scope import organization_scope
 
 LIFETIME = timedelta(days=7)
 OF_INVITER = Quota(limit=60, window=timedelta(hours=1))
-IN_HOUR = Quota(limit=120, window=timedelta(hours=1))  # of an organization
+IN_HOUR = Quota(limit=120, window=timedelta(hours=1))  # per organization
 IN_DAY = Quota(limit=500, window=timedelta(days=1))
-TO_ADDRESS = Quota(limit=5, window=timedelta(hours=1))  # mails of an organization
+TO_ADDRESS = Quota(limit=5, window=timedelta(hours=1))  # mails per organization
 TO_ADDRESS_OF_ALL = Quota(limit=30, window=timedelta(hours=1))
 
 
@@ -48,7 +48,7 @@ class InvitationAlreadyExists(DomainError):
 
 
 class InvitationNotFound(NotFound):
-    """One answer for unknown, used, revoked and expired ones."""
+    """Raised alike for unknown, used, revoked and expired invitations."""
 
     code = "INVITATION_NOT_FOUND"
     message = "There is no such invitation, or it was used, revoked or has expired."
@@ -63,10 +63,11 @@ class SignInNeeded(DomainError):
 def invite(
     organization: Organization, *, actor: Actor, email: str, role: str
 ) -> tuple[Invitation, str]:
-    """An invitation and its link, which is not stored and cannot be shown again.
+    """Create an invitation.
 
-    Where mail is configured the link is mailed instead, and nobody else sees it: empty here.
-    Whether anybody has an account with this address makes no difference, and is not looked up.
+    Returns it with its link, which is not stored and cannot be shown again. If mail is configured,
+    the link is mailed instead and returned as "". Whether an account with this address exists makes
+    no difference, and is not looked up.
     """
     lock_members(organization, actor=actor)
     require_may_give(role, actor=actor)
@@ -80,7 +81,7 @@ def invite(
     count_attempt(throttle_key("invite", actor.id), OF_INVITER)
     count_attempt(throttle_key("invite.hour", organization.pk), IN_HOUR)
     count_attempt(throttle_key("invite.day", organization.pk), IN_DAY)
-    if mail.is_enabled():  # who is invited and taken back again and again gets a mail each time
+    if mail.is_enabled():  # repeated inviting and revoking would send a mail each time
         count_attempt(throttle_key("invite.to", organization.pk, folded(email)), TO_ADDRESS)
         count_attempt(throttle_key("invite.to", folded(email)), TO_ADDRESS_OF_ALL)
     secret, mac = new_secret("invitation")
@@ -105,8 +106,8 @@ def invite(
 
 @transaction.atomic
 def revoke_invitation(invitation: Invitation, *, actor: Actor) -> Invitation:
-    """Take an open invitation back; its link stops at once."""
-    lock_members(invitation.organization, actor=actor)  # nobody accepts it meanwhile
+    """Revoke an open invitation. Its link stops working at once."""
+    lock_members(invitation.organization, actor=actor)  # so that no one accepts it in the meantime
     invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if not invitation.is_open:
         raise InvitationNotFound
@@ -118,7 +119,10 @@ def revoke_invitation(invitation: Invitation, *, actor: Actor) -> Invitation:
 
 
 def find_invitation(token: str) -> Invitation:
-    """The usable invitation that `<organization's uuid>.<secret>` opens, to show what it offers."""
+    """The usable invitation for a token `<organization UUID>.<secret>`, to show its offer.
+
+    Raise InvitationNotFound if there is none.
+    """
     with organization_scope(_organization_id(token)):
         return _usable(token)
 
@@ -132,21 +136,22 @@ def accept_invitation(
     ip_address: str | None = None,
     user_agent: str = "",
 ) -> Membership:
-    """Join as `user`, who has signed in and whose address is invited, or by the link alone.
+    """Join an organization as the signed-in `user` with the invited address, or by the link.
 
-    Without `user` the password opens an account of this address, if it is that account's, and
-    becomes the password of a new one otherwise. So nothing tells whether there was one before,
-    and an account that somebody else made with the address stands in nobody's way. A link that
-    was mailed proves the address: SignInNeeded then, if another account has proven it.
+    Without `user`, the password selects an existing account of this address; if none has it, a new
+    account gets it. So the response does not reveal whether an account existed, and an account that
+    someone else made with the address does no harm. A mailed link verifies the address: raise
+    SignInNeeded if another account has verified it already.
     """
     invited = find_invitation(token)
     hashed, guesses = "", Guesses.at("login", folded(invited.email), ip_address)
-    if user is None:  # hashed before any lock is taken
+    if user is None:  # before any lock, because hashing is slow
         check_new_password(password, User(email=invited.email, name=name))
-        count_failure(guesses)  # until it opens one: a proven account's password may be guessed
+        # Counted up front: this could be guessing the password of a verified account.
+        count_failure(guesses)
         try:
             hashed = User.objects.hash_password(invited.email, password)
-        except PasswordsBusy:  # nothing was checked
+        except PasswordsBusy:  # the password was not checked
             give_back(guesses)
             raise
     elif not same(user.email, invited.email):
@@ -172,13 +177,13 @@ def accept_invitation(
         )
         invitation.accepted_at = timezone.now()
         invitation.save(update_fields=["accepted_at"])
-    if opened is not None:  # a new account may be a wrong guess at another one's password
+    if opened is not None:  # a new account may result from a wrong guess, so it stays counted
         give_back(guesses)
     return membership
 
 
 def _opened_account(invitation: Invitation, hashed: str) -> User | None:
-    """The address' account that this password opens."""
+    """The account of the invited address that has this password, if any."""
     for account in User.objects.of_address(invitation.email):
         if account.is_active and constant_time_compare(account.password, hashed):
             return account
@@ -188,7 +193,7 @@ def _opened_account(invitation: Invitation, hashed: str) -> User | None:
 
 
 def _new_account(invitation: Invitation, name: str, hashed: str) -> User:
-    """One more account with this address, which is unproven."""
+    """A new, unverified account with the invited address."""
     return User.objects.create(
         email=invitation.email,
         name=name,
@@ -198,14 +203,14 @@ def _new_account(invitation: Invitation, name: str, hashed: str) -> User:
 
 
 def _prove(user: User) -> None:
-    """The address is the user's: they opened a link that was mailed to it."""
+    """Mark the address as verified: the user opened a link that was mailed to it."""
     user.email_verified_at = timezone.now()
     with refusing(organizations_user_verified_email_unique=SignInNeeded):
         user.save(update_fields=["email_verified_at"])
 
 
 def check_new_password(password: str, user: User, *, field: str = "password") -> None:
-    """InvalidValue naming `field` when the password breaks a rule (NIST SP 800-63B-4)."""
+    """Raise InvalidValue for `field` if the password breaks a rule (NIST SP 800-63B-4)."""
     problems = [f"Use at most {MAX_PASSWORD_LENGTH} characters."]
     if len(password) <= MAX_PASSWORD_LENGTH:
         try:
@@ -218,7 +223,7 @@ def check_new_password(password: str, user: User, *, field: str = "password") ->
 
 
 def _usable(token: str, *, lock: bool = False) -> Invitation:
-    """The invitation; with `lock` nobody takes it back meanwhile."""
+    """The usable invitation for the token. With `lock`, its row is locked against revocation."""
     secret = token.partition(".")[2]
     invitations = (
         Invitation.objects.backed()

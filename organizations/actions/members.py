@@ -1,4 +1,4 @@
-"""Who belongs to an organization, and as what."""
+"""Members of an organization and their roles."""
 
 from uuid import UUID
 
@@ -36,7 +36,7 @@ class AgentNotFound(NotFound):
 
 @transaction.atomic
 def add_agent(organization: Organization, *, actor: Actor, agent_id: UUID, role: str) -> Principal:
-    """Name an agent a member; as `admin` it may hold the scope admin:orgs."""
+    """Make an agent a member. Only one with the role `admin` may hold the scope admin:orgs."""
     lock_members(organization, actor=actor)
     principal = _locked_principal(organization, agent_id)
     if principal is None:
@@ -54,7 +54,10 @@ def add_agent(organization: Organization, *, actor: Actor, agent_id: UUID, role:
 def change_role(
     member: Membership | Principal, *, actor: Actor, role: str
 ) -> Membership | Principal:
-    """Give a member another role. Only owners make or unmake owners; nobody raises themself."""
+    """Change a member's role.
+
+    Only owners can make or remove owners, and nobody can raise their own role.
+    """
     if isinstance(member, Principal):
         return _change_agent_role(member, role, actor=actor)
     organization = member.organization
@@ -84,7 +87,7 @@ def change_role(
 
 @transaction.atomic
 def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
-    """End a membership; what its tokens and sessions could do here ends with it."""
+    """End a membership. Tokens and sessions lose their rights here with it."""
     organization = member.organization
     lock_members(organization, actor=actor)
     if isinstance(member, Principal):
@@ -123,9 +126,9 @@ def join(
     actor: Actor,
     action: AuditAction,
 ) -> Membership:
-    """The user's new membership; the organization's members are locked by the caller.
+    """Create a membership. The caller must hold the lock of lock_members().
 
-    Nobody comes in without having accepted: callers are an acceptance and a founding.
+    Nobody joins without consent: it is called only when an invitation is accepted.
     """
     membership, is_new = Membership.objects.get_or_create(
         organization=organization, user=user, defaults={"role": role}
@@ -137,26 +140,28 @@ def join(
 
 
 def require_may_give(role: str, *, actor: Actor) -> None:
-    """Only an owner, or the deployment's own command, makes or unmakes an owner."""
+    """Raise Forbidden unless the actor may give the role: only an owner, or a command of the
+    deployment, may make or remove owners."""
     if role == Role.OWNER and not actor.is_owner and actor.kind != "system":
         raise Forbidden("Only an owner can make or remove owners.")
 
 
 def lock_members(organization: Organization, *, actor: Actor | None = None) -> None:
-    """One change of an organization's members at a time, so that it never loses its last owner.
+    """Serialize changes to an organization's members, so that it never loses its last owner.
 
-    Forbidden when the `actor` lost its part while it waited: a request that was under way when
-    somebody was removed must not bring them back.
+    Raise Forbidden if the actor lost their role while waiting for the lock: a request of a member
+    who has been removed must not undo the removal.
     """
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-    if actor is not None and not _is_still(actor, organization):
+    if actor is not None and not _still_has_rights(actor, organization):
         raise Forbidden("You can no longer administer this organization.")
 
 
-def _is_still(actor: Actor, organization: Organization) -> bool:
-    """Whether a person has the role, and an agent the administration, that its request began with.
+def _still_has_rights(actor: Actor, organization: Organization) -> bool:
+    """Whether the actor still has the rights that its request began with.
 
-    The agents stand above this app: PostgreSQL answers for them (agents.0004).
+    A person needs at least the same role, an agent the administration. Agents belong to an app
+    above this one, so a database function answers for them (agents.0004).
     """
     if actor.kind == "agent":
         with connection.cursor() as cursor:

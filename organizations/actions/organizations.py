@@ -1,4 +1,4 @@
-"""The life of an organization."""
+"""Creation, changes, suspension and deletion of organizations."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -19,8 +19,8 @@ from organizations.tenancy.scope import organization_scope
 
 MAX_FOUNDED = 20
 COUNTED_AFTER_DELETION = timedelta(days=30)
-"""An organization has limits of its own, and what it stored outlives it: whoever deletes one does
-not get new limits at once."""
+"""Each organization has limits of its own, and its stored data outlives it: deleting one must not
+give new limits at once."""
 SLUG_LENGTH = 50
 
 
@@ -48,12 +48,12 @@ def create_organization(
     command: str = "",
     **fields: Any,
 ) -> Membership:
-    """A new organization and its owner's membership. `command` names the command that asked.
+    """Create an organization.
 
-    There is no actor yet: the owner acts as the owner, in the organization that comes to be.
-    What a person founds counts against their limit until long after it is deleted, also when they
-    left it;
-    what others gave them, or the operator made for them, does not.
+    Returns its owner's membership; `command` is the name of the management command, if one asks.
+    There is no actor yet: the event is recorded as the owner's, in the new organization.
+    Organizations that a person creates count against their limit until long after deletion, even if
+    they leave; ones they were given, or that the operator created, do not.
     """
     founder = None if command else User.objects.select_for_update().get(pk=owner.pk)
     if founder is not None:
@@ -85,26 +85,29 @@ def create_organization(
 def update_organization(
     organization: Organization, *, actor: Actor, **changes: Any
 ) -> Organization:
-    """Change what its own administrators may change; `changes` have passed the serializer."""
+    """Change what its own administrators may change. `changes` are validated by the serializer."""
     return _change(organization, AuditAction.ORG_UPDATED, actor, changes)
 
 
 @transaction.atomic
 def update_plan(organization: Organization, *, actor: Actor, **changes: Any) -> Organization:
-    """Set the plan and its limits. Platform staff only; no tenant reaches this."""
+    """Set the plan and its limits. For platform staff only; no tenant can call this."""
     return _change(organization, AuditAction.ORG_UPDATED, actor, changes)
 
 
 @transaction.atomic
 def suspend_organization(organization: Organization, *, actor: Actor) -> Organization:
-    """Stop the organization. Its people's and agents' tokens stop with it: they read its status."""
+    """Suspend the organization.
+
+    Tokens of its people and agents stop working, because they check its status.
+    """
     changes = {"status": Organization.Status.SUSPENDED}
     return _change(organization, AuditAction.ORG_SUSPENDED, actor, changes)
 
 
 @transaction.atomic
 def reactivate_organization(organization: Organization, *, actor: Actor) -> Organization:
-    """Let a suspended organization act again, with new tokens: what ended stays ended."""
+    """Reactivate a suspended organization. Tokens that the suspension ended stay invalid."""
     if _locked(organization).is_active:
         return organization
     organization = _change(
@@ -117,9 +120,10 @@ def reactivate_organization(organization: Organization, *, actor: Actor) -> Orga
 
 @transaction.atomic
 def delete_organization(organization: Organization, *, actor: Actor) -> None:
-    """End the organization for good. Refused while it has active agents.
+    """Delete the organization permanently.
 
-    PostgreSQL itself refuses (migration agents.0003): the agents stand above this app.
+    Raise OrganizationHasActiveAgents if it has active agents. PostgreSQL checks that (migration
+    agents.0003), because agents belong to an app above this one.
     """
     organization = _locked(organization)
     Invitation.objects.for_organization(organization).open().revoke()
@@ -145,7 +149,7 @@ def _change(
 
 
 def next_second() -> datetime:
-    """The first whole second, by the clock that tokens are issued by, that is still to come."""
+    """The next whole second by the database's clock, which also dates tokens."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT date_trunc('second', clock_timestamp()) + interval '1 second'")
         found: datetime = cursor.fetchone()[0]
@@ -153,14 +157,14 @@ def next_second() -> datetime:
 
 
 def _locked(organization: Organization) -> Organization:
-    # NO KEY: rows that refer to the organization, such as token events, need not wait.
+    # NO KEY: inserting rows that refer to the organization, such as token events, need not wait.
     return Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
 
 
 def make_slug(name: str) -> str:
-    """A slug made from the name, with a random end where it would be too short.
+    """A slug made from the name, with a random suffix if it would be too short.
 
-    Others may have the same: whether they do is theirs to know.
+    Slugs are not unique: a conflict would reveal another organization's slug.
     """
     plain = slugify(name).replace("_", "-")[:SLUG_LENGTH].strip("-")
     return plain if len(plain) >= 2 else f"organization-{secrets.token_hex(4)}"

@@ -1,4 +1,4 @@
-"""Signing people in and out: the password and its throttle, and the sessions of pages."""
+"""Signing in and out: password checks with throttling, and browser sessions."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -38,7 +38,7 @@ from organizations.tenancy.scope import organization_scope
 
 
 class SignInRefused(DomainError):
-    """One answer for an unknown name, a wrong password, and an account that may not enter."""
+    """Raised alike for an unknown name, a wrong password and an account that may not sign in."""
 
     code = "UNAUTHORIZED"
     status = 401
@@ -53,19 +53,19 @@ def verify_password(
     account: User | None = None,
     organization_id: UUID | None = None,
 ) -> User:
-    """Whose name and password these are; SignInRefused or TooManyRequests otherwise.
+    """The account with this name and password. Raise SignInRefused or TooManyRequests otherwise.
 
-    PasswordsBusy is a kind of the latter: nothing was checked.
+    PasswordsBusy is a TooManyRequests; the password was not checked then. Several accounts can
+    share an unverified address: `account` accepts only that one, `organization_id` prefers a member
+    of that organization.
 
-    Several accounts can share an unproven address: `account` accepts that one only, and
-    `organization_id` prefers one that belongs there.
-    The attempt is counted and audited although it is refused: catch the error inside the view and
-    answer it, because an error that leaves the view rolls the request back. Views that call this
-    run outside of a transaction (`transaction.non_atomic_requests`), so that hashing holds no lock.
+    A refused attempt is counted and audited too, so catch the error inside the view and return its
+    response: an error that leaves the view rolls the request back. Call this outside of a
+    transaction (`transaction.non_atomic_requests`), so that no lock is held during hashing.
     """
     hashers.places.refuse_when_full()
     guesses = Guesses.at("login", folded(name), client_address(request))
-    count_failure(guesses)  # before the hashing: parallel guesses cannot slip through
+    count_failure(guesses)  # before hashing, so that parallel guesses cannot slip through
     try:
         user = authenticate(
             request,
@@ -74,33 +74,35 @@ def verify_password(
             account=account,
             organization_id=organization_id,
         )
-    except hashers.PasswordsBusy:  # nothing was checked
+    except hashers.PasswordsBusy:  # the password was not checked
         give_back(guesses)
         raise
     if not isinstance(user, User):
-        known = account or find_user(name)
-        refuse_sign_in(request, name, known, reason="wrong_name_or_password")
+        candidate = account or find_user(name)
+        refuse_sign_in(request, name, candidate, reason="wrong_name_or_password")
         raise SignInRefused
     give_back(guesses)
     return user
 
 
 def lock_proven(user: User) -> User:
-    """The account that verify_password gave, locked; SignInRefused when it changed meanwhile.
+    """Lock the account that verify_password() returned.
 
-    Hashing takes time and no lock: a new password, or the end of the account, may have come first.
+    Raise SignInRefused if it has changed since. Hashing takes time and holds no lock, so the
+    password may have been changed or the account closed.
     """
-    found = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
-    if found is None or found.password != user.password or not found.is_active:
+    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+    if locked is None or locked.password != user.password or not locked.is_active:
         raise SignInRefused
-    return found
+    return locked
 
 
 def refuse_sign_in(request: HttpRequest, name: str, user: User | None, *, reason: str) -> None:
-    """Record a refused sign-in where the person belongs; an unknown name costs the same work.
+    """Record a refused sign-in in the person's organization. An unknown name costs the same work.
 
-    `user` has proven the address or has signed in. A name that only unproven accounts have is as
-    unknown: the organization that made one would learn from its log whether there are others.
+    `user` has verified the address or is signed in. A name that only unverified accounts have
+    counts as unknown: otherwise the organization that created one would learn from its log that
+    others exist.
     """
     guesses = Guesses.at("login", folded(name), client_address(request))
     left_out = note_failure(guesses, user.pk if user else UNIDENTIFIED_ORGANIZATION_ID)
@@ -137,9 +139,9 @@ def _record_refused_sign_in(
 
 
 def sign_in(request: HttpRequest, *, name: str, password: str) -> User:
-    """Open a session of pages; see verify_password for its errors and for how to call it.
+    """Start a browser session. See verify_password() for its errors and how to call it.
 
-    Somebody without any organization enters too: to accept an invitation or to make one.
+    A person without any organization can sign in as well, to accept an invitation or create one.
     """
     user = verify_password(request, name=name, password=password)
     membership = user.memberships.usable().first()
@@ -147,7 +149,7 @@ def sign_in(request: HttpRequest, *, name: str, password: str) -> User:
         refuse_sign_in(request, name, user, reason="organization_not_active")
         raise SignInRefused
     with transaction.atomic():
-        login(request, user)  # a new session id; the old session's content is not kept
+        login(request, user)  # starts a new session with a new id and no old content
         if membership is not None:
             enter(request, membership)
     return user
@@ -155,16 +157,16 @@ def sign_in(request: HttpRequest, *, name: str, password: str) -> User:
 
 @transaction.atomic
 def choose_organization(request: HttpRequest, organization_id: UUID | str) -> Membership | None:
-    """Work in another of the person's organizations; None when it is not one of them.
+    """Switch to another of the person's organizations, or return None if they may not act in it.
 
-    TooManyRequests after many of them: each stands in an audit log.
+    Raise TooManyRequests after many switches, because each is recorded in an audit log.
     """
     wanted = Organization.parse_public_id(f"org-{str(organization_id).removeprefix('org-')}")
     if wanted is None or not isinstance(request.user, User):
         return None
     membership = request.user.memberships.usable().filter(organization_id=wanted).first()
-    is_there = str(wanted) == request.session.get(CHOSEN_ORGANIZATION)
-    if membership is not None and not is_there:
+    is_current = str(wanted) == request.session.get(CHOSEN_ORGANIZATION)
+    if membership is not None and not is_current:
         count_attempt(throttle_key("enter", membership.user_id), ENTRIES)
         request.session.cycle_key()
         enter(request, membership)
@@ -172,13 +174,13 @@ def choose_organization(request: HttpRequest, organization_id: UUID | str) -> Me
 
 
 def enter(request: HttpRequest, membership: Membership) -> None:
-    """Remember the choice and record that the person came in."""
+    """Remember the organization in the session and record that the session started."""
     request.session[CHOSEN_ORGANIZATION] = str(membership.organization_id)
     record_session(AuditAction.SESSION_STARTED, membership, request)
 
 
 def sign_out(request: HttpRequest) -> None:
-    """End the session on the server; its cookie opens nothing any more."""
+    """End the session on the server, so that its cookie no longer works."""
     if request.user.is_authenticated:
         membership = chosen_membership(request)
         if membership is not None:
@@ -187,13 +189,13 @@ def sign_out(request: HttpRequest) -> None:
 
 
 def change_password(request: HttpRequest, *, current: str, new: str) -> User:
-    """Set the signed-in person's password and end all of their other sessions.
+    """Set the signed-in person's password and end all their other sessions.
 
-    InvalidValue names the faulty field; see verify_password for how to call it.
+    Raise InvalidValue for the faulty field. See verify_password() for how to call it.
     """
     user = prove_password(request, current)
     check_new_password(new, user, field="new")
-    hashed = User.objects.hash_password(user.email, new)  # before any lock is taken
+    hashed = User.objects.hash_password(user.email, new)  # before any lock, because hashing is slow
     with transaction.atomic():
         user = still_proven(user)
         user.use_hash(hashed)
@@ -207,7 +209,7 @@ def change_password(request: HttpRequest, *, current: str, new: str) -> User:
 
 
 def prove_password(request: HttpRequest, password: str) -> User:
-    """The signed-in person, if this is their password; InvalidValue for `current` otherwise."""
+    """The signed-in person. Raise InvalidValue for `current` if this is not their password."""
     user = request.user
     assert isinstance(user, User)  # noqa: S101 - pages are for people who signed in
     try:
@@ -217,7 +219,10 @@ def prove_password(request: HttpRequest, password: str) -> User:
 
 
 def still_proven(user: User) -> User:
-    """The same person, locked, if the password is still the one that prove_password saw."""
+    """Lock the person.
+
+    Raise InvalidValue if the password has changed since prove_password().
+    """
     try:
         return lock_proven(user)
     except SignInRefused as error:
@@ -230,7 +235,7 @@ def _not_your_password() -> InvalidValue:
 
 @transaction.atomic
 def set_person_active(user: User, is_active: bool, *, actor: Actor) -> User:
-    """Close or reopen an account. Its sessions and tokens end at once, and for good."""
+    """Deactivate or reactivate an account. Its sessions and tokens end at once and permanently."""
     user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     user.is_active = is_active
     user.sessions_valid_from = timezone.now()

@@ -23,7 +23,8 @@ class PasswordResetSerializer(StrictSerializer):
 
 @method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
 class PasswordResetView(APIView):
-    """Public: whoever forgot a password cannot sign in. The link goes to the address only."""
+    """Public, because a person who forgot the password cannot sign in. The link goes only to the
+    address."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -35,16 +36,16 @@ class PasswordResetView(APIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Mail a link to a new password: the same answer for every address.
+        """Mail a password reset link. The answer is the same for every address.
 
-        The link opens a page, works once, within an hour. After five mails an hour to one address
-        the last link stays the one that works, and no other is mailed. 30 requests an hour from
-        one place: then 429.
+        The link opens a page and works once, within an hour. After five mails an hour to one
+        address the last link keeps working, and no further one is mailed. After 30 requests an hour
+        from one network the answer is 429.
         """
         serializer = PasswordResetSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
             request_password_reset(request._request, **serializer.validated_data)
         except DomainError as error:
-            return domain_error_response(error)  # not raised: what was counted stays counted
+            return domain_error_response(error)  # returned, not raised, so that the count is kept
         return Response(status=202)

@@ -51,7 +51,8 @@ class AuditEventNotFound(NotFound):
 
 
 class MomentFilter(django_filters.CharFilter):
-    """A day, all of which counts, or an instant: ISO 8601, UTC unless it says otherwise."""
+    """Filters by an ISO 8601 instant, UTC unless it has an offset, or by a date, which counts in
+    full."""
 
     def __init__(self, *, end: bool, **kwargs: Any) -> None:
         self.end = end
@@ -86,7 +87,7 @@ class AuditFilter(StrictFilterSet):
 
 
 class AuditPagination(PagePagination):
-    """The whole log is counted by its sequence: its events have no gaps."""
+    """Counts an unfiltered log by its sequence numbers, which have no gaps."""
 
     def count(self, queryset: Any, organization: Any) -> int:
         self.newest = None
@@ -191,15 +192,16 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
 
     @extend_schema(parameters=SEQUENCES, responses=VerificationSerializer)
     def verify(self, request: Request) -> Response:
-        """Recompute the hash chain, or a part of it: at most 100,000 events, the newest if absent.
+        """Recompute the hash chain, or a part of it: at most 100,000 events, by default the newest.
 
-        30 requests a minute for each organization.
+        Limited to 30 requests a minute for each organization.
         """
         key = throttle_key("audit.verify", self.organization.pk)
         refuse_when_full(key, VERIFICATIONS)
         first, last = self._range(request, maximum=MAX_VERIFIED)
         verification = verify_chain(self.organization, first=first, last=last)
-        count_attempt(key, VERIFICATIONS)  # last, so that the count holds no lock meanwhile
+        # Last, so that the counter's lock is not held during verification.
+        count_attempt(key, VERIFICATIONS)
         return Response(VerificationSerializer(verification).data)
 
     @extend_schema(
@@ -209,7 +211,7 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
         },
     )
     def export(self, request: Request) -> HttpResponseBase:
-        """The log as JSON lines, oldest first: docs/reference/audit.md says how to verify it."""
+        """The log as JSON lines, oldest first. How to verify it: docs/reference/audit.md."""
         record_export(self.actor)
         first, last = self._range(request, maximum=None)
         name = f"audit-{self.organization.slug}-{first}-{last}.jsonl"

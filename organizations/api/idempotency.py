@@ -1,10 +1,10 @@
-"""`Idempotency-Key`: a request that makes something may be sent again after a lost answer.
+"""`Idempotency-Key`: lets a client repeat a creating request whose response was lost.
 
-As the IETF draft httpapi-idempotency-key says. The key is stored in the transaction that makes the
-thing, so a refused request leaves none, and one that arrives while the first is under way waits
-for it. An answer that showed a secret is kept without it, and of one that shows content only where
-to find it: what is kept counts nowhere against the organization's storage, and stays when the
-content is deleted.
+Implements the IETF draft httpapi-idempotency-key. The key is stored in the transaction that creates
+the object, so a refused request leaves none, and a repetition during the first request waits for
+it. A response is stored without its secret; one with content is stored only as a reference to it,
+because stored responses do not count against the organization's storage and outlive deleted
+content.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from organizations.models import AnsweredRequest
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 MAX_LENGTH = 255
 KEPT_FOR = timedelta(days=1)
-"""At least so long a key is known."""
+"""Keys are remembered at least this long."""
 
 
 class KeyReused(DomainError):
@@ -37,14 +37,14 @@ class KeyReused(DomainError):
 
 
 class SecretWasShown(DomainError):
-    """`details` are the answer of then, without its secret."""
+    """`details` are the original response without its secret."""
 
     code = "SECRET_SHOWN_ONCE"
     message = "This was done already. Its answer showed a secret, which is shown once and not kept."
 
 
 class AnswerWithSecret(Response):
-    """An answer that is not given again: one field of it, `secret_field`, is shown this once."""
+    """A response that cannot be repeated, because its field `secret_field` is shown only once."""
 
     def __init__(self, data: Any, *, secret_field: str, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
@@ -52,26 +52,26 @@ class AnswerWithSecret(Response):
 
 
 def claim(request: Request, actor: Actor) -> tuple[AnsweredRequest, bool] | None:
-    """What is known under the request's key, and whether that is new; None without a key."""
+    """The stored request for this key, and whether it is new. None if the request has no key."""
     text = request.headers.get(HEADER)
     if text is None or actor.id is None:
         return None
-    known, is_new = AnsweredRequest.objects.get_or_create(
+    stored, is_new = AnsweredRequest.objects.get_or_create(
         organization=actor.organization,
         principal_id=actor.id,
         key=_key(text),
         defaults={"digest": _digest(request)},
     )
-    if not is_new and bytes(known.digest) != _digest(request):
+    if not is_new and bytes(stored.digest) != _digest(request):
         raise KeyReused
-    return known, is_new
+    return stored, is_new
 
 
 def remember(
     claimed: AnsweredRequest, response: Response, fields: Collection[str] | None = None
 ) -> None:
-    """Keep the answer, or these fields of it, to give it again. Of a refusal nothing is kept: it
-    may succeed later."""
+    """Store the response, or only these fields of it, for repetitions. A refusal is not stored,
+    since the request may succeed later."""
     if connection.needs_rollback:
         return
     if response.status_code >= 400:
@@ -87,24 +87,26 @@ def remember(
     claimed.save(update_fields=["status", "body", "secret_field"])
 
 
-def answer_again(known: AnsweredRequest, read_anew: Callable[[Any], Any] | None = None) -> Response:
-    """The answer of then, or what `read_anew` makes of the fields that were kept of it.
-    SecretWasShown when it held a secret."""
-    data: Any = json.loads(known.body) if known.body else None
-    if known.secret_field:
+def answer_again(
+    stored: AnsweredRequest, read_anew: Callable[[Any], Any] | None = None
+) -> Response:
+    """The original response, or the one that `read_anew` makes of its stored fields. Raise
+    SecretWasShown if it had a secret."""
+    data: Any = json.loads(stored.body) if stored.body else None
+    if stored.secret_field:
         raise SecretWasShown(**data)
     if read_anew is not None:
         data = read_anew(data)
-    return Response(data, status=known.status, headers={REPLAYED: "true"})
+    return Response(data, status=stored.status, headers={REPLAYED: "true"})
 
 
 def forgotten() -> QuerySet[Any]:
-    """What need not be kept any longer."""
+    """Stored requests that are older than KEPT_FOR."""
     return AnsweredRequest.objects.filter(created_at__lt=timezone.now() - KEPT_FOR)
 
 
 def _key(text: str) -> str:
-    """The key, which the draft writes in quotation marks and most clients without."""
+    """The key without quotation marks, which the draft requires and most clients omit."""
     key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
     if not (0 < len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):
         problem = f"Use 1 to {MAX_LENGTH} printable characters of ASCII, for example a UUID."

@@ -59,7 +59,8 @@ class OrganizationNotFound(NotFound):
 
 
 class OwnOrganizationViewSet(OrganizationScopedViewSet):
-    """Beneath `organizations/{organizationId}`, which must be the caller's own."""
+    """For routes below `organizations/{organizationId}`. Raise OrganizationNotFound unless it is
+    the caller's own."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -85,7 +86,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
     repeatable = frozenset({"create"})
 
     def list(self, request: Request) -> Response:
-        """A person's organizations, the first joined first; an agent's own."""
+        """A person's organizations in the order of joining, or an agent's own."""
         return super().list(request)
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -95,7 +96,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
     @extend_schema(responses={201: OrganizationSerializer})
     def create(self, request: Request) -> Response:
-        """Found another organization. The person who asks becomes its owner."""
+        """Create an organization. The person who sends the request becomes its owner."""
         if self.actor.user is None:
             raise Forbidden("Only a person can create an organization.")
         serializer = OrganizationSerializer(data=request.data)
@@ -125,7 +126,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
     @extend_schema(parameters=[ORGANIZATION_ID], responses={204: None})
     def destroy(self, request: Request, organizationId: str) -> Response:
-        """End the organization for good. Only an owner may, and only without active agents."""
+        """Delete the organization permanently. Requires an owner, and that no agent is active."""
         if not self.actor.is_owner:
             raise Forbidden("Only an owner can delete the organization.")
         delete_organization(self.organization, actor=self.actor)
@@ -134,7 +135,7 @@ class OrganizationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
 @extend_schema(tags=["Members"], parameters=[ORGANIZATION_ID])
 class MemberViewSet(OwnOrganizationViewSet):
-    """Who belongs to the organization: people, and agents that were named members."""
+    """The members of the organization: people, and agents that were made members."""
 
     queryset = Membership.objects.select_related("user")
     serializer_class = MemberSerializer
@@ -148,15 +149,15 @@ class MemberViewSet(OwnOrganizationViewSet):
 
     @extend_schema(responses=MemberSerializer(many=True))
     def list(self, request: Request, organizationId: str) -> Response:
-        """The members, the first joined first."""
+        """The members, in the order of joining."""
         columns = ("created_at", "pk")
         people = self.get_queryset().values_list(*columns, named=True)
         agents = self._agents().values_list(*columns, named=True)
         everyone: Any = Joined((people, agents), columns)
         keys = [each.pk for each in self.paginate_queryset(everyone) or []]
-        found = {member.pk: member for member in self.get_queryset().filter(pk__in=keys)}
-        found |= {member.pk: member for member in self._agents().filter(pk__in=keys)}
-        members: Any = [found[key] for key in keys]
+        by_key = {member.pk: member for member in self.get_queryset().filter(pk__in=keys)}
+        by_key |= {member.pk: member for member in self._agents().filter(pk__in=keys)}
+        members: Any = [by_key[key] for key in keys]
         return self.get_paginated_response(MemberSerializer(members, many=True).data)
 
     @extend_schema(
@@ -182,7 +183,7 @@ class MemberViewSet(OwnOrganizationViewSet):
 
     @extend_schema(parameters=[MEMBER_ID], request=RoleSerializer, responses=MemberSerializer)
     def partial_update(self, request: Request, organizationId: str, memberId: UUID) -> Response:
-        """Give a member another role. Only an owner can make or remove owners."""
+        """Change a member's role. Only an owner can make or remove owners."""
         member = self._member(memberId)
         serializer = RoleSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -219,7 +220,7 @@ def invited(invitation: Invitation, link: str, *, status: int) -> Response:
 
 @extend_schema(tags=["Invitations"], parameters=[ORGANIZATION_ID])
 class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
-    """Offers of membership to email addresses."""
+    """Invitations of email addresses."""
 
     queryset = Invitation.objects.all()
     serializer_class = InvitationSerializer
@@ -249,14 +250,15 @@ class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
     @extend_schema(parameters=[INVITATION_ID], responses={204: None})
     def destroy(self, request: Request, organizationId: str, invitationId: UUID) -> Response:
-        """Take an open invitation back; its link stops at once."""
+        """Revoke an open invitation. Its link stops working at once."""
         revoke_invitation(self.get_object(), actor=self.actor)
         return Response(status=204)
 
 
 @method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
 class AcceptInvitationView(APIView):
-    """Public: the invitation's secret is the proof, and the invited person may be a stranger."""
+    """Public, because the invitation's secret is the proof and the invited person may have no
+    account."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -268,10 +270,12 @@ class AcceptInvitationView(APIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Join the organization that invited, with an account of the invited address or a new one.
+        """Join the inviting organization, with an existing account of the invited address or a new
+        one.
 
-        The password opens an account of that address if it is that account's; otherwise a new
-        account is made with it. An address that was not proven says nothing elsewhere.
+        If the password belongs to an account of that address, that account joins. Otherwise a new
+        account with this password is created. An unverified address proves nothing to other
+        organizations.
         """
         serializer = AcceptanceSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -283,5 +287,6 @@ class AcceptInvitationView(APIView):
                 user_agent=request.headers.get("User-Agent", ""),
             )
         except DomainError as error:
-            return domain_error_response(error)  # not raised: a counted failure stays counted
+            # Returned, not raised, so that a counted failure is kept.
+            return domain_error_response(error)
         return Response(AcceptedSerializer(membership).data, status=201)

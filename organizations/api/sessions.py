@@ -1,4 +1,4 @@
-"""The REST API for the pages: what a person's browser calls with the session it has."""
+"""Authenticates browser sessions for the REST API, which the pages' own scripts call."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from organizations.page_sessions import chosen_membership
 
 @dataclass(frozen=True)
 class PageSession:
-    """The browser session of a person, in the organization that they chose."""
+    """A person's browser session, with the organization they chose."""
 
     membership: Membership
     session_key: str
@@ -27,7 +27,8 @@ class PageSession:
         return found
 
     def live_actor(self, request: HttpRequest) -> Actor:
-        """Every request reads session, person and membership anew, so they are live."""
+        """The actor. Always live, because every request reads session, person and membership
+        again."""
         return Actor.for_person(
             self.membership,
             ip_address=client_address(request),
@@ -36,7 +37,7 @@ class PageSession:
 
 
 class PageSessionAuthentication(SessionAuthentication):
-    """Signed in on the pages; a change also needs the CSRF token, as a form does."""
+    """Authenticates by the browser session; unsafe methods also need the CSRF token."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         found = super().authenticate(request)

@@ -1,4 +1,4 @@
-"""The one door of the REST API into an organization's rows."""
+"""The base viewset of the REST API, which limits a request to its organization's rows."""
 
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -33,30 +33,30 @@ ModelType = TypeVar("ModelType", bound=Model)
 
 
 class BearerCredentials(Protocol):
-    """What an authenticator leaves in `request.auth`: signature checked, liveness not yet."""
+    """The type of `request.auth`. Its signature has been checked, but not that it is still
+    valid."""
 
     organization_id: Any
 
     def live_actor(self, request: HttpRequest) -> Actor:
-        """The actor, if its agent, credential, session and organization are still good."""
+        """The actor, if its agent, credential, session and organization are still valid."""
 
 
 class OrganizationScopedViewSet(viewsets.GenericViewSet):
     """Runs the whole view inside the caller's organization, in the database as well.
 
-    Subclasses name `required_scopes` for each action and may narrow what `get_queryset` gives;
-    they cannot replace it. The organization comes from the verified token only.
-
-    A query parameter that `query_parameters` does not name for the action, nor its filters and
-    pages, is refused, as is one that is given twice.
+    Subclasses set `required_scopes` per action, and may narrow `get_queryset` by narrow_queryset()
+    but not override it. The organization comes only from the verified token. A query parameter that
+    is repeated, or is neither in `query_parameters` nor a filter or paging parameter of the action,
+    is refused.
     """
 
     required_scopes: dict[str, tuple[str, ...]] = {}
     repeatable: frozenset[str] = frozenset()
-    """Actions that make something new each time, unless the request carries an Idempotency-Key."""
+    """Creating actions that a client may repeat safely with an Idempotency-Key."""
     kept_fields: dict[str, Collection[str]] = {}
-    """Of the answers of these repeatable actions only these fields are kept. The rest is content:
-    it may be large, or be deleted meanwhile. `read_anew` gives it again."""
+    """For actions whose stored response keeps only these fields. The rest is content, which may be
+    large or deleted since; read_anew() reads it again."""
     query_parameters: dict[str, Collection[str]] = {}
     not_found: type[NotFound] = NotFound
     organization: Organization
@@ -71,10 +71,10 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
                 )
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with ExitStack() as self._scope:  # left even when the handler swallows the error
+        with ExitStack() as self._scope:  # closed even if an exception handler swallows the error
             response = super().dispatch(request, *args, **kwargs)
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
-                response.render()  # serializers may still read rows
+                response.render()  # serializers may still query rows
         if isinstance(response, LongResponse):
             scopes = self.required_scopes.get(self.action or "", ())
             viewer = Viewer.of_request(self.actor, self.request.auth, scopes)
@@ -102,11 +102,11 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         claim = idempotency.claim(request, self.actor) if self.action in self.repeatable else None
         if claim is None:
             return
-        known, is_new = claim
+        stored, is_new = claim
         if is_new:
-            self._claimed = known
-        else:  # in place of the action, as routes put the action in place of a method
-            setattr(self, str(request.method).lower(), lambda *_, **__: self._answer_again(known))
+            self._claimed = stored
+        else:  # replace the action, as the router assigns actions to methods
+            setattr(self, str(request.method).lower(), lambda *_, **__: self._answer_again(stored))
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
@@ -115,28 +115,28 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
             idempotency.remember(claimed, response, self.kept_fields.get(self.action))
         return super().finalize_response(request, response, *args, **kwargs)
 
-    def _answer_again(self, known: AnsweredRequest) -> Response:
+    def _answer_again(self, stored: AnsweredRequest) -> Response:
         is_whole = self.action not in self.kept_fields
-        return idempotency.answer_again(known, None if is_whole else self.read_anew)
+        return idempotency.answer_again(stored, None if is_whole else self.read_anew)
 
     def read_anew(self, kept: dict[str, Any]) -> Any:
-        """The body of an answer of which `kept` was kept, as it is now."""
+        """The response body as it is now, given its stored fields."""
         raise NotImplementedError
 
     def _refuse_other_forms(self, request: Request) -> None:
-        """InvalidValue for a `format` that the answer does not have: JSON would come unnoticed."""
+        """Raise InvalidValue for an unsupported `format`, instead of silently returning JSON."""
         wanted = request.query_params.get("format")
         forms = [renderer.format for renderer in self.get_renderers()]
         if wanted is not None:
             require_choice(wanted, "format", sorted(forms))
 
     def known_parameters(self) -> set[str]:
-        """Those that a request for the action may have."""
-        known = set(self.query_parameters.get(self.action, ()))
+        """The query parameters that the action accepts."""
+        names = set(self.query_parameters.get(self.action, ()))
         if self.action == "list":
             filters = getattr(self, "filterset_class", None)
-            known |= PAGING | set(filters.base_filters if filters else ())
-        return known
+            names |= PAGING | set(filters.base_filters if filters else ())
+        return names
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
@@ -145,12 +145,13 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         return self.narrow_queryset(queryset.for_organization(self.organization))  # type: ignore[attr-defined]
 
     def get_object(self) -> Any:
-        """The row that the URL names; another organization's is as unknown as no row at all."""
+        """The row named in the URL. Another organization's row is not found, like one that does not
+        exist."""
         try:
             return super().get_object()
         except Http404 as error:
             raise self.not_found from error
 
     def narrow_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Fewer of the organization's own rows, where an endpoint wants fewer."""
+        """Override this to restrict the organization's rows further."""
         return queryset

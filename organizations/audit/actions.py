@@ -1,10 +1,10 @@
-"""What the audit log may say that happened."""
+"""The actions that the audit log records."""
 
 from enum import StrEnum
 
 
 class AuditAction(StrEnum):
-    """`docs/reference/audit.md` lists them by family; a test compares."""
+    """The names of recorded actions. A test compares them with `docs/reference/audit.md`."""
 
     AGENT_CREATED = "agent.created"
     AGENT_UPDATED = "agent.updated"

@@ -1,7 +1,7 @@
 """The append-only, hash-chained audit log of an organization.
 
-Each event's hash is SHA-256 over the hash before it and the event's canonical JSON, so a change,
-a removal, an insertion or a swap breaks the chain at a place that verification names.
+The hash of an event is SHA-256 over the previous hash and the event's canonical JSON, so that
+verification finds the place of any change, removal, insertion or swap.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ EXPORT_BATCH = 1000
 MAX_VERIFIED = 100_000
 VERIFICATIONS = Quota(limit=30, window=timedelta(minutes=1))
 EXPORTS = Quota(limit=60, window=timedelta(hours=1))
-"""Of one caller. Each stands in the log."""
+"""Per caller. Each export is recorded in the log."""
 
 
 def record_event(
@@ -42,7 +42,7 @@ def record_event(
     outcome: str = AuditEvent.Outcome.SUCCESS,
     **metadata: Any,
 ) -> AuditEvent:
-    """Append one event in the running transaction, so that it lives or dies with the change."""
+    """Append an event in the current transaction, which commits or rolls back the change."""
     organization = actor.organization
     sequence, previous_hash = lock_head(organization)
     agent_id = metadata.pop("agent_id", None) or _agent_id(target, actor)
@@ -63,19 +63,21 @@ def record_event(
         ip_address=actor.ip_address,
         user_agent=_printable(actor.user_agent),
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
-        # PostgreSQL spells some floats anew, which would break the hash: they are kept as text.
+        # PostgreSQL formats some floats differently, which would break the hash, so they are stored
+        # as text.
         metadata=json.loads(json.dumps(metadata, default=str), parse_float=str),
         previous_hash=previous_hash,
     )
     event.hash = event_hash(event)
-    event.save(force_insert=True)  # a trigger moves the head, or refuses what does not follow it
+    # A trigger moves the head, or rejects an event that does not follow it.
+    event.save(force_insert=True)
     return event
 
 
 def record_failed_proof(actor: Actor, *, reason: str, left_out: int) -> AuditEvent:
-    """Append that somebody could not prove to be `actor`, in its organization's scope.
+    """Record a failed authentication as `actor`. Call it in the scope of the actor's organization.
 
-    `left_out` is what throttling.note_failure gave: how many such failures were only counted.
+    `left_out` is the number of earlier failures that throttling.note_failure() left unrecorded.
     """
     metadata: dict[str, Any] = {"reason": reason}
     if left_out:
@@ -85,13 +87,16 @@ def record_failed_proof(actor: Actor, *, reason: str, left_out: int) -> AuditEve
 
 
 def record_export(actor: Actor) -> None:
-    """TooManyRequests after very many of them."""
+    """Record an export. Raise TooManyRequests after very many."""
     count_attempt(throttle_key("audit.export", actor.id), EXPORTS)
     record_event(AuditAction.AUDIT_EXPORTED, actor=actor)
 
 
 def lock_head(organization: Organization) -> tuple[int, bytes]:
-    """The number and the hash of the last event; nobody else appends until the transaction ends."""
+    """The sequence number and hash of the last event.
+
+    The head stays locked until the transaction ends.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM organizations_lock_audit_head(%s)", [organization.pk])
         sequence, last_hash = cursor.fetchone()
@@ -104,27 +109,30 @@ def event_hash(event: AuditEvent) -> bytes:
 
 
 def canonical_json(event: AuditEvent) -> bytes:
-    """The event's facts as JSON with sorted names and no spaces: what the hash covers."""
+    """The event as JSON with sorted names and no whitespace, over which the hash is computed."""
     return _compact(_facts(event)).encode()
 
 
 def export_line(event: AuditEvent) -> str:
-    """A line of an export: the hashed facts, and the two hashes in hexadecimal."""
+    """One line of an export: the hashed fields, and both hashes in hexadecimal."""
     hashes = {"previousHash": bytes(event.previous_hash).hex(), "hash": bytes(event.hash).hex()}
     return _compact(_facts(event) | hashes) + "\n"
 
 
 def export_lines(organization: Organization, first: int, last: int) -> Iterator[str]:
-    """The body of an export. It is sent after the request's transaction has ended, so each piece
-    enters the organization anew."""
+    """The lines of an export.
+
+    They are sent after the request's transaction, so each piece enters the organization's scope
+    again.
+    """
 
     def read(reached: int | None) -> Piece[int]:
         beyond = first - 1 if reached is None else reached
         with organization_scope(organization):
             events = AuditEvent.objects.for_organization(organization).in_order()
             following = events.filter(sequence__gt=beyond, sequence__lte=last)[:EXPORT_BATCH]
-            found = following.iterator(ROWS_AT_ONCE)
-            return gather(found, export_line, lambda event: event.sequence)
+            rows = following.iterator(ROWS_AT_ONCE)
+            return gather(rows, export_line, lambda event: event.sequence)
 
     return in_pieces(read)
 
@@ -157,7 +165,7 @@ def _facts(event: AuditEvent) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of the chain found; `broken_at` is the first event that does not fit."""
+    """The result of a verification; `broken_at` is the first event that does not fit."""
 
     is_intact: bool
     first: int
@@ -173,7 +181,7 @@ class Verification:
 def verify_chain(
     organization: Organization, *, first: int = 1, last: int | None = None
 ) -> Verification:
-    """Recompute the chain from `first` to `last` and compare its end with the recorded head."""
+    """Recompute the chain from `first` to `last`, and compare its end with the recorded head."""
     head = AuditChain.objects.filter(organization=organization).first()
     head_sequence = head.sequence if head else 0
     head_hash = bytes(head.hash) if head else FIRST_HASH
@@ -181,12 +189,12 @@ def verify_chain(
     events = AuditEvent.objects.for_organization(organization).in_order()
     previous = events.filter(sequence=first - 1).first() if first > 1 else None
     expected_hash = bytes(previous.hash) if previous else (None if first > 1 else FIRST_HASH)
-    found = first_break(
+    result = first_break(
         events.filter(sequence__gte=first, sequence__lte=last).iterator(chunk_size=1000),
         first,
         expected_hash,
     )
-    broken_at, reason, reached, reached_hash = found
+    broken_at, reason, reached, reached_hash = result
     if first > 1 and previous is None:
         broken_at, reason = first - 1, "An event is missing."
     if broken_at is None and reached < min(last, head_sequence):
@@ -212,7 +220,11 @@ def verify_chain(
 def first_break(
     events: Iterable[AuditEvent], first: int, expected_hash: bytes | None
 ) -> tuple[int | None, str, int, bytes | None]:
-    """Where the events, which should begin with `first`, stop fitting; why; and how far it went."""
+    """Check the chain of `events`, which should begin with `first`.
+
+    Returns the first broken sequence number, the reason, the last valid sequence number and its
+    hash.
+    """
     reached = first - 1
     for event in events:
         if event.sequence != reached + 1:

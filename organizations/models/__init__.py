@@ -1,5 +1,8 @@
-"""Who belongs where. User, Organization, Membership and Principal are read before the tenant is
-known, so they are not isolated; everything else inherits OrganizationScopedModel."""
+"""Models of organizations and their people.
+
+User, Organization, Membership and Principal are read before the tenant is known, so they are not
+isolated; all others inherit OrganizationScopedModel.
+"""
 
 from organizations.models.audit import AuditChain, AuditEvent, AuditEventQuerySet
 from organizations.models.invitation import Invitation, InvitationQuerySet

@@ -1,4 +1,4 @@
-"""The rows of the audit log; organizations/audit/log.py writes and verifies them."""
+"""Models of the audit log. organizations/audit/log.py writes and verifies them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class AuditEventQuerySet(OrganizationScopedQuerySet):
 
 
 class AuditChain(models.Model):
-    """The head of an organization's audit log: locked while an event is appended."""
+    """The head of an organization's audit log, locked while an event is appended."""
 
     organization = models.OneToOneField(
         Organization, on_delete=models.PROTECT, primary_key=True, related_name="+"
@@ -31,7 +31,7 @@ class AuditChain(models.Model):
 
 
 class AuditEvent(OrganizationScopedModel):
-    """One security event. Append-only; each row carries the hash of the one before."""
+    """A security event. Append-only; each row contains the hash of the previous one."""
 
     class Outcome(models.TextChoices):
         SUCCESS = "success", "Success"

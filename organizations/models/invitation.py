@@ -15,11 +15,11 @@ from organizations.models.scoped import OrganizationScopedModel, OrganizationSco
 
 class InvitationQuerySet(OrganizationScopedQuerySet):
     def backed(self) -> Self:
-        """With `is_backed`: whether who invited may still invite, at this moment.
+        """Annotate `is_backed`: whether the inviter may still invite.
 
-        A person by a membership in which they may act, an agent by `agents_may_administer`
-        (agents.0004), since agents stand above this app. Nobody can answer for an inviter who is
-        gone.
+        For a person that depends on a membership in which they may act, for an agent on
+        `agents_may_administer` (agents.0004), because agents belong to an app above this one. It is
+        false if the inviter no longer exists.
         """
         inviters = Membership.objects.filter(
             may_act("user__is_active", "organization__status"),
@@ -55,7 +55,7 @@ class InvitationQuerySet(OrganizationScopedQuerySet):
 
 
 class Invitation(OrganizationScopedModel):
-    """An offer of membership to an email address. Its secret is shown once, stored as a MAC."""
+    """An offer of membership to an email address. Its secret is shown once and stored as a MAC."""
 
     email = NormalizedEmailField(max_length=254)
     role = models.CharField(max_length=16, choices=Membership.Role, default=Membership.Role.VIEWER)
@@ -101,12 +101,15 @@ class Invitation(OrganizationScopedModel):
 
     @cached_property
     def is_backed(self) -> bool:
-        """Whether the inviter may still invite; lists annotate it (InvitationQuerySet.backed)."""
+        """Whether the inviter may still invite.
+
+        Lists annotate it with InvitationQuerySet.backed().
+        """
         return type(self).objects.backed().filter(pk=self.pk, is_backed=True).exists()
 
     @property
     def status(self) -> str:
-        """`accepted`, `revoked`, `expired`, `void` (the inviter may no longer) or `open`."""
+        """`accepted`, `revoked`, `expired`, `void` (the inviter may no longer invite) or `open`."""
         if self.accepted_at is not None:
             return "accepted"
         if self.revoked_at is not None:

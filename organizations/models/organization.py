@@ -1,4 +1,7 @@
-"""Organizations and who belongs to them: read before the tenant is known, so not isolated."""
+"""Organizations and their members.
+
+They are read before the tenant is known, so they are not isolated.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +25,26 @@ from core.text import NormalizedCharField
 from organizations.models.people import User
 
 MAX_RETENTION_DAYS = 3650
-"""Days."""
 ORGANIZATION_ID_PREFIX = "org-"
 UNIDENTIFIED_ORGANIZATION_ID = UUID(int=0)
-"""Token requests with an unknown client id are recorded here, in the time a known one takes."""
+"""Records token requests with an unknown client id, so that they take as long as others."""
 
 
 def may_act(person: str, organization: str) -> Rule:
-    """Whether a person may act in an organization; both are named by a column of their row."""
+    """Whether a person may act in an organization.
+
+    Both arguments name a column of the respective row.
+    """
     return Rule("organizations_person_may_act", RowOf(person), RowOf(organization))
 
 
 class OrganizationQuerySet(models.QuerySet["Organization"]):
     def for_organization(self, organization: Organization) -> Self:
-        """The organization itself: what its own members may see."""
+        """The organization itself, as the queryset of what its members may see."""
         return self.filter(pk=organization.pk)
 
     def of_person(self, user: User) -> Self:
-        """Those that the person belongs to and may act in, the first joined first."""
+        """The organizations in which the person may act, in the order of joining."""
         own = self.filter(may_act("memberships__user__is_active", "status"), memberships__user=user)
         joined_at = models.F("memberships__created_at")
         return own.annotate(joined_at=joined_at).order_by("joined_at", "id")
@@ -50,14 +55,14 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         return self.filter(organization=organization)
 
     def taking_tokens_of(self, issued: datetime) -> Self:
-        """Those in organizations where tokens of then still count."""
+        """The memberships in organizations that still accept tokens issued at this time."""
         moment = models.Value(issued, output_field=models.DateTimeField())
         return self.filter(
             Rule("organizations_token_is_current", moment, RowOf("organization__status"))
         )
 
     def usable(self) -> Self:
-        """The memberships of active people in active organizations, the first joined first."""
+        """Memberships of active people in active organizations, in the order of joining."""
         return (
             self.filter(may_act("user__is_active", "organization__status"))
             .select_related("organization", "user")
@@ -66,7 +71,7 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
 
 
 class Organization(models.Model):
-    """A tenant. Its id is written `org-` and the UUID, as in tokens and answers."""
+    """A tenant. Tokens and responses write its id as `org-` and the UUID."""
 
     class Plan(models.TextChoices):
         FREE = "free", "Free"
@@ -85,7 +90,7 @@ class Organization(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = NormalizedCharField(max_length=100, validators=[MinLengthValidator(2)])
-    # Not unique: a refusal would tell one tenant what another is called.
+    # Not unique: a conflict would reveal another organization's slug.
     slug = models.CharField(
         max_length=50,
         validators=[
@@ -153,7 +158,7 @@ class Organization(models.Model):
 
     @property
     def public_id(self) -> str:
-        """`org-` and the UUID: how tokens and answers name the organization."""
+        """`org-` and the UUID, as in tokens and responses."""
         return f"{ORGANIZATION_ID_PREFIX}{self.pk}"
 
     @property
@@ -162,7 +167,7 @@ class Organization(models.Model):
 
     @staticmethod
     def parse_public_id(text: str) -> UUID | None:
-        """The UUID in `org-<uuid>`; None for anything else, other spellings of a UUID included."""
+        """The UUID in `org-<uuid>`, or None for anything else, even other spellings of a UUID."""
         found = re.fullmatch(
             r"org-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", text
         )
@@ -204,9 +209,9 @@ class Membership(models.Model):
 
 
 class Principal(models.Model):
-    """Where a client id belongs, and nothing else about it: read before the tenant is known.
+    """Maps a client id to its organization. Read before the tenant is known, so it has no secrets.
 
-    `role` is set for agents that were named members of the organization's administration.
+    `role` is set for agents that were made members of the organization.
     """
 
     class Role(models.TextChoices):

@@ -1,4 +1,4 @@
-"""People's accounts, and the links by which they prove an address."""
+"""People's accounts, and the links that verify an address or reset a password."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_ACCOUNTS_OF_ADDRESS = 1000
 
 class AccountLinkQuerySet(models.QuerySet[Any]):
     def open(self) -> Self:
-        """The links that can still be used; used ones are deleted."""
+        """Links that have not expired. Used ones are deleted."""
         return self.filter(expires_at__gt=timezone.now())
 
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """An account that the operator makes, and so vouches for its address."""
+        """Create an account for the operator, who vouches for its address."""
         fields = {"email_verified_at": timezone.now()} | fields
         user = self.model(email=self.normalize_email(email), **fields)
         user.set_password(password)
@@ -39,33 +39,35 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def of_address(self, email: str) -> list[User]:
-        """Every account with this address, whatever its case: a proven one first, then by age."""
+        """Every account with this address in any case: the verified one first, then by age."""
         return self._proven_first(models.Q(Exact(Lower("email"), folded(email))))
 
     def called(self, name: str) -> list[User]:
-        """The accounts with this address, and the one with this short name: one query."""
+        """The accounts with this address and the one with this short name, in one query."""
         wanted = folded(name)
         is_short_name = ~models.Q(username="") & models.Q(Exact(Lower("username"), wanted))
         return self._proven_first(models.Q(Exact(Lower("email"), wanted)) | is_short_name)
 
     def _proven_first(self, wanted: models.Q) -> list[User]:
         proven_first = models.F("email_verified_at").asc(nulls_last=True)
-        found = self.filter(wanted).order_by(proven_first, "created_at", "pk")
-        return list(found[:MAX_ACCOUNTS_OF_ADDRESS])
+        users = self.filter(wanted).order_by(proven_first, "created_at", "pk")
+        return list(users[:MAX_ACCOUNTS_OF_ADDRESS])
 
     def hash_password(self, email: str, password: str | None) -> str:
-        """What to store for an account with this address; None makes a password that opens
-        nothing."""
+        """The password hash to store for an account with this address.
+
+        None makes an unusable password.
+        """
         if password is None:
             return make_password(None)
         return compute_hash(password, salt_of(email, self.of_address(email)))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person's account. Belongs to organizations through memberships.
+    """A person's account, which belongs to organizations by memberships.
 
-    An address belongs to at most one account that proved it. Unproven accounts may share it: each
-    came from the link of one organization, which says nothing about the others.
+    At most one account has verified an address. Unverified accounts may share it: each comes from a
+    link of one organization, which proves nothing to others.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -119,40 +121,39 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_verified(self) -> bool:
-        """Whether the person proved that the address is theirs, or the operator vouches for it."""
+        """Whether the person proved the address, or the operator vouches for it."""
         return self.email_verified_at is not None
 
     def get_session_auth_hash(self) -> str:
-        """Sessions of pages end with those of the API."""
-        return super().get_session_auth_hash() + self._beginning
+        """Includes `sessions_valid_from`: browser sessions end together with those of the API."""
+        return super().get_session_auth_hash() + self._sessions_start
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
         for known in super().get_session_auth_fallback_hash():
-            yield known + self._beginning
+            yield known + self._sessions_start
 
     @property
-    def _beginning(self) -> str:
+    def _sessions_start(self) -> str:
         return "" if self.sessions_valid_from is None else str(self.sessions_valid_from.timestamp())
 
     def set_password(self, raw_password: str | None) -> None:
-        """A new password ends the sessions that the old one opened, whoever sets it."""
+        """Set the password, which ends the sessions opened with the old one."""
         self.use_hash(type(self).objects.hash_password(self.email, raw_password))
         self._password = raw_password
 
     def use_hash(self, hashed: str) -> None:
-        """Set a password that was hashed beforehand, while no lock was held."""
+        """Store a password hash that was computed before any lock was taken."""
         self.password = hashed
         self.sessions_valid_from = timezone.now()
 
     def adopt_hash(self, hashed: str) -> None:
-        """Store another hash of the same password, but not over another password that was set while
-        this one was hashed."""
-        known, self.password = self.password, hashed
-        type(self).objects.filter(pk=self.pk, password=known).update(password=hashed)
+        """Store a new hash of the same password, unless another password has been set since."""
+        previous, self.password = self.password, hashed
+        type(self).objects.filter(pk=self.pk, password=previous).update(password=hashed)
 
 
 class AccountLink(models.Model):
-    """A link to a new password or to another address. Its secret is kept as a MAC."""
+    """A link that resets a password or verifies an address. Its secret is stored as a MAC."""
 
     class Purpose(models.TextChoices):
         PASSWORD = "password", "New password"

@@ -1,4 +1,4 @@
-"""What is remembered of requests: how often, and what was answered."""
+"""Attempt counters and answered requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from organizations.models.scoped import OrganizationScopedModel, OrganizationSco
 
 
 class Attempt(models.Model):
-    """Attempts counted under a hashed key within a window (throttling.py); an unlogged table."""
+    """The attempts under a hashed key within a window (throttling.py). The table is unlogged."""
 
     key = models.CharField(max_length=64, primary_key=True)
     started_at = models.DateTimeField()
@@ -19,7 +19,7 @@ class Attempt(models.Model):
 
 
 class AnsweredRequest(OrganizationScopedModel):
-    """A request that carried an Idempotency-Key, and its answer (api/idempotency.py)."""
+    """A request with an Idempotency-Key and its response (api/idempotency.py)."""
 
     principal_id = models.UUIDField(help_text="Who asked. Another one's keys are other keys.")
     key = models.CharField(max_length=255)

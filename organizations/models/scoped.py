@@ -1,4 +1,4 @@
-"""What every tenant's table has."""
+"""The base classes of tenant tables."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ class OrganizationScopedQuerySet(models.QuerySet[Any]):
 
 
 class OrganizationScopedModel(models.Model):
-    """A tenant's row. Subclasses declare `objects` and list IsolateOrganizations in a migration."""
+    """The base of every tenant model.
+
+    Subclasses declare `objects` and get IsolateOrganizations in a migration.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # The unique (organization, id) that IsolateOrganizations adds serves as its index.
+    # IsolateOrganizations adds a unique (organization, id), which serves as the index.
     organization = models.ForeignKey(
         Organization, on_delete=models.PROTECT, related_name="+", db_index=False, editable=False
     )

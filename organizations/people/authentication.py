@@ -1,4 +1,4 @@
-"""Signing people in with an email address (or the short name of an account without one)."""
+"""Sign-in by email address, or by the short name of an account without one."""
 
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,10 @@ MAX_PASSWORD_LENGTH = 1024
 
 
 class EmailBackend(ModelBackend):
-    """Email or short name and password; an unknown name costs as much time as a wrong password."""
+    """Authenticates by email or short name and a password.
+
+    An unknown name takes as long as a wrong password.
+    """
 
     def authenticate(
         self,
@@ -26,7 +29,10 @@ class EmailBackend(ModelBackend):
         organization_id: UUID | None = None,
         **kwargs: Any,
     ) -> User | None:
-        """`account` accepts that one only; `organization_id` prefers one that belongs there."""
+        """The account with this password.
+
+        `account` accepts only that one; `organization_id` prefers a member of that organization.
+        """
         name = username or kwargs.get("email")
         if not name or not password or len(password) > MAX_PASSWORD_LENGTH:
             return None
@@ -43,12 +49,12 @@ class EmailBackend(ModelBackend):
 
 
 def find_user(name: str) -> User | None:
-    """The account that proved this address, or the one with this short name.
+    """The account that verified this address, or the one with this short name.
 
-    An unproven account is nobody's to find: whoever made it chose the address.
+    Unverified accounts are not found: anyone could have chosen their address.
     """
-    return next((each for each in User.objects.called(name) if _answers_to(each, name)), None)
+    return next((each for each in User.objects.called(name) if _is_identified_by(each, name)), None)
 
 
-def _answers_to(account: User, name: str) -> bool:
+def _is_identified_by(account: User, name: str) -> bool:
     return account.is_verified or same(account.username, name)

@@ -1,4 +1,4 @@
-"""Links of an account: to a new password, and to another address. Each works once, for an hour."""
+"""Account links, which reset a password or verify an address. Each works once, within an hour."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -20,7 +20,7 @@ PATHS = {
 
 
 class LinkNotFound(NotFound):
-    """One answer for unknown, used, replaced and expired ones."""
+    """Raised alike for unknown, used, replaced and expired links."""
 
     code = "LINK_NOT_FOUND"
     message = "This link was used, replaced by a newer one, or has expired."
@@ -28,14 +28,14 @@ class LinkNotFound(NotFound):
 
 @transaction.atomic
 def make_link(user: User, purpose: str, *, email: str = "") -> str:
-    """A new link; the person's older ones for the same purpose stop."""
+    """Create a link. The person's older links for the same purpose stop working."""
     secret, mac = new_secret("account link")
     link = new_row(user, purpose, email=email, mac=mac)
     return f"{settings.ISSUER}/{PATHS[AccountLink.Purpose(purpose)]}/{link.pk}.{secret}"
 
 
 def new_row(user: User, purpose: str, *, email: str = "", mac: bytes = b"") -> AccountLink:
-    """The row of a link; without `mac` nothing opens it yet."""
+    """Create the row of a link. Without `mac` it cannot be used yet."""
     AccountLink.objects.filter(user=user, purpose=purpose).delete()
     return AccountLink.objects.create(
         user=user,
@@ -47,7 +47,7 @@ def new_row(user: User, purpose: str, *, email: str = "", mac: bytes = b"") -> A
 
 
 def find_link(token: str, purpose: str, *, lock: bool = False) -> AccountLink:
-    """The usable link that `<id>.<secret>` opens; LinkNotFound otherwise."""
+    """The usable link for a token `<id>.<secret>`. Raise LinkNotFound if there is none."""
     key, _, secret = token.partition(".")
     try:
         links = AccountLink.objects.open().filter(pk=UUID(key), purpose=purpose)

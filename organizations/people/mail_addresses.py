@@ -1,4 +1,4 @@
-"""Email addresses that mean to everybody, and to every mail server, what they show."""
+"""Validates that an email address means the same to people and to every mail server."""
 
 import string
 
@@ -10,12 +10,11 @@ SMALL_LETTERS = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def validate_mail_address(address: str) -> None:
-    """Accept only addresses at a named domain, in plain characters; Django accepts more.
+    """Raise ValidationError unless the address is in plain characters at a named domain.
 
-    An address literal (`ada@[127.0.0.1]`) or a bare `localhost` lets the mail server talk to a
-    machine of its own network; an encoded word (RFC 2047), a quoted part or a domain in a form of
-    letters that mail servers write in another way shows another address than the one that gets
-    the mail.
+    Django accepts more. An address literal (`ada@[127.0.0.1]`) or a bare `localhost` lets the mail
+    server connect to its own network. An encoded word (RFC 2047), a quoted part, or a domain that
+    mail servers convert differs from the address that receives the mail.
     """
     domain = address.rpartition("@")[2]
     if "." not in domain or "[" in domain or "=?" in address or '"' in address:
@@ -32,10 +31,10 @@ def validate_mail_address(address: str) -> None:
 
 
 def domain_as_mailed(domain: str) -> str | None:
-    """The one spelling of the domain that Django's mails go to; None where there is none.
+    """The domain in the spelling that Django's mail goes to, or None if it has none.
 
-    Mails are sent by the rules of 2003 (RFC 3490), which make "ss" of "ß", a full stop of other
-    dots, and plain letters of wide ones. What only newer rules know is written as `xn--…`.
+    Django applies IDNA 2003 (RFC 3490), which maps "ß" to "ss", other dots to full stops, and
+    full-width letters to plain ones. Labels that only newer rules allow are returned as `xn--…`.
     """
     try:
         sent = domain.encode("idna").decode("ascii")
@@ -45,7 +44,7 @@ def domain_as_mailed(domain: str) -> str | None:
 
 
 def _shown(label: str) -> str:
-    """A part of a domain in its own letters, where these lead back to it."""
+    """The label in Unicode, or unchanged if it cannot be decoded."""
     try:
         return label.encode("ascii").decode("idna")
     except UnicodeError:

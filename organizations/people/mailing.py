@@ -1,6 +1,6 @@
-"""Links that travel by mail, and so prove the address: asked for in a request, made by the worker.
+"""Mails with links that verify an address. A request queues them; the worker creates the links.
 
-A job may run twice: the link that it makes last is the one that works.
+A job may run twice; only the last link works.
 """
 
 from datetime import timedelta
@@ -25,13 +25,14 @@ INVITATION = "organizations.mail_invitation"
 PASSWORD = "organizations.mail_password_reset"  # noqa: S105 - the task's name
 ADDRESS = "organizations.mail_address_change"
 NOBODY = UUID(int=0)
-TIME_TO_USE = timedelta(minutes=10)
-SOON = 10
-"""The priority of mails that somebody waits for: not behind hundreds of invitations."""
+MIN_REMAINING = timedelta(minutes=10)
+HIGH_PRIORITY = 10
+"""Priority of mails that a person waits for, so that they do not queue behind hundreds of
+invitations."""
 
 
 def queue_invitation(invitation: Invitation) -> None:
-    """Queue the mail in the running transaction: if that is rolled back, nothing is mailed."""
+    """Queue the mail in the current transaction, so that a rollback cancels it."""
     _queue(
         INVITATION,
         organization_id=str(invitation.organization_id),
@@ -40,12 +41,12 @@ def queue_invitation(invitation: Invitation) -> None:
 
 
 def queue_password_reset(user: User | None) -> None:
-    """Queue the mail. For an unknown name as well, so that the time taken tells nothing."""
-    _queue(PASSWORD, priority=SOON, user_id=str(user.pk if user else NOBODY))
+    """Queue the mail, even for an unknown name, so that the time taken reveals nothing."""
+    _queue(PASSWORD, priority=HIGH_PRIORITY, user_id=str(user.pk if user else NOBODY))
 
 
 def queue_address_change(link: AccountLink) -> None:
-    _queue(ADDRESS, priority=SOON, link_id=str(link.pk))
+    _queue(ADDRESS, priority=HIGH_PRIORITY, link_id=str(link.pk))
 
 
 def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
@@ -66,7 +67,7 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
         "invitation",
         invitation.email,
         subject=f"Invitation to {invitation.organization.name}",
-        inviter=_named(invitation),
+        inviter=_inviter_name(invitation),
         organization=invitation.organization.name,
         role=invitation.get_role_display().lower(),
         until=invitation.expires_at,
@@ -74,16 +75,20 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
     )
 
 
-def _named(invitation: Invitation) -> str:
-    """Who invites. An agent's address is whatever its organization wrote: it is no sender's."""
+def _inviter_name(invitation: Invitation) -> str:
+    """The inviter's name.
+
+    An agent is marked as one, because its organization can choose any address for it.
+    """
     label = invitation.inviter_label or "Somebody"
     return label if invitation.invited_by_agent_id is None else f"The agent {label}"
 
 
 def mail_password_reset(user_id: UUID) -> None:
-    """Mail a new link, unless a few were mailed within the hour and the last one still works."""
+    """Mail a new link, unless several were mailed within the hour and the last one still works."""
     proven = User.objects.filter(is_active=True, email_verified_at__isnull=False)
-    with transaction.atomic():  # a link never goes to an address that the person has just left
+    # The lock keeps the link from going to an address that was changed a moment ago.
+    with transaction.atomic():
         user = proven.select_for_update(no_key=True).filter(pk=user_id).first()
         if user is None:
             return
@@ -91,7 +96,7 @@ def mail_password_reset(user_id: UUID) -> None:
         try:
             count_attempt(key, RESET_MAILS)
         except TooManyRequests:
-            if _holds_link(user):
+            if _has_usable_link(user):
                 return
         link = make_link(user, AccountLink.Purpose.PASSWORD)
     try:
@@ -103,14 +108,14 @@ def mail_password_reset(user_id: UUID) -> None:
             until=timezone.now() + LIFETIME,
         )
     except Exception:
-        take_back(key)  # the job tries again
+        take_back(key)  # the job will be retried
         raise
 
 
-def _holds_link(user: User) -> bool:
-    """Whether a link to a new password works long enough to be used."""
+def _has_usable_link(user: User) -> bool:
+    """Whether the person has a reset link that works long enough to be used."""
     links = AccountLink.objects.open().filter(user=user, purpose=AccountLink.Purpose.PASSWORD)
-    return links.filter(expires_at__gt=timezone.now() + TIME_TO_USE).exists()
+    return links.filter(expires_at__gt=timezone.now() + MIN_REMAINING).exists()
 
 
 def mail_address_change(link_id: UUID) -> None:

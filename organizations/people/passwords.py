@@ -1,7 +1,7 @@
-"""One hashing for one address, however many accounts have it.
+"""Password checks that hash once per address, however many accounts share it.
 
-All accounts of an address share one salt, so that a password is hashed once and compared with each:
-neither the answer nor its time tells how many there are, or that there is one at all.
+All accounts of an address share one salt, so a password is hashed once and compared with each.
+Neither the response nor its time reveals how many accounts there are.
 """
 
 import base64
@@ -23,11 +23,11 @@ from django.utils.crypto import constant_time_compare
 
 from core.text import comparable, normalized_password
 
-SALT_LENGTH = 22  # 132 bits: what Django asks of a salt, and its column has room for
+SALT_LENGTH = 22  # 132 bits: Django's minimum, and it fits the column
 
 
 class Account(Protocol):
-    """The part of a User that checking a password needs."""
+    """The attributes of User that a password check needs."""
 
     @property
     def pk(self) -> Any: ...
@@ -38,47 +38,46 @@ class Account(Protocol):
     def adopt_hash(self, hashed: str) -> None: ...
 
 
-Known = TypeVar("Known", bound=Account)
+AccountType = TypeVar("AccountType", bound=Account)
 
 
-def whose_password(name: str, password: str, accounts: Sequence[Known]) -> list[Known]:
-    """The accounts, among those with this address or short name, that the password opens, in order.
+def whose_password(name: str, password: str, accounts: Sequence[AccountType]) -> list[AccountType]:
+    """The accounts, of those with this address or short name, that have the password, in order.
 
-    One hashing, also for no account. One more for each account whose hash was stored by another
-    hasher or with other costs: after such a change of the product, until its next sign-in. Twice as
-    many for a password that is not in the one form of Unicode: an earlier version hashed passwords
-    as they were typed.
+    Hashes once, even without any account. Each account whose hash has another algorithm, cost or
+    salt adds one, until its next sign-in updates it. Passwords that are not normalized take twice
+    as many, because an earlier version hashed them as typed.
     """
     salt = salt_of(name, accounts)
-    older = {each.pk for each in accounts if _is_older(each.password, salt)}
+    outdated = {each.pk for each in accounts if _is_older(each.password, salt)}
     spellings = list(dict.fromkeys([normalized_password(password), password]))
     computed = []
-    if len(older) < len(accounts) or not accounts:
+    if len(outdated) < len(accounts) or not accounts:
         computed = [make_password(spelling, salt=salt) for spelling in spellings]
-    found = []
+    matching = []
     for account in accounts:
         stored = account.password
-        if account.pk in older:
-            opened = [verify_password(spelling, stored)[0] for spelling in spellings]
+        if account.pk in outdated:
+            matches = [verify_password(spelling, stored)[0] for spelling in spellings]
         else:
-            opened = [constant_time_compare(stored, each) for each in computed]
-        if not any(opened):
+            matches = [constant_time_compare(stored, each) for each in computed]
+        if not any(matches):
             continue
-        found.append(account)
-        if account.pk in older or not opened[0]:
+        matching.append(account)
+        if account.pk in outdated or not matches[0]:
             account.adopt_hash(compute_hash(password, salt))
-    return found
+    return matching
 
 
 def compute_hash(password: str, salt: str) -> str:
-    """The slow step: tens of milliseconds and 100 MB, on purpose."""
+    """Hash the password. Slow on purpose: tens of milliseconds and 100 MB."""
     return make_password(normalized_password(password), salt=salt)
 
 
 def salt_of(email: str, accounts: Sequence[Account]) -> str:
-    """The salt that the address' oldest account brought, else one derived from the address.
+    """The salt of the address's oldest account, or one derived from the address.
 
-    Derived, because a random one would have to be kept for addresses that nobody has.
+    A random one would have to be stored for addresses without an account.
     """
     hasher = get_hasher()
     for account in sorted(accounts, key=lambda each: (each.created_at, each.pk)):
@@ -91,7 +90,7 @@ def salt_of(email: str, accounts: Sequence[Account]) -> str:
 
 
 def _is_older(stored: str, salt: str) -> bool:
-    """Whether a hash with this salt would be written differently today."""
+    """Whether today's hasher would store this hash with another algorithm, cost or salt."""
     if not is_password_usable(stored):
         return False
     hasher = identify_hasher(stored)

@@ -1,4 +1,4 @@
-"""Migration operations that build the second wall, in PostgreSQL itself."""
+"""The migration operation that isolates tenants in PostgreSQL."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,7 @@ class IsolateOrganizations(Operation):
         self.has_id = has_id
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """The state of the models does not change."""
+        """Nothing to do: the models stay the same."""
 
     def database_forwards(
         self,

@@ -1,8 +1,8 @@
-"""One organization does not keep every thread of a process waiting.
+"""Keeps one organization from occupying every thread of a process.
 
-A thread may wait for seconds: for a row that another request of the organization changes, for the
-storage of files, for a large query. Requests are quick as a rule, and then all threads are
-anybody's. An organization that holds half of them for long gets no more than that half for a while.
+A thread may wait for seconds: for a locked row, for file storage, for a large query. As long as
+requests are fast, all threads are shared. An organization whose slow requests occupy half of them
+is limited to that half for a while.
 """
 
 import time
@@ -34,7 +34,10 @@ class OrganizationBusy(DomainError):
 
 
 class Places:
-    """Requests in progress in this process, by their organization. `half` is of its threads."""
+    """Counts the requests in progress in this process by organization.
+
+    `half` is half of its threads.
+    """
 
     def __init__(self, half: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._half, self._clock, self._lock = half, clock, Lock()
@@ -43,7 +46,10 @@ class Places:
 
     @contextmanager
     def place(self, organization_id: UUID) -> Iterator[None]:
-        """Meanwhile one more is in progress; OrganizationBusy where that would be too many."""
+        """Count a request during the block.
+
+        Raise OrganizationBusy if the organization has too many.
+        """
         began = self._begin(organization_id)
         try:
             yield
@@ -61,7 +67,8 @@ class Places:
 
     def _end(self, organization_id: UUID, began: float) -> None:
         with self._lock:
-            self._is_slow(organization_id)  # all threads may have been waiting: nobody began
+            # Checked here as well: with all threads waiting, no request begins.
+            self._is_slow(organization_id)
             self._begun[organization_id].remove(began)
             if not self._begun[organization_id]:
                 del self._begun[organization_id]
@@ -81,4 +88,3 @@ class Places:
 
 
 places = Places(max(1, settings.WEB_THREADS // 2))
-"""The process's own."""

@@ -1,6 +1,6 @@
-"""The way into an organization's rows. Outside of a scope the database shows no tenant row at all.
+"""Enters an organization's scope. Outside of one, PostgreSQL shows no tenant row at all.
 
-The setting lives in the transaction, so a pooled connection cannot carry it to the next caller.
+The setting belongs to the transaction, so a pooled connection cannot leak it to the next request.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ SETTING = "app.organization_id"
 
 @contextmanager
 def organization_scope(organization: Organization | UUID) -> Iterator[None]:
-    """Let the database show and accept only this organization's rows."""
+    """Make the database show and accept only this organization's rows."""
     with transaction.atomic(), request_scope(organization):
         yield
 
 
 @contextmanager
 def request_scope(organization: Organization | UUID) -> Iterator[None]:
-    """`organization_scope` inside a transaction that is already open: two statements, not four."""
+    """Like organization_scope(), but inside an open transaction: two statements instead of four."""
     if not connection.in_atomic_block:
         raise RuntimeError("An organization is entered inside a transaction only.")
     key = organization.pk if isinstance(organization, Organization) else organization
@@ -36,7 +36,7 @@ def request_scope(organization: Organization | UUID) -> Iterator[None]:
     try:
         yield
     finally:
-        # A transaction that must roll back takes the setting with it.
+        # A rollback resets the setting by itself.
         if not connection.needs_rollback and not connection.closed_in_transaction:
             _restore(outer)
 
@@ -46,5 +46,5 @@ def _restore(outer: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config(%s, %s, true)", [SETTING, outer])
     except Error:
-        # The statement before this one failed: the rollback that follows restores the setting.
+        # An earlier statement failed; the rollback will reset the setting.
         connection.needs_rollback = True

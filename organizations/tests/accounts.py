@@ -1,4 +1,4 @@
-"""Requests about accounts and invitations, as people make them."""
+"""Requests about accounts and invitations."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Two things at the same moment, in a known order."""
+"""Runs two operations concurrently in a fixed order."""
 
 from concurrent.futures import Future
 from typing import Any
@@ -10,7 +10,7 @@ BLOCKED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocki
 
 
 def until_it_waits(task: "Future[Any]", blocker: psycopg.Connection) -> None:
-    """Until the task waits for a lock that the other connection holds."""
+    """Wait until the task waits for a lock that `blocker` holds."""
     with connection.cursor() as cursor:
         while not cursor.execute(BLOCKED, [blocker.info.backend_pid]).fetchone()[0]:
             assert not task.done(), task.result()

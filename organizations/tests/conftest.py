@@ -1,4 +1,4 @@
-"""A mail server for the test."""
+"""A mail server for tests."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -25,7 +25,7 @@ def make_organization(name: str = "Northwind Labs", **overrides: Any) -> Organiz
 
 
 def keep_unidentified_organization() -> None:
-    """The row that a migration made, for a run that uses the database again (`--reuse-db`)."""
+    """Recreate a migration's row, which `--reuse-db` needs after a test has emptied the tables."""
     Organization.objects.get_or_create(
         pk=UNIDENTIFIED_ORGANIZATION_ID,
         defaults={
@@ -51,14 +51,14 @@ def make_membership(
 def record_event(
     organization: Organization, action: str = "org.updated", **fields: Any
 ) -> AuditEvent:
-    """An event of the organization's audit log, by the system unless `actor` is given."""
+    """An event in the organization's audit log, by the system unless `actor` is given."""
     actor = fields.pop("actor", None) or Actor.for_system(organization, "test")
     with organization_scope(organization):
         return log.record_event(action, actor=actor, **fields)
 
 
 def current_organization_id() -> UUID | None:
-    """The organization whose scope stands now."""
+    """The organization of the current scope."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT NULLIF(current_setting(%s, true), '')::uuid", [SETTING])
         found: UUID | None = cursor.fetchone()[0]

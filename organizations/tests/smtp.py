@@ -1,4 +1,4 @@
-"""A real mail server on the loopback interface, and a worker for the mails' jobs."""
+"""A real mail server on the loopback interface, and a stand-in for the worker."""
 
 import re
 import socket
@@ -19,7 +19,7 @@ LINK = re.compile(r"https?://[^/\s]+(/\S+)")
 
 
 class Mailbox:
-    """What arrived. `refusal` is what the server says instead of taking mail."""
+    """The mails received. With `refusal` set, the server refuses mail with that reply."""
 
     refusal = ""
 
@@ -36,11 +36,11 @@ class Mailbox:
         return "250 taken"
 
     def queued(self) -> list[dict[str, str]]:
-        """The arguments of the jobs that wait, oldest first."""
+        """The arguments of waiting jobs, oldest first."""
         return [job.args for job in self._waiting()]
 
     def deliver(self) -> None:
-        """Do what the worker does: run the jobs that wait."""
+        """Run the waiting jobs, as the worker would."""
         for job in self._waiting():
             self._done.add(job.pk)
             app.tasks[job.task_name].func(**job.args)
@@ -59,7 +59,7 @@ class Mailbox:
 
 @contextmanager
 def mail_server(settings: Any) -> Iterator[Mailbox]:
-    """The server, and the settings with which the product uses it."""
+    """Run the server, and configure the product to use it."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     mailbox = Mailbox()

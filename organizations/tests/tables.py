@@ -4,7 +4,7 @@ from django.apps import apps
 
 
 def tables_with_an_organization() -> list[str]:
-    """Every table with an organization but those that are read before the tenant is known."""
+    """Every table with an organization, except those that are read before the tenant is known."""
     open_tables = {"organizations_membership", "organizations_principal"}
     return sorted(
         model._meta.db_table

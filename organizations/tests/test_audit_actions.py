@@ -1,4 +1,4 @@
-"""The names of what happens are written once: in AuditAction."""
+"""The names of audit actions are defined only in AuditAction."""
 
 import ast
 import tomllib
@@ -12,14 +12,14 @@ PROJECT = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())
 PACKAGES = PROJECT["tool"]["importlinter"]["root_packages"]
 HOME = BASE_DIR / "organizations" / "audit" / "actions.py"
 LOGGED = {("tokens/management/commands/rotate_signing_key.py", "signing_key.rotated")}
-"""Lines of the server's log that have the same name: the log of the system's own organization says
-it as well."""
+"""Server log events with the same name as an audit action, which the system organization's audit
+log records too."""
 
 
 def sources() -> Iterator[Path]:
     for package in PACKAGES:
         for path in (BASE_DIR / package).rglob("*.py"):
-            is_example = path.name.endswith("examples.py")  # of the OpenAPI document: words
+            is_example = path.name.endswith("examples.py")  # examples in the OpenAPI document
             if path != HOME and not is_example and not {"tests", "migrations"} & set(path.parts):
                 yield path
 
@@ -37,7 +37,7 @@ def test_nothing_writes_the_name_of_an_action_as_a_text() -> None:
 
 
 def test_no_caller_makes_up_an_action() -> None:
-    """A text where an action belongs, constant or put together, would be refused when it runs."""
+    """A string in place of an AuditAction, literal or composed, would fail only at runtime."""
     made_up = [
         f"{path.relative_to(BASE_DIR)}:{call.lineno}"
         for path in sources()

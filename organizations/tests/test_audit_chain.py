@@ -1,4 +1,4 @@
-"""The hash chain: any change of it is found and its place named, and it never forks."""
+"""Every change of the hash chain is found and located, and the chain never forks."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -106,7 +106,7 @@ def test_any_edit_is_found_and_its_place_named(data: st.DataObject, length: int)
 
     found = broken_at(events, length)
 
-    # A forged event that carries right hashes shows at the one after it.
+    # A forged event with correct hashes is detected at the next one.
     assert found == place + (2 if edit == "insert" else 1)
 
 
@@ -116,7 +116,7 @@ def test_an_untouched_chain_is_intact(length: int) -> None:
     assert broken_at(chain(length), length) is None
 
 
-def test_a_change_with_its_own_hash_made_right_shows_at_the_next_event() -> None:
+def test_a_change_with_a_corrected_hash_is_found_at_the_next_event() -> None:
     events = chain(3)
     events[1].action = "agent.updated"
     events[1].hash = event_hash(events[1])

@@ -1,4 +1,4 @@
-"""The export of the audit log, and the published script that verifies it without us."""
+"""The export of the audit log, and the published script that verifies it independently."""
 
 import hashlib
 import json
@@ -100,7 +100,10 @@ def test_the_published_script_names_the_place(export: list[bytes], how: str, pla
 
 
 def rehashed(line: dict[str, Any]) -> bytes:
-    """An editor who knows the form makes the line's own hash right; the next line tells."""
+    """Change a line as an editor who knows the format would, with its own hash correct.
+
+    Only the next line reveals it.
+    """
     previous, _ = line.pop("previousHash"), line.pop("hash")
     text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(bytes.fromhex(previous) + text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The audit log over HTTP: its events, filters, pages, verification and export."""
+"""The audit log over HTTP: events, filters, pages, verification and export."""
 
 import re
 from datetime import UTC, datetime
@@ -327,7 +327,7 @@ def test_verification_is_limited_to_thirty_a_minute_for_each_organization(
     "address", ["192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7", "::192.0.2.7", "fe80::1%eth0", None]
 )
 @pytest.mark.parametrize("value", [1e22, -0.0, 1e-7, 0.1, 2**70, "\u2028", {"ä": [None, True]}])
-def test_what_the_database_spells_anew_does_not_break_the_chain(
+def test_values_that_the_database_reformats_do_not_break_the_chain(
     organization: Organization, address: str | None, value: Any
 ) -> None:
     from core.addresses import plain_address
@@ -345,7 +345,7 @@ def test_what_the_database_spells_anew_does_not_break_the_chain(
         assert verify_chain(organization).is_intact
 
 
-def test_what_may_be_recorded_stands_in_one_list_and_in_the_documents() -> None:
+def test_the_documentation_lists_exactly_the_recorded_actions() -> None:
     table = (settings.BASE_DIR / "docs/reference/audit.md").read_text().split("## The chain")[0]
     documented = re.findall("`([a-z_]+[.][a-z_]+)`", table.split("## Actions")[1])
 

@@ -1,4 +1,4 @@
-"""A link to another address, through a real mail server."""
+"""Changing an address by a mailed link, with a real mail server."""
 
 from typing import Any
 
@@ -10,8 +10,6 @@ from organizations.tenancy.scope import organization_scope
 from organizations.tests.accounts import ADDRESS, NEW, OLD, actions_in, ask, sign_in
 from organizations.tests.factories import make_membership, make_user
 from organizations.tests.smtp import LINK, Mailbox
-
-# Another address
 
 
 def change(
@@ -52,12 +50,12 @@ def test_another_address_counts_once_its_link_was_opened(
     grace.refresh_from_db()
     assert (grace.email, grace.is_verified) == ("hopper@example.com", True)
     assert (sign_in(OLD), sign_in(OLD, "hopper@example.com")) == (401, 200)
-    assert browser.get("/email").status_code == 200  # this session goes on
+    assert browser.get("/email").status_code == 200  # this session continues
     assert browser.post(mailbox.link(0), {"current": OLD}).status_code == 404
     assert "person.address_changed" in actions_in(organization)
 
 
-def test_mails_that_confirm_an_address_are_limited_for_a_person_and_for_an_address_at_a_place(
+def test_confirmation_mails_are_limited_per_person_and_per_address_and_network(
     organization: Organization, browser: Client, mailbox: Mailbox
 ) -> None:
     of_person = [change(browser, f"hopper{n}@example.com").status_code for n in range(6)]
@@ -69,8 +67,8 @@ def test_mails_that_confirm_an_address_are_limited_for_a_person_and_for_an_addre
     elsewhere = change(other, "hopper4@example.com", REMOTE_ADDR="203.0.113.9").status_code
 
     assert of_person == [302] * 5 + [429]
-    assert others == [302] * 4 + [429]  # the person before them asked once
-    assert elsewhere == 302  # strangers use up nobody's own requests
+    assert others == [302] * 4 + [429]  # the person has asked once already
+    assert elsewhere == 302  # other networks do not use up a person's own attempts
     assert len(mailbox.queued()) == 10
 
 
@@ -132,7 +130,7 @@ def test_an_address_that_another_account_proved_stays_theirs(
     assert grace.email == ADDRESS
 
 
-def test_somebody_proves_the_address_that_they_have(
+def test_a_person_verifies_the_address_they_already_have(
     organization: Organization, mailbox: Mailbox
 ) -> None:
     user = make_user(ADDRESS, OLD, email_verified_at=None)
@@ -165,7 +163,7 @@ def test_without_mail_another_address_counts_at_once_and_is_unproven(
     assert event.metadata["before"] == ADDRESS
 
 
-def test_nobody_takes_the_address_of_a_colleague(
+def test_a_colleagues_address_is_refused(
     organization: Organization, grace: User, browser: Client
 ) -> None:
     make_membership(organization, user=make_user("boss@example.com"))

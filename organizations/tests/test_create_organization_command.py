@@ -1,4 +1,4 @@
-"""The first owner comes from a command: there are no default accounts."""
+"""A command creates the first owner; there are no default accounts."""
 
 from io import StringIO
 from typing import Any
@@ -14,14 +14,14 @@ PASSWORD = "a long and quiet password"
 
 
 def run(**options: Any) -> dict[str, str]:
-    """What the command printed, by its first word."""
+    """Run the command. Returns the printed values by the first word of their line."""
     out = StringIO()
     options = {"name": "Northwind Labs", "owner_email": "ada@example.com"} | options
     call_command("create_organization", stdout=out, **options)
     return dict(line.split(maxsplit=1) for line in out.getvalue().splitlines())
 
 
-def test_nobody_exists_before_it(db: None) -> None:
+def test_there_are_no_default_accounts(db: None) -> None:
     assert User.objects.count() == 0
 
 
@@ -40,7 +40,7 @@ def test_it_makes_an_organization_and_prints_the_password_once(db: None) -> None
     assert (event.action, event.actor_kind) == ("org.created", "system")
 
 
-def test_somebody_who_is_known_keeps_their_password(db: None) -> None:
+def test_an_existing_account_keeps_its_password(db: None) -> None:
     known = make_user("ada@example.com", PASSWORD)
 
     printed = run()

@@ -1,4 +1,4 @@
-"""Invitations: a link shown once, used once, by the address that it was made for."""
+"""Invitations: the link is shown once and works once, for the invited address."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -75,7 +75,7 @@ def test_a_stranger_is_invited_and_joins(organization: Organization, as_owner: C
     assert actions_in(organization) == ["org.invitation_created", "org.invitation_accepted"]
 
 
-def test_somebody_with_an_account_joins_with_its_password(
+def test_an_existing_account_joins_with_its_password(
     organization: Organization, as_owner: Client
 ) -> None:
     user = make_user("grace@example.com", PASSWORD)
@@ -300,16 +300,14 @@ def test_a_bad_invitation_names_the_field(
     assert field in answer.json()["details"]
 
 
-def test_who_does_not_administer_invites_nobody(
-    organization: Organization, client_for: ClientFor
-) -> None:
+def test_an_operator_invites_nobody(organization: Organization, client_for: ClientFor) -> None:
     as_operator = client_for(make_membership(organization, "operator"))
 
     assert invite(as_operator, organization).status_code == 403
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_invitation_that_is_taken_back_at_this_moment_makes_no_member(
+def test_an_invitation_revoked_during_acceptance_makes_no_member(
     client_for: ClientFor,
 ) -> None:
     organization = make_organization()

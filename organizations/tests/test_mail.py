@@ -1,4 +1,4 @@
-"""Invitations that travel by mail, through a real mail server."""
+"""Invitations by mail, with a real mail server."""
 
 import re
 import smtplib
@@ -20,15 +20,12 @@ from organizations.tests.factories import make_membership, make_organization, ma
 from organizations.tests.smtp import Mailbox
 
 LINKABLE = re.compile(r"\w+://\S+|(?<![\w@.-])[\w.-]+\.[a-z]{2,}(?!@)\b\S*")
-"""What programs for mail make a link of, to a page."""
+"""Text that mail programs turn into a link to a page."""
 
 
 def leads_only_to_us(text: str) -> bool:
     found = LINKABLE.findall(text)
     return bool(found) and all(each.startswith(settings.ISSUER) for each in found)
-
-
-# Invitations
 
 
 def test_an_invitation_is_mailed_and_proves_the_address(
@@ -61,7 +58,7 @@ def test_the_queue_holds_ids_only_and_the_request_waits_for_no_mail_server(
     assert mailbox.queued() == [
         {"organization_id": str(organization.pk), "invitation_id": str(invitation.pk)}
     ]
-    with pytest.raises(smtplib.SMTPException):  # the worker tries again
+    with pytest.raises(smtplib.SMTPException):  # the worker will retry
         mailbox.deliver()
 
 
@@ -213,7 +210,7 @@ def test_names_stay_on_their_line_and_are_no_header(
 def test_an_agent_that_invites_is_named_as_one(
     organization: Organization, client_for: ClientFor, mailbox: Mailbox
 ) -> None:
-    # Whoever makes an agent writes its address, which nobody has proven.
+    # Whoever registers an agent chooses its address, which is not verified.
     agent = make_agent(organization, email="ceo@bank.example", scopes=["admin:orgs"])
     Principal.objects.filter(pk=agent.pk).update(role=Principal.Role.ADMIN)
 
@@ -232,7 +229,7 @@ def test_nobody_waits_for_a_new_password_behind_the_invitations_of_others(
     invite(client_for(make_membership(organization)), organization, "ada@example.com")
     ask(ADDRESS)
 
-    with connection.cursor() as cursor:  # what a worker takes first
+    with connection.cursor() as cursor:  # the jobs a worker takes first
         cursor.execute("SELECT task_name FROM procrastinate_fetch_job_v2(%s, NULL)", [[QUEUE]])
         assert cursor.fetchone() == (PASSWORD,)
 
@@ -277,7 +274,7 @@ def test_an_address_in_letters_of_its_own_gets_its_mail(
     assert mailbox.mails[0]["To"] == f"bob@{domain.encode('idna').decode()}"
 
 
-def test_nobody_is_flooded_with_invitations_that_are_taken_back(
+def test_repeated_invitations_to_one_address_are_limited(
     organization: Organization, client_for: ClientFor, mailbox: Mailbox
 ) -> None:
     def invite_again(client: Client, place: Organization, email: str) -> int:

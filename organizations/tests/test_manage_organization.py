@@ -1,4 +1,4 @@
-"""An organization's own administrators change it; the plan and the status are the platform's."""
+"""Administrators change their own organization, but not its plan or status."""
 
 from datetime import timedelta
 from typing import Any
@@ -129,7 +129,7 @@ def found(client: Client, name: str = "One more") -> Any:
     return client.post(LIST, {"name": name}, "application/json")
 
 
-def test_a_person_founds_at_most_twenty_also_when_they_leave_them(
+def test_a_person_creates_at_most_twenty_organizations_even_if_they_leave(
     owner: Membership, client_for: ClientFor
 ) -> None:
     client = client_for(owner)
@@ -142,7 +142,7 @@ def test_a_person_founds_at_most_twenty_also_when_they_leave_them(
     assert answers[-1].json()["code"] == "ORGANIZATION_LIMIT_EXCEEDED"
 
 
-def test_what_was_deleted_makes_room_after_thirty_days(
+def test_deleted_organizations_stop_counting_after_thirty_days(
     owner: Membership, client_for: ClientFor
 ) -> None:
     client = client_for(owner)
@@ -161,7 +161,9 @@ def test_what_was_deleted_makes_room_after_thirty_days(
     assert found(client).status_code == 201
 
 
-def test_what_others_gave_takes_nobodys_room(owner: Membership, client_for: ClientFor) -> None:
+def test_organizations_created_by_others_do_not_count(
+    owner: Membership, client_for: ClientFor
+) -> None:
     for _ in range(25):
         make_membership(make_organization(created_by=make_user()), "owner", owner.user)
 

@@ -1,4 +1,4 @@
-"""People and agents join, change role and leave."""
+"""People and agents join, change roles and leave."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -251,7 +251,7 @@ def test_who_does_not_administer_changes_no_member(
 
 
 def test_nobody_raises_themself(organization: Organization) -> None:
-    """The endpoint's scope forbids it already; the action forbids it by itself."""
+    """The endpoint's scope already forbids it; the action must forbid it as well."""
     from core.errors import Forbidden
     from organizations.actions import change_role
 

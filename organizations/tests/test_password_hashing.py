@@ -1,4 +1,4 @@
-"""Hashing passwords takes a core and 100 MB each, so a process does a few at a time."""
+"""A process hashes only a few passwords at once, because each takes a core and 100 MB."""
 
 import threading
 from collections.abc import Callable
@@ -24,7 +24,7 @@ PASSWORD = "a long enough password"
 
 
 class QuickHasher(LimitedArgon2PasswordHasher):
-    """With costs that tests can pay."""
+    """The real hasher with a low cost."""
 
     memory_cost, time_cost, parallelism = 8, 1, 1
 
@@ -101,7 +101,7 @@ WAYS: dict[str, tuple[Callable[[Membership], Any], int]] = {
     "accept an invitation": (accept, 201),
     "accept on the page": (accept_by_page, 302),
 }
-"""Everywhere that a request makes us hash a password, and the answer when there is a place."""
+"""Every request that hashes a password, and its status when there is a place."""
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -123,7 +123,7 @@ def test_with_a_place_it_works(way: str, ada: Membership, places: Places) -> Non
     assert call(ada).status_code == status
 
 
-def test_what_was_not_checked_is_no_failure(ada: Membership, places: Places) -> None:
+def test_an_unchecked_password_does_not_count_as_a_failure(ada: Membership, places: Places) -> None:
     with places.one():
         busy = [log_in("wrong").status_code for _ in range(LOGIN_FAILURES.limit + 5)]
 
@@ -148,7 +148,7 @@ def test_who_could_not_accept_an_invitation_did_not_fail(ada: Membership, places
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_guessers_a_few_wait_and_the_others_are_told_at_once(
+def test_of_many_guessers_a_few_wait_and_the_others_are_refused_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_membership(make_organization(), user=make_user("ada@example.com", PASSWORD))

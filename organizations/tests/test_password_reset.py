@@ -1,4 +1,4 @@
-"""A link to a new password, through a real mail server."""
+"""Resetting a password by a mailed link, with a real mail server."""
 
 import smtplib
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +19,6 @@ from organizations.tests.accounts import ADDRESS, NEW, OLD, actions_in, ask, sig
 from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_membership, make_user
 from organizations.tests.smtp import LINK, Mailbox
-
-# A forgotten password
 
 
 def test_a_forgotten_password_is_replaced_and_every_session_ends(
@@ -50,7 +48,7 @@ def test_a_reset_link_works_once(db: None, mailbox: Mailbox) -> None:
     second = Client().post(mailbox.link(), {"new": "a third long password"})
 
     assert (first.status_code, second.status_code) == (302, 404)
-    assert sign_in(NEW, ADDRESS) == 401  # they belong nowhere, but the password is theirs
+    assert sign_in(NEW, ADDRESS) == 401  # signing in needs a membership, but the password is right
     assert User.objects.get().check_password(NEW)
 
 
@@ -177,15 +175,13 @@ def test_asking_is_limited_for_a_place(db: None, mailbox: Mailbox) -> None:
 
 
 def ask_often(mailbox: Mailbox, times: int) -> None:
-    """As strangers in many places, for somebody else's address."""
+    """Request resets of the same address from many networks."""
     for number in range(times):
         assert ask(ADDRESS, REMOTE_ADDR=f"203.0.113.{number}").status_code == 202
     mailbox.deliver()
 
 
-def test_strangers_who_ask_for_an_address_keep_nobody_from_a_new_password(
-    db: None, mailbox: Mailbox
-) -> None:
+def test_resets_requested_by_strangers_do_not_block_the_person(db: None, mailbox: Mailbox) -> None:
     make_user(ADDRESS, OLD)
     ask_often(mailbox, 12)
 
@@ -194,12 +190,12 @@ def test_strangers_who_ask_for_an_address_keep_nobody_from_a_new_password(
     done = Client().post(mailbox.link(), {"new": NEW})
 
     assert (own.status_code, own.content) == (202, b"")
-    assert len(mailbox.mails) == 5  # no flood, and the last of them has the link that works
+    assert len(mailbox.mails) == 5  # the limit holds, and the last mail has the working link
     assert done.status_code == 302
 
 
 @pytest.mark.parametrize("how", ["used", "nearly over"])
-def test_whose_link_no_longer_helps_gets_another_however_many_were_mailed(
+def test_a_person_without_a_working_link_gets_another_despite_the_limit(
     db: None, mailbox: Mailbox, how: str
 ) -> None:
     make_user(ADDRESS, OLD)
@@ -269,7 +265,7 @@ def printed(name: str) -> str:
     return out.getvalue()
 
 
-def test_the_operator_names_the_account_where_an_address_has_several(
+def test_the_operator_gives_the_id_if_an_address_has_several_accounts(
     organization: Organization,
 ) -> None:
     accounts = [make_user(ADDRESS, OLD, email_verified_at=None) for _ in range(2)]

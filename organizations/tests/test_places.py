@@ -1,4 +1,4 @@
-"""Threads of a process that one organization may hold while its requests take long."""
+"""How many threads of a process one organization may hold with slow requests."""
 
 from contextlib import ExitStack
 from uuid import UUID, uuid4
@@ -48,7 +48,7 @@ def test_quick_requests_are_as_many_as_there_are_threads(places: Places) -> None
             stack.enter_context(places.place(OURS))
 
 
-def test_who_holds_half_of_the_threads_for_long_gets_no_more_of_them(
+def test_an_organization_that_holds_half_of_the_threads_for_long_gets_no_more(
     places: Places, clock: Clock
 ) -> None:
     with ExitStack() as stack:

@@ -1,6 +1,7 @@
-"""A sign-in costs one hashing, whoever was named and however many accounts share the address.
+"""A sign-in hashes once, whoever is named and however many accounts share the address.
 
-Counted, not timed: Argon2 is nearly all of the time, and 400 pairs of it would take minutes.
+The tests count hashes instead of time: Argon2 takes nearly all of it, and 400 pairs would take
+minutes.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ OLDER = "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher"
 
 
 class CountingHasher(MD5PasswordHasher):
-    """Counts what would be slow."""
+    """Counts hashes instead of computing slow ones."""
 
     algorithm = "counting"
     hashings = 0
@@ -75,7 +76,7 @@ def test_a_password_that_was_stored_with_a_random_salt_costs_one_hashing(
 
 
 def test_accounts_that_come_later_adopt_the_salt_of_the_first(client: Client, ada: User) -> None:
-    """Else a second hashing would tell the maker of one that there is an older account."""
+    """Otherwise a second hash would tell one account's owner that there is an older account."""
     User.objects.filter(pk=ada.pk).update(password=make_password(PASSWORD))
     other = make_user("ADA@example.com", "another long password", email_verified_at=None)
     make_membership(make_organization(), user=other)
@@ -103,7 +104,7 @@ def test_a_hash_with_older_costs_still_opens_and_is_renewed(
 
 
 def sign_in(client: Client, email: str, password: str) -> tuple[int, int]:
-    """The answer's status, and how many passwords were hashed for it."""
+    """The status, and the number of passwords hashed for it."""
     CountingHasher.hashings = 0
     answer = client.post(
         "/api/v1/auth/login",

@@ -1,4 +1,4 @@
-"""Issuing, checking and ending tokens; the life of credentials."""
+"""Changes to tokens and credentials."""
 
 from tokens.actions.credentials import (
     MAX_CREDENTIALS,

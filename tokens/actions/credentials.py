@@ -1,4 +1,4 @@
-"""The life of credentials."""
+"""Changes to credentials: creation, rotation, renaming and revocation."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -23,7 +23,7 @@ from tokens.models import (
 MAX_CREDENTIALS = 20
 MAX_GRACE = timedelta(days=7)
 MAX_OLD_SECRETS = 5
-"""That still work beside the present one."""
+"""How many old secrets may still work beside the current one."""
 OLD_SECRETS = (
     "previous_secret_mac",
     "previous_expires_at",
@@ -52,7 +52,10 @@ class TooManyOldSecrets(DomainError):
 def create_credential(
     agent: Agent, *, actor: Actor, expires_at: datetime | None = None, name: str = ""
 ) -> tuple[Credential, str]:
-    """A new credential and its secret, which is not stored and cannot be shown again."""
+    """Create a credential.
+
+    Returns it with its secret, which is not stored and cannot be shown again.
+    """
     agent = _locked_agent(agent.pk, actor=actor)
     if agent.is_decommissioned:
         raise AgentAlreadyDecommissioned
@@ -84,12 +87,12 @@ def rotate_credential(
     grace: timedelta = timedelta(0),
     expires_at: datetime | Literal["same length"] | None = "same length",
 ) -> tuple[Credential, str]:
-    """A new secret under the same id; the old one works until the grace period ends, but not
-    beyond its own end. None as the end: the new one does not expire.
+    """Set a new secret.
 
-    A secret that was promised its grace in an earlier rotation keeps it: whoever repeats a rotation
-    whose answer was lost has not rolled out the secret that the answer held. Without a grace all
-    old secrets end.
+    The old one works until the grace period ends, but no longer than its own expiry. With
+    `expires_at=None` the new one does not expire. Secrets whose grace period from an earlier
+    rotation is still running keep it: a client that repeats a rotation after a lost response has
+    not deployed that response's secret. Without `grace`, all old secrets end at once.
     """
     credential = _locked(credential, actor=actor)
     if credential.is_expired():
@@ -119,7 +122,7 @@ def rotate_credential(
 
 @transaction.atomic
 def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
-    """End a credential, its grace period and the live tokens that it got."""
+    """Revoke a credential with its old secrets and all tokens obtained with it."""
     credential = _locked(credential, actor=actor)
     credential.status = Credential.Status.REVOKED
     credential.revoked_at = timezone.now()
@@ -131,7 +134,7 @@ def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
 
 @transaction.atomic
 def rename_credential(credential: Credential, *, actor: Actor, name: str) -> Credential:
-    """Another name, or none. Tokens and requests from before keep the old name."""
+    """Change or clear the name. Earlier tokens and requests keep the old name."""
     credential = _locked(credential, actor=actor)
     before = credential.name
     if name != before:
@@ -145,13 +148,13 @@ def rename_credential(credential: Credential, *, actor: Actor, name: str) -> Cre
 
 @transaction.atomic
 def end_old_secrets(credential: Credential, *, actor: Actor) -> Credential:
-    """End the grace of every secret before the present one, now; a second time nothing happens.
+    """End the grace period of all old secrets now. Does nothing if none works.
 
-    Tokens that were got with them go on: they belong to the credential, which goes on as well.
+    Tokens obtained with them stay valid, because they belong to the credential.
     """
     credential = _locked(credential, actor=actor)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")  # the clock that decides what still works
+        cursor.execute("SELECT clock_timestamp()")  # the same clock that decides which secrets work
         ended = credential.end_old_secrets(cursor.fetchone()[0])
     if ended:
         credential.save(update_fields=[*OLD_SECRETS])
@@ -166,7 +169,8 @@ def end_old_secrets(credential: Credential, *, actor: Actor) -> Credential:
 
 
 def require_may_manage(agent: Agent, *, actor: Actor) -> None:
-    """An agent manages its own credentials only, unless it administers its organization."""
+    """Raise Forbidden if an agent manages the credentials of another one without administering the
+    organization."""
     require_may_handle(agent, actor=actor)
     if actor.kind != "agent" or actor.id == agent.pk or actor.may(Scope.ADMIN_ORGS):
         return
@@ -174,9 +178,10 @@ def require_may_manage(agent: Agent, *, actor: Actor) -> None:
 
 
 def _locked_agent(agent_id: UUID, *, actor: Actor) -> Agent:
-    """The agent, whose credentials change one at a time, for an actor that still may change them.
+    """Lock the agent to serialize changes to its credentials.
 
-    A request that was under way when its credential was revoked must not leave another one.
+    Raise Forbidden if the actor may no longer change them. A request that is under way when its
+    credential is revoked must not create another one.
     """
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
     require_may_manage(agent, actor=actor)

@@ -1,4 +1,4 @@
-"""Checking and ending tokens that exist."""
+"""Introspection and revocation of issued tokens."""
 
 from django.db import transaction
 
@@ -11,23 +11,23 @@ from tokens.models import MAX_IDENTIFIER_LENGTH, Revocation, TokenEvent
 
 
 class NotYourToken(Forbidden):
-    """RFC 7009 section 2.1: the request is refused and the client is informed."""
+    """RFC 7009 section 2.1: the request is refused and the client informed."""
 
     message = "The token was issued to another client."
 
 
 def introspect_token(token: SignedAccess, *, actor: Actor) -> None:
-    """Leave a trace of an introspection of an agent's token."""
+    """Record the introspection of an agent's token."""
     if isinstance(token, ClientClaims):
         _record(token, TokenEvent.Outcome.INTROSPECTED, actor)
 
 
 @transaction.atomic
 def revoke_token(token: SignedAccess, *, actor: Actor) -> bool:
-    """End a token now; gives whether it was ended, for a second time nothing happens.
+    """Revoke a token. Returns False if there was nothing to revoke.
 
-    NotYourToken unless it is the actor's own or the actor may end its organization's tokens.
-    Another organization's is as unknown as no token at all.
+    Raise NotYourToken unless it is the actor's own, or the actor may administer the organization.
+    Another organization's token is treated as unknown.
     """
     if token.organization_id != actor.organization.pk:
         return False

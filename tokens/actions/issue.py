@@ -1,4 +1,4 @@
-"""Issuing tokens, and what is kept of refused requests."""
+"""Issuing tokens, and recording refused requests."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -22,16 +22,16 @@ class IssuedToken:
     access_token: str
     scope: str
     expires_in: int
-    """Seconds."""
+    """In seconds."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why no token was issued; the answer to the client is chosen by it, and tells less."""
+    """Why no token was issued. The client is told less."""
 
     reason: str
     retry_after: int = 0
-    """Seconds, where the client should wait."""
+    """Seconds that the client should wait, or 0."""
 
 
 def issue_token(
@@ -42,11 +42,11 @@ def issue_token(
     resource: str | None = None,
     ip_address: str | None,
 ) -> IssuedToken | Refusal:
-    """A token for the client that proves its secret, its row committed before the answer.
+    """Issue a token if the client's secret is right. Its row is committed before the response.
 
-    It is for the resource with that identifier, or for our own API. One statement in a transaction
-    of its own (tokens/sql/tokens_issue.sql); a refusal is then recorded with its audit event. Must
-    be called outside of a transaction to be durable.
+    The token is for the resource with that identifier, or for our own API. One statement in its own
+    transaction issues it (tokens/sql/tokens_issue.sql); a refusal is recorded afterwards with its
+    audit event. The row is durable only if this is called outside of a transaction.
     """
     token_id = new_token_id()
     guesses = Guesses.at("token", client_id, ip_address)
@@ -80,7 +80,7 @@ IS_AUTHENTICATED = frozenset(
         TokenEvent.Reason.MONTHLY_LIMIT,
     }
 )
-"""Refusals after the client has proved who it is: they may say why."""
+"""Refusals after successful authentication: the client may be told the reason."""
 
 
 @transaction.atomic
@@ -94,7 +94,8 @@ def _record_refusal(
 ) -> None:
     """Record the refused request. An unknown client costs the same work as a wrong secret.
 
-    `hint` belongs to a secret that a credential has or had; of another one nothing is kept.
+    `hint` is from a current or former secret of a credential; nothing of any other secret is
+    stored.
     """
     reason = str(issue.reason)
     organization = Organization.objects.get(pk=issue.organization_id)
@@ -120,10 +121,10 @@ def _record_refusal(
 def refuse_client(
     guesses: Guesses, client_id: UUID, organization_id: UUID, ip_address: str | None
 ) -> None:
-    """Count and record a client that could not prove itself, beside the token endpoint.
+    """Count and record a failed client authentication outside of the token endpoint.
 
-    TooManyRequests when it may not be told so any more. Runs inside the organization's scope; the
-    caller must let the transaction commit.
+    Raise TooManyRequests if the client may no longer be told. Call it in the organization's scope,
+    and let the transaction commit.
     """
     count_failure(guesses)
     is_known = organization_id != UNIDENTIFIED_ORGANIZATION_ID

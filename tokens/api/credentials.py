@@ -77,9 +77,9 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
         responses={200: CredentialWithSecretSerializer},
     )
     def rotate(self, request: Request, agentId: str, credentialId: str) -> Response:
-        """A new secret under the same id; the old one ends at once or after `graceSeconds`.
+        """Replace the secret under the same id. The old one ends at once or after `graceSeconds`.
 
-        One that expires gets a new end as well.
+        If the credential expires, its expiry is renewed as well.
         """
         self._agent()
         serializer = RotationSerializer(data=request.data)
@@ -95,14 +95,14 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
 
     @extend_schema(parameters=[CREDENTIAL_ID], request=None)
     def end_old(self, request: Request, agentId: str, credentialId: str) -> Response:
-        """End the grace of every secret before the present one, now. Live tokens go on."""
+        """End the grace period of all old secrets now. Live tokens stay valid."""
         self._agent()
         credential = end_old_secrets(self.get_object(), actor=self.actor)
         return Response(CredentialSerializer(credential).data)
 
     @extend_schema(parameters=[CREDENTIAL_ID], request=CredentialChangeSerializer)
     def partial_update(self, request: Request, agentId: str, credentialId: str) -> Response:
-        """Give a credential another name. Requests of before keep the name that they have."""
+        """Rename a credential. Earlier requests keep the old name."""
         self._agent()
         serializer = CredentialChangeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -112,7 +112,7 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
 
     @extend_schema(parameters=[CREDENTIAL_ID], responses={204: None})
     def destroy(self, request: Request, agentId: str, credentialId: str) -> Response:
-        """Revoke a credential and the live tokens that it got. This cannot be undone."""
+        """Revoke a credential and the tokens obtained with it. This cannot be undone."""
         self._agent()
         revoke_credential(self.get_object(), actor=self.actor)
         return Response(status=204)

@@ -36,7 +36,7 @@ class GrantNotFound(NotFound):
 
 @extend_schema(tags=["Resources"])
 class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OrganizationScopedViewSet):
-    """The services that agents get tokens for (RFC 8707)."""
+    """The resources that agents can get tokens for (RFC 8707)."""
 
     queryset = Resource.objects.all()
     serializer_class = ResourceSerializer
@@ -70,7 +70,7 @@ class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiza
 
     @extend_schema(parameters=[RESOURCE_ID], request=ResourceChangeSerializer)
     def partial_update(self, request: Request, resourceId: str) -> Response:
-        """Change a resource. A scope that goes is taken from its agents and their live tokens."""
+        """Change a resource. A removed scope is taken from its agents and their live tokens."""
         resource = self.get_object()
         serializer = ResourceChangeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -79,14 +79,15 @@ class ResourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiza
 
     @extend_schema(parameters=[RESOURCE_ID], responses={204: None})
     def destroy(self, request: Request, resourceId: str) -> Response:
-        """Delete a resource. Nobody gets a token for it any more; live ones are inactive."""
+        """Delete a resource. No agent gets a token for it any more, and live ones become
+        inactive."""
         delete_resource(self.get_object(), actor=self.actor)
         return Response(status=204)
 
 
 @extend_schema(tags=["Resources"], parameters=[RESOURCE_ID])
 class ResourceAgentViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
-    """Which agents may have tokens for a resource, and with which of its scopes."""
+    """The agents that may get tokens for a resource, and their scopes."""
 
     queryset = ResourceGrant.objects.select_related("agent", "resource")
     serializer_class = ResourceGrantSerializer
@@ -113,7 +114,7 @@ class ResourceAgentViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
         responses={200: ResourceGrantSerializer},
     )
     def allow(self, request: Request, resourceId: str, agentId: str) -> Response:
-        """Allow the agent just these scopes, whatever it was allowed before."""
+        """Set the scopes that the agent is allowed at the resource, replacing earlier ones."""
         resource = self._resource()
         agents = Agent.objects.for_organization(self.organization)
         agent = agents.filter(pk=agentId).first()
@@ -126,7 +127,7 @@ class ResourceAgentViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
 
     @extend_schema(parameters=[AGENT_ID], responses={204: None})
     def destroy(self, request: Request, resourceId: str, agentId: str) -> Response:
-        """Allow the agent nothing there any more; its live tokens are inactive."""
+        """Remove the agent from the resource. Its live tokens become inactive."""
         self._resource()
         remove_agent(self.get_object(), actor=self.actor)
         return Response(status=204)

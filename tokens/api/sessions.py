@@ -74,7 +74,7 @@ class SessionOrganizationSerializer(serializers.Serializer[Organization]):
 
 @example(examples.SESSION)
 class SessionSerializer(serializers.Serializer[object]):
-    """Who the bearer of the token is, where, and what it allows."""
+    """The bearer of the token, the organization, and what the token allows."""
 
     kind = serializers.CharField(help_text="person or agent")
     id = serializers.UUIDField()
@@ -93,7 +93,7 @@ def _tokens(tokens: SessionTokens) -> Response:
 
 @method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
 class LogInView(APIView):
-    """Public: the password is the proof. Commits each counted failure for itself."""
+    """Public, because the password is the proof. Each counted failure is committed by itself."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -107,7 +107,7 @@ class LogInView(APIView):
     def post(self, request: Request) -> Response:
         """Sign in with an email address and a password.
 
-        Ten failures a minute for an address and a name, 100 for an address: then 429.
+        Ten failures a minute for one name and network, or 100 for one network, lead to 429.
         """
         serializer = LogInSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -120,13 +120,13 @@ class LogInView(APIView):
                 organization_id=Organization.parse_public_id(fields.get("organizationId", "")),
             )
         except DomainError as error:
-            return domain_error_response(error)  # not raised: what was counted stays counted
+            return domain_error_response(error)  # returned, not raised, so that the count is kept
         return _tokens(tokens)
 
 
 @method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
 class RefreshView(APIView):
-    """Public: the refresh token is the proof, and its access token may have expired."""
+    """Public, because the refresh token is the proof, and the access token may have expired."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -140,7 +140,8 @@ class RefreshView(APIView):
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for new tokens.
 
-        Was the answer lost, send it again within 30 seconds. A later second use ends the session.
+        If the answer was lost, send the token again within 30 seconds. A later second use ends the
+        session.
         """
         serializer = RefreshSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -159,7 +160,7 @@ class SessionViewSet(OrganizationScopedViewSet):
 
     @extend_schema(responses=SessionSerializer)
     def retrieve(self, request: Request) -> Response:
-        """Who am I? For people and agents."""
+        """Describe the bearer of the token, a person or an agent."""
         actor = self.actor
         body = {
             "kind": actor.kind,
@@ -174,7 +175,7 @@ class SessionViewSet(OrganizationScopedViewSet):
 
     @extend_schema(request=SwitchSerializer, responses=SessionTokensSerializer)
     def switch(self, request: Request) -> Response:
-        """Tokens for another of the person's organizations, in the same session."""
+        """Get tokens for another of the person's organizations, in the same session."""
         session_id = self._session_id()
         serializer = SwitchSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -188,7 +189,7 @@ class SessionViewSet(OrganizationScopedViewSet):
 
     @extend_schema(request=None, responses={204: None})
     def log_out(self, request: Request) -> Response:
-        """End the session; all of its tokens end with it."""
+        """End the session with all of its tokens."""
         log_out(self._session_id(), actor=self.actor)
         return Response(status=204)
 

@@ -1,5 +1,4 @@
-"""Credentials, the resources that tokens are for, the signing keys, the record of every token
-request, and what was revoked."""
+"""Models of credentials, resources, signing keys, token requests and revocations."""
 
 from tokens.models.credential import (
     HINT_LENGTH,

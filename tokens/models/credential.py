@@ -1,4 +1,4 @@
-"""Client secrets of agents."""
+"""The client secrets of agents."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def make_client_secret() -> str:
 
 
 def secret_mac(secret: str) -> bytes:
-    """HMAC-SHA-256 of a secret under the server's pepper (ASVS 5.0, 6.5.2).
+    """HMAC-SHA-256 of a secret with the server's pepper (ASVS 5.0, 6.5.2).
 
-    A slow password hash would protect a guessable secret; 256 random bits are not guessable.
+    A slow hash is for secrets that can be guessed; 256 random bits cannot.
     """
     return hmac.digest(settings.SECRET_PEPPER.encode(), secret.encode(), hashlib.sha256)
 
 
 @dataclass(frozen=True)
 class OldSecret:
-    """A secret from before a rotation."""
+    """A secret that a rotation replaced."""
 
     mac: bytes | memoryview
     ends_at: datetime
     hint: str
-    """Its last characters; empty where they were not kept."""
+    """The last characters, or "" if they were not stored."""
 
 
 IS_USABLE = Rule("tokens_credential_is_usable", RowOf("status"), Now())
@@ -66,7 +66,7 @@ class CredentialQuerySet(OrganizationScopedQuerySet):
         return self.filter(IS_USABLE)
 
     def with_usability(self) -> Self:
-        """Each with the answer of `is_usable`, which otherwise asks for it."""
+        """Annotate the result of `is_usable`, which would otherwise query it."""
         return self.annotate(was_usable=IS_USABLE)
 
     def of_acting_agents(self) -> Self:
@@ -76,7 +76,7 @@ class CredentialQuerySet(OrganizationScopedQuerySet):
         )
 
     def with_secret(self, mac: bytes) -> Self:
-        """The credentials that the secret opens: their present one, or an old one in its grace."""
+        """Those with this secret as the current one, or as an old one in its grace period."""
         given = models.Value(mac, models.BinaryField())
         return self.filter(Rule("tokens_secret_opens", RowOf("status"), given, Now()))
 
@@ -84,8 +84,8 @@ class CredentialQuerySet(OrganizationScopedQuerySet):
 class Credential(OrganizationScopedModel):
     """A client secret of an agent: shown once, stored as a MAC.
 
-    After a rotation with a grace period the old secret goes on working, and so do those of earlier
-    rotations, each until its own grace ends.
+    After a rotation with a grace period, the old secret and those of earlier rotations keep
+    working, each until its own grace period ends.
     """
 
     class Status(models.TextChoices):
@@ -96,7 +96,7 @@ class Credential(OrganizationScopedModel):
         Agent,
         on_delete=models.PROTECT,
         related_name="credentials",
-        db_constraint=False,  # the composite key of IsolateOrganizations stands for it
+        db_constraint=False,  # covered by the composite key of IsolateOrganizations
         db_index=False,
         editable=False,
     )
@@ -138,7 +138,7 @@ class Credential(OrganizationScopedModel):
     )
 
     was_usable: bool | None = None
-    """When it was read, by a queryset `with_usability`."""
+    """The result of is_usable() at the time of a query with_usability()."""
 
     objects = CredentialQuerySet.as_manager()
 
@@ -161,17 +161,17 @@ class Credential(OrganizationScopedModel):
 
     @property
     def label(self) -> str:
-        """Its name, if it has one, and the last characters of its present secret."""
+        """The name, if there is one, and the last characters of the current secret."""
         return f"{self.name} …{self.secret_hint}" if self.name else f"…{self.secret_hint}"
 
     def hint_at(self, moment: datetime) -> str:
-        """The last characters of the secret in use then; empty where several may have been."""
+        """The last characters of the secret in use at that time, or "" if there were several."""
         alone_since = self.old_secrets_end or self.rotated_at
         return self.secret_hint if alone_since is None or moment >= alone_since else ""
 
     @property
     def is_revoked(self) -> bool:
-        """Revoked itself, or ended for good together with its agent (which cannot come back)."""
+        """Whether it was revoked, or ended with the decommissioning of its agent."""
         return self.status == self.Status.REVOKED or self.agent.is_decommissioned
 
     @property
@@ -180,35 +180,37 @@ class Credential(OrganizationScopedModel):
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it was revoked, or its agent decommissioned."""
+        """When it was revoked or its agent decommissioned."""
         return self.revoked_at or self.agent.decommissioned_at
 
     def renewed_end(self, now: datetime) -> datetime | None:
-        """The end of another secret that starts now and works as long as the present one does."""
+        """The expiry of a new secret that works from now for as long as the current one was to."""
         if self.expires_at is None:
             return None
         try:
             return now + (self.expires_at - (self.rotated_at or self.created_at))
-        except OverflowError:  # the calendar ends in the year 9999
+        except OverflowError:  # beyond the year 9999
             return self.expires_at
 
     def is_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     def is_usable(self) -> bool:
-        """Whether it may be used, as far as that depends on itself and on an agent that is gone for
-        good. One query, unless it was read `with_usability`."""
+        """Whether the credential itself is usable and its agent not decommissioned.
+
+        One query, unless it was read with_usability().
+        """
         if self.was_usable is None:
             self.was_usable = Credential.objects.usable().filter(pk=self.pk).exists()
         return self.was_usable and not self.is_revoked
 
     @property
     def old_secrets_end(self) -> datetime | None:
-        """When the last of the secrets before the present one stops to work, or stopped."""
+        """When the last of the old secrets stops working, or stopped."""
         return max((old.ends_at for old in self.old_secrets()), default=None)
 
     def old_secrets(self) -> list[OldSecret]:
-        """Each old secret that is known, the oldest first."""
+        """All stored old secrets, oldest first."""
         macs, ends = self.earlier_secret_macs, self.earlier_secret_ends
         hints = [*self.earlier_secret_hints, *[""] * len(macs)][: len(macs)]
         old = [OldSecret(*each) for each in zip(macs, ends, hints, strict=True)]
@@ -218,7 +220,7 @@ class Credential(OrganizationScopedModel):
         return old
 
     def live_old_secrets(self, now: datetime) -> list[OldSecret]:
-        """The old secrets that still work, the newest first."""
+        """The old secrets that still work, newest first."""
         old = [each for each in reversed(self.old_secrets()) if each.ends_at > now]
         return old if old and self.is_usable() else []
 
@@ -231,8 +233,11 @@ class Credential(OrganizationScopedModel):
         self.secret_hint = secret[-HINT_LENGTH:]
 
     def replace_secret(self, secret: str, grace: timedelta) -> None:
-        """Another secret; the one before works for the grace, and older ones as long as was
-        promised; none beyond its own end. Without a grace all of them end now. Does not save."""
+        """Set a new secret.
+
+        With `grace`, the current one works that much longer and older ones as long as promised,
+        none beyond its own expiry. Without, all of them end now. Does not save.
+        """
         now = timezone.now()
         kept = [old for old in self.old_secrets() if old.ends_at > now]
         self.forget_old_secrets()
@@ -249,14 +254,16 @@ class Credential(OrganizationScopedModel):
         self.rotated_at = now
 
     def forget_old_secrets(self) -> None:
-        """Forget every secret before the present one. Does not save."""
+        """Remove all old secrets. Does not save."""
         self.previous_secret_mac, self.previous_expires_at = None, None
         self.earlier_secret_macs, self.earlier_secret_ends = [], []
         self.previous_secret_hint, self.earlier_secret_hints = "", []
 
     def end_old_secrets(self, now: datetime) -> list[OldSecret]:
-        """End every old secret now; returns those that worked until now. They stay known, so that
-        a refusal can say why. Does not save."""
+        """End every old secret now and return those that worked until now.
+
+        They stay stored, so that a refusal can give the reason. Does not save.
+        """
         ended = self.live_old_secrets(now)
         if self.previous_expires_at is not None:
             self.previous_expires_at = min(self.previous_expires_at, now)

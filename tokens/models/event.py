@@ -1,4 +1,4 @@
-"""The record of every request about a token, what was revoked, and what a month has used."""
+"""Records of token requests, revocations and monthly usage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokens.models.resource import MAX_IDENTIFIER_LENGTH
 
 
 class TokenEvent(models.Model):
-    """One row for each request about a token, written in the transaction of its answer."""
+    """A request about a token, recorded in the transaction that answers it."""
 
     class Outcome(models.TextChoices):
         ISSUED = "issued", "Issued"
@@ -107,10 +107,10 @@ class TokenEvent(models.Model):
 
     @property
     def used_hint(self) -> str:
-        """The last characters of the secret that was used; empty where nobody knows any more.
+        """The last characters of the secret that was used, or "" if they are no longer known.
 
-        Rows from before the hint was kept, and those about a token that exists, have none of their
-        own: the credential tells as long as it has had no other secret.
+        Rows from before hints were stored, and those about an existing token, have none. The
+        credential's own hint applies as long as it has had no other secret.
         """
         if self.secret_hint or self.credential is None:
             return self.secret_hint
@@ -121,14 +121,14 @@ class TokenEvent(models.Model):
 
     @property
     def used_name(self) -> str:
-        """The credential's name of then; of today where only that is known."""
+        """The name the credential had then, or its current one if only that is known."""
         if self.secret_hint or self.credential is None:
             return self.credential_name
         return self.credential.name
 
 
 class Revocation(OrganizationScopedModel):
-    """A token that ended before its time. Keyed by jti: a JWT has more than one spelling."""
+    """A revoked token. Identified by jti, because a JWT can be spelled in more than one way."""
 
     token_id = models.UUIDField(help_text="The token's jti.")
     expires_at = models.DateTimeField(help_text="When the row may be forgotten.")
@@ -147,7 +147,7 @@ class Revocation(OrganizationScopedModel):
 
 
 class MonthlyUsage(models.Model):
-    """Tokens issued in a calendar month (UTC), kept only where the organization has a limit."""
+    """Tokens issued in a calendar month (UTC). Kept only for organizations with a limit."""
 
     pk = models.CompositePrimaryKey("organization_id", "month")
     organization = models.ForeignKey(

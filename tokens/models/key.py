@@ -1,4 +1,4 @@
-"""The keys that sign tokens, and which secrets of the server are in use."""
+"""Signing keys, and records of the server's secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from organizations.models import Organization
 
 
 class SigningKey(models.Model):
-    """A key of the deployment's ring: published, then used, kept until its last token ended."""
+    """A signing key of the deployment, kept until its last token has expired."""
 
     kid = models.CharField(max_length=64, primary_key=True, help_text="RFC 7638 thumbprint.")
     algorithm = models.CharField(max_length=8, choices=Organization.Algorithm)
@@ -33,7 +33,7 @@ class SigningKey(models.Model):
 
 
 class KnownSecret(models.Model):
-    """That a secret of the operator has been used with this database: see known_secrets.py."""
+    """A secret of the operator that has been used with this database: see known_secrets.py."""
 
     name = models.CharField(max_length=64, help_text="The setting that holds it.")
     mac = models.BinaryField(max_length=32)

@@ -1,4 +1,4 @@
-"""The services that tokens are for, and which agents may have tokens for them."""
+"""Resources that tokens are for, and the agents allowed to get them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_IDENTIFIER_LENGTH = 255
 MAX_SCOPE_LENGTH = 64
 MIN_TOKEN_LIFETIME = 60
 MAX_TOKEN_LIFETIME = 86_400
-"""Seconds that a resource may let its tokens live."""
+"""Both limits are in seconds."""
 
 
 class Resource(OrganizationScopedModel):
-    """A service that takes tokens: the one receiver (`aud`) of those that name it (RFC 8707).
+    """A service that accepts tokens: the audience (`aud`) of tokens that request it (RFC 8707).
 
-    `identifier` is an address in its normal form, compared character by character.
+    `identifier` is a URL in normal form, compared character by character.
     """
 
     identifier = models.CharField(max_length=MAX_IDENTIFIER_LENGTH)
@@ -65,21 +65,21 @@ class Resource(OrganizationScopedModel):
 
     @property
     def lifetime_seconds(self) -> int:
-        """How long its tokens live."""
+        """The lifetime of the resource's tokens, in seconds."""
         return self.token_lifetime or int(settings.ACCESS_TOKEN_LIFETIME.total_seconds())
 
 
 class ResourceGrant(OrganizationScopedModel):
-    """An agent may have tokens for a resource, with at most these of its scopes.
+    """An agent's permission to get tokens for a resource, with at most these of its scopes.
 
-    Without a grant it gets none.
+    An agent without one gets no token.
     """
 
     resource = models.ForeignKey(
         Resource,
         on_delete=models.PROTECT,
         related_name="grants",
-        db_constraint=False,  # the composite key of IsolateOrganizations stands for it
+        db_constraint=False,  # covered by the composite key of IsolateOrganizations
         db_index=False,
         editable=False,
     )

@@ -1,4 +1,4 @@
-"""The login sessions of people."""
+"""Login sessions of people."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MAX_SESSION = timedelta(days=30)
 
 class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
     def live(self) -> Self:
-        """Not ended, not too old, and begun with the person's present password."""
+        """Sessions that have not ended, are not too old, and began with the current password."""
         return self.filter(
             Rule("tokens_session_is_live", RowOf("created_at"), RowOf("user__is_active"), Now())
         )
 
 
 class LoginSession(models.Model):
-    """A person's API session, from signing in until logging out. Not a tenant's row."""
+    """A person's API session, from login to logout. It belongs to no tenant."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_sessions")

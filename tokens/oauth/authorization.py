@@ -1,8 +1,9 @@
 """The authorization endpoint (RFC 6749 section 3.1), which refuses every request.
 
-There is nothing to authorize: agents get tokens with their own secret, and no client acts for a
-person. It stands here because RFC 8414 lets metadata leave `authorization_endpoint` out, and the
-clients of the Model Context Protocol do not (docs/decisions/0009-authorization-endpoint.md).
+There is nothing to authorize: agents get tokens with their own secrets, and no client acts for a
+person. The endpoint exists because clients of the Model Context Protocol require
+`authorization_endpoint` in the metadata, although RFC 8414 makes it optional
+(docs/decisions/0009-authorization-endpoint.md).
 """
 
 from django.contrib.auth.decorators import login_not_required
@@ -20,13 +21,13 @@ DESCRIPTION = (
 )
 
 
-@csrf_exempt  # changes nothing, whoever sends it
+@csrf_exempt  # changes nothing
 @login_not_required
 @transaction.non_atomic_requests
 def authorize(request: HttpRequest) -> HttpResponse:
-    """Say that no response type is supported: as JSON, or as a page in a browser.
+    """Refuse with unsupported_response_type: as JSON, or as a page in a browser.
 
-    Never a redirect (RFC 6749 section 4.1.2.1): no client has registered where to.
+    Never redirect (RFC 6749 section 4.1.2.1), because no client has registered a redirect URI.
     """
     response: HttpResponse
     if request.method not in {"GET", "HEAD", "POST"}:

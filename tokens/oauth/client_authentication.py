@@ -1,4 +1,4 @@
-"""How an OAuth client proves itself: HTTP Basic or the body, never both (RFC 6749 section 2.3)."""
+"""Client authentication by HTTP Basic or in the body, never both (RFC 6749 section 2.3)."""
 
 import base64
 import binascii
@@ -34,17 +34,17 @@ NOBODY = UUID(int=0)
 
 @dataclass(frozen=True)
 class ClientProof:
-    """The client id and secret that a request presents. An impossible id becomes the nil UUID."""
+    """The client id and secret in a request. A malformed id becomes the nil UUID."""
 
     client_id: UUID
     client_secret: str
 
 
 def form_parameters(environ: Mapping[str, Any], read: Callable[[], bytes]) -> dict[str, str]:
-    """The form-encoded body, which `read` reads; a repeated parameter fails.
+    """Parse the form-encoded body that `read` returns. Raise OAuthError for a repeated parameter.
 
-    `resource` alone may be repeated (RFC 8707 section 2), as long as it says the same. A parameter
-    without a value counts as left out (RFC 6749 section 3.2).
+    Only `resource` may be repeated (RFC 8707 section 2), with the same value. A parameter without a
+    value is treated as omitted (RFC 6749 section 3.2).
     """
     if environ.get("QUERY_STRING"):
         raise OAuthError("invalid_request", "Send the parameters in the body, not in the address.")
@@ -76,7 +76,7 @@ def _media_type(content_type: str) -> str:
 
 
 def client_proof(environ: Mapping[str, Any], parameters: dict[str, str]) -> ClientProof:
-    """What the client presents, by Basic or in the body; invalid_client when there is nothing."""
+    """The client id and secret, by Basic or from the body. Raise OAuthError if they are missing."""
     header = environ.get("HTTP_AUTHORIZATION", "").strip()
     scheme, _, value = header.partition(" ")
     if not header:
@@ -119,7 +119,7 @@ def _refuse(description: str) -> NoReturn:
 
 
 class ClientCredentials:
-    """A client that authenticates with its secret, at the endpoints beside the token endpoint."""
+    """A client that authenticates with its secret at introspection or revocation."""
 
     def __init__(self, proof: ClientProof) -> None:
         self.proof = proof
@@ -130,7 +130,7 @@ class ClientCredentials:
         return principal.organization_id if principal else UNIDENTIFIED_ORGANIZATION_ID
 
     def live_actor(self, request: HttpRequest) -> Actor:
-        """The agent, if the secret is one of its live ones and nothing is suspended."""
+        """The agent, if its secret works and it is not suspended. Raise ClientRefused if not."""
         address = client_address(request)
         guesses = Guesses.at("token", self.proof.client_id, address)
         has_failures = refuse_guesses(guesses)
@@ -153,7 +153,7 @@ class ClientCredentials:
             id=credential.agent_id,
             label=credential.agent.email,
             organization=credential.organization,
-            scopes=frozenset({Scope.TOKENS_READ}),  # a secret is for asking about tokens only
+            scopes=frozenset({Scope.TOKENS_READ}),  # a secret alone may only introspect and revoke
             credential_id=credential.pk,
             ip_address=address,
             user_agent=request.headers.get("User-Agent", ""),

@@ -1,4 +1,4 @@
-"""Errors as RFC 6749 section 5.2 writes them, at every OAuth endpoint."""
+"""OAuth error responses (RFC 6749 section 5.2)."""
 
 import json
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ BASIC_CHALLENGE = 'Basic realm="AgentIdP", charset="UTF-8"'
 
 
 class OAuthError(Exception):
-    """An error as RFC 6749 section 5.2 writes it."""
+    """An error that is returned as RFC 6749 section 5.2 specifies."""
 
     def __init__(
         self, error: str, description: str, *, status: int = 400, retry_after: int = 0
@@ -36,25 +36,25 @@ class OAuthError(Exception):
 
 
 class ClientRefused(AuthenticationFailed):
-    """The client did not prove itself. The attempt is recorded, so the transaction must commit."""
+    """Client authentication failed. The failure is recorded, so the transaction must commit."""
 
 
 def unavailable() -> OAuthError:
-    """The database is away."""
+    """The error while the database is unavailable."""
     return OAuthError(
         "temporarily_unavailable", "Try again.", status=503, retry_after=AWAY.retry_after
     )
 
 
 def unknown_target() -> OAuthError:
-    """The one answer for a resource that is not there or where the client is not allowed."""
+    """The error for an unknown resource, and alike for one the client is not allowed at."""
     return OAuthError(
         "invalid_target", "The resource is not known here, or the client is not allowed there."
     )
 
 
 class Answer(NamedTuple):
-    """What an endpoint answers to a request of Django or of none."""
+    """A response that does not depend on Django."""
 
     status: int
     headers: dict[str, str]
@@ -62,7 +62,7 @@ class Answer(NamedTuple):
 
 
 def json_answer(body: dict[str, Any], status: int = 200, **headers: str) -> Answer:
-    """`headers` are written with underscores."""
+    """A JSON response. `headers` have underscores in place of hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     kind = {"Content-Type": "application/json"}
     return Answer(status, NO_STORE | GUARDS | named | kind, encode(body).encode())
@@ -78,7 +78,7 @@ def error_answer(error: OAuthError, **headers: str) -> Answer:
 
 
 def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Errors of introspection and revocation in RFC 6749's form."""
+    """Exception handler of introspection and revocation."""
     if isinstance(error, (OperationalError, InterfaceError)):
         error = unavailable()
     headers = dict(NO_STORE)
@@ -111,7 +111,7 @@ def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Respon
         return None
     if status == 401:
         headers.setdefault("WWW-Authenticate", BASIC_CHALLENGE)
-    if not isinstance(error, ClientRefused):  # whose record must stay
+    if not isinstance(error, ClientRefused):  # keep the record of the failure
         set_rollback()
     body = {"error": code, "error_description": shortened(description)}
     return Response(body, status, headers=headers)

@@ -1,4 +1,4 @@
-"""Introspection: whether a token is live, and what it says (RFC 7662)."""
+"""Token introspection (RFC 7662)."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ class IntrospectionViewSet(PresentedTokenViewSet):
         },
     )
     def introspect(self, request: Request) -> Response:
-        """Whether a token is live, and what it says. Any other token is just inactive."""
+        """Whether a token is live, and its claims. Any other token is reported as inactive."""
         token = read_token(wanted_token(request))
         scopes = _live_scopes(token, self.organization.pk, request)
         if token is None or scopes is None:
@@ -46,7 +46,7 @@ class IntrospectionViewSet(PresentedTokenViewSet):
 def _live_scopes(
     token: SignedAccess | None, organization_id: UUID, request: Request
 ) -> frozenset[str] | None:
-    """What a live token of the organization still allows; None for any other token."""
+    """The scopes that a live token of the organization still grants. None for any other token."""
     if token is None or token.organization_id != organization_id:
         return None
     try:
@@ -56,7 +56,7 @@ def _live_scopes(
 
 
 def _facts(token: SignedAccess, scopes: frozenset[str]) -> dict[str, Any]:
-    """What RFC 7662 section 2.2 tells; `scope` is what is left of the token's own today."""
+    """The response of RFC 7662 section 2.2. `scope` contains only scopes the token still grants."""
     names = ("scope", "client_id", "sub", "aud", "iss", "exp", "iat", "jti", "organization_id")
     facts = {name: token[name] for name in names if name in token}
     facts["scope"] = " ".join(name for name in token.get("scope", "").split() if name in scopes)

@@ -1,4 +1,4 @@
-"""What a stranger may know: the public keys and where the endpoints are. Public by design."""
+"""Public metadata: the public keys and the addresses of the endpoints."""
 
 import hashlib
 import json
@@ -23,9 +23,9 @@ CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
 
 
 def public_document(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBase]:
-    """JSON that anyone may read and cache for as long as the key rotation allows."""
+    """Decorate a view that returns a public document, cacheable as long as key rotation allows."""
 
-    @csrf_exempt  # changes nothing: another method is a 405, no matter where it came from
+    @csrf_exempt  # changes nothing; other methods get a 405
     @login_not_required
     @transaction.non_atomic_requests
     def answer(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
@@ -57,35 +57,34 @@ def jwks() -> dict[str, Any]:
 
 @public_document
 def authorization_server(issuer_path: str = "") -> dict[str, Any]:
-    """Authorization server metadata (RFC 8414): only what works stands here."""
+    """Authorization server metadata (RFC 8414), with supported values only."""
     _require_path(issuer_path, of=settings.ISSUER)
-    return _about_us()
+    return _server_metadata()
 
 
 @public_document
 def openid_configuration(issuer_path: str | None = None) -> dict[str, Any]:
-    """The same under the name that OpenID Connect Discovery gives it, for clients that know no
-    other. We issue no ID tokens, so there is no algorithm for them.
+    """The metadata at OpenID Connect Discovery's address, for clients that know no other.
 
-    Before the well-known part and after it, the path is the issuer's (RFC 8414 section 5); without
-    one it may have been taken off by the proxy in front of us.
+    There are no ID tokens, so it lists no algorithm for them. The issuer's path may come before or
+    after the well-known part (RFC 8414 section 5), or be missing if the proxy removes it.
     """
     if issuer_path is not None:
         _require_path(issuer_path, of=settings.ISSUER)
-    return _about_us() | {
+    return _server_metadata() | {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [],
     }
 
 
-def _about_us() -> dict[str, Any]:
+def _server_metadata() -> dict[str, Any]:
     return {
         "issuer": settings.ISSUER,
-        "authorization_endpoint": _address("authorize"),
-        "token_endpoint": _address("token"),
-        "jwks_uri": _address("jwks"),
-        "introspection_endpoint": _address("token-introspect"),
-        "revocation_endpoint": _address("token-revoke"),
+        "authorization_endpoint": _url("authorize"),
+        "token_endpoint": _url("token"),
+        "jwks_uri": _url("jwks"),
+        "introspection_endpoint": _url("token-introspect"),
+        "revocation_endpoint": _url("token-revoke"),
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": CLIENT_METHODS,
@@ -97,24 +96,24 @@ def _about_us() -> dict[str, Any]:
 
 @public_document
 def protected_resource(resource_path: str | None = None) -> dict[str, Any]:
-    """Protected resource metadata (RFC 9728), under the resource's path and without it."""
+    """Protected resource metadata (RFC 9728), with and without the resource's path."""
     if resource_path is not None:
         _require_path(resource_path, of=settings.AUDIENCE)
     return {
         "resource": settings.AUDIENCE,
         "authorization_servers": [settings.ISSUER],
-        "jwks_uri": _address("jwks"),
+        "jwks_uri": _url("jwks"),
         "scopes_supported": Scope.values,
         "bearer_methods_supported": ["header"],
     }
 
 
-def _address(name: str) -> str:
-    """From the configured issuer, never from the request's Host."""
+def _url(name: str) -> str:
+    """The URL below the configured issuer, never below the request's Host."""
     return settings.ISSUER + reverse(name)
 
 
 def _require_path(path: str, *, of: str) -> None:
-    """A document under a path describes the identifier with that path, and no other."""
+    """Raise Http404 unless the path is that of the identifier `of`."""
     if path.strip("/") != urlsplit(of).path.strip("/"):
         raise Http404

@@ -1,4 +1,4 @@
-"""What introspection and revocation share: who may call, and the token that a request is about."""
+"""The base of introspection and revocation: authentication, and reading the token in question."""
 
 from contextlib import suppress
 from typing import Any
@@ -16,7 +16,7 @@ from tokens.oauth.errors import OAuthError, oauth_exception_handler
 
 
 class PresentedTokenViewSet(OrganizationScopedViewSet):
-    """For clients with their secret and for bearers alike."""
+    """Accepts client authentication and bearer tokens."""
 
     authentication_classes = [BearerAuthentication, ClientAuthentication]
     parser_classes = [FormParser]
@@ -26,13 +26,13 @@ class PresentedTokenViewSet(OrganizationScopedViewSet):
         return oauth_exception_handler
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if request.method != "POST":  # before the parameters of a wrong request are read
+        if request.method != "POST":  # before the parameters of another method are parsed
             raise MethodNotAllowed(str(request.method))
         super().initial(request, *args, **kwargs)
 
 
 def wanted_token(request: Request) -> str:
-    """The text of the token that the request is about; OAuthError without one."""
+    """The `token` parameter of the request. Raise OAuthError if it is missing."""
     text = form_parameters(request.META, lambda: request._request.body).get("token")
     if text is None:
         raise OAuthError("invalid_request", "token is missing.")
@@ -40,7 +40,7 @@ def wanted_token(request: Request) -> str:
 
 
 def read_token(text: str) -> SignedAccess | None:
-    """The token, if we signed it and it has not expired."""
+    """The token, if we signed it and it has not expired, otherwise None."""
     kinds: tuple[type[SignedAccess], ...] = (AgentAccess, ResourceAccess, PersonAccess)
     for kind in kinds:
         with suppress(TokenError):

@@ -1,4 +1,4 @@
-"""Revocation: end a token now (RFC 7009)."""
+"""Token revocation (RFC 7009)."""
 
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework.request import Request
@@ -23,10 +23,10 @@ class RevocationViewSet(PresentedTokenViewSet):
         },
     )
     def revoke(self, request: Request) -> Response:
-        """End a token now. The answer does not tell whether there was one.
+        """Revoke a token. The answer does not reveal whether it existed.
 
-        A live token of somebody else in the organization is refused (`unauthorized_client`). The
-        body is an empty object: RFC 7009 lets clients ignore it, and some insist on JSON.
+        A live token of another client in the organization is refused (`unauthorized_client`). The
+        body is an empty object: RFC 7009 lets clients ignore it, and some require JSON.
         """
         token = read_token(wanted_token(request))
         if token is not None:

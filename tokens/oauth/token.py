@@ -39,7 +39,7 @@ SCOPE_FORM = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*
 @login_not_required
 @transaction.non_atomic_requests
 def token(request: HttpRequest) -> HttpResponse:
-    """Django's own door to the token endpoint. Servers have another one before it (token_door)."""
+    """The token endpoint as a Django view. Servers answer it in token_door.py instead."""
     answer = answer_token_request(request.method or "", request.META, lambda: request.body)
     return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
 
@@ -47,10 +47,10 @@ def token(request: HttpRequest) -> HttpResponse:
 def answer_token_request(
     method: str, environ: Mapping[str, Any], read: Callable[[], bytes]
 ) -> Answer:
-    """`POST /api/v1/token`: client credentials in, a signed token out (RFC 6749 section 4.4).
+    """`POST /api/v1/token`: issue a token for client credentials (RFC 6749 section 4.4).
 
-    This is the one hot path, so it knows no more of the request than its method, its WSGI
-    environment and how to read its body. It commits its row before it answers.
+    This is the hottest path, so it takes only the method, the WSGI environ and a function that
+    reads the body. The token's row is committed before the response.
     """
     try:
         if method != "POST":
@@ -69,7 +69,7 @@ def answer_token_request(
 
 
 def _wanted_scopes(parameters: dict[str, str]) -> list[str] | None:
-    """The scopes asked for; None when the client leaves the choice to us."""
+    """The requested scopes, or None to get all that the client may have."""
     grant_type = parameters.get("grant_type")
     if grant_type is None:
         raise OAuthError("invalid_request", "grant_type is missing.")
@@ -84,9 +84,9 @@ def _wanted_scopes(parameters: dict[str, str]) -> list[str] | None:
 
 
 def _wanted_resource(parameters: dict[str, str]) -> str | None:
-    """The resource that the token is for (RFC 8707 section 2); None for our own API.
+    """The requested resource (RFC 8707 section 2), or None for our own API.
 
-    It is compared character by character, so what cannot be an identifier is unknown.
+    Identifiers are compared character by character, so a malformed one is unknown.
     """
     resource = parameters.get("resource", settings.AUDIENCE)
     if resource == settings.AUDIENCE:
@@ -126,7 +126,7 @@ def _issue(
 
 
 def _public_error(refusal: Refusal) -> OAuthError:
-    """What the client may know: only a client that proved itself learns a reason."""
+    """The error shown to the client. Only an authenticated client is told the reason."""
     if refusal.reason == "throttled":
         return OAuthError(
             "slow_down",

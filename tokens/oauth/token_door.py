@@ -1,8 +1,8 @@
-"""The token endpoint before Django: a server asks it first, and Django for everything else.
+"""Answers the token endpoint before Django; all other requests go to Django.
 
-Django's way to a view takes as much processor time as issuing a token takes besides
-(docs/explanation/performance.md). Whether Django's guards let such a request through, and what they
-add to its answer, they are asked once for each kind; what they refuse goes Django's way.
+Django's path to a view takes as much CPU time as the rest of issuing a token
+(docs/explanation/performance.md). Django's security middleware runs once per kind of request, to
+learn whether it refuses and which headers it adds. Refused requests take Django's path.
 """
 
 from collections.abc import Iterable
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 MAX_LENGTH_DIGITS = 6
 DECIDING = ("HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO")
-"""What the guards look at in a plain request."""
+"""The parts of a plain request that the middleware depends on."""
 MAX_KINDS = 256
 
 Headers = list[tuple[str, str]]
 
 
 def with_token_endpoint(application: "WSGIApplication") -> "WSGIApplication":
-    """The application, with this door before it."""
+    """Wrap the application to answer the token endpoint before it."""
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if environ.get("PATH_INFO") == PATH and _is_plain(environ):
@@ -48,7 +48,7 @@ def with_token_endpoint(application: "WSGIApplication") -> "WSGIApplication":
 
 
 def _is_plain(environ: "WSGIEnvironment") -> bool:
-    """Whether only the endpoint itself could refuse it, or a guard for what DECIDING names."""
+    """Whether only the endpoint could refuse the request, or middleware because of DECIDING."""
     length = environ.get("CONTENT_LENGTH") or "0"
     return (
         environ["REQUEST_METHOD"] == "POST"
@@ -66,14 +66,14 @@ def _is_plain(environ: "WSGIEnvironment") -> bool:
 
 @lru_cache(maxsize=MAX_KINDS)
 def _added_by_guards(*deciding: Any) -> Headers | None:
-    """The headers that the guards add to the answer; None when one of them refuses."""
+    """The headers that the middleware adds to the response, or None if it refuses."""
 
     def pass_through(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
-    known = {name: value for name, value in zip(DECIDING, deciding, strict=True) if value}
+    given = {name: value for name, value in zip(DECIDING, deciding, strict=True) if value}
     plain = {"REQUEST_METHOD": "POST", "PATH_INFO": PATH, "CONTENT_TYPE": FORM}
-    request = WSGIRequest({**known, **plain, "wsgi.input": BytesIO()})
+    request = WSGIRequest({**given, **plain, "wsgi.input": BytesIO()})
     guarded: Any = pass_through
     for guard in (HostMiddleware, BoundedRequestMiddleware, SecurityMiddleware):
         guarded = guard(guarded)

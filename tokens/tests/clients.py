@@ -1,4 +1,4 @@
-"""Callers of the OAuth endpoints, which send forms."""
+"""Clients of the OAuth endpoints, which send forms."""
 
 import base64
 from typing import Any
@@ -10,7 +10,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class FormClient(Client):
-    """A test client whose `post` sends a form, from a mapping or ready text."""
+    """A test client whose `post` sends a form, given as a mapping or as text."""
 
     def post(self, path: str, data: Any = "", **more: Any) -> Any:  # type: ignore[override]
         text = data if isinstance(data, str) else urlencode(data)
@@ -23,6 +23,6 @@ def bearer(token: object) -> FormClient:
 
 
 def basic(name: object, secret: str) -> dict[str, str]:
-    """The header of RFC 6749 section 2.3.1, both parts form-encoded."""
+    """The Authorization header of RFC 6749 section 2.3.1, with both parts form-encoded."""
     pair = f"{quote_plus(str(name))}:{quote_plus(secret)}"
     return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}

@@ -1,4 +1,4 @@
-"""A resource, an agent that may have tokens for it, and its requests."""
+"""A resource, an agent that is allowed there, and its token requests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +32,7 @@ def grant(resource: Resource, agent: Agent) -> ResourceGrant:
 
 @pytest.fixture
 def ask(agent: Agent) -> Callable[..., Any]:
-    """A token request of the agent, with more parameters."""
+    """A function that sends a token request of the agent, with further parameters."""
     _, secret = make_credential(agent)
 
     def post(*more: tuple[str, str], **named: str) -> Any:

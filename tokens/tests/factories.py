@@ -21,7 +21,7 @@ from tokens.models import (
 def make_credential(
     agent: Agent, *, secret: str | None = None, **overrides: Any
 ) -> tuple[Credential, str]:
-    """A live credential of the agent, and its secret."""
+    """A live credential of the agent, with its secret."""
     secret = secret or make_client_secret()
     credential = Credential(organization=agent.organization, agent=agent, **overrides)
     credential.set_secret(secret)
@@ -31,7 +31,7 @@ def make_credential(
 
 
 def make_resource(organization: Organization, **overrides: Any) -> Resource:
-    """A resource at an address of its own, with two scopes."""
+    """A resource with a unique identifier and two scopes."""
     fields = {
         "identifier": f"https://mcp.example.com/{uuid4()}",
         "name": "Files",
@@ -44,7 +44,7 @@ def make_resource(organization: Organization, **overrides: Any) -> Resource:
 def make_grant(
     resource: Resource, agent: Agent, scopes: Sequence[str] = ("files:read",)
 ) -> ResourceGrant:
-    """The agent is allowed these scopes at the resource."""
+    """Allow the agent these scopes at the resource."""
     with organization_scope(resource.organization):
         return ResourceGrant.objects.create(
             organization=resource.organization, resource=resource, agent=agent, scopes=list(scopes)
@@ -52,9 +52,9 @@ def make_grant(
 
 
 def access_token_for(subject: Agent | Membership, *, scopes: str | None = None) -> str:
-    """A live access token; `scopes` defaults to all that the subject may have."""
+    """A live access token. `scopes` defaults to everything the subject may have."""
     if isinstance(subject, Membership):
-        # Its age is told by the database's clock, which a test that travels does not move.
+        # Dated by the database's clock, which time_machine does not move.
         session = LoginSession.objects.create(user=subject.user, created_at=Now())
         return str(person_refresh(subject, session).access_token)
     credential, _ = make_credential(subject)

@@ -1,4 +1,4 @@
-"""Tools of an attacker: tokens of any shape, signed by any key, or by ours as if it had leaked."""
+"""Forges tokens: of any shape, signed with any key, or with ours as if it had leaked."""
 
 import base64
 import hmac
@@ -25,7 +25,7 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 @dataclass(frozen=True)
 class Parts:
-    """A real token taken apart."""
+    """The decoded parts of a real token."""
 
     header: dict[str, Any]
     claims: dict[str, Any]
@@ -38,7 +38,7 @@ def take_apart(text: str) -> Parts:
 
 
 def b64(content: bytes | str | dict[str, Any]) -> str:
-    """base64url without padding, of bytes, text or an object as JSON."""
+    """The base64url encoding without padding of bytes, text, or an object as JSON."""
     if isinstance(content, dict):
         content = json.dumps(content)
     if isinstance(content, str):
@@ -51,14 +51,14 @@ def ring_key(algorithm: str = "ES256") -> LoadedKey:
 
 
 def sign(header: dict[str, Any] | str, claims: dict[str, Any] | str, key: Any = None) -> str:
-    """Sign exactly these texts with a P-256 key, by default the deployment's own."""
+    """Sign exactly these texts with a P-256 key, by default our own."""
     signed = f"{b64(header)}.{b64(claims)}"
     signer = jwt.get_algorithm_by_name("ES256")
     return f"{signed}.{b64(signer.sign(signed.encode(), key or ring_key().private_key))}"
 
 
 def encode(header: dict[str, Any], claims: dict[str, Any], key: Any, algorithm: str) -> str:
-    """Sign with any algorithm of PyJWT, without its checks of what may be a key."""
+    """Sign with any algorithm of PyJWT, without its checks of the key."""
     signed = f"{b64(header)}.{b64(claims)}"
     if algorithm == "none":
         return f"{signed}."
@@ -67,7 +67,7 @@ def encode(header: dict[str, Any], claims: dict[str, Any], key: Any, algorithm: 
 
 
 def with_other_signature_value(text: str) -> str:
-    """The same token with the other valid ECDSA signature, (r, n - s)."""
+    """The token with the other valid ECDSA signature, (r, n - s)."""
     signed, _, signature = text.rpartition(".")
     raw = base64.urlsafe_b64decode(signature + "==")
     r, s = decode_dss_signature(raw_to_der_signature(raw, ec.SECP256R1()))
@@ -76,7 +76,8 @@ def with_other_signature_value(text: str) -> str:
 
 
 def spellings_of_public_key() -> dict[str, bytes]:
-    """What a careless verifier may have at hand and take for an HMAC secret (CVE-2026-48526)."""
+    """Encodings of the public key that a careless verifier may accept as an HMAC secret
+    (CVE-2026-48526)."""
     rsa = ring_key("RS256")
     spki = rsa.public_key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -104,7 +105,7 @@ def stranger_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-# Each of the following makes a way to forge: it takes a real token and gives a false one.
+# Each of the following returns a function that turns a real token into a forged one.
 
 Forge = Callable[[Parts], str]
 
@@ -183,7 +184,7 @@ def rsa_signed(algorithm: str, kid_of: str, **header: Any) -> Forge:
 
 
 def repeated(name: str, value: Any) -> Forge:
-    """The claim twice, the attacker's value last."""
+    """The claim repeated, with the attacker's value last."""
 
     def forge(real: Parts) -> str:
         text = json.dumps(real.claims)[:-1] + f", {json.dumps(name)}: {json.dumps(value)}}}"
@@ -212,6 +213,6 @@ def jws_json(flattened: bool, empty: bool = False) -> Forge:
 
 
 def other_spelling(segment: str) -> str:
-    """The same bytes: the last of 86 characters carries four bits that nobody reads."""
+    """Another spelling of the bytes: four bits of the last of 86 characters are unused."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return segment[:-1] + alphabet[alphabet.index(segment[-1]) ^ 1]

@@ -1,4 +1,4 @@
-"""Tokens for resources, and what is said about them."""
+"""Helpers for tests of tokens for resources."""
 
 from typing import Any
 

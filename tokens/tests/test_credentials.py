@@ -1,4 +1,4 @@
-"""The credentials API: made, shown once, rotated with or without grace, revoked (spec 4)."""
+"""The credentials API: secrets are created, shown once, rotated and revoked (spec 4)."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,7 +50,7 @@ def token_status(agent: Agent, secret: str) -> int:
 
 
 def proves(agent: Agent, secret: str) -> int:
-    """Whether the secret is good for asking about a token."""
+    """The status of an introspection request with the secret."""
     asked = FormClient().post(
         "/api/v1/token/introspect", {"token": "any"}, headers=basic(agent.pk, secret)
     )

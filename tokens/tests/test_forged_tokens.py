@@ -1,4 +1,4 @@
-"""Tokens that we did not issue as they stand: refused everywhere, without an error."""
+"""Forged and altered tokens are refused everywhere, without a server error."""
 
 import socket
 from typing import Any
@@ -59,7 +59,7 @@ def real(agent: Agent) -> Parts:
 
 @pytest.fixture(autouse=True)
 def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A verifier that fetches what a token names would connect (jku, x5u)."""
+    """Fail on connections, which a verifier that follows jku or x5u would open."""
 
     def refuse(*arguments: Any, **named: Any) -> None:
         raise AssertionError("a connection was tried")
@@ -69,7 +69,7 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assert_refused(asker: Client, text: str, name: str = "") -> None:
-    """At a protected route and at introspection."""
+    """Assert that a protected route and introspection refuse the token."""
     answer = Client().get("/api/v1/agents", headers={"Authorization": f"Bearer {text}"})
     assert answer.status_code == 401, name
     assert answer["WWW-Authenticate"].startswith('Bearer error="invalid_token"'), name
@@ -82,7 +82,7 @@ def assert_refused(asker: Client, text: str, name: str = "") -> None:
 
 @pytest.fixture
 def asker(organization: Organization) -> Client:
-    """Somebody who may introspect."""
+    """A client that may introspect."""
     return bearer(access_token_for(make_agent(organization, scopes=["tokens:read"])))
 
 
@@ -344,7 +344,7 @@ def test_an_unknown_key_id_causes_no_query(real: Parts, client: Client) -> None:
 def test_claims_of_another_organization_are_refused(
     real: Parts, asker: Client, other_organization: Organization
 ) -> None:
-    """Signed by us, but the registry says that the agent lives elsewhere."""
+    """We signed the token, but the agent belongs to another organization."""
     forged = claims_with(organization_id=other_organization.public_id)(real)
 
     assert_refused(asker, forged)

@@ -1,4 +1,4 @@
-"""Guessing the secret of a client: how many guesses are answered, and how many are recorded."""
+"""Guessing client secrets: how many guesses are answered, and how many are recorded."""
 
 import threading
 from collections import Counter
@@ -56,7 +56,7 @@ def statuses(answers: list[Any]) -> list[int]:
 
 
 def records(organization_id: object) -> tuple[list[dict[str, Any]], int]:
-    """The organization's audit events of failed clients, oldest first; its refused requests."""
+    """The audit events of failed clients, oldest first, and the number of refused requests."""
     with organization_scope(Organization.objects.get(pk=organization_id)):
         failed = AuditEvent.objects.filter(action="auth.failed").order_by("sequence")
         refused = TokenEvent.objects.filter(outcome=TokenEvent.Outcome.REFUSED)
@@ -64,7 +64,7 @@ def records(organization_id: object) -> tuple[list[dict[str, Any]], int]:
 
 
 def pass_a_minute() -> None:
-    """Nothing is deleted, only earlier."""
+    """Move all counters a minute back, without deleting any."""
     Attempt.objects.update(started_at=F("started_at") - timedelta(minutes=1))
 
 
@@ -149,7 +149,7 @@ def test_parallel_guesses_get_no_more_answers_than_others(url: str) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("url", URLS[:2])
 def test_a_right_guess_waits_for_the_wrong_ones_under_way(url: str) -> None:
-    """Many guesses at once: the right one is answered by its place, not because it is right."""
+    """Among many parallel guesses, the right one is answered in turn, not because it is right."""
     agent = make_agent(make_organization())
     _, secret = make_credential(agent)
     statuses([ask(agent.pk, WRONG) for _ in range(9)])
@@ -199,7 +199,7 @@ def test_unknown_clients_cannot_flood_the_log_of_nobody(
     assert recorded[-1]["notRecorded"] == 60 - RECORDED_FAILURES.limit
 
 
-def test_another_organizations_flood_is_not_told(
+def test_the_failures_of_another_organization_are_not_reported(
     agent: Agent, other_organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.throttling.BUCKETS", 1)
@@ -216,7 +216,7 @@ def test_another_organizations_flood_is_not_told(
 def test_known_and_unknown_clients_are_recorded_alike(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full bucket is full for both, or the time that recording takes would tell them apart."""
+    """A bucket is full for both. Otherwise the time that recording takes would tell them apart."""
     monkeypatch.setattr("core.throttling.BUCKETS", 1)
     for number in range(RECORDED_FAILURES.limit):
         ask(uuid4(), WRONG, f"198.51.100.{number}")
@@ -226,10 +226,8 @@ def test_known_and_unknown_clients_are_recorded_alike(
     assert records(agent.organization_id) == ([], 0)
 
 
-def test_a_client_that_asks_for_too_much_is_recorded_but_so_often(
-    agent: Agent, secret: str
-) -> None:
-    """Refused although it proved itself: that is no guess."""
+def test_records_of_a_client_that_asks_for_too_much_are_limited(agent: Agent, secret: str) -> None:
+    """The client is authenticated, so the refusal is not a guess."""
     refused_scope = FORM | {"scope": "admin:orgs"}
     client = FormClient(REMOTE_ADDR="192.0.2.1")
 
@@ -268,7 +266,7 @@ def test_a_failure_beyond_what_is_recorded_waits_for_no_audit_log(url: str) -> N
 
 
 def test_an_unknown_client_fails_as_a_known_one_does(agent: Agent) -> None:
-    """The same answers in the same places of the window."""
+    """Both get the same responses at the same points of the window."""
     unknown = uuid4()
     assert not Principal.objects.filter(pk=unknown).exists()
 

@@ -96,7 +96,7 @@ def test_three_ways_to_prove_who_asks(agent: Agent, organization: Organization, 
 
 
 def inactive_tokens(agent: Agent, other: Organization) -> dict[str, str]:
-    """One of each kind of token that the asker must learn nothing about."""
+    """A token of every kind that must be inactive for the asker."""
     real = take_apart(access_token_for(agent))
     revoked = access_token_for(agent)
     with organization_scope(agent.organization):
@@ -134,7 +134,7 @@ def test_anonymous_is_asked_to_authenticate(agent: Agent) -> None:
     assert answer["WWW-Authenticate"].startswith("Basic ")
 
 
-def test_a_bad_bearer_is_told_so(agent: Agent) -> None:
+def test_an_invalid_bearer_token_is_named_in_the_challenge(agent: Agent) -> None:
     answer = bearer("x").post(URL, {"token": access_token_for(agent)})
 
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")

@@ -1,4 +1,4 @@
-"""POST /api/v1/token: what a client gets, and what is refused."""
+"""POST /api/v1/token: issued tokens, and refusals."""
 
 import time
 from functools import reduce
@@ -98,9 +98,9 @@ def test_the_token_says_who_it_is_for(client: Client, agent: Agent, secret: str)
 
 
 def test_a_token_was_never_issued_in_the_future(client: Client, agent: Agent, secret: str) -> None:
-    """Verifiers without leeway (PyJWT's default) would refuse it: no rounding up."""
+    """Verifiers without leeway (PyJWT's default) would refuse it, so `iat` is never rounded up."""
     started = time.monotonic()
-    while time.monotonic() < started + 1:  # through all fractions of a second
+    while time.monotonic() < started + 1:  # covers all fractions of a second
         text = ask(client, agent, secret).json()["access_token"]
         assert jwt.decode(text, options={"verify_signature": False})["iat"] <= time.time()
 
@@ -310,7 +310,7 @@ def test_other_content_types_are_refused(
 
 
 @pytest.mark.parametrize("url", [f"{URL}/", f"{URL}/introspect/", f"{URL}/revoke/"])
-def test_a_slash_too_many_is_told_in_the_words_of_oauth(
+def test_a_trailing_slash_is_answered_with_an_oauth_error(
     client: Client, agent: Agent, secret: str, url: str
 ) -> None:
     body = urlencode({"grant_type": "client_credentials"})
@@ -357,7 +357,7 @@ def test_tokens_never_repeat(client: Client, agent: Agent, secret: str) -> None:
         UUID(jwt.decode(text, options={"verify_signature": False})["jti"]).int for text in tokens
     ]
     assert len(set(ids)) == 50
-    # A bit that is random stays the same in fifty ids once in 2 ** 49 times. UUID version 7 has 74.
+    # A random bit is the same in fifty ids once in 2 ** 49 times. UUID version 7 has 74.
     varying = reduce(or_, (each ^ ids[0] for each in ids))
     assert varying.bit_count() >= 74
 
@@ -367,7 +367,7 @@ def test_a_request_takes_one_statement(
 ) -> None:
     ask(client, agent, secret)
 
-    with django_assert_num_queries(0):  # the one statement goes past Django's counter
+    with django_assert_num_queries(0):  # the one statement bypasses Django's query log
         ask(client, agent, secret)
 
 

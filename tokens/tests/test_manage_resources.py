@@ -1,4 +1,4 @@
-"""Who registers resources and allows agents there, and how they are named."""
+"""Who may register resources and allow agents, and which identifiers are valid."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from organizations.tests.factories import make_membership
 from tokens.models import Resource, ResourceGrant
 from tokens.tests.factories import access_token_for, make_resource
 
-# Deciding about resources.
+# Managing resources
 
 
 @pytest.fixture
@@ -157,9 +157,7 @@ def test_a_lifetime_has_limits(admin: Client, seconds: Any) -> None:
     assert answer.json()["details"].keys() == {"tokenLifetimeSeconds"}
 
 
-def test_the_identifier_stays_what_services_compare_with(
-    admin: Client, organization: Organization
-) -> None:
+def test_the_identifier_cannot_be_changed(admin: Client, organization: Organization) -> None:
     resource = make_resource(organization)
 
     answer = admin.patch(
@@ -178,7 +176,7 @@ def test_every_decision_is_in_the_audit_log(
     url = f"/api/v1/resources/{made['resourceId']}"
     permission = f"{url}/agents/{agent.pk}"
 
-    for _ in range(2):  # the second time changes nothing and says the same
+    for _ in range(2):  # the second time changes nothing and answers the same
         admin.patch(url, {"name": "All files"}, content_type="application/json")
         answer = admin.put(permission, {"scopes": ["files:read"]}, content_type="application/json")
         assert answer.json()["scopes"] == ["files:read"]

@@ -1,4 +1,4 @@
-"""The documents that strangers read, and that they are true (RFC 8414, 7517, 9728; S56 to S66)."""
+"""The public metadata is complete and true (RFC 8414, 7517, 9728; S56 to S66)."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -34,7 +34,7 @@ def metadata(client: Client, db: None) -> dict[str, Any]:
 
 @pytest.fixture
 def own_ring(db: None) -> Iterator[None]:
-    """For tests that change the ring: that of this process lives longer than their rows."""
+    """A fresh ring for tests that change it: the process's own ring outlives their rows."""
     key_ring.forget()
     yield
     key_ring.forget()
@@ -123,7 +123,7 @@ ISSUER_WITH_PATH = "https://id.example.com/idp"
         "/.well-known/oauth-authorization-server/idp",
         "/.well-known/openid-configuration/idp",
         "/idp/.well-known/openid-configuration",
-        "/.well-known/openid-configuration",  # the proxy took the path off
+        "/.well-known/openid-configuration",  # the proxy removed the path
     ],
 )
 def test_an_issuer_with_a_path_is_found_where_clients_look(
@@ -222,8 +222,8 @@ def test_the_key_set_has_public_keys_only(client: Client, db: None) -> None:
 def test_the_key_in_use_comes_first(
     client: Client, organization: Organization, own_ring: None
 ) -> None:
-    """Some verifiers try the first key and no other."""
-    rotate_signing_key("ES256")  # one more, which is published and does not sign yet
+    """Some verifiers try only the first key."""
+    rotate_signing_key("ES256")  # another one, published but not signing yet
     key_ring.forget()
     header = take_apart(access_token_for(make_agent(organization))).header
 
@@ -290,7 +290,7 @@ def test_an_unchanged_document_is_not_sent_again(
 
 @pytest.mark.parametrize("url", DOCUMENTS)
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
-def test_nobody_may_write_it(client: Client, db: None, url: str, method: str) -> None:
+def test_public_documents_are_read_only(client: Client, db: None, url: str, method: str) -> None:
     answer = getattr(client, method)(url)
 
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")

@@ -1,4 +1,4 @@
-"""People sign in over the API, keep their session alive, switch, and end it (S119 to S123)."""
+"""People sign in over the API, keep their session, switch and log out (S119 to S123)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -176,7 +176,7 @@ def test_a_refresh_token_brings_new_tokens(member: Membership) -> None:
 
 
 def used_ago(seconds: float) -> None:
-    """Let the uses of refresh tokens until now lie that far back."""
+    """Move all earlier uses of refresh tokens into the past."""
     BlacklistedToken.objects.update(blacklisted_at=F("blacklisted_at") - timedelta(seconds=seconds))
 
 
@@ -202,7 +202,7 @@ def test_a_refresh_token_used_long_after_its_first_use_ends_the_session(
     second = post(REFRESH, {"refreshToken": first["refreshToken"]}).json()
     used_ago(20)
     third = post(REFRESH, {"refreshToken": first["refreshToken"]}).json()
-    used_ago(11)  # 31 seconds after the first use, which counts
+    used_ago(11)  # now 31 seconds after the first use, which counts
 
     again = post(REFRESH, {"refreshToken": first["refreshToken"]})
 

@@ -1,4 +1,4 @@
-"""manage.py prune_expired: what has no effect any more goes, everything else stays."""
+"""manage.py prune_expired deletes expired rows and nothing else."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -42,7 +42,7 @@ def test_revocations_go_in_every_organization(
         for _ in range(5):
             make_revocation(owner, seconds=-60)
         make_revocation(owner, seconds=60)
-        make_revocation(owner, seconds=-1)  # its token is still accepted, by the leeway
+        make_revocation(owner, seconds=-1)  # the leeway still accepts its token
 
     pruned = prune_expired(batch=2)
 
@@ -98,7 +98,7 @@ def test_used_refresh_tokens_are_remembered_until_they_expire(
     assert BlacklistedToken.objects.exists() is stays
 
 
-def test_the_command_says_what_went(organization: Organization) -> None:
+def test_the_command_reports_what_it_deleted(organization: Organization) -> None:
     make_revocation(organization, seconds=-60)
     out = StringIO()
 

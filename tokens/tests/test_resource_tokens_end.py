@@ -1,4 +1,5 @@
-"""A token for a resource is known to its organization, and ends with the permission."""
+"""Tokens for resources are visible to their organization only, and end with the agent's
+permission."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,7 +27,7 @@ from tokens.tests.factories import access_token_for, make_grant, make_resource
 from tokens.tests.forgery import sign, take_apart
 from tokens.tests.receivers import about, system
 
-# The life of such a token.
+# When such a token ends
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def token(ask: Callable[..., Any], grant: ResourceGrant, resource: Resource) -> 
 
 @pytest.fixture
 def service(organization: Organization) -> FormClient:
-    """The resource server, an agent of its own that asks about tokens."""
+    """The resource server: an agent that introspects tokens."""
     return bearer(access_token_for(make_agent(organization, scopes=["tokens:read"])))
 
 
@@ -162,7 +163,7 @@ def test_its_agent_may_revoke_it(
         assert (event.resource, event.agent_id) == (resource.identifier, agent.pk)
 
 
-def test_who_comes_after_a_deletion_is_told_that_it_is_gone(
+def test_a_change_after_a_concurrent_deletion_is_not_found(
     organization: Organization, resource: Resource, agent: Agent
 ) -> None:
     actor = system(organization)
@@ -187,8 +188,10 @@ def test_who_comes_after_a_deletion_is_told_that_it_is_gone(
 def test_each_mark_of_such_a_token_alone_keeps_it_out(
     service: FormClient, token: str, change: dict[str, Any]
 ) -> None:
-    """Its audience and its use both say whom it is for; a signed token where they disagree is none
-    of ours."""
+    """Both its audience and its use say whom the token is for.
+
+    We sign none in which they disagree.
+    """
     parts = take_apart(token)
     mixed = sign(parts.header, parts.claims | change)
 

@@ -1,4 +1,4 @@
-"""Tokens for registered resources: who gets them, what they say, where they work (RFC 8707)."""
+"""Tokens for resources: who gets them, their claims, and where they work (RFC 8707)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ UNKNOWN = {
 }
 
 
-# The token request.
+# Token requests
 
 
 def test_a_token_names_the_resource_and_nothing_else(
@@ -57,7 +57,7 @@ def test_the_resource_says_how_long_its_tokens_live(
         ("agents:read files:write", "files:write"),
     ],
 )
-def test_it_gets_what_it_asks_for_as_far_as_it_is_allowed(
+def test_a_token_gets_the_requested_scopes_that_are_allowed(
     ask: Callable[..., Any], grant: ResourceGrant, resource: Resource, asked: str, given: str
 ) -> None:
     answer = ask(resource=resource.identifier, scope=asked)
@@ -66,7 +66,7 @@ def test_it_gets_what_it_asks_for_as_far_as_it_is_allowed(
 
 
 @pytest.mark.parametrize("asked", ["files:delete", "agents:read", "nonsense"])
-def test_nothing_left_of_what_it_asks_for_is_an_error(
+def test_a_request_without_any_allowed_scope_is_an_error(
     ask: Callable[..., Any], grant: ResourceGrant, resource: Resource, asked: str
 ) -> None:
     assert refused(ask(resource=resource.identifier, scope=asked))["error"] == "invalid_scope"
@@ -93,7 +93,7 @@ def test_access_is_denied_until_it_is_allowed(
     assert claims_of(ask(resource=resource.identifier))["aud"] == resource.identifier
 
 
-def test_what_is_not_allowed_is_as_unknown_as_what_is_not_there(
+def test_a_forbidden_resource_is_answered_like_an_unknown_one(
     ask: Callable[..., Any], grant: ResourceGrant, other_organization: Organization
 ) -> None:
     theirs = make_resource(other_organization)
@@ -135,7 +135,7 @@ def test_the_identifier_is_compared_character_by_character(
 def test_one_identifier_may_belong_to_two_organizations(
     ask: Callable[..., Any], grant: ResourceGrant, other_organization: Organization
 ) -> None:
-    """Knowing an address is no claim to it: each organization's tokens carry its own id."""
+    """Knowing an identifier gives no rights: each organization's tokens contain its own id."""
     identifier = grant.resource.identifier
     theirs = make_resource(other_organization, identifier=identifier, token_lifetime=60)
     make_grant(theirs, make_agent(other_organization))
@@ -183,7 +183,7 @@ def test_two_resources_are_one_too_many(
 
 
 @pytest.mark.parametrize("more", [[], [("resource", "")], [("resource", settings.AUDIENCE)]])
-def test_our_own_api_is_what_a_token_is_for_otherwise(
+def test_without_a_resource_a_token_is_for_our_own_api(
     ask: Callable[..., Any], grant: ResourceGrant, more: list[tuple[str, str]]
 ) -> None:
     answer = ask(*more)
@@ -208,7 +208,7 @@ def test_a_request_for_a_resource_takes_one_statement(
 ) -> None:
     ask(resource=resource.identifier)
 
-    with django_assert_num_queries(0):  # the one statement goes past Django's counter
+    with django_assert_num_queries(0):  # the one statement bypasses Django's query log
         ask(resource=resource.identifier)
 
 
@@ -226,7 +226,7 @@ def test_every_request_is_recorded_with_its_resource(
         "https://nowhere.example/",
         "",
     )
-    with organization_scope(agent.organization):  # it proved who it is
+    with organization_scope(agent.organization):  # the client is authenticated
         assert not AuditEvent.objects.filter(action="auth.failed").exists()
 
 
@@ -242,7 +242,7 @@ def last_event(resource: Resource) -> tuple[str, str, str, str]:
 def test_a_scope_of_ours_in_a_resource_opens_nothing_here(
     ask: Callable[..., Any], agent: Agent, organization: Organization
 ) -> None:
-    """The names of a resource's scopes are its own, even where they look like ours."""
+    """A resource defines its own scopes, even if their names equal ours."""
     resource = make_resource(organization, scopes=["agents:read", "admin:orgs"])
     make_grant(resource, agent, resource.scopes)
     token = claims_of(answer := ask(resource=resource.identifier))["scope"]

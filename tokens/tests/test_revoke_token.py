@@ -1,4 +1,4 @@
-"""POST /api/v1/token/revoke: whose token ends, and how completely (RFC 7009, S75 to S82)."""
+"""POST /api/v1/token/revoke: whose tokens end, and how completely (RFC 7009, S75 to S82)."""
 
 from typing import Any
 
@@ -76,7 +76,7 @@ def test_a_revoked_token_is_dead_everywhere(agent: Agent) -> None:
 
 
 def test_a_revoked_token_stays_revoked_in_a_new_process(agent: Agent) -> None:
-    """Nothing is kept in memory: a process that knows nothing reads it from the database."""
+    """Revocations are read from the database, so a new process knows them as well."""
     token = access_token_for(agent)
     bearer(token).post(URL, {"token": token})
 

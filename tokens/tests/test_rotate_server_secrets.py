@@ -1,5 +1,4 @@
-"""The operator changes a secret of the server: nobody is refused on the way, and a wrong one is
-refused at the start."""
+"""Rotating a server secret refuses nobody meanwhile, and a wrong secret is refused at startup."""
 
 import secrets
 from datetime import timedelta
@@ -36,7 +35,7 @@ def agent(organization: Organization) -> Agent:
 
 
 def change(settings: Any, name: str) -> str:
-    """A new one, with the one before it as its fallback, which is given."""
+    """Set a new secret, with the previous one as its fallback, and return the previous one."""
     before: str = getattr(settings, name)
     setattr(settings, name, secrets.token_urlsafe(48))
     setattr(settings, f"{name}_FALLBACKS", [before])
@@ -45,7 +44,7 @@ def change(settings: Any, name: str) -> str:
 
 
 def start() -> None:
-    """What every start checks, without letting go of the test's connection."""
+    """Run the startup checks, keeping the test's connection."""
     for message in run_checks(tags=[Tags.database], databases=["default"]):
         raise ImproperlyConfigured(message.msg)
 
@@ -69,7 +68,7 @@ def finish() -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_one_does_not_start(db: None, settings: Any, name: str) -> None:
-    SigningKey.objects.all().delete()  # nothing else could tell
+    SigningKey.objects.all().delete()  # nothing else would reveal it
     start()
 
     setattr(settings, name, secrets.token_urlsafe(48))
@@ -82,7 +81,7 @@ def test_a_wrong_one_does_not_start(db: None, settings: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_new_one_starts_beside_the_one_before_it_and_later_alone(
+def test_a_new_secret_starts_with_the_old_one_as_fallback_and_later_alone(
     db: None, settings: Any, name: str
 ) -> None:
     start()
@@ -95,11 +94,11 @@ def test_a_new_one_starts_beside_the_one_before_it_and_later_alone(
 
     setattr(settings, name, before)
     with pytest.raises(ImproperlyConfigured, match="is not the one"):
-        start()  # who missed the change could not read what the others write
+        start()  # a process without the new secret could not read what the others write
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_lost_can_be_given_up(db: None, settings: Any, name: str) -> None:
+def test_a_lost_secret_can_be_given_up(db: None, settings: Any, name: str) -> None:
     SigningKey.objects.all().delete()
     start()
     setattr(settings, name, secrets.token_urlsafe(48))
@@ -179,7 +178,7 @@ def test_without_a_fallback_the_token_endpoint_asks_the_database_no_more_than_be
 ) -> None:
     _, secret = make_credential(agent)
 
-    with django_assert_num_queries(0):  # its one statement goes past Django's cursor
+    with django_assert_num_queries(0):  # its one statement bypasses Django's cursor
         assert ask(agent, secret) == 200
 
 

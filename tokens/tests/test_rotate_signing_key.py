@@ -1,4 +1,5 @@
-"""manage.py rotate_signing_key: published before use, overlapping, and in an emergency at once."""
+"""manage.py rotate_signing_key: a key is published before use, keys overlap, and an emergency takes
+effect at once."""
 
 import json
 from datetime import timedelta
@@ -30,7 +31,7 @@ JWKS = "/.well-known/jwks.json"
 
 @pytest.fixture(autouse=True)
 def fresh_ring(db: None) -> Any:
-    """The ring of this process lives longer than a test's rows."""
+    """A fresh ring, because the process's own ring outlives a test's rows."""
     key_ring.forget()
     yield
     key_ring.forget()
@@ -91,7 +92,7 @@ def test_tokens_of_the_old_key_live_to_their_end(agent: Agent) -> None:
     with move(settings.JWKS_MAX_AGE.total_seconds() + 3620):
         assert status_of(last) == 401
     with move(settings.JWKS_MAX_AGE.total_seconds() + 9 + MAX_TOKEN_LIFETIME):
-        assert old in published()  # a resource may let its tokens live that long
+        assert old in published()  # a resource's tokens may live that long
     with move(2 * 86_400):
         assert old not in published()
 

@@ -1,4 +1,4 @@
-"""Both doors to the token endpoint, the servers' own and Django's, answer every request alike."""
+"""The token endpoint answers every request alike before Django and in Django."""
 
 import base64
 import io
@@ -42,13 +42,14 @@ def agent(organization: Organization) -> Agent:
 
 @pytest.fixture
 def good(agent: Agent) -> Environ:
-    """A request that is answered by a token."""
+    """A request that is answered with a token."""
     return plain(form(client_id=agent.pk, client_secret=make_credential(agent)[1]))
 
 
 @pytest.fixture(autouse=True)
 def one_transaction(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Of the test, whose connection nobody may close: as Django's own test client has it."""
+    """Stay in the transaction of the test: nothing may close its connection, as with the test
+    client of Django."""
     monkeypatch.setattr(token_door, "close_old_connections", lambda: None)
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
@@ -90,7 +91,7 @@ def plain(body: str) -> Environ:
 
 
 def oddities(agent: Agent, secret: str) -> list[Environ]:
-    """What a request may have that differs from a good one."""
+    """Single deviations from a good request."""
     known = {"client_id": str(agent.pk), "client_secret": secret}
     proof = form(**known)
     headers = [
@@ -160,7 +161,7 @@ def oddities(agent: Agent, secret: str) -> list[Environ]:
 
 
 def odd_requests(good: Environ, agent: Agent, secret: str) -> list[Environ]:
-    """Each oddity once, and pairs of them by chance."""
+    """Each deviation once, and random pairs of them."""
     odd = oddities(agent, secret)
     pairs = list(itertools.combinations(odd, 2))
     pairs = random.Random(7).sample(pairs, REQUESTS)  # noqa: S311
@@ -168,7 +169,7 @@ def odd_requests(good: Environ, agent: Agent, secret: str) -> list[Environ]:
 
 
 def play(application: Any, request: Environ, log: io.StringIO) -> dict[str, Any]:
-    """What came of it, without what differs each time; nothing of it stays."""
+    """The result of the request, without what differs each time. Its effects are rolled back."""
     body = request["body"].encode()
     environ = {"CONTENT_LENGTH": str(len(body)), **request, "wsgi.input": io.BytesIO(body)}
     told: list[Any] = []

@@ -13,8 +13,8 @@ class Command(migrate.Command):
     )
 
     def get_check_kwargs(self, options: Any) -> Any:
-        """The database is checked as its owner, below: the application's role may not be as it
-        should before the first migration."""
+        """Skip database checks, which handle() runs as the owner: before the first migration the
+        application's role may lack privileges."""
         return super().get_check_kwargs(options) | {"databases": None}
 
     def handle(self, *args: Any, **options: Any) -> None:

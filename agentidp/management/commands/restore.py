@@ -24,7 +24,8 @@ class Command(BaseCommand):
             with as_owner(connection):
                 manifest = backup.require_restorable(folder)
             self.say(f"A backup of {manifest['issuer']}, {manifest['createdAt']}.")
-            # The database last and whole: a restore that was interrupted can be begun again.
+            # The database is restored last and in one transaction, so that an interrupted restore
+            # can be repeated.
             self.say(f"{backup.restore_files(folder)} files are there.")
             backup.restore_database(folder)
             self.say("The database is there. Migrating ...")

@@ -21,9 +21,9 @@ from core.failures import log_failure
 from executions import runner
 
 REAP_EVERY = 15
-"""Seconds. With a lease of 15 s a lost worker is noticed within half a minute."""
+"""Seconds. With a lease of 15 s, a lost worker is noticed within half a minute."""
 OTHER_PLACES = 2
-"""For everything but executions: these take no place from it, nor it from them."""
+"""For all jobs but executions, so that neither takes the other's places."""
 SPARE_THREADS = 4
 SECONDS_TO_NOTICE = 5
 MAX_ATTEMPTS = 5
@@ -55,15 +55,15 @@ class Command(BaseCommand):
 
 async def work(concurrency: int, grace: int) -> None:
     loop = asyncio.get_running_loop()
-    # Jobs are plain functions in threads; what looks after them must always find one.
+    # Jobs are plain functions in threads. The threads that supervise them must never be used up.
     loop.set_default_executor(ThreadPoolExecutor(concurrency + OTHER_PLACES + SPARE_THREADS))
     is_stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, is_stopping.set)
-    watch = asyncio.create_task(keep(look_after, is_stopping))
+    watch = asyncio.create_task(repeat(clean_up, is_stopping))
     serve = {
-        asyncio.create_task(keep(partial(run_jobs, [runner.QUEUE], concurrency), is_stopping)),
-        asyncio.create_task(keep(partial(run_jobs, other_queues(), OTHER_PLACES), is_stopping)),
+        asyncio.create_task(repeat(partial(run_jobs, [runner.QUEUE], concurrency), is_stopping)),
+        asyncio.create_task(repeat(partial(run_jobs, other_queues(), OTHER_PLACES), is_stopping)),
     }
     await is_stopping.wait()
     for each in serve:
@@ -76,26 +76,29 @@ async def work(concurrency: int, grace: int) -> None:
     await asyncio.wait({watch})
     if running:
         logger.warning("worker.left_jobs", reason="they do not notice that they are over")
-        os._exit(0)  # a thread cannot be ended
+        os._exit(0)  # because threads cannot be ended
 
 
-async def keep(work: Callable[[], Awaitable[None]], is_stopping: asyncio.Event) -> None:
-    """Do it again after every failure: the database may have been away."""
+async def repeat(work: Callable[[], Awaitable[None]], is_stopping: asyncio.Event) -> None:
+    """Repeat the work after every failure, such as an outage of the database."""
     while not is_stopping.is_set():
         try:
             await work()
         except OUTAGE as error:
             logger.warning("database.unavailable", error=type(error).__name__)
         except Exception as error:
-            # Without this nobody would look after lost executions until the next restart.
+            # Without this, nothing would clean up lost executions until the next restart.
             log_failure(error)
         await on_django(close_old_connections)()
         await asyncio.sleep(PAUSE)
 
 
 async def run_jobs(queues: list[str], concurrency: int) -> None:
-    """Take jobs over connections of its own; what a job enqueues goes over Django's, in the job's
-    own transaction."""
+    """Run jobs.
+
+    The worker uses connections of its own; jobs enqueued by a job use Django's, in the job's
+    transaction.
+    """
     taker = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
     async with taker.open_async():
         await taker.run_worker_async(
@@ -107,33 +110,38 @@ async def run_jobs(queues: list[str], concurrency: int) -> None:
 
 
 def other_queues() -> list[str]:
-    """Those of mails and of what happens every night: executions last as long as they like, and
-    would leave them no place."""
+    """The queues of mails and nightly work.
+
+    Executions run as long as they like, and would leave them no place.
+    """
     return sorted({task.queue for task in app.tasks.values()} - {runner.QUEUE})
 
 
-async def look_after() -> None:
-    """What must not wait for a free place among the jobs."""
+async def clean_up() -> None:
+    """Clean up after lost workers. It must not wait for a free place among the jobs."""
     while True:
         if reaped := await on_django(runner.reap)():
             logger.warning("executions.reaped", executions=reaped)
         for job in await app.job_manager.get_stalled_jobs():
-            with contextlib.suppress(ConnectorException):  # another worker was quicker
-                await deliver_again(job)
+            with contextlib.suppress(ConnectorException):  # another worker was faster
+                await retry_or_abandon(job)
         await asyncio.sleep(REAP_EVERY)
 
 
-async def deliver_again(job: Job) -> None:
-    """A job whose worker was lost. An execution that had begun does not begin twice."""
+async def retry_or_abandon(job: Job) -> None:
+    """Retry a job whose worker was lost, up to MAX_ATTEMPTS.
+
+    An execution that has begun does not run twice.
+    """
     if job.attempts < MAX_ATTEMPTS:
         await app.job_manager.retry_job(job)
         return
     if job.task_name == runner.TASK:
-        with contextlib.suppress(TypeError, ValueError):  # ids that no job of ours has
+        with contextlib.suppress(TypeError, ValueError):  # arguments that no job of ours has
             await on_django(runner.abandon)(**job.task_kwargs)
     await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
 
 
 def on_django(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """The function in the one thread that keeps a database connection beside the jobs' own."""
+    """The function, run in the one thread with a database connection besides those of the jobs."""
     return sync_to_async(function, thread_sensitive=True)

@@ -51,7 +51,7 @@ class Command(BaseCommand):
             self.stdout.write("The password is shown only once. Change it at /password.")
 
     def find_or_make_owner(self, options: dict[str, Any]) -> tuple[User, str]:
-        """The owner, and the password to print: none for a known account or a typed password."""
+        """The owner, and the password to print: "" for an existing account or a typed password."""
         email = options["owner_email"]
         validate_email(email)
         validate_mail_address(email)

@@ -17,15 +17,15 @@ class Command(BaseCommand):
         parser.add_argument("name", help="the account's email address, short name or id")
 
     def handle(self, *, name: str, **options: Any) -> None:
-        found = [user for user in User.objects.called(name) if user.is_active]
-        if not found:
-            found = _by_id(name)
-        if not found:
+        users = [user for user in User.objects.called(name) if user.is_active]
+        if not users:
+            users = _by_id(name)
+        if not users:
             raise CommandError(f"There is no active account {name}.")
-        if len(found) > 1:
-            lines = "\n".join(f"  {user.pk}  {_place(user)}" for user in found)
-            raise CommandError(f"{len(found)} accounts have this address. Give the id:\n{lines}")
-        self.stdout.write(operators_reset_link(found[0]))
+        if len(users) > 1:
+            lines = "\n".join(f"  {user.pk}  {_place(user)}" for user in users)
+            raise CommandError(f"{len(users)} accounts have this address. Give the id:\n{lines}")
+        self.stdout.write(operators_reset_link(users[0]))
         self.stderr.write("The link is shown only once. It works once, within an hour.")
 
 

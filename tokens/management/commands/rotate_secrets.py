@@ -61,7 +61,7 @@ class Command(BaseCommand):
         )
 
     def show(self, what: str, number: int, of: int) -> None:
-        """A bar, where somebody looks."""
+        """Show a progress bar on a terminal."""
         if self.stderr.isatty():
             bar = "#" * (WIDTH * number // of)
             self.stderr.write(f"\r{what} [{bar:<{WIDTH}}] {number}/{of}", ending="")
@@ -70,7 +70,7 @@ class Command(BaseCommand):
 
 
 def under_older_pepper(since: datetime) -> Any:
-    """Live credentials whose secret was neither made nor used since then."""
+    """Live credentials whose secret has neither been created nor used since then."""
     return Credential.objects.usable().filter(
         Q(last_used_at=None) | Q(last_used_at__lt=since),
         Q(rotated_at=None) | Q(rotated_at__lt=since),

@@ -35,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         algorithm, is_emergency = options["algorithm"], options["emergency"]
         if not is_emergency:
-            require_openable_keys()  # a ring encrypted with two keys opens with neither
+            require_openable_keys()  # a ring encrypted with two keys cannot be opened with either
         with transaction.atomic():
             key = rotate_signing_key(algorithm, is_emergency=is_emergency)
             record_rotation(key, is_emergency=is_emergency)
@@ -47,7 +47,7 @@ class Command(BaseCommand):
 
 
 def record_rotation(key: SigningKey, *, is_emergency: bool) -> None:
-    """Keys belong to no tenant: the event goes to the audit log of the system's organization."""
+    """Record the rotation in the system organization's audit log: keys belong to no tenant."""
     system = Organization.objects.get(pk=UNIDENTIFIED_ORGANIZATION_ID)
     with organization_scope(system):
         record_event(
@@ -61,7 +61,7 @@ def record_rotation(key: SigningKey, *, is_emergency: bool) -> None:
 
 
 def timeline(key: SigningKey, *, is_emergency: bool) -> list[tuple[datetime, str]]:
-    """What happens when, oldest first."""
+    """The events of the rotation with their times, oldest first."""
     others = SigningKey.objects.filter(algorithm=key.algorithm).exclude(kid=key.kid)
     events = [(key.created_at, f"{key} is published in the JWKS.")]
     if is_emergency:
