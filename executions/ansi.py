@@ -1,4 +1,4 @@
-"""A terminal's colours as HTML."""
+"""Terminal output with ANSI colours as HTML."""
 
 import re
 
@@ -27,9 +27,10 @@ ATTRIBUTES = ("bold", "dim", "italic", "underline", "strike")
 
 
 def ansi_as_html(message: str) -> SafeString:
-    """The text, escaped, in spans with the classes `ansi-bold`, `ansi-fg-1`, `ansi-bg-12` …
+    """The text as escaped HTML, in spans with classes such as `ansi-bold`, `ansi-fg-1`,
+    `ansi-bg-12`.
 
-    Of a line that was written over, after carriage returns or backspaces, the last state is shown.
+    A line overwritten by carriage returns or backspaces is shown in its last state.
     """
     text = CONTROL_SEQUENCES.sub("", last_states(message[:MAX_CHARACTERS]))
     text = COLOURING.sub(
@@ -45,8 +46,10 @@ def ansi_as_html(message: str) -> SafeString:
 
 
 def last_states(text: str) -> str:
-    """Each line as a terminal shows it in the end: what stands before a carriage return was written
-    over, as by a progress bar, and so was what backspaces lead back to, as by a spinner."""
+    """The text with each line as a terminal finally shows it.
+
+    A progress bar overwrites its line after a carriage return, a spinner after backspaces.
+    """
     text = RETURN.sub("", text.replace("\r\n", "\n").rstrip("\r"))
     if "\b" not in text:
         return text
@@ -54,7 +57,9 @@ def last_states(text: str) -> str:
 
 
 def _written_over(line: str) -> str:
-    """A backspace goes back by one character and takes nothing away; colours take no place."""
+    """The line after its backspaces: each moves one character back without deleting; colour
+    codes have no width.
+    """
     cells: list[list[str]] = []
     place = 0
     colours: list[str] = []
@@ -75,7 +80,9 @@ def _written_over(line: str) -> str:
 
 
 def _coloured(text: Text) -> SafeString:
-    """Spans as rich makes them do not overlap: each begins where the style changed."""
+    """The text as HTML spans. Spans from rich never overlap: each begins where the style
+    changes.
+    """
     plain = text.plain
     parts = []
     place = 0
@@ -104,7 +111,7 @@ def _classes(style: Style | str) -> str:
 
 
 def _number(colour: Color | None) -> str:
-    """The nearest of the sixteen colours, which the design gives its own shades."""
+    """The number of the nearest of the sixteen colours, for which the design has its own shades."""
     if colour is None or colour.is_default:
         return ""
     nearest = colour.downgrade(ColorSystem.STANDARD).number

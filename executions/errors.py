@@ -1,4 +1,4 @@
-"""From what an engine wrote about a failure to what a person can read, and to its group."""
+"""Turning an engine's error text into a readable message and a group."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ PLACEHOLDER = re.compile(r"<[a-z-]+>")
 
 @dataclass(frozen=True)
 class ReadableError:
-    """`message` is for everyone; the trace it came from is for operators."""
+    """A readable error: `message` is for everyone, the trace behind it for operators only."""
 
     error_type: str
     message: str
@@ -56,9 +56,12 @@ class ReadableError:
     """File and function of the innermost frame that is not a library's."""
 
     def fingerprint(self) -> str:
-        """Equal for errors of one group, whichever agent they are of: a hash of the type and of the
-        message's words, without what varies such as numbers and ids. Where no words are left, file
-        and function tell errors apart, not the folder: each agent has its own."""
+        """A hash that errors of one group share, whichever agent they come from.
+
+        It covers the type and the words of the message without variable parts such as numbers and
+        ids. A message without words is told apart by file and function, but not by folder, because
+        each agent runs in its own.
+        """
         words = normalized(self.message)
         place = (
             "" if _says_something(words, self.error_type) else re.split(r"[/\\]", self.place)[-1]
@@ -68,7 +71,9 @@ class ReadableError:
 
 
 def read_error(text: str) -> ReadableError:
-    """The last exception of a traceback, or a JSON object's `error` or `message`, or the text."""
+    """Read the last exception of a traceback, a JSON object's `error` or `message`, or plain
+    text.
+    """
     from_json = _from_json(text)
     if from_json is not None:
         return from_json
@@ -88,7 +93,9 @@ def read_error(text: str) -> ReadableError:
 
 
 def _raised(line: str) -> str:
-    """The exception that the line names, a class with a capital letter in it; else empty."""
+    """The exception class that the line names (it must contain a capital letter); otherwise
+    empty.
+    """
     match = RAISED.match(line)
     name = match[1] if match else ""
     return name if name.rpartition(".")[2] != name.rpartition(".")[2].lower() else ""
@@ -118,8 +125,10 @@ def _cut(message: str) -> str:
 
 
 def normalized(message: str) -> str:
-    """The message without what varies: numbers, ids, paths, addresses, quoted text, dates. What an
-    id begins with stays: `req_<id>`."""
+    """The message without variable parts: numbers, ids, paths, addresses, quoted text, dates.
+
+    An id keeps its prefix: `req_<id>`.
+    """
     for pattern, name in VARIABLE_PARTS:
         message = pattern.sub(name, message)
     return NUMBER.sub("<number>", WORD.sub(_without_id, message))

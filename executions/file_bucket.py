@@ -1,7 +1,7 @@
-"""The files of executions in a bucket of Amazon S3, or of what speaks its protocol.
+"""The files of executions in a bucket of Amazon S3 or a compatible service.
 
-A file goes up and comes down through us, in pieces: no client ever gets an address of the bucket,
-and no process holds a whole file in memory.
+Files pass through the server in pieces: no client ever gets a URL of the bucket, and no process
+holds a whole file in memory.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ IMPATIENCE = {"connect_timeout": 1, "read_timeout": 1}
 
 
 class BucketStorage(S3Storage):
-    """django-storages' S3Storage with one connection pool for all threads, times that end, reading
-    in pieces, and whatever fails as FilesUnavailable. See FileStorage for the rest."""
+    """django-storages' S3Storage with one connection pool for all threads, timeouts, reads in
+    pieces, and every failure raised as FilesUnavailable. See FileStorage for the rest.
+    """
 
     def __init__(self, **options: Any) -> None:
         # Others than Amazon's servers may not know the checksums that boto3 adds by itself.
@@ -70,7 +71,9 @@ class BucketStorage(S3Storage):
 
     @cached_property
     def connection(self) -> Any:
-        """For all threads: making one takes long, and its client is safe to share."""
+        """A connection shared by all threads: creating one is slow, and its client is
+        thread-safe.
+        """
         with self._lock:
             if "connection" in self.__dict__:
                 return self.__dict__["connection"]
@@ -88,7 +91,7 @@ class BucketStorage(S3Storage):
         return self.connection.meta.client
 
     def key(self, name: str) -> str:
-        """What the file is called in the bucket."""
+        """The object's key in the bucket."""
         key: str = self._normalize_name(name)
         return key
 
@@ -119,7 +122,7 @@ class BucketStorage(S3Storage):
         raise NotImplementedError("Nobody gets an address in the bucket: files come through us.")
 
     def read(self, name: str, start: int, length: int) -> bytes:
-        """The bytes from `start`, at most `length` of them."""
+        """Read at most `length` bytes from `start`."""
         span = f"bytes={start}-{start + length - 1}"
         with self._asking():
             for is_last in (False, True):
@@ -136,8 +139,9 @@ class BucketStorage(S3Storage):
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """After a server that did not answer nobody waits for it again for a while: threads that
-        do are missing elsewhere."""
+        """Fail fast for a while after the bucket did not answer, so that no more threads are
+        blocked by it.
+        """
         if time.monotonic() < self._away_until:
             raise FilesUnavailable
         with told_as_unavailable(*REFUSALS):
@@ -168,7 +172,7 @@ class BucketStorage(S3Storage):
                 yield entry["Prefix"].rstrip("/").rpartition("/")[2]
 
     def _pages(self, name: str, **more: str) -> Iterator[dict[str, Any]]:
-        """What the bucket has under this name, up to a thousand at a time."""
+        """Pages of up to a thousand objects whose keys begin with this name."""
         paginator = self.client.get_paginator("list_objects_v2")
         found = paginator.paginate(Bucket=self.bucket_name, Prefix=f"{self.key(name)}/", **more)
         for page in found:
@@ -205,7 +209,7 @@ WHY = {
 
 
 class _Reader(io.RawIOBase):
-    """A file of the bucket. It is read ahead; nothing is open between two reads."""
+    """A read-ahead reader of one object; no connection stays open between two reads."""
 
     def __init__(self, storage: BucketStorage, name: str, size: int) -> None:
         self._storage, self._name, self._size = storage, name, size

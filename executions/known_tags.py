@@ -1,4 +1,4 @@
-"""The tags that are offered to whoever filters by one: those of the newest runs that they see."""
+"""Tags offered as filters: those of the newest runs that the actor may see."""
 
 from collections import Counter
 from uuid import UUID
@@ -15,8 +15,11 @@ MAX_TAGS = 100
 
 
 def known_tags(organization: Organization, actor: Actor) -> list[str]:
-    """At most MAX_TAGS, the most frequent ones, in the order of the alphabet. Spelled in several
-    ways a tag is one, and stands as the newest run has it. Only what can be asked for."""
+    """The MAX_TAGS most frequent tags, in alphabetical order.
+
+    Spellings that differ in case are one tag, shown as the newest run spells it. Only tags that the
+    filter accepts are included.
+    """
     newest = (
         Execution.objects.for_organization(organization)
         .visible_to(actor)
@@ -42,5 +45,5 @@ def known_tags(organization: Organization, actor: Actor) -> list[str]:
 
 
 def _spelled(tags: list[str], place: int, tag: str) -> str:
-    """The tag as its run has it; in small letters if that has changed in this moment."""
+    """The tag as its run spells it; in lower case if the run has changed in the meantime."""
     return tags[place] if place < len(tags) else tag

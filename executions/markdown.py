@@ -1,4 +1,4 @@
-"""Markdown that engines write, as harmless HTML."""
+"""Markdown written by engines, rendered as safe HTML."""
 
 import re
 from textwrap import dedent
@@ -35,8 +35,10 @@ def render_markdown(body: str) -> SafeString:
 
 
 def _cells(body: str) -> int:
-    """How many cells its tables have at most. A table ends at an empty line, and no row of it has
-    more cells than its widest line."""
+    """An upper bound for the number of table cells.
+
+    A table ends at an empty line, and no row has more cells than the widest line.
+    """
     cells = columns = 0
     for line in body.split("\n"):
         bars = line.count("|")
@@ -51,7 +53,7 @@ def _cells(body: str) -> int:
 def _image_as_link(
     renderer: RendererHTML, tokens: Any, index: int, options: Any, environment: Any
 ) -> str:
-    """An image would tell a foreign server who reads this; a link asks first."""
+    """Render images as links: an image would tell a foreign server who reads the output."""
     token: Token = tokens[index]
     label = token.content or str(token.attrGet("src") or "")
     return str(format_html('<a href="{}">{}</a>', token.attrGet("src") or "", label))

@@ -1,5 +1,6 @@
-"""Names of files. They are text and nothing else: the storage knows a file by its id. Still, what
-could hurt whoever downloads it later is refused here."""
+"""Checks of file names. The storage knows a file only by its id, so names are mere text; those
+that could harm whoever downloads the file later are refused all the same.
+"""
 
 import re
 import unicodedata
@@ -17,7 +18,7 @@ UNSEEN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 
 
 def validate_path(path: str) -> None:
-    """ValidationError unless the path is relative, has plain parts, and leads nowhere else."""
+    """Raise ValidationError unless the path is relative and each of its parts is a plain name."""
     if not path or len(path) > MAX_PATH_LENGTH:
         raise ValidationError(f"Use 1 to {MAX_PATH_LENGTH} characters.")
     if path.startswith("/") or DRIVE.match(path):

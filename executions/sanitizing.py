@@ -1,6 +1,4 @@
-"""The harmless part of what engines write: of HTML and of text, of a size and within a time that no
-reader waits long for.
-"""
+"""Sanitizing of HTML and text written by engines, limited in size and in time."""
 
 import re
 import time
@@ -64,8 +62,10 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def limited_time(seconds: float | None = None) -> Iterator[None]:
-    """Meanwhile this thread makes output readable for so long only; what remains becomes the note
-    that it is too complex. Within another limit that one counts."""
+    """Limit the time that this thread spends on rendering; what is left is replaced by a notice.
+
+    Inside another limit, the outer one counts.
+    """
     if _deadline.get() is not None:
         yield
         return
@@ -82,7 +82,7 @@ def is_out_of_time() -> bool:
 
 
 def plain_text(text: str) -> str:
-    """Without a terminal's escape sequences and control characters, and not beyond the cap."""
+    """The text without escape sequences and control characters, cut at the size limit."""
     shown = text[:MAX_BYTES]
     shown = ESCAPE_SEQUENCE.sub("", shown).replace("\r\n", "\n").replace("\r", "\n")
     shown = CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
@@ -90,7 +90,7 @@ def plain_text(text: str) -> str:
 
 
 def sanitized(html: str) -> SafeString:
-    """The harmless part of somebody's HTML, or the note that it is too complex."""
+    """The sanitized HTML, or a notice that it is too complex."""
     return TOO_COMPLEX if is_out_of_time() else cleaned(html)
 
 
@@ -114,8 +114,11 @@ def is_too_large(text: str) -> bool:
 
 
 def is_too_complex(html: str) -> bool:
-    """Whether a parser could need very long for it: elements nested deeply, reopened often, or
-    with very many attributes. A closing tag counts for its own name only, as for a parser."""
+    """Whether parsing the HTML could take very long.
+
+    Costly are deep nesting, elements that are reopened often, and very many attributes. As in a
+    parser, a closing tag counts only for its own name.
+    """
     if max(html.count("<"), html.count("&")) > MAX_TAGS:
         return True
     depths: Counter[str] = Counter()

@@ -10,7 +10,7 @@ MAX_SEQUENCE = 2**31 - 1
 
 
 class ExecutionEvent(models.Model):
-    """Something that an execution said. Append-only; the sequence has no gaps."""
+    """An event of an execution. Append-only; the sequence has no gaps."""
 
     class Kind(models.TextChoices):
         STATUS = "status", "Status"
@@ -57,7 +57,7 @@ class ExecutionEvent(models.Model):
 
 
 class ExecutionError(OrganizationScopedModel):
-    """An error event made readable, for the list and the groups of errors."""
+    """An error event made readable, for the list of errors and their groups."""
 
     execution = models.ForeignKey(
         Execution,

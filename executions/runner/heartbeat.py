@@ -1,4 +1,4 @@
-"""Signs of life of the executions that this process runs."""
+"""Heartbeats of the executions that this process runs."""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """One thread of this process that renews the leases of all executions that run in it."""
+    """A thread that renews the leases of all executions in this process."""
 
     def __init__(self) -> None:
         self._tracers: set[Tracer] = set()

@@ -1,4 +1,4 @@
-"""A terminal's output as HTML: its colours, and nothing else that a terminal would obey."""
+"""Terminal output as HTML: colours are kept, other control sequences are dropped."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""What one run of an agent may cost everybody else: whatever it says, no answer grows with it."""
+"""The cost of a run for everybody else stays bounded, whatever the agent reports."""
 
 import time
 from collections.abc import Callable
@@ -132,7 +132,9 @@ def test_an_execution_waits_for_so_many_locks_and_no_more(client: Client) -> Non
 
 
 def test_a_line_costs_the_same_whatever_the_run_was_given(client: Client) -> None:
-    """What is read is written again, and into PostgreSQL's log: megabytes for every word."""
+    """Saving writes back every field that was read, and into PostgreSQL's log: megabytes for
+    each line.
+    """
     fid = report(client, inputs={"text": "i" * 900_000})
     append(client, fid, {"kind": "final", "message": {"Text": {"body": "f" * 900_000}}})
     with CaptureQueriesContext(connection) as asked:
@@ -160,7 +162,7 @@ def test_a_line_costs_the_same_whatever_the_run_was_given(client: Client) -> Non
 
 
 def test_runs_are_deleted_together_without_reading_what_they_brought(client: Client) -> None:
-    """Five hundred at once, with megabytes each, would be more memory than a server has."""
+    """Five hundred executions with megabytes each would exceed a server's memory."""
     fids = [report(client, inputs={"text": "i" * 1000}) for _ in range(3)]
     with CaptureQueriesContext(connection) as asked:
         answer = client.delete("/outputs", {"fid": fids}, content_type="application/json")

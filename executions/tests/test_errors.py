@@ -1,4 +1,4 @@
-"""Errors become readable, and equal ones form groups."""
+"""Errors become readable, and similar ones form groups."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a query of the dashboard asks for, and what it cannot mean."""
+"""Filters of the dashboard, and the values they refuse."""
 
 from datetime import UTC, datetime
 from typing import Any

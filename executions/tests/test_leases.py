@@ -1,4 +1,4 @@
-"""Leases: who does not come back in time has lost, and cannot write any more."""
+"""Leases: a holder that does not return in time loses its lease and cannot write any more."""
 
 from datetime import timedelta
 

@@ -1,5 +1,6 @@
-"""What an engine reports counts in the order in which it says it, whatever its clock says; and a
-refusal tells the state that holds afterwards."""
+"""Events of an engine count in the order of their sequence, whatever its clock says, and an
+error reports the state that is actually stored.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +32,7 @@ def client(agent: Agent, client_for: ClientFor) -> Client:
 
 
 def event(kind: str, message: Any, seconds: float = 0, **fields: Any) -> dict[str, Any]:
-    """As an engine sends it whose clock differs from ours by so many seconds."""
+    """An event as an engine sends it whose clock is off by so many seconds."""
     return {"kind": kind, "message": message, "timestamp": now() + seconds} | fields
 
 

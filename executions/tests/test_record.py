@@ -177,7 +177,9 @@ def test_an_error_is_readable_and_keeps_its_trace(organization: Organization) ->
 
 
 class Appending(TestCase):
-    """However the events are cut into batches, the sequence has no gap and the state is one."""
+    """However the events are batched, the sequence has no gap and the resulting state is the
+    same.
+    """
 
     words = st.sampled_from(["starting", "running", "finished", "error", "awaiting", "odd"])
     events = st.lists(

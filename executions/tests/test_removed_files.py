@@ -1,4 +1,4 @@
-"""Files of deleted executions: what stands in their way neither fails the deletion nor goes."""
+"""Removing files of deleted executions: obstacles do not fail the deletion, and are left alone."""
 
 import ast
 from pathlib import Path
@@ -45,7 +45,7 @@ def folder_of(execution: Execution) -> Path:
 
 
 def put(what: str, folder: Path, outside: Path) -> None:
-    """Something that is not ours, in the folder of an execution or in its place."""
+    """Place something that is not ours inside an execution's folder or in its place."""
     if what == "directory":
         (folder / "a directory").mkdir()
         (folder / "a directory" / "letter").write_text("Dear Ada")
@@ -136,7 +136,9 @@ def test_files_of_a_process_that_ended_after_its_commit_go_in_the_night(
 
 
 def test_nothing_that_follows_a_commit_can_turn_it_into_an_error() -> None:
-    """Django lets an exception of such a function through unless it is called `robust`."""
+    """Django re-raises an exception from an on_commit function unless it is registered as
+    `robust`.
+    """
     called = {}
     for path in settings.BASE_DIR.rglob("*.py"):
         inside = path.relative_to(settings.BASE_DIR).parts

@@ -1,4 +1,4 @@
-"""What executions say becomes readable, and never dangerous."""
+"""The output of executions becomes readable and is never dangerous."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def body(tag: str, text: str) -> str:
 
 
 class Elements(HTMLParser):
-    """Every start tag of a piece of HTML, with its attributes."""
+    """Collect every start tag of a piece of HTML with its attributes."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

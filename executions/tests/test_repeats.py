@@ -1,4 +1,4 @@
-"""The same request again does no harm, whatever became of the execution; another one is told."""
+"""Repeated requests are harmless, whatever happened since; requests that differ are refused."""
 
 from typing import Any
 

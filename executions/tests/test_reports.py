@@ -1,4 +1,4 @@
-"""/api/v1/executions: an outside engine reports its runs with its agent's token."""
+"""/api/v1/executions: an external engine reports its runs with its agent's token."""
 
 import json
 from collections.abc import Callable

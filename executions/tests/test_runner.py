@@ -1,4 +1,4 @@
-"""Executions that a worker of ours runs: claimed once, fenced, ended whatever happens."""
+"""Executions run by our own workers: claimed once, fenced, and ended whatever happens."""
 
 import time
 from collections.abc import Callable

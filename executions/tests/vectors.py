@@ -1,4 +1,4 @@
-"""What somebody could write to attack who reads an execution's output."""
+"""Attack vectors that an execution's output may contain."""
 
 FOREIGN = "foreign.invalid"
 """Every vector that loads something loads it from here."""
@@ -8,7 +8,7 @@ SCRIPT = f"console.info({NUMBER})"
 
 
 def traced(vector: str, number: int) -> str:
-    """The vector with a script and a foreign host of its own, by which one knows who it was."""
+    """The vector with a script and a foreign host that carry its number, to identify it."""
     return vector.replace(NUMBER, f"{NUMBER}{number:03}").replace(FOREIGN, f"v{number}.{FOREIGN}")
 
 
