@@ -1,5 +1,6 @@
-"""Whoever runs flows can write into the folder that is imported. Nothing there does harm, and
-nothing there keeps the rest from being imported."""
+"""Hostile content in an imported folder, which anyone who runs flows can write, does no harm and
+does not prevent the rest from being imported.
+"""
 
 import json
 import os
@@ -356,7 +357,9 @@ def test_databases_with_an_older_kind_of_journal(
 def test_a_log_that_starts_anew_while_it_is_copied(
     organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The copied database lacks what the old log held, and the new log does not hold it."""
+    """The copied database lacks what the old log held, and the restarted log does not contain
+    it.
+    """
     copied = []
 
     def copy(folder: int, name: str, target: Path) -> None:

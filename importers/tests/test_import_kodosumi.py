@@ -1,4 +1,4 @@
-"""What kodosumi 1.1.0 really wrote is imported fact by fact, and its folder stays as it was."""
+"""A folder written by kodosumi 1.1.0 is imported fact by fact and stays unchanged."""
 
 import hashlib
 import json
@@ -32,12 +32,12 @@ from tests.kodosumi import REAL, dump, import_folder, state_of
 
 EXPECTED = json.loads((REAL.parent / "expected.json").read_text())
 ABOUT_THE_SOURCE = {"flow", "wal_file", "rows_without_wal_file", "note", "database"}
-"""What no row of ours has to tell."""
+"""Facts about the source for which we have no field."""
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A copy with the times that version control does not keep."""
+    """A copy of the folder with file times, which version control does not keep."""
     folder = shutil.copytree(REAL, tmp_path / "data")
     for execution in EXPECTED["executions"]:
         for file in execution["files"]:
@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def facts(execution: Execution) -> dict[str, Any]:
-    """The execution as expected.json describes one."""
+    """The facts of the execution in the form of expected.json."""
     events = list(ExecutionEvent.objects.filter(execution=execution))
     files = list(ExecutionFile.objects.filter(execution=execution).order_by("area", "path"))
     errors = [event.message for event in events if event.kind == "error"]

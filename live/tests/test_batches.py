@@ -1,4 +1,4 @@
-"""The batches that are kept for all viewers together."""
+"""The batches cached for all viewers together."""
 
 import asyncio
 import gc

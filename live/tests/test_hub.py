@@ -1,4 +1,4 @@
-"""The hub: what several viewers get from one poller, whoever writes meanwhile."""
+"""Several viewers served by one poller while others write."""
 
 import asyncio
 import threading
@@ -77,8 +77,9 @@ def test_fifty_viewers_share_one_poller_and_each_read(
 def test_writers_at_the_same_time_leave_no_gap_and_no_event_comes_twice(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
-    """Appending locks the execution's row and numbers under that lock, so events are committed in
-    the order of their numbers: who has seen n misses nothing below it."""
+    """Appending locks the execution's row and numbers under that lock, so events are committed
+    in the order of their numbers, and a reader that has seen n has missed nothing below it.
+    """
     execution = running_in(organization)
     writers = [
         threading.Thread(target=lambda: [write_now(execution, "x", "y") for _ in range(25)])
@@ -249,7 +250,7 @@ def test_heads_of_all_organizations_take_one_statement_and_reveal_no_other(
 def test_a_thousand_viewers_of_a_thousand_organizations_cost_as_much_as_of_one(
     organization: Organization, viewer: Viewer
 ) -> None:
-    """They are divided among their organizations once, not once for each of them."""
+    """Viewers are grouped by organization once, not once for each organization."""
     of_one = [replace(viewer, token=uuid4()) for _ in range(1000)]
     of_many = [replace(each, organization=uuid4()) for each in of_one]
 

@@ -1,4 +1,4 @@
-"""Requests that wait until an execution is there."""
+"""Requests that wait until an execution exists."""
 
 import asyncio
 from typing import Any

@@ -101,7 +101,7 @@ class Command(BaseCommand):
 
 
 class Progress:
-    """One line that is written over, on a terminal only."""
+    """A progress line that overwrites itself; on terminals only."""
 
     def __init__(self, stream: OutputWrapper) -> None:
         self._stream = stream if stream.isatty() else None
@@ -109,7 +109,7 @@ class Progress:
         self._done = self._of = 0
 
     def show(self, count: int, total: int) -> None:
-        """`count` more have been done of `total`."""
+        """Show that `count` more of `total` are done."""
         if self._done >= self._of:
             self._done, self._started = 0, time.monotonic()
         self._done, self._of = self._done + count, total
@@ -131,7 +131,9 @@ class Progress:
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """What was stored stays; the next import goes on from there."""
+    """Turn a failure into one sentence. What was stored stays, and the next import continues
+    there.
+    """
     try:
         yield
     except FilesUnavailable as error:
@@ -141,7 +143,7 @@ def _one_sentence() -> Iterator[None]:
 
 @contextmanager
 def _stopping() -> Iterator[threading.Event]:
-    """Set by SIGTERM and SIGINT meanwhile. A second signal does what it usually does."""
+    """An event that SIGTERM and SIGINT set. A second signal has its usual effect."""
     stop = threading.Event()
     before: dict[int, Any] = {}
 
@@ -159,7 +161,9 @@ def _stopping() -> Iterator[threading.Event]:
 
 
 def _harmless(text: str) -> str:
-    """Names come from others: none of their characters moves the terminal's cursor."""
+    """The text without control characters, since names from others must not control the
+    terminal.
+    """
     return "".join(
         letter
         if letter.isprintable()
