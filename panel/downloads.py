@@ -1,4 +1,4 @@
-"""A stored file as an answer that a browser saves and never opens (RFC 9110, RFC 6266)."""
+"""Stored files as responses that a browser saves and never opens (RFC 9110, RFC 6266)."""
 
 import re
 from collections.abc import Generator
@@ -41,20 +41,20 @@ class PreconditionFailed(DomainError):
 
 @dataclass(frozen=True)
 class Part:
-    """The bytes from `start` until before `end`."""
+    """The bytes at or after `start` and before `end`."""
 
     start: int
     end: int
 
 
 class Unsatisfiable(Exception):
-    """The range lies outside of the file."""
+    """The range lies outside the file."""
 
 
 def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) -> HttpResponseBase:
-    """The file, or the one range of it that the request asks for.
+    """Respond with the file, or with the single range of it that the request asks for.
 
-    Its content never changes, so its id is its entity tag.
+    The content never changes, so the file's id is its entity tag.
     """
     etag = f'"{file.pk}"'
     modified = int(min(max(file.last_modified, 0), MAX_TIMESTAMP))
@@ -89,8 +89,10 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
 
 
 def _pieces(file: ExecutionFile, part: Part) -> Generator[bytes]:
-    """The part of the file, after one empty piece; FileNotFoundError instead of that where the
-    storage does not have it."""
+    """Yield the part of the file after one empty piece.
+
+    Raises FileNotFoundError instead of the empty piece when the storage does not have the file.
+    """
     with file.content.storage.open(str(file.content.name), "rb") as content:
         content.seek(part.start)
         yield b""
@@ -101,14 +103,17 @@ def _pieces(file: ExecutionFile, part: Part) -> Generator[bytes]:
 
 
 def disposition(name: str) -> str:
-    """The file's own name, without what no header can carry."""
+    """The Content-Disposition header with the file's own name, without characters that a header
+    cannot carry.
+    """
     found = content_disposition_header(True, NOT_IN_HEADERS.sub("_", name))
     return found or "attachment"
 
 
 def _asked_for(request: HttpRequest, size: int, headers: dict[str, str]) -> Part | None:
-    """The one range of the request; None stands for the whole file, as does what is no range, and
-    more than one."""
+    """The single range of the request; None, for the whole file, if there is none, more than
+    one, or an invalid one.
+    """
     match = RANGE.fullmatch(request.headers.get("Range", ""))
     condition = request.headers.get("If-Range", "").strip()
     is_same = condition in {"", headers["ETag"], headers["Last-Modified"]}

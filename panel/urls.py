@@ -1,5 +1,6 @@
-"""Executions in the words of kodosumi's panel, at its addresses: bearer tokens, API keys, and the
-sessions of the pages."""
+"""Executions at the addresses of kodosumi's panel: with bearer tokens, API keys, or a page's
+session.
+"""
 
 from django.urls import path, register_converter
 from django.urls.converters import PathConverter
@@ -12,7 +13,7 @@ from panel.timeline import TimelineViewSet
 
 
 class FilePathConverter(PathConverter):
-    """The path of a stored file: other systems let its parts have line breaks in them."""
+    """The path of a stored file, which may contain line breaks from other systems."""
 
     regex = "(?s:.+)"
 

@@ -1,4 +1,4 @@
-"""The three endpoints of the seed: shapes, parameters, who may ask."""
+"""The three analytics endpoints: response bodies, parameters and permissions."""
 
 import json
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Each finding against a table small enough to add up by hand, and against its near miss."""
+"""Each finding on a table small enough to add up by hand, and just below its limits."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -28,7 +28,7 @@ TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
 
 
 def records(**fields: Any) -> Records:
-    """Of these agents and no others: what they got is what all got."""
+    """Records in which these agents are the only ones."""
     totals: Counter[date] = Counter()
     for counts in fields.get("issued", {}).values():
         totals.update(counts)
@@ -37,7 +37,9 @@ def records(**fields: Any) -> Records:
 
 
 def days(usual: int, **exceptions: int) -> dict[date, int]:
-    """`usual` on each of the 42 days up to today, but `back_3=7` is 7 three days ago."""
+    """`usual` on each of the 42 days up to today, with exceptions: `back_3=7` is 7 three days
+    ago.
+    """
     counts = {TODAY - back * DAY: usual for back in range(42)}
     for name, count in exceptions.items():
         counts[TODAY - int(name.removeprefix("back_")) * DAY] = count

@@ -1,4 +1,4 @@
-"""The rollups stay exact under batches and concurrent writers, and a damaged one is repaired."""
+"""Rollups stay exact under batches and concurrent writers, and a damaged one is repaired."""
 
 import threading
 from collections.abc import Callable
@@ -25,7 +25,7 @@ ROLLUPS = [HourUsage, QuarterUsage, AgentDayUsage, AgentMonthUsage]
 
 
 def run_at_once(work: list[Callable[[], None]]) -> list[BaseException]:
-    """Each in a thread with its own connection; what went wrong."""
+    """Run each function in a thread with its own connection; return the exceptions."""
     errors: list[BaseException] = []
     start = threading.Barrier(len(work))
 

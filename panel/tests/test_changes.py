@@ -1,4 +1,4 @@
-"""What a follower of /timeline is told, while others write in transactions of their own."""
+"""Followers of /timeline miss no change while others write in concurrent transactions."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def within(person: Membership, work: Callable[[], Any]) -> Any:
 
 @contextmanager
 def held_back(person: Membership, work: Callable[[], Any]) -> Iterator[None]:
-    """Meanwhile another connection has done the work, and not committed it."""
+    """Do the work on another connection, which commits only after the block."""
     is_done, may_commit = threading.Event(), threading.Event()
     failures: list[BaseException] = []
 
@@ -91,7 +91,7 @@ def held_back(person: Membership, work: Callable[[], Any]) -> Iterator[None]:
 
 
 class Follower:
-    """Keeps what it was told, and asks on from there."""
+    """A client that keeps what it received and continues from there."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -100,7 +100,7 @@ class Follower:
         self.deleted: set[str] = set()
 
     def ask(self) -> list[str]:
-        """The ids of what changed since it asked last."""
+        """The ids of the executions that changed since the last request."""
         body = get(self.client, "/changes", since=self.since)
         self.since = body["timestamp"]
         self.told |= {each["fid"]: each["status"] for each in body["update"]}
@@ -276,7 +276,7 @@ def test_what_one_transaction_changed_is_not_cut(
 
 
 def test_a_position_of_another_life_of_the_database_begins_anew(client: Client, own: Any) -> None:
-    """A restored backup may count its transactions from a smaller number on."""
+    """A restored backup may restart its transaction numbers from a smaller one."""
     execution = own()
 
     body = get(client, "/changes", since=2**53 - 1)

@@ -1,4 +1,4 @@
-"""The dashboard's lists: who sees what, paging, and CSV."""
+"""The dashboard's lists: visibility, paging and CSV."""
 
 import csv
 import io

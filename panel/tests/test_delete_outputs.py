@@ -1,4 +1,4 @@
-"""/outputs: deletion, in the words of kodosumi's panel."""
+"""Deletion by /outputs, in the words of kodosumi's panel."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""/files: lists and downloads of what executions were given and made."""
+"""/files: lists and downloads of the files that executions were given and made."""
 
 from typing import Any
 from urllib.parse import quote
@@ -250,7 +250,7 @@ def test_no_path_leads_anywhere_else(
 
 
 def test_a_stored_name_never_leads_out_of_the_storage(client: Client, execution: Execution) -> None:
-    """The names that hostile data brings are labels only: the storage knows ids."""
+    """Names in hostile data are only labels: the storage knows files by id."""
     for path in ("../../escape.txt", "/etc/passwd", "C:\\x", ".git/config"):
         file = make_file(execution, "out", path, CONTENT)
 

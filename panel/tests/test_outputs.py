@@ -1,4 +1,4 @@
-"""/outputs: state and result, in the words of kodosumi's panel."""
+"""State and result by /outputs, in the words of kodosumi's panel."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def client(viewer: Membership, client_for: ClientFor) -> Client:
 
 @pytest.fixture
 def own(viewer: Membership) -> Callable[..., Execution]:
-    """Makes executions that the viewer launched."""
+    """Creates executions that the viewer launched."""
 
     def make(*args: Any, events: Any = (), **fields: Any) -> Execution:
         return make_execution(
@@ -363,7 +363,7 @@ def operator(organization: Organization) -> Membership:
 
 @pytest.fixture
 def imported(organization: Organization) -> dict[str, dict[str, Any]]:
-    """What a kodosumi deployment left, and what is known of each execution in it."""
+    """The imported executions of a kodosumi folder, and the expected facts about each."""
     import_folder(REAL, organization)
     expected = json.loads((REAL.parent / "expected.json").read_text())
     return {each["fid"]: each for each in expected["executions"]}
