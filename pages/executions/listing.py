@@ -1,4 +1,4 @@
-"""The executions, one row each."""
+"""The list of executions."""
 
 from typing import Any
 
@@ -32,8 +32,10 @@ NULLABLE = frozenset({"user__name", "lasted", "cost"})
 @require_safe
 @within_organization("executions:read")
 def executions(request: OrganizationRequest) -> HttpResponse:
-    """The executions of the window, as far as the page has `seen` them: those that came after
-    that time are counted, so that a page that refreshes itself does not move."""
+    """List the executions of the window up to the time `seen`.
+
+    Later ones are only counted, so that the rows do not move when the page refreshes itself.
+    """
     query = PageQuery.from_request(request)
     now = query.now.timestamp()
     rows = queries.executions(*query.scope, query.filters)
@@ -66,7 +68,7 @@ def executions(request: OrganizationRequest) -> HttpResponse:
 
 
 def with_measures(rows: QuerySet[Execution], now: float) -> QuerySet[Execution]:
-    """Each with what is sorted by and stands in no column."""
+    """Annotate executions with the sort values that are not columns."""
     return rows.annotate(
         lasted=Case(
             When(status__in=[*Execution.FINAL, Execution.Status.AWAITING], then=queries.RUNTIME),
@@ -78,7 +80,9 @@ def with_measures(rows: QuerySet[Execution], now: float) -> QuerySet[Execution]:
 
 
 def keyset_of(sort: str) -> Keyset:
-    """Equal ones newest first; executions without a value come last both ways."""
+    """The order of the list; ties are newest first, and executions without a value come last
+    either way.
+    """
     name = COLUMNS[sort.removeprefix("-")]
     by = Term(name, is_descending=sort.startswith("-"), is_nullable=name in NULLABLE)
     return Keyset((by, Term("id", is_descending=True)))
@@ -100,7 +104,9 @@ def row_of(execution: Execution, now: float) -> dict[str, Any]:
 
 
 def runtime_ms(execution: Execution, now: float) -> float | None:
-    """From the first to the last event without waiting; until now while it is at work."""
+    """Milliseconds from the first to the last event, or until now for a running one, without
+    waiting.
+    """
     if execution.has_ended or execution.status == Execution.Status.AWAITING:
         return milliseconds(execution.runtime)
     return milliseconds(now - execution.start_time - execution.waiting_seconds)

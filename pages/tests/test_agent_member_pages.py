@@ -26,7 +26,7 @@ def role_of(agent: Agent) -> str:
 
 
 def row_of(browser: Any, agent: Agent) -> dict[str, Any]:
-    """What the page says about the agent; fails when the agent is not on it."""
+    """The agent's row on the page; fails when it is not there."""
     members = browser.get("/members").context["agents"]
     return next(member for member in members if member["agent"] == agent)
 

@@ -1,4 +1,4 @@
-"""What the first page says."""
+"""The overview page."""
 
 import codecs
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The pages of one execution: its result, log and events, and what people may do with it."""
+"""The pages of an execution: result, log, events and actions."""
 
 import json
 import re

@@ -1,5 +1,6 @@
-"""After a rotation each secret has its own tokens, last use and addresses, and the old one ends
-when a person says so."""
+"""After a rotation each secret shows its own tokens, last use and addresses, and the old one
+ends when a person decides so.
+"""
 
 import re
 from datetime import timedelta
@@ -44,7 +45,7 @@ def agent(organization: Organization) -> Agent:
 
 
 def make(api: Client, agent: Agent, **body: Any) -> tuple[str, str]:
-    """A credential's address in the API, and its secret."""
+    """Create a credential; return its API URL and its secret."""
     path = f"/api/v1/agents/{agent.pk}/credentials"
     made = api.post(path, body, content_type="application/json").json()
     return f"{path}/{made['credentialId']}", made["clientSecret"]
