@@ -30,7 +30,9 @@ def reading(path: str) -> Ask:
 
 
 def guessing(session: requests.Session, url: str, number: int) -> requests.Response:
-    """A password of somebody else each time: each is a hash until the address is refused."""
+    """Guess the password of a different person each time: each costs a hash until the address is
+    blocked.
+    """
     body = {"email": f"nobody{number}@example.com", "password": "a wrong guess of it"}
     return session.post(f"{url}/api/v1/auth/login", json=body, timeout=60)
 
@@ -66,7 +68,7 @@ def main() -> None:
 
 
 def flooded(server: Target, engine: Engine, ask: Ask, first: int) -> Times:
-    """The ordinary requests while the strangers ask."""
+    """The times of ordinary requests while the flood goes on."""
     is_over = threading.Event()
 
     def flood(place: int) -> None:
@@ -89,7 +91,7 @@ def flooded(server: Target, engine: Engine, ask: Ask, first: int) -> Times:
 
 
 def table(front: str, found: dict[str, list[tuple[Times, Times]]]) -> list[str]:
-    """Print it; the floods that cost too much."""
+    """Print the table; return the floods that exceed their limit."""
     print(f"\n{front}: {CLIENTS} strangers, median of the rounds' 95th percentiles\n")
     print("| flood | request | alone | beside it | times | times beside /livez |")
     print("| --- | --- | --: | --: | --: | --: |")

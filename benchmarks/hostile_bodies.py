@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def table(server: Front, interface: str, wanted: list[Attack], times: int) -> list[str]:
-    """Print it; the names of those that cost too much."""
+    """Print the table; return the names of the requests that exceed a limit."""
     go_on(server, 20)
     began, broken = server.memory(), []
     print(f"\n{interface}, {times} in a row, {times} at once; {began / MEGABYTE:.0f} MB before\n")

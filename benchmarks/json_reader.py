@@ -119,7 +119,9 @@ def strictly(body: bytes) -> Callable[[], None]:
 
 
 def fastest(tries: int, *readers: Callable[[], object]) -> list[float]:
-    """Milliseconds of each, measured in turn: what disturbs one of them disturbs all."""
+    """The least milliseconds of each, measured alternately so that disturbances affect all of
+    them.
+    """
     best = [float("inf")] * len(readers)
     for _ in range(tries):
         for place, read in enumerate(readers):

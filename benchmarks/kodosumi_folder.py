@@ -1,4 +1,4 @@
-"""A data folder as kodosumi 1.1.0 leaves one: for its own dashboard, and for our import."""
+"""A data folder as kodosumi 1.1.0 writes it, for its own dashboard and for our import."""
 
 import json
 import random
@@ -37,7 +37,7 @@ ValueError: row {row} has no amount
 
 
 def write_folder(folder: Path, number: int, now: float) -> None:
-    """`number` executions of 20 people, evenly over the last 30 days."""
+    """Write `number` executions of 20 people, evenly distributed over the last 30 days."""
     chance = random.Random(number)  # noqa: S311 - the same folder every time
     people = [UUID(int=chance.getrandbits(128), version=4) for _ in range(PEOPLE)]
     folder.mkdir(parents=True)

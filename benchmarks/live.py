@@ -30,7 +30,7 @@ TRANSACTIONS = (
     "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
 )
 SETTLING = 15
-"""Seconds until the poller has slowed down."""
+"""Seconds until the poller has switched to its slow tick."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ async def resume(deployment: Deployment, size: Size) -> None:
 
 
 async def unlucky(engine: Engine, places: list[int]) -> Follower:
-    """Cut off at each of these events."""
+    """A follower that is disconnected at each of these events."""
     follower = Follower(engine.stream, engine.token)
     for place in places:
         await follower.follow(cut_after=max(1, place - len(follower.seen)))
@@ -127,7 +127,7 @@ async def idle(deployment: Deployment, size: Size) -> None:
 def used(
     deployment: Deployment, database: "psycopg.Connection[tuple[int]]"
 ) -> Iterator[list[float]]:
-    """Share of a core that the server uses, and transactions a second, of the time in between."""
+    """Measure the server's share of a core and transactions a second during the block."""
     figures: list[float] = []
     began, processor = time.monotonic(), family_seconds([deployment.server.process.pid])
     transactions = transactions_of(database)
@@ -138,12 +138,12 @@ def used(
 
 
 def transactions_of(database: Database) -> int:
-    """A statement outside of a transaction counts as one."""
+    """The number of transactions; a statement in autocommit counts as one."""
     return database.execute(TRANSACTIONS).fetchone()[0]
 
 
 def servers(deployment: Deployment, size: Size) -> None:
-    """Interleaved rounds, each with a fresh server; one worker, eight threads, 32 connections."""
+    """Alternating rounds, each with a fresh server; one worker, eight threads, 32 connections."""
     token = Engine(deployment, deployment.clients[0]).token
     port = free_port()
     answers: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -170,7 +170,7 @@ def servers(deployment: Deployment, size: Size) -> None:
 
 
 def load(url: str, token: str, process: int) -> tuple[float, float]:
-    """Answers a second, and the server's seconds of processor time for each."""
+    """Responses a second, and the server's processor seconds per response."""
     command = ["wrk", "-t1", "-c32", "-d3s", "-H", f"Authorization: Bearer {token}", url]
     subprocess.run(command, capture_output=True, check=True)  # connections, caches
     before = family_seconds([process])

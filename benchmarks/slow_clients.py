@@ -37,24 +37,24 @@ REQUESTS = 200
 MAX_KEPT_SECONDS = 60
 MAX_RATIO = 2.0
 MAX_HELD_BYTES = 300 * 1024
-"""Bytes of memory for each silent client."""
+"""Bytes of memory for each client that does not read."""
 WARM_UPS = 96
 MAX_KEPT_BYTES = 20 * MB
-"""Bytes that stay when all have been cut."""
+"""Bytes still held after all have been disconnected."""
 LARGEST_STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 
 class Request(NamedTuple):
-    """What a silent client asks for. `goes_on` happens while it does not read."""
+    """A request of a client that does not read. `goes_on` happens in the meantime."""
 
     path: str
     goes_on: Callable[[], None] = lambda: None
     is_cut: bool = True
-    """A client that waits for an answer that is not there is none that does not read."""
+    """False for a client that waits for something that does not exist: it is not a slow reader."""
 
 
 def downloads(engine: Engine) -> Callable[[int], Request]:
-    """Of a file of 30 MB."""
+    """Downloads of a file of 30 MB."""
     path = engine.upload("big.bin", FILE).removeprefix(engine.url)
     return lambda number: Request(path)
 
@@ -77,12 +77,12 @@ def executions(engine: Engine) -> Callable[[int], Request]:
 
 
 def static(engine: Engine) -> Callable[[int], Request]:
-    """The largest file that pages ask for."""
+    """The largest static file of the pages."""
     return lambda number: Request(LARGEST_STATIC)
 
 
 def streams(engine: Engine) -> Callable[[int], Request]:
-    """Of a run that has told 2 MB, and tells 4 MB more."""
+    """Streams of a run that has reported 2 MB and goes on to report 4 MB more."""
     run = engine.another()
 
     def tell() -> None:
@@ -95,7 +95,7 @@ def streams(engine: Engine) -> Callable[[int], Request]:
 
 
 def waiting(engine: Engine) -> Callable[[int], Request]:
-    """For runs that are not there."""
+    """Requests that wait for runs that do not exist."""
     return lambda number: Request(f"/outputs/main/nothing-{number}", is_cut=False)
 
 
@@ -104,17 +104,17 @@ KINDS = {each.__name__: each for each in (downloads, errors, executions, static,
 
 @dataclass(frozen=True)
 class Round:
-    """Once the silent ones came and were cut."""
+    """One round of silent clients, from connecting to being disconnected."""
 
     alone: Times
     opening: Times
     beside: Times
     memory: tuple[Memory, Memory, Memory]
-    """Before, beside, after."""
+    """Before, during and after."""
     queued: float
-    """Bytes that the system keeps for each."""
+    """Bytes that the operating system buffers for each."""
     were_there: int
-    """How many were still connected when the requests beside them had been answered."""
+    """How many were still connected when the ordinary requests had been answered."""
     seconds: float
 
     def times(self, path: str) -> float:
@@ -149,7 +149,7 @@ def main() -> None:
 
 
 def warm_up(server: Target, engine: Engine, request_of: Callable[[int], Request]) -> None:
-    """Every thread has answered such a request once, to clients that go after the beginning."""
+    """Make every thread serve such a request once, to clients that disconnect early."""
     headers = {"Authorization": f"Bearer {engine.token}"}
     for place in range(WARM_UPS):
         one = request_of(place)
@@ -163,7 +163,9 @@ def warm_up(server: Target, engine: Engine, request_of: Callable[[int], Request]
 def silence(
     server: Target, engine: Engine, request_of: Callable[[int], Request], number: int
 ) -> Round:
-    """So many clients ask and do not read, until they are cut; ordinary requests meanwhile."""
+    """Let so many clients connect without reading, and measure ordinary requests in the
+    meantime.
+    """
     server.wait_until_quiet()
     ordinary(engine, 20)
     alone, before = ordinary(engine, REQUESTS // 2), server.memory()
@@ -211,13 +213,15 @@ def print_head(front: str, silent: int, rounds: int) -> None:
 
 
 def print_row(kind: str, rounds: list[Round], silent: int) -> list[str]:
-    """Print it; what is beyond the limits."""
+    """Print the row; return the limits that were exceeded."""
 
     def median(of: Callable[[Round], float]) -> float:
         return statistics.median(map(of, rounds))
 
     def grown(seen: Memory) -> tuple[int, int]:
-        """Since before the first: what it left is there for the next ones."""
+        """The growth since before the first round: memory left over by one round is reused by
+        the next.
+        """
         before = rounds[0].memory[0]
         return seen.resident - before.resident, seen.proportional - before.proportional
 

@@ -1,6 +1,6 @@
-"""What the agents' runs said, from their beginning to their end, which may lie in the future.
+"""The planned runs of the agents, with events that may lie in the future.
 
-The plan of a day follows from the day alone.
+The plan of a day depends only on the day.
 """
 
 import json
@@ -21,14 +21,14 @@ from executions.json_text import tagged
 from executions.models import ExecutionUser
 
 MAX_RUN_DAYS = 2
-"""Days that a run waits for an answer at most."""
+"""The maximum number of days that a run waits for an answer."""
 INPUT_PRICE, OUTPUT_PRICE = Decimal("0.40"), Decimal("1.60")
-"""US dollars for a million tokens."""
+"""US dollars per million tokens."""
 
 
 @dataclass
 class Run:
-    """One execution from its beginning to its end, which may lie in the future."""
+    """An execution from its beginning to its end, which may lie in the future."""
 
     key: UUID
     player: Player
@@ -37,7 +37,7 @@ class Run:
     input_tokens: int | None
     output_tokens: int | None
     file: tuple[str, str] | None
-    """The path and content of what it makes."""
+    """The path and content of the file that it produces."""
 
     @property
     def start(self) -> float:
