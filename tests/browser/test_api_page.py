@@ -1,4 +1,4 @@
-"""The API page: somebody else's widget in our colours and type, open to the session."""
+"""The API page: a third-party widget in our colours and type, with access to the session."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What becomes of a page: printed, sent on as a form, left, loaded again."""
+"""Pages that are printed, submitted, left or reloaded."""
 
 import re
 from typing import Any

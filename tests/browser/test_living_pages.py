@@ -1,4 +1,4 @@
-"""Pages that wait for something change by themselves when it comes."""
+"""Pages that wait for an event update themselves when it happens."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a person does here, from signing in to the last revoked secret."""
+"""A walk through the product, from signing in to revoking the last secret."""
 
 import re
 

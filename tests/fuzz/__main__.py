@@ -1,7 +1,8 @@
-"""Send generated requests to a server of ours, by what its OpenAPI document says, in all phases of
-Schemathesis and with all checks: `python -m tests.fuzz [--seconds N] [--seed N] [OPTION ...]`.
+"""Send requests generated from the OpenAPI document to our server, in all phases of Schemathesis
+and with all checks: `python -m tests.fuzz [--seconds N] [--seed N] [OPTION ...]`.
 
-Further options go to `schemathesis run`. The seed is printed; the same one asks the same again.
+Further options are passed to `schemathesis run`. The seed is printed; the same seed generates the
+same requests.
 """
 
 import argparse

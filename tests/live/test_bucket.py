@@ -1,4 +1,4 @@
-"""The files of executions in a bucket, with a real server and a storage of others behind it."""
+"""The files of executions in a bucket, with a real server and a third-party storage."""
 
 import json
 import socket

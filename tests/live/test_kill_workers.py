@@ -1,5 +1,6 @@
-"""An execution whose worker is lost ends, with nobody watching; a worker that was only asleep
-cannot write any more."""
+"""An execution whose worker is lost ends without intervention, and a worker that was only
+suspended cannot write any more.
+"""
 
 import contextlib
 import json
@@ -32,7 +33,7 @@ LOST = "The worker was lost: nothing was heard from it for"
 
 @dataclass
 class Place:
-    """A database with an organization, and workers that come and go."""
+    """A database with an organization, and workers that start and stop."""
 
     cluster: Cluster
     environment: dict[str, str]
@@ -87,7 +88,7 @@ class Place:
             )
 
     def queued(self, queue: str) -> int:
-        """How many of its jobs have not succeeded yet."""
+        """The number of the queue's jobs that have not succeeded yet."""
         with psycopg.connect(self.cluster.url) as connection:
             [found] = connection.execute(
                 "SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %s", [queue]
@@ -168,7 +169,7 @@ def test_workers_that_live_on_end_what_another_left_behind(place: Place) -> None
 
 
 def interrupted(log: Path) -> str:
-    """The log's lines about executions that a worker had to leave."""
+    """The log's lines about executions interrupted by a worker's end."""
     lines = log.read_text().splitlines()
     return "\n".join(line for line in lines if "execution.interrupted" in line)
 

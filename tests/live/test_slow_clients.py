@@ -1,4 +1,4 @@
-"""However slowly clients send or take, the others are served, and whoever stands still is cut."""
+"""Slow senders and readers do not delay others, and stalled ones are disconnected."""
 
 import socket
 import time
@@ -17,10 +17,10 @@ pytestmark = pytest.mark.slow
 
 READER_TIMEOUT = 6
 SECONDS_FOR_A_GOOD_REQUEST = 3.0
-"""Much on a busy machine, and half of what a thread that waits for a reader would cost."""
+"""Generous for a busy machine, and half the delay that a thread blocked by a reader would cause."""
 MB = 1024**2
 FILE = 8 * MB
-"""More than the system keeps for a connection."""
+"""More than the operating system buffers for a connection."""
 LARGEST_STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 Connect = Callable[..., socket.socket]
@@ -40,7 +40,7 @@ def engine(running: Deployment) -> Engine:
 
 @pytest.fixture
 def connect(running: Deployment) -> Iterator[Connect]:
-    """Connections with a small window that have sent so much."""
+    """Open connections with a small window that have sent this many bytes."""
     with ExitStack() as stack:
 
         def connected(sent: bytes, window: int = 4096, source: str = "") -> socket.socket:
@@ -66,7 +66,7 @@ def has_begun(client: socket.socket) -> bool:
 
 
 def slowest_good_request(engine: Engine) -> float:
-    """Seconds that the slowest of some ordinary requests took, one after the other."""
+    """The slowest of some ordinary requests made in sequence, in seconds."""
     headers = {"Authorization": f"Bearer {engine.token}"}
     seconds = []
     for path in ["/livez", "/api/v1/agents"] * 10:

@@ -1,4 +1,4 @@
-"""Live streams over a real server: nothing is lost or told twice, whoever is cut off."""
+"""Live streams from a real server: nothing is lost or repeated after disconnections."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 SECONDS_TO_STOP = 10
 SECONDS_TO_CUT = 60
 PLACES = 64
-"""Streams and waits that a caller may hold open."""
+"""The number of streams and waiting requests that a caller may have."""
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_a_reader_that_does_not_read_is_cut_off_and_harms_nobody(
 
 
 def test_silent_readers_keep_little_of_the_memory_and_hold_up_nobody() -> None:
-    """Of what the server holds and of what the system queues for it."""
+    """Measures the memory of the server and the buffers of the operating system."""
     with deployed(
         durable=False, agents=1, settings={"AGENTIDP_READER_TIMEOUT_SECONDS": "6"}
     ) as deployment:
@@ -167,7 +167,7 @@ def test_silent_readers_keep_little_of_the_memory_and_hold_up_nobody() -> None:
 
 
 def lazy_connection(engine: Engine) -> socket.socket:
-    """Asks for the stream with a small window, and never reads."""
+    """Request the stream with a small receive window and never read."""
     parts = urlsplit(engine.stream)
     lazy = socket.socket()
     lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -180,7 +180,7 @@ def lazy_connection(engine: Engine) -> socket.socket:
 
 
 def seconds_until_cut(lazy: socket.socket) -> float:
-    """How long the server keeps the connection: it is over when the peer is no longer known."""
+    """How long the server keeps the connection: it ends when the socket has no peer any more."""
     began = time.monotonic()
     address = lazy.getsockname()
     while time.monotonic() < began + SECONDS_TO_CUT and is_established(address):
@@ -272,7 +272,7 @@ async def status_of(engine: Engine, path: str) -> int:
 
 
 async def seconds_of_good_requests(engine: Engine, number: int) -> float:
-    """The median of an ordinary request, one after the other."""
+    """The median duration of an ordinary request, made in sequence."""
     seconds = []
     for _ in range(number):
         began = time.monotonic()

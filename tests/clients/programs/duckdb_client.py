@@ -1,4 +1,4 @@
-"""Reads every CSV file, finding out its form by itself."""
+"""Read every CSV file with automatic detection of its format."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Makes a client of every operation, leaving nothing out, and calls one."""
+"""Generate a client with every operation, and call one of them."""
 
 import importlib
 import json
