@@ -1,4 +1,4 @@
-"""The benchmarks still run, and what they compare is equal."""
+"""The benchmarks run, and the results that they compare are equal."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def run_small(name: str) -> str:
-    """What the benchmark printed."""
+    """Run the benchmark with --small; return its output."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", "--small"],
         cwd=PROJECT,

@@ -1,4 +1,6 @@
-"""The files of executions in a bucket: in pieces, through us, and a clear word when it is away."""
+"""The files of executions in a bucket: streamed through the server, with clear errors in an
+outage.
+"""
 
 import json
 import socket
@@ -56,7 +58,7 @@ def url_of(file: ExecutionFile) -> str:
 
 @contextmanager
 def away(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketStorage]:
-    """The storage is one that is not there, or one that takes connections and says nothing."""
+    """A storage that does not exist, or one that accepts connections and never answers."""
     monkeypatch.setattr(file_bucket, "PATIENCE", {"connect_timeout": 0.3, "read_timeout": 0.3})
     health.files_problem.forget()
     with socket.socket() as listening:
@@ -177,7 +179,7 @@ def test_the_files_of_many_executions_go_with_the_worker(
     number: int,
     waits: bool,
 ) -> None:
-    """A bucket takes a request or two for each, and a thread would wait for them."""
+    """A bucket needs a request or two for each execution, which would keep a web thread waiting."""
     executions = [make_execution(organization) for _ in range(number)]
     for execution in executions:
         make_file(execution)
@@ -211,7 +213,7 @@ def test_executions_without_files_ask_nothing_of_the_storage(
 
 
 class BreaksOff(BaseHTTPRequestHandler):
-    """Sends half of each body at first, and all of it when it is asked again."""
+    """Sends only half of each body at first, and all of it on the next request."""
 
     asked: list[str] = []
 

@@ -1,5 +1,7 @@
-"""The second wall alone: a statement without any condition reaches one organization's rows only.
-The first wall alone: test_python_wall.py."""
+"""The second wall alone: a statement without conditions reaches only one organization's rows.
+
+test_python_wall.py tests the first wall alone.
+"""
 
 import pytest
 from django.db import connection

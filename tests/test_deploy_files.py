@@ -1,4 +1,4 @@
-"""The files of deploy/ say what the code, the settings' table and each other say."""
+"""The files of deploy/ agree with the code, the table of settings and each other."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def compose() -> dict[str, Any]:
 
 
 def documented() -> set[str]:
-    """The variables of the settings' table."""
+    """The variables in the table of settings."""
     cells = re.findall(r"^\| (`[^|]*`) \|", text("docs/reference/settings.md"), re.M)
     return {name for cell in cells for name in re.findall(rf"`({NAME})`", cell)}
 
@@ -139,7 +139,7 @@ def test_everything_that_is_copied_or_mounted_is_there() -> None:
 
 
 def words(name: str) -> str:
-    """A file without line ends, quotes and commas of lists, and with one form of options."""
+    """The words of the file without line ends, quotes and commas, and with uniform options."""
     found = text(name).replace("\\\n", " ").replace('"', "").replace(",", " ")
     return " ".join(re.sub(r"(?m)^\s+- |(?<=\w)=(?=\w)", " ", found).split())
 

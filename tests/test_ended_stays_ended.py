@@ -1,4 +1,6 @@
-"""What a suspension ended stays ended when it is over; only what is new then is good, at once."""
+"""What a suspension ended stays ended after it is lifted; only new credentials work,
+immediately.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,5 +1,6 @@
-"""What every endpoint proves: it works, and it refuses strangers, the wrong scope, the wrong role;
-its list takes a fixed number of queries. Another organization's ids: test_foreign_ids.py."""
+"""Every endpoint works, refuses anonymous callers, wrong scopes and wrong roles, and has a list
+with a fixed number of queries. test_foreign_ids.py covers other organizations' ids.
+"""
 
 import pytest
 from django.db import connection
@@ -122,7 +123,7 @@ def fill(endpoint: Endpoint, tenant: Tenant, number: int) -> None:
 
 
 def whole(endpoint: Endpoint) -> str:
-    """The query that asks for as much as there is."""
+    """The query that requests the maximum of everything."""
     return "limit=100" if "limit" in query_parameters(endpoint) else ""
 
 

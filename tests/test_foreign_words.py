@@ -1,4 +1,4 @@
-"""What one organization says about a person is nothing in another."""
+"""What one organization says about a person has no effect in another."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +52,7 @@ def enter(password: str, organization: Organization | None = None) -> Any:
 
 @pytest.fixture
 def squatted(organization: Organization, client_for: ClientFor) -> Membership:
-    """An account for somebody else's address, made by the owner of `organization` alone."""
+    """An account for somebody else's address, created by the owner of `organization`."""
     owner = client_for(make_membership(organization, "owner"))
     assert accept(link_of(owner, organization), ATTACKERS).status_code == 201
     return organization.memberships.get(user__email=ADDRESS)
@@ -85,7 +85,7 @@ def test_a_squatted_address_harms_nobody(
 def test_an_unproven_account_takes_a_link_that_its_holder_was_given(
     squatted: Membership, other_organization: Organization, client_for: ClientFor
 ) -> None:
-    """Whom an organization hands its link is its own affair: the address alone opens nothing."""
+    """An organization may give its link to whomever it wants: the address alone grants nothing."""
     theirs = client_for(make_membership(other_organization, "owner"))
 
     joined = accept(link_of(theirs, other_organization), ATTACKERS)
@@ -113,7 +113,9 @@ def places(squatted: Membership, twin: User) -> list[Organization]:
 def test_a_log_does_not_tell_whether_others_have_the_address(
     squatted: Membership, other_organization: Organization
 ) -> None:
-    """Failures of an unproven address stand in nobody's log, with and without another account."""
+    """Failures with an unverified address appear in no log, whether or not the account exists
+    elsewhere.
+    """
     enter("a wrong password")
     before = failures(squatted.organization)
     make_membership(other_organization, user=make_user(ADDRESS))

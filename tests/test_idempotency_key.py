@@ -1,4 +1,4 @@
-"""The same request with the same Idempotency-Key is carried out once."""
+"""Requests with the same Idempotency-Key are processed once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -95,7 +95,7 @@ def test_events_without_numbers_are_appended_once(client: Client) -> None:
 def test_what_a_run_brought_is_not_kept_once_more_with_each_key(
     organization: Organization, client: Client
 ) -> None:
-    """Nobody counts what is kept of answers: a few bytes must not make the server store many."""
+    """Stored responses are not counted, so small requests must not make the server store much."""
     body = {"executionId": "run-1", "inputs": {"text": "i" * 100_000}}
     url = f"{RUNS}/{post(client, RUNS, body).json()['executionId']}"
     post(client, f"{url}/finish", {"status": "finished", "final": "f" * 100_000})

@@ -1,5 +1,4 @@
-"""No answer is streamed in a way that lets its client's pace hold a thread, and none outlives the
-right to it."""
+"""A streamed response never lets a slow client hold a thread, and ends with the client's access."""
 
 import ast
 import gc

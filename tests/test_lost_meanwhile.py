@@ -1,4 +1,4 @@
-"""What was lost while a request was under way is not brought back by that request."""
+"""A request that is in progress when rights are lost does not restore them."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ Meanwhile = Callable[[Any, str, Callable[[], object]], None]
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """Let something happen when a request that was let in is about to call a function."""
+    """Run a callback when an accepted request is about to call a function."""
 
     def interrupt(module: Any, name: str, happen: Callable[[], object]) -> None:
         original = getattr(module, name)
@@ -220,7 +220,7 @@ def ada(organization: Organization) -> Membership:
 
 @pytest.fixture
 def changed_while_hashing(ada: Membership, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ada sets a new password while somebody proves that they know the one before."""
+    """Ada sets a new password while another request verifies the old one."""
     original = authentication.whose_password
 
     def slow(*args: Any) -> list[User]:
@@ -258,7 +258,7 @@ def test_a_former_password_begins_no_session(ada: Membership, changed_while_hash
 def test_a_session_of_a_former_password_is_over(
     ada: Membership, changed_while_hashing: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the account was not looked at again."""
+    """Even without reading the account again."""
     monkeypatch.setattr(token_sessions, "lock_proven", lambda user: user)
 
     token = log_in().json()["accessToken"]

@@ -1,5 +1,4 @@
-"""What is said to run, to wait or to have failed lately is the same wherever it is said, and has
-nothing to do with when it began."""
+"""Live, waiting and recently failed executions are the same everywhere, whenever they began."""
 
 import csv
 import re
@@ -36,7 +35,7 @@ def client(owner: Membership, client_for: ClientFor) -> Client:
 
 @pytest.fixture(autouse=True)
 def runs(organization: Organization) -> None:
-    """Live ones and failed ones of each kind: begun today, three days ago, and ended long ago."""
+    """Live and failed executions of each kind: begun today, three days ago, and ended long ago."""
     current = now()
     for number, days in enumerate((0.1, 3, 40)):
         start = current - days * 24 * HOUR

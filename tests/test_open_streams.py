@@ -1,5 +1,6 @@
-"""Whatever ends a token or a session also ends the streams that it opened: tokens_ended_viewers
-knows every way that a request would be refused."""
+"""Whatever ends a token or session also ends the streams that it opened: tokens_ended_viewers
+covers every way in which a request would be refused.
+"""
 
 import time
 from collections.abc import Callable

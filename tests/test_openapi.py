@@ -1,5 +1,6 @@
-"""The OpenAPI document is written for who calls the API: `make schema-check` has two validators of
-others judge its form, these tests its words."""
+"""The OpenAPI document is written for users of the API. `make schema-check` validates its form
+with two independent validators; these tests check its texts.
+"""
 
 import inspect
 import re
@@ -23,7 +24,7 @@ INTERNAL = re.compile(
 
 
 def texts_in(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Each description and summary of the document, and where it stands."""
+    """Each description and summary in the document with its location."""
     items = enumerate(node) if isinstance(node, list) else node.items()
     for name, inner in items:
         if isinstance(inner, dict | list):

@@ -1,5 +1,6 @@
-"""What pages and documentation say is so: buttons have the words that are quoted, sentences hold
-for none and for one, a name stands where it is known, and a form tells every error at once."""
+"""Texts of pages and documentation are true: quoted buttons exist, sentences fit none and one,
+names are shown where known, and forms report all errors at once.
+"""
 
 import re
 from datetime import date, timedelta
@@ -46,7 +47,7 @@ def ask_for_token(client: Client, agent: Agent, secret: str) -> Any:
 
 
 def words_on_screen() -> set[str]:
-    """What stands between tags, and the strings from which views and tags make labels."""
+    """The texts between tags, and the strings from which views and tags make labels."""
     found: set[str] = set()
     for path in TEMPLATES:
         text = re.sub(r"\{%[^%]*icon[^%]*%\}", "", path.read_text())
@@ -58,7 +59,9 @@ def words_on_screen() -> set[str]:
 
 
 def quoted() -> list[tuple[str, str]]:
-    """(file, words): bold inside of a sentence of the manual, and “in quotes” on a page."""
+    """Pairs of file and quoted words: bold text inside sentences of the manual, and “quotes” on
+    pages.
+    """
     bold = re.compile(r"(?<=[a-z,;|] )\*\*([A-Z][A-Za-z ]{1,30})\*\*")
     cited = re.compile("“([A-Z][a-z ]{3,30})”")
     of = [(path, bold) for path in MANUAL] + [(path, cited) for path in TEMPLATES]

@@ -1,4 +1,4 @@
-"""What a comment of a template, a script or a style sheet points at is there, by its whole name."""
+"""Files named in comments of templates, scripts and style sheets exist under that full name."""
 
 import re
 from pkgutil import resolve_name

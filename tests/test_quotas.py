@@ -1,4 +1,4 @@
-"""What an organization may store: counted exactly, refused with reasons, freed by deletion."""
+"""Storage limits: use is counted exactly, excess refused with a reason, deletion frees space."""
 
 import random
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def held(organization: Organization) -> Amounts:
 
 
 def recount(organization: Organization) -> Amounts:
-    """The same from the rows themselves."""
+    """The amounts recomputed from the rows themselves."""
     with organization_scope(organization):
         messages = ExecutionEvent.objects.values_list("message", flat=True)
         files = [*ExecutionFile.objects.all(), *Upload.objects.all()]

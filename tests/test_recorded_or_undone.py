@@ -1,4 +1,4 @@
-"""A change that cannot be recorded in the audit log is not made."""
+"""A change that cannot be recorded in the audit log is rolled back."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ RECORDED = [
 
 @pytest.fixture
 def closed_log(owner: psycopg.Connection) -> Iterator[psycopg.Connection]:
-    """The owner, who may forbid the application to write to the log."""
+    """A connection of the owner, who can forbid the application to write to the log."""
     yield owner
     owner.execute(f"GRANT INSERT ON organizations_auditevent TO {connection.settings_dict['USER']}")
 

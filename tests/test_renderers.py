@@ -1,4 +1,4 @@
-"""Answers are the JSON that REST framework would write, whatever they hold."""
+"""Responses equal the JSON that REST framework would write, whatever they contain."""
 
 import json
 from datetime import UTC, date, datetime, timedelta

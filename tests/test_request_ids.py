@@ -1,4 +1,4 @@
-"""Every request has an id of its own in answer, log and audit log, whatever it brings."""
+"""Every request has the same id in its response, the log and the audit log, whatever it sends."""
 
 import io
 import json
@@ -17,7 +17,7 @@ SAME = "the-callers-own-id"
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What an operator reads."""
+    """The log as an operator reads it."""
     root = logging.getLogger()
     handler = logging.StreamHandler(io.StringIO())
     handler.setFormatter(root.handlers[0].formatter)

@@ -1,4 +1,4 @@
-"""Executions expire as their organization says, in small steps."""
+"""Executions expire according to their organization's retention, in small steps."""
 
 from datetime import timedelta
 

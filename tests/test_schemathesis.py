@@ -1,6 +1,7 @@
-"""Thousands of generated requests: the API does what its OpenAPI document says.
+"""Thousands of generated requests show that the API conforms to its OpenAPI document.
 
-In all phases, on a server, and with more time: `make fuzz`."""
+`make fuzz` does so in all phases, on a server, and with more time.
+"""
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +32,7 @@ StartResponse = Callable[..., Any]
 
 
 def undoing(application: Callable[..., Iterable[bytes]]) -> Callable[..., list[bytes]]:
-    """The application, which forgets each request: none can spoil the next one's ground."""
+    """The application with each request rolled back, so that none affects the next."""
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
         with transaction.atomic():
@@ -46,7 +47,7 @@ def undoing(application: Callable[..., Iterable[bytes]]) -> Callable[..., list[b
 
 @pytest.fixture(autouse=True)
 def one_connection(db: None) -> Iterator[None]:
-    """Requests share the test's connection, which a request otherwise closes at its end."""
+    """Let requests share the test's connection, which they would otherwise close."""
     signals = [request_started, request_finished]
     for signal in signals:
         signal.disconnect(close_old_connections)

@@ -1,4 +1,4 @@
-"""Which form of a page is one that was carried out before, and which is another."""
+"""Recognizing a page's form that has already been processed."""
 
 import re
 from typing import Any
@@ -25,7 +25,7 @@ FIELDS = {
 
 @pytest.fixture
 def browser(organization: Organization) -> Client:
-    """It sends what its page holds, as browsers do."""
+    """A client that sends the hidden fields of its page, as browsers do."""
     member = make_membership(organization, "owner", make_user("ada@example.com", PASSWORD))
     client = Client(enforce_csrf_checks=True, headers={"Accept": "text/html"})
     client.force_login(member.user)

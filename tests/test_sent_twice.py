@@ -1,6 +1,7 @@
-"""Every request that changes something, sent again after its answer was lost: no second thing, and
-nothing that was promised is taken away. The answer is that of the first time, or says clearly why
-not. And the same for both at the same moment, each in a transaction of its own."""
+"""Every request that changes something can be repeated after its response was lost: nothing is
+done twice, nothing that was promised is withdrawn, and the response equals the first or explains
+why not. The same holds for two concurrent requests, each in its own transaction.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -28,7 +29,7 @@ CHANGING = [each for each in ENDPOINTS if each.method != "GET"]
 
 @dataclass(frozen=True)
 class Again:
-    """What the second request gets, where that is not the first answer, byte by byte."""
+    """The second response, where it differs from the first."""
 
     why: str
     status: int = 200
@@ -97,7 +98,7 @@ SAYS_NOTHING = {
 
 
 def again(endpoint: Endpoint) -> Again | None:
-    """None where the second answer is the first one."""
+    """The expected second response; None if it equals the first."""
     default = GONE if endpoint.method == "DELETE" else None
     return OTHERWISE.get(str(endpoint), default)
 
@@ -118,7 +119,7 @@ def takes_a_key(endpoint: Endpoint) -> bool:
 
 
 def same_request(endpoint: Endpoint, tenant: Tenant) -> dict[str, Any]:
-    """What two requests have in common: the ids, the body, and the form's page or the key."""
+    """What both requests share: the ids, the body, and the form's page or the key."""
     body = endpoint.body(tenant) if endpoint.body else None
     if endpoint.is_form and not endpoint.is_documented:
         body = {**(body or {}), TOKEN: "t" * 64}
@@ -187,7 +188,7 @@ def test_both_at_the_same_moment_do_as_much_as_one(endpoint: Endpoint) -> None:
 def growth_by(
     endpoint: Endpoint, tenant: Tenant, number: int, expected: Again | None
 ) -> tuple[list[Any], dict[str, int]]:
-    """The answers to that many requests at once, and how many rows came to each table."""
+    """The responses to that many concurrent requests, and the number of new rows in each table."""
     make_first_key()
     request = same_request(endpoint, tenant)
     first = client_of(endpoint, tenant)

@@ -1,4 +1,4 @@
-"""Values of the API are what the OpenAPI document says, and nothing that looks like them."""
+"""The API accepts values exactly as the OpenAPI document describes them, and nothing similar."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What nobody handled leaves one log event with its traceback, under the request's id."""
+"""An unhandled error leaves one log event with its traceback and the request's id."""
 
 import ast
 import asyncio
@@ -35,7 +35,7 @@ Log = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def log() -> Iterator[Log]:
-    """The lines that were logged, as an operator reads them."""
+    """The logged lines as an operator reads them."""
     root = logging.getLogger()
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -175,7 +175,7 @@ def test_a_form_of_another_site_is_named_without_its_address(log: Log) -> None:
 
 
 def over_asgi(path: str, application: Any) -> list[dict[str, Any]]:
-    """What a server is given to send for a GET of this path."""
+    """The messages that a server is given to send for a GET of this path."""
     sent: list[dict[str, Any]] = []
     waiting: asyncio.Future[Any] | None = None
 

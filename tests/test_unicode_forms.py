@@ -1,5 +1,4 @@
-"""Text that reads the same is the same: each field that is compared, written in one form of
-Unicode and asked for in the other."""
+"""Equal-looking texts are equal: each compared field matches across Unicode normalization forms."""
 
 import unicodedata
 from collections.abc import Callable
@@ -202,7 +201,7 @@ def normal(text: str, like: str) -> str:
 def test_a_hash_of_an_earlier_version_opens_and_is_brought_up_to_date(
     organization: Organization, written: str, asked: str
 ) -> None:
-    """It was made of the password as it was typed."""
+    """The old hash is of the password as it was typed."""
     user = person(organization, "another password").user
     password = normal("Grüße aus Köln, wie getippt", written)
     user.password = make_password(password, salt="a" * 22)
@@ -295,7 +294,7 @@ def test_names_in_memory_are_what_the_database_has(organization: Organization) -
 def test_a_text_that_grows_past_its_limit_is_refused(
     organization: Organization, client_for: ClientFor
 ) -> None:
-    """A letter that NFC takes apart: 64 of them are 128 characters."""
+    """NFC decomposes this character: 64 of them become 128 characters."""
     owner = client_for(make_membership(organization))
 
     answer = owner.patch(
@@ -324,7 +323,7 @@ def test_a_password_keeps_its_case_and_its_ligatures() -> None:
 def test_what_was_stored_before_is_brought_into_the_form(
     organization: Organization, other_organization: Organization
 ) -> None:
-    """Of two files whose names look the same, the one in the form stays alone in it."""
+    """Of two files whose names look the same, the normalized one keeps its name."""
     execution, other = make_execution(organization), make_execution(other_organization)
     for each, path in ((execution, "a"), (execution, "b"), (execution, "c"), (other, "d")):
         make_file(each, "out", path)
