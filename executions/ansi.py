@@ -9,11 +9,12 @@ from rich.style import Style
 from rich.text import Text
 
 MAX_CHARACTERS = 128 * 1024
-"""Of one message; beyond that only the beginning is shown."""
+"""The maximum length of a message; only the beginning of a longer one is shown."""
 COLOURING = re.compile(r"\x1b\[[0-9;:]*m")
 MAX_COLOURING_LENGTH = 200
-"""Characters of one sequence: a number of thousands of digits, which Python refuses to read, names
-no colour."""
+"""Characters of one escape sequence. Longer ones are ignored: Python refuses to parse a number
+of thousands of digits.
+"""
 # Everything else that a terminal obeys: it moves, clears, sets titles, makes links. Taken out
 # beforehand, also because rich needs quadratic time for links that never end.
 CONTROL_SEQUENCES = re.compile(

@@ -5,12 +5,12 @@ limited in size.
 from typing import Any
 
 MAX_META_LENGTH = 32_000
-"""Characters of JSON. Lists read it with each of their rows, up to a thousand at once."""
+"""Characters of JSON. Lists read it with each of up to a thousand rows."""
 TOLD = frozenset(
     {"summary", "description", "tags", "author", "organization", "version", "kodosumi", "app_url"}
     | {"base_url", "entry_point", "deprecated", "fid"}
 )
-"""What is shown somewhere."""
+"""The fields that are shown somewhere."""
 MAX_TEXT_LENGTH, MAX_TAG_LENGTH, MAX_TAGS = 1000, 64, 32
 
 

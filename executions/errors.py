@@ -15,7 +15,9 @@ RAISED = re.compile(r"^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: |:?$)")
 FRAME = re.compile(r'^\s+File "([^"]+)", line \d+, in (\S+)')
 LIBRARY = re.compile(r"(^|/)(site-packages|dist-packages|lib/python[\d.]+)/|^<frozen ")
 FINGERPRINT_VERSION = "v2:"
-"""Of the rules below. Whoever changes them counts up, and `regroup_errors` does the rest."""
+"""The version of the rules below. Increase it when you change them; `regroup_errors` then
+updates stored errors.
+"""
 # Quotes are quotes at the edges of words only: the apostrophes of "can't" hold no quotation.
 QUOTED = (
     r"(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w))*'(?!\w)"
@@ -38,9 +40,9 @@ VARIABLE_PARTS = (
     (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<hex>"),
 )
 WORD = re.compile(r"[A-Za-z0-9]+")
-"""A part of a name between `_`, `-`, `.` and the like."""
+"""A part of a name between `_`, `-`, `.` and similar characters."""
 WORD_WITH_NUMBER = re.compile(r"[A-Z]?[a-z]{2,}\d+|[A-Z]{3,}\d+|\d+[A-Za-z]{0,3}")
-"""int64, HTTP404, 30s: a word, whatever its number is."""
+"""int64, HTTP404, 30s: a word, whatever its number."""
 HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}|(?=\D*\d)(?:[0-9a-f]{8,}|[0-9A-F]{8,})")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 PLACEHOLDER = re.compile(r"<[a-z-]+>")
@@ -53,7 +55,7 @@ class ReadableError:
     error_type: str
     message: str
     place: str = ""
-    """File and function of the innermost frame that is not a library's."""
+    """File and function of the innermost frame outside libraries."""
 
     def fingerprint(self) -> str:
         """A hash that errors of one group share, whichever agent they come from.

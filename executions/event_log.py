@@ -33,7 +33,7 @@ Kind, Status = ExecutionEvent.Kind, Execution.Status
 MARKS = frozenset({Kind.STATUS, Kind.FINAL, Kind.META})
 STATUSES = frozenset(Status.values)
 MAX_LOCKS = 1000
-"""That are open at a time: every reader of the execution gets them all."""
+"""The maximum number of open locks, because every reader of the execution gets all of them."""
 
 
 @dataclass(frozen=True)

@@ -28,17 +28,19 @@ from executions.file_storage import FilesUnavailable, told_as_unavailable
 NO_ANSWER = (BotoCoreError, HTTPError)
 REFUSALS = (*NO_ANSWER, Boto3Error, ClientError)
 FIRST_READ, MAX_READ = 64 * 1024, 512 * 1024
-"""Bytes that one request fetches: few at first, for who wants few, then twice as many each time."""
+"""Bytes fetched by one request: few at first, for clients that need few, then twice as many each
+time.
+"""
 PART = 8 * 1024**2
-"""Larger files go up in parts of so many bytes, one after the other."""
+"""Larger files are uploaded in parts of this many bytes, in sequence."""
 MAX_AT_ONCE = 1000
-"""Keys in a request to delete."""
+"""The maximum number of keys in a delete request."""
 PATIENCE = {"connect_timeout": 2, "read_timeout": 5}
-"""Seconds; each request is made twice. A thread, and often a transaction, waits meanwhile."""
+"""In seconds; each request is tried twice while a thread, and often a transaction, waits."""
 SECONDS_TO_LEAVE_IT = 3.0
-"""After a request without an answer."""
+"""How long requests fail fast after one that got no response."""
 IMPATIENCE = {"connect_timeout": 1, "read_timeout": 1}
-"""For readiness, which somebody asks every few seconds."""
+"""For readiness checks, which are made every few seconds."""
 
 
 class BucketStorage(S3Storage):

@@ -17,10 +17,10 @@ from core.text import folded
 from executions.models import Execution, ExecutionUser
 
 NOBODY = "unknown"
-"""The user of an execution that no person launched."""
+"""The user's name for executions that no person launched."""
 MAX_TEXT_LENGTH = 255
 MAX_HOURS = 99_999_999
-"""More than since 1970: all time. kodosumi's page asks for 999999 when it means that."""
+"""More than since 1970, hence all time; kodosumi's page sends 999999 for that."""
 END_OF_TIME = MAX_TIMESTAMP + 1.0
 NAMES = ("hours", "from", "to", "agent_name", "user", "status", "search", "tag", "agent")
 Rows = TypeVar("Rows", bound=QuerySet[Any])
@@ -31,26 +31,27 @@ class Filters:
     """Filters for executions. Empty text and None mean: no restriction."""
 
     start: float | None = None
-    """Started at or after this; in Unix seconds."""
+    """Started at or after this time, in Unix seconds."""
     end: float | None = None
-    """Started before this."""
+    """Started before this time."""
     is_recent: bool = False
-    """The window is the last hours: what is live, or has ended in them, counts whenever it
-    started."""
+    """The window is the last hours. Executions that are live or ended in it match, whenever they
+    started.
+    """
     agent_name: str = ""
-    """A part of the name, in any case."""
+    """Part of the name; case is ignored."""
     name: str = ""
-    """The agent's whole name. Pages ask so, where a number leads to its rows."""
+    """The agent's full name, used by links from a number to its rows."""
     user: str = ""
-    """The id or the name of the person who launched it; `unknown`: nobody did."""
+    """The id or name of the person who launched it; `unknown` for none."""
     status: str = ""
     search: str = ""
-    """A part of what a row shows: see `containing`."""
+    """Text contained in a field that a row shows; see `containing`."""
     tag: str = ""
-    """A whole tag, in any case."""
+    """A whole tag; case is ignored."""
     agent: UUID | None = None
     fingerprint: str = ""
-    """Of errors: the group. Executions are not narrowed by it."""
+    """The group of errors; does not filter executions."""
 
     @classmethod
     def read(cls, query: QueryDict, *, hours: int | None, now: float, zone: tzinfo = UTC) -> Self:

@@ -10,7 +10,7 @@ from typing import Any
 from core.parsers import measure_json
 
 MAX_DEPTH = 100
-"""Levels of lists and objects that are shown."""
+"""The maximum nesting of lists and objects that are shown."""
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 

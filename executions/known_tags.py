@@ -9,8 +9,9 @@ from organizations.actors import Actor
 from organizations.models import Organization
 
 MAX_RUNS = 1000
-"""Runs that are looked at: read from the index of the newest, however many there are. An older tag
-is found all the same by who types it."""
+"""The number of newest runs that are read, by index, however many there are. Older tags can
+still be typed.
+"""
 MAX_TAGS = 100
 
 

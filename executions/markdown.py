@@ -13,12 +13,13 @@ from markdown_it.token import Token
 from executions.sanitizing import TOO_COMPLEX, cleaned, is_out_of_time, is_too_complex, is_too_large
 
 MAX_MARKS = 30_000
-"""Characters that mean something in Markdown: its parsers need long for very many in a row."""
+"""Characters with a meaning in Markdown: parsers are slow for very many of them in a row."""
 MAX_LINES = 10_000
-"""Of Markdown: each may become a block, and they need long for very many of these as well."""
+"""Lines of Markdown: each may become a block, and parsers are slow for very many blocks."""
 MAX_CELLS = 10_000
-"""Of all tables of one piece of Markdown. A short row is filled up to the width of its header, so
-that few characters could become very many cells."""
+"""Cells of all tables in one piece of Markdown. Short rows are padded to the width of the
+header, so that few characters could become very many cells.
+"""
 LINE_END = re.compile(r"\r\n?")
 MARK = re.compile(r"[*_~`!|&\[\]]")
 

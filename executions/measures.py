@@ -14,7 +14,7 @@ class Measure:
     unit: str
     description: str
     api: str = ""
-    """Where the API says it."""
+    """The field in the API's responses."""
 
 
 MEASURES = (

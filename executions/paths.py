@@ -12,9 +12,11 @@ MAX_PATH_LENGTH, MAX_PART_LENGTH = 1024, 255
 DRIVE = re.compile(r"[A-Za-z]:")
 DEVICES = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 DIRECTIONS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They make a name read as another one."""
+"""Characters that make a name display as another one."""
 UNSEEN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
-"""Unicode categories: control, surrogates, unassigned, private, separators of lines."""
+"""Unicode categories: control, surrogate, unassigned, private use, line and paragraph
+separators.
+"""
 
 
 def validate_path(path: str) -> None:

@@ -17,13 +17,13 @@ from core.throttling import Quota, count_attempt, throttle_key
 from organizations.models import Organization
 
 EVENT_BYTES = 128
-"""Of an event, beside its message. The triggers count the same (migration 0011)."""
+"""The overhead of an event beside its message. The triggers use the same value (migration 0011)."""
 FILE_BYTES = 1024
-"""Of a file, beside its content."""
+"""The overhead of a file beside its content."""
 ENDING_BYTES = 4096
-"""So much an execution may still say when it ends and there is no room."""
+"""What an execution may still report at its end when there is no room."""
 PARALLEL = 64
-"""Writers queue as soon as so many at once could pass the limit together."""
+"""Writers queue as soon as this many at once could exceed the limit together."""
 
 
 class HasMessage(Protocol):

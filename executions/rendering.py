@@ -27,7 +27,9 @@ from executions.sanitizing import (
 
 FAST_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 FASTER_FROM = 16 * 1024
-"""From here on inputs are dumped by libyaml, which is fast but writes emoji as numbers."""
+"""From this length on inputs are dumped with libyaml, which is fast but escapes emoji as
+numbers.
+"""
 Kind = ExecutionEvent.Kind
 
 

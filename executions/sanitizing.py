@@ -11,15 +11,15 @@ import nh3
 from django.utils.safestring import SafeString, mark_safe
 
 MAX_BYTES = 256 * 1024
-"""Bytes of one message that are made readable; beyond that it can be downloaded only."""
+"""Bytes of a message that are rendered; a larger one can only be downloaded."""
 MAX_DEPTH = 100
-"""Levels of nesting, of elements or of JSON."""
+"""The maximum nesting of elements or JSON."""
 MAX_FORMATTING_DEPTH = 16
 MAX_TAGS = 20_000
-"""Of one piece of HTML; and elements of all that one message becomes."""
+"""For one piece of HTML, and for the elements rendered from one message."""
 MAX_ATTRIBUTES = 40
 SECONDS = 1.0
-"""Of the processor, for all pieces of one message; one that has begun is still finished."""
+"""Processor time for all pieces of one message; a piece that has begun is completed."""
 TOO_COMPLEX = mark_safe(
     '<p class="output-note">This output is too complex to be shown here. '
     "Download it to read it.</p>"
@@ -56,7 +56,7 @@ REOPENED = frozenset(
     {*("a", "b", "big", "code", "em", "font", "i", "nobr", "s"), *("small", "strike", "strong")}
     | {"tt", "u"}
 )
-"""A parser opens them anew in each following block, so that a few can become very many."""
+"""Elements that a parser reopens in each following block, so that a few can become very many."""
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 

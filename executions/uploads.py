@@ -23,7 +23,9 @@ from executions.quotas import FILE_BYTES, Amounts, require_room
 from organizations.actors import Actor
 
 DEFAULT_PART, SPARE_PARTS = 64 * 1024, 16
-"""An upload may have as many parts as its size holds of the first, in bytes, and a few more."""
+"""An upload may have as many parts of the first number of bytes as its size requires, plus a
+few.
+"""
 
 
 class UploadNotFound(NotFound):

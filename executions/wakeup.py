@@ -18,7 +18,7 @@ logger = structlog.get_logger(__name__)
 
 SECONDS_TO_WAIT = 0.25
 SECONDS_OF_REST = 5.0
-"""After a failure: a Redis that is away must not slow down every append."""
+"""The pause after a failure, so that an unavailable Redis does not slow down every append."""
 
 
 class Announcer:

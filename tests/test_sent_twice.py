@@ -34,9 +34,9 @@ class Again:
     why: str
     status: int = 200
     code: str = ""
-    """In the body; of a page, a sentence."""
+    """The error code in the body; for a page, a sentence."""
     adds: tuple[str, ...] = ()
-    """Tables in which the second request may write, too."""
+    """Further tables to which the second request may write."""
 
 
 RECORDS = ("organizations_auditchain", "organizations_auditevent")
@@ -86,15 +86,16 @@ AT_ONCE = {
     "POST /password": (400, "changed a moment ago"),
     "POST /email": (400, "changed a moment ago"),
 }
-"""Another refusal of a second request that comes while the first is under way, and what it says:
-these commit what they count and hold no lock while they hash a password."""
+"""Different errors, with their texts, for a second request that arrives during the first: these
+operations commit their counters and hold no lock while they hash a password.
+"""
 SAYS_NOTHING = {
     "POST /login": "They are signed in.",
     "POST /logout": "They are signed out.",
     "POST /organization": "They are there.",
     "POST /settings/delete": "They are no longer in the organization.",
 }
-"""Forms that lead to the same page again without a word that they came twice."""
+"""Forms that redirect to the same page again without a message about the repetition."""
 
 
 def again(endpoint: Endpoint) -> Again | None:

@@ -10,7 +10,7 @@ from django.conf import settings
 
 FILES = sorted(settings.BASE_DIR.glob("*/sql/*.sql"))
 OF_OTHERS = "procrastinate"
-"""Its functions come with its own migrations."""
+"""A package whose functions come with its own migrations."""
 
 DEFINITIONS = """
 SELECT p.oid::regprocedure::text, p.proname, pg_get_functiondef(p.oid)

@@ -22,7 +22,7 @@ IN_BODIES = {
     "POST /api/v1/agents/{agentId}/credentials/{credentialId}/rotate": "2999-01-01T12:00:00",
     "POST /api/v1/executions": "2026-01-01T12:00:00",
 }
-"""Operations whose body takes a time, and one that they accept."""
+"""Operations whose body has a time, and a time that they accept."""
 
 
 def takes_time(schema: dict[str, Any]) -> bool:

@@ -58,7 +58,7 @@ COMPARED = {
     "organizations.User.username",
     "tokens.Resource.name",
 }
-"""Columns of free text that something is looked up by, or that must be unique."""
+"""Free-text columns used for look-ups or with unique constraints."""
 PLAIN = {
     "agents.Agent.runbook_url": "ASCII, by its validator",
     "agents.Agent.version": "ASCII, by its validator",

@@ -29,7 +29,7 @@ Kind, Status = ExecutionEvent.Kind, Execution.Status
 MAINTENANCE = "maintenance"
 REMOVE_FOLDERS = "executions.remove_folders"
 FOLDERS_AT_ONCE = 8
-"""Of executions that one request deletes."""
+"""The maximum number of executions whose files one request removes itself."""
 
 
 class ExecutionIsLive(DomainError):

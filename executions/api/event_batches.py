@@ -19,7 +19,7 @@ from executions.models import MAX_SEQUENCE, Execution, ExecutionEvent, now
 
 MAX_EVENTS = 1000
 AHEAD = 24 * 3600
-"""Seconds that an engine's clock may be ahead of ours."""
+"""The maximum number of seconds by which an engine's clock may be ahead of ours."""
 NEWLINE_JSON = "application/x-ndjson"
 
 

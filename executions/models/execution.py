@@ -30,10 +30,11 @@ from organizations.models import (
 from tokens.models import Credential
 
 RESERVED_IDS = frozenset({"errors", "export", "statistics", "timeline"})
-"""Words that stand where an execution's id stands in addresses of pages. An engine cannot choose
-them; those that exist have an address of their own."""
+"""Words used in URLs of pages in place of an execution's id. Engines cannot choose them;
+existing ones have a URL of their own.
+"""
 UNKNOWN_AGENT = "Unknown"
-"""The agent's name as long as nothing has named it."""
+"""The agent's name until one is reported."""
 OPERATORS = frozenset({Membership.Role.OPERATOR, Membership.Role.ADMIN, Membership.Role.OWNER})
 
 
@@ -83,11 +84,13 @@ class Execution(OrganizationScopedModel):
         WORKER = "worker", "Run by a worker of ours"
 
     NOT_IN_LISTS = ("inputs", "final", "sent_digests", "searchable_text", "searchable_tags")
-    """What may be large, or is not shown."""
+    """Fields that may be large or are not shown."""
     LIVE = (Status.QUEUED, Status.STARTING, Status.RUNNING, Status.AWAITING)
     FINAL = (Status.FINISHED, Status.ERROR, Status.CANCELLED)
     FAILED = Status.ERROR
-    """What every page, number and link means by "failed"; in words: measures.py."""
+    """The status that every page, number and link means by "failed"; measures.py defines it in
+    words.
+    """
     TRANSITIONS: dict[str, frozenset[str]] = {
         Status.QUEUED: frozenset({Status.STARTING, Status.RUNNING, *FINAL}),
         Status.STARTING: frozenset({Status.RUNNING, Status.AWAITING, *FINAL}),

@@ -26,7 +26,7 @@ class Bucket:
     start: datetime
     end: datetime
     by_status: dict[str, int] = field(default_factory=dict)
-    """Statuses without any are left out."""
+    """Statuses without executions are omitted."""
 
     @property
     def total(self) -> int:

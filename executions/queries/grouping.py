@@ -26,7 +26,7 @@ class ErrorGroup:
     fingerprint: str
     error_type: str
     message: str
-    """Of the newest one."""
+    """The message of the newest error."""
     agent_names: tuple[str, ...]
     count: int
     executions: int
@@ -34,7 +34,7 @@ class ErrorGroup:
     first_seen: float
     last_seen: float
     sparkline: tuple[int, ...]
-    """Errors in each of the buckets, oldest first."""
+    """The number of errors in each bucket, oldest first."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from organizations.tenancy.scope import organization_scope
 
 BATCH = 1000
 MAX_TEXT_LENGTH = 100_000
-"""Of an error in a list, in characters."""
+"""Characters of an error's text in a list."""
 BYTES_OF_MESSAGE = Func("message", function="octet_length", output_field=IntegerField())
-"""Of an event: it is known without reading the message."""
+"""The size of an event's message, which PostgreSQL knows without reading it."""
 
 
 def executions(

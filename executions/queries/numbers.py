@@ -47,7 +47,7 @@ class RecentActivity:
     awaiting: int
     failed: int
     newest: float | None
-    """When the newest of all time started; None: nothing ever ran."""
+    """When the newest execution of all time started; None if there is none."""
 
     @property
     def error_rate(self) -> float:
@@ -63,12 +63,12 @@ class Statistics:
     total: int
     by_status: dict[str, int]
     by_user: dict[UUID | None, int]
-    """By the id that answers show; None: nobody launched them. The most first."""
+    """By the id in responses, most first; None for executions that nobody launched."""
     user_map: dict[UUID, str]
     by_agent: dict[str, int]
-    """By the agent's name. The most first."""
+    """By the agent's name, most first."""
     avg_elapsed: float | None
-    """As kodosumi averages: with the time in which they awaited an answer."""
+    """The average as in kodosumi, including the time spent waiting for answers."""
     p50_runtime: float | None
     p95_runtime: float | None
     p99_runtime: float | None

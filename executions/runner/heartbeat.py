@@ -15,9 +15,9 @@ from executions.runner.tracer import Outage, Tracer
 from organizations.tenancy.scope import organization_scope
 
 LEASE = 15
-"""Seconds that the lease of a worker lasts."""
+"""The duration of a worker's lease in seconds."""
 BEAT = 5.0
-"""Seconds from one sign of life to the next."""
+"""The interval between heartbeats in seconds."""
 logger = structlog.get_logger(__name__)
 
 

@@ -23,7 +23,7 @@ QUEUE = "executions"
 class Job:
     function: Callable[[Tracer], Any]
     retries: int
-    """How often it may be tried again after its worker was lost. 0: it must not run twice."""
+    """How often the job may be retried after its worker was lost. 0: it must not run twice."""
 
 
 JOBS: dict[str, Job] = {}

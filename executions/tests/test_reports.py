@@ -423,7 +423,7 @@ def test_the_list_is_filtered(organization, agent, client_for):
 
 texts = st.sampled_from(["a", "b", "ä\n", ""])
 batches = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)), min_size=1, max_size=12)
-"""Each: from which event on, and how many, an engine sends what it has."""
+"""Start index and number of the events in each batch that an engine sends."""
 
 
 @given(st.lists(texts, min_size=12, max_size=12), batches)

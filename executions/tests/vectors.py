@@ -1,10 +1,10 @@
 """Attack vectors that an execution's output may contain."""
 
 FOREIGN = "foreign.invalid"
-"""Every vector that loads something loads it from here."""
+"""The host from which all vectors load."""
 NUMBER = "4711"
 SCRIPT = f"console.info({NUMBER})"
-"""What a vector runs if it can. It needs no quotes, so that it fits into every place."""
+"""The script that a vector runs if it can. It needs no quotes, so that it fits everywhere."""
 
 
 def traced(vector: str, number: int) -> str:

@@ -46,9 +46,9 @@ class Seen:
     changed: int
     """When the folder itself changed, in nanoseconds."""
     state: State
-    """None if it may have changed again without a trace: look once more."""
+    """None if the folder may have changed again unnoticed, so that another look is needed."""
     is_quiet: bool
-    """The folder's own time tells of every change to come."""
+    """Whether every further change will show in the folder's own time."""
     has_ended: bool = False
 
 
