@@ -81,7 +81,7 @@ def rebuild_rollups(organization: Organization) -> tuple[Difference, ...]:
     Writers of this organization wait for it; those of others do not.
     """
     with organization_scope(organization), connection.cursor() as cursor:
-        # Every writer holds the lock shared until it commits: from here on the recount sees all.
+        # Every writer holds a shared lock until it commits, so the recount now sees all events.
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('rollups of ' || %s, 0))",
             [str(organization.pk)],

@@ -133,7 +133,7 @@ def _sums_by_day(
     records: Records, usage: OrganizationScopedQuerySet, column: str, agents: set[UUID]
 ) -> dict[UUID, dict[date, int]]:
     """The column's sums by agent and day; an agent has a row a day for each of its credentials."""
-    # One row an agent: Django takes longer for a row than PostgreSQL for all of an agent's days.
+    # One row for each agent: a row costs Django more than all of an agent's days cost PostgreSQL.
     rows = (
         usage.filter(agent_id__in=agents, day__in=_last_days(records, KNOWN_DAYS))
         .filter(**{f"{column}__gt": 0})

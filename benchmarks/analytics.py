@@ -24,7 +24,7 @@ BIG_TENANT_AGENTS = 250
 AGENTS_EACH = 25
 POSTGRES = ("shared_buffers = '4GB'", "work_mem = '64MB'", "max_wal_size = '16GB'")
 
-# Uniform over 90 days: the worst case for a rollup, for no hour and no agent is ever empty.
+# Uniform over 90 days: the worst case for a rollup, because no hour or agent is ever empty.
 EVENTS = """
     INSERT INTO tokens_tokenevent
         (id, organization_id, created_at, outcome, reason, agent_id, credential_id, token_id,

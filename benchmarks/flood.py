@@ -76,7 +76,7 @@ def flooded(server: Target, engine: Engine, ask: Ask, first: int) -> Times:
         with requests.Session() as session:
             while not is_over.is_set():
                 number += 1
-                with suppress(requests.RequestException):  # it may be refused in any way
+                with suppress(requests.RequestException):  # any refusal will do
                     ask(session, server.url, number)
 
     strangers = [threading.Thread(target=flood, args=[place]) for place in range(CLIENTS)]

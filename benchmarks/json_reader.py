@@ -16,7 +16,7 @@ from contextlib import suppress
 import orjson
 from rest_framework.exceptions import ParseError
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")  # asked for on import
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")  # required on import
 
 from core.parsers import parse_json
 
@@ -95,7 +95,7 @@ def main() -> None:
             f"| {name} | {len(body):,} | {plain:.2f} ms | {fast:.2f} ms | {strict:.2f} ms "
             f"| {strict / plain:.1f} |"
         )
-        # What a plain reader refuses near its beginning has no ratio.
+        # Input that a plain reader refuses early has no meaningful ratio.
         if strict > MAX_MS or (strict > MAX_RATIO * plain and not name.endswith("refused")):
             beyond.append(name)
     if beyond:

@@ -34,7 +34,7 @@ def new_cluster(
     in_use = (WORK / f"{name}.lock").open("w")
     try:
         fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:  # What follows would stop its server and remove its data.
+    except BlockingIOError:  # The code below would stop its server and remove its data.
         sys.exit(f"Another benchmark uses {root}.")
     cluster = Cluster(root, find_binaries(), durable=durable)
     cluster.stop()

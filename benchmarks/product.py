@@ -22,7 +22,7 @@ def set_up(cluster: Cluster) -> dict[str, str]:
     """Configure this process as a production on the cluster and migrate; return the environment."""
     environment = {
         "DATABASE_URL": cluster.url,
-        "DATABASE_URL_FILE": "",  # It would come first, and these tables are emptied.
+        "DATABASE_URL_FILE": "",  # It would take precedence, and the tables are emptied here.
         "AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url,
         "AGENTIDP_DATABASE_OWNER_URL_FILE": "",
         "DJANGO_SETTINGS_MODULE": "agentidp.settings",
@@ -44,7 +44,7 @@ def set_up(cluster: Cluster) -> dict[str, str]:
     if settings.DATABASES["default"].get("OPTIONS", {}).get("host") != str(cluster.sockets):
         sys.exit("The settings name another database than the benchmark's own.")
     call_command("migrate", verbosity=0)
-    # Whoever serves must not know the owner.
+    # The server must not have the owner's credentials.
     return environment | {"AGENTIDP_DATABASE_OWNER_URL": ""}
 
 
@@ -115,7 +115,7 @@ def signing_with(algorithm: str) -> Iterator[None]:
     from organizations.models import Organization
     from tokens.keys import DEFAULT_ALGORITHM, RELOAD_AFTER_SECONDS, rotate_signing_key
 
-    if algorithm != DEFAULT_ALGORITHM:  # its first key would wait for verifiers
+    if algorithm != DEFAULT_ALGORITHM:  # the first key would wait until verifiers have fetched it
         rotate_signing_key(algorithm, is_emergency=True)
         time.sleep(RELOAD_AFTER_SECONDS)
     Organization.objects.update(signing_algorithm=algorithm)

@@ -138,7 +138,7 @@ def main() -> None:
             for kind in arguments.kinds or KINDS:
                 request_of = KINDS[kind](engine)
                 warm_up(server, engine, request_of)
-                if not arguments.small:  # what grows once for all is no client's
+                if not arguments.small:  # one-time growth is not caused by a client
                     silence(server, engine, request_of, arguments.silent)
                 done = [
                     silence(server, engine, request_of, arguments.silent) for _ in range(rounds)
@@ -156,7 +156,7 @@ def warm_up(server: Target, engine: Engine, request_of: Callable[[int], Request]
         with server.ask(one.path, headers) as client:
             if one.is_cut:
                 client.recv(12)
-    with ThreadPoolExecutor(WARM_UPS) as threads:  # all of the server's threads have to do
+    with ThreadPoolExecutor(WARM_UPS) as threads:  # all threads of the server get work
         list(threads.map(lambda _: ordinary(engine, 4), range(WARM_UPS)))
 
 

@@ -173,7 +173,8 @@ def measure(
     """A round: a new server, a warm-up in which every client makes a request, then the measured
     run.
     """
-    seconds *= contender.slowness  # 32 callers of a server that answers 7 a second wait for long
+    # 32 callers wait long for a server that answers 7 requests a second.
+    seconds *= contender.slowness
     url = f"http://127.0.0.1:{PORT}{contender.path}"
     before = contender.count_rows() if contender.count_rows else 0
     server = granian(
@@ -203,7 +204,7 @@ def measure(
         sys.exit(f"{contender.name}: not every answer was a token: {warm_up} {load}")
     contender.loads.append(load)
     if contender.count_rows:
-        # wrk leaves without waiting for the answers to its last requests, in either run.
+        # wrk exits without waiting for its last responses, in either run.
         surplus = contender.count_rows() - before - warm_up.requests - load.requests
         if not 0 <= surplus <= 2 * CONNECTIONS:
             sys.exit(f"{contender.name}: {-surplus} more answers than rows")

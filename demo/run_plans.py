@@ -72,7 +72,7 @@ def _day(
 ) -> Iterator[Run]:
     part = player.part
     chance = random.Random(f"{SEED} {company.slug} {part.name} runs {day}")  # noqa: S311
-    # How old the day is must not change its plan: a part's story is told in its tokens.
+    # The plan must not depend on the age of the day: only tokens follow a part's story.
     if is_over(part, (today - day).days):
         return
     zone = ZoneInfo(company.office_zone)

@@ -57,13 +57,14 @@ def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]
     command = [sys.executable, "-m", "granian", *server_options.ASGI]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     command += ["--log-level", "warning", "--workers-kill-timeout", str(SECONDS_TO_STOP)]
-    with log.open("ab") as output:  # as the worker does: neither overwrites the other
+    # Append, as the worker does, so that neither overwrites the other.
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, "agentidp.asgi:application"],
             stdout=output,
             stderr=output,
             env=os.environ | {"AGENTIDP_DEMO": "1", "AGENTIDP_ISSUER": f"http://localhost:{port}"},
-            start_new_session=True,  # Ctrl-C is for us: we stop the server in order.
+            start_new_session=True,  # Ctrl-C must not reach the server: we stop it in order.
         )
     try:
         deadline = time.monotonic() + SECONDS_TO_START

@@ -23,7 +23,7 @@ SEED = "agentidp"
 SPIKE = 14
 """The factor by which the spike day exceeds the agent's usual day."""
 
-# How much of a working day's requests fall into each local hour.
+# The share of a working day's requests in each local hour.
 RHYTHMS = {
     "office": (0, 0, 0, 0, 0, 1, 3, 7, 11, 14, 15, 13, 9, 11, 12, 10, 7, 4, 2, 1, 0, 0, 0, 0),
     "long": (1, 1, 0, 0, 1, 2, 4, 6, 8, 10, 10, 9, 8, 9, 9, 8, 7, 6, 5, 4, 3, 2, 2, 1),

@@ -15,7 +15,7 @@ MAX_COLOURING_LENGTH = 200
 """Characters of one escape sequence. Longer ones are ignored: Python refuses to parse a number
 of thousands of digits.
 """
-# Everything else that a terminal obeys: it moves, clears, sets titles, makes links. Taken out
+# All other control sequences: cursor movement, clearing, titles, links. Removed
 # beforehand, also because rich needs quadratic time for links that never end.
 CONTROL_SEQUENCES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-ln-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-OQ-WYZ\\`-~])"

@@ -18,13 +18,13 @@ FINGERPRINT_VERSION = "v2:"
 """The version of the rules below. Increase it when you change them; `regroup_errors` then
 updates stored errors.
 """
-# Quotes are quotes at the edges of words only: the apostrophes of "can't" hold no quotation.
+# Quotes count only at the edges of words: the apostrophe in "can't" begins no quotation.
 QUOTED = (
     r"(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w))*'(?!\w)"
     r'|(?<!\w)"[^"\n]*"(?!\w)|`[^`\n]*`|\u201c[^\u201d\n]*\u201d|\xab[^\xbb\n]*\xbb'
     r"|(?<!\w)\u2018(?:[^\u2019\n]|(?<=\w)\u2019(?=\w))*\u2019(?!\w)"
 )
-# Possessive where a failure could begin again at each character: engines send a thousand at once.
+# Possessive where matching could restart at each character: engines send a thousand at once.
 VARIABLE_PARTS = (
     (re.compile(r"https?://\S+"), "<url>"),
     (re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++\.[\w.]+"), "<e-mail>"),

@@ -180,7 +180,7 @@ def _apply_status(execution: Execution, row: EventRow, kept: str) -> None:
 
 def _apply_meta(execution: Execution, row: EventRow, is_strict: bool) -> None:
     if execution.meta:
-        return  # The first one counts.
+        return  # The first value counts.
     value = read_json(row.message)
     if isinstance(value, dict):
         execution.meta = fitting(value, len(row.message))

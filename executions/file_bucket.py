@@ -49,7 +49,7 @@ class BucketStorage(S3Storage):
     """
 
     def __init__(self, **options: Any) -> None:
-        # Others than Amazon's servers may not know the checksums that boto3 adds by itself.
+        # Servers other than Amazon's may not support the checksums that boto3 adds by default.
         checksums = "when_required" if options.get("endpoint_url") else "when_supported"
         config = Config(
             **PATIENCE,
@@ -64,7 +64,7 @@ class BucketStorage(S3Storage):
             "transfer_config": TransferConfig(
                 use_threads=False, multipart_threshold=PART, multipart_chunksize=PART
             ),
-            # A name is an id: whatever a failed request left there is the same file, or nobody's.
+            # Names are ids: a file left by a failed request is the same file, or an orphan.
             "file_overwrite": True,
             "default_acl": None,
         }
@@ -101,10 +101,10 @@ class BucketStorage(S3Storage):
         if mode != "rb":
             raise ValueError("Files of a bucket are opened for reading bytes only.")
         with self._asking():
-            size = self.size(name)  # FileNotFoundError where there is none
+            size = self.size(name)  # raises FileNotFoundError if there is none
         buffered = io.BufferedReader(_Reader(self, name, size), MAX_READ)
         opened: File[Any] = File(buffered, name)
-        opened.size = size  # else it would seek for it
+        opened.size = size  # otherwise it would seek to find it
         return opened
 
     def _save(self, name: str, content: File[Any]) -> str:
@@ -134,7 +134,7 @@ class BucketStorage(S3Storage):
                 try:
                     with found["Body"] as body:
                         return bytes(body.read())
-                except NO_ANSWER:  # boto3 repeats a request, but not for a body that breaks off
+                except NO_ANSWER:  # boto3 does not retry when a response body is cut off
                     if is_last:
                         raise
         raise AssertionError("The loop returns or raises.")

@@ -34,7 +34,7 @@ class FolderStorage(FileSystemStorage):
                 saved: str = super()._save(name, content)  # type: ignore[misc]
                 return saved
             except OSError:
-                self._remove_begun(name)  # the disk is full, perhaps
+                self._remove_begun(name)  # for example, the disk is full
                 raise
 
     def delete(self, name: str) -> None:

@@ -104,7 +104,7 @@ def told_as_unavailable(*errors: type[Exception]) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except errors as error:
-        # These texts name our bucket, its server or a folder of ours: for the log only.
+        # These messages name our bucket, its server or a local folder, so they go to the log only.
         logger.warning("files.unavailable", error=type(error).__name__, reason=str(error)[:300])
         raise FilesUnavailable from None
 

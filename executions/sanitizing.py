@@ -41,7 +41,7 @@ ATTRIBUTES: dict[str, set[str]] = {
 DROPPED_WITH_CONTENT = {"script", "style", "title", "noscript", "iframe", "template", "textarea"}
 SCHEMES = {"https", "mailto"}
 LINK_RELATION = "noopener noreferrer nofollow"
-# Escape sequences of terminals (ECMA-48): CSI, then OSC and its like, then the two-byte ones.
+# Escape sequences of terminals (ECMA-48): CSI, then OSC and similar, then two-byte ones.
 ESCAPE_SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?"
 )

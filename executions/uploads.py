@@ -130,7 +130,7 @@ def receive_part(
     """Store these bytes; the last missing ones complete the file. Repeating a part changes
     nothing.
     """
-    _find(execution, upload_id)  # what does not exist is told before who may not
+    _find(execution, upload_id)  # 404 for a missing upload precedes the permission check
     execution = locked_for_report(execution, actor, lease)
     upload = _find(execution, upload_id)
     if total != upload.size or offset + len(content) > upload.size:

@@ -84,7 +84,7 @@ class Hub:
         self._stopping = ""
         self._changed_at = float("-inf")
         self._viewers_checked_at = float("-inf")
-        # A thread has a database connection of its own; these few serve everybody.
+        # Each thread has its own database connection, so a few threads serve all viewers.
         self._poller = ThreadPoolExecutor(1, "hub-poller")
         self._readers = [ThreadPoolExecutor(1, "hub-reader") for _ in range(READERS)]
         self._writer = ThreadPoolExecutor(1, "hub-writer")
@@ -120,8 +120,8 @@ class Hub:
                         position = batch.last_sequence
                         given = [batch]
                         del batch
-                        yield given.pop()  # nothing of it stays here
-                    else:  # the database is away, or the execution was just deleted
+                        yield given.pop()  # do not keep a reference to it here
+                    else:  # the database is unavailable, or the execution was just deleted
                         await attendance.is_woken(within=SLOW_TICK)
                 elif channel.head.has_ended:
                     return
@@ -154,7 +154,7 @@ class Hub:
         try:
             self.slots.acquire(viewer)
         except TooManyRequests:
-            return True  # the answer says so
+            return True  # the response reports it
         try:
             with self._attending(viewer) as attendance, self._awaiting(awaited, attendance):
                 return await attendance.is_woken(within=seconds)
@@ -296,7 +296,7 @@ class Hub:
         for each in news.appeared:
             for attendance in self._awaited.get(each, ()):
                 attendance.woken.set()
-        # A clock that was set leaves the timers of tokens behind.
+        # The timers of tokens do not follow a clock that was adjusted.
         ended = news.ended | {each for each in viewers if each.seconds_left <= 0}
         for viewer in ended:
             for attendance in self._present.get(viewer, ()):

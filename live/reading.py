@@ -160,7 +160,7 @@ def read_events(watched: Watched, after: int) -> Batch | None:
             LiveEvent(sequence, timestamp, kind, _shown(message, size))
             for sequence, timestamp, kind, message, size in cursor.fetchall()
         ]
-    # Each message stands there once as text, and once or twice as it was written.
+    # Each message is held once as text, and once or twice in serialized form.
     size = sum(BYTES_OF_AN_EVENT + 3 * len(each.message) for each in events)
     return Batch(events, size) if events else None
 

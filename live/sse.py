@@ -33,7 +33,7 @@ def frame(number: int, name: str, data: str) -> str:
 
 
 def frames(events: Iterable[LiveEvent], payload: Payload) -> bytes:
-    with limited_time():  # all streams of a process are written by one thread
+    with limited_time():  # one thread writes all streams of a process
         return "".join(
             frame(each.sequence, each.kind, f"{each.timestamp}:{payload(each.kind, each.message)}")
             for each in events

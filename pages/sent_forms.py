@@ -63,7 +63,7 @@ def key_of(request: Any) -> str | None:
         return None
     content = sorted((name, values) for name, values in request.POST.lists())
     text = json.dumps([request.path, token, content])
-    # A tab: no Idempotency-Key has one, so none is mistaken for a form.
+    # No Idempotency-Key can contain a tab, so none can be mistaken for a form.
     return "form\t" + salted_hmac(__name__, text, algorithm="sha256").hexdigest()
 
 

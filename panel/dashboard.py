@@ -186,7 +186,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
             pages.append(asked.page(groups, LAST_SEEN))
             return pages[0].rows
 
-        # An error that comes while they are read would move its group past the reader.
+        # Later errors would move their group while a client pages, which would then miss it.
         until = asked.moment if asked.cursor else None
         groups = queries.error_groups(
             self.organization, self.actor, filters, choose=choose, until=until

@@ -79,7 +79,7 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
     pieces = _pieces(file, sent)
     try:
-        next(pieces)  # Opens it.
+        next(pieces)  # Opens the file.
     except FileNotFoundError:
         raise FileNotFound from None
     if request.method == "HEAD":
@@ -122,7 +122,7 @@ def _asked_for(request: HttpRequest, size: int, headers: dict[str, str]) -> Part
     first, last = match.groups()
     if not first and not last:
         return None
-    if not first:  # the last so many bytes
+    if not first:  # a suffix range
         start, end = max(size - int(last), 0), size
     else:
         start, end = int(first), min(int(last) + 1, size) if last else size

@@ -232,7 +232,7 @@ class StreamViewSet(PanelViewSet):
         stream = Stream(
             Watched(execution.organization_id, execution.pk),
             Head(execution.last_sequence, execution.status),
-            # An id of another execution: this one's events are all new to the client.
+            # The id is of another execution, so all of this one's events are new to the client.
             after=after if after <= execution.last_sequence else 0,
             viewer=viewer,
             kinds=kinds,

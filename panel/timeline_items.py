@@ -29,7 +29,7 @@ HORIZON = """
 
 MAX_INPUTS_LENGTH = 32 * 1024
 """Bytes of inputs shown in a list, which may have a thousand executions."""
-# What the column stores is compressed, and so never longer: the first look is the quick one.
+# The stored size is compressed and never larger, so checking it first is a quick test.
 SHORT_INPUTS = f"""CASE WHEN pg_column_size("executions_execution"."inputs") <= {MAX_INPUTS_LENGTH}
     AND octet_length("executions_execution"."inputs"::text) <= {MAX_INPUTS_LENGTH}
     THEN "executions_execution"."inputs" END"""
@@ -118,7 +118,7 @@ def changes(
     """
     settled, newest = _horizon()
     if since >= FIRST_POSITION + newest + 1:
-        since = FIRST_POSITION  # A position of another database, before its backup was restored.
+        since = FIRST_POSITION  # The position is from before a backup was restored.
     updated, ends = _following(executions, "changed_at", since, settled, newest)
     deleted, others = _following(
         _own_deleted(organization, actor), "created_at", since, settled, newest
@@ -162,7 +162,7 @@ def _following(
         last = found[-1]
         found += rows.filter(position=last.position, pk__gt=last.pk).order_by("pk")
         return found, [FIRST_POSITION + last.position]
-    # The newest ones: what is told again must not keep back what is told for the first time.
+    # Prefer the newest: repeated changes must not hold back new ones.
     unsettled = rows.filter(position__gt=max(after, settled), position__lte=newest)
     newest_first = unsettled.order_by("-position", "-pk")[: MAX_CHANGES - len(found)]
     return [*found, *reversed(newest_first)], []

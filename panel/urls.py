@@ -20,7 +20,7 @@ class FilePathConverter(PathConverter):
 
 register_converter(FilePathConverter, "file")
 
-# What ran: the addresses of kodosumi's dashboard.
+# The URLs of kodosumi's dashboard.
 dashboard = [
     path(
         "running-agents",
@@ -51,7 +51,7 @@ dashboard = [
     ),
 ]
 
-# Live: an ASGI server streams, a WSGI server gives what there is (docs/decisions/0007).
+# Streams: live with ASGI; with WSGI only the events so far (docs/decisions/0007).
 streams = [
     path(f"outputs/{name}/<str:fid>", StreamViewSet.as_view({"get": name}), name=f"outputs-{name}")
     for name in ("stream", "main", "stdio")

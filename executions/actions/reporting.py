@@ -122,7 +122,7 @@ def report_execution(
     except IntegrityError as error:
         if broken_constraint(error) != "executions_fid_unique":
             raise
-        found = Execution.objects.get(organization=organization, fid=fid)  # made meanwhile
+        found = Execution.objects.get(organization=organization, fid=fid)  # created in the meantime
         _require_same(found, actor, sent)
         return found, False
     return append_to_locked(execution, events), True

@@ -66,7 +66,7 @@ TOO_MANY = f"Send at most {MAX_EVENTS} events at a time."
 class EventSerializer(serializers.Serializer[ReportedEvent]):
     """One event of a run."""
 
-    # EventsField reads it, faster; this is for the OpenAPI document alone.
+    # Only for the OpenAPI document; EventsField parses events faster.
 
     kind = serializers.ChoiceField(choices=ExecutionEvent.Kind.choices)
     message = serializers.JSONField(

@@ -230,7 +230,7 @@ class Execution(OrganizationScopedModel):
             ),
         ]
         indexes = [
-            # Lists are read in its order; counts and statistics from it alone.
+            # Gives the order of lists, and covers counts and statistics.
             models.Index(
                 fields=["organization", "-start_time", "-id"],
                 include=["status", "user", "agent_name", "end_time", "waiting_seconds"],
@@ -242,13 +242,13 @@ class Execution(OrganizationScopedModel):
             models.Index(
                 fields=["organization", "agent", "-start_time"], name="executions_execution_agent"
             ),
-            # How many run now stands in the frame of every page.
+            # The frame of every page shows the number of running executions.
             models.Index(
                 fields=["organization", "status"],
                 condition=models.Q(status__in=["queued", "starting", "running", "awaiting"]),
                 name="executions_execution_live",
             ),
-            # What has ended lately, whenever it started.
+            # Recently ended executions, whenever they started.
             models.Index(
                 fields=["organization", "end_time"],
                 condition=models.Q(status__in=["finished", "error", "cancelled"]),

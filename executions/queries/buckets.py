@@ -93,7 +93,7 @@ def cut(
     first, last = known.get("first"), known.get("last")
     start = filters.start if filters.start is not None else (current if first is None else first)
     end = filters.end if filters.end is not None else max(current, last or 0)
-    # Clocks may be wrong by any amount: what lies outside is counted in the outermost bucket.
+    # Clocks may be wrong by any amount: times outside are counted in the outermost bucket.
     start = min(max(start, 0.0), current)
     end = min(max(end, start + 1), current + 366 * DAY.total_seconds())
     begin, until = (datetime.fromtimestamp(each, UTC).astimezone(zone) for each in (start, end))

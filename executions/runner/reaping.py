@@ -62,7 +62,7 @@ def _take_from_worker(execution: Execution, reason: str) -> None:
     """Revoke the worker's lease, then requeue a job that may be retried and end any other."""
     found = JOBS.get(str(execution.description.get("entry_point", "")))
     retries = found.retries if found and execution.source == Execution.Source.WORKER else 0
-    attempts = (execution.lease_generation + 1) // 2  # every loss has counted as well
+    attempts = (execution.lease_generation + 1) // 2  # every lost lease has increased it as well
     leases.revoke(execution)
     if attempts <= retries:
         told = NewEvent(actions.moment(execution), Kind.STDERR, f"{reason} It is tried again.")

@@ -118,7 +118,7 @@ def _write_readings(
         is_new = execution is None
         if execution is None:
             if reading.after:
-                continue  # It went away after its first rows were written.
+                continue  # It was deleted after its first rows were written.
             execution = new_execution(
                 organization,
                 fid=reading.folder.fid,
@@ -133,7 +133,7 @@ def _write_readings(
         elif not people.have(execution, reading.folder):
             written.refused.append(reading.folder)
             continue
-        # Another import may have been here since.
+        # Another import may have written in the meantime.
         rows = [row for row in reading.rows if row.id > (execution.source_position or 0)]
         if not rows and not is_new:
             continue

@@ -124,7 +124,7 @@ def _copy_files(folder: int, name: str, logs: Sequence[str], size: int, workspac
         left.unlink()
     if size > shutil.disk_usage(workspace).free // 2:
         raise Unreadable("is larger than half of the room for temporary files")
-    for path in (name, *sorted(logs)):  # The -wal file comes last.
+    for path in (name, *sorted(logs)):  # The -wal file must be copied last.
         _copy_file(folder, path, workspace / path)
     return Copy((workspace / name).as_uri() + ("" if logs else "?mode=ro&immutable=1"))
 
@@ -140,7 +140,7 @@ def _copy_file(folder: int, name: str, target: Path) -> None:
 def _read(folder: int, name: str) -> bytes:
     with opened_file((name,), inside=folder) as descriptor:
         content = bytearray(os.read(descriptor, os.fstat(descriptor).st_size))
-    # A database in memory has no log: the header's two versions must not ask for one.
+    # A database in memory has no log, so the header's two version bytes must not require WAL.
     content[VERSIONS] = bytes(min(version, 1) for version in content[VERSIONS])
     return bytes(content)
 
@@ -161,7 +161,7 @@ def _prepare(connection: sqlite3.Connection, content: bytes) -> None:
     connection.text_factory = bytes
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_JSON_BYTES)
     for setting in (
-        "locking_mode = EXCLUSIVE",  # Nobody else reads the copy: it needs no -shm file.
+        "locking_mode = EXCLUSIVE",  # The copy has a single reader and needs no -shm file.
         "trusted_schema = OFF",
         "cell_size_check = ON",
     ):
@@ -191,7 +191,7 @@ def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[Monitor
 def _require_monitor(connection: sqlite3.Connection) -> None:
     found = connection.execute(TABLE, ["monitor"]).fetchone()
     if found and " ".join(_text(found[0]).split()) == MONITOR:
-        return  # The usual case. To ask for the columns takes as long as to read twenty rows.
+        return  # The usual case. Querying the columns takes as long as reading twenty rows.
     if not _columns(connection, "monitor") >= {"id", "timestamp", "kind", "message"}:
         raise Unreadable("has no table monitor as kodosumi writes it")
 
@@ -209,7 +209,7 @@ def _columns(connection: sqlite3.Connection, name: str) -> set[str]:
 
 
 def _next_id(key: Any, after: int) -> int:
-    # In a damaged tree the order may break, and a loop would never end.
+    # In a damaged B-tree the order may be wrong, and the loop might never end.
     if not isinstance(key, int) or key <= after:
         raise sqlite3.DatabaseError("its rows are out of order")
     return key
@@ -248,7 +248,7 @@ def _message(kind: str, value: Any, size: int) -> str:
     size = size or len(value)
     if size <= (MAX_TEXT_BYTES if kind in PLAIN else MAX_JSON_BYTES):
         return _text(value)
-    # A character may be cut in two at the end.
+    # The last character may be incomplete.
     shown = value[:MAX_TEXT_BYTES].decode(errors="ignore").replace("\0", "\ufffd")
     shown += f"\n[left out by the import: {size - MAX_TEXT_BYTES:,} more bytes]"
     return shown if kind in PLAIN else json.dumps({"Text": {"body": shown}}, ensure_ascii=False)
@@ -271,7 +271,7 @@ def read_roles(connection: sqlite3.Connection) -> Iterator[Role]:
         wanted: Sequence[str] = [
             name if name in columns else "NULL" for name in ("id", "name", "email")
         ]
-        # The names are our own three, never the file's.
+        # The three names are constants here, never taken from the file.
         for key, name, email in connection.execute(f"SELECT {', '.join(wanted)} FROM roles"):  # noqa: S608
             try:
                 found = UUID(bytes=key) if len(key) == 16 else UUID(_text(key))

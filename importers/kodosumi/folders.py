@@ -79,7 +79,7 @@ class DataFolder:
         self.path = path
         self.root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # These two are the operator's own, and may be links to another disk.
+            # These two belong to the operator and may be links to another disk.
             self._executions = os.open(
                 "execution", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.root
             )
@@ -153,7 +153,7 @@ def opened_file(names: tuple[str, ...], *, inside: int) -> Iterator[int]:
     with ExitStack() as stack:
         for folder in folders:
             inside = stack.enter_context(_folder(folder, inside=inside))
-        # A look before: to open a device may already do something.
+        # Check before opening: merely opening a device may have side effects.
         _require_regular(os.stat(name, dir_fd=inside, follow_symlinks=False))
         descriptor = os.open(name, READ, dir_fd=inside)
         stack.callback(os.close, descriptor)
@@ -208,7 +208,7 @@ def _walk(
                 found = entry.stat(follow_symlinks=False)
                 _require_regular(found)
             except FileNotFoundError:
-                continue  # It was removed meanwhile.
+                continue  # It was removed in the meantime.
             except (OSError, Unreadable) as error:
                 tell(here, reason(error))
             else:

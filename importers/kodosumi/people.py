@@ -59,12 +59,12 @@ class People:
                         ExecutionUser(organization=self._organization, external_id=role.id, **said)
                     )
                 elif user.external_id == user.user_id:
-                    continue  # A member under the own id: no import made this one.
+                    continue  # A member with their own id, not created by an import.
                 elif any(getattr(user, name) != value for name, value in said.items()):
                     for name, value in said.items():
                         setattr(user, name, value)
                     user.save(update_fields=list(said))
-            # Another import may make them at the same moment.
+            # Another import may be creating them at the same time.
             ExecutionUser.objects.bulk_create(new, ignore_conflicts=True)
         self._by_folder.clear()
 

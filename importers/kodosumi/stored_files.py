@@ -110,7 +110,7 @@ def _write(execution: Execution, made: list[ExecutionFile], removed: list[Execut
             .only("organization_id")
             .first()
         )
-        if row is None:  # It was deleted meanwhile.
+        if row is None:  # It was deleted in the meantime.
             removed = made
         else:
             ExecutionFile.objects.filter(

@@ -33,7 +33,7 @@ def safe_next(request: HttpRequest) -> str:
     is_ours = url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    is_path = wanted.startswith("/") and not wanted.startswith("//")  # "//" alone opens nothing
+    is_path = wanted.startswith("/") and not wanted.startswith("//")  # "//" alone is not a page
     return wanted if is_ours and is_path else settings.LOGIN_REDIRECT_URL
 
 

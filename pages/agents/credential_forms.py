@@ -78,7 +78,7 @@ class RotationForm(EndForm):
         super().__init__(data)
         end = credential.renewed_end(timezone.now())
         if end is not None:
-            # The last day that is not over before the secret would be.
+            # The last day that ends no earlier than the secret would.
             self.fields["expires_on"].initial = timezone.localdate(end)
             self.fields["expires_on"].help_text = (
                 f"The day proposed is as far away as the old end was when the present secret was "

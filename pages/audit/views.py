@@ -86,7 +86,7 @@ def narrow(organization: Organization, filters: ListFilters) -> AuditEventQueryS
     """The events that match the filters; days are in the page's zone."""
     rows, zone = AuditEvent.objects.for_organization(organization), get_current_timezone()
     if action := filters.get("action"):
-        # "agent" is every action of agents.
+        # "agent" selects every action on agents.
         rows = rows.filter(Q(action=action) | Q(action__startswith=f"{action}."))
     if filters.get("outcome"):
         rows = rows.filter(outcome=filters.get("outcome"))

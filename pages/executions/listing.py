@@ -45,7 +45,7 @@ def executions(request: OrganizationRequest) -> HttpResponse:
         rows = rows.filter(created_at__lte=seen)
     sort = sort_of(request, COLUMNS, NEWEST)
     paginator = CountedPaginator(rows, query.statistics.total - newer)
-    # What runs grows longer from page to page: the order by runtime is that of the first one.
+    # Live runs get longer while one pages, so runtimes are those when the first page was read.
     moment = moment_of(request) or now
     page = page_of(
         request,
@@ -91,7 +91,7 @@ def keyset_of(sort: str) -> Keyset:
 def row_of(execution: Execution, now: float) -> dict[str, Any]:
     summary, tags = execution.summary, execution.tags
     if summary == execution.agent_name:
-        summary = None  # An imported run has no other name than what it is about.
+        summary = None  # An imported run has no name but its subject.
     return {
         "execution": execution,
         "summary": summary,

@@ -40,7 +40,7 @@ def _shown(request: HttpRequest, page: SafeString, written: list[str]) -> dict[s
     """The document of a frame, or just the HTML where agents wrote only text."""
     if all(not html or html == TOO_COMPLEX or TEXT_ALONE.fullmatch(html) for html in written):
         return {"html": page}
-    # The frame has no origin that 'self' could stand for.
+    # The frame has an opaque origin, so 'self' would match nothing.
     policy = POLICY.format(styles=request.build_absolute_uri(static("css/")))
     context = {"html": page, "policy": policy}
     return {"document": render_to_string("executions/output_document.html", context)}

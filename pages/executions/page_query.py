@@ -159,7 +159,7 @@ class PageQuery:
             for (name, label), edge in zip(names, self.filters.window, strict=True)
         ]
 
-    # Addresses
+    # URLs
 
     def url(self, page: str = "", /, **changes: object) -> str:
         """The URL of a page (by default this one) with the same query except for `changes`.

@@ -52,7 +52,7 @@ def token_requests(request: OrganizationRequest) -> HttpResponse:
     """List the matching requests, newest first."""
     filters = ListFilters.of(request, *FILTERS, agents_of(request))
     rows = narrow(request, filters)
-    # A day's count is compared with the chart's bar, so it is exact; it is an index range.
+    # People compare a day's count with the chart, so it must be exact; it is an index range scan.
     page = page_of(request, rows, is_counted=bool(filters.get("date")))
     context = {"filters": filters, "page": page, "zone": request.zone}
     return render(request, "requests/list.html", context)

@@ -29,7 +29,7 @@ ADMINISTER = "admin:orgs"
 @within_organization(ADMINISTER)
 def organization(request: OrganizationRequest) -> HttpResponse:
     """Show the settings, and save what an administrator may change."""
-    # The form writes into what it is bound to; the frame shows the name that is saved.
+    # The form changes the instance that it is bound to; the frame must show the saved name.
     own = Organization.objects.get(pk=request.organization.pk)
     form = OrganizationForm(submitted_data(request), instance=own)
     if request.method == "POST" and form.is_valid():

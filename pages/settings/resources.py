@@ -168,7 +168,7 @@ def delete_resource(request: OrganizationRequest, resource_id: UUID) -> HttpResp
     found = own_resource(request, resource_id)
     if question := ask(request, deletion_of(found), found):
         return question
-    with suppress(actions.ResourceNotFound):  # somebody else was faster
+    with suppress(actions.ResourceNotFound):  # it was deleted concurrently
         actions.delete_resource(found, actor=request.actor)
     messages.success(request, f"{found.name} is deleted. No more tokens are issued for it.")
     return redirect("tokens:resources")

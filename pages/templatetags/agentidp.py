@@ -175,7 +175,7 @@ def sparkline(points: Sequence[Any], label: str = "") -> str:
         kind = next((word for word in ("flagged", "partial") if point.get(word)), "full")
         bar = f"M{index * 4} 24v-{height:.2f}h3V24z"
         paths[kind] = paths.get(kind, "") + bar
-    # One path a kind: pages show a hundred of these, each with a bar a day.
+    # One path for each kind of bar: pages show a hundred charts with a bar for each day.
     context = {"paths": paths.items(), "width": max(len(dicts) * 4 - 1, 1), "label": label}
     return render_to_string("components/sparkline.html", context)
 

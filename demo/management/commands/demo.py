@@ -17,7 +17,7 @@ from django.db import connection
 from core.database_roles import as_owner, missing
 from demo import jobs, seed, server
 
-# Mails stand in the log: nothing leaves the machine.
+# Emails are written to the log: nothing leaves the machine.
 MAIL = {"AGENTIDP_EMAIL_URL": "consolemail://", "AGENTIDP_EMAIL_FROM": "agentidp@localhost"}
 WELCOME = """
 AgentIdP runs at  {base}
