@@ -143,7 +143,8 @@ TOKENS = [
         CLIENT,
         ("tokens:read",),
         role="operator",
-        body=lambda tenant: {"token": "that nobody issued"},  # whose one is: test_revoke_token.py
+        # Test_revoke_token.py covers whose token it is.
+        body=lambda tenant: {"token": "that nobody issued"},
         is_form=True,
     ),
 ]
@@ -487,7 +488,7 @@ OWN_PAGES = [
         page(
             "/email/confirm/{token}", method, ids=lambda tenant: {"token": "another's"}, status=404
         )
-        for method in ("GET", "POST")  # test_change_address.py opens the person's own
+        for method in ("GET", "POST")  # test_change_address.py opens a valid link
     ),
     page("/logout", "POST"),
     page("/agents", scopes=READ),

@@ -22,7 +22,7 @@ def new_email() -> str:
     return f"new-{uuid4().hex}@example.com"
 
 
-# Ids in the path: those of rows that the tenant owns.
+# Ids in the path, of rows that the tenant owns.
 
 
 def agent(tenant: Tenant) -> dict[str, str]:
@@ -146,7 +146,7 @@ def grant(tenant: Tenant) -> dict[str, str]:
     return {"resourceId": str(tenant.grant.resource_id), "agentId": str(tenant.grant.agent_id)}
 
 
-# Bodies that work.
+# Valid bodies.
 
 
 def new_agent(tenant: Tenant) -> dict[str, Any]:

@@ -59,7 +59,8 @@ def open_database(
     folder.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(folder / "sqlite3.db", isolation_level=None)
     database.execute(f"PRAGMA journal_mode = {journal}")
-    database.execute("PRAGMA synchronous = off")  # Its is "normal": the same bytes, but slower.
+    # Kodosumi uses "normal", which writes the same bytes but is slower.
+    database.execute("PRAGMA synchronous = off")
     database.execute(table)
     return database
 

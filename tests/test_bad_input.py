@@ -146,7 +146,7 @@ def test_a_bad_parameter_is_named(endpoint: Endpoint, ours: Tenant, caller: Clie
     for name, schema in query_parameters(endpoint).items():
         is_number = schema.get("type") == "integer"
         for value in BAD_NUMBERS if is_number else BAD_TEXTS:
-            # The middleware refuses NUL before anybody knows the parameters.
+            # The middleware refuses NUL before the parameters are parsed.
             field = "" if "%00" in value else name
             answer = undone(caller, endpoint, ours, query=f"{name}={value}")
             problem = complaint(answer, endpoint, field)

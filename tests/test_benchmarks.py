@@ -32,7 +32,7 @@ def test_rollups_equal_a_recount_of_a_hundred_thousand_events() -> None:
 
 @pytest.mark.slow
 def test_a_hundred_executions_are_imported_and_nothing_of_them_again() -> None:
-    # The script ends with an error when an import brings more, or less, than there is.
+    # The script exits with an error if the import is not complete and exact.
     printed = run_small("import_kodosumi")
 
     assert "| first import |" in printed

@@ -253,7 +253,7 @@ def test_a_body_that_breaks_off_is_fetched_again() -> None:
     assert BreaksOff.asked == ["bytes=0-9", "bytes=0-9"]
 
 
-# Away
+# Outages
 
 
 @pytest.mark.parametrize("kind", ["closed", "silent"])
@@ -374,7 +374,7 @@ def test_a_bucket_that_is_there_is_no_problem(bucket: BucketStorage) -> None:
     assert bucket.problem() == ""
 
 
-# The other kind of storage fails as clearly
+# The local folder fails just as clearly
 
 
 def test_a_full_disk_is_told_and_leaves_no_half_file(

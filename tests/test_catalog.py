@@ -92,7 +92,7 @@ def test_no_other_function_runs_with_its_owners_rights(db: None) -> None:
     )
 
     assert {name for name, _ in functions} == DEFINER_FUNCTIONS
-    # What they call is looked up where no caller can put something else.
+    # Names in their bodies are resolved in schemas that callers cannot change.
     assert {tuple(set_to) for _, set_to in functions} == {
         ("search_path=pg_catalog, public, pg_temp",)
     }

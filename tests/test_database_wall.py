@@ -10,7 +10,7 @@ from organizations.tenancy.scope import organization_scope
 from tests.tenants import Tenant, tenant_tables
 
 OPEN = {
-    "organizations_membership",  # read before the organization is known, and so are
+    "organizations_membership",  # read before the organization is known, as are
     "organizations_principal",
     "organizations_organization",
 }

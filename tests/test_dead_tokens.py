@@ -45,7 +45,7 @@ OF_THE_PERSON = {
 """Pages that a person may still open without any organization."""
 
 
-# What can end an agent's token. Each gets the tenant, and gives the token to present.
+# Ways to end an agent's token. Each takes the tenant and returns the token to present.
 
 
 def garbage(tenant: Tenant) -> str:
@@ -85,7 +85,7 @@ def for_a_resource(tenant: Tenant) -> str:
     )
 
 
-# What can end a person's token.
+# Ways to end a person's token.
 
 
 def refresh_token(tenant: Tenant) -> str:

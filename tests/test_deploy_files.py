@@ -164,7 +164,7 @@ def test_the_proxy_waits_longer_than_a_request_waits_for_an_execution() -> None:
     [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", text("deploy/nginx.conf"))
     [usual] = re.findall(r"#AGENTIDP_WAIT_FOR_JOB_SECONDS=(\d+)", text(".env.example"))
 
-    assert int(seconds) >= int(usual) + 15  # what the request does besides
+    assert int(seconds) >= int(usual) + 15  # the cost of the rest of the request
 
 
 def test_containers_and_page_make_the_same_roles() -> None:

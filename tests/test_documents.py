@@ -55,7 +55,7 @@ def paths_in(document: Path) -> Iterator[Path]:
         for path in re.findall(r"`([\w.\-]+/[\w./\-]*)`", line):
             inside = BASE_DIR / room[1] / path if room else BASE_DIR / path
             if path.startswith((".", "agentidp/files")):
-                continue  # made when it is needed
+                continue  # created when needed
             if document.name in MAPS or (BASE_DIR / path.split("/")[0]).is_dir():
                 yield inside if inside.exists() else BASE_DIR / path
 

@@ -132,6 +132,6 @@ def queries_of(client: Client, endpoint: Endpoint, tenant: Tenant) -> list[str]:
     with CaptureQueriesContext(connection) as captured:
         response = call(client, endpoint, tenant, ids=ids, query=whole(endpoint))
     assert response.status_code == 200
-    # The key ring reads its keys anew every few seconds, whatever is asked.
+    # The key ring reloads its keys every few seconds, whatever is requested.
     statements = [query["sql"] for query in captured.captured_queries]
     return [each for each in statements if "tokens_signingkey" not in each]

@@ -154,7 +154,7 @@ def test_guessed_addresses_are_limited(
     assert 0 < int(own[-1]["Retry-After"]) <= 3600
 
 
-# What takes a right away takes what came from it.
+# Whatever removes a right also removes what was derived from it.
 
 
 def suspend(agent: Agent) -> None:
@@ -237,7 +237,7 @@ def test_a_void_invitation_makes_way(organization: Organization, client_for: Cli
         assert Invitation.objects.filter(revoked_at=None).count() == 1
 
 
-# At the same moment
+# Concurrent requests
 
 
 @pytest.mark.django_db(transaction=True)

@@ -316,7 +316,7 @@ def test_the_cursor_of_other_filters_is_refused(
     assert own
     assert {answer.status_code for answer in answers.values()} == {400}
     assert all("cursor" in answer.json()["details"] for answer in answers.values())
-    # Another size of the page, or another order of the parameters, is the same list.
+    # Another page size or order of the parameters still means the same list.
     assert reader.get(f"cursor={own}&limit=3&{filters}").status_code == 200
 
 

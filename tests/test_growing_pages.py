@@ -109,7 +109,7 @@ def test_every_row_comes_once_while_others_come(browser: Client, ours: Tenant, n
     first = browser.get(url)
     each.rows(ours, 4)
     second = browser.get(link(first, "next"))
-    each.rows(ours, each.size)  # so many that a page more would be full
+    each.rows(ours, each.size)  # enough to fill one more page
 
     rest, _ = read_on(browser, link(second, "next"))
 

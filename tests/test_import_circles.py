@@ -31,4 +31,4 @@ def test_no_test_module_takes_helpers_from_another() -> None:
     found = {str(path) for path in code if taking.search((settings.BASE_DIR / path).read_text())}
 
     assert len(code) > 500
-    assert found == {"tests/test_python_wall.py"}  # which runs them with the other wall open
+    assert found == {"tests/test_python_wall.py"}  # which runs them with the other wall disabled

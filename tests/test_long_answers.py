@@ -131,7 +131,7 @@ def test_between_two_pieces_nothing_is_held_of_a_long_answer(
     pieces = iter(answer.streaming_content)
     tracemalloc.start()
     try:
-        while len(next(pieces)) < PIECE:  # the names of the columns come first
+        while len(next(pieces)) < PIECE:  # the header comes first
             pass
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()

@@ -60,7 +60,7 @@ def test_a_field_that_is_not_offered_is_refused_by_name(
 
     names = sorted(hidden)
     named: set[str] = set()
-    for start in range(0, len(names), MAX_PROBLEMS):  # so many are named in one answer
+    for start in range(0, len(names), MAX_PROBLEMS):  # the maximum that one response names
         some = {name: hidden[name] for name in names[start : start + MAX_PROBLEMS]}
         response = call(client, endpoint, ours, ids=ids, body=body | some)
         assert response.status_code == 400

@@ -57,7 +57,7 @@ def test_an_administrators_narrowed_token_is_a_plain_agents(
     endpoint: Endpoint, ours: Tenant
 ) -> None:
     ours.fill()
-    ours.keep(endpoint.ids, endpoint.body)  # made now, as the calls are undone
+    ours.keep(endpoint.ids, endpoint.body)  # created now, because the calls are rolled back
     admin, plain = administrator(ours), ours.another_agent()
 
     for scopes in (frozenset(endpoint.scopes), WIDEST):
@@ -101,7 +101,7 @@ def test_a_narrowed_token_sees_its_own_executions(ours: Tenant) -> None:
     assert str(execution.pk) in {each["executionId"] for each in whole["data"]}
 
 
-# Whoever administers is handled by whoever administers.
+# Only administrators may change an administrator.
 
 
 def registrar(tenant: Tenant) -> Client:

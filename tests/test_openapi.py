@@ -15,7 +15,7 @@ from core.operation_names import SUMMARIES
 from tests.routes import openapi_document
 from tests.tenants import Tenant
 
-# What a reader of the API would have to know our code, or Python, to understand.
+# Words that require knowledge of our code, or of Python.
 INTERNAL = re.compile(
     r"\b(serializers?|view ?sets?|views?|querysets?|models?|mixins?|decorators?|docstrings?|"
     r"classe?s|subclass\w*|fields? class|None|True|False|self|kwargs|Django|REST framework|RLS|"
@@ -61,7 +61,7 @@ def test_every_operation_has_its_own_name_and_a_line_that_begins_with_a_verb() -
         assert operation["security"], each
 
 
-# Python's own, which JSON Schema and so other languages do not know: flags, names, \A and \Z.
+# Python-only syntax, which JSON Schema and other languages lack: flags, names, \A and \Z.
 OF_PYTHON = re.compile(r"\(\?(?![:=!]|<[=!])|\\[AZ]")
 
 

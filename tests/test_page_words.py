@@ -191,7 +191,7 @@ def test_every_field_of_a_menu_has_a_name_of_its_own(
 
     assert len(labels) == len(set(labels)) > 0
     typed = re.findall(r'<input id="filter-[^>]*type="text"[^>]*>', text)
-    # Tags stand inside of what each run says about itself: nobody keeps a list of them.
+    # Tags are part of each run's description: there is no table of tags.
     assert [each for each in typed if " list=" not in each and 'name="tag"' not in each] == []
     if address == "/audit":
         assert {"From", "Until"} <= set(labels)

@@ -15,7 +15,7 @@ ADMINISTERED = ("agents:write", "admin:orgs")
 RECORDED = [
     each
     for each in BEARER
-    # The row of a PUT says again what holds already.
+    # The table's example of a PUT repeats the current state, which changes nothing.
     if each.method not in {"GET", "PUT"} and each.role and set(each.scopes) & set(ADMINISTERED)
 ]
 

@@ -81,7 +81,7 @@ def test_the_api_does_what_its_document_says(case: Any, ours: Tenant) -> None:
     keep(case, row, ours)
 
     excluded = []
-    if [] in (case.query or {}).values():  # sent as no parameter at all
+    if [] in (case.query or {}).values():  # sent without any parameter
         excluded.append(negative_data_rejection)
     case.call_and_validate(
         headers={"Authorization": ours.kept(proof)}, excluded_checks=excluded or None

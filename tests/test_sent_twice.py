@@ -40,7 +40,7 @@ class Again:
 
 
 RECORDS = ("organizations_auditchain", "organizations_auditevent")
-FOLDED = ("executions_storedchange",)  # its rows are summed up at times
+FOLDED = ("executions_storedchange",)  # its rows are merged now and then
 GUESSES = ("organizations_attempt",)
 TRAFFIC = (
     *(f"analytics_{each}usage" for each in ("hour", "quarter", "agentday", "agentmonth")),

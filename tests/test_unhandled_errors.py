@@ -216,7 +216,7 @@ def test_a_body_that_fails_is_logged_once_and_never_ends_as_if_it_were_whole(
 ) -> None:
     sent = over_asgi(path, WSGIHandler())
 
-    # A server takes a last message without `more_body` for the end of the body.
+    # Servers treat a message without `more_body` as the end of the body.
     assert all(message.get("more_body") for message in sent[1:]) or sent[0]["status"] == 500
     (event,) = failures(log)
     assert (event["client_request_id"], event["method"]) == (REQUEST_ID, "GET")
@@ -305,7 +305,7 @@ def test_an_error_of_a_background_job_is_logged_once(log: Log) -> None:
 
 
 def test_an_error_of_a_thread_is_logged_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # pytest has its own
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # pytest installs its own
     log_what_threads_raise()
 
     def work() -> None:

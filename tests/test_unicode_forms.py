@@ -125,7 +125,7 @@ def test_every_column_of_text_is_compared_in_one_form_or_need_not_be() -> None:
         ("\u212b", "\u00c5"),  # ANGSTROM SIGN
         ("\u1100\u1161", "\uac00"),
         ("\u0958", "\u0915\u093c"),  # is longer in NFC
-        ("\ufb01", "\ufb01"),  # a ligature is another text: no NFKC
+        ("\ufb01", "\ufb01"),  # a ligature is a different text: NFKC is not used
         ("plain", "plain"),
         ("", ""),
     ],

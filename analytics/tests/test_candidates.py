@@ -107,7 +107,7 @@ ALL_AT_ONCE = {
 AT_THE_LIMITS = {
     "now": NOWS[0],
     "agents": [
-        # The earliest day that is judged, with as few known days before it as will do.
+        # The earliest judged day, with the fewest known days before it that suffice.
         QUIET | {"level": 20, "factors": [0] * 13 + [5] + [0] * 23 + [1] * 5},
         QUIET | {"refusals": [0] * 6 + [30], "credentials": [IDLE | {"age": UNUSED_AFTER}]},
         QUIET | {"credentials": [IDLE | {"used": UNUSED_AFTER + INSTANT}]},

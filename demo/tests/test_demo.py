@@ -189,7 +189,7 @@ def assert_follows_from_its_events(execution: Execution) -> None:
 
 @pytest.mark.slow
 def test_every_start_brings_executions_to_run_whatever_an_earlier_one_left(db: None) -> None:
-    from demo import jobs  # registers the demonstration's jobs, so only here
+    from demo import jobs  # imported here because it registers the demonstration's jobs
 
     with time_machine.travel(NOW, tick=False):
         seed.seed()

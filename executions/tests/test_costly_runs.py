@@ -58,7 +58,7 @@ def report(client: Client, **body: Any) -> str:
 
 @pytest.mark.parametrize("path", ["", "/list", "/changes"])
 def test_a_list_leaves_out_inputs_that_are_long(client: Client, path: str) -> None:
-    short, long = {"topic": "prices"}, {"numbers": [1.5] * 20_000}  # compressed it is short
+    short, long = {"topic": "prices"}, {"numbers": [1.5] * 20_000}  # it compresses well
     fids = [report(client, inputs=inputs) for inputs in (short, long)]
 
     body = get(client, f"/timeline{path}", **({"since": 0} if path == "/changes" else {}))
@@ -113,7 +113,7 @@ def test_lists_carry_only_the_beginning_of_a_long_description(client: Client) ->
     kept = {"summary": "s" * 1000, "tags": ["t" * 64, *["u"] * 30], "deprecated": True}
     assert row["meta"] == {"dict": kept}
     details = get(client, f"/api/dashboard/execution/{fid}/details")
-    assert len(details["events"][1]["message"]) > 80_000  # the event has it all
+    assert len(details["events"][1]["message"]) > 80_000  # the event keeps the whole text
 
 
 def test_an_execution_waits_for_so_many_locks_and_no_more(client: Client) -> None:

@@ -59,7 +59,7 @@ def test_other_texts(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("line", ["A" * 200_000 + "!", "A." * 100_000 + "!", "Error" * 40_000])
 def test_no_text_takes_long_to_read(line: str) -> None:
-    # A pattern that tries again from every letter needs half an hour for each.
+    # A pattern that restarts at every letter takes half an hour for each.
     assert len(read_error(line).error_type) <= 255
     assert read_error(f"Traceback (most recent call last):\n{line}").message
 

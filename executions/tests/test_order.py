@@ -171,7 +171,7 @@ def test_a_message_that_is_no_json_is_named_in_one_sentence(client: Client) -> N
     ]
 
 
-# Leases of what has ended
+# Leases of ended executions
 
 
 @pytest.mark.parametrize("header", [{}, {"X-Lease-Generation": "1"}, {"X-Lease-Generation": "7"}])
@@ -214,7 +214,7 @@ def test_the_number_of_no_lease_may_be_sent_back(client: Client) -> None:
     assert append(client, f"{URL}/{made['executionId']}", line("a"), **header)["accepted"] == 1
 
 
-# What runs elsewhere
+# Imported executions
 
 
 def test_an_imported_run_is_not_stopped_and_its_record_can_be_deleted(

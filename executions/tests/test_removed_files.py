@@ -26,7 +26,7 @@ def operator(organization: Organization) -> Membership:
 
 @pytest.fixture
 def client(operator: Membership, client_for: ClientFor) -> Client:
-    # An error of the server is an answer here, as it is outside.
+    # Return server errors as responses, as in production.
     client = client_for(operator)
     client.raise_request_exception = False
     return client
@@ -125,7 +125,7 @@ def test_files_of_a_process_that_ended_after_its_commit_go_in_the_night(
 ) -> None:
     execution = make_execution(organization)
     file = make_file(execution)
-    with organization_scope(organization):  # What such a process leaves behind.
+    with organization_scope(organization):  # The state that such a process leaves behind.
         DeletedExecution.objects.create(
             id=execution.pk, organization=organization, fid=execution.fid
         )

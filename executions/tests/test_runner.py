@@ -338,7 +338,7 @@ def test_the_heart_renews_what_is_held_and_notices_what_is_not(monkeypatch):
     with runner.heartbeats.for_job(tracers[0]), runner.heartbeats.for_job(tracers[1]):
         with pytest.raises(Interrupted):
             tracers[1].wait(20)
-        # One beat looks at both, in any order.
+        # One beat checks both, in any order.
         deadline = time.monotonic() + 20
         while now(held).lease_expires_at <= timezone.now() and time.monotonic() < deadline:
             tracers[0].wait(0.01)
@@ -360,7 +360,7 @@ def test_the_end_survives_a_short_outage(organization, register, monkeypatch):
 
     monkeypatch.setattr(Tracer, "_write", shaky)
     monkeypatch.setattr(Tracer, "wait", lambda self, seconds: None)
-    monkeypatch.setattr(connection, "close", lambda: None)  # it is the test's own
+    monkeypatch.setattr(connection, "close", lambda: None)  # the connection belongs to the test
 
     tracer.has_finished("done")
 

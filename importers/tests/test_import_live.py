@@ -127,7 +127,7 @@ def test_a_live_deployment_is_followed_until_the_signal(data: Path, number: int)
         append_rows(database, rows[3:5])
         eventually(lambda: rows_of(organization).get(live) == ("running", 5))
 
-        # Files come and go beside it.
+        # Files appear and disappear beside it.
         out = data / "execution" / USER / live / "out"
         (out / "deep").mkdir(parents=True)
         (out / "deep" / "report.txt").write_text("fine")
@@ -182,7 +182,7 @@ def test_the_writer_does_not_notice_the_import(data: Path) -> None:
         closing(open_database(data, fid)) as database,
     ):
         database.execute("PRAGMA wal_autocheckpoint = 3")
-        database.execute("PRAGMA busy_timeout = 0")  # A lock of ours would be an error of its.
+        database.execute("PRAGMA busy_timeout = 0")  # A lock of ours would cause an error here.
         for n in range(0, 3000, 3):
             append_rows(database, rows[n : n + 3])
             time.sleep(0.001)
@@ -220,7 +220,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(
         for file in ExecutionFile.objects.all():
             with file.content.open("rb") as content:
                 assert content.read() == b"fine " * 1000
-            # What was stored before the kill and not recorded was written over.
+            # Files stored before the kill without a row have been overwritten.
             folder = folder_of(killed.pk, file.execution_id)
             assert file.content.storage.listdir(folder) == ([], [str(file.pk)])
 

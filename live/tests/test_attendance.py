@@ -15,7 +15,7 @@ def test_organizations_with_many_streams_leave_some_to_the_others() -> None:
     def open_all() -> int:
         organization, number = uuid4(), 0
         with suppress(TooManyRequests):
-            while True:  # each by another agent
+            while True:  # each by a different agent
                 slots.acquire(Viewer("agent", organization, uuid4()))
                 number += 1
         return number

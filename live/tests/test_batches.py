@@ -40,7 +40,7 @@ def test_a_batch_ends_at_its_limits(
     assert list(batches()) == [[1, 2, 3], [4, 5, 6, 7, 8], [9, 10]]
 
 
-# How much is kept
+# The size of the cache
 
 
 @pytest.mark.parametrize("kept", [0, batches_module.MAX_KEPT_BYTES])

@@ -206,7 +206,7 @@ def test_two_hundred_viewers_cost_as_many_statements_as_one(
         await asyncio.gather(*viewers, return_exceptions=True)
         return seconds
 
-    # Whoever asked once for each viewer would have asked four times at once.
+    # One query for each viewer would have been four at once.
     assert play(scene) >= 3 * 0.2
     assert asked[1:4] == [5] * 3
 

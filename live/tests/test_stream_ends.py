@@ -75,7 +75,7 @@ def test_a_deleted_execution_ends_its_streams(
         play(scene)
 
 
-# What ends a stream
+# Reasons for a stream to end
 
 
 def test_a_stream_ends_exactly_with_its_token_whether_its_viewer_reads_or_waits_or_not(

@@ -18,7 +18,7 @@ from organizations.models import Organization
 from organizations.stream_access import Viewer
 from organizations.tests.factories import current_organization_id
 
-# Waiting for an execution that is not there yet
+# Waiting for an execution that does not exist yet
 
 
 def test_everybody_who_waits_is_told_of_an_execution_once_it_is_there(

@@ -196,7 +196,7 @@ def test_html_of_an_agent_stands_in_a_frame_alone(organization: Organization, br
     assert [frame.count(escape("<strong>mine</strong>")) for frame in frames] == [1, 2]
     assert "mine" not in re.sub(r"<iframe[^>]*>", "", text)
     for frame in frames:
-        # No scripts, no origin, no forms, no way to the top: nothing but links in new tabs.
+        # No scripts, no origin, no forms, no top navigation: only links that open in new tabs.
         (sandbox,) = re.findall(r' sandbox="([^"]*)"', frame)
         assert sandbox.split() == ["allow-popups", "allow-popups-to-escape-sandbox"]
         (document,) = re.findall(r' srcdoc="([^"]*)"', frame)

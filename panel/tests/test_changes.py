@@ -129,7 +129,8 @@ def test_what_is_committed_later_is_told_though_it_was_written_earlier(
     with held_back(person, write):
         within(person, lambda: append_events(other, ENDS))
         assert follower.ask() == [other.fid]
-        assert follower.ask() == [other.fid]  # still told, for it cannot be known to be the last
+        # Still reported, because it may not be the last change.
+        assert follower.ask() == [other.fid]
     follower.ask()
 
     assert follower.told == {

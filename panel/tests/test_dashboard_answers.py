@@ -114,7 +114,7 @@ def test_agent_stats(client: Client) -> None:
     assert ours["by_agent"] == names
     assert ours["running"] == 2
     assert set(ours["user_map"].values()) == {"admin", "jonas", "mira"}
-    # Theirs is the time that has elapsed; ours leaves out what was waiting for an answer.
+    # kodosumi's is the elapsed time; ours excludes the time spent waiting for answers.
     assert 0 < ours["p50_runtime"] < (runtimes[13] + runtimes[14]) / 2
 
 

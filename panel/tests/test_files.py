@@ -207,7 +207,7 @@ def test_a_file_that_the_storage_lost_is_unknown(client: Client, file: Execution
     assert client.get(url_of(file)).status_code == 404
 
 
-# Who, and what not
+# Permissions
 
 
 def test_a_session_downloads(file: ExecutionFile, viewer: Membership, signed_in: Any) -> None:

@@ -318,7 +318,7 @@ def test_extended_is_a_boolean(client: Client) -> None:
     assert answer.json()["details"] == {"extended": ["Must be true or false."]}
 
 
-# Who
+# Permissions
 
 
 @pytest.mark.parametrize("role", ["operator", "viewer"])

@@ -54,7 +54,8 @@ class Canary:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.arguments = [
             f"--host-resolver-rules=MAP *.{FOREIGN} 127.0.0.1:{self.socket.getsockname()[1]}",
-            "--disable-features=LocalNetworkAccessChecks",  # Or nothing would come here.
+            # Otherwise no request would arrive here.
+            "--disable-features=LocalNetworkAccessChecks",
         ]
         threading.Thread(target=self.accept, daemon=True).start()
 

@@ -338,7 +338,8 @@ def test_the_frame_of_a_result_holds_without_the_sanitiser(
         assert (page.url, len(heard.context.pages)) == (address, 1)
         assert heard.ran == set()
         assert heard.strange == []
-        if not is_policy_off:  # A frame runs and leads nowhere; what it loads is for policies.
+        # The frame stops scripts and navigation; loading is left to the policies.
+        if not is_policy_off:
             assert heard.attacks == set()
             assert heard.refused
 

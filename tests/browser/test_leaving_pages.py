@@ -75,7 +75,7 @@ def test_a_secret_is_not_made_twice_by_coming_back(visit: Visit) -> None:
     page.get_by_role("link", name="New credential").first.click()
     page.get_by_role("button", name="Create credential").click()
     secret = page.locator(".secret .copy-field code").first.inner_text()
-    page.wait_for_url(agent)  # which a script writes over the address of the form
+    page.wait_for_url(agent)  # which a script puts in place of the form's URL
 
     asked: list[Any] = []
 

@@ -114,7 +114,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     row, allowed = row_of(case), parts_allowed(case)
     headers = case.headers or {}
     owner = Proof.given.get(headers.get("Authorization", ""))
-    if owner not in (None, current.tenant):  # generated before the organization was another one
+    if owner not in (None, current.tenant):  # generated before the organization was replaced
         headers["Authorization"] = Proof().get(case, context)
     if case.path_parameters and "path" in allowed and not is_stateful(case):
         case.path_parameters |= row.ids(current.get())

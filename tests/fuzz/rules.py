@@ -46,10 +46,11 @@ def parts_allowed(case: Any) -> set[str]:
 
 def keep(case: Any, row: Endpoint, tenant: Tenant) -> None:
     """Change the request to satisfy the operation's rule, where the document allows the request."""
-    if case.query and "query" in parts_allowed(case):  # a cursor is one that was answered
+    if case.query and "query" in parts_allowed(case):  # a valid cursor comes from a response
         case.query = {name: value for name, value in case.query.items() if name != "cursor"}
     cursor = (case.query or {}).get("cursor")
-    if isinstance(cursor, str) and len(cursor) > MAX_CURSOR_LENGTH:  # still one that servers read
+    # Still short enough for servers.
+    if isinstance(cursor, str) and len(cursor) > MAX_CURSOR_LENGTH:
         case.query = case.query | {"cursor": "0" * len(cursor)}
     rule = RULES.get(str(row))
     if rule is None or rule.part not in parts_allowed(case):
@@ -59,13 +60,13 @@ def keep(case: Any, row: Endpoint, tenant: Tenant) -> None:
     elif rule.part == "body" and (isinstance(case.body, dict) or row.content):
         body = dict(case.body) if isinstance(case.body, dict) else case.body
         case.body = rule.change(body, tenant)
-        (case.headers or {}).pop("Content-Range", None)  # it would have to be that of the body
+        (case.headers or {}).pop("Content-Range", None)  # it would have to match the body
 
 
 def window(query: Any, tenant: Tenant) -> Any:
     if {"from", "to"} <= query.keys():
         query |= {"from": "0"}
-        if not str(query["to"]).startswith("2"):  # it may be long ago
+        if not str(query["to"]).startswith("2"):  # it may lie in the past
             del query["to"]
     if {"from", "to"} & query.keys():
         query.pop("hours", None)
@@ -158,7 +159,7 @@ def one_proof(body: Any, tenant: Tenant) -> Any:
     """Remove the client's credentials from the body, since they are in the header."""
     proofs = ("client_id", "client_secret")
     form = {name: value for name, value in body.items() if name not in proofs and value}
-    form.pop("resource", None)  # it is allowed at none
+    form.pop("resource", None)  # the client has a grant for no resource
     return form | ({"scope": "tokens:read"} if "scope" in form else {})
 
 

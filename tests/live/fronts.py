@@ -53,7 +53,8 @@ def ask(address: str | tuple[str, int], sent: bytes, *, is_half_closed: bool = F
         client.settimeout(30)
         client.connect(address)
         received = b""
-        with suppress(BrokenPipeError, ConnectionResetError):  # who refuses need not read it all
+        # A server that refuses the request need not read all of it.
+        with suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(sent)
             if is_half_closed:
                 client.shutdown(socket.SHUT_WR)

@@ -288,7 +288,7 @@ class Client:
             return self._send(attack)
 
     def _send(self, attack: Attack) -> tuple[int, int]:
-        # A body that is too long is refused while it still comes.
+        # A body that is too long is refused while it is still being sent.
         with suppress(ConnectionError):
             self._connection.request(
                 attack.method, attack.path, attack.body or None, attack.headers

@@ -147,7 +147,7 @@ def of_member(member: Membership) -> Execution:
     return make_execution(member.organization, RUNNING, start=now() - 60, user=make_user_of(member))
 
 
-# The ways. What ends by itself is prepared here and ends later.
+# The ways to end access. Credentials that expire by themselves are created here and end later.
 
 
 def token_revoked(one: Looker) -> None:
@@ -292,7 +292,7 @@ OF_A_PERSON: list[Way] = [
     organization_suspended,
     execution_deleted,
 ]
-# Whoever the key's removal ends comes last.
+# Viewers affected by the key's removal come last.
 PLAN: list[tuple[str, Callable[[], Looker], Way]] = [
     ("agent", lambda: make_agent_looker(SECONDS_LEFT), by_itself),
     ("old session", old_person, by_itself),

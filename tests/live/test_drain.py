@@ -126,7 +126,7 @@ def test_a_request_under_way_is_answered_after_the_server_was_told_to_stop(
         under_way.send(line, bearer + kind, json.dumps(told).encode())
         wait_for_a_waiter(running)
         stopping = pool.submit(server.stop)
-        idle.rest()  # who stops ends the connections on which nobody waits
+        idle.rest()  # a stopping server closes idle connections
         assert server.process.poll() is None
         assert under_way.received == b""
         locks.rollback()
@@ -168,7 +168,7 @@ def test_a_stream_is_told_to_come_again_and_a_download_ends_whole(
 
         with ThreadPoolExecutor(1) as pool:
             stopping = pool.submit(server.stop)
-            stream.rest()  # that is over: the server has heard
+            stream.rest()  # the server has received the signal
             reply = download.rest()
             stopping.result()
 

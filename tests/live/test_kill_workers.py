@@ -143,7 +143,7 @@ def test_nothing_keeps_running_when_workers_are_killed(place: Place) -> None:
         victim.kill()
         victim.wait()
     killed = time.monotonic()
-    # What any supervisor does. It finds out what was lost, by itself.
+    # Restart it, as a supervisor does. The new worker finds the lost executions by itself.
     place.start_worker(2)
     place.wait_until(lambda: place.statuses(launched) == {"error": EXECUTIONS}, SECONDS_TO_NOTICE)
 
@@ -185,7 +185,7 @@ def test_a_worker_that_slept_cannot_write_any_more(place: Place) -> None:
     before = place.rows("last_sequence, error, end_time, lease_generation", launched)
     sleeper.send_signal(signal.SIGCONT)
 
-    # It says something twice a second, as long as it may.
+    # It reports twice a second while it holds the lease.
     place.wait_until(lambda: launched[0] in interrupted(place.log), 30)
     assert place.rows("last_sequence, error, end_time, lease_generation", launched) == before
     assert sleeper.poll() is None, "it goes on working for others"

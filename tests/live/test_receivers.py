@@ -266,7 +266,7 @@ def test_an_example_asks_for_the_scope(
 ) -> None:
     identifier, url = service
     reader = token_for(deployment, client, identifier, "files:read")
-    if url.endswith("/"):  # nginx asks for none, and tells the service behind it
+    if url.endswith("/"):  # nginx requires none, and passes them to the service behind it
         assert get(url, reader).json()["headers"]["X-Scope"] == "files:read"
         return
     writer = token_for(deployment, client, identifier, "files:write")

@@ -125,7 +125,7 @@ def test_every_way_to_lose_the_right_ends_streams_and_waits_within_a_second(
             late[name] = streams[number].ended_at - at
             if "deleted" in name:
                 assert streams[number].last == "The execution was deleted."
-                waiting[number].cancel()  # the right to wait is still there
+                waiting[number].cancel()  # the viewer still has access
                 return
             assert streams[number].last.startswith("The token or the session has ended"), name
             assert await waiting[number] in {401, 403, 404}, name

@@ -35,7 +35,7 @@ print(json.dumps(json.load(sys.stdin), indent=2))
 @pytest.fixture
 def run(deployment: Deployment, tmp_path: Path) -> Any:
     """Run a command of the guide, changing only a port that is taken."""
-    (tmp_path / "jq").write_text(JQ)  # after the machine's own jq, where it has one
+    (tmp_path / "jq").write_text(JQ)  # after the machine's own jq, if it has one
     (tmp_path / "jq").chmod(0o755)
 
     def run(command: str, **variables: str) -> Any:

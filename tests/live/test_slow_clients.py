@@ -97,7 +97,7 @@ def test_downloads_that_nobody_reads_harm_nobody_and_end(
 
     assert running.server.memory() - before < 100 * MB
     wait_until_cut(clients)
-    assert all(has_begun(connect(ask)) for _ in range(64))  # what they held was given back
+    assert all(has_begun(connect(ask)) for _ in range(64))  # their resources were released
 
 
 def test_readers_of_a_static_file_shut_out_nobody_but_their_own_network(

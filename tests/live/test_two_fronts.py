@@ -205,7 +205,8 @@ def test_a_body_in_broken_chunks_is_refused_in_our_own_words(
 
     reply = ask(front, sent(line, head, BROKEN_CHUNKS[what]))
 
-    assert reply.status in {400, 411}, reply.body[:200]  # 411: refused by its head, before its body
+    # 411: refused because of its headers, before the body is read.
+    assert reply.status in {400, 411}, reply.body[:200]
     assert re.search(rb'\{"code": "[A-Z_]+", "message": "[^"]+"\}', reply.body), reply.body[:200]
 
 

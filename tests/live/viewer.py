@@ -52,7 +52,7 @@ class Follower:
             try:
                 await self.follow()
             except OSError:
-                await asyncio.sleep(0.1)  # the server is not there at the moment
+                await asyncio.sleep(0.1)  # the server is unavailable at the moment
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 given = json.load(sys.stdin)
 folder = Path(given["folder"])
 config = folder / "openapi_python_client.json"
-# What docs/reference/clients.md tells to write.
+# As docs/reference/clients.md says.
 config.write_text(
     json.dumps(
         {
