@@ -31,7 +31,7 @@ class Usage(models.Model):
 
 
 class HourUsage(Usage):
-    """By hour, which is enough for zones with an offset of whole hours."""
+    """Usage by hour, which is enough for zones with an offset of whole hours."""
 
     CLOCK, SECONDS = "hour", 3600
 
@@ -45,7 +45,7 @@ class HourUsage(Usage):
 
 
 class QuarterUsage(Usage):
-    """By quarter of an hour, for zones such as those of India and Nepal."""
+    """Usage by quarter of an hour, for zones such as those of India and Nepal."""
 
     CLOCK, SECONDS = "quarter", 900
 
@@ -59,7 +59,7 @@ class QuarterUsage(Usage):
 
 
 class AgentDayUsage(Usage):
-    """By day (UTC), agent and credential."""
+    """Usage by day (UTC), agent and credential."""
 
     pk = models.CompositePrimaryKey("organization_id", "day", "agent_id", "credential_id")
     day = models.DateField()
@@ -74,7 +74,7 @@ class AgentDayUsage(Usage):
 
 
 class AgentMonthUsage(Usage):
-    """By month (UTC) and agent."""
+    """Usage by month (UTC) and agent."""
 
     pk = models.CompositePrimaryKey("organization_id", "month", "agent_id")
     month = models.DateField(help_text="Its first day.")

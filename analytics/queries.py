@@ -58,7 +58,7 @@ class AtWork:
     """The number of agents that got a token in a month."""
 
     working: int
-    """Of the registered agents."""
+    """The number of these among the registered agents."""
     registered: int
     """All agents but the decommissioned ones."""
     served: int

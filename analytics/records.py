@@ -175,10 +175,12 @@ def _read_carriers(
         if days[agent_id] == day:
             records.by_credential[agent_id, day][credential_id] = issued
     carriers = {credential for counts in records.by_credential.values() for credential in counts}
-    records.hints = _hints_of_then(days, credentials.filter(pk__in=carriers))
+    records.hints = _hints_on_peak_days(days, credentials.filter(pk__in=carriers))
 
 
-def _hints_of_then(days: dict[UUID, date], carriers: OrganizationScopedQuerySet) -> dict[UUID, str]:
+def _hints_on_peak_days(
+    days: dict[UUID, date], carriers: OrganizationScopedQuerySet
+) -> dict[UUID, str]:
     """The hint of the secret that each credential had on its agent's peak day.
 
     For a credential rotated since, it is taken from that day's requests: the secret that got most

@@ -1,9 +1,9 @@
-"""What a flood of strangers costs the others: `python -m benchmarks.flood`.
+"""How a flood of anonymous requests affects other callers: `python -m benchmarks.flood`.
 
-On both fronts: ordinary requests alone, then beside twelve clients without a name who ask without
-a pause for one thing. A flood of /livez, the cheapest there is, says what twelve busy clients on
-the same machine cost in any case: the last column is the ratio to that. Ends with an error
-where that ratio is beyond its limit.
+For both fronts, it measures ordinary requests alone, and then beside twelve anonymous clients that
+send one kind of request without pause. A flood of /livez, the cheapest request, shows the cost of
+twelve busy clients on the same machine in any case: the last column is the ratio to it. Exits with
+an error if a ratio exceeds its limit.
 """
 
 import argparse

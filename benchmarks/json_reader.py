@@ -1,8 +1,8 @@
-"""What the strict JSON reader costs beside a plain one: `python -m benchmarks.json_reader`.
+"""The cost of the strict JSON reader compared with others: `python -m benchmarks.json_reader`.
 
-Processor time of this thread, the least of many tries: the strict reader of every body
-(core/parsers.py), Python's own `json.loads`, and orjson, which checks less than either. Ends
-with an error where it takes more than three times what Python takes, or more than 20 ms.
+Compares the processor time, the least of many tries, of the strict reader of every body
+(core/parsers.py), Python's own `json.loads`, and orjson, which checks less than either. Exits with
+an error if the strict reader takes more than three times as long as Python, or more than 20 ms.
 """
 
 import argparse

@@ -102,16 +102,16 @@ def _rows(
     else:
         final = {"Markdown": {"body": "# Report\n\nAll done.\n" * 5}}
         ends = [("final", json.dumps(final)), ("status", "finished")]
-    told = [
+    events = [
         ("status", "starting"),
         ("inputs", json.dumps({"dict": {"text": f"input of {fid}"}})),
         ("meta", json.dumps({"dict": meta})),
         ("status", "running"),
     ]
-    while len(told) + len(ends) < EVENTS:
+    while len(events) + len(ends) < EVENTS:
         kind = chance.choice(["stdout", "debug", "result"])
-        text = f"step {len(told)} of {flow}: " + "lorem ipsum " * 5
-        told.append((kind, json.dumps({"Text": {"body": text}}) if kind == "result" else text))
-    for kind, message in [*told, *ends]:
+        text = f"step {len(events)} of {flow}: " + "lorem ipsum " * 5
+        events.append((kind, json.dumps({"Text": {"body": text}}) if kind == "result" else text))
+    for kind, message in [*events, *ends]:
         yield start, kind, message
         start += chance.random() * pace

@@ -1,9 +1,9 @@
 """Live streams at full size: `python -m benchmarks.live [resume] [idle] [servers] [--small]`.
 
-resume: many streams of one run, each cut off again and again while events are written; counts what
-is missing, repeated or out of order. idle: many streams of runs in which nothing happens; measures
-the server's processor time and the transactions of the database. servers: what ordinary requests
-cost behind the WSGI server and behind the one that streams as well; needs wrk.
+resume: many streams of one run that are repeatedly disconnected while events are written; counts
+missing, repeated and misordered events. idle: many streams of idle runs; measures the server's
+processor time and the database's transactions. servers: the cost of ordinary requests on the WSGI
+server and on the streaming server; needs wrk.
 """
 
 import argparse
@@ -85,10 +85,10 @@ async def resume(deployment: Deployment, size: Size) -> None:
     repeated = sum(len(each.seen) - len(set(each.seen)) for each in done)
     in_order = all(each.seen == sorted(each.seen) for each in done)
     connections = sum(each.connections for each in done)
-    told = sum(len(each.seen) for each in done)
+    received = sum(len(each.seen) for each in done)
     print(f"{size.streams} streams, {connections} connections, {last} events each")
     print(f"missing {missing}, repeated {repeated}, in order {in_order}")
-    print(f"written in {written:.0f} s, all told after {seconds:.0f} s: {told / seconds:.0f}/s")
+    print(f"written in {written:.0f} s, all received after {seconds:.0f} s: {received / seconds:.0f}/s")
 
 
 async def unlucky(engine: Engine, places: list[int]) -> Follower:

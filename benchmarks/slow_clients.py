@@ -1,9 +1,9 @@
-"""What clients that take nothing cost the others: `python -m benchmarks.slow_clients`.
+"""How clients that do not read affect others: `python -m benchmarks.slow_clients`.
 
-On the server as `make demo` runs it, and on a production's behind nginx: ordinary requests before,
-beside and after so many clients that read nothing of what they ask for. Prints the 95th percentile
-of both, and its ratio; the memory that a silent client holds, what of it stays, and the threads.
-A first round is not counted. Ends with an error where a limit is broken.
+Measures ordinary requests before, during and after many clients that read nothing of their
+responses, on the server as `make demo` runs it and on a production's behind nginx. Prints the 95th
+percentile before and during, with its ratio; the memory that a silent client holds, how much of it
+stays, and the threads. A warm-up round is not counted. Exits with an error if a limit is exceeded.
 """
 
 import argparse
@@ -63,8 +63,8 @@ def errors(engine: Engine) -> Callable[[int], Request]:
     """CSV of 3,000 long error messages, 6 MB."""
     for first in range(0, 3000, 400):
         last = min(first + 400, 3000)
-        told = [{"kind": "error", "message": f"{n} {'e' * 1_990}"} for n in range(first, last)]
-        engine.post(f"executions/{engine.fid}/events", {"events": told})
+        events = [{"kind": "error", "message": f"{n} {'e' * 1_990}"} for n in range(first, last)]
+        engine.post(f"executions/{engine.fid}/events", {"events": events})
     return lambda number: Request("/api/dashboard/errors?format=csv&hours=24")
 
 
@@ -182,23 +182,23 @@ def silence(
         server.wait_until_quiet()
         beside, during = ordinary(engine, REQUESTS), server.memory()
         queued = statistics.mean(queued_for(client.getsockname()) for client in clients)
-        there = sum(map(is_there, clients))
+        connected = sum(map(is_connected, clients))
         if each[0].is_cut:
             wait_until_cut(clients)
         seconds = time.monotonic() - began
     server.wait_until_quiet()
     again, after = ordinary(engine, REQUESTS // 2), server.memory()
     both = {path: alone[path] + again[path] for path in ORDINARY}
-    return Round(both, found, beside, (before, during, after), queued, there, seconds)
+    return Round(both, found, beside, (before, during, after), queued, connected, seconds)
 
 
-def is_there(client: socket) -> bool:
+def is_connected(client: socket) -> bool:
     return is_established(client.getsockname())
 
 
 def wait_until_cut(clients: list[socket]) -> None:
     until = time.monotonic() + MAX_KEPT_SECONDS
-    while any(map(is_there, clients)) and time.monotonic() < until:
+    while any(map(is_connected, clients)) and time.monotonic() < until:
         time.sleep(0.2)
 
 

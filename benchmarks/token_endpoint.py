@@ -138,7 +138,7 @@ def before(commit: str) -> Iterator[Contender]:
     try:
         python = virtual_environment(f"before-{commit}", folder / "requirements.txt")
         with new_cluster("token-endpoint-before", POSTGRES) as cluster:
-            told = {
+            settings = {
                 "url": cluster.url,
                 "owner_url": cluster.owner_url,
                 "sockets": str(cluster.sockets),
@@ -149,7 +149,7 @@ def before(commit: str) -> Iterator[Contender]:
                 [python, "-c", SET_UP],
                 cwd=folder,
                 env=os.environ | {"PYTHONPATH": str(folder)},
-                input=json.dumps(told),
+                input=json.dumps(settings),
                 stdout=subprocess.PIPE,
                 text=True,
                 check=True,

@@ -78,8 +78,10 @@ def _go_on(organization: Organization, planned: list[Run], since: float, now: fl
     live = Execution.objects.for_organization(organization).live()
     for execution in live.filter(pk__in=runs.keys()):
         run = runs[execution.pk]
-        said = [event for event in run.events[execution.last_sequence :] if event.timestamp <= now]
-        append_events(execution, said, is_strict=False, **_figures(run, now))
+        new_events = [
+            event for event in run.events[execution.last_sequence :] if event.timestamp <= now
+        ]
+        append_events(execution, new_events, is_strict=False, **_figures(run, now))
         if run.end <= now:
             _save_files(organization, [(run, execution)])
 
@@ -102,7 +104,7 @@ def _insert(organization: Organization, runs: list[Run], now: float) -> None:
     executions, errors, finished = [], [], []
     events: list[LightEvent] = []
     for run in runs:
-        told = [(n, event) for n, event in enumerate(run.events, 1) if event.timestamp <= now]
+        numbered = [(n, event) for n, event in enumerate(run.events, 1) if event.timestamp <= now]
         execution = Execution(
             id=run.key,
             fid=str(run.key),
@@ -117,7 +119,7 @@ def _insert(organization: Organization, runs: list[Run], now: float) -> None:
         )
         rows = [
             LightEvent(str(run.key), sequence, event.timestamp, event.kind, event.message)
-            for sequence, event in told
+            for sequence, event in numbered
         ]
         last = len(rows)
         effective = [row for row in rows if row.kind not in WITHOUT_EFFECT or row.sequence == last]

@@ -54,10 +54,10 @@ def last_states(text: str) -> str:
     text = RETURN.sub("", text.replace("\r\n", "\n").rstrip("\r"))
     if "\b" not in text:
         return text
-    return "\n".join(_written_over(line) if "\b" in line else line for line in text.split("\n"))
+    return "\n".join(_apply_backspaces(line) if "\b" in line else line for line in text.split("\n"))
 
 
-def _written_over(line: str) -> str:
+def _apply_backspaces(line: str) -> str:
     """The line after its backspaces: each moves one character back without deleting; colour
     codes have no width.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 MAX_META_LENGTH = 32_000
 """Characters of JSON. Lists read it with each of up to a thousand rows."""
-TOLD = frozenset(
+SHOWN_FIELDS = frozenset(
     {"summary", "description", "tags", "author", "organization", "version", "kodosumi", "app_url"}
     | {"base_url", "entry_point", "deprecated", "fid"}
 )
@@ -21,8 +21,8 @@ def fitting(meta: dict[str, Any], characters: int) -> dict[str, Any]:
     """
     if characters <= MAX_META_LENGTH:
         return meta
-    told = {name: value for name, value in described(meta).items() if name in TOLD}
-    kept = {name: _beginning(value) for name, value in told.items()}
+    shown = {name: value for name, value in described(meta).items() if name in SHOWN_FIELDS}
+    kept = {name: _beginning(value) for name, value in shown.items()}
     return {"dict": {name: value for name, value in kept.items() if value is not None}}
 
 

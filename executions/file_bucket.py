@@ -25,21 +25,21 @@ from urllib3.exceptions import HTTPError
 
 from executions.file_storage import FilesUnavailable, told_as_unavailable
 
-NO_ANSWER = (BotoCoreError, HTTPError)
-REFUSALS = (*NO_ANSWER, Boto3Error, ClientError)
+CONNECTION_ERRORS = (BotoCoreError, HTTPError)
+REFUSALS = (*CONNECTION_ERRORS, Boto3Error, ClientError)
 FIRST_READ, MAX_READ = 64 * 1024, 512 * 1024
 """Bytes fetched by one request: few at first, for clients that need few, then twice as many each
 time.
 """
-PART = 8 * 1024**2
+UPLOAD_PART_BYTES = 8 * 1024**2
 """Larger files are uploaded in parts of this many bytes, in sequence."""
-MAX_AT_ONCE = 1000
+MAX_DELETED_KEYS = 1000
 """The maximum number of keys in a delete request."""
-PATIENCE = {"connect_timeout": 2, "read_timeout": 5}
+TIMEOUTS = {"connect_timeout": 2, "read_timeout": 5}
 """In seconds; each request is tried twice while a thread, and often a transaction, waits."""
-SECONDS_TO_LEAVE_IT = 3.0
+OUTAGE_PAUSE_SECONDS = 3.0
 """How long requests fail fast after one that got no response."""
-IMPATIENCE = {"connect_timeout": 1, "read_timeout": 1}
+READINESS_TIMEOUTS = {"connect_timeout": 1, "read_timeout": 1}
 """For readiness checks, which are made every few seconds."""
 
 
@@ -52,7 +52,7 @@ class BucketStorage(S3Storage):
         # Servers other than Amazon's may not support the checksums that boto3 adds by default.
         checksums = "when_required" if options.get("endpoint_url") else "when_supported"
         config = Config(
-            **PATIENCE,
+            **TIMEOUTS,
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=64,
             signature_version="s3v4",
@@ -62,7 +62,9 @@ class BucketStorage(S3Storage):
         usual = {
             "client_config": config,
             "transfer_config": TransferConfig(
-                use_threads=False, multipart_threshold=PART, multipart_chunksize=PART
+                use_threads=False,
+                multipart_threshold=UPLOAD_PART_BYTES,
+                multipart_chunksize=UPLOAD_PART_BYTES,
             ),
             # Names are ids: a file left by a failed request is the same file, or an orphan.
             "file_overwrite": True,
@@ -100,7 +102,7 @@ class BucketStorage(S3Storage):
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
         if mode != "rb":
             raise ValueError("Files of a bucket are opened for reading bytes only.")
-        with self._asking():
+        with self._failing_fast():
             size = self.size(name)  # raises FileNotFoundError if there is none
         buffered = io.BufferedReader(_Reader(self, name, size), MAX_READ)
         opened: File[Any] = File(buffered, name)
@@ -108,16 +110,16 @@ class BucketStorage(S3Storage):
         return opened
 
     def _save(self, name: str, content: File[Any]) -> str:
-        with self._asking():
+        with self._failing_fast():
             saved: str = super()._save(name, content)
             return saved
 
     def delete(self, name: str) -> None:
-        with self._asking():
+        with self._failing_fast():
             super().delete(name)
 
     def exists(self, name: str) -> bool:
-        with self._asking():
+        with self._failing_fast():
             return bool(super().exists(name))
 
     def url(self, *args: Any, **kwargs: Any) -> str:
@@ -126,7 +128,7 @@ class BucketStorage(S3Storage):
     def read(self, name: str, start: int, length: int) -> bytes:
         """Read at most `length` bytes from `start`."""
         span = f"bytes={start}-{start + length - 1}"
-        with self._asking():
+        with self._failing_fast():
             for is_last in (False, True):
                 found = self.client.get_object(
                     Bucket=self.bucket_name, Key=self.key(name), Range=span
@@ -134,13 +136,13 @@ class BucketStorage(S3Storage):
                 try:
                     with found["Body"] as body:
                         return bytes(body.read())
-                except NO_ANSWER:  # boto3 does not retry when a response body is cut off
+                except CONNECTION_ERRORS:  # boto3 does not retry when a response body is cut off
                     if is_last:
                         raise
         raise AssertionError("The loop returns or raises.")
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _failing_fast(self) -> Iterator[None]:
         """Fail fast for a while after the bucket did not answer, so that no more threads are
         blocked by it.
         """
@@ -149,15 +151,15 @@ class BucketStorage(S3Storage):
         with told_as_unavailable(*REFUSALS):
             try:
                 yield
-            except NO_ANSWER:
-                self._away_until = time.monotonic() + SECONDS_TO_LEAVE_IT
+            except CONNECTION_ERRORS:
+                self._away_until = time.monotonic() + OUTAGE_PAUSE_SECONDS
                 raise
 
     def remove_folder(self, name: str) -> list[str]:
         problems: list[str] = []
-        with self._asking():
+        with self._failing_fast():
             keys = iter([entry["Key"] for page in self._pages(name) for entry in page["Contents"]])
-            while batch := [{"Key": key} for key in islice(keys, MAX_AT_ONCE)]:
+            while batch := [{"Key": key} for key in islice(keys, MAX_DELETED_KEYS)]:
                 wanted = {"Objects": batch, "Quiet": True}
                 answer = self.client.delete_objects(Bucket=self.bucket_name, Delete=wanted)
                 problems += [error.get("Code", "unknown") for error in answer.get("Errors", ())]
@@ -166,7 +168,7 @@ class BucketStorage(S3Storage):
     def folders(self, name: str) -> Iterator[str]:
         pages = self._pages(name, Delimiter="/")
         while True:
-            with self._asking():
+            with self._failing_fast():
                 page = next(pages, None)
             if page is None:
                 return
@@ -196,7 +198,7 @@ class BucketStorage(S3Storage):
     @cached_property
     def _prober(self) -> Any:
         once = {"total_max_attempts": 1}
-        config = self.client_config.merge(Config(**IMPATIENCE, retries=once))
+        config = self.client_config.merge(Config(**READINESS_TIMEOUTS, retries=once))
         return self._create_session().client(
             "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=config
         )

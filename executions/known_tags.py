@@ -39,12 +39,12 @@ def known_tags(organization: Organization, actor: Actor) -> list[str]:
     )
     written = {run.pk: run.tags for run in runs.only("meta")}
     found = [
-        _spelled(written.get(key, []), place, tag).strip()
+        _spelling(written.get(key, []), place, tag).strip()
         for tag, (key, place) in sorted(chosen.items())
     ]
     return [tag for tag in found if tag and tag.isprintable() and len(tag) <= MAX_TEXT_LENGTH]
 
 
-def _spelled(tags: list[str], place: int, tag: str) -> str:
+def _spelling(tags: list[str], place: int, tag: str) -> str:
     """The tag as its run spells it; in lower case if the run has changed in the meantime."""
     return tags[place] if place < len(tags) else tag

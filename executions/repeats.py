@@ -41,6 +41,6 @@ def changed_fields(
 
 
 def _digest(value: Any) -> str:
-    told = json.dumps(value, ensure_ascii=False, default=str)
-    text = json.dumps(json.loads(normalized(told)), sort_keys=True, separators=(",", ":"))
+    serialized = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(json.loads(normalized(serialized)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]

@@ -22,7 +22,7 @@ from executions.models import Execution, ExecutionFile, ExecutionHasEnded, Uploa
 from executions.quotas import FILE_BYTES, Amounts, require_room
 from organizations.actors import Actor
 
-DEFAULT_PART, SPARE_PARTS = 64 * 1024, 16
+DEFAULT_PART, EXTRA_PARTS = 64 * 1024, 16
 """An upload may have as many parts of the first number of bytes as its size requires, plus a
 few.
 """
@@ -169,10 +169,13 @@ def arrived(execution: Execution, upload_id: str) -> Arrived:
 
 def _find(execution: Execution, upload_id: str) -> Upload | ExecutionFile:
     """The upload, or the file that it became, which keeps its id."""
-    of_it = {"organization_id": execution.organization_id, "execution_id": execution.pk}
+    owned_by_execution = {
+        "organization_id": execution.organization_id,
+        "execution_id": execution.pk,
+    }
     found = (
-        Upload.objects.filter(**of_it, pk=upload_id).first()
-        or ExecutionFile.objects.filter(**of_it, pk=upload_id).first()
+        Upload.objects.filter(**owned_by_execution, pk=upload_id).first()
+        or ExecutionFile.objects.filter(**owned_by_execution, pk=upload_id).first()
     )
     if found is None:
         raise UploadNotFound
@@ -208,7 +211,7 @@ def _is_known(upload: Upload, offset: int, content: bytes) -> bool:
     end = offset + len(content)
     overlapping = [span for span in spans if span[0] < end and span[0] + span[1] > offset]
     if not overlapping:
-        if len(spans) >= SPARE_PARTS + upload.size // DEFAULT_PART:
+        if len(spans) >= EXTRA_PARTS + upload.size // DEFAULT_PART:
             raise TooManyParts
         return False
     if overlapping != [(offset, len(content))]:
@@ -236,10 +239,13 @@ def _complete(file: ExecutionFile) -> Arrived:
 
 def _require_place(execution: Execution, size: int) -> None:
     """Raise FileQuotaExceeded when the execution has no room for a file of this size."""
-    of_it = {"organization_id": execution.organization_id, "execution_id": execution.pk}
+    owned_by_execution = {
+        "organization_id": execution.organization_id,
+        "execution_id": execution.pk,
+    }
     number, held = 1, size
     for model in (ExecutionFile, Upload):
-        found = model._default_manager.filter(**of_it).aggregate(
+        found = model._default_manager.filter(**owned_by_execution).aggregate(
             number=Count("id"), held=Sum("size", default=0)
         )
         number, held = number + found["number"], held + found["held"]
@@ -260,12 +266,12 @@ def _assemble(execution: Execution, upload: Upload) -> Arrived:
     ).exists():
         raise FileExists
     parts = UploadPart.objects.filter(organization_id=upload.organization_id, upload=upload)
-    with tempfile.TemporaryFile() as whole:
+    with tempfile.TemporaryFile() as assembled:
         for (offset,) in parts.order_by("offset").values_list("offset"):
-            whole.write(parts.get(offset=offset).content)
-        whole.seek(0)
+            assembled.write(parts.get(offset=offset).content)
+        assembled.seek(0)
         name = default_storage.save(
-            f"{folder_of(execution.organization_id, execution.pk)}/{upload.pk}", File(whole)
+            f"{folder_of(execution.organization_id, execution.pk)}/{upload.pk}", File(assembled)
         )
     file = ExecutionFile.objects.create(
         id=upload.pk,

@@ -17,7 +17,7 @@ from django.db import transaction
 logger = structlog.get_logger(__name__)
 
 SECONDS_TO_WAIT = 0.25
-SECONDS_OF_REST = 5.0
+RETRY_PAUSE_SECONDS = 5.0
 """The pause after a failure, so that an unavailable Redis does not slow down every append."""
 
 
@@ -40,7 +40,7 @@ class Announcer:
         try:
             self._redis.publish(self._channel, b"")
         except self._errors as error:
-            self._resting_until = time.monotonic() + SECONDS_OF_REST
+            self._resting_until = time.monotonic() + RETRY_PAUSE_SECONDS
             logger.warning("wakeup.unavailable", error=type(error).__name__)
 
     def close(self) -> None:
@@ -78,6 +78,6 @@ async def listen(url: str, channel: str, wake: Callable[[], None]) -> None:
                         wake()
         except (redis.RedisError, OSError) as error:
             logger.warning("wakeup.unavailable", error=type(error).__name__)
-            await asyncio.sleep(SECONDS_OF_REST)
+            await asyncio.sleep(RETRY_PAUSE_SECONDS)
         finally:
             await client.aclose()

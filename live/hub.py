@@ -38,7 +38,7 @@ FAST_TICK, SLOW_TICK = 0.25, 0.5
 """Also the delay with which a stream ends after its viewer lost access. That must take at most a
 second, so the slow tick may be no longer than half a second.
 """
-SECONDS_OF_LIVELINESS = 10.0
+FAST_TICK_SECONDS = 10.0
 """Seconds for which the poller keeps its fast tick after the last change or new viewer."""
 SECONDS_BETWEEN_VIEWER_CHECKS = 0.4
 SECONDS_AFTER_OUTAGE = 1.0
@@ -141,7 +141,7 @@ class Hub:
         try:
             return await self._batches.get(watched, after)
         except (DatabaseError, InterfaceError) as error:
-            _tell(error)
+            _log_poll_error(error)
             await asyncio.sleep(SECONDS_AFTER_OUTAGE)
             return None
 
@@ -277,7 +277,7 @@ class Hub:
         try:
             await self._tick()
         except Exception as error:
-            _tell(error)
+            _log_poll_error(error)
 
     async def _tick(self) -> None:
         """Poll for all viewers with a single statement."""
@@ -290,7 +290,7 @@ class Hub:
             self._poller, read_news, [each.watched for each in channels], viewers, awaited
         )
         for channel in channels:
-            self._tell(channel, news.heads.get(channel.watched.execution_id))
+            self._log_poll_error(channel, news.heads.get(channel.watched.execution_id))
         if not self._is_lively():
             self._batches.clear()
         for each in news.appeared:
@@ -302,7 +302,7 @@ class Hub:
             for attendance in self._present.get(viewer, ()):
                 attendance.end(RIGHT_ENDED)
 
-    def _tell(self, channel: Channel, head: Head | None) -> None:
+    def _log_poll_error(self, channel: Channel, head: Head | None) -> None:
         if head is None:
             for stream in channel.streams:
                 stream.end(DELETED)
@@ -316,7 +316,7 @@ class Hub:
         return list(self._present)
 
     def _is_lively(self) -> bool:
-        return time.monotonic() < self._changed_at + SECONDS_OF_LIVELINESS
+        return time.monotonic() < self._changed_at + FAST_TICK_SECONDS
 
     async def _run(self, executor: Executor, function: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
@@ -334,7 +334,7 @@ def _with_connection(function: Callable[..., T], *arguments: Any) -> T:
         close_old_connections()
 
 
-def _tell(error: Exception) -> None:
+def _log_poll_error(error: Exception) -> None:
     """Log an outage in one line, and any other error with its traceback."""
     if is_database_outage(error):
         logger.warning("hub.database_unavailable", error=type(error).__name__)

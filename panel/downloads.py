@@ -69,7 +69,7 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     if conditional is not None:
         return HttpResponse(status=conditional.status_code, headers=headers)
     try:
-        part = _asked_for(request, file.size, headers)
+        part = _requested_part(request, file.size, headers)
     except Unsatisfiable:
         body = error_body("RANGE_NOT_SATISFIABLE", f"The file has {file.size} bytes.")
         return JsonResponse(body, status=416, headers={"Content-Range": f"bytes */{file.size}"})
@@ -110,7 +110,7 @@ def disposition(name: str) -> str:
     return found or "attachment"
 
 
-def _asked_for(request: HttpRequest, size: int, headers: dict[str, str]) -> Part | None:
+def _requested_part(request: HttpRequest, size: int, headers: dict[str, str]) -> Part | None:
     """The single range of the request; None, for the whole file, if there is none, more than
     one, or an invalid one.
     """

@@ -59,7 +59,7 @@ def url_of(file: ExecutionFile) -> str:
 @contextmanager
 def away(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketStorage]:
     """A storage that does not exist, or one that accepts connections and never answers."""
-    monkeypatch.setattr(file_bucket, "PATIENCE", {"connect_timeout": 0.3, "read_timeout": 0.3})
+    monkeypatch.setattr(file_bucket, "TIMEOUTS", {"connect_timeout": 0.3, "read_timeout": 0.3})
     health.files_problem.forget()
     with socket.socket() as listening:
         if kind == "silent":
@@ -160,11 +160,11 @@ def test_a_deletion_takes_more_files_than_one_request_lists(bucket: BucketStorag
     for number in range(7):
         default_storage.save(f"executions/a/b/{number}", ContentFile(b"1"))
     kept = default_storage.save("executions/a/bc/1", ContentFile(b"1"))
-    file_bucket.MAX_AT_ONCE, most = 3, file_bucket.MAX_AT_ONCE
+    file_bucket.MAX_DELETED_KEYS, most = 3, file_bucket.MAX_DELETED_KEYS
     try:
         assert bucket.remove_folder("executions/a/b") == []
     finally:
-        file_bucket.MAX_AT_ONCE = most
+        file_bucket.MAX_DELETED_KEYS = most
 
     assert default_storage.listdir("executions/a/b") == ([], [])
     assert default_storage.exists(kept)

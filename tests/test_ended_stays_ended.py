@@ -1,5 +1,5 @@
-"""What a suspension ended stays ended after it is lifted; only new credentials work,
-immediately.
+"""Credentials and sessions ended by a suspension stay ended after it is lifted; only new ones
+work, immediately.
 """
 
 from collections.abc import Callable

@@ -122,7 +122,10 @@ def _remove_rows(execution: Execution) -> bool:
     Orphaned files that a failed request left in the storage are removed at night
     (executions.retention).
     """
-    of_it: dict[str, Any] = {"organization_id": execution.organization_id, "execution": execution}
+    owned_by_execution: dict[str, Any] = {
+        "organization_id": execution.organization_id,
+        "execution": execution,
+    }
     DeletedExecution.objects.create(
         id=execution.pk,
         organization_id=execution.organization_id,
@@ -132,11 +135,11 @@ def _remove_rows(execution: Execution) -> bool:
     )
     UploadPart.objects.filter(
         organization_id=execution.organization_id,
-        upload__in=Upload.objects.filter(**of_it),
+        upload__in=Upload.objects.filter(**owned_by_execution),
     ).delete()
     for model in (Upload, ExecutionError, ExecutionEvent):
-        model._default_manager.filter(**of_it).delete()
-    files, _ = ExecutionFile.objects.filter(**of_it).delete()
+        model._default_manager.filter(**owned_by_execution).delete()
+    files, _ = ExecutionFile.objects.filter(**owned_by_execution).delete()
     execution.delete()
     return bool(files or execution.input_file_count or execution.output_file_count)
 

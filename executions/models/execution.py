@@ -1,4 +1,4 @@
-"""One run of an agent.
+"""Executions, each one run of an agent.
 
 Times are Unix seconds as double precision, because engines write them so and expect to read back
 exactly the same digits.
@@ -67,7 +67,7 @@ def sees_all(actor: Actor) -> bool:
 
 
 class Execution(OrganizationScopedModel):
-    """One run of an agent. Its state follows from its events; see event_log.py."""
+    """A run of an agent. Its state follows from its events; see event_log.py."""
 
     class Status(models.TextChoices):
         QUEUED = "queued", "Queued"

@@ -65,8 +65,8 @@ def _take_from_worker(execution: Execution, reason: str) -> None:
     attempts = (execution.lease_generation + 1) // 2  # every lost lease has increased it as well
     leases.revoke(execution)
     if attempts <= retries:
-        told = NewEvent(actions.moment(execution), Kind.STDERR, f"{reason} It is tried again.")
-        append_to_locked(execution, [told])
+        notice = NewEvent(actions.moment(execution), Kind.STDERR, f"{reason} It is tried again.")
+        append_to_locked(execution, [notice])
         _enqueue(execution)
         return
     end_as_error(execution, reason)

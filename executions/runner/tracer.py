@@ -110,10 +110,10 @@ class Tracer:
                 leases.require_lease(execution, self.generation)
                 leases.renew(execution)
                 at = actions.moment(execution)
-                told = [NewEvent(at, kind, storable(message)) for kind, message in events]
-                if told and not may_exceed:
-                    require_room(execution.organization, Amounts(event_bytes=size_of(told)))
-                append_to_locked(execution, told, **fields)
+                new_events = [NewEvent(at, kind, storable(message)) for kind, message in events]
+                if new_events and not may_exceed:
+                    require_room(execution.organization, Amounts(event_bytes=size_of(new_events)))
+                append_to_locked(execution, new_events, **fields)
         except (LeaseLost, ExecutionHasEnded, Execution.DoesNotExist):
             self.mark_lost()
             raise Interrupted from None

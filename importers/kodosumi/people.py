@@ -48,7 +48,7 @@ class People:
             new = []
             for role in by_id.values():
                 email = normalized(_valid(role.email))
-                said = {
+                fields = {
                     "name": normalized(role.name),
                     "email": email,
                     "user": members.get(comparable(email)),
@@ -56,14 +56,16 @@ class People:
                 user = known.get(role.id)
                 if user is None:
                     new.append(
-                        ExecutionUser(organization=self._organization, external_id=role.id, **said)
+                        ExecutionUser(
+                            organization=self._organization, external_id=role.id, **fields
+                        )
                     )
                 elif user.external_id == user.user_id:
                     continue  # A member with their own id, not created by an import.
-                elif any(getattr(user, name) != value for name, value in said.items()):
-                    for name, value in said.items():
+                elif any(getattr(user, name) != value for name, value in fields.items()):
+                    for name, value in fields.items():
                         setattr(user, name, value)
-                    user.save(update_fields=list(said))
+                    user.save(update_fields=list(fields))
             # Another import may be creating them at the same time.
             ExecutionUser.objects.bulk_create(new, ignore_conflicts=True)
         self._by_folder.clear()

@@ -180,7 +180,7 @@ def test_a_database_that_is_away_for_a_moment_costs_no_event(
 def test_two_hundred_viewers_cost_as_many_statements_as_one(
     play: Play, viewer: Viewer, organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "SECONDS_OF_LIVELINESS", 0)
+    monkeypatch.setattr(hub_module, "FAST_TICK_SECONDS", 0)
     monkeypatch.setattr(hub_module, "SLOW_TICK", 0.2)
     executions = [running_in(organization) for _ in range(5)]
 

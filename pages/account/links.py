@@ -81,8 +81,10 @@ def change_address(request: HttpRequest) -> HttpResponse:
     if waits is not None:
         email = form.cleaned_data["email"]
         note_sent(request)
-        said = f"Open the link that was sent to {email}." if waits else "Your address was changed."
-        messages.success(request, said)
+        message = (
+            f"Open the link that was sent to {email}." if waits else "Your address was changed."
+        )
+        messages.success(request, message)
         return redirect(settings.LOGIN_REDIRECT_URL)
     return form_page(request, "account/address.html", form, sends_mail=mail.is_enabled())
 

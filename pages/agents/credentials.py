@@ -34,7 +34,7 @@ from tokens.actions import (
 from tokens.models import Credential, TokenEvent
 
 UNSEEN = "Its secret was shown in the first answer only: rotate the credential for a new one."
-BUSY_WITHIN = timedelta(hours=1)
+RECENT_USE = timedelta(hours=1)
 """Revoking a credential used this recently requires typing which one it is."""
 
 
@@ -120,7 +120,7 @@ def ending_of(credential: Credential, secrets: list[SecretUsage]) -> Confirmatio
     now, old = timezone.now(), secrets[1:]
     is_one = len(old) <= 1
     last = max((each.last_at for each in old if each.last_at), default=None)
-    is_busy = last is not None and now - last < BUSY_WITHIN
+    is_busy = last is not None and now - last < RECENT_USE
     hint = next((each.hint for each in old if each.last_at == last), "") if is_busy else ""
     names = ", ".join(called(each) for each in old)
     return Confirmation(
@@ -150,18 +150,18 @@ def end_old(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -
     if secrets is None:
         messages.info(request, f"No old secret of the {credential} works any more.")
         return redirect(back)
-    asked = ending_of(credential, secrets)
-    if question := ask_first(request, asked, back=back, back_label=agent.name):
+    confirmation = ending_of(credential, secrets)
+    if question := ask_first(request, confirmation, back=back, back_label=agent.name):
         return question
-    said = f"Only the {credential} works now."
-    is_done(request, lambda: end_old_secrets(credential, actor=request.actor), said)
+    message = f"Only the {credential} works now."
+    is_done(request, lambda: end_old_secrets(credential, actor=request.actor), message)
     return redirect(back)
 
 
 def revocation_of(credential: Credential, usage: CredentialUsage) -> Confirmation:
     """The confirmation before a revocation, with what it ends."""
     now, used = timezone.now(), credential.last_used_at
-    is_busy = used is not None and now - used < BUSY_WITHIN
+    is_busy = used is not None and now - used < RECENT_USE
     return Confirmation(
         address=reverse("tokens:revoke_credential", args=[credential.agent_id, credential.pk]),
         key=f"revoke-{credential.pk}",
@@ -200,12 +200,12 @@ def revoke(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
     """Revoke a credential permanently."""
     credential = own_credential(request, agent_id, credential_id)
     agent = credential.agent
-    asked = revocation_of(credential, usage_of(agent, [credential])[credential.pk])
+    confirmation = revocation_of(credential, usage_of(agent, [credential])[credential.pk])
     back = reverse("agents:detail", args=[agent.pk])
-    if question := ask_first(request, asked, back=back, back_label=agent.name):
+    if question := ask_first(request, confirmation, back=back, back_label=agent.name):
         return question
-    said = f"The {credential} is revoked. Its tokens no longer work."
-    is_done(request, lambda: revoke_credential(credential, actor=request.actor), said)
+    message = f"The {credential} is revoked. Its tokens no longer work."
+    is_done(request, lambda: revoke_credential(credential, actor=request.actor), message)
     return redirect(back)
 
 

@@ -104,8 +104,8 @@ def row_of(execution: Execution, now: float) -> dict[str, Any]:
 
 
 def runtime_ms(execution: Execution, now: float) -> float | None:
-    """Milliseconds from the first to the last event, or until now for a running one, without
-    waiting.
+    """Milliseconds from the first to the last event, or to now while it runs, without time spent
+    waiting for answers.
     """
     if execution.has_ended or execution.status == Execution.Status.AWAITING:
         return milliseconds(execution.runtime)

@@ -23,7 +23,7 @@ MAX_MARKS = 1_000
 WIDTH = 1_000
 """The width of the drawing in its own units."""
 THINNEST = 2
-Told = tuple[str, float, str]
+EventSummary = tuple[str, float, str]
 """Kind, time and the first characters of an event."""
 
 
@@ -38,7 +38,7 @@ class Phase:
 
 def phases_of(execution: Execution, now: float) -> dict[str, Any]:
     """The phases of a run for templates/executions/phases.html."""
-    told: list[Told] = list(
+    told: list[EventSummary] = list(
         ExecutionEvent.objects.filter(
             organization_id=execution.organization_id, execution=execution, kind__in=READ
         )
@@ -80,7 +80,7 @@ def phases_of(execution: Execution, now: float) -> dict[str, Any]:
     }
 
 
-def read_phases(told: list[Told], execution: Execution, end: float) -> list[Phase]:
+def read_phases(told: list[EventSummary], execution: Execution, end: float) -> list[Phase]:
     """The statuses in the events, without the final one of an ended execution."""
     word: str = Status.QUEUED
     base, since, locks = word, execution.start_time, 0

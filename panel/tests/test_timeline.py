@@ -113,7 +113,7 @@ def test_the_next_page_is_found_when_the_last_one_shown_was_deleted(
 def test_a_cursor_keeps_its_place_when_its_run_moves_or_is_deleted(
     client: Client, own: Any, person: Membership
 ) -> None:
-    """Also with ids chosen by an engine, which carry no time."""
+    """This also holds for ids chosen by an engine, which carry no time."""
     oldest, moved, deleted, newest = (own(hour, fid=fid) for hour, fid in enumerate("zxab"))
     first = get(client, "/list", pp=2)
     second = get(client, "/list", pp=1, cursor=first["next_cursor"])

@@ -11,7 +11,7 @@ CONTROL = frozenset({"alive", "close", "eof"})
 
 @dataclass(frozen=True)
 class Told:
-    """One server-sent event."""
+    """A server-sent event."""
 
     id: int
     event: str

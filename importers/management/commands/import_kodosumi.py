@@ -58,7 +58,7 @@ class Command(BaseCommand):
                 f"{error.filename}: {error.strerror}"
             ) from None
         progress = Progress(self.stderr)
-        with closing(source), _stopping() as stop, _one_sentence():
+        with closing(source), _stop_on_signal() as stop, _error_as_sentence():
             with importer(
                 source,
                 organization,
@@ -94,10 +94,10 @@ class Command(BaseCommand):
         if report.problems:
             self.stdout.write(f"{len(report.problems):,} problems:")
         for path, what in sorted(report.problems.items()):
-            self.stdout.write(f"  {_harmless(path)} {_harmless(what)}")
+            self.stdout.write(f"  {_printable(path)} {_printable(what)}")
 
     def _warn(self, path: str, what: str) -> None:
-        self.stderr.write(f"{_harmless(path)} {_harmless(what)}")
+        self.stderr.write(f"{_printable(path)} {_printable(what)}")
 
 
 class Progress:
@@ -130,7 +130,7 @@ class Progress:
 
 
 @contextmanager
-def _one_sentence() -> Iterator[None]:
+def _error_as_sentence() -> Iterator[None]:
     """Turn a failure into one sentence. What was stored stays, and the next import continues
     there.
     """
@@ -142,7 +142,7 @@ def _one_sentence() -> Iterator[None]:
 
 
 @contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def _stop_on_signal() -> Iterator[threading.Event]:
     """An event that SIGTERM and SIGINT set. A second signal has its usual effect."""
     stop = threading.Event()
     before: dict[int, Any] = {}
@@ -160,7 +160,7 @@ def _stopping() -> Iterator[threading.Event]:
             signal.signal(known, handler)
 
 
-def _harmless(text: str) -> str:
+def _printable(text: str) -> str:
     """The text without control characters, since names from others must not control the
     terminal.
     """
