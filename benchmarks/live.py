@@ -88,7 +88,8 @@ async def resume(deployment: Deployment, size: Size) -> None:
     received = sum(len(each.seen) for each in done)
     print(f"{size.streams} streams, {connections} connections, {last} events each")
     print(f"missing {missing}, repeated {repeated}, in order {in_order}")
-    print(f"written in {written:.0f} s, all received after {seconds:.0f} s: {received / seconds:.0f}/s")
+    rate = f"{received / seconds:.0f}/s"
+    print(f"written in {written:.0f} s, all received after {seconds:.0f} s: {rate}")
 
 
 async def unlucky(engine: Engine, places: list[int]) -> Follower:

@@ -280,7 +280,7 @@ def test_candidates_give_the_findings_of_everything(organization: Organization) 
 @given(st.lists(st.sampled_from([0, 0, 1, 19, 20, 21, 99, 100, 105, 500]), max_size=KNOWN_DAYS))
 @example([21] * 13 + [100] + [1] * 14 + [21] * 14)  # half of the usual days, and all others, high
 @settings(max_examples=500, deadline=None)
-def test_peaks_are_what_taking_every_usual_day_gives(last_days: list[int]) -> None:
+def test_peaks_equal_a_full_calculation_of_usual_days(last_days: list[int]) -> None:
     """The rule skips agents that cannot have a peak; here no agent is skipped."""
     counts = dict(enumerate(last_days))
     agent_id, today = UUID(int=1), NOWS[0].date()

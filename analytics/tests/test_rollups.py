@@ -83,7 +83,7 @@ def test_batches_and_single_events_at_once_are_all_counted_without_a_deadlock() 
 
 @pytest.mark.parametrize("rollup", ROLLUPS)
 @pytest.mark.parametrize("damage", ["changed", "removed", "invented"])
-def test_a_rebuild_repairs_what_was_damaged_and_says_so(
+def test_a_rebuild_repairs_and_reports_damage(
     organization: Organization,
     other_organization: Organization,
     rollup: type,

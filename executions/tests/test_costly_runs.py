@@ -161,7 +161,7 @@ def test_a_line_costs_the_same_whatever_the_run_was_given(client: Client) -> Non
     assert get(client, f"{URL}/{fid}")["final"] == {"Text": {"body": "f" * 900_000}}
 
 
-def test_runs_are_deleted_together_without_reading_what_they_brought(client: Client) -> None:
+def test_deleting_runs_does_not_read_their_content(client: Client) -> None:
     """Five hundred executions with megabytes each would exceed a server's memory."""
     fids = [report(client, inputs={"text": "i" * 1000}) for _ in range(3)]
     with CaptureQueriesContext(connection) as asked:
@@ -191,7 +191,7 @@ def test_grouping_errors_takes_no_longer_for_hostile_ones(part: str) -> None:
 
 
 @pytest.mark.django_db
-def test_what_was_deleted_meanwhile_is_not_found(organization: Organization) -> None:
+def test_a_concurrently_deleted_execution_is_not_found(organization: Organization) -> None:
     execution = make_execution(organization)
     actor = Actor.for_system(organization, "test")
     with organization_scope(organization):

@@ -76,7 +76,7 @@ def test_an_end_that_was_taken_is_not_made_a_failure_by_the_reaper(
     assert client.get(url).json()["status"] == "finished"
 
 
-def test_the_newest_error_is_the_one_that_was_told_last(client: Client) -> None:
+def test_the_newest_error_is_the_last_one_reported(client: Client) -> None:
     url = report(client)
     append(client, url, event("error", "first", 5), event("error", "second", -5))
 
@@ -175,7 +175,7 @@ def test_a_message_that_is_no_json_is_named_in_one_sentence(client: Client) -> N
 
 
 @pytest.mark.parametrize("header", [{}, {"X-Lease-Generation": "1"}, {"X-Lease-Generation": "7"}])
-def test_whoever_held_the_lease_an_end_is_an_end(
+def test_an_end_is_final_whoever_held_the_lease(
     organization: Organization, client: Client, header: dict[str, str]
 ) -> None:
     url = report(client, leaseSeconds=5)
@@ -196,7 +196,7 @@ def test_whoever_held_the_lease_an_end_is_an_end(
     assert (patched.status_code, patched.json()["inputTokens"]) == (200, 7)
 
 
-def test_who_was_taken_over_does_not_learn_the_number_of_the_new_holder(client: Client) -> None:
+def test_a_former_lease_holder_does_not_learn_the_new_generation(client: Client) -> None:
     url = report(client, leaseSeconds=60)
     post(client, f"{url}/heartbeat", {"takeOver": True})
 

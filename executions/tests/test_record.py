@@ -87,7 +87,7 @@ def test_times_come_back_digit_for_digit(organization: Organization) -> None:
     ],
     ids=["NUL", "not a number", "deep", "too deep", "rather deep", "digits", "numeric", "text"],
 )
-def test_what_postgresql_cannot_hold_is_replaced(
+def test_characters_that_postgresql_cannot_store_are_replaced(
     organization: Organization, message: str, stored: object
 ) -> None:
     made = make_execution(organization, events=[NewEvent(START, "inputs", message)])

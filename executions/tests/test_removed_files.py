@@ -96,7 +96,7 @@ def test_a_deletion_that_is_committed_is_answered_as_one(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_could_not_be_removed_is_tried_again_every_night(
+def test_failed_removals_are_retried_every_night(
     organization: Organization, other_organization: Organization, client: Client
 ) -> None:
     deleted, kept = make_execution(organization), make_execution(organization)
@@ -135,7 +135,7 @@ def test_files_of_a_process_that_ended_after_its_commit_go_in_the_night(
     assert not default_storage.exists(file.content.name)
 
 
-def test_nothing_that_follows_a_commit_can_turn_it_into_an_error() -> None:
+def test_errors_after_a_commit_do_not_fail_the_request() -> None:
     """Django re-raises an exception from an on_commit function unless it is registered as
     `robust`.
     """

@@ -113,7 +113,7 @@ def test_a_tag_is_meant_as_a_whole(report: Execution, ids: Ids) -> None:
     assert ids(tag="mail", search="quartal") == []
 
 
-def test_what_a_run_is_about_follows_its_last_word(report: Execution, ids: Ids) -> None:
+def test_the_last_meta_event_defines_what_a_run_is_about(report: Execution, ids: Ids) -> None:
     with organization_scope(report.organization_id):
         execution = Execution.objects.get(pk=report.pk)
         execution.meta = {"summary": "Jahresbericht", "tags": ["Annual"]}

@@ -218,7 +218,7 @@ def test_a_user_is_the_member_with_the_same_address_and_nobody_else(
     assert linked == {"admin": None, "jonas": None, "mira": "Mira.Okafor@example.com"}
 
 
-def test_an_address_that_a_member_only_claims_links_nobody(
+def test_an_unverified_address_links_no_member(
     organization: Organization, other_organization: Organization, data: Path
 ) -> None:
     claimed = make_user("jonas@example.com", email_verified_at=None)
@@ -308,7 +308,9 @@ def test_deleted_at_the_source_is_deleted_here(
     assert not content.storage.exists(content.name)
 
 
-def test_what_was_deleted_here_does_not_come_back(organization: Organization, data: Path) -> None:
+def test_executions_deleted_here_are_not_imported_again(
+    organization: Organization, data: Path
+) -> None:
     import_folder(data, organization)
     before = dump(organization)
     with organization_scope(organization):

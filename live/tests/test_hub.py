@@ -24,7 +24,7 @@ from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import current_organization_id
 
 
-def test_a_viewer_gets_what_was_and_what_comes_until_the_end(
+def test_a_viewer_gets_past_and_future_events_until_the_end(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = running_in(organization)
@@ -100,7 +100,7 @@ def test_writers_at_the_same_time_leave_no_gap_and_no_event_comes_twice(
     assert play(scene) == [list(range(1, 204))] * 3
 
 
-def test_silence_is_told_and_broken_by_the_next_event(
+def test_silence_is_reported_until_the_next_event(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = running_in(organization)
@@ -117,7 +117,7 @@ def test_silence_is_told_and_broken_by_the_next_event(
     assert play(scene) == [True, False]
 
 
-def test_a_viewer_who_does_not_read_holds_up_nobody(
+def test_a_viewer_that_does_not_read_delays_no_other(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = running_in(organization)
@@ -211,7 +211,7 @@ def test_two_hundred_viewers_cost_as_many_statements_as_one(
     assert asked[1:4] == [5] * 3
 
 
-def test_without_viewers_nobody_is_asked(
+def test_without_viewers_the_poller_makes_no_queries(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = make_execution(organization, FINISHED)

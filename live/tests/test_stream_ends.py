@@ -102,7 +102,7 @@ def test_a_stream_ends_exactly_with_its_token_whether_its_viewer_reads_or_waits_
     assert 0 <= play(scene) < 0.2
 
 
-def test_a_lost_right_ends_streams_and_waits_at_the_next_tick_also_of_who_does_not_read(
+def test_losing_access_ends_streams_and_waits_at_the_next_tick_even_without_reading(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = running_in(organization)

@@ -163,7 +163,7 @@ def test_only_agents_that_could_join_are_suggested(
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
-def test_who_does_not_administer_sees_agents_but_changes_nothing(
+def test_members_without_write_access_see_agents_but_change_nothing(
     organization: Organization, signed_in: Any, role: str
 ) -> None:
     member = make_member(organization, "admin", email="steward@agents.example.com")

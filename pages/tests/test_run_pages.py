@@ -220,7 +220,7 @@ def test_text_alone_needs_no_frame(organization: Organization, browser: Any) -> 
     "message",
     ["{", "null", "[]", "7", '{"dict": 7}', '{"dict": {"name": {}, "expires": 9e99}}', "[" * 5000],
 )
-def test_what_is_not_of_the_expected_form_is_shown_all_the_same(
+def test_values_of_unexpected_form_are_still_shown(
     organization: Organization, browser: Any, message: str
 ) -> None:
     kinds = ("meta", "inputs", "agent", "lock", "lease", "action", "result", "final", "status")

@@ -199,7 +199,7 @@ def test_requests_keep_the_secret_and_the_name_that_they_came_with(
     assert "prod, k8s" in rows
 
 
-def test_rows_of_before_keep_what_is_known(organization: Organization, agent: Agent) -> None:
+def test_earlier_rows_keep_their_known_values(organization: Organization, agent: Agent) -> None:
     now = timezone.now()
     credential = Credential(organization=organization, agent=agent, secret_hint="new1")
     event = TokenEvent(credential=credential, outcome="issued", created_at=now)

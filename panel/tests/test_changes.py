@@ -114,7 +114,7 @@ class Follower:
                 return
 
 
-def test_what_is_committed_later_is_told_though_it_was_written_earlier(
+def test_changes_committed_late_are_reported_though_written_earlier(
     client: Client, own: Any, person: Membership
 ) -> None:
     changed, deleted, other = own(0, RUNNING), own(1), own(2, RUNNING)
@@ -213,7 +213,7 @@ def test_without_a_position_there_is_only_the_one_to_ask_with(client: Client, ow
     assert get(client, "/changes", since=body["timestamp"])["update"] == []
 
 
-def test_changes_are_told_in_their_order_and_then_no_more(
+def test_changes_are_reported_in_order_and_only_once(
     client: Client, own: Any, person: Membership
 ) -> None:
     running, deleted, quiet = own(0, RUNNING), own(1), own(2)
@@ -265,7 +265,7 @@ def test_very_many_changes_come_in_parts(
     assert parts == [made[:2], made[2:4], made[4:], []]
 
 
-def test_what_one_transaction_changed_is_not_cut(
+def test_the_changes_of_one_transaction_are_not_split(
     client: Client, own: Any, person: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("panel.timeline_items.MAX_CHANGES", 2)
@@ -286,7 +286,7 @@ def test_a_position_of_another_life_of_the_database_begins_anew(client: Client, 
     assert get(client, "/changes", since=body["timestamp"])["update"] == []
 
 
-def test_what_came_with_a_restored_backup_is_no_change(client: Client, person: Membership) -> None:
+def test_rows_of_a_restored_backup_are_not_changes(client: Client, person: Membership) -> None:
     follower = Follower(client)
     restored = new_execution(person.organization, user=make_user_of(person), position=2**40)
     within(person, lambda: restored.save(force_insert=True))
@@ -294,7 +294,7 @@ def test_what_came_with_a_restored_backup_is_no_change(client: Client, person: M
     assert follower.ask() == []
 
 
-def test_changes_of_others_are_not_told(client: Client, person: Membership) -> None:
+def test_changes_of_others_are_not_reported(client: Client, person: Membership) -> None:
     for place in (person.organization, make_organization("Contoso Research")):
         member = make_membership(place, "owner")
         execution = make_execution(place, user=make_user_of(member))

@@ -271,7 +271,7 @@ def test_csv_of_groups(organization: Organization, operator: Client) -> None:
     assert [(row["agent_names"], row["count"]) for row in rows] == [("A, B", "2"), ("B", "1")]
 
 
-def test_a_refusal_is_json_also_for_who_wants_csv(operator: Client) -> None:
+def test_an_error_is_json_even_when_csv_was_requested(operator: Client) -> None:
     refused = operator.get("/api/dashboard/errors?hours=0", headers={"Accept": "text/csv"})
 
     assert (refused.status_code, *refused.json()["details"]) == (400, "hours")

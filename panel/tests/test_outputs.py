@@ -281,7 +281,7 @@ def test_long_facts_do_not_fill_the_printable_result(client: Client, own: Any) -
     assert page.count("x") < 11_000
 
 
-def test_the_printable_result_tells_what_it_is_of(client: Client, own: Any) -> None:
+def test_the_printable_result_names_its_execution(client: Client, own: Any) -> None:
     meta = json.dumps({"dict": META})
     execution = own(FINISHED, events=[(0.2, "meta", meta), (1.5, "final", FINAL)])
 
@@ -304,7 +304,7 @@ def test_an_extended_request_is_asked_for_again_by_the_server(client: Client) ->
 
 
 @pytest.mark.parametrize("query", ["", "?extended=false", "?extended=0"])
-def test_without_it_nobody_waits(client: Client, query: str) -> None:
+def test_without_the_parameter_a_request_does_not_wait(client: Client, query: str) -> None:
     answer = client.get(f"/outputs/status/unknown{query}")
 
     assert answer.json()["code"] == "EXECUTION_NOT_FOUND"

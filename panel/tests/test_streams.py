@@ -55,7 +55,7 @@ def operator(organization: Organization, client_for: ClientFor) -> Client:
     return client_for(make_membership(organization, "operator"))
 
 
-def test_an_ended_execution_is_told_from_its_beginning_to_eof(
+def test_an_ended_execution_is_streamed_from_its_beginning_to_eof(
     organization: Organization, operator: Client
 ) -> None:
     result = NewEvent(START + 1.25, "result", '{"Markdown":{"body":"**ok**"}}')

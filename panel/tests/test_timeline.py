@@ -54,7 +54,7 @@ def own(person: Membership) -> Callable[..., Execution]:
     return make
 
 
-def test_an_item_tells_what_an_execution_is_and_how_it_stands(client: Client, own: Any) -> None:
+def test_an_item_shows_an_executions_subject_and_status(client: Client, own: Any) -> None:
     events = [
         tagged("meta", START, summary="Weekly report", tags=["b", "a"]),
         tagged("inputs", START, text="Grüße"),
