@@ -81,7 +81,7 @@ def test_a_list_answers_the_questions_of_its_filters_only(
 
 
 @pytest.mark.parametrize(("model", "model_admin"), REGISTERED, ids=IDS)
-def test_a_list_filters_searches_and_sorts_by_what_it_shows(model: Any, model_admin: Any) -> None:
+def test_a_list_filters_searches_and_sorts_by_its_columns(model: Any, model_admin: Any) -> None:
     shown = {*model_admin.list_display, *model_admin.fields}
 
     assert set(model_admin.list_filter) <= shown

@@ -257,7 +257,7 @@ def test_a_body_that_breaks_off_is_fetched_again() -> None:
 
 
 @pytest.mark.parametrize("kind", ["closed", "silent"])
-def test_without_the_bucket_a_download_is_told_so(
+def test_a_download_without_the_bucket_is_an_error(
     organization: Organization,
     operator: Client,
     file: ExecutionFile,
@@ -277,7 +277,7 @@ def test_without_the_bucket_a_download_is_told_so(
     assert len([each for each in logs if each["event"] == "files.unavailable"]) == 1
 
 
-def test_who_comes_soon_after_a_silence_does_not_wait_for_another(
+def test_requests_soon_after_a_timeout_fail_fast(
     operator: Client, file: ExecutionFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with away("silent", monkeypatch):
@@ -290,7 +290,7 @@ def test_who_comes_soon_after_a_silence_does_not_wait_for_another(
 
 
 @pytest.mark.parametrize("kind", ["closed", "silent"])
-def test_without_the_bucket_the_last_part_is_told_so_and_may_be_sent_again(
+def test_a_last_part_without_the_bucket_is_an_error_and_may_be_sent_again(
     organization: Organization,
     client_for: ClientFor,
     bucket: BucketStorage,
@@ -363,7 +363,7 @@ def test_readiness_and_check_show_a_bucket_that_is_away(
     assert "files-of-nobody cannot be reached" in told[0]
 
 
-def test_check_tells_of_a_bucket_that_is_not_there(s3_server: str) -> None:
+def test_check_reports_a_missing_bucket(s3_server: str) -> None:
     with s3.files_in(s3_server, "files-that-nobody-made"):
         told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
 
@@ -377,7 +377,7 @@ def test_a_bucket_that_is_there_is_no_problem(bucket: BucketStorage) -> None:
 # The local folder fails just as clearly
 
 
-def test_a_full_disk_is_told_and_leaves_no_half_file(
+def test_a_full_disk_is_an_error_and_leaves_no_partial_file(
     organization: Organization,
     client_for: ClientFor,
     monkeypatch: pytest.MonkeyPatch,

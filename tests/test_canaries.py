@@ -61,7 +61,7 @@ FIRES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
         {"endpoint": wrong("crash", status=200)},
     ),
     "a view for strangers": (
-        test_five_proofs.test_strangers_are_refused_and_told_how_to_authenticate,
+        test_five_proofs.test_anonymous_callers_are_refused_and_told_how_to_authenticate,
         {"endpoint": wrong("open/{agentId}", ids=agent)},
     ),
     "a view that forgot its scope": (

@@ -55,7 +55,7 @@ def test_a_duplicate_that_no_action_names_is_a_conflict_of_the_api(
     assert (answer.status_code, answer.data["code"]) == (409, "CONFLICT")
 
 
-def test_a_duplicate_that_no_action_names_is_a_page_with_what_to_do(
+def test_an_unforeseen_duplicate_is_a_page_with_advice(
     duplicate: IntegrityError,
 ) -> None:
     request = RequestFactory().get("/members", headers={"Accept": "text/html"})

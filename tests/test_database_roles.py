@@ -243,7 +243,7 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("statement", TOO_MUCH)
-def test_a_right_too_much_is_told_at_the_start_and_taken_back_by_the_next_migrate(
+def test_an_excess_right_is_reported_at_the_start_and_revoked_by_the_next_migrate(
     owner: Any, statement: str
 ) -> None:
     owner.execute(statement.format(database=connection.settings_dict["NAME"]))
@@ -259,7 +259,9 @@ def test_a_right_too_much_is_told_at_the_start_and_taken_back_by_the_next_migrat
     assert all_of(excess) == []
 
 
-def test_a_right_too_few_is_told_at_the_start_and_given_by_the_next_migrate(owner: Any) -> None:
+def test_a_missing_right_is_reported_at_the_start_and_granted_by_the_next_migrate(
+    owner: Any,
+) -> None:
     owner.execute("REVOKE INSERT, SELECT ON agents_agent FROM agentidp_app")
     owner.execute("CREATE TABLE made_by_hand (id serial)")
     try:
@@ -285,7 +287,7 @@ BY_THE_NEW_RELEASE = """
 """
 
 
-def test_what_a_migration_makes_is_open_to_servers_that_run_meanwhile(owner: Any) -> None:
+def test_running_servers_may_use_what_a_migration_creates(owner: Any) -> None:
     """A function that running servers call may already call a new one before `migrate` has
     ended.
     """

@@ -68,7 +68,7 @@ def test_a_file_names_only_settings_that_exist(name: str) -> None:
     assert {re.sub("_FILE$", "", each) for each in named} <= documented()
 
 
-def test_the_environment_of_a_production_has_what_the_start_demands() -> None:
+def test_a_productions_environment_has_all_required_settings() -> None:
     given = set(re.findall(rf"^({NAME})=", text("deploy/environment.example"), re.M))
 
     assert given >= {"DATABASE_URL", "AGENTIDP_ISSUER", "AGENTIDP_FILES_FOLDER"}

@@ -51,7 +51,7 @@ def test_the_least_role_suffices_and_every_lesser_one_is_refused(
 
 
 @pytest.mark.parametrize("endpoint", BEARER, ids=str)
-def test_strangers_are_refused_and_told_how_to_authenticate(
+def test_anonymous_callers_are_refused_and_told_how_to_authenticate(
     endpoint: Endpoint, ours: Tenant
 ) -> None:
     ids, body = endpoint.ids(ours), endpoint.body and endpoint.body(ours)

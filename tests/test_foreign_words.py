@@ -68,7 +68,7 @@ def test_an_account_made_for_anothers_address_enters_no_other_organization(
     assert not other_organization.memberships.filter(user=squatted.user).exists()
 
 
-def test_a_squatted_address_harms_nobody(
+def test_a_squatted_address_affects_nobody(
     squatted: Membership, other_organization: Organization, client_for: ClientFor
 ) -> None:
     theirs = client_for(make_membership(other_organization, "owner"))
@@ -110,7 +110,7 @@ def places(squatted: Membership, twin: User) -> list[Organization]:
     return [squatted.organization, twin.memberships.get().organization]
 
 
-def test_a_log_does_not_tell_whether_others_have_the_address(
+def test_a_log_does_not_reveal_whether_others_have_the_address(
     squatted: Membership, other_organization: Organization
 ) -> None:
     """Failures with an unverified address appear in no log, whether or not the account exists
@@ -287,7 +287,7 @@ def test_the_page_tells_to_wait_when_too_many_were_invited(
         '"ada"@example.com',
     ],
 )
-def test_nobody_is_invited_at_what_is_no_address_for_everybody(
+def test_nobody_is_invited_at_an_address_that_is_not_universally_valid(
     organization: Organization, client_for: Any, signed_in: Any, email: str
 ) -> None:
     owner = make_membership(organization, "owner")

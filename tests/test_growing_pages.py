@@ -186,7 +186,7 @@ def test_a_page_shows_the_list_rather_than_an_error(
     assert answer.context["page"].number == 2
 
 
-def test_the_log_is_read_beyond_what_is_counted(
+def test_the_log_can_be_paged_beyond_the_counted_rows(
     browser: Client, ours: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pages.lists.COUNTED_AT_MOST", 60)

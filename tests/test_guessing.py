@@ -183,7 +183,7 @@ def test_the_places_of_one_secret_count_together(places: dict[str, Place], tenan
 
 
 @pytest.mark.parametrize("path", SLOWED)
-def test_what_to_wait_for_is_the_end_of_the_window(path: str, tenant: Tenant) -> None:
+def test_retry_after_is_the_end_of_the_window(path: str, tenant: Tenant) -> None:
     place = SLOWED[path]
     name, secret = place.name(tenant), place.secret(tenant)
     for _ in range(LOGIN_FAILURES.limit):
@@ -199,7 +199,7 @@ def test_what_to_wait_for_is_the_end_of_the_window(path: str, tenant: Tenant) ->
 
 
 @pytest.mark.parametrize("path", OPEN_TO_ALL)
-def test_a_window_that_begins_in_an_hour_keeps_nobody_out(path: str, tenant: Tenant) -> None:
+def test_a_window_that_starts_in_the_future_blocks_nobody(path: str, tenant: Tenant) -> None:
     """The database's clock was ahead during the guesses and has been corrected."""
     place = OPEN_TO_ALL[path]
     name, secret = place.name(tenant), place.secret(tenant)

@@ -75,7 +75,7 @@ def test_a_removed_administrator_does_not_add_itself_again(
 
 @pytest.mark.parametrize("kind", ["person", "agent"])
 @pytest.mark.parametrize("method", ["patch", "delete"])
-def test_who_was_removed_changes_no_member(
+def test_a_removed_member_changes_no_member(
     organization: Organization,
     other_organization: Organization,
     client_for: ClientFor,
@@ -114,7 +114,7 @@ def test_a_former_owner_makes_no_owner(
     assert answer.status_code == 403
 
 
-def test_who_was_removed_invites_nobody(
+def test_a_removed_member_invites_nobody(
     organization: Organization,
     other_organization: Organization,
     client_for: ClientFor,
@@ -284,7 +284,7 @@ def test_a_former_password_changes_nothing(
     assert has_new_password(ada.user)
 
 
-def test_hashing_a_password_anew_does_not_bring_it_back(ada: Membership, settings: Any) -> None:
+def test_rehashing_a_password_does_not_restore_a_former_one(ada: Membership, settings: Any) -> None:
     settings.PASSWORD_HASHERS = [
         "django.contrib.auth.hashers.PBKDF2PasswordHasher",
         *settings.PASSWORD_HASHERS,

@@ -164,7 +164,7 @@ def test_an_administrator_handles_another_one(ours: Tenant) -> None:
     assert set(answers.values()) == {200, 201, 204}
 
 
-def test_a_person_who_administers_handles_one(ours: Tenant) -> None:
+def test_an_administrator_can_change_an_agent_that_administers(ours: Tenant) -> None:
     person = Client(headers={"Authorization": f"Bearer {access_token_for(ours.person('admin'))}"})
 
     assert set(handle(person, ours, administrator(ours)).values()) == {200, 201, 204}

@@ -72,7 +72,7 @@ def figure(browser: Client, address: str, label: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("query", ["", "hours=1", "hours=24", "hours=168", "hours=999999"])
 @pytest.mark.parametrize("status", ["running", "awaiting", "starting"])
-def test_what_is_live_is_in_every_window_that_reaches_now(
+def test_live_executions_are_in_every_window_up_to_now(
     browser: Client, client: Client, query: str, status: str
 ) -> None:
     word = {"awaiting": "waiting"}.get(status, status)
@@ -108,7 +108,7 @@ def test_the_menu_the_box_and_the_card_say_the_same(
         assert len(listed(browser, each["url"])) == 3
 
 
-def test_what_failed_in_a_day_is_what_ended_in_it(browser: Client, client: Client) -> None:
+def test_failures_of_a_day_are_those_that_ended_in_it(browser: Client, client: Client) -> None:
     failed = {"failed-now", "failed-after-a-day"}
     card = figure(browser, "/", "Failed in 24 h")
 

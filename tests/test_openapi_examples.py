@@ -116,9 +116,7 @@ def with_own(endpoint: Endpoint, tenant: Tenant, shown: Any) -> Any:
     [(each, kind) for each in DOCUMENTED for kind in sent(each)],
     ids=str,
 )
-def test_what_is_sent_in_an_example_works(
-    endpoint: Endpoint, media_type: str, ours: Tenant
-) -> None:
+def test_example_requests_work(endpoint: Endpoint, media_type: str, ours: Tenant) -> None:
     body = with_own(endpoint, ours, sent(endpoint)[media_type])
     content = None
     if media_type not in {"application/json", FORM}:
@@ -267,9 +265,7 @@ def assert_alike(schema: dict[str, Any], shown: Any, answered: Any, place: str) 
 
 
 @pytest.mark.parametrize("endpoint", METADATA, ids=str)
-def test_what_is_public_about_the_server_looks_like_its_example(
-    endpoint: Endpoint, ours: Tenant
-) -> None:
+def test_public_metadata_looks_like_its_example(endpoint: Endpoint, ours: Tenant) -> None:
     shown = answers(endpoint)["200", "application/json"]
 
     answered = call(Client(), endpoint, ours).json()

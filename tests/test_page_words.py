@@ -160,7 +160,7 @@ def test_a_new_organization_has_no_days_before_it(
 # Names and fields
 
 
-def test_who_failed_to_prove_to_be_an_agent_is_called_by_its_name(
+def test_a_caller_that_failed_to_authenticate_as_an_agent_has_its_name(
     organization: Organization, browser: Client
 ) -> None:
     agent = make_agent(organization, email="crm-sync@agents.example")
@@ -202,7 +202,7 @@ def test_every_field_of_a_menu_has_a_name_of_its_own(
 # Forms
 
 
-def test_a_registration_tells_every_error_at_once(
+def test_a_registration_reports_all_errors_at_once(
     organization: Organization, browser: Client
 ) -> None:
     make_agent(organization, email="taken@agents.example")
@@ -230,7 +230,7 @@ def test_an_agent_keeps_its_own_address(organization: Organization, browser: Cli
         assert Agent.objects.get(pk=agent.pk).owner == "Somebody else"
 
 
-def test_nothing_is_chosen_before_somebody_chose(browser: Client) -> None:
+def test_nothing_is_selected_by_default(browser: Client) -> None:
     text = browser.get("/agents/new").content.decode()
 
     for name in ("agent_type", "deployment_env"):
@@ -241,7 +241,9 @@ def test_nothing_is_chosen_before_somebody_chose(browser: Client) -> None:
         assert [value for value, selected in first if selected] in ([], [""])
 
 
-def test_a_resource_tells_every_error_at_once(organization: Organization, browser: Client) -> None:
+def test_a_resource_form_reports_all_errors_at_once(
+    organization: Organization, browser: Client
+) -> None:
     resource = make_resource(organization)
 
     response = browser.post("/resources/new", {"identifier": resource.identifier, "name": ""})

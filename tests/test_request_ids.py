@@ -64,7 +64,9 @@ def test_two_requests_never_share_an_id(
 
 
 @pytest.mark.parametrize("given", ["short", "x" * 65, "with space in it", "new\nline-and-more", ""])
-def test_what_is_no_id_is_not_kept(db: None, client_for: ClientFor, log: Any, given: str) -> None:
+def test_an_invalid_request_id_is_replaced(
+    db: None, client_for: ClientFor, log: Any, given: str
+) -> None:
     answer = client_for().get("/livez", headers={"X-Request-Id": given})
 
     (line,) = lines_of(log)

@@ -70,7 +70,7 @@ api.app = undoing(get_wsgi_application())
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_the_api_does_what_its_document_says(case: Any, ours: Tenant) -> None:
+def test_the_api_conforms_to_its_document(case: Any, ours: Tenant) -> None:
     row = ROWS[case.operation.method.upper(), case.path]
     ours.keep(row.ids, access_token_of_the_owner, access_token_of_the_agent, basic_of_an_agent)
     if case.path_parameters and "path" in parts_allowed(case):

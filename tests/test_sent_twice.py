@@ -155,7 +155,7 @@ def test_the_second_request_does_no_harm(endpoint: Endpoint, ours: Tenant) -> No
 
 
 @pytest.mark.parametrize("endpoint", [each for each in CHANGING if takes_a_key(each)], ids=str)
-def test_another_request_under_the_key_is_told(endpoint: Endpoint, ours: Tenant) -> None:
+def test_another_request_with_the_same_key_is_refused(endpoint: Endpoint, ours: Tenant) -> None:
     client, request = client_of(endpoint, ours), same_request(endpoint, ours)
     call(client, endpoint, ours, **request)
     before = all_rows(ours)

@@ -82,7 +82,7 @@ def test_an_error_of_a_view_is_logged_once_under_the_id_that_its_answer_carries(
 
 
 @pytest.mark.django_db
-def test_the_cause_is_told_as_well(log: Log) -> None:
+def test_the_cause_is_logged_as_well(log: Log) -> None:
     get("/failing/page")
 
     (event,) = failures(log)
@@ -226,7 +226,7 @@ def test_a_body_that_fails_is_logged_once_and_never_ends_as_if_it_were_whole(
 
 
 @pytest.mark.django_db
-def test_a_body_that_fails_under_wsgi_is_logged_once_and_tells_the_server_nothing(log: Log) -> None:
+def test_a_body_that_fails_under_wsgi_is_logged_once_and_hidden_from_the_server(log: Log) -> None:
     answer = get("/failing/body")
     own_id = answer["X-Request-Id"]
 

@@ -198,7 +198,7 @@ def normal(text: str, like: str) -> str:
 
 
 @FORMS
-def test_a_hash_of_an_earlier_version_opens_and_is_brought_up_to_date(
+def test_a_hash_of_an_earlier_version_is_accepted_and_updated(
     organization: Organization, written: str, asked: str
 ) -> None:
     """The old hash is of the password as it was typed."""
@@ -280,7 +280,7 @@ def test_lists_of_executions_are_narrowed_by_either_form(
         assert [row["fid"] for row in found] == [execution.fid], name
 
 
-def test_names_in_memory_are_what_the_database_has(organization: Organization) -> None:
+def test_names_in_memory_equal_those_in_the_database(organization: Organization) -> None:
     user = User.objects.create(email="b@example.com", name=DECOMPOSED, username=DECOMPOSED.lower())
 
     assert user.name == COMPOSED
@@ -320,7 +320,7 @@ def test_a_password_keeps_its_case_and_its_ligatures() -> None:
     assert comparable("É") == "é"
 
 
-def test_what_was_stored_before_is_brought_into_the_form(
+def test_stored_texts_are_normalized_by_the_migration(
     organization: Organization, other_organization: Organization
 ) -> None:
     """Of two files whose names look the same, the normalized one keeps its name."""

@@ -135,7 +135,7 @@ def test_files_of_a_process_that_ended_after_its_commit_go_in_the_night(
     assert not default_storage.exists(file.content.name)
 
 
-def test_errors_after_a_commit_do_not_fail_the_request() -> None:
+def test_every_on_commit_hook_is_robust() -> None:
     """Django re-raises an exception from an on_commit function unless it is registered as
     `robust`.
     """

@@ -77,7 +77,7 @@ def test_every_part_has_our_type_and_can_be_seen(visit: Visit, dark: bool) -> No
     assert all(label.is_visible() for label in labels.all())
 
 
-def test_what_reads_executions_needs_no_token(visit: Visit) -> None:
+def test_reading_executions_needs_no_token(visit: Visit) -> None:
     visitor = visit("/docs")
     page = visitor.page
     asked: list[Any] = []

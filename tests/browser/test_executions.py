@@ -50,7 +50,7 @@ def failed(engine: Engine) -> str:
         "/executions/{failed}",
     ],
 )
-def test_nobody_is_shut_out(visit: Visit, finished: str, failed: str, path: str) -> None:
+def test_every_page_is_accessible(visit: Visit, finished: str, failed: str, path: str) -> None:
     page = visit(path.format(finished=finished, failed=failed)).page
     page.on("dialog", lambda dialog: pytest.fail(f"A script ran: {dialog.message}"))
 

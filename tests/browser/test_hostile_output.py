@@ -203,7 +203,7 @@ def watch_run(page: Page, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("is_policy_off", [True, False], ids=["sanitiser alone", "both walls"])
-def test_no_page_runs_or_loads_what_agents_write(
+def test_no_page_runs_or_loads_output_of_agents(
     exposed: Browser,
     canary: Canary,
     base_url: str,
@@ -229,7 +229,7 @@ def test_no_page_runs_or_loads_what_agents_write(
         assert (heard.strange, heard.refused, len(heard.context.pages)) == ([], [], 1)
 
 
-def test_the_policies_alone_stop_what_a_page_without_them_does(
+def test_the_policies_alone_stop_raw_vectors(
     exposed: Browser, canary: Canary, base_url: str, session_state: Any, reported: Reported
 ) -> None:
     """Unsanitized vectors, each in its own document. Without a policy they run, which proves
@@ -358,7 +358,7 @@ LEADING = {
 }
 
 
-def test_nobody_is_led_away_from_a_run_by_a_click_either(
+def test_clicks_on_output_do_not_navigate_away_from_a_run(
     exposed: Browser, canary: Canary, base_url: str, session_state: Any, reported: Reported
 ) -> None:
     how = {"base_url": base_url, "storage_state": session_state}

@@ -13,7 +13,7 @@ from tests.browser.steps import register
 pytestmark = pytest.mark.browser
 
 
-def test_paper_has_what_is_folded_on_the_screen(visit: Visit) -> None:
+def test_collapsed_sections_are_printed(visit: Visit) -> None:
     page = visit("/").page
     folded = page.locator("details.more .finding")
     assert folded.count() > 0
@@ -29,7 +29,7 @@ def test_paper_has_what_is_folded_on_the_screen(visit: Visit) -> None:
     assert not folded.first.is_visible()
 
 
-def test_paper_has_what_scrolls_on_the_screen(visit: Visit) -> None:
+def test_scrolled_content_is_printed_in_full(visit: Visit) -> None:
     page = visit("/executions?hours=168&status=error").page
     page.locator("tbody a").first.click()
     page.wait_for_load_state("networkidle")

@@ -46,7 +46,7 @@ def test_a_click_on_a_bar_opens_exactly_its_rows(visit: Visit) -> None:
     expect(page.locator(".chip").first).to_contain_text("day is")
 
 
-def test_a_finding_leads_to_what_it_is_about(visit: Visit) -> None:
+def test_a_finding_links_to_its_subject(visit: Visit) -> None:
     page = visit("/").page
     finding = page.locator(".finding").first
     subject = finding.locator("strong").inner_text()

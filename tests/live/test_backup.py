@@ -146,7 +146,7 @@ def test_only_its_account_reads_a_backup(made: Path) -> None:
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
 
 
-def test_what_is_there_is_never_written_over(first: Deployment, made: Path) -> None:
+def test_existing_data_is_never_overwritten(first: Deployment, made: Path) -> None:
     before = {path.name: path.read_bytes() for path in made.iterdir()}
 
     done = manage(first, "backup", made, AGENTIDP_DATABASE_BACKUP_URL=as_role(first, "backup"))

@@ -153,7 +153,7 @@ def test_nothing_keeps_running_when_workers_are_killed(place: Place) -> None:
     place.wait_until(lambda: place.statuses(after) == {"finished": 1}, 30)
 
 
-def test_workers_that_live_on_end_what_another_left_behind(place: Place) -> None:
+def test_surviving_workers_end_the_executions_of_a_lost_one(place: Place) -> None:
     victim = place.start_worker(5)
     lost = place.launch(5)
     place.wait_until(lambda: place.statuses(lost) == {"running": 5}, 60)

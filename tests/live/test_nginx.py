@@ -173,7 +173,7 @@ def test_a_caller_cannot_tell_the_scheme(client: Client, name: str) -> None:
         assert client("GET", path, headers={name: "http"}).status_code in {200, 401}
 
 
-def test_callers_who_send_or_take_slowly_hold_no_thread_behind(
+def test_slow_clients_hold_no_thread_behind_the_proxy(
     client: Client, bearer: dict[str, str], fid: str, folder: Path
 ) -> None:
     head = f"POST /api/v1/token HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 900000\r\n\r\n"
@@ -194,7 +194,7 @@ def test_callers_who_send_or_take_slowly_hold_no_thread_behind(
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/api/v1/agents"), ("DELETE", "/outputs"), ("PUT", "/x")]
 )
-def test_what_takes_too_long_is_not_sent_to_the_other_server_as_well(
+def test_a_request_that_times_out_is_not_retried_on_the_other_server(
     running: Deployment, tmp_path: Path, method: str, path: str
 ) -> None:
     """The servers accept every request and answer none."""
@@ -224,7 +224,7 @@ def arrived(server: socket.socket) -> int:
     return number
 
 
-def test_every_endpoint_answers_through_the_proxy_what_it_answers_without(
+def test_every_endpoint_answers_the_same_through_the_proxy(
     client: Client, running: Deployment, bearer: dict[str, str]
 ) -> None:
     """Unknown ids and no bodies: nginx must neither redirect, nor refuse, nor answer itself."""
@@ -251,7 +251,7 @@ def test_every_endpoint_answers_through_the_proxy_what_it_answers_without(
     assert len(ENDPOINTS) > 100
 
 
-def test_nobody_notices_that_each_server_restarts_in_its_turn(
+def test_a_rolling_restart_of_the_servers_goes_unnoticed(
     client: Client, units: list[Unit], running: Deployment, bearer: dict[str, str], fid: str
 ) -> None:
     agent, is_over = running.clients[0], Event()

@@ -135,7 +135,7 @@ def test_the_mcp_server_says_where_tokens_come_from(
     assert metadata.json()["authorization_servers"] == [deployment.url]
 
 
-def test_the_mcp_server_refuses_what_is_not_for_it(
+def test_the_mcp_server_refuses_tokens_for_others(
     deployment: Deployment, owner: Owner, client: OAuthClient, mcp_server: str
 ) -> None:
     other = f"http://127.0.0.1:{free_port()}/mcp"

@@ -84,7 +84,7 @@ def wait_until_cut(clients: list[socket.socket]) -> None:
         time.sleep(0.1)
 
 
-def test_downloads_that_nobody_reads_harm_nobody_and_end(
+def test_unread_downloads_affect_nobody_and_end(
     engine: Engine, running: Deployment, connect: Connect
 ) -> None:
     ask = asking(engine, engine.upload("big.bin", FILE))
@@ -100,7 +100,7 @@ def test_downloads_that_nobody_reads_harm_nobody_and_end(
     assert all(has_begun(connect(ask)) for _ in range(64))  # their resources were released
 
 
-def test_readers_of_a_static_file_shut_out_nobody_but_their_own_network(
+def test_readers_of_a_static_file_block_only_their_own_network(
     engine: Engine, running: Deployment, connect: Connect
 ) -> None:
     ask = f"GET {LARGEST_STATIC} HTTP/1.1\r\nHost: {urlsplit(engine.url).netloc}\r\n\r\n".encode()
@@ -117,7 +117,7 @@ def test_readers_of_a_static_file_shut_out_nobody_but_their_own_network(
     assert has_begun(connect(ask))
 
 
-def test_an_answer_that_the_server_has_whole_is_not_kept_for_who_does_not_read(
+def test_a_complete_response_is_not_kept_for_a_client_that_does_not_read(
     engine: Engine, connect: Connect
 ) -> None:
     run = engine.another()
@@ -165,7 +165,7 @@ def test_a_download_ends_within_a_second_of_the_right_to_it(
     assert received < FILE
 
 
-def test_bodies_that_do_not_come_harm_nobody(engine: Engine, connect: Connect) -> None:
+def test_bodies_that_never_arrive_affect_nobody(engine: Engine, connect: Connect) -> None:
     head = f"POST /api/v1/token HTTP/1.1\r\nHost: {urlsplit(engine.url).netloc}\r\n"
     head += "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
     for length, sent in [(900_000, 10), (900_000, 800_000), (3 * MB, MB // 2)] * 10:

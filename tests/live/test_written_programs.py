@@ -44,7 +44,7 @@ def client(deployment: Deployment) -> OAuthClient:
     return deployment.clients[0]
 
 
-def test_the_program_that_follows_an_execution_tells_all_that_it_says_while_it_says_it(
+def test_the_program_that_follows_an_execution_prints_its_events_live(
     deployment: Deployment, client: OAuthClient, tmp_path: Path
 ) -> None:
     code = put(block("follow-an-execution.md", "python"), SHOWN["api"], deployment.url)
