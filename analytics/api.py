@@ -1,4 +1,4 @@
-"""GET /api/v1/analytics/…: for any bearer with an organization; 404 while analytics is off."""
+"""GET /api/v1/analytics/…: for any bearer in an organization; 404 while analytics is off."""
 
 from typing import Any
 
@@ -51,8 +51,9 @@ GONE = OpenApiResponse(
 
 
 def described(serializer: type, *parameters: OpenApiParameter, description: str, csv: str) -> Any:
-    """The operation in the OpenAPI document: JSON or CSV, of which `csv` is an example, and every
-    status."""
+    """Describe the operation in the OpenAPI document with every status; `csv` is an example of
+    its CSV.
+    """
     return extend_schema(
         description=description,
         tags=["Analytics"],

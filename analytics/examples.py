@@ -1,4 +1,4 @@
-"""Examples of analytics in the OpenAPI document."""
+"""Examples of analytics for the OpenAPI document."""
 
 from core.examples import AGENT_ID, ANOTHER_AGENT_ID, CREDENTIAL_ID, ORGANIZATION_ID
 

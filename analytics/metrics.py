@@ -1,4 +1,4 @@
-"""Every number that analytics shows, defined once. Also renders docs/reference/metrics.md."""
+"""The definitions of all numbers in analytics; rendered into docs/reference/metrics.md."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ INTROSPECTED, REVOKED = TokenEvent.Outcome.INTROSPECTED, TokenEvent.Outcome.REVO
 
 @dataclass(frozen=True)
 class Metric:
-    """One number: what it means and how the rollups give it."""
+    """A number: its meaning, and how to compute it from the rollups."""
 
     key: str
     label: str
     unit: str
     description: str
     aggregate: Combinable
-    """Over the rows of any rollup."""
+    """The aggregate over the rows of any rollup."""
     outcomes: tuple[str, ...]
-    """The token events that it counts: what the aggregate must equal on the raw rows."""
+    """The counted token events; the aggregate must equal their count in the raw rows."""
     empty: int | None = 0
-    """Its value when there is no row."""
+    """The value when there are no rows."""
 
 
 METRICS: dict[str, Metric] = {
@@ -122,11 +122,11 @@ AGENTS = (
 )
 
 METRIC_OF_OUTCOME = {"issued": "issued", "refused": "refused", "all": "requests"}
-"""What `outcome=` of the API asks for."""
+"""Metrics by the API's parameter `outcome`."""
 
 
 def metric_of_outcome(text: str) -> Metric:
-    """The metric that `outcome=` names; 400 for an unknown one."""
+    """The metric that `outcome=` names; raises a 400 error for an unknown one."""
     return METRICS[METRIC_OF_OUTCOME[require_choice(text, "outcome", METRIC_OF_OUTCOME)]]
 
 

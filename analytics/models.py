@@ -1,7 +1,8 @@
-"""What analytics reads instead of millions of token events: four narrow rollups.
+"""The rollups that analytics reads instead of millions of token events.
 
-A trigger on the token events keeps them exact in the transaction of every event (0002_rollups);
-`manage.py rebuild_rollups` makes them anew. Why these four: docs/decisions/0006-rollups.md.
+A trigger on the token events updates the four narrow tables in the transaction of each event
+(0002_rollups); `manage.py rebuild_rollups` rebuilds them. docs/decisions/0006-rollups.md explains
+why these four.
 """
 
 from uuid import UUID
@@ -11,7 +12,7 @@ from django.db import models
 from organizations.models import Organization, OrganizationScopedQuerySet
 
 NOBODY = UUID(int=0)
-"""Stands for the agent or the credential of an event that names none."""
+"""Stands for the agent or credential of an event that has none."""
 
 
 class Usage(models.Model):
@@ -30,7 +31,7 @@ class Usage(models.Model):
 
 
 class HourUsage(Usage):
-    """By hour: zones that differ from UTC by whole hours need nothing finer."""
+    """Usage by hour, which is enough for zones with an offset of whole hours."""
 
     CLOCK, SECONDS = "hour", 3600
 
@@ -44,7 +45,7 @@ class HourUsage(Usage):
 
 
 class QuarterUsage(Usage):
-    """By quarter of an hour, for the zones of India, Nepal and their like."""
+    """Usage by quarter of an hour, for zones such as those of India and Nepal."""
 
     CLOCK, SECONDS = "quarter", 900
 
@@ -58,7 +59,7 @@ class QuarterUsage(Usage):
 
 
 class AgentDayUsage(Usage):
-    """By day (UTC), agent and credential."""
+    """Usage by day (UTC), agent and credential."""
 
     pk = models.CompositePrimaryKey("organization_id", "day", "agent_id", "credential_id")
     day = models.DateField()
@@ -73,7 +74,7 @@ class AgentDayUsage(Usage):
 
 
 class AgentMonthUsage(Usage):
-    """By month (UTC) and agent."""
+    """Usage by month (UTC) and agent."""
 
     pk = models.CompositePrimaryKey("organization_id", "month", "agent_id")
     month = models.DateField(help_text="Its first day.")

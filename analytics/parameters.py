@@ -1,4 +1,6 @@
-"""The query parameters of the analytics API: strict, so that a typing error is never silent."""
+"""The query parameters of the analytics API, strictly checked so that typing errors are
+reported.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from tokens.models import Credential
 
 @dataclass(frozen=True)
 class Parameters:
-    """A request's query parameters, which the view's door has let pass."""
+    """The query parameters of a request; unknown ones have already been refused."""
 
     values: dict[str, str] = field(default_factory=dict)
 
@@ -34,7 +36,7 @@ class Parameters:
         return value if value is None else require_choice(value, name, choices)
 
     def period(self, *, days: int) -> Period:
-        """The last days that `days` and `tz` ask for."""
+        """The period given by `days` and `tz`."""
         zone = parse_zone(self.values.get("tz", "UTC"))
         wanted = self.values.get("days")
         if wanted is not None:
@@ -42,7 +44,7 @@ class Parameters:
         return Period.last_days(days, zone)
 
     def month(self) -> Period:
-        """The month that `month` and `tz` ask for."""
+        """The month given by `month` and `tz`."""
         return Period.of_month(self.values.get("month"), parse_zone(self.values.get("tz", "UTC")))
 
     def metric(self, *, default: str) -> Metric:
@@ -52,7 +54,9 @@ class Parameters:
         return self.choice(name, ("true", "false")) == "true"
 
     def narrowing(self, organization: Organization) -> Narrowing:
-        """The agent and credential asked for; 404 unless they are the organization's own."""
+        """The agent and credential given; raises a 404 error unless they belong to the
+        organization.
+        """
         narrowing = Narrowing(self._id("agentId"), self._id("credentialId"))
         _must_exist(Agent, organization, narrowing.agent_id, "agent")
         _must_exist(Credential, organization, narrowing.credential_id, "credential")

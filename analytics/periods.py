@@ -1,7 +1,7 @@
-"""Whole days in a time zone, cut once from a request.
+"""Periods of whole days in a time zone, computed once for each request.
 
 `end` is exclusive and "now" is read once. All arithmetic with zones happens here, with one source
-of zone rules; the database only ever sees instants and whole numbers.
+of zone rules; the database works with instants and integers only.
 """
 
 import re
@@ -23,7 +23,7 @@ FIRST_YEAR = 2000
 
 @dataclass(frozen=True)
 class Span:
-    """Part of a period in which the clocks stay `offset` ahead of UTC."""
+    """A part of a period in which the offset from UTC stays the same."""
 
     start: datetime
     end: datetime
@@ -32,7 +32,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Period:
-    """The days from `first` to `last` as `tz` counts them; `start` and `end` are UTC instants."""
+    """The days from `first` to `last` in `tz`; `start` and `end` are UTC instants."""
 
     start: datetime
     end: datetime
@@ -46,7 +46,7 @@ class Period:
 
     @classmethod
     def last_days(cls, days: int, tz: ZoneInfo | None = None, now: datetime | None = None) -> Self:
-        """As many days, today included."""
+        """The last `days` days, today included."""
         now, tz = now or timezone.now(), tz or ZoneInfo("UTC")
         today = now.astimezone(tz).date()
         return cls.of_days(today - (days - 1) * DAY, today, tz, now, "day")
@@ -55,7 +55,7 @@ class Period:
     def of_month(
         cls, text: str | None = None, tz: ZoneInfo | None = None, now: datetime | None = None
     ) -> Self:
-        """The calendar month `YYYY-MM`, by default the current one, as a whole."""
+        """The whole calendar month `YYYY-MM`, by default the current one."""
         now, tz = now or timezone.now(), tz or ZoneInfo("UTC")
         current = now.astimezone(tz).date().replace(day=1)
         first = parse_month(text, latest=current) if text is not None else current
@@ -81,20 +81,20 @@ class Period:
         return all(span.offset == timedelta() for span in self.spans)
 
     def fits(self, seconds: int) -> bool:
-        """Whether its local hours are made of whole pieces of `seconds` each, in UTC."""
+        """Whether its local hours consist of whole pieces of `seconds` each in UTC."""
         marks = [instant.timestamp() for span in self.spans for instant in (span.start, span.end)]
         offsets = [span.offset.total_seconds() for span in self.spans]
         return not any(value % seconds for value in marks + offsets)
 
     def before(self) -> Self:
-        """The period of as many days that ends where this one starts."""
+        """The period of the same number of days that ends where this one starts."""
         last = self.first - DAY
         first = last - (len(self.dates) - 1) * DAY
         return type(self).of_days(first, last, self.tz, self.now, self.step)
 
     @cached_property
     def spans(self) -> tuple[Span, ...]:
-        """The period cut where the clocks change; the pieces meet."""
+        """The period split at changes of the offset; the spans are contiguous."""
         spans: list[Span] = []
         start, offset = self.start, _offset(self.start, self.tz)
         probe = self.start
@@ -124,7 +124,7 @@ def parse_month(text: str, *, latest: date) -> date:
 
 
 def parse_zone(text: str) -> ZoneInfo:
-    """An IANA time zone. Only names of the list reach the file system."""
+    """The IANA time zone. Only listed names reach the file system."""
     if text not in known_time_zones():
         raise InvalidValue.of("tz", "Must be an IANA time zone, for example UTC or Europe/Berlin.")
     return ZoneInfo(text)
@@ -135,7 +135,7 @@ def _offset(instant: datetime, tz: ZoneInfo) -> timedelta:
 
 
 def _change(before: datetime, after: datetime, tz: ZoneInfo) -> datetime:
-    """The instant between the two at which the clocks change, to the minute."""
+    """The instant between the two at which the offset changes, to the minute."""
     offset = _offset(before, tz)
     while after - before > timedelta(minutes=1):
         middle = before + (after - before) // 2

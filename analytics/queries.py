@@ -1,7 +1,7 @@
-"""The numbers of analytics: `(organization, period, …)` in, frozen dataclasses out, gaps filled.
+"""The numbers of analytics as frozen dataclasses with gaps filled, for `(organization, period, …)`.
 
-Every function runs inside the organization's scope. Rollups answer wherever they can; token events
-only where an agent's hours in a zone are wanted, or the edges of a month in a zone.
+Every function runs inside the organization's scope. Rollups answer wherever possible; raw token
+events only for an agent's hours in a zone, or for the edges of a month in a zone.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ FIRST_HOUR_OF_WEEK = 96
 """1970-01-01 was a Thursday, and weeks start on Sunday here."""
 FIRST_DAY = date(1970, 1, 1)
 Part = tuple[int, OrganizationScopedQuerySet, Combinable]
-"""1 to add or -1 to take away, rows, and how to count them."""
+"""A sign (1 adds, -1 subtracts), rows, and the expression that counts them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class DayCount:
 
 @dataclass(frozen=True)
 class HourCount:
-    """A cell of the heatmap: `dow` 0 is Sunday."""
+    """A cell of the heatmap; `dow` 0 is Sunday."""
 
     dow: int
     hour: int
@@ -55,19 +55,19 @@ class AgentCount:
 
 @dataclass(frozen=True)
 class AtWork:
-    """How many agents got a token in a month."""
+    """The number of agents that got a token in a month."""
 
     working: int
-    """Of those that are registered."""
+    """The number of these among the registered agents."""
     registered: int
-    """All but the decommissioned ones."""
+    """All agents but the decommissioned ones."""
     served: int
-    """With those that were decommissioned since."""
+    """Includes agents that have been decommissioned since."""
 
 
 @dataclass(frozen=True)
 class Narrowing:
-    """Which part of the organization's traffic is asked for."""
+    """The part of the organization's traffic to count."""
 
     agent_id: UUID | None = None
     credential_id: UUID | None = None
@@ -90,7 +90,7 @@ def count_by_day(
     metric: Metric = METRICS["issued"],
     narrowing: Narrowing = EVERYTHING,
 ) -> tuple[DayCount, ...]:
-    """The metric for every day of the period, oldest first, zero where nothing happened."""
+    """The metric for every day of the period, oldest first, with zeros."""
     if narrowing and period.is_utc:
         rows = (
             AgentDayUsage.objects.for_organization(organization)
@@ -112,7 +112,7 @@ def count_by_hour_of_week(
     metric: Metric = METRICS["requests"],
     narrowing: Narrowing = EVERYTHING,
 ) -> tuple[HourCount, ...]:
-    """The metric by weekday and hour of the period's zone: cells above zero, Sunday 0:00 first."""
+    """The metric by weekday and hour in the period's zone, from Sunday 0:00; zeros are omitted."""
     cell = (F("local_hour") + Value(FIRST_HOUR_OF_WEEK)) % Value(HOURS_OF_WEEK)
     counts = _counts_by(cell, organization, period, metric, narrowing)
     return tuple(
@@ -132,7 +132,7 @@ def count_by_agent(
 ) -> tuple[AgentCount, ...]:
     """The metric for every agent above zero, highest first, then by id.
 
-    With `include_idle` also agents at zero, unless they are decommissioned; with `among` no others.
+    `include_idle` adds agents at zero unless they are decommissioned; `among` limits the agents.
     """
     only = {} if among is None else {"agent_id__in": among}
     counts: Counter[UUID] = Counter()
@@ -151,7 +151,7 @@ def count_by_agent(
 
 
 def at_work(organization: Organization, usage: Collection[AgentCount]) -> AtWork:
-    """How many agents got tokens in the month whose `usage` (`count_by_agent`) this is."""
+    """The number of agents with tokens in the month, from its `usage` (`count_by_agent`)."""
     registered = Agent.objects.for_organization(organization).counted()
     served = {agent.agent_id for agent in usage if agent.count}
     working = registered.filter(pk__in=served).count()
@@ -159,7 +159,9 @@ def at_work(organization: Organization, usage: Collection[AgentCount]) -> AtWork
 
 
 def with_last_use(agents: AgentQuerySet) -> AgentQuerySet:
-    """Each with `last_used_at`: when one of its secrets last got a token, exact to a minute."""
+    """Annotate agents with `last_used_at`, when a secret of theirs last got a token, to the
+    minute.
+    """
     credentials = Credential.objects.filter(
         organization=OuterRef("organization"), agent=OuterRef("pk")
     )
@@ -179,10 +181,9 @@ def last_used_by_agent(
 
 
 def _parts_of_month(month: Period, metric: Metric) -> list[Part]:
-    """The month of UTC, and the hours at its edges by which the zone's month is longer or shorter.
+    """The UTC month, corrected by the hours at its edges that differ in the zone.
 
-    Of the rows that know their agents these are the fewest: summing up days takes thirty times as
-    many.
+    These are the fewest rows that know their agents: summing up days takes thirty times as many.
     """
     start, end = day_start(month.first, UTC), day_start(month.last + DAY, UTC)
     usage: OrganizationScopedQuerySet = AgentMonthUsage.objects.filter(month=month.first)
@@ -207,7 +208,7 @@ def _counts_by(
     metric: Metric,
     narrowing: Narrowing,
 ) -> dict[int, int]:
-    """The metric in buckets computed from `local_hour`: hours since 1970 on the zone's clocks."""
+    """The metric grouped by a bucket computed from `local_hour`, hours since 1970 in local time."""
     rows, aggregate = _local_hours(period, metric, narrowing)
     buckets = rows.for_organization(organization).annotate(bucket=bucket).values("bucket")
     return dict(buckets.order_by().annotate(count=aggregate).values_list("bucket", "count"))
@@ -216,7 +217,9 @@ def _counts_by(
 def _local_hours(
     period: Period, metric: Metric, narrowing: Narrowing
 ) -> tuple[OrganizationScopedQuerySet, Combinable]:
-    """The narrowest rows that can tell the period's local hours apart, and how to count them."""
+    """The narrowest rows that distinguish the period's local hours, and the expression to count
+    them.
+    """
     for usage in (HourUsage, QuarterUsage):
         if not narrowing and period.fits(usage.SECONDS):
             edges = [int(at.timestamp()) // usage.SECONDS for at in (period.start, period.end)]
@@ -240,7 +243,7 @@ def _local_hours(
 
 
 def _offset(period: Period, clock: str, unit: int) -> Combinable:
-    """How far the zone's clocks are ahead of UTC at each row, in units of `unit` seconds."""
+    """The zone's offset from UTC at each row, in units of `unit` seconds."""
     spans = period.spans
     offsets = [Value(int(span.offset.total_seconds()) // unit) for span in spans]
     if len(spans) == 1:

@@ -1,4 +1,4 @@
-"""Make an organization's rollups anew from its token events, and say what differed."""
+"""Rebuilding an organization's rollups from its token events, with a report of differences."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ EXAMPLES = 20
 
 @dataclass(frozen=True)
 class Rollup:
-    """A rollup's table, and its columns as SQL over one token event."""
+    """A rollup's table, and its columns as SQL expressions over a token event."""
 
     table: str
     key: dict[str, str]
@@ -27,7 +27,7 @@ class Rollup:
         return (*self.key, *COUNTS, *(("last_at",) if self.keeps_newest else ()))
 
     def recount(self) -> str:
-        """The statement that gives its rows from the events of the organization in scope."""
+        """The statement that computes its rows from the events of the organization in scope."""
         values = [f"{sql} AS {name}" for name, sql in self.key.items()]
         values += [f"count(*) FILTER (WHERE outcome = '{name}') AS {name}" for name in COUNTS]
         values += ["max(created_at) AS last_at"] if self.keeps_newest else []
@@ -68,7 +68,7 @@ ROLLUPS = (
 
 @dataclass(frozen=True)
 class Difference:
-    """A rollup that differed from the recount: how many of its rows, and the first of them."""
+    """A rollup that differed from the recount: the number of its rows, and the first of them."""
 
     table: str
     rows: int
@@ -78,10 +78,10 @@ class Difference:
 def rebuild_rollups(organization: Organization) -> tuple[Difference, ...]:
     """Compare every rollup with a recount and replace those that differ, in one transaction.
 
-    Writers of this organization wait meanwhile; those of others do not.
+    Writers of this organization wait for it; those of others do not.
     """
     with organization_scope(organization), connection.cursor() as cursor:
-        # Every writer holds the lock shared until it commits: from here on the recount sees all.
+        # Every writer holds a shared lock until it commits, so the recount now sees all events.
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('rollups of ' || %s, 0))",
             [str(organization.pk)],

@@ -1,7 +1,7 @@
-"""What the rules of findings/ look at, read with few queries inside the organization's scope.
+"""Reading the data for the rules of findings/ with few queries inside the organization's scope.
 
-PostgreSQL adds up and chooses the candidates, so that ten thousand agents with nothing to tell cost
-one row of sums each. The limits are those of the rules: what is not read here, no rule would name.
+PostgreSQL aggregates and selects candidates, so that an agent without findings costs one row of
+sums. The limits are those of the rules: a row left out here can lead to no finding.
 """
 
 from collections import Counter, defaultdict
@@ -48,21 +48,20 @@ LATEST_FIRST = (
     "agent_id",
     "pk",
 )
-"""The order in which judge() names unused credentials."""
+"""The order in which judge() lists unused credentials."""
 
 
 def findings_of(organization: Organization, now: datetime | None = None) -> tuple[Finding, ...]:
-    """What deserves a look at this organization's agents, the worst first."""
+    """The findings about all agents of the organization, the most severe first."""
     return judge(read_records(organization, now or timezone.now()))
 
 
 def worst_findings(
     organization: Organization, now: datetime, most: int
 ) -> tuple[tuple[Finding, ...], int]:
-    """At least the `most` worst findings, and how many there are.
+    """At least the `most` most severe findings, and the number of all.
 
-    Unused credentials come last and may be as many as there are credentials: of them no more than
-    `most` are read.
+    Unused credentials come last and may be very many, so no more than `most` of them are read.
     """
     records = read_records(organization, now, most=most)
     found = judge(records)
@@ -70,7 +69,7 @@ def worst_findings(
 
 
 def findings_of_agent(agent: Agent, now: datetime | None = None) -> tuple[Finding, ...]:
-    """What deserves a look at this agent; reads no other agent's days."""
+    """The findings about this agent, read without other agents' days."""
     records = read_records(agent.organization, now or timezone.now(), agent)
     return tuple(finding for finding in judge(records) if finding.agent_id == agent.pk)
 
@@ -81,7 +80,7 @@ def read_records(
     agent: Agent | None = None,
     most: int | None = None,
 ) -> Records:
-    """What can become a finding; with `agent`, days and credentials of that one alone."""
+    """Read candidates for findings; with `agent`, only that agent's days and credentials."""
     records = Records(now=now)
     usage = AgentDayUsage.objects.for_organization(organization).exclude(agent_id=NOBODY)
     credentials = Credential.objects.for_organization(organization)
@@ -100,7 +99,7 @@ def read_records(
 
 
 def _totals(organization: Organization, now: datetime) -> dict[date, int]:
-    """Issued by day. A token is always an agent's, so this is the sum of what agents got."""
+    """Issued tokens by day: the sum over all agents, as every token belongs to one."""
     days = count_by_day(organization, Period.last_days(KNOWN_DAYS, ZoneInfo("UTC"), now))
     return {day.date: day.count for day in days}
 
@@ -110,7 +109,7 @@ def _last_days(records: Records, number: int) -> list[date]:
 
 
 def _read_days(records: Records, usage: OrganizationScopedQuerySet) -> None:
-    """The days of agents that had a busy day of late, or were refused often in the last week."""
+    """Read the days of agents with a recent busy day or many refusals in the last week."""
     busy = (
         usage.filter(day__in=_last_days(records, JUDGED_DAYS))
         .values("agent_id", "day")
@@ -133,8 +132,8 @@ def _read_days(records: Records, usage: OrganizationScopedQuerySet) -> None:
 def _sums_by_day(
     records: Records, usage: OrganizationScopedQuerySet, column: str, agents: set[UUID]
 ) -> dict[UUID, dict[date, int]]:
-    """The column of these agents by day, which has a row for each of an agent's credentials."""
-    # One row an agent: Django takes longer for a row than PostgreSQL for all of an agent's days.
+    """The column's sums by agent and day; an agent has a row a day for each of its credentials."""
+    # One row for each agent: a row costs Django more than all of an agent's days cost PostgreSQL.
     rows = (
         usage.filter(agent_id__in=agents, day__in=_last_days(records, KNOWN_DAYS))
         .filter(**{f"{column}__gt": 0})
@@ -165,7 +164,7 @@ def _read_month(records: Records, organization: Organization) -> None:
 def _read_carriers(
     records: Records, usage: OrganizationScopedQuerySet, credentials: CredentialQuerySet
 ) -> None:
-    """Which credentials got the tokens of each peak."""
+    """Read which credentials got the tokens of each peak."""
     days = {peak.agent_id: peak.day for peak in records.peaks}
     rows = (
         usage.filter(agent_id__in=days, day__in=set(days.values()), issued__gt=0)
@@ -176,13 +175,16 @@ def _read_carriers(
         if days[agent_id] == day:
             records.by_credential[agent_id, day][credential_id] = issued
     carriers = {credential for counts in records.by_credential.values() for credential in counts}
-    records.hints = _hints_of_then(days, credentials.filter(pk__in=carriers))
+    records.hints = _hints_on_peak_days(days, credentials.filter(pk__in=carriers))
 
 
-def _hints_of_then(days: dict[UUID, date], carriers: OrganizationScopedQuerySet) -> dict[UUID, str]:
-    """The last characters of the secret that each carrier had on its agent's peak.
+def _hints_on_peak_days(
+    days: dict[UUID, date], carriers: OrganizationScopedQuerySet
+) -> dict[UUID, str]:
+    """The hint of the secret that each credential had on its agent's peak day.
 
-    Of one that has been rotated since, the day's requests know: the secret that got most of them.
+    For a credential rotated since, it is taken from that day's requests: the secret that got most
+    of the tokens.
     """
     names = ("pk", "agent_id", "organization_id", "secret_hint", "rotated_at")
     hints, of_rotated = {}, Q()
@@ -207,7 +209,7 @@ def _read_credentials(
     credentials: CredentialQuerySet,
     most: int | None,
 ) -> None:
-    """Credentials in service that end soon, ended of late, or that nobody uses."""
+    """Read credentials in service that end soon, ended recently, or are unused."""
     now = records.now
     in_service = credentials.of_acting_agents().filter(status=Credential.Status.ACTIVE)
     ended = Q(expires_at__gt=now - EXPIRED_WITHIN, expires_at__lte=now)
@@ -246,7 +248,7 @@ def _read_credentials(
 
 
 def _reasons(records: Records, organization: Organization) -> dict[UUID, str]:
-    """The most frequent reason in the last week, of agents that were refused often."""
+    """The most frequent reason in the last week, for agents that were refused often."""
     first = records.today - 6 * DAY
     rows = (
         TokenEvent.objects.for_organization(organization)

@@ -1,4 +1,4 @@
-"""The shapes of the analytics answers, for the OpenAPI document."""
+"""The response bodies of analytics for the OpenAPI document."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ FINDING_COLUMNS = (
 
 
 def finding_row(finding: Finding) -> dict[str, Any]:
-    """The finding as a line of a CSV file: FINDING_COLUMNS are its cells."""
+    """The finding as a row of CSV with the columns FINDING_COLUMNS."""
     body = finding_body(finding)
     return body | {"dates": " ".join(body["dates"])}
 

@@ -1,4 +1,4 @@
-"""The REST API of the analytics."""
+"""URLs of the analytics API."""
 
 from django.urls import path
 

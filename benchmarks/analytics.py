@@ -24,7 +24,7 @@ BIG_TENANT_AGENTS = 250
 AGENTS_EACH = 25
 POSTGRES = ("shared_buffers = '4GB'", "work_mem = '64MB'", "max_wal_size = '16GB'")
 
-# Uniform over 90 days: the worst case for a rollup, for no hour and no agent is ever empty.
+# Uniform over 90 days: the worst case for a rollup, because no hour or agent is ever empty.
 EVENTS = """
     INSERT INTO tokens_tokenevent
         (id, organization_id, created_at, outcome, reason, agent_id, credential_id, token_id,
@@ -60,7 +60,7 @@ RAW_MONTH = f"""
 
 @dataclass
 class Question:
-    """One of the product's analyses, and the raw query that answers it."""
+    """An analysis of the product, and the raw query with the same result."""
 
     name: str
     ask: Callable[[], Any]
@@ -68,10 +68,12 @@ class Question:
     parameters: tuple[Any, ...]
     as_set: Callable[[Any], set[Any]]
     times: list[float] = field(default_factory=list)
-    """Milliseconds inside PostgreSQL: what it says of itself, without planning and network."""
+    """Execution time inside PostgreSQL in milliseconds, without planning and network."""
     raw_times: list[float] = field(default_factory=list)
     client_times: list[float] = field(default_factory=list)
-    """Milliseconds that the product waits: network, planning and Django's cursor included."""
+    """Waiting time of the product in milliseconds, including network, planning and Django's
+    cursor.
+    """
 
     @property
     def median(self) -> float:
@@ -99,7 +101,7 @@ class Stopwatch:
 
 
 def questions(organization: Any, now: datetime) -> list[Question]:
-    """Trend, heatmap and month table as the API asks for them; the month is the last whole one."""
+    """Trend, heatmap and month table as the API requests them, for the last whole month."""
     from analytics import queries
     from analytics.periods import Period
 
@@ -138,7 +140,9 @@ def questions(organization: Any, now: datetime) -> list[Question]:
 
 
 def set_up(rows: int, now: datetime) -> tuple[Any, dict[str, int]]:
-    """Fill the events, let the product build its rollups; gives the big tenant and the sizes."""
+    """Insert the events and let the product build its rollups; return the big tenant and the
+    sizes.
+    """
     from django.db import connection
 
     from organizations.models import Organization
@@ -171,7 +175,9 @@ TABLES = (EVENT_TABLE, *(f"analytics_{name}" for name in ROLLUPS))
 
 
 def prepare_tables(cursor: Any) -> None:
-    """Empty them. No references, no trigger and no other index: they only slow the filling down."""
+    """Empty the tables, and drop references, triggers and other indexes, which only slow the
+    filling.
+    """
     cursor.execute(f"TRUNCATE {', '.join(TABLES)}")
     cursor.execute("DROP INDEX IF EXISTS covering, tokens_event_time, tokens_event_agent")
     cursor.execute("ALTER TABLE tokens_tokenevent DISABLE TRIGGER USER")
@@ -184,7 +190,7 @@ def prepare_tables(cursor: Any) -> None:
 
 
 def shares(rows: int) -> list[int]:
-    """Rows of each tenant: one with a fifth, the others by Zipf's law with exponent 1.1."""
+    """The rows of each tenant: one has a fifth, the others follow Zipf's law with exponent 1.1."""
     weights = [1 / rank**1.1 for rank in range(1, TENANTS + 1)]
     rest = rows * (1 - BIG_TENANT_SHARE) / sum(weights)
     return [int(rows * BIG_TENANT_SHARE), *(int(weight * rest) for weight in weights)]
@@ -202,7 +208,7 @@ def insert_events(organization: Any, count: int, agents: int, now: datetime) -> 
 
 
 def rebuild(organizations: list[Any]) -> int:
-    """Run the product's own rebuild; gives how many rollup rows were not as counted anew."""
+    """Run the product's own rebuild; return how many rollup rows differed from the recount."""
     from analytics.rebuild import rebuild_rollups
 
     return sum(
@@ -218,7 +224,7 @@ def size_of(cursor: Any, expression: str) -> int:
 
 
 def measure(organization: Any, asked: list[Question], rounds: int) -> None:
-    """Ask everything in turns, product and raw rows, after one round that only warms up."""
+    """Alternate between product and raw rows, after a warm-up round."""
     from organizations.tenancy.scope import organization_scope
 
     with organization_scope(organization):
@@ -236,7 +242,7 @@ def measure(organization: Any, asked: list[Question], rounds: int) -> None:
 
 
 def execution_time(sql: str, parameters: Any) -> float:
-    """Milliseconds that PostgreSQL needs for the statement, by its own clock."""
+    """The execution time of the statement in milliseconds, measured by PostgreSQL."""
     explain = f"EXPLAIN (ANALYZE, TIMING OFF, BUFFERS OFF, FORMAT JSON) {sql}"
     ((plan,),) = run(explain, parameters)
     return float(plan[0]["Execution Time"])
@@ -260,7 +266,7 @@ def run(sql: str, parameters: Any) -> list[tuple[Any, ...]]:
 
 
 def plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A day is a date, as in the product's answer."""
+    """The row with days as dates, as in the product's response."""
     is_day = isinstance(row[0], datetime)
     return (row[0].astimezone(UTC).date(), *row[1:]) if is_day else row
 

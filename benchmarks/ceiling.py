@@ -1,6 +1,6 @@
-"""The product's server without its database work: what everything else on the path could give.
+"""The product's server without its database work: the ceiling set by everything else on the path.
 
-Only for the benchmark's row "no database": the first answer that a process gets is every client's.
+Only for the benchmark's row "no database": a process answers every client with its first response.
 """
 
 from typing import Any

@@ -36,7 +36,7 @@ from benchmarks.machine import (
 
 OUR_PORT, THEIR_PORT = 8481, 8482
 ASKED_EACH_ROUND = 15
-"""Ours are asked so often for each time that kodosumi is."""
+"""How often our server is asked for each time that kodosumi is."""
 ENDPOINTS = {
     "running agents, 24 h": "running-agents?hours=24",
     "running agents, all": "running-agents?hours=999999",
@@ -56,9 +56,9 @@ PAGES = {
 
 @dataclass
 class Taken:
-    """Milliseconds of each answer, and processor time of the server and its database for one.
+    """Response times in milliseconds, and processor time of server and database per response.
 
-    Other programs on the machine blur the second much less than the first.
+    Other programs on the machine distort processor time much less than response times.
     """
 
     wall: list[float] = field(default_factory=list)
@@ -78,7 +78,9 @@ class Taken:
 
 @dataclass
 class Caller:
-    """Asks one server over one connection. `processes` are the server's and its database's."""
+    """Calls one server over one connection. `processes` are those of the server and its
+    database.
+    """
 
     port: int
     headers: dict[str, str]
@@ -89,12 +91,12 @@ class Caller:
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
 
     def connect(self) -> None:
-        """Anew: servers end connections that waited while the other one was asked."""
+        """Reconnect: servers close connections that were idle while the other one was called."""
         self.connection.close()
         self.connection.connect()
 
     def ask(self, path: str) -> tuple[Any, float]:
-        """The answer, and milliseconds until it was there."""
+        """The response, and how many milliseconds it took."""
         started = time.perf_counter()
         self.connection.request("GET", f"/api/dashboard/{path}", headers=self.headers)
         response = self.connection.getresponse()
@@ -112,7 +114,7 @@ class Caller:
 
 
 def our_caller(membership: Any, processes: list[int]) -> Caller:
-    """With a new token: a person's does not live long."""
+    """A caller with a new token, because a person's expires soon."""
     from tokens.tests.factories import access_token_for
 
     return Caller(
@@ -128,7 +130,7 @@ def our_caller(membership: Any, processes: list[int]) -> Caller:
 
 
 def import_executions(folder: Path, number: int) -> Any:
-    """Import the folder into an organization of its own; gives an operator of it."""
+    """Import the folder into a new organization; return its operator's membership."""
     from django.core.management import call_command
 
     from organizations.models import Membership, Organization, User
@@ -141,7 +143,7 @@ def import_executions(folder: Path, number: int) -> Any:
 
 @contextmanager
 def kodosumi(folder: Path, interpreter: str) -> Iterator[Caller]:
-    """Its panel under uvicorn, with its own sign-in, as its operator."""
+    """Run kodosumi's panel under uvicorn; yield a caller signed in as its operator."""
     requirements = HERE / "peers" / "kodosumi-requirements.txt"
     python = virtual_environment("kodosumi-panel", requirements, interpreter)
     work = WORK / "kodosumi-work"
@@ -165,7 +167,7 @@ def kodosumi(folder: Path, interpreter: str) -> Iterator[Caller]:
 
 
 def check_equal(name: str, ours: Any, theirs: Any) -> None:
-    """They counted the same, and named the same executions as far as our longest page goes."""
+    """Check that both return the same counts and, up to our longest page, the same executions."""
     for key in ("total", "total_executions", "error_rate", "by_user", "total_events", "fid"):
         if key in theirs and ours[key] != theirs[key]:
             sys.exit(f"{name}: {key} differs: {ours[key]} {theirs[key]}")
@@ -179,7 +181,7 @@ def check_equal(name: str, ours: Any, theirs: Any) -> None:
 def against_kodosumi(
     membership: Any, processes: list[int], folder: Path, options: argparse.Namespace
 ) -> dict[str, tuple[Taken, Taken]]:
-    """Ours and theirs for each endpoint; every round asks both in turns."""
+    """Our times and kodosumi's for each endpoint, alternating in every round."""
     times = {name: (Taken(), Taken()) for name in ENDPOINTS}
     with kodosumi(folder, options.python) as theirs:
         if options.first:
@@ -202,7 +204,7 @@ def against_kodosumi(
 def growth(
     memberships: dict[int, Any], processes: list[int], rounds: int
 ) -> dict[str, dict[int, Taken]]:
-    """Our pages for each number of executions, in turns."""
+    """The times of our pages for each number of executions, alternating."""
     callers = {number: our_caller(each, processes) for number, each in memberships.items()}
     times = {name: {number: Taken() for number in callers} for name in PAGES}
     for _ in range(rounds):
@@ -244,7 +246,7 @@ def print_growth(times: dict[str, dict[int, Taken]]) -> None:
 
 
 def vacuum() -> None:
-    """What autovacuum does within a minute."""
+    """Vacuum, as autovacuum would within a minute."""
     from django.db import connection
 
     from core.database_roles import as_owner

@@ -1,9 +1,9 @@
-"""What a flood of strangers costs the others: `python -m benchmarks.flood`.
+"""How a flood of anonymous requests affects other callers: `python -m benchmarks.flood`.
 
-On both fronts: ordinary requests alone, then beside twelve clients without a name who ask without
-a pause for one thing. A flood of /livez, the cheapest there is, says what twelve busy clients on
-the same machine cost in any case: the last column is the ratio to that. Ends with an error
-where that ratio is beyond its limit.
+For both fronts, it measures ordinary requests alone, and then beside twelve anonymous clients that
+send one kind of request without pause. A flood of /livez, the cheapest request, shows the cost of
+twelve busy clients on the same machine in any case: the last column is the ratio to it. Exits with
+an error if a ratio exceeds its limit.
 """
 
 import argparse
@@ -30,7 +30,9 @@ def reading(path: str) -> Ask:
 
 
 def guessing(session: requests.Session, url: str, number: int) -> requests.Response:
-    """A password of somebody else each time: each is a hash until the address is refused."""
+    """Guess the password of a different person each time: each costs a hash until the address is
+    blocked.
+    """
     body = {"email": f"nobody{number}@example.com", "password": "a wrong guess of it"}
     return session.post(f"{url}/api/v1/auth/login", json=body, timeout=60)
 
@@ -66,7 +68,7 @@ def main() -> None:
 
 
 def flooded(server: Target, engine: Engine, ask: Ask, first: int) -> Times:
-    """The ordinary requests while the strangers ask."""
+    """The times of ordinary requests while the flood goes on."""
     is_over = threading.Event()
 
     def flood(place: int) -> None:
@@ -74,7 +76,7 @@ def flooded(server: Target, engine: Engine, ask: Ask, first: int) -> Times:
         with requests.Session() as session:
             while not is_over.is_set():
                 number += 1
-                with suppress(requests.RequestException):  # it may be refused in any way
+                with suppress(requests.RequestException):  # any refusal will do
                     ask(session, server.url, number)
 
     strangers = [threading.Thread(target=flood, args=[place]) for place in range(CLIENTS)]
@@ -89,7 +91,7 @@ def flooded(server: Target, engine: Engine, ask: Ask, first: int) -> Times:
 
 
 def table(front: str, found: dict[str, list[tuple[Times, Times]]]) -> list[str]:
-    """Print it; the floods that cost too much."""
+    """Print the table; return the floods that exceed their limit."""
     print(f"\n{front}: {CLIENTS} strangers, median of the rounds' 95th percentiles\n")
     print("| flood | request | alone | beside it | times | times beside /livez |")
     print("| --- | --- | --: | --: | --: | --: |")

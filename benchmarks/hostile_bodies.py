@@ -1,9 +1,8 @@
-"""What requests that were made to cost much do cost: `python -m benchmarks.hostile_bodies`.
+"""The cost of requests that are designed to be expensive: `python -m benchmarks.hostile_bodies`.
 
-Sends each of them many times, one after the other and from 20 clients at once, to a server as the
-demo runs it and as a production does (`--interface`), and prints for each the server's processor
-time, how much of its memory it holds more than before, and the size of the answer. Ends with an
-error where a limit is broken.
+Sends each of them many times, in sequence and from 20 clients at once, to a server as in the demo
+and as in production (`--interface`), and prints for each the server's processor time, the growth of
+its memory, and the size of the response. Exits with an error if a limit is exceeded.
 """
 
 import argparse
@@ -49,7 +48,7 @@ def main() -> None:
 
 
 def table(server: Front, interface: str, wanted: list[Attack], times: int) -> list[str]:
-    """Print it; the names of those that cost too much."""
+    """Print the table; return the names of the requests that exceed a limit."""
     go_on(server, 20)
     began, broken = server.memory(), []
     print(f"\n{interface}, {times} in a row, {times} at once; {began / MEGABYTE:.0f} MB before\n")

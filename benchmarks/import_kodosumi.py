@@ -26,7 +26,7 @@ SPOOLER_BATCH = 10
 
 
 def write_folder(executions: int, events: int) -> Path:
-    """A deployment whose runs are all over."""
+    """Write a deployment in which all runs have ended."""
     folder = WORK / "kodosumi"
     shutil.rmtree(folder, ignore_errors=True)
     new_data(folder)
@@ -48,7 +48,7 @@ def run_command(organization: Any, folder: Path) -> str:
 
 
 def look(organization: Any, folder: Path) -> Callable[[], Any]:
-    """One look of --watch at a deployment that it has seen before."""
+    """A poll of --watch for a deployment that it has seen before."""
     from importers.kodosumi.folders import DataFolder
     from importers.kodosumi.follow import Follower
     from importers.kodosumi.importer import importer
@@ -61,7 +61,7 @@ def look(organization: Any, folder: Path) -> Callable[[], Any]:
 
 
 class Clock:
-    """Seconds that went by, and seconds of processor time of the import and of PostgreSQL."""
+    """Elapsed seconds, and processor seconds of the import and of PostgreSQL."""
 
     def __init__(self, server: int) -> None:
         self._server = server
@@ -77,7 +77,7 @@ class Clock:
 def measure(
     executions: int, events: int, rounds: int, server: int
 ) -> dict[str, list[tuple[float, float, float]]]:
-    """Each round imports into an organization of its own."""
+    """Measure rounds that import into a new organization each."""
     from organizations.models import Organization
 
     folder, clock = write_folder(executions, events), Clock(server)

@@ -1,8 +1,8 @@
-"""What the strict JSON reader costs beside a plain one: `python -m benchmarks.json_reader`.
+"""The cost of the strict JSON reader compared with others: `python -m benchmarks.json_reader`.
 
-Processor time of this thread, the least of many tries: the strict reader of every body
-(core/parsers.py), Python's own `json.loads`, and orjson, which checks less than either. Ends
-with an error where it takes more than three times what Python takes, or more than 20 ms.
+Compares the processor time, the least of many tries, of the strict reader of every body
+(core/parsers.py), Python's own `json.loads`, and orjson, which checks less than either. Exits with
+an error if the strict reader takes more than three times as long as Python, or more than 20 ms.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from contextlib import suppress
 import orjson
 from rest_framework.exceptions import ParseError
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")  # asked for on import
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentidp.settings")  # required on import
 
 from core.parsers import parse_json
 
@@ -95,7 +95,7 @@ def main() -> None:
             f"| {name} | {len(body):,} | {plain:.2f} ms | {fast:.2f} ms | {strict:.2f} ms "
             f"| {strict / plain:.1f} |"
         )
-        # What a plain reader refuses near its beginning has no ratio.
+        # Input that a plain reader refuses early has no meaningful ratio.
         if strict > MAX_MS or (strict > MAX_RATIO * plain and not name.endswith("refused")):
             beyond.append(name)
     if beyond:
@@ -119,7 +119,9 @@ def strictly(body: bytes) -> Callable[[], None]:
 
 
 def fastest(tries: int, *readers: Callable[[], object]) -> list[float]:
-    """Milliseconds of each, measured in turn: what disturbs one of them disturbs all."""
+    """The least milliseconds of each, measured alternately so that disturbances affect all of
+    them.
+    """
     best = [float("inf")] * len(readers)
     for _ in range(tries):
         for place, read in enumerate(readers):

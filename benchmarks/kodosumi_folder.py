@@ -1,4 +1,4 @@
-"""A data folder as kodosumi 1.1.0 leaves one: for its own dashboard, and for our import."""
+"""A data folder as kodosumi 1.1.0 writes it, for its own dashboard and for our import."""
 
 import json
 import random
@@ -37,7 +37,7 @@ ValueError: row {row} has no amount
 
 
 def write_folder(folder: Path, number: int, now: float) -> None:
-    """`number` executions of 20 people, evenly over the last 30 days."""
+    """Write `number` executions of 20 people, evenly distributed over the last 30 days."""
     chance = random.Random(number)  # noqa: S311 - the same folder every time
     people = [UUID(int=chance.getrandbits(128), version=4) for _ in range(PEOPLE)]
     folder.mkdir(parents=True)
@@ -102,16 +102,16 @@ def _rows(
     else:
         final = {"Markdown": {"body": "# Report\n\nAll done.\n" * 5}}
         ends = [("final", json.dumps(final)), ("status", "finished")]
-    told = [
+    events = [
         ("status", "starting"),
         ("inputs", json.dumps({"dict": {"text": f"input of {fid}"}})),
         ("meta", json.dumps({"dict": meta})),
         ("status", "running"),
     ]
-    while len(told) + len(ends) < EVENTS:
+    while len(events) + len(ends) < EVENTS:
         kind = chance.choice(["stdout", "debug", "result"])
-        text = f"step {len(told)} of {flow}: " + "lorem ipsum " * 5
-        told.append((kind, json.dumps({"Text": {"body": text}}) if kind == "result" else text))
-    for kind, message in [*told, *ends]:
+        text = f"step {len(events)} of {flow}: " + "lorem ipsum " * 5
+        events.append((kind, json.dumps({"Text": {"body": text}}) if kind == "result" else text))
+    for kind, message in [*events, *ends]:
         yield start, kind, message
         start += chance.random() * pace

@@ -1,9 +1,9 @@
 """Live streams at full size: `python -m benchmarks.live [resume] [idle] [servers] [--small]`.
 
-resume: many streams of one run, each cut off again and again while events are written; counts what
-is missing, repeated or out of order. idle: many streams of runs in which nothing happens; measures
-the server's processor time and the transactions of the database. servers: what ordinary requests
-cost behind the WSGI server and behind the one that streams as well; needs wrk.
+resume: many streams of one run that are repeatedly disconnected while events are written; counts
+missing, repeated and misordered events. idle: many streams of idle runs; measures the server's
+processor time and the database's transactions. servers: the cost of ordinary requests on the WSGI
+server and on the streaming server; needs wrk.
 """
 
 import argparse
@@ -30,7 +30,7 @@ TRANSACTIONS = (
     "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
 )
 SETTLING = 15
-"""Seconds until the poller has slowed down."""
+"""Seconds until the poller has switched to its slow tick."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,15 @@ async def resume(deployment: Deployment, size: Size) -> None:
     repeated = sum(len(each.seen) - len(set(each.seen)) for each in done)
     in_order = all(each.seen == sorted(each.seen) for each in done)
     connections = sum(each.connections for each in done)
-    told = sum(len(each.seen) for each in done)
+    received = sum(len(each.seen) for each in done)
     print(f"{size.streams} streams, {connections} connections, {last} events each")
     print(f"missing {missing}, repeated {repeated}, in order {in_order}")
-    print(f"written in {written:.0f} s, all told after {seconds:.0f} s: {told / seconds:.0f}/s")
+    rate = f"{received / seconds:.0f}/s"
+    print(f"written in {written:.0f} s, all received after {seconds:.0f} s: {rate}")
 
 
 async def unlucky(engine: Engine, places: list[int]) -> Follower:
-    """Cut off at each of these events."""
+    """A follower that is disconnected at each of these events."""
     follower = Follower(engine.stream, engine.token)
     for place in places:
         await follower.follow(cut_after=max(1, place - len(follower.seen)))
@@ -127,7 +128,7 @@ async def idle(deployment: Deployment, size: Size) -> None:
 def used(
     deployment: Deployment, database: "psycopg.Connection[tuple[int]]"
 ) -> Iterator[list[float]]:
-    """Share of a core that the server uses, and transactions a second, of the time in between."""
+    """Measure the server's share of a core and transactions a second during the block."""
     figures: list[float] = []
     began, processor = time.monotonic(), family_seconds([deployment.server.process.pid])
     transactions = transactions_of(database)
@@ -138,12 +139,12 @@ def used(
 
 
 def transactions_of(database: Database) -> int:
-    """A statement outside of a transaction counts as one."""
+    """The number of transactions; a statement in autocommit counts as one."""
     return database.execute(TRANSACTIONS).fetchone()[0]
 
 
 def servers(deployment: Deployment, size: Size) -> None:
-    """Interleaved rounds, each with a fresh server; one worker, eight threads, 32 connections."""
+    """Alternating rounds, each with a fresh server; one worker, eight threads, 32 connections."""
     token = Engine(deployment, deployment.clients[0]).token
     port = free_port()
     answers: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -170,7 +171,7 @@ def servers(deployment: Deployment, size: Size) -> None:
 
 
 def load(url: str, token: str, process: int) -> tuple[float, float]:
-    """Answers a second, and the server's seconds of processor time for each."""
+    """Responses a second, and the server's processor seconds per response."""
     command = ["wrk", "-t1", "-c32", "-d3s", "-H", f"Authorization: Bearer {token}", url]
     subprocess.run(command, capture_output=True, check=True)  # connections, caches
     before = family_seconds([process])

@@ -1,4 +1,6 @@
-"""What the benchmarks share: a PostgreSQL, web servers, the load generator, and the noise."""
+"""Shared by the benchmarks: a PostgreSQL, web servers, the load generator, and measures of
+noise.
+"""
 
 import fcntl
 import json
@@ -26,13 +28,13 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def new_cluster(
     name: str, settings: Sequence[str] = (), *, durable: bool = True
 ) -> Iterator[Cluster]:
-    """A new PostgreSQL, gone afterwards; when durable, every commit outlives a power cut."""
+    """A temporary PostgreSQL; if durable, every commit survives a power failure."""
     root = WORK / name
     WORK.mkdir(parents=True, exist_ok=True)
     in_use = (WORK / f"{name}.lock").open("w")
     try:
         fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:  # What follows would stop its server and remove its data.
+    except BlockingIOError:  # The code below would stop its server and remove its data.
         sys.exit(f"Another benchmark uses {root}.")
     cluster = Cluster(root, find_binaries(), durable=durable)
     cluster.stop()
@@ -61,7 +63,7 @@ def granian(
     threads: int = 4,
     interface: str = "wsgi",
 ) -> Iterator[int]:
-    """A web server, started afresh; gives its process id. `threads` are those of WSGI."""
+    """A newly started web server; yields its process id. `threads` are those of WSGI."""
     command = [python, "-m", "granian", "--interface", interface, "--no-ws", "--port", port]
     command += ["--workers", workers]
     command += ["--blocking-threads", threads] if interface == "wsgi" else []
@@ -74,7 +76,9 @@ def granian(
 def web_server(
     command: Sequence[object], *, port: int, environment: dict[str, str], folder: Path
 ) -> Iterator[int]:
-    """Any server, until it listens on the port; gives its process id."""
+    """Run a server until the end of the block; yields its process id once it listens on the
+    port.
+    """
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / f"server-{port}.log").open("wb") as log:
         server = subprocess.Popen(
@@ -106,10 +110,10 @@ def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
 
 @dataclass(frozen=True)
 class Load:
-    """One run of wrk: answers a second, milliseconds, and how busy everybody else was.
+    """A run of wrk: responses a second, milliseconds, and the load of the rest of the machine.
 
-    `cpu_ms` is the processor time of server and PostgreSQL for each answer: the other programs on
-    the machine blur it less than the rate.
+    `cpu_ms` is the processor time of server and PostgreSQL per response, which other programs on
+    the machine distort less than the rate.
     """
 
     requests: int
@@ -122,7 +126,9 @@ class Load:
 
 
 def wrk(url: str, clients: Path, *, seconds: float, host: str, ours: Sequence[int]) -> Load:
-    """Load from 32 connections that rotate over the clients. `ours` are the servers' processes."""
+    """Load from 32 connections that rotate through the clients. `ours` are the servers'
+    processes.
+    """
     before = family_seconds(ours), own_seconds(), *_machine()
     done = subprocess.run(
         ["wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "60s", "-s", HERE / "rotate.lua", url],
@@ -146,7 +152,7 @@ def wrk(url: str, clients: Path, *, seconds: float, host: str, ours: Sequence[in
 
 
 def wait_for_quiet(share: float = 0.2, patience: float = 4) -> None:
-    """Wait, but not for ever, until the rest of the machine is less busy than `share`."""
+    """Wait, with a limit, until the rest of the machine is less busy than `share`."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
         before = _machine()
@@ -157,15 +163,15 @@ def wait_for_quiet(share: float = 0.2, patience: float = 4) -> None:
 
 
 def _machine() -> tuple[float, float]:
-    """Busy seconds and all seconds of all processors since the start."""
+    """Busy seconds and total seconds of all processors since the start."""
     ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
     return (sum(ticks) - ticks[3] - ticks[4]) / TICKS, sum(ticks) / TICKS
 
 
 def prefer(roots: Sequence[int], niceness: int = -10) -> None:
-    """Let these processes, their children and ourselves run before others, where Linux lets us.
+    """Give these processes, their children and this one priority, where Linux allows it.
 
-    Linux shares the processor between sessions first (autogroups), so nice alone does nothing.
+    Linux first divides the processor between sessions (autogroups), so nice alone has no effect.
     """
     for process in {*family(roots), os.getpid()}:
         with suppress(OSError):
@@ -173,7 +179,7 @@ def prefer(roots: Sequence[int], niceness: int = -10) -> None:
 
 
 def family(roots: Sequence[int]) -> dict[int, float]:
-    """These processes and their children: the seconds of processor time that each has used."""
+    """The processor seconds used by each of these processes and their children."""
     used, children = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -192,12 +198,12 @@ def family(roots: Sequence[int]) -> dict[int, float]:
 
 
 def family_seconds(roots: Sequence[int]) -> float:
-    """Seconds of processor time of these processes and their children."""
+    """The processor seconds of these processes and their children."""
     return sum(family(roots).values())
 
 
 def own_seconds() -> float:
-    """Seconds of processor time of this process and the children that have ended."""
+    """The processor seconds of this process and its ended children."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -208,7 +214,7 @@ def postmaster(cluster: Cluster) -> int:
 
 
 def virtual_environment(name: str, requirements: Path, interpreter: str = sys.executable) -> Path:
-    """The interpreter of a peer's own environment, made on first use."""
+    """The interpreter of a peer's own virtual environment, created on first use."""
     folder = WORK / name
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
@@ -220,7 +226,7 @@ def virtual_environment(name: str, requirements: Path, interpreter: str = sys.ex
 
 
 def one_of(names: Iterable[str]) -> Callable[[str], str]:
-    """For arguments of which none may be given, where argparse takes no `choices`."""
+    """An argparse type for optional arguments, for which argparse does not support `choices`."""
 
     def chosen(name: str) -> str:
         if name not in names:

@@ -1,4 +1,4 @@
-"""The product under production settings: its database filled, its clients' secrets written down."""
+"""The product with production settings: fills its database and writes down its clients' secrets."""
 
 import base64
 import os
@@ -19,10 +19,10 @@ NO_LIMIT_IN_PRACTICE = 2_000_000_000
 
 
 def set_up(cluster: Cluster) -> dict[str, str]:
-    """Configure this process as a production on the cluster, migrate, and give the environment."""
+    """Configure this process as a production on the cluster and migrate; return the environment."""
     environment = {
         "DATABASE_URL": cluster.url,
-        "DATABASE_URL_FILE": "",  # It would come first, and these tables are emptied.
+        "DATABASE_URL_FILE": "",  # It would take precedence, and the tables are emptied here.
         "AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url,
         "AGENTIDP_DATABASE_OWNER_URL_FILE": "",
         "DJANGO_SETTINGS_MODULE": "agentidp.settings",
@@ -44,12 +44,12 @@ def set_up(cluster: Cluster) -> dict[str, str]:
     if settings.DATABASES["default"].get("OPTIONS", {}).get("host") != str(cluster.sockets):
         sys.exit("The settings name another database than the benchmark's own.")
     call_command("migrate", verbosity=0)
-    # Whoever serves must not know the owner.
+    # The server must not have the owner's credentials.
     return environment | {"AGENTIDP_DATABASE_OWNER_URL": ""}
 
 
 def make_clients() -> None:
-    """200 organizations of 25 agents (file `spread`), one more of 250 (file `hot`)."""
+    """Create 200 organizations of 25 agents (file `spread`) and one of 250 (file `hot`)."""
     spread = [_organization(number, AGENTS_EACH) for number in range(ORGANIZATIONS)]
     # Neighbours in the file belong to different organizations, as callers do.
     mixed = [client for group in zip(*spread, strict=True) for client in group]
@@ -97,7 +97,7 @@ def _organization(number: int, agents: int) -> list[str]:
 
 
 def count_events() -> int:
-    """Issued tokens on record, over all organizations; each is entered, for nothing sees all."""
+    """The number of issued tokens over all organizations, each counted inside its scope."""
     from organizations.models import Organization
     from organizations.tenancy.scope import organization_scope
     from tokens.models import TokenEvent
@@ -111,11 +111,11 @@ def count_events() -> int:
 
 @contextmanager
 def signing_with(algorithm: str) -> Iterator[None]:
-    """Let every organization's tokens be signed with this algorithm meanwhile."""
+    """Sign the tokens of all organizations with this algorithm during the block."""
     from organizations.models import Organization
     from tokens.keys import DEFAULT_ALGORITHM, RELOAD_AFTER_SECONDS, rotate_signing_key
 
-    if algorithm != DEFAULT_ALGORITHM:  # its first key would wait for verifiers
+    if algorithm != DEFAULT_ALGORITHM:  # the first key would wait until verifiers have fetched it
         rotate_signing_key(algorithm, is_emergency=True)
         time.sleep(RELOAD_AFTER_SECONDS)
     Organization.objects.update(signing_algorithm=algorithm)
@@ -127,7 +127,7 @@ def signing_with(algorithm: str) -> Iterator[None]:
 
 @contextmanager
 def without_waiting_for_the_disk() -> Iterator[None]:
-    """Let commits return before they are durable meanwhile (which the product never does)."""
+    """Use asynchronous commits during the block, which the product never does."""
     from django.db import connection
 
     with connection.cursor() as cursor:

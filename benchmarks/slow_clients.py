@@ -1,9 +1,9 @@
-"""What clients that take nothing cost the others: `python -m benchmarks.slow_clients`.
+"""How clients that do not read affect others: `python -m benchmarks.slow_clients`.
 
-On the server as `make demo` runs it, and on a production's behind nginx: ordinary requests before,
-beside and after so many clients that read nothing of what they ask for. Prints the 95th percentile
-of both, and its ratio; the memory that a silent client holds, what of it stays, and the threads.
-A first round is not counted. Ends with an error where a limit is broken.
+Measures ordinary requests before, during and after many clients that read nothing of their
+responses, on the server as `make demo` runs it and on a production's behind nginx. Prints the 95th
+percentile before and during, with its ratio; the memory that a silent client holds, how much of it
+stays, and the threads. A warm-up round is not counted. Exits with an error if a limit is exceeded.
 """
 
 import argparse
@@ -37,24 +37,24 @@ REQUESTS = 200
 MAX_KEPT_SECONDS = 60
 MAX_RATIO = 2.0
 MAX_HELD_BYTES = 300 * 1024
-"""Bytes of memory for each silent client."""
+"""Bytes of memory for each client that does not read."""
 WARM_UPS = 96
 MAX_KEPT_BYTES = 20 * MB
-"""Bytes that stay when all have been cut."""
+"""Bytes still held after all have been disconnected."""
 LARGEST_STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 
 class Request(NamedTuple):
-    """What a silent client asks for. `goes_on` happens while it does not read."""
+    """A request of a client that does not read. `goes_on` happens in the meantime."""
 
     path: str
     goes_on: Callable[[], None] = lambda: None
     is_cut: bool = True
-    """A client that waits for an answer that is not there is none that does not read."""
+    """False for a client that waits for something that does not exist: it is not a slow reader."""
 
 
 def downloads(engine: Engine) -> Callable[[int], Request]:
-    """Of a file of 30 MB."""
+    """Downloads of a file of 30 MB."""
     path = engine.upload("big.bin", FILE).removeprefix(engine.url)
     return lambda number: Request(path)
 
@@ -63,8 +63,8 @@ def errors(engine: Engine) -> Callable[[int], Request]:
     """CSV of 3,000 long error messages, 6 MB."""
     for first in range(0, 3000, 400):
         last = min(first + 400, 3000)
-        told = [{"kind": "error", "message": f"{n} {'e' * 1_990}"} for n in range(first, last)]
-        engine.post(f"executions/{engine.fid}/events", {"events": told})
+        events = [{"kind": "error", "message": f"{n} {'e' * 1_990}"} for n in range(first, last)]
+        engine.post(f"executions/{engine.fid}/events", {"events": events})
     return lambda number: Request("/api/dashboard/errors?format=csv&hours=24")
 
 
@@ -77,12 +77,12 @@ def executions(engine: Engine) -> Callable[[int], Request]:
 
 
 def static(engine: Engine) -> Callable[[int], Request]:
-    """The largest file that pages ask for."""
+    """The largest static file of the pages."""
     return lambda number: Request(LARGEST_STATIC)
 
 
 def streams(engine: Engine) -> Callable[[int], Request]:
-    """Of a run that has told 2 MB, and tells 4 MB more."""
+    """Streams of a run that has reported 2 MB and goes on to report 4 MB more."""
     run = engine.another()
 
     def tell() -> None:
@@ -95,7 +95,7 @@ def streams(engine: Engine) -> Callable[[int], Request]:
 
 
 def waiting(engine: Engine) -> Callable[[int], Request]:
-    """For runs that are not there."""
+    """Requests that wait for runs that do not exist."""
     return lambda number: Request(f"/outputs/main/nothing-{number}", is_cut=False)
 
 
@@ -104,17 +104,17 @@ KINDS = {each.__name__: each for each in (downloads, errors, executions, static,
 
 @dataclass(frozen=True)
 class Round:
-    """Once the silent ones came and were cut."""
+    """One round of silent clients, from connecting to being disconnected."""
 
     alone: Times
     opening: Times
     beside: Times
     memory: tuple[Memory, Memory, Memory]
-    """Before, beside, after."""
+    """Before, during and after."""
     queued: float
-    """Bytes that the system keeps for each."""
+    """Bytes that the operating system buffers for each."""
     were_there: int
-    """How many were still connected when the requests beside them had been answered."""
+    """How many were still connected when the ordinary requests had been answered."""
     seconds: float
 
     def times(self, path: str) -> float:
@@ -138,7 +138,7 @@ def main() -> None:
             for kind in arguments.kinds or KINDS:
                 request_of = KINDS[kind](engine)
                 warm_up(server, engine, request_of)
-                if not arguments.small:  # what grows once for all is no client's
+                if not arguments.small:  # one-time growth is not caused by a client
                     silence(server, engine, request_of, arguments.silent)
                 done = [
                     silence(server, engine, request_of, arguments.silent) for _ in range(rounds)
@@ -149,21 +149,23 @@ def main() -> None:
 
 
 def warm_up(server: Target, engine: Engine, request_of: Callable[[int], Request]) -> None:
-    """Every thread has answered such a request once, to clients that go after the beginning."""
+    """Make every thread serve such a request once, to clients that disconnect early."""
     headers = {"Authorization": f"Bearer {engine.token}"}
     for place in range(WARM_UPS):
         one = request_of(place)
         with server.ask(one.path, headers) as client:
             if one.is_cut:
                 client.recv(12)
-    with ThreadPoolExecutor(WARM_UPS) as threads:  # all of the server's threads have to do
+    with ThreadPoolExecutor(WARM_UPS) as threads:  # all threads of the server get work
         list(threads.map(lambda _: ordinary(engine, 4), range(WARM_UPS)))
 
 
 def silence(
     server: Target, engine: Engine, request_of: Callable[[int], Request], number: int
 ) -> Round:
-    """So many clients ask and do not read, until they are cut; ordinary requests meanwhile."""
+    """Let so many clients connect without reading, and measure ordinary requests in the
+    meantime.
+    """
     server.wait_until_quiet()
     ordinary(engine, 20)
     alone, before = ordinary(engine, REQUESTS // 2), server.memory()
@@ -180,23 +182,23 @@ def silence(
         server.wait_until_quiet()
         beside, during = ordinary(engine, REQUESTS), server.memory()
         queued = statistics.mean(queued_for(client.getsockname()) for client in clients)
-        there = sum(map(is_there, clients))
+        connected = sum(map(is_connected, clients))
         if each[0].is_cut:
             wait_until_cut(clients)
         seconds = time.monotonic() - began
     server.wait_until_quiet()
     again, after = ordinary(engine, REQUESTS // 2), server.memory()
     both = {path: alone[path] + again[path] for path in ORDINARY}
-    return Round(both, found, beside, (before, during, after), queued, there, seconds)
+    return Round(both, found, beside, (before, during, after), queued, connected, seconds)
 
 
-def is_there(client: socket) -> bool:
+def is_connected(client: socket) -> bool:
     return is_established(client.getsockname())
 
 
 def wait_until_cut(clients: list[socket]) -> None:
     until = time.monotonic() + MAX_KEPT_SECONDS
-    while any(map(is_there, clients)) and time.monotonic() < until:
+    while any(map(is_connected, clients)) and time.monotonic() < until:
         time.sleep(0.2)
 
 
@@ -211,13 +213,15 @@ def print_head(front: str, silent: int, rounds: int) -> None:
 
 
 def print_row(kind: str, rounds: list[Round], silent: int) -> list[str]:
-    """Print it; what is beyond the limits."""
+    """Print the row; return the limits that were exceeded."""
 
     def median(of: Callable[[Round], float]) -> float:
         return statistics.median(map(of, rounds))
 
     def grown(seen: Memory) -> tuple[int, int]:
-        """Since before the first: what it left is there for the next ones."""
+        """The growth since before the first round: memory left over by one round is reused by
+        the next.
+        """
         before = rounds[0].memory[0]
         return seen.resident - before.resident, seen.proportional - before.proportional
 

@@ -1,4 +1,4 @@
-"""Both ways to serve, each with a real server, and what their ordinary callers notice of others."""
+"""Both ways of serving, each with a real server, and the response times of ordinary callers."""
 
 import os
 import re
@@ -22,11 +22,11 @@ from tests.live.fronts import PRODUCTION, nginx, unit
 
 FRONTS = ("asgi", "nginx")
 ORDINARY = ("/livez", "/api/v1/agents")
-"""Requests that do no harm: without a name, and as an agent."""
+"""Harmless requests, anonymous and as an agent."""
 SETTINGS = {"AGENTIDP_EXECUTIONS_PER_MINUTE": "100000"}
-"""What there is to read is reported at once."""
+"""Lets all content be reported at once."""
 MAX_SECONDS = 60
-"""Seconds until a request is given up."""
+"""The timeout of a request in seconds."""
 QUIET_WITHIN = 8
 
 
@@ -46,7 +46,7 @@ class Target:
         return Engine(self.deployment, self.deployment.clients[0])
 
     def connect(self, window: int = 4096) -> socket.socket:
-        """A connection with room for little of an answer."""
+        """A connection with a small receive window."""
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         client.settimeout(MAX_SECONDS)
@@ -57,7 +57,7 @@ class Target:
         return context.wrap_socket(client, server_hostname="localhost")
 
     def ask(self, path: str, headers: dict[str, str]) -> socket.socket:
-        """A connection that has sent this request, and takes nothing of the answer."""
+        """A connection that has sent this request and reads nothing of the response."""
         client = self.connect()
         lines = [f"GET {path} HTTP/1.1", f"Host: {urlsplit(self.url).netloc}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -65,7 +65,7 @@ class Target:
         return client
 
     def seconds(self) -> float:
-        """Of processor time that its processes have used."""
+        """The processor seconds that its processes have used."""
         return sum(family(self.roots).values())
 
     def memory(self) -> "Memory":
@@ -79,7 +79,7 @@ class Target:
         )
 
     def wait_until_quiet(self) -> None:
-        """Until it has done what was asked, and uses no processor."""
+        """Wait until its processes are idle."""
         until, used = time.monotonic() + QUIET_WITHIN, self.seconds()
         while time.monotonic() < until:
             time.sleep(0.5)
@@ -100,8 +100,9 @@ def _number(name: str, text: str) -> int:
 
 @dataclass(frozen=True)
 class Memory:
-    """Of all processes of a front: bytes, pages that they share counted for each and once, and how
-    many threads they have."""
+    """The memory of all processes of a front in bytes, with shared pages counted for each
+    process and counted once, and the number of threads.
+    """
 
     resident: int
     proportional: int
@@ -110,8 +111,9 @@ class Memory:
 
 @contextmanager
 def running_target(front: str) -> Iterator[Target]:
-    """`asgi`: the server on a port as the demonstration runs it. `nginx`: deploy/nginx.conf before
-    the units of deploy/systemd/, ordinary requests on Unix sockets with WSGI."""
+    """`asgi`: the server on a port, as the demonstration runs it. `nginx`: deploy/nginx.conf in
+    front of the units of deploy/systemd/, with ordinary requests on Unix sockets with WSGI.
+    """
     if front == "asgi":
         with deployed(durable=False, agents=1, settings=SETTINGS) as deployment:
             yield Target(deployment, (deployment.server.process.pid,))
@@ -136,11 +138,11 @@ def running_target(front: str) -> Iterator[Target]:
 
 
 Times = dict[str, list[float]]
-"""Milliseconds of the requests to each path."""
+"""The response times in milliseconds by path."""
 
 
 def ordinary(engine: Engine, number: int, goes_on: Callable[[], bool] = lambda: True) -> Times:
-    """Requests that do no harm, one after the other, each path in its turn."""
+    """Measure harmless requests, one at a time, with alternating paths."""
     times: Times = {path: [] for path in ORDINARY}
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {engine.token}"

@@ -42,7 +42,7 @@ POSTGRES = ("shared_buffers = '1GB'", "max_wal_size = '8GB'")
 
 @dataclass
 class Contender:
-    """A server under one configuration, and what was measured of it."""
+    """A server in one configuration, and its measurements."""
 
     name: str
     clients: str
@@ -56,7 +56,7 @@ class Contender:
     threads: int = 4
     slowness: int = 1
     cluster: Cluster | None = None
-    """Its own PostgreSQL, if it has one."""
+    """The server's own PostgreSQL, if it has one."""
     loads: list[Load] = field(default_factory=list)
 
     @property
@@ -65,7 +65,7 @@ class Contender:
 
 
 def products(environment: dict[str, str]) -> list[Contender]:
-    """The product as it is, and what its parts cost."""
+    """The product as it is, and variants that show the cost of its parts."""
     build = partial(Contender, environment=environment, count_rows=product.count_events)
     return [
         build("product", "spread"),
@@ -83,7 +83,7 @@ def products(environment: dict[str, str]) -> list[Contender]:
 
 
 def peers(cluster: Cluster) -> list[Contender]:
-    """django-oauth-toolkit in an environment and a database of its own on the same cluster."""
+    """django-oauth-toolkit in its own environment and database on the same cluster."""
     folder = HERE / "peers"
     python = virtual_environment("django-oauth-toolkit", folder / "requirements.txt")
     with psycopg.connect(cluster.owner_url, autocommit=True) as connection:
@@ -128,7 +128,9 @@ print(json.dumps(environment))
 
 @contextmanager
 def before(commit: str) -> Iterator[Contender]:
-    """The product as it was at a commit: its own code, benchmark's clients and PostgreSQL."""
+    """The product at an earlier commit, with that commit's code and benchmark clients and its
+    own PostgreSQL.
+    """
     folder = WORK / "before"
     git = ["git", "-C", str(HERE.parent), "worktree"]
     subprocess.run([*git, "remove", "--force", folder], capture_output=True)
@@ -136,7 +138,7 @@ def before(commit: str) -> Iterator[Contender]:
     try:
         python = virtual_environment(f"before-{commit}", folder / "requirements.txt")
         with new_cluster("token-endpoint-before", POSTGRES) as cluster:
-            told = {
+            settings = {
                 "url": cluster.url,
                 "owner_url": cluster.owner_url,
                 "sockets": str(cluster.sockets),
@@ -147,7 +149,7 @@ def before(commit: str) -> Iterator[Contender]:
                 [python, "-c", SET_UP],
                 cwd=folder,
                 env=os.environ | {"PYTHONPATH": str(folder)},
-                input=json.dumps(told),
+                input=json.dumps(settings),
                 stdout=subprocess.PIPE,
                 text=True,
                 check=True,
@@ -168,8 +170,11 @@ def before(commit: str) -> Iterator[Contender]:
 def measure(
     contender: Contender, cluster: Cluster, seconds: int, options: argparse.Namespace
 ) -> None:
-    """One round: a new server, a warm-up in which every client asks once, then the run."""
-    seconds *= contender.slowness  # 32 callers of a server that answers 7 a second wait for long
+    """A round: a new server, a warm-up in which every client makes a request, then the measured
+    run.
+    """
+    # 32 callers wait long for a server that answers 7 requests a second.
+    seconds *= contender.slowness
     url = f"http://127.0.0.1:{PORT}{contender.path}"
     before = contender.count_rows() if contender.count_rows else 0
     server = granian(
@@ -199,7 +204,7 @@ def measure(
         sys.exit(f"{contender.name}: not every answer was a token: {warm_up} {load}")
     contender.loads.append(load)
     if contender.count_rows:
-        # wrk leaves without waiting for the answers to its last requests, in either run.
+        # wrk exits without waiting for its last responses, in either run.
         surplus = contender.count_rows() - before - warm_up.requests - load.requests
         if not 0 <= surplus <= 2 * CONNECTIONS:
             sys.exit(f"{contender.name}: {-surplus} more answers than rows")

@@ -1,4 +1,4 @@
-"""The agent that the demonstration hands out, whatever a visitor did to it since the last start."""
+"""The agent whose credential the demonstration shows, repaired if a visitor disabled it."""
 
 from uuid import UUID
 
@@ -13,7 +13,9 @@ from tokens.models import Credential
 
 
 def open_client() -> tuple[UUID, str]:
-    """Its client id and a new secret. Suspended, it is let in again; ended, another one serves."""
+    """Return its client id and a new secret. A suspended agent is reactivated, a decommissioned
+    one replaced.
+    """
     organization = Organization.objects.get(slug=NORTHWIND.slug)
     with organization_scope(organization):
         actor = Actor.for_system(organization, "seed_demo")

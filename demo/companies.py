@@ -1,4 +1,4 @@
-"""Who appears in the demonstration: two organizations, their people and their agents."""
+"""The two organizations of the demonstration with their people and agents."""
 
 import random
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ DEVELOPMENT = Agent.Environment.DEVELOPMENT
 
 @dataclass(frozen=True)
 class Part:
-    """An agent, and how it behaves: tokens on a usual working day, and when it works."""
+    """An agent and its behaviour: tokens on a usual working day, and working hours."""
 
     name: str
     agent_type: Agent.Type
@@ -31,10 +31,10 @@ class Part:
     status: Agent.Status = Agent.Status.ACTIVE
     refused_share: float = 0.004
     story: str = ""
-    """What else happens to it; traffic.py and credentials know these names."""
+    """Its special story; traffic.py and the credentials refer to these names."""
 
     def runbook_url(self, company: "Company") -> str:
-        """What runs in production has one."""
+        """The runbook's URL, which only agents in production have."""
         if self.environment != PRODUCTION:
             return ""
         return f"https://wiki.{company.domain}/runbooks/{self.name}"
@@ -174,10 +174,10 @@ CONTOSO = Company(
 
 COMPANIES = (NORTHWIND, CONTOSO)
 CLIENT = "quickstart"
-"""The agent whose credential the demo prints."""
+"""The agent whose credential the demonstration prints."""
 
 
 def uuid_at(at: datetime, chance: random.Random) -> UUID:
-    """A UUIDv7 of that moment whose random part comes from `chance`: the same for everyone."""
+    """A UUIDv7 of that time whose random part comes from `chance`, hence reproducible."""
     value = int(at.timestamp() * 1000) << 80 | 0x7 << 76 | chance.getrandbits(12) << 64
     return UUID(int=value | 0b10 << 62 | chance.getrandbits(62))

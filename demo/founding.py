@@ -1,5 +1,5 @@
-"""How a demonstration company came about: its people, agents, credentials and resource, with the
-audit log of all of it.
+"""Creating a demonstration company: people, agents, credentials and a resource, with their audit
+log.
 """
 
 import random
@@ -18,7 +18,9 @@ from tokens.models import Credential, Resource, ResourceGrant, make_client_secre
 
 
 def found_organization(company: Company, now: datetime) -> Organization:
-    """The organization, its people and agents, and the audit log of how they came about."""
+    """Create the organization with its people and agents, and the audit log of how they were
+    added.
+    """
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     founded_at = today - (traffic.DAYS + 5) * DAY + timedelta(hours=7)
     organization = Organization.objects.create(
@@ -43,7 +45,7 @@ def found_organization(company: Company, now: datetime) -> Organization:
 
 
 def _people(company: Company, organization: Organization, at: datetime) -> Membership:
-    """The members; gives back the owner's membership."""
+    """Create the members; return the owner's membership."""
     for person in company.people:
         user = User.objects.filter(email=address_of(person)).first() or _user(person, at)
         Membership.objects.create(
@@ -80,7 +82,7 @@ def address_of(person: Person) -> str:
 def _resource(
     company: Company, organization: Organization, at: datetime, log: history.History
 ) -> None:
-    """A service that the first agents may have tokens for."""
+    """Create a service that the first agents may get tokens for."""
     resource = Resource.objects.create(
         id=key_of(company, "resource", at),
         organization=organization,
@@ -159,7 +161,7 @@ def _agent(
 def _credentials(
     company: Company, part: Part, agent: Agent, at: datetime, now: datetime
 ) -> list[Credential]:
-    """What its story says about the agent's secrets. Nobody knows those secrets."""
+    """The agent's credentials according to its story. Nobody knows their secrets."""
     chance = random.Random(f"{traffic.SEED} {company.slug} {part.name} secrets")  # noqa: S311
     story = part.story
     made = [at + timedelta(minutes=5)]
@@ -187,6 +189,6 @@ def _credentials(
 
 
 def key_of(company: Company, name: str, at: datetime) -> UUID:
-    """A UUIDv7 of that moment whose random part follows from the name: the same for everyone."""
+    """A UUIDv7 of that time whose random part is derived from the name, hence reproducible."""
     chance = random.Random(f"{traffic.SEED} {company.slug} {name}")  # noqa: S311 - not a secret
     return uuid_at(at, chance)

@@ -15,7 +15,7 @@ from organizations.models import AuditEvent, Organization
 
 @dataclass
 class History:
-    """Collects what happened, then writes it in order of time as the log's beginning."""
+    """Collects past events and writes them in order of time as the beginning of the audit log."""
 
     organization: Organization
     actor: Actor
@@ -44,7 +44,7 @@ class History:
         )
 
     def write(self) -> None:
-        """Only for a log that is still empty."""
+        """Write the events; the log must still be empty."""
         previous = FIRST_HASH
         self.events.sort(key=lambda event: event.occurred_at)
         for sequence, event in enumerate(self.events, start=1):

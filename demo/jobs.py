@@ -1,4 +1,4 @@
-"""What keeps the demonstration alive: every minute a handful of executions that a worker runs."""
+"""Sample executions that keep the demonstration alive: a few a minute, run by a worker."""
 
 import random
 from decimal import Decimal
@@ -20,18 +20,20 @@ from organizations.tenancy.scope import organization_scope
 
 SAMPLE = "demo.sample"
 LAUNCHED = (2, 4)
-"""How many each organization gets in a minute, from and to."""
+"""The minimum and maximum number launched for each organization in a minute."""
 AT_ONCE = 4
-"""More do not run at the same time: a slow machine must not fall behind."""
+"""The maximum number running at a time, so that a slow machine does not fall behind."""
 
 
 class SampleError(RuntimeError):
-    """What a sample fails with, now and then."""
+    """The error with which a sample occasionally fails."""
 
 
 @job(SAMPLE)
 def sample(tracer: Tracer) -> Any:
-    """Work that looks like an agent's: `inputs` name its kind, its pieces and its seconds."""
+    """A job that resembles an agent's work; `inputs` give its kind, number of pieces and
+    seconds.
+    """
     script = SCRIPTS[tracer.inputs["kind"]]
     pieces, seconds = int(tracer.inputs["pieces"]), float(tracer.inputs["seconds"])
     chance = random.Random(str(tracer.execution_id))  # noqa: S311 - a demonstration
@@ -58,7 +60,7 @@ def sample(tracer: Tracer) -> Any:
 @app.periodic(cron="* * * * *")
 @app.task(name="demo.tick", queue="maintenance", queueing_lock="demo.tick")
 def tick(timestamp: int) -> None:
-    """Every minute: what the agents have reported since, and new samples."""
+    """Every minute: report the agents' recent runs and launch new samples."""
     chance = random.Random(timestamp)  # noqa: S311 - a demonstration
     for company in COMPANIES:
         organization = Organization.objects.filter(slug=company.slug).first()
@@ -70,8 +72,11 @@ def tick(timestamp: int) -> None:
 
 
 def begin() -> None:
-    """Samples for the start of the demonstration, which need no minute to begin: an earlier start
-    may have had this minute's. What that one left behind, as running, takes no place away."""
+    """Launch samples at the start of the demonstration without waiting for the next minute.
+
+    An earlier start may have run in this minute already. Executions that it left running are not
+    counted.
+    """
     chance = random.Random()  # noqa: S311 - a demonstration
     for company in COMPANIES:
         organization = Organization.objects.get(slug=company.slug)
@@ -83,7 +88,7 @@ def begin() -> None:
 def launch_samples(
     company: Company, organization: Organization, chance: random.Random, *, least: int = 0
 ) -> None:
-    """A few samples by agents of the organization, for its people."""
+    """Launch a few samples by agents of the organization for its people."""
     live = Execution.objects.for_organization(organization).live()
     room = AT_ONCE - live.filter(source=Execution.Source.WORKER).count()
     agents = list(Agent.objects.for_organization(organization).active().order_by("id"))

@@ -1,4 +1,4 @@
-"""Take the demonstration out of a database again, and nothing else."""
+"""Removing the demonstration, and nothing else, from a database."""
 
 from collections.abc import Iterator
 
@@ -14,15 +14,15 @@ from organizations.models import Organization, User
 from organizations.tenancy.scope import request_scope
 
 LOG = "organizations_auditevent"
-"""Not even the owner may change it, but give itself the right to."""
+"""Even the owner must grant itself the right before it can change this table."""
 
 
 def reset() -> list[str]:
-    """Remove the demonstration's organizations with all that is in them, and those of their people
-    who belong nowhere else; gives the names of the organizations.
+    """Remove the demonstration's organizations with all their data, and their people who belong to
+    no other organization; return the organizations' names.
 
-    As the owner of the tables: the application's role cannot empty an audit log. Raises
-    SomebodysDatabase where an organization only has the name of one of ours.
+    Runs as the owner of the tables, because the application's role cannot empty an audit log.
+    Raises SomebodysDatabase where an organization merely has the name of one of ours.
     """
     with as_owner(connection):
         organizations = seed.own_organizations()
@@ -43,7 +43,7 @@ def reset() -> list[str]:
 
 
 def _tables() -> Iterator[str]:
-    """Those with rows of organizations, and theirs."""
+    """The tables of organizations and of their rows."""
     yield Organization._meta.db_table
     for model in apps.get_models():
         if any(field.name == "organization" for field in model._meta.fields):
@@ -51,7 +51,7 @@ def _tables() -> Iterator[str]:
 
 
 def _set_triggers(cursor: CursorWrapper, tables: list[str], word: str) -> None:
-    """Ours only: those of foreign keys go on."""
+    """Switch our own triggers off or on; those of foreign keys stay on."""
     for table in tables:
         cursor.execute(f'ALTER TABLE "{table}" {word} TRIGGER USER')
 

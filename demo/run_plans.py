@@ -1,6 +1,6 @@
-"""What the agents' runs said, from their beginning to their end, which may lie in the future.
+"""The planned runs of the agents, with events that may lie in the future.
 
-The plan of a day follows from the day alone.
+The plan of a day depends only on the day.
 """
 
 import json
@@ -21,14 +21,14 @@ from executions.json_text import tagged
 from executions.models import ExecutionUser
 
 MAX_RUN_DAYS = 2
-"""Days that a run waits for an answer at most."""
+"""The maximum number of days that a run waits for an answer."""
 INPUT_PRICE, OUTPUT_PRICE = Decimal("0.40"), Decimal("1.60")
-"""US dollars for a million tokens."""
+"""US dollars per million tokens."""
 
 
 @dataclass
 class Run:
-    """One execution from its beginning to its end, which may lie in the future."""
+    """An execution from its beginning to its end, which may lie in the future."""
 
     key: UUID
     player: Player
@@ -37,7 +37,7 @@ class Run:
     input_tokens: int | None
     output_tokens: int | None
     file: tuple[str, str] | None
-    """The path and content of what it makes."""
+    """The path and content of the file that it produces."""
 
     @property
     def start(self) -> float:
@@ -72,7 +72,7 @@ def _day(
 ) -> Iterator[Run]:
     part = player.part
     chance = random.Random(f"{SEED} {company.slug} {part.name} runs {day}")  # noqa: S311
-    # How old the day is must not change its plan: a part's story is told in its tokens.
+    # The plan must not depend on the age of the day: only tokens follow a part's story.
     if is_over(part, (today - day).days):
         return
     zone = ZoneInfo(company.office_zone)
@@ -103,14 +103,14 @@ def _run(
     user = None if part.agent_type in {"monitor", "router"} else chance.choice(users)
     end = chance.choices(["finished", "error", "cancelled"], [1 - failing, failing, 0.02])[0]
     seconds = chance.uniform(*script.seconds)
-    told = [
+    messages = [
         *_beginning(part, script, words),
         *_middle(script, words, chance),
     ]
     wait = 0.0
     if script.asks and end == "finished" and chance.random() < 0.15:
         wait = chance.uniform(3600, MAX_RUN_DAYS * 86_400)
-    events = _timed(told, start, seconds)
+    events = _timed(messages, start, seconds)
     last = start + seconds
     if wait:
         lock = str(UUID(int=chance.getrandbits(128)))
@@ -172,16 +172,16 @@ def _beginning(part: Part, script: Script, words: dict[str, str]) -> list[tuple[
 
 def _middle(script: Script, words: dict[str, str], chance: random.Random) -> list[tuple[str, str]]:
     shown = min(int(words["count"]), chance.randint(2, 7))
-    told = [
+    messages = [
         ("stdout", filled(script.step, words | {"number": str(number)}))
         for number in range(1, shown + 1)
     ]
     if chance.random() < 0.3:
         note = {"Text": {"body": f"{words['kept']} of {words['count']} so far."}}
-        told.append(("result", json.dumps(note, ensure_ascii=False)))
+        messages.append(("result", json.dumps(note, ensure_ascii=False)))
     if chance.random() < 0.08:
-        told.append(("stderr", "warning: the answer took longer than 10 s"))
-    return told
+        messages.append(("stderr", "warning: the answer took longer than 10 s"))
+    return messages
 
 
 def _end(
@@ -206,6 +206,6 @@ def _content(script: Script, words: dict[str, str]) -> str:
     return filled(script.result, words)
 
 
-def _timed(told: list[tuple[str, str]], start: float, seconds: float) -> list[NewEvent]:
-    step = seconds / len(told)
-    return [NewEvent(round(start + n * step, 6), *each) for n, each in enumerate(told)]
+def _timed(messages: list[tuple[str, str]], start: float, seconds: float) -> list[NewEvent]:
+    step = seconds / len(messages)
+    return [NewEvent(round(start + n * step, 6), *each) for n, each in enumerate(messages)]

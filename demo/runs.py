@@ -1,7 +1,6 @@
 """Thirty believable days of executions, brought up to now.
 
-A later call finds which runs are new, which of those that were at work have gone on, and adds just
-that.
+A later call adds only new runs, and the progress of those that were unfinished.
 """
 
 import random
@@ -23,15 +22,15 @@ from organizations.models import Membership, Organization
 
 DAYS = 30
 WITHOUT_EFFECT = frozenset({"stdout", "stderr", "result"})
-"""Kinds of events that change nothing but the times."""
+"""Kinds of events that change nothing but the execution's times."""
 FORMER = "Lena Brandt"
-"""She has left the organization; her executions keep her name."""
+"""A former member, whose executions keep the name."""
 
 
 def bring_up_to(
     now: datetime, company: Company, organization: Organization, players: list[Player]
 ) -> int:
-    """Add what has happened since the last call; how many executions are new."""
+    """Add what has happened since the last call; return the number of new executions."""
     latest = Execution.objects.for_organization(organization).filter(
         source=Execution.Source.API, credential__in=_usual_credentials(players)
     )
@@ -49,7 +48,7 @@ def _usual_credentials(players: list[Player]) -> list[UUID]:
 
 
 def _users(organization: Organization) -> list[ExecutionUser]:
-    """The members as executions know them, and somebody who has left."""
+    """The members as users of executions, and a former member."""
     users = [
         ExecutionUser.objects.get_or_create(
             organization=organization,
@@ -74,19 +73,21 @@ def _users(organization: Organization) -> list[ExecutionUser]:
 
 
 def _go_on(organization: Organization, planned: list[Run], since: float, now: float) -> None:
-    """Let the runs that were at work at the last call say what they have said since."""
+    """Continue the runs that were unfinished at the last call."""
     runs = {run.key: run for run in planned if run.start <= since}
     live = Execution.objects.for_organization(organization).live()
     for execution in live.filter(pk__in=runs.keys()):
         run = runs[execution.pk]
-        said = [event for event in run.events[execution.last_sequence :] if event.timestamp <= now]
-        append_events(execution, said, is_strict=False, **_figures(run, now))
+        new_events = [
+            event for event in run.events[execution.last_sequence :] if event.timestamp <= now
+        ]
+        append_events(execution, new_events, is_strict=False, **_figures(run, now))
         if run.end <= now:
             _save_files(organization, [(run, execution)])
 
 
 def _figures(run: Run, now: float) -> dict[str, Any]:
-    """What is known once it has ended."""
+    """The figures of an execution that are known once it has ended."""
     if run.end > now:
         return {}
     return {
@@ -99,11 +100,11 @@ def _figures(run: Run, now: float) -> dict[str, Any]:
 
 
 def _insert(organization: Organization, runs: list[Run], now: float) -> None:
-    """Everything in a handful of statements, so that seeding takes seconds."""
+    """Insert everything in a few statements, so that seeding takes seconds."""
     executions, errors, finished = [], [], []
     events: list[LightEvent] = []
     for run in runs:
-        told = [(n, event) for n, event in enumerate(run.events, 1) if event.timestamp <= now]
+        numbered = [(n, event) for n, event in enumerate(run.events, 1) if event.timestamp <= now]
         execution = Execution(
             id=run.key,
             fid=str(run.key),
@@ -118,7 +119,7 @@ def _insert(organization: Organization, runs: list[Run], now: float) -> None:
         )
         rows = [
             LightEvent(str(run.key), sequence, event.timestamp, event.kind, event.message)
-            for sequence, event in told
+            for sequence, event in numbered
         ]
         last = len(rows)
         effective = [row for row in rows if row.kind not in WITHOUT_EFFECT or row.sequence == last]

@@ -1,5 +1,6 @@
-"""What the agents of the demonstration do when they run: their inputs, words, results and
-failures. Texts in braces are filled in from the inputs and by chance."""
+"""The runs of the demonstration's agents: inputs, texts, results and failures. Text in braces is
+filled in from the inputs and at random.
+"""
 
 from dataclasses import dataclass
 
@@ -8,12 +9,12 @@ from agents.models import Agent
 
 @dataclass(frozen=True)
 class Failure:
-    """How a run can end badly: a traceback as an engine would have written it."""
+    """A way for a run to fail, with a traceback as an engine would write it."""
 
     error: str
     """The exception's qualified name and its message."""
     frames: tuple[tuple[str, int, str, str], ...]
-    """File, line, function and the line's text, the outermost first."""
+    """File, line, function and source line of each frame, outermost first."""
 
     def trace(self, message: str) -> str:
         lines = ["Traceback (most recent call last):"]
@@ -30,20 +31,22 @@ class Script:
     description: str
     tags: tuple[str, ...]
     subjects: tuple[str, ...]
-    """What a run can be about: `{subject}`."""
+    """Possible subjects of a run: `{subject}`."""
     step: str
-    """What it says for each of `{count}` pieces; `{number}` counts them."""
+    """The message for each of `{count}` pieces; `{number}` counts them."""
     result: str
-    """In Markdown."""
+    """The result in Markdown."""
     failures: tuple[Failure, ...]
     seconds: tuple[int, int]
-    """How long a run takes, from and to."""
+    """The minimum and maximum duration of a run."""
     tokens: tuple[int, int] = (0, 0)
-    """Input tokens for each piece, from and to; an output token for about nine of them."""
+    """The minimum and maximum input tokens for each piece; about a ninth of them are output
+    tokens.
+    """
     file: str = ""
-    """The name of the file that it makes, if any."""
+    """The name of the file that it produces, if any."""
     asks: str = ""
-    """What a person is asked, where a run waits for an answer now and then."""
+    """The question to a person, where a run sometimes waits for an answer."""
 
 
 SITE = "/opt/agents/lib/python3.12/site-packages"

@@ -1,6 +1,7 @@
 """The demonstration: two organizations with people, agents and ninety days of token requests.
 
-The same from a fixed seed for everyone on the same day. A second run adds what has happened since.
+A fixed seed makes it the same for everyone on the same day. A second run adds what has happened
+since.
 """
 
 from dataclasses import dataclass
@@ -36,26 +37,26 @@ NOT_OURS = (
 
 
 class SomebodysDatabase(Exception):
-    """Why the demonstration does not enter a database, in one sentence."""
+    """The demonstration refuses to use a database; the message says why in one sentence."""
 
 
 @dataclass(frozen=True)
 class DemoAccess:
-    """How to get into the demonstration: as a person, and as an agent."""
+    """The credentials of the demonstration, for a person and for an agent."""
 
     login: str
     password: str
     client_id: str
     client_secret: str
     events: int
-    """How many token events this run added."""
+    """The number of token events that this run added."""
     executions: int
 
 
 def require_own_database() -> None:
-    """SomebodysDatabase unless nothing is in it yet, or the demonstration is already.
+    """Raise SomebodysDatabase unless the database is empty or already holds the demonstration.
 
-    Its password is known to everybody, and its runs and requests would stand among real ones.
+    The demonstration's password is public, and its runs and requests would mix with real ones.
     """
     tables = set(connection.introspection.table_names())
     if not tables:
@@ -69,8 +70,9 @@ def require_own_database() -> None:
 
 
 def own_organizations() -> list[Organization]:
-    """The organizations that the demonstration made; SomebodysDatabase where one only has the name
-    of one of them."""
+    """The demonstration's organizations; raises SomebodysDatabase where one merely has the same
+    name.
+    """
     of_demo = {company.slug: company for company in COMPANIES}
     named = list(
         Organization.objects.filter(slug__in=of_demo).only("id", "slug", "name", "created_at")
@@ -82,7 +84,9 @@ def own_organizations() -> list[Organization]:
 
 @transaction.atomic
 def seed(now: datetime | None = None) -> DemoAccess:
-    """Make the demonstration data, or bring it up to now; a new client secret each time."""
+    """Create the demonstration data or bring it up to now; creates a new client secret each
+    time.
+    """
     require_own_database()
     now = (now or timezone.now()).astimezone(UTC)
     events = executions = 0
@@ -98,7 +102,7 @@ def seed(now: datetime | None = None) -> DemoAccess:
 
 
 def _bring_up_to(now: datetime, company: Company, organization: Organization) -> int:
-    """Add the requests since the last run; the number of events."""
+    """Add the requests since the last run; return the number of events."""
     start = (now - (traffic.DAYS - 1) * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
     seeded = TokenEvent.objects.filter(ip_address__startswith="10.20.0.")
     latest = seeded.order_by("-created_at").values_list("created_at", flat=True).first()
@@ -113,7 +117,7 @@ def _bring_up_to(now: datetime, company: Company, organization: Organization) ->
 
 
 def bring_executions_up_to(now: datetime, company: Company, organization: Organization) -> int:
-    """Add the executions since the last run; the number of new ones."""
+    """Add the executions since the last run; return the number of new ones."""
     players = [_player(organization, company, part) for part in company.parts]
     return runs.bring_up_to(now.astimezone(UTC), company, organization, players)
 
@@ -126,7 +130,7 @@ def _player(organization: Organization, company: Company, part: Part) -> traffic
 
 
 def _remember_use(organization: Organization, since: datetime) -> None:
-    """What issuing keeps beside the events: last use of credentials, tokens of the month."""
+    """Set what issuing updates beside the events: last use of credentials, tokens of the month."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE tokens_credential SET last_used_at = used.at FROM ("

@@ -1,4 +1,4 @@
-"""The demonstration's server, and what `make demo ARGS=--once` asks of it over HTTP."""
+"""The demonstration's server, and the HTTP checks of `make demo ARGS=--once`."""
 
 import base64
 import contextlib
@@ -31,14 +31,14 @@ SECONDS_BETWEEN_LOOKS = 2
 
 @dataclass(frozen=True)
 class Client:
-    """The credential that the demonstration data brings."""
+    """The credential created with the demonstration data."""
 
     client_id: str
     client_secret: str
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Say at once, in one sentence, when something else listens there."""
+    """Fail early with one sentence if another process listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -52,18 +52,19 @@ def require_free_port(host: str, port: int) -> None:
 
 @contextlib.contextmanager
 def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Serve AgentIdP meanwhile, and be ready to answer before handing over."""
+    """Run the server during the block, which starts once it is ready to answer."""
     base = f"http://{host}:{port}"
     command = [sys.executable, "-m", "granian", *server_options.ASGI]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     command += ["--log-level", "warning", "--workers-kill-timeout", str(SECONDS_TO_STOP)]
-    with log.open("ab") as output:  # as the worker does: neither overwrites the other
+    # Append, as the worker does, so that neither overwrites the other.
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, "agentidp.asgi:application"],
             stdout=output,
             stderr=output,
             env=os.environ | {"AGENTIDP_DEMO": "1", "AGENTIDP_ISSUER": f"http://localhost:{port}"},
-            start_new_session=True,  # Ctrl-C is for us: we stop the server in order.
+            start_new_session=True,  # Ctrl-C must not reach the server: we stop it in order.
         )
     try:
         deadline = time.monotonic() + SECONDS_TO_START
@@ -82,7 +83,7 @@ def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]
 
 
 class Worker:
-    """Runs the demonstration's jobs meanwhile; a new one takes the place of one that was lost."""
+    """Runs the demonstration's jobs, and is replaced if it is lost."""
 
     def __init__(self, log: Path, port: int) -> None:
         self.log, self.issuer = log, f"http://localhost:{port}"
@@ -99,7 +100,7 @@ class Worker:
             self.process.kill()
 
     def keep(self) -> None:
-        """Start another one if this one has ended."""
+        """Restart the worker if it has ended."""
         if self.process.poll() is not None:
             self._start()
 
@@ -117,7 +118,7 @@ class Worker:
 
 
 def watch(server: subprocess.Popen[bytes], worker: Worker) -> int:
-    """Wait until the server ends, with a worker beside it; gives the server's exit code."""
+    """Wait until the server ends, keeping a worker alive; return the server's exit code."""
     while True:
         try:
             return server.wait(SECONDS_BETWEEN_LOOKS)
@@ -127,7 +128,7 @@ def watch(server: subprocess.Popen[bytes], worker: Worker) -> int:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; status 0 when nobody listens."""
+    """A response; status 0 if the connection failed."""
 
     status: int
     body: bytes = b""
@@ -158,7 +159,7 @@ def fetch(
 
 
 def check(base: str, client: Client) -> Iterator[tuple[str, bool]]:
-    """Use the running product as a visitor would; yields what was tried and whether it worked."""
+    """Use the running product as a visitor would; yield each check and whether it succeeded."""
     secret = base64.b64encode(f"{client.client_id}:{client.client_secret}".encode()).decode()
     issued = fetch(
         f"{base}/api/v1/token",
@@ -181,7 +182,7 @@ def check(base: str, client: Client) -> Iterator[tuple[str, bool]]:
 
 
 def check_executions(base: str, client: Client) -> Iterator[tuple[str, bool]]:
-    """Report a run as an agent does, and look at what the worker runs."""
+    """Report a run as an agent does, and check the runs of the worker."""
     issued = fetch(
         f"{base}/api/v1/token",
         {

@@ -1,7 +1,7 @@
-"""Ninety believable days of token requests, the same for everyone who asks on the same day.
+"""Ninety believable days of token requests, the same for everyone on the same day.
 
-Python draws how many requests each agent makes in each hour; one SQL statement an organization
-turns them into events, so that seeding takes seconds.
+Python draws the number of requests of each agent in each hour; one SQL statement for each
+organization turns them into events, so that seeding takes seconds.
 """
 
 import random
@@ -21,9 +21,9 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TUESDAY, SATURDAY = 1, 5
 SEED = "agentidp"
 SPIKE = 14
-"""The spike day is this many times the agent's usual day."""
+"""The factor by which the spike day exceeds the agent's usual day."""
 
-# How much of a working day's requests fall into each local hour.
+# The share of a working day's requests in each local hour.
 RHYTHMS = {
     "office": (0, 0, 0, 0, 0, 1, 3, 7, 11, 14, 15, 13, 9, 11, 12, 10, 7, 4, 2, 1, 0, 0, 0, 0),
     "long": (1, 1, 0, 0, 1, 2, 4, 6, 8, 10, 10, 9, 8, 9, 9, 8, 7, 6, 5, 4, 3, 2, 2, 1),
@@ -36,7 +36,7 @@ WEEKEND = {"office": 0.12, "long": 0.3, "evening": 0.25, "night": 1.0, "steady":
 
 @dataclass(frozen=True)
 class Burst:
-    """Requests of one agent within one hour that end the same way."""
+    """An agent's requests within one hour that have the same outcome."""
 
     agent_id: UUID
     credential_id: UUID
@@ -48,7 +48,7 @@ class Burst:
 
 @dataclass(frozen=True)
 class Player:
-    """A part with the ids it got in the database; the first credential is its usual one."""
+    """A part with its ids in the database; the first credential is the usual one."""
 
     part: Part
     agent_id: UUID
@@ -62,13 +62,13 @@ def spike_day(today: date) -> date:
 
 
 def silent_day(today: date) -> date:
-    """The last Tuesday that is at least six days ago: the whole organization stood still."""
+    """The last Tuesday at least six days ago, on which the whole organization was idle."""
     day = today - 6 * DAY
     return day - (day.weekday() - TUESDAY) % 7 * DAY
 
 
 def bursts(company: Company, players: list[Player], now: datetime) -> Iterator[Burst]:
-    """Everything that happens in the last ninety days, hour by hour in UTC."""
+    """All requests of the last ninety days, hour by hour in UTC."""
     today = now.date()
     silent = silent_day(today)
     for player in players:
@@ -117,7 +117,7 @@ def _day(company: Company, player: Player, day: date, today: date) -> Iterator[B
 
 
 def _spike(player: Player, day: date) -> Iterator[Burst]:
-    """A retry loop: from 13:00 on nearly all requests come with the second credential."""
+    """A retry loop: from 13:00 on nearly all requests use the second credential."""
     usual, leaked = player.credential_ids[:2]
     wanted = player.part.per_day * SPIKE
     for hour in range(7, 12):
@@ -141,13 +141,15 @@ def _burst(
 
 
 def is_over(part: Part, age: int) -> bool:
-    """Whether the agent's life had ended by then."""
+    """Whether the agent had been decommissioned by then."""
     ended = {"suspended": 9, "decommissioned": 48}.get(part.story)
     return ended is not None and age < ended
 
 
 def _credential(player: Player, age: int, chance: random.Random) -> UUID:
-    """The usual one; a second one now and then, as long as its story lets it."""
+    """Usually the first credential; sometimes the second, as long as the agent's story allows
+    it.
+    """
     second_works = {"unused": age > 40, "revoked": age > 25, "spike": True}
     if second_works.get(player.part.story, False) and chance.random() < 0.2:
         return player.credential_ids[1]
@@ -155,7 +157,7 @@ def _credential(player: Player, age: int, chance: random.Random) -> UUID:
 
 
 def _rounded(value: float, chance: random.Random) -> int:
-    """A whole number whose mean is the value."""
+    """A random whole number whose mean is the value."""
     return int(value) + (chance.random() < value % 1)
 
 
@@ -190,7 +192,7 @@ INSERT = """
 def record(
     organization: Organization, found: list[Burst], *, since: datetime, now: datetime, scope: str
 ) -> int:
-    """Insert the requests after `since`, in one statement; the number of events."""
+    """Insert the requests after `since` in one statement; return the number of events."""
     found = [burst for burst in found if since - HOUR < burst.hour <= now]
     with connection.cursor() as cursor:
         cursor.execute(

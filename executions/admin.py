@@ -10,7 +10,7 @@ from organizations.admin_base import OrganizationModelAdmin
 
 @admin.register(Execution)
 class ExecutionAdmin(OrganizationModelAdmin):
-    """How executions went; what went in and came out is not the staff's to see."""
+    """Executions without their inputs and results, which staff may not see."""
 
     list_display = ("fid", "agent_name", "status", "started_at", "ended_at", "source")
     list_filter = ("status", "source")

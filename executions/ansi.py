@@ -1,4 +1,4 @@
-"""A terminal's colours as HTML."""
+"""Terminal output with ANSI colours as HTML."""
 
 import re
 
@@ -9,12 +9,13 @@ from rich.style import Style
 from rich.text import Text
 
 MAX_CHARACTERS = 128 * 1024
-"""Of one message; beyond that only the beginning is shown."""
+"""The maximum length of a message; only the beginning of a longer one is shown."""
 COLOURING = re.compile(r"\x1b\[[0-9;:]*m")
 MAX_COLOURING_LENGTH = 200
-"""Characters of one sequence: a number of thousands of digits, which Python refuses to read, names
-no colour."""
-# Everything else that a terminal obeys: it moves, clears, sets titles, makes links. Taken out
+"""Characters of one escape sequence. Longer ones are ignored: Python refuses to parse a number
+of thousands of digits.
+"""
+# All other control sequences: cursor movement, clearing, titles, links. Removed
 # beforehand, also because rich needs quadratic time for links that never end.
 CONTROL_SEQUENCES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-ln-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-OQ-WYZ\\`-~])"
@@ -27,9 +28,10 @@ ATTRIBUTES = ("bold", "dim", "italic", "underline", "strike")
 
 
 def ansi_as_html(message: str) -> SafeString:
-    """The text, escaped, in spans with the classes `ansi-bold`, `ansi-fg-1`, `ansi-bg-12` …
+    """The text as escaped HTML, in spans with classes such as `ansi-bold`, `ansi-fg-1`,
+    `ansi-bg-12`.
 
-    Of a line that was written over, after carriage returns or backspaces, the last state is shown.
+    A line overwritten by carriage returns or backspaces is shown in its last state.
     """
     text = CONTROL_SEQUENCES.sub("", last_states(message[:MAX_CHARACTERS]))
     text = COLOURING.sub(
@@ -45,16 +47,20 @@ def ansi_as_html(message: str) -> SafeString:
 
 
 def last_states(text: str) -> str:
-    """Each line as a terminal shows it in the end: what stands before a carriage return was written
-    over, as by a progress bar, and so was what backspaces lead back to, as by a spinner."""
+    """The text with each line as a terminal finally shows it.
+
+    A progress bar overwrites its line after a carriage return, a spinner after backspaces.
+    """
     text = RETURN.sub("", text.replace("\r\n", "\n").rstrip("\r"))
     if "\b" not in text:
         return text
-    return "\n".join(_written_over(line) if "\b" in line else line for line in text.split("\n"))
+    return "\n".join(_apply_backspaces(line) if "\b" in line else line for line in text.split("\n"))
 
 
-def _written_over(line: str) -> str:
-    """A backspace goes back by one character and takes nothing away; colours take no place."""
+def _apply_backspaces(line: str) -> str:
+    """The line after its backspaces: each moves one character back without deleting; colour
+    codes have no width.
+    """
     cells: list[list[str]] = []
     place = 0
     colours: list[str] = []
@@ -75,7 +81,9 @@ def _written_over(line: str) -> str:
 
 
 def _coloured(text: Text) -> SafeString:
-    """Spans as rich makes them do not overlap: each begins where the style changed."""
+    """The text as HTML spans. Spans from rich never overlap: each begins where the style
+    changes.
+    """
     plain = text.plain
     parts = []
     place = 0
@@ -104,7 +112,7 @@ def _classes(style: Style | str) -> str:
 
 
 def _number(colour: Color | None) -> str:
-    """The nearest of the sixteen colours, which the design gives its own shades."""
+    """The number of the nearest of the sixteen colours, for which the design has its own shades."""
     if colour is None or colour.is_default:
         return ""
     nearest = colour.downgrade(ColorSystem.STANDARD).number

@@ -1,25 +1,28 @@
-"""What an execution says that it is about. Its `meta` is kept as it was emitted: with or without
-its type tag, and of any shape, but not of any size."""
+"""An execution's `meta`, kept as it was emitted: with or without its type tag, in any shape, but
+limited in size.
+"""
 
 from typing import Any
 
 MAX_META_LENGTH = 32_000
-"""Characters of JSON. Lists read it with each of their rows, up to a thousand at once."""
-TOLD = frozenset(
+"""Characters of JSON. Lists read it with each of up to a thousand rows."""
+SHOWN_FIELDS = frozenset(
     {"summary", "description", "tags", "author", "organization", "version", "kodosumi", "app_url"}
     | {"base_url", "entry_point", "deprecated", "fid"}
 )
-"""What is shown somewhere."""
+"""The fields that are shown somewhere."""
 MAX_TEXT_LENGTH, MAX_TAG_LENGTH, MAX_TAGS = 1000, 64, 32
 
 
 def fitting(meta: dict[str, Any], characters: int) -> dict[str, Any]:
-    """`meta`, which was written in so many `characters`; of one that is too long the beginning of
-    what is shown. The event itself keeps it whole."""
+    """Return `meta`, cut to the beginning of the shown fields when its text is too long.
+
+    `characters` is the length of the text it was read from. The event itself keeps it whole.
+    """
     if characters <= MAX_META_LENGTH:
         return meta
-    told = {name: value for name, value in described(meta).items() if name in TOLD}
-    kept = {name: _beginning(value) for name, value in told.items()}
+    shown = {name: value for name, value in described(meta).items() if name in SHOWN_FIELDS}
+    kept = {name: _beginning(value) for name, value in shown.items()}
     return {"dict": {name: value for name, value in kept.items() if value is not None}}
 
 
@@ -32,7 +35,7 @@ def _beginning(value: Any) -> Any:
 
 
 def described(meta: Any) -> dict[str, Any]:
-    """The first meta event's members, without its type tag; {} where it has none."""
+    """The fields of the first meta event without its type tag; empty when it has none."""
     inner = meta.get("dict", meta) if isinstance(meta, dict) else {}
     return inner if isinstance(inner, dict) else {}
 

@@ -1,4 +1,4 @@
-"""From what an engine wrote about a failure to what a person can read, and to its group."""
+"""Turning an engine's error text into a readable message and a group."""
 
 import hashlib
 import json
@@ -15,14 +15,16 @@ RAISED = re.compile(r"^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: |:?$)")
 FRAME = re.compile(r'^\s+File "([^"]+)", line \d+, in (\S+)')
 LIBRARY = re.compile(r"(^|/)(site-packages|dist-packages|lib/python[\d.]+)/|^<frozen ")
 FINGERPRINT_VERSION = "v2:"
-"""Of the rules below. Whoever changes them counts up, and `regroup_errors` does the rest."""
-# Quotes are quotes at the edges of words only: the apostrophes of "can't" hold no quotation.
+"""The version of the rules below. Increase it when you change them; `regroup_errors` then
+updates stored errors.
+"""
+# Quotes count only at the edges of words: the apostrophe in "can't" begins no quotation.
 QUOTED = (
     r"(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w))*'(?!\w)"
     r'|(?<!\w)"[^"\n]*"(?!\w)|`[^`\n]*`|\u201c[^\u201d\n]*\u201d|\xab[^\xbb\n]*\xbb'
     r"|(?<!\w)\u2018(?:[^\u2019\n]|(?<=\w)\u2019(?=\w))*\u2019(?!\w)"
 )
-# Possessive where a failure could begin again at each character: engines send a thousand at once.
+# Possessive where matching could restart at each character: engines send a thousand at once.
 VARIABLE_PARTS = (
     (re.compile(r"https?://\S+"), "<url>"),
     (re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++\.[\w.]+"), "<e-mail>"),
@@ -38,9 +40,9 @@ VARIABLE_PARTS = (
     (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<hex>"),
 )
 WORD = re.compile(r"[A-Za-z0-9]+")
-"""A part of a name between `_`, `-`, `.` and the like."""
+"""A part of a name between `_`, `-`, `.` and similar characters."""
 WORD_WITH_NUMBER = re.compile(r"[A-Z]?[a-z]{2,}\d+|[A-Z]{3,}\d+|\d+[A-Za-z]{0,3}")
-"""int64, HTTP404, 30s: a word, whatever its number is."""
+"""int64, HTTP404, 30s: a word, whatever its number."""
 HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}|(?=\D*\d)(?:[0-9a-f]{8,}|[0-9A-F]{8,})")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 PLACEHOLDER = re.compile(r"<[a-z-]+>")
@@ -48,17 +50,20 @@ PLACEHOLDER = re.compile(r"<[a-z-]+>")
 
 @dataclass(frozen=True)
 class ReadableError:
-    """`message` is for everyone; the trace it came from is for operators."""
+    """A readable error: `message` is for everyone, the trace behind it for operators only."""
 
     error_type: str
     message: str
     place: str = ""
-    """File and function of the innermost frame that is not a library's."""
+    """File and function of the innermost frame outside libraries."""
 
     def fingerprint(self) -> str:
-        """Equal for errors of one group, whichever agent they are of: a hash of the type and of the
-        message's words, without what varies such as numbers and ids. Where no words are left, file
-        and function tell errors apart, not the folder: each agent has its own."""
+        """A hash that errors of one group share, whichever agent they come from.
+
+        It covers the type and the words of the message without variable parts such as numbers and
+        ids. A message without words is told apart by file and function, but not by folder, because
+        each agent runs in its own.
+        """
         words = normalized(self.message)
         place = (
             "" if _says_something(words, self.error_type) else re.split(r"[/\\]", self.place)[-1]
@@ -68,7 +73,9 @@ class ReadableError:
 
 
 def read_error(text: str) -> ReadableError:
-    """The last exception of a traceback, or a JSON object's `error` or `message`, or the text."""
+    """Read the last exception of a traceback, a JSON object's `error` or `message`, or plain
+    text.
+    """
     from_json = _from_json(text)
     if from_json is not None:
         return from_json
@@ -88,7 +95,9 @@ def read_error(text: str) -> ReadableError:
 
 
 def _raised(line: str) -> str:
-    """The exception that the line names, a class with a capital letter in it; else empty."""
+    """The exception class that the line names (it must contain a capital letter); otherwise
+    empty.
+    """
     match = RAISED.match(line)
     name = match[1] if match else ""
     return name if name.rpartition(".")[2] != name.rpartition(".")[2].lower() else ""
@@ -118,8 +127,10 @@ def _cut(message: str) -> str:
 
 
 def normalized(message: str) -> str:
-    """The message without what varies: numbers, ids, paths, addresses, quoted text, dates. What an
-    id begins with stays: `req_<id>`."""
+    """The message without variable parts: numbers, ids, paths, addresses, quoted text, dates.
+
+    An id keeps its prefix: `req_<id>`.
+    """
     for pattern, name in VARIABLE_PARTS:
         message = pattern.sub(name, message)
     return NUMBER.sub("<number>", WORD.sub(_without_id, message))

@@ -1,7 +1,7 @@
-"""The state of an execution follows from its events, whoever brings them.
+"""The event log: the state of an execution follows from its events, whoever reports them.
 
-Appending locks the execution's row: that makes its sequence gap-free, and lets a reader who has
-seen event n be sure that no smaller one appears later.
+Appending locks the execution's row. That keeps its sequence free of gaps, and guarantees a reader
+who has seen event n that no smaller one appears later.
 """
 
 import json
@@ -33,12 +33,12 @@ Kind, Status = ExecutionEvent.Kind, Execution.Status
 MARKS = frozenset({Kind.STATUS, Kind.FINAL, Kind.META})
 STATUSES = frozenset(Status.values)
 MAX_LOCKS = 1000
-"""That are open at a time: every reader of the execution gets them all."""
+"""The maximum number of open locks, because every reader of the execution gets all of them."""
 
 
 @dataclass(frozen=True)
 class NewEvent:
-    """An event to append; `timestamp` in Unix seconds, `message` as the engine wrote it."""
+    """An event to append: `timestamp` in Unix seconds, `message` as the engine wrote it."""
 
     timestamp: float
     kind: str
@@ -46,7 +46,7 @@ class NewEvent:
 
 
 class EventRow(Protocol):
-    """What an ExecutionEvent says; an import makes lighter rows."""
+    """The fields of an ExecutionEvent; imports use the lighter LightEvent."""
 
     @property
     def sequence(self) -> int: ...
@@ -59,7 +59,7 @@ class EventRow(Protocol):
 
 
 class LightEvent(NamedTuple):
-    """A row for insert_events. (An ExecutionEvent takes much longer to make.)"""
+    """A row for insert_events, much cheaper to create than an ExecutionEvent."""
 
     execution_id: str
     sequence: int
@@ -72,11 +72,11 @@ class LightEvent(NamedTuple):
 def append_events(
     execution: Execution, events: Sequence[NewEvent], *, is_strict: bool = True, **fields: Any
 ) -> Execution:
-    """Append the events and bring the execution's state up to date; returns the locked row.
+    """Append the events, bring the execution's state up to date, and return the locked row.
 
-    `is_strict` is for one reporter: what it says counts in the order in which it says it, and an
-    illegal change of status is refused, as is anything after the end. An import takes what it
-    finds, in the order of its times. `fields` are saved with the state.
+    `is_strict` is for a single reporter: its events count in the order of their sequence, and an
+    illegal change of status or an event after the end is refused. An import takes events as it
+    finds them, ordered by time. `fields` are saved with the state.
     """
     locked = Execution.objects.select_for_update().without_content()
     execution = locked.get(organization_id=execution.organization_id, pk=execution.pk)
@@ -86,9 +86,10 @@ def append_events(
 def append_to_locked(
     execution: Execution, events: Sequence[NewEvent], *, is_strict: bool = True, **fields: Any
 ) -> Execution:
-    """The same for an execution whose row is locked by this transaction.
+    """Like `append_events`, for an execution whose row this transaction has already locked.
 
-    Lock it `without_content`: what was read is written again, and that may be megabytes for a line.
+    Lock it with `without_content`: saving writes back every field that was read, and inputs or
+    results may be megabytes.
     """
     first = execution.last_sequence + 1
     rows = [
@@ -115,11 +116,11 @@ def append_to_locked(
 def apply_events(
     execution: Execution, rows: Sequence[EventRow], *, is_strict: bool = False
 ) -> list[ExecutionError]:
-    """Set on `execution` what the new rows say; saves nothing. Returns the errors among them.
+    """Apply the new rows to `execution` without saving, and return the errors among them.
 
-    A reporter's clock may be behind ours, or set anew while it runs: with `is_strict` what counts
-    is the sequence. An import reads what several threads wrote by one clock: the time, then the
-    sequence.
+    With `is_strict` events are ordered by sequence, because a reporter's clock may be wrong or
+    change during a run. An import orders by time, then sequence: it reads what several threads
+    wrote by one clock.
     """
     if not rows:
         return []
@@ -152,7 +153,11 @@ def apply_events(
 
 
 def _apply_status(execution: Execution, row: EventRow, kept: str) -> None:
-    """`kept` is the status that stays if this one is refused; empty: none is."""
+    """Set the status that the row reports.
+
+    With `kept` an illegal change is refused, and the error says that the status is still `kept`;
+    without it an invalid row is ignored.
+    """
     wanted = row.message.strip().lower()
     if kept:
         if wanted != execution.status and wanted not in Execution.TRANSITIONS[execution.status]:
@@ -175,7 +180,7 @@ def _apply_status(execution: Execution, row: EventRow, kept: str) -> None:
 
 def _apply_meta(execution: Execution, row: EventRow, is_strict: bool) -> None:
     if execution.meta:
-        return  # The first one counts.
+        return  # The first value counts.
     value = read_json(row.message)
     if isinstance(value, dict):
         execution.meta = fitting(value, len(row.message))
@@ -213,7 +218,7 @@ def _apply_lease(execution: Execution, row: EventRow, is_strict: bool) -> None:
 
 
 def lock_id(message: str) -> str:
-    """The id by which a lock and its lease belong together; empty if the message has none."""
+    """The id that connects a lock with its lease; empty if the message has none."""
     value = read_json(message)
     inner = value.get("dict", value) if isinstance(value, dict) else {}
     found = inner.get("lid") if isinstance(inner, dict) else None
@@ -256,11 +261,11 @@ INSERT = f"""
 
 
 def insert_events(organization: Organization, events: Sequence[LightEvent]) -> None:
-    """Store events of many executions, whose states apply_events has brought up to date.
+    """Insert events of many executions whose state apply_events has already updated.
 
-    As JSON: with Django's objects and psycopg's arrays it was half of an import's time.
+    They are sent as JSON: Django's objects and psycopg's arrays took half of an import's time.
     """
     if events:
-        told = json.dumps([event._asdict() for event in events], ensure_ascii=False)
+        rows_json = json.dumps([event._asdict() for event in events], ensure_ascii=False)
         with connection.cursor() as cursor:
-            cursor.execute(INSERT, [organization.pk, told])
+            cursor.execute(INSERT, [organization.pk, rows_json])

@@ -1,7 +1,7 @@
-"""The files of executions in a bucket of Amazon S3, or of what speaks its protocol.
+"""The files of executions in a bucket of Amazon S3 or a compatible service.
 
-A file goes up and comes down through us, in pieces: no client ever gets an address of the bucket,
-and no process holds a whole file in memory.
+Files pass through the server in pieces: no client ever gets a URL of the bucket, and no process
+holds a whole file in memory.
 """
 
 from __future__ import annotations
@@ -25,31 +25,34 @@ from urllib3.exceptions import HTTPError
 
 from executions.file_storage import FilesUnavailable, told_as_unavailable
 
-NO_ANSWER = (BotoCoreError, HTTPError)
-REFUSALS = (*NO_ANSWER, Boto3Error, ClientError)
+CONNECTION_ERRORS = (BotoCoreError, HTTPError)
+REFUSALS = (*CONNECTION_ERRORS, Boto3Error, ClientError)
 FIRST_READ, MAX_READ = 64 * 1024, 512 * 1024
-"""Bytes that one request fetches: few at first, for who wants few, then twice as many each time."""
-PART = 8 * 1024**2
-"""Larger files go up in parts of so many bytes, one after the other."""
-MAX_AT_ONCE = 1000
-"""Keys in a request to delete."""
-PATIENCE = {"connect_timeout": 2, "read_timeout": 5}
-"""Seconds; each request is made twice. A thread, and often a transaction, waits meanwhile."""
-SECONDS_TO_LEAVE_IT = 3.0
-"""After a request without an answer."""
-IMPATIENCE = {"connect_timeout": 1, "read_timeout": 1}
-"""For readiness, which somebody asks every few seconds."""
+"""Bytes fetched by one request: few at first, for clients that need few, then twice as many each
+time.
+"""
+UPLOAD_PART_BYTES = 8 * 1024**2
+"""Larger files are uploaded in parts of this many bytes, in sequence."""
+MAX_DELETED_KEYS = 1000
+"""The maximum number of keys in a delete request."""
+TIMEOUTS = {"connect_timeout": 2, "read_timeout": 5}
+"""In seconds; each request is tried twice while a thread, and often a transaction, waits."""
+OUTAGE_PAUSE_SECONDS = 3.0
+"""How long requests fail fast after one that got no response."""
+READINESS_TIMEOUTS = {"connect_timeout": 1, "read_timeout": 1}
+"""For readiness checks, which are made every few seconds."""
 
 
 class BucketStorage(S3Storage):
-    """django-storages' S3Storage with one connection pool for all threads, times that end, reading
-    in pieces, and whatever fails as FilesUnavailable. See FileStorage for the rest."""
+    """django-storages' S3Storage with one connection pool for all threads, timeouts, reads in
+    pieces, and every failure raised as FilesUnavailable. See FileStorage for the rest.
+    """
 
     def __init__(self, **options: Any) -> None:
-        # Others than Amazon's servers may not know the checksums that boto3 adds by itself.
+        # Servers other than Amazon's may not support the checksums that boto3 adds by default.
         checksums = "when_required" if options.get("endpoint_url") else "when_supported"
         config = Config(
-            **PATIENCE,
+            **TIMEOUTS,
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=64,
             signature_version="s3v4",
@@ -59,9 +62,11 @@ class BucketStorage(S3Storage):
         usual = {
             "client_config": config,
             "transfer_config": TransferConfig(
-                use_threads=False, multipart_threshold=PART, multipart_chunksize=PART
+                use_threads=False,
+                multipart_threshold=UPLOAD_PART_BYTES,
+                multipart_chunksize=UPLOAD_PART_BYTES,
             ),
-            # A name is an id: whatever a failed request left there is the same file, or nobody's.
+            # Names are ids: a file left by a failed request is the same file, or an orphan.
             "file_overwrite": True,
             "default_acl": None,
         }
@@ -70,7 +75,9 @@ class BucketStorage(S3Storage):
 
     @cached_property
     def connection(self) -> Any:
-        """For all threads: making one takes long, and its client is safe to share."""
+        """A connection shared by all threads: creating one is slow, and its client is
+        thread-safe.
+        """
         with self._lock:
             if "connection" in self.__dict__:
                 return self.__dict__["connection"]
@@ -88,40 +95,40 @@ class BucketStorage(S3Storage):
         return self.connection.meta.client
 
     def key(self, name: str) -> str:
-        """What the file is called in the bucket."""
+        """The object's key in the bucket."""
         key: str = self._normalize_name(name)
         return key
 
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
         if mode != "rb":
             raise ValueError("Files of a bucket are opened for reading bytes only.")
-        with self._asking():
-            size = self.size(name)  # FileNotFoundError where there is none
+        with self._failing_fast():
+            size = self.size(name)  # raises FileNotFoundError if there is none
         buffered = io.BufferedReader(_Reader(self, name, size), MAX_READ)
         opened: File[Any] = File(buffered, name)
-        opened.size = size  # else it would seek for it
+        opened.size = size  # otherwise it would seek to find it
         return opened
 
     def _save(self, name: str, content: File[Any]) -> str:
-        with self._asking():
+        with self._failing_fast():
             saved: str = super()._save(name, content)
             return saved
 
     def delete(self, name: str) -> None:
-        with self._asking():
+        with self._failing_fast():
             super().delete(name)
 
     def exists(self, name: str) -> bool:
-        with self._asking():
+        with self._failing_fast():
             return bool(super().exists(name))
 
     def url(self, *args: Any, **kwargs: Any) -> str:
         raise NotImplementedError("Nobody gets an address in the bucket: files come through us.")
 
     def read(self, name: str, start: int, length: int) -> bytes:
-        """The bytes from `start`, at most `length` of them."""
+        """Read at most `length` bytes from `start`."""
         span = f"bytes={start}-{start + length - 1}"
-        with self._asking():
+        with self._failing_fast():
             for is_last in (False, True):
                 found = self.client.get_object(
                     Bucket=self.bucket_name, Key=self.key(name), Range=span
@@ -129,29 +136,30 @@ class BucketStorage(S3Storage):
                 try:
                     with found["Body"] as body:
                         return bytes(body.read())
-                except NO_ANSWER:  # boto3 repeats a request, but not for a body that breaks off
+                except CONNECTION_ERRORS:  # boto3 does not retry when a response body is cut off
                     if is_last:
                         raise
         raise AssertionError("The loop returns or raises.")
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """After a server that did not answer nobody waits for it again for a while: threads that
-        do are missing elsewhere."""
+    def _failing_fast(self) -> Iterator[None]:
+        """Fail fast for a while after the bucket did not answer, so that no more threads are
+        blocked by it.
+        """
         if time.monotonic() < self._away_until:
             raise FilesUnavailable
         with told_as_unavailable(*REFUSALS):
             try:
                 yield
-            except NO_ANSWER:
-                self._away_until = time.monotonic() + SECONDS_TO_LEAVE_IT
+            except CONNECTION_ERRORS:
+                self._away_until = time.monotonic() + OUTAGE_PAUSE_SECONDS
                 raise
 
     def remove_folder(self, name: str) -> list[str]:
         problems: list[str] = []
-        with self._asking():
+        with self._failing_fast():
             keys = iter([entry["Key"] for page in self._pages(name) for entry in page["Contents"]])
-            while batch := [{"Key": key} for key in islice(keys, MAX_AT_ONCE)]:
+            while batch := [{"Key": key} for key in islice(keys, MAX_DELETED_KEYS)]:
                 wanted = {"Objects": batch, "Quiet": True}
                 answer = self.client.delete_objects(Bucket=self.bucket_name, Delete=wanted)
                 problems += [error.get("Code", "unknown") for error in answer.get("Errors", ())]
@@ -160,7 +168,7 @@ class BucketStorage(S3Storage):
     def folders(self, name: str) -> Iterator[str]:
         pages = self._pages(name, Delimiter="/")
         while True:
-            with self._asking():
+            with self._failing_fast():
                 page = next(pages, None)
             if page is None:
                 return
@@ -168,7 +176,7 @@ class BucketStorage(S3Storage):
                 yield entry["Prefix"].rstrip("/").rpartition("/")[2]
 
     def _pages(self, name: str, **more: str) -> Iterator[dict[str, Any]]:
-        """What the bucket has under this name, up to a thousand at a time."""
+        """Pages of up to a thousand objects whose keys begin with this name."""
         paginator = self.client.get_paginator("list_objects_v2")
         found = paginator.paginate(Bucket=self.bucket_name, Prefix=f"{self.key(name)}/", **more)
         for page in found:
@@ -190,7 +198,7 @@ class BucketStorage(S3Storage):
     @cached_property
     def _prober(self) -> Any:
         once = {"total_max_attempts": 1}
-        config = self.client_config.merge(Config(**IMPATIENCE, retries=once))
+        config = self.client_config.merge(Config(**READINESS_TIMEOUTS, retries=once))
         return self._create_session().client(
             "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=config
         )
@@ -205,7 +213,7 @@ WHY = {
 
 
 class _Reader(io.RawIOBase):
-    """A file of the bucket. It is read ahead; nothing is open between two reads."""
+    """A read-ahead reader of one object; no connection stays open between two reads."""
 
     def __init__(self, storage: BucketStorage, name: str, size: int) -> None:
         self._storage, self._name, self._size = storage, name, size

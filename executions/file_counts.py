@@ -1,4 +1,4 @@
-"""How many files an execution has, beside it: a list shows and sorts by the numbers."""
+"""The number of an execution's files, stored with it so that lists can show and sort by it."""
 
 from django.db.models import Count, Q
 
@@ -9,10 +9,10 @@ IN, OUT = (Q(area=area) for area in ExecutionFile.Area)
 
 
 def recount_files(execution: Execution) -> None:
-    """Count the files anew and save the numbers; the row is locked.
+    """Recount the files and save the numbers; the caller holds the row's lock.
 
-    Pages, their files and sorting show all; `upload_count` and `download_count` are kodosumi's
-    numbers, without sub-folders, for the API in its words.
+    Pages and sorting count all files; `upload_count` and `download_count` exclude sub-folders, as
+    kodosumi counts them, for the API in its words.
     """
     counts = ExecutionFile.objects.filter(
         organization_id=execution.organization_id, execution_id=execution.pk

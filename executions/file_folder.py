@@ -1,6 +1,6 @@
-"""The files of executions in a folder that all processes share.
+"""The files of executions in a folder shared by all processes.
 
-A folder for each execution has no other one in it, and no link. Nothing here follows one.
+An execution's folder contains neither sub-folders nor links. Nothing here follows a link.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FolderStorage(FileSystemStorage):
-    """Django's, with errors of the disk as FilesUnavailable. See FileStorage for the rest."""
+    """Django's storage with disk errors raised as FilesUnavailable; see FileStorage for the
+    rest.
+    """
 
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
         with told_as_unavailable(OSError):
@@ -32,7 +34,7 @@ class FolderStorage(FileSystemStorage):
                 saved: str = super()._save(name, content)  # type: ignore[misc]
                 return saved
             except OSError:
-                self._remove_begun(name)  # the disk is full, perhaps
+                self._remove_begun(name)  # for example, the disk is full
                 raise
 
     def delete(self, name: str) -> None:
@@ -40,7 +42,9 @@ class FolderStorage(FileSystemStorage):
             super().delete(name)
 
     def remove_folder(self, name: str) -> list[str]:
-        """A directory in the folder is not ours and stays; of a link only the link goes."""
+        """Remove the folder. Directories inside are not ours and stay; of a link only the link
+        itself goes.
+        """
         path = self.path(name)
         try:
             descriptor = os.open(path, FOLDER)
@@ -70,7 +74,9 @@ class FolderStorage(FileSystemStorage):
                 yield entry.name
 
     def problem(self) -> str:
-        """The folder is made with its first file; until then the one above it must be writable."""
+        """Why the folder cannot be written to; before the first file, its parent must be
+        writable.
+        """
         place = self._nearest()
         if not os.path.isdir(place):
             return f"{place} is no folder."
@@ -92,7 +98,7 @@ class FolderStorage(FileSystemStorage):
         )
 
     def _nearest(self) -> str:
-        """The folder of files, or the nearest one above it that is there."""
+        """The folder of files, or its nearest existing ancestor."""
         place = os.path.abspath(self.location)
         while not os.path.lexists(place):
             place = os.path.dirname(place)
@@ -106,7 +112,7 @@ class FolderStorage(FileSystemStorage):
 
 
 def _account(number: int) -> str:
-    """Its name, where the machine knows one."""
+    """The name of the system account, or its number where the machine has no name for it."""
     import pwd  # not on Windows
 
     try:
@@ -116,7 +122,9 @@ def _account(number: int) -> str:
 
 
 def _remove_files(folder: int) -> Iterator[str]:
-    """Delete what is in the folder but other folders; gives what is wrong with what stays."""
+    """Delete the files but not the directories in the folder; yield a message for each that
+    stays.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

@@ -1,7 +1,7 @@
-"""Where the files of executions lie, and how they go.
+"""Where the files of executions are stored, and how they are removed.
 
-A folder for each execution holds its files side by side, named by ids. The storage is a folder of
-this machine (file_folder.py) or a bucket (file_bucket.py): the settings say which.
+Each execution has a folder with its files side by side, named by ids. The settings choose the
+storage: a local folder (file_folder.py) or a bucket (file_bucket.py).
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ logger = structlog.get_logger(__name__)
 
 
 class FilesUnavailable(DomainError):
-    """The storage cannot be reached, has no room, or refuses us. The log says which."""
+    """The storage is unreachable, full, or refuses access. The log says which."""
 
     code = CODES[HTTPStatus.SERVICE_UNAVAILABLE]
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -28,31 +28,33 @@ class FilesUnavailable(DomainError):
 
 
 class FileStorage(Protocol):
-    """What both kinds of storage can do beside Django's own interface."""
+    """What both storages offer beyond Django's own interface."""
 
     def remove_folder(self, name: str) -> list[str]:
-        """Delete the files in the folder; what is wrong with those that stay, a sentence each."""
+        """Delete the files in the folder; return a message for each that could not be removed."""
 
     def folders(self, name: str) -> Iterator[str]:
-        """The names of the folders in this one; none where it is not there."""
+        """The names of the folders inside this one; none when it does not exist."""
 
     def problem(self) -> str:
-        """Why it cannot be used, in one sentence; empty when it can. Answers within seconds."""
+        """Why the storage cannot be used, in one sentence; empty when it can. Answers within
+        seconds.
+        """
 
     def root_problem(self) -> str:
-        """Why a command that runs as root should write nothing, in one sentence; empty else."""
+        """Why a command run as root should write nothing, in one sentence; empty when it may."""
 
 
 def folder_of(organization_id: UUID, execution_id: UUID) -> str:
-    """Where the storage keeps an execution's files, each named by its own id."""
+    """The folder of an execution's files in the storage; each file is named by its own id."""
     return f"executions/{organization_id}/{execution_id}"
 
 
 def remove_folder(organization_id: UUID, execution_id: UUID) -> bool:
-    """Delete the files of a deleted execution; whether nothing is left of them.
+    """Delete the files of a deleted execution. Return whether all of them are gone.
 
-    It raises nothing, for the deletion is committed already: what cannot be removed is logged, and
-    tried again every night.
+    Never raises, because the deletion is already committed: failures are logged and retried every
+    night.
     """
     name = folder_of(organization_id, execution_id)
     try:
@@ -65,7 +67,7 @@ def remove_folder(organization_id: UUID, execution_id: UUID) -> bool:
 
 
 def remove_file(name: str) -> None:
-    """Delete a file that no row names any more; what cannot be removed is logged."""
+    """Delete a file that no row refers to any more; failures are logged."""
     try:
         default_storage.delete(name)
     except FilesUnavailable as error:
@@ -73,7 +75,7 @@ def remove_file(name: str) -> None:
 
 
 def execution_folders(organization_id: UUID) -> Iterator[UUID]:
-    """The ids of the organization's executions that have a folder."""
+    """The ids of the organization's executions that have a folder in the storage."""
     for name in _storage().folders(f"executions/{organization_id}"):
         try:
             yield UUID(name)
@@ -87,21 +89,22 @@ def storage_problem() -> str:
 
 
 def root_problem() -> str:
-    """Why a command that an operator started as root should write no file, in one sentence: the
-    account that serves could neither add to its folders nor delete it."""
+    """Why a command run as root should write no files, in one sentence; empty when it may.
+
+    The account that serves requests could neither delete those files nor add to their folders.
+    """
     return _storage().root_problem()
 
 
 @contextmanager
 def told_as_unavailable(*errors: type[Exception]) -> Iterator[None]:
-    """What fails for one of these reasons fails as FilesUnavailable; a file that is not there
-    stays a FileNotFoundError."""
+    """Raise storage errors as FilesUnavailable; a missing file stays a FileNotFoundError."""
     try:
         yield
     except FileNotFoundError:
         raise
     except errors as error:
-        # These texts name our bucket, its server or a folder of ours: for the log only.
+        # These messages name our bucket, its server or a local folder, so they go to the log only.
         logger.warning("files.unavailable", error=type(error).__name__, reason=str(error)[:300])
         raise FilesUnavailable from None
 

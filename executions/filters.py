@@ -1,4 +1,4 @@
-"""Which executions are asked for: read once, the same for the API, the pages and CSV."""
+"""The filters of a query for executions, read once for the API, the pages and CSV."""
 
 import re
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ from core.text import folded
 from executions.models import Execution, ExecutionUser
 
 NOBODY = "unknown"
-"""The user of an execution that no person launched."""
+"""The user's name for executions that no person launched."""
 MAX_TEXT_LENGTH = 255
 MAX_HOURS = 99_999_999
-"""More than since 1970: all time. kodosumi's page asks for 999999 when it means that."""
+"""More than since 1970, hence all time; kodosumi's page sends 999999 for that."""
 END_OF_TIME = MAX_TIMESTAMP + 1.0
 NAMES = ("hours", "from", "to", "agent_name", "user", "status", "search", "tag", "agent")
 Rows = TypeVar("Rows", bound=QuerySet[Any])
@@ -28,35 +28,37 @@ Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 @dataclass(frozen=True)
 class Filters:
-    """Narrows executions. Empty text and None mean: all of them."""
+    """Filters for executions. Empty text and None mean: no restriction."""
 
     start: float | None = None
-    """Started at or after this; in Unix seconds."""
+    """Started at or after this time, in Unix seconds."""
     end: float | None = None
-    """Started before this."""
+    """Started before this time."""
     is_recent: bool = False
-    """The window is the last hours: what is live, or has ended in them, counts whenever it
-    started."""
+    """The window is the last hours. Executions that are live or ended in it match, whenever they
+    started.
+    """
     agent_name: str = ""
-    """A part of the name, in any case."""
+    """Part of the name; case is ignored."""
     name: str = ""
-    """The agent's whole name. Pages ask so, where a number leads to its rows."""
+    """The agent's full name, used by links from a number to its rows."""
     user: str = ""
-    """The id or the name of the person who launched it; `unknown`: nobody did."""
+    """The id or name of the person who launched it; `unknown` for none."""
     status: str = ""
     search: str = ""
-    """A part of what a row shows: see `containing`."""
+    """Text contained in a field that a row shows; see `containing`."""
     tag: str = ""
-    """A whole tag, in any case."""
+    """A whole tag; case is ignored."""
     agent: UUID | None = None
     fingerprint: str = ""
-    """Of errors: the group. Executions are not narrowed by it."""
+    """The group of errors; does not filter executions."""
 
     @classmethod
     def read(cls, query: QueryDict, *, hours: int | None, now: float, zone: tzinfo = UTC) -> Self:
-        """What the query asks for; 400 naming the parameter for what cannot be meant.
+        """Read the filters from the query; raise a 400 error that names an invalid parameter.
 
-        Without a time in it: the last `hours`, or everything. A time without an offset is `zone`'s.
+        Without times the window is the last `hours`, or unlimited. Times without an offset are in
+        `zone`.
         """
         start, end = _window(query, hours, now, zone)
         return cls(
@@ -81,7 +83,7 @@ class Filters:
         return self.narrow_to_window(executions, "start_time").filter(self.conditions)
 
     def narrow_to_window(self, rows: Rows, clock: str) -> Rows:
-        """The rows whose column `clock` lies in the window."""
+        """The rows whose column `clock` is inside the window."""
         if self.start is not None:
             rows = rows.filter(**{f"{clock}__gte": self.start})
         if self.end is not None:
@@ -96,7 +98,7 @@ class Filters:
         return replace(self, start=None, end=None, is_recent=False)
 
     def by_start(self) -> Self:
-        """The same filters, but for executions that started in the window."""
+        """The same filters, with the window applied to when executions started."""
         return replace(self, is_recent=False)
 
     def window_alone(self) -> Self:
@@ -104,7 +106,7 @@ class Filters:
 
     @property
     def conditions(self) -> Q:
-        """All but the window."""
+        """The conditions of all filters except the window."""
         wanted = Q()
         if self.agent_name:
             wanted &= Q(agent_name__contains_text=self.agent_name)
@@ -152,12 +154,12 @@ def _window(
 
 
 def _within(moment: datetime) -> float:
-    """Unix seconds of the moment, or the nearest at which something can have started."""
+    """The moment in Unix seconds, clamped to times at which an execution can have started."""
     return min(max(moment.timestamp(), 0), END_OF_TIME)
 
 
 def _instant(query: QueryDict, name: str, zone: tzinfo, *, is_end: bool = False) -> float | None:
-    """Unix seconds, or ISO 8601. A day without a time is meant as a whole."""
+    """Read Unix seconds or ISO 8601 from the query; a date without a time means the whole day."""
     text = query.get(name)
     if text is None:
         return None
@@ -216,8 +218,10 @@ def _launched_by(text: str) -> Q:
 
 
 def containing(text: str) -> Q:
-    """Executions that have the text in their id, summary or tags, in their agent's name, their
-    status or error, or in the name or id of who launched them; in any case and Unicode form."""
+    """Executions with the text in their id, summary, tags, agent, status, error or launching user.
+
+    Case and Unicode form are ignored.
+    """
     people = ExecutionUser.objects.filter(
         Q(name__contains_text=text) | Q(external_id__icontains=text)
     )
@@ -225,5 +229,5 @@ def containing(text: str) -> Q:
 
 
 def tagged(tag: str) -> Q:
-    """Executions with this tag, in any case and Unicode form."""
+    """Executions with this tag; case and Unicode form are ignored."""
     return Q(searchable_tags__contains=[folded(tag)])

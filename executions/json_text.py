@@ -1,5 +1,6 @@
-"""What engines write as JSON text: read as values that PostgreSQL can hold, and written with the
-type tags that say how to show them."""
+"""JSON text from engines, read as values that PostgreSQL can store and written with the type
+tags that say how to show them.
+"""
 
 import json
 import math
@@ -9,14 +10,14 @@ from typing import Any
 from core.parsers import measure_json
 
 MAX_DEPTH = 100
-"""Levels of lists and objects that are shown."""
+"""The maximum nesting of lists and objects that are shown."""
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def read_json(text: str) -> Any:
-    """The value; None if the text is not JSON, or nested too deep to be shown.
+    """The value; None if the text is not JSON or nested too deeply to be shown.
 
-    jsonb refuses NUL, halves of surrogate pairs and what is no number, so these are replaced.
+    NUL, unpaired surrogates and numbers such as NaN are replaced, because jsonb refuses them.
     """
     if is_too_deep(text):
         return None
@@ -27,28 +28,31 @@ def read_json(text: str) -> Any:
 
 
 def is_too_deep(text: str) -> bool:
-    """Whether JSON has more levels than are shown; known without reading it."""
+    """Whether the JSON is nested more deeply than is shown; decided without parsing it."""
     return measure_json(text.encode("utf-8", "replace")).depth > MAX_DEPTH
 
 
 def compact(value: Any) -> str:
-    """JSON text without spaces."""
+    """The value as JSON text without spaces."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def tagged(value: Any) -> str:
-    """A plain value as the JSON text that carries its type."""
+    """A plain value as JSON text that carries its type."""
     return compact({type(value).__name__: value})
 
 
 def tagged_text(body: str, form: str = "Text") -> str:
-    """A text as JSON that says in which form to show it: `Text` or `Markdown`."""
+    """Text as JSON tagged with the form in which to show it: `Text` or `Markdown`."""
     return compact({form: {"body": body}})
 
 
 def with_form(value: Any) -> str:
-    """A result as JSON text with its type: a text is shown as text, and an object such as
-    `{"Markdown": {"body": "…"}}` names its form itself."""
+    """A result as tagged JSON text.
+
+    A string is tagged as text; an object such as `{"Markdown": {"body": "…"}}` names its form
+    itself.
+    """
     if isinstance(value, str):
         return tagged_text(value)
     names_form = isinstance(value, dict) and len(value) == 1 and next(iter(value))[:1].isupper()

@@ -1,4 +1,4 @@
-"""The tags that are offered to whoever filters by one: those of the newest runs that they see."""
+"""Tags offered as filters: those of the newest runs that the actor may see."""
 
 from collections import Counter
 from uuid import UUID
@@ -9,14 +9,18 @@ from organizations.actors import Actor
 from organizations.models import Organization
 
 MAX_RUNS = 1000
-"""Runs that are looked at: read from the index of the newest, however many there are. An older tag
-is found all the same by who types it."""
+"""The number of newest runs that are read, by index, however many there are. Older tags can
+still be typed.
+"""
 MAX_TAGS = 100
 
 
 def known_tags(organization: Organization, actor: Actor) -> list[str]:
-    """At most MAX_TAGS, the most frequent ones, in the order of the alphabet. Spelled in several
-    ways a tag is one, and stands as the newest run has it. Only what can be asked for."""
+    """The MAX_TAGS most frequent tags, in alphabetical order.
+
+    Spellings that differ in case are one tag, shown as the newest run spells it. Only tags that the
+    filter accepts are included.
+    """
     newest = (
         Execution.objects.for_organization(organization)
         .visible_to(actor)
@@ -35,12 +39,12 @@ def known_tags(organization: Organization, actor: Actor) -> list[str]:
     )
     written = {run.pk: run.tags for run in runs.only("meta")}
     found = [
-        _spelled(written.get(key, []), place, tag).strip()
+        _spelling(written.get(key, []), place, tag).strip()
         for tag, (key, place) in sorted(chosen.items())
     ]
     return [tag for tag in found if tag and tag.isprintable() and len(tag) <= MAX_TEXT_LENGTH]
 
 
-def _spelled(tags: list[str], place: int, tag: str) -> str:
-    """The tag as its run has it; in small letters if that has changed in this moment."""
+def _spelling(tags: list[str], place: int, tag: str) -> str:
+    """The tag as its run spells it; in lower case if the run has changed in the meantime."""
     return tags[place] if place < len(tags) else tag

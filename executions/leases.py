@@ -1,8 +1,8 @@
-"""Who may write to an execution while it runs: the holder of its lease.
+"""Leases: only the holder of its lease may write to an execution that runs.
 
-A lease has a generation, which grows with each holder. Whoever comes back from a long silence with
-an older one is refused (a fencing token). A lease that has lapsed holds on until the reaper ends
-the execution or another holder takes over: an outage of the database alone ends nothing.
+Each new holder gets a higher generation, and a former holder that returns with an older one is
+refused (a fencing token). A lapsed lease stays valid until the reaper ends the execution or another
+holder takes over, so an outage of the database alone ends nothing.
 """
 
 from datetime import timedelta
@@ -20,14 +20,14 @@ BATCH = 1000
 
 
 def grant(execution: Execution, seconds: int) -> None:
-    """Make the caller the holder, and everyone before a stranger. Saves nothing."""
+    """Make the caller the holder and invalidate all earlier generations. Does not save."""
     execution.lease_generation += 1
     execution.lease_seconds = seconds
     execution.lease_expires_at = timezone.now() + timedelta(seconds=seconds)
 
 
 def renew_if_due(execution: Execution) -> None:
-    """A sign of life, saved when a third of the lease has passed: not with every word."""
+    """Renew the lease and save it, but only after a third of it has passed."""
     if execution.lease_expires_at is None or not execution.lease_seconds:
         return
     left = (execution.lease_expires_at - timezone.now()).total_seconds()
@@ -37,16 +37,16 @@ def renew_if_due(execution: Execution) -> None:
 
 
 def renew(execution: Execution, seconds: int | None = None) -> None:
-    """A sign of life. Saves nothing."""
+    """Renew the lease. Does not save."""
     execution.lease_seconds = seconds or execution.lease_seconds
     if execution.lease_seconds and not execution.has_ended:
         execution.lease_expires_at = timezone.now() + timedelta(seconds=execution.lease_seconds)
 
 
 def require_lease(execution: Execution, generation: int | None) -> None:
-    """LeaseLost unless the locked execution's lease is still of this generation; 0: it has none.
+    """Raise LeaseLost unless the locked execution's lease has this generation (0: it has no lease).
 
-    The refusal does not say which one is: only its holder knows.
+    The error does not name the current generation, which only the holder may know.
     """
     if generation is None and execution.lease_generation:
         problem = (
@@ -59,13 +59,13 @@ def require_lease(execution: Execution, generation: int | None) -> None:
 
 
 def revoke(execution: Execution) -> None:
-    """Make the holder a stranger; nobody holds it then. Saves nothing."""
+    """Invalidate the holder's generation and leave the lease without a holder. Does not save."""
     execution.lease_generation += 1
     execution.lease_expires_at = None
 
 
 def is_revoked(execution: Execution) -> bool:
-    """Whether a holder was lost and there is no other yet."""
+    """Whether the lease was revoked and nobody has taken it since."""
     return execution.lease_generation > 0 and execution.lease_expires_at is None
 
 
@@ -77,8 +77,7 @@ def silence(execution: Execution) -> int:
 
 
 def lapsed_leases() -> list[tuple[UUID, UUID]]:
-    """The organization and id of executions of which nothing was heard in time, in one query over
-    all organizations."""
+    """The organization and execution ids of lapsed leases, in one query over all organizations."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT organization_id, execution_id FROM executions_lapsed_leases(%s)", [BATCH]

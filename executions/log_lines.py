@@ -1,6 +1,6 @@
-"""A line of the log of an execution, as text.
+"""The lines of an execution's log as text.
 
-The page that shows a log, the stream that continues it, and the download write the same line.
+The log's page, the stream that continues it and the download all use these functions.
 """
 
 from executions.ansi import last_states
@@ -16,8 +16,10 @@ CUT = " …"
 
 
 def whole_line(kind: str, message: str, *, shows_traces: bool) -> str:
-    """A line of the log: without terminal codes and what was written over. Of an error only what is
-    meant for everyone, unless it `shows_traces`."""
+    """A line of the log without terminal codes and overwritten text.
+
+    An error is reduced to its message for everyone, unless `shows_traces`.
+    """
     if kind == Kind.ERROR and not shows_traces:
         message = read_error(message).message
     if kind in PRINTED:
@@ -26,8 +28,10 @@ def whole_line(kind: str, message: str, *, shows_traces: bool) -> str:
 
 
 def short_line(kind: str, message: str, *, shows_traces: bool) -> str:
-    """`whole_line` of the first MAX_LINE_LENGTH characters that were written. Pass an error whole:
-    what everyone may see of it is at its end."""
+    """`whole_line` of the first MAX_LINE_LENGTH characters of the message.
+
+    Pass errors unshortened: the part that everyone may see is at the end.
+    """
     if kind == Kind.ERROR and not shows_traces:
         message = read_error(message).message
     shown = whole_line(kind, message[:MAX_LINE_LENGTH], shows_traces=True)

@@ -1,4 +1,4 @@
-"""Markdown that engines write, as harmless HTML."""
+"""Markdown written by engines, rendered as safe HTML."""
 
 import re
 from textwrap import dedent
@@ -13,12 +13,13 @@ from markdown_it.token import Token
 from executions.sanitizing import TOO_COMPLEX, cleaned, is_out_of_time, is_too_complex, is_too_large
 
 MAX_MARKS = 30_000
-"""Characters that mean something in Markdown: its parsers need long for very many in a row."""
+"""Characters with a meaning in Markdown: parsers are slow for very many of them in a row."""
 MAX_LINES = 10_000
-"""Of Markdown: each may become a block, and they need long for very many of these as well."""
+"""Lines of Markdown: each may become a block, and parsers are slow for very many blocks."""
 MAX_CELLS = 10_000
-"""Of all tables of one piece of Markdown. A short row is filled up to the width of its header, so
-that few characters could become very many cells."""
+"""Cells of all tables in one piece of Markdown. Short rows are padded to the width of the
+header, so that few characters could become very many cells.
+"""
 LINE_END = re.compile(r"\r\n?")
 MARK = re.compile(r"[*_~`!|&\[\]]")
 
@@ -35,8 +36,10 @@ def render_markdown(body: str) -> SafeString:
 
 
 def _cells(body: str) -> int:
-    """How many cells its tables have at most. A table ends at an empty line, and no row of it has
-    more cells than its widest line."""
+    """An upper bound for the number of table cells.
+
+    A table ends at an empty line, and no row has more cells than the widest line.
+    """
     cells = columns = 0
     for line in body.split("\n"):
         bars = line.count("|")
@@ -51,7 +54,7 @@ def _cells(body: str) -> int:
 def _image_as_link(
     renderer: RendererHTML, tokens: Any, index: int, options: Any, environment: Any
 ) -> str:
-    """An image would tell a foreign server who reads this; a link asks first."""
+    """Render images as links: an image would tell a foreign server who reads the output."""
     token: Token = tokens[index]
     label = token.content or str(token.attrGet("src") or "")
     return str(format_html('<a href="{}">{}</a>', token.attrGet("src") or "", label))

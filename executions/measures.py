@@ -1,4 +1,4 @@
-"""What each word on the pages of executions means, in words: queries/ counts so, whoever asks.
+"""Definitions in words of the numbers on the pages of executions; queries/ computes them so.
 
 analytics.metrics writes them into docs/reference/metrics.md.
 """
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """One number in words."""
+    """A number and its definition."""
 
     name: str
     unit: str
     description: str
     api: str = ""
-    """Where the API says it."""
+    """The field in the API's responses."""
 
 
 MEASURES = (

@@ -1,5 +1,6 @@
-"""Names of files. They are text and nothing else: the storage knows a file by its id. Still, what
-could hurt whoever downloads it later is refused here."""
+"""Checks of file names. The storage knows a file only by its id, so names are mere text; those
+that could harm whoever downloads the file later are refused all the same.
+"""
 
 import re
 import unicodedata
@@ -11,13 +12,15 @@ MAX_PATH_LENGTH, MAX_PART_LENGTH = 1024, 255
 DRIVE = re.compile(r"[A-Za-z]:")
 DEVICES = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 DIRECTIONS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They make a name read as another one."""
+"""Characters that make a name display as another one."""
 UNSEEN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
-"""Unicode categories: control, surrogates, unassigned, private, separators of lines."""
+"""Unicode categories: control, surrogate, unassigned, private use, line and paragraph
+separators.
+"""
 
 
 def validate_path(path: str) -> None:
-    """ValidationError unless the path is relative, has plain parts, and leads nowhere else."""
+    """Raise ValidationError unless the path is relative and each of its parts is a plain name."""
     if not path or len(path) > MAX_PATH_LENGTH:
         raise ValidationError(f"Use 1 to {MAX_PATH_LENGTH} characters.")
     if path.startswith("/") or DRIVE.match(path):

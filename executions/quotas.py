@@ -1,7 +1,7 @@
-"""How much an organization stores, and how much it may.
+"""Storage limits of an organization.
 
-Three amounts are limited: its executions, the bytes of their events and the bytes of their files.
-What small rows take beside their content counts too, or a flood of empty ones would be free.
+Three amounts are limited: executions, the bytes of their events and the bytes of their files. A
+row's overhead is counted too, or a flood of empty rows would be free.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ from core.throttling import Quota, count_attempt, throttle_key
 from organizations.models import Organization
 
 EVENT_BYTES = 128
-"""Of an event, beside its message. The triggers count the same (migration 0011)."""
+"""The overhead of an event beside its message. The triggers use the same value (migration 0011)."""
 FILE_BYTES = 1024
-"""Of a file, beside its content."""
+"""The overhead of a file beside its content."""
 ENDING_BYTES = 4096
-"""So much an execution may still say when it ends and there is no room."""
+"""What an execution may still report at its end when there is no room."""
 PARALLEL = 64
-"""Writers queue as soon as so many at once could pass the limit together."""
+"""Writers queue as soon as this many at once could exceed the limit together."""
 
 
 class HasMessage(Protocol):
@@ -39,7 +39,10 @@ class Amounts:
 
 
 class StorageLimitReached(DomainError):
-    """`details` name the limit, how much of it is used, and how much more was asked for."""
+    """The organization would exceed a storage limit.
+
+    `details` name the limit, the amount used, and the amount requested.
+    """
 
     code = "STORAGE_LIMIT_REACHED"
 
@@ -56,7 +59,7 @@ HOW = (
 
 
 def stored(organization: Organization) -> Amounts:
-    """What the organization in scope stores, as far as it is committed."""
+    """The committed storage use of the organization in scope."""
     with connection.cursor() as cursor:
         cursor.execute(STORED, [organization.pk])
         return Amounts(*map(int, cursor.fetchone()))
@@ -80,16 +83,16 @@ def limits_of(organization: Organization) -> Amounts:
 
 
 def size_of(events: Iterable[HasMessage]) -> int:
-    """What these events take."""
+    """The bytes that these events take."""
     return sum(len(event.message.encode()) + EVENT_BYTES for event in events)
 
 
 def require_room(organization: Organization, wanted: Amounts) -> None:
-    """StorageLimitReached when the organization cannot store that much more.
+    """Raise StorageLimitReached when the organization has no room for the wanted amounts.
 
-    Ask it after locking an execution and before storing anything. Those who ask for executions or
-    files queue until the one before has committed, so that many at once do not pass the limit
-    together; events are many, and their writers queue near the limit only.
+    Call it after locking an execution and before storing anything. Requests for executions or files
+    queue until the one before has committed, so that they cannot exceed a limit together; for
+    events, which are many, writers queue only near the limit.
     """
     limits = limits_of(organization)
     is_rare = wanted.executions or wanted.file_bytes
@@ -106,7 +109,7 @@ QUEUE = "SELECT pg_advisory_xact_lock(hashtextextended('storage of ' || %s, 0))"
 
 
 def require_turn(organization: Organization) -> None:
-    """TooManyRequests when the organization has begun too many executions within a minute."""
+    """Raise TooManyRequests when the organization has started too many executions in a minute."""
     quota = Quota(settings.EXECUTIONS_PER_MINUTE, timedelta(minutes=1))
     count_attempt(throttle_key("executions", organization.pk), quota)
 

@@ -1,4 +1,4 @@
-"""Errors that were stored under earlier rules of grouping get today's fingerprint."""
+"""Updating the fingerprints of errors stored under earlier grouping rules."""
 
 from django.db.models import QuerySet
 
@@ -12,13 +12,13 @@ BATCH = 500
 
 
 def outdated(organization: Organization) -> QuerySet[ExecutionError]:
-    """An earlier version is the smaller text, so that the index finds its rows."""
+    """Errors with an older fingerprint version, which sorts lower, so that the index finds them."""
     errors = ExecutionError.objects.for_organization(organization)
     return errors.filter(fingerprint__lt=FINGERPRINT_VERSION)
 
 
 def regroup_some(organization: Organization, *, batch: int = BATCH) -> int:
-    """Bring up to `batch` errors up to date, in a transaction of its own; how many there were."""
+    """Update up to `batch` errors in a transaction of its own; return how many there were."""
     with organization_scope(organization):
         found = list(
             with_texts(outdated(organization))
@@ -34,7 +34,7 @@ def regroup_some(organization: Organization, *, batch: int = BATCH) -> int:
 
 
 def regroup_all() -> int:
-    """Group the errors of every organization anew; returns how many there were."""
+    """Update the errors of every organization; return how many there were."""
     regrouped = 0
     for organization in Organization.objects.order_by("id"):
         while done := regroup_some(organization):

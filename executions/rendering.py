@@ -1,8 +1,8 @@
-"""What executions say, as HTML that cannot harm who reads it.
+"""The output of executions as HTML that is safe to show.
 
-An agent's output may be written by anybody. It passes caps on size and nesting before anything
-parses it, and nh3 with a narrow list of tags afterwards; a sandboxed frame with a policy of its own
-is a second wall that does not rely on this one (pages/executions/output.py).
+Anybody may have influenced an agent's output. Its size and nesting are limited before anything
+parses it, and nh3 sanitizes the result with a short list of tags. A sandboxed frame with its own
+policy is an independent second wall (pages/executions/output.py).
 """
 
 import json
@@ -27,13 +27,18 @@ from executions.sanitizing import (
 
 FAST_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 FASTER_FROM = 16 * 1024
-"""From here on inputs are dumped by libyaml, which is fast but writes emoji as numbers."""
+"""From this length on inputs are dumped with libyaml, which is fast but escapes emoji as
+numbers.
+"""
 Kind = ExecutionEvent.Kind
 
 
 def render_event(kind: str, message: str) -> SafeString:
-    """An event's message. `action`, `result` and `final` become blocks of HTML; every other kind
-    is text for a `<pre>`: inputs as YAML, all others as they were written."""
+    """Render an event's message.
+
+    `action`, `result` and `final` become blocks of HTML; inputs become YAML and all other kinds
+    stay as they were written, as text for a `<pre>`.
+    """
     if kind in {Kind.ACTION, Kind.RESULT, Kind.FINAL}:
         return render_result(message)
     if kind == Kind.INPUTS:
@@ -42,7 +47,7 @@ def render_event(kind: str, message: str) -> SafeString:
 
 
 def render_result(final_json: str | None) -> SafeString:
-    """A value with its type tag, given as JSON text."""
+    """Render a tagged value, given as JSON text."""
     if not final_json:
         return SafeString("")
     if is_too_large(final_json) or is_too_deep(final_json):
@@ -57,7 +62,9 @@ def render_result(final_json: str | None) -> SafeString:
 
 
 def inputs_as_yaml(message: str) -> str:
-    """Inputs, as JSON text with or without a type tag, as YAML; what is no JSON stays as it is."""
+    """Inputs in JSON, with or without a type tag, as YAML; text that is not JSON stays
+    unchanged.
+    """
     if is_too_large(message) or is_too_deep(message):
         return message
     try:
@@ -105,14 +112,14 @@ def _plain(content: dict[str, Any]) -> SafeString:
 
 
 def _link(content: dict[str, Any]) -> SafeString:
-    """Links, images and videos lead to where they are: nothing foreign is loaded by itself."""
+    """Links, images and videos are rendered as links: nothing foreign is loaded automatically."""
     url = str(content.get("url") or "")
     label = str(content.get("title") or content.get("alt") or url)
     return sanitized(format_html('<p><a href="{}">{}</a></p>', url, label))
 
 
 def _crew(content: dict[str, Any]) -> SafeString:
-    """CrewAI's CrewOutput: the answer, then what each task brought."""
+    """CrewAI's CrewOutput: the answer, followed by the output of each task."""
     tasks = content.get("tasks_output")
     steps = [_task(task) for task in tasks if isinstance(task, dict)] if tasks else []
     parts = [_raw(content), *steps]
@@ -129,7 +136,7 @@ def _task(content: dict[str, Any]) -> SafeString:
 
 
 def _agent_step(content: dict[str, Any]) -> SafeString:
-    """CrewAI's AgentAction, AgentFinish and ToolResult: what it thought, did and got."""
+    """CrewAI's AgentAction, AgentFinish and ToolResult: thought, action and result."""
     names = {
         "thought": "Thought",
         "tool": "Tool",
@@ -147,7 +154,7 @@ def _raw(content: dict[str, Any]) -> SafeString:
 
 
 def _facts(content: dict[str, Any], names: dict[str, str]) -> SafeString:
-    """The named fields that are there, one under the other."""
+    """The named fields that have a value, one below the other."""
     rows = [
         (label, plain_text(value if isinstance(value, str) else _dump(value)))
         for name, label in names.items()
@@ -191,7 +198,7 @@ def _joined(parts: Any) -> SafeString:
 
 
 def _parsed(text: str) -> Any:
-    """The JSON value; half of a surrogate pair, which no output can carry, becomes a `?`."""
+    """The JSON value, with unpaired surrogates, which cannot be encoded, replaced by `?`."""
     value = json.loads(text)
     if r"\ud" in text.lower():
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))

@@ -1,6 +1,6 @@
-"""The same request again, after its answer was lost: recognized by what was sent.
+"""Recognizing a repeated request, sent again because its answer was lost.
 
-What an execution has become since does not count, so a digest of each field is kept.
+The execution may have changed since, so a digest of each sent field is kept for comparison.
 """
 
 import hashlib
@@ -16,20 +16,22 @@ LENGTH = 32
 
 
 def digests(fields: Mapping[str, Any]) -> dict[str, str]:
-    """A digest for each field that says something."""
+    """A digest for each field that has a value."""
     return {name: _digest(value) for name, value in fields.items() if value not in (None, "")}
 
 
 def remember(execution: Execution, request: str, fields: Mapping[str, Any]) -> None:
-    """Keep what this request says. Saves nothing."""
+    """Remember the digests of this request's fields. Does not save."""
     execution.sent_digests = execution.sent_digests | {request: digests(fields)}
 
 
 def changed_fields(
     execution: Execution, request: str, fields: Mapping[str, Any]
 ) -> dict[str, list[str]] | None:
-    """The fields of which something else was sent before, as an error's details; None when nothing
-    is known of such a request."""
+    """The fields that differ from the earlier request, as an error's details.
+
+    None when no such request is known.
+    """
     before = execution.sent_digests.get(request)
     if before is None:
         return None
@@ -39,6 +41,6 @@ def changed_fields(
 
 
 def _digest(value: Any) -> str:
-    told = json.dumps(value, ensure_ascii=False, default=str)
-    text = json.dumps(json.loads(normalized(told)), sort_keys=True, separators=(",", ":"))
+    serialized = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(json.loads(normalized(serialized)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]

@@ -1,4 +1,4 @@
-"""What /outputs tells of an execution, in the words of kodosumi's panel."""
+"""An execution's status and result in the words of kodosumi's panel, for /outputs."""
 
 from typing import Any
 
@@ -16,7 +16,10 @@ PLEASE_WAIT = "The execution is still running. Please wait for its result."
 
 
 def status_body(execution: Execution) -> dict[str, Any]:
-    """`final` is JSON text inside of the JSON; of a failed execution it is its readable message."""
+    """The body of the status response.
+
+    `final` is JSON text inside the JSON; for a failed execution it is the readable message.
+    """
     described = execution.description
     deprecated = described.get("deprecated")
     app_url = _text(described.get("app_url"))
@@ -42,19 +45,19 @@ def status_body(execution: Execution) -> dict[str, Any]:
 
 
 def open_locks(execution: Execution) -> list[str]:
-    """The locks that wait for an answer: none once the execution has ended."""
+    """The locks that wait for an answer; none once the execution has ended."""
     return [] if execution.has_ended else execution.open_locks
 
 
 def final_text(execution: Execution) -> str | None:
-    """The final result as JSON text with its type tag; None as long as there is none."""
+    """The final result as tagged JSON text; None until there is one."""
     if execution.status == Status.ERROR:
         return tagged_text(execution.error or WITHOUT_MESSAGE)
     return execution.final
 
 
 def final_or_notice(execution: Execution) -> str:
-    """`final_text`, or a sentence (tagged as well) in its place as long as there is none."""
+    """`final_text`, or a tagged notice in its place until there is one."""
     text = final_text(execution)
     if text is not None:
         return text
@@ -66,20 +69,24 @@ def final_or_notice(execution: Execution) -> str:
 
 
 def final_value(execution: Execution) -> Any:
-    """`final_or_notice` as a value; what is no JSON, or too deep to show, is tagged as text."""
+    """`final_or_notice` as a value; text that is not JSON, or nested too deeply, is tagged as
+    text.
+    """
     text = final_or_notice(execution)
     value = read_json(text)
     return {"Text": {"body": text}} if value is None else value
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes, and seconds to a tenth, rounded as a whole: 59.95 s are a minute."""
+    """A duration as hours, minutes and seconds to a tenth, rounded first: 59.95 s become a
+    minute.
+    """
     minutes, tenths = divmod(round(seconds * 10), 600)
     return f"{minutes // 60:02}:{minutes % 60:02}:{tenths / 10:04.1f}"
 
 
 def facts(execution: Execution) -> list[tuple[str, Any]]:
-    """What the printable result says of its execution: labels and values, those that are known."""
+    """The execution's known facts as labels and values, for the printable result."""
     described = execution.description
     end = execution.ended_at or timezone.now()
     seconds = max((end - execution.started_at).total_seconds(), 0)

@@ -1,7 +1,7 @@
-"""What an organization does not keep: old executions, uploads that nobody completed, and files
-that could not be removed with their execution.
+"""Removal of expired executions, abandoned uploads, and files that could not be removed with their
+execution.
 
-Rows go in short transactions of at most 500, so that nobody waits for them.
+Rows are deleted in short transactions of at most 500, so that nobody waits for them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ UPLOADS_LAST = timedelta(days=2)
 
 
 def expire_all() -> int:
-    """Delete what every organization's retention says; how many executions that were."""
+    """Delete the expired executions of every organization; return how many there were."""
     return sum(
         expire(organization)
         for organization in Organization.objects.filter(
@@ -46,7 +46,9 @@ def expire_all() -> int:
 
 
 def expire(organization: Organization, *, batch: int = BATCH) -> int:
-    """Delete the executions that ended longer ago than the organization keeps them."""
+    """Delete executions that ended longer ago than the organization's retention; return how
+    many.
+    """
     if organization.execution_retention_days is None:
         return 0
     days = organization.execution_retention_days
@@ -72,7 +74,9 @@ def expire(organization: Organization, *, batch: int = BATCH) -> int:
 
 
 def _expire_some(organization: Organization, before: float, batch: int) -> tuple[int, bool]:
-    """Delete up to `batch` rows; how many executions went, and whether none is left."""
+    """Delete up to `batch` rows; return the number of deleted executions and whether none is
+    left.
+    """
     old = (
         Execution.objects.for_organization(organization)
         .filter(start_time__lt=before, end_time__lt=before, status__in=Execution.FINAL)
@@ -92,7 +96,7 @@ def _expire_some(organization: Organization, before: float, batch: int) -> tuple
 
 
 def _delete_children(execution: Execution, most: int) -> int:
-    """Delete up to `most` rows of the execution; how many."""
+    """Delete up to `most` of the execution's rows; return how many."""
     deleted = 0
     for model in (ExecutionEvent, ExecutionError, ExecutionFile):
         rows = model._default_manager.filter(
@@ -110,8 +114,11 @@ def _delete_some(rows: Any, most: int) -> int:
 
 
 def remove_left_folders(*, batch: int = BATCH) -> int:
-    """Delete the files of deleted executions that are still there, because the disk refused or the
-    process ended after the commit; how many folders went. Any other folder stays."""
+    """Delete leftover files of deleted executions; return how many folders were removed.
+
+    Files are left over when the disk refused or the process ended after the commit. Folders of
+    anything else stay.
+    """
     removed = 0
     for organization in Organization.objects.order_by("id"):
         for keys in batched(execution_folders(organization.pk), batch):
@@ -123,7 +130,7 @@ def remove_left_folders(*, batch: int = BATCH) -> int:
 
 
 def prune_uploads(*, batch: int = BATCH) -> int:
-    """Forget uploads that began two days ago and are not complete; how many."""
+    """Delete incomplete uploads that began more than two days ago; return how many."""
     pruned = 0
     for organization in Organization.objects.order_by("id"):
         while True:
@@ -154,7 +161,7 @@ def _prune_some(organization: Organization, batch: int) -> tuple[int, bool]:
 
 
 def batched(keys: Iterable[UUID], size: int) -> Iterator[list[UUID]]:
-    """The keys, `size` at a time."""
+    """Yield the keys in lists of `size`."""
     rest = iter(keys)
     while found := list(islice(rest, size)):
         yield found

@@ -1,6 +1,4 @@
-"""The harmless part of what engines write: of HTML and of text, of a size and within a time that no
-reader waits long for.
-"""
+"""Sanitizing of HTML and text written by engines, limited in size and in time."""
 
 import re
 import time
@@ -13,15 +11,15 @@ import nh3
 from django.utils.safestring import SafeString, mark_safe
 
 MAX_BYTES = 256 * 1024
-"""Bytes of one message that are made readable; beyond that it can be downloaded only."""
+"""Bytes of a message that are rendered; a larger one can only be downloaded."""
 MAX_DEPTH = 100
-"""Levels of nesting, of elements or of JSON."""
+"""The maximum nesting of elements or JSON."""
 MAX_FORMATTING_DEPTH = 16
 MAX_TAGS = 20_000
-"""Of one piece of HTML; and elements of all that one message becomes."""
+"""For one piece of HTML, and for the elements rendered from one message."""
 MAX_ATTRIBUTES = 40
 SECONDS = 1.0
-"""Of the processor, for all pieces of one message; one that has begun is still finished."""
+"""Processor time for all pieces of one message; a piece that has begun is completed."""
 TOO_COMPLEX = mark_safe(
     '<p class="output-note">This output is too complex to be shown here. '
     "Download it to read it.</p>"
@@ -43,7 +41,7 @@ ATTRIBUTES: dict[str, set[str]] = {
 DROPPED_WITH_CONTENT = {"script", "style", "title", "noscript", "iframe", "template", "textarea"}
 SCHEMES = {"https", "mailto"}
 LINK_RELATION = "noopener noreferrer nofollow"
-# Escape sequences of terminals (ECMA-48): CSI, then OSC and its like, then the two-byte ones.
+# Escape sequences of terminals (ECMA-48): CSI, then OSC and similar, then two-byte ones.
 ESCAPE_SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?"
 )
@@ -58,14 +56,16 @@ REOPENED = frozenset(
     {*("a", "b", "big", "code", "em", "font", "i", "nobr", "s"), *("small", "strike", "strong")}
     | {"tt", "u"}
 )
-"""A parser opens them anew in each following block, so that a few can become very many."""
+"""Elements that a parser reopens in each following block, so that a few can become very many."""
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 @contextmanager
 def limited_time(seconds: float | None = None) -> Iterator[None]:
-    """Meanwhile this thread makes output readable for so long only; what remains becomes the note
-    that it is too complex. Within another limit that one counts."""
+    """Limit the time that this thread spends on rendering; what is left is replaced by a notice.
+
+    Inside another limit, the outer one counts.
+    """
     if _deadline.get() is not None:
         yield
         return
@@ -82,7 +82,7 @@ def is_out_of_time() -> bool:
 
 
 def plain_text(text: str) -> str:
-    """Without a terminal's escape sequences and control characters, and not beyond the cap."""
+    """The text without escape sequences and control characters, cut at the size limit."""
     shown = text[:MAX_BYTES]
     shown = ESCAPE_SEQUENCE.sub("", shown).replace("\r\n", "\n").replace("\r", "\n")
     shown = CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
@@ -90,7 +90,7 @@ def plain_text(text: str) -> str:
 
 
 def sanitized(html: str) -> SafeString:
-    """The harmless part of somebody's HTML, or the note that it is too complex."""
+    """The sanitized HTML, or a notice that it is too complex."""
     return TOO_COMPLEX if is_out_of_time() else cleaned(html)
 
 
@@ -114,8 +114,11 @@ def is_too_large(text: str) -> bool:
 
 
 def is_too_complex(html: str) -> bool:
-    """Whether a parser could need very long for it: elements nested deeply, reopened often, or
-    with very many attributes. A closing tag counts for its own name only, as for a parser."""
+    """Whether parsing the HTML could take very long.
+
+    Costly are deep nesting, elements that are reopened often, and very many attributes. As in a
+    parser, a closing tag counts only for its own name.
+    """
     if max(html.count("<"), html.count("&")) > MAX_TAGS:
         return True
     depths: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What the worker does. The queue carries ids; each job enters its organization itself."""
+"""Background jobs. The queue carries only ids; each job enters its organization's scope itself."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ def run_execution(organization_id: str, execution_id: str) -> None:
 
 @app.task(name=REMOVE_FOLDERS, queue=MAINTENANCE)
 def remove_folders(organization_id: str, execution_ids: list[str]) -> None:
-    """The files of executions that were deleted together. What cannot be removed goes at night."""
+    """Remove the files of executions that were deleted together; failures are retried at night."""
     for execution_id in execution_ids:
         remove_folder(UUID(organization_id), UUID(execution_id))
 
@@ -26,14 +26,14 @@ def remove_folders(organization_id: str, execution_ids: list[str]) -> None:
 @app.periodic(cron="17 3 * * *")
 @app.task(name="executions.expire", queue=MAINTENANCE, queueing_lock="executions.expire")
 def expire_executions(timestamp: int) -> None:
-    """Every night: what an organization does not want to keep any longer."""
+    """Every night: delete the executions whose retention has passed."""
     retention.expire_all()
 
 
 @app.periodic(cron="47 3 * * *")
 @app.task(name="executions.prune", queue=MAINTENANCE, queueing_lock="executions.prune")
 def prune_uploads(timestamp: int) -> None:
-    """Every night: uploads that nobody completed."""
+    """Every night: delete abandoned uploads."""
     retention.prune_uploads()
 
 
@@ -42,21 +42,21 @@ def prune_uploads(timestamp: int) -> None:
     name="executions.remove_files", queue=MAINTENANCE, queueing_lock="executions.remove_files"
 )
 def remove_left_folders(timestamp: int) -> None:
-    """Every night: files that could not be removed when their execution was deleted."""
+    """Every night: remove files that could not be removed with their execution."""
     retention.remove_left_folders()
 
 
 @app.periodic(cron="27 4 * * *")
 @app.task(name="executions.regroup", queue=MAINTENANCE, queueing_lock="executions.regroup")
 def regroup_errors(timestamp: int) -> None:
-    """Every night: errors that an earlier release has stored, in the groups of this one."""
+    """Every night: regroup errors stored by an earlier release."""
     regrouping.regroup_all()
 
 
 @app.periodic(cron="7 4 * * *")
 @app.task(name="executions.forget_jobs", queue=MAINTENANCE, queueing_lock="executions.forget_jobs")
 async def forget_jobs(timestamp: int) -> None:
-    """Every night: rows of the queue about jobs that have ended. What they did stays."""
+    """Every night: delete the queue's rows about finished jobs; their executions stay."""
     await app.job_manager.delete_old_jobs(
         nb_hours=HOURS_TO_KEEP_JOBS,
         include_failed=True,

@@ -1,7 +1,7 @@
-"""Files that arrive in parts: in any order, as often as need be, over several processes.
+"""Uploads in parts: in any order, with repetitions, across several processes.
 
-The parts wait in the database. With the last one they become a file in the storage, named by ids
-alone, and a row that says what it is.
+The parts are kept in the database. The last one turns them into a file in the storage, named only
+by ids, and a row that describes it.
 """
 
 import tempfile
@@ -22,8 +22,10 @@ from executions.models import Execution, ExecutionFile, ExecutionHasEnded, Uploa
 from executions.quotas import FILE_BYTES, Amounts, require_room
 from organizations.actors import Actor
 
-DEFAULT_PART, SPARE_PARTS = 64 * 1024, 16
-"""An upload may have as many parts as its size holds of the first, in bytes, and a few more."""
+DEFAULT_PART, EXTRA_PARTS = 64 * 1024, 16
+"""An upload may have as many parts of the first number of bytes as its size requires, plus a
+few.
+"""
 
 
 class UploadNotFound(NotFound):
@@ -37,7 +39,7 @@ class FileExists(DomainError):
 
 
 class UploadExists(DomainError):
-    """`details` name the upload."""
+    """The path already has another upload; `details` name it."""
 
     code = "UPLOAD_EXISTS"
     message = "A file of another size was announced with this path. Cancel that upload first."
@@ -60,7 +62,7 @@ class TooManyParts(DomainError):
 
 @dataclass(frozen=True)
 class Arrived:
-    """How far an upload is. `missing` holds the first and last byte of each gap."""
+    """The progress of an upload. `missing` holds the first and last byte of each gap."""
 
     upload_id: str
     area: str
@@ -84,11 +86,10 @@ def start_upload(
     size: int,
     lease: int | None = None,
 ) -> tuple[Arrived, bool]:
-    """Announce a file, and whether it is new. It counts against the quotas from then on; an empty
-    one is there at once.
+    """Announce a file. Return its progress and whether it is new.
 
-    `path` has passed validate_path. The same announcement again finds the same upload, or the file
-    that it became.
+    It counts against the quotas from now on; an empty file is complete at once. `path` has passed
+    validate_path. Repeating the announcement returns the same upload, or the file that it became.
     """
     execution = locked_for_report(execution, actor, lease)
     at = {
@@ -126,8 +127,10 @@ def receive_part(
     content: bytes,
     lease: int | None = None,
 ) -> Arrived:
-    """Keep these bytes; the last missing ones make the file. The same ones again change nothing."""
-    _find(execution, upload_id)  # what does not exist is told before who may not
+    """Store these bytes; the last missing ones complete the file. Repeating a part changes
+    nothing.
+    """
+    _find(execution, upload_id)  # 404 for a missing upload precedes the permission check
     execution = locked_for_report(execution, actor, lease)
     upload = _find(execution, upload_id)
     if total != upload.size or offset + len(content) > upload.size:
@@ -148,7 +151,7 @@ def receive_part(
 def cancel_upload(
     execution: Execution, upload_id: str, *, actor: Actor, lease: int | None = None
 ) -> None:
-    """Forget an announced file and what has arrived of it; FileExists once it is whole."""
+    """Discard an incomplete upload and its parts; FileExists once the file is complete."""
     _find(execution, upload_id)
     execution = locked_for_report(execution, actor, lease)
     upload = _find(execution, upload_id)
@@ -159,17 +162,20 @@ def cancel_upload(
 
 
 def arrived(execution: Execution, upload_id: str) -> Arrived:
-    """How far the upload is; UploadNotFound when the execution has none with this id."""
+    """The progress of the upload; UploadNotFound when the execution has none with this id."""
     found = _find(execution, upload_id)
     return _complete(found) if isinstance(found, ExecutionFile) else _arrived(found)
 
 
 def _find(execution: Execution, upload_id: str) -> Upload | ExecutionFile:
-    """An upload, or the file that it became: that keeps its id."""
-    of_it = {"organization_id": execution.organization_id, "execution_id": execution.pk}
+    """The upload, or the file that it became, which keeps its id."""
+    owned_by_execution = {
+        "organization_id": execution.organization_id,
+        "execution_id": execution.pk,
+    }
     found = (
-        Upload.objects.filter(**of_it, pk=upload_id).first()
-        or ExecutionFile.objects.filter(**of_it, pk=upload_id).first()
+        Upload.objects.filter(**owned_by_execution, pk=upload_id).first()
+        or ExecutionFile.objects.filter(**owned_by_execution, pk=upload_id).first()
     )
     if found is None:
         raise UploadNotFound
@@ -177,14 +183,14 @@ def _find(execution: Execution, upload_id: str) -> Upload | ExecutionFile:
 
 
 def _require_open(execution: Execution) -> None:
-    """Whatever is not there when an execution ends does not come any more."""
+    """Refuse uploads once the execution has ended."""
     if execution.has_ended:
         message = "The execution has ended; it accepts no more files."
         raise ExecutionHasEnded(message, status=execution.status)
 
 
 def _require_same_bytes(file: ExecutionFile, offset: int, content: bytes) -> None:
-    """PartConflict when these are not the bytes that the file has there."""
+    """Raise PartConflict when the file has other bytes at this offset."""
     with file.content.open() as opened:
         opened.seek(offset)
         if opened.read(len(content)) != content:
@@ -200,12 +206,12 @@ def _spans(upload: Upload) -> list[tuple[int, int]]:
 
 
 def _is_known(upload: Upload, offset: int, content: bytes) -> bool:
-    """Whether just these bytes are there; PartConflict when others overlap them."""
+    """Whether exactly this part has arrived; PartConflict when other bytes overlap it."""
     spans = _spans(upload)
     end = offset + len(content)
     overlapping = [span for span in spans if span[0] < end and span[0] + span[1] > offset]
     if not overlapping:
-        if len(spans) >= SPARE_PARTS + upload.size // DEFAULT_PART:
+        if len(spans) >= EXTRA_PARTS + upload.size // DEFAULT_PART:
             raise TooManyParts
         return False
     if overlapping != [(offset, len(content))]:
@@ -232,11 +238,14 @@ def _complete(file: ExecutionFile) -> Arrived:
 
 
 def _require_place(execution: Execution, size: int) -> None:
-    """FileQuotaExceeded when a file of this size is more than the execution may have."""
-    of_it = {"organization_id": execution.organization_id, "execution_id": execution.pk}
+    """Raise FileQuotaExceeded when the execution has no room for a file of this size."""
+    owned_by_execution = {
+        "organization_id": execution.organization_id,
+        "execution_id": execution.pk,
+    }
     number, held = 1, size
     for model in (ExecutionFile, Upload):
-        found = model._default_manager.filter(**of_it).aggregate(
+        found = model._default_manager.filter(**owned_by_execution).aggregate(
             number=Count("id"), held=Sum("size", default=0)
         )
         number, held = number + found["number"], held + found["held"]
@@ -248,7 +257,7 @@ def _require_place(execution: Execution, size: int) -> None:
 
 
 def _assemble(execution: Execution, upload: Upload) -> Arrived:
-    """Make the file of its parts, in the storage and in the database."""
+    """Assemble the parts into a file, in the storage and in the database."""
     if ExecutionFile.objects.filter(
         organization_id=upload.organization_id,
         execution=execution,
@@ -257,12 +266,12 @@ def _assemble(execution: Execution, upload: Upload) -> Arrived:
     ).exists():
         raise FileExists
     parts = UploadPart.objects.filter(organization_id=upload.organization_id, upload=upload)
-    with tempfile.TemporaryFile() as whole:
+    with tempfile.TemporaryFile() as assembled:
         for (offset,) in parts.order_by("offset").values_list("offset"):
-            whole.write(parts.get(offset=offset).content)
-        whole.seek(0)
+            assembled.write(parts.get(offset=offset).content)
+        assembled.seek(0)
         name = default_storage.save(
-            f"{folder_of(execution.organization_id, execution.pk)}/{upload.pk}", File(whole)
+            f"{folder_of(execution.organization_id, execution.pk)}/{upload.pk}", File(assembled)
         )
     file = ExecutionFile.objects.create(
         id=upload.pk,

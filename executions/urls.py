@@ -1,4 +1,4 @@
-"""The REST API by which engines report executions."""
+"""URLs of the REST API for reporting executions."""
 
 from django.urls import path
 

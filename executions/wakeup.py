@@ -1,6 +1,7 @@
-"""Wake the pollers of other processes when something was written, if there is a Redis to tell them.
+"""Waking the pollers of other processes through Redis, if configured, when something was written.
 
-Only the fact travels, never content. A lost message costs nothing but the next tick of the poller.
+Only the fact is sent, never content. A lost message merely delays the news until the poller's next
+tick.
 """
 
 import asyncio
@@ -16,12 +17,12 @@ from django.db import transaction
 logger = structlog.get_logger(__name__)
 
 SECONDS_TO_WAIT = 0.25
-SECONDS_OF_REST = 5.0
-"""After a failure: a Redis that is away must not slow down every append."""
+RETRY_PAUSE_SECONDS = 5.0
+"""The pause after a failure, so that an unavailable Redis does not slow down every append."""
 
 
 class Announcer:
-    """Tells of what was committed."""
+    """Publishes an announcement after commits."""
 
     def __init__(self, url: str, channel: str) -> None:
         import redis
@@ -39,7 +40,7 @@ class Announcer:
         try:
             self._redis.publish(self._channel, b"")
         except self._errors as error:
-            self._resting_until = time.monotonic() + SECONDS_OF_REST
+            self._resting_until = time.monotonic() + RETRY_PAUSE_SECONDS
             logger.warning("wakeup.unavailable", error=type(error).__name__)
 
     def close(self) -> None:
@@ -47,7 +48,7 @@ class Announcer:
 
 
 def channel_name() -> str:
-    """Deployments may share a Redis."""
+    """The channel's name, unique to this deployment, because several may share a Redis."""
     return f"agentidp:executions:{settings.ISSUER}"
 
 
@@ -57,14 +58,14 @@ def announcer() -> Announcer | None:
 
 
 def announce_on_commit() -> None:
-    """Wake the pollers once the present transaction is committed."""
+    """Wake the pollers after the current transaction commits."""
     found = announcer()
     if found is not None:
         transaction.on_commit(found.announce, robust=True)
 
 
 async def listen(url: str, channel: str, wake: Callable[[], None]) -> None:
-    """Call `wake` for every announcement, until cancelled; a Redis that is away is tried again."""
+    """Call `wake` for every announcement until cancelled; reconnects when Redis is unavailable."""
     import redis.asyncio
 
     while True:
@@ -77,6 +78,6 @@ async def listen(url: str, channel: str, wake: Callable[[], None]) -> None:
                         wake()
         except (redis.RedisError, OSError) as error:
             logger.warning("wakeup.unavailable", error=type(error).__name__)
-            await asyncio.sleep(SECONDS_OF_REST)
+            await asyncio.sleep(RETRY_PAUSE_SECONDS)
         finally:
             await client.aclose()

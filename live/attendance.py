@@ -1,4 +1,4 @@
-"""Who looks at an execution or waits for one, and how many may at once."""
+"""Viewers of executions and requests that wait for one, and limits on their number."""
 
 import asyncio
 from collections import Counter
@@ -14,18 +14,18 @@ from live.reading import Head, Watched
 from organizations.stream_access import Viewer
 
 MAX_STREAMS = 2_900
-"""In one process, where no organization may have more than half of it."""
+"""In one process; an organization may have at most half of them."""
 
 
 @dataclass(eq=False)
 class Attendance:
-    """One open stream, or one request that waits for its execution."""
+    """An open stream, or a request that waits for its execution."""
 
     viewer: Viewer
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it must end, whatever it does at the moment."""
+    """Set when the stream must end, whatever it is doing."""
     reason: str = ""
-    """Why, for the viewer."""
+    """The reason for the viewer."""
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def end(self, reason: str) -> None:
@@ -34,7 +34,7 @@ class Attendance:
         self.woken.set()
 
     async def is_woken(self, *, within: float) -> bool:
-        """Wait for the next news, but only so many seconds."""
+        """Wait for news for at most this many seconds; return whether there was any."""
         try:
             async with asyncio.timeout(within):
                 await self.woken.wait()
@@ -45,14 +45,14 @@ class Attendance:
 
 @dataclass(eq=False)
 class Channel:
-    """What the hub knows about one watched execution."""
+    """The hub's state of one watched execution."""
 
     watched: Watched
     head: Head
     streams: set[Attendance] = field(default_factory=set)
 
     def move_to(self, head: Head) -> bool:
-        """Whether that was news; it wakes the viewers."""
+        """Record the new head and wake the viewers; return whether it was news."""
         if head == self.head:
             return False
         self.head = head
@@ -62,11 +62,11 @@ class Channel:
 
 
 class StreamSlots:
-    """How many streams are open, for each caller and for each organization.
+    """Counts open streams for each caller and each organization.
 
-    A server takes so many requests at once (core/server_options.py), and streams leave some of them
-    to the others. An organization that has more than are still free gets no more: a few of them, or
-    one person with a few, do not take them all.
+    A server takes a limited number of requests at once (core/server_options.py), and streams must
+    leave room for others. An organization that already has more streams than are still free gets no
+    more, so that neither a few organizations nor one person in several can take all of them.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class StreamSlots:
         self._open = 0
 
     def require(self, viewer: Viewer) -> None:
-        """TooManyRequests where one more would be too many."""
+        """Raise TooManyRequests if one more stream would exceed a limit."""
         free = max(MAX_STREAMS, 2 * settings.STREAMS_PER_ORGANIZATION) - self._open
         if self._taken[viewer.organization] >= free:
             raise TooManyRequests("This server has hardly any streams left.", retry_after=5)
@@ -91,7 +91,7 @@ class StreamSlots:
                 )
 
     def acquire(self, viewer: Viewer) -> None:
-        """Count one more; TooManyRequests where that would be too many."""
+        """Count one more stream; raises TooManyRequests if it would exceed a limit."""
         with self._lock:
             self.require(viewer)
             self._taken.update((viewer.principal, viewer.organization))

@@ -1,5 +1,6 @@
-"""The batches last read, shared by all viewers: how much of them is kept does not depend on how
-many viewers there are, or at how many places."""
+"""A cache of recent batches shared by all viewers. Its size does not depend on how many viewers
+there are, or at how many positions.
+"""
 
 import asyncio
 from collections import OrderedDict
@@ -14,7 +15,7 @@ Place = tuple[Watched, int]
 
 
 class Batches:
-    """Reads each batch once for those who want it at the same time or soon after one another."""
+    """Reads each batch once for all who want it at about the same time."""
 
     def __init__(self, read: Callable[[Watched, int], Awaitable[Batch | None]]) -> None:
         self._read = read
@@ -23,7 +24,7 @@ class Batches:
         self.kept_bytes = 0
 
     async def get(self, watched: Watched, after: int) -> Batch | None:
-        """The events after the sequence number `after`; None when there are none."""
+        """The batch after the sequence number `after`; None when there are no more events."""
         place = watched, after
         if kept := self._kept.get(place):
             self._kept.move_to_end(place)

@@ -1,9 +1,11 @@
-"""One poller for all viewers of a web process: it asks how far the watched executions have come,
-which awaited ones are there now, and who may no longer look, once for everybody. Each viewer then
-takes what is new at its own pace.
+"""One poller for all viewers of a web process.
 
-Nobody has a queue. A viewer that does not read holds nothing but its place: batches are kept for
-all together, and read again by who comes late. Streams and WebSockets use the same `subscribe`.
+It asks once for everybody how far the watched executions have come, which awaited ones exist by
+now, and whose access has ended. Each viewer then reads what is new at its own pace.
+
+There are no queues for each viewer: one that does not read costs only its position. Batches are
+cached for all together, and read again for those that come late. Streams and WebSockets both use
+`subscribe`.
 """
 
 import asyncio
@@ -33,20 +35,21 @@ logger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 FAST_TICK, SLOW_TICK = 0.25, 0.5
-"""Also how soon a stream ends whose right has ended: within a second, so the slow one is no longer
-than half of that."""
-SECONDS_OF_LIVELINESS = 10.0
-"""So long after the last change, or the last new viewer, the poller keeps its fast tick."""
+"""Also the delay with which a stream ends after its viewer lost access. That must take at most a
+second, so the slow tick may be no longer than half a second.
+"""
+FAST_TICK_SECONDS = 10.0
+"""Seconds for which the poller keeps its fast tick after the last change or new viewer."""
 SECONDS_BETWEEN_VIEWER_CHECKS = 0.4
 SECONDS_AFTER_OUTAGE = 1.0
 MIN_PAUSE = 0.05
-"""Between two ticks, however many wake-ups come."""
+"""The minimum pause between two ticks, however many wake-ups arrive."""
 HEARTBEAT = 15.0
 READERS = 2
 
 
 class Closed(Exception):
-    """The stream ends before its execution does; `reason` is for the viewer."""
+    """The stream ends before its execution does; `reason` is meant for the viewer."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -54,7 +57,7 @@ class Closed(Exception):
 
 
 class Stopping(DomainError):
-    """No more waiting here: another process, or the next one, answers."""
+    """This process accepts no more waiting requests; another or the next one answers."""
 
     code = "SERVICE_UNAVAILABLE"
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -65,23 +68,23 @@ DELETED = "The execution was deleted."
 
 
 class Hub:
-    """The streams of one process. It belongs to the event loop that first subscribes."""
+    """The streams of one process. A hub belongs to the event loop that first subscribes."""
 
     def __init__(self) -> None:
         self.slots = StreamSlots()
         self.queries = 0
-        """How often the poller has asked."""
+        """The number of polls so far."""
         self._channels: dict[Watched, Channel] = {}
         self._awaited: dict[Awaited, set[Attendance]] = {}
         self._batches = Batches(self._read)
         self._present: dict[Viewer, set[Attendance]] = {}
-        """Who looks or waits, to end what is theirs."""
+        """Viewers with open streams or waiting requests, so that these can be ended."""
         self._polling: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = ""
         self._changed_at = float("-inf")
         self._viewers_checked_at = float("-inf")
-        # A thread has a database connection of its own; these few serve everybody.
+        # Each thread has its own database connection, so a few threads serve all viewers.
         self._poller = ThreadPoolExecutor(1, "hub-poller")
         self._readers = [ThreadPoolExecutor(1, "hub-reader") for _ in range(READERS)]
         self._writer = ThreadPoolExecutor(1, "hub-writer")
@@ -96,11 +99,11 @@ class Hub:
         over: asyncio.Event | None = None,
         heartbeat: float = HEARTBEAT,
     ) -> AsyncGenerator[Batch | None, None]:
-        """The execution's events after the sequence number `after`, in batches, as they come.
+        """Yield the execution's events after the sequence number `after` in batches as they arrive.
 
-        None says that nothing came for `heartbeat` seconds. It ends when all events of
-        an ended execution were given; Closed when it must end earlier, and `over` is set then,
-        even while nobody takes the next batch. `head` is what the caller has just read.
+        Yields None when nothing has arrived for `heartbeat` seconds. Ends after all events of an
+        ended execution, or raises Closed when it must end earlier; `over` is then set even while
+        nobody takes the next batch. `head` is the position that the caller has just read.
         """
         position = after
         with (
@@ -117,8 +120,8 @@ class Hub:
                         position = batch.last_sequence
                         given = [batch]
                         del batch
-                        yield given.pop()  # nothing of it stays here
-                    else:  # the database is away, or the execution was just deleted
+                        yield given.pop()  # do not keep a reference to it here
+                    else:  # the database is unavailable, or the execution was just deleted
                         await attendance.is_woken(within=SLOW_TICK)
                 elif channel.head.has_ended:
                     return
@@ -127,26 +130,31 @@ class Hub:
 
     @property
     def kept_bytes(self) -> int:
-        """About how much of all executions is kept for viewers."""
+        """The approximate size of all cached batches in bytes."""
         return self._batches.kept_bytes
 
     async def batch(self, watched: Watched, after: int) -> Batch | None:
-        """The batch that begins after the sequence number `after`, read once for all viewers that
-        are there; None when there is none, and a moment later when the database is away."""
+        """The batch after the sequence number `after`, read once for all viewers present.
+
+        None when there are no more events, or after a short pause when the database is unavailable.
+        """
         try:
             return await self._batches.get(watched, after)
         except (DatabaseError, InterfaceError) as error:
-            _tell(error)
+            _log_poll_error(error)
             await asyncio.sleep(SECONDS_AFTER_OUTAGE)
             return None
 
     async def wait_for(self, awaited: Awaited, *, viewer: Viewer, seconds: float) -> bool:
-        """Wait until the execution is there for the viewer, or the viewer's right has ended:
-        whether there is another answer now than `seconds` before."""
+        """Wait until the viewer can see the execution or has lost access.
+
+        Returns whether that happened within `seconds`, so that the request would now get another
+        answer.
+        """
         try:
             self.slots.acquire(viewer)
         except TooManyRequests:
-            return True  # the answer says so
+            return True  # the response reports it
         try:
             with self._attending(viewer) as attendance, self._awaiting(awaited, attendance):
                 return await attendance.is_woken(within=seconds)
@@ -154,28 +162,30 @@ class Hub:
             self.slots.release(viewer)
 
     async def work(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Do what takes time, such as rendering, where it holds up nobody's stream for long."""
+        """Run slow work such as rendering without delaying other streams for long."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *arguments)
 
     def require_place(self, viewer: Viewer) -> None:
-        """TooManyRequests when the viewer has no place left, Stopping when nobody has."""
+        """Raise TooManyRequests when the viewer has reached a limit, Stopping when the hub is
+        stopping.
+        """
         if self._stopping:
             raise Stopping(self._stopping)
         self.slots.require(viewer)
 
     def wake(self) -> None:
-        """Let the poller ask now."""
+        """Make the poller ask immediately."""
         self._wake.set()
 
     def stop(self, reason: str = "The server is about to stop. Connect again.") -> None:
-        """End every stream, now and from now on."""
+        """End every stream, and refuse new ones."""
         self._stopping = reason
         for attendances in self._present.values():
             for each in attendances:
                 each.end(reason)
 
     async def close(self) -> None:
-        """Stop, and give the threads and their database connections back."""
+        """Stop, and release the threads and their database connections."""
         self.stop()
         if self._polling:
             self._polling.cancel()
@@ -187,8 +197,10 @@ class Hub:
 
     @contextmanager
     def _attending(self, viewer: Viewer, over: asyncio.Event | None = None) -> Iterator[Attendance]:
-        """The viewer looks or waits meanwhile, until its right ends: exactly then, if its token
-        says when."""
+        """Register the viewer's stream or request until its access ends.
+
+        A token's expiry, where known, ends it at exactly that time.
+        """
         attendance = Attendance(viewer, over or asyncio.Event())
         together = self._present.setdefault(viewer, set())
         together.add(attendance)
@@ -211,7 +223,7 @@ class Hub:
 
     @contextmanager
     def _watching(self, watched: Watched, head: Head, stream: Attendance) -> Iterator[Channel]:
-        """The stream belongs to the execution's channel meanwhile."""
+        """Attach the stream to the execution's channel."""
         channel = self._channels.get(watched)
         if channel is None:
             channel = self._channels[watched] = Channel(watched, head)
@@ -227,7 +239,7 @@ class Hub:
 
     @contextmanager
     def _awaiting(self, awaited: Awaited, attendance: Attendance) -> Iterator[None]:
-        """The poller looks for the execution meanwhile."""
+        """Make the poller look for the execution."""
         waiting = self._awaited.setdefault(awaited, set())
         waiting.add(attendance)
         try:
@@ -242,7 +254,7 @@ class Hub:
         return await self._run(reader, read_events, watched, after)
 
     async def _poll(self) -> None:
-        """Tick while anybody looks or waits."""
+        """Poll while there are streams or waiting requests."""
         url = settings.REDIS_URL
         listener = asyncio.create_task(listen(url, channel_name(), self.wake)) if url else None
         try:
@@ -261,14 +273,14 @@ class Hub:
             memory.give_back()
 
     async def _tick_safely(self) -> None:
-        """Whatever fails once must not end the streams of everybody."""
+        """Tick, but log any error instead of ending everybody's streams."""
         try:
             await self._tick()
         except Exception as error:
-            _tell(error)
+            _log_poll_error(error)
 
     async def _tick(self) -> None:
-        """One statement for everybody."""
+        """Poll for all viewers with a single statement."""
         channels = list(self._channels.values())
         viewers, awaited = self._viewers_to_check(), list(self._awaited)
         if not (channels or viewers or awaited):
@@ -278,19 +290,19 @@ class Hub:
             self._poller, read_news, [each.watched for each in channels], viewers, awaited
         )
         for channel in channels:
-            self._tell(channel, news.heads.get(channel.watched.execution_id))
+            self._log_poll_error(channel, news.heads.get(channel.watched.execution_id))
         if not self._is_lively():
             self._batches.clear()
         for each in news.appeared:
             for attendance in self._awaited.get(each, ()):
                 attendance.woken.set()
-        # A clock that was set leaves the timers of tokens behind.
+        # The timers of tokens do not follow a clock that was adjusted.
         ended = news.ended | {each for each in viewers if each.seconds_left <= 0}
         for viewer in ended:
             for attendance in self._present.get(viewer, ()):
                 attendance.end(RIGHT_ENDED)
 
-    def _tell(self, channel: Channel, head: Head | None) -> None:
+    def _log_poll_error(self, channel: Channel, head: Head | None) -> None:
         if head is None:
             for stream in channel.streams:
                 stream.end(DELETED)
@@ -304,7 +316,7 @@ class Hub:
         return list(self._present)
 
     def _is_lively(self) -> bool:
-        return time.monotonic() < self._changed_at + SECONDS_OF_LIVELINESS
+        return time.monotonic() < self._changed_at + FAST_TICK_SECONDS
 
     async def _run(self, executor: Executor, function: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
@@ -312,7 +324,9 @@ class Hub:
 
 
 def _with_connection(function: Callable[..., T], *arguments: Any) -> T:
-    """Run it as a request would: a connection that broke meanwhile is made anew."""
+    """Run the function with database connections managed as in a request: broken ones are
+    replaced.
+    """
     close_old_connections()
     try:
         return function(*arguments)
@@ -320,8 +334,8 @@ def _with_connection(function: Callable[..., T], *arguments: Any) -> T:
         close_old_connections()
 
 
-def _tell(error: Exception) -> None:
-    """An outage in one line; anything else is a fault of ours."""
+def _log_poll_error(error: Exception) -> None:
+    """Log an outage in one line, and any other error with its traceback."""
     if is_database_outage(error):
         logger.warning("hub.database_unavailable", error=type(error).__name__)
     else:
@@ -329,4 +343,4 @@ def _tell(error: Exception) -> None:
 
 
 hub = Hub()
-"""The process's own."""
+"""The hub of this process."""

@@ -1,4 +1,4 @@
-"""What a rendered stream carries for each kind of event."""
+"""The payloads of a stream for each kind of event."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,11 @@ Kind = ExecutionEvent.Kind
 
 
 def rendered(kind: str, message: str) -> str:
-    """Inputs as YAML text; the terminal's output, actions, results and the final result as
-    harmless HTML; everything else, also text and JSON that nobody may take for HTML, unchanged."""
+    """The payload of a rendered stream.
+
+    Inputs become YAML text; terminal output, actions and results become sanitized HTML; everything
+    else, including text and JSON that cannot be mistaken for HTML, stays unchanged.
+    """
     if kind == Kind.INPUTS:
         return inputs_as_yaml(message)
     if kind in {Kind.STDOUT, Kind.STDERR}:
@@ -24,17 +27,17 @@ def rendered(kind: str, message: str) -> str:
 
 
 def raw(kind: str, message: str) -> str:
-    """As it was emitted."""
+    """The message as it was emitted."""
     return message
 
 
 def plain(kind: str, message: str) -> str:
-    """As a line of the log's page."""
+    """The message as a line of the log's page."""
     return short_line(kind, message, shows_traces=True)
 
 
 def _without_traces(payload: Callable[[str, str], str]) -> Callable[[str, str], str]:
-    """The same, but of an error only what a person is meant to read."""
+    """The same payload, but with errors reduced to their message for everyone."""
 
     def shown(kind: str, message: str) -> str:
         return payload(kind, read_error(message).message if kind == Kind.ERROR else message)
@@ -45,4 +48,4 @@ def _without_traces(payload: Callable[[str, str], str]) -> Callable[[str, str], 
 WITHOUT_TRACES: dict[Callable[[str, str], str], Callable[[str, str], str]] = {
     each: _without_traces(each) for each in (raw, rendered, plain)
 }
-"""What those see who are not operators: a trace may name paths and secrets."""
+"""Payloads for those who are not operators: a trace may contain paths and secrets."""

@@ -1,4 +1,4 @@
-"""What the hub asks the database: how far executions have come, and what they said since."""
+"""The hub's database queries: how far executions have come, and their new events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from organizations.tenancy.scope import organization_scope
 
 MAX_EVENTS = 500
 MAX_BYTES = 64 * 1024
-"""A batch ends with the event that exceeds it."""
+"""A batch ends with the event that exceeds this size."""
 MAX_MESSAGE_BYTES = 1024 * 1024
 """In bytes. Of a larger event a stream shows the beginning, or where to find it."""
 SHOWN_OF_LARGER = 64 * 1024
 BYTES_OF_AN_EVENT = 400
-"""Beside its message."""
+"""The approximate overhead of an event, in bytes, beside its message."""
 
 HEADS = """
 SELECT id, last_sequence, status, NULL::integer AS ended, NULL::bigint AS appeared
@@ -47,14 +47,14 @@ FROM measured WHERE before < %s ORDER BY sequence
 
 
 class Watched(NamedTuple):
-    """An execution that somebody looks at."""
+    """An execution with viewers."""
 
     organization_id: UUID
     execution_id: UUID
 
 
 class Awaited(NamedTuple):
-    """An execution that is not there yet, and who may see it; without both, everybody."""
+    """An execution that may not exist yet, and who may see it; without agent or user: everybody."""
 
     organization_id: UUID
     fid: str
@@ -63,7 +63,7 @@ class Awaited(NamedTuple):
 
 
 class Head(NamedTuple):
-    """How far an execution has come."""
+    """The position that an execution has reached."""
 
     last_sequence: int
     status: str
@@ -75,7 +75,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """An event on its way to viewers, who share it."""
+    """An event for viewers, shared by all of them."""
 
     sequence: int
     timestamp: float
@@ -85,12 +85,13 @@ class LiveEvent:
 
 @dataclass(eq=False)
 class Batch:
-    """Events that follow one another; viewers at the same place share it, and what was written
-    of it."""
+    """Consecutive events, shared by viewers at the same position together with their serialized
+    form.
+    """
 
     events: list[LiveEvent]
     size: int = 0
-    """About how many bytes it takes, with what was written of it."""
+    """The approximate size in bytes, including the serialized form."""
     written: dict[object, bytes] = field(default_factory=dict)
 
     @property
@@ -100,12 +101,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class News:
-    """What the poller has learnt."""
+    """The results of a poll."""
 
     heads: dict[UUID, Head]
-    """Of the executions that exist."""
+    """The heads of the executions that exist."""
     ended: set[Viewer]
-    """Who may no longer look."""
+    """The viewers whose access has ended."""
     appeared: set[Awaited]
 
 
@@ -114,9 +115,10 @@ def read_news(
     viewers: Sequence[Viewer] = (),
     awaited: Sequence[Awaited] = (),
 ) -> News:
-    """How all of these stand: one statement, outside of a transaction, so that it is the only one.
+    """Read the state of all watched and awaited executions and viewers in one statement.
 
-    Its cost grows with their number: 10 to 30 microseconds of the database for each.
+    It runs in autocommit, so that it is the only statement. Each row costs the database 10 to 30
+    microseconds.
     """
     statement = HEADS
     parameters: list[Any] = [
@@ -140,11 +142,11 @@ def read_news(
 
 
 def read_events(watched: Watched, after: int) -> Batch | None:
-    """The next events after the sequence number `after`, about MAX_BYTES of them at most; None
-    when there are none.
+    """The events after the sequence number `after`, about MAX_BYTES at most; None if there are
+    none.
 
-    Without gaps: appending locks the execution's row and numbers under that lock, so an event is
-    never committed before one with a smaller number (event_log.py).
+    There are no gaps: appending locks the execution's row and numbers under that lock, so an event
+    is never committed before one with a smaller number (event_log.py).
     """
     with organization_scope(watched.organization_id), connection.cursor() as cursor:
         cursor.execute(
@@ -158,7 +160,7 @@ def read_events(watched: Watched, after: int) -> Batch | None:
             LiveEvent(sequence, timestamp, kind, _shown(message, size))
             for sequence, timestamp, kind, message, size in cursor.fetchall()
         ]
-    # Each message stands there once as text, and once or twice as it was written.
+    # Each message is held once as text, and once or twice in serialized form.
     size = sum(BYTES_OF_AN_EVENT + 3 * len(each.message) for each in events)
     return Batch(events, size) if events else None
 

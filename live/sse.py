@@ -1,8 +1,8 @@
-"""Events as kodosumi's streams write them, over server-sent events.
+"""Server-sent events in the format of kodosumi's streams.
 
 An event is `id`, `event` and `data: <seconds>:<payload>`, with CRLF line ends. The control events
-`alive`, `close` and `eof` carry the id of the event before them (0 at the beginning), so that a
-client which connects again continues there.
+`alive`, `close` and `eof` repeat the id of the event before them (0 at the beginning), so that a
+client that reconnects continues there.
 """
 
 import re
@@ -21,17 +21,19 @@ MAIN = frozenset(
 STDIO = frozenset(("error", "stdout", "stderr", "debug", "upload"))
 
 Payload = Callable[[str, str], str]
-"""From kind and message to what stands in the data."""
+"""Maps an event's kind and message to its payload."""
 
 
 def frame(number: int, name: str, data: str) -> str:
-    """One event. Line ends inside cannot begin another one: they become further data lines."""
+    """One server-sent event. Line ends in the data become further data lines, so that they
+    cannot start another event.
+    """
     lines = "".join(f"data: {line}\r\n" for line in LINE_END.split(data))
     return f"id: {number}\r\nevent: {LINE_END.sub(' ', name)}\r\n{lines}\r\n"
 
 
 def frames(events: Iterable[LiveEvent], payload: Payload) -> bytes:
-    with limited_time():  # all streams of a process are written by one thread
+    with limited_time():  # one thread writes all streams of a process
         return "".join(
             frame(each.sequence, each.kind, f"{each.timestamp}:{payload(each.kind, each.message)}")
             for each in events
@@ -39,9 +41,10 @@ def frames(events: Iterable[LiveEvent], payload: Payload) -> bytes:
 
 
 def opening() -> bytes:
-    """Sent at once, so that the client sees the answer; it also says when to connect again.
+    """The start of the stream, sent at once so that the client sees the response.
 
-    It is the first line of the first event: some clients take it for an event when it stands alone.
+    It sets the reconnection time. It is the first line of the first event, because some clients
+    take a block without data for an event.
     """
     return f"retry: {MILLISECONDS_TO_RECONNECT}\r\n".encode()
 
@@ -51,10 +54,10 @@ def alive(position: int) -> bytes:
 
 
 def closing(position: int, reason: str) -> bytes:
-    """The stream ends, but not the execution: the client may connect again."""
+    """The end of the stream but not of the execution: the client may reconnect."""
     return frame(position, "close", f"{time.time()}:{reason}").encode()
 
 
 def end(position: int) -> bytes:
-    """All events of an execution that has ended were sent. No time stands before it."""
+    """The end of an ended execution's events. Its data has no time."""
     return frame(position, "eof", "end of stream").encode()

@@ -1,4 +1,4 @@
-"""Numbers of queries.py in the shape that the chart components read (static/js/chart.js)."""
+"""Data from queries.py in the format of the chart components (static/js/chart.js)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -28,10 +28,10 @@ def trend_chart(
     notes: Mapping[date, str],
     since: date,
 ) -> dict[str, Any]:
-    """A bar a day; days in `notes` carry a finding, which is shown with the day.
+    """A bar for each day; days in `notes` carry a finding, which is shown with the day.
 
-    A time without anything has no bars: the card says so in their place. Before `since` there was
-    nobody to count: those days are unknown, not zero.
+    An empty period has no bars but a notice. Days before `since` were not counted: they are
+    unknown, not zero.
     """
     since = min([since, *(day.date for day in days if day.count)])
     is_empty = not any(day.count for day in days)
@@ -58,7 +58,9 @@ def trend_chart(
 
 
 def trend_summary(days: Sequence[DayCount], today: date) -> str:
-    """The highest and the lowest day as a sentence. Today is not over, so it is never lowest."""
+    """A sentence with the highest and the lowest day. Today is not over, so it is never the
+    lowest.
+    """
     if not any(day.count for day in days):
         return ""
     highest = max(days, key=lambda day: day.count)
@@ -74,7 +76,7 @@ FLAGS = ("token_spike", "silent_day")
 
 
 def day_notes(findings: Sequence[Finding]) -> dict[date, str]:
-    """The days that findings are about, with their sentences; the worst sentence wins."""
+    """Sentences about the days that have findings; the most severe finding wins."""
     return {
         day: finding.message
         for finding in reversed(findings)
@@ -84,7 +86,7 @@ def day_notes(findings: Sequence[Finding]) -> dict[date, str]:
 
 
 def shown_finding(finding: Finding) -> dict[str, str]:
-    """A finding as components/finding.html reads it. Findings count days of UTC."""
+    """A finding in the format of components/finding.html. Findings count UTC days."""
     link = finding.link
     return {
         "severity": finding.severity,
@@ -98,7 +100,7 @@ def shown_finding(finding: Finding) -> dict[str, str]:
 def heatmap(
     cells: Sequence[HourCount], *, title: str, unit: str, url: Callable[[int, int], str]
 ) -> dict[str, Any]:
-    """Weekdays by hours, Sunday first, in five steps up to the busiest hour."""
+    """Weekdays by hours, from Sunday, in five steps up to the busiest hour."""
     counts = {(cell.dow, cell.hour): cell.count for cell in cells}
     most = max(counts.values(), default=0)
     rows = []
@@ -134,7 +136,9 @@ def busiest(cells: Sequence[HourCount], unit: str) -> str:
 
 
 def change(now: int, before: int, *, rise: str = "", fall: str = "") -> dict[str, str] | None:
-    """The change against the time before in per cent; nothing where there is nothing to compare."""
+    """The change in per cent compared with the period before; None if there is nothing to
+    compare.
+    """
     if not before:
         return None
     percent = 100 * (now - before) / before

@@ -1,8 +1,7 @@
-"""What a person is asked before something that cannot easily be taken back.
+"""The confirmation that is asked before a change that cannot easily be undone.
 
-A dialog asks on the page that has the button; where no script runs, the button leads to a page that
-asks the same. Both show one Confirmation. Its address asks when it is opened (GET) and acts when
-the form is sent (POST).
+A dialog asks on the page that has the button; without JavaScript the button leads to a page that
+asks the same. Both show a Confirmation. Its URL asks on GET and acts on POST.
 """
 
 from collections.abc import Callable
@@ -20,28 +19,30 @@ ASKING_METHODS = ("GET", "HEAD", "POST")
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The words of one question, and where its answer goes."""
+    """The texts of a confirmation and its URL."""
 
     address: str
-    """Where the form is sent, and where the question is asked without a script."""
+    """The URL that acts on POST, and that asks on GET for browsers without JavaScript."""
     key: str
     """The dialog's id, unique in its page."""
     button: str
-    """What the button on the page says."""
+    """The label of the button on the page."""
     title: str
     text: str
-    """The consequence; goes on from the subject."""
+    """The consequence; continues the sentence that begins with the subject."""
     subject: str = ""
     verb: str = ""
-    """What the button that does it says; `button` where it says no more."""
+    """The label of the button that acts; defaults to `button`."""
     label: Any = ""
-    """What the button is about, for those who do not see the row that it stands in."""
+    """What the button refers to, for screen readers, which do not convey the surrounding row."""
     facts: tuple[str, ...] = ()
-    """Sentences of what goes with it."""
+    """Sentences about what is affected."""
     must_type: str = ""
-    """What a person has to type first (letters, digits, `_` and `-`): this hurts at once."""
+    """The text to type first (letters, digits, `_` and `-`), where the change does immediate
+    harm.
+    """
     why_type: str = ""
-    """The sentence before the field."""
+    """The sentence before that field."""
     is_dangerous: bool = True
 
     @property
@@ -52,9 +53,9 @@ class Confirmation:
 def ask_first(
     request: HttpRequest, asked: Confirmation, *, back: str, back_label: str
 ) -> HttpResponse | None:
-    """The page that asks; None once the person has answered, and the view may act.
+    """The page that asks; None once the person has confirmed and the view may act.
 
-    `back` is the address that a person goes to who would rather not.
+    `back` is the URL of the link that cancels.
     """
     is_answer = request.method == "POST"
     is_wrong = is_answer and request.POST.get("typed", "").strip() != asked.must_type
@@ -67,7 +68,9 @@ def ask_first(
 
 
 def is_done(request: HttpRequest, change: Callable[[], object], sentence: str) -> bool:
-    """Make the change; the next page shows the sentence, or the rule that refused it."""
+    """Make the change and return whether it succeeded; the next page shows `sentence` or the
+    refusal.
+    """
     try:
         change()
     except DomainError as error:

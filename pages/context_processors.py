@@ -1,4 +1,6 @@
-"""What the frame of every page shows. Beside urls.py, because it names pages of all apps."""
+"""Template context for the frame of every page. Beside urls.py, because it links to all apps'
+pages.
+"""
 
 from functools import partial
 from typing import Any, cast
@@ -17,7 +19,7 @@ Group = dict[str, Any]
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """The organization, its switcher and the rail; nothing is read until a page shows it."""
+    """The organization, its switcher and the navigation; evaluated lazily, only when shown."""
     organization = getattr(request, "organization", None)
     return {
         "organization": organization,
@@ -33,7 +35,7 @@ def organizations_of(request: HttpRequest) -> list[Organization]:
 
 
 def groups(request: Any) -> list[Group]:
-    """The rail: only pages that exist and that the person may open."""
+    """The navigation: only pages that exist and that the person may open."""
     actor: Actor = request.actor
     agents = Agent.objects.for_organization(request.organization).counted().count()
     found = [
@@ -61,7 +63,7 @@ def groups(request: Any) -> list[Group]:
 
 
 def execution_items(request: Any) -> list[Group]:
-    """The executions, how many run now, and those that wait for an answer, if any do."""
+    """The executions, how many run now, and those waiting for an answer, if any."""
     if not request.actor.may(Scope.EXECUTIONS_READ):
         return []
     counts = executions.live_by_status(request.organization, request.actor)

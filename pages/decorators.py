@@ -1,4 +1,4 @@
-"""The door of HTML views into an organization's rows."""
+"""Access of HTML views to an organization's rows."""
 
 from collections.abc import Callable
 from functools import partial, wraps
@@ -27,9 +27,9 @@ P = ParamSpec("P")
 
 
 class OrganizationRequest(HttpRequest):
-    """A request inside an organization: `organization` and `actor` are set.
+    """A request inside an organization, with `organization` and `actor` set.
 
-    `zone` is the time zone of its page: `tz` in the URL, else the organization's own.
+    `zone` is the time zone of the page: `tz` in the URL, otherwise the organization's.
     """
 
     organization: Organization
@@ -44,7 +44,7 @@ def within_organization(
     [Callable[Concatenate[OrganizationRequest, P], HttpResponseBase]],
     Callable[Concatenate[HttpRequest, P], HttpResponseBase],
 ]:
-    """Run the view inside the person's chosen organization, for those who hold `scopes`."""
+    """Run the view inside the person's current organization; requires `scopes`."""
 
     def decorate(
         view: Callable[Concatenate[OrganizationRequest, P], HttpResponseBase],
@@ -85,7 +85,7 @@ def within_organization(
 
 
 def zone_of(request: OrganizationRequest) -> ZoneInfo:
-    """The zone that the URL asks for, else the organization's; UTC where neither is one."""
+    """The zone in the URL, otherwise the organization's; UTC if neither is valid."""
     for name in (request.GET.get("tz", ""), request.organization.time_zone):
         if name in known_time_zones():
             return ZoneInfo(name)

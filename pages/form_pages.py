@@ -1,4 +1,4 @@
-"""Pages with a form: what it is bound to, and how a refusal of the change is told in it."""
+"""Pages with a form: binding it, and showing a refused change as its error."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -15,12 +15,12 @@ Result = TypeVar("Result")
 
 
 def submitted_data(request: HttpRequest) -> QueryDict | None:
-    """What a form is bound to: the body of a POST, nothing when the page is only opened."""
+    """The data to bind a form to: the body of a POST, otherwise None."""
     return request.POST if request.method == "POST" else None
 
 
 def run_change(form: BaseForm, change: Callable[[], Result]) -> Result | None:
-    """Run the change; a rule of the domain that it breaks becomes an error of the form."""
+    """Make the change; a violated domain rule becomes an error of the form."""
     try:
         return change()
     except TooManyRequests as error:
@@ -33,12 +33,12 @@ def run_change(form: BaseForm, change: Callable[[], Result]) -> Result | None:
 
 
 def status_of(form: BaseForm) -> int:
-    """The status of a page that shows the form: 400 if a field has an error, else 200."""
+    """The status of the form's page: 400 if a field has an error, otherwise 200."""
     return 400 if form.errors else 200
 
 
 def postpone(form: BaseForm, refusal: TooManyRequests) -> None:
-    """The form has to be sent again, later."""
+    """Tell the person to send the form again later."""
     is_busy = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
     seconds = refusal.retry_after
     is_short = seconds < 120
@@ -51,9 +51,9 @@ def postpone(form: BaseForm, refusal: TooManyRequests) -> None:
 def form_page(
     request: HttpRequest, template: str, form: BaseForm, *others: BaseForm, **context: object
 ) -> HttpResponse:
-    """A page that shows the form as it was accepted: 429 or 503 when it has to wait.
+    """A page with a form, with status 200, or 400, 429 or 503 after a refusal.
 
-    `others` stand on the page beside it.
+    `others` are further forms of the page, which may have been refused instead.
     """
     forms = (form, *others)
     refusals: list[TooManyRequests] = [each.refusal for each in forms if hasattr(each, "refusal")]

@@ -1,4 +1,4 @@
-"""Lists on pages: filters that live in the URL and read as a sentence, and paging."""
+"""Lists on pages: filters in the URL, which also read as a sentence, and paging."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from pages.decorators import OrganizationRequest
 
 PAGE_SIZE = 50
 MAX_TEXT_LENGTH = 255
-"""Of a filter in the URL: as long as the longest address that one names."""
+"""For a filter in the URL: the length of the longest address that one can name."""
 COUNTED_AT_MOST = 10_000
 PLACE = frozenset({"page", "cursor"})
-"""Which page of a list the URL names: nothing of another list."""
+"""The parameters that select a page of a list; they mean nothing to another list."""
 Choices = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Filter:
-    """One filter: a closed set of choices, or `kind` text, date, number or id."""
+    """A filter: a fixed set of choices, or `kind` text, date, number or id."""
 
     name: str
     label: str
@@ -35,12 +35,12 @@ class Filter:
     verb: str = "is"
     is_in_menu: bool = True
     title: str = ""
-    """Of its field in the menu, where that is another word than the label in the sentence."""
+    """The label in the menu, where it differs from the label in the sentence."""
     maximum: int = 0
     """The highest number that `number` accepts."""
 
     def clean(self, text: str) -> str:
-        """The value, or nothing when it is not one: a page shows more rather than an error."""
+        """The value; empty if it is invalid, because a page shows more rather than an error."""
         text = text.strip()[:MAX_TEXT_LENGTH]
         if self.kind == "choice":
             return text if text in dict(self.choices) else ""
@@ -61,7 +61,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class ListFilters:
-    """The filters that stand in the URL. `words` replaces a value by what people call it."""
+    """The filters in the URL. `words` maps values to their labels."""
 
     request: HttpRequest
     known: tuple[Filter, ...]
@@ -74,7 +74,9 @@ class ListFilters:
         return cls(request, known, {name: value for name, value in values.items() if value})
 
     def get(self, name: str) -> str:
-        """The value, or nothing. Not `filters[name]`: a template would look there for names."""
+        """The value, or empty. Not `filters[name]`, which a template would use to look up
+        attributes.
+        """
         return self.values.get(name, "")
 
     def __bool__(self) -> bool:
@@ -95,7 +97,7 @@ class ListFilters:
 
     @property
     def fields(self) -> list[dict[str, Any]]:
-        """What the filter menu offers."""
+        """The fields of the filter menu."""
         return [
             {
                 "name": each.name,
@@ -111,7 +113,7 @@ class ListFilters:
 
     @property
     def kept(self) -> list[tuple[str, str]]:
-        """What the filter menu must not lose: everything in the URL that it does not ask for."""
+        """The URL's other parameters, which the filter menu must keep."""
         asked = {each.name for each in self.known if each.is_in_menu} | PLACE
         return _pairs(self.request, asked)
 
@@ -132,18 +134,18 @@ def _pairs(request: HttpRequest, without: Iterable[str]) -> list[tuple[str, str]
 
 
 def search_hidden(request: HttpRequest) -> list[tuple[str, str]]:
-    """What a search must keep of the URL."""
+    """The URL's parameters that a search must keep."""
     return _pairs(request, {"q", *PLACE})
 
 
 def sort_of(request: HttpRequest, allowed: Iterable[str], default: str) -> str:
-    """`tokens` or `-tokens` from the URL, if it is one of those that the page can sort by."""
+    """The URL's sort key such as `tokens` or `-tokens`, if allowed, otherwise the default."""
     wanted = request.GET.get("sort", "")
     return wanted if wanted.removeprefix("-") in set(allowed) else default
 
 
 class CountedPaginator(Paginator):
-    """Pages of rows that have been counted already."""
+    """A paginator for rows that have already been counted."""
 
     def __init__(self, rows: Any, total: int, size: int = PAGE_SIZE) -> None:
         super().__init__(rows, size)
@@ -155,7 +157,7 @@ class CountedPaginator(Paginator):
 
 
 class CappedPaginator(Paginator):
-    """Counts no further than people page: an exact count of millions of rows would be a scan."""
+    """Counts only up to a limit: an exact count of millions of rows would be a full scan."""
 
     object_list: QuerySet[Any]
 
@@ -173,7 +175,7 @@ class CappedPaginator(Paginator):
 
 
 class ListPage(Page[Any]):
-    """A page that its neighbours are read on from: nothing repeats while rows come and go."""
+    """A page with cursors to its neighbours, so that nothing repeats while rows come and go."""
 
     next_cursor: str | None = None
     previous_cursor: str | None = None
@@ -200,9 +202,11 @@ def page_of(
     is_counted: bool = True,
     moment: float | None = None,
 ) -> ListPage:
-    """The page that the URL names by its cursor, or else by its number: any other text is the
-    first, any later one the last. `keyset` is the order of the rows unless it is their own, and
-    `moment` the time, in Unix seconds, that it is of."""
+    """The page selected by the URL's cursor or number.
+
+    Invalid text selects the first page, a number beyond the end the last. `keyset` defaults to the
+    order of the rows; `moment` is the time, in Unix seconds, of their snapshot.
+    """
     paginator = paginator or (Paginator if is_counted else CappedPaginator)(rows, PAGE_SIZE)
     keyset = keyset or Keyset.of(rows)
     cursors = _cursors_of(request)
@@ -226,7 +230,7 @@ def _rows_of(
     paginator: "Paginator[Any]",
     cursor: Cursor | None,
 ) -> tuple[list[Any], int, bool]:
-    """The rows, the number of their page, and whether others follow."""
+    """The rows, their page number, and whether more follow."""
     size = paginator.per_page
     if cursor and cursor.is_backwards:
         nearest_first = keyset.after(rows, cursor.key, is_backwards=True)[:size]
@@ -241,7 +245,7 @@ def _rows_of(
 
 
 def moment_of(request: OrganizationRequest) -> float | None:
-    """When the first page was read that the URL's cursor comes from, in Unix seconds."""
+    """The time, in Unix seconds, when the first page of the URL's cursor was read."""
     cursor = _cursors_of(request).read_if_good()
     return cursor.moment if cursor else None
 

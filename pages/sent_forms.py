@@ -1,8 +1,8 @@
-"""A form of a page that is sent again is carried out once: a double click, Back and again.
+"""Forms are processed once, even after a double click, or Back and another submission.
 
-Each page that is made masks the CSRF token anew, so the same token with the same content is the
-form of the same page. It is kept like an Idempotency-Key, in the transaction that makes the change:
-one that arrives while the first is under way waits for it. It needs no script and no field.
+Every rendered page masks the CSRF token anew, so the same masked token with the same content comes
+from the same page. It is stored like an Idempotency-Key in the transaction of the change, so that a
+concurrent repetition waits for the first. This needs neither JavaScript nor an extra field.
 """
 
 import json
@@ -25,17 +25,20 @@ SENT_TWICE = "You submitted this form twice. It was carried out once."
 
 
 def shown_once(response: HttpResponse, advice: str, next_page: str, *args: object) -> HttpResponse:
-    """Mark a page that shows a secret, which is not kept. The same form again is led to the URL
-    with the name `next_page` and told the `advice`, for who did not see the secret."""
+    """Mark a page that shows a secret, which is not stored.
+
+    A repetition of the form is redirected to the URL named `next_page` with the `advice`, for a
+    person who has not seen the secret.
+    """
     response.next_page = reverse(next_page, args=args)  # type: ignore[attr-defined]
     response.advice = advice  # type: ignore[attr-defined]
     return response
 
 
 def carry_out_once(request: Any, view: Callable[[], HttpResponseBase]) -> HttpResponseBase:
-    """The view's answer, or that of the first time. Runs inside the organization's scope.
+    """The view's response, or that to the first submission. Runs inside the organization's scope.
 
-    A refused form is not remembered: it may be sent again and be accepted then.
+    A refused form is not stored: it may be sent again and accepted then.
     """
     key = key_of(request) if request.method == "POST" else None
     if key is None:
@@ -54,31 +57,33 @@ def carry_out_once(request: Any, view: Callable[[], HttpResponseBase]) -> HttpRe
 
 
 def key_of(request: Any) -> str | None:
-    """What tells this form of this page, filled in like this; None for a client without a page."""
+    """The key of this submission of this page; None for a client that has loaded no page."""
     token = request.POST.get(TOKEN)
     if not token:
         return None
     content = sorted((name, values) for name, values in request.POST.lists())
     text = json.dumps([request.path, token, content])
-    # A tab: no Idempotency-Key has one, so none is mistaken for a form.
+    # No Idempotency-Key can contain a tab, so none can be mistaken for a form.
     return "form\t" + salted_hmac(__name__, text, algorithm="sha256").hexdigest()
 
 
 def was_carried_out(request: Any) -> bool:
-    """Whether this session's last form of a person's own account was the same. See note_sent."""
+    """Whether this session's last account form was the same; see note_sent."""
     key = key_of(request) if request.method == "POST" else None
     return key is not None and request.session.get(SESSION_KEY) == key
 
 
 def note_sent(request: Any) -> None:
-    """Remember a form that belongs to no organization, in the session that it was sent in. One at
-    the same moment finds the password changed: it was checked and is locked then."""
+    """Store the key of a form that belongs to no organization in its session.
+
+    A concurrent repetition finds the password changed, as the row is locked when it is checked.
+    """
     if key := key_of(request):
         request.session[SESSION_KEY] = key
 
 
 def remember(request: Any, sent: AnsweredRequest, response: HttpResponseBase) -> None:
-    """Keep where the answer led and what it said."""
+    """Store the response's redirect and messages."""
     if connection.needs_rollback:
         return
     said = [(each.level, str(each.message)) for each in new_messages(request)]
@@ -93,14 +98,13 @@ def remember(request: Any, sent: AnsweredRequest, response: HttpResponseBase) ->
 
 
 def answer_again(request: Any, sent: AnsweredRequest) -> HttpResponse:
-    """Lead where the first answer led, and say that nothing was done twice."""
+    """Redirect as the first response did, with a message that the change was made only once."""
     kept = json.loads(sent.body)
     messages.info(request, f"{SENT_TWICE} {kept['told']}".strip())
     return redirect(kept["next"])
 
 
 def new_messages(request: Any) -> list[Any]:
-    """What this request has said. Iterating the storage would take the messages off the next
-    page."""
+    """The messages of this request. Iterating the storage would remove them from the next page."""
     storage: Any = messages.get_messages(request)
     return list(storage._queued_messages)

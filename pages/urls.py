@@ -1,4 +1,4 @@
-"""Pages, for people in a browser who signed in. A family has the namespace of its address."""
+"""Pages for signed-in people; each family of pages has a namespace named after its URL."""
 
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 from django.urls.converters import StringConverter
@@ -25,7 +25,7 @@ from pages.settings import resources as resource_pages
 
 
 class ExecutionIdConverter(StringConverter):
-    """The id of an execution, which its engine chose, beside words of ours."""
+    """The id of an execution, chosen by its engine, unless it is a reserved word."""
 
     def to_url(self, value: str) -> str:
         if value in RESERVED_IDS:
@@ -34,9 +34,10 @@ class ExecutionIdConverter(StringConverter):
 
 
 class ReservedIdConverter(StringConverter):
-    """The id of an execution that is a word of ours: from before these were refused, or imported.
+    """The id of an execution that is a reserved word: created before these were refused, or
+    imported.
 
-    Its page stands beside them, at an address that no other id can have.
+    Its page has a URL that no other id can have.
     """
 
     regex = "|".join(sorted(RESERVED_IDS))

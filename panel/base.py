@@ -1,5 +1,6 @@
-"""The door of the families of paths that kodosumi's panel has: /outputs, /timeline, /files and
-/api/dashboard."""
+"""The base of the views at kodosumi's panel addresses: /outputs, /timeline, /files and
+/api/dashboard.
+"""
 
 from functools import partial
 from typing import Any
@@ -24,9 +25,9 @@ MAX_FID_LENGTH: int = Execution._meta.get_field("fid").max_length or 0
 
 
 class PanelViewSet(OrganizationScopedViewSet):
-    """For people and agents with a token, in either header, and for a browser with a session.
+    """Open to people and agents with a token in either header, and to browsers with a session.
 
-    An execution is looked up among those that the caller may see; any other is unknown.
+    Executions that the caller may not see answer 404.
     """
 
     authentication_classes = [
@@ -42,8 +43,11 @@ class PanelViewSet(OrganizationScopedViewSet):
     """Whether the caller wants to wait for an execution that is not there yet."""
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Under our ASGI server a 404 that waits is asked for again once its execution is there,
-        without a thread or a transaction in the meantime (core/fast_path/asgi_bridge.py)."""
+        """Let a 404 for an awaited execution be retried once the execution exists.
+
+        The ASGI bridge does so without holding a thread or a transaction
+        (core/fast_path/asgi_bridge.py).
+        """
         wait = None
         if isinstance(exc, ExecutionNotFound) and self.is_extended:
             try:
@@ -56,8 +60,10 @@ class PanelViewSet(OrganizationScopedViewSet):
         return response
 
     def wait_for_execution(self) -> Wait | None:
-        """How to wait for the execution that the URL names, until this caller may see it; None
-        when that was done already. Who waits takes the place of a stream."""
+        """How to wait until the caller can see the execution that the URL names.
+
+        None when the request has waited already. A waiting request counts as a stream.
+        """
         fid = self.kwargs[self.lookup_url_kwarg]
         if len(fid) > MAX_FID_LENGTH:
             return None
@@ -75,14 +81,14 @@ class PanelViewSet(OrganizationScopedViewSet):
 
 
 def owner_seen_by(actor: Actor) -> tuple[UUID | None, UUID | None]:
-    """The agent or the person whose executions alone the actor sees, as in `visible_to`."""
+    """The agent or person whose executions alone the actor sees, as in `visible_to`."""
     if sees_all(actor):
         return None, None
     return (actor.id, None) if actor.kind == "agent" else (None, actor.id)
 
 
 def extended_parameter(default: bool = False) -> OpenApiParameter:
-    """`extended`, for the OpenAPI document."""
+    """The parameter `extended` for the OpenAPI document."""
     return OpenApiParameter(
         "extended",
         {"type": "boolean", "default": default},

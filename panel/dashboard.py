@@ -1,4 +1,4 @@
-"""GET /api/dashboard/…: what ran, what failed and what it adds up to."""
+"""GET /api/dashboard/…: executions, errors and statistics."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -58,13 +58,13 @@ from panel.dashboard_serializers import (
 
 DEFAULT_HOURS = 24
 MAX_ROWS = 1000
-"""kodosumi's page asks for no limit and counts what it gets: by default it gets the most."""
+"""kodosumi's page sends no limit and counts the rows it gets, so the default is the maximum."""
 DEFAULT_ERRORS = 100
 MAX_GROUPS = 100
 MAX_PARTS = 10_000
-"""Events or files of one execution in one answer."""
+"""Events or files of one execution in one response."""
 MAX_BYTES = 16 * 1024**2
-"""Of all that executions said, in one answer: a page with more of it is shorter than its limit."""
+"""Bytes of all messages in one response; a page that would exceed it is shorter than its limit."""
 PAGING = frozenset({"limit", "offset", "cursor", "format"})
 PARTS = ("limit", "offset", "cursor")
 NEWEST = Keyset.by("-start_time", "-pk")
@@ -89,10 +89,9 @@ CSV_OF_GROUPS = (
 
 
 class DashboardViewSet(CsvAnswers, PanelViewSet):
-    """The executions of the organization for operators, their own for everyone else.
+    """Operators see the organization's executions, everyone else their own.
 
-    As CSV, a list has all rows that match unless the query has a `limit`, an `offset` or a
-    `cursor`.
+    As CSV, a list has all matching rows unless the query has a `limit`, an `offset` or a `cursor`.
     """
 
     queryset = PanelViewSet.queryset.without_content()
@@ -128,9 +127,11 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         csv=examples.CSV_OF_EXECUTIONS,
     )
     def running_agents(self, request: Request) -> HttpResponseBase:
-        """What ran, newest first: with `hours` the executions that started or ended in the last
-        hours, and all that are live, whenever they started; with `from` and `to` those that started
-        then."""
+        """List executions, newest first.
+
+        With `hours`: those that started or ended in the last hours, and all live ones, whenever
+        they started. With `from` and `to`: those that started in that window.
+        """
         filters, asked = self._read(MAX_ROWS)
         rows = self._executions(filters)
         if self._wants_csv:
@@ -153,7 +154,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         csv=examples.CSV_OF_ERRORS,
     )
     def errors(self, request: Request) -> HttpResponseBase:
-        """Every error that was emitted in the window, newest first."""
+        """List the errors emitted in the window, newest first."""
         filters, asked = self._read(DEFAULT_ERRORS)
         errors = queries.errors(self.organization, self.actor, filters)
         rows = errors.values_list(*ERROR_COLUMNS, named=True)
@@ -175,8 +176,9 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         csv=examples.CSV_OF_GROUPS,
     )
     def error_groups(self, request: Request) -> HttpResponseBase:
-        """The errors of the window, those with the same words as one: numbers, ids and quoted names
-        aside, and whichever agents they are of."""
+        """List the errors of the window in groups with the same words, ignoring numbers, ids and
+        quoted names, across all agents.
+        """
         filters, asked = self._read(MAX_GROUPS, MAX_GROUPS)
         pages: list[Found] = []
 
@@ -184,7 +186,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
             pages.append(asked.page(groups, LAST_SEEN))
             return pages[0].rows
 
-        # An error that comes while they are read would move its group past the reader.
+        # Later errors would move their group while a client pages, which would then miss it.
         until = asked.moment if asked.cursor else None
         groups = queries.error_groups(
             self.organization, self.actor, filters, choose=choose, until=until
@@ -204,7 +206,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
         csv=examples.CSV_OF_EXECUTIONS,
     )
     def timeline(self, request: Request) -> HttpResponseBase:
-        """Executions that started in the window, oldest first."""
+        """List executions that started in the window, oldest first."""
         filters, asked = self._read(MAX_ROWS)
         filters = filters.by_start()
         rows = self._executions(filters)
@@ -217,15 +219,17 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(DashboardStatisticsSerializer, *filter_parameters(None))
     def agent_stats(self, request: Request) -> Response:
-        """Sums over all executions, or over those that match; of `hours` as in running-agents."""
+        """Return statistics of all executions or of those that match; `hours` works as in
+        running-agents.
+        """
         filters = Filters.read(request.query_params, hours=None, now=now())
         return Response(statistics_body(queries.statistics(self.organization, self.actor, filters)))
 
     @described(DashboardDetailsSerializer, FID, *paging_parameters(MAX_PARTS, MAX_PARTS))
     def details(self, request: Request, fid: str) -> Response:
-        """An execution with its events.
+        """Return an execution with its events.
 
-        At most 16 MiB of messages at a time: `limit` then says how many events these are.
+        A response has at most 16 MiB of messages; `limit` then says how many events it has.
         """
         asked = self._slice_of_parts()
         execution = (
@@ -253,7 +257,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
 
     @described(DashboardFilesSerializer, FID, *paging_parameters(MAX_PARTS, MAX_PARTS))
     def files(self, request: Request, fid: str) -> Response:
-        """The files that an execution was given, and those that it made."""
+        """List the files that an execution was given and those that it made."""
         asked = self._slice_of_parts()
         execution = self.get_object()
         rows = ExecutionFile.objects.for_organization(self.organization).filter(execution=execution)

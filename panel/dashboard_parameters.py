@@ -1,4 +1,4 @@
-"""The parameters of the dashboard's operations, for the API document."""
+"""The parameters of the dashboard's operations for the OpenAPI document."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ FID = OpenApiParameter("fid", str, OpenApiParameter.PATH, description="The execu
 
 
 def described(serializer: type, *parameters: OpenApiParameter, csv: str = "") -> Any:
-    """`csv` is an example of the answer in this form, if it has it."""
+    """Describe an operation; `csv` is an example of its CSV response, if it has one."""
     tables = {(200, "text/csv"): answered(OpenApiTypes.STR, csv)} if csv else {}
     return extend_schema(
         tags=["Dashboard"],

@@ -1,5 +1,4 @@
-"""The shapes of the dashboard's answers: how they are made, and how the
-OpenAPI document describes them."""
+"""The bodies of the dashboard's responses, and their description in the OpenAPI document."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -29,7 +28,7 @@ EXECUTION_COLUMNS = (
     *("pk", "fid", "user__external_id", "user__name", "agent_name", "status", "meta", "error"),
     *("error_time", "start_time", "end_time", "upload_count", "download_count"),
 )
-"""What execution_body() reads: making whole objects takes several times as long."""
+"""What execution_body() reads: creating model instances takes several times as long."""
 ERROR_COLUMNS = (
     *("pk", "timestamp", "message", "error_type", "fingerprint", "execution__fid"),
     *("execution__agent_name", "execution__user__external_id", "execution__user__name"),
@@ -37,7 +36,7 @@ ERROR_COLUMNS = (
 
 
 def execution_body(row: Any) -> dict[str, Any]:
-    """The 12 fields of kodosumi; `error` without its traceback."""
+    """kodosumi's 12 fields; `error` without its traceback."""
     return {
         "fid": row.fid,
         "user_id": user_id(row.user__external_id),
@@ -61,7 +60,7 @@ def agent_body(row: Any) -> dict[str, Any]:
 
 
 def execution_row(row: Any) -> dict[str, Any]:
-    """An execution as a line of CSV, which has no room for all of `meta`."""
+    """An execution as a row of CSV, which has no room for all of `meta`."""
     return agent_body(row) | {"summary": summary_of(row.meta), "tags": ", ".join(tags_of(row.meta))}
 
 
@@ -74,7 +73,7 @@ def user_name(key: UUID | None, name: str) -> str:
 
 
 def error_body(row: Any) -> dict[str, Any]:
-    """`error` is what the event said only where the row comes with its text, for operators."""
+    """An error; its `error` is the event's full text only if the row includes it, for operators."""
     user = row.execution__user__external_id
     return {
         "fid": row.execution__fid,
@@ -100,7 +99,7 @@ def _said(message: str, text: str) -> Any:
 
 
 def event_body(event: dict[str, Any], *, has_traces: bool) -> dict[str, Any]:
-    """A row of ExecutionEvent; to those who see no traces an error says its message only."""
+    """A row of ExecutionEvent; without `has_traces` an error is reduced to its message."""
     message = event["message"]
     if event["kind"] == ExecutionEvent.Kind.ERROR and not has_traces:
         message = read_error(message).message
@@ -113,7 +112,7 @@ def event_body(event: dict[str, Any], *, has_traces: bool) -> dict[str, Any]:
 
 
 def files_body(execution: Execution, files: Iterable[ExecutionFile]) -> dict[str, Any]:
-    """`uploads` and `downloads` are those directly in `in` and `out`, as kodosumi lists them."""
+    """The files; `uploads` and `downloads` are those directly in `in` and `out`, as in kodosumi."""
     found: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("uploads", "downloads", "nested_uploads", "nested_downloads")
     }
@@ -216,7 +215,7 @@ class SliceSerializer(serializers.Serializer[object]):
 
 
 class DashboardFiltersSerializer(serializers.Serializer[object]):
-    """The filters as they were given; null: not given."""
+    """The filters as given; null where a filter was not given."""
 
     hours = serializers.IntegerField(allow_null=True)
     agent_name = serializers.CharField(allow_null=True)

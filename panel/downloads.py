@@ -1,4 +1,4 @@
-"""A stored file as an answer that a browser saves and never opens (RFC 9110, RFC 6266)."""
+"""Stored files as responses that a browser saves and never opens (RFC 9110, RFC 6266)."""
 
 import re
 from collections.abc import Generator
@@ -41,20 +41,20 @@ class PreconditionFailed(DomainError):
 
 @dataclass(frozen=True)
 class Part:
-    """The bytes from `start` until before `end`."""
+    """The bytes at or after `start` and before `end`."""
 
     start: int
     end: int
 
 
 class Unsatisfiable(Exception):
-    """The range lies outside of the file."""
+    """The range lies outside the file."""
 
 
 def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) -> HttpResponseBase:
-    """The file, or the one range of it that the request asks for.
+    """Respond with the file, or with the single range of it that the request asks for.
 
-    Its content never changes, so its id is its entity tag.
+    The content never changes, so the file's id is its entity tag.
     """
     etag = f'"{file.pk}"'
     modified = int(min(max(file.last_modified, 0), MAX_TIMESTAMP))
@@ -69,7 +69,7 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     if conditional is not None:
         return HttpResponse(status=conditional.status_code, headers=headers)
     try:
-        part = _asked_for(request, file.size, headers)
+        part = _requested_part(request, file.size, headers)
     except Unsatisfiable:
         body = error_body("RANGE_NOT_SATISFIABLE", f"The file has {file.size} bytes.")
         return JsonResponse(body, status=416, headers={"Content-Range": f"bytes */{file.size}"})
@@ -79,7 +79,7 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
     pieces = _pieces(file, sent)
     try:
-        next(pieces)  # Opens it.
+        next(pieces)  # Opens the file.
     except FileNotFoundError:
         raise FileNotFound from None
     if request.method == "HEAD":
@@ -89,8 +89,10 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
 
 
 def _pieces(file: ExecutionFile, part: Part) -> Generator[bytes]:
-    """The part of the file, after one empty piece; FileNotFoundError instead of that where the
-    storage does not have it."""
+    """Yield the part of the file after one empty piece.
+
+    Raises FileNotFoundError instead of the empty piece when the storage does not have the file.
+    """
     with file.content.storage.open(str(file.content.name), "rb") as content:
         content.seek(part.start)
         yield b""
@@ -101,14 +103,17 @@ def _pieces(file: ExecutionFile, part: Part) -> Generator[bytes]:
 
 
 def disposition(name: str) -> str:
-    """The file's own name, without what no header can carry."""
+    """The Content-Disposition header with the file's own name, without characters that a header
+    cannot carry.
+    """
     found = content_disposition_header(True, NOT_IN_HEADERS.sub("_", name))
     return found or "attachment"
 
 
-def _asked_for(request: HttpRequest, size: int, headers: dict[str, str]) -> Part | None:
-    """The one range of the request; None stands for the whole file, as does what is no range, and
-    more than one."""
+def _requested_part(request: HttpRequest, size: int, headers: dict[str, str]) -> Part | None:
+    """The single range of the request; None, for the whole file, if there is none, more than
+    one, or an invalid one.
+    """
     match = RANGE.fullmatch(request.headers.get("Range", ""))
     condition = request.headers.get("If-Range", "").strip()
     is_same = condition in {"", headers["ETag"], headers["Last-Modified"]}
@@ -117,7 +122,7 @@ def _asked_for(request: HttpRequest, size: int, headers: dict[str, str]) -> Part
     first, last = match.groups()
     if not first and not last:
         return None
-    if not first:  # the last so many bytes
+    if not first:  # a suffix range
         start, end = max(size - int(last), 0), size
     else:
         start, end = int(first), min(int(last) + 1, size) if last else size

@@ -1,4 +1,4 @@
-"""Examples of executions in kodosumi's words in the OpenAPI document."""
+"""Examples of executions in kodosumi's words for the OpenAPI document."""
 
 from core.examples import CURSOR, EXECUTION_ID, FINGERPRINT, USER_ID
 

@@ -1,4 +1,4 @@
-"""/files: what executions were given and made."""
+"""/files: the files that executions were given and made."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ class StoredFileSerializer(serializers.Serializer[Any]):
 
 @extend_schema(tags=["Files"])
 class FileViewSet(PanelViewSet):
-    """`area`, which the URL fixes, is `in` or `out`."""
+    """The `area`, `in` or `out`, is fixed by the URL."""
 
     queryset = PanelViewSet.queryset.without_content()
     area = ""
@@ -55,13 +55,13 @@ class FileViewSet(PanelViewSet):
     }
 
     def files(self) -> Any:
-        """The files of the execution in this area."""
+        """The execution's files in this area."""
         files = ExecutionFile.objects.for_organization(self.organization)
         return files.filter(execution=self.get_object(), area=self.area)
 
     @extend_schema(responses=StoredFileSerializer(many=True))
     def list_files(self, request: Request, fid: str) -> Response:
-        """The files of an execution, sub-folders included, by path."""
+        """List the files of an execution with sub-folders, ordered by path."""
         return Response(
             [
                 {
@@ -82,7 +82,9 @@ class FileViewSet(PanelViewSet):
         },
     )
     def download(self, request: Request, fid: str, path: str) -> HttpResponseBase:
-        """The file, to be saved. It is never shown: whatever it is, it cannot run here."""
+        """Download the file. Browsers save it and never show it, so that nothing in it can run
+        here.
+        """
         file = self.files().filter(path=path).first()
         if file is None:
             raise FileNotFound

@@ -1,4 +1,4 @@
-"""/outputs: an execution's state and result, and the end of its record."""
+"""/outputs: an execution's state and result, and its deletion."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ PRINTABLE_POLICY = (
     "default-src 'none'; img-src data:; style-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; sandbox"
 )
-"""The second wall around an agent's output; the first is rendering.py."""
+"""The second wall around an agent's output; the first is executions/rendering.py."""
 EXTENDED = extended_parameter()
 
 
@@ -80,7 +80,7 @@ class DeletedOutputsSerializer(StrictSerializer):
 
 
 class BodyOfDelete(OperationSchema):
-    """Describes the body of a DELETE, which drf-spectacular leaves out."""
+    """Describes the body of a DELETE request, which drf-spectacular leaves out."""
 
     def get_response_serializers(self) -> Any:
         return {204: None}
@@ -114,10 +114,10 @@ class OutputViewSet(PanelViewSet):
         responses=OutputStatusSerializer,
     )
     def status(self, request: Request, fid: str) -> Response:
-        """How an execution stands, and its final result.
+        """Return an execution's status and its final result.
 
-        With `extended=true` an id that is not there yet is waited for, by default for a minute;
-        only then comes 404. Give the request more time than that.
+        With `extended=true` the request waits for an id that does not exist yet, by default for a
+        minute, before it answers 404. Set the client's timeout to more than that.
         """
         return Response(status_body(self.found(request)))
 
@@ -126,10 +126,10 @@ class OutputViewSet(PanelViewSet):
         responses={(200, "application/json"): answered(OpenApiTypes.ANY, examples.RAW)},
     )
     def raw(self, request: Request, fid: str) -> Response:
-        """The final result as a value with its type tag.
+        """Return the final result as a value with its type tag.
 
-        A failed execution's message is tagged as Text; while there is no result, a sentence that
-        says so is tagged as Markdown.
+        The message of a failed execution is tagged as Text; while there is no result, a sentence
+        that says so is tagged as Markdown.
         """
         return Response(final_value(self.found(request)))
 
@@ -138,7 +138,9 @@ class OutputViewSet(PanelViewSet):
         responses={(200, "text/html"): answered(OpenApiTypes.STR, examples.HTML)},
     )
     def html(self, request: Request, fid: str) -> HttpResponse:
-        """The final result as a page to print. Nothing in it runs or is loaded from elsewhere."""
+        """Return the final result as a printable page. Nothing in it runs or is loaded from
+        elsewhere.
+        """
         execution = self.found(request)
         page = render_to_string(
             "executions/printable.html",
@@ -152,8 +154,10 @@ class OutputViewSet(PanelViewSet):
 
     @extend_schema(request=None, responses={204: None})
     def destroy(self, request: Request, fid: str) -> Response:
-        """Delete an execution with its events and files. A live one is stopped first; of one
-        that was imported only the record here is removed."""
+        """Delete an execution with its events and files.
+
+        A live one is stopped first; of an imported one only the record here is removed.
+        """
         delete_execution(self.get_object(), actor=self.actor, stop=True)
         return Response(status=204)
 
@@ -165,8 +169,10 @@ class OutputsViewSet(PanelViewSet):
     schema = BodyOfDelete()
 
     def destroy_many(self, request: Request) -> Response:
-        """Delete several executions, all of them or none. Live ones are stopped first; of those
-        that were imported only the record here is removed."""
+        """Delete several executions, all or none.
+
+        Live ones are stopped first; of imported ones only the record here is removed.
+        """
         wanted = DeletedOutputsSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         fids = set(wanted.validated_data.get("fid", ()))

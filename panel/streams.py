@@ -1,4 +1,4 @@
-"""What executions say, while they say it."""
+"""The events of executions as server-sent events."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
@@ -25,15 +25,16 @@ from panel import examples
 from panel.base import PanelViewSet, extended_parameter
 
 PIECE = 16 * 1024
-"""Bytes that are handed to the server at a time: so much, and what the server and the system keep,
-waits for each client."""
+"""Bytes handed to the server at a time. This much, beside what the server and the system buffer,
+is held for each client.
+"""
 SECONDS_TO_READ_AGAIN = 0.25
 READ_AGAIN = "This server cannot wait for more. Connect again."
 HEADERS = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
 
 class Stream:
-    """One stream of one viewer: the same events, live or as far as they are there."""
+    """One viewer's stream of the same events, whether live or up to now."""
 
     def __init__(
         self,
@@ -50,7 +51,9 @@ class Stream:
         self.position = after
 
     async def live(self, hub: Hub, over: asyncio.Event) -> AsyncGenerator[bytes, None]:
-        """Everything from here on until the execution has ended, or the stream is `over`."""
+        """Yield everything from the current position until the execution ends or the stream is
+        `over`.
+        """
         yield sse.opening()
         batches = hub.subscribe(
             self.watched, self.head, after=self.position, viewer=self.viewer, over=over
@@ -76,9 +79,11 @@ class Stream:
     async def pieces(
         self, hub: Hub, after: int, text: bytes | None, over: asyncio.Event
     ) -> AsyncGenerator[bytes, None]:
-        """What was written of the batch after the sequence number `after`, in pieces. Nothing but
-        the piece that is being sent stays here; what was not kept meanwhile is read again, and has
-        the same beginning: events do not change."""
+        """Yield the serialized batch after the sequence number `after` in pieces.
+
+        Only the piece being sent is kept here. A batch that left the cache in the meantime is read
+        again and serializes to the same bytes, because events never change.
+        """
         start, size = 0, len(text or b"")
         while start < size:
             while text is None:
@@ -100,7 +105,7 @@ class Stream:
         return await hub.work(self.written, batch)
 
     def replay(self) -> Iterator[bytes]:
-        """What there is now, for servers that cannot wait: the client connects again for more."""
+        """Yield what exists now, for servers that cannot wait: the client reconnects for more."""
         yield sse.opening()
         while self.position < self.head.last_sequence:
             batch = read_events(self.watched, self.position)
@@ -114,7 +119,9 @@ class Stream:
             yield sse.closing(self.position, READ_AGAIN)
 
     def written(self, batch: Batch) -> bytes:
-        """Those of the kinds that this stream is about; made once for all streams like it."""
+        """The batch's events of this stream's kinds, serialized once for all streams of its
+        type.
+        """
         kinds, payload = self.kinds, self.payload
         found = batch.written.get((kinds, payload))
         if found is None:
@@ -175,17 +182,19 @@ class StreamViewSet(PanelViewSet):
 
     @stream_schema(is_rendered=False)
     def stream(self, request: Request, fid: str) -> HttpResponseBase:
-        """Every event, as it was emitted.
+        """Stream every event as it was emitted.
 
-        `eof` follows the last event of an execution that has ended; `alive` says that nothing came
-        for 15 seconds; `close` says why a stream ends early: connect again with the last id.
+        `eof` follows the last event of an ended execution; `alive` is sent when nothing has arrived
+        for 15 seconds; `close` gives the reason why a stream ends early: reconnect with the last
+        id.
         """
         return self.open(request, None, raw)
 
     @stream_schema(is_rendered=True, waits=True)
     def main(self, request: Request, fid: str) -> HttpResponseBase:
-        """What an execution does and brings: inputs as YAML; actions, results and the final
-        result as harmless HTML."""
+        """Stream what an execution does and produces: inputs as YAML; actions, results and the
+        final result as sanitized HTML.
+        """
         payload = raw if "raw" in request.query_params else rendered
         return self.open(request, sse.MAIN, payload, waits=True)
 
@@ -201,7 +210,7 @@ class StreamViewSet(PanelViewSet):
         ]
     )
     def stdio(self, request: Request, fid: str) -> HttpResponseBase:
-        """What an execution prints, with the colours of the terminal as HTML."""
+        """Stream an execution's printed output, with terminal colours as HTML."""
         payload = raw if "raw" in request.query_params else rendered
         return self.open(request, sse.STDIO, plain if "plain" in request.query_params else payload)
 
@@ -223,7 +232,7 @@ class StreamViewSet(PanelViewSet):
         stream = Stream(
             Watched(execution.organization_id, execution.pk),
             Head(execution.last_sequence, execution.status),
-            # An id of another execution: this one's events are all new to the client.
+            # The id is of another execution, so all of this one's events are new to the client.
             after=after if after <= execution.last_sequence else 0,
             viewer=viewer,
             kinds=kinds,

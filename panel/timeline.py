@@ -1,6 +1,6 @@
 """/timeline: the caller's own executions, page by page and as they change.
 
-Own ones for everybody, operators included: the dashboard shows an organization's.
+Operators, too, see only their own here: the dashboard shows an organization's.
 """
 
 import math
@@ -157,8 +157,10 @@ class TimelineViewSet(PanelViewSet):
         return self.text("q", MAX_SEARCH_LENGTH) or ""
 
     def answer(self, work: Callable[[], Response]) -> Response:
-        """The answer to a request. A search reads all that the caller's executions hold, so the
-        time of searches is limited; it counts also when it ends without an answer."""
+        """Respond to a request, with a limit on the caller's search time.
+
+        A search reads the content of all the caller's executions. It counts even when it fails.
+        """
         if not self.search:
             return work()
         try:
@@ -187,7 +189,7 @@ class TimelineViewSet(PanelViewSet):
         responses=TimelinePageSerializer,
     )
     def list_items(self, request: Request) -> Response:
-        """Own executions, newest first."""
+        """List the caller's own executions, newest first."""
         return self.answer(self._list_items)
 
     def _list_items(self) -> Response:
@@ -218,8 +220,11 @@ class TimelineViewSet(PanelViewSet):
         responses=TimelineChangesSerializer,
     )
     def list_changes(self, request: Request) -> Response:
-        """Own executions that changed or were deleted after `since`; without it, nothing but the
-        position to ask with. While something is being written, a change may be told twice."""
+        """List the caller's own executions that changed or were deleted after `since`.
+
+        Without `since` only the position to continue from is returned. While something is being
+        written, a change may be reported twice.
+        """
         return self.answer(self._list_changes)
 
     def _list_changes(self) -> Response:
@@ -257,7 +262,7 @@ class TimelineViewSet(PanelViewSet):
         responses=TimelineViewSerializer,
     )
     def move(self, request: Request) -> Response:
-        """What a page that shows own executions must add, change and remove."""
+        """Return what a page of the caller's own executions must add, change and remove."""
         return self.answer(self._move)
 
     def _move(self) -> Response:
@@ -302,7 +307,7 @@ class TimelineViewSet(PanelViewSet):
         )
 
     def page(self, offset: str | None) -> list[Execution]:
-        """The next executions after `offset`; the first ones without it."""
+        """The executions after `offset`; the first ones without it."""
         return list(self.after(offset)[: self.size])
 
     @property

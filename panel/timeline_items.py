@@ -1,4 +1,4 @@
-"""A person's own executions as a list that keeps itself up to date."""
+"""An actor's own executions as a list that a client can keep up to date."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from organizations.models import Organization
 
 MAX_CHANGES = 500
 FIRST_POSITION = 10**12
-"""Positions are numbers from here on: later than all times, in which clients may ask as well."""
+"""Positions start here, above all Unix times, which clients may send as well."""
 MAX_POSITION = 2**53 - 1
-"""The largest whole number that every reader of JSON keeps."""
+"""The largest integer that every JSON parser represents exactly."""
 HORIZON = """
     SELECT pg_snapshot_xmin(now)::text::bigint - 1,
         greatest(pg_snapshot_xmax(now)::text::bigint - 1,
@@ -28,8 +28,8 @@ HORIZON = """
 """
 
 MAX_INPUTS_LENGTH = 32 * 1024
-"""Bytes of inputs that a list shows, of up to a thousand executions at once."""
-# What the column stores is compressed, and so never longer: the first look is the quick one.
+"""Bytes of inputs shown in a list, which may have a thousand executions."""
+# The stored size is compressed and never larger, so checking it first is a quick test.
 SHORT_INPUTS = f"""CASE WHEN pg_column_size("executions_execution"."inputs") <= {MAX_INPUTS_LENGTH}
     AND octet_length("executions_execution"."inputs"::text) <= {MAX_INPUTS_LENGTH}
     THEN "executions_execution"."inputs" END"""
@@ -60,7 +60,7 @@ SEARCHED = f"""(SELECT concat_ws(' ',
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed after a position, the oldest change first; `position` is where to go on."""
+    """Changes after a position, oldest first; `position` is where to continue."""
 
     updated: Sequence[Execution]
     deleted: Sequence[str]
@@ -68,7 +68,10 @@ class Changes:
 
 
 def own_executions(organization: Organization, actor: Actor, search: str = "") -> ExecutionQuerySet:
-    """Newest first: those that the actor launched, or runs as an agent, whatever else it sees."""
+    """Executions that the actor launched, or runs as an agent, newest first.
+
+    Others that the actor may see are not included.
+    """
     own = Execution.objects.for_organization(organization).owned_by(actor)
     own = own.without_content().annotate(
         short_inputs=RawSQL(SHORT_INPUTS, [], JSONField())  # noqa: S611 - a constant
@@ -80,8 +83,10 @@ def own_executions(organization: Organization, actor: Actor, search: str = "") -
 
 
 def older_than(executions: ExecutionQuerySet, fid: str) -> ExecutionQuerySet:
-    """The executions that come after this one in the list. One that is gone is located by its id,
-    which says when it began (ObjectId, UUIDv7)."""
+    """The executions that follow this one in the list.
+
+    A deleted one is located by the time in its id (ObjectId, UUIDv7).
+    """
     found = executions.filter(fid=fid).values_list("start_time", "pk").first()
     if found is None:
         return executions.filter(fid__lt=fid)
@@ -98,22 +103,22 @@ def newer_than(executions: ExecutionQuerySet, fid: str) -> ExecutionQuerySet:
 
 
 def current_position() -> float:
-    """The position from which a client that has everything up to now goes on."""
+    """The position from which a client that has everything so far continues."""
     return FIRST_POSITION + _horizon()[0]
 
 
 def changes(
     organization: Organization, actor: Actor, since: float, executions: ExecutionQuerySet
 ) -> Changes:
-    """Which of `executions` changed after `since`, and which of the actor's were deleted.
+    """The `executions` that changed after `since`, and the actor's that were deleted.
 
-    `since` is a position; or a time, of a client that has none yet. A position lies before every
-    transaction that is still under way, so what those have written is told again, but never
-    forgotten. At most 500 of each are told at a time, and all that were written with the last one.
+    `since` is a position, or a time for a client that has none yet. A position precedes every
+    transaction still in progress, so that its changes may be reported twice but are never missed.
+    At most 500 of each are returned, plus those written together with the last one.
     """
     settled, newest = _horizon()
     if since >= FIRST_POSITION + newest + 1:
-        since = FIRST_POSITION  # A position of another database, before its backup was restored.
+        since = FIRST_POSITION  # The position is from before a backup was restored.
     updated, ends = _following(executions, "changed_at", since, settled, newest)
     deleted, others = _following(
         _own_deleted(organization, actor), "created_at", since, settled, newest
@@ -126,9 +131,9 @@ def changes(
 
 
 def _horizon() -> tuple[int, int]:
-    """The number of the last transaction before which all have ended, and that of the newest one.
+    """The last transaction id up to which all have ended, and the newest transaction id.
 
-    To be read before the rows: those of all transactions up to the first number are there then.
+    Read it before the rows: these then include everything up to the first id.
     """
     with connection.cursor() as cursor:
         cursor.execute(HORIZON)
@@ -139,7 +144,9 @@ def _horizon() -> tuple[int, int]:
 def _following(
     rows: Any, clock: str, since: float, settled: int, newest: int
 ) -> tuple[list[Any], list[float]]:
-    """Those after `since`, the oldest change first; and where to go on, unless all were told."""
+    """The rows after `since`, oldest change first, and where to continue unless all were
+    returned.
+    """
     if since < FIRST_POSITION:
         moment = datetime.fromtimestamp(since, UTC)
         found = list(rows.filter(**{f"{clock}__gt": moment}).order_by(clock)[:MAX_CHANGES])
@@ -155,7 +162,7 @@ def _following(
         last = found[-1]
         found += rows.filter(position=last.position, pk__gt=last.pk).order_by("pk")
         return found, [FIRST_POSITION + last.position]
-    # The newest ones: what is told again must not keep back what is told for the first time.
+    # Prefer the newest: repeated changes must not hold back new ones.
     unsettled = rows.filter(position__gt=max(after, settled), position__lte=newest)
     newest_first = unsettled.order_by("-position", "-pk")[: MAX_CHANGES - len(found)]
     return [*found, *reversed(newest_first)], []
@@ -171,8 +178,9 @@ def _own_deleted(organization: Organization, actor: Actor) -> Any:
 
 
 def item(execution: Any) -> dict[str, Any]:
-    """One of `own_executions` as the timeline shows it. `finish` is its newest event, also while
-    it runs."""
+    """An execution of `own_executions` for the timeline. `finish` is the time of its newest
+    event, even while it runs.
+    """
     return {
         "fid": execution.fid,
         "tags": execution.tags,
@@ -187,7 +195,7 @@ def item(execution: Any) -> dict[str, Any]:
 
 
 def _iso(seconds: float | None) -> str | None:
-    """With microseconds and zone; None for no time, and for one that no calendar has."""
+    """ISO 8601 with microseconds and offset; None for no time or one outside the calendar."""
     if seconds is None or not 0 <= seconds <= MAX_TIMESTAMP:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

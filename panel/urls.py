@@ -1,5 +1,6 @@
-"""Executions in the words of kodosumi's panel, at its addresses: bearer tokens, API keys, and the
-sessions of the pages."""
+"""Executions at the addresses of kodosumi's panel: with bearer tokens, API keys, or a page's
+session.
+"""
 
 from django.urls import path, register_converter
 from django.urls.converters import PathConverter
@@ -12,14 +13,14 @@ from panel.timeline import TimelineViewSet
 
 
 class FilePathConverter(PathConverter):
-    """The path of a stored file: other systems let its parts have line breaks in them."""
+    """The path of a stored file, which may contain line breaks from other systems."""
 
     regex = "(?s:.+)"
 
 
 register_converter(FilePathConverter, "file")
 
-# What ran: the addresses of kodosumi's dashboard.
+# The URLs of kodosumi's dashboard.
 dashboard = [
     path(
         "running-agents",
@@ -50,7 +51,7 @@ dashboard = [
     ),
 ]
 
-# Live: an ASGI server streams, a WSGI server gives what there is (docs/decisions/0007).
+# Streams: live with ASGI; with WSGI only the events so far (docs/decisions/0007).
 streams = [
     path(f"outputs/{name}/<str:fid>", StreamViewSet.as_view({"get": name}), name=f"outputs-{name}")
     for name in ("stream", "main", "stdio")

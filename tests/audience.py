@@ -1,4 +1,4 @@
-"""Viewers of a tenant, and whose right has ended."""
+"""Viewers of a tenant, and which of them have lost access."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -13,7 +13,7 @@ from tests.tenants import Tenant
 
 
 def ended_viewers(viewers: list[Viewer]) -> set[Viewer]:
-    """Those whose stream the hub would end now."""
+    """The viewers whose streams the hub would end now."""
     return read_news((), viewers).ended
 
 
@@ -28,7 +28,7 @@ class Audience:
         self.valid_from = {str(user.pk): user.sessions_valid_from for user in users}
 
     def viewer(self, token: str) -> Viewer:
-        """Who opened a stream with this token."""
+        """The viewer that opens a stream with this token."""
         claims = claims_of(token)
         return Viewer(
             kind=claims["token_use"],

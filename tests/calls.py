@@ -1,4 +1,4 @@
-"""How the sweeps call an endpoint and look at its answer."""
+"""Calling endpoints from the table and inspecting their responses."""
 
 import base64
 from contextlib import nullcontext
@@ -30,10 +30,10 @@ def call(
     commits: bool = False,
     **headers: str,
 ) -> Any:
-    """Call the endpoint as the row describes it, with the tenant's own ids and body by default.
+    """Call the endpoint as the table describes it, by default with the tenant's own ids and body.
 
-    `content` replaces the body by bytes as they are. With `commits` the view's transactions are
-    its own, as in production.
+    `content` replaces the body with raw bytes. With `commits` the view manages its own
+    transactions, as in production.
     """
     if body is None and content is None and endpoint.body is not None:
         body = endpoint.body(tenant)
@@ -61,20 +61,22 @@ def _content(client: Client, endpoint: Endpoint, body: Any) -> bytes | str:
 
 
 def bearer_of(endpoint: Endpoint, tenant: Tenant) -> Client:
-    """One that may do everything: the owner, or the tenant's agent where no person may call."""
+    """A client with full access: the owner, or the tenant's agent where people have none."""
     agent = None if endpoint.role else tenant.entitled(tenant.agent, *Scope.values)
     token = access_token_for(agent or tenant.person("owner"))
     return Client(headers={"Authorization": f"Bearer {token}"})
 
 
 def text_of(response: Any) -> str:
-    """The body and the headers as one text."""
+    """The headers and the body as one text."""
     body = b"".join(response) if response.streaming else response.content
     return body.decode("utf-8", "replace") + str(response.headers)
 
 
 def assert_shows_nothing_of(tenant: Tenant, response: Any) -> None:
-    """Neither the tenant's word nor one of its ids, in any usual spelling, stands in the answer."""
+    """Assert that neither the tenant's word nor its ids, in any usual spelling, are in the
+    response.
+    """
     text = text_of(response).lower()
     for mark in tenant.marks():
         spellings = {mark, mark.replace("-", ""), base64.b64encode(mark.encode()).decode()[:-4]}
@@ -82,7 +84,7 @@ def assert_shows_nothing_of(tenant: Tenant, response: Any) -> None:
 
 
 def caller(client_for: ClientFor, tenant: Tenant, endpoint: Endpoint) -> Client:
-    """An agent with just the scopes that the row names, or a person of the least role."""
+    """An agent with exactly the scopes in the table, or a person with the least role."""
     if endpoint.caller == "person":
         return client_for(tenant.person(endpoint.role))
     agent = tenant.agent if endpoint.caller == "itself" else tenant.another_agent()

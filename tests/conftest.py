@@ -11,5 +11,5 @@ def ours(db: None) -> Tenant:
 
 @pytest.fixture
 def theirs(db: None) -> Tenant:
-    """Another organization, nothing of which may ever show."""
+    """Another organization, whose data must never be shown."""
     return Tenant("contoso")

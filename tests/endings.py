@@ -1,4 +1,4 @@
-"""What ends a token or a session. Each gets the tenant, and gives the token to present."""
+"""Ways for a token or session to end. Each takes the tenant and returns the token to present."""
 
 from datetime import timedelta
 from typing import Any

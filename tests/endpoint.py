@@ -1,4 +1,4 @@
-"""What the table of endpoints says about each operation."""
+"""A row of the table of endpoints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,41 +11,42 @@ PUBLIC, CLIENT, ORGANIZATION, PAGE, STAFF = "public", "client", "organization", 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One operation.
+    """An operation and who may call it.
 
-    `public`: no caller is asked for. `client`: an OAuth client authenticates with its secret; with
+    `public`: no authentication. `client`: an OAuth client authenticates with its secret; with
     `scopes`, a bearer may call it as well. `organization`: a bearer token. `page`: a session.
     `staff`: the administration of the deployment.
     """
 
     method: str
     path: str
-    """As the OpenAPI document writes it."""
+    """The path as in the OpenAPI document."""
     access: str
     scopes: tuple[str, ...] = ()
     role: str = "viewer"
-    """The least role of a person that may call it; empty where none may."""
+    """The least role with which a person may call it; empty if people may not."""
     caller: str = "agent"
-    """`agent`: any agent with the scopes may call it; `itself`: only the agent that the path
-    names; `person`: the proofs call it as a person."""
+    """`agent`: any agent with the scopes may call it; `itself`: only the agent in the path;
+    `person`: the tests call it as a person.
+    """
     ids: Callable[[Tenant], dict[str, str]] = lambda tenant: {}
-    """The ids in the path: those of rows that the tenant owns."""
+    """The ids in the path, of rows that the tenant owns."""
     body: Callable[[Tenant], dict[str, Any]] | None = None
-    """A body that works."""
+    """A valid body."""
     content: bytes = b""
-    """A body that works, where it is no JSON and no form."""
+    """A valid body that is neither JSON nor a form."""
     references: tuple[str, ...] = ()
-    """Fields of the body that name a row of the organization."""
+    """Fields of the body that refer to a row of the organization."""
     rows: Callable[[Tenant, int], None] | None = None
-    """For a list: how to give it that many more rows."""
+    """Adds that many rows, for a list."""
     rows_key: str = "data"
-    """Under which the list's answer has its rows."""
+    """The key of the rows in a list's response."""
     is_form: bool = False
     asks: bool = False
-    """A page that asks whether to do what its POST does."""
+    """Whether it is a page that asks for confirmation of its POST."""
     status: int = 200
     reason: str = ""
-    """Why it is public, or why the OpenAPI document leaves it out."""
+    """Why it is public, or why the OpenAPI document omits it."""
     is_documented: bool = True
 
     def __str__(self) -> str:

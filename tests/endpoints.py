@@ -1,7 +1,7 @@
-"""Every operation of the product, one row each: who may call it and what a good call looks like.
+"""The table of endpoints: a row for each operation, with who may call it and a valid call.
 
-test_route_table.py compares the rows with the URLs and with the OpenAPI document; the sweeps
-beside it run over them. A new endpoint needs one row here and gets all proofs from it.
+test_route_table.py compares the table with the URLs and the OpenAPI document; the tests beside it
+run over all rows. A new endpoint needs one row here to be covered by all of them.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ def read(path: str, scope: str = "agents:read", **fields: Any) -> Endpoint:
 
 
 def write(method: str, path: str, **fields: Any) -> Endpoint:
-    """A change that needs agents:write, which admins and owners have."""
+    """A write that requires agents:write, which admins and owners have."""
     fields = {"role": "admin", "scopes": ("agents:write",)} | fields
     return Endpoint(method, path, ORGANIZATION, **fields)
 
@@ -62,7 +62,7 @@ def decide_page(path: str, method: str = "POST", **fields: Any) -> Endpoint:
 
 
 def confirmed(path: str, **fields: Any) -> tuple[Endpoint, Endpoint]:
-    """An address that asks when it is opened, and acts when the question is answered."""
+    """A URL that asks for confirmation on GET and acts on POST."""
     return change_page(path, "GET", asks=True, **fields), change_page(path, **fields)
 
 
@@ -143,7 +143,8 @@ TOKENS = [
         CLIENT,
         ("tokens:read",),
         role="operator",
-        body=lambda tenant: {"token": "that nobody issued"},  # whose one is: test_revoke_token.py
+        # Test_revoke_token.py covers whose token it is.
+        body=lambda tenant: {"token": "that nobody issued"},
         is_form=True,
     ),
 ]
@@ -260,7 +261,7 @@ RESOURCE = RESOURCES + "/{resourceId}"
 
 
 def decide(method: str, path: str, **fields: Any) -> Endpoint:
-    """A decision about resources, which administrators take."""
+    """A change of resources, which requires an administrator."""
     fields = {"role": "admin", "scopes": ADMIN} | fields
     return Endpoint(method, path, ORGANIZATION, **fields)
 
@@ -283,7 +284,7 @@ RECEIVERS = [
 
 
 def control(method: str, path: str, **fields: Any) -> Endpoint:
-    """A change of an execution: the agent's own, or by an operator."""
+    """A change of an execution by its agent or an operator."""
     return Endpoint(
         method,
         path,
@@ -294,7 +295,7 @@ def control(method: str, path: str, **fields: Any) -> Endpoint:
 
 
 def report(method: str, path: str, **fields: Any) -> Endpoint:
-    """What only the agent itself says about its execution."""
+    """A report that only the execution's agent may make."""
     return control(method, path, **({"role": "", "ids": examples.execution} | fields))
 
 
@@ -487,7 +488,7 @@ OWN_PAGES = [
         page(
             "/email/confirm/{token}", method, ids=lambda tenant: {"token": "another's"}, status=404
         )
-        for method in ("GET", "POST")  # test_change_address.py opens the person's own
+        for method in ("GET", "POST")  # test_change_address.py opens a valid link
     ),
     page("/logout", "POST"),
     page("/agents", scopes=READ),
@@ -632,6 +633,6 @@ BEARER = [
     for each in ENDPOINTS
     if each.access == ORGANIZATION or (each.scopes and each.access == CLIENT)
 ]
-"""Those that a bearer token opens."""
+"""Endpoints that accept a bearer token."""
 PAGES = [each for each in ENDPOINTS if each.access == PAGE]
 QUESTIONS = [each for each in PAGES if each.asks]

@@ -1,4 +1,4 @@
-"""Ids, bodies and rows for the table of endpoints: what a good call in a tenant looks like."""
+"""Ids, bodies and rows for the table of endpoints: valid calls within a tenant."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ def new_email() -> str:
     return f"new-{uuid4().hex}@example.com"
 
 
-# Ids in the path: those of rows that the tenant owns.
+# Ids in the path, of rows that the tenant owns.
 
 
 def agent(tenant: Tenant) -> dict[str, str]:
@@ -146,7 +146,7 @@ def grant(tenant: Tenant) -> dict[str, str]:
     return {"resourceId": str(tenant.grant.resource_id), "agentId": str(tenant.grant.agent_id)}
 
 
-# Bodies that work.
+# Valid bodies.
 
 
 def new_agent(tenant: Tenant) -> dict[str, Any]:
@@ -308,7 +308,7 @@ def more_events(tenant: Tenant, number: int) -> None:
 
 
 def idle_credentials(tenant: Tenant, number: int) -> None:
-    """Each is a finding: made long ago and never used."""
+    """Credentials that each cause a finding: created long ago and never used."""
     for _ in range(number):
         made = timezone.now() - timedelta(days=30)
         make_credential(tenant.another_agent(), created_at=made)
@@ -320,7 +320,7 @@ def more_executions(tenant: Tenant, number: int) -> None:
 
 
 def more_own_executions(tenant: Tenant, number: int) -> None:
-    """Of the agent, and of the owner too: each has a list of its own."""
+    """Executions of the agent and of the owner, because each has their own list."""
     user = make_user_of(tenant.person("owner"))
     for _ in range(number):
         make_execution(tenant.organization, FINISHED, start=now(), agent=tenant.agent, user=user)
@@ -332,19 +332,19 @@ def more_traffic(tenant: Tenant, number: int) -> None:
 
 
 def more_failures(tenant: Tenant, number: int) -> None:
-    """Each an execution of the tenant's agent that has an error, and a group of its own."""
+    """Failed executions of the tenant's agent, whose errors form a group each."""
     for _ in range(number):
         tenant.fail(uuid4().hex)
 
 
 def more_lines(tenant: Tenant, number: int) -> None:
-    """Of one execution."""
+    """Log lines of one execution."""
     lines = [NewEvent(now(), "stdout", f"line {n} of {tenant.word}") for n in range(number)]
     with organization_scope(tenant.organization):
         append_events(tenant.failed_execution, lines, is_strict=False)
 
 
 def more_files(tenant: Tenant, number: int) -> None:
-    """Of one execution; wherever each stands among the others by name."""
+    """Files of one execution, named so that they sort among existing ones."""
     for _ in range(number):
         make_file(tenant.failed_execution, path=f"{uuid4().hex}.txt")

@@ -1,4 +1,4 @@
-"""Views that fail on purpose, each in another place, for test_unhandled_errors.py."""
+"""Views that fail on purpose, in different places, for test_unhandled_errors.py."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
@@ -40,7 +40,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def statement(request: HttpRequest) -> HttpResponse:
-    """PostgreSQL writes the whole row into the second line of its complaint."""
+    """A statement whose error contains the whole row in its second line."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO organizations_attempt (key, started_at) VALUES ('canary-of-a-row', now())"
@@ -59,7 +59,7 @@ def at_commit(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def after_commit(request: HttpRequest) -> HttpResponse:
-    """As every hook of ours is: what is committed is answered as such."""
+    """Fail in an on_commit hook, registered as `robust` like all of ours."""
 
     def fail() -> None:
         raise RuntimeError(f"after the commit {SECRET}")

@@ -1,4 +1,4 @@
-"""The import as tests run it, and what they look at afterwards."""
+"""Running the import in tests, and inspecting its effects."""
 
 import hashlib
 from io import StringIO
@@ -23,7 +23,7 @@ REAL = settings.BASE_DIR / "importers" / "tests" / "data" / "kodosumi-1.1.0" / "
 
 
 def import_folder(folder: Path, organization: Organization, **options: Any) -> str:
-    """Run the command; what it printed."""
+    """Run the command; return its output."""
     output = StringIO()
     call_command(
         "import_kodosumi", folder, organization=organization.slug, stdout=output, **options
@@ -32,7 +32,7 @@ def import_folder(folder: Path, organization: Organization, **options: Any) -> s
 
 
 def dump(organization: Organization) -> dict[str, list[Any]]:
-    """Every row about executions, whole."""
+    """Every row about executions with all columns."""
     models = (ExecutionUser, Execution, ExecutionEvent, ExecutionError, ExecutionFile)
     with organization_scope(organization):
         return {
@@ -42,7 +42,7 @@ def dump(organization: Organization) -> dict[str, list[Any]]:
 
 
 def state_of(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """Everything that a reader could change by mistake: names, bytes, times, rights."""
+    """Everything that a reader could change by mistake: names, contents, times, permissions."""
     found = {}
     for path in [folder, *folder.rglob("*")]:
         status = path.lstat()
@@ -55,7 +55,7 @@ def state_of(folder: Path) -> dict[str, tuple[Any, ...]]:
 
 
 def messages(organization: Organization, fid: str) -> list[tuple[int, str, str]]:
-    """Sequence, kind and message of its events."""
+    """Sequence, kind and message of the execution's events."""
     with organization_scope(organization):
         events = ExecutionEvent.objects.filter(execution__fid=fid)
         return [(event.sequence, event.kind, event.message) for event in events]

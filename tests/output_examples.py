@@ -1,4 +1,4 @@
-"""What the paths of kodosumi's panel need: an execution that the agent runs for a viewer."""
+"""Rows for the paths of kodosumi's panel: an execution that the agent runs for a viewer."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.tenants import Tenant
 
 
 def make(tenant: Tenant) -> Execution:
-    """A new execution with a file in each area; all of it carries the tenant's word."""
+    """A new execution with a file in each area; all its texts contain the tenant's word."""
     execution = make_execution(
         tenant.organization,
         agent=tenant.agent,
@@ -22,7 +22,7 @@ def make(tenant: Tenant) -> Execution:
 
 
 def execution(tenant: Tenant) -> Execution:
-    """The one that the tenant shows."""
+    """The tenant's example execution."""
     found: Execution = tenant.__dict__.setdefault("shown_execution", None) or make(tenant)
     tenant.__dict__["shown_execution"] = found
     return found

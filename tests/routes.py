@@ -1,4 +1,4 @@
-"""What the URLconf and the OpenAPI document say about the product's operations."""
+"""The product's operations according to the URLconf and the OpenAPI document."""
 
 import re
 from functools import cache
@@ -16,7 +16,7 @@ SOME_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def methods_of(path: str, view: Any) -> set[str]:
-    """The methods that an API view declares; a plain view is tried, past the middleware."""
+    """The methods that an API view declares; plain views are probed without middleware."""
     if hasattr(view, "actions"):
         return {method.upper() for method in view.actions} & set(METHODS)
     if hasattr(view, "cls"):
@@ -30,12 +30,12 @@ def _accepts(path: str, view: Any, method: str) -> bool:
         with transaction.atomic():
             response = view(request, **dict.fromkeys(names_in(path), SOME_ID))
     except Exception:
-        return True  # It went past its decorators, and stumbled over a request of nobody.
+        return True  # The view was reached, and failed because the request has no user.
     return bool(response.status_code != 405)
 
 
 def names_in(path: str) -> list[str]:
-    """The names of the ids in a path."""
+    """The names of the ids in the path."""
     return re.findall(r"{(\w+)}", path)
 
 
@@ -50,7 +50,7 @@ def _document_of(urlconf: str) -> dict[str, Any]:
 
 
 def operation(endpoint: Endpoint) -> dict[str, Any]:
-    """What the OpenAPI document says about the endpoint; nothing where it leaves it out."""
+    """The endpoint in the OpenAPI document; empty if the document omits it."""
     described = openapi_document()["paths"].get(endpoint.path, {})
     found: dict[str, Any] = described.get(endpoint.method.lower(), {})
     return found
@@ -66,7 +66,7 @@ def query_parameters(endpoint: Endpoint) -> dict[str, dict[str, Any]]:
 
 
 def body_schema(endpoint: Endpoint) -> dict[str, Any]:
-    """The schema of the JSON body; nothing where there is none."""
+    """The schema of the JSON body; empty if there is none."""
     content = operation(endpoint).get("requestBody", {}).get("content", {})
     schema: dict[str, Any] = content.get("application/json", {}).get("schema", {})
     if "$ref" in schema:

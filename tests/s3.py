@@ -1,4 +1,4 @@
-"""A server of others that speaks the protocol of Amazon S3, and buckets in it."""
+"""A third-party server with the protocol of Amazon S3, and buckets in it."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ KEYS = {"access_key": "AKIAOFTHETESTS", "secret_key": "of-the-tests"}
 
 @contextmanager
 def server(log: Path, port: int = 0) -> Iterator[str]:
-    """moto, in an environment of its own; gives its address."""
+    """Run moto in an environment of its own; yields its URL."""
     port = port or free_port()
     command = [sys.executable, "-S", "-m", "moto.server", "--host", "127.0.0.1", "--port", port]
     environment = os.environ | {"PYTHONPATH": str(FOREIGN)}
@@ -32,7 +32,7 @@ def server(log: Path, port: int = 0) -> Iterator[str]:
 
 
 def make_bucket(address: str) -> str:
-    """Its name."""
+    """Create a bucket; return its name."""
     name = f"files-{uuid4().hex}"
     boto3.client(
         "s3",
@@ -46,7 +46,7 @@ def make_bucket(address: str) -> str:
 
 @contextmanager
 def files_in(address: str, bucket: str, **options: Any) -> Iterator[BucketStorage]:
-    """This bucket is the storage of files meanwhile."""
+    """Use the bucket as the storage of files during the block."""
     options = {"endpoint_url": address, "bucket_name": bucket, "location": "of/us"} | KEYS | options
     storage = {"BACKEND": "executions.file_bucket.BucketStorage", "OPTIONS": options}
     with override_settings(STORAGES=settings.STORAGES | {"default": storage}):

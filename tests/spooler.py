@@ -25,7 +25,7 @@ Row = tuple[Any, ...]
 
 
 def run_rows(count: int = 6, start: float = START) -> list[Row]:
-    """Timestamp, kind and message of a whole run with this many rows."""
+    """Timestamp, kind and message of the rows of a complete run of this length."""
     meta = {"summary": "Weekly report", "entry_point": "report:build"}
     before = [("status", "starting"), ("meta", json.dumps({"dict": meta})), ("status", "running")]
     after = [("final", '{"Markdown":{"body":"done"}}'), ("status", "finished")]
@@ -47,25 +47,26 @@ def new_data(folder: Path) -> Path:
 
 
 def fid_of(number: int) -> str:
-    """An id as kodosumi makes them: the second, then what tells it from others."""
+    """An id as kodosumi makes them: the time in seconds, followed by a unique part."""
     return f"{int(START):08x}{number:016x}"
 
 
 def open_database(
     data: Path, fid: str, *, user: str = USER, table: str = TABLE, journal: str = "wal"
 ) -> sqlite3.Connection:
-    """As kodosumi's spooler opens the database of a new execution."""
+    """Create the database of a new execution as kodosumi's spooler does."""
     folder = data / "execution" / user / fid
     folder.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(folder / "sqlite3.db", isolation_level=None)
     database.execute(f"PRAGMA journal_mode = {journal}")
-    database.execute("PRAGMA synchronous = off")  # Its is "normal": the same bytes, but slower.
+    # Kodosumi uses "normal", which writes the same bytes but is slower.
+    database.execute("PRAGMA synchronous = off")
     database.execute(table)
     return database
 
 
 def append_rows(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """As the spooler does: some rows, one transaction."""
+    """Append some rows in one transaction, as the spooler does."""
     database.execute("BEGIN")
     database.executemany("INSERT INTO monitor (timestamp, kind, message) VALUES (?, ?, ?)", rows)
     database.execute("COMMIT")
@@ -74,7 +75,7 @@ def append_rows(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
 def write_execution(
     data: Path, fid: str | None = None, rows: Iterable[Row] | None = None, **options: Any
 ) -> Path:
-    """An execution whose run is over and whose database is closed; its folder."""
+    """Write an ended execution with a closed database; return its folder."""
     fid = fid or fid_of(1)
     with closing(open_database(data, fid, **options)) as database:
         append_rows(database, run_rows() if rows is None else rows)

@@ -1,4 +1,4 @@
-"""An organization whose rows all carry one word, so that a leak of any of them is seen."""
+"""An organization whose rows all contain one word, so that any leak is detected."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ PASSWORD = "correct horse battery staple"
 RESERVED = cycle(sorted(RESERVED_IDS))
 
 NOBODYS = {"django_session"}
-"""A page's session holds sentences for the next page."""
+"""A page's session holds messages for the next page."""
 
 
 class Tenant:
-    """An organization and one row of each kind in it, made when first asked for."""
+    """An organization with a row of each kind, created on first use."""
 
     def __init__(self, name: str) -> None:
         self.word = f"{name}{secrets.token_hex(6)}"
@@ -76,13 +76,13 @@ class Tenant:
         self._kept: dict[Callable[[Tenant], Any], Any] = {}
 
     def person(self, role: str) -> Membership:
-        """The one member of this role that calls."""
+        """The member with this role that makes calls."""
         if role not in self._people:
             self._people[role] = self.member(role)
         return self._people[role]
 
     def member(self, role: str) -> Membership:
-        """Another member."""
+        """Another member with this role."""
         user = make_user(f"{self._new_name()}@example.com", PASSWORD, name=self.word)
         return make_membership(self.organization, role, user)
 
@@ -106,7 +106,7 @@ class Tenant:
         return make_agent(self.organization, email=email, **(fields | overrides))
 
     def entitled(self, agent: Agent, *scopes: str) -> Agent:
-        """The agent, holding these scopes; admin:orgs is for the organization's admins."""
+        """The agent with these scopes; for admin:orgs it is made an administrator."""
         agent.scopes = sorted(scopes)
         role = Principal.Role.ADMIN if Scope.ADMIN_ORGS in scopes else ""
         with organization_scope(self.organization):
@@ -135,7 +135,7 @@ class Tenant:
         return self.invite(f"{self._new_name()}@example.com")[0]
 
     def invite(self, email: str) -> tuple[Invitation, str]:
-        """An open invitation, and its link. Sweeps ask for more than a person may make."""
+        """A pending invitation and its link, exempt from the limit on invitations per person."""
         Attempt.objects.all().delete()
         actor = Actor.for_person(self.person("owner"))
         with organization_scope(self.organization):
@@ -161,7 +161,7 @@ class Tenant:
 
     @cached_property
     def execution(self) -> Execution:
-        """A live one of the agent, on the viewer's behalf."""
+        """A live execution of the agent on the viewer's behalf."""
         return self.another_execution(RUNNING)
 
     @cached_property
@@ -170,8 +170,10 @@ class Tenant:
 
     @cached_property
     def reserved_execution(self) -> Execution:
-        """One whose engine chose, before that was refused, a word of ours as its id. The next
-        tenant's is another."""
+        """An execution whose id is a reserved word, chosen before those were refused.
+
+        Each tenant gets a different word.
+        """
         return self.another_execution(FINISHED, fid=next(RESERVED))
 
     def another_execution(
@@ -191,13 +193,13 @@ class Tenant:
 
     @cached_property
     def failed_execution(self) -> Execution:
-        """Of the agent and for the viewer too, with a file."""
+        """A failed execution of the agent on the viewer's behalf, with a file."""
         execution = self.fail(self.word)
         make_file(execution, path=f"{self.word}.txt")
         return execution
 
     def fail(self, agent_name: str) -> Execution:
-        """An execution that has ended with an error; those of another name are another group."""
+        """A failed execution; a different agent's name gives a different group of errors."""
         letters = "".join(
             chr(ord(letter) + 49) if letter.isdigit() else letter for letter in agent_name
         )
@@ -212,7 +214,7 @@ class Tenant:
 
     @cached_property
     def upload(self) -> Upload:
-        """Announced; nothing of it has come yet."""
+        """An announced upload of which no part has arrived."""
         with organization_scope(self.organization):
             return Upload.objects.create(
                 organization=self.organization,
@@ -223,7 +225,7 @@ class Tenant:
             )
 
     def fill(self) -> None:
-        """Make a row of each kind, so that there is something to leak."""
+        """Create a row of each kind, so that there is something to leak."""
         kinds = ("credential", "invitation", "event", "newcomer", "execution", "upload", "grant")
         for kind in (*kinds, "failed_execution"):
             getattr(self, kind)
@@ -239,11 +241,11 @@ class Tenant:
             MonthlyUsage.objects.get_or_create(**own, month=timezone.now().date().replace(day=1))
 
     def id_for(self, parameter: str) -> Any:
-        """The id that a parameter of this name means: `agentId` names an agent."""
+        """The id for a parameter of this name, such as `agentId` for an agent."""
         return getattr(self, parameter.removesuffix("Id")).pk
 
     def keep(self, *makers: Callable[[Tenant], Any] | None) -> None:
-        """Make ids or bodies now, to use them when the tenant may no longer be in order."""
+        """Create the ids or bodies now, for use when the tenant may have been disabled."""
         for make in makers:
             if make is not None and make not in self._kept:
                 self._kept[make] = make(self)
@@ -252,7 +254,7 @@ class Tenant:
         return self._kept[make] if make is not None else None
 
     def rows(self) -> dict[str, list[str]]:
-        """Every row of the organization as the database holds it, table by table."""
+        """Every row of the organization as stored in the database, by table."""
         with organization_scope(self.organization), connection.cursor() as cursor:
             found = {}
             for table, column in tenant_tables().items():
@@ -264,7 +266,7 @@ class Tenant:
             return found
 
     def marks(self) -> set[str]:
-        """What must never reach another tenant: the word, and the id of every row."""
+        """Texts that must never reach another tenant: the word, and the id of every row."""
         marks = {self.word, str(self.organization.pk)}
         for rows in self.rows().values():
             marks |= {str(json.loads(row).get("id") or self.word) for row in rows}
@@ -275,7 +277,7 @@ class Tenant:
 
 
 def tenant_tables() -> dict[str, str]:
-    """Every table that holds rows of organizations, and its column that names the organization."""
+    """Every table with rows of organizations, and its column with the organization's id."""
     tables = {
         model._meta.db_table: "organization_id"
         for model in apps.get_models()
@@ -285,8 +287,9 @@ def tenant_tables() -> dict[str, str]:
 
 
 def all_rows(tenant: Tenant) -> dict[str, list[str]]:
-    """Every row that the tenant's scope shows, those of no organization too: people, their
-    sessions and links, mail, and counted attempts."""
+    """Every row visible in the tenant's scope, including those without an organization: people,
+    their sessions and links, mail, and counted attempts.
+    """
     found = {}
     names = {model._meta.db_table for model in apps.get_models() if model._meta.managed}
     with organization_scope(tenant.organization), connection.cursor() as cursor:
@@ -302,5 +305,5 @@ def all_rows(tenant: Tenant) -> dict[str, list[str]]:
 
 
 def unknown_id(value: str) -> str:
-    """An id of the same form that names nothing."""
+    """An id of the same format that does not exist."""
     return f"org-{uuid4()}" if value.startswith("org-") else str(uuid4())

@@ -1,4 +1,4 @@
-"""The admin shows one organization at a time, never a secret, and leaves a trace."""
+"""The admin shows one organization at a time and no secrets, and records its use."""
 
 from typing import Any
 

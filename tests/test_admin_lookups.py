@@ -1,4 +1,4 @@
-"""Staff who may look at a model learn nothing about it but what its pages show."""
+"""Staff with access to a model learn nothing about it beyond what its pages show."""
 
 import re
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ OVER_RELATIONS = (
 
 
 def staff_with(model: type[models.Model], organization: Organization) -> Client:
-    """Somebody who may look at this model and at nothing else, and has chosen the organization."""
+    """A staff user who may view only this model and has chosen the organization."""
     staff = make_user(is_staff=True)
     codename = f"view_{model._meta.model_name}"
     staff.user_permissions.add(Permission.objects.get(codename=codename))
@@ -53,12 +53,12 @@ def changelist(model: type[models.Model]) -> str:
 
 
 def columns(model: type[models.Model]) -> list[str]:
-    """Its fields, and those of other models that point to it."""
+    """The model's fields, and the fields of other models that refer to it."""
     return [field.name for field in model._meta.get_fields()]
 
 
 def offered(model_admin: Any) -> set[str]:
-    """What the list's filters put into the address."""
+    """The query parameters that the list's filters offer."""
     return {f"{name}__exact" for name in model_admin.list_filter}
 
 
@@ -81,7 +81,7 @@ def test_a_list_answers_the_questions_of_its_filters_only(
 
 
 @pytest.mark.parametrize(("model", "model_admin"), REGISTERED, ids=IDS)
-def test_a_list_filters_searches_and_sorts_by_what_it_shows(model: Any, model_admin: Any) -> None:
+def test_a_list_filters_searches_and_sorts_by_its_columns(model: Any, model_admin: Any) -> None:
     shown = {*model_admin.list_display, *model_admin.fields}
 
     assert set(model_admin.list_filter) <= shown
@@ -118,7 +118,7 @@ def test_no_other_parameter_names_a_field(
 
 
 def keys(answer: Any) -> list[str]:
-    """Those of the rows of a list, as they stand there."""
+    """The keys of the rows in a list, in order."""
     assert answer.status_code == 200
     body = answer.content.decode().partition("<tbody>")[2].partition("</tbody>")[0]
     return re.findall(r"/([^/]+)/change/", body)

@@ -1,4 +1,4 @@
-"""No input brings a 5xx; what is refused is refused in one form that names the field."""
+"""No input causes a 5xx; every refusal has the same form and names the field."""
 
 import json
 import re
@@ -86,14 +86,14 @@ HOSTILE_HEADERS = [
 
 @pytest.fixture
 def caller(ours: Tenant, client_for: ClientFor) -> Client:
-    """The owner, with a session and a bearer token at once."""
+    """The owner, with both a session and a bearer token."""
     client = client_for(ours.person("owner"))
     client.force_login(ours.person("owner").user)
     return client
 
 
 def undone(client: Client, endpoint: Endpoint, tenant: Tenant, **how: Any) -> Any:
-    """Call the endpoint and take back what it did, so that the next call finds everything."""
+    """Call the endpoint and roll back, so that the next call finds the same state."""
     how.setdefault("ids", endpoint.ids(tenant))
     if not endpoint.role:
         client = bearer_of(endpoint, tenant)
@@ -108,7 +108,7 @@ def undone(client: Client, endpoint: Endpoint, tenant: Tenant, **how: Any) -> An
 
 
 def complaint(answer: Any, endpoint: Endpoint, field: str = "") -> str:
-    """What is wrong with a refusal; nothing when it is as it should be."""
+    """What is wrong with the error response; empty if it is correct."""
     if answer.status_code >= 500:
         return f"{answer.status_code}"
     if (
@@ -146,7 +146,7 @@ def test_a_bad_parameter_is_named(endpoint: Endpoint, ours: Tenant, caller: Clie
     for name, schema in query_parameters(endpoint).items():
         is_number = schema.get("type") == "integer"
         for value in BAD_NUMBERS if is_number else BAD_TEXTS:
-            # The middleware refuses NUL before anybody knows the parameters.
+            # The middleware refuses NUL before the parameters are parsed.
             field = "" if "%00" in value else name
             answer = undone(caller, endpoint, ours, query=f"{name}={value}")
             problem = complaint(answer, endpoint, field)

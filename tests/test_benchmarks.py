@@ -1,4 +1,4 @@
-"""The benchmarks still run, and what they compare is equal."""
+"""The benchmarks run, and the results that they compare are equal."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def run_small(name: str) -> str:
-    """What the benchmark printed."""
+    """Run the benchmark with --small; return its output."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", "--small"],
         cwd=PROJECT,
@@ -32,7 +32,7 @@ def test_rollups_equal_a_recount_of_a_hundred_thousand_events() -> None:
 
 @pytest.mark.slow
 def test_a_hundred_executions_are_imported_and_nothing_of_them_again() -> None:
-    # The script ends with an error when an import brings more, or less, than there is.
+    # The script exits with an error if the import is not complete and exact.
     printed = run_small("import_kodosumi")
 
     assert "| first import |" in printed

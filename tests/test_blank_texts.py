@@ -1,4 +1,4 @@
-"""A text of blanks is as the OpenAPI document says: refused where it says so, and only there."""
+"""Blank texts are refused exactly where the OpenAPI document says so."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ BLANKS = (" ", "   ", "\t\n", "\u00a0\u2003", "\x1c\x85")
 
 
 MORE_THAN_A_FORM = {"/api/v1/invitations/accept password"}
-"""A password is not easily guessed."""
+"""Passwords have further rules."""
 
 
 def text_schema(field: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The schema of the field's texts, and whether it is a list of them; {} where it has none."""
+    """The schema of the field's texts ({} if it has none), and whether it is a list of them."""
     if field.get("type") == "array":
         return text_schema(field["items"])[0], True
     has_form = {"format", "enum"} & field.keys()

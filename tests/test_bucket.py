@@ -1,4 +1,6 @@
-"""The files of executions in a bucket: in pieces, through us, and a clear word when it is away."""
+"""The files of executions in a bucket: streamed through the server, with clear errors in an
+outage.
+"""
 
 import json
 import socket
@@ -56,8 +58,8 @@ def url_of(file: ExecutionFile) -> str:
 
 @contextmanager
 def away(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketStorage]:
-    """The storage is one that is not there, or one that takes connections and says nothing."""
-    monkeypatch.setattr(file_bucket, "PATIENCE", {"connect_timeout": 0.3, "read_timeout": 0.3})
+    """A storage that does not exist, or one that accepts connections and never answers."""
+    monkeypatch.setattr(file_bucket, "TIMEOUTS", {"connect_timeout": 0.3, "read_timeout": 0.3})
     health.files_problem.forget()
     with socket.socket() as listening:
         if kind == "silent":
@@ -158,11 +160,11 @@ def test_a_deletion_takes_more_files_than_one_request_lists(bucket: BucketStorag
     for number in range(7):
         default_storage.save(f"executions/a/b/{number}", ContentFile(b"1"))
     kept = default_storage.save("executions/a/bc/1", ContentFile(b"1"))
-    file_bucket.MAX_AT_ONCE, most = 3, file_bucket.MAX_AT_ONCE
+    file_bucket.MAX_DELETED_KEYS, most = 3, file_bucket.MAX_DELETED_KEYS
     try:
         assert bucket.remove_folder("executions/a/b") == []
     finally:
-        file_bucket.MAX_AT_ONCE = most
+        file_bucket.MAX_DELETED_KEYS = most
 
     assert default_storage.listdir("executions/a/b") == ([], [])
     assert default_storage.exists(kept)
@@ -177,7 +179,7 @@ def test_the_files_of_many_executions_go_with_the_worker(
     number: int,
     waits: bool,
 ) -> None:
-    """A bucket takes a request or two for each, and a thread would wait for them."""
+    """A bucket needs a request or two for each execution, which would keep a web thread waiting."""
     executions = [make_execution(organization) for _ in range(number)]
     for execution in executions:
         make_file(execution)
@@ -211,7 +213,7 @@ def test_executions_without_files_ask_nothing_of_the_storage(
 
 
 class BreaksOff(BaseHTTPRequestHandler):
-    """Sends half of each body at first, and all of it when it is asked again."""
+    """Sends only half of each body at first, and all of it on the next request."""
 
     asked: list[str] = []
 
@@ -251,11 +253,11 @@ def test_a_body_that_breaks_off_is_fetched_again() -> None:
     assert BreaksOff.asked == ["bytes=0-9", "bytes=0-9"]
 
 
-# Away
+# Outages
 
 
 @pytest.mark.parametrize("kind", ["closed", "silent"])
-def test_without_the_bucket_a_download_is_told_so(
+def test_a_download_without_the_bucket_is_an_error(
     organization: Organization,
     operator: Client,
     file: ExecutionFile,
@@ -275,7 +277,7 @@ def test_without_the_bucket_a_download_is_told_so(
     assert len([each for each in logs if each["event"] == "files.unavailable"]) == 1
 
 
-def test_who_comes_soon_after_a_silence_does_not_wait_for_another(
+def test_requests_soon_after_a_timeout_fail_fast(
     operator: Client, file: ExecutionFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with away("silent", monkeypatch):
@@ -288,7 +290,7 @@ def test_who_comes_soon_after_a_silence_does_not_wait_for_another(
 
 
 @pytest.mark.parametrize("kind", ["closed", "silent"])
-def test_without_the_bucket_the_last_part_is_told_so_and_may_be_sent_again(
+def test_a_last_part_without_the_bucket_is_an_error_and_may_be_sent_again(
     organization: Organization,
     client_for: ClientFor,
     bucket: BucketStorage,
@@ -361,7 +363,7 @@ def test_readiness_and_check_show_a_bucket_that_is_away(
     assert "files-of-nobody cannot be reached" in told[0]
 
 
-def test_check_tells_of_a_bucket_that_is_not_there(s3_server: str) -> None:
+def test_check_reports_a_missing_bucket(s3_server: str) -> None:
     with s3.files_in(s3_server, "files-that-nobody-made"):
         told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
 
@@ -372,10 +374,10 @@ def test_a_bucket_that_is_there_is_no_problem(bucket: BucketStorage) -> None:
     assert bucket.problem() == ""
 
 
-# The other kind of storage fails as clearly
+# The local folder fails just as clearly
 
 
-def test_a_full_disk_is_told_and_leaves_no_half_file(
+def test_a_full_disk_is_an_error_and_leaves_no_partial_file(
     organization: Organization,
     client_for: ClientFor,
     monkeypatch: pytest.MonkeyPatch,

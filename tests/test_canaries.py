@@ -1,4 +1,4 @@
-"""Each assertion of the sweeps fires at a view that is wrong on purpose."""
+"""Each assertion of the sweeps fails on a view that is wrong on purpose."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ READ = ("agents:read",)
 
 
 def wrong(name: str, method: str = "GET", **fields: Any) -> Endpoint:
-    """A row for the wrong view of this name."""
+    """The row of the endpoint table for the wrong view of this name."""
     fields = {"scopes": READ, "role": "viewer"} | fields
     return Endpoint(method, f"/api/v1/wrong/{name}", ORGANIZATION, **fields)
 
@@ -39,7 +39,7 @@ def page(name: str, **fields: Any) -> Endpoint:
 
 
 class AnyOperation(dict[str, tuple[str, str]]):
-    """The operations that have a name, and those of the wrong views."""
+    """The named operations, and those of the wrong views."""
 
     def __missing__(self, operation: str) -> tuple[str, str]:
         return operation, operation
@@ -61,7 +61,7 @@ FIRES: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
         {"endpoint": wrong("crash", status=200)},
     ),
     "a view for strangers": (
-        test_five_proofs.test_strangers_are_refused_and_told_how_to_authenticate,
+        test_five_proofs.test_anonymous_callers_are_refused_and_told_how_to_authenticate,
         {"endpoint": wrong("open/{agentId}", ids=agent)},
     ),
     "a view that forgot its scope": (

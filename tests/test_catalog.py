@@ -1,6 +1,7 @@
-"""The catalog of the migrated database: nothing that would let rows past row-level security.
+"""Nothing in the database catalog lets rows bypass row-level security.
 
-The policies and the composite references themselves: test_isolation.py."""
+test_isolation.py covers the policies and the composite references themselves.
+"""
 
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.db import connection
 from organizations.tests.tables import tables_with_an_organization
 
 GLOBALLY_UNIQUE: set[str] = set()
-"""Unique indexes of tenant tables that do not begin with the organization, primary keys aside."""
+"""Unique indexes of tenant tables that do not begin with the organization, except primary keys."""
 
 DEFINER_FUNCTIONS = {"organizations_lock_audit_head", "organizations_move_audit_head"}
 """Functions that run with the rights of their owner."""
@@ -59,7 +60,7 @@ def test_no_default_guesses_an_organization(db: None, table: str) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_unique_value_is_unique_within_its_organization_only(db: None, table: str) -> None:
-    """A global unique constraint would tell one tenant what another one has."""
+    """A global unique constraint would reveal the values of other tenants."""
     found = rows(
         "SELECT indexrelid::regclass::text, indisprimary, "
         "pg_get_indexdef(indexrelid, 1, false) FROM pg_index "
@@ -91,7 +92,7 @@ def test_no_other_function_runs_with_its_owners_rights(db: None) -> None:
     )
 
     assert {name for name, _ in functions} == DEFINER_FUNCTIONS
-    # What they call is looked up where no caller can put something else.
+    # Names in their bodies are resolved in schemas that callers cannot change.
     assert {tuple(set_to) for _, set_to in functions} == {
         ("search_path=pg_catalog, public, pg_temp",)
     }

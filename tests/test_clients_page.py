@@ -1,4 +1,4 @@
-"""The page on clients shows what `make clients` tries, in those versions."""
+"""The documentation's page on clients lists what `make clients` tests, in the same versions."""
 
 from agentidp.env import BASE_DIR
 from tests.clients.catalog import CLIENTS

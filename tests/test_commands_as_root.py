@@ -1,5 +1,6 @@
-"""What a command writes as root into the folder of another account, that account cannot change:
-agents could not add a file to a run that was restored so. Commands that write files refuse it."""
+"""Commands that write files refuse to run as root in another account's folder, because that
+account could not change the files: agents could not add to a restored run, for example.
+"""
 
 import os
 from pathlib import Path
@@ -19,7 +20,7 @@ REFUSED = r"^The folder .* belongs to .* Run this command as .*\.$"
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder of another account than root, seen by root."""
+    """A folder of another account, seen by root."""
     path = tmp_path / "files"
     path.mkdir()
     if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""Nothing that is hard to take back happens on the first click, with a script or without one."""
+"""Changes that are hard to undo need a confirmation, with and without JavaScript."""
 
 import re
 from dataclasses import replace
@@ -17,11 +17,11 @@ from tests.tenants import Tenant
 
 EACH_QUESTION = pytest.mark.parametrize("question", QUESTIONS, ids=str)
 HARMLESS = {"/logout", "/organization", "/audit/verify"}
-"""Forms of one button that end or change nothing of the organization."""
+"""Single-button forms that end or change nothing in the organization."""
 
 
 class BareForms(HTMLParser):
-    """The addresses of the forms that are a button and nothing else, outside of any dialog."""
+    """Collects the actions of forms that consist of a button only, outside dialogs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,9 @@ def words(part: str) -> str:
 
 
 def ask(question: Endpoint, tenant: Tenant) -> tuple[dict[str, str], Any]:
-    """The page that asks, opened by somebody who may act, and the ids in its address."""
+    """Open the confirmation page with sufficient permissions; return the ids in its URL and the
+    response.
+    """
     if question.path.endswith("/reactivate"):
         with organization_scope(tenant.organization):
             Agent.objects.filter(pk=tenant.agent.pk).update(status=Agent.Status.SUSPENDED)

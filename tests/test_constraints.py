@@ -1,4 +1,4 @@
-"""Two requests that store the same at once: the second is told so, and nothing failed."""
+"""When two requests store the same at once, the second gets a clear error."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,7 +39,7 @@ def test_one_address_for_two_agents_at_once() -> None:
 
 @pytest.fixture
 def duplicate(organization: Organization) -> IntegrityError:
-    """What PostgreSQL says when the same row is stored twice."""
+    """PostgreSQL's error when the same row is inserted twice."""
     agent = make_agent(organization)
     with pytest.raises(IntegrityError) as raised, transaction.atomic():
         Principal.objects.create(pk=agent.pk, organization=organization)
@@ -55,7 +55,7 @@ def test_a_duplicate_that_no_action_names_is_a_conflict_of_the_api(
     assert (answer.status_code, answer.data["code"]) == (409, "CONFLICT")
 
 
-def test_a_duplicate_that_no_action_names_is_a_page_with_what_to_do(
+def test_an_unforeseen_duplicate_is_a_page_with_advice(
     duplicate: IntegrityError,
 ) -> None:
     request = RequestFactory().get("/members", headers={"Accept": "text/html"})

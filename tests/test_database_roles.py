@@ -1,6 +1,6 @@
-"""The application's role may do what is declared and nothing else, whatever SQL it runs.
+"""The application's role has exactly the declared rights, whatever SQL it runs.
 
-The tables are read from the catalog, so that a new one cannot be forgotten.
+The tables are read from the catalog, so that new ones are covered automatically.
 """
 
 from collections.abc import Callable
@@ -187,7 +187,7 @@ def test_every_right_is_declared_and_every_declaration_is_granted(db: None) -> N
 
 
 def grants_on(cursor: Any, schema: str, name: str) -> list[tuple[str, list[str]]]:
-    """What each role was granted on the relation and its columns; PUBLIC is '-'."""
+    """The rights of each role on the relation and its columns; PUBLIC is '-'."""
     cursor.execute(
         "SELECT grantee::regrole::text, array_agg(DISTINCT privilege_type ORDER BY privilege_type) "
         "FROM (SELECT relacl AS acl FROM pg_class WHERE oid = %(oid)s::regclass UNION ALL "
@@ -243,7 +243,7 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("statement", TOO_MUCH)
-def test_a_right_too_much_is_told_at_the_start_and_taken_back_by_the_next_migrate(
+def test_an_excess_right_is_reported_at_the_start_and_revoked_by_the_next_migrate(
     owner: Any, statement: str
 ) -> None:
     owner.execute(statement.format(database=connection.settings_dict["NAME"]))
@@ -259,7 +259,9 @@ def test_a_right_too_much_is_told_at_the_start_and_taken_back_by_the_next_migrat
     assert all_of(excess) == []
 
 
-def test_a_right_too_few_is_told_at_the_start_and_given_by_the_next_migrate(owner: Any) -> None:
+def test_a_missing_right_is_reported_at_the_start_and_granted_by_the_next_migrate(
+    owner: Any,
+) -> None:
     owner.execute("REVOKE INSERT, SELECT ON agents_agent FROM agentidp_app")
     owner.execute("CREATE TABLE made_by_hand (id serial)")
     try:
@@ -285,8 +287,10 @@ BY_THE_NEW_RELEASE = """
 """
 
 
-def test_what_a_migration_makes_is_open_to_servers_that_run_meanwhile(owner: Any) -> None:
-    """A function that they call may have become one that calls it, before `migrate` has ended."""
+def test_running_servers_may_use_what_a_migration_creates(owner: Any) -> None:
+    """A function that running servers call may already call a new one before `migrate` has
+    ended.
+    """
     access = {name: settings.DATABASES["default"].get(name) for name in database_roles.CONNECTION}
     found = []
 
@@ -416,7 +420,7 @@ def test_an_event_that_was_never_recorded_is_found_and_stops_nothing(
 
 
 def insert_forged(fields: dict[str, Any]) -> None:
-    """A copy of the last event with these fields; a `previous_hash` of None is the right one."""
+    """Insert a copy of the last event with these fields; a `previous_hash` of None is correct."""
     last = AuditEvent.objects.in_order().last()
     assert last is not None
     forged = AuditEvent.objects.get(pk=last.pk)

@@ -1,5 +1,7 @@
-"""The second wall alone: a statement without any condition reaches one organization's rows only.
-The first wall alone: test_python_wall.py."""
+"""The second wall alone: a statement without conditions reaches only one organization's rows.
+
+test_python_wall.py tests the first wall alone.
+"""
 
 import pytest
 from django.db import connection
@@ -8,7 +10,7 @@ from organizations.tenancy.scope import organization_scope
 from tests.tenants import Tenant, tenant_tables
 
 OPEN = {
-    "organizations_membership",  # read before the organization is known, and so are
+    "organizations_membership",  # read before the organization is known, as are
     "organizations_principal",
     "organizations_organization",
 }

@@ -1,4 +1,4 @@
-"""A token that has ended opens nothing, at any endpoint, at once."""
+"""A token that has ended is refused immediately by every endpoint."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -42,10 +42,10 @@ OF_THE_PERSON = {
     "/organizations",
     "/password",
 }
-"""Pages that a person without any organization may still open."""
+"""Pages that a person may still open without any organization."""
 
 
-# What can end an agent's token. Each gets the tenant, and gives the token to present.
+# Ways to end an agent's token. Each takes the tenant and returns the token to present.
 
 
 def garbage(tenant: Tenant) -> str:
@@ -71,7 +71,7 @@ def expired(tenant: Tenant) -> str:
 
 
 def for_a_resource(tenant: Tenant) -> str:
-    """A good token, of an agent that may do everything, whose receiver is somebody else."""
+    """A valid token of an agent with all scopes, but for another audience."""
     tenant.keep(lambda tenant: tenant.grant)
     return sign_agent_token(
         agent_id=tenant.agent.pk,
@@ -85,7 +85,7 @@ def for_a_resource(tenant: Tenant) -> str:
     )
 
 
-# What can end a person's token.
+# Ways to end a person's token.
 
 
 def refresh_token(tenant: Tenant) -> str:
@@ -130,7 +130,7 @@ def test_an_ended_token_opens_nothing(end: Callable[[Tenant], str], ours: Tenant
 
 
 def prepare(tenant: Tenant) -> None:
-    """Make everything that the calls name while the organization is still in order."""
+    """Create everything that the calls refer to while the organization is still active."""
     tenant.entitled(tenant.agent, "tokens:read")
     assert tenant.token
     for each in BEARER:

@@ -1,4 +1,4 @@
-"""The files of deploy/ say what the code, the settings' table and each other say."""
+"""The files of deploy/ agree with the code, the table of settings and each other."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def compose() -> dict[str, Any]:
 
 
 def documented() -> set[str]:
-    """The variables of the settings' table."""
+    """The variables in the table of settings."""
     cells = re.findall(r"^\| (`[^|]*`) \|", text("docs/reference/settings.md"), re.M)
     return {name for cell in cells for name in re.findall(rf"`({NAME})`", cell)}
 
@@ -68,7 +68,7 @@ def test_a_file_names_only_settings_that_exist(name: str) -> None:
     assert {re.sub("_FILE$", "", each) for each in named} <= documented()
 
 
-def test_the_environment_of_a_production_has_what_the_start_demands() -> None:
+def test_a_productions_environment_has_all_required_settings() -> None:
     given = set(re.findall(rf"^({NAME})=", text("deploy/environment.example"), re.M))
 
     assert given >= {"DATABASE_URL", "AGENTIDP_ISSUER", "AGENTIDP_FILES_FOLDER"}
@@ -139,7 +139,7 @@ def test_everything_that_is_copied_or_mounted_is_there() -> None:
 
 
 def words(name: str) -> str:
-    """A file without line ends, quotes and commas of lists, and with one form of options."""
+    """The words of the file without line ends, quotes and commas, and with uniform options."""
     found = text(name).replace("\\\n", " ").replace('"', "").replace(",", " ")
     return " ".join(re.sub(r"(?m)^\s+- |(?<=\w)=(?=\w)", " ", found).split())
 
@@ -164,7 +164,7 @@ def test_the_proxy_waits_longer_than_a_request_waits_for_an_execution() -> None:
     [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", text("deploy/nginx.conf"))
     [usual] = re.findall(r"#AGENTIDP_WAIT_FOR_JOB_SECONDS=(\d+)", text(".env.example"))
 
-    assert int(seconds) >= int(usual) + 15  # what the request does besides
+    assert int(seconds) >= int(usual) + 15  # the cost of the rest of the request
 
 
 def test_containers_and_page_make_the_same_roles() -> None:

@@ -1,4 +1,4 @@
-"""Documents lead where they say: links, files that they name, and a line for each room."""
+"""The documents' links and file names exist, and every room has a line."""
 
 import re
 import tomllib
@@ -13,13 +13,13 @@ DOCUMENTS = sorted(
     [*BASE_DIR.glob("*.md"), *BASE_DIR.glob("docs/**/*.md"), BASE_DIR / "benchmarks" / "README.md"]
 )
 MAPS = ("ARCHITECTURE.md", "CONTRIBUTING.md")
-"""Pages that say where things are: whatever has a slash there is a file or a folder."""
+"""Documents in which anything with a slash is a file or folder."""
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MADE_LATER = {"node_modules", "staticfiles"}
 
 
 def links(document: Path) -> Iterator[str]:
-    """Where the links of a document lead, without those to other sites and in blocks of code."""
+    """The targets of the document's links, except links to other sites and those in code blocks."""
     text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"`[^`\n]*`", lambda found: "`" if "](" in found[0] else found[0], text)
     for target in LINK.findall(text):
@@ -28,7 +28,7 @@ def links(document: Path) -> Iterator[str]:
 
 
 def anchors(document: Path) -> set[str]:
-    """The addresses of a document's headings, as GitHub makes them."""
+    """The anchors of the document's headings, as GitHub generates them."""
     headings = re.findall(r"^#+ +(.+)$", document.read_text(), flags=re.MULTILINE)
     plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in plain}
@@ -49,13 +49,13 @@ def test_every_link_of_a_document_leads_somewhere() -> None:
 
 
 def paths_in(document: Path) -> Iterator[Path]:
-    """Files and folders in code quotes. In a row about a room they may start there."""
+    """Files and folders in code spans; in a row about a room they may be relative to it."""
     for line in document.read_text().splitlines():
         room = re.match(r"\| `([\w/]+)`", line)
         for path in re.findall(r"`([\w.\-]+/[\w./\-]*)`", line):
             inside = BASE_DIR / room[1] / path if room else BASE_DIR / path
             if path.startswith((".", "agentidp/files")):
-                continue  # made when it is needed
+                continue  # created when needed
             if document.name in MAPS or (BASE_DIR / path.split("/")[0]).is_dir():
                 yield inside if inside.exists() else BASE_DIR / path
 
@@ -73,7 +73,7 @@ def test_documents_name_files_that_exist() -> None:
 
 KINDS = "py|html|js|css|sql|md|toml|yaml|conf|sh"
 NOT_HERE = re.compile(r"\.data/|data/|agentidp/files")
-"""Folders that are made when they are needed, or belong to others."""
+"""Folders that are created when needed, or belong to others."""
 
 
 def test_every_file_that_a_document_names_is_somewhere() -> None:
@@ -119,7 +119,7 @@ def test_every_room_has_a_line_on_the_map() -> None:
 
 
 def promises() -> list[list[str]]:
-    """The rows of the list of promises: number, promise, figure or means, and what proves it."""
+    """The rows of the list of promises: number, promise, figure or means, and proof."""
     page = (BASE_DIR / "docs" / "reference" / "promises.md").read_text()
     return [
         [cell.strip() for cell in line.strip("|").split("|")]

@@ -1,4 +1,6 @@
-"""What a suspension ended stays ended when it is over; only what is new then is good, at once."""
+"""Credentials and sessions ended by a suspension stay ended after it is lifted; only new ones
+work, immediately.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -87,7 +89,7 @@ def test_an_agents_older_tokens_are_dead_and_a_new_one_is_good_at_once(
     assert found["active"] is True
 
 
-def test_reactivating_what_is_active_ends_nothing(tenant: Tenant) -> None:
+def test_reactivating_an_active_agent_or_organization_ends_nothing(tenant: Tenant) -> None:
     token = tenant.token
     with organization_scope(tenant.organization):
         reactivate_agent(tenant.agent, actor=system(tenant))
@@ -143,7 +145,7 @@ def test_a_persons_sessions_are_over_after_their_account_was_closed(
     assert status_of(log_in(member)["accessToken"]) == 200
 
 
-def test_a_member_who_comes_back_brings_no_older_token(tenant: Tenant) -> None:
+def test_a_returning_members_older_tokens_stay_invalid(tenant: Tenant) -> None:
     member = tenant.person("viewer")
     session = LoginSession.objects.create(user=member.user, created_at="2026-01-01T00:00:00Z")
     LoginSession.objects.update(created_at=timezone.now())

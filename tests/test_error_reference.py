@@ -1,4 +1,4 @@
-"""docs/reference/errors.md names every code that an answer may carry, and no other."""
+"""docs/reference/errors.md lists exactly the codes that responses can have."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from core.outages import AWAY, NOT_IN_TIME
 PAGE = BASE_DIR / "docs" / "reference" / "errors.md"
 ROW = re.compile(r"^\| \d{3} \| (.*?) \|", re.MULTILINE)
 OF_BODIES_AND_RANGES = {"REQUEST_TIMEOUT", "RANGE_NOT_SATISFIABLE"}
-"""Written beside their answers, in asgi_bridge.py and downloads.py."""
+"""Errors defined beside their responses, in asgi_bridge.py and downloads.py."""
 
 
 def kinds(of: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
@@ -22,7 +22,7 @@ def kinds(of: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
 
 
 def test_the_page_names_every_code_and_no_other() -> None:
-    assert get_resolver().url_patterns  # everything that answers is loaded
+    assert get_resolver().url_patterns  # loads every module with views
     ours = {kind.code for kind in kinds() if ".tests." not in kind.__module__}
     described = set(re.findall("[A-Z_]+", " ".join(ROW.findall(PAGE.read_text()))))
 

@@ -1,5 +1,6 @@
-"""What every endpoint proves: it works, and it refuses strangers, the wrong scope, the wrong role;
-its list takes a fixed number of queries. Another organization's ids: test_foreign_ids.py."""
+"""Every endpoint works, refuses anonymous callers, wrong scopes and wrong roles, and has a list
+with a fixed number of queries. test_foreign_ids.py covers other organizations' ids.
+"""
 
 import pytest
 from django.db import connection
@@ -50,7 +51,7 @@ def test_the_least_role_suffices_and_every_lesser_one_is_refused(
 
 
 @pytest.mark.parametrize("endpoint", BEARER, ids=str)
-def test_strangers_are_refused_and_told_how_to_authenticate(
+def test_anonymous_callers_are_refused_and_told_how_to_authenticate(
     endpoint: Endpoint, ours: Tenant
 ) -> None:
     ids, body = endpoint.ids(ours), endpoint.body and endpoint.body(ours)
@@ -122,7 +123,7 @@ def fill(endpoint: Endpoint, tenant: Tenant, number: int) -> None:
 
 
 def whole(endpoint: Endpoint) -> str:
-    """The query that asks for as much as there is."""
+    """The query that requests the maximum of everything."""
     return "limit=100" if "limit" in query_parameters(endpoint) else ""
 
 
@@ -131,6 +132,6 @@ def queries_of(client: Client, endpoint: Endpoint, tenant: Tenant) -> list[str]:
     with CaptureQueriesContext(connection) as captured:
         response = call(client, endpoint, tenant, ids=ids, query=whole(endpoint))
     assert response.status_code == 200
-    # The key ring reads its keys anew every few seconds, whatever is asked.
+    # The key ring reloads its keys every few seconds, whatever is requested.
     statements = [query["sql"] for query in captured.captured_queries]
     return [each for each in statements if "tokens_signingkey" not in each]

@@ -1,5 +1,6 @@
-"""Nothing of another organization shows or changes, or differs from what does not exist,
-and nobody can name the organization they act in."""
+"""Other organizations' ids behave like unknown ones, reveal and change nothing, and no request
+can choose the organization in which it acts.
+"""
 
 from itertools import combinations
 from typing import Any
@@ -21,7 +22,7 @@ ORGANIZATION_PARAMETERS = ("organization_id", "organizationId", "organization", 
 
 
 def slots(endpoint: Endpoint) -> list[tuple[str, ...]]:
-    """Every choice of the path's ids to replace by foreign ones."""
+    """Every combination of the path's ids to replace by foreign ones."""
     names = names_in(endpoint.path)
     return [chosen for number in range(1, len(names) + 1) for chosen in combinations(names, number)]
 
@@ -40,7 +41,7 @@ IN_BODY = [(each, name) for each in BEARER for name in each.references]
 def insider(
     request: pytest.FixtureRequest, ours: Tenant, theirs: Tenant, client_for: ClientFor
 ) -> Client:
-    """A caller that may do everything at home; one that belongs to the other organization too."""
+    """A caller with full access at home, possibly a member of the other organization as well."""
     if request.param == "agent":
         return client_for(ours.entitled(ours.another_agent(), *Scope.values))
     make_membership(theirs.organization, "owner", ours.person("owner").user)
@@ -49,7 +50,7 @@ def insider(
 
 @pytest.fixture(params=["agent", "owner"])
 def outsider(request: pytest.FixtureRequest, ours: Tenant, client_for: ClientFor) -> Client:
-    """A caller that may do everything at home and knows nobody elsewhere."""
+    """A caller with full access at home and no access elsewhere."""
     if request.param == "agent":
         return client_for(ours.entitled(ours.another_agent(), *Scope.values))
     return client_for(ours.person("owner"))

@@ -1,4 +1,4 @@
-"""What one organization says about a person is nothing in another."""
+"""What one organization says about a person has no effect in another."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +52,7 @@ def enter(password: str, organization: Organization | None = None) -> Any:
 
 @pytest.fixture
 def squatted(organization: Organization, client_for: ClientFor) -> Membership:
-    """An account for somebody else's address, made by the owner of `organization` alone."""
+    """An account for somebody else's address, created by the owner of `organization`."""
     owner = client_for(make_membership(organization, "owner"))
     assert accept(link_of(owner, organization), ATTACKERS).status_code == 201
     return organization.memberships.get(user__email=ADDRESS)
@@ -68,7 +68,7 @@ def test_an_account_made_for_anothers_address_enters_no_other_organization(
     assert not other_organization.memberships.filter(user=squatted.user).exists()
 
 
-def test_a_squatted_address_harms_nobody(
+def test_a_squatted_address_affects_nobody(
     squatted: Membership, other_organization: Organization, client_for: ClientFor
 ) -> None:
     theirs = client_for(make_membership(other_organization, "owner"))
@@ -85,7 +85,7 @@ def test_a_squatted_address_harms_nobody(
 def test_an_unproven_account_takes_a_link_that_its_holder_was_given(
     squatted: Membership, other_organization: Organization, client_for: ClientFor
 ) -> None:
-    """Whom an organization hands its link is its own affair: the address alone opens nothing."""
+    """An organization may give its link to whomever it wants: the address alone grants nothing."""
     theirs = client_for(make_membership(other_organization, "owner"))
 
     joined = accept(link_of(theirs, other_organization), ATTACKERS)
@@ -110,10 +110,12 @@ def places(squatted: Membership, twin: User) -> list[Organization]:
     return [squatted.organization, twin.memberships.get().organization]
 
 
-def test_a_log_does_not_tell_whether_others_have_the_address(
+def test_a_log_does_not_reveal_whether_others_have_the_address(
     squatted: Membership, other_organization: Organization
 ) -> None:
-    """Failures of an unproven address stand in nobody's log, with and without another account."""
+    """Failures with an unverified address appear in no log, whether or not the account exists
+    elsewhere.
+    """
     enter("a wrong password")
     before = failures(squatted.organization)
     make_membership(other_organization, user=make_user(ADDRESS))
@@ -152,7 +154,7 @@ def test_guessed_addresses_are_limited(
     assert 0 < int(own[-1]["Retry-After"]) <= 3600
 
 
-# What takes a right away takes what came from it.
+# Whatever removes a right also removes what was derived from it.
 
 
 def suspend(agent: Agent) -> None:
@@ -235,7 +237,7 @@ def test_a_void_invitation_makes_way(organization: Organization, client_for: Cli
         assert Invitation.objects.filter(revoked_at=None).count() == 1
 
 
-# At the same moment
+# Concurrent requests
 
 
 @pytest.mark.django_db(transaction=True)
@@ -285,7 +287,7 @@ def test_the_page_tells_to_wait_when_too_many_were_invited(
         '"ada"@example.com',
     ],
 )
-def test_nobody_is_invited_at_what_is_no_address_for_everybody(
+def test_nobody_is_invited_at_an_address_that_is_not_universally_valid(
     organization: Organization, client_for: Any, signed_in: Any, email: str
 ) -> None:
     owner = make_membership(organization, "owner")

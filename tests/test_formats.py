@@ -1,4 +1,4 @@
-"""`?format=` is honoured or refused, on every operation: nobody gets another form unnoticed."""
+"""Every operation either honours `?format=` or refuses it."""
 
 import pytest
 from django.test import Client

@@ -1,5 +1,6 @@
-"""Every list of the API is read page by page while rows come and go: whoever follows its cursor
-gets each row that was there once. The pages of people: test_growing_pages.py."""
+"""Following the cursor of an API list returns every row that existed exactly once, while rows
+are added and removed. test_growing_pages.py covers the pages.
+"""
 
 import json
 import threading
@@ -24,13 +25,13 @@ LISTS = [each for each in ENDPOINTS if "cursor" in query_parameters(each)]
 ANY_LIST = pytest.mark.parametrize("endpoint", LISTS, ids=str)
 OLD, SIZE = 8, 3
 OF_ITS_OWN = {"/timeline"}
-"""Follows an execution's id, as kodosumi's panel does: test_timeline.py."""
+"""It follows an execution's id, as in kodosumi's panel; see test_timeline.py."""
 FROM_NOW = ("sparkline", "runtime")
-"""Fields whose value goes with the clock."""
+"""Fields whose value depends on the current time."""
 
 
 BY_ID = {"/timeline/list"}
-"""Whose pages are also begun after an execution's id, in place of a number."""
+"""Lists whose pages may also begin after an execution's id instead of a number."""
 BY_NUMBER = pytest.mark.parametrize("endpoint", [e for e in LISTS if e.path not in BY_ID], ids=str)
 
 
@@ -43,7 +44,7 @@ def instead_of(endpoint: Endpoint) -> str:
 
 
 def caller(client_for: ClientFor, tenant: Tenant, endpoint: Endpoint) -> Client:
-    """Who sees all rows, those of `Endpoint.rows` too."""
+    """A caller who sees all rows, including those of `Endpoint.rows`."""
     role = endpoint.role if endpoint.caller == "person" else "owner"
     return client_for(tenant.person(role))
 
@@ -54,7 +55,7 @@ def fill(endpoint: Endpoint, tenant: Tenant, number: int) -> None:
 
 
 class Reader:
-    """Reads a list from its first page on, as far as it goes."""
+    """Reads a list page by page from the start."""
 
     def __init__(self, client: Client, endpoint: Endpoint, tenant: Tenant) -> None:
         self.client, self.endpoint, self.tenant = client, endpoint, tenant
@@ -66,7 +67,7 @@ class Reader:
         return call(self.client, self.endpoint, self.tenant, query=query)
 
     def read_page(self, size: int = SIZE) -> bool:
-        """Whether there is another page."""
+        """Read the next page; return whether there is another."""
         answer = self.get(f"limit={size}" + (f"&cursor={self.cursor}" if self.cursor else ""))
         body = answer.json()
         assert answer.status_code == 200, body
@@ -91,7 +92,7 @@ def written(row: dict[str, Any]) -> str:
 
 @contextmanager
 def held_back(write: Callable[[], None]) -> Iterator[None]:
-    """Meanwhile another connection has written, and not committed it."""
+    """Write on another connection that commits only after the block."""
     has_written, may_commit = threading.Event(), threading.Event()
     failures: list[BaseException] = []
 
@@ -315,7 +316,7 @@ def test_the_cursor_of_other_filters_is_refused(
     assert own
     assert {answer.status_code for answer in answers.values()} == {400}
     assert all("cursor" in answer.json()["details"] for answer in answers.values())
-    # Another size of the page, or another order of the parameters, is the same list.
+    # Another page size or order of the parameters still means the same list.
     assert reader.get(f"cursor={own}&limit=3&{filters}").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""The lists that people page through: who follows "next" sees each row once, while others come."""
+"""Following "next" on a page shows each row once while rows are added."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def more_requests(tenant: Tenant, number: int) -> None:
 
 
 def more_agents_with_tokens(tenant: Tenant, number: int) -> None:
-    """New ones, and tokens for every second one that was there: their order of now is another."""
+    """Add agents, and tokens for every second existing one, which changes their order."""
     with organization_scope(tenant.organization):
         old = list(Agent.objects.filter(organization=tenant.organization).order_by("pk"))
     examples.more_agents(tenant, number)
@@ -41,7 +41,7 @@ def more_agents_with_tokens(tenant: Tenant, number: int) -> None:
 
 @dataclass(frozen=True)
 class List:
-    """A page with a list: what fills it, and whether new rows come first."""
+    """A page with a list, how to fill it, and whether new rows come first."""
 
     path: Callable[[Tenant], str]
     rows: Callable[[Tenant, int], None]
@@ -85,13 +85,13 @@ def keys(page: Page[Any]) -> list[str]:
 
 
 def link(answer: Any, relation: str) -> str | None:
-    """Where the list goes on, or back to."""
+    """The URL of the next or the previous page."""
     found = re.search(rf'<a rel="{relation}" href="(.*?)"', answer.content.decode())
     return answer.wsgi_request.path + unescape(found[1]) if found else None
 
 
 def read_on(browser: Client, url: str | None) -> tuple[list[str], str | None]:
-    """All rows from this page to the last one, which is told too."""
+    """The rows from this page to the last one, whose URL is returned as well."""
     rows: list[str] = []
     while url:
         answer = browser.get(url)
@@ -109,7 +109,7 @@ def test_every_row_comes_once_while_others_come(browser: Client, ours: Tenant, n
     first = browser.get(url)
     each.rows(ours, 4)
     second = browser.get(link(first, "next"))
-    each.rows(ours, each.size)  # so many that a page more would be full
+    each.rows(ours, each.size)  # enough to fill one more page
 
     rest, _ = read_on(browser, link(second, "next"))
 
@@ -145,7 +145,7 @@ def test_back_is_where_one_came_from(browser: Client, ours: Tenant, name: str) -
 def test_whatever_it_is_sorted_by_a_page_goes_on_after_the_one_before(
     browser: Client, ours: Tenant
 ) -> None:
-    """Many are equal, and many have no value: no cost, no user, no end."""
+    """Many rows have equal values or none: no cost, no user, no end."""
     start = now() - 1000
     for n in range(120):
         make_execution(
@@ -186,7 +186,7 @@ def test_a_page_shows_the_list_rather_than_an_error(
     assert answer.context["page"].number == 2
 
 
-def test_the_log_is_read_beyond_what_is_counted(
+def test_the_log_can_be_paged_beyond_the_counted_rows(
     browser: Client, ours: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pages.lists.COUNTED_AT_MOST", 60)

@@ -1,7 +1,7 @@
-"""Every place where somebody can guess a secret: docs/reference/limits.md as a test.
+"""Every place where a secret can be guessed, as docs/reference/limits.md lists them.
 
-A place that takes a secret stands in one of two tables: it is slowed, or its secret is too long to
-be guessed at any speed.
+Each place that accepts a secret is in one of two tables: either attempts are limited, or the secret
+is too long to be guessed at any rate.
 """
 
 from collections.abc import Callable
@@ -30,15 +30,15 @@ WRONG = "wrong-guess-of-a-secret"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a secret is asked for: how to guess, and what a wrong guess is told."""
+    """A place that accepts a secret: how to guess it, and the response to a wrong guess."""
 
     guess: Callable[[Client, Tenant, str, str], Any]
-    """With a client, the tenant, the name of somebody and what may be the secret."""
+    """Takes a client, the tenant, a person's name and a guess at the secret."""
     name: Callable[[Tenant], str]
     secret: Callable[[Tenant], str]
     wrong: int
     by_name: bool = True
-    """Whether the caller chooses who is guessed at: not where they have signed in."""
+    """Whether the caller chooses the account to guess: not once they are signed in."""
 
 
 def as_client(path: str) -> Callable[[Client, Tenant, str, str], Any]:
@@ -183,7 +183,7 @@ def test_the_places_of_one_secret_count_together(places: dict[str, Place], tenan
 
 
 @pytest.mark.parametrize("path", SLOWED)
-def test_what_to_wait_for_is_the_end_of_the_window(path: str, tenant: Tenant) -> None:
+def test_retry_after_is_the_end_of_the_window(path: str, tenant: Tenant) -> None:
     place = SLOWED[path]
     name, secret = place.name(tenant), place.secret(tenant)
     for _ in range(LOGIN_FAILURES.limit):
@@ -199,8 +199,8 @@ def test_what_to_wait_for_is_the_end_of_the_window(path: str, tenant: Tenant) ->
 
 
 @pytest.mark.parametrize("path", OPEN_TO_ALL)
-def test_a_window_that_begins_in_an_hour_keeps_nobody_out(path: str, tenant: Tenant) -> None:
-    """The database's clock was ahead while somebody guessed, and was set right."""
+def test_a_window_that_starts_in_the_future_blocks_nobody(path: str, tenant: Tenant) -> None:
+    """The database's clock was ahead during the guesses and has been corrected."""
     place = OPEN_TO_ALL[path]
     name, secret = place.name(tenant), place.secret(tenant)
     for _ in range(LOGIN_FAILURES.limit):

@@ -1,4 +1,4 @@
-"""What every answer carries, whatever it says."""
+"""Headers that every response has, whatever its content."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ GUARDED = ("object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", "de
 
 
 def headers_missing(answer: Any) -> list[str]:
-    """What the answer lacks of what every answer must have."""
+    """The required headers that are missing from the response."""
     kind = answer.headers.get("Content-Type", "")
     policy = answer.headers.get("Content-Security-Policy", "")
     checks = {
@@ -33,7 +33,7 @@ def headers_missing(answer: Any) -> list[str]:
 
 
 def is_private(answer: Any) -> bool:
-    """Whether a cache that others share may keep the answer."""
+    """Whether shared caches must not store the response."""
     control = answer.headers.get("Cache-Control", "")
     return "no-store" in control or "private" in control
 

@@ -1,4 +1,4 @@
-"""The same request with the same Idempotency-Key is carried out once."""
+"""Requests with the same Idempotency-Key are processed once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -51,7 +51,9 @@ def test_the_same_request_gets_the_same_answer(organization: Organization, clien
     assert count(organization, Execution) == 1
 
 
-def test_another_request_under_the_key_is_told(organization: Organization, client: Client) -> None:
+def test_another_request_with_the_same_key_is_refused(
+    organization: Organization, client: Client
+) -> None:
     first = post(client, RUNS, {"summary": "first"}, **KEY)
 
     other = post(client, RUNS, {"summary": "second"}, **KEY)
@@ -92,10 +94,10 @@ def test_events_without_numbers_are_appended_once(client: Client) -> None:
     assert client.get(url).json()["lastSequence"] == answers[0]["lastSequence"]
 
 
-def test_what_a_run_brought_is_not_kept_once_more_with_each_key(
+def test_the_result_of_a_run_is_not_stored_again_with_each_key(
     organization: Organization, client: Client
 ) -> None:
-    """Nobody counts what is kept of answers: a few bytes must not make the server store many."""
+    """Stored responses are not counted, so small requests must not make the server store much."""
     body = {"executionId": "run-1", "inputs": {"text": "i" * 100_000}}
     url = f"{RUNS}/{post(client, RUNS, body).json()['executionId']}"
     post(client, f"{url}/finish", {"status": "finished", "final": "f" * 100_000})
@@ -108,7 +110,7 @@ def test_what_a_run_brought_is_not_kept_once_more_with_each_key(
         assert all(len(each.body) < 100 for each in AnsweredRequest.objects.all())
 
 
-def test_what_was_deleted_does_not_come_back_with_a_key(
+def test_deleted_rows_are_not_returned_for_a_key(
     organization: Organization, client: Client
 ) -> None:
     body = {"inputs": {"text": "to be forgotten"}}

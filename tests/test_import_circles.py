@@ -1,5 +1,6 @@
-"""No module needs one that needs it: otherwise imports hide in functions, where their order is by
-chance. And no test module needs another one."""
+"""There are no circular imports, which would force imports into functions, where their order is
+up to chance. Test modules do not import each other.
+"""
 
 import re
 import tomllib
@@ -19,7 +20,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def test_no_test_module_takes_helpers_from_another() -> None:
-    """What several need stands beside them, in a module without tests."""
+    """Shared helpers are in modules without tests."""
     taking = re.compile(r"^(?:from|import) (?:[\w.]+\.)?tests\.(?:[\w.]+\.)?test_", re.MULTILINE)
     code = [
         path.relative_to(settings.BASE_DIR)
@@ -30,4 +31,4 @@ def test_no_test_module_takes_helpers_from_another() -> None:
     found = {str(path) for path in code if taking.search((settings.BASE_DIR / path).read_text())}
 
     assert len(code) > 500
-    assert found == {"tests/test_python_wall.py"}  # which runs them with the other wall open
+    assert found == {"tests/test_python_wall.py"}  # which runs them with the other wall disabled

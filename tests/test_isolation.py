@@ -1,4 +1,4 @@
-"""The second wall alone: PostgreSQL shows and accepts one organization's rows only."""
+"""The second wall alone: PostgreSQL shows and accepts only one organization's rows."""
 
 from contextlib import nullcontext
 
@@ -170,7 +170,7 @@ def test_the_audit_log_cannot_be_changed(organization: Organization) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("how", ["committed", "rolled back", "refused by the database"])
 def test_nothing_of_a_scope_stays_on_the_connection(how: str) -> None:
-    """The next request that gets the connection from the pool begins without an organization."""
+    """The next request on a pooled connection starts without an organization."""
     organization = make_organization()
     error = {"rolled back": ZeroDivisionError, "refused by the database": DataError}.get(how)
 

@@ -1,5 +1,6 @@
-"""What speaks in kodosumi's words opens to everything that kodosumi's own clients bring: its header
-in both spellings, a bearer token, and the session of a browser."""
+"""The API in kodosumi's words accepts every credential of kodosumi's clients: its header in both
+spellings, a bearer token, and a browser session.
+"""
 
 import re
 

@@ -1,5 +1,4 @@
-"""No answer is streamed in a way that lets its client's pace hold a thread, and none outlives the
-right to it."""
+"""A streamed response never lets a slow client hold a thread, and ends with the client's access."""
 
 import ast
 import gc
@@ -132,7 +131,7 @@ def test_between_two_pieces_nothing_is_held_of_a_long_answer(
     pieces = iter(answer.streaming_content)
     tracemalloc.start()
     try:
-        while len(next(pieces)) < PIECE:  # the names of the columns come first
+        while len(next(pieces)) < PIECE:  # the header comes first
             pass
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()

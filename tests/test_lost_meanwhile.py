@@ -1,4 +1,4 @@
-"""What was lost while a request was under way is not brought back by that request."""
+"""A request that is in progress when rights are lost does not restore them."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ Meanwhile = Callable[[Any, str, Callable[[], object]], None]
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """Let something happen when a request that was let in is about to call a function."""
+    """Run a callback when an accepted request is about to call a function."""
 
     def interrupt(module: Any, name: str, happen: Callable[[], object]) -> None:
         original = getattr(module, name)
@@ -75,7 +75,7 @@ def test_a_removed_administrator_does_not_add_itself_again(
 
 @pytest.mark.parametrize("kind", ["person", "agent"])
 @pytest.mark.parametrize("method", ["patch", "delete"])
-def test_who_was_removed_changes_no_member(
+def test_a_removed_member_changes_no_member(
     organization: Organization,
     other_organization: Organization,
     client_for: ClientFor,
@@ -114,7 +114,7 @@ def test_a_former_owner_makes_no_owner(
     assert answer.status_code == 403
 
 
-def test_who_was_removed_invites_nobody(
+def test_a_removed_member_invites_nobody(
     organization: Organization,
     other_organization: Organization,
     client_for: ClientFor,
@@ -220,7 +220,7 @@ def ada(organization: Organization) -> Membership:
 
 @pytest.fixture
 def changed_while_hashing(ada: Membership, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ada sets a new password while somebody proves that they know the one before."""
+    """Ada sets a new password while another request verifies the old one."""
     original = authentication.whose_password
 
     def slow(*args: Any) -> list[User]:
@@ -258,7 +258,7 @@ def test_a_former_password_begins_no_session(ada: Membership, changed_while_hash
 def test_a_session_of_a_former_password_is_over(
     ada: Membership, changed_while_hashing: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the account was not looked at again."""
+    """Even without reading the account again."""
     monkeypatch.setattr(token_sessions, "lock_proven", lambda user: user)
 
     token = log_in().json()["accessToken"]
@@ -284,7 +284,7 @@ def test_a_former_password_changes_nothing(
     assert has_new_password(ada.user)
 
 
-def test_hashing_a_password_anew_does_not_bring_it_back(ada: Membership, settings: Any) -> None:
+def test_rehashing_a_password_does_not_restore_a_former_one(ada: Membership, settings: Any) -> None:
     settings.PASSWORD_HASHERS = [
         "django.contrib.auth.hashers.PBKDF2PasswordHasher",
         *settings.PASSWORD_HASHERS,

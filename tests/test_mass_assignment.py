@@ -1,4 +1,6 @@
-"""Nobody sets what a write does not offer: organization, status, role, secrets, times."""
+"""Writes ignore or refuse fields that they do not offer: organization, status, role, secrets,
+times.
+"""
 
 import re
 from typing import Any
@@ -25,7 +27,7 @@ def camel_case(name: str) -> str:
 
 
 def every_field() -> set[str]:
-    """The name of every column of every model of ours, in both spellings, and some more."""
+    """The columns of all our models, in both spellings, and a few more names."""
     fields = {"organization_id", "agent_id", "user_id", "is_superuser", "usage", "client_secret"}
     for model in apps.get_models():
         if model._meta.app_label in OWN_APPS:
@@ -58,7 +60,7 @@ def test_a_field_that_is_not_offered_is_refused_by_name(
 
     names = sorted(hidden)
     named: set[str] = set()
-    for start in range(0, len(names), MAX_PROBLEMS):  # so many are named in one answer
+    for start in range(0, len(names), MAX_PROBLEMS):  # the maximum that one response names
         some = {name: hidden[name] for name in names[start : start + MAX_PROBLEMS]}
         response = call(client, endpoint, ours, ids=ids, body=body | some)
         assert response.status_code == 400

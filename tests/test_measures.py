@@ -1,5 +1,8 @@
-"""Every page, answer, CSV file and card that shows a measure shows the same, on data made by
-chance; what each measure means is counted here once more, from what was put in."""
+"""A measure has the same value on every page, in every response, CSV file and card, for random
+data.
+
+The expected values are computed independently from the data that was inserted.
+"""
 
 import csv
 import random
@@ -44,7 +47,7 @@ LIVE = {"starting", "running", "awaiting"}
 
 @dataclass(frozen=True)
 class Run:
-    """What one execution did, as the test remembers it."""
+    """The test's record of an execution."""
 
     fid: str
     name: str
@@ -69,7 +72,9 @@ def runs(organization: Organization, chance: random.Random) -> list[Run]:
 
 
 def run(organization: Organization, chance: random.Random, number: int) -> Run:
-    """One that may wait, for a day as well, and may fail with an error, or with its text alone."""
+    """A run that may wait, even for a day, and may fail with an error event or with plain text
+    only.
+    """
     status = chance.choice(["finished", "error", "cancelled", *sorted(LIVE)])
     work, wait = chance.uniform(1, 90), chance.choice([0.0, 0.0, 7.0, 26 * HOUR])
     wait = wait if status != "starting" else 0.0
@@ -117,7 +122,7 @@ def asked(query: str) -> Iterator[tuple[str, str]]:
 
 
 def matching(runs: list[Run], query: str) -> list[Run]:
-    """Those that the glossary says are in the window and the filters."""
+    """The runs that match the window and filters as the glossary defines them."""
     wanted = dict(asked(query))
     since = now() - float(wanted.get("hours", 24)) * HOUR
     found = []

@@ -54,7 +54,7 @@ def test_a_migration_holds_its_own_text(file: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_isolation_is_what_it_was_when_it_was_migrated() -> None:
+def test_isolation_is_unchanged_since_its_migration() -> None:
     """IsolateOrganizations is used by migrations that have run: another one needs another name."""
     state = MigrationLoader(None).project_state()
     isolate = IsolateOrganizations("Credential", {"agent": "agents.Agent"})

@@ -1,7 +1,7 @@
-"""A token's scope is what it may do: also one of an agent that administers its organization.
+"""A token allows only its scope, even for an agent that administers its organization.
 
-Every operation answers an administrator's narrowed token as it answers a plain agent that holds
-just these scopes.
+Every operation answers an administrator's narrowed token like the token of a plain agent with the
+same scopes.
 """
 
 import re
@@ -43,7 +43,7 @@ def client_of(agent: Agent, scopes: frozenset[str]) -> Client:
 
 
 def answer_of(client: Client, endpoint: Endpoint, tenant: Tenant) -> tuple[int, str]:
-    """Status and text of a call that changes nothing for the next one."""
+    """Status and text of a call that is rolled back afterwards."""
     with transaction.atomic():
         ids, body = tenant.kept(endpoint.ids), tenant.kept(endpoint.body)
         response: Any = call(client, endpoint, tenant, ids=ids, body=body)
@@ -57,7 +57,7 @@ def test_an_administrators_narrowed_token_is_a_plain_agents(
     endpoint: Endpoint, ours: Tenant
 ) -> None:
     ours.fill()
-    ours.keep(endpoint.ids, endpoint.body)  # made now, as the calls are undone
+    ours.keep(endpoint.ids, endpoint.body)  # created now, because the calls are rolled back
     admin, plain = administrator(ours), ours.another_agent()
 
     for scopes in (frozenset(endpoint.scopes), WIDEST):
@@ -101,16 +101,16 @@ def test_a_narrowed_token_sees_its_own_executions(ours: Tenant) -> None:
     assert str(execution.pk) in {each["executionId"] for each in whole["data"]}
 
 
-# Whoever administers is handled by whoever administers.
+# Only administrators may change an administrator.
 
 
 def registrar(tenant: Tenant) -> Client:
-    """An agent with all scopes but admin:orgs."""
+    """An agent with all scopes except admin:orgs."""
     return client_of(tenant.entitled(tenant.another_agent(), *WIDEST), WIDEST)
 
 
 def handle(client: Client, tenant: Tenant, agent: Agent) -> dict[str, int]:
-    """Everything that a registrar does to an agent; the statuses."""
+    """Do everything to the agent that a registrar can do; return the statuses."""
     with organization_scope(tenant.organization):
         actor = Actor.for_system(tenant.organization, "test")
         rotated, revoked = (create_credential(agent, actor=actor)[0] for _ in range(2))
@@ -148,7 +148,7 @@ def test_agents_write_alone_touches_no_administrator(ours: Tenant) -> None:
 
 
 def test_nor_does_an_administrators_own_narrowed_token(ours: Tenant) -> None:
-    """A credential of its own would get a token that administers."""
+    """A credential of its own could get a token with administrative rights."""
     admin = administrator(ours)
 
     answers = handle(client_of(admin, WIDEST), ours, admin)
@@ -164,7 +164,7 @@ def test_an_administrator_handles_another_one(ours: Tenant) -> None:
     assert set(answers.values()) == {200, 201, 204}
 
 
-def test_a_person_who_administers_handles_one(ours: Tenant) -> None:
+def test_an_administrator_can_change_an_agent_that_administers(ours: Tenant) -> None:
     person = Client(headers={"Authorization": f"Bearer {access_token_for(ours.person('admin'))}"})
 
     assert set(handle(person, ours, administrator(ours)).values()) == {200, 201, 204}
@@ -185,7 +185,7 @@ def test_a_secret_alone_administers_nothing(ours: Tenant) -> None:
 
 
 def test_the_role_without_the_scope_is_nothing(ours: Tenant) -> None:
-    """An admin member that holds executions:read only."""
+    """A member with the role admin but only the scope executions:read."""
     agent = ours.entitled(ours.another_agent(), "executions:read")
     Principal.objects.filter(pk=agent.pk).update(role=Principal.Role.ADMIN)
     assert ours.execution

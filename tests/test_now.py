@@ -1,5 +1,4 @@
-"""What is said to run, to wait or to have failed lately is the same wherever it is said, and has
-nothing to do with when it began."""
+"""Live, waiting and recently failed executions are the same everywhere, whenever they began."""
 
 import csv
 import re
@@ -36,7 +35,7 @@ def client(owner: Membership, client_for: ClientFor) -> Client:
 
 @pytest.fixture(autouse=True)
 def runs(organization: Organization) -> None:
-    """Live ones and failed ones of each kind: begun today, three days ago, and ended long ago."""
+    """Live and failed executions of each kind: begun today, three days ago, and ended long ago."""
     current = now()
     for number, days in enumerate((0.1, 3, 40)):
         start = current - days * 24 * HOUR
@@ -73,7 +72,7 @@ def figure(browser: Client, address: str, label: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("query", ["", "hours=1", "hours=24", "hours=168", "hours=999999"])
 @pytest.mark.parametrize("status", ["running", "awaiting", "starting"])
-def test_what_is_live_is_in_every_window_that_reaches_now(
+def test_live_executions_are_in_every_window_up_to_now(
     browser: Client, client: Client, query: str, status: str
 ) -> None:
     word = {"awaiting": "waiting"}.get(status, status)
@@ -109,7 +108,7 @@ def test_the_menu_the_box_and_the_card_say_the_same(
         assert len(listed(browser, each["url"])) == 3
 
 
-def test_what_failed_in_a_day_is_what_ended_in_it(browser: Client, client: Client) -> None:
+def test_failures_of_a_day_are_those_that_ended_in_it(browser: Client, client: Client) -> None:
     failed = {"failed-now", "failed-after-a-day"}
     card = figure(browser, "/", "Failed in 24 h")
 

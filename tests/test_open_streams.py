@@ -1,5 +1,6 @@
-"""Whatever ends a token or a session also ends the streams that it opened: tokens_ended_viewers
-knows every way that a request would be refused."""
+"""Whatever ends a token or session also ends the streams that it opened: tokens_ended_viewers
+covers every way in which a request would be refused.
+"""
 
 import time
 from collections.abc import Callable
@@ -70,7 +71,7 @@ def audience(ours: Tenant) -> Audience:
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
-def test_what_ends_a_token_ends_its_viewers(
+def test_the_end_of_a_token_ends_its_viewers(
     end: Callable[[Tenant], str], ours: Tenant, audience: Audience
 ) -> None:
     neighbour = audience.viewer(access_token_for(ours.person("viewer")))
@@ -98,7 +99,7 @@ def test_viewers_stay_while_nothing_happens(
     assert current_organization_id() is None
 
 
-def test_another_organizations_credential_is_nobodys_here(
+def test_another_organizations_credential_is_unknown_here(
     ours: Tenant, theirs: Tenant, audience: Audience
 ) -> None:
     theirs.entitled(theirs.agent, "executions:read")
@@ -167,7 +168,7 @@ def test_an_agent_that_is_made_an_administrator_goes_on_and_ends_when_it_is_one_
 
 
 @pytest.mark.parametrize("end", ["log out", "new password", "expiry", "locked account"])
-def test_what_ends_a_page_session_ends_its_viewers(end: str, ours: Tenant) -> None:
+def test_the_end_of_a_page_session_ends_its_viewers(end: str, ours: Tenant) -> None:
     member, browser = ours.person("viewer"), Client()
     viewer = viewer_of_page(member, browser)
     assert ended_viewers([viewer]) == set()

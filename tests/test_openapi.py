@@ -1,5 +1,6 @@
-"""The OpenAPI document is written for who calls the API: `make schema-check` has two validators of
-others judge its form, these tests its words."""
+"""The OpenAPI document is written for users of the API. `make schema-check` validates its form
+with two independent validators; these tests check its texts.
+"""
 
 import inspect
 import re
@@ -14,7 +15,7 @@ from core.operation_names import SUMMARIES
 from tests.routes import openapi_document
 from tests.tenants import Tenant
 
-# What a reader of the API would have to know our code, or Python, to understand.
+# Words that require knowledge of our code, or of Python.
 INTERNAL = re.compile(
     r"\b(serializers?|view ?sets?|views?|querysets?|models?|mixins?|decorators?|docstrings?|"
     r"classe?s|subclass\w*|fields? class|None|True|False|self|kwargs|Django|REST framework|RLS|"
@@ -23,7 +24,7 @@ INTERNAL = re.compile(
 
 
 def texts_in(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Each description and summary of the document, and where it stands."""
+    """Each description and summary in the document with its location."""
     items = enumerate(node) if isinstance(node, list) else node.items()
     for name, inner in items:
         if isinstance(inner, dict | list):
@@ -60,7 +61,7 @@ def test_every_operation_has_its_own_name_and_a_line_that_begins_with_a_verb() -
         assert operation["security"], each
 
 
-# Python's own, which JSON Schema and so other languages do not know: flags, names, \A and \Z.
+# Python-only syntax, which JSON Schema and other languages lack: flags, names, \A and \Z.
 OF_PYTHON = re.compile(r"\(\?(?![:=!]|<[=!])|\\[AZ]")
 
 

@@ -1,5 +1,6 @@
-"""Every operation of the OpenAPI document shows examples, and they are true: each fits its schema,
-what is sent works as it stands there, and what is answered looks like the product's own answer."""
+"""Every operation in the OpenAPI document has true examples: they fit their schema, example
+requests work as they are, and example responses resemble the product's own.
+"""
 
 import json
 import re
@@ -26,8 +27,7 @@ OURS = {
     *("email", "password", "organizationId", "refreshToken", "token", "userId", "agentId", "fid"),
     *("client_id", "client_secret", "capabilities", "owner"),
 }
-"""Fields of bodies that name somebody or prove something: the tenant's own are sent in their
-place."""
+"""Fields that identify or authenticate somebody, which are replaced by the tenant's own."""
 LEASE = "X-Lease-Generation"
 PARTIAL = 206
 
@@ -54,7 +54,7 @@ def sent(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def answers(endpoint: Endpoint) -> dict[tuple[str, str], Any]:
-    """The example of each answer, by status and media type."""
+    """The example of each response by status and media type."""
     return {
         (status, kind): each["examples"]["Example"]["value"]
         for status, response in operation(endpoint)["responses"].items()
@@ -64,7 +64,7 @@ def answers(endpoint: Endpoint) -> dict[tuple[str, str], Any]:
 
 
 def examples(endpoint: Endpoint) -> Iterator[Example]:
-    """All that the document must have for the operation."""
+    """All examples that the document must have for the operation."""
     described = operation(endpoint)
     for parameter in described.get("parameters", ()):
         shown = {"value": parameter["example"]} if "example" in parameter else {}
@@ -89,7 +89,7 @@ def test_every_parameter_body_and_answer_has_an_example_that_fits_its_schema(
 
 
 def caller(endpoint: Endpoint, tenant: Tenant) -> Client:
-    """One that may; for a list of own executions, somebody who has one."""
+    """A caller with access; for lists of own executions, one who has some."""
     is_own = endpoint.path.startswith("/timeline")
     if is_own:
         output_examples.execution(tenant)
@@ -103,7 +103,7 @@ def caller(endpoint: Endpoint, tenant: Tenant) -> Client:
 
 
 def with_own(endpoint: Endpoint, tenant: Tenant, shown: Any) -> Any:
-    """The example, with who and what is named or proven in it replaced by the tenant's own."""
+    """The example with names and credentials replaced by the tenant's own."""
     if not isinstance(shown, dict):
         return shown
     working = {"organizationId": tenant.organization.public_id}
@@ -116,9 +116,7 @@ def with_own(endpoint: Endpoint, tenant: Tenant, shown: Any) -> Any:
     [(each, kind) for each in DOCUMENTED for kind in sent(each)],
     ids=str,
 )
-def test_what_is_sent_in_an_example_works(
-    endpoint: Endpoint, media_type: str, ours: Tenant
-) -> None:
+def test_example_requests_work(endpoint: Endpoint, media_type: str, ours: Tenant) -> None:
     body = with_own(endpoint, ours, sent(endpoint)[media_type])
     content = None
     if media_type not in {"application/json", FORM}:
@@ -177,7 +175,9 @@ def parameters_of_documents() -> dict[str, Any]:
 
 
 def cursor_of(endpoint: Endpoint, tenant: Tenant) -> str:
-    """One that the list answers: such a text is signed for its list and its organization."""
+    """A cursor from the list's response, since cursors are signed for a list and an
+    organization.
+    """
     assert endpoint.rows is not None
     endpoint.rows(tenant, 3)
     size = "limit" if "limit" in parameters(endpoint, "query") else "pp"
@@ -234,7 +234,7 @@ def test_an_answer_looks_like_its_example(
 
 
 def text(shown: Any) -> str:
-    """An example as it is sent; that of a stream is one of its events."""
+    """The example in serialized form; for a stream, one of its events."""
     if isinstance(shown, dict):
         return "".join(f"{name}: {value}\r\n" for name, value in shown.items())
     return str(shown)
@@ -247,11 +247,11 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "text/html": lambda found: found.partition(b"\n")[0],
     "application/octet-stream": lambda found: bool(found),
 }
-"""What an answer and its example have in common: the columns, the names, the first line."""
+"""The parts of a response that must equal its example: the columns, the names, the first line."""
 
 
 def assert_alike(schema: dict[str, Any], shown: Any, answered: Any, place: str) -> None:
-    """The same fields in both, wherever the document names fields."""
+    """Assert that both have the same fields, wherever the document names fields."""
     if "$ref" in schema:
         schema = openapi_document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     named = schema.get("properties", {})
@@ -265,9 +265,7 @@ def assert_alike(schema: dict[str, Any], shown: Any, answered: Any, place: str) 
 
 
 @pytest.mark.parametrize("endpoint", METADATA, ids=str)
-def test_what_is_public_about_the_server_looks_like_its_example(
-    endpoint: Endpoint, ours: Tenant
-) -> None:
+def test_public_metadata_looks_like_its_example(endpoint: Endpoint, ours: Tenant) -> None:
     shown = answers(endpoint)["200", "application/json"]
 
     answered = call(Client(), endpoint, ours).json()
@@ -278,7 +276,7 @@ def test_what_is_public_about_the_server_looks_like_its_example(
 
 
 def without_address(value: Any) -> Any:
-    """A value of the metadata without the address at which the server is."""
+    """A value of the metadata without the server's URL."""
     if isinstance(value, list):
         return [without_address(each) for each in value]
     return urlsplit(value).path if "://" in value else value

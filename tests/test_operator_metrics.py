@@ -1,4 +1,4 @@
-"""Operators see workers, queues, leases and connections, and nobody's name."""
+"""Metrics show workers, queues, leases and connections, and no names."""
 
 import re
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def look_again() -> Iterator[None]:
 
 
 def scraped() -> dict[str, dict[tuple[str, ...], float]]:
-    """Every family by its name: label values and the number."""
+    """Every metric family by name, as label values and number."""
     text = Client().get("/metrics").content.decode()
     return {
         family.name: {tuple(each.labels.values()): each.value for each in family.samples}

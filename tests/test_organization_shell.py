@@ -1,4 +1,4 @@
-"""A shell inside an organization sees its rows, and the same shell outside of one sees none."""
+"""A shell inside an organization sees its rows; outside one it sees none."""
 
 import pytest
 from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""What every page and every form proves. How pages look and read: test_pages.py."""
+"""Access to every page and form. test_pages.py covers how pages look and read."""
 
 import re
 from typing import Any

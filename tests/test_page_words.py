@@ -1,5 +1,6 @@
-"""What pages and documentation say is so: buttons have the words that are quoted, sentences hold
-for none and for one, a name stands where it is known, and a form tells every error at once."""
+"""Texts of pages and documentation are true: quoted buttons exist, sentences fit none and one,
+names are shown where known, and forms report all errors at once.
+"""
 
 import re
 from datetime import date, timedelta
@@ -46,7 +47,7 @@ def ask_for_token(client: Client, agent: Agent, secret: str) -> Any:
 
 
 def words_on_screen() -> set[str]:
-    """What stands between tags, and the strings from which views and tags make labels."""
+    """The texts between tags, and the strings from which views and tags make labels."""
     found: set[str] = set()
     for path in TEMPLATES:
         text = re.sub(r"\{%[^%]*icon[^%]*%\}", "", path.read_text())
@@ -58,7 +59,9 @@ def words_on_screen() -> set[str]:
 
 
 def quoted() -> list[tuple[str, str]]:
-    """(file, words): bold inside of a sentence of the manual, and “in quotes” on a page."""
+    """Pairs of file and quoted words: bold text inside sentences of the manual, and “quotes” on
+    pages.
+    """
     bold = re.compile(r"(?<=[a-z,;|] )\*\*([A-Z][A-Za-z ]{1,30})\*\*")
     cited = re.compile("“([A-Z][a-z ]{3,30})”")
     of = [(path, bold) for path in MANUAL] + [(path, cited) for path in TEMPLATES]
@@ -157,7 +160,7 @@ def test_a_new_organization_has_no_days_before_it(
 # Names and fields
 
 
-def test_who_failed_to_prove_to_be_an_agent_is_called_by_its_name(
+def test_a_caller_that_failed_to_authenticate_as_an_agent_has_its_name(
     organization: Organization, browser: Client
 ) -> None:
     agent = make_agent(organization, email="crm-sync@agents.example")
@@ -188,7 +191,7 @@ def test_every_field_of_a_menu_has_a_name_of_its_own(
 
     assert len(labels) == len(set(labels)) > 0
     typed = re.findall(r'<input id="filter-[^>]*type="text"[^>]*>', text)
-    # Tags stand inside of what each run says about itself: nobody keeps a list of them.
+    # Tags are part of each run's description: there is no table of tags.
     assert [each for each in typed if " list=" not in each and 'name="tag"' not in each] == []
     if address == "/audit":
         assert {"From", "Until"} <= set(labels)
@@ -199,7 +202,7 @@ def test_every_field_of_a_menu_has_a_name_of_its_own(
 # Forms
 
 
-def test_a_registration_tells_every_error_at_once(
+def test_a_registration_reports_all_errors_at_once(
     organization: Organization, browser: Client
 ) -> None:
     make_agent(organization, email="taken@agents.example")
@@ -227,7 +230,7 @@ def test_an_agent_keeps_its_own_address(organization: Organization, browser: Cli
         assert Agent.objects.get(pk=agent.pk).owner == "Somebody else"
 
 
-def test_nothing_is_chosen_before_somebody_chose(browser: Client) -> None:
+def test_nothing_is_selected_by_default(browser: Client) -> None:
     text = browser.get("/agents/new").content.decode()
 
     for name in ("agent_type", "deployment_env"):
@@ -238,7 +241,9 @@ def test_nothing_is_chosen_before_somebody_chose(browser: Client) -> None:
         assert [value for value, selected in first if selected] in ([], [""])
 
 
-def test_a_resource_tells_every_error_at_once(organization: Organization, browser: Client) -> None:
+def test_a_resource_form_reports_all_errors_at_once(
+    organization: Organization, browser: Client
+) -> None:
     resource = make_resource(organization)
 
     response = browser.post("/resources/new", {"identifier": resource.identifier, "name": ""})

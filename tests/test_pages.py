@@ -1,4 +1,4 @@
-"""How every page looks and reads. Who may open it: test_page_proofs.py."""
+"""How every page looks and reads. test_page_proofs.py covers access."""
 
 import re
 from typing import Any
@@ -53,7 +53,7 @@ ANY_PAGE = pytest.mark.parametrize("page", PAGES)
 
 
 def fill(organization: Organization, agents: int = 1) -> dict[str, Any]:
-    """Something for every page to show; gives the ids that addresses need."""
+    """Create content for every page; return the ids for its URLs."""
     owner = make_membership(organization)
     actor = Actor.for_person(owner)
     resource = make_resource(organization)
@@ -81,7 +81,9 @@ def fill(organization: Organization, agents: int = 1) -> dict[str, Any]:
 
 
 def run(organization: Organization, number: int) -> str:
-    """That many failed executions of as many people; the id of one that told as much of each."""
+    """Create that many failed executions of as many people; return the id of one with as many
+    events.
+    """
     for each in range(number):
         person = make_outside_user(organization, f"Person {each}", uuid4())
         kinds = ("stdout", "error", "result", "action", "lock", "inputs", "final")

@@ -1,4 +1,4 @@
-"""What a comment of a template, a script or a style sheet points at is there, by its whole name."""
+"""Files named in comments of templates, scripts and style sheets exist under that full name."""
 
 import re
 from pkgutil import resolve_name
@@ -29,7 +29,7 @@ POINTERS = [
 
 
 @pytest.mark.parametrize(("path", "name"), POINTERS, ids=str)
-def test_what_a_comment_points_at_is_there(path: object, name: str) -> None:
+def test_files_and_names_in_comments_exist(path: object, name: str) -> None:
     assert resolve_name(name)
 
 

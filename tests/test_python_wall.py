@@ -1,5 +1,7 @@
-"""The first wall alone: with row-level security switched off, every query of ours still names its
-organization. The second wall alone: tests/test_isolation.py."""
+"""The first wall alone: with row-level security disabled, every query still names its organization.
+
+tests/test_isolation.py tests the second wall alone.
+"""
 
 import re
 import time
@@ -43,14 +45,16 @@ PASSING = re.compile(
     r'csrfmiddlewaretoken" value="\w+|X-CSRFToken": "\w+|\d\d:\d\d:\d\d\.\d+Z|\d{10}\.\d+'
     r'|.*"audit\.exported".*\n'
 )
-"""What each answer has for itself, the database's clock, and the record of an export before."""
+"""What differs in every response: tokens, the database's time, and the record of an earlier
+export.
+"""
 READS = [each for each in BEARER if each.method == "GET"]
 READ_PAGES = [each for each in PAGES if each.method == "GET"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def open_database(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """PostgreSQL shows every row to everybody meanwhile."""
+    """PostgreSQL shows every row to everybody during the block."""
     with django_db_blocker.unblock():
         switch_policies("DISABLE")
     yield

@@ -1,5 +1,4 @@
-"""One door for query parameters: what an operation does not know, or gets twice, it refuses, and it
-knows what its description says."""
+"""Operations refuse unknown and repeated query parameters, and know those that they describe."""
 
 from typing import Any
 
@@ -14,7 +13,7 @@ from tests.routes import query_parameters
 from tests.tenants import Tenant
 
 LENIENT = frozenset({"format"})
-"""How lists may be asked for JSON, which they answer anyway: not described."""
+"""Ways to request JSON from lists, which return it anyway; not described."""
 
 
 def refusal(client: Client, endpoint: Endpoint, tenant: Tenant, query: str) -> Any:
@@ -66,7 +65,7 @@ def test_operations_know_the_parameters_that_their_description_names() -> None:
 
 
 def ranges_of(schema: dict[str, Any]) -> list[tuple[int, int]]:
-    """From where to where a number may be, by its description."""
+    """The ranges of numbers that the schema allows."""
     parts = schema.get("anyOf", [schema])
     return [(each["minimum"], each["maximum"]) for each in parts if "minimum" in each]
 

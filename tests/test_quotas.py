@@ -1,4 +1,4 @@
-"""What an organization may store: counted exactly, refused with reasons, freed by deletion."""
+"""Storage limits: use is counted exactly, excess refused with a reason, deletion frees space."""
 
 import random
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def held(organization: Organization) -> Amounts:
 
 
 def recount(organization: Organization) -> Amounts:
-    """The same from the rows themselves."""
+    """The amounts recomputed from the rows themselves."""
     with organization_scope(organization):
         messages = ExecutionEvent.objects.values_list("message", flat=True)
         files = [*ExecutionFile.objects.all(), *Upload.objects.all()]
@@ -69,7 +69,7 @@ def limit(organization: Organization, **limits: int | None) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_counted_is_what_a_recount_finds(organization, other_organization, seed):
+def test_the_counted_amounts_equal_a_recount(organization, other_organization, seed):
     chance = random.Random(seed)  # noqa: S311 - it has to be the same again
     agent = make_agent(organization)
     with organization_scope(organization):
@@ -183,7 +183,7 @@ def test_a_file_too_large_is_refused_when_it_is_announced(organization, client):
     assert held(organization).file_bytes == recount(organization).file_bytes == 4048
 
 
-def test_uploads_that_nobody_completed_give_their_room_back(organization, client):
+def test_abandoned_uploads_free_their_space(organization, client):
     make_upload(make_execution(organization))
     assert held(organization).file_bytes > 0
     with organization_scope(organization):
@@ -265,7 +265,7 @@ def test_a_run_of_ours_ends_as_an_error_when_there_is_no_room(organization, monk
         launch(organization, inputs={"much": "x" * 20_000})
 
 
-def test_administrators_see_what_is_used_and_the_limits(organization, client_for, signed_in):
+def test_administrators_see_use_and_limits(organization, client_for, signed_in):
     limit(organization, executions=50, event_bytes=None)
     make_file(make_execution(organization), content=b"12345")
     member = make_membership(organization, Membership.Role.ADMIN)

@@ -1,4 +1,4 @@
-"""A change that cannot be recorded in the audit log is not made."""
+"""A change that cannot be recorded in the audit log is rolled back."""
 
 from collections.abc import Iterator
 
@@ -15,14 +15,14 @@ ADMINISTERED = ("agents:write", "admin:orgs")
 RECORDED = [
     each
     for each in BEARER
-    # The row of a PUT says again what holds already.
+    # The table's example of a PUT repeats the current state, which changes nothing.
     if each.method not in {"GET", "PUT"} and each.role and set(each.scopes) & set(ADMINISTERED)
 ]
 
 
 @pytest.fixture
 def closed_log(owner: psycopg.Connection) -> Iterator[psycopg.Connection]:
-    """The owner, who may forbid the application to write to the log."""
+    """A connection of the owner, who can forbid the application to write to the log."""
     yield owner
     owner.execute(f"GRANT INSERT ON organizations_auditevent TO {connection.settings_dict['USER']}")
 

@@ -1,4 +1,4 @@
-"""Answers are the JSON that REST framework would write, whatever they hold."""
+"""Responses equal the JSON that REST framework would write, whatever they contain."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +21,7 @@ VALUES = st.recursive(
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    # Lone surrogates cannot be stored, and neither encoder writes them.
+    # Unpaired surrogates cannot be stored, and neither encoder writes them.
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner),
 )

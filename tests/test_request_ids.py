@@ -1,4 +1,4 @@
-"""Every request has an id of its own in answer, log and audit log, whatever it brings."""
+"""Every request has the same id in its response, the log and the audit log, whatever it sends."""
 
 import io
 import json
@@ -17,7 +17,7 @@ SAME = "the-callers-own-id"
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What an operator reads."""
+    """The log as an operator reads it."""
     root = logging.getLogger()
     handler = logging.StreamHandler(io.StringIO())
     handler.setFormatter(root.handlers[0].formatter)
@@ -64,7 +64,9 @@ def test_two_requests_never_share_an_id(
 
 
 @pytest.mark.parametrize("given", ["short", "x" * 65, "with space in it", "new\nline-and-more", ""])
-def test_what_is_no_id_is_not_kept(db: None, client_for: ClientFor, log: Any, given: str) -> None:
+def test_an_invalid_request_id_is_replaced(
+    db: None, client_for: ClientFor, log: Any, given: str
+) -> None:
     answer = client_for().get("/livez", headers={"X-Request-Id": given})
 
     (line,) = lines_of(log)

@@ -1,4 +1,4 @@
-"""Ids that engines choose, and words of ours in the same place of an address."""
+"""Ids chosen by engines do not collide with our own words in the same place of a URL."""
 
 import re
 from typing import Any
@@ -16,11 +16,11 @@ from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 CHOSEN = frozenset({"fid", "executionId"})
-"""Names in paths that stand for an id that a client chose."""
+"""Path parameters for ids that a client chooses."""
 
 
 def shape(path: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The segments of a path, and where a chosen id stands."""
+    """The fixed segments of a path, and the positions of chosen ids."""
     segments = tuple(path.strip("/").split("/"))
     places = tuple(n for n, each in enumerate(segments) if each.strip("{}") in CHOSEN)
     return segments, places

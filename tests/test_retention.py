@@ -1,4 +1,4 @@
-"""Executions expire as their organization says, in small steps."""
+"""Executions expire according to their organization's retention, in small steps."""
 
 from datetime import timedelta
 
@@ -47,7 +47,7 @@ def left(organization: Organization) -> set[str]:
 
 
 @pytest.mark.usefixtures("each_storage")
-def test_only_what_ended_long_ago_goes(
+def test_only_executions_that_ended_long_ago_are_deleted(
     organization, other_organization, django_capture_on_commit_callbacks
 ):
     keep(organization, 30)
@@ -80,7 +80,7 @@ def test_an_execution_that_went_on_is_as_old_as_its_end(organization):
     assert left(organization) == {long.fid}
 
 
-def test_what_expired_is_not_imported_again(organization, time_machine):
+def test_expired_executions_are_not_imported_again(organization, time_machine):
     import_folder(REAL, organization)
     fids = left(organization)
     keep(organization, 30)
@@ -124,14 +124,14 @@ def test_no_transaction_deletes_more_than_its_batch(organization, monkeypatch):
     assert left(organization) == set()
 
 
-def test_what_nobody_limits_is_kept(organization):
+def test_without_a_retention_everything_is_kept(organization):
     old = aged(organization, 3000)
 
     assert retention.expire_all() == 0
     assert left(organization) == {old.fid}
 
 
-def test_uploads_that_nobody_completes_go(organization):
+def test_abandoned_uploads_are_deleted(organization):
     execution = make_execution(organization, RUNNING)
     stale, fresh = make_upload(execution), make_upload(execution)
     with organization_scope(organization):

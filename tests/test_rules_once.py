@@ -1,5 +1,6 @@
-"""What "may be used", "opens", "may act" and "is live" mean stands in one place: a condition that
-is added there closes every door at once, and for nobody else."""
+"""The rules "may be used", "opens", "may act" and "is live" are each defined once: a condition
+added there takes effect everywhere immediately, and for nobody else.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,7 +31,7 @@ Doors = dict[str, bool]
 
 @pytest.fixture
 def add_condition(owner: psycopg.Connection) -> Iterator[AddCondition]:
-    """Replace a function by one with a condition more; in the end by what its file holds."""
+    """Add a condition to a function; afterwards restore it from its file."""
     changed = []
 
     def add(name: str, condition: str) -> None:
@@ -53,7 +54,7 @@ def introspect(asker: Client, token: str) -> Any:
 
 
 class OpenAgent:
-    """An agent with a token for our API, one for a resource, and a stream that it looks at."""
+    """An agent with a token for our API, one for a resource, and an open stream."""
 
     def __init__(self, organization: Organization, name: str = "") -> None:
         self.organization = organization
@@ -101,7 +102,7 @@ class OpenAgent:
 
 
 class OpenPerson:
-    """A member with a login session and a stream that it looks at."""
+    """A member with a login session and an open stream."""
 
     def __init__(self, organization: Organization, name: str, mark: str = "") -> None:
         self.member: Membership = make_membership(
@@ -149,7 +150,7 @@ def shut(doors: Doors) -> set[str]:
 
 @pytest.fixture
 def asker(owner: psycopg.Connection, organization: Organization) -> FormClient:
-    """Another agent, which may ask about tokens."""
+    """Another agent, which may introspect tokens."""
     agent = make_agent(organization, scopes=["tokens:read"])
     _, secret = make_credential(agent)
     form = {"grant_type": "client_credentials", "scope": "tokens:read"}

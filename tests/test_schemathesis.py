@@ -1,6 +1,7 @@
-"""Thousands of generated requests: the API does what its OpenAPI document says.
+"""Thousands of generated requests show that the API conforms to its OpenAPI document.
 
-In all phases, on a server, and with more time: `make fuzz`."""
+`make fuzz` does so in all phases, on a server, and with more time.
+"""
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +32,7 @@ StartResponse = Callable[..., Any]
 
 
 def undoing(application: Callable[..., Iterable[bytes]]) -> Callable[..., list[bytes]]:
-    """The application, which forgets each request: none can spoil the next one's ground."""
+    """The application with each request rolled back, so that none affects the next."""
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
         with transaction.atomic():
@@ -46,7 +47,7 @@ def undoing(application: Callable[..., Iterable[bytes]]) -> Callable[..., list[b
 
 @pytest.fixture(autouse=True)
 def one_connection(db: None) -> Iterator[None]:
-    """Requests share the test's connection, which a request otherwise closes at its end."""
+    """Let requests share the test's connection, which they would otherwise close."""
     signals = [request_started, request_finished]
     for signal in signals:
         signal.disconnect(close_old_connections)
@@ -69,7 +70,7 @@ api.app = undoing(get_wsgi_application())
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_the_api_does_what_its_document_says(case: Any, ours: Tenant) -> None:
+def test_the_api_conforms_to_its_document(case: Any, ours: Tenant) -> None:
     row = ROWS[case.operation.method.upper(), case.path]
     ours.keep(row.ids, access_token_of_the_owner, access_token_of_the_agent, basic_of_an_agent)
     if case.path_parameters and "path" in parts_allowed(case):
@@ -80,7 +81,7 @@ def test_the_api_does_what_its_document_says(case: Any, ours: Tenant) -> None:
     keep(case, row, ours)
 
     excluded = []
-    if [] in (case.query or {}).values():  # sent as no parameter at all
+    if [] in (case.query or {}).values():  # sent without any parameter
         excluded.append(negative_data_rejection)
     case.call_and_validate(
         headers={"Authorization": ours.kept(proof)}, excluded_checks=excluded or None

@@ -1,4 +1,4 @@
-"""Which form of a page is one that was carried out before, and which is another."""
+"""Recognizing a page's form that has already been processed."""
 
 import re
 from typing import Any
@@ -25,7 +25,7 @@ FIELDS = {
 
 @pytest.fixture
 def browser(organization: Organization) -> Client:
-    """It sends what its page holds, as browsers do."""
+    """A client that sends the hidden fields of its page, as browsers do."""
     member = make_membership(organization, "owner", make_user("ada@example.com", PASSWORD))
     client = Client(enforce_csrf_checks=True, headers={"Accept": "text/html"})
     client.force_login(member.user)
@@ -52,7 +52,7 @@ def addresses(organization: Organization) -> set[str]:
         return set(Agent.objects.values_list("email", flat=True))
 
 
-def test_a_form_sent_twice_leads_to_what_the_first_one_made(
+def test_a_form_sent_twice_redirects_to_the_first_result(
     browser: Client, organization: Organization
 ) -> None:
     token = token_on(browser, "/agents/new")
@@ -77,7 +77,7 @@ def test_other_content_on_the_same_page_is_another_form(
     assert addresses(organization) == {"a@example.com", "b@example.com"}
 
 
-def test_a_page_that_is_loaded_anew_has_another_form(browser: Client) -> None:
+def test_a_reloaded_page_has_another_form(browser: Client) -> None:
     for _ in range(2):
         token = token_on(browser, "/settings")
         fields = {"name": "Northwind", "slug": "northwind", "time_zone": "Europe/Berlin"}
@@ -104,7 +104,7 @@ def test_a_refused_form_may_be_accepted_later(browser: Client, organization: Org
     assert SENT_TWICE not in said(wrong[1])
 
 
-def test_what_is_kept_of_a_form_holds_nothing_of_it(
+def test_the_stored_key_of_a_form_reveals_no_content(
     browser: Client, organization: Organization
 ) -> None:
     token = token_on(browser, "/agents/new")
@@ -138,7 +138,7 @@ def test_a_password_that_was_just_changed_is_not_called_wrong(browser: Client) -
         ("", "/"),
     ],
 )
-def test_who_sends_a_form_after_the_session_ended_comes_back_to_its_page(
+def test_a_form_sent_after_the_session_ended_leads_back_to_its_page(
     db: None, page: str, next_page: str
 ) -> None:
     answer = Client().post("/logout", headers={"Referer": page})

@@ -1,6 +1,7 @@
-"""Every request that changes something, sent again after its answer was lost: no second thing, and
-nothing that was promised is taken away. The answer is that of the first time, or says clearly why
-not. And the same for both at the same moment, each in a transaction of its own."""
+"""Every request that changes something can be repeated after its response was lost: nothing is
+done twice, nothing that was promised is withdrawn, and the response equals the first or explains
+why not. The same holds for two concurrent requests, each in its own transaction.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -28,18 +29,18 @@ CHANGING = [each for each in ENDPOINTS if each.method != "GET"]
 
 @dataclass(frozen=True)
 class Again:
-    """What the second request gets, where that is not the first answer, byte by byte."""
+    """The second response, where it differs from the first."""
 
     why: str
     status: int = 200
     code: str = ""
-    """In the body; of a page, a sentence."""
+    """The error code in the body; for a page, a sentence."""
     adds: tuple[str, ...] = ()
-    """Tables in which the second request may write, too."""
+    """Further tables to which the second request may write."""
 
 
 RECORDS = ("organizations_auditchain", "organizations_auditevent")
-FOLDED = ("executions_storedchange",)  # its rows are summed up at times
+FOLDED = ("executions_storedchange",)  # its rows are merged now and then
 GUESSES = ("organizations_attempt",)
 TRAFFIC = (
     *(f"analytics_{each}usage" for each in ("hour", "quarter", "agentday", "agentmonth")),
@@ -85,19 +86,20 @@ AT_ONCE = {
     "POST /password": (400, "changed a moment ago"),
     "POST /email": (400, "changed a moment ago"),
 }
-"""Another refusal of a second request that comes while the first is under way, and what it says:
-these commit what they count and hold no lock while they hash a password."""
+"""Different errors, with their texts, for a second request that arrives during the first: these
+operations commit their counters and hold no lock while they hash a password.
+"""
 SAYS_NOTHING = {
     "POST /login": "They are signed in.",
     "POST /logout": "They are signed out.",
     "POST /organization": "They are there.",
     "POST /settings/delete": "They are no longer in the organization.",
 }
-"""Forms that lead to the same page again without a word that they came twice."""
+"""Forms that redirect to the same page again without a message about the repetition."""
 
 
 def again(endpoint: Endpoint) -> Again | None:
-    """None where the second answer is the first one."""
+    """The expected second response; None if it equals the first."""
     default = GONE if endpoint.method == "DELETE" else None
     return OTHERWISE.get(str(endpoint), default)
 
@@ -118,7 +120,7 @@ def takes_a_key(endpoint: Endpoint) -> bool:
 
 
 def same_request(endpoint: Endpoint, tenant: Tenant) -> dict[str, Any]:
-    """What two requests have in common: the ids, the body, and the form's page or the key."""
+    """What both requests share: the ids, the body, and the form's page or the key."""
     body = endpoint.body(tenant) if endpoint.body else None
     if endpoint.is_form and not endpoint.is_documented:
         body = {**(body or {}), TOKEN: "t" * 64}
@@ -153,7 +155,7 @@ def test_the_second_request_does_no_harm(endpoint: Endpoint, ours: Tenant) -> No
 
 
 @pytest.mark.parametrize("endpoint", [each for each in CHANGING if takes_a_key(each)], ids=str)
-def test_another_request_under_the_key_is_told(endpoint: Endpoint, ours: Tenant) -> None:
+def test_another_request_with_the_same_key_is_refused(endpoint: Endpoint, ours: Tenant) -> None:
     client, request = client_of(endpoint, ours), same_request(endpoint, ours)
     call(client, endpoint, ours, **request)
     before = all_rows(ours)
@@ -187,7 +189,7 @@ def test_both_at_the_same_moment_do_as_much_as_one(endpoint: Endpoint) -> None:
 def growth_by(
     endpoint: Endpoint, tenant: Tenant, number: int, expected: Again | None
 ) -> tuple[list[Any], dict[str, int]]:
-    """The answers to that many requests at once, and how many rows came to each table."""
+    """The responses to that many concurrent requests, and the number of new rows in each table."""
     make_first_key()
     request = same_request(endpoint, tenant)
     first = client_of(endpoint, tenant)

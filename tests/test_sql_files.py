@@ -1,4 +1,4 @@
-"""`<app>/sql/<function>.sql` is what the database runs: whoever reads one reads today's text."""
+"""`<app>/sql/<function>.sql` equals the function in the database, so the file is always current."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from django.conf import settings
 
 FILES = sorted(settings.BASE_DIR.glob("*/sql/*.sql"))
 OF_OTHERS = "procrastinate"
-"""Its functions come with its own migrations."""
+"""A package whose functions come with its own migrations."""
 
 DEFINITIONS = """
 SELECT p.oid::regprocedure::text, p.proname, pg_get_functiondef(p.oid)
@@ -24,7 +24,7 @@ TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\s*\)|\(\s*|\s+|[^\s'()-]+|-")
 
 
 def plain(text: str) -> str:
-    """The text with white space in one form, but not inside of comments and quotes."""
+    """The text with normalized white space, except in comments and quotes."""
     return "".join(map(plain_token, TOKEN.findall(text))).strip()
 
 
@@ -35,7 +35,7 @@ def plain_token(token: str) -> str:
 
 
 def definitions(owner: psycopg.Connection) -> dict[str, tuple[str, str]]:
-    """By its signature the name and the definition of every function of ours."""
+    """The name and definition of each of our functions, by signature."""
     return {
         signature: (name, plain(definition))
         for signature, name, definition in owner.execute(DEFINITIONS).fetchall()
@@ -44,7 +44,7 @@ def definitions(owner: psycopg.Connection) -> dict[str, tuple[str, str]]:
 
 
 def test_files_and_functions_are_the_same(owner: psycopg.Connection) -> None:
-    """A function without a file, a file without a function, another text: each is told."""
+    """Reports functions without a file, files without a function, and differing texts."""
     migrated = definitions(owner)
 
     assert sorted(name for name, _ in migrated.values()) == sorted(file.stem for file in FILES)

@@ -1,4 +1,4 @@
-"""Values of the API are what the OpenAPI document says, and nothing that looks like them."""
+"""The API accepts values exactly as the OpenAPI document describes them, and nothing similar."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_a_text_is_no_whole_number(
     ("value", "status"),
     [
         ("", 400),
-        ("1105-05-04T11:33:22-19:11", 200),  # PostgreSQL takes no such offset
+        ("1105-05-04T11:33:22-19:11", 200),  # PostgreSQL accepts no such offset
         ("0001-01-01", 200),
         ("9999-12-31", 200),
         ("2026-02-30", 400),

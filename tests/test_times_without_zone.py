@@ -1,5 +1,6 @@
-"""One rule for every time that is sent: without a zone it is UTC, whatever zone the organization
-has, and the OpenAPI document says so."""
+"""Times without an offset are UTC everywhere, whatever the organization's zone, as the OpenAPI
+document says.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ IN_BODIES = {
     "POST /api/v1/agents/{agentId}/credentials/{credentialId}/rotate": "2999-01-01T12:00:00",
     "POST /api/v1/executions": "2026-01-01T12:00:00",
 }
-"""Operations whose body takes a time, and one that they accept."""
+"""Operations whose body has a time, and a time that they accept."""
 
 
 def takes_time(schema: dict[str, Any]) -> bool:
@@ -44,7 +45,7 @@ PARAMETERS = [
 
 @pytest.fixture
 def far(ours: Tenant) -> Tenant:
-    """An organization twelve hours and more from UTC."""
+    """An organization in a zone at least twelve hours from UTC."""
     Organization.objects.filter(pk=ours.organization.pk).update(time_zone=FAR)
     return ours
 
@@ -94,7 +95,7 @@ def test_a_day_is_no_time_in_a_body(endpoint: Endpoint, far: Tenant) -> None:
 
 @pytest.mark.parametrize(("endpoint", "name"), PARAMETERS, ids=str)
 def test_a_time_in_a_query(endpoint: Endpoint, name: str, far: Tenant) -> None:
-    """A row of this moment lies between half an hour ago and in half an hour, in UTC."""
+    """A row created now lies between half an hour ago and half an hour from now in UTC."""
     rows = endpoint.rows or next(each.rows for each, _ in PARAMETERS if each.rows_key == "errors")
     assert rows is not None
     rows(far, 1)

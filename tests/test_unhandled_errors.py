@@ -1,4 +1,4 @@
-"""What nobody handled leaves one log event with its traceback, under the request's id."""
+"""An unhandled error leaves one log event with its traceback and the request's id."""
 
 import ast
 import asyncio
@@ -35,7 +35,7 @@ Log = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def log() -> Iterator[Log]:
-    """The lines that were logged, as an operator reads them."""
+    """The logged lines as an operator reads them."""
     root = logging.getLogger()
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -82,7 +82,7 @@ def test_an_error_of_a_view_is_logged_once_under_the_id_that_its_answer_carries(
 
 
 @pytest.mark.django_db
-def test_the_cause_is_told_as_well(log: Log) -> None:
+def test_the_cause_is_logged_as_well(log: Log) -> None:
     get("/failing/page")
 
     (event,) = failures(log)
@@ -175,7 +175,7 @@ def test_a_form_of_another_site_is_named_without_its_address(log: Log) -> None:
 
 
 def over_asgi(path: str, application: Any) -> list[dict[str, Any]]:
-    """What a server is given to send for a GET of this path."""
+    """The messages that a server is given to send for a GET of this path."""
     sent: list[dict[str, Any]] = []
     waiting: asyncio.Future[Any] | None = None
 
@@ -216,7 +216,7 @@ def test_a_body_that_fails_is_logged_once_and_never_ends_as_if_it_were_whole(
 ) -> None:
     sent = over_asgi(path, WSGIHandler())
 
-    # A server takes a last message without `more_body` for the end of the body.
+    # Servers treat a message without `more_body` as the end of the body.
     assert all(message.get("more_body") for message in sent[1:]) or sent[0]["status"] == 500
     (event,) = failures(log)
     assert (event["client_request_id"], event["method"]) == (REQUEST_ID, "GET")
@@ -226,7 +226,7 @@ def test_a_body_that_fails_is_logged_once_and_never_ends_as_if_it_were_whole(
 
 
 @pytest.mark.django_db
-def test_a_body_that_fails_under_wsgi_is_logged_once_and_tells_the_server_nothing(log: Log) -> None:
+def test_a_body_that_fails_under_wsgi_is_logged_once_and_hidden_from_the_server(log: Log) -> None:
     answer = get("/failing/body")
     own_id = answer["X-Request-Id"]
 
@@ -305,7 +305,7 @@ def test_an_error_of_a_background_job_is_logged_once(log: Log) -> None:
 
 
 def test_an_error_of_a_thread_is_logged_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # pytest has its own
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # pytest installs its own
     log_what_threads_raise()
 
     def work() -> None:

@@ -1,5 +1,4 @@
-"""Text that reads the same is the same: each field that is compared, written in one form of
-Unicode and asked for in the other."""
+"""Equal-looking texts are equal: each compared field matches across Unicode normalization forms."""
 
 import unicodedata
 from collections.abc import Callable
@@ -59,7 +58,7 @@ COMPARED = {
     "organizations.User.username",
     "tokens.Resource.name",
 }
-"""Columns of free text that something is looked up by, or that must be unique."""
+"""Free-text columns used for look-ups or with unique constraints."""
 PLAIN = {
     "agents.Agent.runbook_url": "ASCII, by its validator",
     "agents.Agent.version": "ASCII, by its validator",
@@ -126,7 +125,7 @@ def test_every_column_of_text_is_compared_in_one_form_or_need_not_be() -> None:
         ("\u212b", "\u00c5"),  # ANGSTROM SIGN
         ("\u1100\u1161", "\uac00"),
         ("\u0958", "\u0915\u093c"),  # is longer in NFC
-        ("\ufb01", "\ufb01"),  # a ligature is another text: no NFKC
+        ("\ufb01", "\ufb01"),  # a ligature is a different text: NFKC is not used
         ("plain", "plain"),
         ("", ""),
     ],
@@ -199,10 +198,10 @@ def normal(text: str, like: str) -> str:
 
 
 @FORMS
-def test_a_hash_of_an_earlier_version_opens_and_is_brought_up_to_date(
+def test_a_hash_of_an_earlier_version_is_accepted_and_updated(
     organization: Organization, written: str, asked: str
 ) -> None:
-    """It was made of the password as it was typed."""
+    """The old hash is of the password as it was typed."""
     user = person(organization, "another password").user
     password = normal("Grüße aus Köln, wie getippt", written)
     user.password = make_password(password, salt="a" * 22)
@@ -281,7 +280,7 @@ def test_lists_of_executions_are_narrowed_by_either_form(
         assert [row["fid"] for row in found] == [execution.fid], name
 
 
-def test_names_in_memory_are_what_the_database_has(organization: Organization) -> None:
+def test_names_in_memory_equal_those_in_the_database(organization: Organization) -> None:
     user = User.objects.create(email="b@example.com", name=DECOMPOSED, username=DECOMPOSED.lower())
 
     assert user.name == COMPOSED
@@ -295,7 +294,7 @@ def test_names_in_memory_are_what_the_database_has(organization: Organization) -
 def test_a_text_that_grows_past_its_limit_is_refused(
     organization: Organization, client_for: ClientFor
 ) -> None:
-    """A letter that NFC takes apart: 64 of them are 128 characters."""
+    """NFC decomposes this character: 64 of them become 128 characters."""
     owner = client_for(make_membership(organization))
 
     answer = owner.patch(
@@ -321,10 +320,10 @@ def test_a_password_keeps_its_case_and_its_ligatures() -> None:
     assert comparable("É") == "é"
 
 
-def test_what_was_stored_before_is_brought_into_the_form(
+def test_stored_texts_are_normalized_by_the_migration(
     organization: Organization, other_organization: Organization
 ) -> None:
-    """Of two files whose names look the same, the one in the form stays alone in it."""
+    """Of two files whose names look the same, the normalized one keeps its name."""
     execution, other = make_execution(organization), make_execution(other_organization)
     for each, path in ((execution, "a"), (execution, "b"), (execution, "c"), (other, "d")):
         make_file(each, "out", path)

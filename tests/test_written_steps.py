@@ -1,4 +1,4 @@
-"""What pages of the documentation tell the reader to fill in, and to look up, is what there is."""
+"""Values that the documentation asks readers to fill in or look up exist."""
 
 import re
 

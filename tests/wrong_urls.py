@@ -1,4 +1,4 @@
-"""Views that are wrong on purpose, each in one way, for test_canaries.py."""
+"""Views for test_canaries.py that are each wrong in one way on purpose."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ def agent_of_anybody(key: Any) -> Agent | None:
 
 
 class OpenView(APIView):
-    """Needs nobody, and shows everybody's rows."""
+    """Requires no authentication and shows everybody's rows."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -43,7 +43,7 @@ class OpenView(APIView):
 
 
 class SignatureOnlyView(APIView):
-    """Does not ask whether the token still lives."""
+    """Does not check whether the token is still valid."""
 
     permission_classes = (AllowAny,)
 

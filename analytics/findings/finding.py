@@ -16,12 +16,14 @@ CODES = (
     "dominant_agent",
     "credential_unused",
 )
-"""In the order in which findings of one severity are named."""
+"""The codes, in the order in which findings of equal severity are listed."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`subject` and `text` make the sentence, `detail` says what it may mean."""
+    """A noteworthy fact. `subject` and `text` form a sentence; `detail` explains what it may
+    mean.
+    """
 
     code: str
     severity: str
@@ -34,11 +36,13 @@ class Finding:
     dates: tuple[date, ...] = ()
     numbers: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, object] = field(default_factory=dict)
-    """Filters that show the token requests behind it; without them its agent's page does."""
+    """Filters for the token requests behind the finding; without them it links to the agent's
+    page.
+    """
 
     @property
     def link(self) -> str:
-        """The page with the rows behind it."""
+        """The page with the rows behind the finding."""
         if self.rows:
             return f"{reverse('tokens:list')}?{urlencode(self.rows)}"
         return reverse("agents:detail", args=[self.agent_id])

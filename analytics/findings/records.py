@@ -1,4 +1,4 @@
-"""What the rules look at."""
+"""The data on which the rules of findings are evaluated."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from uuid import UUID
 from core.days import DAY
 
 JUDGED_DAYS = 14
-"""Findings about days look at this many days, today included."""
+"""The number of days that findings judge, today included."""
 LOOK_BACK = 28
-"""What was usual is taken from as many days before each of them."""
+"""The number of days before a judged day from which its usual value is taken."""
 SPIKE_MINIMUM, SPIKE_FACTOR, SPIKE_KNOWN_DAYS = 100, 5, 5
 
 
 @dataclass(frozen=True)
 class CredentialRecord:
-    """A credential that is neither revoked nor of an agent that is out of service."""
+    """A credential that is not revoked and whose agent is in service."""
 
     id: UUID
     agent_id: UUID
@@ -32,14 +32,14 @@ class CredentialRecord:
 
 @dataclass(frozen=True)
 class Peak:
-    """The day of an agent that stands out most from its typical day."""
+    """The day of an agent that differs most from its usual day."""
 
     agent_id: UUID
     day: date
     count: int
     usual: float
     days: int
-    """How many of its days stand out."""
+    """The number of its days that stand out."""
 
     @property
     def factor(self) -> float:
@@ -48,7 +48,7 @@ class Peak:
 
 @dataclass
 class Records:
-    """What the rules look at: counts by day of those agents that they could name."""
+    """The data for the rules: daily counts of the agents that may have a finding."""
 
     now: datetime
     names: dict[UUID, str] = field(default_factory=dict)
@@ -60,15 +60,15 @@ class Records:
         default_factory=lambda: defaultdict(dict)
     )
     month: Mapping[UUID, int] = field(default_factory=dict)
-    """Tokens of the running month, of the agents with the most."""
+    """Tokens of the current month, for the agents with the most."""
     month_total: int = 0
-    """Tokens of the running month, of all agents."""
+    """Tokens of the current month, for all agents."""
     credentials: tuple[CredentialRecord, ...] = ()
     unread: int = 0
-    """Unused credentials that were left out because nobody asked for more."""
+    """The number of unused credentials that were left out because of a limit."""
     hints: Mapping[UUID, str] = field(default_factory=dict)
     reasons: Mapping[UUID, str] = field(default_factory=dict)
-    """The most frequent reason of an agent's refusals in the last week, as a label."""
+    """The most frequent reason for an agent's refusals in the last week, as a label."""
 
     @property
     def today(self) -> date:
@@ -99,9 +99,10 @@ def _peak(records: Records, agent_id: UUID, days: Mapping[date, int]) -> Peak | 
 
 
 def _least_usual_day(days: Mapping[date, int]) -> int:
-    """No judged day's usual day is lower: spares most agents from having it taken day by day.
+    """A lower bound for the usual day of every judged day, so that most agents need no calculation
+    for each day.
 
-    At most JUDGED_DAYS of the known days lie outside of a look back; half of the others, but no
+    At most JUDGED_DAYS of the known days lie outside a look-back window; half of the others, but no
     fewer than half of SPIKE_KNOWN_DAYS, are at or below its median.
     """
     busy = sorted(count for count in days.values() if count)

@@ -1,8 +1,8 @@
-"""What deserves a look, each with the numbers behind it. Days are UTC days.
+"""The rules that find what deserves attention, with the numbers behind it. Days are UTC days.
 
-The rules are functions of plain tables (`Records`), so that a table small enough to add up by hand
-proves each of them. They are made to keep quiet about small numbers. records.py reads no more than
-what they can name: who changes a rule changes its candidates there.
+The rules are functions of plain tables (`Records`), so that each can be tested on a table small
+enough to add up by hand. They ignore small numbers on purpose. records.py reads only data that can
+lead to a finding: when you change a rule, change its candidates there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ EXPIRING_WITHIN, EXPIRED_WITHIN = timedelta(days=7), timedelta(days=30)
 
 
 def judge(records: Records) -> tuple[Finding, ...]:
-    """All findings, the worst first, always in the same order."""
+    """All findings, the most severe first, in a stable order."""
     found = [
         *spikes(records),
         *silent_days(records),
@@ -45,7 +45,7 @@ def _order(finding: Finding) -> tuple[Any, ...]:
 
 
 def spikes(records: Records) -> Iterator[Finding]:
-    """An agent's day far above its usual day: the median of its busy days before."""
+    """Days on which an agent got far more than the median of its busy days before."""
     for peak in records.peaks:
         carriers = records.by_credential.get((peak.agent_id, peak.day), {})
         credential_id, carried = max(
@@ -117,7 +117,7 @@ def _usual_weekday(totals: Mapping[date, int], day: date) -> float:
 
 
 def dominant_agents(records: Records) -> Iterator[Finding]:
-    """One agent with more than four fifths of the month's tokens."""
+    """Agents with more than four fifths of the month's tokens."""
     total = records.month_total
     if total < DOMINANT_TOTAL or len(records.month) < DOMINANT_AGENTS:
         return
@@ -151,7 +151,7 @@ def dominant_agents(records: Records) -> Iterator[Finding]:
 
 
 def rising_refusals(records: Records) -> Iterator[Finding]:
-    """An agent that is refused several times as often as in the weeks before."""
+    """Agents that are refused several times as often as in the weeks before."""
     first = records.today - 6 * DAY
     for agent_id, days in records.refused.items():
         week = sum(count for day, count in days.items() if day >= first)
@@ -175,7 +175,7 @@ def rising_refusals(records: Records) -> Iterator[Finding]:
 
 
 def expiring(records: Records) -> Iterator[Finding]:
-    """A credential in use that ends within a week, or that is still tried after its end."""
+    """Credentials in use that end within a week, or are still tried after their end."""
     for credential in records.credentials:
         end, used = credential.expires_at, credential.last_used_at
         if end is None or not used:
@@ -216,7 +216,7 @@ def _expired(records: Records, credential: CredentialRecord, end: datetime) -> F
 
 
 def unused(records: Records) -> Iterator[Finding]:
-    """A live secret that nobody needs."""
+    """Live secrets that are not used."""
     for credential in records.credentials:
         is_over = credential.expires_at is not None and credential.expires_at <= records.now
         used = credential.last_used_at

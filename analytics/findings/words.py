@@ -1,4 +1,4 @@
-"""Numbers in the sentences of findings."""
+"""Formatting of numbers in the sentences of findings."""
 
 from datetime import date
 
@@ -18,7 +18,7 @@ def times_text(factor: float) -> str:
 
 
 def span_text(seconds: float) -> str:
-    """A duration in whole seconds, or in minutes from two of them on."""
+    """A duration in whole seconds, or in minutes from two minutes on."""
     if seconds >= 120:
         return f"{seconds / 60:.0f} minutes"
     whole = max(1, round(seconds))

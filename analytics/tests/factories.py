@@ -10,7 +10,7 @@ from tokens.models import TokenEvent
 
 
 def event(agent: Agent, at: datetime, **overrides: Any) -> TokenEvent:
-    """A token event of the agent, not yet stored; issued unless told otherwise."""
+    """An unsaved token event of the agent; issued by default."""
     fields: dict[str, Any] = {"outcome": TokenEvent.Outcome.ISSUED}
     return TokenEvent(
         organization=agent.organization, agent=agent, created_at=at, **(fields | overrides)
@@ -30,6 +30,6 @@ def make_event(agent: Agent, at: datetime, **overrides: Any) -> TokenEvent:
 
 
 def make_timeless_key() -> None:
-    """A signing key that signs at whatever time a test travels to."""
+    """A signing key that is valid at whatever time a test travels to."""
     new_signing_key(Organization.Algorithm.ES256, active_from=datetime(2000, 1, 1, tzinfo=UTC))
     key_ring.forget()

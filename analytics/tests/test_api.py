@@ -1,4 +1,4 @@
-"""The three endpoints of the seed: shapes, parameters, who may ask."""
+"""The three analytics endpoints: response bodies, parameters and permissions."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -409,6 +409,6 @@ def test_the_number_of_queries_does_not_grow(
         make_event(make_agent(organization), NOW)
     client.get(address)
 
-    # A savepoint and its end, the organization entered and left, the caller, and the numbers.
+    # Savepoint and release, entering and leaving the organization, the caller, and the numbers.
     with django_assert_num_queries(6):
         client.get(address)

@@ -1,4 +1,4 @@
-"""Reading candidates only gives the findings that reading everything gives."""
+"""Reading only candidates gives the same findings as reading everything."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -41,13 +41,13 @@ NOWS = [
 LEVELS = [0, 1, 3, 8, 20, 21, 40, 100, 150, 700]
 """Tokens on an agent's usual day."""
 FACTORS = [0, 0.2, 1, 1, 1, 1, 1, 1, 1.4, 2.5, 4.9, 5, 5.1, 14]
-"""What an unusual day makes of them."""
+"""Factors by which an unusual day differs."""
 REFUSALS = [0, 0, 0, 0, 1, 4, 5, 29, 30, 31]
 LIMITS = [UNUSED_AFTER, NEVER_USED_AFTER, EXPIRED_WITHIN, timedelta(hours=5)]
 
 
 def near(limits: list[timedelta]) -> st.SearchStrategy[timedelta]:
-    """A time span at one of the limits, or just within or beyond it."""
+    """Time spans at a limit, or just within or beyond it."""
     moves = [timedelta(), INSTANT, -INSTANT, DAY, -DAY]
     return st.builds(
         lambda limit, move: limit + move, st.sampled_from(limits), st.sampled_from(moves)
@@ -103,11 +103,11 @@ ALL_AT_ONCE = {
     ],
     "silent": {3},
 }
-"""A finding of each code."""
+"""One finding of each code."""
 AT_THE_LIMITS = {
     "now": NOWS[0],
     "agents": [
-        # The earliest day that is judged, with as few known days before it as will do.
+        # The earliest judged day, with the fewest known days before it that suffice.
         QUIET | {"level": 20, "factors": [0] * 13 + [5] + [0] * 23 + [1] * 5},
         QUIET | {"refusals": [0] * 6 + [30], "credentials": [IDLE | {"age": UNUSED_AFTER}]},
         QUIET | {"credentials": [IDLE | {"used": UNUSED_AFTER + INSTANT}]},
@@ -117,15 +117,15 @@ AT_THE_LIMITS = {
     ],
     "silent": set(),
 }
-"""Findings that are only just ones."""
+"""Findings that only just reach their limits."""
 
 
 class Undone(Exception):
-    """Takes the rows of one example back."""
+    """Roll back the rows of one example."""
 
 
 def fill(organization: Organization, situation: dict[str, Any]) -> None:
-    """Agents, credentials and rollups, and one token event for each refusal that has a reason."""
+    """Create agents, credentials and rollups, and a token event for each refusal with a reason."""
     now: datetime = situation["now"]
     counts: Counter[tuple[UUID, UUID, date, str]] = Counter()
     events = []
@@ -185,7 +185,7 @@ def store(organization: Organization, counts: Mapping[tuple[UUID, UUID, date, st
 
 
 def read_everything(organization: Organization, now: datetime) -> Records:
-    """Every agent, every credential, every day: what the rules would like to look at."""
+    """Read every agent, credential and day, without selecting candidates."""
     today, names = now.date(), {agent.pk: agent.name for agent in Agent.objects.all()}
     issued: dict[UUID, Counter[date]] = defaultdict(Counter)
     refused: dict[UUID, Counter[date]] = defaultdict(Counter)
@@ -222,7 +222,7 @@ def read_everything(organization: Organization, now: datetime) -> Records:
 
 
 def in_service(now: datetime) -> list[Credential]:
-    """Not revoked, of an active agent, and not over for long."""
+    """The credentials that are not revoked, did not end long ago, and belong to an active agent."""
     return [
         credential
         for credential in Credential.objects.filter(status="active", agent__status="active")
@@ -280,8 +280,8 @@ def test_candidates_give_the_findings_of_everything(organization: Organization) 
 @given(st.lists(st.sampled_from([0, 0, 1, 19, 20, 21, 99, 100, 105, 500]), max_size=KNOWN_DAYS))
 @example([21] * 13 + [100] + [1] * 14 + [21] * 14)  # half of the usual days, and all others, high
 @settings(max_examples=500, deadline=None)
-def test_peaks_are_what_taking_every_usual_day_gives(last_days: list[int]) -> None:
-    """The rule passes over agents that cannot have a peak; here none is passed over."""
+def test_peaks_equal_a_full_calculation_of_usual_days(last_days: list[int]) -> None:
+    """The rule skips agents that cannot have a peak; here no agent is skipped."""
     counts = dict(enumerate(last_days))
     agent_id, today = UUID(int=1), NOWS[0].date()
     expected = []

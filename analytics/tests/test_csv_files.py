@@ -1,4 +1,4 @@
-"""CSV for spreadsheets: RFC 4180, and never a formula (ASVS 5.0, 1.2.10)."""
+"""CSV follows RFC 4180 and never contains formulas (ASVS 5.0, 1.2.10)."""
 
 import csv
 import io

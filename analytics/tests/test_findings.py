@@ -1,4 +1,4 @@
-"""Each finding against a table small enough to add up by hand, and against its near miss."""
+"""Each finding on a table small enough to add up by hand, and just below its limits."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -28,7 +28,7 @@ TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}"
 
 
 def records(**fields: Any) -> Records:
-    """Of these agents and no others: what they got is what all got."""
+    """Records in which these agents are the only ones."""
     totals: Counter[date] = Counter()
     for counts in fields.get("issued", {}).values():
         totals.update(counts)
@@ -37,7 +37,9 @@ def records(**fields: Any) -> Records:
 
 
 def days(usual: int, **exceptions: int) -> dict[date, int]:
-    """`usual` on each of the 42 days up to today, but `back_3=7` is 7 three days ago."""
+    """`usual` on each of the 42 days up to today, with exceptions: `back_3=7` is 7 three days
+    ago.
+    """
     counts = {TODAY - back * DAY: usual for back in range(42)}
     for name, count in exceptions.items():
         counts[TODAY - int(name.removeprefix("back_")) * DAY] = count
@@ -85,10 +87,10 @@ def test_a_spike_names_the_day_the_factor_and_the_credential() -> None:
 @pytest.mark.parametrize(
     "counts",
     [
-        days(10, back_1=99),  # below the smallest number worth a word
+        days(10, back_1=99),  # below the smallest number that is reported
         days(40, back_1=199),  # not five times the usual
         days(10, back_20=140),  # too long ago
-        {TODAY: 500},  # nothing is usual yet
+        {TODAY: 500},  # too few days to tell what is usual
     ],
 )
 def test_no_spike(counts: dict[date, int]) -> None:
@@ -137,8 +139,8 @@ def test_a_dominant_agent_is_asked_whether_it_caches() -> None:
     "month",
     [
         {ROUTER: 800, SCREENER: 100, WRITER: 100},  # exactly four fifths
-        {ROUTER: 415, SCREENER: 50, WRITER: 34},  # too few tokens to say so
-        {ROUTER: 900, SCREENER: 100},  # of two, one has more
+        {ROUTER: 415, SCREENER: 50, WRITER: 34},  # too few tokens to report
+        {ROUTER: 900, SCREENER: 100},  # of two agents, one always has more
     ],
 )
 def test_no_dominant_agent(month: dict[UUID, int]) -> None:
@@ -164,7 +166,7 @@ def test_refusals_that_rise_name_their_reason() -> None:
     [
         ({TODAY: 29}, 10),  # few
         ({TODAY: 30, TODAY - 10 * DAY: 44}, 10),  # 11 a week are usual
-        ({TODAY: 30}, 100),  # hardly any of its requests
+        ({TODAY: 30}, 100),  # a small share of its requests
     ],
 )
 def test_no_rising_refusals(refused: dict[date, int], issued: int) -> None:
@@ -200,7 +202,7 @@ def test_a_credential_is_named_before_it_hurts(
     "fields",
     [
         {"expires_at": NOW + 8 * DAY},
-        {"expires_at": NOW - DAY},  # over, and nobody tries it
+        {"expires_at": NOW - DAY},  # expired and not tried any more
         {"last_used_at": NOW - 30 * DAY},
         {"last_used_at": None, "created_at": NOW - 7 * DAY},
     ],

@@ -1,4 +1,4 @@
-"""Periods: whole days of a zone, whatever its clocks do."""
+"""Periods of whole days in a zone, across changes of its offset."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -1,6 +1,6 @@
-"""Whatever happens in whatever order and zone: every number equals a recount of the events.
+"""Every number equals a recount of the events, for any order of events and any zone.
 
-The recount is written here in SQL, with PostgreSQL's own zone rules, independently of queries.py.
+The recount is written in SQL with PostgreSQL's own zone rules, independently of queries.py.
 """
 
 import json
@@ -55,7 +55,7 @@ OUTCOMES = {"issued": ["issued"], "refused": ["refused"], "all": ["issued", "ref
 
 @st.composite
 def situations(draw: Any) -> dict[str, Any]:
-    """A moment, a zone, a question, and events near the boundaries that matter to it."""
+    """A time, a zone, a query, and events near the boundaries that matter to it."""
     now = draw(st.sampled_from(NOWS))
     zone = draw(st.sampled_from(ZONES))
     days = draw(st.integers(1, 90))
@@ -113,7 +113,7 @@ class Setting:
         self.tokens: dict[datetime, str] = {}
 
     def sign_in(self) -> None:
-        """With a token of the present moment; each is signed once."""
+        """Sign in with a token issued at the current time of the test; each is signed once."""
         now = timezone.now()
         if now not in self.tokens:
             self.tokens[now] = sign_agent_token(
@@ -145,7 +145,7 @@ def setting(organization: Organization, other_organization: Organization) -> Set
 
 
 def fill(setting: Setting, case: dict[str, Any]) -> None:
-    """The first half in one statement, the rest one by one."""
+    """Insert the first half of the events in one statement, the rest one by one."""
     rows = []
     for at, outcome, agent, credential in case["events"]:
         chosen = setting.credentials[agent][credential] if credential < 2 else None
@@ -180,7 +180,7 @@ def test_every_number_equals_a_recount(setting: Setting, case: dict[str, Any]) -
 
 
 class Undone(Exception):
-    """Takes the events of one example back."""
+    """Roll back the events of one example."""
 
 
 NARROWED = (
@@ -190,7 +190,7 @@ NARROWED = (
 
 
 def question(setting: Setting, case: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The same question as parameters of the API and of the recount."""
+    """The same query as parameters of the API and of the recount."""
     values = {
         "agentId": str(setting.agents[1].pk),
         "credentialId": str(setting.credentials[1][0].pk),

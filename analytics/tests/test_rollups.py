@@ -1,4 +1,4 @@
-"""The rollups stay exact under batches and concurrent writers, and a damaged one is repaired."""
+"""Rollups stay exact under batches and concurrent writers, and a damaged one is repaired."""
 
 import threading
 from collections.abc import Callable
@@ -25,7 +25,7 @@ ROLLUPS = [HourUsage, QuarterUsage, AgentDayUsage, AgentMonthUsage]
 
 
 def run_at_once(work: list[Callable[[], None]]) -> list[BaseException]:
-    """Each in a thread with its own connection; what went wrong."""
+    """Run each function in a thread with its own connection; return the exceptions."""
     errors: list[BaseException] = []
     start = threading.Barrier(len(work))
 
@@ -83,7 +83,7 @@ def test_batches_and_single_events_at_once_are_all_counted_without_a_deadlock() 
 
 @pytest.mark.parametrize("rollup", ROLLUPS)
 @pytest.mark.parametrize("damage", ["changed", "removed", "invented"])
-def test_a_rebuild_repairs_what_was_damaged_and_says_so(
+def test_a_rebuild_repairs_and_reports_damage(
     organization: Organization,
     other_organization: Organization,
     rollup: type,

@@ -11,7 +11,9 @@ SECRET = "s" * 43
 
 
 def make_clients(count: int, *, is_hashed: bool, file: Path) -> None:
-    """Clients with one secret: a hash of it costs as much to check as one of another."""
+    """Create clients that share one secret: verifying its hash costs the same as with distinct
+    ones.
+    """
     from django.contrib.auth.hashers import make_password
     from oauth2_provider.models import Application
 

@@ -1,4 +1,4 @@
-"""django-oauth-toolkit: as startproject and its manual leave it, or (DOT_BEST=1) at its best."""
+"""django-oauth-toolkit with startproject's and its manual's settings, or tuned (DOT_BEST=1)."""
 
 import os
 

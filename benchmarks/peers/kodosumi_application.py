@@ -1,5 +1,6 @@
-"""kodosumi's own panel, for its own interpreter. Only the start of Ray and of its registry of flows
-is left out: the dashboard calls neither."""
+"""kodosumi's own panel, for its own interpreter, without starting Ray and the registry of flows:
+the dashboard uses neither.
+"""
 
 from typing import Any
 
@@ -9,7 +10,7 @@ from kodosumi.service.app import create_app
 
 
 async def no_registry(state: Any) -> None:
-    """The panel goes on without flows."""
+    """Replaces the start of the registry; the panel then has no flows."""
 
 
 helper.ray_init = helper.ray_shutdown = lambda *arguments, **named: None

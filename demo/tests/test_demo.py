@@ -1,4 +1,4 @@
-"""The demonstration's data: complete, the same for everyone, and topped up, never doubled."""
+"""The demonstration's data is complete, reproducible, and extended but never duplicated."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -143,7 +143,7 @@ def test_a_database_with_something_else_in_it_is_never_filled(
 
 @pytest.mark.slow
 def test_executions_say_what_their_events_say_and_go_on(db: None) -> None:
-    """Inserted in bulk, they must be as if each event had been reported."""
+    """Executions inserted in bulk must equal ones whose events were reported one by one."""
     with time_machine.travel(NOW, tick=False):
         first = seed.seed()
         again = seed.seed()
@@ -189,7 +189,7 @@ def assert_follows_from_its_events(execution: Execution) -> None:
 
 @pytest.mark.slow
 def test_every_start_brings_executions_to_run_whatever_an_earlier_one_left(db: None) -> None:
-    from demo import jobs  # registers the demonstration's jobs, so only here
+    from demo import jobs  # imported here because it registers the demonstration's jobs
 
     with time_machine.travel(NOW, tick=False):
         seed.seed()
@@ -203,7 +203,7 @@ def test_every_start_brings_executions_to_run_whatever_an_earlier_one_left(db: N
 
 
 def queued() -> dict[str, int]:
-    """How many executions wait for a worker in each organization."""
+    """The number of executions that wait for a worker in each organization."""
     found = {}
     for organization in Organization.objects.filter(status="active"):
         with organization_scope(organization):

@@ -1,4 +1,4 @@
-"""What the demo refuses before it starts anything; `make demo ARGS=--once` proves the rest."""
+"""The checks of the demo before it starts anything; `make demo ARGS=--once` proves the rest."""
 
 import socket
 
@@ -36,7 +36,9 @@ def test_a_taken_port_is_named_with_a_way_out(settings):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_database_of_an_earlier_release_is_looked_at_before_anything_is_granted(settings):
-    """There the application's role owned everything; handed over, it may read nothing."""
+    """In such a database the application's role owned everything, and may read nothing once
+    ownership has moved.
+    """
     settings.IS_DEMO = True
     make_organization("Somebody's")
     with as_owner(connection), connection.cursor() as cursor:

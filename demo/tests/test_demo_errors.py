@@ -1,4 +1,4 @@
-"""The failures of the demonstration form the groups that a person would make of them."""
+"""The failures of the demonstration are grouped as a person would group them."""
 
 import random
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The demonstration can be taken out of a database again, and nothing else goes with it."""
+"""The demonstration can be removed from a database, and nothing else is removed with it."""
 
 from io import StringIO
 from typing import Any
@@ -27,7 +27,7 @@ def reset() -> str:
 
 
 def rows_of(organization: Organization) -> dict[str, int]:
-    """How many rows each table has of the organization, where there are any."""
+    """The number of the organization's rows in each table that has any."""
     with organization_scope(organization), connection.cursor() as cursor:
         counts = {}
         for model in apps.get_models():
@@ -41,7 +41,7 @@ def rows_of(organization: Organization) -> dict[str, int]:
 
 
 def walls() -> tuple[int, bool]:
-    """How many triggers are off, and whether the owner may change the audit log."""
+    """The number of disabled triggers, and whether the owner may change the audit log."""
     with as_owner(connection), connection.cursor() as cursor:
         cursor.execute(
             "SELECT (SELECT count(*) FROM pg_trigger WHERE tgenabled = 'D'), "

@@ -1,4 +1,4 @@
-"""What agents and people do with executions."""
+"""Actions on executions by agents and people."""
 
 from executions.actions.access import locked_for_report, moment, require_reporter
 from executions.actions.batches import ReportedEvent, SequenceConflict, SequenceGap

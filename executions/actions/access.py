@@ -1,4 +1,4 @@
-"""Which execution a change is about, and who may make it."""
+"""Locking an execution for a change, and checking who may make it."""
 
 from core.errors import Forbidden
 from executions import leases
@@ -7,13 +7,15 @@ from organizations.actors import Actor
 
 
 def moment(execution: Execution) -> float:
-    """Now, but not before its newest event: the clock of an engine may be ahead of ours, and lists
-    of events go by their times."""
+    """The current Unix time, but never earlier than the execution's newest event.
+
+    An engine's clock may be ahead of ours, and lists of events are sorted by time.
+    """
     return max(now(), execution.end_time or 0)
 
 
 def locked_for_report(execution: Execution, actor: Actor, lease: int | None) -> Execution:
-    """The locked execution, for its agent, which shows the lease that a live one may have."""
+    """Lock the execution for a report by its agent, which must hold the lease if there is one."""
     execution = locked(execution)
     require_reporter(execution, actor)
     if not execution.has_ended:
@@ -23,15 +25,17 @@ def locked_for_report(execution: Execution, actor: Actor, lease: int | None) -> 
 
 
 def require_reporter(execution: Execution, actor: Actor) -> None:
-    """Forbidden for everyone but the agent that runs the execution, and the system."""
+    """Raise Forbidden unless the actor is the agent that runs the execution, or the system."""
     is_own_agent = actor.kind == "agent" and actor.id == execution.agent_id
     if not is_own_agent and actor.kind != "system":
         raise Forbidden("Only the agent that runs an execution can report on it.")
 
 
 def locked(execution: Execution) -> Execution:
-    """As it is now, its content left out; ExecutionNotFound when another request has deleted it
-    meanwhile."""
+    """Lock the execution and return it without its large fields.
+
+    Raises ExecutionNotFound when another request has deleted it in the meantime.
+    """
     found = (
         Execution.objects.select_for_update()
         .without_content()

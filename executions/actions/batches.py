@@ -1,4 +1,4 @@
-"""Which of the reported events are new: a repeated batch changes nothing, and a gap is refused."""
+"""Separating new events from repeated ones: a repeated batch changes nothing, a gap is refused."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,10 @@ from executions.models import Execution, ExecutionEvent
 
 
 class SequenceGap(DomainError):
-    """`details` name the event, and the next sequence number that the execution expects: none of
-    the batch was kept."""
+    """The batch leaves a gap in the sequence; none of it was stored.
+
+    `details` name the event and the sequence number that the execution expects next.
+    """
 
     code = "SEQUENCE_GAP"
     message = "Events are missing before this one."
@@ -29,8 +31,8 @@ IN_BATCH = "The batch has two different events with this sequence number. None o
 class ReportedEvent:
     """An event as an engine reports it.
 
-    `message` is text, as it will be stored. Without a `timestamp` (Unix seconds) it happened now;
-    without a `sequence` it comes next.
+    `message` is the text that will be stored. Without a `timestamp` (Unix seconds) the event
+    happened now; without a `sequence` it takes the next number.
     """
 
     kind: str
@@ -40,7 +42,7 @@ class ReportedEvent:
 
 
 def new_events(execution: Execution, events: Sequence[ReportedEvent]) -> list[NewEvent]:
-    """Those that the execution does not have yet, in their order."""
+    """The reported events that the execution does not have yet, in order."""
     known = _recorded(execution, (event.sequence for event in events))
     kept = execution.last_sequence
     upcoming = kept + 1

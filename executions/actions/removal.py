@@ -1,4 +1,4 @@
-"""Stopping and deleting: changes, which stand in the audit log."""
+"""Stopping and deleting executions; both are written to the audit log."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ Kind, Status = ExecutionEvent.Kind, Execution.Status
 MAINTENANCE = "maintenance"
 REMOVE_FOLDERS = "executions.remove_folders"
 FOLDERS_AT_ONCE = 8
-"""Of executions that one request deletes."""
+"""The maximum number of executions whose files one request removes itself."""
 
 
 class ExecutionIsLive(DomainError):
@@ -47,9 +47,9 @@ class ExecutionIsImported(DomainError):
 
 @transaction.atomic
 def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
-    """Cancel a live execution: whoever runs it cannot write any more. It stays on record.
+    """Cancel a live execution and keep its record; its engine cannot write to it any more.
 
-    What runs elsewhere and is imported cannot be stopped from here.
+    An imported execution runs elsewhere and cannot be stopped from here.
     """
     execution = locked(execution)
     _require_control(execution, actor)
@@ -70,10 +70,10 @@ def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
 
 @transaction.atomic
 def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) -> None:
-    """Remove an execution with its events and files; only the fact that it was deleted stays.
+    """Delete an execution with its events and files; only a tombstone stays.
 
-    A live one is refused, unless `stop` ends it first. Of one that was imported only the record is
-    here: it is removed, whatever goes on elsewhere.
+    A live execution is refused unless `stop` is set, which ends it first. Deleting an imported one
+    removes only the record kept here and does not affect the system it came from.
     """
     if _delete(execution, actor=actor, stop=stop):
         _remove_folder_on_commit(execution.organization_id, execution.pk)
@@ -81,10 +81,10 @@ def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) 
 
 @transaction.atomic
 def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
-    """Remove several, all of them or none; live ones are stopped first.
+    """Delete several executions, all or none; live ones are stopped first.
 
-    The files of many are left to the worker: a bucket takes a request or two for each execution,
-    and the thread that waits for them is missing elsewhere.
+    Many folders of files are left to the worker: a bucket needs a request or two for each
+    execution, which would keep a web thread waiting.
     """
     keys = [each.pk for each in executions if _delete(each, actor=actor, stop=True)]
     organization_id = actor.organization.pk
@@ -98,7 +98,7 @@ def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
 
 
 def _delete(execution: Execution, *, actor: Actor, stop: bool) -> bool:
-    """Whether files are left."""
+    """Delete one execution. Return whether its files still have to be removed."""
     execution = locked(execution)
     _require_control(execution, actor)
     if not execution.has_ended and not execution.is_imported:
@@ -110,16 +110,22 @@ def _delete(execution: Execution, *, actor: Actor, stop: bool) -> bool:
 
 
 def remove_execution(execution: Execution) -> None:
-    """Delete its rows, leave a tombstone, and delete its files once that is committed."""
+    """Delete the execution's rows, leave a tombstone, and delete its files after the commit."""
     organization_id, key = execution.organization_id, execution.pk
     if _remove_rows(execution):
         _remove_folder_on_commit(organization_id, key)
 
 
 def _remove_rows(execution: Execution) -> bool:
-    """Whether the execution had files. What a request that failed left in the storage of one that
-    has none goes at night (executions.retention)."""
-    of_it: dict[str, Any] = {"organization_id": execution.organization_id, "execution": execution}
+    """Delete the execution's rows and return whether it had files.
+
+    Orphaned files that a failed request left in the storage are removed at night
+    (executions.retention).
+    """
+    owned_by_execution: dict[str, Any] = {
+        "organization_id": execution.organization_id,
+        "execution": execution,
+    }
     DeletedExecution.objects.create(
         id=execution.pk,
         organization_id=execution.organization_id,
@@ -129,11 +135,11 @@ def _remove_rows(execution: Execution) -> bool:
     )
     UploadPart.objects.filter(
         organization_id=execution.organization_id,
-        upload__in=Upload.objects.filter(**of_it),
+        upload__in=Upload.objects.filter(**owned_by_execution),
     ).delete()
     for model in (Upload, ExecutionError, ExecutionEvent):
-        model._default_manager.filter(**of_it).delete()
-    files, _ = ExecutionFile.objects.filter(**of_it).delete()
+        model._default_manager.filter(**owned_by_execution).delete()
+    files, _ = ExecutionFile.objects.filter(**owned_by_execution).delete()
     execution.delete()
     return bool(files or execution.input_file_count or execution.output_file_count)
 
@@ -143,7 +149,7 @@ def _remove_folder_on_commit(organization_id: UUID, key: UUID) -> None:
 
 
 def _require_control(execution: Execution, actor: Actor) -> None:
-    """Own executions with executions:write; operators and the system everyone's."""
+    """Require executions:write for own executions, and an operator or the system for others'."""
     is_visible = Execution.objects.filter(pk=execution.pk).visible_to(actor).exists()
     if not (is_visible and (actor.kind == "staff" or actor.may(Scope.EXECUTIONS_WRITE))):
         raise Forbidden("You can stop and delete only your own executions.")

@@ -1,7 +1,7 @@
-"""What engines report: that a run began, what it did, and how it ended.
+"""What engines report: the start of a run, its events and its end.
 
-Reporting is traffic, as a token request is: the execution and its numbered events are the record of
-it (docs/decisions/0005).
+Reporting is traffic, as a token request is, and is not audited: the execution and its numbered
+events are the record (docs/decisions/0005).
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class ExecutionWasDeleted(DomainError):
 
 @dataclass(frozen=True)
 class Appended:
-    """How many events were new, how many were there already, and the execution afterwards."""
+    """The execution after an append, with the numbers of new and of duplicate events."""
 
     execution: Execution
     accepted: int
@@ -68,12 +68,12 @@ def report_execution(
     user_id: UUID | None = None,
     lease_seconds: int | None = None,
 ) -> tuple[Execution, bool]:
-    """The execution that the acting agent runs, and whether it is new.
+    """Report a run of the acting agent. Return the execution and whether it is new.
 
-    With a `fid` the call may be repeated, whatever became of the execution meanwhile.
-    `description` is what its first meta event says:
-    `summary`, `description`, `tags` … `user_id` names the member for whom the agent acts. With
-    `lease_seconds` it ends as an error when nothing is heard of it for so long.
+    With a `fid` the call may be repeated, whatever has happened to the execution since.
+    `description` becomes its first meta event: `summary`, `description`, `tags` and so on.
+    `user_id` names the member for whom the agent acts. With `lease_seconds` the execution ends as
+    an error after that long without a sign of life.
     """
     if actor.kind != "agent" or actor.id is None:
         raise Forbidden("Only an agent can report executions; use the agent's own token.")
@@ -122,7 +122,7 @@ def report_execution(
     except IntegrityError as error:
         if broken_constraint(error) != "executions_fid_unique":
             raise
-        found = Execution.objects.get(organization=organization, fid=fid)  # made meanwhile
+        found = Execution.objects.get(organization=organization, fid=fid)  # created in the meantime
         _require_same(found, actor, sent)
         return found, False
     return append_to_locked(execution, events), True
@@ -136,9 +136,9 @@ def append(
     actor: Actor,
     lease: int | None = None,
 ) -> Appended:
-    """Append all of the events or none; those that stand there already count as duplicates.
+    """Append all of the events or none; events already stored count as duplicates.
 
-    `lease` is the generation that the caller holds, of an execution with a lease.
+    `lease` is the generation that the caller holds, for an execution with a lease.
     """
     execution = locked_for_report(execution, actor, lease)
     new = new_events(execution, events)
@@ -158,7 +158,7 @@ def finish(
     error: str = "",
     lease: int | None = None,
 ) -> Execution:
-    """End it as finished, error or cancelled; saying the same again changes nothing.
+    """End the execution as finished, error or cancelled; repeating the same end changes nothing.
 
     `final` is JSON text with a type tag.
     """
@@ -187,8 +187,10 @@ def heartbeat(
     seconds: int | None = None,
     take_over: bool = False,
 ) -> Execution:
-    """A sign of life of the lease's holder; or a new holder, when there is none or with
-    `take_over`. The answer's `lease_generation` is what the holder shows from then on."""
+    """Renew the lease, or take it over when nobody holds it or with `take_over`.
+
+    The holder sends the returned execution's `lease_generation` with every later report.
+    """
     execution = locked(execution)
     require_reporter(execution, actor)
     if execution.has_ended:
@@ -211,8 +213,10 @@ def update_figures(
     summary: str | None = None,
     **figures: int | Decimal | None,
 ) -> Execution:
-    """Set what is known late: `input_tokens`, `output_tokens`, `cost` in US dollars, and the
-    summary. Even after the end, unless that is that it was cancelled."""
+    """Set figures that become known late: input and output tokens, `cost` in US dollars, summary.
+
+    Allowed after the end as well, unless the execution was cancelled.
+    """
     execution = locked_for_report(execution, actor, lease)
     if execution.status == Status.CANCELLED:
         raise ExecutionHasEnded(
@@ -230,7 +234,7 @@ def update_figures(
 
 
 def _require_same(execution: Execution, actor: Actor, sent: Mapping[str, Any]) -> None:
-    """A repeated report must say what the first one said."""
+    """Refuse a repeated report whose content differs from the first."""
     if execution.agent_id != actor.id:
         raise ExecutionExists
     if changed := repeats.changed_fields(execution, "create", sent):
@@ -239,7 +243,10 @@ def _require_same(execution: Execution, actor: Actor, sent: Mapping[str, Any]) -
 
 
 def _require_same_end(execution: Execution, status: str, sent: Mapping[str, Any]) -> None:
-    """A repeated end must say what the first one said; one that came otherwise, no more than it."""
+    """Refuse a repeated end whose content differs from the first.
+
+    Where it ended in another way than by `finish`, the repetition may name only the status.
+    """
     if execution.status != status:
         raise ExecutionHasEnded(status=execution.status)
     changed = repeats.changed_fields(execution, "finish", sent)
@@ -251,7 +258,7 @@ def _require_same_end(execution: Execution, status: str, sent: Mapping[str, Any]
 
 
 def _execution_user(organization: Organization, user_id: UUID) -> ExecutionUser:
-    """The member as executions know them."""
+    """The ExecutionUser of the organization's member with this id."""
     membership = (
         Membership.objects.for_organization(organization)
         .select_related("user")

@@ -1,4 +1,4 @@
-"""Batches of events: read whole or refused with the place of the fault."""
+"""Batches of events, accepted or refused as a whole; an error says where the fault is."""
 
 import json
 from collections.abc import Mapping
@@ -19,13 +19,16 @@ from executions.models import MAX_SEQUENCE, Execution, ExecutionEvent, now
 
 MAX_EVENTS = 1000
 AHEAD = 24 * 3600
-"""Seconds that an engine's clock may be ahead of ours."""
+"""The maximum number of seconds by which an engine's clock may be ahead of ours."""
 NEWLINE_JSON = "application/x-ndjson"
 
 
 def compact(value: Any) -> str:
-    """JSON text without spaces. ValidationError for a number that JSON cannot spell, such as
-    1e400, which Python reads as infinity."""
+    """The value as JSON text without spaces.
+
+    Raises ValidationError for a number that JSON cannot represent, such as 1e400, which Python
+    reads as infinity.
+    """
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError as error:
@@ -33,7 +36,7 @@ def compact(value: Any) -> str:
 
 
 class NewlineJSONParser(BaseParser):
-    """One event a line; the batch that they are."""
+    """Parse newline-delimited JSON, one event a line, into a batch of events."""
 
     media_type = NEWLINE_JSON
 
@@ -61,9 +64,9 @@ TOO_MANY = f"Send at most {MAX_EVENTS} events at a time."
 
 @example(sent=examples.EVENT, media_type=NEWLINE_JSON)
 class EventSerializer(serializers.Serializer[ReportedEvent]):
-    """One thing that happened in a run."""
+    """One event of a run."""
 
-    # EventsField reads it, faster; this is for the OpenAPI document alone.
+    # Only for the OpenAPI document; EventsField parses events faster.
 
     kind = serializers.ChoiceField(choices=ExecutionEvent.Kind.choices)
     message = serializers.JSONField(
@@ -86,7 +89,7 @@ class EventSerializer(serializers.Serializer[ReportedEvent]):
 
 @extend_schema_field(EventSerializer(many=True))
 class EventsField(serializers.Field[list[ReportedEvent], Any, Any, Any]):
-    """A batch of events. A fault is named by the event's place in it, from 0."""
+    """A batch of events. An error names the event by its index in the batch, starting at 0."""
 
     def to_internal_value(self, data: Any) -> list[ReportedEvent]:
         if not isinstance(data, list) or not data:
@@ -112,7 +115,7 @@ EVENT_FIELDS = frozenset({"kind", "message", "timestamp", "sequence"})
 
 
 def _event(item: Any, latest: float) -> ReportedEvent:
-    """ValueError with a sentence for anything that is no event."""
+    """The event that `item` describes; ValueError with a readable message when it is not one."""
     if not isinstance(item, dict):
         raise ValueError("expected a JSON object.")
     if unknown := sorted(item.keys() - EVENT_FIELDS):

@@ -1,4 +1,4 @@
-"""Examples of executions in the OpenAPI document."""
+"""Examples of executions for the OpenAPI document."""
 
 from core.examples import AGENT_ID, CREDENTIAL_ID, EXECUTION_ID, UPLOAD_ID, USER_ID
 

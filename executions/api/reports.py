@@ -1,4 +1,4 @@
-"""/api/v1/executions: how engines outside report their runs, each as its own agent."""
+"""/api/v1/executions, where external engines report their runs, each as its own agent."""
 
 import re
 from typing import Any, cast
@@ -64,7 +64,7 @@ DESCRIPTION = ("summary", "description", "tags")
 
 @extend_schema(tags=["Executions"])
 class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OrganizationScopedViewSet):
-    """Agents report their own runs; operators stop and delete everyone's."""
+    """Agents report their own runs; operators can stop and delete every run."""
 
     queryset = Execution.objects.select_related("user")
     serializer_class = ExecutionSerializer
@@ -108,8 +108,11 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         return ExecutionSummarySerializer if self.action == "list" else ExecutionSerializer
 
     def list(self, request: Request) -> Response:
-        """Executions, the last started first: an agent's own; operators see the organization's,
-        other people their own."""
+        """List executions, most recently started first.
+
+        An agent sees its own executions, an operator all of the organization's, other people their
+        own.
+        """
         return super().list(request)
 
     @extend_schema(
@@ -119,8 +122,9 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
     def create(self, request: Request) -> Response:
         """Report a run. It belongs to the calling agent and its credential.
 
-        Repeated with the same `executionId` it answers 200 with the first one, whatever became of
-        it; with other content 409, which names the fields.
+        Repeating the request with the same `executionId` answers 200 with the existing execution,
+        whatever has happened to it since; different content answers 409 and names the fields that
+        differ.
         """
         fields = _valid(NewExecutionSerializer, request)
         started_at = fields.get("startedAt")
@@ -137,7 +141,7 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         return Response(ExecutionSerializer(execution).data, status=201 if is_new else 200)
 
     def read_anew(self, kept: dict[str, Any]) -> Any:
-        """The execution, whatever became of it meanwhile; ExecutionWasDeleted if that."""
+        """The stored execution in its current state; raises ExecutionWasDeleted when it is gone."""
         execution = self.get_queryset().filter(fid=kept["executionId"]).first()
         if execution is None:
             raise actions.ExecutionWasDeleted
@@ -145,13 +149,15 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
 
     @extend_schema(parameters=[EXECUTION_ID])
     def retrieve(self, request: Request, executionId: str) -> Response:
-        """One execution."""
+        """Retrieve one execution."""
         return super().retrieve(request)
 
     @extend_schema(parameters=[EXECUTION_ID, LEASE], request=ChangeSerializer)
     def partial_update(self, request: Request, executionId: str) -> Response:
-        """Say what is known late: tokens, cost, summary. Also after the end, unless it was
-        cancelled."""
+        """Update figures that become known late: tokens, cost, summary.
+
+        Allowed after the end as well, unless the execution was cancelled.
+        """
         execution = self._own()
         changes = _valid(ChangeSerializer, request)
         execution = actions.update_figures(
@@ -161,8 +167,9 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
 
     @extend_schema(parameters=[EXECUTION_ID], responses={204: None})
     def destroy(self, request: Request, executionId: str) -> Response:
-        """Delete an execution that has ended, or the record of one that was imported, with its
-        events and files. Stopping is another operation."""
+        """Delete an execution that has ended, or the record of an imported one, with its events
+        and files. To end a live execution, stop it first.
+        """
         actions.delete_execution(self.get_object(), actor=self.actor)
         return Response(status=204)
 
@@ -175,10 +182,11 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         responses=AppendedSerializer,
     )
     def append(self, request: Request, executionId: str) -> Response:
-        """Append up to 1,000 events, all or none, as `{"events": […]}` or one JSON a line.
+        """Append up to 1,000 events, all or none, as `{"events": […]}` or as one JSON object a
+        line.
 
-        Events that carry their `sequence` may be sent again: those that are there already count as
-        duplicates. A gap is refused with the number that comes next.
+        Events that carry their `sequence` may be sent again: those already stored count as
+        duplicates. A gap is refused with the sequence number that is expected next.
         """
         execution = self._own()
         events = _valid(BatchSerializer, request)["events"]
@@ -189,8 +197,11 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         parameters=[EXECUTION_ID, LEASE], request=FinishSerializer, responses=ExecutionSerializer
     )
     def finish(self, request: Request, executionId: str) -> Response:
-        """End it, with its result or its error. The same end again changes nothing; one with other
-        content is refused and the fields are named."""
+        """End the execution with its result or its error.
+
+        Repeating the same end changes nothing; an end with different content is refused, and the
+        error names the fields that differ.
+        """
         execution = self._own()
         fields = _valid(FinishSerializer, request)
         final = fields.get("final")
@@ -206,9 +217,9 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
 
     @extend_schema(parameters=[EXECUTION_ID], request=None, responses=ExecutionSerializer)
     def stop(self, request: Request, executionId: str) -> Response:
-        """Cancel a live execution. Whoever runs it is refused from then on; it stays on record.
+        """Cancel a live execution. Further reports for it are refused; its record stays.
 
-        What was imported runs elsewhere, and cannot be stopped from here.
+        An imported execution runs elsewhere and cannot be stopped from here.
         """
         execution = actions.stop_execution(self.get_object(), actor=self.actor)
         return Response(ExecutionSerializer(execution).data)
@@ -217,7 +228,9 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         parameters=[EXECUTION_ID, LEASE], request=HeartbeatSerializer, responses=LeaseSerializer
     )
     def heartbeat(self, request: Request, executionId: str) -> Response:
-        """Say that the run is alive; or take its lease, when nobody has it or with `takeOver`."""
+        """Signal that the run is alive, or take its lease when nobody holds it or with
+        `takeOver`.
+        """
         execution = self._own()
         fields = _valid(HeartbeatSerializer, request)
         execution = actions.heartbeat(
@@ -237,7 +250,7 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
     def start_upload(self, request: Request, executionId: str) -> Response:
         """Announce a file; then send its bytes in parts of at most 1 MiB.
 
-        Repeated it answers 200 with the same upload. After the end no file is taken.
+        Repeating the request answers 200 with the same upload. No files are accepted after the end.
         """
         execution = self._own()
         fields = _valid(NewUploadSerializer, request)
@@ -248,7 +261,7 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
 
     @extend_schema(parameters=[EXECUTION_ID, UPLOAD_ID], responses=UploadSerializer)
     def upload(self, request: Request, executionId: str, uploadId: str) -> Response:
-        """What has arrived of a file, and what is missing."""
+        """Show which parts of an upload have arrived and which are missing."""
         return Response(UploadSerializer(uploads.arrived(self.get_object(), uploadId)).data)
 
     @extend_schema(
@@ -261,7 +274,9 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
         responses=UploadSerializer,
     )
     def receive_part(self, request: Request, executionId: str, uploadId: str) -> Response:
-        """Send some bytes of a file: in any order, again after a failure. The last ones make it."""
+        """Send part of a file. Parts may arrive in any order and may be repeated after a
+        failure; the last missing one completes the file.
+        """
         execution = self.get_object()
         content = cast(bytes, request.data) if isinstance(request.data, bytes) else b""
         offset, total = _range(request, len(content))
@@ -278,12 +293,12 @@ class ExecutionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organiz
 
     @extend_schema(parameters=[EXECUTION_ID, UPLOAD_ID, LEASE], responses={204: None})
     def cancel_upload(self, request: Request, executionId: str, uploadId: str) -> Response:
-        """Forget a file that has not arrived in full, to announce it anew."""
+        """Cancel an incomplete upload, so that the file can be announced again."""
         uploads.cancel_upload(self.get_object(), uploadId, actor=self.actor, lease=_lease(request))
         return Response(status=204)
 
     def _own(self) -> Execution:
-        """The execution that the URL names, if the caller is its agent."""
+        """The execution that the URL names; Forbidden unless the caller is its agent."""
         execution: Execution = self.get_object()
         actions.require_reporter(execution, self.actor)
         return execution
@@ -305,7 +320,7 @@ def _lease(request: Request) -> int | None:
 
 
 def _range(request: Request, length: int) -> tuple[int, int]:
-    """The offset of the sent bytes and the size of the whole file."""
+    """The offset of the sent bytes and the size of the whole file, from Content-Range."""
     text = request.headers.get("Content-Range")
     if text is None:
         first, last, size = 0, length - 1, length

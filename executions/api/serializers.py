@@ -1,4 +1,4 @@
-"""What outside engines send about executions, and what they get back."""
+"""Requests and responses of the API for external engines."""
 
 import json
 from datetime import datetime
@@ -33,7 +33,7 @@ class ObjectField(serializers.JSONField):
 
 
 class CostField(serializers.DecimalField):
-    """A decimal number as text, so that no sum is rounded on its way."""
+    """A decimal number as text, so that a client cannot lose precision."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -74,7 +74,7 @@ class ExecutionSummarySerializer(serializers.Serializer[Execution]):
 
 @example(examples.EXECUTION)
 class ExecutionSerializer(ExecutionSummarySerializer):
-    """One execution with what went in and came out."""
+    """An execution with its inputs and its result."""
 
     credentialId = serializers.UUIDField(source="credential_id", allow_null=True)
     description = serializers.SerializerMethodField()
@@ -104,7 +104,7 @@ class ExecutionSerializer(ExecutionSummarySerializer):
 
 @example(sent=examples.NEW_EXECUTION)
 class NewExecutionSerializer(StrictSerializer):
-    """An execution of the calling agent. Its name is the agent's own: it cannot be claimed."""
+    """A new execution of the calling agent. Its name is always the agent's and cannot be set."""
 
     executionId = serializers.RegexField(
         r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z",
@@ -142,7 +142,7 @@ class NewExecutionSerializer(StrictSerializer):
 
 @example(sent=examples.CHANGE)
 class ChangeSerializer(StrictSerializer):
-    """What is known late. Fields that are left out stay as they are."""
+    """Figures that become known late. Omitted fields keep their values."""
 
     inputTokens = serializers.IntegerField(
         source="input_tokens", min_value=0, max_value=2**63 - 1, required=False, allow_null=True
@@ -156,7 +156,7 @@ class ChangeSerializer(StrictSerializer):
 
 @example(sent=examples.FINISH)
 class FinishSerializer(StrictSerializer):
-    """How it ended."""
+    """The end of a run."""
 
     status = serializers.ChoiceField(choices=FINAL_STATUSES)
     final = serializers.JSONField(

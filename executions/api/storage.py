@@ -1,4 +1,4 @@
-"""/api/v1/organizations/{organizationId}/storage: how much is stored, and how much may be."""
+"""/api/v1/organizations/{organizationId}/storage: the organization's storage use and limits."""
 
 from dataclasses import asdict
 from typing import Any
@@ -26,7 +26,7 @@ class AmountSerializer(serializers.Serializer[Any]):
 
 @example(examples.STORAGE)
 class StorageSerializer(serializers.Serializer[Any]):
-    """What the organization stores of each kind."""
+    """The organization's storage use and limits by kind."""
 
     executions = AmountSerializer()
     eventBytes = AmountSerializer(
@@ -39,7 +39,7 @@ class StorageSerializer(serializers.Serializer[Any]):
 
 
 class StorageViewSet(OwnOrganizationViewSet):
-    """What executions take, of what they may."""
+    """The storage that an organization's executions use, and its limits."""
 
     queryset = Execution.objects.none()
     serializer_class = StorageSerializer
@@ -47,7 +47,9 @@ class StorageViewSet(OwnOrganizationViewSet):
 
     @extend_schema(tags=["Organizations"], parameters=[ORGANIZATION_ID])
     def retrieve(self, request: Request, organizationId: str) -> Response:
-        """How much the organization stores, and how much it may: what is over is refused."""
+        """Show the organization's storage use and limits. Requests that would exceed a limit are
+        refused.
+        """
         limits = asdict(limits_of(self.organization))
         held = asdict(stored(self.organization))
         amounts = {name: {"used": held[name], "limit": limits[name]} for name in limits}

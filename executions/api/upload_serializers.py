@@ -1,4 +1,4 @@
-"""Files that arrive in parts."""
+"""Serializers and parser for files that arrive in parts."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -16,7 +16,7 @@ from executions.paths import MAX_PATH_LENGTH, validate_path
 
 
 class RawParser(BaseParser):
-    """The bytes as they are, of whatever type they say they are."""
+    """Pass the request body through as bytes, whatever its content type."""
 
     media_type = "*/*"
 

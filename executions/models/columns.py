@@ -4,7 +4,7 @@ from django.db import models
 
 
 class TransactionNumber(models.Func):
-    """The number of the writing transaction; numbers follow the order of first writes."""
+    """The id of the writing transaction; ids follow the order of each transaction's first write."""
 
     template = "pg_current_xact_id()::text::bigint"
     output_field = models.BigIntegerField()

@@ -6,11 +6,11 @@ from executions.models.execution import Execution
 from organizations.models import Organization, OrganizationScopedModel, OrganizationScopedQuerySet
 
 MAX_SEQUENCE = 2**31 - 1
-"""What a column of sequence numbers holds."""
+"""The largest sequence number that the column can hold."""
 
 
 class ExecutionEvent(models.Model):
-    """Something that an execution said. Append-only; the sequence has no gaps."""
+    """An event of an execution. Append-only; the sequence has no gaps."""
 
     class Kind(models.TextChoices):
         STATUS = "status", "Status"
@@ -29,7 +29,7 @@ class ExecutionEvent(models.Model):
         ERROR = "error", "Error"
 
     PLAIN = frozenset({Kind.STATUS, Kind.STDOUT, Kind.STDERR, Kind.DEBUG, Kind.ERROR})
-    """Their messages are text; all others are JSON with a type tag."""
+    """Kinds whose messages are plain text; all others are JSON with a type tag."""
 
     pk = models.CompositePrimaryKey("organization_id", "execution_id", "sequence")
     organization = models.ForeignKey(
@@ -57,7 +57,7 @@ class ExecutionEvent(models.Model):
 
 
 class ExecutionError(OrganizationScopedModel):
-    """An error event made readable, for the list and the groups of errors."""
+    """An error event made readable, for the list of errors and their groups."""
 
     execution = models.ForeignKey(
         Execution,

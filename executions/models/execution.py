@@ -1,7 +1,7 @@
-"""One run of an agent.
+"""Executions, each one run of an agent.
 
-Times are Unix seconds as double precision, because engines write them so and read them back digit
-for digit.
+Times are Unix seconds as double precision, because engines write them so and expect to read back
+exactly the same digits.
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ from organizations.models import (
 from tokens.models import Credential
 
 RESERVED_IDS = frozenset({"errors", "export", "statistics", "timeline"})
-"""Words that stand where an execution's id stands in addresses of pages. An engine cannot choose
-them; those that exist have an address of their own."""
+"""Words used in URLs of pages in place of an execution's id. Engines cannot choose them;
+existing ones have a URL of their own.
+"""
 UNKNOWN_AGENT = "Unknown"
-"""The agent's name as long as nothing has named it."""
+"""The agent's name until one is reported."""
 OPERATORS = frozenset({Membership.Role.OPERATOR, Membership.Role.ADMIN, Membership.Role.OWNER})
 
 
 class ExecutionQuerySet(OrganizationScopedQuerySet):
     def visible_to(self, actor: Actor) -> Self:
-        """Operators and the system see all of the organization's; others their own."""
+        """The executions that the actor may see: all for operators and the system, otherwise
+        their own.
+        """
         return self if sees_all(actor) else self.owned_by(actor)
 
     def owned_by(self, actor: Actor) -> Self:
@@ -51,7 +54,7 @@ class ExecutionQuerySet(OrganizationScopedQuerySet):
         return self.filter(user__user_id=actor.id)
 
     def without_content(self) -> Self:
-        """For lists, and for whoever writes a row back: leaves out what may be large."""
+        """Leave out the large fields, for lists and for rows that are saved again."""
         return self.defer(*Execution.NOT_IN_LISTS)
 
     def live(self) -> Self:
@@ -59,12 +62,12 @@ class ExecutionQuerySet(OrganizationScopedQuerySet):
 
 
 def sees_all(actor: Actor) -> bool:
-    """Whether the actor sees the executions of everyone in the organization."""
+    """Whether the actor may see everyone's executions in the organization."""
     return actor.kind in {"staff", "system"} or actor.role in OPERATORS
 
 
 class Execution(OrganizationScopedModel):
-    """One run. Its state follows from its events: see event_log.py."""
+    """A run of an agent. Its state follows from its events; see event_log.py."""
 
     class Status(models.TextChoices):
         QUEUED = "queued", "Queued"
@@ -81,11 +84,13 @@ class Execution(OrganizationScopedModel):
         WORKER = "worker", "Run by a worker of ours"
 
     NOT_IN_LISTS = ("inputs", "final", "sent_digests", "searchable_text", "searchable_tags")
-    """What may be large, or is not shown."""
+    """Fields that may be large or are not shown."""
     LIVE = (Status.QUEUED, Status.STARTING, Status.RUNNING, Status.AWAITING)
     FINAL = (Status.FINISHED, Status.ERROR, Status.CANCELLED)
     FAILED = Status.ERROR
-    """What every page, number and link means by "failed"; in words: measures.py."""
+    """The status that every page, number and link means by "failed"; measures.py defines it in
+    words.
+    """
     TRANSITIONS: dict[str, frozenset[str]] = {
         Status.QUEUED: frozenset({Status.STARTING, Status.RUNNING, *FINAL}),
         Status.STARTING: frozenset({Status.RUNNING, Status.AWAITING, *FINAL}),
@@ -225,7 +230,7 @@ class Execution(OrganizationScopedModel):
             ),
         ]
         indexes = [
-            # Lists are read in its order; counts and statistics from it alone.
+            # Gives the order of lists, and covers counts and statistics.
             models.Index(
                 fields=["organization", "-start_time", "-id"],
                 include=["status", "user", "agent_name", "end_time", "waiting_seconds"],
@@ -237,13 +242,13 @@ class Execution(OrganizationScopedModel):
             models.Index(
                 fields=["organization", "agent", "-start_time"], name="executions_execution_agent"
             ),
-            # How many run now stands in the frame of every page.
+            # The frame of every page shows the number of running executions.
             models.Index(
                 fields=["organization", "status"],
                 condition=models.Q(status__in=["queued", "starting", "running", "awaiting"]),
                 name="executions_execution_live",
             ),
-            # What has ended lately, whenever it started.
+            # Recently ended executions, whenever they started.
             models.Index(
                 fields=["organization", "end_time"],
                 condition=models.Q(status__in=["finished", "error", "cancelled"]),
@@ -265,7 +270,7 @@ class Execution(OrganizationScopedModel):
 
     @property
     def is_imported(self) -> bool:
-        """Whether it runs elsewhere, and is only read here."""
+        """Whether the execution runs elsewhere and is only read here."""
         return self.source == self.Source.KODOSUMI
 
     @property
@@ -274,24 +279,24 @@ class Execution(OrganizationScopedModel):
 
     @property
     def ended_at(self) -> datetime | None:
-        """When the last event came, of an execution that has ended."""
+        """When the execution ended, which is the time of its last event; None while it is live."""
         if not self.has_ended or self.end_time is None:
             return None
         return datetime.fromtimestamp(self.end_time, UTC)
 
     @property
     def elapsed(self) -> float | None:
-        """Seconds from the first to the last event; None before there is one."""
+        """Seconds from the first to the last event; None before the first."""
         return None if self.end_time is None else self.end_time - self.start_time
 
     @property
     def runtime(self) -> float | None:
-        """`elapsed` without the time in which it awaited an answer."""
+        """`elapsed` minus the time spent waiting for answers."""
         return None if self.elapsed is None else self.elapsed - self.waiting_seconds
 
     @property
     def description(self) -> dict[str, Any]:
-        """What `meta` says."""
+        """The description that `meta` holds."""
         return described(self.meta)
 
     @property
@@ -304,12 +309,12 @@ class Execution(OrganizationScopedModel):
 
 
 def now() -> float:
-    """Unix seconds."""
+    """The current time in Unix seconds."""
     return timezone.now().timestamp()
 
 
 def new_execution(organization: Organization, **fields: Any) -> Execution:
-    """An execution that is not saved yet; `fid` is its own id unless one is given."""
+    """An unsaved execution; `fid` defaults to its own id."""
     key = uuid7()
     fields = {"fid": str(key), "start_time": now()} | fields
     return Execution(id=key, organization=organization, **fields)

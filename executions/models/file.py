@@ -8,7 +8,7 @@ from organizations.models import Organization, OrganizationScopedModel, Organiza
 
 
 class ExecutionFile(OrganizationScopedModel):
-    """A file that a person gave to an execution (`in`) or that it made (`out`)."""
+    """A file given to an execution (`in`) or made by it (`out`)."""
 
     class Area(models.TextChoices):
         IN = "in", "Uploaded"
@@ -51,7 +51,7 @@ class ExecutionFile(OrganizationScopedModel):
 
 
 class Upload(OrganizationScopedModel):
-    """A file that arrives in parts; it becomes an ExecutionFile when the last part is there."""
+    """A file that arrives in parts; it becomes an ExecutionFile once the last part has arrived."""
 
     execution = models.ForeignKey(
         Execution,
@@ -76,7 +76,7 @@ class Upload(OrganizationScopedModel):
 
 
 class UploadPart(models.Model):
-    """Some bytes of an upload. They wait in the database, which every web process sees."""
+    """Part of an upload, kept in the database, which all web processes share."""
 
     pk = models.CompositePrimaryKey("organization_id", "upload_id", "offset")
     organization = models.ForeignKey(

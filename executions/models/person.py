@@ -7,9 +7,9 @@ from organizations.models import OrganizationScopedModel, OrganizationScopedQuer
 
 
 class ExecutionUser(OrganizationScopedModel):
-    """A person as executions know them: a member, or a user of the system they came from.
+    """A person as executions refer to them: a member, or a user of the system they came from.
 
-    It stays when the member leaves, so that their executions keep a name.
+    The row outlives the membership, so that executions keep a name.
     """
 
     external_id = models.UUIDField(

@@ -1,4 +1,4 @@
-"""Why a change of an execution was refused."""
+"""Errors that refuse a change of an execution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class IllegalTransition(DomainError):
 
 
 class EventAfterEnd(DomainError):
-    """`details` name the event and the status of the execution, which none of the batch changed."""
+    """An event after the end; none of the batch was stored.
+
+    `details` name the event and the execution's status.
+    """
 
     code = "EVENT_AFTER_END"
     message = "The batch has an event after the one that ends the execution."

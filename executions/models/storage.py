@@ -1,4 +1,4 @@
-"""What is left of what is deleted, and how much is stored."""
+"""Tombstones of deleted executions, and the bookkeeping of storage use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from organizations.models import Organization, OrganizationScopedModel, Organiza
 
 
 class DeletedExecution(OrganizationScopedModel):
-    """What is left of a deleted execution: viewers drop it, an import does not bring it back."""
+    """The tombstone of a deleted execution: viewers drop it, and an import does not restore it."""
 
     fid = models.CharField(max_length=64)
     position = models.BigIntegerField(
@@ -43,9 +43,10 @@ class DeletedExecution(OrganizationScopedModel):
 
 
 class StoredChange(models.Model):
-    """How much more, or less, is stored by one change. Triggers write it in the transaction that
-    stores, and add rows up now and then: the sum of an organization's rows is what it stores. No
-    writer waits for another one, as all would for a single row.
+    """By how much one change raised or lowered an organization's storage use.
+
+    Triggers insert these rows in the transaction that stores the content, and merge them now and
+    then; their sum is the use. A single counter row would make all writers wait for each other.
     """
 
     number = models.BigAutoField(primary_key=True)

@@ -1,7 +1,7 @@
-"""The one layer of queries behind the dashboard's API, pages and CSV files.
+"""The single query layer behind the dashboard's API, pages and CSV files.
 
-`(organization, actor, filters)` in; every function sees what the actor may see, nothing more, and
-runs inside the organization's scope. Lists are querysets, numbers are frozen dataclasses.
+Functions take `(organization, actor, filters)`, see only what the actor may see, and run inside the
+organization's scope. Lists are querysets, numbers are frozen dataclasses.
 """
 
 from executions.queries.buckets import Bucket, Buckets, count_by_hour

@@ -1,4 +1,4 @@
-"""Executions by when they started."""
+"""Executions grouped by when they started."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
@@ -21,12 +21,12 @@ MAX_SPAN_IN_DAYS = 400 * DAY
 
 @dataclass(frozen=True)
 class Bucket:
-    """The executions that started from `start` until before `end`."""
+    """The executions that started at or after `start` and before `end`."""
 
     start: datetime
     end: datetime
     by_status: dict[str, int] = field(default_factory=dict)
-    """Statuses without any are left out."""
+    """Statuses without executions are omitted."""
 
     @property
     def total(self) -> int:
@@ -39,7 +39,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Buckets:
-    """Buckets without a gap, oldest first, each an hour, a day or a month of the zone long."""
+    """Contiguous buckets, oldest first, each an hour, a day or a month long in the zone."""
 
     step: str
     rows: tuple[Bucket, ...]
@@ -52,10 +52,10 @@ def count_by_hour(
     *,
     zone: tzinfo = UTC,
 ) -> Buckets:
-    """The executions of the window by when they started.
+    """Count the executions of the window by when they started.
 
-    By the hour up to 14 days, else by the day, and by the month beyond 400 days. Without a window:
-    from the first execution until now.
+    Buckets are hours up to 14 days, months beyond 400 days, otherwise days. Without a window they
+    span from the first execution until now.
     """
     rows = visible_executions(organization, actor, filters.by_start()).order_by()
     step, starts, end = cut(rows, "start_time", filters, zone)
@@ -74,7 +74,7 @@ def count_by_hour(
 
 
 def place_in(clock: str, starts: Collection[datetime]) -> Func:
-    """The number of the bucket of a row, from 1; 0 before the first."""
+    """The number of a row's bucket, from 1; 0 before the first bucket."""
     return Func(
         F(clock),
         Value([start.timestamp() for start in starts]),
@@ -87,13 +87,13 @@ def place_in(clock: str, starts: Collection[datetime]) -> Func:
 def cut(
     rows: Any, clock: str, filters: Filters, zone: tzinfo
 ) -> tuple[str, tuple[datetime, ...], datetime]:
-    """The step, the starts of the buckets and the end of the last one."""
+    """The step, the starts of the buckets, and the end of the last one."""
     current = now()
     known = rows.aggregate(first=Min(clock), last=Max(clock)) if None in filters.window else {}
     first, last = known.get("first"), known.get("last")
     start = filters.start if filters.start is not None else (current if first is None else first)
     end = filters.end if filters.end is not None else max(current, last or 0)
-    # Clocks may be wrong by any amount: what lies outside is counted in the outermost bucket.
+    # Clocks may be wrong by any amount: times outside are counted in the outermost bucket.
     start = min(max(start, 0.0), current)
     end = min(max(end, start + 1), current + 366 * DAY.total_seconds())
     begin, until = (datetime.fromtimestamp(each, UTC).astimezone(zone) for each in (start, end))

@@ -1,4 +1,4 @@
-"""Errors by fingerprint."""
+"""Errors grouped by fingerprint."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from organizations.models import Organization
 
 @dataclass(frozen=True)
 class ErrorGroup:
-    """Errors of one fingerprint, whichever agents they are of.
+    """The errors of one fingerprint, across all agents.
 
-    Numbers are those of the window; `first_seen` is the first ever. Times are Unix seconds.
+    Numbers cover the window; `first_seen` is the first occurrence ever. Times are Unix seconds.
     """
 
     fingerprint: str
     error_type: str
     message: str
-    """Of the newest one."""
+    """The message of the newest error."""
     agent_names: tuple[str, ...]
     count: int
     executions: int
@@ -34,12 +34,15 @@ class ErrorGroup:
     first_seen: float
     last_seen: float
     sparkline: tuple[int, ...]
-    """Errors in each of the buckets, oldest first."""
+    """The number of errors in each bucket, oldest first."""
 
 
 @dataclass(frozen=True)
 class ErrorGroups:
-    """One page of the groups, the last seen first; `total` counts all. `starts` of the buckets."""
+    """One page of groups, most recently seen first.
+
+    `total` counts all groups; `starts` are those of the buckets.
+    """
 
     total: int
     rows: tuple[ErrorGroup, ...]
@@ -56,8 +59,11 @@ def error_groups(
     until: float | None = None,
     zone: tzinfo = UTC,
 ) -> ErrorGroups:
-    """The errors of the window by fingerprint, the last seen first: those groups that `choose`
-    takes of all, and only errors that were known at `until`, in Unix seconds."""
+    """Group the errors of the window by fingerprint, most recently seen first.
+
+    `choose` takes all groups and returns those of the page. Errors stored after `until` (Unix
+    seconds) are ignored.
+    """
     rows = visible_errors(organization, actor, filters).order_by()
     if until is not None:
         rows = rows.filter(created_at__lte=datetime.fromtimestamp(until, UTC))

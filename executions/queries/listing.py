@@ -1,4 +1,4 @@
-"""The executions and errors that an actor may see, as lists."""
+"""Lists of the executions and errors that an actor may see."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,15 +16,15 @@ from organizations.tenancy.scope import organization_scope
 
 BATCH = 1000
 MAX_TEXT_LENGTH = 100_000
-"""Of an error in a list, in characters."""
+"""Characters of an error's text in a list."""
 BYTES_OF_MESSAGE = Func("message", function="octet_length", output_field=IntegerField())
-"""Of an event: it is known without reading the message."""
+"""The size of an event's message, which PostgreSQL knows without reading it."""
 
 
 def executions(
     organization: Organization, actor: Actor, filters: Filters = EVERYTHING
 ) -> QuerySet[Execution]:
-    """Newest first, with their users, without what may be large."""
+    """Executions, newest first, with their users and without large fields."""
     return visible_executions(organization, actor, filters).without_content().select_related("user")
 
 
@@ -40,7 +40,7 @@ def visible_executions(organization: Organization, actor: Actor, filters: Filter
 def errors(
     organization: Organization, actor: Actor, filters: Filters = EVERYTHING
 ) -> QuerySet[ExecutionError]:
-    """Errors that were emitted in the window, newest first, with their executions and users."""
+    """Errors emitted in the window, newest first, with their executions and users."""
     return (
         visible_errors(organization, actor, filters)
         .select_related("execution__user")
@@ -53,7 +53,7 @@ def count_errors(organization: Organization, actor: Actor, filters: Filters = EV
 
 
 def has_errors(organization: Organization, actor: Actor) -> bool:
-    """Whether anything that the actor may see ever reported one."""
+    """Whether any execution that the actor may see has ever reported an error."""
     return visible_errors(organization, actor, EVERYTHING).exists()
 
 
@@ -70,7 +70,7 @@ def visible_errors(organization: Organization, actor: Actor, filters: Filters) -
 def with_texts(
     errors: QuerySet[ExecutionError], longest: int = MAX_TEXT_LENGTH
 ) -> QuerySet[ExecutionError]:
-    """Each with `text`, the beginning of what its event said: for operators."""
+    """Annotate each error with `text`, the beginning of its event's message; for operators only."""
     events = ExecutionEvent.objects.filter(
         organization_id=OuterRef("organization_id"),
         execution_id=OuterRef("execution_id"),
@@ -85,10 +85,10 @@ def in_batches(
     keyset: Keyset,
     line: Callable[[Any], str],
 ) -> Iterator[str]:
-    """The lines of every row of a list, for a file that is sent after the request's transaction has
-    ended.
+    """The lines for all rows of a list, for a file that is sent after the request's transaction.
 
-    Each piece enters the organization anew, and begins after the row that ended the one before.
+    Each batch enters the organization's scope anew and continues after the last row of the batch
+    before.
     """
 
     def read(last: tuple[Any, ...] | None) -> Piece[tuple[Any, ...]]:
@@ -102,7 +102,7 @@ def in_batches(
 def count_errors_by_agent(
     organization: Organization, actor: Actor, filters: Filters = EVERYTHING, *, limit: int = 20
 ) -> list[tuple[str, int]]:
-    """The agents' names and how many errors each has, the most first."""
+    """The names of the agents with the most errors and their counts, highest first."""
     rows = visible_errors(organization, actor, filters).order_by()
     counted = rows.values_list("execution__agent_name").annotate(number=Count("id"))
     return list(counted.order_by("-number", "execution__agent_name")[:limit])

@@ -1,4 +1,4 @@
-"""Numbers over the executions that an actor may see."""
+"""Numbers about the executions that an actor may see."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ FAILED = Q(status=Execution.FAILED)
 
 
 def error_rate(failed: int, total: int) -> float:
-    """The share of the executions that failed, from 0 to 1; 0 without any."""
+    """The share of executions that failed, from 0 to 1; 0 when there are none."""
     return failed / total if total else 0.0
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What stands beside the filtered numbers."""
+    """Unfiltered totals, shown beside the filtered numbers."""
 
     total: int
     running: int
@@ -40,14 +40,14 @@ class Totals:
 
 @dataclass(frozen=True)
 class RecentActivity:
-    """What is going on: now, and of the executions that are live or ended since a time."""
+    """The current activity, and the executions that are live or have ended since a time."""
 
     total: int
     running: int
     awaiting: int
     failed: int
     newest: float | None
-    """When the newest of all time started; None: nothing ever ran."""
+    """When the newest execution of all time started; None if there is none."""
 
     @property
     def error_rate(self) -> float:
@@ -56,17 +56,19 @@ class RecentActivity:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Measured as measures.py says, runtimes over executions with more than one event."""
+    """Statistics as measures.py defines them; runtimes cover executions with more than one
+    event.
+    """
 
     total: int
     by_status: dict[str, int]
     by_user: dict[UUID | None, int]
-    """By the id that answers show; None: nobody launched them. The most first."""
+    """By the id in responses, most first; None for executions that nobody launched."""
     user_map: dict[UUID, str]
     by_agent: dict[str, int]
-    """By the agent's name. The most first."""
+    """By the agent's name, most first."""
     avg_elapsed: float | None
-    """As kodosumi averages: with the time in which they awaited an answer."""
+    """The average as in kodosumi, including the time spent waiting for answers."""
     p50_runtime: float | None
     p95_runtime: float | None
     p99_runtime: float | None
@@ -85,16 +87,16 @@ class Statistics:
 
 
 class Percentiles(Aggregate):
-    """Interpolated, as an array in the order of PERCENTILES; None without a row."""
+    """Interpolated percentiles as an array in the order of PERCENTILES; None without rows."""
 
     template = f"percentile_cont(ARRAY{list(PERCENTILES)}) WITHIN GROUP (ORDER BY %(expressions)s)"
     output_field = ArrayField(FloatField())
 
 
 def _tally(rows: Any) -> tuple[Counter[str], Counter[UUID | None], Counter[str]]:
-    """How many there are by status, by the user's key and by the agent's name, in one pass.
+    """Count executions by status, by the user's key and by the agent's name, in one pass.
 
-    PostgreSQL adds up the combinations of the three: there may be as many as executions.
+    PostgreSQL aggregates the combinations of the three, because there may be as many as executions.
     """
     combinations = rows.values("status", "user_id", "agent_name").annotate(number=Count("*"))
     sql, parameters = combinations.query.sql_with_params()
@@ -121,7 +123,7 @@ HAS_RUNTIME = Q(end_time__gt=F("start_time"))
 
 
 def totals(organization: Organization, actor: Actor) -> Totals:
-    """The numbers of all time, in one pass over the index and without sorting."""
+    """The totals of all time, in one pass over the index and without sorting."""
     found = (
         visible_executions(organization, actor, EVERYTHING)
         .order_by()
@@ -135,7 +137,7 @@ def totals(organization: Organization, actor: Actor) -> Totals:
 
 
 def recent_activity(organization: Organization, actor: Actor, since: float) -> RecentActivity:
-    """What has gone on since then. One query reads live ones, those that ended, and the newest."""
+    """The activity since then. One query reads live executions, ended ones and the newest."""
     visible = visible_executions(organization, actor, EVERYTHING).order_by("-start_time")
     ended = Q(status__in=Execution.FINAL, end_time__gte=since)
     newest = Subquery(visible.values("start_time")[:1])
@@ -156,7 +158,7 @@ def recent_activity(organization: Organization, actor: Actor, since: float) -> R
 def live_by_status(
     organization: Organization, actor: Actor, filters: Filters = EVERYTHING
 ) -> Counter[str]:
-    """How many are live at this moment: that has nothing to do with a window."""
+    """The number of executions that are live now by status, whatever the window."""
     rows = visible_executions(organization, actor, filters.without_window()).order_by()
     counts = rows.filter(status__in=Execution.LIVE).values_list("status").annotate(Count("pk"))
     return Counter(dict(counts))

@@ -1,8 +1,8 @@
-"""Executions that a worker of ours runs. A job is a plain function that gets a tracer.
+"""Executions run by our own workers. A job is a plain function that gets a tracer.
 
 `launch` stores the execution and enqueues it in one transaction. A worker claims it with a lease,
-says every few seconds that it lives, and writes only as long as nobody has taken the lease away.
-The row is the truth, not the queue: a job that is delivered twice runs once.
+sends a heartbeat every few seconds, and can write only while it holds the lease. The row decides,
+not the queue: a job that is delivered twice runs once.
 """
 
 from executions.runner.heartbeat import heartbeats

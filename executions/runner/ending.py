@@ -1,4 +1,4 @@
-"""How runs of ours end that did not come to their own end."""
+"""Ending our own runs when they may not go on."""
 
 from uuid import UUID
 
@@ -16,8 +16,10 @@ def end_as_error(execution: Execution, reason: str) -> None:
 
 
 def may_not_run(execution: Execution) -> str:
-    """Why an execution may not begin or go on, as a sentence; nothing while it may. What an outside
-    engine runs ends with its tokens; what we run ends here."""
+    """Why the execution may not start or go on, as a sentence; empty while it may.
+
+    A run of an external engine is stopped by its tokens, a run of ours by this check.
+    """
     if not execution.organization.is_active:
         return "The organization is not active any more."
     if execution.agent is not None and not execution.agent.is_active:
@@ -26,7 +28,10 @@ def may_not_run(execution: Execution) -> str:
 
 
 def end_if_it_may_not_run(execution_id: UUID) -> bool:
-    """Whether it had to end. Asked at every beat, so the row is locked only when it has to be."""
+    """End the execution if it may not run. Return whether it was ended.
+
+    Called at every heartbeat, so the row is locked only when necessary.
+    """
     found = Execution.objects.without_content().select_related("organization", "agent")
     execution = found.filter(pk=execution_id).first()
     reason = may_not_run(execution) if execution else ""

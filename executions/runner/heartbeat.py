@@ -1,4 +1,4 @@
-"""Signs of life of the executions that this process runs."""
+"""Heartbeats of the executions that this process runs."""
 
 import threading
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from executions.runner.tracer import Outage, Tracer
 from organizations.tenancy.scope import organization_scope
 
 LEASE = 15
-"""Seconds that the lease of a worker lasts."""
+"""The duration of a worker's lease in seconds."""
 BEAT = 5.0
-"""Seconds from one sign of life to the next."""
+"""The interval between heartbeats in seconds."""
 logger = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """One thread of this process that renews the leases of all executions that run in it."""
+    """A thread that renews the leases of all executions in this process."""
 
     def __init__(self) -> None:
         self._tracers: set[Tracer] = set()

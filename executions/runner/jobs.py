@@ -1,4 +1,4 @@
-"""The functions that workers run, and how a run of one is launched."""
+"""The registry of jobs, and how to launch one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ QUEUE = "executions"
 class Job:
     function: Callable[[Tracer], Any]
     retries: int
-    """How often it may be tried again after its worker was lost. 0: it must not run twice."""
+    """How often the job may be retried after its worker was lost. 0: it must not run twice."""
 
 
 JOBS: dict[str, Job] = {}
 
 
 def job(name: str, *, retries: int = 0) -> Callable[[Callable[[Tracer], Any]], Any]:
-    """Make the function one that `launch` finds by name."""
+    """Register the function as a job that `launch` finds by name."""
 
     def register(function: Callable[[Tracer], Any]) -> Callable[[Tracer], Any]:
         JOBS[name] = Job(function, retries)
@@ -49,9 +49,9 @@ def launch(
     agent: Agent | None = None,
     user: ExecutionUser | None = None,
 ) -> Execution:
-    """A queued execution of the job, for `user`. It begins once this transaction is committed.
+    """Queue an execution of the job for `user`; it starts after this transaction commits.
 
-    Without an `agent` its summary or the job's name stands for the agent's.
+    Without an `agent` the execution is named after its summary or the job.
     """
     execution = new_execution(
         actor.organization,

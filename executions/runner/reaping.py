@@ -1,4 +1,4 @@
-"""Executions whose worker was lost: they are tried again, or end as errors."""
+"""Executions whose worker was lost: they are retried or end as errors."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from organizations.tenancy.scope import organization_scope
 
 
 def reap() -> int:
-    """End, or enqueue again, what nothing was heard of; how many executions that were."""
+    """End or requeue executions whose lease has lapsed; return how many there were."""
     found = leases.lapsed_leases()
     for organization_id, execution_id in found:
         with organization_scope(organization_id):
@@ -35,7 +35,7 @@ def reap() -> int:
 
 
 def abandon(organization_id: str, execution_id: str) -> None:
-    """End what no worker could even begin."""
+    """End an execution that no worker was able to start."""
     with organization_scope(UUID(organization_id)):
         locked = Execution.objects.select_for_update().without_content()
         execution = locked.filter(pk=execution_id).first()
@@ -44,7 +44,7 @@ def abandon(organization_id: str, execution_id: str) -> None:
 
 
 def give_up(reason: str) -> None:
-    """End, or enqueue again, what this process runs: it has to go."""
+    """End or requeue all executions of this process, which is about to exit."""
     for tracer in heartbeats.tracers():
         with organization_scope(tracer.organization_id):
             execution = (
@@ -59,14 +59,14 @@ def give_up(reason: str) -> None:
 
 
 def _take_from_worker(execution: Execution, reason: str) -> None:
-    """Fence the worker off; then a job that may run again does, and any other ends."""
+    """Revoke the worker's lease, then requeue a job that may be retried and end any other."""
     found = JOBS.get(str(execution.description.get("entry_point", "")))
     retries = found.retries if found and execution.source == Execution.Source.WORKER else 0
-    attempts = (execution.lease_generation + 1) // 2  # every loss has counted as well
+    attempts = (execution.lease_generation + 1) // 2  # every lost lease has increased it as well
     leases.revoke(execution)
     if attempts <= retries:
-        told = NewEvent(actions.moment(execution), Kind.STDERR, f"{reason} It is tried again.")
-        append_to_locked(execution, [told])
+        notice = NewEvent(actions.moment(execution), Kind.STDERR, f"{reason} It is tried again.")
+        append_to_locked(execution, [notice])
         _enqueue(execution)
         return
     end_as_error(execution, reason)

@@ -1,4 +1,6 @@
-"""What a job says of its run: each word is stored at once, or the job is interrupted."""
+"""The tracer, by which a job reports its progress. Every event is stored at once; a lost lease
+interrupts the job.
+"""
 
 import threading
 from dataclasses import dataclass, field
@@ -21,12 +23,14 @@ Outage = (OperationalError, InterfaceError)
 
 
 class Interrupted(BaseException):
-    """The execution was stopped or taken over. No `except Exception` of a job holds this up."""
+    """The execution was stopped or taken over. Not an `Exception`, so that no job catches it by
+    accident.
+    """
 
 
 @dataclass(eq=False)
 class Tracer:
-    """What a job knows about its execution, and how it tells what it does."""
+    """A job's view of its execution, and its means to report progress."""
 
     organization_id: UUID
     execution_id: UUID
@@ -37,11 +41,11 @@ class Tracer:
 
     @property
     def is_over(self) -> bool:
-        """Whether the execution was stopped or taken over; a long computation asks now and then."""
+        """Whether the execution was stopped or taken over; long computations should poll it."""
         return self._is_over.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but no longer than the execution lasts."""
+        """Sleep, but wake up when the execution is over."""
         if self._is_over.wait(seconds):
             raise Interrupted
 
@@ -58,7 +62,7 @@ class Tracer:
         self._write((Kind.ACTION, with_form(value)))
 
     def result(self, value: Any) -> None:
-        """An intermediate result; a final one is what the job returns."""
+        """Report an intermediate result; the final one is the job's return value."""
         self._write((Kind.RESULT, with_form(value)))
 
     def usage(
@@ -68,7 +72,7 @@ class Tracer:
         output_tokens: int | None = None,
         cost: Decimal | None = None,
     ) -> None:
-        """What it has used in all until now; `cost` in US dollars."""
+        """Report the total usage so far; `cost` is in US dollars."""
         self._write(input_tokens=input_tokens, output_tokens=output_tokens, cost=cost)
 
     def has_begun(self) -> None:
@@ -79,15 +83,15 @@ class Tracer:
         self._write_persistently(*final, (Kind.STATUS, Status.FINISHED))
 
     def has_failed(self, error: str) -> None:
-        """The organization's limits do not keep it from saying so."""
+        """Report a failure; the organization's storage limits do not apply to it."""
         self._write_persistently((Kind.ERROR, error), (Kind.STATUS, Status.ERROR), may_exceed=True)
 
     def mark_lost(self) -> None:
-        """Let the job notice, at the next thing it tells, that it may not go on."""
+        """Make the job's next report raise Interrupted."""
         self._is_over.set()
 
     def _write_persistently(self, *events: tuple[str, str], may_exceed: bool = False) -> None:
-        """The end must not get lost in a short outage of the database."""
+        """Write with retries, so that a short outage of the database does not lose the end."""
         for _ in range(WRITE_ATTEMPTS - 1):
             try:
                 return self._write(*events, may_exceed=may_exceed)
@@ -106,17 +110,17 @@ class Tracer:
                 leases.require_lease(execution, self.generation)
                 leases.renew(execution)
                 at = actions.moment(execution)
-                told = [NewEvent(at, kind, storable(message)) for kind, message in events]
-                if told and not may_exceed:
-                    require_room(execution.organization, Amounts(event_bytes=size_of(told)))
-                append_to_locked(execution, told, **fields)
+                new_events = [NewEvent(at, kind, storable(message)) for kind, message in events]
+                if new_events and not may_exceed:
+                    require_room(execution.organization, Amounts(event_bytes=size_of(new_events)))
+                append_to_locked(execution, new_events, **fields)
         except (LeaseLost, ExecutionHasEnded, Execution.DoesNotExist):
             self.mark_lost()
             raise Interrupted from None
 
 
 def storable(text: str) -> str:
-    """PostgreSQL keeps neither NUL nor half of a surrogate pair."""
+    """The text without NUL and unpaired surrogates, which PostgreSQL cannot store."""
     return (
         text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     )

@@ -1,4 +1,4 @@
-"""A worker's turn: claim a launched execution, run its job, and say how it ended."""
+"""A worker's task: claim a launched execution, run its job, and report how it ended."""
 
 import traceback
 from uuid import UUID
@@ -18,7 +18,7 @@ logger = structlog.get_logger(__name__)
 
 
 def run(organization_id: UUID, execution_id: UUID) -> None:
-    """Run the execution here and now, unless somebody else has it or it has ended."""
+    """Run the execution in this process, unless another worker holds it or it has ended."""
     tracer = claim(organization_id, execution_id)
     if tracer is None:
         return
@@ -37,7 +37,7 @@ def run(organization_id: UUID, execution_id: UUID) -> None:
 
 
 def _fail(tracer: Tracer, error: BaseException) -> None:
-    frames = error.__traceback__.tb_next if error.__traceback__ else None  # without our own
+    frames = error.__traceback__.tb_next if error.__traceback__ else None  # without our own frames
     try:
         tracer.has_failed("".join(traceback.format_exception(type(error), error, frames)))
     except Interrupted:
@@ -45,7 +45,7 @@ def _fail(tracer: Tracer, error: BaseException) -> None:
 
 
 def claim(organization_id: UUID, execution_id: UUID) -> Tracer | None:
-    """The lease of an execution that waits for a worker; None when there is nothing to do."""
+    """Claim an execution that waits for a worker; None when there is nothing to do."""
     with organization_scope(organization_id):
         execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
         if execution is None or not waits(execution):
@@ -68,7 +68,7 @@ def claim(organization_id: UUID, execution_id: UUID) -> Tracer | None:
 
 
 def waits(execution: Execution) -> bool:
-    """Whether it is queued, or was lost and may be tried again."""
+    """Whether the execution is queued, or lost its worker and may be retried."""
     if execution.has_ended or execution.lease_expires_at is not None:
         return False
     return execution.status == Status.QUEUED or leases.is_revoked(execution)

@@ -1,4 +1,4 @@
-"""What an engine sends to the API, and what then stands there."""
+"""Helpers that act as an engine towards the API."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def post(client: Client, url: str, body: Any = None, status: int = 200, **header
 
 
 def report(client: Client, **body: Any) -> str:
-    """A new execution; gives its URL."""
+    """Report a new execution; return its URL."""
     return f"{URL}/{post(client, URL, body, 201)['executionId']}"
 
 
@@ -39,7 +39,7 @@ def events_of(organization: Organization) -> list[tuple[int, str, str]]:
 def announce(
     client, url: str, size: int = 10, path: str = "report.txt", status: int = 201, **fields: Any
 ) -> str:
-    """The URL of a new upload."""
+    """Announce an upload; return its URL."""
     body = {"area": "out", "path": path, "size": size} | fields
     return f"{url}/uploads/{post(client, f'{url}/files', body, status)['uploadId']}"
 

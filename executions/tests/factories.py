@@ -1,4 +1,4 @@
-"""Executions as engines would leave them, written through the record."""
+"""Factories for executions, written through the event log as engines would."""
 
 import json
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ RUNNING = FINISHED[:2]
 
 
 def make_user_of(membership: Membership) -> ExecutionUser:
-    """The member, as executions know them."""
+    """The ExecutionUser of the member."""
     user = membership.user
     with organization_scope(membership.organization):
         return ExecutionUser.objects.get_or_create(
@@ -59,8 +59,9 @@ def make_execution(
     events: Sequence[NewEvent] = (),
     **overrides: Any,
 ) -> Execution:
-    """An execution with these statuses, each so many seconds after `start` (default: now), and
-    other `events`."""
+    """An execution with these statuses, each given in seconds after `start` (default: now), and
+    further `events`.
+    """
     start = now() if start is None else start
     told = [
         *(NewEvent(start + seconds, "status", word) for word, seconds in statuses),
@@ -81,7 +82,7 @@ def tagged(kind: str, timestamp: float, **fields: Any) -> NewEvent:
 def make_file(
     execution: Execution, area: str = "out", path: str = "report.txt", content: bytes = b"done"
 ) -> ExecutionFile:
-    """A file of the execution, counted as such."""
+    """Add a file to the execution and update its counts."""
     key = uuid7()
     name = default_storage.save(
         f"executions/{execution.organization_id}/{execution.pk}/{key}", ContentFile(content)
@@ -102,7 +103,7 @@ def make_file(
 
 
 def make_upload(execution: Execution, content: bytes = b"first") -> Upload:
-    """A file of which the first part has come."""
+    """An upload of which the first part has arrived."""
     with organization_scope(execution.organization_id):
         upload = Upload.objects.create(
             organization_id=execution.organization_id,

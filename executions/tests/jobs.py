@@ -1,4 +1,4 @@
-"""Jobs of the runner, begun and run here."""
+"""Jobs for tests of the runner, launched and run in the test process."""
 
 from typing import Any
 

@@ -158,7 +158,7 @@ def test_another_event_with_a_known_number_is_refused(scope, actor, other):
     assert told(execution) == [(1, "stdout", "a")]
 
 
-def test_a_gap_is_refused_and_names_what_comes_next(scope, actor):
+def test_a_gap_is_refused_with_the_next_sequence_number(scope, actor):
     execution = report(actor, status="queued")
     actions.append(execution, [line("a", 1)], actor=actor)
 

@@ -1,4 +1,4 @@
-"""A terminal's output as HTML: its colours, and nothing else that a terminal would obey."""
+"""Terminal output as HTML: colours are kept, other control sequences are dropped."""
 
 import re
 import time
@@ -72,7 +72,7 @@ def test_a_backspace_goes_back_and_takes_nothing_away(written: str, shown: str) 
         "\x07\x00\x9b",
     ],
 )
-def test_what_would_move_clear_or_link_is_taken_out(obeyed: str) -> None:
+def test_sequences_that_move_clear_or_link_are_removed(obeyed: str) -> None:
     assert ansi_as_html(f"a{obeyed}b") == "ab"
 
 

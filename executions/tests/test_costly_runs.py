@@ -1,4 +1,4 @@
-"""What one run of an agent may cost everybody else: whatever it says, no answer grows with it."""
+"""The cost of a run for everybody else stays bounded, whatever the agent reports."""
 
 import time
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def report(client: Client, **body: Any) -> str:
 
 @pytest.mark.parametrize("path", ["", "/list", "/changes"])
 def test_a_list_leaves_out_inputs_that_are_long(client: Client, path: str) -> None:
-    short, long = {"topic": "prices"}, {"numbers": [1.5] * 20_000}  # compressed it is short
+    short, long = {"topic": "prices"}, {"numbers": [1.5] * 20_000}  # it compresses well
     fids = [report(client, inputs=inputs) for inputs in (short, long)]
 
     body = get(client, f"/timeline{path}", **({"since": 0} if path == "/changes" else {}))
@@ -113,7 +113,7 @@ def test_lists_carry_only_the_beginning_of_a_long_description(client: Client) ->
     kept = {"summary": "s" * 1000, "tags": ["t" * 64, *["u"] * 30], "deprecated": True}
     assert row["meta"] == {"dict": kept}
     details = get(client, f"/api/dashboard/execution/{fid}/details")
-    assert len(details["events"][1]["message"]) > 80_000  # the event has it all
+    assert len(details["events"][1]["message"]) > 80_000  # the event keeps the whole text
 
 
 def test_an_execution_waits_for_so_many_locks_and_no_more(client: Client) -> None:
@@ -132,7 +132,9 @@ def test_an_execution_waits_for_so_many_locks_and_no_more(client: Client) -> Non
 
 
 def test_a_line_costs_the_same_whatever_the_run_was_given(client: Client) -> None:
-    """What is read is written again, and into PostgreSQL's log: megabytes for every word."""
+    """Saving writes back every field that was read, and into PostgreSQL's log: megabytes for
+    each line.
+    """
     fid = report(client, inputs={"text": "i" * 900_000})
     append(client, fid, {"kind": "final", "message": {"Text": {"body": "f" * 900_000}}})
     with CaptureQueriesContext(connection) as asked:
@@ -159,8 +161,8 @@ def test_a_line_costs_the_same_whatever_the_run_was_given(client: Client) -> Non
     assert get(client, f"{URL}/{fid}")["final"] == {"Text": {"body": "f" * 900_000}}
 
 
-def test_runs_are_deleted_together_without_reading_what_they_brought(client: Client) -> None:
-    """Five hundred at once, with megabytes each, would be more memory than a server has."""
+def test_deleting_runs_does_not_read_their_content(client: Client) -> None:
+    """Five hundred executions with megabytes each would exceed a server's memory."""
     fids = [report(client, inputs={"text": "i" * 1000}) for _ in range(3)]
     with CaptureQueriesContext(connection) as asked:
         answer = client.delete("/outputs", {"fid": fids}, content_type="application/json")
@@ -189,7 +191,7 @@ def test_grouping_errors_takes_no_longer_for_hostile_ones(part: str) -> None:
 
 
 @pytest.mark.django_db
-def test_what_was_deleted_meanwhile_is_not_found(organization: Organization) -> None:
+def test_a_concurrently_deleted_execution_is_not_found(organization: Organization) -> None:
     execution = make_execution(organization)
     actor = Actor.for_system(organization, "test")
     with organization_scope(organization):

@@ -1,4 +1,4 @@
-"""Errors become readable, and equal ones form groups."""
+"""Errors become readable, and similar ones form groups."""
 
 import time
 
@@ -36,7 +36,7 @@ def test_the_last_exception_of_a_traceback_counts() -> None:
     assert error.place == "/opt/app/flows.py in work"
 
 
-def test_what_the_author_says_to_people_is_shown_as_it_is() -> None:
+def test_the_authors_message_to_people_is_shown_unchanged() -> None:
     assert read_error(KNOWN).message == "first line\nsecond line"
 
 
@@ -59,12 +59,12 @@ def test_other_texts(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("line", ["A" * 200_000 + "!", "A." * 100_000 + "!", "Error" * 40_000])
 def test_no_text_takes_long_to_read(line: str) -> None:
-    # A pattern that tries again from every letter needs half an hour for each.
+    # A pattern that restarts at every letter takes half an hour for each.
     assert len(read_error(line).error_type) <= 255
     assert read_error(f"Traceback (most recent call last):\n{line}").message
 
 
-def test_groups_ignore_what_varies_and_nothing_else() -> None:
+def test_groups_ignore_only_variable_parts() -> None:
     one, two = (
         read_error(f"Lock {lock} of '{name}' expired at {when} in /srv/{name}/run.py")
         for lock, name, when in (
@@ -76,7 +76,7 @@ def test_groups_ignore_what_varies_and_nothing_else() -> None:
     assert one.fingerprint() == two.fingerprint() != read_error("Lock lost").fingerprint()
 
 
-def test_normalized_text_names_what_it_left_out() -> None:
+def test_normalized_text_has_placeholders_for_omitted_parts() -> None:
     assert normalized("GET https://a.example/x failed 3 times for a@b.example") == (
         "GET <url> failed <number> times for <e-mail>"
     )
@@ -118,7 +118,7 @@ def test_words_are_never_taken_for_values(words: list[str]) -> None:
 
 
 @given(PREFIXES, IDS, IDS)
-def test_what_an_id_begins_with_stays(prefix: str, one: str, another: str) -> None:
+def test_the_prefix_of_an_id_is_kept(prefix: str, one: str, another: str) -> None:
     assert normalized(f"lost {prefix}{one}.") == f"lost {prefix}<id>."
     assert normalized(f"{prefix}{one}") == normalized(f"{prefix}{another}")
 
@@ -141,7 +141,7 @@ def test_no_text_takes_long_to_group(part: str) -> None:
     assert time.thread_time() - started < 0.5
 
 
-def test_the_place_tells_apart_what_has_no_words() -> None:
+def test_messages_without_words_are_told_apart_by_their_place() -> None:
     trace = 'Traceback (most recent call last):\n  File "/srv/{}.py", line 3, in run\n{}'
 
     assert (

@@ -1,4 +1,4 @@
-"""What a query of the dashboard asks for, and what it cannot mean."""
+"""Filters of the dashboard, and the values they refuse."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -66,7 +66,7 @@ def test_nothing_asked_for_is_everything() -> None:
         *((f"{name}={'x' * 256}", name) for name in ("agent_name", "user", "search", "status")),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_name(query: str, name: str) -> None:
+def test_invalid_values_are_refused_by_parameter_name(query: str, name: str) -> None:
     with pytest.raises(InvalidValue) as refused:
         read(query)
 

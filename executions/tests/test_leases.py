@@ -1,4 +1,4 @@
-"""Leases: who does not come back in time has lost, and cannot write any more."""
+"""Leases: a holder that does not return in time loses its lease and cannot write any more."""
 
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ def test_a_holder_writes_with_its_generation(actor):
         actions.append(execution, LINE, actor=actor)
 
 
-def test_whoever_was_taken_over_cannot_write(actor):
+def test_a_former_lease_holder_cannot_write(actor):
     execution = leased(actor)
     taken = actions.heartbeat(execution, actor=actor, take_over=True)
 

@@ -1,5 +1,6 @@
-"""What an engine reports counts in the order in which it says it, whatever its clock says; and a
-refusal tells the state that holds afterwards."""
+"""Events of an engine count in the order of their sequence, whatever its clock says, and an
+error reports the state that is actually stored.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +32,7 @@ def client(agent: Agent, client_for: ClientFor) -> Client:
 
 
 def event(kind: str, message: Any, seconds: float = 0, **fields: Any) -> dict[str, Any]:
-    """As an engine sends it whose clock differs from ours by so many seconds."""
+    """An event as an engine sends it whose clock is off by so many seconds."""
     return {"kind": kind, "message": message, "timestamp": now() + seconds} | fields
 
 
@@ -75,7 +76,7 @@ def test_an_end_that_was_taken_is_not_made_a_failure_by_the_reaper(
     assert client.get(url).json()["status"] == "finished"
 
 
-def test_the_newest_error_is_the_one_that_was_told_last(client: Client) -> None:
+def test_the_newest_error_is_the_last_one_reported(client: Client) -> None:
     url = report(client)
     append(client, url, event("error", "first", 5), event("error", "second", -5))
 
@@ -170,11 +171,11 @@ def test_a_message_that_is_no_json_is_named_in_one_sentence(client: Client) -> N
     ]
 
 
-# Leases of what has ended
+# Leases of ended executions
 
 
 @pytest.mark.parametrize("header", [{}, {"X-Lease-Generation": "1"}, {"X-Lease-Generation": "7"}])
-def test_whoever_held_the_lease_an_end_is_an_end(
+def test_an_end_is_final_whoever_held_the_lease(
     organization: Organization, client: Client, header: dict[str, str]
 ) -> None:
     url = report(client, leaseSeconds=5)
@@ -195,7 +196,7 @@ def test_whoever_held_the_lease_an_end_is_an_end(
     assert (patched.status_code, patched.json()["inputTokens"]) == (200, 7)
 
 
-def test_who_was_taken_over_does_not_learn_the_number_of_the_new_holder(client: Client) -> None:
+def test_a_former_lease_holder_does_not_learn_the_new_generation(client: Client) -> None:
     url = report(client, leaseSeconds=60)
     post(client, f"{url}/heartbeat", {"takeOver": True})
 
@@ -213,7 +214,7 @@ def test_the_number_of_no_lease_may_be_sent_back(client: Client) -> None:
     assert append(client, f"{URL}/{made['executionId']}", line("a"), **header)["accepted"] == 1
 
 
-# What runs elsewhere
+# Imported executions
 
 
 def test_an_imported_run_is_not_stopped_and_its_record_can_be_deleted(

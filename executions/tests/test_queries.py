@@ -1,4 +1,4 @@
-"""Every number of the dashboard, against a few executions that can be counted by hand."""
+"""Every number of the dashboard, checked against executions that can be counted by hand."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -40,7 +40,7 @@ def failing(seconds_ago: float, number: int = 1) -> dict[str, Any]:
 
 @pytest.fixture
 def northwind(organization: Organization) -> Organization:
-    """Four executions: two of Ada's, one of a member's, one that nobody launched."""
+    """An organization with four executions: two of Ada's, one of a member's, one without a user."""
     ada = make_outside_user(organization, "Ada Lovelace", ADA)
     member = make_user_of(make_membership(organization, "viewer"))
     agent = make_agent(organization)

@@ -1,4 +1,4 @@
-"""Runs that start, end or go while somebody reads the list of them page by page."""
+"""Paging stays consistent while runs start, end or are deleted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +31,7 @@ def client(operator: Membership, client_for: ClientFor) -> Client:
 
 
 def pages(client: Client, url: str, query: str) -> Iterator[list[str]]:
-    """The ids on each page, which is asked for when it is wanted."""
+    """Yield the ids of each page, requested only when it is consumed."""
     cursor: str | None = ""
     while cursor is not None:
         answer = client.get(f"{url}?{query}" + (f"&cursor={cursor}" if cursor else ""))
@@ -42,7 +42,7 @@ def pages(client: Client, url: str, query: str) -> Iterator[list[str]]:
 
 
 def runs(organization: Organization, number: int, statuses: Any = RUNNING) -> list[str]:
-    """Their ids, the last started first."""
+    """Create this many runs; return their ids, most recently started first."""
     start = now() - 600
     made = [make_execution(organization, statuses, start=start - n) for n in range(number)]
     return [execution.fid for execution in made]

@@ -87,7 +87,7 @@ def test_times_come_back_digit_for_digit(organization: Organization) -> None:
     ],
     ids=["NUL", "not a number", "deep", "too deep", "rather deep", "digits", "numeric", "text"],
 )
-def test_what_postgresql_cannot_hold_is_replaced(
+def test_characters_that_postgresql_cannot_store_are_replaced(
     organization: Organization, message: str, stored: object
 ) -> None:
     made = make_execution(organization, events=[NewEvent(START, "inputs", message)])
@@ -177,7 +177,9 @@ def test_an_error_is_readable_and_keeps_its_trace(organization: Organization) ->
 
 
 class Appending(TestCase):
-    """However the events are cut into batches, the sequence has no gap and the state is one."""
+    """However the events are batched, the sequence has no gap and the resulting state is the
+    same.
+    """
 
     words = st.sampled_from(["starting", "running", "finished", "error", "awaiting", "odd"])
     events = st.lists(

@@ -1,4 +1,4 @@
-"""The numbers of the dashboard equal a recount of the rows, whatever the rows are."""
+"""The numbers of the dashboard equal a recount of random rows."""
 
 import random
 from collections import Counter
@@ -37,7 +37,7 @@ def filled(
 
 
 def fill(organization: Organization, chance: random.Random) -> None:
-    """80 executions: any status, any times, any users, some with errors, some without an end."""
+    """Create 80 executions with random statuses, times, users and errors, some without an end."""
     with organization_scope(organization):
         users = ExecutionUser.objects.bulk_create(
             ExecutionUser(organization=organization, external_id=uuid7(), name=f"user {number}")
@@ -86,7 +86,7 @@ def some_filters(chance: random.Random) -> Iterator[Filters]:
 
 
 def recount(organization: Organization, filters: Filters) -> list[dict[str, Any]]:
-    """The rows, chosen in Python from everything that the tables hold."""
+    """The matching rows, filtered in Python from everything in the tables."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT e.*, u.name AS user_name, u.external_id FROM executions_execution e "
@@ -108,7 +108,7 @@ def recount(organization: Organization, filters: Filters) -> list[dict[str, Any]
 
 
 def quantile(values: list[float], share: float) -> float:
-    """Interpolated between the two nearest."""
+    """The quantile, interpolated between the two nearest values."""
     place = (len(values) - 1) * share
     low = values[int(place)]
     high = values[min(int(place) + 1, len(values) - 1)]

@@ -1,4 +1,4 @@
-"""Errors that an earlier release has stored come into the groups of this one."""
+"""Errors stored by an earlier release move into the groups of this one."""
 
 from io import StringIO
 

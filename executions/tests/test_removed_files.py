@@ -1,4 +1,4 @@
-"""Files of deleted executions: what stands in their way neither fails the deletion nor goes."""
+"""Removing files of deleted executions: obstacles do not fail the deletion, and are left alone."""
 
 import ast
 from pathlib import Path
@@ -26,7 +26,7 @@ def operator(organization: Organization) -> Membership:
 
 @pytest.fixture
 def client(operator: Membership, client_for: ClientFor) -> Client:
-    # An error of the server is an answer here, as it is outside.
+    # Return server errors as responses, as in production.
     client = client_for(operator)
     client.raise_request_exception = False
     return client
@@ -45,7 +45,7 @@ def folder_of(execution: Execution) -> Path:
 
 
 def put(what: str, folder: Path, outside: Path) -> None:
-    """Something that is not ours, in the folder of an execution or in its place."""
+    """Place something that is not ours inside an execution's folder or in its place."""
     if what == "directory":
         (folder / "a directory").mkdir()
         (folder / "a directory" / "letter").write_text("Dear Ada")
@@ -96,7 +96,7 @@ def test_a_deletion_that_is_committed_is_answered_as_one(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_could_not_be_removed_is_tried_again_every_night(
+def test_failed_removals_are_retried_every_night(
     organization: Organization, other_organization: Organization, client: Client
 ) -> None:
     deleted, kept = make_execution(organization), make_execution(organization)
@@ -125,7 +125,7 @@ def test_files_of_a_process_that_ended_after_its_commit_go_in_the_night(
 ) -> None:
     execution = make_execution(organization)
     file = make_file(execution)
-    with organization_scope(organization):  # What such a process leaves behind.
+    with organization_scope(organization):  # The state that such a process leaves behind.
         DeletedExecution.objects.create(
             id=execution.pk, organization=organization, fid=execution.fid
         )
@@ -135,8 +135,10 @@ def test_files_of_a_process_that_ended_after_its_commit_go_in_the_night(
     assert not default_storage.exists(file.content.name)
 
 
-def test_nothing_that_follows_a_commit_can_turn_it_into_an_error() -> None:
-    """Django lets an exception of such a function through unless it is called `robust`."""
+def test_every_on_commit_hook_is_robust() -> None:
+    """Django re-raises an exception from an on_commit function unless it is registered as
+    `robust`.
+    """
     called = {}
     for path in settings.BASE_DIR.rglob("*.py"):
         inside = path.relative_to(settings.BASE_DIR).parts

@@ -1,4 +1,4 @@
-"""What executions say becomes readable, and never dangerous."""
+"""The output of executions becomes readable and is never dangerous."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def body(tag: str, text: str) -> str:
 
 
 class Elements(HTMLParser):
-    """Every start tag of a piece of HTML, with its attributes."""
+    """Collect every start tag of a piece of HTML with its attributes."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ def test_links_images_and_videos_become_links(tag: str) -> None:
     assert ">https://example.com/a.png</a>" in html
 
 
-def test_a_crew_shows_its_answer_and_what_each_task_brought() -> None:
+def test_a_crew_shows_its_answer_and_the_output_of_each_task() -> None:
     task = {"description": "Collect", "name": "find", "agent": "Researcher", "raw": "**three**"}
 
     html = render_result(tagged("CrewOutput", {"raw": "The *text*", "tasks_output": [task]}))
@@ -139,7 +139,7 @@ def test_there_may_be_no_result() -> None:
     assert render_result(None) == ""
 
 
-def test_what_is_no_json_is_shown_as_text() -> None:
+def test_invalid_json_is_shown_as_text() -> None:
     assert render_result('{"Text": <x>') == "<pre>{&quot;Text&quot;: &lt;x&gt;</pre>"
 
 
@@ -149,7 +149,7 @@ def test_inputs_become_yaml() -> None:
     assert html == "text: Grüße 🚀\nn:\n- 1\n- null\non: true\n".replace("on:", "&#x27;on&#x27;:")
 
 
-def test_text_loses_what_only_a_terminal_understands() -> None:
+def test_text_loses_terminal_control_sequences() -> None:
     message = (
         "\x1b[1;31mred\x1b[0m \x1b]8;;https://x\x07link\x1b]8;;\x07 10 %\r100 %\r\n\x00\x07\x9b"
     )

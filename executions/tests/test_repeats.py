@@ -1,4 +1,4 @@
-"""The same request again does no harm, whatever became of the execution; another one is told."""
+"""Repeated requests are harmless, whatever happened since; requests that differ are refused."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def test_another_agents_id_is_taken_without_a_word_about_its_run(client, organiz
         {"status": "error", "error": "ValueError: x", "final": "half"},
     ],
 )
-def test_an_end_may_be_told_again(client, end):
+def test_an_end_may_be_reported_again(client, end):
     url = report(client)
 
     first = post(client, f"{url}/finish", end)

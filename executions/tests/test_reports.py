@@ -1,4 +1,4 @@
-"""/api/v1/executions: an outside engine reports its runs with its agent's token."""
+"""/api/v1/executions: an external engine reports its runs with its agent's token."""
 
 import json
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def test_the_agent_cannot_be_claimed(client):
     assert answer["details"].keys() == {"agentName", "agentId"}
 
 
-def test_people_are_told_that_agents_report(organization, client_for):
+def test_people_get_an_error_that_only_agents_report(organization, client_for):
     owner = client_for(make_membership(organization, "owner"))
     execution = make_execution(organization, RUNNING)
 
@@ -138,7 +138,7 @@ def test_repeats_count_as_duplicates(organization, client):
     assert len(events_of(organization)) == 3
 
 
-def test_a_conflict_and_a_gap_are_told_and_nothing_is_kept(organization, client):
+def test_a_conflict_and_a_gap_are_refused_and_nothing_is_stored(organization, client):
     url = report(client, status="queued")
     append(client, url, line("a", sequence=1))
 
@@ -261,7 +261,7 @@ def test_a_line_of_ten_megabytes_is_refused_before_it_is_read(organization, clie
     assert events_of(organization) == []
 
 
-def test_what_a_terminal_obeys_is_kept_as_it_was_written(organization, client):
+def test_control_sequences_are_stored_unchanged(organization, client):
     url = report(client, status="queued")
     text = "\x1b]0;title\x07\x1b[2J\x1b[10;10H\x9b\x01\x7f\r\n"
 
@@ -369,7 +369,7 @@ def test_a_result_has_a_form(organization, client, final, stored):
         assert Execution.objects.get().final == stored
 
 
-def test_an_operator_stops_and_deletes_what_others_run(organization, agent, client, client_for):
+def test_an_operator_stops_and_deletes_runs_of_others(organization, agent, client, client_for):
     operator = client_for(make_membership(organization, "operator"))
     url = report(client)
 
@@ -423,7 +423,7 @@ def test_the_list_is_filtered(organization, agent, client_for):
 
 texts = st.sampled_from(["a", "b", "ä\n", ""])
 batches = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)), min_size=1, max_size=12)
-"""Each: from which event on, and how many, an engine sends what it has."""
+"""Start index and number of the events in each batch that an engine sends."""
 
 
 @given(st.lists(texts, min_size=12, max_size=12), batches)

@@ -1,4 +1,4 @@
-"""What is said of a run beside its result."""
+"""The facts shown beside a run's result."""
 
 import pytest
 

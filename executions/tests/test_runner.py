@@ -1,4 +1,4 @@
-"""Executions that a worker of ours runs: claimed once, fenced, ended whatever happens."""
+"""Executions run by our own workers: claimed once, fenced, and ended whatever happens."""
 
 import time
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def lapse(execution: Execution, seconds: int = 2) -> None:
         )
 
 
-def test_a_job_tells_what_it_does(organization, register):
+def test_a_job_reports_its_progress(organization, register):
     def work(tracer: Tracer) -> Any:
         tracer.stdout(f"hello {tracer.inputs['name']}")
         tracer.action({"Text": {"body": "looking"}})
@@ -105,7 +105,7 @@ def test_the_job_is_queued_with_the_row_or_not_at_all(organization):
     assert execution.status == "queued"
 
 
-def test_a_failure_is_told_with_its_trace_and_without_our_own_frames(organization, register):
+def test_a_failure_is_reported_with_its_trace_but_without_our_own_frames(organization, register):
     def work(tracer: Tracer) -> None:
         raise ValueError("The total is negative: \x00 -12")
 
@@ -154,7 +154,7 @@ def test_only_one_worker_claims(organization, register):
     assert runner.claim(organization.pk, execution.pk) is None
 
 
-def test_what_was_stopped_in_the_queue_never_runs(organization, register):
+def test_an_execution_stopped_in_the_queue_never_runs(organization, register):
     runs = []
     register(runs.append)
     execution = launch(organization)
@@ -281,7 +281,7 @@ def suspend(organization: Organization, agent: Agent | None) -> None:
 
 
 @pytest.mark.parametrize("whose", ["organization", "agent"])
-def test_nothing_begins_for_who_was_suspended(organization, register, whose):
+def test_no_execution_starts_for_a_suspended_agent(organization, register, whose):
     ran = []
     register(ran.append)
     agent = make_agent(organization) if whose == "agent" else None
@@ -296,7 +296,7 @@ def test_nothing_begins_for_who_was_suspended(organization, register, whose):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("whose", ["organization", "agent"])
-def test_nothing_goes_on_for_who_was_suspended(monkeypatch, register, whose):
+def test_no_execution_continues_for_a_suspended_agent(monkeypatch, register, whose):
     monkeypatch.setattr("executions.runner.heartbeat.BEAT", 0.05)
     organization = Organization.objects.create(name="Northwind", slug="northwind")
     agent = make_agent(organization) if whose == "agent" else None
@@ -312,7 +312,7 @@ def test_nothing_goes_on_for_who_was_suspended(monkeypatch, register, whose):
     assert ended.lease_expires_at is None
 
 
-def test_what_no_worker_could_begin_ends(organization):
+def test_an_execution_that_no_worker_could_start_ends(organization):
     execution = launch(organization)
     begun = launch(organization)
     runner.claim(organization.pk, begun.pk)
@@ -325,7 +325,7 @@ def test_what_no_worker_could_begin_ends(organization):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_heart_renews_what_is_held_and_notices_what_is_not(monkeypatch):
+def test_the_heartbeat_renews_held_leases_and_notices_lost_ones(monkeypatch):
     monkeypatch.setattr("executions.runner.heartbeat.BEAT", 0.05)
     organization = Organization.objects.create(name="Northwind", slug="northwind")
     held, taken = launch(organization), launch(organization)
@@ -338,7 +338,7 @@ def test_the_heart_renews_what_is_held_and_notices_what_is_not(monkeypatch):
     with runner.heartbeats.for_job(tracers[0]), runner.heartbeats.for_job(tracers[1]):
         with pytest.raises(Interrupted):
             tracers[1].wait(20)
-        # One beat looks at both, in any order.
+        # One beat checks both, in any order.
         deadline = time.monotonic() + 20
         while now(held).lease_expires_at <= timezone.now() and time.monotonic() < deadline:
             tracers[0].wait(0.01)
@@ -360,7 +360,7 @@ def test_the_end_survives_a_short_outage(organization, register, monkeypatch):
 
     monkeypatch.setattr(Tracer, "_write", shaky)
     monkeypatch.setattr(Tracer, "wait", lambda self, seconds: None)
-    monkeypatch.setattr(connection, "close", lambda: None)  # it is the test's own
+    monkeypatch.setattr(connection, "close", lambda: None)  # the connection belongs to the test
 
     tracer.has_finished("done")
 

@@ -1,4 +1,4 @@
-"""What a run is about stands in every list, and every search looks in all that a row shows."""
+"""Every list shows what a run is about, and every search covers all fields that a row shows."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ Ids = Callable[..., list[str]]
 
 @pytest.fixture
 def report(organization: Organization) -> Execution:
-    """A run with a word of its own in every field that a row shows; and two others."""
+    """A run with a distinct word in every field that a row shows, and two other runs."""
     start = now() - 60
     ada = make_outside_user(organization, "Ada Lovelace", uuid4())
     found = make_execution(
@@ -48,7 +48,7 @@ def report(organization: Organization) -> Execution:
 
 @pytest.fixture(params=["page", "csv", "api", "running-agents", "timeline"])
 def ids(request: Any, organization: Organization, signed_in: Any, client_for: ClientFor) -> Ids:
-    """The ids of the runs that one of the lists has for an operator."""
+    """The ids of the runs that one of the lists shows to an operator."""
     operator = make_membership(organization, role=Membership.Role.OPERATOR)
 
     def of_page(query: str) -> list[str]:
@@ -113,7 +113,7 @@ def test_a_tag_is_meant_as_a_whole(report: Execution, ids: Ids) -> None:
     assert ids(tag="mail", search="quartal") == []
 
 
-def test_what_a_run_is_about_follows_its_last_word(report: Execution, ids: Ids) -> None:
+def test_the_last_meta_event_defines_what_a_run_is_about(report: Execution, ids: Ids) -> None:
     with organization_scope(report.organization_id):
         execution = Execution.objects.get(pk=report.pk)
         execution.meta = {"summary": "Jahresbericht", "tags": ["Annual"]}

@@ -1,4 +1,4 @@
-"""An upgrade reads from the events of earlier executions how long they awaited an answer."""
+"""An upgrade computes how long earlier executions waited for answers from their events."""
 
 from importlib import import_module
 

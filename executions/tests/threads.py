@@ -1,4 +1,4 @@
-"""Several writers at the same moment."""
+"""Running several writers at the same moment."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from django.db import connection
 
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:
-    """Run each in a thread and give what they returned or raised."""
+    """Run each function in a thread; return their results or exceptions."""
     results: list[Any] = [None] * len(works)
     start = threading.Barrier(len(works))
 

@@ -1,14 +1,14 @@
-"""What somebody could write to attack who reads an execution's output."""
+"""Attack vectors that an execution's output may contain."""
 
 FOREIGN = "foreign.invalid"
-"""Every vector that loads something loads it from here."""
+"""The host from which all vectors load."""
 NUMBER = "4711"
 SCRIPT = f"console.info({NUMBER})"
-"""What a vector runs if it can. It needs no quotes, so that it fits into every place."""
+"""The script that a vector runs if it can. It needs no quotes, so that it fits everywhere."""
 
 
 def traced(vector: str, number: int) -> str:
-    """The vector with a script and a foreign host of its own, by which one knows who it was."""
+    """The vector with a script and a foreign host that carry its number, to identify it."""
     return vector.replace(NUMBER, f"{NUMBER}{number:03}").replace(FOREIGN, f"v{number}.{FOREIGN}")
 
 
@@ -44,7 +44,7 @@ VECTORS = {
     "markdown": f"![x](https://{FOREIGN}/m.png)\n\n![][r]\n\n[r]: https://{FOREIGN}/n.png\n\n"
     f'<x onclick={SCRIPT} id=logout name=cookie class="menu">y</x> '
     f'<p id="attributes" onpointerenter="{SCRIPT}">z',
-    # Beyond the eighteen. First, what one parser reads otherwise than the next one.
+    # Further vectors. First, markup that parsers interpret differently.
     "form mutation": "<form><math><mtext></form><form><mglyph><style></math>"
     f"<img src onerror={SCRIPT}>",
     "option mutation": "<math><mtext><option><FAKE><option></option><mglyph><svg><mtext><style>"
@@ -59,7 +59,7 @@ VECTORS = {
     "title": f'<title><p title="</title>{IMAGE}"></title>',
     "template": f'<div><template shadowrootmode="open">{IMAGE}<slot></slot></template></div>',
     "dangling quote": f"<img src='https://{FOREIGN}/dangling?",
-    # What runs by itself.
+    # Scripts that run by themselves.
     "body handler": f'<body onload="{SCRIPT}" onpageshow="{SCRIPT}" '
     f'background="https://{FOREIGN}/body.png">',
     "marquee": f'<marquee onstart="{SCRIPT}">x</marquee>',
@@ -77,7 +77,7 @@ VECTORS = {
     f'<object data="data:text/html,<script>{SCRIPT}</script>"></object>',
     "markdown links": f'<javascript:{SCRIPT}> [a](<java\tscript:{SCRIPT}> "t")\n\n'
     f'[b]: javascript:{SCRIPT}\n\n[b] ![c" onerror="{SCRIPT}](x "d\' onload={SCRIPT}")',
-    # What loads.
+    # Resources that are loaded.
     "image sets": f'<img srcset="https://{FOREIGN}/s.png 1x"><picture><source '
     f'srcset="https://{FOREIGN}/p.png"><img></picture><input type="image" '
     f'src="https://{FOREIGN}/i.png"><video poster="https://{FOREIGN}/v.png"></video>',
@@ -91,7 +91,7 @@ VECTORS = {
     f'href="//{FOREIGN}">',
     "speculation": '<script type="speculationrules">{"prefetch":[{"source":"list",'
     f'"urls":["https://{FOREIGN}/rules"],"eagerness":"immediate"}}]}}</script>',
-    # What a person, or a script of ours, is led to.
+    # Targets to which a person or one of our scripts is led.
     "ping and target": f'<a href="https://{FOREIGN}/" ping="https://{FOREIGN}/ping" '
     'target="_blank" rel="opener">x</a>',
     "policy": '<meta http-equiv="Content-Security-Policy" content="default-src *">'

@@ -1,4 +1,4 @@
-"""Writes what was read of many executions in one transaction."""
+"""Writing what was read of many executions in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,13 +23,13 @@ MAX_CHARACTERS = 32 << 20
 
 @dataclass
 class Reading:
-    """What was read of an execution and is not written yet."""
+    """Data read for an execution and not yet written."""
 
     folder: ExecutionFolder
     created: float
-    """Its start, as long as no event tells it."""
+    """The execution's start, unless an event gives another."""
     after: int
-    """The row that was the last one before."""
+    """The last row of the previous read."""
     rows: list[MonitorRow] = field(default_factory=list)
 
 
@@ -42,7 +42,7 @@ class Batch:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is as much as should stay in memory, or in one transaction."""
+        """Whether the batch has reached the limit for memory or for one transaction."""
         return self.row_count >= MAX_ROWS or self.characters >= MAX_CHARACTERS
 
     @property
@@ -68,7 +68,7 @@ class Batch:
 
 @dataclass
 class Written:
-    """What a batch changed; `executions` are those that it wrote, by fid."""
+    """The changes of a batch; `executions` holds the written ones by fid."""
 
     executions: dict[str, Execution] = field(default_factory=dict)
     imported: int = 0
@@ -76,11 +76,11 @@ class Written:
     deleted: int = 0
     events: int = 0
     refused: list[ExecutionFolder] = field(default_factory=list)
-    """Their ids belong to other executions."""
+    """Folders whose ids belong to other executions."""
 
 
 def write(batch: Batch, people: People, actor: Actor) -> Written:
-    """Write all of it or nothing. What counts is what is locked now, not what was known before."""
+    """Write the whole batch or nothing, judged by the locked rows rather than earlier reads."""
     written = Written()
     here = {
         "organization": actor.organization,
@@ -118,7 +118,7 @@ def _write_readings(
         is_new = execution is None
         if execution is None:
             if reading.after:
-                continue  # It went away after its first rows were written.
+                continue  # It was deleted after its first rows were written.
             execution = new_execution(
                 organization,
                 fid=reading.folder.fid,
@@ -133,7 +133,7 @@ def _write_readings(
         elif not people.have(execution, reading.folder):
             written.refused.append(reading.folder)
             continue
-        # Another import may have been here since.
+        # Another import may have written in the meantime.
         rows = [row for row in reading.rows if row.id > (execution.source_position or 0)]
         if not rows and not is_new:
             continue
@@ -154,8 +154,10 @@ def _write_readings(
 
 
 def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[LightEvent]:
-    """The rows with sequence numbers of our own: an engine's may have gaps. A row without a usable
-    time happened when the one before it did."""
+    """The rows as events with our own sequence numbers, since an engine's may have gaps.
+
+    A row without a usable time gets the time of the row before it.
+    """
     key = str(execution.pk)
     time = execution.start_time if execution.end_time is None else execution.end_time
     made = []

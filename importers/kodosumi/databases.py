@@ -1,9 +1,9 @@
-"""Reads kodosumi's SQLite databases without touching them.
+"""Reading kodosumi's SQLite databases without changing them.
 
-A database in WAL mode cannot be opened in place: even a reader writes into its -shm file, and
-whoever closes last moves the -wal file into the database and deletes it. So a database is copied,
-together with its -wal or -journal, and the copy is opened: in memory, if it is a small file alone.
-No lock is taken and none is waited for.
+A database in WAL mode cannot be opened in place: even a reader writes to its -shm file, and the
+last one to close it moves the -wal file into the database and deletes it. So the database is copied
+together with its -wal or -journal, and the copy is opened; a small file without either is opened in
+memory. No lock is taken or waited for.
 """
 
 import json
@@ -33,8 +33,9 @@ YEAR_2100 = 4_102_444_800
 PLAIN = frozenset(map(str, ExecutionEvent.PLAIN))
 
 DAMAGE = (sqlite3.Error, UnicodeError)
-"""What reading a damaged database raises: Python decodes SQLite's own sentences about it, which
-quote what stands there, and the names of columns."""
+"""Errors raised when reading a damaged database. UnicodeError is among them because Python
+decodes SQLite's error messages, which quote content and column names.
+"""
 
 TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
 COLUMNS = "SELECT name FROM pragma_table_xinfo(?) WHERE NOT hidden"
@@ -42,13 +43,13 @@ MONITOR = (
     "CREATE TABLE monitor ( id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp REAL NOT NULL, "
     "kind TEXT NOT NULL, message TEXT NOT NULL )"
 )
-"""As kodosumi writes it, but for the spaces."""
+"""The table as kodosumi creates it, apart from white space."""
 ROWS = "SELECT id, timestamp, kind, message FROM monitor WHERE id > ? ORDER BY id"
 ROW_WITHOUT_MESSAGE = "SELECT id, timestamp, kind FROM monitor WHERE id > ? ORDER BY id"
 
 
 class MonitorRow(NamedTuple):
-    """A row of `monitor`; `timestamp` is None if it holds no time that can be meant."""
+    """A row of `monitor`; `timestamp` is None if it holds no valid time."""
 
     id: int
     timestamp: float | None
@@ -66,7 +67,9 @@ class Role(NamedTuple):
 
 @dataclass(frozen=True)
 class Copy:
-    """Of a database: `content` is all of it, or SQLite opens it at `address`."""
+    """A copy of a database: either all of its `content`, or the `address` at which SQLite opens
+    it.
+    """
 
     address: str
     content: bytes = b""
@@ -74,7 +77,7 @@ class Copy:
 
 @contextmanager
 def opened_copy(folder: int, name: str, workspace: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to a consistent copy of the database; Unreadable if there is none to be had."""
+    """Open a consistent copy of the database; raises Unreadable if none can be made."""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(0.01 * 2**attempt)
@@ -95,11 +98,11 @@ def opened_copy(folder: int, name: str, workspace: Path) -> Iterator[sqlite3.Con
 
 
 def _copy(folder: int, name: str, workspace: Path) -> Copy | None:
-    """None if the database changed meanwhile.
+    """Copy the database; None if it changed in the meantime.
 
-    New frames behind those in the -wal file do no harm: it is copied last, and SQLite ignores an
-    unfinished one. What must not happen meanwhile is that the -wal file starts anew, for then
-    frames are missing that the copied pages do not have yet. Its header changes when it does.
+    Frames appended to the -wal file are harmless: it is copied last, and SQLite ignores an
+    incomplete one. A -wal file that was restarted is not, because the frames it dropped are missing
+    from the pages copied before. Its header changes in that case.
     """
 
     def state() -> tuple[object, ...]:
@@ -121,7 +124,7 @@ def _copy_files(folder: int, name: str, logs: Sequence[str], size: int, workspac
         left.unlink()
     if size > shutil.disk_usage(workspace).free // 2:
         raise Unreadable("is larger than half of the room for temporary files")
-    for path in (name, *sorted(logs)):  # The -wal file comes last.
+    for path in (name, *sorted(logs)):  # The -wal file must be copied last.
         _copy_file(folder, path, workspace / path)
     return Copy((workspace / name).as_uri() + ("" if logs else "?mode=ro&immutable=1"))
 
@@ -137,13 +140,13 @@ def _copy_file(folder: int, name: str, target: Path) -> None:
 def _read(folder: int, name: str) -> bytes:
     with opened_file((name,), inside=folder) as descriptor:
         content = bytearray(os.read(descriptor, os.fstat(descriptor).st_size))
-    # A database in memory has no log: the header's two versions must not ask for one.
+    # A database in memory has no log, so the header's two version bytes must not require WAL.
     content[VERSIONS] = bytes(min(version, 1) for version in content[VERSIONS])
     return bytes(content)
 
 
 def _head(folder: int, name: str) -> tuple[int, bytes] | None:
-    """Inode and header of a -wal file; None if there is nothing in it."""
+    """The inode and header of the -wal file; None if it is empty."""
     found = stamp(folder, name)
     if found is None:
         return None
@@ -158,7 +161,7 @@ def _prepare(connection: sqlite3.Connection, content: bytes) -> None:
     connection.text_factory = bytes
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_JSON_BYTES)
     for setting in (
-        "locking_mode = EXCLUSIVE",  # Nobody else reads the copy: it needs no -shm file.
+        "locking_mode = EXCLUSIVE",  # The copy has a single reader and needs no -shm file.
         "trusted_schema = OFF",
         "cell_size_check = ON",
     ):
@@ -166,7 +169,7 @@ def _prepare(connection: sqlite3.Connection, content: bytes) -> None:
 
 
 def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[MonitorRow]:
-    """The rows behind number `after`, in their order. Unreadable may come behind some rows."""
+    """Yield the rows after number `after`, in order. May raise Unreadable after some rows."""
     try:
         _require_monitor(connection)
         while True:
@@ -188,16 +191,16 @@ def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[Monitor
 def _require_monitor(connection: sqlite3.Connection) -> None:
     found = connection.execute(TABLE, ["monitor"]).fetchone()
     if found and " ".join(_text(found[0]).split()) == MONITOR:
-        return  # The usual case. To ask for the columns takes as long as to read twenty rows.
+        return  # The usual case. Querying the columns takes as long as reading twenty rows.
     if not _columns(connection, "monitor") >= {"id", "timestamp", "kind", "message"}:
         raise Unreadable("has no table monitor as kodosumi writes it")
 
 
 def _columns(connection: sqlite3.Connection, name: str) -> set[str]:
-    """Of an ordinary table; none, if there is no such table.
+    """The columns of an ordinary table; empty if there is no such table.
 
-    To read stored columns of an ordinary table runs nothing that the file says: no view, no
-    computed column, no module of a virtual table.
+    Reading stored columns of an ordinary table executes nothing from the file: no view, no
+    generated column, no module of a virtual table.
     """
     for (text,) in connection.execute(TABLE, [name]):
         if _text(text).startswith("CREATE TABLE"):
@@ -206,14 +209,14 @@ def _columns(connection: sqlite3.Connection, name: str) -> set[str]:
 
 
 def _next_id(key: Any, after: int) -> int:
-    # In a damaged tree the order may break, and a loop would never end.
+    # In a damaged B-tree the order may be wrong, and the loop might never end.
     if not isinstance(key, int) or key <= after:
         raise sqlite3.DatabaseError("its rows are out of order")
     return key
 
 
 def _one_row(connection: sqlite3.Connection, after: int) -> MonitorRow:
-    """The next row, however long its message."""
+    """The next row, even if its message is very long."""
     try:
         found = connection.execute(f"{ROWS} LIMIT 1", [after]).fetchone()
         message, size = found and found[3], 0
@@ -227,7 +230,7 @@ def _one_row(connection: sqlite3.Connection, after: int) -> MonitorRow:
 
 
 def _row(key: int, timestamp: Any, kind: Any, message: Any, size: int = 0) -> MonitorRow:
-    """Clean, whatever types the values have; `size` is the message's, if this is only a part."""
+    """A row with sanitized values of any types; `size` is the full length of a partial message."""
     word = _text(kind)[:32]
     return MonitorRow(key, _time(timestamp), word, _message(word, message, size))
 
@@ -239,20 +242,20 @@ def _time(value: Any) -> float | None:
 
 
 def _message(kind: str, value: Any, size: int) -> str:
-    """All of it, or its beginning and how much is missing: `size` is that of the whole."""
+    """The whole message, or its beginning and how much is missing; `size` is the full length."""
     if not isinstance(value, bytes):
         return _text(value)
     size = size or len(value)
     if size <= (MAX_TEXT_BYTES if kind in PLAIN else MAX_JSON_BYTES):
         return _text(value)
-    # A character may be cut in two at the end.
+    # The last character may be incomplete.
     shown = value[:MAX_TEXT_BYTES].decode(errors="ignore").replace("\0", "\ufffd")
     shown += f"\n[left out by the import: {size - MAX_TEXT_BYTES:,} more bytes]"
     return shown if kind in PLAIN else json.dumps({"Text": {"body": shown}}, ensure_ascii=False)
 
 
 def _text(value: Any) -> str:
-    """PostgreSQL takes neither NUL nor what is not UTF-8."""
+    """The value as text that PostgreSQL accepts: valid UTF-8 without NUL."""
     if value is None:
         return ""
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
@@ -260,7 +263,7 @@ def _text(value: Any) -> str:
 
 
 def read_roles(connection: sqlite3.Connection) -> Iterator[Role]:
-    """The users. Older and newer versions may lack every column but the id."""
+    """Yield the users. Any column but the id may be missing in older and newer versions."""
     try:
         columns = _columns(connection, "roles")
         if "id" not in columns:
@@ -268,7 +271,7 @@ def read_roles(connection: sqlite3.Connection) -> Iterator[Role]:
         wanted: Sequence[str] = [
             name if name in columns else "NULL" for name in ("id", "name", "email")
         ]
-        # The names are our own three, never the file's.
+        # The three names are constants here, never taken from the file.
         for key, name, email in connection.execute(f"SELECT {', '.join(wanted)} FROM roles"):  # noqa: S608
             try:
                 found = UUID(bytes=key) if len(key) == 16 else UUID(_text(key))

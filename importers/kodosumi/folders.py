@@ -1,7 +1,7 @@
-"""The folders of a kodosumi deployment, walked without following or changing anything.
+"""Walking the folders of a kodosumi deployment without following links or changing anything.
 
-Whoever runs a flow there can write into its folder, so nothing in it is trusted: every step down
-goes through a descriptor of the folder above, opened with O_NOFOLLOW and checked by fstat.
+Anyone who runs a flow there can write into its folder, so nothing in it is trusted: each step down
+uses a descriptor of the parent folder, opened with O_NOFOLLOW and checked by fstat.
 """
 
 import errno
@@ -17,30 +17,30 @@ from uuid import UUID, uuid5
 from core.text import normalized
 
 DATABASES = ("sqlite3.db", "db.sqlite")
-"""The second is the name that older versions gave it."""
+"""The second is the name in older versions."""
 AREAS = ("in", "out")
 FID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 OTHER_USERS = UUID("5b1f4c0e-1c7b-5d0a-9a70-0d5f3b6a2c11")
-"""Folders that no UUID names get their user's id from here."""
+"""The namespace for the user ids of folders that are not named by a UUID."""
 MAX_DEPTH = 32
 MAX_FILES = 10_000
 MAX_PATH_LENGTH = 1024
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Tell = Callable[[str, str], None]
-"""Takes the path, seen from the data folder, and what is wrong with it."""
+"""A callback that takes the path, relative to the data folder, and the problem."""
 Stamp = tuple[int, int, int]
-"""Inode, size and nanoseconds of the last change."""
+"""Inode, size and modification time in nanoseconds."""
 
 
 class Unreadable(Exception):
-    """Why something cannot be imported, as a half sentence that follows its path."""
+    """Something cannot be imported; the message is half a sentence that follows its path."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file in `in` or `out`. `parts` are the names as the file system spells them."""
+    """A file in `in` or `out`. `parts` are the names as the file system stores them."""
 
     area: str
     parts: tuple[str, ...]
@@ -54,7 +54,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class ExecutionFolder:
-    """`execution/{user}/{fid}`, by its two names."""
+    """The folder `execution/{user}/{fid}`, identified by its last two names."""
 
     user: str
     fid: str
@@ -68,18 +68,18 @@ class ExecutionFolder:
 
     @property
     def created(self) -> float | None:
-        """The second that an id of kodosumi's tells."""
+        """The creation time encoded in an id of kodosumi's, in whole seconds."""
         return float(int(self.fid[:8], 16)) if OBJECT_ID.fullmatch(self.fid) else None
 
 
 class DataFolder:
-    """What kodosumi's settings call `./data`. OSError if it has no folder `execution`."""
+    """kodosumi's `./data` folder. Raises OSError if it has no folder `execution`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # These two are the operator's own, and may be links to another disk.
+            # These two belong to the operator and may be links to another disk.
             self._executions = os.open(
                 "execution", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.root
             )
@@ -93,7 +93,7 @@ class DataFolder:
 
     @contextmanager
     def open(self, folder: ExecutionFolder) -> Iterator[int]:
-        """A descriptor of the execution's folder."""
+        """Open a descriptor of the execution's folder."""
         with (
             _folder(folder.user, inside=self._executions) as user,
             _folder(folder.fid, inside=user) as opened,
@@ -101,7 +101,9 @@ class DataFolder:
             yield opened
 
     def executions(self, tell: Tell) -> Iterator[tuple[ExecutionFolder, int]]:
-        """Every execution's folder and when that folder changed, in nanoseconds; by user, fid."""
+        """Yield every execution's folder with its modification time in nanoseconds, by user and
+        fid.
+        """
         for user, _ in _subfolders(self._executions, "execution", tell):
             path = f"execution/{user}"
             try:
@@ -118,7 +120,7 @@ class DataFolder:
 
 
 def user_id_of(name: str) -> UUID:
-    """The user's id in a folder's name; for any other name one that is always the same."""
+    """The user id that the folder's name spells, or a stable id derived from any other name."""
     try:
         return UUID(name)
     except ValueError:
@@ -126,17 +128,17 @@ def user_id_of(name: str) -> UUID:
 
 
 def database_in(folder: int) -> str | None:
-    """The name of the execution's database, None as long as there is none."""
+    """The name of the execution's database; None if there is none yet."""
     return next((name for name in DATABASES if stamp(folder, name)), None)
 
 
 def is_deleted(folder: int) -> bool:
-    """Whether its owner deleted the execution: kodosumi then renames the database."""
+    """Whether its owner deleted the execution; kodosumi then renames the database."""
     return any(stamp(folder, f"{name}.archive") for name in DATABASES)
 
 
 def stamp(folder: int, name: str) -> Stamp | None:
-    """Changes whenever the file does; None if it is not there."""
+    """The file's stamp, which differs after every change; None if the file does not exist."""
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -146,12 +148,12 @@ def stamp(folder: int, name: str) -> Stamp | None:
 
 @contextmanager
 def opened_file(names: tuple[str, ...], *, inside: int) -> Iterator[int]:
-    """A descriptor of a regular file, reached through real folders only."""
+    """Open a descriptor of a regular file, without following links on the way."""
     *folders, name = names
     with ExitStack() as stack:
         for folder in folders:
             inside = stack.enter_context(_folder(folder, inside=inside))
-        # A look before: to open a device may already do something.
+        # Check before opening: merely opening a device may have side effects.
         _require_regular(os.stat(name, dir_fd=inside, follow_symlinks=False))
         descriptor = os.open(name, READ, dir_fd=inside)
         stack.callback(os.close, descriptor)
@@ -160,9 +162,9 @@ def opened_file(names: tuple[str, ...], *, inside: int) -> Iterator[int]:
 
 
 def files_in(folder: int, path: str, tell: Tell) -> tuple[list[SourceFile], bool]:
-    """All regular files in `in` and `out`, sub-folders included, and whether nothing was missed.
+    """The regular files in `in` and `out` with sub-folders, and whether the list is complete.
 
-    `path` is the execution's, for `tell`.
+    `path` is the execution's path for `tell`.
     """
     found: dict[tuple[str, str], SourceFile] = {}
     missed: list[str] = []
@@ -206,7 +208,7 @@ def _walk(
                 found = entry.stat(follow_symlinks=False)
                 _require_regular(found)
             except FileNotFoundError:
-                continue  # It was removed meanwhile.
+                continue  # It was removed in the meantime.
             except (OSError, Unreadable) as error:
                 tell(here, reason(error))
             else:
@@ -244,7 +246,7 @@ def _require_regular(found: os.stat_result) -> None:
 
 
 def reason(error: Exception) -> str:
-    """The half sentence for an error of the file system."""
+    """Half a sentence that describes an error of the file system."""
     if isinstance(error, OSError):
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             return "is not a real folder"
@@ -253,5 +255,5 @@ def reason(error: Exception) -> str:
 
 
 def printable(name: str) -> str:
-    """A name of the file system as text that PostgreSQL takes."""
+    """A file name as text that PostgreSQL accepts."""
     return os.fsencode(name).decode(errors="replace")

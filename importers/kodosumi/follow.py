@@ -1,7 +1,7 @@
-"""Follows a live deployment by looking, again and again, at what has changed.
+"""Following a live deployment by polling for changes.
 
-An execution that has ended costs one look at its folder, whose time changes when a database is
-renamed or its -wal file comes and goes; a live one costs a look at each of its files.
+An ended execution costs one look at its folder, whose time changes when a database is renamed or
+its -wal file appears or disappears; a live one costs a look at each of its files.
 """
 
 import threading
@@ -28,10 +28,10 @@ from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 
 SHARE = 0.05
-"""Of a processor, at most, for looking: after a long look comes a long rest."""
+"""The maximum share of a processor spent on polling: the longer a look, the longer the pause."""
 MAX_REST_SECONDS = 30.0
 SETTLED = 2.0
-"""Seconds after which another change gives a file another time, on any file system."""
+"""Seconds after which a further change gives a file another time on any file system."""
 LOGS = ("-wal", "-journal")
 
 logger = structlog.get_logger(__name__)
@@ -41,19 +41,19 @@ State = object
 
 @dataclass
 class Seen:
-    """How an execution's folder was when it was imported."""
+    """The state of an execution's folder when it was imported."""
 
     changed: int
     """When the folder itself changed, in nanoseconds."""
     state: State
-    """None if it may have changed again without a trace: look once more."""
+    """None if the folder may have changed again unnoticed, so that another look is needed."""
     is_quiet: bool
-    """The folder's own time tells of every change to come."""
+    """Whether every further change will show in the folder's own time."""
     has_ended: bool = False
 
 
 class Follower:
-    """Imports what changes in a deployment, until it is stopped."""
+    """Imports the changes of a deployment until it is stopped."""
 
     def __init__(self, source: DataFolder, organization: Organization, importer: Importer) -> None:
         self._source = source
@@ -68,9 +68,10 @@ class Follower:
         interval: float,
         advanced: Callable[[int, int], None] = lambda count, total: None,
     ) -> None:
-        """Look every `interval` seconds until `stop` is set. Waits for our database if it is gone.
+        """Look for changes every `interval` seconds until `stop` is set.
 
-        `advanced` hears how many of the changed executions were looked at.
+        Waits for our database when it is unavailable. `advanced` is called with the number of
+        changed executions that were processed.
         """
         rest = interval
         while not stop.is_set():
@@ -83,7 +84,7 @@ class Follower:
             stop.wait(min(rest, max(interval, MAX_REST_SECONDS)))
 
     def look(self, should_stop: Callable[[], bool], advanced: Callable[[int, int], None]) -> float:
-        """Import what has changed since the last look; returns how long to rest."""
+        """Import the changes since the last look; return the seconds to pause."""
         started = time.monotonic()
         users = _databases(self._source.root, ["admin.db"])
         if users != self._users:
@@ -114,7 +115,7 @@ class Follower:
         return max((looked - started) / SHARE, time.monotonic() - looked)
 
     def _inspect(self, folder: ExecutionFolder, changed: int) -> Seen | None:
-        """None if the folder went away or cannot be entered any more."""
+        """The state of the folder; None if it has disappeared or is not readable any more."""
         try:
             with self._source.open(folder) as opened:
                 databases = _databases(opened)
@@ -145,12 +146,12 @@ class Follower:
 
 
 def _databases(folder: int, names: Iterable[str] = DATABASES) -> dict[str, Stamp]:
-    """The databases, their logs and archives that lie there."""
+    """The databases in the folder with their logs and archives."""
     paths = [f"{name}{suffix}" for name in names for suffix in ("", *LOGS, ".archive")]
     return {path: found for path in paths if (found := stamp(folder, path))}
 
 
 def _settled(state: State, times: Iterable[float]) -> State:
-    """None if one of the times is so young that another change may not show in it."""
+    """The state, or None if a time is so recent that a further change might not alter it."""
     now = time.time()
     return None if any(abs(now - changed) < SETTLED for changed in times) else state

@@ -1,7 +1,7 @@
-"""Brings a kodosumi deployment's executions into one organization.
+"""Importing the executions of a kodosumi deployment into one organization.
 
-How far an execution was read stands in its own row (`source_position`), written together with its
-events. So an import may end at any moment, and the next one goes on.
+The position up to which an execution was read is stored in its row (`source_position`) together
+with its events, so an import can be interrupted at any time and the next one continues.
 """
 
 from __future__ import annotations
@@ -41,19 +41,23 @@ from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 
 GROUP = 200
-"""Executions that are looked at, and usually written, together."""
+"""Executions that are processed, and usually written, together."""
 MAX_ROLES = 100_000
 MAX_FILE_BYTES = 1 << 30
 REFUSED = (DatabaseError, ValueError, OverflowError, RecursionError)
-"""What one execution's content may cause in spite of all care; it must not stop the others."""
+"""Errors that one execution's content may cause despite all checks; they must not stop the
+others.
+"""
 TAKEN = "has the id of another execution of the organization"
 GONE = (OperationalError, InterfaceError)
-"""Our own database cannot be asked: nobody's content is to blame."""
+"""Our own database is unavailable; no execution's content is the cause."""
 
 
 @dataclass
 class Report:
-    """What an import did. `problems` names each path that was left out or not wholly read."""
+    """The outcome of an import. `problems` names each path that was skipped or read only in
+    part.
+    """
 
     looked_at: int = 0
     imported: int = 0
@@ -76,9 +80,9 @@ def importer(
     largest_file: int = MAX_FILE_BYTES,
     tell: Callable[[str, str], None] = lambda path, what: None,
 ) -> Iterator[Importer]:
-    """An Importer with a folder for its copies; the audit log tells of its start and its end.
+    """An Importer with a temporary folder for its copies; its start and end are audited.
 
-    `tell` hears of each problem as it is met.
+    `tell` is called for each problem as it occurs.
     """
     with tempfile.TemporaryDirectory(prefix="agentidp-import-") as workspace:
         work = Importer(source, organization, Path(workspace), largest_file, tell)
@@ -90,7 +94,7 @@ def importer(
 
 
 class Importer:
-    """Imports executions of one deployment into one organization."""
+    """Imports the executions of one deployment into one organization."""
 
     def __init__(
         self,
@@ -118,14 +122,14 @@ class Importer:
             record_event(action, actor=self._actor, **facts)
 
     def tell(self, path: str, what: str) -> None:
-        """Put a problem into the report; the listener hears of each once."""
+        """Add a problem to the report, and pass it to the listener the first time."""
         self.report.problems[path] = what
         if (path, what) not in self._told:
             self._told.add((path, what))
             self._listener(path, what)
 
     def _forget_problems(self, path: str) -> None:
-        """What was wrong there may be right by now."""
+        """Forget the problems of this path, which may have been solved."""
         problems = self.report.problems
         for old in [key for key in problems if key == path or key.startswith(f"{path}/")]:
             del problems[old]
@@ -147,7 +151,7 @@ class Importer:
         should_stop: Callable[[], bool] = lambda: False,
         advanced: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """Import what is new in these folders; `advanced` hears how many were looked at."""
+        """Import what is new in these folders; `advanced` is called with the number processed."""
         remaining = iter(folders)
         while not should_stop() and (group := list(islice(remaining, GROUP))):
             looked_at = self._import(group, should_stop)
@@ -177,7 +181,7 @@ class Importer:
         return looked_at
 
     def _prepare(self, group: Sequence[ExecutionFolder]) -> set[str]:
-        """Learn what the organization has of these; returns the fids that were deleted."""
+        """Load the organization's state of these executions; return the fids that were deleted."""
         self._people.find(folder.user for folder in group)
         here = {"organization": self._organization, "fid__in": [folder.fid for folder in group]}
         with organization_scope(self._organization):
@@ -186,7 +190,9 @@ class Importer:
             return set(DeletedExecution.objects.filter(**here).values_list("fid", flat=True))
 
     def _read(self, folder: ExecutionFolder, opened: int) -> bool:
-        """Read what is new; False if there is no execution here, or another one of this name."""
+        """Read what is new; False if there is no execution here, or one whose name is already
+        taken.
+        """
         known = self._known.get(folder.fid)
         if known is not None and not self._people.have(known, folder):
             self._refuse(folder, TAKEN)

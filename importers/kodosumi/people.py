@@ -1,4 +1,4 @@
-"""The users of a kodosumi deployment, as the organization's executions know them."""
+"""The users of a kodosumi deployment as users of the organization's executions."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from organizations.tenancy.scope import organization_scope
 
 
 class People:
-    """Finds and makes them by the names of their folders. Makes no account for anybody."""
+    """Finds or creates users by the names of their folders; never creates accounts."""
 
     def __init__(self, organization: Organization) -> None:
         self._organization = organization
@@ -30,10 +30,10 @@ class People:
         return is_imported and user is not None and execution.user_id == user.pk
 
     def update(self, roles: Iterable[Role]) -> None:
-        """Make the roles users, each linked to the member with the same email address.
+        """Create users for the roles, each linked to the member with the same email address.
 
-        The address must be proven or come from the organization's own invitation: an address that
-        a member only claims would give them somebody else's executions.
+        The address must be verified or come from the organization's own invitation: otherwise a
+        member who merely claims an address would get somebody else's executions.
         """
         by_id = {role.id: role for role in roles}
         with organization_scope(self._organization):
@@ -48,7 +48,7 @@ class People:
             new = []
             for role in by_id.values():
                 email = normalized(_valid(role.email))
-                said = {
+                fields = {
                     "name": normalized(role.name),
                     "email": email,
                     "user": members.get(comparable(email)),
@@ -56,20 +56,22 @@ class People:
                 user = known.get(role.id)
                 if user is None:
                     new.append(
-                        ExecutionUser(organization=self._organization, external_id=role.id, **said)
+                        ExecutionUser(
+                            organization=self._organization, external_id=role.id, **fields
+                        )
                     )
                 elif user.external_id == user.user_id:
-                    continue  # A member under the own id: no import made this one.
-                elif any(getattr(user, name) != value for name, value in said.items()):
-                    for name, value in said.items():
+                    continue  # A member with their own id, not created by an import.
+                elif any(getattr(user, name) != value for name, value in fields.items()):
+                    for name, value in fields.items():
                         setattr(user, name, value)
-                    user.save(update_fields=list(said))
-            # Another import may make them at the same moment.
+                    user.save(update_fields=list(fields))
+            # Another import may be creating them at the same time.
             ExecutionUser.objects.bulk_create(new, ignore_conflicts=True)
         self._by_folder.clear()
 
     def find(self, folders: Iterable[str]) -> None:
-        """Learn who is known already."""
+        """Load the users that exist already."""
         missing = {name: user_id_of(name) for name in set(folders) - self._by_folder.keys()}
         if missing:
             with organization_scope(self._organization):
@@ -77,7 +79,7 @@ class People:
             self._by_folder |= {name: found[key] for name, key in missing.items() if key in found}
 
     def make(self, folders: Iterable[str]) -> None:
-        """Make a user for each folder whose owner no role describes, named like the folder."""
+        """Create a user, named like the folder, for each folder whose owner has no role."""
         for folder in sorted(set(folders) - self._by_folder.keys()):
             with organization_scope(self._organization):
                 user, _ = ExecutionUser.objects.get_or_create(

@@ -1,4 +1,4 @@
-"""Brings the files of an imported execution into the storage and keeps them equal."""
+"""Copying the files of an imported execution into the storage and keeping them in step."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -32,9 +32,9 @@ def update_files(
     largest: int,
     tell: Tell,
 ) -> tuple[int, int]:
-    """Make the execution's files those that were `found`; says how many came and went.
+    """Make the execution's files match those `found`; return how many were added and removed.
 
-    What is not `is_complete` removes nothing. `path` is the folder's, for `tell`.
+    Nothing is removed unless the list `is_complete`. `path` is the folder's path for `tell`.
     """
     wanted = {(file.area, file.path): file for file in found}
     have = {(file.area, file.path): file for file in known}
@@ -59,8 +59,10 @@ def update_files(
 
 
 def _store(execution: Execution, folder: int, file: SourceFile, largest: int) -> ExecutionFile:
-    """Save the content. Its name follows from the file and its version: after an interrupted
-    import the next one writes over what was left."""
+    """Store the content under a name derived from the file and its version.
+
+    After an interrupted import the next one overwrites what was left.
+    """
     if file.size > largest:
         raise Unreadable(f"is larger than {largest:,} bytes")
     version = f"{file.area}/{file.path}\n{file.size}\n{file.last_modified!r}"
@@ -84,7 +86,7 @@ def _store(execution: Execution, folder: int, file: SourceFile, largest: int) ->
 
 @contextmanager
 def _unchanging(folder: int, file: SourceFile) -> Iterator[IO[bytes]]:
-    """A copy of the file as it was when it was listed."""
+    """A copy of the file, guaranteed to be unchanged since it was listed."""
     with (
         SpooledTemporaryFile(max_size=IN_MEMORY) as copy,
         opened_file((file.area, *file.parts), inside=folder) as descriptor,
@@ -108,7 +110,7 @@ def _write(execution: Execution, made: list[ExecutionFile], removed: list[Execut
             .only("organization_id")
             .first()
         )
-        if row is None:  # It was deleted meanwhile.
+        if row is None:  # It was deleted in the meantime.
             removed = made
         else:
             ExecutionFile.objects.filter(

@@ -1,4 +1,4 @@
-"""A data folder of kodosumi's."""
+"""A data folder of kodosumi."""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
-"""Whoever runs flows can write into the folder that is imported. Nothing there does harm, and
-nothing there keeps the rest from being imported."""
+"""Hostile content in an imported folder, which anyone who runs flows can write, does no harm and
+does not prevent the rest from being imported.
+"""
 
 import json
 import os
@@ -80,7 +81,7 @@ def a_folder(folder: Path) -> None:
 
 def a_socket(folder: Path) -> None:
     path = replace_database(folder)
-    # Its address must be short.
+    # A Unix socket's path must be short.
     before = Path.cwd()
     os.chdir(folder)
     with socket.socket(socket.AF_UNIX) as server:
@@ -336,7 +337,8 @@ def test_databases_with_an_older_kind_of_journal(
 ) -> None:
     with closing(open_database(data, GOOD, journal=journal)) as database:
         append_rows(database, run_rows()[:3])
-        database.execute("PRAGMA cache_size = 1")  # What is not committed goes to the file early.
+        # Uncommitted changes are written to the file early.
+        database.execute("PRAGMA cache_size = 1")
         database.execute("BEGIN EXCLUSIVE")
         database.executemany(
             "INSERT INTO monitor (timestamp, kind, message) VALUES (?, 'stdout', ?)",
@@ -356,7 +358,9 @@ def test_databases_with_an_older_kind_of_journal(
 def test_a_log_that_starts_anew_while_it_is_copied(
     organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The copied database lacks what the old log held, and the new log does not hold it."""
+    """The copied database lacks what the old log held, and the restarted log does not contain
+    it.
+    """
     copied = []
 
     def copy(folder: int, name: str, target: Path) -> None:
@@ -399,7 +403,7 @@ def test_a_database_that_never_rests(
 
 def test_an_execution_before_its_first_row(organization: Organization, data: Path) -> None:
     write_execution(data, GOOD, [])
-    (data / "execution" / USER / BAD / "in").mkdir(parents=True)  # Launched, not seen to yet.
+    (data / "execution" / USER / BAD / "in").mkdir(parents=True)  # Launched, but not started yet.
 
     summary = import_folder(data, organization)
 

@@ -1,5 +1,6 @@
-"""Whoever runs flows can write into the folder that is imported. Nothing there makes the importer
-read what is not meant for it, and odd names and people keep nothing from being imported."""
+"""Hostile folders, which anyone who runs flows can create, do not make the importer read other
+files, and odd names and users do not prevent the rest from being imported.
+"""
 
 import os
 import sqlite3

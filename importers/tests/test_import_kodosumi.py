@@ -1,4 +1,4 @@
-"""What kodosumi 1.1.0 really wrote is imported fact by fact, and its folder stays as it was."""
+"""A folder written by kodosumi 1.1.0 is imported fact by fact and stays unchanged."""
 
 import hashlib
 import json
@@ -32,12 +32,12 @@ from tests.kodosumi import REAL, dump, import_folder, state_of
 
 EXPECTED = json.loads((REAL.parent / "expected.json").read_text())
 ABOUT_THE_SOURCE = {"flow", "wal_file", "rows_without_wal_file", "note", "database"}
-"""What no row of ours has to tell."""
+"""Facts about the source for which we have no field."""
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A copy with the times that version control does not keep."""
+    """A copy of the folder with file times, which version control does not keep."""
     folder = shutil.copytree(REAL, tmp_path / "data")
     for execution in EXPECTED["executions"]:
         for file in execution["files"]:
@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def facts(execution: Execution) -> dict[str, Any]:
-    """The execution as expected.json describes one."""
+    """The facts of the execution in the form of expected.json."""
     events = list(ExecutionEvent.objects.filter(execution=execution))
     files = list(ExecutionFile.objects.filter(execution=execution).order_by("area", "path"))
     errors = [event.message for event in events if event.kind == "error"]
@@ -218,7 +218,7 @@ def test_a_user_is_the_member_with_the_same_address_and_nobody_else(
     assert linked == {"admin": None, "jonas": None, "mira": "Mira.Okafor@example.com"}
 
 
-def test_an_address_that_a_member_only_claims_links_nobody(
+def test_an_unverified_address_links_no_member(
     organization: Organization, other_organization: Organization, data: Path
 ) -> None:
     claimed = make_user("jonas@example.com", email_verified_at=None)
@@ -308,7 +308,9 @@ def test_deleted_at_the_source_is_deleted_here(
     assert not content.storage.exists(content.name)
 
 
-def test_what_was_deleted_here_does_not_come_back(organization: Organization, data: Path) -> None:
+def test_executions_deleted_here_are_not_imported_again(
+    organization: Organization, data: Path
+) -> None:
     import_folder(data, organization)
     before = dump(organization)
     with organization_scope(organization):

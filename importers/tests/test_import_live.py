@@ -1,4 +1,4 @@
-"""The import beside a deployment at work, in processes of their own: followed, killed, stopped."""
+"""Importing from a running deployment in separate processes: followed, killed and stopped."""
 
 import os
 import signal
@@ -40,12 +40,12 @@ PATIENCE = 30
 
 
 class Child:
-    """The command in a process of its own, a copy of this one: it starts at once."""
+    """The command in a forked process, which starts without delay."""
 
     def __init__(
         self, data: Path, organization: Organization, *options: str, statements: int = 0
     ) -> None:
-        """With `statements` it is killed before so many have reached the database."""
+        """With `statements` the process is killed before that many have reached the database."""
         self.output = data.parent / f"output-{time.monotonic_ns()}"
         self.status: int | None = None
         connection.close()
@@ -83,7 +83,7 @@ class Child:
         return self.status is not None
 
     def wait(self) -> tuple[int | None, str]:
-        """Its exit status, negative for a signal, and all that it printed."""
+        """The exit status, negative for a signal, and all output."""
         eventually(self.ended)
         return self.status, self.output.read_text() if self.output.exists() else ""
 
@@ -97,7 +97,7 @@ class Child:
 
 
 def eventually(holds: Callable[[], Any]) -> Any:
-    """What `holds` answers, as soon as it is true."""
+    """Poll `holds` and return its first true result."""
     deadline = time.monotonic() + PATIENCE
     while not (answer := holds()):
         assert time.monotonic() < deadline
@@ -127,7 +127,7 @@ def test_a_live_deployment_is_followed_until_the_signal(data: Path, number: int)
         append_rows(database, rows[3:5])
         eventually(lambda: rows_of(organization).get(live) == ("running", 5))
 
-        # Files come and go beside it.
+        # Files appear and disappear beside it.
         out = data / "execution" / USER / live / "out"
         (out / "deep").mkdir(parents=True)
         (out / "deep" / "report.txt").write_text("fine")
@@ -173,7 +173,7 @@ def files_of(organization: Organization) -> dict[str, int]:
 
 
 def test_the_writer_does_not_notice_the_import(data: Path) -> None:
-    """A writer that checkpoints all the time, read all the time: every row arrives once."""
+    """A writer that keeps checkpointing while it is read constantly: every row arrives once."""
     organization = make_organization()
     fid = fid_of(1)
     rows = [(START + n / 100, "stdout", f"{n} " + "x" * 300) for n in range(3000)]
@@ -182,7 +182,7 @@ def test_the_writer_does_not_notice_the_import(data: Path) -> None:
         closing(open_database(data, fid)) as database,
     ):
         database.execute("PRAGMA wal_autocheckpoint = 3")
-        database.execute("PRAGMA busy_timeout = 0")  # A lock of ours would be an error of its.
+        database.execute("PRAGMA busy_timeout = 0")  # A lock of ours would cause an error here.
         for n in range(0, 3000, 3):
             append_rows(database, rows[n : n + 3])
             time.sleep(0.001)
@@ -220,13 +220,13 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(
         for file in ExecutionFile.objects.all():
             with file.content.open("rb") as content:
                 assert content.read() == b"fine " * 1000
-            # What was stored before the kill and not recorded was written over.
+            # Files stored before the kill without a row have been overwritten.
             folder = folder_of(killed.pk, file.execution_id)
             assert file.content.storage.listdir(folder) == ([], [str(file.pk)])
 
 
 def without_ids(organization: Organization) -> dict[str, Any]:
-    """All rows, without what two imports may not have in common."""
+    """All rows without the columns that differ between two imports."""
     with organization_scope(organization):
         executions = Execution.objects.order_by("fid")
         return {

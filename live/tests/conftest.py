@@ -1,4 +1,4 @@
-"""Who looks at executions, and a hub for one scene."""
+"""Viewers of executions, and a hub for one test."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -35,7 +35,7 @@ def play(transactional_db: None) -> Play:
 
 @pytest.fixture
 def viewer(organization: Organization) -> Viewer:
-    """Somebody who may look, for as long as the test takes."""
+    """A viewer with access for the whole test."""
     member = make_membership(organization, "operator")
     session = LoginSession.objects.create(user=member.user)
     return Viewer.of_request(Actor.for_person(member, session_id=session.pk), None)

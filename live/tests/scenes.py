@@ -1,4 +1,4 @@
-"""What happens to executions while somebody looks."""
+"""Executions that change while they are being watched."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ Play = Callable[[Callable[[Hub], Coroutine[Any, Any, Any]]], Any]
 
 
 def running_in(organization: Organization) -> Execution:
-    """One that began some time ago, so that it may end now."""
+    """An execution that started some time ago, so that it can end now."""
     return make_execution(organization, RUNNING, start=now() - 60)
 
 

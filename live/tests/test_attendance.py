@@ -1,4 +1,4 @@
-"""How many streams a process gives, and to whom."""
+"""Limits on the streams of a process, for each caller and organization."""
 
 from contextlib import suppress
 from uuid import uuid4
@@ -9,13 +9,13 @@ from organizations.stream_access import Viewer
 
 
 def test_organizations_with_many_streams_leave_some_to_the_others() -> None:
-    """A server takes 4,096 requests at once, whatever they are."""
+    """A server takes 4,096 requests at once, of whatever kind."""
     slots = StreamSlots()
 
     def open_all() -> int:
         organization, number = uuid4(), 0
         with suppress(TooManyRequests):
-            while True:  # each by another agent
+            while True:  # each by a different agent
                 slots.acquire(Viewer("agent", organization, uuid4()))
                 number += 1
         return number

@@ -1,4 +1,4 @@
-"""The batches that are kept for all viewers together."""
+"""The batches cached for all viewers together."""
 
 import asyncio
 import gc
@@ -40,7 +40,7 @@ def test_a_batch_ends_at_its_limits(
     assert list(batches()) == [[1, 2, 3], [4, 5, 6, 7, 8], [9, 10]]
 
 
-# How much is kept
+# The size of the cache
 
 
 @pytest.mark.parametrize("kept", [0, batches_module.MAX_KEPT_BYTES])
@@ -86,7 +86,7 @@ def test_a_stream_is_the_same_whether_its_batches_were_kept_or_read_again(
     assert (len(reads) > len(set(reads))) == (kept == 0)
 
 
-def test_what_is_kept_of_batches_does_not_grow_with_the_viewers_and_their_places(
+def test_the_cache_of_batches_does_not_grow_with_viewers_or_positions(
     play: Play, viewer: Viewer, organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches_module, "MAX_KEPT_BYTES", 500_000)

@@ -1,4 +1,4 @@
-"""The hub: what several viewers get from one poller, whoever writes meanwhile."""
+"""Several viewers served by one poller while others write."""
 
 import asyncio
 import threading
@@ -24,7 +24,7 @@ from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import current_organization_id
 
 
-def test_a_viewer_gets_what_was_and_what_comes_until_the_end(
+def test_a_viewer_gets_past_and_future_events_until_the_end(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = running_in(organization)
@@ -77,8 +77,9 @@ def test_fifty_viewers_share_one_poller_and_each_read(
 def test_writers_at_the_same_time_leave_no_gap_and_no_event_comes_twice(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
-    """Appending locks the execution's row and numbers under that lock, so events are committed in
-    the order of their numbers: who has seen n misses nothing below it."""
+    """Appending locks the execution's row and numbers under that lock, so events are committed
+    in the order of their numbers, and a reader that has seen n has missed nothing below it.
+    """
     execution = running_in(organization)
     writers = [
         threading.Thread(target=lambda: [write_now(execution, "x", "y") for _ in range(25)])
@@ -99,7 +100,7 @@ def test_writers_at_the_same_time_leave_no_gap_and_no_event_comes_twice(
     assert play(scene) == [list(range(1, 204))] * 3
 
 
-def test_silence_is_told_and_broken_by_the_next_event(
+def test_silence_is_reported_until_the_next_event(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = running_in(organization)
@@ -116,7 +117,7 @@ def test_silence_is_told_and_broken_by_the_next_event(
     assert play(scene) == [True, False]
 
 
-def test_a_viewer_who_does_not_read_holds_up_nobody(
+def test_a_viewer_that_does_not_read_delays_no_other(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = running_in(organization)
@@ -179,7 +180,7 @@ def test_a_database_that_is_away_for_a_moment_costs_no_event(
 def test_two_hundred_viewers_cost_as_many_statements_as_one(
     play: Play, viewer: Viewer, organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "SECONDS_OF_LIVELINESS", 0)
+    monkeypatch.setattr(hub_module, "FAST_TICK_SECONDS", 0)
     monkeypatch.setattr(hub_module, "SLOW_TICK", 0.2)
     executions = [running_in(organization) for _ in range(5)]
 
@@ -205,12 +206,12 @@ def test_two_hundred_viewers_cost_as_many_statements_as_one(
         await asyncio.gather(*viewers, return_exceptions=True)
         return seconds
 
-    # Whoever asked once for each viewer would have asked four times at once.
+    # One query for each viewer would have been four at once.
     assert play(scene) >= 3 * 0.2
     assert asked[1:4] == [5] * 3
 
 
-def test_without_viewers_nobody_is_asked(
+def test_without_viewers_the_poller_makes_no_queries(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = make_execution(organization, FINISHED)
@@ -249,7 +250,7 @@ def test_heads_of_all_organizations_take_one_statement_and_reveal_no_other(
 def test_a_thousand_viewers_of_a_thousand_organizations_cost_as_much_as_of_one(
     organization: Organization, viewer: Viewer
 ) -> None:
-    """They are divided among their organizations once, not once for each of them."""
+    """Viewers are grouped by organization once, not once for each organization."""
     of_one = [replace(viewer, token=uuid4()) for _ in range(1000)]
     of_many = [replace(each, organization=uuid4()) for each in of_one]
 

@@ -1,4 +1,4 @@
-"""A stream ends with the right to it."""
+"""A stream ends when its viewer loses access."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from organizations.tenancy.scope import organization_scope
 def test_a_token_that_ends_by_itself_ends_its_viewer(
     play: Play, viewer: Viewer, organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At that moment, not when the viewers are looked at next."""
+    """The stream ends at that moment, not at the next check of the viewers."""
     execution = running_in(organization)
     monkeypatch.setattr(hub_module, "SECONDS_BETWEEN_VIEWER_CHECKS", 60)
     short_lived = replace(viewer, expires_at=time.time() + 0.3)
@@ -38,7 +38,7 @@ def test_a_token_that_ends_by_itself_ends_its_viewer(
 def test_a_clock_that_was_set_forward_ends_it_too(
     play: Play, viewer: Viewer, organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The timer was set by the old clock; the next look at the viewers goes by the new one."""
+    """The timer was set by the old clock; the next check of the viewers uses the new one."""
     execution = running_in(organization)
     long_lived = replace(viewer, expires_at=time.time() + 3600)
     monkeypatch.setattr(hub_module, "SECONDS_BETWEEN_VIEWER_CHECKS", 0)
@@ -75,7 +75,7 @@ def test_a_deleted_execution_ends_its_streams(
         play(scene)
 
 
-# What ends a stream
+# Reasons for a stream to end
 
 
 def test_a_stream_ends_exactly_with_its_token_whether_its_viewer_reads_or_waits_or_not(
@@ -102,7 +102,7 @@ def test_a_stream_ends_exactly_with_its_token_whether_its_viewer_reads_or_waits_
     assert 0 <= play(scene) < 0.2
 
 
-def test_a_lost_right_ends_streams_and_waits_at_the_next_tick_also_of_who_does_not_read(
+def test_losing_access_ends_streams_and_waits_at_the_next_tick_even_without_reading(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     execution = running_in(organization)

@@ -1,4 +1,4 @@
-"""Requests that wait until an execution is there."""
+"""Requests that wait until an execution exists."""
 
 import asyncio
 from typing import Any
@@ -18,10 +18,10 @@ from organizations.models import Organization
 from organizations.stream_access import Viewer
 from organizations.tests.factories import current_organization_id
 
-# Waiting for an execution that is not there yet
+# Waiting for an execution that does not exist yet
 
 
-def test_everybody_who_waits_is_told_of_an_execution_once_it_is_there(
+def test_all_waiting_requests_learn_of_an_execution_once_it_exists(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     awaited = awaited_by(organization, "soon")
@@ -50,7 +50,7 @@ def make_in_thread(organization: Organization, fid: str) -> None:
         connections.close_all()
 
 
-def test_who_waits_in_vain_is_told_when_the_time_is_over_and_keeps_no_place(
+def test_an_unsuccessful_wait_ends_in_time_and_releases_its_slot(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
     async def scene(hub: Hub) -> bool:
@@ -62,7 +62,7 @@ def test_who_waits_in_vain_is_told_when_the_time_is_over_and_keeps_no_place(
     assert play(scene) is False
 
 
-def test_who_waits_takes_the_place_of_a_stream(
+def test_a_waiting_request_counts_as_a_stream(
     play: Play, viewer: Viewer, organization: Organization, settings: Any
 ) -> None:
     settings.STREAMS_PER_CALLER = 3
@@ -87,7 +87,7 @@ def test_who_waits_takes_the_place_of_a_stream(
     assert play(scene) is True
 
 
-def test_an_awaited_execution_counts_for_those_only_who_may_see_it(
+def test_an_awaited_execution_wakes_only_viewers_that_may_see_it(
     organization: Organization, other_organization: Organization
 ) -> None:
     run = make_execution(organization, RUNNING, agent=make_agent(organization), fid="it")

@@ -1,4 +1,4 @@
-"""With Redis a viewer hears of news at once, and without it nobody notices that it is gone."""
+"""Wake-ups through Redis: faster with it, and no failure when it is unavailable."""
 
 import asyncio
 import shutil
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of this run's own."""
+    """The URL of a Redis server for this test run."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     folder: Path = tmp_path_factory.mktemp("redis")
@@ -59,7 +59,7 @@ def fresh_announcer() -> Iterator[None]:
 
 
 async def listeners(url: str) -> None:
-    """Wait until somebody listens."""
+    """Wait until a subscriber is connected."""
     async with redis.asyncio.Redis.from_url(url) as client, asyncio.timeout(30):
         while not dict(await client.pubsub_numsub(wakeup.channel_name())).popitem()[1]:
             await asyncio.sleep(0.01)

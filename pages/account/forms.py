@@ -1,4 +1,4 @@
-"""What people type about themselves."""
+"""Forms of a person's own account."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from organizations.people.mail_addresses import validate_mail_address
 
 
 class LoginForm(forms.Form):
-    """The same answer for an unknown address and a wrong password."""
+    """Sign-in. An unknown address and a wrong password get the same error."""
 
     email = TextInput(
         label="Email address or name",
@@ -29,7 +29,7 @@ class LoginForm(forms.Form):
 
 
 class PasswordForm(forms.Form):
-    """A new password, for somebody who knows the present one."""
+    """A new password for a person who knows the current one."""
 
     current = forms.CharField(
         label="Current password",
@@ -47,7 +47,7 @@ class PasswordForm(forms.Form):
 
 
 class ResetRequestForm(forms.Form):
-    """Whoever forgot their password names the address that they proved."""
+    """A request to reset a forgotten password, by the verified address."""
 
     email = AddressInput(
         label="Email address",
@@ -57,7 +57,7 @@ class ResetRequestForm(forms.Form):
 
 
 class ResetForm(forms.Form):
-    """The password that takes the place of a forgotten one."""
+    """A new password in place of a forgotten one."""
 
     new = forms.CharField(
         label="New password",
@@ -69,7 +69,7 @@ class ResetForm(forms.Form):
 
 
 class ConfirmForm(forms.Form):
-    """Nothing but the password of the person who is signed in."""
+    """The password of the signed-in person, to confirm a change."""
 
     current = forms.CharField(
         label="Current password",
@@ -80,7 +80,7 @@ class ConfirmForm(forms.Form):
 
 
 class AddressForm(ConfirmForm):
-    """Another address, for somebody who knows the current password."""
+    """A new address for a person who knows the current password."""
 
     email = AddressInput(
         label="New email address",
@@ -92,7 +92,7 @@ class AddressForm(ConfirmForm):
 
 
 class AcceptForm(forms.Form):
-    """A new person's name and password."""
+    """The name and password of a new person."""
 
     name = TextInput(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
     password = forms.CharField(

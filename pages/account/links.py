@@ -1,4 +1,4 @@
-"""A person's own account as pages: a forgotten password, and another address."""
+"""Pages of a person's own account: resetting a forgotten password and changing the address."""
 
 from django.conf import settings
 from django.contrib import messages
@@ -25,7 +25,7 @@ from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
 @transaction.non_atomic_requests
 @require_http_methods(["GET", "HEAD", "POST"])
 def ask_for_reset(request: HttpRequest) -> HttpResponse:
-    """Ask for a link to a new password; the answer is the same for every address."""
+    """Request a link to set a new password; the response is the same for every address."""
     form = ResetRequestForm(submitted_data(request) if mail.is_enabled() else None)
     is_asked = False
     if form.is_bound and form.is_valid():
@@ -49,7 +49,7 @@ def ask_for_reset(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("new")
 @require_http_methods(["GET", "HEAD", "POST"])
 def reset_password(request: HttpRequest, token: str) -> HttpResponse:
-    """Choose a new password by the link of a mail, or of the operator."""
+    """Set a new password with the link from an email or from the operator."""
     try:
         find_link(token, AccountLink.Purpose.PASSWORD)
     except NotFound:
@@ -70,7 +70,7 @@ def reset_password(request: HttpRequest, token: str) -> HttpResponse:
 @sensitive_post_parameters("current")
 @require_http_methods(["GET", "HEAD", "POST"])
 def change_address(request: HttpRequest) -> HttpResponse:
-    """Take another address: confirmed by a mail there, or unproven where no mail is sent."""
+    """Change the address: confirmed by an email to it, or unverified where no email is sent."""
     if was_carried_out(request):
         messages.info(request, SENT_TWICE)
         return redirect(settings.LOGIN_REDIRECT_URL)
@@ -81,8 +81,10 @@ def change_address(request: HttpRequest) -> HttpResponse:
     if waits is not None:
         email = form.cleaned_data["email"]
         note_sent(request)
-        said = f"Open the link that was sent to {email}." if waits else "Your address was changed."
-        messages.success(request, said)
+        message = (
+            f"Open the link that was sent to {email}." if waits else "Your address was changed."
+        )
+        messages.success(request, message)
         return redirect(settings.LOGIN_REDIRECT_URL)
     return form_page(request, "account/address.html", form, sends_mail=mail.is_enabled())
 
@@ -92,7 +94,7 @@ def change_address(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("current")
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm_address(request: HttpRequest, token: str) -> HttpResponse:
-    """Confirm another address by the link that was mailed there, signed in as its person."""
+    """Confirm a new address with the emailed link; its owner must be signed in."""
     if was_carried_out(request):
         messages.info(request, SENT_TWICE)
         return redirect(settings.LOGIN_REDIRECT_URL)

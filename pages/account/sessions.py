@@ -1,4 +1,4 @@
-"""Signing in and out, choosing the organization to work in, and accepting an invitation."""
+"""Signing in and out, choosing an organization, and accepting an invitation."""
 
 from typing import cast
 
@@ -28,12 +28,12 @@ REFUSAL = "Wrong email or password."
 
 
 def safe_next(request: HttpRequest) -> str:
-    """Where to go afterwards: a path of this site, never another host."""
+    """The path to redirect to afterwards: always on this site, never another host."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     is_ours = url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    is_path = wanted.startswith("/") and not wanted.startswith("//")  # "//" alone opens nothing
+    is_path = wanted.startswith("/") and not wanted.startswith("//")  # "//" alone is not a page
     return wanted if is_ours and is_path else settings.LOGIN_REDIRECT_URL
 
 
@@ -43,7 +43,7 @@ def safe_next(request: HttpRequest) -> str:
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def log_in(request: HttpRequest) -> HttpResponse:
-    """Sign a person in; an unknown address and a wrong password get the same answer."""
+    """Sign a person in; an unknown address and a wrong password get the same response."""
     if request.user.is_authenticated:
         return redirect(safe_next(request))
     form = LoginForm(submitted_data(request))
@@ -78,7 +78,7 @@ def log_out(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("current", "new")
 @require_http_methods(["GET", "HEAD", "POST"])
 def change_password(request: HttpRequest) -> HttpResponse:
-    """Set one's own password, which signs out every other browser and client."""
+    """Change one's own password, which signs out every other browser and client."""
     if was_carried_out(request):
         messages.info(request, f"{SENT_TWICE} Your password was changed.")
         return redirect(settings.LOGIN_REDIRECT_URL)
@@ -95,7 +95,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def choose(request: HttpRequest) -> HttpResponse:
-    """The organizations to work in; a sentence for people who belong to none yet."""
+    """List the person's organizations; people who belong to none see a notice."""
     return show_choice(request)
 
 
@@ -107,7 +107,7 @@ def show_choice(request: HttpRequest, status: int = 200) -> HttpResponse:
 
 @require_POST
 def switch(request: HttpRequest) -> HttpResponse:
-    """Work in another of one's organizations from here on."""
+    """Switch to another of the person's organizations."""
     try:
         membership = actions.choose_organization(request, request.POST.get("organization", ""))
     except TooManyRequests as error:
@@ -128,9 +128,10 @@ def switch(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
-    """Join an organization, as the person signed in or with a new account.
+    """Join an organization, as the signed-in person or with a new account.
 
-    Every guest is offered both: what is known of the address is not the link's to tell.
+    Every guest is offered both, because the link must not reveal whether the address has an
+    account.
     """
     try:
         invitation = find_invitation(token)

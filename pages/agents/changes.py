@@ -1,4 +1,4 @@
-"""Pages that change agents. The list and the page of one agent: views.py."""
+"""Pages that change agents; views.py has the list and an agent's page."""
 
 from collections.abc import Callable
 from uuid import UUID

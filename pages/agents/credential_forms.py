@@ -1,4 +1,4 @@
-"""What people choose for a credential."""
+"""Forms for credentials."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from tokens.models import (
 
 
 class NameForm(forms.Form):
-    """What people call a credential."""
+    """The display name of a credential."""
 
     name = forms.CharField(
         required=False,
@@ -32,7 +32,7 @@ class NameForm(forms.Form):
 
 
 class EndForm(forms.Form):
-    """When a secret ends; without a date it works until it is revoked."""
+    """The expiry of a secret; without a date it works until it is revoked."""
 
     expires_on = forms.DateField(
         label="Valid until the end of",
@@ -42,7 +42,7 @@ class EndForm(forms.Form):
     )
 
     def clean_expires_on(self) -> datetime | None:
-        """The end of that day in the page's zone."""
+        """The end of the chosen day in the page's zone."""
         day = self.cleaned_data["expires_on"]
         if day is None:
             return None
@@ -60,7 +60,7 @@ class CredentialForm(NameForm, EndForm):
 
 
 class RotationForm(EndForm):
-    """When the new secret ends, and how long the old one goes on working beside it."""
+    """The expiry of the new secret, and for how long the old one keeps working."""
 
     grace_seconds = forms.TypedChoiceField(
         label="The old secret",
@@ -78,7 +78,7 @@ class RotationForm(EndForm):
         super().__init__(data)
         end = credential.renewed_end(timezone.now())
         if end is not None:
-            # The last day that is not over before the secret would be.
+            # The last day that ends no earlier than the secret would.
             self.fields["expires_on"].initial = timezone.localdate(end)
             self.fields["expires_on"].help_text = (
                 f"The day proposed is as far away as the old end was when the present secret was "

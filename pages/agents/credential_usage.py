@@ -1,4 +1,4 @@
-"""What ends with a credential: its traffic of late, and the tokens of it that still work."""
+"""The effect of revoking a credential: its recent traffic and its live tokens."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -17,7 +17,7 @@ from tokens.models import MAX_TOKEN_LIFETIME, Credential, Resource, Revocation, 
 
 USAGE_DAYS = 30
 COUNTED_AT_MOST = 10_000
-"""Live tokens of one agent: beyond, the exact number tells nobody more."""
+"""Live tokens of one agent. Beyond this the exact number does not matter."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class CredentialUsage:
     issued: int = 0
     """Tokens in the last 30 days, today included (UTC)."""
     live_tokens: int = 0
-    """How many of its tokens have not expired and are not revoked."""
+    """The number of its tokens that have neither expired nor been revoked."""
     is_capped: bool = False
-    """There may be more live tokens: no more of the agent's were counted."""
+    """Whether counting stopped at the limit, so that there may be more live tokens."""
 
 
 def usage_of(agent: Agent, credentials: Collection[Credential]) -> dict[UUID, CredentialUsage]:
@@ -46,7 +46,10 @@ def usage_of(agent: Agent, credentials: Collection[Credential]) -> dict[UUID, Cr
 
 
 def _live_tokens(agent: Agent, ids: list[UUID], now: datetime) -> tuple[Counter[UUID], bool]:
-    """By credential, of the newest tokens; an agent that is stopped has none (liveness.py)."""
+    """Live tokens by credential among the newest ones, and whether the limit was reached.
+
+    A stopped agent has none (liveness.py).
+    """
     longest = timedelta(seconds=MAX_TOKEN_LIFETIME)
     earliest = max(now - longest, agent.tokens_valid_from or now - longest)
     revoked = Revocation.objects.filter(

@@ -1,6 +1,6 @@
-"""Credentials on the page of their agent. A secret is shown in the one answer that made it.
+"""Credentials on their agent's page. A secret is shown only in the response that created it.
 
-That answer is no redirect: the secret would have to be kept somewhere to survive one.
+That response is not a redirect, because the secret would have to be stored to survive one.
 """
 
 from datetime import datetime, timedelta
@@ -34,8 +34,8 @@ from tokens.actions import (
 from tokens.models import Credential, TokenEvent
 
 UNSEEN = "Its secret was shown in the first answer only: rotate the credential for a new one."
-BUSY_WITHIN = timedelta(hours=1)
-"""Who revokes a secret that was used so lately is asked to type which."""
+RECENT_USE = timedelta(hours=1)
+"""Revoking a credential used this recently requires typing which one it is."""
 
 
 def own_credential(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> Credential:
@@ -94,7 +94,7 @@ def rotate(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
 @require_http_methods(["GET", "HEAD", "POST"])
 @within_organization("agents:read", "agents:write")
 def rename(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
-    """Give a credential another name."""
+    """Rename a credential."""
     credential = own_credential(request, agent_id, credential_id)
     form = NameForm(submitted_data(request), initial={"name": credential.name})
     if request.method == "POST" and form.is_valid():
@@ -116,11 +116,11 @@ def rename(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
 
 
 def ending_of(credential: Credential, secrets: list[SecretUsage]) -> Confirmation:
-    """Which old secrets, and whether somebody still uses them."""
+    """The confirmation before old secrets end, with their recent use."""
     now, old = timezone.now(), secrets[1:]
     is_one = len(old) <= 1
     last = max((each.last_at for each in old if each.last_at), default=None)
-    is_busy = last is not None and now - last < BUSY_WITHIN
+    is_busy = last is not None and now - last < RECENT_USE
     hint = next((each.hint for each in old if each.last_at == last), "") if is_busy else ""
     names = ", ".join(called(each) for each in old)
     return Confirmation(
@@ -142,7 +142,7 @@ def ending_of(credential: Credential, secrets: list[SecretUsage]) -> Confirmatio
 @require_http_methods(ASKING_METHODS)
 @within_organization("agents:read", "agents:write")
 def end_old(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
-    """End the grace of the secrets before the present one."""
+    """End the grace period of a credential's old secrets."""
     credential = own_credential(request, agent_id, credential_id)
     agent, now = credential.agent, timezone.now()
     back = reverse("agents:detail", args=[agent.pk])
@@ -150,18 +150,18 @@ def end_old(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -
     if secrets is None:
         messages.info(request, f"No old secret of the {credential} works any more.")
         return redirect(back)
-    asked = ending_of(credential, secrets)
-    if question := ask_first(request, asked, back=back, back_label=agent.name):
+    confirmation = ending_of(credential, secrets)
+    if question := ask_first(request, confirmation, back=back, back_label=agent.name):
         return question
-    said = f"Only the {credential} works now."
-    is_done(request, lambda: end_old_secrets(credential, actor=request.actor), said)
+    message = f"Only the {credential} works now."
+    is_done(request, lambda: end_old_secrets(credential, actor=request.actor), message)
     return redirect(back)
 
 
 def revocation_of(credential: Credential, usage: CredentialUsage) -> Confirmation:
-    """Which secret it is, and what ends with it."""
+    """The confirmation before a revocation, with what it ends."""
     now, used = timezone.now(), credential.last_used_at
-    is_busy = used is not None and now - used < BUSY_WITHIN
+    is_busy = used is not None and now - used < RECENT_USE
     return Confirmation(
         address=reverse("tokens:revoke_credential", args=[credential.agent_id, credential.pk]),
         key=f"revoke-{credential.pk}",
@@ -197,22 +197,22 @@ def live_text(usage: CredentialUsage) -> str:
 @require_http_methods(ASKING_METHODS)
 @within_organization("agents:read", "agents:write")
 def revoke(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
-    """End a credential for good."""
+    """Revoke a credential permanently."""
     credential = own_credential(request, agent_id, credential_id)
     agent = credential.agent
-    asked = revocation_of(credential, usage_of(agent, [credential])[credential.pk])
+    confirmation = revocation_of(credential, usage_of(agent, [credential])[credential.pk])
     back = reverse("agents:detail", args=[agent.pk])
-    if question := ask_first(request, asked, back=back, back_label=agent.name):
+    if question := ask_first(request, confirmation, back=back, back_label=agent.name):
         return question
-    said = f"The {credential} is revoked. Its tokens no longer work."
-    is_done(request, lambda: revoke_credential(credential, actor=request.actor), said)
+    message = f"The {credential} is revoked. Its tokens no longer work."
+    is_done(request, lambda: revoke_credential(credential, actor=request.actor), message)
     return redirect(back)
 
 
 @require_safe
 @within_organization("agents:read")
 def first_use(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
-    """Whether the present secret has got a token yet: a part of the page that shows it."""
+    """Whether the current secret has been used yet, as a fragment of the page that shows it."""
     credential = own_credential(request, agent_id, credential_id)
     made = credential.rotated_at or credential.created_at
     events = (

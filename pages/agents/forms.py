@@ -1,4 +1,4 @@
-"""What people type about an agent. The rules of the values are the model's own."""
+"""Forms for agents. The model validates the values."""
 
 import re
 from typing import Any
@@ -26,7 +26,7 @@ NOT_BUILT_YET = ("webhooks:", "flows:")
 
 
 class AgentForm(forms.Form):
-    """An agent's identity and what its tokens may allow."""
+    """An agent's identity and the scopes that its tokens may have."""
 
     email = AddressInput(
         label="Address",
@@ -83,7 +83,9 @@ class AgentForm(forms.Form):
         ]
 
     def clean_email(self) -> str:
-        """Told with everything else; two at the same moment are told apart by the database."""
+        """Report a taken address together with the other errors; the database catches concurrent
+        requests.
+        """
         email: str = self.cleaned_data["email"]
         if self.others.filter(email__iexact=email).exists():
             raise ValidationError(AgentAlreadyExists.message)
@@ -108,7 +110,7 @@ class AgentForm(forms.Form):
 
 
 class AgentMemberForm(forms.Form):
-    """An agent of the organization that becomes a member of it."""
+    """An agent of the organization that is to become a member."""
 
     agent = forms.CharField(
         max_length=255,

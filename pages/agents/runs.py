@@ -1,4 +1,4 @@
-"""What an agent did of late: its runs, errors and cost, for its page."""
+"""The recent runs, errors and cost of an agent for its page."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,7 @@ ERRORS_SHOWN = 3
 
 
 def runs_of(agent: Agent, actor: Actor) -> dict[str, Any]:
-    """The newest runs and errors that the actor may see, and the sums of 30 days, in a sentence."""
+    """The newest runs and errors that the actor may see, and a summary of the last 30 days."""
     now = timezone.now()
     own = Filters(agent=agent.pk)
     runs = queries.executions(agent.organization, actor, own)

@@ -1,4 +1,4 @@
-"""After a rotation: who still uses the old secret, and may it go."""
+"""The use of old secrets after a rotation, and whether they can be ended."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,31 +14,31 @@ from tokens.models import Credential, TokenEvent
 
 ADDRESSES_SHOWN = 3
 RESTED = timedelta(hours=1)
-"""A client asks anew at least once in a token's lifetime."""
+"""A client requests a new token at least once in a token's lifetime."""
 SKEW = timedelta(minutes=5)
-"""How far the clocks that time a rotation and a token may be apart."""
+"""The clock skew allowed between a rotation and a token."""
 
 
 @dataclass(frozen=True)
 class SecretUsage:
-    """One secret of a rotated credential, since the rotation."""
+    """The use of one secret of a rotated credential since the rotation."""
 
     hint: str
-    """Its last characters; empty where they were not kept."""
+    """The last characters of the secret; empty where they were not stored."""
     ends_at: datetime | None
-    """Until when an old one works; None: it is the present one."""
+    """The time until which an old secret works; None for the current one."""
     issued: int = 0
     last_at: datetime | None = None
     addresses: tuple[str, ...] = ()
-    """Some of those that it came from."""
+    """Some of the addresses that used it."""
 
 
 def secrets_of(
     agent: Agent, credentials: Collection[Credential], now: datetime
 ) -> dict[UUID, list[SecretUsage]]:
-    """The present secret of each credential that is being rotated, and its old ones that work.
+    """The current and the old but valid secrets of each credential in rotation.
 
-    One query, over what the agent got since the earliest of the rotations: a week at most.
+    One query over the agent's tokens since the earliest rotation, which is at most a week ago.
     """
     rotating = {each.pk: each for each in credentials if each.live_old_secrets(now)}
     starts = [each.rotated_at for each in rotating.values() if each.rotated_at]
@@ -74,7 +74,7 @@ def secrets_of(
 
 
 def verdict(secrets: list[SecretUsage], now: datetime) -> str:
-    """Whether the old secrets may go, in a sentence."""
+    """A sentence on whether the old secrets can be ended."""
     new, *old = secrets
     the_old = f"The old secret {called(old[0])}" if len(old) == 1 else "None of the old secrets"
     last = max((each.last_at for each in old if each.last_at), default=None)

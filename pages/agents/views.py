@@ -1,4 +1,4 @@
-"""The agents and the page of one: identity, credentials, traffic and history in one place."""
+"""The list of agents, and an agent's page with identity, credentials, traffic and history."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ TREND_DAYS = 30
 
 
 def lower(choices: Choices) -> Choices:
-    """The words as they stand inside a sentence."""
+    """The choices with labels in lower case, for use inside a sentence."""
     return [(value, label.lower()) for value, label in choices]
 
 
@@ -67,7 +67,7 @@ def filters_of(request: OrganizationRequest, owners: list[str]) -> ListFilters:
 @require_safe
 @within_organization("agents:read")
 def agents(request: OrganizationRequest) -> HttpResponse:
-    """The organization's agents with this month's tokens and when they were last used."""
+    """List the organization's agents with this month's tokens and their last use."""
     everyone = Agent.objects.for_organization(request.organization)
     owners = everyone.order_by("owner").values_list("owner", flat=True).distinct()[:100]
     filters = filters_of(request, list(owners))
@@ -108,7 +108,7 @@ def narrow(rows: AgentQuerySet, filters: ListFilters, search: str) -> AgentQuery
 
 
 class Ranked(NamedTuple):
-    """An agent in the order of tokens."""
+    """An agent with its sort value in the order of tokens."""
 
     tokens: int
     email: str
@@ -121,14 +121,16 @@ def ranked(rows: AgentQuerySet, usage: dict[UUID, int]) -> list[Ranked]:
 
 
 def by_tokens(sort: str) -> ListKeyset:
-    """Equal ones by address."""
+    """The order by tokens; ties are ordered by address."""
     by = Term("tokens", is_descending=sort.startswith("-"))
     return ListKeyset((by, Term("email"), Term("pk")))
 
 
 def tokens_at(request: OrganizationRequest, month: Period, moment: float) -> dict[UUID, int]:
-    """The month's tokens until the moment, in Unix seconds, when the first page was read: the
-    order in which the others are read does not change while agents get more."""
+    """The month's tokens up to the time, in Unix seconds, at which the first page was read.
+
+    The order of the following pages is therefore stable while agents get more tokens.
+    """
     later = (
         TokenEvent.objects.for_organization(request.organization)
         .filter(
@@ -145,7 +147,9 @@ def tokens_at(request: OrganizationRequest, month: Period, moment: float) -> dic
 
 
 def keyset_of(sort: str) -> Keyset:
-    """Equal ones by address; agents that were never used come last both ways."""
+    """The order of the list; ties are ordered by address, and agents never used come last either
+    way.
+    """
     name = SORTS[sort.removeprefix("-")]
     by = Term(name, is_descending=sort.startswith("-"), is_nullable=name == "last_used_at")
     return Keyset((by, Term("email"), Term("pk")))
@@ -170,10 +174,10 @@ def tokens_of(
 
 
 def rows_of_secrets(agent: Agent, credentials: list[Credential]) -> list[dict[str, Any]]:
-    """A row for each secret that is or was in use, and what to ask before its end.
+    """A row for each secret that is or was in use, with the confirmation before its end.
 
-    While a credential is rotated its old secrets have rows of their own, below the present one,
-    and the tokens of each are those since the rotation.
+    During a rotation a credential's old secrets have rows below the current one, and the tokens of
+    each are those since the rotation.
     """
     now = timezone.now()
     for credential in credentials:
@@ -206,7 +210,7 @@ def rows_of_secrets(agent: Agent, credentials: list[Credential]) -> list[dict[st
 def trend(
     request: OrganizationRequest, agent: Agent, findings: Sequence[Finding]
 ) -> dict[str, Any]:
-    """The agent's own tokens per day."""
+    """The chart of the agent's tokens per day."""
     period = Period.last_days(TREND_DAYS, request.zone)
     days = count_by_day(
         request.organization, period, METRICS["issued"], Narrowing(agent_id=agent.pk)
@@ -227,7 +231,7 @@ def trend(
 @require_safe
 @within_organization("agents:read")
 def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
-    """One agent with its credentials, its trend, its latest requests and what was done to it."""
+    """Show an agent with its credentials, trend, latest requests and history."""
     found = own_agent(request, agent_id)
     organization = request.organization
     credentials = Credential.objects.for_organization(organization).filter(agent=found)

@@ -1,4 +1,4 @@
-"""The audit log as pages: reading, checking and taking it away."""
+"""The audit log as pages: reading, verifying and exporting it."""
 
 import json
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ FILTERS = (
 @require_safe
 @within_organization("audit:read")
 def events(request: OrganizationRequest) -> HttpResponse:
-    """The log, newest first."""
+    """List the log, newest first."""
     filters = ListFilters.of(request, *FILTERS, actors_of(request.organization))
     page = page_of(request, narrow(request.organization, filters), is_counted=False)
     context = {
@@ -56,15 +56,16 @@ def events(request: OrganizationRequest) -> HttpResponse:
 
 
 def actors_of(organization: Organization) -> Filter:
-    """The filter suggests the members; the name of anybody else who acted does as well."""
+    """The filter by actor, which suggests members but accepts any other actor's name as well."""
     people = organization.memberships.order_by("user__email").values_list("user__email", flat=True)
     known = tuple((email, email) for email in people[:KNOWN_PEOPLE])
     return Filter("actor", "actor", known, kind="text", verb="contains")
 
 
 def with_names(organization: Organization, events: Iterable[AuditEvent]) -> list[AuditEvent]:
-    """The events with names for actors that the log has by id alone: callers that claimed to be an
-    agent and could not prove it."""
+    """Add names for actors that the log holds only by id: callers that failed to prove an
+    agent's identity.
+    """
     found = list(events)
     nameless = [each for each in found if each.actor_label == str(each.actor_id)]
     named = (
@@ -82,10 +83,10 @@ def with_names(organization: Organization, events: Iterable[AuditEvent]) -> list
 
 
 def narrow(organization: Organization, filters: ListFilters) -> AuditEventQuerySet:
-    """Days are those of the page's zone."""
+    """The events that match the filters; days are in the page's zone."""
     rows, zone = AuditEvent.objects.for_organization(organization), get_current_timezone()
     if action := filters.get("action"):
-        # "agent" is every action of agents.
+        # "agent" selects every action on agents.
         rows = rows.filter(Q(action=action) | Q(action__startswith=f"{action}."))
     if filters.get("outcome"):
         rows = rows.filter(outcome=filters.get("outcome"))
@@ -108,7 +109,7 @@ def narrow(organization: Organization, filters: ListFilters) -> AuditEventQueryS
 @require_safe
 @within_organization("audit:read")
 def event(request: OrganizationRequest, event_id: UUID) -> HttpResponse:
-    """One event with everything that its hash covers."""
+    """Show an event with every field that its hash covers."""
     rows = AuditEvent.objects.for_organization(request.organization)
     found = get_object_or_404(rows, pk=event_id)
     context = {
@@ -126,7 +127,7 @@ def event(request: OrganizationRequest, event_id: UUID) -> HttpResponse:
 @require_POST
 @within_organization("audit:read")
 def verify(request: OrganizationRequest) -> HttpResponse:
-    """Recompute the chain, its newest part if it is very long, and say what was found."""
+    """Verify the chain, or its newest part if it is very long, and show the outcome."""
     organization = request.organization
     key = throttle_key("audit.verify", organization.pk)
     newest = newest_sequence(organization)
@@ -166,7 +167,9 @@ def newest_sequence(organization: Organization) -> int:
 @require_safe
 @within_organization("audit:read")
 def export(request: OrganizationRequest) -> HttpResponseBase:
-    """The whole log as JSON lines, oldest first, with the hashes to check it elsewhere."""
+    """Export the whole log as JSON lines, oldest first, with the hashes for verification
+    elsewhere.
+    """
     try:
         record_export(request.actor)
     except TooManyRequests as error:

@@ -8,5 +8,5 @@ from pages.decorators import OrganizationRequest, within_organization
 @require_safe
 @within_organization()
 def api_page(request: OrganizationRequest) -> HttpResponse:
-    """The API's description, from which calls can be made with a token."""
+    """The API reference, which can make calls with a token."""
     return render(request, "docs/api.html")

@@ -1,4 +1,4 @@
-"""The pages of one execution: what it brought, what it wrote, and everything that it told."""
+"""The pages of an execution: its result, its log and its events."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +48,7 @@ MAX_ERRORS = 20
 MAX_FILES = 1_000
 MAX_KINDS = 40
 SECONDS_A_PAGE = 2.0
-"""Of the processor, for what a page makes readable; the oldest steps come last."""
+"""Processor time for rendering on one page; the oldest steps are rendered last."""
 DELETED = (
     "will be deleted with its events and files. Only the fact that it was deleted is kept. "
     "This cannot be undone."
@@ -68,7 +68,7 @@ TABS = (
 
 
 def own_execution(request: OrganizationRequest, fid: str) -> Execution:
-    """The execution, if the person may see it."""
+    """The execution; raises a 404 error unless the person may see it."""
     if not fid.isprintable():
         raise Http404
     visible = Execution.objects.for_organization(request.organization).visible_to(request.actor)
@@ -81,7 +81,7 @@ def own_execution(request: OrganizationRequest, fid: str) -> Execution:
 @require_safe
 @within_organization("executions:read")
 def execution(request: OrganizationRequest, fid: str) -> HttpResponse:
-    """What it brought, and all that is known about it."""
+    """Show the result and all facts about an execution."""
     found = own_execution(request, fid)
     now = timezone.now().timestamp()
     with limited_time(SECONDS_A_PAGE):
@@ -103,7 +103,7 @@ def execution(request: OrganizationRequest, fid: str) -> HttpResponse:
 @require_safe
 @within_organization("executions:read")
 def log(request: OrganizationRequest, fid: str) -> HttpResponse:
-    """What it wrote, line by line, the newest last."""
+    """Show the log line by line, oldest first."""
     found = own_execution(request, fid)
     context = {
         **shell(request, found, timezone.now().timestamp()),
@@ -116,7 +116,7 @@ def log(request: OrganizationRequest, fid: str) -> HttpResponse:
 @require_safe
 @within_organization("executions:read")
 def events(request: OrganizationRequest, fid: str) -> HttpResponse:
-    """Everything that it told, as it told it."""
+    """Show all events as they were reported."""
     found = own_execution(request, fid)
     shows_traces = sees_all(request.actor)
     rows = events_of(found)
@@ -164,7 +164,9 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponse:
 @require_safe
 @within_organization("executions:read")
 def files(request: OrganizationRequest, fid: str) -> HttpResponse:
-    """The files as a part, for the dialog of the list; else they stand on the execution's page."""
+    """Show the files as a fragment for the dialog of the list; a full page is the execution's
+    own.
+    """
     found = own_execution(request, fid)
     if not getattr(request, "htmx", False):
         return redirect(f"{reverse('executions:detail', args=[found.fid])}#files")
@@ -173,7 +175,7 @@ def files(request: OrganizationRequest, fid: str) -> HttpResponse:
 
 
 def subject_of(execution: Execution) -> str:
-    """The run by its task, where it names one: an agent has many runs."""
+    """The run's name: its task if it has one, since an agent has many runs."""
     name = Truncator(execution.agent_name).chars(60)
     task = str(execution.description.get("summary") or "")
     if not task or task == execution.agent_name:
@@ -217,7 +219,7 @@ def deletion_of(execution: Execution) -> Confirmation:
 def change_view(
     change: Callable[..., object], ask: Callable[[Execution], Confirmation], sentence: str
 ) -> Callable[[HttpRequest, str], HttpResponseBase]:
-    """A form that changes an execution and says so."""
+    """A view that confirms and makes a change of an execution."""
 
     @require_http_methods(ASKING_METHODS)
     @within_organization("executions:read", "executions:write")
@@ -245,7 +247,7 @@ delete = change_view(delete_execution, deletion_of, "The run of {} was deleted."
 
 
 def shell(request: OrganizationRequest, execution: Execution, now: float) -> dict[str, Any]:
-    """What the pages of an execution have in common."""
+    """The context shared by all pages of an execution."""
     may_control = request.actor.may(Scope.EXECUTIONS_WRITE)
     here = request.resolver_match.view_name if request.resolver_match else ""
     return {
@@ -331,7 +333,7 @@ def errors_of(request: OrganizationRequest, execution: Execution) -> list[dict[s
 
 
 def files_of(execution: Execution) -> dict[str, Any]:
-    """The files of both areas, each with the address that downloads it."""
+    """The files of both areas with their download URLs."""
     rows = ExecutionFile.objects.filter(
         organization_id=execution.organization_id, execution=execution
     )

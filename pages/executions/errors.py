@@ -1,4 +1,4 @@
-"""What went wrong: errors that belong together, and each of them with its context."""
+"""Errors in groups, and individually with their context."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ SPARKS = 30
 @require_safe
 @within_organization("executions:read")
 def errors(request: OrganizationRequest) -> HttpResponse:
-    """The window's errors by group and one by one; `group` leaves those of one group."""
+    """List the window's errors by group and individually; `group` selects a single group."""
     query = PageQuery.from_request(request)
     group = chosen_group(request)
     filters = replace(query.filters, fingerprint=group)
@@ -66,7 +66,7 @@ def errors(request: OrganizationRequest) -> HttpResponse:
 
 
 def no_errors(query: PageQuery, *, is_group: bool) -> dict[str, Any]:
-    """What to say where something ran, and nothing of it went wrong."""
+    """The empty state where executions ran without any errors."""
     if is_group:
         return {
             "title": "No errors of this group in this period",
@@ -84,7 +84,7 @@ def no_errors(query: PageQuery, *, is_group: bool) -> dict[str, Any]:
 
 
 def failed_silently(number: int) -> str:
-    """The end of a sentence: how many failed without reporting an error; empty for none."""
+    """The end of a sentence: how many failed without reporting an error; empty if none did."""
     if not number:
         return ""
     return f": {number:,} failed without giving a reason"
@@ -130,7 +130,7 @@ def agents_in(group: ErrorGroup) -> str:
 
 
 def with_groups(query: PageQuery, errors: Sequence[ExecutionError]) -> list[dict[str, Any]]:
-    """Each leads to its group, where it is not the only one of it."""
+    """The errors as cards, each linked to its group unless it is the only one in it."""
     rows = queries.errors(*query.scope, query.filters).order_by()
     alike = dict(
         rows.filter(fingerprint__in={error.fingerprint for error in errors})
@@ -148,13 +148,13 @@ def with_groups(query: PageQuery, errors: Sequence[ExecutionError]) -> list[dict
 
 
 def fewer_bars(counts: Sequence[int]) -> list[int]:
-    """The counts added up into at most SPARKS bars, as many as a small picture can show."""
+    """The counts summed into at most SPARKS bars, which fit a small chart."""
     width = -(-len(counts) // SPARKS)
     return [sum(counts[start : start + width]) for start in range(0, len(counts), width)]
 
 
 def error_of(error: ExecutionError) -> dict[str, Any]:
-    """An error as its card shows it, with its trace where `queries.with_texts` has read one."""
+    """An error for its card, with the trace if `queries.with_texts` has read it."""
     execution = error.execution
     trace = getattr(error, "text", None) or ""
     return {

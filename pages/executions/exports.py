@@ -1,5 +1,6 @@
-"""What people take away, whole and in batches: a body is sent after the request's transaction has
-ended, so each batch enters the organization anew."""
+"""Complete exports, sent in batches. A body is sent after the request's transaction has ended,
+so each batch enters the organization's scope anew.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -48,7 +49,7 @@ COLUMNS = (
 @require_safe
 @within_organization("executions:read")
 def executions(request: OrganizationRequest) -> HttpResponseBase:
-    """Every execution that the filters leave, newest first, as CSV."""
+    """Export every matching execution as CSV, newest first."""
     query = PageQuery.from_request(request)
     rows = queries.executions(*query.scope, query.filters)
     lines = queries.in_batches(
@@ -59,7 +60,7 @@ def executions(request: OrganizationRequest) -> HttpResponseBase:
 
 
 def csv_row(query: PageQuery, execution: Execution) -> tuple[Any, ...]:
-    """As COLUMNS names it; times to the second, in UTC and in the page's zone."""
+    """A row with the columns COLUMNS; times to the second, in UTC and in the page's zone."""
     runtime = runtime_ms(execution, query.now.timestamp())
     return (
         execution.fid,
@@ -85,7 +86,7 @@ def csv_row(query: PageQuery, execution: Execution) -> tuple[Any, ...]:
 @require_safe
 @within_organization("executions:read")
 def log(request: OrganizationRequest, fid: str) -> HttpResponseBase:
-    """What an execution wrote, as text: a time (UTC), where it was written, and the line."""
+    """Export an execution's log as text: time (UTC), stream and line."""
     found = own_execution(request, fid)
     shows_traces = sees_all(request.actor)
 
@@ -101,7 +102,7 @@ def log(request: OrganizationRequest, fid: str) -> HttpResponseBase:
 @require_safe
 @within_organization("executions:read")
 def events(request: OrganizationRequest, fid: str) -> HttpResponseBase:
-    """Everything that an execution told, as it told it, one JSON object a line."""
+    """Export all events as they were reported, one JSON object a line."""
     found = own_execution(request, fid)
     shows_traces = sees_all(request.actor)
     lines = all_events(found, lambda event: event_line(event, shows_traces=shows_traces))
@@ -122,7 +123,7 @@ def event_line(event: ExecutionEvent, *, shows_traces: bool) -> str:
 def all_events(
     execution: Execution, line: Callable[[ExecutionEvent], str], kinds: tuple[str, ...] = ()
 ) -> Iterator[str]:
-    """Their lines in their order; of these kinds, if there are any."""
+    """The lines of the events in order; only of these kinds, if given."""
 
     def read(reached: int | None) -> Piece[int]:
         with organization_scope(execution.organization_id):
@@ -137,8 +138,10 @@ def all_events(
 
 
 def last_of_batch(sizes: Iterable[tuple[int, int]]) -> int:
-    """The number of the event with which a batch has the size of a piece, or all that there are:
-    an event may be large, and a cursor fetches several."""
+    """The sequence number at which a batch reaches its size limit, or the last one.
+
+    Events may be large, and a cursor fetches several at a time.
+    """
     last = total = 0
     for sequence, size in sizes:
         last, total = sequence, total + size

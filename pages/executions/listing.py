@@ -1,4 +1,4 @@
-"""The executions, one row each."""
+"""The list of executions."""
 
 from typing import Any
 
@@ -32,8 +32,10 @@ NULLABLE = frozenset({"user__name", "lasted", "cost"})
 @require_safe
 @within_organization("executions:read")
 def executions(request: OrganizationRequest) -> HttpResponse:
-    """The executions of the window, as far as the page has `seen` them: those that came after
-    that time are counted, so that a page that refreshes itself does not move."""
+    """List the executions of the window up to the time `seen`.
+
+    Later ones are only counted, so that the rows do not move when the page refreshes itself.
+    """
     query = PageQuery.from_request(request)
     now = query.now.timestamp()
     rows = queries.executions(*query.scope, query.filters)
@@ -43,7 +45,7 @@ def executions(request: OrganizationRequest) -> HttpResponse:
         rows = rows.filter(created_at__lte=seen)
     sort = sort_of(request, COLUMNS, NEWEST)
     paginator = CountedPaginator(rows, query.statistics.total - newer)
-    # What runs grows longer from page to page: the order by runtime is that of the first one.
+    # Live runs get longer while one pages, so runtimes are those when the first page was read.
     moment = moment_of(request) or now
     page = page_of(
         request,
@@ -66,7 +68,7 @@ def executions(request: OrganizationRequest) -> HttpResponse:
 
 
 def with_measures(rows: QuerySet[Execution], now: float) -> QuerySet[Execution]:
-    """Each with what is sorted by and stands in no column."""
+    """Annotate executions with the sort values that are not columns."""
     return rows.annotate(
         lasted=Case(
             When(status__in=[*Execution.FINAL, Execution.Status.AWAITING], then=queries.RUNTIME),
@@ -78,7 +80,9 @@ def with_measures(rows: QuerySet[Execution], now: float) -> QuerySet[Execution]:
 
 
 def keyset_of(sort: str) -> Keyset:
-    """Equal ones newest first; executions without a value come last both ways."""
+    """The order of the list; ties are newest first, and executions without a value come last
+    either way.
+    """
     name = COLUMNS[sort.removeprefix("-")]
     by = Term(name, is_descending=sort.startswith("-"), is_nullable=name in NULLABLE)
     return Keyset((by, Term("id", is_descending=True)))
@@ -87,7 +91,7 @@ def keyset_of(sort: str) -> Keyset:
 def row_of(execution: Execution, now: float) -> dict[str, Any]:
     summary, tags = execution.summary, execution.tags
     if summary == execution.agent_name:
-        summary = None  # An imported run has no other name than what it is about.
+        summary = None  # An imported run has no name but its subject.
     return {
         "execution": execution,
         "summary": summary,
@@ -100,7 +104,9 @@ def row_of(execution: Execution, now: float) -> dict[str, Any]:
 
 
 def runtime_ms(execution: Execution, now: float) -> float | None:
-    """From the first to the last event without waiting; until now while it is at work."""
+    """Milliseconds from the first to the last event, or to now while it runs, without time spent
+    waiting for answers.
+    """
     if execution.has_ended or execution.status == Execution.Status.AWAITING:
         return milliseconds(execution.runtime)
     return milliseconds(now - execution.start_time - execution.waiting_seconds)

@@ -1,8 +1,8 @@
-"""What agents wrote, on a page: in a frame in which nothing runs and from which nothing gets out.
+"""Output of agents on a page, inside a sandboxed frame.
 
-The frame is the second wall around output; executions/sanitizing.py is the first. It has no
-origin, runs no script, sends no form, loads nothing but our styles, and leads neither itself nor
-the page anywhere. Links open in a new tab, as ordinary pages.
+The frame is the second wall around output; executions/sanitizing.py is the first. It has no origin,
+runs no script, submits no form, loads nothing but our styles, and can navigate neither itself nor
+the page. Links open ordinary pages in a new tab.
 """
 
 import re
@@ -23,24 +23,24 @@ TEXT_ALONE = re.compile("<pre>[^<]*</pre>")
 
 
 def shown_result(request: HttpRequest, html: SafeString) -> dict[str, Any]:
-    """A rendered result, for executions/output.html."""
+    """A rendered result for executions/output.html."""
     return _shown(request, format_html('<div class="output" hx-disable>{}</div>', html), [html])
 
 
 def shown_steps(
     request: HttpRequest, steps: list[dict[str, Any]], *, has_ended: bool
 ) -> dict[str, Any]:
-    """All steps in one document: a frame for each would need seconds."""
+    """All steps in one document, because a frame for each would take seconds."""
     context = {"steps": steps, "has_ended": has_ended}
     page = mark_safe(render_to_string("executions/steps.html", context))  # noqa: S308 - a template
     return _shown(request, page, [step.get("html", "") for step in steps])
 
 
 def _shown(request: HttpRequest, page: SafeString, written: list[str]) -> dict[str, Any]:
-    """The document of a frame; where agents wrote text alone, the HTML itself."""
+    """The document of a frame, or just the HTML where agents wrote only text."""
     if all(not html or html == TOO_COMPLEX or TEXT_ALONE.fullmatch(html) for html in written):
         return {"html": page}
-    # The frame has no origin that 'self' could stand for.
+    # The frame has an opaque origin, so 'self' would match nothing.
     policy = POLICY.format(styles=request.build_absolute_uri(static("css/")))
     context = {"html": page, "policy": policy}
     return {"document": render_to_string("executions/output_document.html", context)}

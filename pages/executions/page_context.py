@@ -1,4 +1,4 @@
-"""What the pages of executions show around their own part: figures, tabs and empty states."""
+"""The surroundings of the pages of executions: figures, tabs and empty states."""
 
 from collections import Counter
 from typing import Any
@@ -66,7 +66,7 @@ def tabs(query: PageQuery) -> list[dict[str, Any]]:
 
 
 def figures(query: PageQuery) -> list[dict[str, Any]]:
-    """The figures above the list: what matches, beside what there ever was."""
+    """The figures above the list: of the matching executions, beside those of all time."""
     shown, live, ever = query.statistics, query.live, query.all_time
     is_part = shown.total != ever.total
     return [
@@ -114,7 +114,7 @@ def slow(statistics: queries.Statistics) -> str:
 
 
 def with_all_time(note: str, ever: str) -> str:
-    """The note, and what the figure is of all time where that is something else."""
+    """The note, followed by the figure for all time where it differs."""
     if not ever:
         return note
     comma = ", " if note else ""
@@ -126,7 +126,7 @@ def rate(statistics: queries.Statistics | queries.Totals) -> str:
 
 
 def empty_state(query: PageQuery) -> dict[str, Any]:
-    """What to say and to offer where nothing matches."""
+    """The text and links to show when nothing matches."""
     if query.is_narrowed and query.in_window.total:
         return {
             "title": "Nothing matches",
@@ -145,12 +145,12 @@ def empty_state(query: PageQuery) -> dict[str, Any]:
 
 
 def all_time_link(query: PageQuery) -> list[dict[str, str]]:
-    """A link to the same filters over all time, unless this is all time already."""
+    """A link to the same filters over all time, unless the window is all time already."""
     return [{"label": "Search all time", "url": each["url"]} for each in wider_windows(query)[-1:]]
 
 
 def wider_windows(query: PageQuery) -> list[dict[str, str]]:
-    """Longer windows than this one, in which something ran."""
+    """Links to longer windows in which something ran."""
     hours = query.hours or 0
     return [
         {"label": each["label"], "url": each["url"]}

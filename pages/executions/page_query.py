@@ -1,7 +1,7 @@
-"""What the URL of a page of executions asks for: a window of time and filters.
+"""The query of a page of executions: a window of time and filters.
 
-The parameters are those of /api/dashboard/*, so that a query works in both places. What the API
-refuses is dropped here: a page shows more rather than an error.
+The parameters are those of /api/dashboard/*, so that a query works in both places. Values that the
+API refuses are ignored here: a page shows more rather than an error.
 """
 
 import re
@@ -27,7 +27,7 @@ from pages.decorators import OrganizationRequest
 from pages.lists import PLACE, Choices, Filter, ListFilters
 
 ALL_TIME = 999_999
-"""The hours by which kodosumi's dashboard means everything."""
+"""The number of hours that means all time in kodosumi's dashboard."""
 DEFAULT_HOURS = 24
 RANGES = {
     1: "1 hour",
@@ -43,12 +43,12 @@ PARAMETERS = (*NAMES, "name")
 
 
 def to_datetime(seconds: float) -> datetime:
-    """At most a day before the calendar's end, so that every zone can write it."""
+    """The time in UTC, capped a day before the calendar's end, so that any zone can write it."""
     return datetime.fromtimestamp(min(seconds, MAX_TIMESTAMP - DAY.total_seconds()), UTC)
 
 
 def stamp(seconds: float) -> str:
-    """A time as URLs carry it: ISO 8601, or Unix seconds where that would round it."""
+    """A time for URLs: ISO 8601, or Unix seconds where that would lose precision."""
     if seconds == int(seconds):
         return f"{to_datetime(seconds):%Y-%m-%dT%H:%M:%SZ}"
     return f"{seconds:.6f}"
@@ -56,12 +56,12 @@ def stamp(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class PageQuery:
-    """What the URL asks for, and the numbers behind it."""
+    """The query of the URL, and the numbers behind it."""
 
     request: OrganizationRequest
     now: datetime
     parameters: dict[str, str]
-    """The parameters that mean something."""
+    """The parameters with a valid value."""
     filters: Filters
 
     @classmethod
@@ -85,12 +85,12 @@ class PageQuery:
 
     @property
     def scope(self) -> tuple[Any, Any]:
-        """Organization and actor, as the functions of executions/queries take them."""
+        """Organization and actor, the first arguments of the functions in executions/queries."""
         return self.request.organization, self.request.actor
 
     @property
     def seen(self) -> datetime | None:
-        """Until when the page knows what came, in a request that refreshes it."""
+        """The time up to which the page has shown everything, in a request that refreshes it."""
         text = self.request.GET.get("seen", "")
         is_time = len(text) <= 20 and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text)
         return to_datetime(float(text)) if is_time and float(text) <= self.now.timestamp() else None
@@ -99,7 +99,7 @@ class PageQuery:
 
     @property
     def hours(self) -> int | None:
-        """How many hours the window reaches back; None if it has edges of its own."""
+        """The length of the window in hours; None if it has explicit bounds."""
         if "from" in self.parameters or "to" in self.parameters:
             return None
         return int(self.parameters.get("hours", DEFAULT_HOURS))
@@ -122,7 +122,7 @@ class PageQuery:
         return text[0].upper() + text[1:]
 
     def written(self, seconds: float) -> str:
-        """A time as people of the page's zone write it."""
+        """The time formatted in the page's zone."""
         moment = to_datetime(seconds).astimezone(self.request.zone)
         year = "" if moment.year == self.now.year else f" {moment.year}"
         clock = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
@@ -146,7 +146,7 @@ class PageQuery:
 
     @property
     def edges(self) -> list[dict[str, str]]:
-        """The fields for a window of one's own, as <input type=datetime-local> reads them."""
+        """The fields for explicit bounds, as <input type=datetime-local> expects them."""
         names = (("from", "From"), ("to", "Until"))
         return [
             {
@@ -159,12 +159,12 @@ class PageQuery:
             for (name, label), edge in zip(names, self.filters.window, strict=True)
         ]
 
-    # Addresses
+    # URLs
 
     def url(self, page: str = "", /, **changes: object) -> str:
-        """A page (this one, if it has no name) with the same query but for `changes`.
+        """The URL of a page (by default this one) with the same query except for `changes`.
 
-        None drops a parameter; a change of the window replaces the whole window. Write `from_`.
+        None removes a parameter; changing the window replaces all of it. Write `from_` for `from`.
         """
         changes = {key.rstrip("_"): value for key, value in changes.items()}
         query: dict[str, object] = {**self.parameters}
@@ -179,7 +179,7 @@ class PageQuery:
 
     @property
     def unnarrowed_url(self) -> str:
-        """The whole of the window."""
+        """The URL of the whole window, without filters."""
         return self.url(**{name: None for name in PARAMETERS if name not in WINDOW})
 
     def kept(self, *without: str) -> list[tuple[str, str]]:
@@ -195,7 +195,7 @@ class PageQuery:
 
     @cached_property
     def page_filters(self) -> ListFilters:
-        """The chips, and the menu that sets them."""
+        """The filters as chips, and the menu that sets them."""
         known = (
             Filter("name", "agent", self._names()),
             Filter("user", "user", self._people()),
@@ -246,12 +246,12 @@ class PageQuery:
 
     @cached_property
     def live(self) -> Counter[str]:
-        """How many that the filters leave are live now, whatever the window."""
+        """The number of matching executions that are live now by status, whatever the window."""
         return queries.live_by_status(*self.scope, self.filters)
 
     @cached_property
     def in_window(self) -> queries.Statistics:
-        """Statistics of the whole window, without the other filters, which offer what is in it."""
+        """Statistics of the whole window without the other filters, to offer choices for them."""
         whole = self.filters.window_alone()
         return self.statistics if whole == self.filters else queries.statistics(*self.scope, whole)
 
@@ -261,7 +261,7 @@ class PageQuery:
 
 
 def _with_chosen(found: dict[str, str], chosen: str) -> Choices:
-    """The choices by their words; the chosen one stays even if nothing in the window has it."""
+    """The choices sorted by label; the selected one stays even if nothing in the window has it."""
     if chosen and chosen not in found:
         found = {**found, chosen: chosen}
     return sorted(found.items(), key=lambda choice: choice[1].lower())

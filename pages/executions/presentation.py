@@ -1,5 +1,8 @@
-"""What an execution told, in the shape that its pages show. Whatever it wrote is text or passes
-rendering.py; nothing here is trusted to be of the form that kodosumi writes (spec 2.3, 2.6)."""
+"""The events of an execution in the form that its pages show.
+
+Everything in them is plain text or passes rendering.py; none of it is trusted to have the format
+that kodosumi writes.
+"""
 
 import json
 from datetime import datetime
@@ -23,7 +26,7 @@ MAX_STEPS = 100
 MAX_LINES = 1_000
 MAX_STEP_LENGTH = 300_000
 MAX_STEPS_LENGTH = 512 * 1024
-"""Characters of all steps that a page makes readable; older ones are only named."""
+"""Characters of all steps that a page renders; older steps are only named."""
 MAX_INPUTS = 200
 MAX_INPUT_LENGTH = 20_000
 MAX_INPUTS_LENGTH = 200_000
@@ -36,15 +39,17 @@ def events_of(execution: Execution) -> QuerySet[ExecutionEvent]:
 
 
 def newest(execution: Execution, kinds: tuple[str, ...], most: int, longest: int) -> list[Any]:
-    """(sequence, time, kind, text) of the newest events of these kinds, oldest first; one more
-    than `most` if some are left out."""
+    """The newest events of these kinds as (sequence, time, kind, text), oldest first.
+
+    Returns one more than `most` if there are more.
+    """
     rows = events_of(execution).filter(kind__in=kinds).order_by("-sequence")
     rows = rows.annotate(text=Left("message", longest))
     return list(rows.values_list("sequence", "timestamp", "kind", "text")[: most + 1])[::-1]
 
 
 def steps_of(execution: Execution) -> dict[str, Any]:
-    """The newest ones. What is too much for one page is left out of the older ones among them."""
+    """The newest steps. Older ones among them are shortened when they are too much for a page."""
     found = newest(execution, STEPS, MAX_STEPS, MAX_STEP_LENGTH)
     characters, tags = MAX_STEPS_LENGTH, 2 * MAX_TAGS
     rows = []
@@ -89,7 +94,7 @@ def step_of(
 
 
 def agent_or_task(told: dict[str, Any]) -> dict[str, str]:
-    """What CrewAI says about who works, and on what."""
+    """CrewAI's description of the agent that works, and of its task."""
     for word, name, text in (("agent", "role", "goal"), ("task", "name", "description")):
         inner = told.get(word)
         if isinstance(inner, dict):
@@ -99,7 +104,7 @@ def agent_or_task(told: dict[str, Any]) -> dict[str, str]:
 
 
 def beginning_of_message(most: int) -> Left:
-    """So many characters; more of an error, because what everyone may see of one is at its end."""
+    """The beginning of the message, but more of an error, whose part for everyone is at its end."""
     return Left("message", Case(When(kind=Kind.ERROR, then=MAX_STEP_LENGTH), default=most))
 
 
@@ -144,7 +149,7 @@ def inputs_of(execution: Execution) -> list[tuple[str, str]]:
 
 
 def untagged(value: Any) -> Any:
-    """Without the type tag of a dict, a text or a number."""
+    """The value without the type tag of a dict, a text or a number."""
     plain = {"dict", "str", "int", "float", "bool"}
     if isinstance(value, dict) and len(value) == 1 and plain & set(value):
         return next(iter(value.values()))
@@ -152,7 +157,7 @@ def untagged(value: Any) -> Any:
 
 
 def value_or_text(text: str) -> Any:
-    """The value, or the text itself if it is none."""
+    """The parsed value, or the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -172,6 +177,6 @@ def as_text(value: Any) -> str:
 
 
 def as_time(value: Any) -> datetime | None:
-    """Unix seconds as somebody wrote them."""
+    """The datetime of a reported number of Unix seconds; None if it is invalid."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return to_datetime(value) if is_number and 0 <= value <= MAX_TIMESTAMP else None

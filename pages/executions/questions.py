@@ -1,4 +1,4 @@
-"""What a run that waits asks: the question in words, its deadline, and who answers how."""
+"""The open questions of a waiting run: text, deadline, and who can answer."""
 
 import json
 from typing import Any
@@ -19,13 +19,13 @@ from pages.executions.presentation import as_text, as_time, events_of, untagged
 MAX_QUESTIONS = 5
 MAX_QUESTION_LENGTH = 2_000
 MAX_LOCK_LENGTH = 20_000
-"""Characters; a longer one is no JSON when cut, and its question stays in the events."""
+"""Characters. A longer one would be cut and thus invalid JSON; its question stays in the events."""
 WORDS = ("question", "prompt", "message", "text", "label", "title")
-"""Under which name programs put the question that they ask, the best first."""
+"""The keys under which programs put their question, in order of preference."""
 
 
 def questions_of(execution: Execution) -> dict[str, Any]:
-    """The questions that are open, the oldest first, and how many more there are."""
+    """The open questions, oldest first, and the number of further ones."""
     is_open = set(open_locks(execution))
     locks = events_of(execution).filter(kind=ExecutionEvent.Kind.LOCK).order_by("-sequence")
     rows = locks.annotate(start=Left("message", MAX_LOCK_LENGTH)).values_list("timestamp", "start")
@@ -65,7 +65,7 @@ def _question(execution: Execution, lock: str, timestamp: float, message: str) -
 
 
 def in_words(data: Any) -> str:
-    """The sentence in what a program asked, else all of it."""
+    """The sentence in a program's question, otherwise all of it."""
     if isinstance(data, dict):
         for name in WORDS:
             text = data.get(name)
@@ -75,7 +75,7 @@ def in_words(data: Any) -> str:
 
 
 def _answer_url(execution: Execution) -> str:
-    """Where the program itself asks people, if its description names a page."""
+    """The page at which the program itself asks people, if its description names one."""
     url = execution.description.get("base_url") or execution.description.get("app_url")
     is_page = isinstance(url, str) and urlsplit(url).scheme in {"http", "https"}
     return str(url) if is_page else ""

@@ -1,4 +1,4 @@
-"""Who and what ran, and what became of it, as shares of a whole."""
+"""Shares of executions by status, user and agent."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ OTHER = "series-other"
 @require_safe
 @within_organization("executions:read")
 def statistics(request: OrganizationRequest) -> HttpResponse:
-    """The window's executions by status, user and agent, and how long they took."""
+    """Show the window's executions by status, user and agent, and their runtimes."""
     query = PageQuery.from_request(request)
     found = query.statistics
     people = {
@@ -59,7 +59,7 @@ def pie(
     words: Mapping[str, str] | None = None,
     colours: Mapping[Any, str] | None = None,
 ) -> dict[str, Any]:
-    """Slices from the largest; `parameter` is the filter that leads to the rows of a slice."""
+    """A pie, largest slice first; `parameter` is the filter that selects the rows of a slice."""
     total = sum(counts.values())
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = {key: colours[key] for key, _ in ranked} if colours else series_colours(ranked)
@@ -86,7 +86,7 @@ def pie(
 
 
 def slices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The largest, and the rest as one. Lengths and starts are hundredths of the ring."""
+    """The largest rows as slices and the rest as one, measured in hundredths of the ring."""
     found = [{**row} for row in rows[:SHOWN]]
     if rest := rows[SHOWN:]:
         count = sum(row["count"] for row in rest)
@@ -101,7 +101,7 @@ def slices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def series_colours(ranked: list[tuple[str, int]]) -> dict[str, str]:
-    """A colour for each of the largest: its own by its name, unless a larger one has it."""
+    """A colour for each of the largest: derived from its name, unless a larger one has it."""
     free = [f"series-{n}" for n in range(1, SHOWN + 1)]
     found = {}
     for name, _ in ranked[:SHOWN]:

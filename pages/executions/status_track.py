@@ -1,5 +1,6 @@
-"""How an execution went: its statuses one after the other on a true scale, with marks for what
-it brought on the way."""
+"""The course of an execution: its statuses on a true time scale, with marks for what it
+produced.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,15 +21,15 @@ MARKS: dict[str, str] = {
 READ = (Kind.STATUS, Kind.LOCK, Kind.LEASE, *MARKS)
 MAX_MARKS = 1_000
 WIDTH = 1_000
-"""Of the drawing, in its own units."""
+"""The width of the drawing in its own units."""
 THINNEST = 2
-Told = tuple[str, float, str]
-"""Kind, time and the first letters of an event."""
+EventSummary = tuple[str, float, str]
+"""Kind, time and the first characters of an event."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A status, from when until when; in Unix seconds."""
+    """A status with its start and end in Unix seconds."""
 
     word: str
     start: float
@@ -36,8 +37,8 @@ class Phase:
 
 
 def phases_of(execution: Execution, now: float) -> dict[str, Any]:
-    """The phases of a run over time, as templates/executions/phases.html draws them."""
-    told: list[Told] = list(
+    """The phases of a run for templates/executions/phases.html."""
+    told: list[EventSummary] = list(
         ExecutionEvent.objects.filter(
             organization_id=execution.organization_id, execution=execution, kind__in=READ
         )
@@ -79,8 +80,8 @@ def phases_of(execution: Execution, now: float) -> dict[str, Any]:
     }
 
 
-def read_phases(told: list[Told], execution: Execution, end: float) -> list[Phase]:
-    """The statuses that the events tell, without the last one of an execution that has ended."""
+def read_phases(told: list[EventSummary], execution: Execution, end: float) -> list[Phase]:
+    """The statuses in the events, without the final one of an ended execution."""
     word: str = Status.QUEUED
     base, since, locks = word, execution.start_time, 0
     found = []

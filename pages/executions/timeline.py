@@ -1,4 +1,4 @@
-"""When executions ran: bars by the hour, and the way from each to its rows."""
+"""Executions over time, as bars that link to their rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ COLOURS: dict[str, str] = {
     Status.CANCELLED: "series-6",
     Status.ERROR: "bad",
 }
-"""The tokens of the statuses, in the order in which a bar is stacked."""
+"""The colour tokens of the statuses, in the order in which a bar is stacked."""
 ALWAYS = frozenset({Status.FINISHED, Status.RUNNING, Status.ERROR})
 HOURS_OF = {"hour": 1, "day": 24, "month": 0}
 
@@ -34,7 +34,7 @@ HOURS_OF = {"hour": 1, "day": 24, "month": 0}
 @require_safe
 @within_organization("executions:read")
 def timeline(request: OrganizationRequest) -> HttpResponse:
-    """The executions that started in the window, by when they did."""
+    """Show the executions of the window by when they started."""
     query = PageQuery.from_request(request)
     buckets = queries.count_by_hour(*query.scope, query.filters, zone=request.zone)
     context = page_context(query, chart=chart(query, buckets), zoom_out_url=zoom_out_url(query))
@@ -42,7 +42,7 @@ def timeline(request: OrganizationRequest) -> HttpResponse:
 
 
 def chart(query: PageQuery, buckets: Buckets) -> dict[str, Any]:
-    """The bars of the timeline, as components/chart_card.html takes them."""
+    """The bars of the timeline for components/chart_card.html."""
     rows = buckets.rows
     totals = Counter[str]()
     for bucket in rows:
@@ -88,9 +88,9 @@ def points(query: PageQuery, buckets: Buckets, shown: Sequence[str]) -> list[dic
 
 
 def rows_url(query: PageQuery, start: float, end: float) -> str:
-    """The list of what a bucket counts: the part of it that lies in the window.
+    """The list of the executions in a bucket, limited to the window.
 
-    A bucket that is not over has no end, so that nothing is missing from it.
+    A bucket that is not over has no end, so that nothing is missing from the list.
     """
     from_, to = query.filters.window
     start = start if from_ is None else max(start, from_)
@@ -116,7 +116,7 @@ def axis(local: datetime, step: str) -> str:
 
 
 def summary(query: PageQuery, buckets: Buckets) -> str:
-    """The busiest bucket and the one in which most failed as a sentence."""
+    """A sentence with the busiest bucket and the one with the most failures."""
     if not any(bucket.total for bucket in buckets.rows):
         return ""
     busiest = max(buckets.rows, key=lambda bucket: bucket.total)
@@ -131,7 +131,7 @@ def summary(query: PageQuery, buckets: Buckets) -> str:
 
 
 def zoom_out_url(query: PageQuery) -> str:
-    """Twice as long around the middle, for a window of one's own."""
+    """The window doubled around its middle, for explicit bounds."""
     start, end = query.filters.window
     if query.hours is not None or start is None or end is None:
         return ""

@@ -36,7 +36,7 @@ PEOPLE_SHOWN = AGENTS_SHOWN = 500
 
 
 def roles_for(actor: Actor) -> list[tuple[str, str]]:
-    """The roles that the actor may give: only owners make owners."""
+    """The roles that the actor may assign; only owners can make owners."""
     return [
         (value, label)
         for value, label in Membership.Role.choices
@@ -47,7 +47,7 @@ def roles_for(actor: Actor) -> list[tuple[str, str]]:
 @require_safe
 @within_organization()
 def members(request: OrganizationRequest) -> HttpResponse:
-    """Everybody sees who belongs here; administrators can change it."""
+    """List the members. Everyone may see them; administrators can change them."""
     return show_members(request)
 
 
@@ -58,7 +58,7 @@ def show_members(
     agent_form: AgentMemberForm | None = None,
     **extra: Any,
 ) -> HttpResponse:
-    """The page; the forms are fresh unless one comes back with what was wrong."""
+    """The members' page; forms are empty unless one is shown again with errors."""
     organization = request.organization
     form = form or InvitationForm(roles=roles_for(request.actor))
     agent_form = agent_form or AgentMemberForm(organization=organization)
@@ -129,7 +129,7 @@ def withdrawal_of(invitation: Invitation) -> Confirmation:
 
 
 def agent_members(organization: Organization) -> list[dict[str, Any]]:
-    """Agents that are members, by address, each with what it may do."""
+    """The agents that are members, by address, with their permissions."""
     roles = dict(agent_principals(organization).values_list("pk", "role"))
     agents = Agent.objects.for_organization(organization).filter(pk__in=roles).order_by("email")
     members = []
@@ -163,7 +163,9 @@ def suggestions(organization: Organization) -> QuerySet[Agent, str]:
 @require_POST
 @within_organization(ADMINISTER)
 def invite(request: OrganizationRequest) -> HttpResponse:
-    """Offer a membership. The link is shown in this answer only, so it is no redirect."""
+    """Invite a person. The link is shown only in this response, which is therefore not a
+    redirect.
+    """
     form = InvitationForm(submitted_data(request), roles=roles_for(request.actor))
     made = None
     if form.is_valid():
@@ -233,7 +235,7 @@ def remove(request: OrganizationRequest, membership_id: UUID) -> HttpResponse:
 @require_POST
 @within_organization(ADMINISTER)
 def add_agent(request: OrganizationRequest) -> HttpResponse:
-    """Name an agent a member."""
+    """Make an agent a member."""
     organization = request.organization
     form = AgentMemberForm(submitted_data(request), organization=organization)
     if form.is_valid():

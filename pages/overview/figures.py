@@ -1,4 +1,4 @@
-"""The numbers of the overview, each in the shape of its card."""
+"""The numbers of the overview, in the format of its cards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,12 +46,12 @@ TITLES = {
 
 @dataclass(frozen=True)
 class View:
-    """What the URL asks for."""
+    """The parameters of the overview."""
 
     request: OrganizationRequest
     period: Period
     outcome: str
-    """The one asked for, or nothing: then the trend counts issued tokens, the heatmap requests."""
+    """The selected outcome; without one the trend counts issued tokens, the heatmap requests."""
 
     @classmethod
     def of(cls, request: OrganizationRequest) -> "View":
@@ -77,7 +77,7 @@ class View:
         return METRICS[self.outcome or "requests"]
 
     def rows_url(self, page: str = "tokens:list", /, **filters: object) -> str:
-        """The rows behind a number, in the zone in which it was counted."""
+        """The URL of the rows behind a number, in the zone in which it was counted."""
         tz = self.request.GET.get("tz")
         query = {**filters, "tz": tz if tz == self.request.zone.key else None}
         wanted = {name: value for name, value in query.items() if value is not None}
@@ -87,7 +87,7 @@ class View:
 def figures(
     view: View, issued: Sequence[DayCount], refused: Sequence[DayCount], work: AtWork
 ) -> list[dict[str, Any]]:
-    """The strip: the period against the one of as many days before."""
+    """The figures of the period, compared with the period of equal length before it."""
     before = f"vs the previous {view.days} days"
     issued_before, issued_now = (total(part) for part in halves(issued))
     refused_before, refused_now = (total(part) for part in halves(refused))
@@ -130,7 +130,7 @@ def credentials_figure(organization: Organization) -> dict[str, Any]:
 
 
 def execution_figures(view: View) -> list[dict[str, Any]]:
-    """What runs and what failed, of the executions that the person may see; else nothing."""
+    """Running and failed executions that the person may see; empty if they may see none."""
     request = view.request
     if not request.actor.may(Scope.EXECUTIONS_READ):
         return []
@@ -208,7 +208,7 @@ def month_summary(month: Period, work: AtWork) -> str:
 
 
 def agents_of(view: View, usage: Sequence[AgentCount]) -> list[dict[str, Any]]:
-    """The month's busiest agents with their share of all tokens."""
+    """The month's busiest agents with their shares of all tokens."""
     tokens = sum(agent.count for agent in usage)
     shown = usage[:SHOWN_AGENTS]
     ids = [agent.agent_id for agent in shown]

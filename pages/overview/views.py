@@ -1,4 +1,4 @@
-"""The first page: what happened, what runs, what needs a look, and the way to the rows behind."""
+"""The overview: recent activity, running executions and findings, with links to the rows behind."""
 
 from datetime import timedelta
 from typing import Any
@@ -41,14 +41,14 @@ from pages.overview.figures import (
 from tokens.models import Credential, TokenEvent
 
 MAX_FIRST_TOKENS = 20
-"""So few that the first of them may be of the last hour."""
+"""Few enough that the first of them may be from the last hour."""
 SHOWN_FINDINGS, SHOWN_FINDINGS_AT_MOST = 3, 50
 
 
 @require_safe
 @within_organization()
 def overview(request: OrganizationRequest) -> HttpResponse:
-    """Figures, findings, trend, activity and the month's agents."""
+    """Show figures, findings, trend, activity and the month's agents."""
     view = View.of(request)
     organization = request.organization
     both = Period.of_days(
@@ -96,7 +96,7 @@ def overview(request: OrganizationRequest) -> HttpResponse:
 
 
 def steps_of(organization: Organization) -> dict[str, Any]:
-    """Which steps towards the first token are done."""
+    """The steps towards the first token, and which are done."""
     agents = Agent.objects.for_organization(organization).counted()
     return {
         "agents": agents.count(),
@@ -106,7 +106,7 @@ def steps_of(organization: Organization) -> dict[str, Any]:
 
 
 def first_token(organization: Organization, view: View, issued: int) -> TokenEvent | None:
-    """The organization's first token, while that is news: for an hour."""
+    """The organization's first token, for an hour after it was issued."""
     if not 0 < issued <= MAX_FIRST_TOKENS:
         return None
     events = TokenEvent.objects.for_organization(organization)
@@ -138,7 +138,7 @@ def range_url(request: OrganizationRequest, days: int) -> str:
 @require_safe
 @within_organization()
 def csv_file(request: OrganizationRequest, name: str) -> HttpResponse:
-    """The numbers of one part of the overview, with the same filters, as CSV."""
+    """Export the numbers of one part of the overview as CSV, with the same filters."""
     view = View.of(request)
     organization = request.organization
     if name == "tokens":

@@ -1,4 +1,4 @@
-"""Token requests as rows: what stands behind every number of the overview."""
+"""Token requests as rows, behind every number of the overview."""
 
 from contextlib import suppress
 from datetime import date
@@ -49,17 +49,17 @@ FILTERS = (
 @require_safe
 @within_organization("agents:read")
 def token_requests(request: OrganizationRequest) -> HttpResponse:
-    """The requests that the filters in the URL leave, newest first."""
+    """List the matching requests, newest first."""
     filters = ListFilters.of(request, *FILTERS, agents_of(request))
     rows = narrow(request, filters)
-    # A day's count is compared with the chart's bar, so it is exact; it is an index range.
+    # People compare a day's count with the chart, so it must be exact; it is an index range scan.
     page = page_of(request, rows, is_counted=bool(filters.get("date")))
     context = {"filters": filters, "page": page, "zone": request.zone}
     return render(request, "requests/list.html", context)
 
 
 def agents_of(request: OrganizationRequest) -> Filter:
-    """The filter suggests agents; the name or id of any other does as well."""
+    """The filter by agent, which suggests agents but accepts any other's name or id as well."""
     agents = Agent.objects.for_organization(request.organization).order_by("email")
     known = tuple((agent.email, agent.name) for agent in agents.only("email")[:KNOWN_AGENTS])
     return Filter("agent", "agent", known, kind="text")
@@ -85,7 +85,7 @@ def narrow(request: OrganizationRequest, filters: ListFilters) -> Any:
 def of_agent(
     request: OrganizationRequest, rows: OrganizationScopedQuerySet, filters: ListFilters
 ) -> OrganizationScopedQuerySet:
-    """The agent's rows; its id, address or short name are all good to name it."""
+    """The agent's rows; it may be given by id, address or short name."""
     text = filters.get("agent")
     named = Q(email__iexact=text) | Q(email__istartswith=f"{text}@")
     with suppress(ValueError):
@@ -111,7 +111,7 @@ def of_credential(
 def within_time(
     rows: OrganizationScopedQuerySet, filters: ListFilters
 ) -> OrganizationScopedQuerySet:
-    """Days, weekdays and hours are those of the page's zone."""
+    """The rows within the given days, weekdays and hours of the page's zone."""
     zone = timezone.get_current_timezone()
     if filters.get("date"):
         day = date.fromisoformat(filters.get("date"))

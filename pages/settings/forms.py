@@ -6,7 +6,7 @@ from organizations.models import Organization
 
 
 class OrganizationForm(forms.ModelForm):
-    """What an administrator may change; plan and limits are the deployment's."""
+    """The settings that administrators may change; plan and limits are set by the deployment."""
 
     time_zone = forms.CharField(
         max_length=64,

@@ -1,4 +1,4 @@
-"""An organization's settings: its name and keys, what its plan allows, and its end."""
+"""An organization's settings: name and keys, the limits of its plan, and deletion."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ ADMINISTER = "admin:orgs"
 @within_organization(ADMINISTER)
 def organization(request: OrganizationRequest) -> HttpResponse:
     """Show the settings, and save what an administrator may change."""
-    # The form writes into what it is bound to; the frame shows the name that is saved.
+    # The form changes the instance that it is bound to; the frame must show the saved name.
     own = Organization.objects.get(pk=request.organization.pk)
     form = OrganizationForm(submitted_data(request), instance=own)
     if request.method == "POST" and form.is_valid():
@@ -51,7 +51,7 @@ def organization(request: OrganizationRequest) -> HttpResponse:
 
 
 def limits(organization: Organization) -> list[dict[str, object]]:
-    """What the plan allows and how much of it is used."""
+    """The limits of the plan and how much of each is used."""
     agents = Agent.objects.for_organization(organization).counted().count()
     month = timezone.now().date().replace(day=1)
     usage = MonthlyUsage.objects.for_organization(organization).filter(month=month).first()
@@ -77,7 +77,7 @@ def _limit(
 @require_POST
 @within_organization(ADMINISTER)
 def delete(request: OrganizationRequest) -> HttpResponse:
-    """End the organization. Its name must be typed, because this cannot be undone."""
+    """Delete the organization. Its name must be typed, because this cannot be undone."""
     if not request.actor.is_owner:
         raise PermissionDenied
     own = request.organization

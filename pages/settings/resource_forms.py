@@ -25,7 +25,7 @@ from tokens.resources import (
 
 
 class ResourceForm(forms.Form):
-    """What may change of a resource. The field names are those of the actions."""
+    """The editable fields of a resource, named as in the actions."""
 
     name = TextInput(max_length=100, help_text="What people call the service.")
     described_scopes = forms.CharField(
@@ -70,7 +70,7 @@ class ResourceForm(forms.Form):
 
 
 class NewResourceForm(ResourceForm):
-    """A resource with its identifier, which stays."""
+    """A new resource with its identifier, which cannot be changed later."""
 
     identifier = forms.CharField(
         label="Address",
@@ -96,7 +96,7 @@ class NewResourceForm(ResourceForm):
 
 
 class GrantForm(forms.Form):
-    """An agent, and what it is allowed at a resource."""
+    """An agent and its scopes at a resource."""
 
     agent = forms.CharField(
         max_length=255,

@@ -1,4 +1,4 @@
-"""Resources: the services that agents get tokens for, and which agents may."""
+"""Resources: services that agents get tokens for, and which agents may."""
 
 from contextlib import suppress
 from typing import Any
@@ -35,7 +35,7 @@ def own_resource(request: OrganizationRequest, resource_id: UUID) -> Resource:
 @require_safe
 @within_organization("agents:read")
 def resources(request: OrganizationRequest) -> HttpResponse:
-    """All resources by name, each with how many agents may have tokens for it."""
+    """List all resources by name, with the number of agents that may get tokens for each."""
     rows = Resource.objects.for_organization(request.organization)
     context = {
         "page": page_of(request, rows.annotate(agents=Count("grants")).order_by("name", "pk")),
@@ -62,14 +62,14 @@ def new_resource(request: OrganizationRequest) -> HttpResponse:
 @require_safe
 @within_organization("agents:read")
 def resource(request: OrganizationRequest, resource_id: UUID) -> HttpResponse:
-    """One resource: what its service needs to know, and which agents are allowed there."""
+    """Show a resource: the settings for its service, and the agents allowed there."""
     found = own_resource(request, resource_id)
     form = GrantForm(resource=found, initial=_initial_of(request, found))
     return show(request, found, form)
 
 
 def _initial_of(request: OrganizationRequest, resource: Resource) -> dict[str, Any]:
-    """What the agent named in the URL is allowed today; otherwise everything, to take from."""
+    """The agent named in the URL with its current scopes, or all scopes if it has none."""
     grants = ResourceGrant.objects.for_organization(request.organization)
     grant = None
     if (name := request.GET.get("agent", "")).isprintable() and len(name) <= 255:
@@ -81,7 +81,7 @@ def _initial_of(request: OrganizationRequest, resource: Resource) -> dict[str, A
 
 
 def show(request: OrganizationRequest, resource: Resource, form: GrantForm) -> HttpResponse:
-    """The page; the form is fresh unless it comes back with what was wrong."""
+    """The resource's page; the form is new unless it is shown again with errors."""
     may_decide = request.actor.may(Scope.ADMIN_ORGS)
     grants = ResourceGrant.objects.for_organization(request.organization).filter(resource=resource)
     others = Agent.objects.for_organization(request.organization).counted()
@@ -116,7 +116,7 @@ def show(request: OrganizationRequest, resource: Resource, form: GrantForm) -> H
 @require_http_methods(["GET", "HEAD", "POST"])
 @within_organization(*DECIDE)
 def edit_resource(request: OrganizationRequest, resource_id: UUID) -> HttpResponse:
-    """Change the name, the scopes and the lifetime. The identifier stays."""
+    """Change the name, the scopes and the lifetime. The identifier cannot be changed."""
     found = own_resource(request, resource_id)
     form = ResourceForm(submitted_data(request), resource=found)
     if request.method == "POST" and form.is_valid():
@@ -164,11 +164,11 @@ def ask(
 @require_http_methods(ASKING_METHODS)
 @within_organization(*DECIDE)
 def delete_resource(request: OrganizationRequest, resource_id: UUID) -> HttpResponse:
-    """End what is allowed there."""
+    """Delete a resource with all its grants."""
     found = own_resource(request, resource_id)
     if question := ask(request, deletion_of(found), found):
         return question
-    with suppress(actions.ResourceNotFound):  # somebody else was faster
+    with suppress(actions.ResourceNotFound):  # it was deleted concurrently
         actions.delete_resource(found, actor=request.actor)
     messages.success(request, f"{found.name} is deleted. No more tokens are issued for it.")
     return redirect("tokens:resources")
@@ -177,7 +177,7 @@ def delete_resource(request: OrganizationRequest, resource_id: UUID) -> HttpResp
 @require_POST
 @within_organization(*DECIDE)
 def allow_agent(request: OrganizationRequest, resource_id: UUID) -> HttpResponse:
-    """Allow an agent the chosen scopes, whatever it was allowed before."""
+    """Grant an agent the chosen scopes, replacing those it had."""
     found = own_resource(request, resource_id)
     form = GrantForm(submitted_data(request), resource=found)
     if form.is_valid():
@@ -196,7 +196,7 @@ def allow_agent(request: OrganizationRequest, resource_id: UUID) -> HttpResponse
 @require_http_methods(ASKING_METHODS)
 @within_organization(*DECIDE)
 def remove_agent(request: OrganizationRequest, resource_id: UUID, agent_id: UUID) -> HttpResponse:
-    """Allow the agent nothing there any more."""
+    """Remove an agent's grant."""
     found = own_resource(request, resource_id)
     grants = ResourceGrant.objects.for_organization(request.organization)
     grant = get_object_or_404(

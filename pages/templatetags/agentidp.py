@@ -1,4 +1,4 @@
-"""How the product writes numbers, times and statuses, and its block components.
+"""Formatting of numbers, times and statuses, and the block components.
 
 `docs/explanation/design-system.md` lists every component with its context.
 """
@@ -75,7 +75,7 @@ for formatted in (number, percent, money, duration):
 
 @register.filter
 def shorten_id(value: object) -> str:
-    """The id with its middle left out: 0199c1…e2a7."""
+    """The id with its middle omitted: 0199c1…e2a7."""
     text = str(value or "")
     return text if len(text) <= 14 else f"{text[:6]}…{text[-4:]}"
 
@@ -85,7 +85,7 @@ def shorten_id(value: object) -> str:
 
 @register.filter
 def relative_time(value: datetime | None) -> str:
-    """Under an hour how long ago (or until), else the time itself."""
+    """The time relative to now if less than an hour away, otherwise the time itself."""
     if not value:
         return NOTHING
     now = timezone.now()
@@ -96,7 +96,7 @@ def relative_time(value: datetime | None) -> str:
 
 
 def ago(seconds: int) -> str:
-    """How long ago that is, under an hour; js/words.js says the same."""
+    """How long ago a time under an hour was; js/words.js formats it identically."""
     if abs(seconds) < 5:
         return "just now"
     count = f"{abs(seconds)} s" if abs(seconds) < 60 else f"{abs(seconds) // 60} min"
@@ -112,7 +112,7 @@ def time_element(value: datetime, shown: str, **attributes: str) -> SafeString:
 
 @register.simple_tag
 def moment(value: datetime | None) -> str:
-    """A <time> kept fresh by js/time.js: relative under an hour, else absolute, exact on hover."""
+    """A <time> that js/time.js updates: relative under an hour, else absolute, exact on hover."""
     if not value:
         return NOTHING
     absolute = absolute_time(value, timezone.now())
@@ -121,7 +121,7 @@ def moment(value: datetime | None) -> str:
 
 @register.simple_tag
 def clock(value: datetime | None) -> str:
-    """A <time> that always shows the time itself, in the monospace face."""
+    """A <time> that always shows the absolute time, in the monospace face."""
     if not value:
         return NOTHING
     day, comma, rest = absolute_time(value, timezone.now()).partition(", ")
@@ -134,7 +134,7 @@ def clock(value: datetime | None) -> str:
 
 @register.simple_tag
 def icon(name: str, css_class: str = "") -> SafeString:
-    """One drawing of components/sprite.html. Decoration only: a word always stands beside it."""
+    """An icon of components/sprite.html. Decoration only: it always stands beside a word."""
     return format_html(
         '<svg class="icon {}" aria-hidden="true"><use href="#icon-{}"/></svg>', css_class, name
     )
@@ -150,13 +150,13 @@ def status(value: str, label: str = "") -> SafeString:
 
 @register.simple_tag
 def short_id(value: object, label: str = "id") -> str:
-    """A shortened id and a button that copies the whole of it."""
+    """A shortened id and a button that copies the full id."""
     return render_to_string("components/short_id.html", {"value": str(value), "label": label})
 
 
 @register.simple_tag
 def share(value: Number | None) -> str:
-    """A bar and its percentage, for tables; `value` counts in hundredths."""
+    """A bar with its percentage, for tables; `value` is in hundredths."""
     width = min(max(float(value or 0), 0), 100)
     if value:
         width = max(width, 1)
@@ -165,7 +165,7 @@ def share(value: Number | None) -> str:
 
 @register.simple_tag
 def sparkline(points: Sequence[Any], label: str = "") -> str:
-    """Small bars. A point is a number or a trend point ({count, flagged, partial})."""
+    """A small bar chart. A point is a number or a trend point ({count, flagged, partial})."""
     dicts = [point if isinstance(point, dict) else {"count": point} for point in points]
     highest = max((point["count"] or 0 for point in dicts), default=0) or 1
     paths: dict[str, str] = {}
@@ -175,7 +175,7 @@ def sparkline(points: Sequence[Any], label: str = "") -> str:
         kind = next((word for word in ("flagged", "partial") if point.get(word)), "full")
         bar = f"M{index * 4} 24v-{height:.2f}h3V24z"
         paths[kind] = paths.get(kind, "") + bar
-    # One path a kind: pages show a hundred of these, each with a bar a day.
+    # One path for each kind of bar: pages show a hundred charts with a bar for each day.
     context = {"paths": paths.items(), "width": max(len(dicts) * 4 - 1, 1), "label": label}
     return render_to_string("components/sparkline.html", context)
 
@@ -191,7 +191,7 @@ def sort_header(
 ) -> str:
     """A column heading that sorts. Reads `sort` ("-tokens") and `request` from the context.
 
-    A phone shows a column that is to `keep`, and hides one that is to `drop`.
+    On phones a column with `keep` stays, and one with `drop` is hidden.
     """
     current = context.get("sort") or ""
     direction = {key: "ascending", f"-{key}": "descending"}.get(current, "")
@@ -226,7 +226,7 @@ def page_header(
     back_label: str = "",
     state: str = "",
 ) -> str:
-    """The page's one h1, its line of context, and its controls between the tags."""
+    """The page's h1, its line of context, and its controls between the tags."""
     values = {
         "content": content,
         "title": title,
@@ -263,7 +263,7 @@ def card(
 
 @register.simple_block_tag
 def scroll(content: SafeString, label: str) -> str:
-    """Holds a table; scrolls sideways when it must, and then the keyboard can scroll it too."""
+    """A container for a table that scrolls sideways if necessary, by keyboard as well."""
     return format_html(
         '<div class="table-scroll" role="region" aria-label="{}" tabindex="0">{}</div>',
         label,
@@ -300,6 +300,6 @@ def dialog(content: SafeString, name: str, title: str) -> str:
 
 @register.simple_block_tag
 def empty(content: SafeString, title: str, command: str = "", text: str = "") -> str:
-    """What will appear here and how to make it appear; buttons go between the tags."""
+    """A notice of what will appear here and how to achieve that; buttons go between the tags."""
     values = {"content": content, "title": title, "command": command, "text": text}
     return render_to_string("components/empty.html", values)

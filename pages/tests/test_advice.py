@@ -1,4 +1,4 @@
-"""What a finding advises is tried: it helps, and the finding goes."""
+"""Following the advice of a finding helps, and the finding disappears."""
 
 import re
 from datetime import timedelta
@@ -28,7 +28,7 @@ def agent(organization: Organization) -> Agent:
 
 @pytest.fixture
 def ending(agent: Agent) -> Credential:
-    """Made for 90 days, of which five are left, and in use."""
+    """A credential in use, made for 90 days of which five are left."""
     now = timezone.now()
     found, _ = make_credential(
         agent, created_at=now - 85 * DAY, expires_at=now + 5 * DAY, last_used_at=now - DAY

@@ -26,7 +26,7 @@ def role_of(agent: Agent) -> str:
 
 
 def row_of(browser: Any, agent: Agent) -> dict[str, Any]:
-    """What the page says about the agent; fails when the agent is not on it."""
+    """The agent's row on the page; fails when it is not there."""
     members = browser.get("/members").context["agents"]
     return next(member for member in members if member["agent"] == agent)
 
@@ -163,7 +163,7 @@ def test_only_agents_that_could_join_are_suggested(
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
-def test_who_does_not_administer_sees_agents_but_changes_nothing(
+def test_members_without_write_access_see_agents_but_change_nothing(
     organization: Organization, signed_in: Any, role: str
 ) -> None:
     member = make_member(organization, "admin", email="steward@agents.example.com")

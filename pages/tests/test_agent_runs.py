@@ -1,4 +1,4 @@
-"""The page of an agent leads to what it ran, what failed and what it cost."""
+"""An agent's page links to its runs, errors and cost."""
 
 import re
 from decimal import Decimal

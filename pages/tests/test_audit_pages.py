@@ -22,7 +22,7 @@ def record(owner: Membership, *actions: str) -> list[AuditEvent]:
 
 
 def forge_after(last: AuditEvent) -> None:
-    """An event that never happened: its hash is not that of its content."""
+    """Insert an event whose hash does not match its content."""
     forged = AuditEvent.objects.get(pk=last.pk)
     forged.pk, forged.sequence = uuid7(), last.sequence + 1
     forged.previous_hash = last.hash

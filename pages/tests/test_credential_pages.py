@@ -1,4 +1,4 @@
-"""Secrets on pages: shown in one answer, kept nowhere."""
+"""Secrets on pages are shown in one response and stored nowhere."""
 
 import re
 from typing import Any

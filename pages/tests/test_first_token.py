@@ -1,4 +1,6 @@
-"""From the first agent to the first token, the pages say what is done and what they wait for."""
+"""From the first agent to the first token, the pages show which steps are done and which is
+next.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The list of executions as a page: what it shows, filters, sorts and keeps still."""
+"""The page that lists executions: content, filters, order and refreshing."""
 
 import codecs
 import csv
@@ -337,7 +337,7 @@ def test_the_file_has_every_row_that_the_filters_leave(
 def test_files_in_sub_folders_count_wherever_people_look(
     organization: Organization, browser: Any, client_for: Any
 ) -> None:
-    """The numbers without sub-folders are kodosumi's, and stand in the API in its words alone."""
+    """Only the API in kodosumi's words shows kodosumi's numbers, which exclude sub-folders."""
     nested = make_execution(organization, agent_name="Nested")
     for path in ("out/a/b/c.txt", "e/f.txt"):
         make_file(nested, "out", path)

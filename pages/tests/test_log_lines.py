@@ -1,4 +1,4 @@
-"""A line of a log is the same on its page and in the stream that continues the page."""
+"""A log's lines are the same on its page and in the stream that continues it."""
 
 import re
 from html import unescape
@@ -34,7 +34,7 @@ CASES = [
     (Kind.ERROR, TRACE + FRAME + "ValueError: The sheet is empty", None),
     (Kind.ERROR, TRACE + FRAME * 100 + "ValueError: The sheet is empty", None),
 ]
-"""Kind, what was written, and the line; None where it is the message of the error."""
+"""Kind, message and expected line; None where it is the error's readable message."""
 MESSAGE = "The sheet is empty"
 
 

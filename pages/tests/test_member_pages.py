@@ -1,4 +1,4 @@
-"""Who belongs to the organization, in the browser."""
+"""The members of an organization, in the browser."""
 
 import re
 from typing import Any

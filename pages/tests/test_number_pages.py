@@ -1,4 +1,4 @@
-"""Errors, timeline and statistics as pages: every number leads to as many rows."""
+"""Errors, timeline and statistics as pages: every number links to as many rows."""
 
 from datetime import UTC, datetime
 from itertools import pairwise

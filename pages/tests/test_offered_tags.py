@@ -1,4 +1,4 @@
-"""The filter by tag offers the tags that there are."""
+"""The filter by tag offers existing tags."""
 
 import re
 from collections.abc import Callable

@@ -174,7 +174,7 @@ def test_nobody_fills_an_audit_log_by_switching(
     calls = [client.post("/api/v1/auth/switch", body, "application/json") for _ in "ab"]
     late = browser.post("/organization", {"organization": str(other_organization.pk)})
 
-    # Who is there already does not come in once more.
+    # A person who is signed in already is not signed in again.
     assert [answer.status_code for answer in (*pages, *calls)] == [302, 302, 302, 200, 429]
     assert calls[-1].json()["code"] == "RATE_LIMIT_EXCEEDED"
     assert late.status_code == 429

@@ -1,4 +1,4 @@
-"""A run that waits puts its question first: in words, with its deadline, who answers and how."""
+"""A waiting run shows its question first: as a sentence, with its deadline and who can answer."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ def main_of(response: Any) -> str:
 
 
 def waiting(browser: Client) -> tuple[str, str] | None:
-    """The item of the rail that leads to runs that wait, and its number."""
+    """The URL and number of the navigation item for waiting runs."""
     page = browser.get("/").content.decode()
     found = re.search(r"status=awaiting[^>]*>(\w+ for you) <span[^>]*>(\d+)<", page)
     return (found[1], found[2]) if found else None

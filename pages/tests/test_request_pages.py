@@ -1,4 +1,4 @@
-"""The rows behind the numbers."""
+"""Token requests as rows."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Resources in the browser: registered, opened to agents, changed, deleted."""
+"""Resources in the browser: registering, granting, changing and deleting them."""
 
 from collections.abc import Callable
 from typing import Any

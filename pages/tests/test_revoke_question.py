@@ -1,4 +1,4 @@
-"""Who revokes a credential is told which, what it carries, and what ends with it."""
+"""The confirmation of a revocation says which credential it is and what ends with it."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The pages of one execution: its result, log and events, and what people may do with it."""
+"""The pages of an execution: result, log, events and actions."""
 
 import json
 import re
@@ -196,7 +196,7 @@ def test_html_of_an_agent_stands_in_a_frame_alone(organization: Organization, br
     assert [frame.count(escape("<strong>mine</strong>")) for frame in frames] == [1, 2]
     assert "mine" not in re.sub(r"<iframe[^>]*>", "", text)
     for frame in frames:
-        # No scripts, no origin, no forms, no way to the top: nothing but links in new tabs.
+        # No scripts, no origin, no forms, no top navigation: only links that open in new tabs.
         (sandbox,) = re.findall(r' sandbox="([^"]*)"', frame)
         assert sandbox.split() == ["allow-popups", "allow-popups-to-escape-sandbox"]
         (document,) = re.findall(r' srcdoc="([^"]*)"', frame)
@@ -220,7 +220,7 @@ def test_text_alone_needs_no_frame(organization: Organization, browser: Any) -> 
     "message",
     ["{", "null", "[]", "7", '{"dict": 7}', '{"dict": {"name": {}, "expires": 9e99}}', "[" * 5000],
 )
-def test_what_is_not_of_the_expected_form_is_shown_all_the_same(
+def test_values_of_unexpected_form_are_still_shown(
     organization: Organization, browser: Any, message: str
 ) -> None:
     kinds = ("meta", "inputs", "agent", "lock", "lease", "action", "result", "final", "status")

@@ -1,5 +1,6 @@
-"""After a rotation each secret has its own tokens, last use and addresses, and the old one ends
-when a person says so."""
+"""After a rotation each secret shows its own tokens, last use and addresses, and the old one
+ends when a person decides so.
+"""
 
 import re
 from datetime import timedelta
@@ -44,7 +45,7 @@ def agent(organization: Organization) -> Agent:
 
 
 def make(api: Client, agent: Agent, **body: Any) -> tuple[str, str]:
-    """A credential's address in the API, and its secret."""
+    """Create a credential; return its API URL and its secret."""
     path = f"/api/v1/agents/{agent.pk}/credentials"
     made = api.post(path, body, content_type="application/json").json()
     return f"{path}/{made['credentialId']}", made["clientSecret"]
@@ -198,7 +199,7 @@ def test_requests_keep_the_secret_and_the_name_that_they_came_with(
     assert "prod, k8s" in rows
 
 
-def test_rows_of_before_keep_what_is_known(organization: Organization, agent: Agent) -> None:
+def test_earlier_rows_keep_their_known_values(organization: Organization, agent: Agent) -> None:
     now = timezone.now()
     credential = Credential(organization=organization, agent=agent, secret_hint="new1")
     event = TokenEvent(credential=credential, outcome="issued", created_at=now)

@@ -1,4 +1,4 @@
-"""The door for people: who gets in, where it leads, and what it gives away."""
+"""Signing in: who succeeds, where it leads, and what it reveals."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How numbers, times and statuses are written on every page."""
+"""Formatting of numbers, times and statuses, the same on every page."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from pages.templatetags import agentidp as written
 
 DASH = "\N{EN DASH}"
 CASES = json.loads((settings.BASE_DIR / "tests" / "scripts" / "words.json").read_text())
-"""What scripts are tested with, too."""
+"""Also used by the tests of the scripts."""
 
 
 def plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""How tests ask /timeline."""
+"""Requests to /timeline for tests."""
 
 from typing import Any
 

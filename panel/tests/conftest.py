@@ -1,4 +1,4 @@
-"""Somebody who sees their own runs only."""
+"""A member who sees only their own runs."""
 
 import pytest
 

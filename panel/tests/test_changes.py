@@ -1,4 +1,4 @@
-"""What a follower of /timeline is told, while others write in transactions of their own."""
+"""Followers of /timeline miss no change while others write in concurrent transactions."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def within(person: Membership, work: Callable[[], Any]) -> Any:
 
 @contextmanager
 def held_back(person: Membership, work: Callable[[], Any]) -> Iterator[None]:
-    """Meanwhile another connection has done the work, and not committed it."""
+    """Do the work on another connection, which commits only after the block."""
     is_done, may_commit = threading.Event(), threading.Event()
     failures: list[BaseException] = []
 
@@ -91,7 +91,7 @@ def held_back(person: Membership, work: Callable[[], Any]) -> Iterator[None]:
 
 
 class Follower:
-    """Keeps what it was told, and asks on from there."""
+    """A client that keeps what it received and continues from there."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -100,7 +100,7 @@ class Follower:
         self.deleted: set[str] = set()
 
     def ask(self) -> list[str]:
-        """The ids of what changed since it asked last."""
+        """The ids of the executions that changed since the last request."""
         body = get(self.client, "/changes", since=self.since)
         self.since = body["timestamp"]
         self.told |= {each["fid"]: each["status"] for each in body["update"]}
@@ -114,7 +114,7 @@ class Follower:
                 return
 
 
-def test_what_is_committed_later_is_told_though_it_was_written_earlier(
+def test_changes_committed_late_are_reported_though_written_earlier(
     client: Client, own: Any, person: Membership
 ) -> None:
     changed, deleted, other = own(0, RUNNING), own(1), own(2, RUNNING)
@@ -129,7 +129,8 @@ def test_what_is_committed_later_is_told_though_it_was_written_earlier(
     with held_back(person, write):
         within(person, lambda: append_events(other, ENDS))
         assert follower.ask() == [other.fid]
-        assert follower.ask() == [other.fid]  # still told, for it cannot be known to be the last
+        # Still reported, because it may not be the last change.
+        assert follower.ask() == [other.fid]
     follower.ask()
 
     assert follower.told == {
@@ -212,7 +213,7 @@ def test_without_a_position_there_is_only_the_one_to_ask_with(client: Client, ow
     assert get(client, "/changes", since=body["timestamp"])["update"] == []
 
 
-def test_changes_are_told_in_their_order_and_then_no_more(
+def test_changes_are_reported_in_order_and_only_once(
     client: Client, own: Any, person: Membership
 ) -> None:
     running, deleted, quiet = own(0, RUNNING), own(1), own(2)
@@ -264,7 +265,7 @@ def test_very_many_changes_come_in_parts(
     assert parts == [made[:2], made[2:4], made[4:], []]
 
 
-def test_what_one_transaction_changed_is_not_cut(
+def test_the_changes_of_one_transaction_are_not_split(
     client: Client, own: Any, person: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("panel.timeline_items.MAX_CHANGES", 2)
@@ -276,7 +277,7 @@ def test_what_one_transaction_changed_is_not_cut(
 
 
 def test_a_position_of_another_life_of_the_database_begins_anew(client: Client, own: Any) -> None:
-    """A restored backup may count its transactions from a smaller number on."""
+    """A restored backup may restart its transaction numbers from a smaller one."""
     execution = own()
 
     body = get(client, "/changes", since=2**53 - 1)
@@ -285,7 +286,7 @@ def test_a_position_of_another_life_of_the_database_begins_anew(client: Client, 
     assert get(client, "/changes", since=body["timestamp"])["update"] == []
 
 
-def test_what_came_with_a_restored_backup_is_no_change(client: Client, person: Membership) -> None:
+def test_rows_of_a_restored_backup_are_not_changes(client: Client, person: Membership) -> None:
     follower = Follower(client)
     restored = new_execution(person.organization, user=make_user_of(person), position=2**40)
     within(person, lambda: restored.save(force_insert=True))
@@ -293,7 +294,7 @@ def test_what_came_with_a_restored_backup_is_no_change(client: Client, person: M
     assert follower.ask() == []
 
 
-def test_changes_of_others_are_not_told(client: Client, person: Membership) -> None:
+def test_changes_of_others_are_not_reported(client: Client, person: Membership) -> None:
     for place in (person.organization, make_organization("Contoso Research")):
         member = make_membership(place, "owner")
         execution = make_execution(place, user=make_user_of(member))

@@ -1,4 +1,5 @@
-"""What a real kodosumi 1.1.0 answered about its folder, our dashboard answers about its import.
+"""Our dashboard answers about an imported folder as a real kodosumi 1.1.0 answered about the
+original.
 
 The documented corrections are the only differences: `awaiting`, readable errors, working links, and
 fields that kodosumi does not have.
@@ -113,7 +114,7 @@ def test_agent_stats(client: Client) -> None:
     assert ours["by_agent"] == names
     assert ours["running"] == 2
     assert set(ours["user_map"].values()) == {"admin", "jonas", "mira"}
-    # Theirs is the time that has elapsed; ours leaves out what was waiting for an answer.
+    # kodosumi's is the elapsed time; ours excludes the time spent waiting for answers.
     assert 0 < ours["p50_runtime"] < (runtimes[13] + runtimes[14]) / 2
 
 
@@ -158,7 +159,7 @@ def test_files(client: Client, fid: str, nested: dict[str, str]) -> None:
 
 
 def without_urls(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """In one order: theirs is that of the file system."""
+    """The files in a fixed order, since kodosumi's is that of the file system."""
     files = [{key: file[key] for key in ("name", "size", "path")} for file in files]
     return sorted(files, key=lambda file: file["path"])
 

@@ -1,4 +1,4 @@
-"""The dashboard's lists: who sees what, paging, and CSV."""
+"""The dashboard's lists: visibility, paging and CSV."""
 
 import csv
 import io
@@ -243,7 +243,7 @@ def test_csv_has_every_row(
 
         assert response["Content-Type"] == "text/csv; charset=utf-8"
         assert ".csv" in response["Content-Disposition"]
-        assert next(iter(rows[0])) == "fid"  # without a byte order mark: programs read it
+        assert next(iter(rows[0])) == "fid"  # without a byte order mark, because programs read it
         assert [row["fid"] for row in rows] == [row["fid"] for row in listed]
         assert {row["user_name"] for row in rows} == {"'=Ada"}
         assert "Traceback" not in str(rows)
@@ -271,7 +271,7 @@ def test_csv_of_groups(organization: Organization, operator: Client) -> None:
     assert [(row["agent_names"], row["count"]) for row in rows] == [("A, B", "2"), ("B", "1")]
 
 
-def test_a_refusal_is_json_also_for_who_wants_csv(operator: Client) -> None:
+def test_an_error_is_json_even_when_csv_was_requested(operator: Client) -> None:
     refused = operator.get("/api/dashboard/errors?hours=0", headers={"Accept": "text/csv"})
 
     assert (refused.status_code, *refused.json()["details"]) == (400, "hours")
@@ -311,7 +311,7 @@ def test_statistics_and_details_take_a_fixed_number_of_queries(
         make_file(long, path=f"{name}.txt")
     get(operator, "agent-stats")
 
-    # Five are those of every request: the organization is entered, the caller proved, and left.
+    # Five belong to every request: entering and leaving the organization, and authentication.
     with django_assert_num_queries(5 + 3):
         get(operator, "agent-stats")
     with django_assert_num_queries(5 + 3):

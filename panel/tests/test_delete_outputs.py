@@ -1,4 +1,4 @@
-"""/outputs: deletion, in the words of kodosumi's panel."""
+"""Deletion by /outputs, in the words of kodosumi's panel."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_a_session_deletes_with_its_csrf_token_only(
     assert with_token.status_code == 204
 
 
-def test_a_stranger_is_told_so_in_json(db: None) -> None:
+def test_an_anonymous_request_gets_a_json_error(db: None) -> None:
     answer = Client(headers={"Accept": "text/html"}).get("/outputs/html/x")
 
     assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")

@@ -1,4 +1,4 @@
-"""/files: lists and downloads of what executions were given and made."""
+"""/files: lists and downloads of the files that executions were given and made."""
 
 from typing import Any
 from urllib.parse import quote
@@ -136,7 +136,7 @@ def test_a_range_outside_is_refused(client: Client, file: ExecutionFile, asked: 
         *("bytes=" + "0-1," * 1000, "bytes=" + "9" * 5000 + "-", "bytes=²-"),
     ],
 )
-def test_what_is_no_single_range_is_the_whole_file(
+def test_anything_but_a_single_range_returns_the_whole_file(
     client: Client, file: ExecutionFile, asked: str
 ) -> None:
     answer = client.get(url_of(file), headers={"Range": asked})
@@ -181,7 +181,7 @@ def test_an_empty_file_has_no_range(client: Client, execution: Execution) -> Non
 
 
 @pytest.mark.usefixtures("each_storage")
-def test_head_tells_what_get_would_send(client: Client, file: ExecutionFile) -> None:
+def test_head_has_the_headers_of_get(client: Client, file: ExecutionFile) -> None:
     head, get = client.head(url_of(file)), client.get(url_of(file))
 
     assert (head.status_code, head.content, body_of(get)) == (200, b"", CONTENT)
@@ -207,7 +207,7 @@ def test_a_file_that_the_storage_lost_is_unknown(client: Client, file: Execution
     assert client.get(url_of(file)).status_code == 404
 
 
-# Who, and what not
+# Permissions
 
 
 def test_a_session_downloads(file: ExecutionFile, viewer: Membership, signed_in: Any) -> None:
@@ -250,7 +250,7 @@ def test_no_path_leads_anywhere_else(
 
 
 def test_a_stored_name_never_leads_out_of_the_storage(client: Client, execution: Execution) -> None:
-    """The names that hostile data brings are labels only: the storage knows ids."""
+    """Names in hostile data are only labels: the storage knows files by id."""
     for path in ("../../escape.txt", "/etc/passwd", "C:\\x", ".git/config"):
         file = make_file(execution, "out", path, CONTENT)
 

@@ -1,4 +1,4 @@
-"""/outputs: state and result, in the words of kodosumi's panel."""
+"""State and result by /outputs, in the words of kodosumi's panel."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def client(viewer: Membership, client_for: ClientFor) -> Client:
 
 @pytest.fixture
 def own(viewer: Membership) -> Callable[..., Execution]:
-    """Makes executions that the viewer launched."""
+    """Creates executions that the viewer launched."""
 
     def make(*args: Any, events: Any = (), **fields: Any) -> Execution:
         return make_execution(
@@ -281,7 +281,7 @@ def test_long_facts_do_not_fill_the_printable_result(client: Client, own: Any) -
     assert page.count("x") < 11_000
 
 
-def test_the_printable_result_tells_what_it_is_of(client: Client, own: Any) -> None:
+def test_the_printable_result_names_its_execution(client: Client, own: Any) -> None:
     meta = json.dumps({"dict": META})
     execution = own(FINISHED, events=[(0.2, "meta", meta), (1.5, "final", FINAL)])
 
@@ -304,7 +304,7 @@ def test_an_extended_request_is_asked_for_again_by_the_server(client: Client) ->
 
 
 @pytest.mark.parametrize("query", ["", "?extended=false", "?extended=0"])
-def test_without_it_nobody_waits(client: Client, query: str) -> None:
+def test_without_the_parameter_a_request_does_not_wait(client: Client, query: str) -> None:
     answer = client.get(f"/outputs/status/unknown{query}")
 
     assert answer.json()["code"] == "EXECUTION_NOT_FOUND"
@@ -318,7 +318,7 @@ def test_extended_is_a_boolean(client: Client) -> None:
     assert answer.json()["details"] == {"extended": ["Must be true or false."]}
 
 
-# Who
+# Permissions
 
 
 @pytest.mark.parametrize("role", ["operator", "viewer"])
@@ -363,7 +363,7 @@ def operator(organization: Organization) -> Membership:
 
 @pytest.fixture
 def imported(organization: Organization) -> dict[str, dict[str, Any]]:
-    """What a kodosumi deployment left, and what is known of each execution in it."""
+    """The imported executions of a kodosumi folder, and the expected facts about each."""
     import_folder(REAL, organization)
     expected = json.loads((REAL.parent / "expected.json").read_text())
     return {each["fid"]: each for each in expected["executions"]}

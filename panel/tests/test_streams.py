@@ -1,4 +1,4 @@
-"""What a stream says: kodosumi's wire form, from where the client wants to continue."""
+"""Streams in kodosumi's wire format, resumed from the client's position."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ READ = "executions:read"
 
 
 def parse(text: str) -> list[dict[str, Any]]:
-    """Server-sent events as the HTML standard reads them."""
+    """Parse server-sent events as the HTML standard defines."""
     events, event = [], {"data": []}
     for line in text.split("\r\n"):
         name, _, value = line.partition(":")
@@ -55,7 +55,7 @@ def operator(organization: Organization, client_for: ClientFor) -> Client:
     return client_for(make_membership(organization, "operator"))
 
 
-def test_an_ended_execution_is_told_from_its_beginning_to_eof(
+def test_an_ended_execution_is_streamed_from_its_beginning_to_eof(
     organization: Organization, operator: Client
 ) -> None:
     result = NewEvent(START + 1.25, "result", '{"Markdown":{"body":"**ok**"}}')

@@ -1,4 +1,4 @@
-"""/timeline: own executions, page by page and as they change."""
+"""/timeline: the caller's own executions, page by page and as they change."""
 
 import json
 import time
@@ -54,7 +54,7 @@ def own(person: Membership) -> Callable[..., Execution]:
     return make
 
 
-def test_an_item_tells_what_an_execution_is_and_how_it_stands(client: Client, own: Any) -> None:
+def test_an_item_shows_an_executions_subject_and_status(client: Client, own: Any) -> None:
     events = [
         tagged("meta", START, summary="Weekly report", tags=["b", "a"]),
         tagged("inputs", START, text="Grüße"),
@@ -113,7 +113,7 @@ def test_the_next_page_is_found_when_the_last_one_shown_was_deleted(
 def test_a_cursor_keeps_its_place_when_its_run_moves_or_is_deleted(
     client: Client, own: Any, person: Membership
 ) -> None:
-    """Also where the ids, chosen by an engine, say nothing about the time."""
+    """This also holds for ids chosen by an engine, which carry no time."""
     oldest, moved, deleted, newest = (own(hour, fid=fid) for hour, fid in enumerate("zxab"))
     first = get(client, "/list", pp=2)
     second = get(client, "/list", pp=1, cursor=first["next_cursor"])
@@ -206,11 +206,12 @@ def test_searches_of_a_caller_take_the_database_a_few_seconds_a_minute(
 
     assert answer.status_code == 429
     assert 0 < int(answer["Retry-After"]) <= 60
-    assert took > 4  # it is counted, and not forbidden
+    assert took > 4  # it is counted but not refused
     assert [client.get(path).status_code for path in PATHS] == [200] * 3
     assert [other.get(path, {"q": "a"}).status_code for path in PATHS] == [200] * 3
     assert [client.get(path, {"q": "a"}).status_code for path in PATHS] == [429] * 3
-    Attempt.objects.update(started_at=F("started_at") + timedelta(hours=1))  # by a clock ahead
+    # By a clock that is ahead.
+    Attempt.objects.update(started_at=F("started_at") + timedelta(hours=1))
     assert [client.get(path, {"q": "a"}).status_code for path in PATHS] == [200] * 3
 
 

@@ -25,20 +25,20 @@ async function start() {
   });
 }
 
-/* Swagger UI fills the examples of parameters in and sends them all: ids of nobody, and filters that nobody chose. */
+/* Swagger UI would prefill and send the examples of all parameters: unknown ids, and filters that were not chosen. */
 function keep_fields_empty(spec) {
   for (const operation of Object.values(spec.paths).flatMap((methods) => Object.values(methods))) {
     for (const parameter of operation.parameters ?? []) delete parameter.example;
   }
 }
 
-/* Which calls need no token on this page: those that read and take the session of the pages. It goes as the cookie that
-   no script can see, so nothing is filled in and nothing shown. A token that somebody did fill in comes first. */
+/* Calls that need no token on this page: reads that accept the session of the pages. Its cookie is invisible to
+   scripts, so nothing is filled in or shown. A token that was filled in takes precedence. */
 function opened_by_the_session(spec) {
   const known = Object.entries(spec.paths)
     .filter(([, methods]) => methods.get?.security?.some((scheme) => "session" in scheme))
     .map(([path]) => new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{[^}]+\}/g, "[^?#]+")}$`));
-  /* A browser puts no cookie into a header, so nobody can fill it in here. */
+  /* Scripts cannot set the Cookie header, so it cannot be filled in here. */
   delete spec.components.securitySchemes.session;
   return ({ method = "GET", url, headers = {} }) =>
     method === "GET" &&
@@ -46,7 +46,7 @@ function opened_by_the_session(spec) {
     known.some((path) => path.test(new URL(url, location.origin).pathname));
 }
 
-/* What Swagger UI leaves out: names of its fields, and code that the keyboard can scroll. */
+/* Accessibility that Swagger UI lacks: labels of its fields, and code that the keyboard can scroll. */
 function repair() {
   for (const row of place.querySelectorAll("tr[data-param-name]")) {
     for (const field of row.querySelectorAll("select, input, textarea")) {

@@ -1,16 +1,16 @@
-/* Where the bars, the lines and the words of a trend chart stand, in pixels. chart.js says what `data` holds and draws
-   what comes out. This module knows no document, so that it is tested by itself (tests/scripts/). */
+/* The layout of a trend chart's bars, lines and labels in pixels. chart.js documents `data` and draws the result.
+   This module does not use the DOM, so that it can be tested alone (tests/scripts/). */
 
 const TOP = 16; /* Room for the mark of a flagged bar. */
-const BELOW = 22; /* The names of the points. */
+const BELOW = 22; /* The labels of the points. */
 const BESIDE = 10; /* Between a number and the plot. */
 const WIDEST_BAR = 40;
-const LEAST_BAR = 2; /* What is not zero is seen. */
+const LEAST_BAR = 2; /* Anything above zero is visible. */
 const GRID_LINES = 4;
-const NAME_EVERY = 64; /* Pixels between two names, at least. */
+const NAME_EVERY = 64; /* The minimum number of pixels between two labels. */
 const HOUR_STEPS = [1, 2, 3, 6, 12, 24, 48, 168, 336, 672, 2016];
 
-/* The numbers beside the plot: zero, and equal round steps up to the highest bar or above it. */
+/* The numbers of the axis: zero, then equal round steps up to at least the highest bar. */
 export function ticks(highest) {
   const least = Math.max((highest || GRID_LINES) / GRID_LINES, 1);
   const unit = 10 ** Math.floor(Math.log10(least));
@@ -18,7 +18,7 @@ export function ticks(highest) {
   return Array.from({ length: Math.ceil((highest || GRID_LINES) / step) + 1 }, (_, index) => index * step);
 }
 
-/* Which points have their name below: days back from the last one, hours on from midnight. */
+/* The points with a label below: days counted back from the last one, hours counted from midnight. */
 export function isNamed(data, width) {
   const last = data.points.length - 1;
   const fitting = (steps, each) => steps.find((size) => (width / (last + 1)) * (size / each) >= NAME_EVERY) ?? steps.at(-1);
@@ -34,12 +34,12 @@ export function isNamed(data, width) {
   return (index) => (areHours ? index : last - index) % step === 0;
 }
 
-/* Which column of `count` equal ones lies under x, also where x is beside them. */
+/* The index of the column under x, of `count` equal ones; clamped where x is outside. */
 export function columnAt(x, left, width, count) {
   return Math.min(Math.max(Math.floor(((x - left) / width) * count), 0), count - 1);
 }
 
-/* The address for the time from the point `first` to the point `last`. */
+/* The URL for the time from the point `first` to the point `last`. */
 export function zoomed(data, first, last, base) {
   const url = new URL(data.zoom, base);
   url.searchParams.set("from", data.points[first].start);
@@ -48,8 +48,8 @@ export function zoomed(data, first, last, base) {
 }
 
 /* {plot: {left, top, width, bottom}, lines: [{y, text}], names: [{x, text}], bars: [{kind, path}], marks: [{x, y}]}.
-   `kind` is "full", "partial", "flagged" or the colour of a part, with " partial" behind it in an unfinished bucket.
-   `measure` says how wide a text is, `format` writes the number of a line. */
+   `kind` is "full", "partial", "flagged" or the colour of a part, followed by " partial" in an unfinished bucket.
+   `measure` returns the width of a text, `format` formats the number of a line. */
 export function layout(data, width, height, measure, format) {
   const { points } = data;
   const highest = Math.max(...points.map((point) => point.count ?? 0));
@@ -70,7 +70,7 @@ export function layout(data, width, height, measure, format) {
   };
 }
 
-/* Wide bars stand on whole pixels, so that their edges are sharp. Narrow ones in parts leave no gap. */
+/* Wide bars are aligned to whole pixels, so that their edges are sharp. Narrow stacked ones leave no gap. */
 function barPlace(middle, column, isStacked) {
   const share = !isStacked || column > 8 ? 0.72 : column > 3 ? 0.84 : 1;
   const wide = Math.min(column * share, WIDEST_BAR);
@@ -112,7 +112,7 @@ function stackedBars({ points, series }, places, y, isWide) {
       if (!count) return [];
       const from = y(below);
       below += count;
-      /* A hair of the panel stays between two parts. */
+      /* A hairline of the background stays between two parts. */
       const to = isWide && number !== uppermost ? Math.min(y(below) + 0.5, from) : y(below);
       const isRound = isWide && number === uppermost;
       return [{ kind: point.partial ? `${part.colour} partial` : part.colour, path: bar(places[index], to, from, isRound ? 3 : 0, isRound ? 1 : 0) }];
@@ -120,7 +120,7 @@ function stackedBars({ points, series }, places, y, isWide) {
   });
 }
 
-/* One path with the corners of its top and of its bottom rounded, as far as it is high enough. */
+/* One path with rounded corners at the top and bottom, as far as the height allows. */
 function bar({ x, wide }, top, bottom, above, below) {
   const high = bottom - top;
   const upper = Math.min(above, wide / 2, high / 2);
@@ -133,7 +133,7 @@ function bar({ x, wide }, top, bottom, above, below) {
   );
 }
 
-/* One path a kind: a page has seven hundred bars of an hour. */
+/* One path for each kind: a page may have seven hundred hourly bars. */
 function joined(bars) {
   const paths = new Map();
   for (const { kind, path } of bars) paths.set(kind, (paths.get(kind) ?? "") + path);

@@ -1,5 +1,5 @@
 /* A range of a chart's points, chosen by dragging over them or by Shift and the arrow keys. Letting go, or Enter,
-   opens data.zoom for that time (chart.js says what `data` holds); Escape forgets it. A module's helper. */
+   opens data.zoom for that time (chart.js documents `data`); Escape cancels. A helper module. */
 
 import { columnAt, zoomed } from "./bars.js";
 import { showTooltip } from "./tooltip.js";

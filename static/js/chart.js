@@ -11,17 +11,17 @@
      ]
    }
 
-   One point a bucket, gaps filled with zero; null means "unknown" and leaves a gap. "partial" is the last,
+   One point for each bucket, with zeros for empty ones; null means "unknown" and leaves a gap. "partial" is the last,
    unfinished bucket and is paler; "flagged" takes the colour of a finding; "note" is one more line in the tooltip.
-   bars.js says where everything stands, and this draws it as SVG, whose colours are those of the theme. Over the bars
-   lie real links, one a bucket: they carry the tooltip on hover and focus, arrow keys move between them, and a click
+   bars.js computes the layout, and this module draws it as SVG in the colours of the theme. Over the bars lie real
+   links, one for each bucket: they carry the tooltip on hover and focus, arrow keys move between them, and a click
    opens the rows behind the bar.
 
-   Bars in parts: "series": [{"label": "finished", "colour": "good"}], lowest first, the colour a token's name; each
+   Stacked bars: "series": [{"label": "finished", "colour": "good"}], lowest first, the colour a token's name; each
    point has as many "counts" beside their sum "count". Buckets of less than a day: "bucket_hours",
    and each point's "axis" (its short label), "hour" of the day and number of the "day" in the chart.
    "zoom": "/timeline?status=error" makes a drag over the bars, or Shift with the arrow keys and Enter, open that
-   address for the time from the "start" of the first point to the "end" of the last. */
+   URL for the time from the "start" of the first point to the "end" of the last. */
 
 import { layout } from "./bars.js";
 import { brushing } from "./brush.js";
@@ -29,7 +29,7 @@ import { hideTooltip, showTooltip } from "./tooltip.js";
 import { pointWords } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const LARGEST_TEXT = 14; /* Pixels. The plot keeps its place when somebody has larger letters. */
+const LARGEST_TEXT = 14; /* Pixels. Larger text settings do not move the plot. */
 const charts = new Map();
 const numbers = new Intl.NumberFormat("en");
 const shortNumbers = new Intl.NumberFormat("en", { notation: "compact" });
@@ -59,7 +59,7 @@ function paint({ data, stage, list, drawing }) {
     ...bars.map(({ kind, path }) => shape("path", { class: data.series ? `paint-${kind}` : `chart-bar ${kind}`, d: path })),
     ...marks.map(({ x, y }) => shape("path", { class: "chart-bar flagged", d: `M${x} ${y - 8}l4 4l-4 4l-4-4z` })),
   );
-  /* The links stand exactly over the plot. */
+  /* The links lie exactly over the plot. */
   list.style.left = `${(100 * plot.left) / width}%`;
   list.style.width = `${(100 * plot.width) / width}%`;
   list.style.height = `${(100 * plot.bottom) / height}%`;
@@ -131,7 +131,7 @@ function start(root) {
   root.querySelectorAll("[data-chart]").forEach(draw);
 }
 
-/* "as table" serves heatmaps too. */
+/* "as table" works for heatmaps as well. */
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-as-table]");
   if (!button) return;

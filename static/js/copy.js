@@ -1,4 +1,4 @@
-/* data-copy="text": copies the text and says so. data-shown-once="address": what is shown is in this answer only. */
+/* data-copy="text": copies the text and confirms it. data-shown-once="URL": a secret that only this response shows. */
 
 import { toast } from "./toast.js";
 
@@ -15,9 +15,9 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-/* The answer to a form has no address of its own: to come back or to load it again would send the form again and make a
-   second secret. So the page takes the address of what comes after it, and asks before it is left unless somebody has
-   said that the secret is stored. */
+/* The response to a form has no URL of its own: going back to it or reloading would send the form again and create a
+   second secret. So the page takes the URL of the next page, and asks before it is left unless the person has confirmed
+   that the secret is stored. */
 const once = document.querySelector("[data-shown-once]");
 const stored = document.querySelector("[data-stored]");
 if (once?.dataset.shownOnce) history.replaceState(history.state, "", once.dataset.shownOnce);
@@ -29,7 +29,7 @@ if (once && stored) {
 
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  /* Plain http off localhost has no clipboard API. */
+  /* Without HTTPS only localhost has a clipboard API. */
   const area = document.createElement("textarea");
   area.value = text;
   area.className = "visually-hidden";

@@ -1,5 +1,5 @@
-/* Opens a native <dialog> by data-dialog="its id". The opener may be a link: without a script it leads to a
-   page that asks the same. The browser traps the focus, closes by Escape and gives the focus back. */
+/* Opens a native <dialog> by data-dialog="its id". The opener may be a link: without JavaScript it leads to a
+   page that asks the same. The browser traps the focus, closes on Escape and restores the focus. */
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-dialog]");

@@ -1,5 +1,5 @@
 /* Heatmaps are tables. This adds one tab stop with arrow keys, and reads the cell under the pointer or the focus:
-   its row and column light up and its label stands where the summary was. A tooltip would cover the cells beside it. */
+   its row and column are highlighted and its label replaces the summary. A tooltip would cover neighbouring cells. */
 
 function start(card) {
   if (card.dataset.started) return;

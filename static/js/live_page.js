@@ -1,7 +1,7 @@
-/* A page that keeps itself fresh without moving. <… data-live data-seen="1795…" data-parts="css selectors"> gets the
-   event "refresh" (refresh.js, or each data-every="5" seconds), fetches its own address and takes over what changed: the parts as wholes, rows with
-   data-key cell by cell. No row comes, goes or changes its place under a pointer: the server counts what is newer
-   than data-seen, and a row that the answer lacks is dimmed. */
+/* A page that updates itself without moving. <… data-live data-seen="1795…" data-parts="css selectors"> receives the
+   event "refresh" (from refresh.js, or every data-every="5" seconds), fetches its own URL and applies what changed: the
+   parts as a whole, rows with data-key cell by cell. No row is added, removed or moved under a pointer: the server only
+   counts what is newer than data-seen, and a row that is missing from the response is dimmed. */
 
 import { documentOf, isComing, renew } from "./output_frame.js";
 import { toast } from "./toast.js";
@@ -35,7 +35,7 @@ async function fetchAgain(page) {
   return new DOMParser().parseFromString(text, "text/html");
 }
 
-/* A tab tells by its title and its icon how things stand. */
+/* The tab's title and icon show the current state. */
 function follow(fresh) {
   if (document.title !== fresh.title) document.title = fresh.title;
   const [old, next] = [document, fresh].map((each) => each.querySelector("link[rel=icon]"));
@@ -43,10 +43,10 @@ function follow(fresh) {
 }
 
 function take(page, fresh) {
-  if (!fresh) return page.dataset.every && location.reload(); /* What it waited for has come. */
+  if (!fresh) return page.dataset.every && location.reload(); /* The awaited event has happened. */
   const old = [...page.querySelectorAll(page.dataset.parts)];
   const parts = [...fresh.querySelectorAll(page.dataset.parts)];
-  /* The first run has come, or the last one has gone: it is another page now. */
+  /* The first run was added or the last one removed: the page's structure is different now. */
   if (old.length !== parts.length) return location.reload();
   old.forEach((part, index) => isInUse(part) || swap(part, parts[index]));
   const rows = new Map([...fresh.querySelectorAll("[data-key]")].map((row) => [row.dataset.key, row]));
@@ -65,7 +65,7 @@ function swap(old, fresh) {
   if (old.innerHTML !== fresh.innerHTML) exchange(old, fresh);
 }
 
-/* Around a frame only what differs is exchanged: a frame loads anew when it is taken out. */
+/* Around a frame only what differs is replaced: a frame that is detached loads again. */
 function exchange(old, fresh) {
   const isFrame = old.localName === "iframe" && fresh.localName === "iframe";
   if (isFrame) return documentOf(old) === documentOf(fresh) || renew(old, documentOf(fresh));

@@ -1,6 +1,6 @@
-/* A run while it lasts. <… data-live data-stream="/outputs/main/…" data-known="12"> listens to what comes after event
-   12. On the page of the result an event makes the page fetch itself anew (live_page.js), so that the server alone
-   decides how things look; the log appends each line as the server wrote it. The stream rests in a hidden tab. */
+/* A live run. <… data-live data-stream="/outputs/main/…" data-known="12"> listens for events after number 12. On the
+   page of the result an event makes the page fetch itself again (live_page.js), so that only the server decides how
+   things look; the log appends each line as the server wrote it. The stream pauses in a hidden tab. */
 
 import { duration } from "./words.js";
 
@@ -24,7 +24,7 @@ function open() {
   source = new EventSource(url);
   source.addEventListener("open", () => (connection.hidden = true));
   source.addEventListener("error", () => {
-    if (connection.hidden) {  // not at every attempt
+    if (connection.hidden) {  // once, not at every attempt
       connection.textContent = `Connection lost at ${new Date().toLocaleTimeString()}. Reconnecting…`;
     }
     connection.hidden = false;
@@ -63,7 +63,7 @@ function isNew(event) {
   return true;
 }
 
-/* Several events at once ask once. */
+/* Several events at once cause one request. */
 function refresh() {
   clearTimeout(timer);
   timer = setTimeout(() => page.dispatchEvent(new CustomEvent("refresh")), 300);
@@ -93,7 +93,7 @@ if (log) {
   const jump = () => follow.checked && (log.scrollTop = log.scrollHeight);
   jump();
   follow.addEventListener("change", jump);
-  /* Scrolling up stops following, scrolling to the end takes it up again. New lines below are neither. */
+  /* Scrolling up stops following, scrolling to the end resumes it. New lines below count as neither. */
   let before = log.scrollTop;
   log.addEventListener("scroll", () => {
     if (log.scrollHeight - log.scrollTop - log.clientHeight < 24) follow.checked = true;

@@ -1,5 +1,5 @@
 /* While a part is fetched again its old content stays, dimmed. After 3 s the page says how long it has taken,
-   and offers to stop. A form is sent once: its button is busy until the answer comes. */
+   and offers to stop. A form is sent once: its button is busy until the response arrives. */
 
 import { quiet, toast } from "./toast.js";
 
@@ -52,7 +52,7 @@ document.addEventListener("submit", (event) => {
   event.submitter?.setAttribute("aria-busy", "true");
 });
 
-/* The page may come back from the browser's memory. */
+/* The page may be restored from the back/forward cache. */
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) {
     delete form.dataset.sent;

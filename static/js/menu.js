@@ -1,6 +1,6 @@
-/* Menus are <details data-menu>: they open without a script. This adds closing by Escape, by a click
-   elsewhere and by moving on, and arrow keys inside. Also closes messages, unfolds for the printer what is folded, and
-   leaves out of an address what a form asks for and nobody filled in. */
+/* Menus are <details data-menu>: they open without JavaScript. This adds closing on Escape, on a click
+   elsewhere and when the focus leaves, and arrow keys inside. It also closes messages, expands collapsed sections for
+   printing, and omits empty fields of a form from the URL. */
 
 let unfolded = [];
 addEventListener("beforeprint", () => {

@@ -1,6 +1,6 @@
-/* Frames with what agents wrote. Nothing runs in them and they belong to no origin, so nobody can ask them how high
-   they are: that is measured on a copy in the page, made of plain elements that keep nothing but our own classes.
-   A chosen theme goes into their document, which begins with data-theme="auto". */
+/* Frames with the output of agents. They run no scripts and have an opaque origin, so their height cannot be read: it
+   is measured on a copy in the page, made of plain elements that keep nothing but our own classes. The chosen theme is
+   written into their document, which begins with data-theme="auto". */
 
 const PLAIN = new Set(
   ("a abbr b blockquote br caption code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i ins kbd li mark ol p pre q s " +
@@ -9,7 +9,7 @@ const PLAIN = new Set(
 const OURS = ["output", "output-text", "run-steps", "run-step", "run-step-head", "note", "clock"];
 const MOST_PIXELS = 30_000; /* Beyond that the frame scrolls. */
 const FRAMES = "iframe.output-frame";
-const written = new WeakMap(); /* Frame: its document as the server wrote it. */
+const written = new WeakMap(); /* Maps a frame to its document as the server wrote it. */
 const widths = new WeakMap();
 const resized = new ResizeObserver((entries) => {
   const frames = entries.map((entry) => entry.target);
@@ -19,8 +19,8 @@ const resized = new ResizeObserver((entries) => {
 export const documentOf = (frame) => written.get(frame) ?? frame.srcdoc;
 export const isComing = (element) => element?.matches(".output-coming");
 
-/* Another frame takes the place of this one as soon as it is there. A new document in the same frame would be empty
-   for a moment, and a step of the page's history. */
+/* A new frame replaces this one once it has loaded. A new document in the same frame would be blank for a moment and
+   add an entry to the page's history. */
 export function renew(frame, text) {
   if (isComing(frame.nextElementSibling)) frame.nextElementSibling.remove();
   const next = frame.cloneNode();
@@ -31,7 +31,7 @@ export function renew(frame, text) {
     frame.remove();
     fit([next]);
   }, { once: true });
-  written.set(frame, text); /* What comes meanwhile is compared with this. */
+  written.set(frame, text); /* Later responses are compared with this. */
   frame.after(next);
   watch(next, text);
 }

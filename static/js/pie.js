@@ -1,4 +1,4 @@
-/* The slice and the row of a pie that belong together: what the pointer or the focus is on stands out in both. */
+/* Highlights the slice and the row of a pie that belong together when either has the pointer or the focus. */
 
 const point = (event, isOn) => {
   const part = event.target.closest?.(".pie-card [data-slice]");

@@ -1,6 +1,6 @@
-/* Auto-refresh. <select data-refresh-every data-refresh-target="id"> says how often; the target gets the event
-   "refresh" and fetches itself: hx-get="…" hx-trigger="refresh". It rests in a hidden tab, makes up for it with
-   one refresh on return, and waits while the person has a menu, a dialog or a field open in the target. */
+/* Auto-refresh. <select data-refresh-every data-refresh-target="id"> sets the interval; the target receives the event
+   "refresh" and fetches itself: hx-get="…" hx-trigger="refresh". It pauses in a hidden tab, refreshes once on return,
+   and waits while a menu, a dialog or a field in the target is in use. */
 
 const STORE = "refresh";
 
@@ -10,14 +10,14 @@ for (const select of document.querySelectorAll("[data-refresh-every]")) {
     const kept = localStorage.getItem(STORE);
     if ([...select.options].some((option) => option.value === kept)) select.value = kept;
   } catch {
-    /* Storage is closed: the first choice stands. */
+    /* Storage is blocked: keep the default. */
   }
   select.addEventListener("change", () => {
     last = Date.now();
     try {
       localStorage.setItem(STORE, select.value);
     } catch {
-      /* Kept for this page only. */
+      /* Storage is blocked: the choice applies to this page only. */
     }
   });
   const tick = () => {

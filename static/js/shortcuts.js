@@ -1,6 +1,6 @@
 /* Single-key shortcuts: / search, g then a letter goes to a page, ? the help sheet. Other modules (table.js)
    listen to the event "shortcut" on document, whose detail is the key. Off in fields, in dialogs and in open
-   menus, and wholly off when the person says so in the help sheet (WCAG 2.1.4). */
+   menus, and completely when switched off in the help sheet (WCAG 2.1.4). */
 
 const STORE = "shortcuts";
 const enabled = () => {
@@ -11,7 +11,7 @@ const enabled = () => {
   }
 };
 
-/* data-key names the letter; else it is the first letter of the label that is still free. */
+/* The letter is data-key, otherwise the first letter of the label that is not taken yet. */
 const pages = new Map();
 for (const link of document.querySelectorAll(".nav a")) {
   const label = link.firstChild.textContent.trim();

@@ -1,5 +1,5 @@
 /* Rows are links. <tr data-row> holds one a.row-link; a click anywhere in the row follows it.
-   j and k move the focus from row to row; Enter is the link's own. A table that need not scroll is no tab stop. */
+   j and k move the focus between rows; Enter follows the link natively. A table that need not scroll is no tab stop. */
 
 const rowLink = (row) => row.querySelector("a.row-link, th a, td a");
 

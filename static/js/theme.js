@@ -1,6 +1,6 @@
 /* Sets the theme before the first paint, so this is a small blocking script and not a module.
-   The choice lives under the key that Django's admin uses too: one choice for both.
-   Tells charts about a change with the event "themechange" on document. */
+   The choice is stored under the key that Django's admin uses, so that it applies to both.
+   Notifies charts of a change with the event "themechange" on document. */
 (() => {
   const root = document.documentElement;
   const read = () => {
@@ -32,7 +32,7 @@
     try {
       localStorage.setItem("theme", button.dataset.themeChoice);
     } catch {
-      /* Storage is closed: the choice holds for no longer than this page would. */
+      /* Storage is blocked: the choice applies to this page only. */
     }
     apply();
   });

@@ -1,4 +1,4 @@
-/* Keeps <time data-absolute> fresh: relative under an hour, the server's absolute form after. */
+/* Updates <time data-absolute>: relative under an hour, afterwards the server's absolute form. */
 
 import { ago } from "./words.js";
 

@@ -1,4 +1,4 @@
-/* One quiet line at the foot of the window, read out politely. A module's helper, not a component. */
+/* A short message at the bottom of the window, in a polite live region. A helper module, not a component. */
 
 let line;
 let timer;

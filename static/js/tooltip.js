@@ -1,5 +1,5 @@
-/* One tooltip for the page. It stays while the pointer is on it, and Escape puts it away (WCAG 1.4.13).
-   The anchor names what is shown by itself, so the tooltip is hidden from screen readers. */
+/* One tooltip for the page. It stays while the pointer is over it, and Escape dismisses it (WCAG 1.4.13).
+   The anchor's label has the same content, so the tooltip is hidden from screen readers. */
 
 let box;
 let timer;

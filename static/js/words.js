@@ -1,9 +1,9 @@
-/* What scripts say in words, as the server would say it. This module knows no document, so that it is tested by itself
+/* Texts in scripts, formatted as the server does. This module does not use the DOM, so that it can be tested alone
    (tests/scripts/). */
 
 const numbers = new Intl.NumberFormat("en");
 
-/* How many whole seconds ago, under an hour: the words of the filter relative_time. Less than zero lies ahead. */
+/* A time less than an hour away as words, like the filter relative_time; negative seconds lie in the future. */
 export function ago(seconds) {
   const size = Math.abs(seconds);
   if (size < 5) return "just now";
@@ -11,7 +11,7 @@ export function ago(seconds) {
   return seconds > 0 ? `${count} ago` : `in\u00a0${count}`;
 }
 
-/* How long something took, in milliseconds: the words of the filter duration. */
+/* A duration in milliseconds as words, like the filter duration. */
 export function duration(milliseconds) {
   if (milliseconds > 0 && milliseconds < 1) return "<\u00a01\u00a0ms";
   const whole = Math.max(Math.floor(milliseconds + 0.5), 0);
@@ -29,7 +29,7 @@ export function duration(milliseconds) {
 
 const counted = (count, unit) => `${numbers.format(count)} ${count === 1 ? unit.replace(/s$/, "") : unit}`;
 
-/* The lines under a bar's name; chart.js says what `data` and its points hold. */
+/* The lines below a bar's label; chart.js documents `data` and its points. */
 export function pointWords(point, data) {
   const lines = [point.count === null ? "unknown" : `${counted(point.count, data.unit)}${point.partial ? " so far" : ""}`];
   data.series?.forEach((part, number) => {
@@ -40,7 +40,7 @@ export function pointWords(point, data) {
   return lines;
 }
 
-/* The name of the range from the point `first` to the point `last`, and how many lie in it. */
+/* The label of the range from the point `first` to the point `last`, with the count in it. */
 export function rangeWords({ points, unit }, first, last) {
   const count = points.slice(first, last + 1).reduce((sum, point) => sum + (point.count ?? 0), 0);
   return [`${points[first].label} to ${points[last].label}`, counted(count, unit)];

@@ -1,4 +1,4 @@
-"""What axe finds on a page."""
+"""Accessibility checks with axe."""
 
 from playwright.sync_api import Page
 
@@ -8,8 +8,9 @@ SERIOUS = {"serious", "critical"}
 
 
 def serious_issues(page: Page) -> list[str]:
-    """What axe finds, as `rule: where`."""
-    page.evaluate(f"() => {{ {AXE.read_text()} }}")  # by the debugger: our policy has no exception
+    """The serious issues that axe reports, as `rule: where`."""
+    # Through the debugger, because our policy allows no inline script.
+    page.evaluate(f"() => {{ {AXE.read_text()} }}")
     found = page.evaluate(
         "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
     )

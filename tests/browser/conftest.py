@@ -1,4 +1,4 @@
-"""A real server with the demonstration's data, and a real Chromium that watches for complaints."""
+"""A real server with the demonstration's data, and a real Chromium whose console is checked."""
 
 import json
 import os
@@ -26,7 +26,7 @@ PHONE = {"width": 360, "height": 780}
 
 
 def manage(*arguments: str) -> str:
-    """What a management command prints, run on the server's database."""
+    """The output of a management command on the server's database."""
     answer = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=BASE_DIR,
@@ -40,7 +40,7 @@ def manage(*arguments: str) -> str:
 
 @pytest.fixture(scope="session")
 def own_database() -> Iterator[None]:
-    """A new database on the tests' server: DATABASE_URL may name one that somebody needs."""
+    """A new database on the tests' server, because DATABASE_URL may name one that is in use."""
     url = env.str("AGENTIDP_DATABASE_OWNER_URL")
     name = f"agentidp_browser_{secrets.token_hex(6)}"
     with pytest.MonkeyPatch.context() as environment:
@@ -57,7 +57,7 @@ def own_database() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def credential(own_database: None) -> dict[str, str]:
-    """The demonstration in a database of this run's own; client id and secret of an agent in it."""
+    """The demonstration in its own database; client id and secret of an agent in it."""
     manage("migrate")
     found: dict[str, str] = json.loads(manage("seed_demo"))
     return found
@@ -65,7 +65,7 @@ def credential(own_database: None) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def base_url(credential: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running server over that database, with the scripts and styles of now."""
+    """The URL of a server running on that database with the current scripts and styles."""
     collect_static_files()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -98,7 +98,7 @@ def session_state(base_url: str, chromium: Browser) -> Any:
 
 @pytest.fixture(scope="module")
 def engine(base_url: str, chromium: Browser, credential: dict[str, str]) -> Iterator[Engine]:
-    """An engine of the demonstration's agent."""
+    """An engine with the credential of the demonstration's agent."""
     context = chromium.new_context(base_url=base_url)
     yield Engine.of(context.request, **credential)
     context.close()
@@ -112,18 +112,18 @@ def sign_in(page: Page, name: str = "admin", password: str = "admin") -> None:  
 
 
 def steps_in(page: Page) -> FrameLocator:
-    """The document with the steps of the run that the page shows."""
+    """The document with the steps of the displayed run."""
     return page.frame_locator("iframe[title='Steps of the run']:not(.output-coming)")
 
 
 def result_in(page: Page) -> FrameLocator:
-    """The document with the result of the run that the page shows."""
+    """The document with the result of the displayed run."""
     return page.frame_locator("iframe[title='Result of the run']:not(.output-coming)")
 
 
 @dataclass
 class Visitor:
-    """A page, and everything that its console complained about: CSP violations are among it."""
+    """A page and the complaints in its console, CSP violations included."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -146,7 +146,7 @@ Visit = Callable[..., Visitor]
 
 @pytest.fixture
 def visit(base_url: str, chromium: Browser, session_state: Any) -> Iterator[Visit]:
-    """Open pages as the demonstration's owner, or as a stranger; complaints fail the test."""
+    """Open pages as the demonstration's owner or anonymously; console complaints fail the test."""
     contexts: list[BrowserContext] = []
     visitors: list[Visitor] = []
 

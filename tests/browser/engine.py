@@ -1,4 +1,4 @@
-"""An engine that runs executions and reports them over the API, as one of our users' would."""
+"""An engine that runs executions and reports them over the API, as a user's would."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from playwright.sync_api import APIRequestContext
 
 @dataclass(frozen=True)
 class Engine:
-    """With the credential of an agent."""
+    """An engine with the credential of an agent."""
 
     api: APIRequestContext
     token: str
@@ -23,7 +23,7 @@ class Engine:
         return cls(api, api.post("/api/v1/token", form=form).json()["access_token"])
 
     def start(self, **fields: Any) -> str:
-        """A running execution; gives back its id."""
+        """Start an execution; return its id."""
         found: str = self._send("/api/v1/executions", fields)["executionId"]
         return found
 

@@ -1,5 +1,6 @@
-"""What agents could write to attack who reads it, brought in by each way there is, and ears for
-whatever it does in a browser."""
+"""Hostile output of agents, introduced in every possible way, and detectors for its effects in a
+browser.
+"""
 
 import contextlib
 import json
@@ -39,10 +40,10 @@ SCRIPT_RAN = re.compile(rf"{NUMBER}(\d\d\d)")
 
 
 class Canary:
-    """A server to which all foreign hosts lead; it knows which of them was asked for something.
+    """A server to which all foreign hosts resolve; it records which of them received a request.
 
-    A connection alone is no request: Chromium opens one early for the address of a frame, before
-    the policy refuses the frame.
+    A connection alone is not a request: Chromium opens one early for the URL of a frame, before the
+    policy refuses the frame.
     """
 
     def __init__(self, certificate: Path) -> None:
@@ -53,7 +54,8 @@ class Canary:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.arguments = [
             f"--host-resolver-rules=MAP *.{FOREIGN} 127.0.0.1:{self.socket.getsockname()[1]}",
-            "--disable-features=LocalNetworkAccessChecks",  # Or nothing would come here.
+            # Otherwise no request would arrive here.
+            "--disable-features=LocalNetworkAccessChecks",
         ]
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -80,7 +82,7 @@ class Canary:
 
 
 def make_certificate(path: Path) -> Path:
-    """Key and certificate of a server that nobody need trust."""
+    """Create a key and a certificate that no client needs to trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, FOREIGN)])
     now = datetime.now(UTC)
@@ -102,14 +104,14 @@ def make_certificate(path: Path) -> Path:
 
 @dataclass
 class Ears:
-    """What the pages of a context do that they must not."""
+    """Detects what the pages of a context must not do."""
 
     context: BrowserContext
     canary: Canary
     ran: set[int] = field(default_factory=set)
     strange: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    """By the Content-Security-Policy."""
+    """Violations of the Content-Security-Policy."""
 
     def __post_init__(self) -> None:
         self.canary.heard.clear()
@@ -135,17 +137,17 @@ class Ears:
 
     @property
     def attacks(self) -> set[str]:
-        """The names of the vectors that ran or were answered."""
+        """The names of the vectors that ran or received a response."""
         return {NAMES.get(number, "unknown") for number in self.ran | self.canary.heard}
 
 
 def seen(number: int, where: str) -> str:
-    """Harmless words that stand before a vector."""
+    """Harmless text placed before a vector, to check that it was displayed."""
     return f"seen {number:02} {where}"
 
 
 def forms(number: int, vector: str) -> dict[str, Any]:
-    """A value in which the vector has all the forms that become HTML."""
+    """A value with the vector in all the forms that become HTML."""
 
     def text(form: str) -> str:
         return f"{seen(number, form)}\n\n{vector}"
@@ -165,11 +167,11 @@ def forms(number: int, vector: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Reported:
-    """An execution that says every vector in every kind of event."""
+    """An execution that reports every vector in every kind of event."""
 
     id: str
     counts: Counter[str]
-    """How many events of each kind."""
+    """The number of events of each kind."""
 
 
 def report(engine: Engine) -> Reported:
@@ -203,7 +205,7 @@ def report(engine: Engine) -> Reported:
 
 
 def write_deployment(folder: Path) -> Path:
-    """The data folder of a kodosumi whose flows, user and files are named by the vectors."""
+    """A kodosumi data folder with flows, a user and files named after the vectors."""
     data = new_data(folder)
     with closing(sqlite3.connect(data / "admin.db")) as database:
         database.execute("UPDATE roles SET name = ?", [NUMBERED[1]])
@@ -229,7 +231,7 @@ def write_deployment(folder: Path) -> Path:
 
 
 def write_enormous(data: Path) -> None:
-    """A run that writes ten megabytes at a time, and bytes that are no text."""
+    """A run that writes ten megabytes at a time, and bytes that are not text."""
     noise = bytes(range(256)) * 4 + b"\xff\xed\xa0\x80\x00 the end of the noise"
     told: list[tuple[str, Any]] = [
         ("status", "running"),
@@ -252,7 +254,7 @@ def write_enormous(data: Path) -> None:
 
 
 def frames(vectors: dict[int, str]) -> str:
-    """A page that shows each vector as it is, in a document of its own."""
+    """A page that shows each unsanitized vector in a document of its own."""
     each = "".join(
         f'<iframe width="110" height="90" srcdoc="{escape(seen(n, "raw") + " " + vector)}">'
         "</iframe>"

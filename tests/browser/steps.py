@@ -1,4 +1,4 @@
-"""Steps that several walks have in common."""
+"""Steps shared by several browser tests."""
 
 import base64
 from typing import Any
@@ -25,7 +25,7 @@ def ask_for_token(base_url: str, client_id: str, secret: str) -> dict[str, Any]:
 
 
 def secret_on(page: Page) -> str:
-    """What is shown once, as somebody reads it who then says that it is stored."""
+    """The secret shown once; confirms that it has been stored."""
     secret = page.locator(".secret .copy-field code").first.inner_text()
     if (stored := page.get_by_role("link", name="I have stored it")).count():
         stored.click()

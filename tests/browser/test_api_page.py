@@ -1,4 +1,4 @@
-"""The API page: somebody else's widget in our colours and type, open to the session."""
+"""The API page: a third-party widget in our colours and type, with access to the session."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ def test_every_part_has_our_type_and_can_be_seen(visit: Visit, dark: bool) -> No
     assert all(label.is_visible() for label in labels.all())
 
 
-def test_what_reads_executions_needs_no_token(visit: Visit) -> None:
+def test_reading_executions_needs_no_token(visit: Visit) -> None:
     visitor = visit("/docs")
     page = visitor.page
     asked: list[Any] = []

@@ -1,4 +1,4 @@
-"""What holds for every page: nobody is shut out of it, in either theme, on any screen."""
+"""Every page is accessible, in both themes and on all screen sizes."""
 
 from typing import Any
 

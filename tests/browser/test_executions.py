@@ -1,4 +1,4 @@
-"""What a person does with executions: finding one, watching it, reading what went wrong."""
+"""Using executions in the browser: finding, watching and debugging them."""
 
 import re
 
@@ -17,7 +17,7 @@ TRACE = 'Traceback (most recent call last):\n  File "/opt/flows.py", line 3, in 
 
 @pytest.fixture(scope="module")
 def finished(engine: Engine) -> str:
-    """A run with a result and a file."""
+    """A run with a result and a file; returns its id."""
     execution = engine.start(summary="Weekly report", inputs={"topic": HOSTILE})
     engine.tell(
         execution,
@@ -50,7 +50,7 @@ def failed(engine: Engine) -> str:
         "/executions/{failed}",
     ],
 )
-def test_nobody_is_shut_out(visit: Visit, finished: str, failed: str, path: str) -> None:
+def test_every_page_is_accessible(visit: Visit, finished: str, failed: str, path: str) -> None:
     page = visit(path.format(finished=finished, failed=failed)).page
     page.on("dialog", lambda dialog: pytest.fail(f"A script ran: {dialog.message}"))
 
@@ -84,7 +84,7 @@ def test_a_phone_shows_long_names_and_menus_inside_its_screen(visit: Visit, engi
 
 
 def refresh(page: Page) -> None:
-    """What the clock does every 30 seconds."""
+    """Trigger the refresh that otherwise happens every 30 seconds."""
     page.evaluate("document.querySelector('[data-live]').dispatchEvent(new Event('refresh'))")
 
 
@@ -108,7 +108,7 @@ def test_new_runs_wait_behind_a_pill(visit: Visit, engine: Engine, finished: str
 
 
 def set_hidden(page: Page, is_hidden: bool) -> None:
-    """As when another tab covers this one, or no longer does."""
+    """Hide or show the page, as when another tab covers it."""
     page.evaluate(
         """isHidden => {
             const define = (name, value) =>
@@ -304,7 +304,7 @@ HEIGHTS = "() => [document.documentElement.scrollHeight, innerHeight]"
 
 
 def expect_whole(page: Page, name: str) -> None:
-    """Each frame is as high as its document. Chromium lays out what can be seen only."""
+    """Each frame is as high as its document. Chromium lays out only what is visible."""
     for frame in page.frames[1:]:
         frame.frame_element().scroll_into_view_if_needed()
         for _ in range(50):

@@ -1,7 +1,7 @@
 """Hostile output does no harm in a real Chromium, with either of two walls alone.
 
-The first wall is the sanitiser; the second one is the Content-Security-Policy and, on the pages of
-a run, the sandboxed frame in which its output stands.
+The first wall is the sanitizer; the second is the Content-Security-Policy and, on the pages of a
+run, the sandboxed frame around its output.
 """
 
 import json
@@ -46,7 +46,7 @@ from tests.spooler import fid_of
 pytestmark = pytest.mark.browser
 
 MAX_NODES = 60_000
-"""Of a page: one result and all steps may have 20,000 elements each."""
+"""Limit for a page: one result and all steps may have 20,000 elements each."""
 WAIT_FOR_A_PERSON = {
     *("svg animation", "markdown", "markdown links", "ping and target", "overlay"),
     *("attributes of htmx", "clobbering", "directions"),
@@ -57,7 +57,7 @@ WAIT_FOR_ANOTHER_PARSER = {
 }
 OF_OTHER_BROWSERS = {"marquee", "speculation", "policy"}
 BITE = set(NAMES.values()) - WAIT_FOR_A_PERSON - WAIT_FOR_ANOTHER_PARSER - OF_OTHER_BROWSERS
-"""What needs nothing but a page that shows it. The others are tried all the same."""
+"""Vectors that need nothing but a page that shows them. The others are tried all the same."""
 
 NOT_ALLOWED = """([root, tags, attributes]) => [...document.querySelectorAll(`${root} *`)]
     .filter((element) => !tags.includes(element.localName) || [...element.attributes].some(
@@ -81,7 +81,7 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
 
 @pytest.fixture(scope="module")
 def exposed(chromium: Browser, canary: Canary) -> Iterator[Browser]:
-    """A browser for which the foreign hosts exist."""
+    """A browser that can reach the foreign hosts."""
     browser = chromium.browser_type.launch(
         executable_path=find_browser() or None, args=["--no-sandbox", *canary.arguments]
     )
@@ -96,7 +96,7 @@ def reported(engine: Engine) -> Reported:
 
 @pytest.fixture(scope="module")
 def imported(base_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """All executions of a hostile deployment, and an enormous one."""
+    """Import all executions of a hostile deployment, and an enormous one."""
     folder = write_deployment(tmp_path_factory.mktemp("hostile") / "data")
     write_enormous(folder)
     said = manage("import_kodosumi", str(folder), "--organization", "northwind-labs")
@@ -115,13 +115,13 @@ def visible(page: Page, root: str = "main") -> str:
 
 
 def missing(text: str, *places: str, times: int = 1) -> list[str]:
-    """The harmless words that should stand beside the vectors, and do not."""
+    """The harmless words that should accompany the vectors but are missing."""
     words = (seen(number, place) for number in NUMBERED for place in places)
     return [each for each in words if text.count(each) < times]
 
 
 def go(page: Page, path: str) -> str:
-    """Open the page; what it shows."""
+    """Open the page and return its text."""
     page.goto(path)
     assert page.url.endswith(path)
     assert page.evaluate(NOT_OURS) == []
@@ -129,7 +129,7 @@ def go(page: Page, path: str) -> str:
 
 
 def read_run(page: Page, reported: Reported) -> None:
-    """The pages of a run, with everything that it said."""
+    """Open the pages of a run with everything that it reported."""
     run, counts = f"/executions/{reported.id}", reported.counts
     allowed = {name: sorted(names) for name, names in ATTRIBUTES.items()}
 
@@ -158,7 +158,7 @@ def read_run(page: Page, reported: Reported) -> None:
 
 
 def read_lists(page: Page, reported: Reported) -> None:
-    """The pages of many runs, and lists of what one consists of."""
+    """Open the lists of runs, and those of a run's parts."""
     counts = reported.counts
 
     rows = 0
@@ -189,7 +189,7 @@ def read_lists(page: Page, reported: Reported) -> None:
 
 
 def watch_run(page: Page, engine: Engine) -> None:
-    """A run that says everything while somebody looks."""
+    """Watch a run while it reports everything."""
     run = engine.start(summary="Watched")
     go(page, f"/executions/{run}/log")
     engine.tell(run, *(("stdout", f"{seen(n, 'live')} {v}") for n, v in NUMBERED.items()))
@@ -203,7 +203,7 @@ def watch_run(page: Page, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("is_policy_off", [True, False], ids=["sanitiser alone", "both walls"])
-def test_no_page_runs_or_loads_what_agents_write(
+def test_no_page_runs_or_loads_output_of_agents(
     exposed: Browser,
     canary: Canary,
     base_url: str,
@@ -229,11 +229,12 @@ def test_no_page_runs_or_loads_what_agents_write(
         assert (heard.strange, heard.refused, len(heard.context.pages)) == ([], [], 1)
 
 
-def test_the_policies_alone_stop_what_a_page_without_them_does(
+def test_the_policies_alone_stop_raw_vectors(
     exposed: Browser, canary: Canary, base_url: str, session_state: Any, reported: Reported
 ) -> None:
-    """Raw vectors, each in a document of its own. That they bite without a policy shows that the
-    ears of these tests are open."""
+    """Unsanitized vectors, each in its own document. Without a policy they run, which proves
+    that the detectors work.
+    """
     with listening(exposed, canary, base_url=base_url, storage_state=session_state) as (_, page):
         policies = {
             path: page.request.get(f"{path}/{reported.id}").headers["content-security-policy"]
@@ -258,7 +259,7 @@ def test_the_policies_alone_stop_what_a_page_without_them_does(
 
 
 def show_raw(page: Page, policy: str) -> None:
-    """All raw vectors, as if the page of that policy had no sanitiser."""
+    """Show all unsanitized vectors under the page's policy."""
     show(page, "/raw", frames(NUMBERED), policy)
 
 
@@ -272,7 +273,7 @@ def show(page: Page, path: str, body: str, policy: str) -> None:
 def test_the_printable_result_is_not_led_away_even_without_the_sanitiser(
     exposed: Browser, canary: Canary, base_url: str
 ) -> None:
-    """On other pages the sanitiser alone stops a refresh: no policy names where a page may go."""
+    """On other pages only the sanitizer stops a refresh: no policy can restrict navigation."""
     led_away = NUMBERED[list(VECTORS).index("base and refresh") + 1]
     for policy, attacks in ((PRINTABLE_POLICY, set()), ("", {"base and refresh"})):
         with listening(exposed, canary, base_url=base_url) as (heard, page):
@@ -296,7 +297,7 @@ def without_sandbox(route: Route) -> None:
 def without_sanitiser(
     raw: list[str], change: Callable[[str], str] = lambda frame: frame
 ) -> Callable[[Route], None]:
-    """Shows each of these texts alone and as it is, in a frame such as that of the result."""
+    """Show each of these texts alone and unsanitized in a frame like that of the result."""
 
     def handle(route: Route) -> None:
         answer = route.fetch()
@@ -337,7 +338,8 @@ def test_the_frame_of_a_result_holds_without_the_sanitiser(
         assert (page.url, len(heard.context.pages)) == (address, 1)
         assert heard.ran == set()
         assert heard.strange == []
-        if not is_policy_off:  # A frame runs and leads nowhere; what it loads is for policies.
+        # The frame stops scripts and navigation; loading is left to the policies.
+        if not is_policy_off:
             assert heard.attacks == set()
             assert heard.refused
 
@@ -356,7 +358,7 @@ LEADING = {
 }
 
 
-def test_nobody_is_led_away_from_a_run_by_a_click_either(
+def test_clicks_on_output_do_not_navigate_away_from_a_run(
     exposed: Browser, canary: Canary, base_url: str, session_state: Any, reported: Reported
 ) -> None:
     how = {"base_url": base_url, "storage_state": session_state}
@@ -398,7 +400,7 @@ def test_a_link_of_a_result_opens_in_a_tab_that_knows_nothing_of_the_page(
 
 
 def sizes(page: Frame) -> tuple[int, int]:
-    """How many nodes the document has, and how many characters it shows."""
+    """The number of nodes in the document, and of characters that it shows."""
     count = "() => [document.querySelectorAll('*').length, document.body.textContent.length]"
     nodes, characters = page.evaluate(count)
     return nodes, characters

@@ -1,4 +1,4 @@
-"""What becomes of a page: printed, sent on as a form, left, loaded again."""
+"""Pages that are printed, submitted, left or reloaded."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ from tests.browser.steps import register
 pytestmark = pytest.mark.browser
 
 
-def test_paper_has_what_is_folded_on_the_screen(visit: Visit) -> None:
+def test_collapsed_sections_are_printed(visit: Visit) -> None:
     page = visit("/").page
     folded = page.locator("details.more .finding")
     assert folded.count() > 0
@@ -29,7 +29,7 @@ def test_paper_has_what_is_folded_on_the_screen(visit: Visit) -> None:
     assert not folded.first.is_visible()
 
 
-def test_paper_has_what_scrolls_on_the_screen(visit: Visit) -> None:
+def test_scrolled_content_is_printed_in_full(visit: Visit) -> None:
     page = visit("/executions?hours=168&status=error").page
     page.locator("tbody a").first.click()
     page.wait_for_load_state("networkidle")
@@ -75,7 +75,7 @@ def test_a_secret_is_not_made_twice_by_coming_back(visit: Visit) -> None:
     page.get_by_role("link", name="New credential").first.click()
     page.get_by_role("button", name="Create credential").click()
     secret = page.locator(".secret .copy-field code").first.inner_text()
-    page.wait_for_url(agent)  # which a script writes over the address of the form
+    page.wait_for_url(agent)  # which a script puts in place of the form's URL
 
     asked: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""Pages that wait for something change by themselves when it comes."""
+"""Pages that wait for an event update themselves when it happens."""
 
 import re
 
@@ -31,7 +31,7 @@ def test_the_tab_and_the_figures_follow_a_live_run(visit: Visit, engine: Engine)
     expect(icon).to_have_attribute("href", re.compile("favicon-finished"))
 
 
-def test_the_page_of_a_new_secret_tells_of_its_first_token(visit: Visit, base_url: str) -> None:
+def test_the_page_of_a_new_secret_reports_its_first_token(visit: Visit, base_url: str) -> None:
     page = visit("/agents").page
     register(page, "first-token@agents.example.com")
     agent = page.url.rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""What each page makes a browser load: little, and no style that it needs is missing."""
+"""Pages load little, and all the styles that they need."""
 
 import gzip
 import re
@@ -14,9 +14,10 @@ pytestmark = pytest.mark.browser
 
 KILOBYTE = 1000
 PLAIN, LIST, CHART, RUNS, RUN, API = (KILOBYTE * most for most in (14, 26, 36, 57, 42, 490))
-"""The most that styles, scripts, fonts and images of a first visit may weigh compressed, by kind of
-page: without the rail; a list or a form; with charts; lists of runs, which fetch parts of
-themselves; a run; the API with Swagger UI."""
+"""The maximum compressed weight of styles, scripts, fonts and images on a first visit, by kind
+of page: without navigation; a list or a form; with charts; lists of runs, which fetch fragments;
+a run; the API with Swagger UI.
+"""
 BUDGETS = {
     "/login": PLAIN,
     "/nothing-here": PLAIN,
@@ -41,19 +42,19 @@ BUDGETS = {
     "/executions → log": RUN,
     "/docs": API,
 }
-"""An arrow is followed to the first row's page, and to its tab."""
+"""An arrow is followed to the page of the first row, and to its tab."""
 NAMED = re.compile(r"\.([a-z][\w-]*)")
 COMMENT = re.compile(r"/\*.*?\*/|\{[^{}]*\}", re.DOTALL)
 OWN = "/static/css/"
 
 
 def classes(css: str) -> set[str]:
-    """The classes that selectors name. Declarations, the innermost braces, are left out."""
+    """The class names in the selectors of the style sheet."""
     return set(NAMED.findall(COMMENT.sub("{", css)))
 
 
 def weight(response: Response) -> int:
-    """Compressed bytes, also where the server at hand does not compress."""
+    """The compressed size in bytes, even where the test server does not compress."""
     return len(gzip.compress(response.body(), 9))
 
 

@@ -1,4 +1,4 @@
-"""No table cuts a cell: what has no room ends in an ellipsis, or its column is left out whole."""
+"""No table clips a cell: content without room ends in an ellipsis, or its column is hidden."""
 
 import pytest
 

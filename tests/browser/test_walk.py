@@ -1,4 +1,4 @@
-"""What a person does here, from signing in to the last revoked secret."""
+"""A walk through the product, from signing in to revoking the last secret."""
 
 import re
 
@@ -46,7 +46,7 @@ def test_a_click_on_a_bar_opens_exactly_its_rows(visit: Visit) -> None:
     expect(page.locator(".chip").first).to_contain_text("day is")
 
 
-def test_a_finding_leads_to_what_it_is_about(visit: Visit) -> None:
+def test_a_finding_links_to_its_subject(visit: Visit) -> None:
     page = visit("/").page
     finding = page.locator(".finding").first
     subject = finding.locator("strong").inner_text()
@@ -99,7 +99,7 @@ def test_an_agents_whole_life(visit: Visit, base_url: str) -> None:
     expect(dialog).to_contain_text(f"…{second[-4:]} of night-watch stops at once")
     expect(dialog).to_contain_text("It got 2 tokens in 30 days")
     dialog.get_by_role("button", name="Revoke credential").click()
-    expect(dialog).to_be_visible()  # it was used just now: which one has to be typed
+    expect(dialog).to_be_visible()  # it was used recently, so its name must be typed
     dialog.get_by_label("to confirm").fill(second[-4:])
     dialog.get_by_role("button", name="Revoke credential").click()
     expect(page.get_by_role("status").first).to_contain_text("is revoked")
@@ -240,7 +240,8 @@ def test_letters_lead_to_pages_and_a_question_mark_to_the_sheet(visit: Visit) ->
     expect(sheet).to_be_visible()
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
-    page.keyboard.type("ga")  # in one go: the second letter must come soon after the first
+    # Without delay, because the second letter must follow soon after the first.
+    page.keyboard.type("ga")
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Agents")
 

@@ -1,4 +1,4 @@
-"""What holds where no script runs: every button that ends something asks first."""
+"""Without JavaScript, every button that ends something asks for confirmation."""
 
 import re
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 
 def answer(page: Page, button: str, title: str | re.Pattern[str], verb: str) -> None:
-    """Click what ends something, go back once, then click it again and say yes."""
+    """Click the button, cancel once, then click it again and confirm."""
     opener = page.get_by_role("link", name=button).first
     opener.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(title)

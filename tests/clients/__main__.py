@@ -1,7 +1,7 @@
-"""Try programs of others against a server of ours: `python -m tests.clients [NAME ...]`.
+"""Test third-party clients against our server: `python -m tests.clients [NAME ...]`.
 
-Installs each in an environment of its own, prints a line for each, and ends with an error if one
-of them failed.
+Installs each in its own environment, prints a line for each, and exits with an error if one of them
+failed.
 """
 
 import json
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def is_good(client: Client, ground: Ground) -> bool:
-    """Run it, and print what came of it."""
+    """Run the client and print the outcome; return whether it succeeded."""
     began = time.monotonic()
     try:
         with server_for(client, ground):
@@ -76,7 +76,7 @@ def run(client: Client, ground: Ground) -> "subprocess.CompletedProcess[str]":
 
 
 def server_for(client: Client, ground: Ground) -> AbstractContextManager[None]:
-    """The official MCP packages are tried with the MCP server of the documentation."""
+    """The MCP server of the documentation for the official MCP packages; nothing for others."""
     if not client.program.startswith("mcp_client"):
         return nullcontext()
     return services.mcp_server(ground.deployment, ground.resource, ground.folder / "mcp.log")

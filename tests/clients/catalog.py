@@ -1,12 +1,13 @@
-"""Which programs of others are tried, in which versions. docs/reference/clients.md shows the table;
-a test compares the two."""
+"""The third-party clients that are tested, and their versions. A test compares them with the
+table in docs/reference/clients.md.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Client:
-    """`packages` with their versions, the one that is tried first; and what runs with them."""
+    """A client: `packages` with their versions, the tested one first, and what they require."""
 
     program: str
     packages: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Each client gets an environment of its own in .venv/clients/: its versions are not ours."""
+"""Separate environments for the clients in .venv/clients/, because their versions are not ours."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ def folder_of(client: Client) -> Path:
 
 
 def install(client: Client) -> None:
-    """What it needs, unless it is there already."""
+    """Install the client's packages unless they are installed already."""
     folder = folder_of(client)
     wanted = hashlib.sha256(json.dumps(client.packages).encode()).hexdigest()
     mark = folder / ".installed"
@@ -52,7 +52,7 @@ def _run(command: list[object], folder: Path) -> None:
 
 
 def program_of(client: Client) -> Path:
-    """The file to run. Node.js looks for packages beside it, so that it needs a copy there."""
+    """The file to run. Node.js resolves packages beside it, so it gets a copy there."""
     found = PROGRAMS / client.program
     if not found.exists():
         found = LIVE / client.program
@@ -62,5 +62,5 @@ def program_of(client: Client) -> Path:
 
 
 def environment_of(client: Client) -> dict[str, str]:
-    """With -S, Python finds its packages and none of ours."""
+    """Environment variables with which `python -S` finds the client's packages but none of ours."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder_of(client), EXAMPLES)))}

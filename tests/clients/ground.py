@@ -1,4 +1,4 @@
-"""What the clients find: an organization with runs, errors, tokens, files and a resource."""
+"""Data for the clients: an organization with runs, errors, tokens, files and a resource."""
 
 import json
 import re
@@ -15,7 +15,7 @@ PAGES = [
     *(f"/overview/{name}.csv" for name in ("tokens", "activity", "agents", "findings")),
     "/executions/export",
 ]
-"""The CSV files that people save; those of the API stand in its description."""
+"""The CSV files of pages; those of the API are found in its description."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ def token_for(deployment: Deployment, client: OAuthClient, resource: str = "") -
 
 
 def report_runs(url: str, token: str) -> None:
-    """One that went well and one that did not, with texts that are hard for CSV files."""
+    """Report a successful and a failed run with texts that are difficult in CSV."""
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {token}"
     runs = f"{url}/api/v1/executions"
@@ -80,7 +80,7 @@ def report_runs(url: str, token: str) -> None:
 
 
 def csv_files(url: str, owner: Owner, schema: dict[str, Any], folder: Path) -> dict[str, str]:
-    """Every CSV file that the description of the API or the pages offer, saved; by its path."""
+    """Save every CSV file of the API's description and of the pages; return them by path."""
     browser = signed_in(url)
     offered = [
         (path, owner.session)
@@ -99,7 +99,7 @@ def csv_files(url: str, owner: Owner, schema: dict[str, Any], folder: Path) -> d
 
 
 def signed_in(url: str) -> requests.Session:
-    """A person's browser, as far as pages need one."""
+    """A signed-in session for pages."""
     browser = requests.Session()
     page = browser.get(f"{url}/login", timeout=10).text
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)

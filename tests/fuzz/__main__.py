@@ -1,7 +1,8 @@
-"""Send generated requests to a server of ours, by what its OpenAPI document says, in all phases of
-Schemathesis and with all checks: `python -m tests.fuzz [--seconds N] [--seed N] [OPTION ...]`.
+"""Send requests generated from the OpenAPI document to our server, in all phases of Schemathesis
+and with all checks: `python -m tests.fuzz [--seconds N] [--seed N] [OPTION ...]`.
 
-Further options go to `schemathesis run`. The seed is printed; the same one asks the same again.
+Further options are passed to `schemathesis run`. The seed is printed; the same seed generates the
+same requests.
 """
 
 import argparse
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     parser.add_argument("--port", type=int, default=0)
     asked, options = parser.parse_known_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server and database end, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stop the server and database as well
     sys.stdout.write(f"Seed {asked.seed}\n")
     sys.stdout.flush()
     with deployed(durable=False, agents=1, port=asked.port, interface="wsgi") as deployment:

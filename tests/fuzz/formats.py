@@ -1,4 +1,4 @@
-"""What Schemathesis does not know: a format of the document, and types of bodies."""
+"""Formats and media types of our document that Schemathesis does not know."""
 
 import json
 from typing import Any

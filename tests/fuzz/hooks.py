@@ -1,4 +1,4 @@
-"""What Schemathesis is told about our ground: who asks, and the ids of rows that are there.
+"""Hooks that give Schemathesis credentials and the ids of existing rows.
 
 Loaded by the run that `python -m tests.fuzz` starts, beside the server and with its settings.
 """
@@ -30,7 +30,7 @@ ROWS = {(each.method, each.path): each for each in ENDPOINTS}
 
 
 class Company(Tenant):
-    """Its people have no password: hashing one takes longer than everything else."""
+    """An organization whose people have no password, because hashing one is the slowest step."""
 
     def member(self, role: str) -> Membership:
         user = make_user(f"{self._new_name()}@example.com", name=self.word)
@@ -38,7 +38,7 @@ class Company(Tenant):
 
 
 class CurrentTenant:
-    """The organization of the moment."""
+    """The organization used at the moment."""
 
     tenant: Tenant | None = None
 
@@ -57,13 +57,13 @@ def row_of(case: Any) -> Endpoint:
 
 @schemathesis.auth(refresh_interval=None)
 class Proof:
-    """The owner's bearer token; the agent's where no person may ask; a client's secret for OAuth.
+    """The owner's bearer token, the agent's where people may not call, or an OAuth client's secret.
 
-    A new one each time: many requests end what they are asked with.
+    It is new for each request, because many requests end their own credential.
     """
 
     given: ClassVar[dict[str, Tenant]] = {}
-    """Proofs, and whose they are."""
+    """Issued credentials and their tenants."""
 
     def get(self, case: Any, context: Any) -> str:
         tenant = current.get()
@@ -88,7 +88,7 @@ class Proof:
 
 
 def entered(case: Any, owner: Membership) -> Membership:
-    """The owner in the organization that the path names, if it is another one of theirs."""
+    """The owner's membership in the organization of the path, if it is another of theirs."""
     key = Organization.parse_public_id(str((case.path_parameters or {}).get("organizationId")))
     found = Membership.objects.filter(organization_id=key, user=owner.user).first()
     return found or owner
@@ -96,21 +96,25 @@ def entered(case: Any, owner: Membership) -> Membership:
 
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
-    """No header that nobody knows: HTTP lets it pass. Schemathesis means that, too, except beside
-    a header that is a number, which it takes for a wrong text."""
+    """Skip requests that only add unknown headers, which HTTP ignores.
+
+    Schemathesis allows for that, too, except beside a numeric header, which it takes for invalid
+    text.
+    """
     return "x-schemathesis-unknown-property" not in {name.lower() for name in case.headers or {}}
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Ids of rows that are there, where the document allows the ids and no step gave them; and
-    what a JSON Schema cannot say."""
+    """Use ids of existing rows where the document allows them and no earlier step set them, and
+    satisfy what a JSON Schema cannot express.
+    """
     if case.meta is None:
         return
     row, allowed = row_of(case), parts_allowed(case)
     headers = case.headers or {}
     owner = Proof.given.get(headers.get("Authorization", ""))
-    if owner not in (None, current.tenant):  # generated before the organization was another one
+    if owner not in (None, current.tenant):  # generated before the organization was replaced
         headers["Authorization"] = Proof().get(case, context)
     if case.path_parameters and "path" in allowed and not is_stateful(case):
         case.path_parameters |= row.ids(current.get())
@@ -125,7 +129,7 @@ def is_wrong(case: Any, part: str) -> bool:
 
 
 def show_lease(case: Any) -> None:
-    """The generation of the lease, which the one who has it knows."""
+    """Send the lease generation, which its holder knows."""
     with organization_scope(current.get().organization):
         found = Execution.objects.filter(fid=case.path_parameters["executionId"]).first()
     if found is not None and found.lease_generation:
@@ -134,7 +138,7 @@ def show_lease(case: Any) -> None:
 
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
-    """Another organization, when this one is no longer what it was."""
+    """Replace the organization once it has been changed too much."""
     is_changed = case.operation.method.upper() != "GET" and response.status_code < 300
     is_gone = case.operation.path.endswith("{organizationId}") or response.status_code == 401
     if is_changed and (is_gone or not is_stateful(case)):

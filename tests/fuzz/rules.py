@@ -1,7 +1,7 @@
-"""What a JSON Schema cannot say about a request, and how a generated one that the document allows
-is made to keep it. So the check that such requests are accepted stays on for every operation.
+"""Rules for requests that a JSON Schema cannot express, applied to generated requests that the
+document allows. That way the check that valid requests are accepted stays on for every operation.
 
-Forms of values that it can say stand in the document itself (core/value_forms.py).
+Formats that a schema can express are part of the document (core/value_forms.py).
 """
 
 import time
@@ -24,7 +24,7 @@ Change = Callable[[Any, Tenant], Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """`change` gets the query or the body, and gives it, or another one."""
+    """A rule; `change` takes the query or the body and returns it or a replacement."""
 
     why: str
     part: str
@@ -32,9 +32,9 @@ class Rule:
 
 
 def parts_allowed(case: Any) -> set[str]:
-    """The parts of the request that the document allows; others are generated to be refused.
+    """The parts of the request that the document allows; the others are meant to be refused.
 
-    An example is allowed as a whole: only what it was filled up with counts as generated.
+    An example is valid as a whole: only values added to it are generated.
     """
     if case.meta is None:
         return set()
@@ -45,11 +45,12 @@ def parts_allowed(case: Any) -> set[str]:
 
 
 def keep(case: Any, row: Endpoint, tenant: Tenant) -> None:
-    """Change the request so that it keeps the operation's rule, where the document allows it."""
-    if case.query and "query" in parts_allowed(case):  # a cursor is one that was answered
+    """Change the request to satisfy the operation's rule, where the document allows the request."""
+    if case.query and "query" in parts_allowed(case):  # a valid cursor comes from a response
         case.query = {name: value for name, value in case.query.items() if name != "cursor"}
     cursor = (case.query or {}).get("cursor")
-    if isinstance(cursor, str) and len(cursor) > MAX_CURSOR_LENGTH:  # still one that servers read
+    # Still short enough for servers.
+    if isinstance(cursor, str) and len(cursor) > MAX_CURSOR_LENGTH:
         case.query = case.query | {"cursor": "0" * len(cursor)}
     rule = RULES.get(str(row))
     if rule is None or rule.part not in parts_allowed(case):
@@ -59,13 +60,13 @@ def keep(case: Any, row: Endpoint, tenant: Tenant) -> None:
     elif rule.part == "body" and (isinstance(case.body, dict) or row.content):
         body = dict(case.body) if isinstance(case.body, dict) else case.body
         case.body = rule.change(body, tenant)
-        (case.headers or {}).pop("Content-Range", None)  # it would have to be that of the body
+        (case.headers or {}).pop("Content-Range", None)  # it would have to match the body
 
 
 def window(query: Any, tenant: Tenant) -> Any:
     if {"from", "to"} <= query.keys():
         query |= {"from": "0"}
-        if not str(query["to"]).startswith("2"):  # it may be long ago
+        if not str(query["to"]).startswith("2"):  # it may lie in the past
             del query["to"]
     if {"from", "to"} & query.keys():
         query.pop("hours", None)
@@ -155,10 +156,10 @@ def without_administration(body: Any, tenant: Tenant) -> Any:
 
 
 def one_proof(body: Any, tenant: Tenant) -> Any:
-    """Who it is stands in the header."""
+    """Remove the client's credentials from the body, since they are in the header."""
     proofs = ("client_id", "client_secret")
     form = {name: value for name, value in body.items() if name not in proofs and value}
-    form.pop("resource", None)  # it is allowed at none
+    form.pop("resource", None)  # the client has a grant for no resource
     return form | ({"scope": "tokens:read"} if "scope" in form else {})
 
 

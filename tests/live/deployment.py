@@ -1,7 +1,7 @@
-"""A deployment of our own for tests from outside: PostgreSQL, a real server, two organizations.
+"""A deployment for tests from outside: PostgreSQL, a real server, two organizations.
 
-Nothing here imports Django: the server and the seeding run in processes of their own, as they
-would in production.
+Nothing here imports Django: the server and the seeding run in their own processes, as in
+production.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ OWNER_PASSWORD = "fifteen-canaries-sing-at-dawn"
 
 @dataclass(frozen=True)
 class OAuthClient:
-    """An agent and a secret of it."""
+    """An agent with one of its secrets."""
 
     organization_id: str
     client_id: str
@@ -40,7 +40,7 @@ class OAuthClient:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A running one. `url` is where it listens and what it calls itself."""
+    """A running deployment. It listens at `url`, which is also its issuer."""
 
     url: str
     cluster: Cluster
@@ -64,7 +64,7 @@ def deployed(
 ) -> Iterator[Deployment]:
     """A deployment with this many agents in each of its two organizations, and these settings.
 
-    `interface` is asgi, or wsgi: then streams give what there is and end.
+    `interface` is asgi or wsgi; with wsgi, streams end after the events so far.
     """
     folder = tempfile.TemporaryDirectory(prefix="agentidp-live-", ignore_cleanup_errors=True)
     with folder as root:
@@ -100,7 +100,7 @@ def seed(environment: dict[str, str], agents: int) -> list[OAuthClient]:
 
 
 class Server:
-    """The product's server, with the options of the demo's."""
+    """The product's server, started with the demo's options."""
 
     def __init__(
         self, environment: dict[str, str], url: str, log: Path, interface: str = "asgi"
@@ -129,7 +129,7 @@ class Server:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """As an operator would, and wait until it is gone."""
+        """Stop the server as an operator would, and wait until it has exited."""
         self.process.terminate()
         try:
             self.process.wait(10)
@@ -138,14 +138,14 @@ class Server:
             self.process.wait()
 
     def memory(self) -> int:
-        """Bytes that its processes hold."""
+        """The memory of its processes in bytes."""
         return sum(
             int((Path("/proc") / str(process) / "statm").read_text().split()[1]) * PAGE
             for process in self.processes()
         )
 
     def processor_seconds(self) -> float:
-        """What its processes have used until now."""
+        """The processor seconds that its processes have used."""
         stats = [Path(f"/proc/{each}/stat").read_text() for each in self.processes()]
         ticks = sum(sum(map(int, each.rpartition(")")[2].split()[11:13])) for each in stats)
         return ticks / os.sysconf("SC_CLK_TCK")
@@ -161,7 +161,7 @@ class Server:
 def server(
     environment: dict[str, str], url: str, log: Path, interface: str = "asgi"
 ) -> Iterator[Server]:
-    """Serve meanwhile."""
+    """Run a server during the block."""
     started = Server(environment, url, log, interface)
     started.start()
     try:
@@ -174,7 +174,7 @@ def server(
 def running(
     command: Sequence[object], environment: Mapping[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Another process beside the server meanwhile; it must not end by itself."""
+    """Run another process during the block; it must not exit by itself."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(word) for word in command],
@@ -193,7 +193,7 @@ def running(
 
 
 def wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the process takes connections on the port."""
+    """Wait until the process accepts connections on the port."""
     deadline = time.monotonic() + SECONDS_TO_START
     while not takes_connections(port):
         assert process.poll() is None, log.read_text()

@@ -1,4 +1,4 @@
-"""Tells what it was sent, and knows nothing of tokens: `python echo_service.py PORT`."""
+"""A service that echoes requests and does not check tokens: `python echo_service.py PORT`."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""An agent that reports a run over HTTP, to have something to follow."""
+"""An agent that reports a run over HTTP, for tests that follow one."""
 
 import asyncio
 from copy import copy
@@ -50,7 +50,7 @@ class Engine:
         return found
 
     def upload(self, path: str, size: int) -> str:
-        """The address of a file of zeros that the run made."""
+        """The URL of a file of zeros that the run made."""
         new = {"area": "out", "path": path, "size": size}
         upload = self.post(f"executions/{self.fid}/files", new)["uploadId"]
         for first in range(0, size, PART):

@@ -1,4 +1,4 @@
-"""Both servers of a production, and nginx before them, on one deployment."""
+"""Both servers of a production, with nginx in front, on one deployment."""
 
 import os
 import secrets
@@ -37,7 +37,7 @@ SECONDS_TO_START = 60
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer as it came over the wire."""
+    """A response as received on the wire."""
 
     status: int
     headers: dict[str, str]
@@ -45,14 +45,16 @@ class Reply:
 
 
 def ask(address: str | tuple[str, int], sent: bytes, *, is_half_closed: bool = False) -> Reply:
-    """What a server says to these bytes; it must end the connection (Connection: close). Half
-    closed, the client says that it sends no more."""
+    """The server's response to these bytes, after which it must close the connection
+    (Connection: close). With `is_half_closed` the client signals that it sends no more.
+    """
     kind = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(kind) as client:
         client.settimeout(30)
         client.connect(address)
         received = b""
-        with suppress(BrokenPipeError, ConnectionResetError):  # who refuses need not read it all
+        # A server that refuses the request need not read all of it.
+        with suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(sent)
             if is_half_closed:
                 client.shutdown(socket.SHUT_WR)
@@ -74,7 +76,7 @@ def parsed(received: bytes) -> Reply:
 def wsgi_server(
     deployment: Deployment, *listening: str, workers: int = 2, threads: int = 4
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The server of ordinary requests, as docs/how-to/deploy.md starts it."""
+    """The server for ordinary requests, started as in docs/how-to/deploy.md."""
     command = [sys.executable, "-m", "granian", *server_options.WSGI, *listening]
     command += ["--workers", str(workers), "--blocking-threads", str(threads)]
     command += ["--workers-kill-timeout", "3", "--log-level", "warning"]
@@ -85,7 +87,7 @@ def wsgi_server(
 
 
 def wait_for(address: str | tuple[str, int]) -> None:
-    """Until something there answers /livez."""
+    """Wait until /livez responds."""
     until = time.monotonic() + SECONDS_TO_START
     while True:
         try:
@@ -98,7 +100,7 @@ def wait_for(address: str | tuple[str, int]) -> None:
 
 
 def require_nginx() -> str:
-    """nginx; where there is none the test is skipped."""
+    """The nginx executable; skips the test if there is none."""
     found = find_proxy()
     if not found:
         pytest.skip("There is no nginx: apt-get install nginx-light")
@@ -107,8 +109,9 @@ def require_nginx() -> str:
 
 @contextmanager
 def unit(kind: str, number: int, deployment: Deployment, folder: Path) -> Iterator["Unit"]:
-    """An instance of a unit of deploy/systemd/, started and stopped as systemd does it, with its
-    sockets in the folder."""
+    """An instance of a unit of deploy/systemd/, started and stopped as systemd does, with its
+    sockets in the folder.
+    """
     found = Unit(kind, number, deployment, folder)
     found.start()
     try:
@@ -131,7 +134,7 @@ class Unit:
         self.log = deployment.log.with_name(f"{self.name}.log")
 
     def start(self) -> None:
-        """Until it is ready."""
+        """Start the unit and wait until it is ready."""
         self._run_all("ExecStartPre")
         [command] = self._commands("ExecStart")
         with self.log.open("ab") as output:
@@ -151,7 +154,7 @@ class Unit:
         assert self.process.wait(40) == 0, self.log.read_text()
 
     def kill(self) -> None:
-        """As the system does it when memory is out: nothing is tidied up."""
+        """Kill it as the out-of-memory killer does, without any clean-up."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
@@ -167,8 +170,9 @@ class Unit:
 def nginx(
     deployment: Deployment, folder: Path, changes: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """deploy/nginx.conf in use, with the sockets in the folder; gives its port. `changes` are of
-    its text."""
+    """Run deploy/nginx.conf with the sockets in the folder; yields its port. `changes` edit its
+    text.
+    """
     program, port = require_nginx(), free_port()
     text = (PROJECT / "deploy" / "nginx.conf").read_text()
     text = text.replace("unix:/run/agentidp/", f"unix:{folder}/")
@@ -201,7 +205,7 @@ def nginx(
 
 
 def make_certificate(folder: Path) -> None:
-    """A certificate of nobody for HOST and this machine."""
+    """Create a self-signed certificate for HOST and this machine."""
     from datetime import UTC, datetime, timedelta
 
     from cryptography import x509
@@ -234,7 +238,7 @@ def make_certificate(folder: Path) -> None:
 
 
 def tls(port: int, folder: Path) -> ssl.SSLSocket:
-    """A connection to the proxy as HOST's client."""
+    """A TLS connection to the proxy, as a client of HOST."""
     context = ssl.create_default_context(cafile=str(folder / "certificate.pem"))
     plain = socket.create_connection(("127.0.0.1", port), timeout=30)
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,4 +1,4 @@
-"""Requests made to cost much: what they take of the server's processor and leave in its memory."""
+"""Requests designed to be expensive, and measuring the processor time and memory that they cost."""
 
 import base64
 import http.client
@@ -24,27 +24,27 @@ MEGABYTE = 1024 * 1024
 AT_ONCE = 20
 THREADS = 8
 LARGE = 1_000_000
-"""Bytes, a little less than the largest body that is read."""
+"""Bytes, slightly less than the maximum size of a body."""
 
 
 Address = str | tuple[str, int]
-"""Of a Unix socket, or of a port."""
+"""A Unix socket's path, or host and port."""
 
 
 @dataclass(frozen=True)
 class Front:
-    """A server of the deployment: where it listens, and its supervisor's process."""
+    """A server of the deployment: its address and its supervisor process."""
 
     address: Address
     process: int
 
     def memory(self) -> int:
-        """Bytes that its processes hold."""
+        """The memory of its processes in bytes."""
         processes = family([self.process])
         return PAGE * sum(int(Path(f"/proc/{n}/statm").read_text().split()[1]) for n in processes)
 
     def seconds(self) -> float:
-        """Of processor time that its processes have used."""
+        """The processor seconds that its processes have used."""
         return sum(family([self.process]).values())
 
 
@@ -62,7 +62,7 @@ def front(deployment: Deployment, interface: str) -> Iterator[Front]:
 
 @dataclass(frozen=True)
 class Attack:
-    """A request that asks for much, and the status that it must get."""
+    """An expensive request, and the status that it must get."""
 
     name: str
     method: str
@@ -74,7 +74,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Cost:
-    """`cpu_ms` of the server for each request; `kept` and `answer` are in bytes."""
+    """The server's `cpu_ms` per request; `kept` and `answer` are in bytes."""
 
     cpu_ms: float
     kept: int
@@ -83,7 +83,7 @@ class Cost:
 
 
 def attacks(deployment: Deployment, client: OAuthClient) -> list[Attack]:
-    """Of every kind of body, to every kind of reader; the first half needs no caller."""
+    """Attacks with every kind of body on every kind of parser; the first half is anonymous."""
     engine = Engine(deployment, client)
     pair = base64.b64encode(f"{client.client_id}:{client.client_secret}".encode()).decode()
     return [*_anonymous(deployment), *_authenticated(engine, f"Basic {pair}")]
@@ -239,7 +239,7 @@ def _multipart(name: str, path: str, page: "FormPage", number: int) -> Attack:
 
 @dataclass(frozen=True)
 class FormPage:
-    """What a browser sends along with the form of a page that it has opened."""
+    """The tokens and cookies that a browser sends with a page's form."""
 
     headers: dict[str, str]
     body: bytes
@@ -258,7 +258,7 @@ def form_page(address: tuple[str, int], path: str) -> FormPage:
 
 
 class _Connection(http.client.HTTPConnection):
-    """Over a Unix socket, too."""
+    """An HTTP connection, possibly over a Unix socket."""
 
     def __init__(self, address: Address) -> None:
         super().__init__("localhost", timeout=60)
@@ -274,13 +274,13 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Client:
-    """One connection, made anew when the server has closed it."""
+    """A persistent connection, reopened when the server has closed it."""
 
     def __init__(self, address: Address) -> None:
         self._connection = _Connection(address)
 
     def send(self, attack: Attack) -> tuple[int, int]:
-        """The status, and the size of the whole answer in bytes."""
+        """Send the attack; return the status and the size of the response in bytes."""
         try:
             return self._send(attack)
         except (http.client.HTTPException, ConnectionError):
@@ -288,7 +288,7 @@ class Client:
             return self._send(attack)
 
     def _send(self, attack: Attack) -> tuple[int, int]:
-        # A body that is too long is refused while it still comes.
+        # A body that is too long is refused while it is still being sent.
         with suppress(ConnectionError):
             self._connection.request(
                 attack.method, attack.path, attack.body or None, attack.headers
@@ -311,7 +311,7 @@ def _clients(address: Address) -> Iterator[list[Client]]:
 
 
 def suffer(front: Front, attack: Attack, in_a_row: int, at_once: int = 1) -> Cost:
-    """So many one after the other, then `at_once` from each of many clients at the same time."""
+    """Send the attack in sequence, then `at_once` times from each of many clients in parallel."""
     memory, began = front.memory(), front.seconds()
     with _clients(front.address) as callers, ThreadPoolExecutor(AT_ONCE) as threads:
         answers = [callers[0].send(attack) for _ in range(in_a_row)]
@@ -328,7 +328,7 @@ def suffer(front: Front, attack: Attack, in_a_row: int, at_once: int = 1) -> Cos
 
 
 def go_on(front: Front, times: int = 1) -> None:
-    """Ask what everybody asks, from many clients at once, so that every thread has to do."""
+    """Send ordinary requests from many clients in parallel, to give every thread work."""
     usual = Attack("as usual", "GET", "/login", statuses=(200,))
     with _clients(front.address) as callers, ThreadPoolExecutor(AT_ONCE) as threads:
         for _ in range(times):

@@ -1,4 +1,4 @@
-"""Every form of a body that was made to cost much, to every kind of reader."""
+"""Every kind of expensive body, sent to every kind of parser."""
 
 import json
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from tests.live.hostile import FORM, JSON, Attack, form_page, query_of
 MULTIPART = "multipart/form-data; boundary=b"
 REFUSED = (400, 403, 413, 415)
 NUMBER = 1_000_000
-"""A little less than the largest body that is read."""
+"""Slightly less than the maximum size of a body."""
 
 
 def bodies() -> Iterator[tuple[str, str, bytes]]:
-    """What it is, its Content-Type, and the body."""
+    """Name, Content-Type and body of each."""
     yield "80,000 names", JSON, _json({f"k{each}": 1 for each in range(80_000)})
     yield "50,000 items", JSON, _json({"events": [{}] * 50_000})
     yield "depth of 63, often", JSON, b"[" + b",".join([b"[" * 62 + b"]" * 62] * 790) + b"]"
@@ -34,7 +34,7 @@ def bodies() -> Iterator[tuple[str, str, bytes]]:
 
 
 def everywhere(deployment: Deployment, client: OAuthClient) -> list[Attack]:
-    """Each of them to the token endpoint, the reports of an agent, and the form of a page."""
+    """Each body to the token endpoint, to the reports of an agent, and to a page's form."""
     engine = Engine(deployment, client)
     bearer = {"Authorization": f"Bearer {engine.token}"}
     page = form_page(deployment.address, "/login")

@@ -1,5 +1,5 @@
-// What a Node.js program does with the official MCP package: it is told the server's address, the
-// issuer and its credentials, and finds the rest.
+// A Node.js program with the official MCP package that is given the server's URL, the issuer and its
+// credentials, and discovers the rest.
 // node mcp_client.mjs SERVER ISSUER CLIENT_ID < CLIENT_SECRET
 import { readFileSync } from "node:fs";
 import { ClientCredentialsProvider } from "@modelcontextprotocol/sdk/client/auth-extensions.js";

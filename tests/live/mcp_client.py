@@ -1,6 +1,7 @@
-"""What a Python program does with the official MCP package: it is told the server's address, the
-issuer and its credentials, and finds the rest. `python mcp_client.py SERVER ISSUER CLIENT_ID`,
-the secret on standard input. Prints the tool's answer and the token, as JSON."""
+"""A Python program with the official MCP package that is given the server's URL, the issuer and
+its credentials, and discovers the rest: `python mcp_client.py SERVER ISSUER CLIENT_ID`, with the
+secret on standard input. Prints the tool's answer and the token as JSON.
+"""
 
 import asyncio
 import json
@@ -13,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 
 class Memory:
-    """Where the SDK keeps what it got."""
+    """The SDK's storage, in memory."""
 
     tokens = client = None
 

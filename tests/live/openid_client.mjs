@@ -1,4 +1,4 @@
-// What a Node.js program does with openid-client: discover, get a token, use it, end it.
+// A Node.js program with openid-client: discover, get a token, use it, revoke it.
 // node openid_client.mjs ISSUER CLIENT_ID < CLIENT_SECRET
 import { readFileSync } from "node:fs";
 import * as client from "openid-client";

@@ -1,7 +1,7 @@
-"""Viewers of executions, and every way to take their right away: `python -m tests.live.rights`.
+"""Viewers of executions, and every way to end their access: `python -m tests.live.rights`.
 
-Prints a line of JSON for each viewer of PLAN: what it asks with, and for what. For each line that
-it reads, the number of a viewer, it ends that one's right and prints the time of the commit.
+Prints a line of JSON for each viewer in PLAN with its credential and URL. For each line read, which
+holds the number of a viewer, it ends that viewer's access and prints the time of the commit.
 """
 
 import json
@@ -58,14 +58,14 @@ from tokens.sessions import end_session  # noqa: E402
 from tokens.tests.factories import make_credential  # noqa: E402
 
 SECONDS_LEFT = 10
-"""Of what ends by itself, from when it is made."""
+"""The lifetime of credentials that expire by themselves."""
 SECONDS_AHEAD = 1
-"""Of what is told to end."""
+"""How far ahead an end is scheduled."""
 
 
 @dataclass
 class Looker:
-    """A viewer of one execution of an organization of its own."""
+    """A viewer of an execution in an organization of its own."""
 
     organization: Organization
     execution: Execution
@@ -147,7 +147,7 @@ def of_member(member: Membership) -> Execution:
     return make_execution(member.organization, RUNNING, start=now() - 60, user=make_user_of(member))
 
 
-# The ways. What ends by itself is prepared here and ends later.
+# The ways to end access. Credentials that expire by themselves are created here and end later.
 
 
 def token_revoked(one: Looker) -> None:
@@ -252,11 +252,11 @@ def key_removed(one: Looker) -> None:
 
 
 def key_removed_too(one: Looker) -> None:
-    """It was one key for both."""
+    """The same key serves both viewers."""
 
 
 def by_itself(one: Looker) -> None:
-    """The token's own end."""
+    """The token expires by itself."""
 
 
 def old_person() -> Looker:
@@ -292,7 +292,7 @@ OF_A_PERSON: list[Way] = [
     organization_suspended,
     execution_deleted,
 ]
-# Whoever the key's removal ends comes last.
+# Viewers affected by the key's removal come last.
 PLAN: list[tuple[str, Callable[[], Looker], Way]] = [
     ("agent", lambda: make_agent_looker(SECONDS_LEFT), by_itself),
     ("old session", old_person, by_itself),

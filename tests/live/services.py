@@ -1,4 +1,4 @@
-"""Services of others that take our tokens: the examples of the documentation, as processes."""
+"""Third-party services that accept our tokens: the documentation's examples as processes."""
 
 import contextlib
 import os
@@ -25,12 +25,12 @@ from tests.live.deployment import (
 EXAMPLES = PROJECT / "docs" / "examples"
 HERE = Path(__file__).parent
 FOREIGN_PYTHON = [sys.executable, "-S"]
-"""Python with the packages of requirements-foreign.txt, and none of ours."""
+"""Python with the packages of requirements-foreign.txt and none of ours."""
 
 
 @dataclass
 class Owner:
-    """The owner of the first organization, at the API."""
+    """The owner of the first organization as a client of the API."""
 
     deployment: Deployment
     email: str = OWNER
@@ -43,7 +43,7 @@ class Owner:
         self.session.headers["Authorization"] = f"Bearer {answer['accessToken']}"
 
     def register(self, identifier: str, *allowed: OAuthClient, scopes: Sequence[str]) -> str:
-        """A resource with these scopes where these agents are allowed all; gives its id."""
+        """Register a resource and grant the agents all its scopes; return its id."""
         names = [{"name": name} for name in scopes]
         made = self._call(
             "POST", "/resources", {"identifier": identifier, "name": "Files", "scopes": names}
@@ -66,7 +66,7 @@ class Owner:
 
 @contextlib.contextmanager
 def service(command: Sequence[object], port: int, log: Path, **environment: str) -> Iterator[None]:
-    """The process, from when it takes connections on the port until the end of the block."""
+    """Run the process during the block, which starts when it accepts connections on the port."""
     path = os.pathsep.join(map(str, (EXAMPLES, FOREIGN, HERE)))
     with running(command, os.environ | {"PYTHONPATH": path} | environment, log) as process:
         wait_until_open(port, process, log)
@@ -74,7 +74,7 @@ def service(command: Sequence[object], port: int, log: Path, **environment: str)
 
 
 def of_deployment(deployment: Deployment, identifier: str) -> dict[str, str]:
-    """What an example reads from its environment."""
+    """The environment variables of an example."""
     return {
         "ISSUER": deployment.url,
         "AUDIENCE": identifier,
@@ -100,7 +100,7 @@ def fastapi(deployment: Deployment, identifier: str, log: Path, port: int) -> It
 
 @contextlib.contextmanager
 def django(deployment: Deployment, identifier: str, log: Path, port: int) -> Iterator[None]:
-    """The middleware in a small project, with our own installation of Django."""
+    """The middleware in a small project, run with our own installation of Django."""
     command = [sys.executable, HERE / "django_project.py", port]
     path = os.pathsep.join(map(str, (EXAMPLES, HERE)))
     environment = of_deployment(deployment, identifier) | {"PYTHONPATH": path}
@@ -110,7 +110,9 @@ def django(deployment: Deployment, identifier: str, log: Path, port: int) -> Ite
 
 @contextlib.contextmanager
 def nginx(deployment: Deployment, identifier: str, log: Path, port: int) -> Iterator[None]:
-    """nginx with the example's block, the verifier that it asks, and a service without tokens."""
+    """nginx with the example's block, its token verifier, and a service that does not check
+    tokens.
+    """
     verifier, behind = free_port(), free_port()
     block = (EXAMPLES / "nginx.conf").read_text()
     for written, real in {

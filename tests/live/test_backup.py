@@ -1,4 +1,4 @@
-"""A backup of one deployment becomes another that goes on where the first one was."""
+"""A backup restored into another deployment continues where the first one was."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def first() -> Iterator[Deployment]:
 
 @pytest.fixture(scope="module")
 def run(first: Deployment) -> str:
-    """An execution with a file; and an event in the audit log."""
+    """The URL of an execution with a file; also creates an event in the audit log."""
     person = {"email": OWNER, "password": OWNER_PASSWORD}
     answer = requests.post(f"{first.url}/api/v1/auth/login", json=person, timeout=60)
     assert answer.status_code == 200, answer.text
@@ -105,7 +105,7 @@ def manage(
 
 
 def elsewhere(deployment: Deployment, database: str, files: Path) -> dict[str, str]:
-    """The settings of a deployment on this database and these files."""
+    """The settings of a deployment with this database and these files."""
     return {
         "DATABASE_URL": as_role(deployment, "agentidp_app", database),
         "AGENTIDP_DATABASE_OWNER_URL": as_role(deployment, "agentidp_owner", database),
@@ -146,7 +146,7 @@ def test_only_its_account_reads_a_backup(made: Path) -> None:
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
 
 
-def test_what_is_there_is_never_written_over(first: Deployment, made: Path) -> None:
+def test_existing_data_is_never_overwritten(first: Deployment, made: Path) -> None:
     before = {path.name: path.read_bytes() for path in made.iterdir()}
 
     done = manage(first, "backup", made, AGENTIDP_DATABASE_BACKUP_URL=as_role(first, "backup"))

@@ -1,4 +1,4 @@
-"""The files of executions in a bucket, with a real server and a storage of others behind it."""
+"""The files of executions in a bucket, with a real server and a third-party storage."""
 
 import json
 import socket
@@ -80,7 +80,7 @@ def test_parts_that_arrive_at_once_become_one_file(engine: Engine) -> None:
     assert (tail.status_code, tail.content) == (206, content[-5:])
 
 
-def test_clients_that_take_nothing_keep_nobody_waiting(
+def test_clients_that_do_not_read_delay_nobody(
     running: Deployment, engine: Engine, large: str
 ) -> None:
     path = large.removeprefix(running.url)
@@ -106,7 +106,7 @@ def test_clients_that_take_nothing_keep_nobody_waiting(
             client.close()
 
 
-def test_who_may_not_read_gets_nothing_and_no_answer_leads_to_the_bucket(
+def test_callers_without_access_get_nothing_and_no_response_points_to_the_bucket(
     running: Deployment, engine: Engine, large: str, s3_server: str
 ) -> None:
     allowed = requests.get(

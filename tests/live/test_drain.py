@@ -1,6 +1,6 @@
-"""Who has come before a server is told to stop is served to the end.
+"""Requests that arrived before a server is told to stop are served to the end.
 
-For a worker see test_kill_workers.py: a job that ends within the time it gets has ended well.
+For workers see test_kill_workers.py: a job that finishes within its grace period ends normally.
 """
 
 import json
@@ -55,14 +55,14 @@ class Connection:
         self.socket.sendall(f"{head}{length}\r\n".encode() + body)
 
     def until(self, text: bytes) -> None:
-        """Read until this has come."""
+        """Read until this text has arrived."""
         while text not in self.received:
             part = self.socket.recv(65536)
             assert part, self.received[-500:]
             self.received += part
 
     def rest(self) -> Reply:
-        """Everything until the server ends the connection."""
+        """Read until the server closes the connection."""
         with self.socket:
             while part := self.socket.recv(65536):
                 self.received += part
@@ -93,7 +93,7 @@ def call(path: str, line: str, headers: str, body: object) -> dict[str, str]:
 
 @contextmanager
 def held(running: Deployment) -> Iterator[psycopg.Connection]:
-    """Every execution is locked, so that who writes to one waits; until the block ends."""
+    """Lock every execution during the block, so that all writers wait."""
     with psycopg.connect(running.cluster.url) as connection:
         organization = running.clients[0].organization_id
         connection.execute("SELECT set_config('app.organization_id', %s, false)", [organization])
@@ -126,7 +126,7 @@ def test_a_request_under_way_is_answered_after_the_server_was_told_to_stop(
         under_way.send(line, bearer + kind, json.dumps(told).encode())
         wait_for_a_waiter(running)
         stopping = pool.submit(server.stop)
-        idle.rest()  # who stops ends the connections on which nobody waits
+        idle.rest()  # a stopping server closes idle connections
         assert server.process.poll() is None
         assert under_way.received == b""
         locks.rollback()
@@ -168,7 +168,7 @@ def test_a_stream_is_told_to_come_again_and_a_download_ends_whole(
 
         with ThreadPoolExecutor(1) as pool:
             stopping = pool.submit(server.stop)
-            stream.rest()  # that is over: the server has heard
+            stream.rest()  # the server has received the signal
             reply = download.rest()
             stopping.result()
 

@@ -1,4 +1,4 @@
-"""An answer's time must not tell an unknown client from a wrong secret."""
+"""Response times do not reveal whether a client exists or only its secret is wrong."""
 
 import base64
 import http.client
@@ -22,7 +22,7 @@ STATES = {
     "left out": ([FILL.format("'recorded token ' || n", "FROM generate_series(0, 31) n")], 401),
     "throttled": ([], 429),
 }
-"""What to do before a round, and which status every answer of it then has."""
+"""The preparation before a round, and the status of all its responses."""
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -47,7 +47,7 @@ def ask(connection: http.client.HTTPConnection, client_id: str) -> tuple[float, 
 
 
 def area_under_curve(first: list[float], second: list[float]) -> float:
-    """How often a value of the first is larger than one of the second: 0.5 tells nothing."""
+    """The probability that a value of the first exceeds one of the second; 0.5 reveals nothing."""
     ranked = sorted([(value, 1) for value in first] + [(value, 0) for value in second])
     ranks = sum(rank for rank, (_, is_first) in enumerate(ranked, start=1) if is_first)
     return (ranks - len(first) * (len(first) + 1) / 2) / (len(first) * len(second))

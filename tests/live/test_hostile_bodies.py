@@ -1,5 +1,6 @@
-"""Whatever bodies, addresses and headers come in: each costs little, its answer is short, and the
-memory that it took is there again for others, under both kinds of server."""
+"""Any body, URL and header costs little, gets a short response, and releases its memory again,
+on both kinds of server.
+"""
 
 from collections.abc import Iterator
 
@@ -11,12 +12,12 @@ from tests.live.hostile import MEGABYTE, attacks, front, go_on, suffer
 pytestmark = pytest.mark.slow
 
 TIMES = 4
-"""One after the other; then once from each of many clients."""
+"""In sequence; then once from each of many clients."""
 MAX_MS = 100
 MAX_ANSWER_BYTES = 16 * 1024
 MAX_GROWN_BYTES = 20 * MEGABYTE
 MAX_PEAK_BYTES = 80 * MEGABYTE
-"""From the first request on: what the threads need when they all have much to do."""
+"""Growth since the first request: the memory that the threads need when all are busy."""
 
 
 @pytest.fixture(scope="module")

@@ -31,12 +31,12 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass
 class Load:
-    """Clients that ask for tokens as fast as they get them, and what they were told."""
+    """Clients that request tokens as fast as possible, and the tokens that they received."""
 
     deployment: Deployment
     is_over: threading.Event = field(default_factory=threading.Event)
     acknowledged: list[tuple[str, str]] = field(default_factory=list)
-    """The organization and the jti of each token that a client holds."""
+    """Organization and jti of each token that a client holds."""
     statuses: Counter[int | str] = field(default_factory=Counter)
     last_success: float = 0.0
 
@@ -93,7 +93,7 @@ def processes() -> list[tuple[int, int, str]]:
 
 
 def kill_at_once(cluster: Cluster) -> None:
-    """kill -9 of the postmaster and all of its children; returns when none of them is left."""
+    """Kill the postmaster and all its children with SIGKILL, and wait until they are gone."""
     postmaster = int((cluster.data / "postmaster.pid").read_text().splitlines()[0])
     family = {postmaster} | {pid for pid, parent, _ in processes() if parent == postmaster}
     for pid in [postmaster, *(family - {postmaster})]:

@@ -1,5 +1,6 @@
-"""An execution whose worker is lost ends, with nobody watching; a worker that was only asleep
-cannot write any more."""
+"""An execution whose worker is lost ends without intervention, and a worker that was only
+suspended cannot write any more.
+"""
 
 import contextlib
 import json
@@ -32,7 +33,7 @@ LOST = "The worker was lost: nothing was heard from it for"
 
 @dataclass
 class Place:
-    """A database with an organization, and workers that come and go."""
+    """A database with an organization, and workers that start and stop."""
 
     cluster: Cluster
     environment: dict[str, str]
@@ -87,7 +88,7 @@ class Place:
             )
 
     def queued(self, queue: str) -> int:
-        """How many of its jobs have not succeeded yet."""
+        """The number of the queue's jobs that have not succeeded yet."""
         with psycopg.connect(self.cluster.url) as connection:
             [found] = connection.execute(
                 "SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %s", [queue]
@@ -142,7 +143,7 @@ def test_nothing_keeps_running_when_workers_are_killed(place: Place) -> None:
         victim.kill()
         victim.wait()
     killed = time.monotonic()
-    # What any supervisor does. It finds out what was lost, by itself.
+    # Restart it, as a supervisor does. The new worker finds the lost executions by itself.
     place.start_worker(2)
     place.wait_until(lambda: place.statuses(launched) == {"error": EXECUTIONS}, SECONDS_TO_NOTICE)
 
@@ -152,7 +153,7 @@ def test_nothing_keeps_running_when_workers_are_killed(place: Place) -> None:
     place.wait_until(lambda: place.statuses(after) == {"finished": 1}, 30)
 
 
-def test_workers_that_live_on_end_what_another_left_behind(place: Place) -> None:
+def test_surviving_workers_end_the_executions_of_a_lost_one(place: Place) -> None:
     victim = place.start_worker(5)
     lost = place.launch(5)
     place.wait_until(lambda: place.statuses(lost) == {"running": 5}, 60)
@@ -168,7 +169,7 @@ def test_workers_that_live_on_end_what_another_left_behind(place: Place) -> None
 
 
 def interrupted(log: Path) -> str:
-    """The log's lines about executions that a worker had to leave."""
+    """The log's lines about executions interrupted by a worker's end."""
     lines = log.read_text().splitlines()
     return "\n".join(line for line in lines if "execution.interrupted" in line)
 
@@ -184,7 +185,7 @@ def test_a_worker_that_slept_cannot_write_any_more(place: Place) -> None:
     before = place.rows("last_sequence, error, end_time, lease_generation", launched)
     sleeper.send_signal(signal.SIGCONT)
 
-    # It says something twice a second, as long as it may.
+    # It reports twice a second while it holds the lease.
     place.wait_until(lambda: launched[0] in interrupted(place.log), 30)
     assert place.rows("last_sequence, error, end_time, lease_generation", launched) == before
     assert sleeper.poll() is None, "it goes on working for others"

@@ -1,4 +1,4 @@
-"""The proxy that we ship, before both servers: deploy/nginx.conf in a real nginx."""
+"""The proxy configuration deploy/nginx.conf in a real nginx, in front of both servers."""
 
 import socket
 import time
@@ -26,7 +26,7 @@ THREADS = 2 * 8  # of the servers behind
 
 
 class Client:
-    """Calls the deployment through the proxy, as HOST."""
+    """Calls the deployment through the proxy as HOST."""
 
     def __init__(self, port: int, folder: Path) -> None:
         self.port = port
@@ -101,7 +101,7 @@ def test_pages_and_reads_come_through_compressed(client: Client, bearer: dict[st
 def test_a_form_is_taken_on_whatever_port_the_proxy_listens(
     running: Deployment, client: Client, folder: Path, port: str
 ) -> None:
-    """A browser names the port, and Django compares where the form comes from with the host."""
+    """The browser's Origin includes the port, and Django compares it with the host."""
     browser = Client(client.port, folder)
     browser.session.headers["Host"] = HOST + port
     page = browser("GET", "/login")
@@ -173,7 +173,7 @@ def test_a_caller_cannot_tell_the_scheme(client: Client, name: str) -> None:
         assert client("GET", path, headers={name: "http"}).status_code in {200, 401}
 
 
-def test_callers_who_send_or_take_slowly_hold_no_thread_behind(
+def test_slow_clients_hold_no_thread_behind_the_proxy(
     client: Client, bearer: dict[str, str], fid: str, folder: Path
 ) -> None:
     head = f"POST /api/v1/token HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 900000\r\n\r\n"
@@ -194,10 +194,10 @@ def test_callers_who_send_or_take_slowly_hold_no_thread_behind(
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/api/v1/agents"), ("DELETE", "/outputs"), ("PUT", "/x")]
 )
-def test_what_takes_too_long_is_not_sent_to_the_other_server_as_well(
+def test_a_request_that_times_out_is_not_retried_on_the_other_server(
     running: Deployment, tmp_path: Path, method: str, path: str
 ) -> None:
-    """Servers that take every request and answer none."""
+    """The servers accept every request and answer none."""
     impatient = {"proxy_read_timeout 90s": "proxy_read_timeout 1s"}
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(4)]
@@ -215,7 +215,7 @@ def test_what_takes_too_long_is_not_sent_to_the_other_server_as_well(
 
 
 def arrived(server: socket.socket) -> int:
-    """How many connections wait to be taken."""
+    """The number of connections that have not been accepted yet."""
     number = 0
     with suppress(BlockingIOError):
         while True:
@@ -224,10 +224,10 @@ def arrived(server: socket.socket) -> int:
     return number
 
 
-def test_every_endpoint_answers_through_the_proxy_what_it_answers_without(
+def test_every_endpoint_answers_the_same_through_the_proxy(
     client: Client, running: Deployment, bearer: dict[str, str]
 ) -> None:
-    """Nobody's ids and no bodies: nginx must neither redirect, nor refuse, nor answer itself."""
+    """Unknown ids and no bodies: nginx must neither redirect, nor refuse, nor answer itself."""
     direct = {"Host": HOST, "X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"}
     differing = []
     for endpoint in ENDPOINTS:
@@ -251,13 +251,13 @@ def test_every_endpoint_answers_through_the_proxy_what_it_answers_without(
     assert len(ENDPOINTS) > 100
 
 
-def test_nobody_notices_that_each_server_restarts_in_its_turn(
+def test_a_rolling_restart_of_the_servers_goes_unnoticed(
     client: Client, units: list[Unit], running: Deployment, bearer: dict[str, str], fid: str
 ) -> None:
     agent, is_over = running.clients[0], Event()
 
     def call(method: str, path: str, **how: Any) -> list[int]:
-        """Until all have restarted; each time over a new connection of nginx's."""
+        """Call until all have restarted; each call uses a new connection of nginx."""
         own = Client(client.port, Path(str(client.session.verify)).parent)
         statuses = []
         with own.session:

@@ -1,4 +1,4 @@
-"""Clients that others wrote get, use and verify our tokens, knowing nothing but the issuer."""
+"""Third-party clients get, use and verify our tokens, given nothing but the issuer."""
 
 import json
 import subprocess

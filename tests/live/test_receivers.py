@@ -1,5 +1,6 @@
-"""Services of others take our tokens, and only those that are for them: the official MCP packages
-end to end, and the examples of docs/how-to/accept-tokens.md as they are printed."""
+"""Third-party services accept only tokens meant for them: the official MCP packages end to end,
+and the examples of docs/how-to/accept-tokens.md as printed.
+"""
 
 import json
 import os
@@ -43,7 +44,7 @@ def mcp_server(
     client: OAuthClient,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """The address of the documentation's MCP server, registered, with one agent allowed."""
+    """The URL of the documentation's MCP server, registered, with one agent allowed."""
     identifier = f"http://127.0.0.1:{free_port()}/mcp"
     owner.register(identifier, client, scopes=SCOPES)
     log = tmp_path_factory.mktemp("mcp") / "log"
@@ -134,7 +135,7 @@ def test_the_mcp_server_says_where_tokens_come_from(
     assert metadata.json()["authorization_servers"] == [deployment.url]
 
 
-def test_the_mcp_server_refuses_what_is_not_for_it(
+def test_the_mcp_server_refuses_tokens_for_others(
     deployment: Deployment, owner: Owner, client: OAuthClient, mcp_server: str
 ) -> None:
     other = f"http://127.0.0.1:{free_port()}/mcp"
@@ -164,7 +165,7 @@ def service(
     client: OAuthClient,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[str, str]]:
-    """The example's identifier, and the address of what it protects."""
+    """The example's identifier, and the URL of what it protects."""
     if request.param == "nginx" and not find_proxy():
         pytest.skip("nginx is not installed.")
     start, path = START[request.param]
@@ -245,7 +246,7 @@ def test_an_example_whose_clock_is_behind_takes_a_new_token(
 def test_an_example_lets_its_own_organization_in_and_no_other(
     deployment: Deployment, service: tuple[str, str]
 ) -> None:
-    """Another organization may register the same address: its agents are still strangers."""
+    """Another organization may register the same URL, but its agents still have no access."""
     identifier, url = service
     stranger = next(
         each
@@ -265,7 +266,7 @@ def test_an_example_asks_for_the_scope(
 ) -> None:
     identifier, url = service
     reader = token_for(deployment, client, identifier, "files:read")
-    if url.endswith("/"):  # nginx asks for none, and tells the service behind it
+    if url.endswith("/"):  # nginx requires none, and passes them to the service behind it
         assert get(url, reader).json()["headers"]["X-Scope"] == "files:read"
         return
     writer = token_for(deployment, client, identifier, "files:write")

@@ -1,4 +1,4 @@
-"""Whatever ends the right to look also ends what is open, at a real server."""
+"""Whatever ends a viewer's access also ends its open requests, on a real server."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from tests.live.viewer import events, read_head
 pytestmark = pytest.mark.slow
 
 SECONDS = 3
-"""The product's own second, and two for a busy machine."""
+"""The product promises one second; two more allow for a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def running() -> Iterator[Deployment]:
 
 
 class Rights:
-    """The process that makes viewers, and ends their rights."""
+    """The process that creates viewers and ends their access."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -36,7 +36,7 @@ class Rights:
             self.viewers.append(told)
 
     def end(self, number: int) -> float:
-        """When it was committed, or takes place, in Unix seconds."""
+        """End the access; return the time of the commit or of the scheduled end in Unix seconds."""
         assert self._process.stdin
         self._process.stdin.write(f"{number}\n")
         self._process.stdin.flush()
@@ -66,7 +66,7 @@ def rights(running: Deployment) -> Iterator[Rights]:
 
 
 class Looking:
-    """One open stream, or one wait."""
+    """An open stream, or a waiting request."""
 
     def __init__(self, running: Deployment, viewer: dict[str, Any]) -> None:
         self.running, self.viewer = running, viewer
@@ -125,7 +125,7 @@ def test_every_way_to_lose_the_right_ends_streams_and_waits_within_a_second(
             late[name] = streams[number].ended_at - at
             if "deleted" in name:
                 assert streams[number].last == "The execution was deleted."
-                waiting[number].cancel()  # the right to wait is still there
+                waiting[number].cancel()  # the viewer still has access
                 return
             assert streams[number].last.startswith("The token or the session has ended"), name
             assert await waiting[number] in {401, 403, 404}, name

@@ -1,4 +1,4 @@
-"""Secrets that went through every endpoint, also the wrong way, are found nowhere."""
+"""Secrets sent to every endpoint, even in the wrong place, are stored and logged nowhere."""
 
 import base64
 from typing import Any
@@ -37,7 +37,7 @@ class Visitor:
 
 
 def visit(deployment: Deployment) -> set[str]:
-    """Use secrets rightly and wrongly; gives all that must not be found afterwards."""
+    """Use secrets correctly and incorrectly; return all that must not be found afterwards."""
     visitor = Visitor(deployment)
     call, client = visitor.call, deployment.clients[0]
     pair = (client.client_id, client.client_secret)

@@ -1,4 +1,4 @@
-"""The commands of the analytics guide, character by character, with a token from curl."""
+"""The commands of the analytics guide, verbatim, with a token from curl."""
 
 import json
 import os
@@ -34,8 +34,8 @@ print(json.dumps(json.load(sys.stdin), indent=2))
 
 @pytest.fixture
 def run(deployment: Deployment, tmp_path: Path) -> Any:
-    """Run a command of the guide; only a port that is taken here changes it."""
-    (tmp_path / "jq").write_text(JQ)  # after the machine's own jq, where it has one
+    """Run a command of the guide, changing only a port that is taken."""
+    (tmp_path / "jq").write_text(JQ)  # after the machine's own jq, if it has one
     (tmp_path / "jq").chmod(0o755)
 
     def run(command: str, **variables: str) -> Any:

@@ -1,4 +1,4 @@
-"""However slowly clients send or take, the others are served, and whoever stands still is cut."""
+"""Slow senders and readers do not delay others, and stalled ones are disconnected."""
 
 import socket
 import time
@@ -17,10 +17,10 @@ pytestmark = pytest.mark.slow
 
 READER_TIMEOUT = 6
 SECONDS_FOR_A_GOOD_REQUEST = 3.0
-"""Much on a busy machine, and half of what a thread that waits for a reader would cost."""
+"""Generous for a busy machine, and half the delay that a thread blocked by a reader would cause."""
 MB = 1024**2
 FILE = 8 * MB
-"""More than the system keeps for a connection."""
+"""More than the operating system buffers for a connection."""
 LARGEST_STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 Connect = Callable[..., socket.socket]
@@ -40,7 +40,7 @@ def engine(running: Deployment) -> Engine:
 
 @pytest.fixture
 def connect(running: Deployment) -> Iterator[Connect]:
-    """Connections with a small window that have sent so much."""
+    """Open connections with a small window that have sent this many bytes."""
     with ExitStack() as stack:
 
         def connected(sent: bytes, window: int = 4096, source: str = "") -> socket.socket:
@@ -66,7 +66,7 @@ def has_begun(client: socket.socket) -> bool:
 
 
 def slowest_good_request(engine: Engine) -> float:
-    """Seconds that the slowest of some ordinary requests took, one after the other."""
+    """The slowest of some ordinary requests made in sequence, in seconds."""
     headers = {"Authorization": f"Bearer {engine.token}"}
     seconds = []
     for path in ["/livez", "/api/v1/agents"] * 10:
@@ -84,7 +84,7 @@ def wait_until_cut(clients: list[socket.socket]) -> None:
         time.sleep(0.1)
 
 
-def test_downloads_that_nobody_reads_harm_nobody_and_end(
+def test_unread_downloads_affect_nobody_and_end(
     engine: Engine, running: Deployment, connect: Connect
 ) -> None:
     ask = asking(engine, engine.upload("big.bin", FILE))
@@ -97,10 +97,10 @@ def test_downloads_that_nobody_reads_harm_nobody_and_end(
 
     assert running.server.memory() - before < 100 * MB
     wait_until_cut(clients)
-    assert all(has_begun(connect(ask)) for _ in range(64))  # what they held was given back
+    assert all(has_begun(connect(ask)) for _ in range(64))  # their resources were released
 
 
-def test_readers_of_a_static_file_shut_out_nobody_but_their_own_network(
+def test_readers_of_a_static_file_block_only_their_own_network(
     engine: Engine, running: Deployment, connect: Connect
 ) -> None:
     ask = f"GET {LARGEST_STATIC} HTTP/1.1\r\nHost: {urlsplit(engine.url).netloc}\r\n\r\n".encode()
@@ -117,7 +117,7 @@ def test_readers_of_a_static_file_shut_out_nobody_but_their_own_network(
     assert has_begun(connect(ask))
 
 
-def test_an_answer_that_the_server_has_whole_is_not_kept_for_who_does_not_read(
+def test_a_complete_response_is_not_kept_for_a_client_that_does_not_read(
     engine: Engine, connect: Connect
 ) -> None:
     run = engine.another()
@@ -165,7 +165,7 @@ def test_a_download_ends_within_a_second_of_the_right_to_it(
     assert received < FILE
 
 
-def test_bodies_that_do_not_come_harm_nobody(engine: Engine, connect: Connect) -> None:
+def test_bodies_that_never_arrive_affect_nobody(engine: Engine, connect: Connect) -> None:
     head = f"POST /api/v1/token HTTP/1.1\r\nHost: {urlsplit(engine.url).netloc}\r\n"
     head += "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
     for length, sent in [(900_000, 10), (900_000, 800_000), (3 * MB, MB // 2)] * 10:

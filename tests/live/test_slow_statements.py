@@ -1,4 +1,6 @@
-"""The database works on a request only so long, and says so; everything else takes its time."""
+"""Statements of requests are cancelled after a limit, with a clear error; other work is not
+limited.
+"""
 
 import subprocess
 import sys
@@ -24,7 +26,7 @@ def running() -> Iterator[Deployment]:
 
 @contextmanager
 def nobody_reads(running: Deployment, table: str) -> Iterator[None]:
-    """Every statement that needs the table takes as long as this lasts."""
+    """Lock the table during the block, so that every statement that needs it waits."""
     with psycopg.connect(running.cluster.owner_url) as connection:
         connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         yield

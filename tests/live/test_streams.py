@@ -1,4 +1,4 @@
-"""Live streams over a real server: nothing is lost or told twice, whoever is cut off."""
+"""Live streams from a real server: nothing is lost or repeated after disconnections."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 SECONDS_TO_STOP = 10
 SECONDS_TO_CUT = 60
 PLACES = 64
-"""Streams and waits that a caller may hold open."""
+"""The number of streams and waiting requests that a caller may have."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_forced_reconnects_lose_nothing_and_repeat_nothing(engine: Engine) -> No
     assert all(follower.connections == 6 for follower in followers)
 
 
-def test_a_server_that_is_told_to_stop_sends_its_viewers_away_and_they_continue() -> None:
+def test_viewers_of_a_stopping_server_reconnect_and_continue() -> None:
     with deployed(durable=False, agents=1) as deployment:
         engine = Engine(deployment, deployment.clients[0])
         follower = Follower(engine.stream, engine.token)
@@ -110,7 +110,7 @@ def test_a_revoked_token_ends_its_stream_within_seconds(engine: Engine) -> None:
     assert "ended" in follower.last_words
 
 
-def test_a_reader_that_does_not_read_is_cut_off_and_harms_nobody(
+def test_a_client_that_does_not_read_is_disconnected_and_affects_no_others(
     engine: Engine, running: Deployment
 ) -> None:
     before = running.server.memory()
@@ -135,8 +135,8 @@ def test_a_reader_that_does_not_read_is_cut_off_and_harms_nobody(
     assert running.server.memory() - before < 100 * 1024**2
 
 
-def test_silent_readers_keep_little_of_the_memory_and_hold_up_nobody() -> None:
-    """Of what the server holds and of what the system queues for it."""
+def test_silent_readers_hold_little_memory_and_delay_nobody() -> None:
+    """Measures the memory of the server and the buffers of the operating system."""
     with deployed(
         durable=False, agents=1, settings={"AGENTIDP_READER_TIMEOUT_SECONDS": "6"}
     ) as deployment:
@@ -167,7 +167,7 @@ def test_silent_readers_keep_little_of_the_memory_and_hold_up_nobody() -> None:
 
 
 def lazy_connection(engine: Engine) -> socket.socket:
-    """Asks for the stream with a small window, and never reads."""
+    """Request the stream with a small receive window and never read."""
     parts = urlsplit(engine.stream)
     lazy = socket.socket()
     lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -180,7 +180,7 @@ def lazy_connection(engine: Engine) -> socket.socket:
 
 
 def seconds_until_cut(lazy: socket.socket) -> float:
-    """How long the server keeps the connection: it is over when the peer is no longer known."""
+    """How long the server keeps the connection: it ends when the socket has no peer any more."""
     began = time.monotonic()
     address = lazy.getsockname()
     while time.monotonic() < began + SECONDS_TO_CUT and is_established(address):
@@ -210,7 +210,7 @@ def test_old_clients_and_head_get_a_sane_answer(engine: Engine, request_line: st
 
 
 @pytest.mark.parametrize("name", ["status", "raw", "html", "main"])
-def test_who_asks_too_early_gets_the_answer_once_there_is_one(engine: Engine, name: str) -> None:
+def test_an_early_request_gets_the_answer_once_there_is_one(engine: Engine, name: str) -> None:
     fid = f"early-{uuid4().hex}"
     headers = {"Authorization": f"Bearer {engine.token}"}
     url = f"{engine.url}/outputs/{name}/{fid}?extended=true"
@@ -230,7 +230,7 @@ def test_who_asks_too_early_gets_the_answer_once_there_is_one(engine: Engine, na
     answer.close()
 
 
-def test_many_who_wait_cost_nothing_and_each_takes_the_place_of_a_stream() -> None:
+def test_many_waiting_requests_cost_nothing_and_each_counts_as_a_stream() -> None:
     with deployed(durable=False, agents=3) as deployment:
         engines = [Engine(deployment, client) for client in deployment.clients]
         idle = asyncio.run(seconds_of_good_requests(engines[0], 30))
@@ -272,7 +272,7 @@ async def status_of(engine: Engine, path: str) -> int:
 
 
 async def seconds_of_good_requests(engine: Engine, number: int) -> float:
-    """The median of an ordinary request, one after the other."""
+    """The median duration of an ordinary request, made in sequence."""
     seconds = []
     for _ in range(number):
         began = time.monotonic()
@@ -281,7 +281,7 @@ async def seconds_of_good_requests(engine: Engine, number: int) -> float:
     return statistics.median(seconds)
 
 
-def test_who_asks_in_vain_without_patience_is_told_at_once(engine: Engine) -> None:
+def test_a_request_that_does_not_wait_gets_its_error_at_once(engine: Engine) -> None:
     headers = {"Authorization": f"Bearer {engine.token}"}
 
     answer = requests.get(f"{engine.url}/outputs/status/nowhere", headers=headers, timeout=5)

@@ -1,4 +1,4 @@
-"""The server on a port and the one behind the proxy guard the same, byte by byte."""
+"""The server on a port and the one behind the proxy respond identically, byte for byte."""
 
 import base64
 import json
@@ -37,7 +37,7 @@ def wsgi(running: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(params=["asgi", "wsgi"])
 def front(request: pytest.FixtureRequest, running: Deployment) -> Address:
-    """Where the proxy connects to. Both get what it says in both ways; each knows its own."""
+    """The address to which the proxy connects. Both servers receive its headers in both forms."""
     if request.param == "asgi":
         return running.address
     path: str = request.getfixturevalue("wsgi")
@@ -59,7 +59,7 @@ def asks_for_token(running: Deployment, headers: str) -> bytes:
 
 
 def newest_address(running: Deployment) -> str:
-    """The caller's, as the last token request recorded it."""
+    """The caller's address as recorded by the last token request."""
     with psycopg.connect(running.cluster.url) as connection:
         organization = running.clients[0].organization_id
         connection.execute("SELECT set_config('app.organization_id', %s, true)", [organization])
@@ -205,7 +205,8 @@ def test_a_body_in_broken_chunks_is_refused_in_our_own_words(
 
     reply = ask(front, sent(line, head, BROKEN_CHUNKS[what]))
 
-    assert reply.status in {400, 411}, reply.body[:200]  # 411: refused by its head, before its body
+    # 411: refused because of its headers, before the body is read.
+    assert reply.status in {400, 411}, reply.body[:200]
     assert re.search(rb'\{"code": "[A-Z_]+", "message": "[^"]+"\}', reply.body), reply.body[:200]
 
 

@@ -1,4 +1,4 @@
-"""Requests of one organization that wait, and what the others notice of them."""
+"""Waiting requests of one organization do not disturb others."""
 
 import time
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def running() -> Iterator[Deployment]:
 
 @contextmanager
 def changing(deployment: Deployment, fid: str) -> Iterator[None]:
-    """Something else changes the execution meanwhile, and does not end."""
+    """Hold a lock on the execution during the block, as an unfinished change would."""
     with psycopg.connect(deployment.cluster.owner_url) as connection:
         tenant = deployment.clients[0].organization_id
         connection.execute("SELECT set_config('app.organization_id', %s, false)", [tenant])

@@ -1,6 +1,6 @@
-"""The commands of the documentation, run as they are printed, a whole page in one shell.
+"""The documentation's commands, run as printed, with a whole page in one shell.
 
-Every request has to succeed: a 4xx ends the shell. What the reader fills in is all that changes.
+Every request must succeed: a 4xx ends the shell. Only placeholders are replaced.
 """
 
 import os
@@ -54,7 +54,7 @@ ADA = {'"ada@example.com"': f'"{OWNER}"', '"password": "…"': f'"password": "{O
 
 @pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
-    """One of their own: the pages change and end what they find."""
+    """A deployment of their own, since the pages change and delete what they find."""
     with deployed(durable=False, agents=2) as running:
         yield running
 
@@ -107,7 +107,7 @@ PAGES: list[Page] = [
 
 
 def commands(page: str) -> str:
-    """What the page shows to copy into a shell, in its order."""
+    """The commands on the page, in order."""
     text = (PROJECT / page).read_text()
     if "```" in text:
         return "\n".join(block for language, block in BLOCK.findall(text) if not language)

@@ -1,4 +1,4 @@
-"""The programs of the documentation, run as they are printed: only the addresses are others."""
+"""The documentation's programs, run as printed apart from URLs."""
 
 import os
 import re
@@ -28,7 +28,7 @@ SHOWN = {
 
 
 def block(page: str, language: str = "", *, having: str = "") -> str:
-    """The one block of the page in this language, with the words `having`."""
+    """The only block of the page in this language that contains `having`."""
     found = BLOCK.findall((PROJECT / "docs" / "how-to" / page).read_text())
     (code,) = (code for _, kind, code in found if kind == language and having in code)
     return textwrap.dedent(code)
@@ -44,7 +44,7 @@ def client(deployment: Deployment) -> OAuthClient:
     return deployment.clients[0]
 
 
-def test_the_program_that_follows_an_execution_tells_all_that_it_says_while_it_says_it(
+def test_the_program_that_follows_an_execution_prints_its_events_live(
     deployment: Deployment, client: OAuthClient, tmp_path: Path
 ) -> None:
     code = put(block("follow-an-execution.md", "python"), SHOWN["api"], deployment.url)
@@ -83,7 +83,7 @@ def test_the_program_that_follows_an_execution_tells_all_that_it_says_while_it_s
 
 
 def wait_for_silence(api: requests.Session, stream: str) -> None:
-    """Until the stream was silent for as long as it ever is; clients by themselves wait less."""
+    """Wait as long as the longest pause in a stream; clients time out earlier on their own."""
     with api.get(stream, stream=True, timeout=30) as beside:
         for _ in iter_until(beside.iter_lines(decode_unicode=True), "event: alive"):
             pass
@@ -102,7 +102,7 @@ def iter_until(lines: Iterable[str], end: str) -> Iterator[str]:
 
 @contextmanager
 def giving_up(program: "subprocess.Popen[str]") -> Iterator[None]:
-    """End a program that waits for what does not come."""
+    """Stop a program that waits for something that does not happen."""
     timer = threading.Timer(60, program.kill)
     timer.start()
     try:
@@ -141,7 +141,7 @@ def mcp_server(
     client: OAuthClient,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """The address of the server that the page starts, registered, with one agent allowed."""
+    """The URL of the server that the page starts, registered, with one agent allowed."""
     port = free_port()
     address = f"http://127.0.0.1:{port}/mcp"
     Owner(deployment).register(address, client, scopes=["files:read"])

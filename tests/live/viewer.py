@@ -1,4 +1,4 @@
-"""A client of live streams, written against the wire: what it counts, the server really sent."""
+"""A client of live streams, implemented independently of the server's code."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ CONTROL = frozenset({"alive", "close", "eof"})
 
 @dataclass(frozen=True)
 class Told:
-    """One server-sent event."""
+    """A server-sent event."""
 
     id: int
     event: str
@@ -20,19 +20,19 @@ class Told:
 
 @dataclass
 class Follower:
-    """Follows one stream over as many connections as it takes, continuing after what it has."""
+    """Follows a stream across reconnections, continuing after the last event received."""
 
     url: str
     token: str
     seen: list[int] = field(default_factory=list)
-    """The ids of the events in the order of their coming; control events are left out."""
+    """The ids of the events in order of arrival, without control events."""
     connections: int = 0
     has_ended: bool = False
     last_words: str = ""
-    """What the server said when it closed early."""
+    """The reason that the server gave for closing early."""
 
     async def follow(self, cut_after: int | None = None) -> None:
-        """Until the stream ends or, abruptly, after so many events."""
+        """Follow until the stream ends, or disconnect abruptly after so many events."""
         self.connections += 1
         count = 0
         async with connected(self.url, self.token, self.seen[-1] if self.seen else None) as told:
@@ -52,14 +52,14 @@ class Follower:
             try:
                 await self.follow()
             except OSError:
-                await asyncio.sleep(0.1)  # the server is not there at the moment
+                await asyncio.sleep(0.1)  # the server is unavailable at the moment
 
 
 @asynccontextmanager
 async def connected(
     url: str, token: str, last_id: int | None = None
 ) -> AsyncIterator[AsyncIterator[Told]]:
-    """The events of one connection; it is cut when the caller leaves."""
+    """Yield the events of one connection, which is closed when the caller leaves."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=4 * 1024**2)
     try:
@@ -89,7 +89,7 @@ async def read_head(reader: asyncio.StreamReader) -> int:
 
 
 async def events(reader: asyncio.StreamReader) -> AsyncIterator[Told]:
-    """The events in a body that comes in chunks."""
+    """The events in a chunked body."""
     text = b""
     while True:
         size = int(await reader.readline() or b"0", 16)

@@ -1,4 +1,4 @@
-/* Where the bars of a chart stand. */
+/* The layout of a chart's bars. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -7,7 +7,7 @@ import { columnAt, isNamed, layout, ticks, zoomed } from "../../static/js/bars.j
 
 const days = (counts) => counts.map((count, index) => ({ label: `${index + 1} Nov`, count, url: "/tokens" }));
 const draw = (data, width = 600) => layout(data, width, 224, (text) => text.length * 6, String);
-/* [left, top, right, bottom] of each bar of a path without round corners, or within a pixel of it. */
+/* [left, top, right, bottom] of each bar in a path, exact without rounded corners, otherwise within a pixel. */
 const boxes = (path) =>
   path.split("z").filter(Boolean).map((each) => {
     let [x, y] = [0, 0];

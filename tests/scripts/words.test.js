@@ -1,4 +1,4 @@
-/* What scripts say, by the table that the server's words are tested with, too. */
+/* Texts in scripts, tested with the same table as the server's. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -17,7 +17,7 @@ from django.db import connection
 from core.database_roles import as_owner, missing
 from demo import jobs, seed, server
 
-# Mails stand in the log: nothing leaves the machine.
+# Emails are written to the log: nothing leaves the machine.
 MAIL = {"AGENTIDP_EMAIL_URL": "consolemail://", "AGENTIDP_EMAIL_FROM": "agentidp@localhost"}
 WELCOME = """
 AgentIdP runs at  {base}
@@ -103,9 +103,10 @@ class Command(BaseCommand):
 
 
 def require_own_database() -> None:
-    """Before the migrations: they would change somebody's tables, too.
+    """Check the database before the migrations, which would change somebody else's tables.
 
-    Where an earlier release left tables that the application's role may not read yet, as the owner.
+    Runs as the tables' owner where an earlier release left tables that the application's role may
+    not read yet.
     """
     with connection.cursor() as cursor:
         is_readable = not missing(cursor)
@@ -117,7 +118,9 @@ def require_own_database() -> None:
 
 
 def require_loopback(host: str) -> None:
-    """The demo has a password that everybody knows: nobody else may reach it."""
+    """Refuse other hosts: the demonstration's password is public, so only this machine may reach
+    it.
+    """
     try:
         is_loopback = ipaddress.IPv4Address(host).is_loopback
     except ValueError:

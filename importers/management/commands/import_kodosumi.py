@@ -58,7 +58,7 @@ class Command(BaseCommand):
                 f"{error.filename}: {error.strerror}"
             ) from None
         progress = Progress(self.stderr)
-        with closing(source), _stopping() as stop, _one_sentence():
+        with closing(source), _stop_on_signal() as stop, _error_as_sentence():
             with importer(
                 source,
                 organization,
@@ -94,14 +94,14 @@ class Command(BaseCommand):
         if report.problems:
             self.stdout.write(f"{len(report.problems):,} problems:")
         for path, what in sorted(report.problems.items()):
-            self.stdout.write(f"  {_harmless(path)} {_harmless(what)}")
+            self.stdout.write(f"  {_printable(path)} {_printable(what)}")
 
     def _warn(self, path: str, what: str) -> None:
-        self.stderr.write(f"{_harmless(path)} {_harmless(what)}")
+        self.stderr.write(f"{_printable(path)} {_printable(what)}")
 
 
 class Progress:
-    """One line that is written over, on a terminal only."""
+    """A progress line that overwrites itself; on terminals only."""
 
     def __init__(self, stream: OutputWrapper) -> None:
         self._stream = stream if stream.isatty() else None
@@ -109,7 +109,7 @@ class Progress:
         self._done = self._of = 0
 
     def show(self, count: int, total: int) -> None:
-        """`count` more have been done of `total`."""
+        """Show that `count` more of `total` are done."""
         if self._done >= self._of:
             self._done, self._started = 0, time.monotonic()
         self._done, self._of = self._done + count, total
@@ -130,8 +130,10 @@ class Progress:
 
 
 @contextmanager
-def _one_sentence() -> Iterator[None]:
-    """What was stored stays; the next import goes on from there."""
+def _error_as_sentence() -> Iterator[None]:
+    """Turn a failure into one sentence. What was stored stays, and the next import continues
+    there.
+    """
     try:
         yield
     except FilesUnavailable as error:
@@ -140,8 +142,8 @@ def _one_sentence() -> Iterator[None]:
 
 
 @contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Set by SIGTERM and SIGINT meanwhile. A second signal does what it usually does."""
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set. A second signal has its usual effect."""
     stop = threading.Event()
     before: dict[int, Any] = {}
 
@@ -158,8 +160,10 @@ def _stopping() -> Iterator[threading.Event]:
             signal.signal(known, handler)
 
 
-def _harmless(text: str) -> str:
-    """Names come from others: none of their characters moves the terminal's cursor."""
+def _printable(text: str) -> str:
+    """The text without control characters, since names from others must not control the
+    terminal.
+    """
     return "".join(
         letter
         if letter.isprintable()

@@ -1,4 +1,4 @@
-"""Gets, uses, introspects and revokes tokens in both ways that Authlib can prove a client."""
+"""Get, use, introspect and revoke tokens with both client authentication methods of Authlib."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Reads every CSV file, finding out its form by itself."""
+"""Read every CSV file with automatic detection of its format."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ for name, path in given["csv"].items():
     types = dict(zip(table.columns, map(str, table.types), strict=True))
     for column, found in types.items():
         if table.aggregate(f'count("{column}")').fetchall()[0][0] == 0:
-            continue  # nothing to tell the type from
+            continue  # no values from which to detect the type
         if column.lower().endswith(("count", "tokens")):
             assert found in {"BIGINT", "DOUBLE"}, (name, column, found)
         if column == "date":

@@ -1,4 +1,4 @@
-"""FastMCP's ways to check tokens, alone and before a server whose tool is called."""
+"""FastMCP's token verifiers, alone and on a server whose tool is called."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Verifies a token by the address of the keys."""
+"""Verify a token with the key set at its URL."""
 
 import json
 import sys

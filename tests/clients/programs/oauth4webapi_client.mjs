@@ -1,4 +1,4 @@
-// Discovers, gets a token for us and one for a service, introspects, revokes; checks as a receiver.
+// Discover, get a token for our API and one for a service, introspect, revoke; verify as a resource server.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as oauth from "oauth4webapi";

@@ -1,4 +1,4 @@
-"""Makes a client of every operation, leaving nothing out, and calls one."""
+"""Generate a client with every operation, and call one of them."""
 
 import importlib
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 given = json.load(sys.stdin)
 folder = Path(given["folder"])
 config = folder / "openapi_python_client.json"
-# What docs/reference/clients.md tells to write.
+# As docs/reference/clients.md says.
 config.write_text(
     json.dumps(
         {

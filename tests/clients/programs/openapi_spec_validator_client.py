@@ -1,4 +1,4 @@
-"""Takes the description that the server gives."""
+"""Validate the OpenAPI document that the server serves."""
 
 import json
 import sys

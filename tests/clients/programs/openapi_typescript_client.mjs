@@ -1,4 +1,4 @@
-// Makes types of every operation, compiles a program that uses them, and runs it.
+// Generate types for every operation, compile a program that uses them, and run it.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 const given = JSON.parse(readFileSync(0, "utf8"));
 const node = (...words) => execFileSync(process.execPath, words, { encoding: "utf8" });
-const types = "schema.d.ts"; // here: the compiler looks for packages beside it
+const types = "schema.d.ts"; // in this folder, because the compiler resolves packages beside it
 node("node_modules/openapi-typescript/bin/cli.js", given.schema, "--output", types);
 const text = readFileSync(types, "utf8");
 const { paths } = JSON.parse(readFileSync(given.schema, "utf8"));

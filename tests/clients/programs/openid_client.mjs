@@ -1,4 +1,4 @@
-// Discovers, gets a token, uses, introspects and revokes it.
+// Discover, get a token, use, introspect and revoke it.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as client from "openid-client";

@@ -1,4 +1,4 @@
-"""Reads every CSV file: the columns are there, dates and numbers have their types."""
+"""Read every CSV file and check its columns and the types of dates and numbers."""
 
 import json
 import sys

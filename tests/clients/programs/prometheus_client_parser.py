@@ -1,4 +1,4 @@
-"""Reads /metrics: every family is typed and described."""
+"""Parse /metrics: every family has a type and a description."""
 
 import json
 import sys

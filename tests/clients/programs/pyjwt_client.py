@@ -1,4 +1,4 @@
-"""Verifies a token by the address of the keys, and refuses one that is for somebody else."""
+"""Verify a token with the key set at its URL, and reject one with another audience."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-// Takes the description that the server gives, by the rules of the project.
+// Lint the OpenAPI document that the server serves with the project's rules.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 

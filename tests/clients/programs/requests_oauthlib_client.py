@@ -1,4 +1,4 @@
-"""Gets and uses tokens with the secret in the header and in the form; revokes one."""
+"""Get and use tokens with the secret in the header and in the form; revoke one."""
 
 import json
 import os

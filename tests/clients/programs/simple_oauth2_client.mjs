@@ -1,4 +1,4 @@
-// Gets and revokes tokens, with the secret in the header and in the form.
+// Get and revoke tokens, with the secret in the header and in the form.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { ClientCredentials } from "simple-oauth2";
