@@ -6,6 +6,7 @@ resource until its organization has allowed it there.
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -174,9 +175,10 @@ def update_resource(resource: Resource, *, actor: Actor, **changes: Any) -> Reso
 def delete_resource(resource: Resource, *, actor: Actor) -> None:
     """Delete a resource and what was allowed there. Live tokens for it end at introspection."""
     resource = _locked(resource)
-    record_event(AuditAction.RESOURCE_DELETED, resource, actor=actor)
     ResourceGrant.objects.filter(resource=resource).delete()
+    before = copy(resource)  # deleting takes the key from the other one
     resource.delete()
+    record_event(AuditAction.RESOURCE_DELETED, before, actor=actor)
 
 
 @transaction.atomic

@@ -1,6 +1,8 @@
 """Stopping and deleting: changes, which stand in the audit log."""
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +47,15 @@ class ExecutionIsImported(DomainError):
     )
 
 
+@dataclass(frozen=True)
+class Removed:
+    """An execution whose rows are gone, as it was before, and what happened to it."""
+
+    execution: Execution
+    happened: list[AuditAction]
+    has_files: bool
+
+
 @transaction.atomic
 def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
     """Cancel a live execution: whoever runs it cannot write any more. It stays on record.
@@ -61,9 +72,7 @@ def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
         raise ExecutionHasEnded(
             f"The execution is {execution.status} already.", status=execution.status
         )
-    execution = append_to_locked(
-        execution, [NewEvent(moment(execution), Kind.STATUS, Status.CANCELLED)]
-    )
+    execution = _cancel(execution)
     record_event(AuditAction.EXECUTION_STOPPED, execution, actor=actor)
     return execution
 
@@ -75,7 +84,9 @@ def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) 
     A live one is refused, unless `stop` ends it first. Of one that was imported only the record is
     here: it is removed, whatever goes on elsewhere.
     """
-    if _delete(execution, actor=actor, stop=stop):
+    removed = _remove(execution, actor=actor, stop=stop)
+    _record([removed], actor)
+    if removed.has_files:
         _remove_folder_on_commit(execution.organization_id, execution.pk)
 
 
@@ -86,7 +97,9 @@ def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
     The files of many are left to the worker: a bucket takes a request or two for each execution,
     and the thread that waits for them is missing elsewhere.
     """
-    keys = [each.pk for each in executions if _delete(each, actor=actor, stop=True)]
+    removed = [_remove(each, actor=actor, stop=True) for each in executions]
+    _record(removed, actor)
+    keys = [each.execution.pk for each in removed if each.has_files]
     organization_id = actor.organization.pk
     if len(keys) > FOLDERS_AT_ONCE:
         app.configure_task(REMOVE_FOLDERS, queue=MAINTENANCE).defer(
@@ -97,16 +110,29 @@ def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
         _remove_folder_on_commit(organization_id, key)
 
 
-def _delete(execution: Execution, *, actor: Actor, stop: bool) -> bool:
-    """Whether files are left."""
+def _remove(execution: Execution, *, actor: Actor, stop: bool) -> Removed:
     execution = locked(execution)
     _require_control(execution, actor)
+    happened = [AuditAction.EXECUTION_DELETED]
     if not execution.has_ended and not execution.is_imported:
         if not stop:
             raise ExecutionIsLive(status=execution.status)
-        execution = stop_execution(execution, actor=actor)
-    record_event(AuditAction.EXECUTION_DELETED, execution, actor=actor)
-    return _remove_rows(execution)
+        execution = _cancel(execution)
+        happened.insert(0, AuditAction.EXECUTION_STOPPED)
+    before = copy(execution)  # deleting takes the key from the other one
+    return Removed(before, happened, _remove_rows(execution))
+
+
+def _cancel(execution: Execution) -> Execution:
+    return append_to_locked(execution, [NewEvent(moment(execution), Kind.STATUS, Status.CANCELLED)])
+
+
+def _record(removed: Sequence[Removed], actor: Actor) -> None:
+    """After all rows are gone, which takes seconds for millions of them: meanwhile nothing else
+    could be recorded, and threads would wait that serve everybody."""
+    for each in removed:
+        for action in each.happened:
+            record_event(action, each.execution, actor=actor)
 
 
 def remove_execution(execution: Execution) -> None:
