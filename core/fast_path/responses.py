@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,6 +18,7 @@ WAITED = "agentidp.waited"
 """Stands in the environment of a request that is asked again after a wait: it waits no more."""
 Live = Callable[[asyncio.Event], AsyncGenerator[bytes, None]]
 Wait = Callable[[], Awaitable[bool]]
+Place = Callable[[], AbstractContextManager[None]]
 
 
 class LiveResponse(StreamingHttpResponse):
@@ -58,6 +60,14 @@ class LongResponse(StreamingHttpResponse):
     def __init__(self, pieces: Iterable[bytes | str], *, caller: UUID | None, **kwargs: Any):
         super().__init__(pieces, **kwargs)
         self.caller = caller
+        self.organization_id: UUID | None = None
+        self.place: Place = nullcontext
+
+    def count_for(self, organization_id: UUID, place: Place) -> None:
+        """Whose threads its making takes: the first pieces are made in a `place`, which may refuse,
+        and of the threads for further ones an organization has some. The doors of organizations
+        say so as well, since a piece may take long, and comes after they are left."""
+        self.organization_id, self.place = organization_id, place
 
     def end_with(self, has_ended: Callable[[], bool]) -> None:
         """Break the answer off once the right to it has ended: asked now and then, as it is made.
