@@ -26,6 +26,7 @@ from executions.models import (
 from organizations.actors import Actor, Scope
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
+from organizations.tenancy.places import OrganizationBusy, places
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 MAINTENANCE = "maintenance"
@@ -87,7 +88,7 @@ def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) 
     removed = _remove(execution, actor=actor, stop=stop)
     _record([removed], actor)
     if removed.has_files:
-        _remove_folder_on_commit(execution.organization_id, execution.pk)
+        _remove_folders_on_commit(execution.organization_id, [execution.pk])
 
 
 @transaction.atomic
@@ -102,12 +103,9 @@ def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
     keys = [each.execution.pk for each in removed if each.has_files]
     organization_id = actor.organization.pk
     if len(keys) > FOLDERS_AT_ONCE:
-        app.configure_task(REMOVE_FOLDERS, queue=MAINTENANCE).defer(
-            organization_id=str(organization_id), execution_ids=list(map(str, keys))
-        )
-        return
-    for key in keys:
-        _remove_folder_on_commit(organization_id, key)
+        _leave_to_worker(organization_id, keys)
+    else:
+        _remove_folders_on_commit(organization_id, keys)
 
 
 def _remove(execution: Execution, *, actor: Actor, stop: bool) -> Removed:
@@ -139,7 +137,7 @@ def remove_execution(execution: Execution) -> None:
     """Delete its rows, leave a tombstone, and delete its files once that is committed."""
     organization_id, key = execution.organization_id, execution.pk
     if _remove_rows(execution):
-        _remove_folder_on_commit(organization_id, key)
+        _remove_folders_on_commit(organization_id, [key])
 
 
 def _remove_rows(execution: Execution) -> bool:
@@ -164,8 +162,24 @@ def _remove_rows(execution: Execution) -> bool:
     return bool(files or execution.input_file_count or execution.output_file_count)
 
 
-def _remove_folder_on_commit(organization_id: UUID, key: UUID) -> None:
-    transaction.on_commit(lambda: remove_folder(organization_id, key), robust=True)
+def _remove_folders_on_commit(organization_id: UUID, keys: Sequence[UUID]) -> None:
+    transaction.on_commit(lambda: _remove_folders(organization_id, keys), robust=True)
+
+
+def _remove_folders(organization_id: UUID, keys: Sequence[UUID]) -> None:
+    """The storage may take long, and the request has given its place back when it commits."""
+    try:
+        with places.place(organization_id):
+            for key in keys:
+                remove_folder(organization_id, key)
+    except OrganizationBusy:
+        _leave_to_worker(organization_id, keys)
+
+
+def _leave_to_worker(organization_id: UUID, keys: Sequence[UUID]) -> None:
+    app.configure_task(REMOVE_FOLDERS, queue=MAINTENANCE).defer(
+        organization_id=str(organization_id), execution_ids=list(map(str, keys))
+    )
 
 
 def _require_control(execution: Execution, actor: Actor) -> None:
