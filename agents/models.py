@@ -31,7 +31,9 @@ RUNBOOK_URL = re.compile(
     r"https://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
     r"(?:[/?#](?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
 )
+# Asked before the patterns, which need hundreds of megabytes for a text of one.
 MAX_RUNBOOK_URL = 500
+MAX_VERSION = 64
 
 
 class AgentAlreadyExists(DomainError):
@@ -50,7 +52,7 @@ class AgentNotActive(DomainError):
 
 
 def validate_semantic_version(text: str) -> None:
-    if not SEMANTIC_VERSION.fullmatch(text):
+    if len(text) > MAX_VERSION or not SEMANTIC_VERSION.fullmatch(text):
         raise ValidationError("Use a semantic version, for example 1.4.0 or 2.0.0-rc.1.")
 
 
@@ -62,7 +64,7 @@ def validate_capability(text: str) -> None:
 def validate_runbook_url(text: str) -> None:
     """Raise ValidationError unless it is an https URL: pages link to it, so scripts, files and
     plain http are refused."""
-    if not RUNBOOK_URL.fullmatch(text):
+    if len(text) > MAX_RUNBOOK_URL or not RUNBOOK_URL.fullmatch(text):
         raise ValidationError(
             "Use a full https address in ASCII without a user name, for example "
             "https://wiki.example.com/runbooks/screener."
@@ -124,7 +126,7 @@ class Agent(OrganizationScopedModel):
 
     email = NormalizedEmailField(max_length=255)
     agent_type = models.CharField(max_length=32, choices=Type)
-    version = models.CharField(max_length=64, validators=[validate_semantic_version])
+    version = models.CharField(max_length=MAX_VERSION, validators=[validate_semantic_version])
     capabilities = ArrayField(
         models.CharField(max_length=128, validators=[validate_capability]),
         size=MAX_CAPABILITIES,

@@ -76,6 +76,8 @@ def within_organization(
             if isinstance(response, LongResponse):
                 viewer = Viewer.of_request(request.actor, request.session, scopes)
                 response.end_with(partial(has_ended, viewer))
+                organization_id = membership.organization_id
+                response.count_for(organization_id, partial(places.place, organization_id))
             return response
 
         inside.required_scopes = scopes  # type: ignore[attr-defined]

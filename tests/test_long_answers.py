@@ -19,6 +19,7 @@ from executions.event_log import NewEvent
 from executions.models import now
 from executions.tests.factories import make_execution, make_file
 from organizations.models import Membership, Organization, User
+from organizations.tenancy.places import OrganizationBusy, places
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, record_event
 from tokens.tests.clients import bearer
@@ -103,6 +104,27 @@ def test_a_long_answer_ends_with_the_right_to_it(
 
     with pytest.raises(RightEnded):
         b"".join(answer.streaming_content)
+
+
+@pytest.mark.parametrize(("asks", "path"), LONG)
+def test_a_long_answer_is_made_in_the_place_of_its_organization(
+    organization: Organization,
+    monkeypatch: pytest.MonkeyPatch,
+    asks: Callable[..., Client],
+    path: str,
+) -> None:
+    """The door is left by then, and the thread is one that serves everybody."""
+    member = make_membership(organization, "owner")
+    agent = make_agent(organization, scopes=["audit:read", "executions:read"])
+    execution = make_execution(organization, agent=agent)
+    make_file(execution)
+    answer: Any = asks(member=member, agent=agent).get(path.format(fid=execution.fid))
+
+    monkeypatch.setattr(places, "_half", 0)  # all that it may have is taken
+
+    assert answer.organization_id == organization.pk
+    with pytest.raises(OrganizationBusy), answer.place():
+        pass
 
 
 READ_IN_PIECES = [

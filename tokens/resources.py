@@ -6,6 +6,7 @@ resource until its organization allows it.
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -177,9 +178,10 @@ def delete_resource(resource: Resource, *, actor: Actor) -> None:
     Live tokens for it become inactive at introspection.
     """
     resource = _locked(resource)
-    record_event(AuditAction.RESOURCE_DELETED, resource, actor=actor)
     ResourceGrant.objects.filter(resource=resource).delete()
+    before = copy(resource)  # deleting takes the key from the other one
     resource.delete()
+    record_event(AuditAction.RESOURCE_DELETED, before, actor=actor)
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
 """POST /api/v1/agents: the required and the optional fields."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -179,6 +180,28 @@ def test_an_https_address_or_none_is_a_runbook(owner: Client, address: str) -> N
 @pytest.mark.parametrize("version", ["0.0.0", "1.0.0-rc.1", "10.20.30-a-b.0+build.7", "1.0.0+0"])
 def test_every_semantic_version_is_taken(owner: Client, version: str) -> None:
     assert register(owner, version=version).json()["version"] == version
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("version", "1.0.0-" + "a." * 450_000 + "a"),
+        ("runbookUrl", "https://wiki.example.com/" + "a" * 900_000),
+    ],
+)
+def test_a_text_that_is_too_long_is_compared_with_no_pattern(
+    owner: Client, field: str, text: str
+) -> None:
+    """It would need two hundred bytes of memory for each of its characters."""
+    tracemalloc.start()
+    try:
+        answer = register(owner, **{field: text})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert answer.status_code == 400
+    assert peak < 30_000_000
 
 
 @pytest.mark.parametrize(

@@ -12,24 +12,35 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
 from core import metrics
 from core.addresses import address_of, caller_network
 from core.bodies import TOO_MANY, RoomForBodies
-from core.errors import CODES, MESSAGES, error_body
+from core.errors import CODES, MESSAGES, DomainError, error_body
 from core.failures import RightEnded, log_failure
 from core.fast_path.connection import Answer, Connection
-from core.fast_path.pieces import Caller, LongAnswers, Rest, in_chunks, too_many_long_answers
+from core.fast_path.pieces import (
+    Caller,
+    LongAnswers,
+    Rest,
+    Turns,
+    in_chunks,
+    too_many_long_answers,
+    unavailable,
+)
 from core.fast_path.requests import NO_STORE, Message, Receive, Scope, Send, read_body
-from core.fast_path.responses import LiveResponse
+from core.fast_path.responses import LiveResponse, Place
 
 SECONDS_FOR_BODY = 30
 BROKEN_BODY = "The body ended too early, or its chunks are not spelled as HTTP/1.1 says."
-LONG_ANSWER_THREADS = 2
+LONG_ANSWER_THREADS = 4
 """Threads for long responses only, so that many of them leave the other threads free."""
+THREADS_FOR_ONE = 2
+"""How many of them one organization may use."""
 
 
 class Bridge:
@@ -45,6 +56,7 @@ class Bridge:
         self._application, self._max_body = application, max_body
         self._threads = ThreadPoolExecutor(threads, "web")
         self._long_threads = ThreadPoolExecutor(LONG_ANSWER_THREADS, "web-long")
+        self._turns = Turns(THREADS_FOR_ONE)
         self.long_answers = LongAnswers()
         self.bodies = RoomForBodies()
 
@@ -111,6 +123,7 @@ class Bridge:
 
     async def _send_long(self, connection: Connection, answer: Answer, rest: Rest) -> None:
         loop = asyncio.get_running_loop()
+        turn = self._turns.of(rest.whose)
         try:
             await connection.begin(answer)
             piece: bytes | None = answer.content
@@ -118,7 +131,8 @@ class Bridge:
             while piece is not None:
                 if not await connection.send_chunk(piece):
                     return
-                piece = await loop.run_in_executor(self._long_threads, rest.next)
+                async with turn:
+                    piece = await loop.run_in_executor(self._long_threads, rest.next)
             await connection.send_last()
         except RightEnded:
             connection.cut("over")
@@ -153,11 +167,22 @@ class Bridge:
 
     def _make_content(self, response: Iterable[bytes], answer: Answer, network: str) -> None:
         pieces = in_chunks(response)
-        answer.content = next(pieces, b"")
-        second = next(pieces, None)
+        place: Place = getattr(response, "place", nullcontext)
+        try:
+            with place():
+                answer.content = next(pieces, b"")
+                second = next(pieces, None)
+        except DomainError as refused:
+            if refused.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            answer.status, answer.headers, answer.content = unavailable(
+                refused.message, retry_after=getattr(refused, "retry_after", 1)
+            )
+            return
         if second is None:
             return
         caller: Caller = getattr(response, "caller", None) or network
+        whose: Caller = getattr(response, "organization_id", None) or caller
         if not self.long_answers.begin(caller):
             answer.status, answer.headers, answer.content = too_many_long_answers()
             return
@@ -169,7 +194,7 @@ class Bridge:
             finally:
                 self.long_answers.end(caller)
 
-        answer.rest = Rest(chain([second], pieces), close)
+        answer.rest = Rest(chain([second], pieces), close, whose)
 
 
 async def _refuse(

@@ -1,10 +1,12 @@
 """How long responses are cut into pieces, and how many may be in progress."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from django.conf import settings
 from django.db import connections as database_connections
@@ -25,8 +27,10 @@ Caller = UUID | str
 class Rest:
     """The remaining pieces of a long response."""
 
-    def __init__(self, pieces: Iterator[bytes], close: Callable[[], None]) -> None:
-        self._pieces, self.close = pieces, close
+    def __init__(
+        self, pieces: Iterator[bytes], close: Callable[[], None], whose: "Caller" = ""
+    ) -> None:
+        self._pieces, self.close, self.whose = pieces, close, whose
 
     def next(self) -> bytes | None:
         """The next piece, or None after the last. Called in a thread."""
@@ -34,6 +38,20 @@ class Rest:
         if any(each.in_atomic_block for each in database_connections.all(initialized_only=True)):
             raise RuntimeError("A long answer kept a transaction open after a piece.")
         return piece
+
+
+class Turns:
+    """Who may have a thread for the next piece of a long answer: one organization, or one network
+    of callers without a name, has so many at most, since a piece may take seconds of the database
+    or of the storage. It belongs to the event loop."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._whose: WeakValueDictionary[Caller, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, whose: Caller) -> asyncio.Semaphore:
+        """Kept as long as somebody has it."""
+        return self._whose.setdefault(whose, asyncio.Semaphore(self._at_once))
 
 
 class LongAnswers:
@@ -71,9 +89,13 @@ class LongAnswers:
 
 
 def too_many_long_answers() -> tuple[int, Headers, bytes]:
-    body = error_body(CODES[503], "Too many long answers are in progress. Try again later.")
-    headers = [(b"content-type", b"application/json"), (b"retry-after", b"5"), *NO_STORE]
-    return 503, headers, json.dumps(body).encode()
+    return unavailable("Too many long answers are in progress. Try again later.", retry_after=5)
+
+
+def unavailable(message: str, *, retry_after: int) -> tuple[int, Headers, bytes]:
+    wait = (b"retry-after", str(retry_after).encode())
+    headers = [(b"content-type", b"application/json"), wait, *NO_STORE]
+    return 503, headers, json.dumps(error_body(CODES[503], message)).encode()
 
 
 def in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:

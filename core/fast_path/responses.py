@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,6 +19,7 @@ WAITED = "agentidp.waited"
 """The environ key of a request that runs again after a wait, and must not wait once more."""
 Live = Callable[[asyncio.Event], AsyncGenerator[bytes, None]]
 Wait = Callable[[], Awaitable[bool]]
+Place = Callable[[], AbstractContextManager[None]]
 
 
 class LiveResponse(StreamingHttpResponse):
@@ -60,6 +62,14 @@ class LongResponse(StreamingHttpResponse):
     def __init__(self, pieces: Iterable[bytes | str], *, caller: UUID | None, **kwargs: Any):
         super().__init__(pieces, **kwargs)
         self.caller = caller
+        self.organization_id: UUID | None = None
+        self.place: Place = nullcontext
+
+    def count_for(self, organization_id: UUID, place: Place) -> None:
+        """Whose threads its making takes: the first pieces are made in a `place`, which may refuse,
+        and of the threads for further ones an organization has some. The doors of organizations
+        say so as well, since a piece may take long, and comes after they are left."""
+        self.organization_id, self.place = organization_id, place
 
     def end_with(self, has_ended: Callable[[], bool]) -> None:
         """Break the response off once `has_ended()` is true; it is checked from time to time.

@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
 
+from core.errors import DomainError
 from core.fast_path import asgi_bridge as bridge_module
 from core.fast_path.connection import SLICE
 from core.fast_path.pieces import LONG
@@ -229,3 +231,89 @@ def test_a_long_answer_that_keeps_a_transaction_open_is_broken_off(
 
     assert server.body == b"x" * LONG * 2
     assert server.sent[-1]["more_body"]
+
+
+# Whose threads
+
+
+class OfOrganization:
+    """Further pieces come when the organization's do."""
+
+    def __init__(self, organization_id: UUID, comes: threading.Event, place: Any) -> None:
+        self.caller, self.organization_id = uuid4(), organization_id
+        self.comes, self.place = comes, place
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from [b"x" * LONG] * 2
+        self.comes.wait(10)
+        yield b"x" * LONG
+
+
+def test_slow_pieces_of_one_organization_leave_threads_to_others() -> None:
+    ours, theirs = uuid4(), uuid4()
+    comes = {ours: threading.Event(), theirs: threading.Event()}
+    comes[theirs].set()
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        whose = ours if environ["PATH_INFO"] == "/slow" else theirs
+        return OfOrganization(whose, comes[whose], nullcontext)
+
+    async def scene() -> Server:
+        slow = [Server(app, path="/slow") for _ in range(2 * bridge_module.LONG_ANSWER_THREADS)]
+        other = Server(app)
+        for each in (*slow, other):
+            each.bridge = slow[0].bridge
+        waiting = [asyncio.create_task(each.serve()) for each in slow]
+        for each in slow:
+            while len(each.body) < LONG:
+                await each.heard.wait()
+                each.heard.clear()
+        try:
+            await other.serve()
+        finally:
+            comes[ours].set()
+            await asyncio.gather(*waiting)
+        assert {len(each.body) for each in slow} == {3 * LONG}
+        return other
+
+    other = asyncio.run(scene())
+
+    assert (other.status, len(other.body)) == (200, 3 * LONG)
+
+
+class Busy(DomainError):
+    status = 503
+    retry_after = 2
+
+
+def test_a_long_answer_is_begun_in_a_place_which_may_refuse() -> None:
+    """Its first pieces are made by a thread that serves everybody."""
+    held: list[str] = []
+
+    @contextmanager
+    def room() -> Iterator[None]:
+        held.append("taken")
+        yield
+        held.append("given back")
+
+    @contextmanager
+    def no_room() -> Iterator[None]:
+        raise Busy("Not now.")
+        yield
+
+    def served(place: Any) -> Server:
+        def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+            start_response("200 OK", [])
+            return OfOrganization(uuid4(), comes, place)
+
+        comes = threading.Event()
+        comes.set()
+        return serve(app)
+
+    whole, refused = served(room), served(no_room)
+
+    assert (whole.status, len(whole.body)) == (200, 3 * LONG)
+    assert held == ["taken", "given back"]
+    assert (refused.status, b"Not now." in refused.body) == (503, True)
+    assert (b"retry-after", b"2") in refused.sent[0]["headers"]

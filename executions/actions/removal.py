@@ -1,6 +1,8 @@
 """Stopping and deleting executions; both are written to the audit log."""
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +26,7 @@ from executions.models import (
 from organizations.actors import Actor, Scope
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
+from organizations.tenancy.places import OrganizationBusy, places
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 MAINTENANCE = "maintenance"
@@ -45,6 +48,15 @@ class ExecutionIsImported(DomainError):
     )
 
 
+@dataclass(frozen=True)
+class Removed:
+    """An execution whose rows are gone, as it was before, and what happened to it."""
+
+    execution: Execution
+    happened: list[AuditAction]
+    has_files: bool
+
+
 @transaction.atomic
 def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
     """Cancel a live execution and keep its record; its engine cannot write to it any more.
@@ -61,9 +73,7 @@ def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
         raise ExecutionHasEnded(
             f"The execution is {execution.status} already.", status=execution.status
         )
-    execution = append_to_locked(
-        execution, [NewEvent(moment(execution), Kind.STATUS, Status.CANCELLED)]
-    )
+    execution = _cancel(execution)
     record_event(AuditAction.EXECUTION_STOPPED, execution, actor=actor)
     return execution
 
@@ -75,8 +85,10 @@ def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) 
     A live execution is refused unless `stop` is set, which ends it first. Deleting an imported one
     removes only the record kept here and does not affect the system it came from.
     """
-    if _delete(execution, actor=actor, stop=stop):
-        _remove_folder_on_commit(execution.organization_id, execution.pk)
+    removed = _remove(execution, actor=actor, stop=stop)
+    _record([removed], actor)
+    if removed.has_files:
+        _remove_folders_on_commit(execution.organization_id, [execution.pk])
 
 
 @transaction.atomic
@@ -86,34 +98,47 @@ def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
     Many folders of files are left to the worker: a bucket needs a request or two for each
     execution, which would keep a web thread waiting.
     """
-    keys = [each.pk for each in executions if _delete(each, actor=actor, stop=True)]
+    removed = [_remove(each, actor=actor, stop=True) for each in executions]
+    _record(removed, actor)
+    keys = [each.execution.pk for each in removed if each.has_files]
     organization_id = actor.organization.pk
     if len(keys) > FOLDERS_AT_ONCE:
-        app.configure_task(REMOVE_FOLDERS, queue=MAINTENANCE).defer(
-            organization_id=str(organization_id), execution_ids=list(map(str, keys))
-        )
-        return
-    for key in keys:
-        _remove_folder_on_commit(organization_id, key)
+        _leave_to_worker(organization_id, keys)
+    else:
+        _remove_folders_on_commit(organization_id, keys)
 
 
-def _delete(execution: Execution, *, actor: Actor, stop: bool) -> bool:
-    """Delete one execution. Return whether its files still have to be removed."""
+def _remove(execution: Execution, *, actor: Actor, stop: bool) -> Removed:
+    """Delete one execution's rows. Its audit events are recorded later."""
     execution = locked(execution)
     _require_control(execution, actor)
+    happened = [AuditAction.EXECUTION_DELETED]
     if not execution.has_ended and not execution.is_imported:
         if not stop:
             raise ExecutionIsLive(status=execution.status)
-        execution = stop_execution(execution, actor=actor)
-    record_event(AuditAction.EXECUTION_DELETED, execution, actor=actor)
-    return _remove_rows(execution)
+        execution = _cancel(execution)
+        happened.insert(0, AuditAction.EXECUTION_STOPPED)
+    before = copy(execution)  # deleting takes the key from the other one
+    return Removed(before, happened, _remove_rows(execution))
+
+
+def _cancel(execution: Execution) -> Execution:
+    return append_to_locked(execution, [NewEvent(moment(execution), Kind.STATUS, Status.CANCELLED)])
+
+
+def _record(removed: Sequence[Removed], actor: Actor) -> None:
+    """After all rows are gone, which takes seconds for millions of them: meanwhile nothing else
+    could be recorded, and threads would wait that serve everybody."""
+    for each in removed:
+        for action in each.happened:
+            record_event(action, each.execution, actor=actor)
 
 
 def remove_execution(execution: Execution) -> None:
     """Delete the execution's rows, leave a tombstone, and delete its files after the commit."""
     organization_id, key = execution.organization_id, execution.pk
     if _remove_rows(execution):
-        _remove_folder_on_commit(organization_id, key)
+        _remove_folders_on_commit(organization_id, [key])
 
 
 def _remove_rows(execution: Execution) -> bool:
@@ -144,8 +169,24 @@ def _remove_rows(execution: Execution) -> bool:
     return bool(files or execution.input_file_count or execution.output_file_count)
 
 
-def _remove_folder_on_commit(organization_id: UUID, key: UUID) -> None:
-    transaction.on_commit(lambda: remove_folder(organization_id, key), robust=True)
+def _remove_folders_on_commit(organization_id: UUID, keys: Sequence[UUID]) -> None:
+    transaction.on_commit(lambda: _remove_folders(organization_id, keys), robust=True)
+
+
+def _remove_folders(organization_id: UUID, keys: Sequence[UUID]) -> None:
+    """The storage may take long, and the request has given its place back when it commits."""
+    try:
+        with places.place(organization_id):
+            for key in keys:
+                remove_folder(organization_id, key)
+    except OrganizationBusy:
+        _leave_to_worker(organization_id, keys)
+
+
+def _leave_to_worker(organization_id: UUID, keys: Sequence[UUID]) -> None:
+    app.configure_task(REMOVE_FOLDERS, queue=MAINTENANCE).defer(
+        organization_id=str(organization_id), execution_ids=list(map(str, keys))
+    )
 
 
 def _require_control(execution: Execution, actor: Actor) -> None:

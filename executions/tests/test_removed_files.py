@@ -8,13 +8,18 @@ import pytest
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.test import Client
+from procrastinate.contrib.django.models import ProcrastinateJob
 from structlog.testing import capture_logs
 
 from conftest import ClientFor
 from executions import tasks
+from executions.actions import delete_execution
+from executions.actions.removal import REMOVE_FOLDERS
 from executions.models import DeletedExecution, Execution
 from executions.tests.factories import make_execution, make_file
+from organizations.actors import Actor
 from organizations.models import Membership, Organization
+from organizations.tenancy.places import places
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
@@ -116,6 +121,28 @@ def test_failed_removals_are_retried_every_night(
     assert default_storage.exists(files[1].content.name)
     assert default_storage.exists(elsewhere.content.name)
     assert foreign.is_dir()
+
+
+@pytest.mark.usefixtures("each_storage")
+@pytest.mark.django_db(transaction=True)
+def test_the_worker_removes_files_for_an_organization_that_keeps_threads_waiting(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A storage that takes long would hold threads after the requests have given their places
+    back."""
+    execution = make_execution(organization)
+    file = make_file(execution)
+    monkeypatch.setattr(places, "_half", 0)  # all that it may have is taken
+
+    with organization_scope(organization):
+        delete_execution(execution, actor=Actor.for_system(organization, "test"))
+
+    assert default_storage.exists(file.content.name)
+    [job] = ProcrastinateJob.objects.filter(
+        task_name=REMOVE_FOLDERS, args__organization_id=str(organization.pk)
+    )
+    tasks.remove_folders(**job.args)
+    assert not default_storage.exists(file.content.name)
 
 
 @pytest.mark.usefixtures("each_storage")

@@ -1,6 +1,7 @@
 """Writing what was read of many executions in one transaction."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -92,13 +93,21 @@ def write(batch: Batch, people: People, actor: Actor) -> Written:
         dead = set(DeletedExecution.objects.filter(**here).values_list("fid", flat=True))
         alive = [reading for reading in batch.readings if reading.folder.fid not in dead]
         _write_readings(alive, known, people, actor.organization, written)
+        deleted: list[Execution] = []
         for folder in batch.deletions:
             execution = known.get(folder.fid)
             if execution is not None and not people.have(execution, folder):
                 written.refused.append(folder)
             elif folder.fid not in dead:
-                _delete(folder, execution, people, actor)
+                deleted += _delete(folder, execution, people, actor)
                 written.deleted += 1
+        for execution in deleted:  # last, so that recording waits for nothing else of the batch
+            record_event(
+                AuditAction.EXECUTION_DELETED,
+                execution,
+                actor=actor,
+                reason="deleted at the source",
+            )
         announce_on_commit()
     return written
 
@@ -169,13 +178,13 @@ def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[LightEvent
 
 def _delete(
     folder: ExecutionFolder, execution: Execution | None, people: People, actor: Actor
-) -> None:
+) -> list[Execution]:
+    """The execution as it was, if it was here."""
     if execution is None:
         DeletedExecution.objects.create(
             organization=actor.organization, fid=folder.fid, user=people.get(folder.user)
         )
-        return
-    record_event(
-        AuditAction.EXECUTION_DELETED, execution, actor=actor, reason="deleted at the source"
-    )
+        return []
+    before = copy(execution)  # deleting takes the key from the other one
     remove_execution(execution)
+    return [before]

@@ -79,6 +79,8 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
             scopes = self.required_scopes.get(self.action or "", ())
             viewer = Viewer.of_request(self.actor, self.request.auth, scopes)
             response.end_with(partial(has_ended, viewer))
+            organization_id = self.organization.pk
+            response.count_for(organization_id, partial(places.place, organization_id))
         return response
 
     def perform_authentication(self, request: Request) -> None:

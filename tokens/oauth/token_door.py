@@ -30,6 +30,9 @@ MAX_LENGTH_DIGITS = 6
 DECIDING = ("HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO")
 """The parts of a plain request that the middleware depends on."""
 MAX_KINDS = 256
+MAX_DECIDING_LENGTH = 300
+"""Characters of one: what is kept of so many kinds is the caller's. A host's name has 253 at most,
+and a port."""
 
 Headers = list[tuple[str, str]]
 
@@ -61,6 +64,7 @@ def _is_plain(environ: "WSGIEnvironment") -> bool:
         and length.isdigit()
         and len(length) <= MAX_LENGTH_DIGITS
         and int(length) <= settings.MAX_FORM_BYTES
+        and all(len(environ.get(name, "")) <= MAX_DECIDING_LENGTH for name in DECIDING)
     )
 
 

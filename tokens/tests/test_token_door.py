@@ -281,3 +281,12 @@ def test_a_plain_request_never_reaches_django(good: Environ, log: io.StringIO) -
         raise AssertionError
 
     assert play(with_token_endpoint(django), good, log)["status"] == "200 OK"
+
+
+@pytest.mark.parametrize("name", ["HTTP_HOST", "HTTP_X_FORWARDED_PROTO"])
+def test_nothing_is_kept_of_long_headers(good: Environ, log: io.StringIO, name: str) -> None:
+    kept = token_door._added_by_guards.cache_info().currsize
+    long = {**good, name: "x" * 60_000}
+
+    assert play(servers_application, long, log) == play(django_application, long, log)
+    assert token_door._added_by_guards.cache_info().currsize == kept
