@@ -84,12 +84,12 @@ def measure(
     times: dict[str, list[tuple[float, float, float]]] = {}
     for number in range(rounds):
         organization = Organization.objects.create(name="Import", slug=f"import-{number}")
-        for name, said in (
+        for name, expected in (
             ("first import", f"{executions:,} new, 0 changed, 0 deleted. {executions * events:,} "),
             ("import with nothing new", " 0 new, 0 changed, 0 deleted. 0 "),
         ):
             printed, taken = clock.measure(lambda to=organization: run_command(to, folder))
-            if said not in printed or "problems" in printed:
+            if expected not in printed or "problems" in printed:
                 sys.exit(printed)
             times.setdefault(name, []).append(taken)
         _, taken = clock.measure(look(organization, folder))

@@ -37,7 +37,7 @@ def bring_up_to(
     since = latest.aggregate(latest=Max("start_time"))["latest"] or 0.0
     days = DAYS if not since else min(DAYS, (now.timestamp() - since) / 86_400 + MAX_RUN_DAYS + 1)
     planned = list(plan(company, _users(organization), players, now, int(days)))
-    _go_on(organization, planned, since, now.timestamp())
+    _continue_runs(organization, planned, since, now.timestamp())
     new = [run for run in planned if since < run.start <= now.timestamp()]
     _insert(organization, new, now.timestamp())
     return len(new)
@@ -72,7 +72,9 @@ def _users(organization: Organization) -> list[ExecutionUser]:
     ]
 
 
-def _go_on(organization: Organization, planned: list[Run], since: float, now: float) -> None:
+def _continue_runs(
+    organization: Organization, planned: list[Run], since: float, now: float
+) -> None:
     """Continue the runs that were unfinished at the last call."""
     runs = {run.key: run for run in planned if run.start <= since}
     live = Execution.objects.for_organization(organization).live()

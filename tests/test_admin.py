@@ -210,7 +210,7 @@ def test_audit_events_are_read_and_no_more(browser: Client, organization: Organi
 PLAN = {"plan_tier": "pro", "max_agents": "7", "max_tokens_per_month": "", "status": "active"}
 
 
-def test_staff_set_the_plan_and_the_organization_is_told(
+def test_staff_set_the_plan_and_the_organization_sees_it_in_its_log(
     browser: Client, organization: Organization
 ) -> None:
     choose(browser, organization)

@@ -142,7 +142,7 @@ def test_back_is_where_one_came_from(browser: Client, ours: Tenant, name: str) -
     assert "cursor" not in str(link(back[-1], "prev"))
 
 
-def test_whatever_it_is_sorted_by_a_page_goes_on_after_the_one_before(
+def test_each_page_continues_after_the_previous_one_in_any_order(
     browser: Client, ours: Tenant
 ) -> None:
     """Many rows have equal values or none: no cost, no user, no end."""

@@ -189,12 +189,12 @@ def test_retry_after_is_the_end_of_the_window(path: str, tenant: Tenant) -> None
     for _ in range(LOGIN_FAILURES.limit):
         place.guess(at(HERE), tenant, name, WRONG)
 
-    told = int(place.guess(at(HERE), tenant, name, secret)["Retry-After"])
+    retry_after = int(place.guess(at(HERE), tenant, name, secret)["Retry-After"])
     first = Attempt.objects.filter(attempts__gte=LOGIN_FAILURES.limit).earliest("started_at")
     Attempt.objects.update(started_at=F("started_at") - LOGIN_FAILURES.window)
 
     left = (first.started_at + LOGIN_FAILURES.window - timezone.now()).total_seconds()
-    assert left <= told <= left + 3
+    assert left <= retry_after <= left + 3
     assert place.guess(at(HERE), tenant, name, secret).status_code in {200, 302}
 
 

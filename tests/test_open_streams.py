@@ -154,7 +154,7 @@ def test_a_login_session_that_is_too_old_ends_its_viewers(ours: Tenant, audience
     assert ended_viewers([viewer]) == {viewer}
 
 
-def test_an_agent_that_is_made_an_administrator_goes_on_and_ends_when_it_is_one_no_more(
+def test_an_agents_streams_continue_when_it_becomes_an_administrator_and_end_when_it_no_longer_is(
     ours: Tenant, audience: Audience
 ) -> None:
     before = audience.viewer(ours.token)

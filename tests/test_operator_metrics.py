@@ -85,7 +85,7 @@ def test_a_job_that_waits_too_long_is_seen(db: None) -> None:
     assert oldest["mail",] == 0
 
 
-def test_a_heartbeat_is_told_as_a_time(db: None) -> None:
+def test_a_heartbeat_is_reported_as_a_time(db: None) -> None:
     make_worker(seconds_ago=30)
     make_worker(seconds_ago=3)
 

@@ -97,7 +97,7 @@ def test_no_page_offers_the_same_first_choice_twice(browser: Client, address: st
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 runs"), (1, "1 run"), (1000, "1,000 runs")])
-def test_one_is_told_as_one(number: int, text: str) -> None:
+def test_one_is_written_in_the_singular(number: int, text: str) -> None:
     assert counted(number, "runs") == text
 
 

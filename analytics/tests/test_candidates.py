@@ -120,7 +120,7 @@ AT_THE_LIMITS = {
 """Findings that only just reach their limits."""
 
 
-class Undone(Exception):
+class Rollback(Exception):
     """Roll back the rows of one example."""
 
 
@@ -269,8 +269,8 @@ def test_candidates_give_the_findings_of_everything(organization: Organization) 
                     own = tuple(finding for finding in expected if finding.agent_id == agent.pk)
                     assert findings_of_agent(agent, now) == own
                 seen.update(finding.code for finding in expected)
-                raise Undone
-        except Undone:
+                raise Rollback
+        except Rollback:
             pass
 
     compare()

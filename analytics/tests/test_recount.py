@@ -174,12 +174,12 @@ def test_every_number_equals_a_recount(setting: Setting, case: dict[str, Any]) -
             check_heatmap(setting, case)
             check_month(setting, case)
             assert rebuild_rollups(setting.organization) == ()
-            raise Undone
-    except Undone:
+            raise Rollback
+    except Rollback:
         pass
 
 
-class Undone(Exception):
+class Rollback(Exception):
     """Roll back the events of one example."""
 
 

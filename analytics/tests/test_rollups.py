@@ -109,10 +109,10 @@ def test_a_rebuild_repairs_and_reports_damage(
                     setattr(row, name, datetime(2001, 1, 1, tzinfo=UTC).date())
             rollup.objects.bulk_create([row])
 
-    said = StringIO()
-    call_command("rebuild_rollups", organization=organization.public_id, stdout=said)
+    output = StringIO()
+    call_command("rebuild_rollups", organization=organization.public_id, stdout=output)
 
-    assert f"{rollup._meta.db_table}: " in said.getvalue()
+    assert f"{rollup._meta.db_table}: " in output.getvalue()
     assert total(organization, rollup) == 3
     assert total(other_organization, rollup) == 1
     assert rebuild_rollups(organization) == ()
@@ -121,10 +121,10 @@ def test_a_rebuild_repairs_and_reports_damage(
 def test_a_rebuild_that_finds_nothing_says_so(organization: Organization) -> None:
     make_event(make_agent(organization), NOW)
 
-    said = StringIO()
-    call_command("rebuild_rollups", stdout=said)
+    output = StringIO()
+    call_command("rebuild_rollups", stdout=output)
 
-    assert f"{organization.slug}: all rollups equal the recount" in said.getvalue()
+    assert f"{organization.slug}: all rollups equal the recount" in output.getvalue()
 
 
 @pytest.mark.parametrize("name", ["org-00000000-0000-4000-8000-000000000000", "nobody"])

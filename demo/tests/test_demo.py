@@ -142,7 +142,7 @@ def test_a_database_with_something_else_in_it_is_never_filled(
 
 
 @pytest.mark.slow
-def test_executions_say_what_their_events_say_and_go_on(db: None) -> None:
+def test_executions_match_their_events_and_continue(db: None) -> None:
     """Executions inserted in bulk must equal ones whose events were reported one by one."""
     with time_machine.travel(NOW, tick=False):
         first = seed.seed()

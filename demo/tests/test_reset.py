@@ -21,9 +21,9 @@ OF_DEMO = [company.slug for company in COMPANIES]
 
 
 def reset() -> str:
-    said = StringIO()
-    call_command("reset_demo", stdout=said)
-    return said.getvalue()
+    output = StringIO()
+    call_command("reset_demo", stdout=output)
+    return output.getvalue()
 
 
 def rows_of(organization: Organization) -> dict[str, int]:
@@ -65,9 +65,9 @@ def test_only_the_demonstration_goes() -> None:
     before = rows_of(other)
     ours = list(Organization.objects.filter(slug__in=OF_DEMO))
 
-    said = reset()
+    output = reset()
 
-    assert said.startswith("Removed ")
+    assert output.startswith("Removed ")
     assert [rows_of(organization) for organization in ours] == [{}] * len(ours)
     assert not Organization.objects.filter(slug__in=OF_DEMO).exists()
     assert rows_of(other) == before

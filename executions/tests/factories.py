@@ -63,15 +63,15 @@ def make_execution(
     further `events`.
     """
     start = now() if start is None else start
-    told = [
+    all_events = [
         *(NewEvent(start + seconds, "status", word) for word, seconds in statuses),
         *events,
     ]
-    told.sort(key=lambda event: event.timestamp)
+    all_events.sort(key=lambda event: event.timestamp)
     with organization_scope(organization):
         execution = new_execution(organization, **overrides)
         execution.save(force_insert=True)
-        return append_events(execution, told, is_strict=False)
+        return append_events(execution, all_events, is_strict=False)
 
 
 def tagged(kind: str, timestamp: float, **fields: Any) -> NewEvent:

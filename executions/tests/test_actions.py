@@ -55,7 +55,7 @@ def report(actor: Actor, **fields) -> Execution:
     return actions.report_execution(actor=actor, **fields)[0]
 
 
-def told(execution: Execution) -> list[tuple[int, str, str]]:
+def events_of(execution: Execution) -> list[tuple[int, str, str]]:
     rows = ExecutionEvent.objects.filter(execution_id=execution.pk).order_by("sequence")
     return list(rows.values_list("sequence", "kind", "message"))
 
@@ -78,7 +78,7 @@ def test_a_report_is_bound_to_the_agent_and_its_credential(scope, agent, actor):
     assert execution.source == Execution.Source.API
     assert execution.status == "running"
     assert execution.description == {"summary": "Weekly report", "tags": ["a"]}
-    assert told(execution) == [
+    assert events_of(execution) == [
         (1, "status", "running"),
         (2, "inputs", '{"dict":{"topic":"Ä"}}'),
         (3, "meta", '{"dict":{"summary":"Weekly report","tags":["a"]}}'),
@@ -141,7 +141,7 @@ def test_appending_again_changes_nothing(scope, actor):
     appended = actions.append(execution, [*batch, line("c", 3)], actor=actor)
 
     assert (appended.accepted, appended.duplicates) == (1, 2)
-    assert told(execution) == [(1, "stdout", "a"), (2, "stdout", "b"), (3, "stdout", "c")]
+    assert events_of(execution) == [(1, "stdout", "a"), (2, "stdout", "b"), (3, "stdout", "c")]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_another_event_with_a_known_number_is_refused(scope, actor, other):
     with pytest.raises(actions.SequenceConflict):
         actions.append(execution, [line("z"), other], actor=actor)
 
-    assert told(execution) == [(1, "stdout", "a")]
+    assert events_of(execution) == [(1, "stdout", "a")]
 
 
 def test_a_gap_is_refused_with_the_next_sequence_number(scope, actor):
@@ -166,7 +166,7 @@ def test_a_gap_is_refused_with_the_next_sequence_number(scope, actor):
         actions.append(execution, [line("b", 2), line("d", 4)], actor=actor)
 
     assert refusal.value.details == {"sequence": 4, "nextSequence": 2}
-    assert told(execution) == [(1, "stdout", "a")]
+    assert events_of(execution) == [(1, "stdout", "a")]
     assert actions.append(execution, [line("b", 2), line("c", 3)], actor=actor).accepted == 2
 
 
@@ -196,12 +196,12 @@ def test_only_its_agent_reports_on_an_execution(scope, organization, actor):
 def test_finishing_says_how_it_ended(scope, actor):
     execution = report(actor)
 
-    said = {"status": "error", "final": '{"Text":{"body":"x"}}', "error": "It broke."}
-    ended = actions.finish(execution, actor=actor, **said)
+    end = {"status": "error", "final": '{"Text":{"body":"x"}}', "error": "It broke."}
+    ended = actions.finish(execution, actor=actor, **end)
 
     assert (ended.status, ended.error) == ("error", "It broke.")
     assert ended.final == '{"Text":{"body":"x"}}'
-    assert actions.finish(execution, actor=actor, **said).last_sequence == 4
+    assert actions.finish(execution, actor=actor, **end).last_sequence == 4
     with pytest.raises(ExecutionHasEnded):
         actions.finish(execution, actor=actor, status="finished")
 
@@ -218,7 +218,7 @@ def test_a_stopped_execution_stays_and_takes_no_more_events(scope, actor):
     actions.stop_execution(execution, actor=actor)
 
     actions.stop_execution(execution, actor=actor)
-    assert told(execution)[-1] == (2, "status", "cancelled")
+    assert events_of(execution)[-1] == (2, "status", "cancelled")
     assert actions_in_the_log() == ["execution.stopped"]
     with pytest.raises(ExecutionHasEnded):
         actions.append(execution, [line("late")], actor=actor)
@@ -259,7 +259,7 @@ def test_a_live_execution_is_not_deleted(scope, actor):
     with pytest.raises(actions.ExecutionIsLive):
         actions.delete_execution(execution, actor=actor)
 
-    assert told(execution) == [(1, "status", "running")]
+    assert events_of(execution) == [(1, "status", "running")]
 
 
 def test_nothing_but_the_fact_is_left_of_a_deleted_execution(

@@ -44,11 +44,11 @@ def test_events_of_concurrent_writers_are_numbered_without_a_gap(actor):
     assert results == [None] * WRITERS
     with organization_scope(actor.organization):
         rows = ExecutionEvent.objects.order_by("sequence").values_list("sequence", "message")
-        told = list(rows)
+        stored = list(rows)
         assert Execution.objects.get().last_sequence == WRITERS * EACH
-    assert [sequence for sequence, _ in told] == list(range(1, WRITERS * EACH + 1))
+    assert [sequence for sequence, _ in stored] == list(range(1, WRITERS * EACH + 1))
     for name in range(WRITERS):
-        own = [message for _, message in told if message.startswith(f"{name} ")]
+        own = [message for _, message in stored if message.startswith(f"{name} ")]
         assert own == [f"{name} {number}" for number in range(EACH)]
 
 

@@ -99,14 +99,14 @@ def test_the_texts_of_many_errors_are_shorter(
 
 def test_lists_carry_only_the_beginning_of_a_long_description(client: Client) -> None:
     fid = report(client)
-    said = {
+    description = {
         "summary": "s" * 40_000,
         "tags": ["t" * 99, 7, *("u" for _ in range(50))],
         "deprecated": True,
         "author": {"not": "a text"},
         "padding": [1.5] * 20_000,
     }
-    append(client, fid, {"kind": "meta", "message": {"dict": said}})
+    append(client, fid, {"kind": "meta", "message": {"dict": description}})
 
     [row] = get(client, "/api/dashboard/running-agents")["agents"]
 

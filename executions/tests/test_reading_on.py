@@ -70,7 +70,7 @@ def test_runs_that_end_take_no_other_with_them(
 
 
 @BOTH
-def test_a_page_goes_on_where_the_run_was_that_is_deleted_since(
+def test_a_page_continues_where_a_deleted_run_was(
     organization: Organization, operator: Membership, client: Client, url: str
 ) -> None:
     fids = runs(organization, 7, FINISHED)

@@ -30,12 +30,12 @@ def test_stored_errors_get_the_fingerprint_that_they_would_have_today(
             for number, error in enumerate(ExecutionError.objects.order_by("pk")):
                 error.fingerprint = f"v1:{number}"
                 error.save(update_fields=["fingerprint"])
-    told = StringIO()
+    output = StringIO()
 
-    call_command("regroup_errors", stdout=told)
+    call_command("regroup_errors", stdout=output)
 
     assert fingerprints(organization) == fingerprints(other_organization) == today
-    assert f"{organization.slug}: 3 errors have new groups." in told.getvalue()
-    told = StringIO()
-    call_command("regroup_errors", stdout=told)
-    assert told.getvalue() == ""
+    assert f"{organization.slug}: 3 errors have new groups." in output.getvalue()
+    output = StringIO()
+    call_command("regroup_errors", stdout=output)
+    assert output.getvalue() == ""

@@ -90,12 +90,12 @@ def test_a_deletion_that_is_committed_is_answered_as_one(
     assert answer.status_code == 204
     assert client.get(f"/outputs/status/{execution.fid}").status_code == 404
     assert {path: path.read_text() for path in outside.rglob("*") if path.is_file()} == letters
-    told = [each["folder"] for each in logs if each["event"] == "files.not_removed"]
+    reported = [each["folder"] for each in logs if each["event"] == "files.not_removed"]
     if what in LINKS:
         assert not folder.exists()
-        assert told == []
+        assert reported == []
     else:
-        assert told == [f"executions/{organization.pk}/{execution.pk}"]
+        assert reported == [f"executions/{organization.pk}/{execution.pk}"]
     if what == "directory":
         assert [path.name for path in folder.rglob("*")] == ["a directory", "letter"]
 

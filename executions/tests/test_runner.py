@@ -34,7 +34,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return add
 
 
-def told(execution: Execution) -> list[tuple[str, str]]:
+def events_of(execution: Execution) -> list[tuple[str, str]]:
     with organization_scope(execution.organization_id):
         rows = ExecutionEvent.objects.filter(execution_id=execution.pk).order_by("sequence")
         return list(rows.values_list("kind", "message"))
@@ -69,7 +69,7 @@ def test_a_job_reports_its_progress(organization, register):
         )
     )
 
-    assert told(execution) == [
+    assert events_of(execution) == [
         ("inputs", '{"dict":{"name":"Ada"}}'),
         (
             "meta",
@@ -115,7 +115,7 @@ def test_a_failure_is_reported_with_its_trace_but_without_our_own_frames(organiz
 
     assert execution.status == "error"
     assert execution.error == "ValueError: The total is negative: \ufffd -12"
-    trace = told(execution)[-2][1]
+    trace = events_of(execution)[-2][1]
     assert "in work" in trace
     assert "in run\n" not in trace
 
@@ -166,7 +166,7 @@ def test_an_execution_stopped_in_the_queue_never_runs(organization, register):
 
 
 def test_stopping_interrupts_the_job_at_its_next_word(organization, register):
-    said = []
+    reached = []
 
     def work(tracer: Tracer) -> None:
         with organization_scope(organization):
@@ -175,16 +175,16 @@ def test_stopping_interrupts_the_job_at_its_next_word(organization, register):
         try:
             tracer.stdout("too late")
         except Exception:
-            said.append("a job cannot hold this up")
-        said.append("nor go on")
+            reached.append("a job cannot hold this up")
+        reached.append("nor go on")
 
     register(work)
 
     execution = run(launch(organization))
 
     assert execution.status == "cancelled"
-    assert told(execution)[-1] == ("status", "cancelled")
-    assert said == []
+    assert events_of(execution)[-1] == ("status", "cancelled")
+    assert reached == []
 
 
 def test_a_lost_worker_ends_the_execution_and_cannot_write_any_more(
@@ -209,11 +209,11 @@ def test_a_lost_worker_ends_the_execution_and_cannot_write_any_more(
         assert ended.error == "The worker was lost: nothing was heard from it for 17 s."
         with organization_scope(execution.organization_id):
             assert ExecutionError.objects.get(execution_id=execution.pk)
-        before = told(execution)
+        before = events_of(execution)
         for write in (lambda: tracer.stdout("x"), lambda: tracer.has_finished(1)):  # noqa: B023
             with pytest.raises(Interrupted):
                 write()
-        assert told(execution) == before
+        assert events_of(execution) == before
     assert now(healthy).status == "starting"
 
 
@@ -237,7 +237,7 @@ def test_a_job_may_declare_that_it_can_run_again(organization, register):
     runner.reap()
 
     assert now(execution).status == "running"
-    assert told(execution)[-1][1].endswith("It is tried again.")
+    assert events_of(execution)[-1][1].endswith("It is tried again.")
     assert ProcrastinateJob.objects.count() == 2
     runner.claim(organization.pk, execution.pk)
     lapse(execution)

@@ -355,7 +355,7 @@ def test_databases_with_an_older_kind_of_journal(
     assert after == before
 
 
-def test_a_log_that_starts_anew_while_it_is_copied(
+def test_a_log_that_restarts_while_it_is_copied(
     organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The copied database lacks what the old log held, and the restarted log does not contain

@@ -204,7 +204,7 @@ def test_the_deployment_may_be_another_users_and_read_only(
     assert "problems" not in summary
 
 
-def test_a_user_is_the_member_with_the_same_address_and_nobody_else(
+def test_a_user_is_linked_only_to_the_member_with_the_same_address(
     organization: Organization, other_organization: Organization, data: Path
 ) -> None:
     mira = make_user("Mira.Okafor@example.com")

@@ -196,7 +196,7 @@ def test_the_writer_does_not_notice_the_import(data: Path) -> None:
     assert [text for _, _, text in messages(organization, fid)] == [text for _, _, text in rows]
 
 
-def test_killed_at_any_moment_it_goes_on_where_it_was(
+def test_an_import_killed_at_any_moment_continues(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importer, "GROUP", 4)

@@ -28,8 +28,8 @@ def test_a_batch_ends_at_its_limits(
 ) -> None:
     monkeypatch.setattr(reading, "MAX_BYTES", 1000)
     monkeypatch.setattr(reading, "MAX_EVENTS", 5)
-    told = [NewEvent(now(), "stdout", "x" * size) for size in (600, 600, 1, *[1] * 6)]
-    execution = make_execution(organization, RUNNING[:1], start=now() - 1, events=told)
+    lines = [NewEvent(now(), "stdout", "x" * size) for size in (600, 600, 1, *[1] * 6)]
+    execution = make_execution(organization, RUNNING[:1], start=now() - 1, events=lines)
 
     def batches() -> Iterator[list[int]]:
         after = 0
@@ -55,8 +55,8 @@ def test_a_stream_is_the_same_whether_its_batches_were_kept_or_read_again(
 ) -> None:
     monkeypatch.setattr(batches_module, "MAX_KEPT_BYTES", kept)
     monkeypatch.setattr(streams, "PIECE", 1000)
-    told = [NewEvent(now(), "stdout", "é" * size) for size in (10, 70_000, 0, 20_000, 900)]
-    execution = make_execution(organization, FINISHED, start=now() - 60, events=told)
+    lines = [NewEvent(now(), "stdout", "é" * size) for size in (10, 70_000, 0, 20_000, 900)]
+    execution = make_execution(organization, FINISHED, start=now() - 60, events=lines)
     reads: list[int] = []
 
     def counted(watched: Watched, after: int) -> Batch | None:
@@ -90,8 +90,8 @@ def test_the_cache_of_batches_does_not_grow_with_viewers_or_positions(
     play: Play, viewer: Viewer, organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches_module, "MAX_KEPT_BYTES", 500_000)
-    told = [NewEvent(now(), "stdout", "x" * 60_000) for _ in range(30)]
-    execution = make_execution(organization, FINISHED, start=now() - 60, events=told)
+    lines = [NewEvent(now(), "stdout", "x" * 60_000) for _ in range(30)]
+    execution = make_execution(organization, FINISHED, start=now() - 60, events=lines)
 
     def batches() -> list[Batch]:
         return [each for each in gc.get_objects() if type(each) is Batch]  # proxies may be dead
@@ -113,8 +113,8 @@ def test_the_cache_of_batches_does_not_grow_with_viewers_or_positions(
 def test_nothing_is_kept_once_all_viewers_have_gone(
     play: Play, viewer: Viewer, organization: Organization
 ) -> None:
-    told = [NewEvent(now(), "stdout", "x" * 60_000)]
-    execution = make_execution(organization, RUNNING, start=now() - 60, events=told)
+    lines = [NewEvent(now(), "stdout", "x" * 60_000)]
+    execution = make_execution(organization, RUNNING, start=now() - 60, events=lines)
 
     async def scene(hub: Hub) -> int:
         async with aclosing(subscribe(hub, execution, viewer)) as viewing:

@@ -30,10 +30,10 @@ def test_a_viewer_gets_past_and_future_events_until_the_end(
     execution = running_in(organization)
 
     async def scene(hub: Hub) -> list[int]:
-        told = asyncio.create_task(numbers_of(subscribe(hub, execution, viewer)))
+        received = asyncio.create_task(numbers_of(subscribe(hub, execution, viewer)))
         await write(execution, "three", "four")
         await write(execution, "five", end=True)
-        return await told
+        return await received
 
     assert play(scene) == [1, 2, 3, 4, 5, 6]
 
@@ -170,9 +170,9 @@ def test_a_database_that_is_away_for_a_moment_costs_no_event(
     monkeypatch.setattr(hub_module, "SLOW_TICK", 0.1)
 
     async def scene(hub: Hub) -> list[int]:
-        told = asyncio.create_task(numbers_of(subscribe(hub, execution, viewer)))
+        received = asyncio.create_task(numbers_of(subscribe(hub, execution, viewer)))
         await write(execution, end=True)
-        return await told
+        return await received
 
     assert play(scene) == [1, 2, 3]
 

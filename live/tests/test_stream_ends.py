@@ -44,11 +44,11 @@ def test_a_clock_that_was_set_forward_ends_it_too(
     monkeypatch.setattr(hub_module, "SECONDS_BETWEEN_VIEWER_CHECKS", 0)
 
     async def scene(hub: Hub) -> str:
-        told = asyncio.create_task(numbers_of(subscribe(hub, execution, long_lived)))
+        received = asyncio.create_task(numbers_of(subscribe(hub, execution, long_lived)))
         while hub.queries < 1:
             await asyncio.sleep(0.01)
         with time_machine.travel(time.time() + 3601), pytest.raises(Closed) as closed:
-            await told
+            await received
         return closed.value.reason
 
     assert play(scene) == hub_module.RIGHT_ENDED

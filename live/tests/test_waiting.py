@@ -37,9 +37,9 @@ def test_all_waiting_requests_learn_of_an_execution_once_it_exists(
         await asyncio.to_thread(make_in_thread, organization, "soon")
         return await asyncio.gather(*waiting), hub.queries - asked
 
-    told, queries = play(scene)
+    outcomes, queries = play(scene)
 
-    assert told == [True] * 50
+    assert outcomes == [True] * 50
     assert queries <= 6
 
 

@@ -78,12 +78,12 @@ def test_a_commit_wakes_the_poller_of_another_process(
     execution = running_in(organization)
 
     async def scene(hub: hub_module.Hub) -> list[int]:
-        told = asyncio.create_task(numbers_of(subscribe(hub, execution, viewer)))
+        received = asyncio.create_task(numbers_of(subscribe(hub, execution, viewer)))
         await asyncio.sleep(0)
         await listeners(redis_url)
         await write(execution, "three")
         await write(execution, "four", end=True)
-        return await told
+        return await received
 
     assert play(scene) == [1, 2, 3, 4, 5]
 
@@ -98,9 +98,9 @@ def test_a_redis_that_is_away_delays_nothing_but_the_wake_up(
     execution = running_in(organization)
 
     async def scene(hub: hub_module.Hub) -> list[int]:
-        told = asyncio.create_task(numbers_of(subscribe(hub, execution, viewer)))
+        received = asyncio.create_task(numbers_of(subscribe(hub, execution, viewer)))
         await write(execution, "three", end=True)
-        return await told
+        return await received
 
     assert play(scene) == [1, 2, 3, 4]
 

@@ -89,7 +89,7 @@ def test_an_address_that_is_taken_is_an_error_of_its_field(
     assert "already exists" in str(response.context["form"].errors["email"])
 
 
-def test_the_plans_limit_is_told_without_losing_the_form(
+def test_reaching_the_plans_limit_keeps_the_form(
     organization: Organization, signed_in: Any
 ) -> None:
     Organization.objects.filter(pk=organization.pk).update(max_agents=0)

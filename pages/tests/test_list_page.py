@@ -289,7 +289,9 @@ def test_a_time_is_compared_with_all_time_where_they_differ(
     assert whole["Median runtime"] == "p95\N{NO-BREAK SPACE}2\N{NO-BREAK SPACE}s"
 
 
-def test_a_time_without_errors_is_told_as_one(organization: Organization, browser: Any) -> None:
+def test_a_period_without_errors_has_an_empty_state(
+    organization: Organization, browser: Any
+) -> None:
     make_execution(organization)
     broken = NewEvent(now() - 48 * HOUR, "error", "disk is full")
     make_execution(organization, FAILED, start=now() - 48 * HOUR, events=[broken])

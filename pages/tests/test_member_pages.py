@@ -89,7 +89,7 @@ def test_the_page_is_the_same_whether_or_not_the_address_has_an_account(
     assert pages[0] == pages[1]
 
 
-def test_somebody_signed_in_accepts_with_their_own_account(
+def test_a_signed_in_person_accepts_with_their_own_account(
     organization: Organization, signed_in: Any
 ) -> None:
     link = LINK.findall(invite(signed_in(make_membership(organization))).content.decode())[0]

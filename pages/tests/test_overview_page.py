@@ -266,7 +266,7 @@ def test_the_overview_tells_what_runs_and_what_failed(
         (3 * 86_400, "nothing ran"),
     ],
 )
-def test_a_day_without_a_failure_is_told_as_one(
+def test_a_day_without_failures_is_shown_as_such(
     organization: Organization, signed_in: Any, ago: int, note: str
 ) -> None:
     make_execution(organization, start=timezone.now().timestamp() - ago)
@@ -278,7 +278,7 @@ def test_a_day_without_a_failure_is_told_as_one(
     assert (failed["value"], failed["note"]) == ("0", note)
 
 
-def test_executions_are_told_before_the_first_token(
+def test_executions_are_shown_before_the_first_token(
     organization: Organization, signed_in: Any
 ) -> None:
     make_execution(organization, RUNNING)
@@ -290,7 +290,7 @@ def test_executions_are_told_before_the_first_token(
     assert "Tokens issued" not in page
 
 
-def test_a_viewer_is_told_of_their_own_executions_alone(
+def test_a_viewer_sees_only_their_own_executions(
     organization: Organization, signed_in: Any
 ) -> None:
     viewer = make_membership(organization, Membership.Role.VIEWER)

@@ -182,7 +182,7 @@ def test_nobody_fills_an_audit_log_by_switching(
 
 
 @pytest.mark.parametrize("wanted", ["", "x", "\x00", "0a1b2c3d-e4f5-6789-abcd-ef0123456789"])
-def test_nobody_switches_to_what_is_not_theirs(
+def test_nobody_switches_to_an_organization_of_others(
     member: Membership, other_organization: Organization, wanted: str
 ) -> None:
     client = Client()

@@ -62,7 +62,7 @@ def test_the_question_stands_on_top_with_its_deadline_and_the_way_to_answer(
 @pytest.mark.parametrize(
     ("expires", "sentence"), [(None, "without a deadline"), (-60, "The deadline passed")]
 )
-def test_a_deadline_that_is_none_or_over_is_told(
+def test_a_missing_or_past_deadline_is_shown(
     organization: Organization, browser: Client, expires: float | None, sentence: str
 ) -> None:
     more = {} if expires is None else {"expires": now() + expires}

@@ -110,7 +110,7 @@ def test_what_is_wrong_stands_at_its_field(
         assert not Resource.objects.exists()
 
 
-def test_an_address_that_is_taken_is_told_at_its_field(
+def test_a_taken_address_is_an_error_at_its_field(
     browser: Client, organization: Organization
 ) -> None:
     make_resource(organization, identifier=FORM["identifier"])
@@ -149,7 +149,7 @@ def test_what_an_agent_may_is_changed_from_its_row(browser: Client, agent: Agent
 
 
 @pytest.mark.parametrize("name", ["nobody@example.com", "", "x" * 300])
-def test_an_unknown_agent_is_told_at_its_field(
+def test_an_unknown_agent_is_an_error_at_its_field(
     browser: Client, organization: Organization, name: str
 ) -> None:
     resource = make_resource(organization)

@@ -140,7 +140,7 @@ def test_two_old_secrets_have_a_row_each(agent: Agent, api: Client, browser: Cli
     assert f"…{first[-4:]} got all tokens" in page_of(browser, agent)
 
 
-def test_the_old_secrets_end_at_once_over_the_api_and_the_present_one_goes_on(
+def test_the_api_ends_old_secrets_at_once_and_keeps_the_current_one(
     organization: Organization, agent: Agent, api: Client
 ) -> None:
     path, first = make(api, agent)

@@ -62,7 +62,7 @@ def test_an_unknown_address_and_a_wrong_password_get_the_same_page(email: str) -
     assert "not-her-password" not in page
 
 
-def test_too_many_attempts_are_told_to_wait(email: str) -> None:
+def test_too_many_attempts_must_wait(email: str) -> None:
     client = Client()
     for _ in range(LOGIN_FAILURES.limit):
         sign_in(client, email, "wrong")
@@ -111,7 +111,7 @@ def test_the_demo_password_is_shown_in_the_demo_only(db: None, settings: Any) ->
     assert b"password <strong>admin" in Client().get("/login").content
 
 
-def test_somebody_without_an_organization_is_told_how_to_get_one(db: None) -> None:
+def test_a_person_without_an_organization_learns_how_to_get_one(db: None) -> None:
     make_user("new@example.com", PASSWORD)
     client = Client()
     sign_in(client, "new@example.com")

@@ -276,7 +276,7 @@ def test_the_changes_of_one_transaction_are_not_split(
     assert follower.ask() == []
 
 
-def test_a_position_of_another_life_of_the_database_begins_anew(client: Client, own: Any) -> None:
+def test_a_position_from_before_a_restore_starts_again(client: Client, own: Any) -> None:
     """A restored backup may restart its transaction numbers from a smaller one."""
     execution = own()
 

@@ -129,7 +129,9 @@ def test_an_error_in_json_is_shown_as_such_unless_we_could_not_send_it(
         assert error["error"] == shown
 
 
-def test_nobody_has_a_name_too(organization: Organization, operator: Client) -> None:
+def test_executions_without_a_user_are_listed_as_unknown(
+    organization: Organization, operator: Client
+) -> None:
     make_execution(organization)
 
     (row,) = get(operator, "running-agents?user=unknown")["agents"]

@@ -270,7 +270,7 @@ def show(page: Page, path: str, body: str, policy: str) -> None:
     page.goto(path, wait_until="commit")
 
 
-def test_the_printable_result_is_not_led_away_even_without_the_sanitiser(
+def test_the_printable_result_does_not_navigate_even_without_the_sanitizer(
     exposed: Browser, canary: Canary, base_url: str
 ) -> None:
     """On other pages only the sanitizer stops a refresh: no policy can restrict navigation."""

@@ -101,7 +101,7 @@ def own_member(body: Any, tenant: Tenant) -> Any:
     return body
 
 
-def told(event: Any) -> Any:
+def valid_event(event: Any) -> Any:
     if event["kind"] in ExecutionEvent.PLAIN and not isinstance(event["message"], str):
         event["message"] = str(event["message"])
     elif event["kind"] not in ExecutionEvent.PLAIN:
@@ -113,8 +113,8 @@ def told(event: Any) -> Any:
 
 def events(body: Any, tenant: Tenant) -> Any:
     if "events" not in body:
-        return told(body)
-    return body | {"events": [told(event) for event in body["events"]]}
+        return valid_event(body)
+    return body | {"events": [valid_event(event) for event in body["events"]]}
 
 
 def good_path(body: Any, tenant: Tenant) -> Any:

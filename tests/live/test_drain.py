@@ -109,7 +109,7 @@ def wait_for_a_waiter(running: Deployment) -> None:
             assert time.monotonic() < until
 
 
-def test_a_request_under_way_is_answered_after_the_server_was_told_to_stop(
+def test_a_request_in_progress_is_answered_by_a_stopping_server(
     running: Deployment, front: tuple[Unit, str]
 ) -> None:
     server, path = front
@@ -142,7 +142,7 @@ def test_a_request_under_way_is_answered_after_the_server_was_told_to_stop(
     events.socket.close()
 
 
-def test_a_stream_is_told_to_come_again_and_a_download_ends_whole(
+def test_a_stream_is_asked_to_reconnect_and_a_download_completes(
     running: Deployment, tmp_path: Path
 ) -> None:
     with unit("streams", 1, running, tmp_path) as server:

@@ -202,7 +202,7 @@ def test_executions_leave_mails_their_places(place: Place) -> None:
     assert place.statuses(launched) == {"running": 2}
 
 
-def test_a_worker_that_is_told_to_stop_leaves_nothing_behind(place: Place) -> None:
+def test_a_stopping_worker_leaves_nothing_behind(place: Place) -> None:
     worker = place.start_worker(2)
     long, short = place.launch(1), place.launch(1, seconds=15)
     place.wait_until(lambda: place.statuses(short + long) == {"running": 2}, 60)

@@ -10,7 +10,7 @@ CONTROL = frozenset({"alive", "close", "eof"})
 
 
 @dataclass(frozen=True)
-class Told:
+class ServerSentEvent:
     """A server-sent event."""
 
     id: int
@@ -58,7 +58,7 @@ class Follower:
 @asynccontextmanager
 async def connected(
     url: str, token: str, last_id: int | None = None
-) -> AsyncIterator[AsyncIterator[Told]]:
+) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
     """Yield the events of one connection, which is closed when the caller leaves."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=4 * 1024**2)
@@ -88,7 +88,7 @@ async def read_head(reader: asyncio.StreamReader) -> int:
     return int(head.split(b" ", 2)[1])
 
 
-async def events(reader: asyncio.StreamReader) -> AsyncIterator[Told]:
+async def events(reader: asyncio.StreamReader) -> AsyncIterator[ServerSentEvent]:
     """The events in a chunked body."""
     text = b""
     while True:
@@ -102,7 +102,7 @@ async def events(reader: asyncio.StreamReader) -> AsyncIterator[Told]:
                 yield told
 
 
-def parse(block: str) -> Told | None:
+def parse(block: str) -> ServerSentEvent | None:
     """One event; None for a block without data, such as `retry`."""
     fields: dict[str, list[str]] = {}
     for line in block.split("\r\n"):
@@ -110,4 +110,4 @@ def parse(block: str) -> Told | None:
         fields.setdefault(name, []).append(value)
     if "data" not in fields:
         return None
-    return Told(int(fields["id"][0]), fields["event"][0], "\n".join(fields["data"]))
+    return ServerSentEvent(int(fields["id"][0]), fields["event"][0], "\n".join(fields["data"]))
