@@ -20,6 +20,8 @@ FROM_THE_PROXY = {
     "HTTP_X_FORWARDED_FOR": "HTTP_AGENTIDPFORWARDEDFOR",
     "HTTP_X_FORWARDED_PROTO": "HTTP_AGENTIDPFORWARDEDPROTO",
 }
+READ_ON_AT_ONCE, READ_ON_TIMES = 64 * 1024, 64
+"""Twice what deploy/nginx.conf lets through."""
 MESSAGE = (
     "This process answers its proxy only, over a Unix socket: granian --interface wsgi --uds PATH. "
     "To listen on a port, serve agentidp.asgi:application with granian --interface asgi."
@@ -40,6 +42,17 @@ def behind_the_proxy(application: "WSGIApplication") -> "WSGIApplication":
             environ.pop(name, None)
             if alone in environ:
                 environ[name] = environ.pop(alone)
-        return application(environ, start_response)
+        answered = application(environ, start_response)
+        _read_on(environ)
+        return answered
 
     return answer
+
+
+def _read_on(environ: "WSGIEnvironment") -> None:
+    """What was left of a body that is refused by its length: the connection would be broken, and
+    the proxy would tell the client of that instead of the answer. The proxy has the body whole."""
+    if environ.get("CONTENT_LENGTH"):
+        for _ in range(READ_ON_TIMES):
+            if not environ["wsgi.input"].read(READ_ON_AT_ONCE):
+                break

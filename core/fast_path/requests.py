@@ -21,19 +21,21 @@ the ones with hyphens that a proxy sets."""
 async def read_body(
     scope: Scope, receive: Receive, max_body: int, place: BodyPlace
 ) -> bytes | None:
-    """The body; None when the client went away or `place` cannot hold it. No more is read of one
-    that is larger than `max_body`: the application refuses it by its headers and does not look at
-    it."""
+    """The body; None when the client went away or `place` cannot hold it. One that is larger than
+    `max_body` is empty: the application refuses it by its headers and does not look at it. It is
+    read on to twice that size, so that the answer is not lost with a connection that broke."""
     if scope["method"] in {"GET", "HEAD"}:
         return b""
     parts, size, is_complete = [], 0, False
-    while not is_complete and size <= max_body:
+    while not is_complete and size < 2 * max_body:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if not place.grow_to(size):
+        if size > max_body:
+            parts.clear()
+        elif not place.grow_to(size):
             return None
         is_complete = not message.get("more_body", False)
     return b"".join(parts) if is_complete else b""
