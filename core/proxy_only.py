@@ -20,6 +20,8 @@ FROM_THE_PROXY = {
     "HTTP_X_FORWARDED_FOR": "HTTP_AGENTIDPFORWARDEDFOR",
     "HTTP_X_FORWARDED_PROTO": "HTTP_AGENTIDPFORWARDEDPROTO",
 }
+DRAIN_BYTES, MAX_DRAIN_READS = 64 * 1024, 64
+"""Together twice what deploy/nginx.conf accepts."""
 MESSAGE = (
     "This process answers its proxy only, over a Unix socket: granian --interface wsgi --uds PATH. "
     "To listen on a port, serve agentidp.asgi:application with granian --interface asgi."
@@ -42,6 +44,18 @@ def behind_the_proxy(application: "WSGIApplication") -> "WSGIApplication":
             environ.pop(name, None)
             if alone in environ:
                 environ[name] = environ.pop(alone)
-        return application(environ, start_response)
+        response = application(environ, start_response)
+        _drain(environ)
+        return response
 
     return answer
+
+
+def _drain(environ: "WSGIEnvironment") -> None:
+    """Read what is left of a body that was refused by its length. Otherwise the connection would
+    break, and the proxy would report that to the client instead of the answer. This does not wait
+    for the client, since the proxy already has the whole body."""
+    if environ.get("CONTENT_LENGTH"):
+        for _ in range(MAX_DRAIN_READS):
+            if not environ["wsgi.input"].read(DRAIN_BYTES):
+                break

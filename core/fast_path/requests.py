@@ -23,19 +23,22 @@ async def read_body(
 ) -> bytes | None:
     """The body, or None if the client disconnected or `place` has no room for it.
 
-    Reading stops after `max_body` bytes: the application refuses a larger body by its headers and
-    never reads it.
+    A body larger than `max_body` comes back empty: the application refuses it by its headers and
+    never reads it. It is still read, up to twice that size, because the client would otherwise see
+    a broken connection instead of the answer.
     """
     if scope["method"] in {"GET", "HEAD"}:
         return b""
     parts, size, is_complete = [], 0, False
-    while not is_complete and size <= max_body:
+    while not is_complete and size < 2 * max_body:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if not place.grow_to(size):
+        if size > max_body:
+            parts.clear()
+        elif not place.grow_to(size):
             return None
         is_complete = not message.get("more_body", False)
     return b"".join(parts) if is_complete else b""

@@ -165,6 +165,16 @@ def test_refusals_are_the_products_own(client: Client) -> None:
     assert too_large.json()["message"]
 
 
+@pytest.mark.parametrize("path", ["/api/v1/auth/login", "/outputs"])
+def test_a_large_body_is_refused_in_json_and_breaks_no_connection(
+    client: Client, path: str
+) -> None:
+    answers = [client("DELETE", path, data=b"a" * (2 * MB - 1000)) for _ in range(60)]
+
+    assert {each.status_code for each in answers} == {413}
+    assert all(each.json()["code"] == "PAYLOAD_TOO_LARGE" for each in answers)
+
+
 @pytest.mark.parametrize(
     "name", ["X_Forwarded_Proto", "X-Forwarded-Proto", "AgentidpForwardedProto"]
 )
