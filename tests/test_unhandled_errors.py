@@ -338,7 +338,7 @@ def test_an_error_of_the_worker_is_logged_and_it_goes_on(
 
     monkeypatch.setattr(worker, "on_django", lambda function: rest)
 
-    asyncio.run(worker.keep(work, stopping))
+    asyncio.run(worker.repeat(work, stopping))
 
     assert tries == 2
     assert [event["event"] for event in failures(log)] == ["unhandled_error"] * 2
