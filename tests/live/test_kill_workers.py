@@ -26,7 +26,7 @@ from tests.live.deployment import PROJECT, seed
 pytestmark = pytest.mark.slow
 
 EXECUTIONS = 20
-SECONDS_TO_NOTICE = 60
+SECONDS_TO_NOTICE = 120
 LONG = 600
 LOST = "The worker was lost: nothing was heard from it for"
 
