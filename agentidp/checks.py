@@ -50,7 +50,9 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
 
 
 @register
-def files_have_a_place(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[Warning]:
+def file_storage_is_configured(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[Warning]:
     """Warn only: tokens and pages work without file storage."""
     from executions.file_storage import storage_problem
 

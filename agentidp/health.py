@@ -33,10 +33,10 @@ logger = structlog.get_logger(__name__)
 
 FOR_THE_OPERATOR = "Metrics are for whoever runs this server. Its log says what is missing."
 MIN_FREE_SHARE = 0.05
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_CHECKS = 1.0
 JOB_IS_LATE_AFTER = 300.0
 """Seconds that the oldest job may wait before the check `queue` fails."""
-SECONDS_BETWEEN_LOOKS_AT_FILES = 10.0
+SECONDS_BETWEEN_FILE_CHECKS = 10.0
 NEEDED_BY_NONE = frozenset({"worker", "queue", "files", "clock"})
 """If these fail, background work is delayed, files are unavailable, or new tokens are refused for a
 while, but pages work."""
@@ -101,9 +101,9 @@ def _run_checks() -> dict[str, bool]:
     return checks
 
 
-files_problem = CachedCheck(storage_problem, SECONDS_BETWEEN_LOOKS_AT_FILES)
+files_problem = CachedCheck(storage_problem, SECONDS_BETWEEN_FILE_CHECKS)
 """Cached, because a bucket that does not answer takes two seconds to detect."""
-readiness = CachedCheck(lambda: _run_checks(), SECONDS_BETWEEN_LOOKS)
+readiness = CachedCheck(lambda: _run_checks(), SECONDS_BETWEEN_CHECKS)
 """Cached, because the probe is public."""
 
 

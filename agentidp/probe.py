@@ -46,8 +46,8 @@ def has_ended() -> bool:
 def main() -> int:
     """Return 0 as soon as the server is ready, or 1 if it has ended or is not ready in time."""
     parser = argparse.ArgumentParser(description="Ask a server whether it is ready.")
-    parser.add_argument("where", help="a Unix socket, or HOST:PORT")
-    parser.add_argument("--wait", type=float, default=0, help="seconds that it gets")
+    parser.add_argument("where", help="a Unix socket or HOST:PORT")
+    parser.add_argument("--wait", type=float, default=0, help="seconds to wait for an answer")
     options = parser.parse_args()
     until = time.monotonic() + options.wait
     while not is_ready(options.where):

@@ -89,7 +89,7 @@ class AgentQuerySet(OrganizationScopedQuerySet):
         """The agents whose address or owner contains the text, ignoring case."""
         return self.filter(models.Q(email__icontains=text) | models.Q(owner__icontains=text))
 
-    def called(self, text: str) -> Self:
+    def identified_by(self, text: str) -> Self:
         """The agent with this address (ignoring case) or client id."""
         try:
             return self.filter(pk=UUID(text))
@@ -146,7 +146,9 @@ class Agent(OrganizationScopedModel):
     is_public = models.BooleanField(default=False)
     updated_at = models.DateTimeField(auto_now=True)
     tokens_valid_from = models.DateTimeField(
-        null=True, editable=False, help_text="Tokens issued earlier have ended; a whole second."
+        null=True,
+        editable=False,
+        help_text="Tokens issued before this time no longer work. Whole seconds.",
     )
     decommissioned_at = models.DateTimeField(null=True, editable=False)
 

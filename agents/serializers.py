@@ -22,7 +22,7 @@ class AgentSerializer(StrictSerializer):
 
     agentId = serializers.UUIDField(source="id", read_only=True)
     organizationId = serializers.CharField(
-        source="organization.public_id", read_only=True, help_text="`org-` and a UUID."
+        source="organization.public_id", read_only=True, help_text="`org-` followed by a UUID."
     )
     name = serializers.CharField(
         read_only=True, help_text="The part of the email address before the @."
@@ -36,7 +36,7 @@ class AgentSerializer(StrictSerializer):
         child=serializers.CharField(max_length=128, validators=[validate_capability]),
         min_length=1,
         max_length=MAX_CAPABILITIES,
-        help_text="Each in the form resource:action.",
+        help_text="Each has the form `resource:action`.",
     )
     owner = serializers.CharField(max_length=128)
     deploymentEnv = serializers.ChoiceField(
@@ -49,13 +49,13 @@ class AgentSerializer(StrictSerializer):
         allow_blank=True,
         trim_whitespace=False,
         validators=[validate_runbook_url],
-        help_text="Where to read what to do when this agent fails: an https address, or empty.",
+        help_text="What to do when this agent fails: an https address, or empty.",
     )
     scopes = BoundedListField(
         child=serializers.ChoiceField(choices=Scope.choices),
         max_length=len(Scope),
         required=False,
-        help_text="What the agent's tokens may allow.",
+        help_text="The scopes that the agent's tokens may carry.",
     )
     isPublic = serializers.BooleanField(source="is_public", required=False)
     status = serializers.ChoiceField(choices=Agent.Status.choices, read_only=True)

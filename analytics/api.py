@@ -35,18 +35,21 @@ def _parameter(name: str, description: str, kind: Any = str, **more: Any) -> Ope
 
 DAYS = _parameter(
     "days",
-    "How many days, today included.",
+    "The number of days, today included.",
     {"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "default": 30},
 )
-TZ = _parameter("tz", "IANA time zone that days and hours are counted in.", default="UTC")
+TZ = _parameter("tz", "The IANA time zone of days and hours.", default="UTC")
 OUTCOME = _parameter("outcome", "Which token requests to count.", enum=["issued", "refused", "all"])
 AGENT = _parameter("agentId", "Only this agent.", OpenApiTypes.UUID)
 CREDENTIAL = _parameter("credentialId", "Only this credential.", OpenApiTypes.UUID)
 MONTH = _parameter("month", "YYYY-MM; the current month by default.")
-IDLE = _parameter("includeIdle", "Also agents without tokens.", bool, default=False)
-FORMAT = _parameter("format", "As `Accept` would say.", enum=list(FORMATS))
+IDLE = _parameter("includeIdle", "Include agents without tokens.", bool, default=False)
+FORMAT = _parameter(
+    "format", "The response format, as an alternative to the `Accept` header.", enum=list(FORMATS)
+)
 GONE = OpenApiResponse(
-    OpenApiTypes.OBJECT, description="Analytics is off, or there is no such agent or credential."
+    OpenApiTypes.OBJECT,
+    description="Analytics is disabled, or there is no such agent or credential.",
 )
 
 
@@ -88,7 +91,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
     @described(
         TokenTrendSerializer,
         *(DAYS, TZ, OUTCOME, AGENT, CREDENTIAL),
-        description="How many tokens were issued, or requests refused, each day.",
+        description="Tokens issued, or requests refused, per day.",
         csv=examples.CSV_OF_TREND,
     )
     def tokens(self, request: Request) -> Response:
@@ -106,7 +109,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
     @described(
         AgentActivitySerializer,
         *(DAYS, TZ, OUTCOME, AGENT, CREDENTIAL),
-        description="How many token requests there were in each hour of the week.",
+        description="Token requests in each hour of the week.",
         csv=examples.CSV_OF_ACTIVITY,
     )
     def activity(self, request: Request) -> Response:
@@ -126,7 +129,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         MONTH,
         TZ,
         IDLE,
-        description="How many tokens each agent got in a month.",
+        description="Tokens issued to each agent in a month.",
         csv=examples.CSV_OF_USAGE,
     )
     def agents(self, request: Request) -> Response:
@@ -142,7 +145,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
 
     @described(
         FindingsSerializer,
-        description="Findings that deserve a look, with their numbers, worst first.",
+        description=("Findings that deserve attention, with their numbers, most severe first."),
         csv=examples.CSV_OF_FINDINGS,
     )
     def findings(self, request: Request) -> Response:

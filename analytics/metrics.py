@@ -57,7 +57,7 @@ METRICS: dict[str, Metric] = {
             key="requests",
             label="Token requests",
             unit="requests",
-            description="Token requests answered for a known agent: issued and refused ones.",
+            description="Token requests of known agents, issued and refused.",
             aggregate=Sum(F("issued") + F("refused")),
             outcomes=(ISSUED, REFUSED),
         ),
@@ -66,8 +66,8 @@ METRICS: dict[str, Metric] = {
             label="Share refused",
             unit="%",
             description=(
-                "Refused requests as a share of issued and refused ones. Introspections and "
-                "revocations are not part of it. Empty without requests."
+                "Refused requests as a share of all token requests. Introspections and "
+                "revocations do not count. Empty if there were no requests."
             ),
             aggregate=Cast(Sum("refused"), FloatField())
             * Value(100.0)
@@ -79,7 +79,7 @@ METRICS: dict[str, Metric] = {
             key="introspected",
             label="Introspections",
             unit="requests",
-            description="Questions whether a token is live (RFC 7662).",
+            description="Requests that asked whether a token is active (RFC 7662).",
             aggregate=Sum("introspected"),
             outcomes=(INTROSPECTED,),
         ),
@@ -87,7 +87,7 @@ METRICS: dict[str, Metric] = {
             key="revoked",
             label="Tokens revoked",
             unit="tokens",
-            description="Tokens ended before their time (RFC 7009).",
+            description="Tokens revoked before they expired (RFC 7009).",
             aggregate=Sum("revoked"),
             outcomes=(REVOKED,),
         ),

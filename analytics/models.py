@@ -65,7 +65,7 @@ class AgentDayUsage(Usage):
     day = models.DateField()
     agent_id = models.UUIDField()
     credential_id = models.UUIDField()
-    last_at = models.DateTimeField(help_text="The newest of the events counted here.")
+    last_at = models.DateTimeField(help_text="The newest event that is counted here.")
 
     objects = OrganizationScopedQuerySet.as_manager()
 
@@ -77,9 +77,9 @@ class AgentMonthUsage(Usage):
     """Usage by month (UTC) and agent."""
 
     pk = models.CompositePrimaryKey("organization_id", "month", "agent_id")
-    month = models.DateField(help_text="Its first day.")
+    month = models.DateField(help_text="The first day of the month.")
     agent_id = models.UUIDField()
-    last_at = models.DateTimeField(help_text="The newest of the events counted here.")
+    last_at = models.DateTimeField(help_text="The newest event that is counted here.")
 
     objects = OrganizationScopedQuerySet.as_manager()
 

@@ -10,7 +10,7 @@ from core.examples import example
 
 
 class DayCountSerializer(serializers.Serializer[object]):
-    date = serializers.DateField(help_text="A calendar day of the zone.")
+    date = serializers.DateField(help_text="A calendar day in the requested time zone.")
     count = serializers.IntegerField(min_value=0)
 
 
@@ -18,7 +18,7 @@ class DayCountSerializer(serializers.Serializer[object]):
 class TokenTrendSerializer(serializers.Serializer[object]):
     tenantId = serializers.CharField(help_text="`org-` and the organization's UUID.")
     days = serializers.IntegerField(min_value=1, max_value=90)
-    data = DayCountSerializer(many=True, help_text="Every day, oldest first.")  # type: ignore[assignment]
+    data = DayCountSerializer(many=True, help_text="One entry for each day, oldest first.")  # type: ignore[assignment]
 
 
 class HourCountSerializer(serializers.Serializer[object]):
@@ -30,7 +30,9 @@ class HourCountSerializer(serializers.Serializer[object]):
 @example(examples.ACTIVITY)
 class AgentActivitySerializer(serializers.Serializer[object]):
     tenantId = serializers.CharField()
-    data = HourCountSerializer(many=True, help_text="Cells above zero, by dow, then hour.")  # type: ignore[assignment]
+    data = HourCountSerializer(
+        many=True, help_text="Hours with at least one request, sorted by `dow`, then `hour`."
+    )  # type: ignore[assignment]
 
 
 class AgentTokenCountSerializer(serializers.Serializer[object]):
@@ -42,7 +44,9 @@ class AgentTokenCountSerializer(serializers.Serializer[object]):
 class AgentUsageSerializer(serializers.Serializer[object]):
     tenantId = serializers.CharField()
     month = serializers.CharField(help_text="YYYY-MM.")
-    data = AgentTokenCountSerializer(many=True, help_text="Highest first, then by agentId.")  # type: ignore[assignment]
+    data = AgentTokenCountSerializer(
+        many=True, help_text="Sorted by count, highest first, then by `agentId`."
+    )  # type: ignore[assignment]
 
 
 class FindingSerializer(serializers.Serializer[object]):
@@ -51,18 +55,20 @@ class FindingSerializer(serializers.Serializer[object]):
     agentId = serializers.UUIDField(allow_null=True)
     agentName = serializers.CharField(allow_blank=True)
     credentialId = serializers.UUIDField(allow_null=True)
-    secretHint = serializers.CharField(allow_blank=True, help_text="The secret's last characters.")
-    dates = serializers.ListField(child=serializers.DateField(), help_text="UTC days.")
-    numbers = serializers.DictField(help_text="The numbers behind it, by name.")
+    secretHint = serializers.CharField(
+        allow_blank=True, help_text="The last characters of the secret."
+    )
+    dates = serializers.ListField(child=serializers.DateField(), help_text="Days in UTC.")
+    numbers = serializers.DictField(help_text="The numbers behind the finding, by name.")
     message = serializers.CharField(help_text="The finding as a sentence.")
-    detail = serializers.CharField(allow_blank=True, help_text="What it may mean.")
-    link = serializers.CharField(help_text="The page with the rows behind it.")
+    detail = serializers.CharField(allow_blank=True, help_text="What the finding may mean.")
+    link = serializers.CharField(help_text="The page that lists the requests behind the finding.")
 
 
 @example(examples.FINDINGS)
 class FindingsSerializer(serializers.Serializer[object]):
     tenantId = serializers.CharField()
-    data = FindingSerializer(many=True, help_text="The worst first.")  # type: ignore[assignment]
+    data = FindingSerializer(many=True, help_text="Most severe first.")  # type: ignore[assignment]
 
 
 FINDING_COLUMNS = (

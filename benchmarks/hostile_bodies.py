@@ -16,8 +16,8 @@ from tests.live.hostile import (
     Front,
     attacks,
     front,
-    go_on,
-    suffer,
+    run_attack,
+    send_ordinary_requests,
 )
 from tests.live.hostile_everywhere import everywhere
 
@@ -49,13 +49,13 @@ def main() -> None:
 
 def table(server: Front, interface: str, wanted: list[Attack], times: int) -> list[str]:
     """Print the table; return the names of the requests that exceed a limit."""
-    go_on(server, 20)
+    send_ordinary_requests(server, 20)
     began, broken = server.memory(), []
     print(f"\n{interface}, {times} in a row, {times} at once; {began / MEGABYTE:.0f} MB before\n")
     print("| request | body | status | processor | kept | answer |")
     print("| --- | --: | --: | --: | --: | --: |")
     for attack in wanted:
-        cost = suffer(server, attack, times, max(1, times // AT_ONCE))
+        cost = run_attack(server, attack, times, max(1, times // AT_ONCE))
         statuses = " ".join(map(str, sorted(cost.statuses)))
         print(
             f"| {attack.name} | {len(attack.body):,} | {statuses} | {cost.cpu_ms:.1f} ms "

@@ -10,7 +10,7 @@ MAX_BYTES = 128 * 1024**2
 TOO_MANY = "Too many large bodies arrive at once. Try again later."
 
 
-class RoomForBodies:
+class BodyBudget:
     """The memory that a process grants to large bodies.
 
     Not thread-safe: only the event loop uses it.
@@ -20,27 +20,27 @@ class RoomForBodies:
         self.taken = 0
 
     @contextmanager
-    def place(self) -> Iterator["BodyPlace"]:
+    def allowance(self) -> Iterator["BodyAllowance"]:
         """Reserve room for one body, and release it when the block ends."""
-        place = BodyPlace(self)
+        allowance = BodyAllowance(self)
         try:
-            yield place
+            yield allowance
         finally:
-            self.taken -= place.taken
+            self.taken -= allowance.taken
 
 
-class BodyPlace:
+class BodyAllowance:
     """The room reserved for one body; `is_refused` is set when there was not enough."""
 
-    def __init__(self, room: RoomForBodies) -> None:
-        self._room, self.taken, self.is_refused = room, 0, False
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget, self.taken, self.is_refused = budget, 0, False
 
     def grow_to(self, size: int) -> bool:
         """Reserve room for `size` bytes in total, and return whether there was enough."""
         more = max(0, size - SMALL) - self.taken
-        if self._room.taken + more > MAX_BYTES:
+        if self._budget.taken + more > MAX_BYTES:
             self.is_refused = True
             return False
         self.taken += more
-        self._room.taken += more
+        self._budget.taken += more
         return True

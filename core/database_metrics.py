@@ -17,7 +17,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from core.cached_checks import CachedCheck
 
-SECONDS_BETWEEN_LOOKS = 5.0
+SECONDS_BETWEEN_CHECKS = 5.0
 WORKER_IS_LOST_AFTER = 45.0
 """Seconds. Workers send a heartbeat every 10."""
 MAX_MILLISECONDS = 500
@@ -117,7 +117,7 @@ def _read(cursor: CursorWrapper) -> Background:
     return snapshot
 
 
-background = CachedCheck(lambda: _take_snapshot(), SECONDS_BETWEEN_LOOKS)
+background = CachedCheck(lambda: _take_snapshot(), SECONDS_BETWEEN_CHECKS)
 
 
 class BackgroundCollector:
@@ -125,19 +125,21 @@ class BackgroundCollector:
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         snapshot = background()
-        yield _gauge("database_up", "1 when the database answered in time.", float(bool(snapshot)))
+        yield _gauge(
+            "database_up", "1 if the database answered in time, else 0.", float(bool(snapshot))
+        )
         if snapshot is None:
             return
-        yield _gauge("workers", "Workers that have reported lately.", snapshot.workers)
+        yield _gauge("workers", "Workers with a recent heartbeat.", snapshot.workers)
         yield _gauge(
             "worker_last_heartbeat_timestamp_seconds",
-            "When a worker last reported, in seconds since 1970; 0 without any worker.",
+            "Unix time of the latest heartbeat of a worker; 0 without a worker.",
             snapshot.last_heartbeat,
         )
-        yield _family("jobs", "Jobs in the queue.", ["queue", "state"], snapshot.jobs)
+        yield _family("jobs", "Jobs by queue and state.", ["queue", "state"], snapshot.jobs)
         yield _family(
             "oldest_job_seconds",
-            "How long the oldest job has waited that could have begun.",
+            "How long the oldest job that is due has waited.",
             ["queue"],
             snapshot.oldest_job,
         )
@@ -147,17 +149,19 @@ class BackgroundCollector:
         yield _family("leases", "Leases of executions.", ["state"], snapshot.leases)
         yield _family(
             "database_connections",
-            "Connections of the application's role.",
+            "Database connections of the application's role.",
             ["state"],
             snapshot.connections,
         )
         yield _gauge(
             "database_connections_waiting",
-            "Connections whose statement waits for a lock.",
+            "Database connections that wait for a lock.",
             snapshot.waiting_connections,
         )
         yield _gauge(
-            "database_connections_max", "So many the role may have.", snapshot.max_connections
+            "database_connections_max",
+            "The most connections that the role may have.",
+            snapshot.max_connections,
         )
 
 

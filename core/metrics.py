@@ -5,10 +5,10 @@ from functools import cache
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 disable_created_metrics()  # they would double the number of series, and no rule uses them
-http_requests = Counter("http_requests", "Requests answered.", ["method", "route", "status_code"])
+http_requests = Counter("http_requests", "HTTP requests.", ["method", "route", "status_code"])
 http_request_seconds = Histogram(
     "http_request_seconds",
-    "Time to answer a request.",
+    "Duration of HTTP requests in seconds.",
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
@@ -32,16 +32,14 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
 
 
 token_requests = Counter(
-    "agentidp_token_requests", "Token requests answered.", ["outcome", "reason"]
+    "agentidp_token_requests", "Requests for access tokens.", ["outcome", "reason"]
 )
-open_streams = Gauge(
-    "agentidp_open_streams", "Live streams that are open.", multiprocess_mode="livesum"
-)
+open_streams = Gauge("agentidp_open_streams", "Open live streams.", multiprocess_mode="livesum")
 requests_in_progress = Gauge(
     "agentidp_requests_in_progress",
-    "Requests that a thread of an ASGI server answers, or that wait for one.",
+    "Requests that a thread of an ASGI server handles, or that wait for a thread.",
     multiprocess_mode="livesum",
 )
 slow_readers = Counter(
-    "agentidp_slow_readers", "Connections cut because the client did not read its answer."
+    "agentidp_slow_readers", "Connections closed because the client did not read the response."
 )

@@ -18,9 +18,11 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     OpenApiParameter.HEADER,
-    description="Any text of your own, new for each new request. The same request with the same "
-    "key is carried out once: within a day it gets the same answer again, or 409 "
-    "`SECRET_SHOWN_ONCE` where that showed a secret.",
+    description=(
+        "A text of your own, unique for each new request. The same request with the "
+        "same key is carried out only once: for a day it gets the same response again, "
+        "or 409 `SECRET_SHOWN_ONCE` if that response showed a secret."
+    ),
 )
 
 

@@ -17,7 +17,7 @@ DESCRIPTIONS = {
     "414": "The query is longer than 8192 bytes.",
     "415": "The content type is not supported.",
     "416": "The file has no such range of bytes.",
-    "422": "The Idempotency-Key came with another request before.",
+    "422": "The Idempotency-Key was used for a different request before.",
     "429": "Too many requests; wait for `Retry-After` seconds.",
     "503": "The database cannot be reached at the moment.",
 }
@@ -63,15 +63,15 @@ def error_schemas() -> dict[str, Any]:
     return {
         "Error": {
             "type": "object",
-            "description": "The one error body.",
+            "description": "The body of every error.",
             "required": ["code", "message"],
             "properties": {
-                "code": {**text, "description": "Stable, for programs."},
-                "message": {**text, "description": "A sentence, for people."},
+                "code": {**text, "description": "A stable code for programs."},
+                "message": {**text, "description": "A sentence for people."},
                 "details": {
                     "type": "object",
                     "additionalProperties": {},
-                    "description": "Faulty fields, or the numbers behind the error.",
+                    "description": "The invalid fields, or the numbers behind the error.",
                 },
             },
         },

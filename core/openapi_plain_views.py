@@ -36,14 +36,19 @@ def _token_endpoint() -> dict[str, Any]:
             "client_secret": {**text, "format": "password"},
             "scope": {
                 **text,
-                "description": "Separated by spaces; absent: all allowed. For a resource, the "
-                "token gets what the agent is allowed there of it, and the answer says so.",
+                "description": (
+                    "Scopes separated by spaces. The default is all that the agent may have. For a "
+                    "resource, the token gets those of them that the agent may have there, and the "
+                    "response lists them."
+                ),
             },
             "resource": {
                 **text,
-                "description": "The identifier of the resource that the token is for (RFC 8707): "
-                "it becomes `aud`. Absent: the API of AgentIdP. It may be given twice only to say "
-                "the same: a token has one receiver, so two resources are `invalid_target`.",
+                "description": (
+                    "The identifier of the resource that the token is for (RFC 8707). It becomes "
+                    "`aud`. The default is the API of AgentIdP. Repeated values must be equal, "
+                    "because a token has one receiver: different ones are `invalid_target`."
+                ),
             },
         },
     }
@@ -53,7 +58,10 @@ def _token_endpoint() -> dict[str, Any]:
         "properties": {
             "access_token": text,
             "token_type": {**text, "enum": ["Bearer"]},
-            "expires_in": {"type": "integer", "description": "Seconds; a resource may choose."},
+            "expires_in": {
+                "type": "integer",
+                "description": "The lifetime in seconds. A resource can have its own.",
+            },
             "scope": text,
         },
     }
@@ -71,7 +79,7 @@ def _token_endpoint() -> dict[str, Any]:
     }
     operation = {
         **_named_fields("post", "/api/v1/token"),
-        "description": "Client credentials in, a signed token out (RFC 6749 section 4.4).",
+        "description": "Exchange client credentials for a signed token (RFC 6749 section 4.4).",
         "tags": ["Tokens"],
         "security": [{"client": []}, {}],
         "requestBody": {
@@ -106,7 +114,7 @@ def _public_documents() -> dict[str, Any]:
     descriptions = {
         "jwks.json": "The public keys that verify our tokens (RFC 7517).",
         "oauth-authorization-server": "Authorization server metadata (RFC 8414).",
-        "openid-configuration": "The same, for clients of OpenID Connect Discovery.",
+        "openid-configuration": "The same metadata, for clients that use OpenID Connect Discovery.",
         "oauth-protected-resource": "Protected resource metadata (RFC 9728).",
     }
     documents = {

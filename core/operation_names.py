@@ -45,8 +45,8 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     "GET /api/v1/audit/verify": ("verify_audit_log", "Verify the audit log"),
     "GET /api/v1/audit/{eventId}": ("get_audit_event", "Get an audit event"),
     # Dashboard
-    "GET /api/dashboard/agent-stats": ("get_statistics", "Get statistics of executions"),
-    "GET /api/dashboard/error-groups": ("list_error_groups", "List errors in groups"),
+    "GET /api/dashboard/agent-stats": ("get_statistics", "Get statistics on executions"),
+    "GET /api/dashboard/error-groups": ("list_error_groups", "List error groups"),
     "GET /api/dashboard/errors": ("list_errors", "List errors"),
     "GET /api/dashboard/execution/{fid}/details": (
         "get_execution_details",
@@ -56,8 +56,14 @@ SUMMARIES: dict[str, tuple[str, str]] = {
         "get_execution_files",
         "List an execution's files by area",
     ),
-    "GET /api/dashboard/running-agents": ("list_running_agents", "List executions of a window"),
-    "GET /api/dashboard/timeline": ("get_dashboard_timeline", "Get executions over time"),
+    "GET /api/dashboard/running-agents": (
+        "list_running_agents",
+        "List executions in a time window",
+    ),
+    "GET /api/dashboard/timeline": (
+        "get_dashboard_timeline",
+        "Get the number of executions over time",
+    ),
     # Executions
     "GET /api/v1/executions": ("list_executions", "List executions"),
     "POST /api/v1/executions": ("create_execution", "Report a new execution"),
@@ -139,7 +145,7 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     ),
     "GET /.well-known/openid-configuration": (
         "get_openid_configuration",
-        "Get the metadata at OpenID Connect's address",
+        "Get the metadata at the OpenID Connect path",
     ),
     # Organizations
     "GET /api/v1/organizations": ("list_organizations", "List organizations"),
@@ -147,7 +153,7 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     "GET /api/v1/organizations/{organizationId}": ("get_organization", "Get an organization"),
     "GET /api/v1/organizations/{organizationId}/storage": (
         "get_storage",
-        "Get what is stored and the limits",
+        "Get storage usage and limits",
     ),
     "PATCH /api/v1/organizations/{organizationId}": (
         "change_organization",
@@ -161,10 +167,13 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     "DELETE /outputs": ("delete_outputs", "Delete several executions"),
     "DELETE /outputs/{fid}": ("delete_output", "Stop and delete an execution"),
     "GET /outputs/html/{fid}": ("get_output_page", "Get the final result as a page"),
-    "GET /outputs/main/{fid}": ("stream_main", "Stream what an execution does and brings"),
+    "GET /outputs/main/{fid}": (
+        "stream_main",
+        "Stream the status, inputs and results of an execution",
+    ),
     "GET /outputs/raw/{fid}": ("get_output", "Get the final result as JSON"),
     "GET /outputs/status/{fid}": ("get_output_status", "Get an execution's status"),
-    "GET /outputs/stdio/{fid}": ("stream_stdio", "Stream what an execution prints"),
+    "GET /outputs/stdio/{fid}": ("stream_stdio", "Stream the output lines of an execution"),
     "GET /outputs/stream/{fid}": ("stream_events", "Stream all events of an execution"),
     # Resources
     "GET /api/v1/resources": ("list_resources", "List resources"),
@@ -174,27 +183,27 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     "DELETE /api/v1/resources/{resourceId}": ("delete_resource", "Delete a resource"),
     "GET /api/v1/resources/{resourceId}/agents": (
         "list_resource_agents",
-        "List the agents allowed at a resource",
+        "List the agents that may use a resource",
     ),
     "PUT /api/v1/resources/{resourceId}/agents/{agentId}": (
         "allow_agent",
-        "Allow an agent at a resource",
+        "Allow an agent to use a resource",
     ),
     "DELETE /api/v1/resources/{resourceId}/agents/{agentId}": (
         "disallow_agent",
-        "Disallow an agent at a resource",
+        "Stop an agent from using a resource",
     ),
     # Sessions
     "POST /api/v1/auth/login": ("log_in", "Sign in"),
     "POST /api/v1/auth/logout": ("log_out", "Sign out"),
     "POST /api/v1/auth/password-reset": ("request_password_reset", "Request a new password"),
     "POST /api/v1/auth/refresh": ("refresh_session", "Refresh the tokens of a session"),
-    "GET /api/v1/auth/session": ("get_session", "Get who the token belongs to"),
+    "GET /api/v1/auth/session": ("get_session", "Get the current session"),
     "POST /api/v1/auth/switch": ("switch_organization", "Switch to another organization"),
     # Timeline
-    "GET /timeline": ("get_timeline_view", "Get what a list of own executions must change"),
-    "GET /timeline/changes": ("list_timeline_changes", "List changes of own executions"),
-    "GET /timeline/list": ("list_timeline", "List own executions"),
+    "GET /timeline": ("get_timeline_view", "Get what has changed in your list of executions"),
+    "GET /timeline/changes": ("list_timeline_changes", "List changes of your executions"),
+    "GET /timeline/list": ("list_timeline", "List your executions"),
     # Tokens
     "POST /api/v1/token": ("create_token", "Get an access token"),
     "POST /api/v1/token/introspect": ("introspect_token", "Introspect a token"),

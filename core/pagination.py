@@ -34,8 +34,8 @@ PAGING = frozenset({"page", "limit", PARAMETER, "format"})
 MAX_LINK_LENGTH = 2000
 """Proxies limit the size of response headers. Without a link, the body still has the cursor."""
 CURSOR_DESCRIPTION = (
-    "Read on after the row that ended an earlier answer: its {field}, sent with the same "
-    "filters, in place of `{instead}`."
+    "Continue after an earlier page: send its {field} with the same filters, instead of "
+    "`{instead}`."
 )
 
 
@@ -114,7 +114,7 @@ class PagePagination(BasePagination):
         cursor = {
             "type": "string",
             "nullable": True,
-            "description": "Send it as `cursor` for the next page. null: this is the last one.",
+            "description": "Send it as `cursor` to get the next page. null on the last page.",
             "example": None,
         }
         properties = {

@@ -23,14 +23,14 @@ RETRY_AFTER = 2
 
 
 class PasswordsBusy(TooManyRequests):
-    """All places are taken. The password was not checked, so it must not count as a failure."""
+    """All slots are taken. The password was not checked, so it must not count as a failure."""
 
     code = "SERVICE_UNAVAILABLE"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     message = "Too many people sign in at the moment. Try again in a few seconds."
 
 
-class Places:
+class HashingSlots:
     """Limits how many hashes run at once, and how many more wait for a moment."""
 
     def __init__(self, count: int) -> None:
@@ -39,7 +39,7 @@ class Places:
         self._changed = threading.Condition()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Hold a place during the block. Raise PasswordsBusy if there is none."""
         self._take()
         try:
@@ -70,11 +70,11 @@ class Places:
             self._free -= 1
 
 
-places = Places(settings.PASSWORD_HASHES_AT_ONCE)
+slots = HashingSlots(settings.PASSWORD_HASHES_AT_ONCE)
 
 
 class LimitedArgon2PasswordHasher(Argon2PasswordHasher):
-    """Django's Argon2 hasher with its memory and time cost, run in one of the places.
+    """Django's Argon2 hasher with its memory and time cost, run in one of the slots.
 
     One lane, as OWASP recommends: more would take the cores that the limit leaves to others.
     """
@@ -82,9 +82,9 @@ class LimitedArgon2PasswordHasher(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        with places.one():
+        with slots.hold():
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        with places.one():
+        with slots.hold():
             return super().verify(password, encoded)

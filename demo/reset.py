@@ -22,7 +22,7 @@ def reset() -> list[str]:
     no other organization; return the organizations' names.
 
     Runs as the owner of the tables, because the application's role cannot empty an audit log.
-    Raises SomebodysDatabase where an organization merely has the name of one of ours.
+    Raises ForeignDatabase where an organization merely has the name of one of ours.
     """
     with as_owner(connection):
         organizations = seed.own_organizations()

@@ -36,7 +36,7 @@ NOT_OURS = (
 )
 
 
-class SomebodysDatabase(Exception):
+class ForeignDatabase(Exception):
     """The demonstration refuses to use a database; the message says why in one sentence."""
 
 
@@ -54,7 +54,7 @@ class DemoAccess:
 
 
 def require_own_database() -> None:
-    """Raise SomebodysDatabase unless the database is empty or already holds the demonstration.
+    """Raise ForeignDatabase unless the database is empty or already holds the demonstration.
 
     The demonstration's password is public, and its runs and requests would mix with real ones.
     """
@@ -66,11 +66,11 @@ def require_own_database() -> None:
         others = Organization.objects.exclude(pk=UNIDENTIFIED_ORGANIZATION_ID)
         is_own = not (others.exists() or User.objects.exists())
     if not is_own:
-        raise SomebodysDatabase(NOT_OURS)
+        raise ForeignDatabase(NOT_OURS)
 
 
 def own_organizations() -> list[Organization]:
-    """The demonstration's organizations; raises SomebodysDatabase where one merely has the same
+    """The demonstration's organizations; raises ForeignDatabase where one merely has the same
     name.
     """
     of_demo = {company.slug: company for company in COMPANIES}
@@ -78,7 +78,7 @@ def own_organizations() -> list[Organization]:
         Organization.objects.filter(slug__in=of_demo).only("id", "slug", "name", "created_at")
     )
     if any(one.pk != key_of(of_demo[one.slug], "organization", one.created_at) for one in named):
-        raise SomebodysDatabase(NOT_OURS)
+        raise ForeignDatabase(NOT_OURS)
     return named
 
 

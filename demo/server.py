@@ -26,7 +26,7 @@ SECONDS_TO_START = 60
 SECONDS_TO_STOP = 5
 SECONDS_TO_END_RUNS = 2
 SECONDS_TO_RUN = 5
-SECONDS_BETWEEN_LOOKS = 2
+SECONDS_BETWEEN_CHECKS = 2
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def watch(server: subprocess.Popen[bytes], worker: Worker) -> int:
     """Wait until the server ends, keeping a worker alive; return the server's exit code."""
     while True:
         try:
-            return server.wait(SECONDS_BETWEEN_LOOKS)
+            return server.wait(SECONDS_BETWEEN_CHECKS)
         except subprocess.TimeoutExpired:
             worker.keep()
 

@@ -23,7 +23,7 @@ from django.core.files import File
 from storages.backends.s3 import S3Storage
 from urllib3.exceptions import HTTPError
 
-from executions.file_storage import FilesUnavailable, told_as_unavailable
+from executions.file_storage import FilesUnavailable, raising_files_unavailable
 
 CONNECTION_ERRORS = (BotoCoreError, HTTPError)
 REFUSALS = (*CONNECTION_ERRORS, Boto3Error, ClientError)
@@ -148,7 +148,7 @@ class BucketStorage(S3Storage):
         """
         if time.monotonic() < self._away_until:
             raise FilesUnavailable
-        with told_as_unavailable(*REFUSALS):
+        with raising_files_unavailable(*REFUSALS):
             try:
                 yield
             except CONNECTION_ERRORS:

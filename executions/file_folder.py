@@ -12,7 +12,7 @@ from typing import Any
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage
 
-from executions.file_storage import told_as_unavailable
+from executions.file_storage import raising_files_unavailable
 
 ROOT = 0
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,12 +24,12 @@ class FolderStorage(FileSystemStorage):
     """
 
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
-        with told_as_unavailable(OSError):
+        with raising_files_unavailable(OSError):
             opened: File[Any] = super()._open(name, mode)  # type: ignore[misc]  # no stub has it
             return opened
 
     def _save(self, name: str, content: File[Any]) -> str:
-        with told_as_unavailable(OSError):
+        with raising_files_unavailable(OSError):
             try:
                 saved: str = super()._save(name, content)  # type: ignore[misc]
                 return saved
@@ -38,7 +38,7 @@ class FolderStorage(FileSystemStorage):
                 raise
 
     def delete(self, name: str) -> None:
-        with told_as_unavailable(OSError):
+        with raising_files_unavailable(OSError):
             super().delete(name)
 
     def remove_folder(self, name: str) -> list[str]:

@@ -97,7 +97,7 @@ def root_problem() -> str:
 
 
 @contextmanager
-def told_as_unavailable(*errors: type[Exception]) -> Iterator[None]:
+def raising_files_unavailable(*errors: type[Exception]) -> Iterator[None]:
     """Raise storage errors as FilesUnavailable; a missing file stays a FileNotFoundError."""
     try:
         yield

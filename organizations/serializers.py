@@ -38,7 +38,7 @@ class OrganizationSerializer(StrictSerializer):
     """An organization. Only the platform's staff can change its plan, limits and status."""
 
     organizationId = serializers.CharField(
-        source="public_id", read_only=True, help_text="`org-` and a UUID."
+        source="public_id", read_only=True, help_text="`org-` followed by a UUID."
     )
     name = serializers.CharField(min_length=2, max_length=100, validators=[validate_printable])
     slug = serializers.CharField(
@@ -46,7 +46,7 @@ class OrganizationSerializer(StrictSerializer):
         max_length=50,
         required=False,
         validators=[validate_slug],
-        help_text="Made from the name if absent. Others may have the same.",
+        help_text="The default is made from the name. Slugs are not unique.",
     )
     planTier = serializers.ChoiceField(
         source="plan_tier", choices=Organization.Plan.choices, read_only=True
@@ -56,22 +56,25 @@ class OrganizationSerializer(StrictSerializer):
         source="max_tokens_per_month",
         read_only=True,
         allow_null=True,
-        help_text="null: without limit.",
+        help_text="null means no limit.",
     )
     status = serializers.ChoiceField(choices=Organization.Status.choices, read_only=True)
     signingAlgorithm = serializers.ChoiceField(
         source="signing_algorithm",
         choices=Organization.Algorithm.choices,
         required=False,
-        help_text="What new tokens are signed with. One not used here before takes effect a few "
-        "minutes later, once every verifier can have its key.",
+        help_text=(
+            "The algorithm that signs new tokens. An algorithm that this organization has "
+            "not used before takes effect a few minutes later, when verifiers have had time "
+            "to fetch its key."
+        ),
     )
     timeZone = serializers.CharField(
         source="time_zone",
         max_length=64,
         required=False,
         validators=[validate_time_zone],
-        help_text="An IANA name; pages use it.",
+        help_text="The IANA time zone of the dashboard's pages.",
     )
     executionRetentionDays = serializers.IntegerField(
         source="execution_retention_days",
@@ -79,7 +82,7 @@ class OrganizationSerializer(StrictSerializer):
         max_value=MAX_RETENTION_DAYS,
         required=False,
         allow_null=True,
-        help_text="Executions that ended longer ago are deleted every night. null: kept.",
+        help_text=("Executions that ended longer ago are deleted every night. null keeps them."),
     )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
@@ -95,14 +98,14 @@ class OrganizationChangeSerializer(OrganizationSerializer):
 class MemberSerializer(serializers.Serializer[Membership | Principal]):
     """A member: a person, or an agent that was made a member."""
 
-    memberId = serializers.UUIDField(source="pk", help_text="An agent's own id, for an agent.")
+    memberId = serializers.UUIDField(source="pk", help_text="For an agent, the agent's id.")
     kind = serializers.SerializerMethodField()
     role = serializers.CharField()
     agentId = serializers.SerializerMethodField()
     userId = serializers.SerializerMethodField()
     email = serializers.SerializerMethodField()
     emailVerified = serializers.SerializerMethodField(
-        help_text="Whether the person proved that the address is theirs. null for an agent."
+        help_text="Whether the person's email address is verified. null for an agent."
     )
     name = serializers.SerializerMethodField()
     createdAt = serializers.DateTimeField(source="created_at")
@@ -161,7 +164,10 @@ class InvitationSerializer(StrictSerializer):
     email = serializers.EmailField(max_length=254, validators=[validate_mail_address])
     role = serializers.ChoiceField(choices=Membership.Role.choices)
     status = serializers.SerializerMethodField(
-        help_text="open, accepted, revoked, expired, or void: the inviter may no longer invite."
+        help_text=(
+            "`open`, `accepted`, `revoked`, `expired`, or `void` if the inviter may no "
+            "longer invite."
+        )
     )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     expiresAt = serializers.DateTimeField(source="expires_at", read_only=True)
@@ -177,8 +183,10 @@ class InvitationWithLinkSerializer(InvitationSerializer):
     acceptUrl = serializers.CharField(
         read_only=True,
         allow_null=True,
-        help_text="Shown only once: pass it on yourself. null where mail is configured: it was "
-        "mailed to the address, and nobody else sees it.",
+        help_text=(
+            "The link to pass on, shown only once. null where mail is configured: the link "
+            "was mailed to the address and is shown to nobody else."
+        ),
     )
 
 
@@ -186,9 +194,7 @@ class InvitationWithLinkSerializer(InvitationSerializer):
 class AcceptanceSerializer(StrictSerializer):
     """`password` belongs to an account of the invited address, or becomes that of a new one."""
 
-    token = serializers.CharField(
-        max_length=128, help_text="The last part of the invitation's link."
-    )
+    token = serializers.CharField(max_length=128, help_text="The last part of the invitation link.")
     name = serializers.CharField(max_length=150, required=False, validators=[validate_printable])
     password = serializers.CharField(
         max_length=4096, trim_whitespace=False, style={"input_type": "password"}

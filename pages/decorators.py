@@ -19,8 +19,8 @@ from organizations.actors import Actor
 from organizations.models import Membership, Organization
 from organizations.page_sessions import chosen_membership
 from organizations.stream_access import Viewer, has_ended
-from organizations.tenancy.places import places
 from organizations.tenancy.scope import request_scope
+from organizations.tenancy.thread_slots import slots
 from pages.sent_forms import carry_out_once
 
 P = ParamSpec("P")
@@ -66,7 +66,7 @@ def within_organization(
                 raise PermissionDenied
             request.zone = zone_of(request)
             with (
-                places.place(membership.organization_id),
+                slots.hold(membership.organization_id),
                 request_scope(membership.organization),
                 timezone.override(request.zone),
             ):
@@ -77,7 +77,7 @@ def within_organization(
                 viewer = Viewer.of_request(request.actor, request.session, scopes)
                 response.end_with(partial(has_ended, viewer))
                 organization_id = membership.organization_id
-                response.count_for(organization_id, partial(places.place, organization_id))
+                response.count_for(organization_id, partial(slots.hold, organization_id))
             return response
 
         inside.required_scopes = scopes  # type: ignore[attr-defined]

@@ -92,6 +92,8 @@ def extended_parameter(default: bool = False) -> OpenApiParameter:
     return OpenApiParameter(
         "extended",
         {"type": "boolean", "default": default},
-        description="Wait for an execution that is not there yet, instead of answering 404 at "
-        "once: the answer may take a minute.",
+        description=(
+            "Wait for an execution that does not exist yet instead of answering 404 at "
+            "once. The response may take up to a minute."
+        ),
     )

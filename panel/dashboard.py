@@ -149,7 +149,7 @@ class DashboardViewSet(CsvAnswers, PanelViewSet):
     @described(
         ErrorsSerializer,
         *filter_parameters(DEFAULT_HOURS),
-        parameter("fingerprint", "Of a group: only its errors."),
+        parameter("fingerprint", "The fingerprint of an error group, to list only its errors."),
         *paging_parameters(DEFAULT_ERRORS, MAX_ROWS),
         csv=examples.CSV_OF_ERRORS,
     )

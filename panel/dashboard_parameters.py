@@ -27,27 +27,35 @@ def _integer(
 def filter_parameters(hours: int | None) -> tuple[OpenApiParameter, ...]:
     text = {"type": "string", "maxLength": 255}
     return (
-        _integer("hours", "The last hours; more than there were: all time.", hours, MAX_HOURS),
+        _integer(
+            "hours",
+            (
+                "The length of the window in hours, until now. A large enough number covers all"
+                " time."
+            ),
+            hours,
+            MAX_HOURS,
+        ),
         parameter(
             "from",
-            "In place of `hours`, for what started then: Unix seconds, a day, or ISO 8601.",
+            ("The start of the window, instead of `hours`: Unix seconds, a date, or ISO 8601."),
         ),
-        parameter("to", "The end, left out; a day is meant as a whole."),
-        parameter("agent_name", "A part of the agent's name.", text),
-        parameter("user", "The id or the name of who launched it.", text),
-        parameter("status", "In any case; empty for all.", enum=["", *Execution.Status.values]),
+        parameter("to", "The end of the window, exclusive. A date includes the whole day."),
+        parameter("agent_name", "Part of the agent's name.", text),
+        parameter("user", "The id or name of the person who launched it.", text),
         parameter(
-            "search", "A part of the id, summary, a tag, agent, user, status or error.", text
+            "status", "Case does not matter. Empty for all.", enum=["", *Execution.Status.values]
         ),
-        parameter("tag", "A whole tag, in any case.", text),
+        parameter("search", "Part of the id, summary, a tag, agent, user, status or error.", text),
+        parameter("tag", "A whole tag. Case does not matter.", text),
         parameter("agent", "The id of an agent.", OpenApiTypes.UUID),
     )
 
 
 def paging_parameters(default: int, maximum: int) -> tuple[OpenApiParameter, ...]:
     return (
-        _integer("limit", "Rows in one answer.", default, maximum),
-        _integer("offset", "Rows to skip.", 0, MAX_OFFSET, minimum=0),
+        _integer("limit", "The maximum number of rows in the response.", default, maximum),
+        _integer("offset", "The number of rows to skip.", 0, MAX_OFFSET, minimum=0),
         parameter(
             PARAMETER,
             CURSOR_DESCRIPTION.format(field="`next_cursor`", instead="offset"),
@@ -56,8 +64,10 @@ def paging_parameters(default: int, maximum: int) -> tuple[OpenApiParameter, ...
     )
 
 
-FORMAT = parameter("format", "As `Accept` would say.", enum=list(FORMATS))
-FID = OpenApiParameter("fid", str, OpenApiParameter.PATH, description="The execution's id.")
+FORMAT = parameter(
+    "format", "The response format, as an alternative to the `Accept` header.", enum=list(FORMATS)
+)
+FID = OpenApiParameter("fid", str, OpenApiParameter.PATH, description="The id of the execution.")
 
 
 def described(serializer: type, *parameters: OpenApiParameter, csv: str = "") -> Any:

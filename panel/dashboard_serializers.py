@@ -178,27 +178,33 @@ def error_group_body(group: ErrorGroup) -> dict[str, Any]:
 
 
 class DashboardExecutionSerializer(serializers.Serializer[object]):
-    fid = serializers.CharField(help_text="The execution's id.")
+    fid = serializers.CharField(help_text="The id of the execution.")
     user_id = serializers.CharField(
-        help_text="Who launched it: a person's id, or `unknown` if no person did."
+        help_text="The id of the person who launched it, or `unknown` if no person did."
     )
     agent_name = serializers.CharField()
     status = serializers.ChoiceField(Execution.Status.choices)
     meta = serializers.DictField(help_text="As the engine emitted it, with its type tag.")
     error = serializers.CharField(
-        allow_null=True, help_text="The newest error, readable, without a traceback."
+        allow_null=True, help_text="The message of the newest error, without a traceback."
     )
     error_timestamp = serializers.FloatField(allow_null=True, help_text="Unix seconds.")
-    start_time = serializers.FloatField(help_text="Of the first event, in Unix seconds.")
+    start_time = serializers.FloatField(
+        help_text="When the first event was emitted, in Unix seconds."
+    )
     end_time = serializers.FloatField(
-        allow_null=True, help_text="Of the last event until now, in Unix seconds."
+        allow_null=True, help_text="When the latest event was emitted, in Unix seconds."
     )
     runtime = serializers.FloatField(
         allow_null=True,
-        help_text="Seconds from the first event to the last, also those of waiting for an answer.",
+        help_text=("Seconds from the first event to the latest, waiting for answers included."),
     )
-    upload_count = serializers.IntegerField(min_value=0, help_text="Files directly in `in`.")
-    download_count = serializers.IntegerField(min_value=0, help_text="Files directly in `out`.")
+    upload_count = serializers.IntegerField(
+        min_value=0, help_text="Number of files directly in `in`."
+    )
+    download_count = serializers.IntegerField(
+        min_value=0, help_text="Number of files directly in `out`."
+    )
 
 
 class DashboardAgentSerializer(DashboardExecutionSerializer):
@@ -208,9 +214,10 @@ class DashboardAgentSerializer(DashboardExecutionSerializer):
 class SliceSerializer(serializers.Serializer[object]):
     limit = serializers.IntegerField(min_value=1)
     offset = serializers.IntegerField(min_value=0)
-    has_more = serializers.BooleanField(help_text="Whether rows follow this page.")
+    has_more = serializers.BooleanField(help_text="Whether there are more rows after this page.")
     next_cursor = serializers.CharField(
-        allow_null=True, help_text="Send it as `cursor` for the next page. null: this is the last."
+        allow_null=True,
+        help_text="Send it as `cursor` to get the next page. null on the last page.",
     )
 
 
@@ -227,7 +234,7 @@ class DashboardFiltersSerializer(serializers.Serializer[object]):
 
 @example(examples.RUNNING_AGENTS)
 class RunningAgentsSerializer(SliceSerializer):
-    total = serializers.IntegerField(min_value=0, help_text="All that match, on any page.")
+    total = serializers.IntegerField(min_value=0, help_text="The number of matches on all pages.")
     agents = DashboardAgentSerializer(many=True, help_text="Newest first.")
     filters = DashboardFiltersSerializer()
 
@@ -238,13 +245,13 @@ class DashboardErrorSerializer(serializers.Serializer[object]):
     user_name = serializers.CharField()
     agent_name = serializers.CharField()
     timestamp = serializers.FloatField(help_text="Unix seconds.")
-    message = serializers.CharField(help_text="Readable, without a traceback.")
+    message = serializers.CharField(help_text="The error message, without a traceback.")
     error = serializers.JSONField(
         help_text="`{error, traceback}`, or what the engine reported as JSON. The traceback and "
         "the engine's own JSON are for operators."
     )
-    error_type = serializers.CharField(allow_blank=True, help_text="The exception's class.")
-    fingerprint = serializers.CharField(help_text="Of its group.")
+    error_type = serializers.CharField(allow_blank=True, help_text="The class of the exception.")
+    fingerprint = serializers.CharField(help_text="The fingerprint of its error group.")
 
 
 @example(examples.ERRORS)
@@ -256,25 +263,27 @@ class ErrorsSerializer(SliceSerializer):
 class ErrorGroupSerializer(serializers.Serializer[object]):
     fingerprint = serializers.CharField()
     error_type = serializers.CharField(allow_blank=True)
-    message = serializers.CharField(help_text="Of the newest of them.")
+    message = serializers.CharField(help_text="From the newest error of the group.")
     agent_names = serializers.ListField(child=serializers.CharField())
     count = serializers.IntegerField(min_value=1)
     executions = serializers.IntegerField(min_value=1)
     users = serializers.IntegerField(min_value=0)
-    first_seen = serializers.FloatField(help_text="Unix seconds; the first ever.")
+    first_seen = serializers.FloatField(help_text="Unix seconds of the first occurrence ever.")
     last_seen = serializers.FloatField(help_text="Unix seconds.")
     sparkline = serializers.ListField(
-        child=serializers.IntegerField(min_value=0), help_text="Errors from each of `starts` on."
+        child=serializers.IntegerField(min_value=0),
+        help_text="The number of errors in each step that `starts` lists.",
     )
 
 
 @example(examples.ERROR_GROUPS)
 class ErrorGroupsSerializer(SliceSerializer):
     total = serializers.IntegerField(min_value=0)
-    groups = ErrorGroupSerializer(many=True, help_text="The last seen first.")
+    groups = ErrorGroupSerializer(many=True, help_text="Most recently seen first.")
     step = serializers.ChoiceField(["hour", "day", "month"])
     starts = serializers.ListField(
-        child=serializers.FloatField(), help_text="Of each step of the window, in Unix seconds."
+        child=serializers.FloatField(),
+        help_text="The start of each step of the window, in Unix seconds.",
     )
 
 
@@ -288,20 +297,24 @@ class DashboardTimelineSerializer(SliceSerializer):
 class DashboardStatisticsSerializer(serializers.Serializer[object]):
     total_executions = serializers.IntegerField(min_value=0)
     by_status = serializers.DictField(child=serializers.IntegerField())
-    by_user = serializers.DictField(child=serializers.IntegerField(), help_text="By `user_id`.")
-    by_agent = serializers.DictField(child=serializers.IntegerField(), help_text="By name.")
-    user_map = serializers.DictField(child=serializers.CharField(), help_text="From id to name.")
+    by_user = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Sorted by `user_id`."
+    )
+    by_agent = serializers.DictField(child=serializers.IntegerField(), help_text="Sorted by name.")
+    user_map = serializers.DictField(child=serializers.CharField(), help_text="Maps ids to names.")
     running = serializers.IntegerField(min_value=0)
     error_rate = serializers.FloatField(
-        help_text="The share, 0 to 1, that ended with the status `error`."
+        help_text=("The share of executions that ended with the status `error`, from 0 to 1.")
     )
     avg_runtime = serializers.FloatField(
-        help_text="Of `runtime` as in the lists, in seconds; 0 if there is none."
+        help_text="The mean of `runtime` in seconds; 0 if there is none."
     )
     p50_runtime = serializers.FloatField(
         allow_null=True,
-        help_text="The median in seconds, without the time in which an answer was awaited, like "
-        "the two that follow.",
+        help_text=(
+            "The median in seconds, without waiting for answers. The two percentiles that "
+            "follow also exclude it."
+        ),
     )
     p95_runtime = serializers.FloatField(allow_null=True)
     p99_runtime = serializers.FloatField(allow_null=True)
@@ -311,19 +324,19 @@ class DashboardEventSerializer(serializers.Serializer[object]):
     id = serializers.IntegerField(min_value=1)
     timestamp = serializers.FloatField(help_text="Unix seconds.")
     kind = serializers.CharField()
-    message = serializers.CharField(help_text="An error's traceback is for operators.")
+    message = serializers.CharField(help_text="Only operators see the traceback of an error.")
 
 
 @example(examples.DETAILS)
 class DashboardDetailsSerializer(SliceSerializer):
     metadata = DashboardExecutionSerializer()
-    events = DashboardEventSerializer(many=True, help_text="In the order of time.")
+    events = DashboardEventSerializer(many=True, help_text="In chronological order.")
     total_events = serializers.IntegerField(min_value=0)
 
 
 class DashboardFileSerializer(serializers.Serializer[object]):
     name = serializers.CharField()
-    size = serializers.IntegerField(min_value=0, help_text="In bytes.")
+    size = serializers.IntegerField(min_value=0, help_text="Size in bytes.")
     path = serializers.CharField(help_text="`in/…` or `out/…`.")
     url = serializers.CharField(help_text="Where to download it.")
 
@@ -331,9 +344,9 @@ class DashboardFileSerializer(serializers.Serializer[object]):
 @example(examples.FILES)
 class DashboardFilesSerializer(SliceSerializer):
     fid = serializers.CharField()
-    uploads = DashboardFileSerializer(many=True, help_text="Directly in `in`.")
-    downloads = DashboardFileSerializer(many=True, help_text="Directly in `out`.")
-    nested_uploads = DashboardFileSerializer(many=True, help_text="In sub-folders of `in`.")
-    nested_downloads = DashboardFileSerializer(many=True, help_text="In sub-folders of `out`.")
-    upload_count = serializers.IntegerField(min_value=0, help_text="Directly in `in`.")
-    download_count = serializers.IntegerField(min_value=0, help_text="Directly in `out`.")
+    uploads = DashboardFileSerializer(many=True, help_text="Files directly in `in`.")
+    downloads = DashboardFileSerializer(many=True, help_text="Files directly in `out`.")
+    nested_uploads = DashboardFileSerializer(many=True, help_text="Files in subfolders of `in`.")
+    nested_downloads = DashboardFileSerializer(many=True, help_text="Files in subfolders of `out`.")
+    upload_count = serializers.IntegerField(min_value=0, help_text="Files directly in `in`.")
+    download_count = serializers.IntegerField(min_value=0, help_text="Files directly in `out`.")

@@ -20,15 +20,17 @@ PATH = OpenApiParameter(
     "path",
     {"type": "string", "minLength": 1},
     OpenApiParameter.PATH,
-    description="Without the area; folders are separated by /.",
+    description="The path without the area, with `/` between folders.",
 )
 RANGES = [
-    OpenApiParameter("Range", OpenApiTypes.STR, "header", description="One range of bytes."),
+    OpenApiParameter("Range", OpenApiTypes.STR, "header", description="A single range of bytes."),
     OpenApiParameter(
         "If-Range",
         OpenApiTypes.STR,
         "header",
-        description="The range only if the file still has this entity tag, else the whole file.",
+        description=(
+            "Send the range only if the file still has this entity tag, otherwise the whole file."
+        ),
     ),
 ]
 
@@ -37,8 +39,10 @@ RANGES = [
 class StoredFileSerializer(serializers.Serializer[Any]):
     """A file of an execution."""
 
-    path = serializers.CharField(help_text="With the area: `in/letters/one.txt`.")
-    size = serializers.IntegerField(min_value=0, help_text="Bytes.")
+    path = serializers.CharField(
+        help_text="The path with the area, for example `in/letters/one.txt`."
+    )
+    size = serializers.IntegerField(min_value=0, help_text="Size in bytes.")
     last_modified = serializers.FloatField(help_text="Unix seconds.")
 
 

@@ -40,11 +40,15 @@ class OutputStatusSerializer(serializers.Serializer[Any]):
 
     status = serializers.ChoiceField(choices=Execution.Status.choices)
     timestamp = serializers.FloatField(
-        help_text="Unix seconds: of the newest status, final result or description."
+        help_text=(
+            "When the newest status, final result or description was emitted, in Unix seconds."
+        )
     )
     final = serializers.CharField(
         allow_null=True,
-        help_text="JSON text with a type tag; of a failed execution its message, tagged as Text.",
+        help_text=(
+            "JSON text with a type tag. For a failed execution, the error message tagged as `Text`."
+        ),
     )
     fid = serializers.CharField()
     summary = serializers.CharField(allow_null=True)
@@ -53,20 +57,23 @@ class OutputStatusSerializer(serializers.Serializer[Any]):
     deprecated = serializers.BooleanField(allow_null=True)
     author = serializers.CharField(allow_null=True)
     organization = serializers.CharField(
-        allow_null=True, help_text="As the agent's author named it, who may be somebody else."
+        allow_null=True, help_text="The author that the agent's description names."
     )
     version = serializers.CharField(allow_null=True)
     kodosumi_version = serializers.CharField(allow_null=True)
-    app_url = serializers.CharField(allow_null=True, help_text="The agent's service.")
+    app_url = serializers.CharField(
+        allow_null=True, help_text="The address of the agent's service."
+    )
     base_url = serializers.CharField(
-        allow_null=True, help_text="The flow's address; its service's where that is not known."
+        allow_null=True,
+        help_text="The address of the flow, or of its service if the flow's is not known.",
     )
     entry_point = serializers.CharField(allow_null=True)
     username = serializers.CharField(
         allow_null=True, help_text="The id of the person who launched it."
     )
     locks = serializers.ListField(
-        child=serializers.CharField(), help_text="Ids of the locks that wait for an answer."
+        child=serializers.CharField(), help_text="The ids of the locks that wait for an answer."
     )
 
 

@@ -134,10 +134,12 @@ class Stream:
 class StreamEventSerializer(serializers.Serializer[None]):
     """One server-sent event."""
 
-    id = serializers.CharField(help_text="The event's number, to continue after it.")
-    event = serializers.CharField(help_text="The kind; or `alive`, `close` or `eof`.")
+    id = serializers.CharField(
+        help_text="The number of the event. Continue after it with `Last-Event-ID`."
+    )
+    event = serializers.CharField(help_text="The kind of the event, or `alive`, `close` or `eof`.")
     data = serializers.CharField(  # type: ignore[assignment]
-        help_text="`<Unix seconds>:<payload>`; of `eof` the payload alone."
+        help_text="`<Unix seconds>:<payload>`; for `eof` the payload alone."
     )
 
 
@@ -148,14 +150,18 @@ def stream_schema(*, is_rendered: bool, waits: bool = False) -> Any:
         OpenApiParameter(
             "since",
             {"type": "integer", "minimum": 0, "maximum": MAX_SEQUENCE},
-            description="Continue after this event. The header Last-Event-ID, which a browser "
-            "sends when it connects again, says the same and goes first.",
+            description=(
+                "Continue after this event. The header `Last-Event-ID`, which browsers send "
+                "when they reconnect, takes precedence."
+            ),
         ),
     ]
     if is_rendered:
         parameters.append(
             OpenApiParameter(
-                "raw", OpenApiTypes.STR, description="With any value: payloads as emitted."
+                "raw",
+                OpenApiTypes.STR,
+                description="With any value, send payloads as they were emitted.",
             )
         )
     return extend_schema(
@@ -204,8 +210,10 @@ class StreamViewSet(PanelViewSet):
             OpenApiParameter(
                 "plain",
                 OpenApiTypes.STR,
-                description="With any value: each payload as text that is no HTML, without what "
-                "a terminal obeys, and of a long one its first 4,000 characters.",
+                description=(
+                    "With any value, send each payload as plain text without terminal escape "
+                    "sequences, cut to its first 4,000 characters."
+                ),
             )
         ]
     )

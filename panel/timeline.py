@@ -47,14 +47,17 @@ NEWEST = Keyset.by("-start_time", "-pk")
 PAGE = OpenApiParameter(
     "pp",
     {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
-    description="How many at most.",
+    description="The maximum number of items.",
 )
 SEARCH = OpenApiParameter(
     "q",
     {"type": "string", "maxLength": MAX_SEARCH_LENGTH},
-    description="A part of the text `author:… organization:… summary:… description:… fid:… "
-    "status:… tag:… startup:… inputs:… final:…`, without regard to case. Searches of a caller may "
-    "take the database six seconds a minute, those of an organization twenty: then 429.",
+    description=(
+        "Part of the text `author:… organization:… summary:… description:… fid:… "
+        "status:… tag:… startup:… inputs:… final:…`. Case does not matter. The searches "
+        "of one caller may use six seconds of database time per minute, those of one "
+        "organization twenty; beyond that the answer is 429."
+    ),
 )
 
 
@@ -73,8 +76,10 @@ def position_parameter(name: str) -> OpenApiParameter:
                 {"minimum": FIRST_POSITION, "maximum": MAX_POSITION},
             ],
         },
-        description="The `timestamp` of an earlier answer. To begin with, a time in Unix seconds "
-        "does as well.",
+        description=(
+            "The `timestamp` of an earlier response. For a first request, a time in Unix "
+            "seconds works as well."
+        ),
     )
 
 
@@ -86,20 +91,20 @@ class TimelineItemSerializer(serializers.Serializer[Any]):
     summary = serializers.CharField(allow_null=True)
     inputs = serializers.DictField(
         allow_null=True,
-        help_text="With their type tag; null where they are longer than 32 KiB: ask for the "
-        "execution itself.",
+        help_text=("With their type tag. null if longer than 32 KiB: get the execution itself."),
     )
     status = serializers.ChoiceField(choices=Execution.Status.choices)
     startup = serializers.DateTimeField(allow_null=True)
     finish = serializers.DateTimeField(
-        allow_null=True, help_text="Of the newest event, also while it runs."
+        allow_null=True,
+        help_text="When the newest event was emitted, also while the execution runs.",
     )
     runtime = serializers.FloatField(
         allow_null=True,
-        help_text="Seconds from the first event to the last, also those of waiting for an answer.",
+        help_text=("Seconds from the first event to the latest, waiting for answers included."),
     )
     locks = serializers.ListField(
-        child=serializers.CharField(), help_text="Ids of the locks that wait for an answer."
+        child=serializers.CharField(), help_text="The ids of the locks that wait for an answer."
     )
 
 
@@ -107,10 +112,15 @@ class TimelineItemSerializer(serializers.Serializer[Any]):
 class TimelinePageSerializer(serializers.Serializer[Any]):
     items = TimelineItemSerializer(many=True)
     query = serializers.CharField(allow_null=True)
-    offset = serializers.CharField(allow_null=True, help_text="Ask with it for the next page.")
+    offset = serializers.CharField(
+        allow_null=True, help_text="Send it as `offset` to get the next page."
+    )
     next_cursor = serializers.CharField(
         allow_null=True,
-        help_text="Or with it as `cursor`: it keeps its place. null: the last page.",
+        help_text=(
+            "Send it as `cursor` to get the next page without repeated or missing rows. "
+            "null on the last page."
+        ),
     )
 
 
@@ -119,15 +129,17 @@ class TimelineChangesSerializer(serializers.Serializer[Any]):
     update = TimelineItemSerializer(many=True)  # type: ignore[assignment]
     delete = serializers.ListField(child=serializers.CharField())
     timestamp = serializers.FloatField(
-        help_text="Ask with it for what comes next. It is a position in the order of all changes, "
-        "and no time."
+        help_text=(
+            "Send it as `since` to get later changes. It is a position in the order of all "
+            "changes, not a time."
+        )
     )
     query = serializers.CharField(allow_null=True)
 
 
 class TimelineMovesSerializer(serializers.Serializer[Any]):
-    append = TimelineItemSerializer(many=True, help_text="Older ones.")
-    insert = TimelineItemSerializer(many=True, help_text="Newer ones, the newest first.")
+    append = TimelineItemSerializer(many=True, help_text="Older executions.")
+    insert = TimelineItemSerializer(many=True, help_text="Newer executions, newest first.")
     update = TimelineItemSerializer(many=True)  # type: ignore[assignment]
     delete = serializers.ListField(child=serializers.CharField())
 
@@ -135,9 +147,11 @@ class TimelineMovesSerializer(serializers.Serializer[Any]):
 @example(examples.TIMELINE_VIEW)
 class TimelineViewSerializer(serializers.Serializer[Any]):
     total = serializers.IntegerField()
-    origin = serializers.CharField(allow_null=True, help_text="The newest one shown.")
-    offset = serializers.CharField(allow_null=True, help_text="The oldest one shown.")
-    timestamp = serializers.FloatField(help_text="Ask with it for what changes next.")
+    origin = serializers.CharField(allow_null=True, help_text="The newest execution shown.")
+    offset = serializers.CharField(allow_null=True, help_text="The oldest execution shown.")
+    timestamp = serializers.FloatField(
+        help_text="Send it with the next request to get later changes."
+    )
     items = TimelineMovesSerializer()
     query = serializers.CharField(allow_null=True)
 
@@ -179,7 +193,7 @@ class TimelineViewSet(PanelViewSet):
         parameters=[
             PAGE,
             SEARCH,
-            fid_parameter("offset", "Continue after this execution, where it stands now."),
+            fid_parameter("offset", "Continue after this execution at its current position."),
             OpenApiParameter(
                 PARAMETER,
                 {"type": "string", "maxLength": MAX_CURSOR_LENGTH},
@@ -251,12 +265,14 @@ class TimelineViewSet(PanelViewSet):
             OpenApiParameter(
                 "mode",
                 {"type": "string", "enum": list(MODES), "default": "next"},
-                description="`next` appends older ones, `update` brings what is new or changed.",
+                description=(
+                    "`next` appends older executions; `update` returns new and changed ones."
+                ),
             ),
             PAGE,
             SEARCH,
-            fid_parameter("origin", "The newest one shown."),
-            fid_parameter("offset", "The oldest one shown."),
+            fid_parameter("origin", "The newest execution shown."),
+            fid_parameter("offset", "The oldest execution shown."),
             position_parameter("timestamp"),
         ],
         responses=TimelineViewSerializer,

@@ -19,8 +19,8 @@ from executions.event_log import NewEvent
 from executions.models import now
 from executions.tests.factories import make_execution, make_file
 from organizations.models import Membership, Organization, User
-from organizations.tenancy.places import OrganizationBusy, places
 from organizations.tenancy.scope import organization_scope
+from organizations.tenancy.thread_slots import OrganizationBusy, slots
 from organizations.tests.factories import make_membership, record_event
 from tokens.tests.clients import bearer
 from tokens.tests.factories import access_token_for
@@ -120,7 +120,7 @@ def test_a_long_answer_is_made_in_the_place_of_its_organization(
     make_file(execution)
     answer: Any = asks(member=member, agent=agent).get(path.format(fid=execution.fid))
 
-    monkeypatch.setattr(places, "_half", 0)  # all that it may have is taken
+    monkeypatch.setattr(slots, "_half", 0)  # all that it may have is taken
 
     assert answer.organization_id == organization.pk
     with pytest.raises(OrganizationBusy), answer.place():

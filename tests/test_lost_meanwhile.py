@@ -289,7 +289,7 @@ def test_rehashing_a_password_does_not_restore_a_former_one(ada: Membership, set
         "django.contrib.auth.hashers.PBKDF2PasswordHasher",
         *settings.PASSWORD_HASHERS,
     ]
-    accounts = User.objects.called("ada@example.com")
+    accounts = User.objects.with_login_name("ada@example.com")
     set_password(ada.user)
 
     assert passwords.whose_password("ada@example.com", OLD, accounts)

@@ -110,4 +110,4 @@ def test_an_answer_that_may_take_a_minute_says_so() -> None:
 
     assert settings.WAIT_FOR_JOB_SECONDS == 60
     assert len(waiting) >= 6
-    assert {each for each, words in waiting.items() if "may take a minute" not in words} == set()
+    assert {each for each, words in waiting.items() if "up to a minute" not in words} == set()

@@ -30,7 +30,7 @@ def prune_expired(*, batch: int = BATCH) -> dict[str, int]:
             for organization in Organization.objects.order_by("id").iterator()
         ),
         "answers to requests with a key": sum(
-            _prune(idempotency.forgotten, batch, organization)
+            _prune(idempotency.expired_requests, batch, organization)
             for organization in Organization.objects.order_by("id").iterator()
         ),
         "removed signing keys": _prune(removed_keys, batch),

@@ -39,7 +39,9 @@ class OldSecretSerializer(StrictSerializer):
     """A replaced secret in its grace period."""
 
     secretHint = serializers.CharField(
-        source="hint", read_only=True, help_text="Its last four characters; empty: not kept."
+        source="hint",
+        read_only=True,
+        help_text="The last four characters of the secret. Empty if they were not kept.",
     )
     expiresAt = serializers.DateTimeField(source="ends_at", read_only=True)
 
@@ -54,44 +56,50 @@ class CredentialSerializer(StrictSerializer):
         source="shown_status",
         choices=Credential.Status.choices,
         read_only=True,
-        help_text="A decommissioned agent's credentials are all revoked.",
+        help_text="All credentials of a decommissioned agent are revoked.",
     )
     name = serializers.CharField(
         max_length=MAX_CREDENTIAL_NAME,
         required=False,
         allow_blank=True,
         validators=[validate_printable],
-        help_text="For people: where the secret is used, for example `prod, k8s`.",
+        help_text="Where the secret is used, for example `prod, k8s`.",
     )
     secretHint = serializers.CharField(
         source="secret_hint", read_only=True, help_text="The last four characters of the secret."
     )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     expiresAt = TimeField(
-        source="expires_at", required=False, allow_null=True, help_text="null: it does not expire."
+        source="expires_at",
+        required=False,
+        allow_null=True,
+        help_text="null means that it does not expire.",
     )
     rotatedAt = serializers.DateTimeField(source="rotated_at", read_only=True, allow_null=True)
     previousExpiresAt = serializers.DateTimeField(
         source="old_secrets_end",
         read_only=True,
         allow_null=True,
-        help_text="Until when a secret from before the last rotation still works.",
+        help_text="When the last secret from before the latest rotation expires.",
     )
     oldSecrets = OldSecretSerializer(
         source="present_old_secrets",
         many=True,
         read_only=True,
-        help_text="Those that still work, the newest first.",
+        help_text="Old secrets that still work, newest first.",
     )
     previousSecretLastUsedAt = serializers.DateTimeField(
         source="previous_last_used_at",
         read_only=True,
         allow_null=True,
-        help_text="When one of those last got a token: whether somebody still has it. To a minute.",
+        help_text=(
+            "When an old secret last obtained a token, accurate to a minute. It shows "
+            "whether a client still uses one."
+        ),
     )
     revokedAt = serializers.DateTimeField(source="ended_at", read_only=True, allow_null=True)
     lastUsedAt = serializers.DateTimeField(
-        source="last_used_at", read_only=True, allow_null=True, help_text="Exact to a minute."
+        source="last_used_at", read_only=True, allow_null=True, help_text="Accurate to a minute."
     )
 
     validate_expiresAt = validate_end
@@ -99,7 +107,9 @@ class CredentialSerializer(StrictSerializer):
 
 @example(examples.CREDENTIAL_WITH_SECRET, sent=examples.NEW_CREDENTIAL)
 class CredentialWithSecretSerializer(CredentialSerializer):
-    clientSecret = serializers.CharField(read_only=True, help_text="Shown only once.")
+    clientSecret = serializers.CharField(
+        read_only=True, help_text="The client secret. It is shown only once."
+    )
 
 
 @example(sent=examples.CREDENTIAL_CHANGE)
@@ -117,14 +127,18 @@ class RotationSerializer(StrictSerializer):
         min_value=0,
         max_value=int(MAX_GRACE.total_seconds()),
         default=0,
-        help_text="How long the old secret keeps working; one from an earlier rotation does so as "
-        "long as was promised then. 0: all old secrets end at once.",
+        help_text=(
+            "How long the old secret keeps working. Secrets from earlier rotations keep the "
+            "end they were given then. 0 ends all old secrets at once."
+        ),
     )
     expiresAt = TimeField(
         required=False,
         allow_null=True,
-        help_text="When the new secret ends. null: never. Left out: it works as long as the one "
-        "before was made for.",
+        help_text=(
+            "When the new secret expires; null means never. The default is the same "
+            "lifetime as the previous secret had."
+        ),
     )
     validate_expiresAt = validate_end
 
@@ -132,7 +146,9 @@ class RotationSerializer(StrictSerializer):
 class ResourceScopeSerializer(StrictSerializer):
     """A scope of a resource, as the service defines it."""
 
-    name = serializers.CharField(max_length=MAX_SCOPE_LENGTH, help_text="For example `files:read`.")
+    name = serializers.CharField(
+        max_length=MAX_SCOPE_LENGTH, help_text="The name of the scope, for example `files:read`."
+    )
     description = serializers.CharField(
         max_length=MAX_DESCRIPTION,
         required=False,
@@ -159,8 +175,11 @@ class ResourceSerializer(StrictSerializer):
     identifier = serializers.CharField(
         max_length=MAX_IDENTIFIER_LENGTH,
         trim_whitespace=False,
-        help_text="The service's address in its normal form: what clients send as `resource` and "
-        "what stands in `aud`. https, or http on this machine; no fragment.",
+        help_text=(
+            "The service's address in normal form. Clients send it as `resource`, and "
+            "tokens carry it as `aud`. https, or http on a loopback address; without a "
+            "fragment."
+        ),
     )
     name = serializers.CharField(max_length=100, validators=[validate_printable])
     scopes = ResourceScopeSerializer(  # type: ignore[call-arg]  # that of the list
@@ -176,7 +195,7 @@ class ResourceSerializer(StrictSerializer):
         max_value=MAX_TOKEN_LIFETIME,
         required=False,
         allow_null=True,
-        help_text="null: as long as tokens for the API of AgentIdP.",
+        help_text="null means the lifetime of tokens for AgentIdP's own API.",
     )
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
@@ -209,7 +228,8 @@ class ResourceGrantSerializer(serializers.Serializer[ResourceGrant]):
     agentId = serializers.UUIDField(source="agent_id")
     email = serializers.CharField(source="agent.email")
     scopes = serializers.ListField(
-        child=serializers.CharField(), help_text="The most that its tokens may allow there."
+        child=serializers.CharField(),
+        help_text="The scopes that the agent's tokens may carry at this resource.",
     )
     createdAt = serializers.DateTimeField(source="created_at")
     updatedAt = serializers.DateTimeField(source="updated_at")
@@ -220,7 +240,7 @@ class GrantedScopesSerializer(StrictSerializer):
     scopes = BoundedListField(
         child=serializers.CharField(max_length=MAX_SCOPE_LENGTH),
         max_length=MAX_SCOPES,
-        help_text="Of the resource's scopes; empty: tokens without any.",
+        help_text="Some of the resource's scopes. Empty for tokens without scopes.",
     )
 
 
@@ -230,7 +250,9 @@ class TokenFormSerializer(serializers.Serializer[None]):
 
     token = serializers.CharField(trim_whitespace=False)
     token_type_hint = serializers.CharField(
-        required=False, allow_blank=True, help_text="Ignored: there is one kind of token."
+        required=False,
+        allow_blank=True,
+        help_text="Ignored, because there is only one type of token.",
     )
 
 

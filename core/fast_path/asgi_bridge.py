@@ -19,7 +19,7 @@ from typing import Any
 
 from core import metrics
 from core.addresses import address_of, caller_network
-from core.bodies import TOO_MANY, RoomForBodies
+from core.bodies import TOO_MANY, BodyBudget
 from core.errors import CODES, MESSAGES, DomainError, error_body
 from core.failures import RightEnded, log_failure
 from core.fast_path.connection import Answer, Connection
@@ -58,7 +58,7 @@ class Bridge:
         self._long_threads = ThreadPoolExecutor(LONG_ANSWER_THREADS, "web-long")
         self._turns = Turns(THREADS_FOR_ONE)
         self.long_answers = LongAnswers()
-        self.bodies = RoomForBodies()
+        self.bodies = BodyBudget()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request.
@@ -84,14 +84,14 @@ class Bridge:
             # A body that has begun is left incomplete, so that the client notices.
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self.bodies.place() as place:
+        with self.bodies.allowance() as allowance:
             try:
                 async with asyncio.timeout(SECONDS_FOR_BODY):
-                    body = await read_body(scope, receive, self._max_body, place)
+                    body = await read_body(scope, receive, self._max_body, allowance)
             except TimeoutError:
                 await _refuse(send, 408, "REQUEST_TIMEOUT", "The body took too long to arrive.")
                 return
-            if place.is_refused:
+            if allowance.is_refused:
                 await _refuse(send, 503, CODES[503], TOO_MANY, [(b"retry-after", b"5")])
                 return
             if body is None:

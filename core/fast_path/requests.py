@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from core.bodies import BodyPlace
+from core.bodies import BodyAllowance
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -19,9 +19,9 @@ the hyphenated headers that a proxy sets."""
 
 
 async def read_body(
-    scope: Scope, receive: Receive, max_body: int, place: BodyPlace
+    scope: Scope, receive: Receive, max_body: int, allowance: BodyAllowance
 ) -> bytes | None:
-    """The body, or None if the client disconnected or `place` has no room for it.
+    """The body, or None if the client disconnected or `allowance` has no room for it.
 
     A body larger than `max_body` comes back empty: the application refuses it by its headers and
     never reads it. It is still read, up to twice that size, because the client would otherwise see
@@ -38,7 +38,7 @@ async def read_body(
         size += len(parts[-1])
         if size > max_body:
             parts.clear()
-        elif not place.grow_to(size):
+        elif not allowance.grow_to(size):
             return None
         is_complete = not message.get("more_body", False)
     return b"".join(parts) if is_complete else b""

@@ -26,7 +26,7 @@ from executions.models import (
 from organizations.actors import Actor, Scope
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
-from organizations.tenancy.places import OrganizationBusy, places
+from organizations.tenancy.thread_slots import OrganizationBusy, slots
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 MAINTENANCE = "maintenance"
@@ -176,7 +176,7 @@ def _remove_folders_on_commit(organization_id: UUID, keys: Sequence[UUID]) -> No
 def _remove_folders(organization_id: UUID, keys: Sequence[UUID]) -> None:
     """The storage may take long, and the request has given its place back when it commits."""
     try:
-        with places.place(organization_id):
+        with slots.hold(organization_id):
             for key in keys:
                 remove_folder(organization_id, key)
     except OrganizationBusy:

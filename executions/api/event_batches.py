@@ -18,7 +18,7 @@ from executions.event_log import lock_id
 from executions.models import MAX_SEQUENCE, Execution, ExecutionEvent, now
 
 MAX_EVENTS = 1000
-AHEAD = 24 * 3600
+MAX_SECONDS_AHEAD = 24 * 3600
 """The maximum number of seconds by which an engine's clock may be ahead of ours."""
 NEWLINE_JSON = "application/x-ndjson"
 
@@ -76,14 +76,16 @@ class EventSerializer(serializers.Serializer[ReportedEvent]):
     timestamp = serializers.FloatField(
         required=False,
         min_value=0,
-        help_text="Unix seconds; now if absent. It is shown, and decides nothing: events count in "
-        "the order of their numbers.",
+        help_text=(
+            "Unix seconds; the default is now. It is for display only: events are ordered "
+            "by their numbers."
+        ),
     )
     sequence = serializers.IntegerField(
         required=False,
         min_value=1,
         max_value=MAX_SEQUENCE,
-        help_text="The number that the event must get. Makes repeating safe.",
+        help_text="The number that the event must get. It makes a repeated request safe.",
     )
 
 
@@ -96,7 +98,7 @@ class EventsField(serializers.Field[list[ReportedEvent], Any, Any, Any]):
             raise serializers.ValidationError("Send a list of events.")
         if len(data) > MAX_EVENTS:
             raise serializers.ValidationError(TOO_MANY)
-        latest = now() + AHEAD
+        latest = now() + MAX_SECONDS_AHEAD
         events = []
         for number, item in enumerate(data):
             try:
@@ -178,7 +180,9 @@ class BatchSerializer(StrictSerializer):
 
 @example(examples.APPENDED)
 class AppendedSerializer(serializers.Serializer[Any]):
-    accepted = serializers.IntegerField(help_text="How many events were new.")
-    duplicates = serializers.IntegerField(help_text="How many were there already.")
+    accepted = serializers.IntegerField(help_text="The number of events that were new.")
+    duplicates = serializers.IntegerField(
+        help_text="The number of events that had been stored before."
+    )
     lastSequence = serializers.IntegerField(source="execution.last_sequence")
     status = serializers.ChoiceField(source="execution.status", choices=Execution.Status.choices)

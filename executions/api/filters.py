@@ -24,19 +24,23 @@ class ExecutionFilter(StrictFilterSet):
     search = django_filters.CharFilter(
         method="narrow_to_text",
         max_length=128,
-        help_text="A part of the id, the summary, a tag, the status, the error, or of the name or "
-        "id of the agent or person, in any case.",
+        help_text=(
+            "Part of the id, summary, a tag, the status, the error, or the name or id of "
+            "the agent or person. Case does not matter."
+        ),
     )
     tag = django_filters.CharFilter(
         method="narrow_to_tag",
         max_length=64,
-        help_text="A whole tag, in any case.",
+        help_text="A whole tag. Case does not matter.",
     )
     order = django_filters.ChoiceFilter(
         choices=[("started", "started"), ("reported", "reported")],
         method="put_in_order",
-        help_text="`started` if absent. A queued run moves in it when it starts; by when it was "
-        "`reported` every run keeps its place, also while you read page by page.",
+        help_text=(
+            "The default is `started`, where a queued run moves when it starts. With "
+            "`reported` every run keeps its place while you read page by page."
+        ),
     )
 
     def narrow_to_start(self, queryset: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:

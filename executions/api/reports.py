@@ -48,14 +48,16 @@ LEASE = OpenApiParameter(
     leases.HEADER,
     {"type": "integer", "minimum": 0, "maximum": MAX_SEQUENCE},
     OpenApiParameter.HEADER,
-    description="The `leaseGeneration` that the caller holds; needed when a live execution has a "
-    "lease. 0 says that it has none.",
+    description=(
+        "The `leaseGeneration` that the caller holds. Required while a live execution "
+        "has a lease; 0 states that it has none."
+    ),
 )
 CONTENT_RANGE = OpenApiParameter(
     "Content-Range",
     {"type": "string", "pattern": r"^bytes [0-9]{1,18}-[0-9]{1,18}/[0-9]{1,18}$"},
     OpenApiParameter.HEADER,
-    description="`bytes FIRST-LAST/SIZE`. Absent: the whole file.",
+    description="`bytes FIRST-LAST/SIZE`. Without it, the body is the whole file.",
 )
 RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 READ, WRITE = ("executions:read",), ("executions:write",)

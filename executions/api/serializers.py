@@ -13,7 +13,7 @@ from core.examples import example
 from core.fields import TimeField
 from core.serializers import BoundedListField, StrictSerializer
 from executions.api import examples
-from executions.api.event_batches import AHEAD, compact
+from executions.api.event_batches import MAX_SECONDS_AHEAD, compact
 from executions.leases import MAX_SECONDS, MIN_SECONDS
 from executions.models import Execution, now
 
@@ -56,13 +56,19 @@ class ExecutionSummarySerializer(serializers.Serializer[Execution]):
     executionId = serializers.CharField(source="fid")
     agentId = serializers.UUIDField(source="agent_id", allow_null=True)
     agentName = serializers.CharField(source="agent_name")
-    userId = serializers.SerializerMethodField(help_text="The member whom it was run for.")
+    userId = serializers.SerializerMethodField(
+        help_text="The member on whose behalf the agent acted."
+    )
     status = serializers.ChoiceField(choices=Execution.Status.choices)
     summary = serializers.CharField(allow_null=True)
     tags = serializers.ListField(child=serializers.CharField())
     startedAt = serializers.DateTimeField(source="started_at")
     endedAt = serializers.DateTimeField(source="ended_at", allow_null=True)
-    error = serializers.CharField(help_text="Of the newest error, without its trace; else empty.")
+    error = serializers.CharField(
+        help_text=(
+            "The message of the newest error, without its traceback. Empty if there was none."
+        )
+    )
     inputTokens = serializers.IntegerField(source="input_tokens", allow_null=True)
     outputTokens = serializers.IntegerField(source="output_tokens", allow_null=True)
     costUsd = CostField(source="cost", allow_null=True)
@@ -81,7 +87,7 @@ class ExecutionSerializer(ExecutionSummarySerializer):
     inputs = serializers.SerializerMethodField()
     final = serializers.SerializerMethodField()
     leaseGeneration = serializers.IntegerField(
-        source="lease_generation", help_text="0: it has no lease."
+        source="lease_generation", help_text="0 if the execution has no lease."
     )
     leaseExpiresAt = serializers.DateTimeField(source="lease_expires_at", allow_null=True)
 
@@ -110,12 +116,12 @@ class NewExecutionSerializer(StrictSerializer):
         r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z",
         max_length=64,
         required=False,
-        help_text="Your own id for it. Creating it again then gives the first one back.",
+        help_text=("Your own id for the execution. Creating it again returns the existing one."),
     )
     status = serializers.ChoiceField(
         choices=FIRST_STATUSES,
         required=False,
-        help_text="running if absent. A queued one has no status event yet.",
+        help_text="The default is `running`. A queued execution has no status event yet.",
     )
     summary = serializers.CharField(max_length=255, required=False)
     description = serializers.CharField(max_length=10_000, required=False)
@@ -123,19 +129,20 @@ class NewExecutionSerializer(StrictSerializer):
         child=serializers.CharField(max_length=64), max_length=32, required=False
     )
     inputs = ObjectField(required=False)
-    startedAt = TimeField(required=False, help_text="Now if absent.")
+    startedAt = TimeField(required=False, help_text="The default is now.")
     userId = serializers.UUIDField(
-        required=False, help_text="The member on whose behalf the agent acts, who may see it."
+        required=False,
+        help_text=("The member on whose behalf the agent acts. That member may see the execution."),
     )
     leaseSeconds = serializers.IntegerField(
         min_value=MIN_SECONDS,
         max_value=MAX_SECONDS,
         required=False,
-        help_text="If nothing is heard from it for so long, it ends as an error.",
+        help_text=("The execution ends as an error when nothing is heard from it for this long."),
     )
 
     def validate_startedAt(self, moment: datetime) -> datetime:
-        if not 0 <= moment.timestamp() <= now() + AHEAD:
+        if not 0 <= moment.timestamp() <= now() + MAX_SECONDS_AHEAD:
             raise serializers.ValidationError("Use a time from 1970 on, at most a day from now.")
         return moment
 
@@ -183,7 +190,7 @@ class HeartbeatSerializer(StrictSerializer):
         min_value=MIN_SECONDS, max_value=MAX_SECONDS, required=False
     )
     takeOver = serializers.BooleanField(
-        required=False, help_text="Become the holder; whoever held the lease cannot write any more."
+        required=False, help_text="Take the lease over. Its previous holder can no longer write."
     )
 
 

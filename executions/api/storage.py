@@ -30,11 +30,15 @@ class StorageSerializer(serializers.Serializer[Any]):
 
     executions = AmountSerializer()
     eventBytes = AmountSerializer(
-        source="event_bytes", help_text="Of all events, each with 128 bytes beside its message."
+        source="event_bytes",
+        help_text="Size of all events. Each counts as its message plus 128 bytes.",
     )
     fileBytes = AmountSerializer(
         source="file_bytes",
-        help_text="Of all files, announced ones too, each with 1,024 bytes beside its content.",
+        help_text=(
+            "Size of all files, announced ones included. Each counts as its content plus "
+            "1,024 bytes."
+        ),
     )
 
 

@@ -32,15 +32,16 @@ class RawParser(BaseParser):
 @example(sent=examples.NEW_UPLOAD)
 class NewUploadSerializer(StrictSerializer):
     area = serializers.ChoiceField(
-        choices=ExecutionFile.Area.choices, help_text="in: given to it; out: made by it."
+        choices=ExecutionFile.Area.choices,
+        help_text="`in` for input files, `out` for output files.",
     )
     path = serializers.CharField(
         max_length=MAX_PATH_LENGTH,
         trim_whitespace=False,
         validators=[validate_path],
-        help_text="Relative; folders are separated by /.",
+        help_text="A relative path with `/` between folders.",
     )
-    size = serializers.IntegerField(min_value=0, help_text="In bytes.")
+    size = serializers.IntegerField(min_value=0, help_text="Size in bytes.")
 
     def validate_size(self, size: int) -> int:
         if size > settings.EXECUTION_FILE_MAX_BYTES:
@@ -57,12 +58,16 @@ class RangeSerializer(serializers.Serializer[Any]):
 
 @example(examples.UPLOAD)
 class UploadSerializer(serializers.Serializer[Any]):
-    uploadId = serializers.UUIDField(source="upload_id", help_text="Becomes the file's id.")
+    uploadId = serializers.UUIDField(
+        source="upload_id", help_text="The id that the file will have."
+    )
     area = serializers.ChoiceField(choices=ExecutionFile.Area.choices)
     path = serializers.CharField()
     size = serializers.IntegerField()
-    received = serializers.IntegerField(help_text="How many bytes have arrived.")
-    missing = serializers.SerializerMethodField(help_text="The gaps; both ends belong to them.")
+    received = serializers.IntegerField(help_text="The number of bytes received.")
+    missing = serializers.SerializerMethodField(
+        help_text="The ranges of bytes not received yet, both ends included."
+    )
     isComplete = serializers.BooleanField(source="is_complete")
 
     @extend_schema_field(RangeSerializer(many=True))

@@ -44,7 +44,9 @@ class ExecutionEvent(models.Model):
     )
     sequence = models.PositiveIntegerField()
     timestamp = models.FloatField(help_text="When it was emitted.")
-    kind = models.CharField(max_length=32, help_text="An import keeps kinds that we do not know.")
+    kind = models.CharField(
+        max_length=32, help_text="Imports keep kinds that AgentIdP does not know."
+    )
     message = models.TextField()
 
     objects = OrganizationScopedQuerySet.as_manager()
@@ -66,12 +68,14 @@ class ExecutionError(OrganizationScopedModel):
         db_constraint=False,
         db_index=False,
     )
-    sequence = models.PositiveIntegerField(help_text="Of its event.")
+    sequence = models.PositiveIntegerField(help_text="The timestamp of the event.")
     timestamp = models.FloatField()
-    error_type = models.CharField(max_length=255, blank=True, help_text="The exception's class.")
-    message = models.TextField(help_text="Readable, without a trace.")
+    error_type = models.CharField(
+        max_length=255, blank=True, help_text="The class of the exception."
+    )
+    message = models.TextField(help_text="The error message, without a traceback.")
     fingerprint = models.CharField(
-        max_length=40, help_text="Equal for errors that belong together (errors.py)."
+        max_length=40, help_text="The same for all errors of a group (executions/errors.py)."
     )
 
     objects = OrganizationScopedQuerySet.as_manager()

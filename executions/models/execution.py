@@ -102,7 +102,12 @@ class Execution(OrganizationScopedModel):
     }
 
     fid = models.CharField(
-        max_length=64, editable=False, help_text="The id that clients use; the row's own, if ours."
+        max_length=64,
+        editable=False,
+        help_text=(
+            "The public id. Equal to the primary key unless it was given by the reporter or "
+            "an import."
+        ),
     )
     source = models.CharField(max_length=16, choices=Source, default=Source.API)
     agent = models.ForeignKey(
@@ -129,38 +134,48 @@ class Execution(OrganizationScopedModel):
         null=True,
         db_constraint=False,
         db_index=False,
-        help_text="Who launched it.",
+        help_text="The person who launched it.",
     )
     agent_name = NormalizedCharField(max_length=255, default=UNKNOWN_AGENT)
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     status_time = models.FloatField(
-        null=True, help_text="When its status was emitted: an import takes no older one."
+        null=True, help_text="When the status was emitted. An import ignores older ones."
     )
     marked_time = models.FloatField(
-        null=True, help_text="When the newest of the events status, final and meta was emitted."
+        null=True, help_text="When the newest status, final or meta event was emitted."
     )
     start_time = models.FloatField(
-        help_text="Of the first event; before there is one, when the execution was accepted."
+        help_text=(
+            "When the first event was emitted; before that, when the execution was accepted."
+        )
     )
-    end_time = models.FloatField(null=True, help_text="Of the last event until now.")
+    end_time = models.FloatField(null=True, help_text="When the latest event was emitted.")
     waiting_seconds = models.FloatField(
         default=0,
         db_default=0,
-        help_text="How much of the time from the first to the last event it awaited an answer.",
+        help_text="How long it waited for answers between its first and its last event.",
     )
     meta = models.JSONField(default=dict, help_text="As emitted, with its type tag.")
     inputs = models.JSONField(null=True, help_text="As emitted, with its type tag.")
-    final = models.TextField(null=True, help_text="JSON text with a type tag.")  # noqa: DJ001
-    error = models.TextField(blank=True, help_text="The newest error, readable, without a trace.")
+    final = models.TextField(null=True, help_text="As JSON text with a type tag.")  # noqa: DJ001
+    error = models.TextField(
+        blank=True, help_text="The message of the newest error, without a traceback."
+    )
     error_time = models.FloatField(null=True)
-    open_locks = models.JSONField(default=list, help_text="Ids of locks without a lease.")
-    upload_count = models.PositiveIntegerField(default=0, help_text="Files directly in `in`.")
-    download_count = models.PositiveIntegerField(default=0, help_text="Files directly in `out`.")
+    open_locks = models.JSONField(
+        default=list, help_text="The ids of locks that wait for an answer."
+    )
+    upload_count = models.PositiveIntegerField(
+        default=0, help_text="Number of files directly in `in`."
+    )
+    download_count = models.PositiveIntegerField(
+        default=0, help_text="Number of files directly in `out`."
+    )
     input_file_count = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="Files in `in`, sub-folders included."
+        default=0, db_default=0, help_text="Number of files in `in`, subfolders included."
     )
     output_file_count = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="Files in `out`, sub-folders included."
+        default=0, db_default=0, help_text="Number of files in `out`, subfolders included."
     )
     input_tokens = models.PositiveBigIntegerField(null=True)
     output_tokens = models.PositiveBigIntegerField(null=True)
@@ -174,43 +189,52 @@ class Execution(OrganizationScopedModel):
         ),
         output_field=models.TextField(),
         db_persist=True,
-        help_text="What a search looks in, but for the user: NFC, in small letters, a field a "
-        "line.",
+        help_text=(
+            "The text that a search matches, apart from the user: NFC, lower case, one "
+            "field per line."
+        ),
     )
     searchable_tags = models.GeneratedField(
         expression=models.Func("meta", function="executions_searchable_tags"),
         output_field=ArrayField(models.TextField()),
         db_persist=True,
-        help_text="Its tags: NFC, in small letters.",
+        help_text="Its tags in NFC and lower case.",
     )
     sent_digests = models.JSONField(
         default=dict,
         db_default={},
-        help_text="Of each field of the requests that made and ended it, to know them again.",
+        help_text=(
+            "A hash of each field of the requests that created and finished it, to "
+            "recognize a repeated request."
+        ),
     )
     last_sequence = models.PositiveIntegerField(default=0)
     changed_at = models.DateTimeField(
         db_default=Now(),
         editable=False,
-        help_text="When it last said something, by our clock. A trigger keeps it. It is no order: "
-        "what is committed later may have an earlier time.",
+        help_text=(
+            "When it last changed, by the database's clock; set by a trigger. Not an order: "
+            "a later commit may have an earlier time."
+        ),
     )
     position = models.BigIntegerField(
         db_default=TransactionNumber(),
         editable=False,
-        help_text="The transaction in which it last said something. A trigger keeps it.",
+        help_text="The transaction in which it last changed; set by a trigger.",
     )
     source_position = models.BigIntegerField(
-        null=True, help_text="The last row that an import has read of it."
+        null=True, help_text="The last source row that an import has read."
     )
     lease_generation = models.PositiveIntegerField(
-        default=0, help_text="The fencing token: grows with each worker that takes over."
+        default=0,
+        help_text=("The fencing token. It grows with each worker that takes the lease over."),
     )
     lease_seconds = models.PositiveIntegerField(
-        null=True, help_text="How long a lease lasts after each sign of life."
+        null=True, help_text="How long the lease lasts after each sign of life."
     )
     lease_expires_at = models.DateTimeField(
-        null=True, help_text="Not heard of until then, the execution ends as an error."
+        null=True,
+        help_text=("The execution ends as an error when nothing is heard from it until then."),
     )
 
     objects = ExecutionQuerySet.as_manager()

@@ -22,11 +22,16 @@ class ExecutionFile(OrganizationScopedModel):
         db_index=False,
     )
     area = models.CharField(max_length=3, choices=Area)
-    path = NormalizedCharField(max_length=1024, help_text="Inside the area, parts joined by /.")
+    path = NormalizedCharField(
+        max_length=1024, help_text="The path inside the area, with `/` between folders."
+    )
     size = models.PositiveBigIntegerField()
     last_modified = models.FloatField()
     content = models.FileField(
-        max_length=200, help_text="Named by ids alone: no name of a user's reaches the storage."
+        max_length=200,
+        help_text=(
+            "The storage key. It consists of ids only, so that no user's words reach the storage."
+        ),
     )
 
     objects = OrganizationScopedQuerySet.as_manager()
@@ -62,7 +67,7 @@ class Upload(OrganizationScopedModel):
     )
     area = models.CharField(max_length=3, choices=ExecutionFile.Area)
     path = NormalizedCharField(max_length=1024)
-    size = models.PositiveBigIntegerField(help_text="In bytes, of the whole file.")
+    size = models.PositiveBigIntegerField(help_text="Size of the whole file in bytes.")
 
     objects = OrganizationScopedQuerySet.as_manager()
 

@@ -13,7 +13,7 @@ class ExecutionUser(OrganizationScopedModel):
     """
 
     external_id = models.UUIDField(
-        help_text="The id that answers show: the member's, or the one of the other system."
+        help_text=("The public id: the member's, or the person's id in the imported system.")
     )
     name = NormalizedCharField(max_length=150)
     email = NormalizedEmailField(max_length=254, blank=True)

@@ -14,7 +14,9 @@ class DeletedExecution(OrganizationScopedModel):
 
     fid = models.CharField(max_length=64)
     position = models.BigIntegerField(
-        db_default=TransactionNumber(), editable=False, help_text="The transaction that deleted it."
+        db_default=TransactionNumber(),
+        editable=False,
+        help_text="The transaction that deleted the execution.",
     )
     agent_id = models.UUIDField(null=True)
     user = models.ForeignKey(

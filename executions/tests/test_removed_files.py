@@ -19,8 +19,8 @@ from executions.models import DeletedExecution, Execution
 from executions.tests.factories import make_execution, make_file
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
-from organizations.tenancy.places import places
 from organizations.tenancy.scope import organization_scope
+from organizations.tenancy.thread_slots import slots
 from organizations.tests.factories import make_membership
 
 
@@ -132,7 +132,7 @@ def test_the_worker_removes_files_for_an_organization_that_keeps_threads_waiting
     back."""
     execution = make_execution(organization)
     file = make_file(execution)
-    monkeypatch.setattr(places, "_half", 0)  # all that it may have is taken
+    monkeypatch.setattr(slots, "_half", 0)  # all that it may have is taken
 
     with organization_scope(organization):
         delete_execution(execution, actor=Actor.for_system(organization, "test"))

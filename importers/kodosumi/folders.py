@@ -28,7 +28,7 @@ MAX_FILES = 10_000
 MAX_PATH_LENGTH = 1024
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-Tell = Callable[[str, str], None]
+ReportProblem = Callable[[str, str], None]
 """A callback that takes the path, relative to the data folder, and the problem."""
 Stamp = tuple[int, int, int]
 """Inode, size and modification time in nanoseconds."""
@@ -100,7 +100,7 @@ class DataFolder:
         ):
             yield opened
 
-    def executions(self, tell: Tell) -> Iterator[tuple[ExecutionFolder, int]]:
+    def executions(self, tell: ReportProblem) -> Iterator[tuple[ExecutionFolder, int]]:
         """Yield every execution's folder with its modification time in nanoseconds, by user and
         fid.
         """
@@ -161,7 +161,7 @@ def opened_file(names: tuple[str, ...], *, inside: int) -> Iterator[int]:
         yield descriptor
 
 
-def files_in(folder: int, path: str, tell: Tell) -> tuple[list[SourceFile], bool]:
+def files_in(folder: int, path: str, tell: ReportProblem) -> tuple[list[SourceFile], bool]:
     """The regular files in `in` and `out` with sub-folders, and whether the list is complete.
 
     `path` is the execution's path for `tell`.
@@ -193,7 +193,7 @@ def files_in(folder: int, path: str, tell: Tell) -> tuple[list[SourceFile], bool
 
 
 def _walk(
-    folder: int, area: str, parents: tuple[str, ...], path: str, tell: Tell
+    folder: int, area: str, parents: tuple[str, ...], path: str, tell: ReportProblem
 ) -> Iterator[SourceFile]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
@@ -215,7 +215,7 @@ def _walk(
                 yield SourceFile(area, parts, found.st_size, found.st_mtime)
 
 
-def _subfolders(folder: int, path: str, tell: Tell) -> Iterator[tuple[str, int]]:
+def _subfolders(folder: int, path: str, tell: ReportProblem) -> Iterator[tuple[str, int]]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             try:

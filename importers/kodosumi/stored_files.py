@@ -14,7 +14,7 @@ from django.db import transaction
 from executions.file_counts import recount_files
 from executions.file_storage import folder_of, remove_file
 from executions.models import Execution, ExecutionFile
-from importers.kodosumi.folders import SourceFile, Tell, Unreadable, opened_file, reason
+from importers.kodosumi.folders import ReportProblem, SourceFile, Unreadable, opened_file, reason
 from organizations.tenancy.scope import organization_scope
 
 PIECE = 1 << 20
@@ -30,7 +30,7 @@ def update_files(
     is_complete: bool,
     known: Iterable[ExecutionFile],
     largest: int,
-    tell: Tell,
+    tell: ReportProblem,
 ) -> tuple[int, int]:
     """Make the execution's files match those `found`; return how many were added and removed.
 

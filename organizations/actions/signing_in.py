@@ -63,7 +63,7 @@ def verify_password(
     response: an error that leaves the view rolls the request back. Call this outside of a
     transaction (`transaction.non_atomic_requests`), so that no lock is held during hashing.
     """
-    hashers.places.refuse_when_full()
+    hashers.slots.refuse_when_full()
     guesses = Guesses.at("login", folded(name), client_address(request))
     count_failure(guesses)  # before hashing, so that parallel guesses cannot slip through
     try:

@@ -18,7 +18,10 @@ from organizations.actions import request_password_reset
 
 @example(sent=examples.FORGOTTEN_PASSWORD)
 class PasswordResetSerializer(StrictSerializer):
-    email = serializers.EmailField(max_length=254, help_text="That the account has proven.")
+    email = serializers.EmailField(
+        max_length=254,
+        help_text="The account's verified email address.",
+    )
 
 
 @method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")

@@ -39,8 +39,8 @@ SEQUENCES = [
         description=description,
     )
     for name, description in {
-        "fromSequence": "The first event; the first of the log if absent.",
-        "toSequence": "The last event; the newest if absent.",
+        "fromSequence": "The first event to export. The default is the first of the log.",
+        "toSequence": "The last event to export. The default is the newest.",
     }.items()
 ]
 
@@ -73,8 +73,8 @@ class AuditFilter(StrictFilterSet):
     agentId = django_filters.UUIDFilter(field_name="agent_id")
     action = FormedTextFilter(method="narrow_to_action", max_length=64)
     outcome = django_filters.ChoiceFilter(choices=AuditEvent.Outcome.choices)
-    fromDate = MomentFilter(end=False, help_text="A day or an instant, included.")
-    toDate = MomentFilter(end=True, help_text="A day or an instant, included.")
+    fromDate = MomentFilter(end=False, help_text="A date or a time, inclusive.")
+    toDate = MomentFilter(end=True, help_text="A date or a time, inclusive.")
 
     def narrow_to_action(self, queryset: QuerySet[Any], name: str, action: str) -> QuerySet[Any]:
         if not ACTION.fullmatch(action):
@@ -105,7 +105,9 @@ class AuditPagination(PagePagination):
 
 
 class AuditActorSerializer(serializers.Serializer[AuditEvent]):
-    kind = serializers.CharField(source="actor_kind", help_text="person, agent, staff or system")
+    kind = serializers.CharField(
+        source="actor_kind", help_text="`person`, `agent`, `staff` or `system`."
+    )
     id = serializers.UUIDField(source="actor_id", allow_null=True)
     label = serializers.CharField(source="actor_label")  # type: ignore[assignment]
 
@@ -151,14 +153,20 @@ class VerificationSerializer(serializers.Serializer[Verification]):
     verified = serializers.BooleanField(source="is_intact")
     fromSequence = serializers.IntegerField(source="first")
     toSequence = serializers.IntegerField(source="last")
-    checked = serializers.IntegerField(help_text="How many events were recomputed.")
+    checked = serializers.IntegerField(help_text="The number of events that were recomputed.")
     brokenAt = serializers.IntegerField(
-        source="broken_at", allow_null=True, help_text="The first event that does not fit."
+        source="broken_at",
+        allow_null=True,
+        help_text="The first event that does not match the chain.",
     )
     reason = serializers.CharField()
     headSequence = serializers.IntegerField(source="head_sequence")
     headHash = serializers.CharField(
-        source="head_hash", help_text="Keep it elsewhere: it proves that no later end was cut off."
+        source="head_hash",
+        help_text=(
+            "Store it elsewhere: with it you can later prove that the end of the log was "
+            "not cut off."
+        ),
     )
     checkedAt = serializers.DateTimeField(source="checked_at")
 

@@ -100,7 +100,7 @@ def answer_again(
     return Response(data, status=stored.status, headers={REPLAYED: "true"})
 
 
-def forgotten() -> QuerySet[Any]:
+def expired_requests() -> QuerySet[Any]:
     """Stored requests that are older than KEPT_FOR."""
     return AnsweredRequest.objects.filter(created_at__lt=timezone.now() - KEPT_FOR)
 

@@ -47,7 +47,10 @@ from organizations.serializers import (
 
 ADMINISTRATION = ("admin:orgs",)
 ORGANIZATION_ID = OpenApiParameter(
-    "organizationId", OpenApiTypes.STR, OpenApiParameter.PATH, description="`org-` and a UUID."
+    "organizationId",
+    OpenApiTypes.STR,
+    OpenApiParameter.PATH,
+    description="`org-` followed by a UUID.",
 )
 MEMBER_ID = OpenApiParameter("memberId", OpenApiTypes.UUID, OpenApiParameter.PATH)
 INVITATION_ID = OpenApiParameter("invitationId", OpenApiTypes.UUID, OpenApiParameter.PATH)

@@ -21,8 +21,8 @@ from organizations.actors import Actor
 from organizations.api import idempotency
 from organizations.models import AnsweredRequest, Organization
 from organizations.stream_access import Viewer, has_ended
-from organizations.tenancy.places import places
 from organizations.tenancy.scope import request_scope
+from organizations.tenancy.thread_slots import slots
 
 SEALED = {
     "get_queryset": "narrow_queryset",
@@ -80,7 +80,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
             viewer = Viewer.of_request(self.actor, self.request.auth, scopes)
             response.end_with(partial(has_ended, viewer))
             organization_id = self.organization.pk
-            response.count_for(organization_id, partial(places.place, organization_id))
+            response.count_for(organization_id, partial(slots.hold, organization_id))
         return response
 
     def perform_authentication(self, request: Request) -> None:
@@ -88,7 +88,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         credentials = cast(BearerCredentials | None, request.auth)
         if credentials is None:
             return
-        self._scope.enter_context(places.place(credentials.organization_id))
+        self._scope.enter_context(slots.hold(credentials.organization_id))
         self._scope.enter_context(request_scope(credentials.organization_id))
         self.actor = credentials.live_actor(request._request)
         self.organization = self.actor.organization

@@ -44,7 +44,7 @@ class AuditEvent(OrganizationScopedModel):
     actor_kind = models.CharField(max_length=16)
     actor_id = models.UUIDField(null=True)
     actor_label = models.CharField(max_length=255)
-    agent_id = models.UUIDField(null=True, help_text="The agent that it was about, if any.")
+    agent_id = models.UUIDField(null=True, help_text="The agent that the event is about, if any.")
     target_type = models.CharField(max_length=64, blank=True)
     target_id = models.CharField(max_length=64, blank=True)
     target_label = models.CharField(max_length=255, blank=True)

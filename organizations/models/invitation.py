@@ -63,10 +63,13 @@ class Invitation(OrganizationScopedModel):
     invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     invited_by_agent_id = models.UUIDField(null=True)
     inviter_label = models.CharField(
-        max_length=255, blank=True, db_default="", help_text="As the log names them."
+        max_length=255,
+        blank=True,
+        db_default="",
+        help_text="The name of the inviter as the audit log shows it.",
     )
     mailed_at = models.DateTimeField(
-        null=True, help_text="When the link was mailed, which makes it prove the address."
+        null=True, help_text="When the link was mailed. Only a mailed link proves the address."
     )
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True)

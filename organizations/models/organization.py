@@ -101,20 +101,30 @@ class Organization(models.Model):
     plan_tier = models.CharField(max_length=16, choices=Plan, default=Plan.FREE)
     max_agents = models.PositiveIntegerField(default=100)
     max_tokens_per_month = models.PositiveIntegerField(
-        null=True, blank=True, default=10_000, help_text="Empty means no limit."
+        null=True, blank=True, default=10_000, help_text="Leave empty for no limit."
     )
     max_executions = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Empty: as the settings of the deployment say."
+        null=True, blank=True, help_text="Leave empty for the deployment's default."
     )
     max_event_bytes = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Of the events of all executions. Empty: as above."
+        null=True,
+        blank=True,
+        help_text=(
+            "Size of the events of all executions. Leave empty for the deployment's default."
+        ),
     )
     max_file_bytes = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Of the files of all executions. Empty: as above."
+        null=True,
+        blank=True,
+        help_text=(
+            "Size of the files of all executions. Leave empty for the deployment's default."
+        ),
     )
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     tokens_valid_from = models.DateTimeField(
-        null=True, editable=False, help_text="Tokens issued earlier have ended; a whole second."
+        null=True,
+        editable=False,
+        help_text="Tokens issued before this time no longer work. Whole seconds.",
     )
     signing_algorithm = models.CharField(max_length=8, choices=Algorithm, default=Algorithm.ES256)
     time_zone = models.CharField(max_length=64, default="UTC")
@@ -122,7 +132,9 @@ class Organization(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_RETENTION_DAYS)],
-        help_text="Executions that ended longer ago are deleted every night. Empty: kept.",
+        help_text=(
+            "Executions that ended longer ago are deleted every night. Leave empty to keep them."
+        ),
     )
     created_by = models.ForeignKey(
         User,
@@ -218,7 +230,9 @@ class Principal(models.Model):
         MEMBER = "member", "Member"
         ADMIN = "admin", "Admin"
 
-    id = models.UUIDField(primary_key=True, help_text="The agent's id, which is its client id.")
+    id = models.UUIDField(
+        primary_key=True, help_text="The id of the agent, which is also its client id."
+    )
     organization = models.ForeignKey(
         Organization, on_delete=models.CASCADE, related_name="principals"
     )

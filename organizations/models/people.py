@@ -42,7 +42,7 @@ class UserManager(BaseUserManager["User"]):
         """Every account with this address in any case: the verified one first, then by age."""
         return self._proven_first(models.Q(Exact(Lower("email"), folded(email))))
 
-    def called(self, name: str) -> list[User]:
+    def with_login_name(self, name: str) -> list[User]:
         """The accounts with this address and the one with this short name, in one query."""
         wanted = folded(name)
         is_short_name = ~models.Q(username="") & models.Q(Exact(Lower("username"), wanted))
@@ -73,7 +73,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = NormalizedEmailField(max_length=254)
     email_verified_at = models.DateTimeField(
-        null=True, editable=False, help_text="Empty: nothing proves that the address is theirs."
+        null=True, editable=False, help_text="Empty while the address is not verified."
     )
     created_through = models.ForeignKey(
         "Organization",
@@ -81,7 +81,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         null=True,
         editable=False,
         related_name="+",
-        help_text="Whose invitation made the account, with the address that it still has.",
+        help_text=(
+            "The organization whose invitation created the account, as long as the account "
+            "keeps that address."
+        ),
     )
     username = NormalizedCharField(
         max_length=64,
@@ -92,7 +95,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     sessions_valid_from = models.DateTimeField(
-        null=True, editable=False, help_text="Sessions that began earlier have ended."
+        null=True, editable=False, help_text="Sessions that began before this time have ended."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -162,8 +165,10 @@ class AccountLink(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     purpose = models.CharField(max_length=16, choices=Purpose)
-    email = NormalizedEmailField(max_length=254, blank=True, help_text="The other address.")
-    secret_mac = models.BinaryField(max_length=32, help_text="Empty: not mailed yet.")
+    email = NormalizedEmailField(max_length=254, blank=True, help_text="The new email address.")
+    secret_mac = models.BinaryField(
+        max_length=32, help_text="Empty while the mail has not been sent."
+    )
     expires_at = models.DateTimeField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

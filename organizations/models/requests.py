@@ -21,13 +21,17 @@ class Attempt(models.Model):
 class AnsweredRequest(OrganizationScopedModel):
     """A request with an Idempotency-Key and its response (api/idempotency.py)."""
 
-    principal_id = models.UUIDField(help_text="Who asked. Another one's keys are other keys.")
+    principal_id = models.UUIDField(
+        help_text="The caller. Keys of different callers never collide."
+    )
     key = models.CharField(max_length=255)
-    digest = models.BinaryField(max_length=32, help_text="Of what was asked.")
+    digest = models.BinaryField(max_length=32, help_text="The hash of the request.")
     status = models.PositiveSmallIntegerField(default=0)
-    body = models.TextField(blank=True, help_text="JSON, without the secret that it showed.")
+    body = models.TextField(
+        blank=True, help_text="The JSON response, without the secret that it showed."
+    )
     secret_field = models.CharField(
-        max_length=64, blank=True, help_text="The field of the secret that the answer showed."
+        max_length=64, blank=True, help_text="The field in which the response showed a secret."
     )
 
     objects = OrganizationScopedQuerySet.as_manager()

@@ -38,7 +38,7 @@ class EmailBackend(ModelBackend):
             return None
         opened = [
             user
-            for user in whose_password(name, password, User.objects.called(name))
+            for user in whose_password(name, password, User.objects.with_login_name(name))
             if self.user_can_authenticate(user) and (account is None or user == account)
         ]
         if organization_id is not None and len(opened) > 1:
@@ -53,7 +53,9 @@ def find_user(name: str) -> User | None:
 
     Unverified accounts are not found: anyone could have chosen their address.
     """
-    return next((each for each in User.objects.called(name) if _is_identified_by(each, name)), None)
+    return next(
+        (each for each in User.objects.with_login_name(name) if _is_identified_by(each, name)), None
+    )
 
 
 def _is_identified_by(account: User, name: str) -> bool:

@@ -11,7 +11,12 @@ from django.db import connection
 from django.test import Client
 
 from core import password_hashers as hashers
-from core.password_hashers import MAX_WAITERS, LimitedArgon2PasswordHasher, PasswordsBusy, Places
+from core.password_hashers import (
+    MAX_WAITERS,
+    HashingSlots,
+    LimitedArgon2PasswordHasher,
+    PasswordsBusy,
+)
 from core.throttling import LOGIN_FAILURES
 from organizations.actions import invite
 from organizations.actors import Actor
@@ -35,10 +40,10 @@ def argon2(settings: Any) -> None:
 
 
 @pytest.fixture
-def places(monkeypatch: pytest.MonkeyPatch) -> Places:
+def slots(monkeypatch: pytest.MonkeyPatch) -> HashingSlots:
     monkeypatch.setattr(hashers, "MAX_WAIT", 0.01)
-    monkeypatch.setattr(hashers, "places", Places(1))
-    return hashers.places
+    monkeypatch.setattr(hashers, "slots", HashingSlots(1))
+    return hashers.slots
 
 
 @pytest.fixture
@@ -106,9 +111,9 @@ WAYS: dict[str, tuple[Callable[[Membership], Any], int]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_without_a_place_the_answer_is_to_try_again(
-    way: str, ada: Membership, places: Places
+    way: str, ada: Membership, slots: HashingSlots
 ) -> None:
-    with places.one():
+    with slots.hold():
         busy = WAYS[way][0](ada)
 
     assert busy.status_code == 503
@@ -117,14 +122,16 @@ def test_without_a_place_the_answer_is_to_try_again(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_with_a_place_it_works(way: str, ada: Membership, places: Places) -> None:
+def test_with_a_place_it_works(way: str, ada: Membership, slots: HashingSlots) -> None:
     call, status = WAYS[way]
 
     assert call(ada).status_code == status
 
 
-def test_an_unchecked_password_does_not_count_as_a_failure(ada: Membership, places: Places) -> None:
-    with places.one():
+def test_an_unchecked_password_does_not_count_as_a_failure(
+    ada: Membership, slots: HashingSlots
+) -> None:
+    with slots.hold():
         busy = [log_in("wrong").status_code for _ in range(LOGIN_FAILURES.limit + 5)]
 
     assert set(busy) == {503}
@@ -133,14 +140,16 @@ def test_an_unchecked_password_does_not_count_as_a_failure(ada: Membership, plac
         assert not AuditEvent.objects.filter(action="auth.failed").exists()
 
 
-def test_who_could_not_accept_an_invitation_did_not_fail(ada: Membership, places: Places) -> None:
+def test_who_could_not_accept_an_invitation_did_not_fail(
+    ada: Membership, slots: HashingSlots
+) -> None:
     body = {"token": link_of(ada), "name": "New Person", "password": PASSWORD}
 
     def accept_it() -> int:
         path = "/api/v1/invitations/accept"
         return Client().post(path, body, content_type="application/json").status_code
 
-    with places.one():
+    with slots.hold():
         busy = [accept_it() for _ in range(LOGIN_FAILURES.limit + 5)]
 
     assert set(busy) == {503}
@@ -152,8 +161,8 @@ def test_of_many_guessers_a_few_wait_and_the_others_are_refused_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_membership(make_organization(), user=make_user("ada@example.com", PASSWORD))
-    places = Places(1)
-    monkeypatch.setattr(hashers, "places", places)
+    slots = HashingSlots(1)
+    monkeypatch.setattr(hashers, "slots", slots)
     monkeypatch.setattr(hashers, "MAX_WAIT", 60)
     answers: Queue[int] = Queue()
 
@@ -164,7 +173,7 @@ def test_of_many_guessers_a_few_wait_and_the_others_are_refused_at_once(
             connection.close()
 
     guessers = [threading.Thread(target=guess) for _ in range(9)]
-    with places.one():
+    with slots.hold():
         for each in guessers:
             each.start()
         at_once = [answers.get(timeout=30) for _ in range(len(guessers) - MAX_WAITERS)]
@@ -178,18 +187,18 @@ def test_of_many_guessers_a_few_wait_and_the_others_are_refused_at_once(
 
 
 def test_a_place_is_given_back_after_an_error() -> None:
-    places = Places(1)
-    with pytest.raises(ZeroDivisionError), places.one():
+    slots = HashingSlots(1)
+    with pytest.raises(ZeroDivisionError), slots.hold():
         raise ZeroDivisionError
 
-    with places.one():
+    with slots.hold():
         pass
 
 
 def test_nobody_waits_longer_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashers, "MAX_WAIT", 0.01)
-    places = Places(1)
-    with places.one(), pytest.raises(PasswordsBusy), places.one():
+    slots = HashingSlots(1)
+    with slots.hold(), pytest.raises(PasswordsBusy), slots.hold():
         pass
 
 

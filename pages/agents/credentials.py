@@ -19,7 +19,7 @@ from core.formatting import absolute_time, counted
 from pages.agents.changes import own_agent
 from pages.agents.credential_forms import CredentialForm, NameForm, RotationForm
 from pages.agents.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
-from pages.agents.secret_usage import SKEW, SecretUsage, called, secrets_of, verdict
+from pages.agents.secret_usage import SKEW, SecretUsage, secrets_of, shown_name, verdict
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
 from pages.form_pages import form_page, run_change, submitted_data
@@ -122,7 +122,7 @@ def ending_of(credential: Credential, secrets: list[SecretUsage]) -> Confirmatio
     last = max((each.last_at for each in old if each.last_at), default=None)
     is_busy = last is not None and now - last < RECENT_USE
     hint = next((each.hint for each in old if each.last_at == last), "") if is_busy else ""
-    names = ", ".join(called(each) for each in old)
+    names = ", ".join(shown_name(each) for each in old)
     return Confirmation(
         address=reverse("tokens:end_old_secrets", args=[credential.agent_id, credential.pk]),
         key=f"end-old-{credential.pk}",

@@ -114,7 +114,7 @@ class AgentMemberForm(forms.Form):
 
     agent = forms.CharField(
         max_length=255,
-        help_text="Its address or its client id.",
+        help_text="The agent's address or client id.",
         widget=forms.TextInput(
             attrs={"list": "known-agents", "autocomplete": "off", "spellcheck": "false"}
         ),
@@ -126,7 +126,7 @@ class AgentMemberForm(forms.Form):
         self.agents = Agent.objects.for_organization(organization).counted()
 
     def clean_agent(self) -> Agent:
-        agent: Agent | None = self.agents.called(self.cleaned_data["agent"]).first()
+        agent: Agent | None = self.agents.identified_by(self.cleaned_data["agent"]).first()
         if agent is None:
             raise ValidationError("No agent of this organization has this address or client id.")
         return agent

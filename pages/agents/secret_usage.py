@@ -76,7 +76,7 @@ def secrets_of(
 def verdict(secrets: list[SecretUsage], now: datetime) -> str:
     """A sentence on whether the old secrets can be ended."""
     new, *old = secrets
-    the_old = f"The old secret {called(old[0])}" if len(old) == 1 else "None of the old secrets"
+    the_old = f"The old secret {shown_name(old[0])}" if len(old) == 1 else "None of the old secrets"
     last = max((each.last_at for each in old if each.last_at), default=None)
     if last is None and new.last_at is None:
         return "No secret of it has got a token since the rotation."
@@ -88,17 +88,17 @@ def verdict(secrets: list[SecretUsage], now: datetime) -> str:
     user = next(each for each in old if each.last_at == last)
     if new.last_at is None:
         return (
-            f"The new secret has not been used yet: {called(user)} got all tokens since the "
+            f"The new secret has not been used yet: {shown_name(user)} got all tokens since the "
             f"rotation, the last at {at}. Ending it now would stop the agent."
         )
     if now - last > RESTED and new.last_at > last:
         return (
-            f"The old secret {called(user)} has not been used since {at}; the new one has. "
+            f"The old secret {shown_name(user)} has not been used since {at}; the new one has. "
             "It can go."
         )
     came_from = f" from {', '.join(user.addresses)}" if user.addresses else ""
-    return f"The old secret {called(user)} is still in use: its last token at {at}{came_from}."
+    return f"The old secret {shown_name(user)} is still in use: its last token at {at}{came_from}."
 
 
-def called(secret: SecretUsage) -> str:
+def shown_name(secret: SecretUsage) -> str:
     return f"…{secret.hint}" if secret.hint else "from before"

@@ -16,7 +16,7 @@ from pages.executions.timeline import COLOURS
 SHOWN = 7
 """As many slices as there are colours that everyone can tell apart; the rest is one more."""
 LISTED = 100
-LAP = 0.05
+OVERLAP = 0.05
 """Each slice begins a little below the one before it: no gaps, and no slice begins exactly on a
 quarter of the ring, where Chromium draws a notch."""
 OTHER = "series-other"
@@ -95,7 +95,7 @@ def slices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         found.append({**rest[0], "label": label, "count": count, "share": share, "colour": OTHER})
     start = 0.0
     for each in found:
-        each |= {"length": f"{each['share'] + LAP:.3f}", "start": f"{LAP - start:.3f}"}
+        each |= {"length": f"{each['share'] + OVERLAP:.3f}", "start": f"{OVERLAP - start:.3f}"}
         start += each["share"]
     return found
 

@@ -27,7 +27,7 @@ from tokens.resources import (
 class ResourceForm(forms.Form):
     """The editable fields of a resource, named as in the actions."""
 
-    name = TextInput(max_length=100, help_text="What people call the service.")
+    name = TextInput(max_length=100, help_text="The name that people see.")
     described_scopes = forms.CharField(
         label="Scopes",
         required=False,
@@ -100,7 +100,7 @@ class GrantForm(forms.Form):
 
     agent = forms.CharField(
         max_length=255,
-        help_text="Its address or its client id.",
+        help_text="The agent's address or client id.",
         widget=forms.TextInput(
             attrs={"list": "known-agents", "autocomplete": "off", "spellcheck": "false"}
         ),
@@ -125,7 +125,7 @@ class GrantForm(forms.Form):
             del self.fields["scopes"]
 
     def clean_agent(self) -> Agent:
-        agent: Agent | None = self.agents.called(self.cleaned_data["agent"]).first()
+        agent: Agent | None = self.agents.identified_by(self.cleaned_data["agent"]).first()
         if agent is None:
             raise ValidationError("No agent of this organization has this address or client id.")
         return agent

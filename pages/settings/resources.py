@@ -73,7 +73,7 @@ def _initial_of(request: OrganizationRequest, resource: Resource) -> dict[str, A
     grants = ResourceGrant.objects.for_organization(request.organization)
     grant = None
     if (name := request.GET.get("agent", "")).isprintable() and len(name) <= 255:
-        chosen = Agent.objects.for_organization(request.organization).called(name)
+        chosen = Agent.objects.for_organization(request.organization).identified_by(name)
         grant = grants.filter(resource=resource, agent__in=chosen).select_related("agent").first()
     if grant is None:
         return {"scopes": resource.scopes}

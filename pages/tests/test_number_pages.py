@@ -19,7 +19,7 @@ from executions.tests.factories import (
 )
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
-from pages.executions.statistics import LAP
+from pages.executions.statistics import OVERLAP
 
 HOUR = 3600.0
 
@@ -124,9 +124,9 @@ def test_a_slice_has_as_many_executions_as_the_list_behind_it(
     for pie in pies:
         assert pie["total"] == sum(row["count"] for row in pie["rows"]) == 45
         assert sum(row["share"] for row in pie["rows"]) == pytest.approx(100)
-        lengths = [float(each["length"]) - LAP for each in pie["slices"]]
+        lengths = [float(each["length"]) - OVERLAP for each in pie["slices"]]
         assert sum(lengths) == pytest.approx(100, abs=0.01)
-        starts = [LAP - float(each["start"]) for each in pie["slices"]]
+        starts = [OVERLAP - float(each["start"]) for each in pie["slices"]]
         assert starts == pytest.approx([sum(lengths[:n]) for n in range(len(lengths))], abs=0.01)
         for row in pie["rows"]:
             assert rows_behind(browser, row["url"]) == row["count"], row

@@ -310,7 +310,7 @@ def _clients(address: Address) -> Iterator[list[Client]]:
             client.close()
 
 
-def suffer(front: Front, attack: Attack, in_a_row: int, at_once: int = 1) -> Cost:
+def run_attack(front: Front, attack: Attack, in_a_row: int, at_once: int = 1) -> Cost:
     """Send the attack in sequence, then `at_once` times from each of many clients in parallel."""
     memory, began = front.memory(), front.seconds()
     with _clients(front.address) as callers, ThreadPoolExecutor(AT_ONCE) as threads:
@@ -318,7 +318,7 @@ def suffer(front: Front, attack: Attack, in_a_row: int, at_once: int = 1) -> Cos
         rounds = threads.map(lambda each: [each.send(attack) for _ in range(at_once)], callers)
         answers += [answer for found in rounds for answer in found]
     used = front.seconds() - began
-    go_on(front)
+    send_ordinary_requests(front)
     return Cost(
         cpu_ms=used / len(answers) * 1000,
         kept=front.memory() - memory,
@@ -327,7 +327,7 @@ def suffer(front: Front, attack: Attack, in_a_row: int, at_once: int = 1) -> Cos
     )
 
 
-def go_on(front: Front, times: int = 1) -> None:
+def send_ordinary_requests(front: Front, times: int = 1) -> None:
     """Send ordinary requests from many clients in parallel, to give every thread work."""
     usual = Attack("as usual", "GET", "/login", statuses=(200,))
     with _clients(front.address) as callers, ThreadPoolExecutor(AT_ONCE) as threads:

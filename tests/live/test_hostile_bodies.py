@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live.deployment import Deployment, deployed
-from tests.live.hostile import MEGABYTE, attacks, front, go_on, suffer
+from tests.live.hostile import MEGABYTE, attacks, front, run_attack, send_ordinary_requests
 
 pytestmark = pytest.mark.slow
 
@@ -32,13 +32,13 @@ def test_hostile_requests_cost_little_and_leave_nothing(
 ) -> None:
     all_attacks = attacks(running, running.clients[0])
     with front(running, interface) as server:
-        go_on(server, 20)
+        send_ordinary_requests(server, 20)
         fresh = server.memory()
 
-        costs = {each: suffer(server, each, TIMES) for each in all_attacks}
+        costs = {each: run_attack(server, each, TIMES) for each in all_attacks}
         used = server.memory()
         for each in all_attacks[::2]:
-            suffer(server, each, TIMES)
+            run_attack(server, each, TIMES)
         grown, in_all = server.memory() - used, server.memory() - fresh
 
     assert {each.name: cost.statuses for each, cost in costs.items()} == {

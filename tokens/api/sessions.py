@@ -36,14 +36,16 @@ def validate_organization_id(text: str) -> None:
 
 @example(sent=examples.LOG_IN)
 class LogInSerializer(StrictSerializer):
-    email = serializers.CharField(max_length=254, help_text="Or the account's short name.")
+    email = serializers.CharField(
+        max_length=254, help_text="The email address, or the account's short name."
+    )
     password = serializers.CharField(
         max_length=4096, trim_whitespace=False, style={"input_type": "password"}
     )
     organizationId = serializers.CharField(
         required=False,
         validators=[validate_organization_id],
-        help_text="The first that the person joined, if absent.",
+        help_text="The default is the organization that the person joined first.",
     )
 
 
@@ -60,9 +62,11 @@ class SwitchSerializer(StrictSerializer):
 @example(examples.SESSION_TOKENS)
 class SessionTokensSerializer(serializers.Serializer[SessionTokens]):
     accessToken = serializers.CharField()
-    refreshToken = serializers.CharField(help_text="For one use; its answer brings the next.")
-    tokenType = serializers.CharField(help_text="Bearer")
-    expiresIn = serializers.IntegerField(help_text="Seconds until the access token ends.")
+    refreshToken = serializers.CharField(
+        help_text="It works once; the response contains the next one."
+    )
+    tokenType = serializers.CharField(help_text="Always `Bearer`.")
+    expiresIn = serializers.IntegerField(help_text="Seconds until the access token expires.")
     organizationId = serializers.CharField()
     role = serializers.CharField()
 
@@ -76,14 +80,14 @@ class SessionOrganizationSerializer(serializers.Serializer[Organization]):
 class SessionSerializer(serializers.Serializer[object]):
     """The bearer of the token, the organization, and what the token allows."""
 
-    kind = serializers.CharField(help_text="person or agent")
+    kind = serializers.CharField(help_text="`person` or `agent`.")
     id = serializers.UUIDField()
     email = serializers.CharField()
     organizationId = serializers.CharField()
     role = serializers.CharField(allow_blank=True)
     scopes = serializers.ListField(child=serializers.CharField())
     organizations = SessionOrganizationSerializer(
-        many=True, help_text="Those that a person can switch to; an agent's own."
+        many=True, help_text="The organizations that a person can switch to, or the agent's own."
     )
 
 

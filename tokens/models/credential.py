@@ -113,28 +113,34 @@ class Credential(OrganizationScopedModel):
         models.BinaryField(max_length=32),
         default=list,
         db_default=[],
-        help_text="Of secrets before the previous one, whose grace goes on.",
+        help_text=(
+            "Hashes of secrets older than the previous one that are still within their "
+            "grace period."
+        ),
     )
     earlier_secret_ends = ArrayField(
         models.DateTimeField(),
         default=list,
         db_default=[],
-        help_text="Until when each of them works.",
+        help_text="When each of them expires.",
     )
     earlier_secret_hints = ArrayField(
         models.CharField(max_length=HINT_LENGTH),
         blank=True,
         default=list,
         db_default=[],
-        help_text="The last characters of each of them.",
+        help_text="The last characters of each of those secrets.",
     )
     expires_at = models.DateTimeField(null=True)
     rotated_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
-    last_used_at = models.DateTimeField(null=True, help_text="Exact to a minute.")
+    last_used_at = models.DateTimeField(null=True, help_text="Accurate to a minute.")
     previous_last_used_at = models.DateTimeField(
         null=True,
-        help_text="When a secret from before the last rotation got a token; to a minute.",
+        help_text=(
+            "When a secret from before the last rotation last obtained a token, accurate to "
+            "a minute."
+        ),
     )
 
     was_usable: bool | None = None

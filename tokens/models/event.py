@@ -57,34 +57,36 @@ class TokenEvent(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    token_id = models.UUIDField(null=True, help_text="The token's jti.")
+    token_id = models.UUIDField(null=True, help_text="The `jti` of the token.")
     scope = models.CharField(max_length=255, blank=True)
     resource = models.CharField(
         max_length=MAX_IDENTIFIER_LENGTH,
         blank=True,
         default="",
         db_default="",
-        help_text="The identifier of the resource that the token is for; empty: our own API.",
+        help_text=(
+            "The identifier of the resource that the token is for. Empty for AgentIdP's own API."
+        ),
     )
     ip_address = models.GenericIPAddressField(null=True)
     used_previous_secret = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="The client still has the secret from before the last rotation.",
+        help_text="Whether the client used a secret from before the last rotation.",
     )
     secret_hint = models.CharField(
         max_length=HINT_LENGTH,
         blank=True,
         default="",
         db_default="",
-        help_text="The last characters of the secret that was used; empty: not kept.",
+        help_text=("The last characters of the secret that was used. Empty if they were not kept."),
     )
     credential_name = models.CharField(
         max_length=MAX_CREDENTIAL_NAME,
         blank=True,
         default="",
         db_default="",
-        help_text="The name of the credential when it was used.",
+        help_text="The credential's name when it was used.",
     )
 
     objects = OrganizationScopedQuerySet.as_manager()
@@ -130,8 +132,8 @@ class TokenEvent(models.Model):
 class Revocation(OrganizationScopedModel):
     """A revoked token. Identified by jti, because a JWT can be spelled in more than one way."""
 
-    token_id = models.UUIDField(help_text="The token's jti.")
-    expires_at = models.DateTimeField(help_text="When the row may be forgotten.")
+    token_id = models.UUIDField(help_text="The `jti` of the token.")
+    expires_at = models.DateTimeField(help_text="When the row can be deleted.")
 
     objects = OrganizationScopedQuerySet.as_manager()
 
@@ -153,7 +155,7 @@ class MonthlyUsage(models.Model):
     organization = models.ForeignKey(
         Organization, on_delete=models.PROTECT, related_name="+", db_index=False
     )
-    month = models.DateField(help_text="Its first day.")
+    month = models.DateField(help_text="The first day of the month.")
     issued = models.PositiveIntegerField(default=0)
 
     objects = OrganizationScopedQuerySet.as_manager()

@@ -16,9 +16,11 @@ class SigningKey(models.Model):
     private_key = models.BinaryField(help_text="PEM, encrypted with AGENTIDP_KEY_ENCRYPTION_KEY.")
     public_jwk = models.JSONField()
     created_at = models.DateTimeField(default=timezone.now)
-    active_from = models.DateTimeField(help_text="Signs from here on.")
-    retired_at = models.DateTimeField(null=True, help_text="Signs no more from here on.")
-    removed_at = models.DateTimeField(null=True, help_text="No longer published or accepted.")
+    active_from = models.DateTimeField(help_text="When the key starts to sign.")
+    retired_at = models.DateTimeField(null=True, help_text="When the key stops signing.")
+    removed_at = models.DateTimeField(
+        null=True, help_text="When the key is no longer published or accepted."
+    )
 
     class Meta:
         constraints = [
@@ -35,11 +37,11 @@ class SigningKey(models.Model):
 class KnownSecret(models.Model):
     """A secret of the operator that has been used with this database: see known_secrets.py."""
 
-    name = models.CharField(max_length=64, help_text="The setting that holds it.")
+    name = models.CharField(max_length=64, help_text="The setting that holds the secret.")
     mac = models.BinaryField(max_length=32)
     since = models.DateTimeField(default=timezone.now)
     everywhere_since = models.DateTimeField(
-        null=True, help_text="When the operator said that all processes use it."
+        null=True, help_text="When the operator confirmed that all processes use it."
     )
 
     class Meta:

@@ -29,13 +29,13 @@ class Resource(OrganizationScopedModel):
         models.CharField(max_length=MAX_SCOPE_LENGTH),
         default=list,
         blank=True,
-        help_text="What its tokens may allow; the words are the service's own.",
+        help_text="The scopes of the service, in its own terms.",
     )
     scope_descriptions = models.JSONField(
-        default=dict, blank=True, help_text="A sentence for each scope that has one."
+        default=dict, blank=True, help_text="Descriptions of the scopes that have one."
     )
     token_lifetime = models.PositiveIntegerField(
-        null=True, help_text="Seconds. None: as long as tokens for our own API."
+        null=True, help_text="Seconds. Empty for the lifetime of tokens for AgentIdP's own API."
     )
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -31,7 +31,7 @@ class IntrospectionViewSet(PresentedTokenViewSet):
         },
     )
     def introspect(self, request: Request) -> Response:
-        """Whether a token is live, and its claims. Any other token is reported as inactive."""
+        """Tell whether a token is active, with its claims. Any other is reported as inactive."""
         token = read_token(wanted_token(request))
         scopes = _live_scopes(token, self.organization.pk, request)
         if token is None or scopes is None:

@@ -8,8 +8,8 @@ from agentidp import backup
 
 class Command(BaseCommand):
     help = (
-        "Write the database (as AGENTIDP_DATABASE_BACKUP_URL) and the files of executions to a "
-        "folder that does not exist yet. Nothing needs to stop meanwhile. The secrets are not "
+        "Write the database (as AGENTIDP_DATABASE_BACKUP_URL) and the files of executions to "
+        "a new folder. AgentIdP keeps running meanwhile. The server's secrets are not "
         "included."
     )
     requires_system_checks: list[str] = []

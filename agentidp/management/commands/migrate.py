@@ -8,8 +8,8 @@ from core.database_roles import as_owner, grant_at_birth, grant_declared, requir
 
 class Command(migrate.Command):
     help = (
-        "Change the schema as its owner (AGENTIDP_DATABASE_OWNER_URL), then let the application's "
-        "role do what it needs and nothing else."
+        "Migrate the schema as its owner (AGENTIDP_DATABASE_OWNER_URL), then grant the "
+        "application's role exactly the privileges that it needs."
     )
 
     def get_check_kwargs(self, options: Any) -> Any:

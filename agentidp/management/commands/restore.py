@@ -11,7 +11,7 @@ from core.database_roles import as_owner
 
 class Command(BaseCommand):
     help = (
-        "Bring a backup into an empty database and storage, as the owner "
+        "Restore a backup into an empty database and storage as the owner "
         "(AGENTIDP_DATABASE_OWNER_URL), migrate it, and verify its audit logs."
     )
     requires_system_checks: list[str] = []

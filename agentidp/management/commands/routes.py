@@ -6,7 +6,7 @@ from agentidp.devtools.routes import routes
 
 
 class Command(BaseCommand):
-    help = "List every route with the scopes that it asks for and the least role that has them."
+    help = "List every route with its scopes and the lowest role that has them."
     requires_system_checks: list[str] = []
 
     def handle(self, **options: Any) -> None:

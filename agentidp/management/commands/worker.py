@@ -22,8 +22,8 @@ from executions import runner
 
 REAP_EVERY = 15
 """Seconds. With a lease of 15 s, a lost worker is noticed within half a minute."""
-OTHER_PLACES = 2
-"""For all jobs but executions, so that neither takes the other's places."""
+MAX_OTHER_JOBS = 2
+"""For all jobs but executions, so that neither takes the other's threads."""
 SPARE_THREADS = 4
 SECONDS_TO_NOTICE = 5
 MAX_ATTEMPTS = 5
@@ -35,8 +35,8 @@ logger = structlog.get_logger("executions.worker")
 
 class Command(BaseCommand):
     help = (
-        "Run jobs until SIGTERM: executions, and what happens every night. End what other workers "
-        "left behind when they were lost."
+        "Run jobs until SIGTERM: executions and the nightly maintenance. Also end the "
+        "executions of workers that were lost."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             "--grace",
             type=int,
             default=settings.WORKER_GRACE_SECONDS,
-            help="seconds that executions get to end after SIGTERM",
+            help="seconds that running executions have to finish after SIGTERM",
         )
 
     def handle(self, *, concurrency: int, grace: int, **options: Any) -> None:
@@ -56,14 +56,14 @@ class Command(BaseCommand):
 async def work(concurrency: int, grace: int) -> None:
     loop = asyncio.get_running_loop()
     # Jobs are plain functions in threads. The threads that supervise them must never be used up.
-    loop.set_default_executor(ThreadPoolExecutor(concurrency + OTHER_PLACES + SPARE_THREADS))
+    loop.set_default_executor(ThreadPoolExecutor(concurrency + MAX_OTHER_JOBS + SPARE_THREADS))
     is_stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, is_stopping.set)
     watch = asyncio.create_task(repeat(clean_up, is_stopping))
     serve = {
         asyncio.create_task(repeat(partial(run_jobs, [runner.QUEUE], concurrency), is_stopping)),
-        asyncio.create_task(repeat(partial(run_jobs, other_queues(), OTHER_PLACES), is_stopping)),
+        asyncio.create_task(repeat(partial(run_jobs, other_queues(), MAX_OTHER_JOBS), is_stopping)),
     }
     await is_stopping.wait()
     for each in serve:

@@ -10,13 +10,17 @@ from organizations.models import Organization
 
 class Command(BaseCommand):
     help = (
-        "Compare the analytics rollups with a recount of the token events, say what differs and "
-        "repair it. Safe at any time and as often as wanted. Do not run it for an organization "
-        "whose old token events were deleted: the rollups are then all that is left of them."
+        "Compare the analytics rollups with a recount of the token events, report differences "
+        "and repair them. Safe at any time, and can be repeated. Do not run it for an "
+        "organization whose old token events were deleted: the rollups are all that is left "
+        "of them."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--organization", help="its id (org-…) or its slug; default: all")
+        parser.add_argument(
+            "--organization",
+            help="the organization's slug or id (org-…); default: all organizations",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         for organization in self._organizations(options["organization"]):

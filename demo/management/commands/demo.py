@@ -45,8 +45,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=3000)
-        parser.add_argument("--host", default="127.0.0.1", help="a loopback address of IPv4")
-        parser.add_argument("--once", action="store_true", help="check the demo over HTTP and end")
+        parser.add_argument(
+            "--host", default="127.0.0.1", help="an IPv4 loopback address to listen on"
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="check the demo over HTTP, then exit"
+        )
 
     def handle(self, *, host: str, port: int, once: bool, **options: Any) -> None:
         if not settings.IS_DEMO:
@@ -113,7 +117,7 @@ def require_own_database() -> None:
     try:
         with contextlib.nullcontext() if is_readable else as_owner(connection):
             seed.require_own_database()
-    except seed.SomebodysDatabase as error:
+    except seed.ForeignDatabase as error:
         raise CommandError(str(error)) from None
 
 

@@ -7,14 +7,14 @@ from demo import reset, seed
 
 class Command(BaseCommand):
     help = (
-        "Remove the demonstration: its organizations with all that is in them, and their people "
-        "who belong to no other. Stop the demonstration first."
+        "Remove the demonstration data: its organizations with everything in them, and their "
+        "people who belong to no other organization. Stop the demonstration first."
     )
 
     def handle(self, **options: Any) -> None:
         try:
             removed = reset.reset()
-        except seed.SomebodysDatabase as error:
+        except seed.ForeignDatabase as error:
             raise CommandError(str(error)) from None
         if removed:
             self.stdout.write(f"Removed {' and '.join(removed)}.")

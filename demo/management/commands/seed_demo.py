@@ -10,9 +10,9 @@ from demo import seed
 
 class Command(BaseCommand):
     help = (
-        "Fill the database with the demonstration: organizations, people, agents and ninety days "
-        "of token requests and thirty of executions, up to now. Answers with the client id and a "
-        "new client secret as JSON."
+        "Fill the database with demonstration data: organizations, people, agents, ninety "
+        "days of token requests and thirty days of executions until now. Print the client id "
+        "and a new client secret as JSON."
     )
 
     def handle(self, *args: Any, **options: Any) -> str:
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         started = time.monotonic()
         try:
             access = seed.seed()
-        except seed.SomebodysDatabase as error:
+        except seed.ForeignDatabase as error:
             raise CommandError(str(error)) from None
         self.stderr.write(
             f"Log in as {access.login}, password {access.password}. "

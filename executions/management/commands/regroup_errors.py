@@ -9,8 +9,9 @@ from organizations.tenancy.scope import organization_scope
 
 class Command(BaseCommand):
     help = (
-        "Give errors that were stored by an earlier release the groups of this one. May run while "
-        "the product runs, may be ended and started again; the worker does the same every night."
+        "Group errors that were stored by an earlier release by the rules of this one. It can "
+        "run while AgentIdP is in use, and can be interrupted and repeated. The worker does "
+        "the same every night."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

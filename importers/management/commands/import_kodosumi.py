@@ -22,28 +22,34 @@ STOPPED = 130
 
 class Command(BaseCommand):
     help = (
-        "Bring the executions of a kodosumi deployment into an organization; each time only what "
-        "is new. The folder is read and never changed. What cannot be read is left out and named "
-        "at the end."
+        "Import the executions of a kodosumi deployment into an organization. Each run "
+        "imports only what is new. The source folder is never changed. What cannot be read is "
+        "skipped and listed at the end."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=Path, help="kodosumi's data folder, with `execution` in")
-        parser.add_argument("--organization", required=True, help="its slug, or its id (org-…)")
-        parser.add_argument("--watch", action="store_true", help="go on until stopped")
+        parser.add_argument(
+            "folder", type=Path, help="kodosumi's data folder, which contains `execution`"
+        )
+        parser.add_argument(
+            "--organization", required=True, help="the organization's slug or id (org-…)"
+        )
+        parser.add_argument(
+            "--watch", action="store_true", help="keep importing new rows until stopped"
+        )
         parser.add_argument(
             "--interval",
             type=float,
             default=1.0,
             metavar="SECONDS",
-            help="between two looks of --watch; default: %(default)s",
+            help="seconds between two imports with --watch; default: %(default)s",
         )
         parser.add_argument(
             "--largest-file",
             type=int,
             default=MAX_FILE_BYTES // MEBIBYTE,
             metavar="MIB",
-            help="files of executions above it are left out; default: %(default)s",
+            help=("skip the files of executions that are larger than this; default: %(default)s"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

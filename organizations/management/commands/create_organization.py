@@ -23,16 +23,20 @@ class AddressTaken(DomainError):
 
 class Command(BaseCommand):
     help = (
-        "Make an organization and its owner. The owner's password is made here and printed once, "
-        "or asked for with --ask-password. There are no default accounts."
+        "Create an organization and its owner. The owner's password is generated and printed "
+        "once, or asked for with --ask-password. There are no default accounts."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--name", required=True, help="the organization's name")
         parser.add_argument("--owner-email", required=True)
         parser.add_argument("--owner-name", default="")
-        parser.add_argument("--slug", default="", help="made from the name if absent")
-        parser.add_argument("--ask-password", action="store_true", help="type it instead")
+        parser.add_argument("--slug", default="", help="the default is made from the name")
+        parser.add_argument(
+            "--ask-password",
+            action="store_true",
+            help="ask for the owner's password instead of generating one",
+        )
 
     @transaction.atomic
     def handle(self, **options: Any) -> None:

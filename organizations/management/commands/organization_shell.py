@@ -10,13 +10,13 @@ from organizations.tenancy.scope import organization_scope
 
 class Command(shell.Command):
     help = (
-        "A Django shell inside an organization, which is there as `organization`: outside of one "
-        "every table of an organization looks empty. What it changes is committed at its end."
+        "Open a Django shell inside an organization, available as `organization`. Outside of "
+        "an organization its tables look empty. Changes are committed when the shell ends."
     )
     organization: Organization
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", help="the organization's slug, or its id (org-…)")
+        parser.add_argument("name", help="the organization's slug or id (org-…)")
         super().add_arguments(parser)
 
     def handle(self, **options: Any) -> None:

@@ -9,15 +9,15 @@ from organizations.models import User
 
 class Command(BaseCommand):
     help = (
-        "Print a link to a new password, once, for somebody whom you have identified yourself. It "
-        "works once, within an hour, and proves nothing about the address."
+        "Print a password reset link for somebody whose identity you have checked yourself. "
+        "It works once, within an hour, and does not verify the email address."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="the account's email address, short name or id")
 
     def handle(self, *, name: str, **options: Any) -> None:
-        users = [user for user in User.objects.called(name) if user.is_active]
+        users = [user for user in User.objects.with_login_name(name) if user.is_active]
         if not users:
             users = _by_id(name)
         if not users:

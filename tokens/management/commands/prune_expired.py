@@ -6,7 +6,10 @@ from tokens.pruning import prune_expired
 
 
 class Command(BaseCommand):
-    help = "Forget what can have no effect any more. The worker does the same every night."
+    help = (
+        "Delete expired data that can have no effect any more. The worker does the same every "
+        "night."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         for name, count in prune_expired().items():

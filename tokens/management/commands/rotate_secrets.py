@@ -21,15 +21,18 @@ logger = structlog.get_logger(__name__)
 
 class Command(BaseCommand):
     help = (
-        "Once all processes use a new secret of the server: bring over what is stored under the "
-        "older one, and say what still needs it (docs/how-to/rotate-server-secrets.md)."
+        "After all processes use a new server secret: migrate what is stored under the old "
+        "one, and report what still needs it (docs/how-to/rotate-server-secrets.md)."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--forget",
             choices=known_secrets.NAMES,
-            help="The older one is lost or must not be accepted: use the current one from now on.",
+            help=(
+                "use the current secret from now on: the older one is lost or must no longer be "
+                "accepted"
+            ),
         )
 
     def handle(self, *args: Any, forget: str | None, **options: Any) -> None:

@@ -18,7 +18,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Make a new signing key and retire the present one, without breaking a token."
+    help = "Create a new signing key and retire the current one without invalidating any token."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -29,7 +29,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--emergency",
             action="store_true",
-            help="The present key has leaked: stop it now. Ends every token that it signed.",
+            help=(
+                "stop the current key at once because it has leaked; every token that it signed "
+                "ends"
+            ),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -33,7 +33,7 @@ class OrganizationBusy(DomainError):
     retry_after = 2
 
 
-class Places:
+class ThreadSlots:
     """Counts the requests in progress in this process by organization.
 
     `half` is half of its threads.
@@ -45,7 +45,7 @@ class Places:
         self._slow_until: dict[UUID, float] = {}
 
     @contextmanager
-    def place(self, organization_id: UUID) -> Iterator[None]:
+    def hold(self, organization_id: UUID) -> Iterator[None]:
         """Count a request during the block.
 
         Raise OrganizationBusy if the organization has too many.
@@ -87,4 +87,4 @@ class Places:
         return was_slow
 
 
-places = Places(max(1, settings.WEB_THREADS // 2))
+slots = ThreadSlots(max(1, settings.WEB_THREADS // 2))

@@ -5,11 +5,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from organizations.tenancy.places import (
+from organizations.tenancy.thread_slots import (
     SECONDS_THAT_ARE_LONG,
     SECONDS_TO_REMEMBER,
     OrganizationBusy,
-    Places,
+    ThreadSlots,
 )
 
 HALF = 4
@@ -30,73 +30,73 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def places(clock: Clock) -> Places:
-    return Places(HALF, clock)
+def slots(clock: Clock) -> ThreadSlots:
+    return ThreadSlots(HALF, clock)
 
 
-def has_room(places: Places, organization: UUID) -> bool:
+def has_room(slots: ThreadSlots, organization: UUID) -> bool:
     try:
-        with places.place(organization):
+        with slots.hold(organization):
             return True
     except OrganizationBusy:
         return False
 
 
-def test_quick_requests_are_as_many_as_there_are_threads(places: Places) -> None:
+def test_quick_requests_are_as_many_as_there_are_threads(slots: ThreadSlots) -> None:
     with ExitStack() as stack:
         for _ in range(5 * HALF):
-            stack.enter_context(places.place(OURS))
+            stack.enter_context(slots.hold(OURS))
 
 
 def test_an_organization_that_holds_half_of_the_threads_for_long_gets_no_more(
-    places: Places, clock: Clock
+    slots: ThreadSlots, clock: Clock
 ) -> None:
     with ExitStack() as stack:
         for _ in range(HALF):
-            stack.enter_context(places.place(OURS))
-        at_once = has_room(places, OURS)
+            stack.enter_context(slots.hold(OURS))
+        at_once = has_room(slots, OURS)
         clock.now += LONG
 
-        assert (at_once, has_room(places, OURS), has_room(places, THEIRS)) == (True, False, True)
-    assert has_room(places, OURS), "the half is theirs"
+        assert (at_once, has_room(slots, OURS), has_room(slots, THEIRS)) == (True, False, True)
+    assert has_room(slots, OURS), "the half is theirs"
 
 
 def test_it_is_remembered_for_a_minute_also_when_all_threads_were_held(
-    places: Places, clock: Clock
+    slots: ThreadSlots, clock: Clock
 ) -> None:
     with ExitStack() as stack:
         for _ in range(2 * HALF):
-            stack.enter_context(places.place(OURS))
+            stack.enter_context(slots.hold(OURS))
         clock.now += LONG
     with ExitStack() as stack:
         for _ in range(HALF):
-            stack.enter_context(places.place(OURS))
+            stack.enter_context(slots.hold(OURS))
 
-        assert not has_room(places, OURS)
-        assert has_room(places, THEIRS)
+        assert not has_room(slots, OURS)
+        assert has_room(slots, THEIRS)
     clock.now += SECONDS_TO_REMEMBER
     with ExitStack() as stack:
         for _ in range(2 * HALF):
-            stack.enter_context(places.place(OURS))
+            stack.enter_context(slots.hold(OURS))
 
 
 def test_fewer_long_requests_than_half_of_the_threads_change_nothing(
-    places: Places, clock: Clock
+    slots: ThreadSlots, clock: Clock
 ) -> None:
     with ExitStack() as stack:
         for _ in range(HALF - 1):
-            stack.enter_context(places.place(OURS))
+            stack.enter_context(slots.hold(OURS))
         clock.now += 10 * LONG
         for _ in range(HALF):
-            stack.enter_context(places.place(OURS))
+            stack.enter_context(slots.hold(OURS))
 
 
-def test_a_request_that_fails_gives_its_place_back(places: Places, clock: Clock) -> None:
+def test_a_request_that_fails_gives_its_place_back(slots: ThreadSlots, clock: Clock) -> None:
     for _ in range(2 * HALF):
-        with pytest.raises(ZeroDivisionError), places.place(OURS):
+        with pytest.raises(ZeroDivisionError), slots.hold(OURS):
             _ = 1 / 0
     with ExitStack() as stack:
         for _ in range(HALF):
-            stack.enter_context(places.place(OURS))
+            stack.enter_context(slots.hold(OURS))
         clock.now += LONG
-        assert not has_room(places, OURS)
+        assert not has_room(slots, OURS)
