@@ -81,13 +81,14 @@ OTHERWISE = {
     "POST /members/invitations": SHOWN_ON_PAGE,
 }
 AT_ONCE = {
-    "POST /password/reset/{token}": (400, "This link was used"),
-    "POST /invitations/{token}": (400, "it was used"),
-    "POST /password": (400, "changed a moment ago"),
-    "POST /email": (400, "changed a moment ago"),
+    "POST /password/reset/{token}": (400, ("This link was used",)),
+    "POST /invitations/{token}": (400, ("it was used",)),
+    "POST /password": (400, ("changed a moment ago", "This is not your password")),
+    "POST /email": (400, ("changed a moment ago",)),
 }
-"""Different errors, with their texts, for a second request that arrives during the first: these
-operations commit their counters and hold no lock while they hash a password.
+"""Different errors, with their possible texts, for a second request that arrives during the first:
+these operations commit their counters and hold no lock while they hash a password. Where the first
+ends before the second checks its password, the password is another one.
 """
 SAYS_NOTHING = {
     "POST /login": "They are signed in.",
@@ -179,10 +180,11 @@ def test_both_at_the_same_moment_do_as_much_as_one(endpoint: Endpoint) -> None:
     statuses = sorted(answer.status_code for answer in answers)
     refusals = {expected.status} if expected else set()
     assert endpoint.status in statuses
-    status, sentence = AT_ONCE.get(str(endpoint), (endpoint.status, ""))
+    status, sentences = AT_ONCE.get(str(endpoint), (endpoint.status, ("",)))
     assert set(statuses) <= {endpoint.status, status, *refusals}
     for answer in answers:
-        assert answer.status_code != status or sentence in answer.content.decode()
+        text = answer.content.decode()
+        assert answer.status_code != status or any(each in text for each in sentences)
     assert twice == once
 
 
