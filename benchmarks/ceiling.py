@@ -3,21 +3,19 @@
 Only for the benchmark's row "no database": a process answers every client with its first response.
 """
 
-from typing import Any
-
 from agentidp.wsgi import unguarded_application
-from tokens.actions import issue
-from tokens.issue_sql import Issue
+from tokens import issue_batches
+from tokens.issue_sql import Issue, Question
 
 application = unguarded_application
 answers: list[Issue] = []
-ask_database = issue.call_issue
+ask_database = issue_batches.issue
 
 
-def remembered(*arguments: Any) -> Issue:
+def remembered(question: Question) -> Issue:
     if not answers:
-        answers.append(ask_database(*arguments))
+        answers.append(ask_database(question))
     return answers[0]
 
 
-issue.call_issue = remembered
+issue_batches.issue = remembered

@@ -70,6 +70,8 @@ def products(environment: dict[str, str]) -> list[Contender]:
     return [
         build("product", "spread"),
         build("product, 8 threads", "spread", threads=8),
+        build("product, 16 threads", "spread", threads=16),
+        build("product, 32 threads", "spread", threads=32),
         build("product, RS256", "spread", around=partial(product.signing_with, "RS256")),
         build("product, one organization", "hot"),
         build("product, not durable", "spread", around=product.without_waiting_for_the_disk),

@@ -36,6 +36,18 @@ AT_BIRTH = {
     "TABLES": DEFAULT_PRIVILEGES,
 }
 """Privileges on whatever a migration creates, until `migrate` ends."""
+ENTERED = (
+    "organization_id = ANY ((SELECT NULLIF(current_setting('app.organization_ids', true), '')"
+    "::uuid[])::uuid[])"
+)
+OWNER_POLICY = "entered_organizations"
+OWNER_POLICY_TABLES = (
+    *("agents_agent", "tokens_credential", "tokens_resource", "tokens_resourcegrant"),
+    *("tokens_monthlyusage", "tokens_tokenevent", "analytics_hourusage", "analytics_quarterusage"),
+    *("analytics_agentdayusage", "analytics_agentmonthusage"),
+)
+"""The tables that tokens_issue_batch reads and writes for several organizations at once. It runs as
+the owner, so this policy is the owner's alone: it changes no query of the application's role."""
 HOW_TO = "docs/how-to/deploy.md tells how two roles are made."
 CONNECTION = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
 NAMED = 3
@@ -142,6 +154,29 @@ def grant_declared(connection: BaseDatabaseWrapper) -> None:
             _execute(cursor, "REVOKE ALL ON FUNCTION {} FROM PUBLIC", function)
             verb = "REVOKE ALL ON FUNCTION {} FROM {}" if is_trigger else ""
             _execute(cursor, verb or "GRANT EXECUTE ON FUNCTION {} TO {}", function, role)
+
+
+def isolate_owner(connection: BaseDatabaseWrapper) -> None:
+    """Let the owner's functions see the organizations that they enter, and no others.
+
+    Run as the owner. A policy names its role, so it cannot be part of a migration: a restored
+    database may have another owner.
+    """
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        present = {name for _, name, *_ in relations(cursor)}
+        cursor.execute(
+            "SELECT tablename, roles = ARRAY[current_user] FROM pg_policies "
+            "WHERE schemaname = 'public' AND policyname = %s",
+            [OWNER_POLICY],
+        )
+        is_own = dict(cursor.fetchall())
+        for table in OWNER_POLICY_TABLES:
+            if table not in present or is_own.get(table):
+                continue
+            if table in is_own:
+                _execute(cursor, "DROP POLICY {} ON {}", OWNER_POLICY, table)
+            statement = f"CREATE POLICY {{}} ON {{}} TO CURRENT_USER USING ({ENTERED})"
+            _execute(cursor, statement, OWNER_POLICY, table)
 
 
 def _grant_entrance(cursor: CursorWrapper, database: str, role: str) -> None:

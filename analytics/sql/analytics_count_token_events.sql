@@ -1,7 +1,7 @@
 -- What each token event counts in: hour, quarter of an hour, agent's day and agent's month, in the
 -- transaction that inserts it. A single event, which is every token request, takes the short way
 -- without grouping. All take row locks in the same order, so that batches cannot deadlock; the
--- shared advisory lock lets a rebuild keep one organization's writers out. Trigger of the same
+-- shared advisory locks let a rebuild keep one organization's writers out. Trigger of the same
 -- name.
 CREATE OR REPLACE FUNCTION analytics_count_token_events() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -11,9 +11,9 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    PERFORM pg_advisory_xact_lock_shared(
-        hashtextextended('rollups of ' || single.organization_id, 0));
     IF (SELECT count(*) FROM batch) = 1 THEN
+        PERFORM pg_advisory_xact_lock_shared(
+            hashtextextended('rollups of ' || single.organization_id, 0));
         INSERT INTO analytics_hourusage AS known
             (organization_id, hour, issued, refused, introspected, revoked)
         SELECT single.organization_id,
@@ -66,6 +66,9 @@ BEGIN
             revoked = known.revoked + excluded.revoked,
             last_at = greatest(known.last_at, excluded.last_at);
     ELSE
+        PERFORM pg_advisory_xact_lock_shared(
+            hashtextextended('rollups of ' || known.organization_id, 0))
+        FROM (SELECT DISTINCT organization_id FROM batch ORDER BY organization_id) known;
         INSERT INTO analytics_hourusage AS known
             (organization_id, hour, issued, refused, introspected, revoked)
         SELECT batch.organization_id,

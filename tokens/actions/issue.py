@@ -11,8 +11,9 @@ from organizations.actors import Actor
 from organizations.audit.log import record_failed_proof
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Organization
 from organizations.tenancy.scope import organization_scope
+from tokens import issue_batches
 from tokens.access_tokens import ACCESS_TOKEN_SECONDS, new_token_id, sign_agent_token
-from tokens.issue_sql import Issue, call_issue
+from tokens.issue_sql import Issue, Question
 from tokens.models import HINT_LENGTH, Credential, TokenEvent
 from tokens.peppers import stored_mac
 
@@ -45,14 +46,17 @@ def issue_token(
     """Issue a token if the client's secret is right. Its row is committed before the response.
 
     The token is for the resource with that identifier, or for our own API. One statement in its own
-    transaction issues it (tokens/sql/tokens_issue.sql); a refusal is recorded afterwards with its
-    audit event. The row is durable only if this is called outside of a transaction.
+    transaction issues it, perhaps with others (tokens/issue_batches.py); a refusal is recorded
+    afterwards with its audit event. The row is durable only if this is called outside of a
+    transaction.
     """
     token_id = new_token_id()
     guesses = Guesses.at("token", client_id, ip_address)
     wanted = None if scopes is None else " ".join(scopes)
     mac = stored_mac(client_id, client_secret)
-    issue = call_issue(client_id, mac, wanted, uuid7(), token_id, ip_address, resource, guesses)
+    issue = issue_batches.issue(
+        Question(client_id, mac, wanted, uuid7(), token_id, ip_address, resource, guesses)
+    )
     if issue.reason is not None or issue.credential_id is None:
         if issue.left_out is not None:
             hint = client_secret[-HINT_LENGTH:] if issue.credential_id else ""

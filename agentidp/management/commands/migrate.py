@@ -3,7 +3,13 @@ from typing import Any
 from django.core.management.commands import migrate
 from django.db import connections
 
-from core.database_roles import as_owner, grant_at_birth, grant_declared, require_ownership
+from core.database_roles import (
+    as_owner,
+    grant_at_birth,
+    grant_declared,
+    isolate_owner,
+    require_ownership,
+)
 
 
 class Command(migrate.Command):
@@ -28,4 +34,5 @@ class Command(migrate.Command):
             require_ownership(connection)
             grant_at_birth(connection)
             super().handle(*args, **options)
+            isolate_owner(connection)
             grant_declared(connection)
