@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +29,7 @@ from psycopg.pq import Conninfo
 
 from agentidp.devtools import embedded_postgres
 from agentidp.env import env
+from core.database_roles import OWNER_POLICY
 from executions.file_storage import FilesUnavailable, root_problem, storage_problem
 from executions.models import ExecutionFile
 from organizations.audit.log import verify_chain
@@ -147,11 +149,25 @@ def restore_files(folder: Path) -> int:
 def restore_database(folder: Path) -> None:
     """Restore the database in one transaction, owned by the owner.
 
-    `migrate` grants the privileges afterwards.
+    `migrate` afterwards grants the privileges and creates the owner's policies.
     """
     options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
     owner: dict[str, Any] = settings.DATABASE_OWNER  # type: ignore[assignment]  # was asked before
-    run_program("pg_restore", owner, *options, str(folder / DATABASE))
+    with NamedTemporaryFile("w", suffix=".list") as contents:
+        contents.write(restored_objects(folder / DATABASE))
+        contents.flush()
+        options.append(f"--use-list={contents.name}")
+        run_program("pg_restore", owner, *options, str(folder / DATABASE))
+
+
+def restored_objects(dump: Path) -> str:
+    """The dump's table of contents without the policies of its owner, who may not exist here."""
+    command = [_find("pg_restore"), "--list", str(dump)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise BackupError(_failure("pg_restore", done.stderr))
+    lines = done.stdout.splitlines(keepends=True)
+    return "".join(line for line in lines if f" {OWNER_POLICY} " not in line)
 
 
 def broken_audit_logs(manifest: dict[str, Any]) -> list[str]:
@@ -190,8 +206,12 @@ def run_program(program: str, access: dict[str, Any], *arguments: str) -> None:
     command = [_find(program), f"--dbname={make_conninfo(**words)}", *arguments]
     done = subprocess.run(command, env=os.environ | password, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        complaints = done.stderr.strip().splitlines() or ["no error message"]
-        raise BackupError(f"{program} failed: {' '.join(complaints[:3])}")
+        raise BackupError(_failure(program, done.stderr))
+
+
+def _failure(program: str, complaints: str) -> str:
+    lines = complaints.strip().splitlines() or ["no error message"]
+    return f"{program} failed: {' '.join(lines[:3])}"
 
 
 def _find(program: str) -> str:

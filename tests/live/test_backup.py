@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 
+from agentidp.backup import DATABASE, restored_objects
+from core.database_roles import OWNER_POLICY, OWNER_POLICY_TABLES
 from tests.live.deployment import (
     OWNER,
     OWNER_PASSWORD,
@@ -31,6 +34,8 @@ ROLE = "CREATE ROLE backup LOGIN BYPASSRLS IN ROLE pg_read_all_data;\n"
 DATABASES = (
     "CREATE DATABASE other OWNER agentidp_owner;\nCREATE DATABASE third OWNER agentidp_owner;\n"
 )
+
+OWNER_POLICIES = "SELECT tablename::text, roles::text FROM pg_policies WHERE policyname = %s"
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +135,9 @@ def test_a_restored_deployment_issues_tokens_for_the_same_secrets_and_has_the_fi
 
     assert done.returncode == 0, done.stderr
     assert "1 audit logs are intact" in done.stdout
+    with psycopg.connect(there["AGENTIDP_DATABASE_OWNER_URL"]) as owner:
+        found = owner.execute(OWNER_POLICIES, [OWNER_POLICY]).fetchall()
+    assert set(found) == {(table, "{agentidp_owner}") for table in OWNER_POLICY_TABLES}
     with serving(first, there, tmp_path / "log") as url:
         bearer = token(url, first)
         file = requests.get(f"{url}/files/{run}/out/report.bin", headers=bearer, timeout=60)
@@ -140,6 +148,16 @@ def test_a_restored_deployment_issues_tokens_for_the_same_secrets_and_has_the_fi
         "CommandError: The database other is not empty. Nothing was changed: restore into a new "
         "one.\n"
     )
+
+
+def test_a_database_can_be_restored_where_its_former_owner_does_not_exist(
+    first: Deployment, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTIDP_PG_BIN", str(first.cluster.bindir))
+    restored = restored_objects(made / DATABASE)
+
+    assert " organization_isolation " in restored
+    assert OWNER_POLICY not in restored
 
 
 def test_only_its_account_reads_a_backup(made: Path) -> None:
