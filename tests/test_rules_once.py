@@ -19,7 +19,9 @@ from organizations.stream_access import Viewer, has_ended
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
 from tokens.access_tokens import AgentAccess, PersonAccess
+from tokens.issue_sql import call_issue_batch
 from tokens.models import Credential
+from tokens.tests.callers import question_of
 from tokens.tests.clients import FormClient, basic, bearer
 from tokens.tests.factories import make_credential, make_grant, make_resource
 
@@ -91,6 +93,8 @@ class OpenAgent:
             is_counted = usable.filter(pk=self.credential.pk).exists()
         return {
             "issue": is_ok(self.issue()),
+            "issue with others": call_issue_batch([question_of(self.agent.pk, self.secret)])
+            != [None],
             "issue for a resource": is_ok(self.issue(resource=identifier)),
             "prove its secret": is_ok(introspect(FormClient(headers=self.proof), "no token")),
             "introspect": introspect(asker, self.token).json()["active"],
@@ -190,7 +194,7 @@ def test_a_condition_of_a_secret_is_one_of_every_door_that_takes_secrets(
 
     add_condition("tokens_secret_opens", f"credential.name <> '{CLOSED}'")
 
-    taking_secrets = {"issue", "issue for a resource", "prove its secret"}
+    taking_secrets = {"issue", "issue with others", "issue for a resource", "prove its secret"}
     assert shut(closed.doors(asker)) == taking_secrets
     assert not shut(neighbour.doors(asker))
 

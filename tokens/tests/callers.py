@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
@@ -21,6 +22,19 @@ RESOURCE = "https://files.example.com/mcp"
 ADDRESS = "192.0.2.7"
 
 
+def question_of(client_id: UUID, secret: str, **fields: Any) -> Question:
+    """The request of a client, as the database hears it."""
+    asked = {"scope": None, "ip_address": ADDRESS, "resource": None} | fields
+    return Question(
+        client_id=client_id,
+        mac=stored_mac(client_id, secret),
+        event_id=uuid7(),
+        token_id=new_token_id(),
+        guesses=Guesses.at("token", client_id, ADDRESS),
+        **asked,
+    )
+
+
 class Caller:
     """An agent with a credential that was rotated, and a resource that it may use."""
 
@@ -38,16 +52,7 @@ class Caller:
         make_grant(self.resource, self.agent, ["a"])
 
     def question(self, secret: str | None = None, **fields: Any) -> Question:
-        client = fields.pop("client_id", self.agent.pk)
-        asked = {"scope": None, "ip_address": ADDRESS, "resource": None} | fields
-        return Question(
-            client_id=client,
-            mac=stored_mac(client, secret or self.secret),
-            event_id=uuid7(),
-            token_id=new_token_id(),
-            guesses=Guesses.at("token", client, ADDRESS),
-            **asked,
-        )
+        return question_of(fields.pop("client_id", self.agent.pk), secret or self.secret, **fields)
 
     def change(self, **fields: Any) -> None:
         with organization_scope(self.organization):
