@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -21,6 +22,12 @@ from organizations.tests.factories import make_organization
 from tokens.models import TokenEvent
 
 NOW = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
+INSERT_FOR_EACH = """
+INSERT INTO tokens_tokenevent (id, organization_id, created_at, outcome, reason, scope,
+                               used_previous_secret, resource, secret_hint, credential_name)
+SELECT gen_random_uuid(), tenant, now(), 'refused', 'unknown_client', '', false, '', '', ''
+FROM unnest(%s::uuid[]) tenant
+"""
 ROLLUPS = [HourUsage, QuarterUsage, AgentDayUsage, AgentMonthUsage]
 
 
@@ -162,3 +169,19 @@ def test_events_that_are_taken_back_are_not_counted(organization: Organization) 
         raise ZeroDivisionError
 
     assert [total(organization, rollup) for rollup in ROLLUPS] == [0] * 4
+
+
+def test_events_of_several_organizations_hold_off_a_rebuild_of_each(
+    owner: psycopg.Connection,
+) -> None:
+    tenants = [make_organization().pk, make_organization().pk]
+    with owner.transaction(force_rollback=True):
+        entered = "{" + ",".join(map(str, tenants)) + "}"
+        owner.execute("SELECT set_config('app.organization_ids', %s, true)", [entered])
+        owner.execute(INSERT_FOR_EACH, [tenants])
+        held = owner.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'"
+            " AND pid = pg_backend_pid()"
+        ).fetchone()
+
+    assert held == (2,)

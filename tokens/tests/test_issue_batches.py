@@ -150,9 +150,12 @@ def state_of(caller: Caller) -> list[Any]:
         return [list(table.order_by("pk").values()) for table in tables]
 
 
-def test_a_group_that_exceeds_the_months_limit_is_asked_one_by_one() -> None:
+@pytest.mark.parametrize("used", [0, 1])
+def test_a_group_that_exceeds_the_months_limit_is_asked_one_by_one(used: int) -> None:
     caller, neighbour = Caller(), Caller()
-    limit(2)(caller)
+    limit(2 + used)(caller)
+    for _ in range(used):
+        call_issue(caller.question())
 
     verdicts = call_issue_batch([*(caller.question() for _ in range(3)), neighbour.question()])
 
