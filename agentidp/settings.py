@@ -163,7 +163,7 @@ STATEMENT_TIMEOUT = env.matching(
 # Database: PostgreSQL only. Without DATABASE_URL the project's own cluster in .data/.
 DATABASES = {"default": env.database("DATABASE_URL", embedded_postgres.default_url()) or {}}
 DATABASES["default"] |= {
-    "ENGINE": "django.db.backends.postgresql",
+    "ENGINE": "core.postgresql",
     "ATOMIC_REQUESTS": True,
     "CONN_MAX_AGE": None,
 }
