@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.errors import NotFound
+from core.fast_path.arrival import seconds_waited
 from core.fast_path.responses import LongResponse
 from core.pagination import PAGING
 from core.parameters import refuse_others, require_choice
@@ -88,7 +89,8 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         credentials = cast(BearerCredentials | None, request.auth)
         if credentials is None:
             return
-        self._scope.enter_context(slots.hold(credentials.organization_id))
+        waited = seconds_waited(request.META)
+        self._scope.enter_context(slots.hold(credentials.organization_id, waited))
         self._scope.enter_context(request_scope(credentials.organization_id))
         self.actor = credentials.live_actor(request._request)
         self.organization = self.actor.organization
