@@ -160,10 +160,18 @@ TEMPLATES = [
 STATEMENT_TIMEOUT = env.matching(
     "AGENTIDP_STATEMENT_TIMEOUT", r"[0-9]{1,9}(ms|s|min)?", "a time like 15s", default="15s"
 )
+# For servers and the worker, between two statements of a transaction: the longest that they do
+# there is to try twice to reach a bucket of files, some 14 seconds.
+IDLE_TRANSACTION_TIMEOUT = env.matching(
+    "AGENTIDP_IDLE_TRANSACTION_TIMEOUT",
+    r"[0-9]{1,9}(ms|s|min)?",
+    "a time like 60s",
+    default="60s",
+)
 # Database: PostgreSQL only. Without DATABASE_URL the project's own cluster in .data/.
 DATABASES = {"default": env.database("DATABASE_URL", embedded_postgres.default_url()) or {}}
 DATABASES["default"] |= {
-    "ENGINE": "django.db.backends.postgresql",
+    "ENGINE": "core.postgresql",
     "ATOMIC_REQUESTS": True,
     "CONN_MAX_AGE": None,
 }

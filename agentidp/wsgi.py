@@ -20,10 +20,11 @@ try:
     from core.memory import collect_in_time
     from core.proxy_only import behind_the_proxy
     from core.static_files import with_static_files
-    from core.time_limits import limit_statements
+    from core.time_limits import limit_idle_transactions, limit_statements
     from tokens.oauth.token_door import with_token_endpoint
 
     limit_statements()
+    limit_idle_transactions()
     refuse_unsafe_start()
     unguarded_application = answering_failures(
         with_token_endpoint(with_static_files(with_known_content_types(django_application)))

@@ -35,19 +35,25 @@ TOO_SLOW = Outage(
 )
 NOT_IN_TIME = {"55P03": LOCKED, "57014": TOO_SLOW}
 """By SQLSTATE: lock_not_available and query_canceled (statement_timeout)."""
+IDLED = "25P03"
+"""The SQLSTATE idle_in_transaction_session_timeout: this process had stood still, and the database
+has undone the transaction and closed the connection."""
 
 
 def is_database_outage(error: BaseException | None) -> bool:
     """Whether the database is unavailable or hit a limit of time or a lock, as opposed to having
     rejected the statement. The same request may succeed shortly."""
-    return isinstance(error, (OperationalError, InterfaceError))
+    return isinstance(error, (OperationalError, InterfaceError)) or _state_of(error) == IDLED
 
 
 def outage_of(error: BaseException | None) -> Outage | None:
     """The outage behind the error, which is logged, or None for any other error."""
     if not is_database_outage(error):
         return None
-    state = getattr(getattr(error, "__cause__", None), "sqlstate", None)
-    outage = NOT_IN_TIME.get(state or "", AWAY)
+    outage = NOT_IN_TIME.get(_state_of(error), AWAY)
     logger.warning(outage.event, error=type(error).__name__)
     return outage
+
+
+def _state_of(error: BaseException | None) -> str:
+    return getattr(getattr(error, "__cause__", None), "sqlstate", None) or ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from core.errors import error_body
+from core.fast_path.arrival import ARRIVED, time_of
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,6 +21,8 @@ FROM_THE_PROXY = {
     "HTTP_X_FORWARDED_FOR": "HTTP_AGENTIDPFORWARDEDFOR",
     "HTTP_X_FORWARDED_PROTO": "HTTP_AGENTIDPFORWARDEDPROTO",
 }
+ARRIVED_AT_PROXY = "HTTP_AGENTIDPARRIVED"
+"""When the proxy had the whole request. Both are on one machine, so they have one clock."""
 DRAIN_BYTES, MAX_DRAIN_READS = 64 * 1024, 64
 """Together twice what deploy/nginx.conf accepts."""
 MESSAGE = (
@@ -44,6 +47,7 @@ def behind_the_proxy(application: "WSGIApplication") -> "WSGIApplication":
             environ.pop(name, None)
             if alone in environ:
                 environ[name] = environ.pop(alone)
+        environ[ARRIVED] = time_of(environ.pop(ARRIVED_AT_PROXY, ""))
         response = application(environ, start_response)
         _drain(environ)
         return response

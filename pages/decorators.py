@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from core.addresses import client_address
+from core.fast_path.arrival import seconds_waited
 from core.fast_path.responses import LongResponse
 from core.time_zones import known_time_zones
 from organizations.actors import Actor
@@ -66,7 +67,7 @@ def within_organization(
                 raise PermissionDenied
             request.zone = zone_of(request)
             with (
-                slots.hold(membership.organization_id),
+                slots.hold(membership.organization_id, seconds_waited(request.META)),
                 request_scope(membership.organization),
                 timezone.override(request.zone),
             ):

@@ -103,6 +103,7 @@ class BodyOfDelete(OperationSchema):
 
 @extend_schema(tags=["Outputs"])
 class OutputViewSet(PanelViewSet):
+    may_queue = True
     required_scopes = {
         "status": (Scope.EXECUTIONS_READ,),
         "raw": (Scope.EXECUTIONS_READ,),

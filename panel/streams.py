@@ -174,6 +174,8 @@ def stream_schema(*, is_rendered: bool, waits: bool = False) -> Any:
 class StreamViewSet(PanelViewSet):
     """The events of an execution as server-sent events."""
 
+    may_queue = True
+
     queryset = Execution.objects.without_content()
     required_scopes = {
         "stream": ("executions:read",),

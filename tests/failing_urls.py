@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
+import psycopg
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import SuspiciousOperation
 from django.db import connection, transaction
@@ -93,6 +94,19 @@ def suspicious(request: HttpRequest) -> HttpResponse:
     raise SuspiciousOperation(f"refused {SECRET}")
 
 
+@login_not_required
+def still(request: HttpRequest) -> HttpResponse:
+    """Stand still in a transaction until the database has ended it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 1")
+        mine = [connection.connection.info.backend_pid]
+        with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:
+            while other.execute("SELECT FROM pg_stat_activity WHERE pid = %s", mine).rowcount:
+                pass
+        cursor.execute("SELECT 1")
+    return HttpResponse()
+
+
 urlpatterns = [
     *right_urlpatterns,
     path("api/v1/failing/<str:secret>", FailingView.as_view()),
@@ -103,6 +117,7 @@ urlpatterns = [
     path("failing/body", body),
     path("failing/live", live),
     path("failing/suspicious", suspicious),
+    path("failing/still", still),
 ]
 handler400 = "core.handlers.bad_request"
 handler403 = "core.handlers.permission_denied"

@@ -356,3 +356,12 @@ def test_an_error_of_the_hub_is_logged_and_it_goes_on(
 
     (event,) = failures(log)
     assert event["event"] == "unhandled_error"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_the_database_ended_meanwhile_is_an_outage(log: Log) -> None:
+    answer = get("/failing/still")
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+    assert not failures(log)
+    assert "database.unavailable" in [line["event"] for line in log()]

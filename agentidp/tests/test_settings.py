@@ -86,6 +86,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "AGENTIDP_STREAMS_PER_ORGANIZATION": NOT_ZERO,
     "AGENTIDP_WAIT_FOR_JOB_SECONDS": NUMBERS,
     "AGENTIDP_STATEMENT_TIMEOUT": ("15 seconds", "-1", "1s -c row_security=off"),
+    "AGENTIDP_IDLE_TRANSACTION_TIMEOUT": ("60 seconds", "-1", "1s -c row_security=off"),
     "AGENTIDP_EMAIL_URL": ("mail.example.com", "smtp://", "smtp://host:port", "pigeon://host"),
     "AGENTIDP_EMAIL_FROM": ("nobody", "@"),
     "AGENTIDP_METRICS_TOKEN": SHORT,

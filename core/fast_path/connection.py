@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import structlog
 from django.conf import settings
 
 from core import metrics
+from core.fast_path.arrival import ARRIVED
 from core.fast_path.pieces import Rest
 from core.fast_path.requests import Headers, Receive, Scope, Send, environ_of
 from core.fast_path.responses import WAITED, Live, Wait
@@ -47,6 +49,8 @@ class Connection:
         self._scope, self._receive, self._send, self.body = scope, receive, send, body
         self._gone: asyncio.Future[None] | None = None
         self.has_waited = self.is_lost = False
+        self.arrived = time.time()
+        """When it began to wait for a thread."""
 
     @property
     def is_head(self) -> bool:
@@ -54,7 +58,8 @@ class Connection:
 
     def environ(self) -> dict[str, Any]:
         body = io.BytesIO(self.body)
-        return environ_of(self._scope) | {"wsgi.input": body, WAITED: self.has_waited}
+        ours = {"wsgi.input": body, WAITED: self.has_waited, ARRIVED: self.arrived}
+        return environ_of(self._scope) | ours
 
     async def waits(self, wait: Wait) -> bool:
         """Whether to run the request again after `wait`. False if the client has disconnected."""
@@ -63,6 +68,7 @@ class Connection:
         try:
             await asyncio.wait({gone, waiting}, return_when=asyncio.FIRST_COMPLETED)
             self.is_lost = gone.done()
+            self.arrived = time.time()
             return not self.is_lost and waiting.result()
         finally:
             gone.cancel()

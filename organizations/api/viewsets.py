@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.errors import NotFound
+from core.fast_path.arrival import seconds_waited
 from core.fast_path.responses import LongResponse
 from core.pagination import PAGING
 from core.parameters import refuse_others, require_choice
@@ -58,6 +59,9 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
     """For actions whose stored response keeps only these fields. The rest is content, which may be
     large or deleted since; read_anew() reads it again."""
     query_parameters: dict[str, Collection[str]] = {}
+    may_queue: bool = False
+    """Whether requests that have waited for a thread are served however many they are. For streams,
+    whose viewers all come back at once after a restart, and browsers give up after a refusal."""
     not_found: type[NotFound] = NotFound
     organization: Organization
     actor: Actor
@@ -88,7 +92,8 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         credentials = cast(BearerCredentials | None, request.auth)
         if credentials is None:
             return
-        self._scope.enter_context(slots.hold(credentials.organization_id))
+        waited = 0.0 if self.may_queue else seconds_waited(request.META)
+        self._scope.enter_context(slots.hold(credentials.organization_id, waited))
         self._scope.enter_context(request_scope(credentials.organization_id))
         self.actor = credentials.live_actor(request._request)
         self.organization = self.actor.organization

@@ -2,7 +2,7 @@
 
 A thread may wait for seconds: for a locked row, for file storage, for a large query. As long as
 requests are fast, all threads are shared. An organization whose slow requests occupy half of them
-is limited to that half for a while.
+is limited to that half for a while, and so is one with so many requests that others wait.
 """
 
 import time
@@ -21,6 +21,8 @@ logger = structlog.get_logger(__name__)
 
 SECONDS_THAT_ARE_LONG = 3.0
 SECONDS_TO_REMEMBER = 60.0
+SECONDS_TO_WAIT = 0.3
+"""How long a request may have waited for a thread before its organization has too many."""
 
 
 class OrganizationBusy(DomainError):
@@ -33,35 +35,67 @@ class OrganizationBusy(DomainError):
     retry_after = 2
 
 
+class OrganizationFlooding(OrganizationBusy):
+    message = (
+        "Your organization has too many requests at a time, and others wait for them. "
+        "Try again shortly."
+    )
+    retry_after = 1
+
+
 class ThreadSlots:
     """Counts the requests in progress in this process by organization.
 
     `half` is half of its threads.
+
+    A request of an organization is refused when three things are true: the organization holds half
+    of the threads, this request has waited for its thread longer than SECONDS_TO_WAIT, and another
+    organization has asked for something in the last minute.
+
+    - A request holds a thread already when its organization becomes known, so it cannot wait here
+      for its turn: it would keep others waiting. Refusing it takes a millisecond or two, and so
+      those of others behind it get their turn.
+    - Free threads are no measure of a flood. Eight workers of one client keep eight threads busy
+      and delay others by part of one request; they are refused only if that is longer than
+      SECONDS_TO_WAIT. Sixty have fifty requests waiting in front of everybody. The time that a
+      request has waited tells the two apart, under both servers.
+    - An organization that is alone in a process is never refused: nobody gains from it.
+
+    Organizations that each hold less than half of the threads are not refused either, however many
+    wait: then all wait alike, and more processes are what helps.
     """
 
     def __init__(self, half: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._half, self._clock, self._lock = half, clock, Lock()
         self._begun: defaultdict[UUID, list[float]] = defaultdict(list)
         self._slow_until: dict[UUID, float] = {}
+        self._flood_logged_until = 0.0
+        nobody = (UUID(int=0), -SECONDS_TO_REMEMBER)
+        self._latest = self._latest_other = nobody
+        """Who has asked last, and who before them that is another; each with the time."""
 
     @contextmanager
-    def hold(self, organization_id: UUID) -> Iterator[None]:
-        """Count a request during the block.
+    def hold(self, organization_id: UUID, waited: float = 0.0) -> Iterator[None]:
+        """Count a request, which has waited so many seconds for its thread, during the block.
 
         Raise OrganizationBusy if the organization has too many.
         """
-        began = self._begin(organization_id)
+        began = self._begin(organization_id, waited)
         try:
             yield
         finally:
             self._end(organization_id, began)
 
-    def _begin(self, organization_id: UUID) -> float:
+    def _begin(self, organization_id: UUID, waited: float) -> float:
         with self._lock:
-            is_slow = self._is_slow(organization_id)
+            is_slow, is_alone = self._is_slow(organization_id), self._is_alone(organization_id)
             begun = self._begun[organization_id]
-            if is_slow and len(begun) >= self._half:
-                raise OrganizationBusy
+            if len(begun) >= self._half:
+                if is_slow:
+                    raise OrganizationBusy
+                if waited > SECONDS_TO_WAIT and not is_alone:
+                    self._log_flood(organization_id)
+                    raise OrganizationFlooding
             begun.append(self._clock())
             return begun[-1]
 
@@ -72,6 +106,20 @@ class ThreadSlots:
             self._begun[organization_id].remove(began)
             if not self._begun[organization_id]:
                 del self._begun[organization_id]
+
+    def _log_flood(self, organization_id: UUID) -> None:
+        """At most once a minute, since refusals are many."""
+        if self._clock() >= self._flood_logged_until:
+            self._flood_logged_until = self._clock() + SECONDS_TO_REMEMBER
+            logger.warning("organization.flooding", organization_id=str(organization_id))
+
+    def _is_alone(self, organization_id: UUID) -> bool:
+        """Whether no other has asked lately. This one asks now."""
+        now = self._clock()
+        if self._latest[0] != organization_id:
+            self._latest_other = self._latest
+        self._latest = organization_id, now
+        return self._latest_other[1] <= now - SECONDS_TO_REMEMBER
 
     def _is_slow(self, organization_id: UUID) -> bool:
         now = self._clock()

@@ -1,4 +1,4 @@
-"""How many threads of a process one organization may hold with slow requests."""
+"""How many threads of a process one organization may hold, with slow requests or with many."""
 
 from contextlib import ExitStack
 from uuid import UUID, uuid4
@@ -8,7 +8,9 @@ import pytest
 from organizations.tenancy.thread_slots import (
     SECONDS_THAT_ARE_LONG,
     SECONDS_TO_REMEMBER,
+    SECONDS_TO_WAIT,
     OrganizationBusy,
+    OrganizationFlooding,
     ThreadSlots,
 )
 
@@ -100,3 +102,48 @@ def test_a_request_that_fails_gives_its_place_back(slots: ThreadSlots, clock: Cl
             stack.enter_context(slots.hold(OURS))
         clock.now += LONG
         assert not has_room(slots, OURS)
+
+
+WAITED = SECONDS_TO_WAIT + 0.01
+
+
+def is_refused(slots: ThreadSlots, organization: UUID, waited: float) -> bool:
+    try:
+        with slots.hold(organization, waited):
+            return False
+    except OrganizationFlooding:
+        return True
+
+
+def test_requests_that_wait_behind_their_own_organization_are_refused_beside_others(
+    slots: ThreadSlots, clock: Clock
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(HALF):
+            stack.enter_context(slots.hold(OURS))
+        alone = is_refused(slots, OURS, WAITED)
+        with slots.hold(THEIRS):
+            pass
+        beside = [is_refused(slots, OURS, waited) for waited in (SECONDS_TO_WAIT, WAITED, WAITED)]
+        theirs = is_refused(slots, THEIRS, WAITED)
+
+        assert not alone
+        assert beside == [False, True, True]
+        assert not theirs, "they hold fewer than half of the threads"
+    clock.now += SECONDS_TO_REMEMBER
+    with ExitStack() as stack:
+        for _ in range(HALF):
+            stack.enter_context(slots.hold(OURS))
+
+        assert not is_refused(slots, OURS, WAITED), "they are alone again"
+
+
+def test_an_organization_that_holds_fewer_than_half_of_the_threads_waits_with_all(
+    slots: ThreadSlots,
+) -> None:
+    with ExitStack() as stack:
+        for organization in (OURS, THEIRS):
+            for _ in range(HALF - 1):
+                stack.enter_context(slots.hold(organization))
+
+        assert not is_refused(slots, OURS, WAITED)

@@ -18,6 +18,7 @@ from procrastinate.jobs import Job, Status
 
 from agentidp.checks import refuse_unsafe_start
 from core.failures import log_failure
+from core.time_limits import limit_idle_transactions
 from executions import runner
 
 REAP_EVERY = 15
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, concurrency: int, grace: int, **options: Any) -> None:
+        limit_idle_transactions()
         refuse_unsafe_start()
         asyncio.run(work(concurrency, grace))
 
