@@ -2,7 +2,7 @@
    page of the result an event makes the page fetch itself again (live_page.js), so that only the server decides how
    things look; the log appends each line as the server wrote it. The stream pauses in a hidden tab. */
 
-import { duration } from "./words.js";
+import { ago, duration } from "./words.js";
 
 const page = document.querySelector("[data-stream]");
 const log = page.querySelector("[data-log]");
@@ -60,7 +60,17 @@ function isNew(event) {
   known = number;
   const count = page.querySelector("[data-last-sequence]");
   if (count) count.textContent = known.toLocaleString("en");
+  markHeard(page.querySelector("[data-heard] time"));
   return true;
+}
+
+/* js/time.js counts on from here. */
+function markHeard(time) {
+  if (!time) return;
+  time.dateTime = new Date().toISOString();
+  time.dataset.absolute = "more than an hour ago";
+  time.textContent = ago(0);
+  time.removeAttribute("title");
 }
 
 /* Several events at once cause one request. */

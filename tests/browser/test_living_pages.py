@@ -31,6 +31,25 @@ def test_the_tab_and_the_figures_follow_a_live_run(visit: Visit, engine: Engine)
     expect(icon).to_have_attribute("href", re.compile("favicon-finished"))
 
 
+def test_the_log_says_when_its_run_was_last_heard_from(visit: Visit, engine: Engine) -> None:
+    run = engine.start(summary="Heard from")
+    engine.tell(run, ("stdout", "first"))
+    page = visit().page
+    page.clock.install()
+    page.goto(f"/executions/{run}/log")
+    foot = page.locator(".page-foot")
+    expect(foot).to_contain_text("Last heard from")
+    page.clock.run_for(40_000)
+    expect(foot).to_contain_text("s ago")
+
+    engine.tell(run, ("stdout", "second"))
+    expect(page.locator("[data-log]")).to_contain_text("second")
+    expect(foot).to_contain_text("Last heard from just now")
+    engine.finish(run)
+
+    expect(foot).not_to_contain_text("Last heard")
+
+
 def test_the_page_of_a_new_secret_reports_its_first_token(visit: Visit, base_url: str) -> None:
     page = visit("/agents").page
     register(page, "first-token@agents.example.com")
