@@ -23,7 +23,8 @@ function open() {
   url.searchParams.set("since", known);
   source = new EventSource(url);
   source.addEventListener("open", () => (connection.hidden = true));
-  source.addEventListener("error", () => {
+  source.addEventListener("error", (event) => {
+    if (isOfRun(event)) return;
     if (connection.hidden) {  // once, not at every attempt
       connection.textContent = `Connection lost at ${new Date().toLocaleTimeString()}. Reconnecting…`;
     }
@@ -36,7 +37,7 @@ function open() {
   for (const kind of KINDS) source.addEventListener(kind, (event) => isNew(event) && refresh());
   for (const kind of LINES) {
     source.addEventListener(kind, (event) => {
-      if (!isNew(event)) return;
+      if (!isOfRun(event) || !isNew(event)) return;
       if (log) append(kind, event);
       if (!log || kind === "error") refresh();
     });
@@ -53,6 +54,9 @@ function close() {
   source?.close();
   source = null;
 }
+
+/* "error" has two meanings: what the run reports is a message, a lost connection is none. */
+const isOfRun = (event) => event instanceof MessageEvent;
 
 function isNew(event) {
   const number = Number(event.lastEventId);

@@ -3,13 +3,20 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.engine import Engine
 from tests.browser.steps import ask_for_token, register
 
 pytestmark = pytest.mark.browser
+
+HIDE_AND_SHOW = """
+    for (const isHidden of [true, false]) {
+      Object.defineProperty(document, "hidden", { get: () => isHidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }
+"""
 
 
 def test_the_tab_and_the_figures_follow_a_live_run(visit: Visit, engine: Engine) -> None:
@@ -48,6 +55,45 @@ def test_the_log_says_when_its_run_was_last_heard_from(visit: Visit, engine: Eng
     engine.finish(run)
 
     expect(foot).not_to_contain_text("Last heard")
+
+
+def test_an_error_of_a_run_is_a_line_of_its_log_and_no_lost_connection(
+    visit: Visit, engine: Engine
+) -> None:
+    run = engine.start(summary="Goes on")
+    page = visit().page
+    page.goto(f"/executions/{run}/log")
+    expect(page.locator("[data-log-waiting]")).to_be_visible()
+
+    engine.tell(run, ("error", "ValueError: a row without an amount"), ("stdout", "next row"))
+
+    expect(page.locator(".log-text")).to_have_text(
+        ["ValueError: a row without an amount", "next row"]
+    )
+    expect(page.locator("[data-connection]")).to_be_hidden()
+
+
+def test_a_log_goes_on_after_a_lost_connection(visit: Visit, engine: Engine) -> None:
+    run = engine.start(summary="Interrupted")
+    engine.tell(run, ("stdout", "before"))
+    page = visit().page
+    streams = re.compile(r"/outputs/.*since=")
+    asked: list[str] = []
+
+    def end_at_once(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(content_type="text/event-stream", body="retry: 100\n\n")
+
+    page.route(streams, end_at_once)
+    page.goto(f"/executions/{run}/log")
+    expect(page.locator("[data-connection]")).to_contain_text("Connection lost")
+    page.evaluate(HIDE_AND_SHOW)  # a tab that comes back asks anew, from where it was
+    engine.tell(run, ("stdout", "meanwhile"))
+    page.unroute(streams)
+
+    expect(page.locator(".log-text")).to_have_text(["before", "meanwhile"])
+    expect(page.locator("[data-connection]")).to_be_hidden()
+    assert [url for url in asked if not re.search(r"since=\d+$", url)] == []
 
 
 def test_the_page_of_a_new_secret_reports_its_first_token(visit: Visit, base_url: str) -> None:
