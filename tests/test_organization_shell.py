@@ -3,6 +3,7 @@
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
@@ -31,3 +32,9 @@ def test_the_rows_of_the_organization_are_there(
 def test_an_unknown_organization_is_named(db: None) -> None:
     with pytest.raises(CommandError, match="There is no organization nobody"):
         call_command("organization_shell", "nobody", command=COUNT)
+
+
+def test_an_empty_database_is_told_apart_from_a_wrong_name(db: None) -> None:
+    connection.cursor().execute("SET LOCAL search_path TO pg_catalog")
+    with pytest.raises(CommandError, match="The database is empty"):
+        call_command("organization_shell", "northwind-labs", command=COUNT)

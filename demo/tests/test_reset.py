@@ -89,3 +89,8 @@ def test_an_organization_that_only_has_the_name_of_one_of_ours_stays() -> None:
 
 def people() -> list[Any]:
     return [person.username for company in COMPANIES for person in company.people]
+
+
+def test_an_empty_database_has_no_demonstration(db: None) -> None:
+    connection.cursor().execute("SET LOCAL search_path TO pg_catalog")
+    assert reset() == "There is no demonstration in this database.\n"

@@ -1,6 +1,7 @@
 """A FastAPI service for agents, and the answer for nginx's auth_request.
 
-Needs: pip install fastapi uvicorn "pyjwt[crypto]". Run: uvicorn fastapi_service:app
+Needs: pip install fastapi uvicorn "pyjwt[crypto]", and in the environment ISSUER, AUDIENCE and
+ORGANIZATIONS, as the page of the resource shows them. Run: uvicorn fastapi_service:app
 """
 
 import os

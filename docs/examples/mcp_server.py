@@ -1,6 +1,7 @@
 """An MCP server whose tools agents call with a token of their own.
 
-Needs: pip install mcp "pyjwt[crypto]". The SDK tells clients where to get a token (RFC 9728).
+Needs: pip install mcp "pyjwt[crypto]", and in the environment ISSUER, AUDIENCE and ORGANIZATIONS,
+as the page of the resource shows them. The SDK tells clients where to get a token (RFC 9728).
 """
 
 import asyncio

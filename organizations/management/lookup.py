@@ -1,17 +1,25 @@
 """Finds the organization that the operator names on the command line."""
 
 from django.core.management.base import CommandError
+from django.db import connection
 
 from organizations.models import Organization
 
 SHOWN = 20
 
 
+def has_tables() -> bool:
+    """Whether the database has been migrated at all."""
+    return Organization._meta.db_table in connection.introspection.table_names()
+
+
 def organization_named(wanted: str) -> Organization:
     """The organization with this id (`org-…`) or slug.
 
-    Raise CommandError, which lists the ids, if the slug is ambiguous.
+    Raise CommandError if there is none, or if the slug is ambiguous: it lists those there are.
     """
+    if not has_tables():
+        raise CommandError("The database is empty: run `manage.py migrate` first, or `make demo`.")
     standing = Organization.objects.exclude(status=Organization.Status.DELETED)
     key = Organization.parse_public_id(wanted)
     matches = list(standing.filter(pk=key) if key else standing.filter(slug=wanted).order_by("pk"))

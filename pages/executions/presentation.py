@@ -109,8 +109,9 @@ def beginning_of_message(most: int) -> Left:
 
 
 def lines_of(execution: Execution, *, shows_traces: bool) -> dict[str, Any]:
-    rows = events_of(execution).filter(kind__in=LOG).order_by("-sequence")
-    rows = rows.annotate(text=beginning_of_message(MAX_LINE_LENGTH + 1))
+    # What came after the execution was read comes again in the stream, which goes on from there.
+    rows = events_of(execution).filter(kind__in=LOG, sequence__lte=execution.last_sequence)
+    rows = rows.order_by("-sequence").annotate(text=beginning_of_message(MAX_LINE_LENGTH + 1))
     columns = rows.values_list("sequence", "timestamp", "kind", "text")
     found = list(columns[: MAX_LINES + 1])[::-1]
     shown = found[-MAX_LINES:]

@@ -5,8 +5,9 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from executions.event_log import NewEvent
+from executions.event_log import NewEvent, append_events
 from executions.log_lines import MAX_LINE_LENGTH
 from executions.models import ExecutionEvent, now
 from executions.tests.factories import RUNNING, make_execution, make_user_of
@@ -62,3 +63,29 @@ def test_a_line_is_the_same_on_the_page_and_in_the_stream(
     for (_, _, line), text in zip(CASES, shown, strict=True):
         assert text == line or (line is None and MESSAGE in text) or sees_traces
         assert sees_traces or "secret" not in text
+
+
+def test_a_line_that_comes_while_the_page_is_made_is_left_to_the_stream(
+    organization: Organization, signed_in: Any
+) -> None:
+    events = [NewEvent(now(), Kind.STDOUT, "first")]
+    membership = make_membership(organization, Membership.Role.OPERATOR)
+    execution = make_execution(organization, RUNNING, events=events)
+    came: list[str] = []
+
+    def report_first(execute: Any, sql: str, *rest: Any) -> Any:
+        if "executions_executionevent" in sql and not came:
+            came.append(sql)
+            append_events(execution, [NewEvent(now(), Kind.STDOUT, "second")])
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(report_first):
+        page = signed_in(membership).get(f"/executions/{execution.fid}/log").content.decode()
+
+    assert came
+    known = re.findall(r'data-known="(\d+)"', page)
+    assert re.findall(r'class="log-text">(.*?)</span>', page) == ["first"]
+    streamed = signed_in(membership).get(f"/outputs/stdio/{execution.fid}?plain=1&since={known[0]}")
+    assert re.findall(r"event: stdout\r\ndata: [\d.]+:(\w+)", b"".join(streamed).decode()) == [
+        "second"
+    ]

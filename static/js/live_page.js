@@ -35,11 +35,19 @@ async function fetchAgain(page) {
   return new DOMParser().parseFromString(text, "text/html");
 }
 
-/* The tab's title and icon show the current state. */
+/* The tab's title and icon, and the counts beside the names of pages, show the current state. */
 function follow(fresh) {
   if (document.title !== fresh.title) document.title = fresh.title;
   const [old, next] = [document, fresh].map((each) => each.querySelector("link[rel=icon]"));
   if (next && old.getAttribute("href") !== next.getAttribute("href")) old.replaceWith(document.importNode(next));
+  for (const link of document.querySelectorAll(".nav a")) {
+    const [shown, now] = [link, fresh.querySelector(`.nav a[href="${link.getAttribute("href")}"]`)].map(
+      (each) => each?.querySelector(".nav-count"),
+    );
+    if (shown && now) shown.textContent = now.textContent;
+    else if (now) link.append(" ", document.importNode(now, true));
+    else shown?.remove();
+  }
 }
 
 function take(page, fresh) {

@@ -2,7 +2,7 @@
    page of the result an event makes the page fetch itself again (live_page.js), so that only the server decides how
    things look; the log appends each line as the server wrote it. The stream pauses in a hidden tab. */
 
-import { duration } from "./words.js";
+import { ago, duration } from "./words.js";
 
 const page = document.querySelector("[data-stream]");
 const log = page.querySelector("[data-log]");
@@ -23,7 +23,8 @@ function open() {
   url.searchParams.set("since", known);
   source = new EventSource(url);
   source.addEventListener("open", () => (connection.hidden = true));
-  source.addEventListener("error", () => {
+  source.addEventListener("error", (event) => {
+    if (isOfRun(event)) return;
     if (connection.hidden) {  // once, not at every attempt
       connection.textContent = `Connection lost at ${new Date().toLocaleTimeString()}. Reconnecting…`;
     }
@@ -36,7 +37,7 @@ function open() {
   for (const kind of KINDS) source.addEventListener(kind, (event) => isNew(event) && refresh());
   for (const kind of LINES) {
     source.addEventListener(kind, (event) => {
-      if (!isNew(event)) return;
+      if (!isOfRun(event) || !isNew(event)) return;
       if (log) append(kind, event);
       if (!log || kind === "error") refresh();
     });
@@ -54,13 +55,26 @@ function close() {
   source = null;
 }
 
+/* "error" has two meanings: what the run reports is a message, a lost connection is none. */
+const isOfRun = (event) => event instanceof MessageEvent;
+
 function isNew(event) {
   const number = Number(event.lastEventId);
   if (number <= known) return false;
   known = number;
   const count = page.querySelector("[data-last-sequence]");
   if (count) count.textContent = known.toLocaleString("en");
+  markHeard(page.querySelector("[data-heard] time"));
   return true;
+}
+
+/* js/time.js counts on from here. */
+function markHeard(time) {
+  if (!time) return;
+  time.dateTime = new Date().toISOString();
+  time.dataset.absolute = "more than an hour ago";
+  time.textContent = ago(0);
+  time.removeAttribute("title");
 }
 
 /* Several events at once cause one request. */

@@ -91,9 +91,13 @@ def refresh(page: Page) -> None:
 def test_new_runs_wait_behind_a_pill(visit: Visit, engine: Engine, finished: str) -> None:
     page = visit("/executions").page
     before = page.locator("tbody tr").all_inner_texts()
+    counted = page.get_by_role("navigation", name="Main").get_by_role("link", name="Executions")
+    running = counted.inner_text()
     execution = engine.start(summary="Just come")
 
     refresh(page)
+    expect(counted).not_to_have_text(running)
+    expect(counted).to_contain_text("running")
 
     pill = page.get_by_role("link", name="1 new run")
     expect(pill).to_be_visible()

@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from demo import reset, seed
+from organizations.management.lookup import has_tables
 
 
 class Command(BaseCommand):
@@ -13,7 +14,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            removed = reset.reset()
+            removed = reset.reset() if has_tables() else []
         except seed.ForeignDatabase as error:
             raise CommandError(str(error)) from None
         if removed:

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db.models import Q
 
+from core.formatting import counted
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from tokens import known_secrets
@@ -45,7 +46,9 @@ class Command(BaseCommand):
         count = 0
         for count, of in reencrypt_signing_keys():
             self.show("signing keys", count, of)
-        self.stdout.write(f"{count} signing keys are encrypted under the present key.")
+        verb = "is" if count == 1 else "are"
+        keys = counted(count, "signing keys")
+        self.stdout.write(f"{keys} {verb} encrypted under the present key.")
         for name in known_secrets.in_rotation():
             if name == PEPPER:
                 self.report_credentials(known_secrets.in_use_everywhere(PEPPER))
@@ -59,8 +62,8 @@ class Command(BaseCommand):
                 waiting += under_older_pepper(since).count()
             self.show("organizations", number, len(organizations))
         self.stdout.write(
-            f"{PEPPER}: {waiting} live credentials have not been used since {since:%Y-%m-%d %H:%M} "
-            "UTC" + (" and need its fallbacks." if waiting else ". Remove its fallbacks.")
+            f"{PEPPER}: {of_credentials(waiting)} since {since:%Y-%m-%d %H:%M} UTC"
+            + (". Keep its fallbacks." if waiting else ". Remove its fallbacks.")
         )
 
     def show(self, what: str, number: int, of: int) -> None:
@@ -70,6 +73,11 @@ class Command(BaseCommand):
             self.stderr.write(f"\r{what} [{bar:<{WIDTH}}] {number}/{of}", ending="")
             if number == of:
                 self.stderr.write("")
+
+
+def of_credentials(waiting: int) -> str:
+    verb = "has" if waiting == 1 else "have"
+    return f"{counted(waiting, 'live credentials')} {verb} not been used"
 
 
 def under_older_pepper(since: datetime) -> Any:
