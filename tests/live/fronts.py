@@ -180,6 +180,7 @@ def nginx(
         "listen 443 ssl http2": f"listen 127.0.0.1:{port} ssl http2",
         "/etc/ssl/agentidp/fullchain.pem": f"{folder}/certificate.pem",
         "/etc/ssl/agentidp/key.pem": f"{folder}/key.pem",
+        "/var/log/nginx/access.log": f"{folder}/access.log",
         **(changes or {}),
     }.items():
         assert text.count(shipped) == 1, shipped
@@ -192,7 +193,7 @@ def nginx(
     user = "user root;\n" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(
         f"{user}daemon off;\nerror_log {folder}/error.log;\npid {folder}/pid;\n"
-        f"events {{}}\nhttp {{\naccess_log off;\n{temporary}include {folder}/agentidp.conf;\n}}\n"
+        f"events {{}}\nhttp {{\n{temporary}include {folder}/agentidp.conf;\n}}\n"
     )
     make_certificate(folder)
     command = [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]

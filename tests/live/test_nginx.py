@@ -224,6 +224,39 @@ def test_a_request_that_times_out_is_not_retried_on_the_other_server(
         assert sum(map(arrived, silent)) == 1
 
 
+SECRET = "s3cr3tOfALink"
+LINKS = ["password/reset/id", "email/confirm/id", "invitations/id"]
+
+
+def test_the_log_has_no_secrets_of_links(client: Client, folder: Path) -> None:
+    for link in LINKS:
+        client("GET", f"/{link}.{SECRET}")
+        client("GET", f"/login?next=/{link}.{SECRET}")
+    client("GET", "/static/a.css", headers={"Referer": f"https://{HOST}/{LINKS[0]}.{SECRET}"})
+    client("GET", "/livez")
+
+    logged = (folder / "access.log").read_text()
+
+    assert SECRET not in logged
+    for path in (*(link.removesuffix("id") + "..." for link in LINKS), "login", "livez"):
+        assert f'"GET /{path} HTTP/' in logged
+
+
+def test_the_error_log_has_no_secrets_of_links(running: Deployment, tmp_path: Path) -> None:
+    """No server listens behind the proxy."""
+    with nginx(running, tmp_path) as port:
+        client = Client(port, tmp_path)
+        with client.session:
+            asked = [f"/{link}.{SECRET}" for link in LINKS]
+            asked += [f"/login?next={path}" for path in asked]
+            assert [client("GET", path).status_code for path in asked] == [502] * len(asked)
+            assert client("GET", "/agents").status_code == 502
+
+    logged = (tmp_path / "error.log").read_text()
+    assert "GET /agents" in logged
+    assert SECRET not in logged
+
+
 def arrived(server: socket.socket) -> int:
     """The number of connections that have not been accepted yet."""
     number = 0
