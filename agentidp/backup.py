@@ -62,7 +62,7 @@ def back_up(folder: Path) -> dict[str, Any]:
     if settings.DATABASE_BACKUP is None:
         raise ImproperlyConfigured(
             "Set AGENTIDP_DATABASE_BACKUP_URL for this command: the other roles see the rows of no "
-            "organization. docs/how-to/deploy.md says how to make a role for backups."
+            "organization. docs/how-to/deploy.md describes how to create a role for backups."
         )
     if os.path.lexists(folder):
         raise BackupError(f"{folder} already exists. Name a folder that does not exist yet.")

@@ -68,13 +68,15 @@ def refuse_unsafe_start() -> None:
             raise ImproperlyConfigured(message.msg)
     if settings.IS_PRODUCTION and settings.KNOWS_OWNER:
         raise ImproperlyConfigured(
-            "AGENTIDP_DATABASE_OWNER_URL is set. Set it for `manage.py migrate` only: whoever "
-            "serves must not be able to become the owner of the database."
+            "AGENTIDP_DATABASE_OWNER_URL is set. Set it for `manage.py "
+            "migrate` only: a server must not be able to become the owner of "
+            "the database."
         )
     if settings.IS_PRODUCTION and settings.DATABASE_BACKUP:
         raise ImproperlyConfigured(
-            "AGENTIDP_DATABASE_BACKUP_URL is set. Set it for `manage.py backup` only: whoever "
-            "serves must not be able to read past row-level security."
+            "AGENTIDP_DATABASE_BACKUP_URL is set. Set it for `manage.py "
+            "backup` only: a server must not be able to bypass row-level "
+            "security."
         )
     if unapplied_migrations():
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")

@@ -50,8 +50,9 @@ def storage_of_files() -> dict[str, Any]:
         return {"BACKEND": "executions.file_folder.FolderStorage"}
     if bool(key_id) != bool(secret):
         raise ImproperlyConfigured(
-            "AGENTIDP_FILES_BUCKET_KEY_ID and AGENTIDP_FILES_BUCKET_SECRET_KEY must be set both, "
-            "or neither: the keys then come from where the machine has them."
+            "AGENTIDP_FILES_BUCKET_KEY_ID and AGENTIDP_FILES_BUCKET_SECRET_KEY "
+            "must both be set, or neither: then the machine's own credentials "
+            "are used."
         )
     if len(secret) > 1000 or any(each.isspace() for each in secret):
         raise wrong("AGENTIDP_FILES_BUCKET_SECRET_KEY", "the secret of an access key")

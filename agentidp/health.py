@@ -31,7 +31,7 @@ from executions.file_storage import storage_problem
 
 logger = structlog.get_logger(__name__)
 
-FOR_THE_OPERATOR = "Metrics are for whoever runs this server. Its log says what is missing."
+FOR_THE_OPERATOR = "Metrics are for the operator of this server. Its log says what is missing."
 MIN_FREE_SHARE = 0.05
 SECONDS_BETWEEN_CHECKS = 1.0
 JOB_IS_LATE_AFTER = 300.0
@@ -141,9 +141,9 @@ def _why_not_scrape(request: HttpRequest) -> str:
             return ""
         return "The bearer token is not that of AGENTIDP_METRICS_TOKEN."
     if settings.TRUSTED_PROXY_HOPS or "HTTP_X_FORWARDED_FOR" in request.META:
-        return "Behind a proxy nobody reads metrics before AGENTIDP_METRICS_TOKEN is set."
+        return "Behind a proxy, metrics cannot be read until AGENTIDP_METRICS_TOKEN is set."
     if not _is_loopback(request.META.get("REMOTE_ADDR", "")):
-        return "Other machines cannot read metrics before AGENTIDP_METRICS_TOKEN is set."
+        return "Other machines cannot read metrics until AGENTIDP_METRICS_TOKEN is set."
     # A website can resolve its own name to our address and use a browser on this machine.
     host = request.META.get("HTTP_HOST", "")
     name = split_domain_port(host)[0]

@@ -40,7 +40,7 @@ FINDINGS = {
             "dates": ["2026-03-02"],
             "numbers": {"days": 30, "neverUsed": True},
             "message": "screener-1 has never used credential …_3oA, made 30 days ago.",
-            "detail": "Revoke it: what does not exist cannot leak.",
+            "detail": "Revoke it, so that it cannot leak.",
             "link": f"/agents/{AGENT_ID}",
         }
     ],
@@ -52,5 +52,5 @@ CSV_OF_FINDINGS = (
     "code,severity,agentName,agentId,credentialId,secretHint,dates,message,detail,link\r\n"
     f"credential_unused,warn,screener-1,{AGENT_ID},{CREDENTIAL_ID},_3oA,2026-03-02,"
     '"screener-1 has never used credential …_3oA, made 30 days ago.",'
-    f"Revoke it: what does not exist cannot leak.,/agents/{AGENT_ID}\r\n"
+    f"Revoke it, so that it cannot leak.,/agents/{AGENT_ID}\r\n"
 )

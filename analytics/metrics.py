@@ -98,13 +98,13 @@ AGENTS = (
     Measure(
         "Agents",
         "agents",
-        "The registered ones: all but the decommissioned. They count against the plan.",
+        "All agents but the decommissioned ones. They count against the plan.",
         "agents of `/api/v1/agents` whose status is not `decommissioned`",
     ),
     Measure(
         "Active agents",
         "agents",
-        "Of these, the ones that got a token in the running month of the zone.",
+        "Registered agents that got a token in the current month of the time zone.",
         "rows of `/api/v1/analytics/agents` among them",
     ),
     Measure(
@@ -117,7 +117,7 @@ AGENTS = (
     Measure(
         "Live credentials",
         "credentials",
-        "Those with which a token can be had now: neither revoked nor expired, of active agents.",
+        "Credentials that can get a token now: neither revoked nor expired, of active agents.",
     ),
 )
 

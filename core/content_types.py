@@ -42,6 +42,6 @@ def problem_of(content_type: str) -> str:
             return "The parameters of Content-Type cannot be read."
         name, value = match.groups(default="")
         if name.lower() == "charset" and value.strip('"').lower() not in ENCODINGS:
-            return "Content-Type names another encoding than UTF-8. Send UTF-8."
+            return "Content-Type names an encoding other than UTF-8. Send UTF-8."
         place = match.end()
     return ""

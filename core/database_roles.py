@@ -48,7 +48,7 @@ OWNER_POLICY_TABLES = (
 )
 """The tables that tokens_issue_batch reads and writes for several organizations at once. It runs as
 the owner, so this policy is the owner's alone: it changes no query of the application's role."""
-HOW_TO = "docs/how-to/deploy.md tells how two roles are made."
+HOW_TO = "docs/how-to/deploy.md describes how to create two roles."
 CONNECTION = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
 NAMED = 3
 """How many excess privileges a message lists; the rest are counted."""

@@ -160,7 +160,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     path = request.path_info
     has_slash = path.endswith("/") and path.rstrip("/") in OAUTH_PATHS
-    hint = f"{MESSAGES[404]} Leave out the slash at its end." if has_slash else ""
+    hint = f"{MESSAGES[404]} Remove the trailing slash." if has_slash else ""
     return error_response(request, 404, message=hint)
 
 

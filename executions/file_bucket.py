@@ -123,7 +123,7 @@ class BucketStorage(S3Storage):
             return bool(super().exists(name))
 
     def url(self, *args: Any, **kwargs: Any) -> str:
-        raise NotImplementedError("Nobody gets an address in the bucket: files come through us.")
+        raise NotImplementedError("Files have no public address: they are served by AgentIdP.")
 
     def read(self, name: str, start: int, length: int) -> bytes:
         """Read at most `length` bytes from `start`."""

@@ -50,8 +50,8 @@ def require_lease(execution: Execution, generation: int | None) -> None:
     """
     if generation is None and execution.lease_generation:
         problem = (
-            "The execution has a lease: say which generation of it you hold, or take it over by a "
-            "heartbeat with takeOver."
+            "The execution has a lease: send the generation that you hold, or take "
+            "it over by a heartbeat with takeOver."
         )
         raise InvalidValue.of(HEADER, problem)
     if (generation or 0) != execution.lease_generation:

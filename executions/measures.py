@@ -28,7 +28,8 @@ MEASURES = (
     Measure(
         "Running now",
         "executions",
-        "Those with the status `running` at this moment, whenever they started: no window counts.",
+        "Those with the status `running` at this moment, whenever they "
+        "started. The window does not matter.",
         "`running` without `hours`, `from` and `to`",
     ),
     Measure(
@@ -46,7 +47,7 @@ MEASURES = (
     Measure(
         "Error rate",
         "%",
-        "Failed executions as a share of Executions, live ones among them. Empty without any.",
+        "Failed executions as a share of all executions, live ones included. Empty without any.",
         "`error_rate`, from 0 to 1; 0 without any",
     ),
     Measure(
@@ -66,7 +67,7 @@ MEASURES = (
     Measure(
         "Waiting",
         "seconds",
-        "How long an answer was awaited between the first event and the last.",
+        "How long it waited for answers between its first and its last event.",
         "`waiting_seconds` in the CSV file of the page",
     ),
     Measure(

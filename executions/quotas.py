@@ -53,8 +53,8 @@ WHAT = {
     "file_bytes": ("maxFileBytes", "The files of the organization take {} of at most {} bytes"),
 }
 HOW = (
-    "To get room, delete executions or keep them for fewer days (Settings of the organization), or "
-    "ask whoever runs this deployment for a higher limit."
+    "To get room, delete executions or keep them for fewer days (Settings of the "
+    "organization), or ask the operator of this deployment for a higher limit."
 )
 
 

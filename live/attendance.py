@@ -78,7 +78,7 @@ class StreamSlots:
         """Raise TooManyRequests if one more stream would exceed a limit."""
         free = max(MAX_STREAMS, 2 * settings.STREAMS_PER_ORGANIZATION) - self._open
         if self._taken[viewer.organization] >= free:
-            raise TooManyRequests("This server has hardly any streams left.", retry_after=5)
+            raise TooManyRequests("This server has almost no streams left.", retry_after=5)
         limits = {
             viewer.principal: settings.STREAMS_PER_CALLER,
             viewer.organization: settings.STREAMS_PER_ORGANIZATION,
@@ -86,7 +86,7 @@ class StreamSlots:
         for key, limit in limits.items():
             if self._taken[key] >= limit:
                 raise TooManyRequests(
-                    f"{limit} streams are open or waited for already. Close one of them.",
+                    f"{limit} streams are already open or waited for. Close one of them.",
                     retry_after=5,
                 )
 

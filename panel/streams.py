@@ -29,7 +29,7 @@ PIECE = 16 * 1024
 is held for each client.
 """
 SECONDS_TO_READ_AGAIN = 0.25
-READ_AGAIN = "This server cannot wait for more. Connect again."
+READ_AGAIN = "This server has no room for more waiting requests. Connect again."
 HEADERS = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
 

@@ -350,6 +350,6 @@ class TimelineViewSet(PanelViewSet):
         except ValueError:
             seconds = math.nan
         if not (0 <= seconds <= MAX_TIMESTAMP or FIRST_POSITION <= seconds <= MAX_POSITION):
-            problem = "Must be the timestamp of an earlier answer, or Unix seconds."
+            problem = "Must be the timestamp of an earlier response, or Unix seconds."
             raise InvalidValue.of(name, problem)
         return seconds

@@ -340,7 +340,7 @@ def test_without_the_bucket_an_import_ends_with_one_line_and_goes_on_later(
     call_command(*command, stdout=StringIO())
 
     assert "cannot be reached" in str(told.value)
-    assert "The next import goes on from here." in str(told.value)
+    assert "The next import continues from here." in str(told.value)
     assert len(str(told.value).splitlines()) == 1
     with organization_scope(organization):
         assert ExecutionFile.objects.count() == 9

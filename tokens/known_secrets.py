@@ -30,7 +30,7 @@ def require_known_secrets() -> None:
         if newest is not None and bytes(newest.mac) not in given:
             raise ImproperlyConfigured(
                 f"{name} is not the one that this database was used with. Set that one, or name it "
-                f"in {name}_FALLBACKS; docs/how-to/rotate-server-secrets.md tells how."
+                f"in {name}_FALLBACKS; docs/how-to/rotate-server-secrets.md describes how."
             )
         if not KnownSecret.objects.filter(name=name, mac=mac).exists():
             new = KnownSecret(name=name, mac=mac)

@@ -229,7 +229,7 @@ def unused(records: Records) -> Iterator[Finding]:
         yield Finding(
             *("credential_unused", WARN, records.name(credential.agent_id)),
             text,
-            "Revoke it: what does not exist cannot leak.",
+            "Revoke it, so that it cannot leak.",
             **_about(credential),
             dates=((used or credential.created_at).date(),),
             numbers={"days": age.days, "neverUsed": used is None},

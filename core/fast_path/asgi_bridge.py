@@ -36,7 +36,7 @@ from core.fast_path.requests import NO_STORE, Message, Receive, Scope, Send, rea
 from core.fast_path.responses import LiveResponse, Place
 
 SECONDS_FOR_BODY = 30
-BROKEN_BODY = "The body ended too early, or its chunks are not spelled as HTTP/1.1 says."
+BROKEN_BODY = "The body ended too early, or its chunks are malformed."
 LONG_ANSWER_THREADS = 4
 """Threads for long responses only, so that many of them leave the other threads free."""
 THREADS_FOR_ONE = 2

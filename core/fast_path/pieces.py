@@ -89,7 +89,7 @@ class LongAnswers:
 
 
 def too_many_long_answers() -> tuple[int, Headers, bytes]:
-    return unavailable("Too many long answers are in progress. Try again later.", retry_after=5)
+    return unavailable("Too many long responses are in progress. Try again later.", retry_after=5)
 
 
 def unavailable(message: str, *, retry_after: int) -> tuple[int, Headers, bytes]:

@@ -87,7 +87,7 @@ def _until(has_ended: Callable[[], bool], pieces: Iterable[bytes]) -> Iterator[b
         count_bytes(len(piece))
         if time.monotonic() - asked_at >= SECONDS_BETWEEN_CHECKS:
             if has_ended():
-                raise RightEnded("The right to this answer has ended.")
+                raise RightEnded("The right to this response has ended.")
             asked_at = time.monotonic()
         return piece
 

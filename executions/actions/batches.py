@@ -24,7 +24,7 @@ class SequenceConflict(DomainError):
     message = "The execution already has a different event with this sequence number."
 
 
-IN_BATCH = "The batch has two different events with this sequence number. None of it was kept."
+IN_BATCH = "The batch has two different events with this sequence number. None of it was stored."
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def new_events(execution: Execution, events: Sequence[ReportedEvent]) -> list[Ne
         sequence = upcoming if event.sequence is None else event.sequence
         if sequence > upcoming:
             raise SequenceGap(
-                f"Events are missing before the sequence number {sequence}. None of the batch was "
-                f"kept: go on with {kept + 1}.",
+                f"Events are missing before the sequence number {sequence}. "
+                f"None of the batch was stored: continue with {kept + 1}.",
                 sequence=sequence,
                 nextSequence=kept + 1,
             )

@@ -43,8 +43,8 @@ class ExecutionIsLive(DomainError):
 class ExecutionIsImported(DomainError):
     code = "EXECUTION_IMPORTED"
     message = (
-        "This execution was imported: it runs elsewhere, and has to be stopped there. "
-        "Here its record can be deleted."
+        "This execution was imported: it runs elsewhere and must be stopped there. "
+        "Its record can be deleted here."
     )
 
 

@@ -239,7 +239,9 @@ def _require_same(execution: Execution, actor: Actor, sent: Mapping[str, Any]) -
         raise ExecutionExists
     if changed := repeats.changed_fields(execution, "create", sent):
         names = ", ".join(changed)
-        raise ExecutionExists(f"The execution was created with something else: {names}.", **changed)
+        raise ExecutionExists(
+            f"The execution was created with different content: {names}.", **changed
+        )
 
 
 def _require_same_end(execution: Execution, status: str, sent: Mapping[str, Any]) -> None:
@@ -253,7 +255,7 @@ def _require_same_end(execution: Execution, status: str, sent: Mapping[str, Any]
     if changed is None:
         changed = {name: ["It had already ended."] for name in repeats.digests(sent)}
     if changed:
-        message = f"The execution has ended with something else: {', '.join(changed)}."
+        message = f"The execution has ended with different content: {', '.join(changed)}."
         raise ExecutionHasEnded(message, status=status, **changed)
 
 

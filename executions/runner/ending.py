@@ -21,9 +21,9 @@ def may_not_run(execution: Execution) -> str:
     A run of an external engine is stopped by its tokens, a run of ours by this check.
     """
     if not execution.organization.is_active:
-        return "The organization is not active any more."
+        return "The organization is no longer active."
     if execution.agent is not None and not execution.agent.is_active:
-        return "The agent is not active any more."
+        return "The agent is no longer active."
     return ""
 
 

@@ -33,14 +33,19 @@ KEPT_FOR = timedelta(days=1)
 class KeyReused(DomainError):
     code = "IDEMPOTENCY_KEY_REUSED"
     status = 422
-    message = f"The {HEADER} came with another request before. Use a new key for a new request."
+    message = (
+        f"The {HEADER} was used for a different request before. Use a new key for a new request."
+    )
 
 
 class SecretWasShown(DomainError):
     """`details` are the original response without its secret."""
 
     code = "SECRET_SHOWN_ONCE"
-    message = "This was done already. Its answer showed a secret, which is shown once and not kept."
+    message = (
+        "This was done already. Its response showed a secret, which is shown only "
+        "once and not stored."
+    )
 
 
 class AnswerWithSecret(Response):

@@ -29,16 +29,16 @@ class OrganizationBusy(DomainError):
     code = CODES[503]
     status = 503
     message = (
-        "Other requests of your organization take long, and no more of them are begun meanwhile. "
-        "Try again shortly."
+        "Other requests of your organization take long, so no more are accepted "
+        "for now. Try again shortly."
     )
     retry_after = 2
 
 
 class OrganizationFlooding(OrganizationBusy):
     message = (
-        "Your organization has too many requests at a time, and others wait for them. "
-        "Try again shortly."
+        "Your organization sends too many requests at a time, and others wait for "
+        "them. Try again shortly."
     )
     retry_after = 1
 

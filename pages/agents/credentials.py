@@ -33,7 +33,7 @@ from tokens.actions import (
 )
 from tokens.models import Credential, TokenEvent
 
-UNSEEN = "Its secret was shown in the first answer only: rotate the credential for a new one."
+UNSEEN = "Its secret was shown only in the first response: rotate the credential for a new one."
 RECENT_USE = timedelta(hours=1)
 """Revoking a credential used this recently requires typing which one it is."""
 
@@ -170,7 +170,7 @@ def revocation_of(credential: Credential, usage: CredentialUsage) -> Confirmatio
         verb="Revoke credential",
         title=f"Revoke the {credential}?",
         subject=f"{credential.label} of {credential.agent.name}",
-        text="stops at once, with every token that was got with it. This cannot be undone.",
+        text="stops at once, with every token that was obtained with it. This cannot be undone.",
         facts=(traffic_text(credential, usage, now), live_text(usage)),
         must_type=credential.secret_hint if is_busy else "",
         why_type="It was used within the last hour.",

@@ -79,7 +79,7 @@ def verdict(secrets: list[SecretUsage], now: datetime) -> str:
     the_old = f"The old secret {shown_name(old[0])}" if len(old) == 1 else "None of the old secrets"
     last = max((each.last_at for each in old if each.last_at), default=None)
     if last is None and new.last_at is None:
-        return "No secret of it has got a token since the rotation."
+        return "None of its secrets has obtained a token since the rotation."
     if last is None:
         one = "has not got a token since the rotation; the new one has. It can go."
         several = "has got a token since the rotation; the new one has. They can go."

@@ -29,7 +29,7 @@ ADMINISTER = Scope.ADMIN_ORGS
 MAILED = "They receive a link by email and choose their own password."
 SHOWN = "You get a link to send them. They choose their own password."
 LINK_UNSEEN = (
-    "The link was shown in the first answer only: withdraw the invitation and invite them again "
+    "The link was shown only in the first response: withdraw the invitation and invite them again "
     "for a new one."
 )
 PEOPLE_SHOWN = AGENTS_SHOWN = 500

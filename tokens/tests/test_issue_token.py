@@ -320,7 +320,7 @@ def test_a_trailing_slash_is_answered_with_an_oauth_error(
     assert answer.status_code == 404
     assert answer.json() == {
         "error": "invalid_request",
-        "error_description": "There is nothing at this address. Leave out the slash at its end.",
+        "error_description": "There is nothing at this address. Remove the trailing slash.",
     }
 
 

@@ -26,9 +26,9 @@ class Command(BaseCommand):
             self.say(f"A backup of {manifest['issuer']}, {manifest['createdAt']}.")
             # The database is restored last and in one transaction, so that an interrupted restore
             # can be repeated.
-            self.say(f"{backup.restore_files(folder)} files are there.")
+            self.say(f"{backup.restore_files(folder)}files are restored.")
             backup.restore_database(folder)
-            self.say("The database is there. Migrating ...")
+            self.say("The database is restored. Migrating ...")
             call_command("migrate", verbosity=0)
             if broken := backup.broken_audit_logs(manifest):
                 raise CommandError(" ".join(broken))

@@ -87,7 +87,7 @@ class Command(BaseCommand):
                 self._summarize(work.report)
             if stop.is_set() and not options["watch"]:
                 raise CommandError(
-                    "Stopped. The next import goes on from here.", returncode=STOPPED
+                    "Stopped. The next import continues from here.", returncode=STOPPED
                 )
 
     def _summarize(self, report: Report) -> None:
@@ -144,7 +144,7 @@ def _error_as_sentence() -> Iterator[None]:
         yield
     except FilesUnavailable as error:
         why = storage_problem() or error.message
-        raise CommandError(f"{why} The next import goes on from here.") from None
+        raise CommandError(f"{why} The next import continues from here.") from None
 
 
 @contextmanager

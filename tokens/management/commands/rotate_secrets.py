@@ -48,7 +48,7 @@ class Command(BaseCommand):
             self.show("signing keys", count, of)
         verb = "is" if count == 1 else "are"
         keys = counted(count, "signing keys")
-        self.stdout.write(f"{keys} {verb} encrypted under the present key.")
+        self.stdout.write(f"{keys} {verb} encrypted under the current key.")
         for name in known_secrets.in_rotation():
             if name == PEPPER:
                 self.report_credentials(known_secrets.in_use_everywhere(PEPPER))
