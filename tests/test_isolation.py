@@ -4,11 +4,13 @@ from contextlib import nullcontext
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import DataError, IntegrityError, ProgrammingError, connection
 from django.db.models.expressions import RawSQL
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from core.database_roles import OWNER_POLICY, OWNER_POLICY_TABLES
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import current_organization_id, make_organization
@@ -25,16 +27,23 @@ def test_every_tenant_table_forces_the_same_policy(db: None, table: str) -> None
         )
         flags = cursor.fetchone()
         cursor.execute(
-            "SELECT cmd, qual, with_check FROM pg_policies WHERE tablename = %s", [table]
+            "SELECT policyname, cmd, roles::text, qual, with_check FROM pg_policies "
+            "WHERE tablename = %s",
+            [table],
         )
-        policies = cursor.fetchall()
+        policies = {name: rest for name, *rest in cursor.fetchall()}
 
     assert flags == (True, True)
     own = (
         "(organization_id = (NULLIF(current_setting("
         "'app.organization_id'::text, true), ''::text))::uuid)"
     )
-    assert policies == [("ALL", own, own)]
+    assert policies.pop("organization_isolation") == ["ALL", "{public}", own, own]
+    if table in OWNER_POLICY_TABLES:  # for the one function that enters several organizations
+        command, roles, condition, _ = policies.pop(OWNER_POLICY)
+        assert (command, roles) == ("ALL", f"{{{settings.DATABASE_OWNER['USER']}}}")
+        assert "current_setting('app.organization_ids'::text, true)" in condition
+    assert policies == {}
 
 
 @pytest.mark.parametrize("table", tables_with_an_organization())

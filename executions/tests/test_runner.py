@@ -290,7 +290,7 @@ def test_no_execution_starts_for_a_suspended_agent(organization, register, whose
 
     ended = run(execution)
 
-    assert (ended.status, ended.error) == ("error", f"The {whose} is not active any more.")
+    assert (ended.status, ended.error) == ("error", f"The {whose} is no longer active.")
     assert ran == []
 
 
@@ -308,7 +308,7 @@ def test_no_execution_continues_for_a_suspended_agent(monkeypatch, register, who
     register(work, retries=1)
     ended = run(launch(organization, agent=agent))
 
-    assert (ended.status, ended.error) == ("error", f"The {whose} is not active any more.")
+    assert (ended.status, ended.error) == ("error", f"The {whose} is no longer active.")
     assert ended.lease_expires_at is None
 
 

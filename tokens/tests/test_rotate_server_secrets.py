@@ -195,10 +195,10 @@ def test_signing_keys_open_under_a_new_key_and_need_the_old_one_no_longer(
 
     settings.KEY_ENCRYPTION_KEY_FALLBACKS = []
     start()
-    assert "2 signing keys are encrypted under the present key" in told
+    assert "2 signing keys are encrypted under the current key" in told
     assert "AGENTIDP_KEY_ENCRYPTION_KEY: nothing needs its fallbacks" in told
     SigningKey.objects.filter(algorithm="RS256").delete()
-    assert "1 signing key is encrypted under the present key" in finish()
+    assert "1 signing key is encrypted under the current key" in finish()
 
 
 def test_a_key_that_was_not_brought_over_stops_the_start(db: None, settings: Any) -> None:
