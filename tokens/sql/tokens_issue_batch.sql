@@ -1,8 +1,8 @@
 -- Tokens for several clients in one statement and one commit. It grants what tokens_issue would
 -- grant, and returns a row for each request granted. It leaves every other request untouched, and
 -- those of a client with a counted failure: tokens_issue decides about them, one by one. It does
--- not wait for a rebuild of rollups, and for other locks no longer than `lock_wait`. Runs as the owner,
--- whose policy shows the organizations of these clients and no others.
+-- not wait for a rebuild of rollups, and for other locks no longer than `lock_wait`. Runs as the
+-- owner, whose policy shows the organizations of these clients and no others.
 CREATE OR REPLACE FUNCTION tokens_issue_batch(
     wanted_clients uuid[], given_macs bytea[], wanted_scopes text[], new_events uuid[],
     new_tokens uuid[], caller_addresses inet[], wanted_resources text[],
