@@ -25,15 +25,15 @@ def send(template: str, to: str, *, subject: str, **context: object) -> None:
     """Send one mail to one address.
 
     Errors of the mail server are raised, so that the job is retried. Text that users typed (names,
-    addresses) is kept on one line, cannot inject a header and never becomes a link. Only `link` is
-    one, and it is ours.
+    addresses) is kept on one line, cannot inject a header, is not decoded in one and never becomes
+    a link. Only `link` is one, and it is ours.
     """
     values = {
         name: value if name == "link" else _plain_text(value) for name, value in context.items()
     }
     body = render_to_string(f"mail/{template}.txt", values | {"issuer": settings.ISSUER})
     EmailMessage(
-        one_line(subject), body, to=[to], headers={"Auto-Submitted": "auto-generated"}
+        header_text(subject), body, to=[to], headers={"Auto-Submitted": "auto-generated"}
     ).send()
     logger.info("mail.sent", template=template)
 
@@ -53,6 +53,12 @@ def without_links(text: str) -> str:
         word if MAIL_ADDRESS.fullmatch(word) else LINKING.sub(f"\\g<0>{WORD_JOINER}", word)
         for word in text.split(" ")
     )
+
+
+def header_text(text: str) -> str:
+    """The text on one line, with a word joiner in what mail programs would decode (RFC 2047): a
+    header that holds `=?` in plain ASCII would be shown as something else than was typed."""
+    return one_line(text).replace("=?", f"={WORD_JOINER}?")
 
 
 def one_line(text: str) -> str:

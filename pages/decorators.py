@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from core.addresses import client_address
+from core.errors import Forbidden
 from core.fast_path.arrival import seconds_waited
 from core.fast_path.responses import LongResponse
 from core.time_zones import known_time_zones
@@ -71,7 +72,10 @@ def within_organization(
                 request_scope(membership.organization),
                 timezone.override(request.zone),
             ):
-                response = carry_out_once(request, lambda: view(request, *args, **kwargs))
+                try:
+                    response = carry_out_once(request, lambda: view(request, *args, **kwargs))
+                except Forbidden as error:  # for example if a right ended during the request
+                    raise PermissionDenied from error
                 if isinstance(response, TemplateResponse) and not response.is_rendered:
                     response.render()  # the template may still read rows
             if isinstance(response, LongResponse):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import quote
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -106,8 +107,10 @@ def disposition(name: str) -> str:
     """The Content-Disposition header with the file's own name, without characters that a header
     cannot carry.
     """
-    found = content_disposition_header(True, NOT_IN_HEADERS.sub("_", name))
-    return found or "attachment"
+    name = NOT_IN_HEADERS.sub("_", name)
+    if "=?" in name:  # some browsers decode it in a plain name (RFC 2047), but not in this form
+        return f"attachment; filename*=utf-8''{quote(name)}"
+    return content_disposition_header(True, name) or "attachment"
 
 
 def _requested_part(request: HttpRequest, size: int, headers: dict[str, str]) -> Part | None:

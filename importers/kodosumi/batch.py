@@ -7,7 +7,7 @@ from typing import Self
 
 from executions.actions import remove_execution
 from executions.event_log import LightEvent, apply_events, insert_events
-from executions.models import DeletedExecution, Execution, ExecutionError, new_execution
+from executions.models import Execution, ExecutionError, new_execution
 from executions.wakeup import announce_on_commit
 from importers.kodosumi.databases import MonitorRow
 from importers.kodosumi.folders import ExecutionFolder
@@ -90,17 +90,20 @@ def write(batch: Batch, people: People, actor: Actor) -> Written:
     with organization_scope(actor.organization):
         locked = Execution.objects.filter(**here).without_content().select_for_update()
         known = {execution.fid: execution for execution in locked.order_by("id")}
-        dead = set(DeletedExecution.objects.filter(**here).values_list("fid", flat=True))
-        alive = [reading for reading in batch.readings if reading.folder.fid not in dead]
+        dead = people.deleted(batch.folders)
+        alive = [reading for reading in batch.readings if reading.folder not in dead]
         _write_readings(alive, known, people, actor.organization, written)
         deleted: list[Execution] = []
         for folder in batch.deletions:
             execution = known.get(folder.fid)
-            if execution is not None and not people.have(execution, folder):
+            if execution is None:
+                continue  # It was never here, and what its folder is named like may be another's.
+            if not people.have(execution, folder):
                 written.refused.append(folder)
-            elif folder.fid not in dead:
-                deleted += _delete(folder, execution, people, actor)
-                written.deleted += 1
+                continue
+            deleted.append(copy(execution))  # deleting takes the key from the other one
+            remove_execution(execution)
+            written.deleted += 1
         for execution in deleted:  # last, so that recording waits for nothing else of the batch
             record_event(
                 AuditAction.EXECUTION_DELETED,
@@ -174,17 +177,3 @@ def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[LightEvent
         time = time if row.timestamp is None else row.timestamp
         made.append(LightEvent(key, sequence, time, row.kind, row.message))
     return made
-
-
-def _delete(
-    folder: ExecutionFolder, execution: Execution | None, people: People, actor: Actor
-) -> list[Execution]:
-    """The execution as it was, if it was here."""
-    if execution is None:
-        DeletedExecution.objects.create(
-            organization=actor.organization, fid=folder.fid, user=people.get(folder.user)
-        )
-        return []
-    before = copy(execution)  # deleting takes the key from the other one
-    remove_execution(execution)
-    return [before]

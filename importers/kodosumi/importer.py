@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from executions.models import DeletedExecution, Execution, ExecutionFile
+from executions.models import Execution, ExecutionFile
 from importers.kodosumi.batch import Batch, write
 from importers.kodosumi.databases import Role, opened_copy, read_monitor, read_roles
 from importers.kodosumi.folders import (
@@ -49,6 +49,7 @@ REFUSED = (DatabaseError, ValueError, OverflowError, RecursionError)
 others.
 """
 TAKEN = "has the id of another execution of the organization"
+WAS_TAKEN = "has the id of another execution of the organization, which was deleted"
 GONE = (OperationalError, InterfaceError)
 """Our own database is unavailable; no execution's content is the cause."""
 
@@ -63,6 +64,8 @@ class Report:
     imported: int = 0
     updated: int = 0
     deleted: int = 0
+    left_out: int = 0
+    """Executions that were deleted here before."""
     events: int = 0
     files: int = 0
     files_removed: int = 0
@@ -168,7 +171,11 @@ class Importer:
                 break
             looked_at += 1
             self._forget_problems(str(folder))
-            if folder.fid in dead:
+            if folder in dead:
+                if dead[folder]:
+                    self.report.left_out += 1
+                else:
+                    self._refuse(folder, WAS_TAKEN)
                 continue
             try:
                 with self._source.open(folder) as opened:
@@ -180,14 +187,16 @@ class Importer:
         self._update_files(listings)
         return looked_at
 
-    def _prepare(self, group: Sequence[ExecutionFolder]) -> set[str]:
-        """Load the organization's state of these executions; return the fids that were deleted."""
+    def _prepare(self, group: Sequence[ExecutionFolder]) -> dict[ExecutionFolder, bool]:
+        """Load the organization's state of these executions; return the deleted ones, as
+        People.deleted() does.
+        """
         self._people.find(folder.user for folder in group)
         here = {"organization": self._organization, "fid__in": [folder.fid for folder in group]}
         with organization_scope(self._organization):
             found = Execution.objects.filter(**here).defer("meta", "inputs", "final", "error")
             self._known = {execution.fid: execution for execution in found}
-            return set(DeletedExecution.objects.filter(**here).values_list("fid", flat=True))
+            return self._people.deleted(group)
 
     def _read(self, folder: ExecutionFolder, opened: int) -> bool:
         """Read what is new; False if there is no execution here, or one whose name is already

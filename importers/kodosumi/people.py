@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from core.text import comparable, normalized
-from executions.models import Execution, ExecutionUser
+from executions.models import DeletedExecution, Execution, ExecutionUser
 from importers.kodosumi.databases import Role
 from importers.kodosumi.folders import ExecutionFolder, printable, user_id_of
 from organizations.models import Membership, Organization
@@ -28,6 +28,23 @@ class People:
         user = self.get(folder.user)
         is_imported = execution.source == Execution.Source.KODOSUMI
         return is_imported and user is not None and execution.user_id == user.pk
+
+    def deleted(self, folders: Iterable[ExecutionFolder]) -> dict[ExecutionFolder, bool]:
+        """The folders whose fids belong to executions that were deleted here, each with whether
+        that execution was imported from this user's folder.
+
+        Runs inside the organization's scope.
+        """
+        wanted = list(folders)
+        tombstones = DeletedExecution.objects.filter(
+            organization=self._organization, fid__in=[folder.fid for folder in wanted]
+        )
+        owners = {gone.fid: gone.user_id if gone.agent_id is None else None for gone in tombstones}
+        users = {folder: self.get(folder.user) for folder in wanted if folder.fid in owners}
+        return {
+            folder: user is not None and owners[folder.fid] == user.pk
+            for folder, user in users.items()
+        }
 
     def update(self, roles: Iterable[Role]) -> None:
         """Create users for the roles, each linked to the member with the same email address.

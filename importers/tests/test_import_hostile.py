@@ -419,6 +419,7 @@ def test_the_older_name_of_the_database(organization: Organization, data: Path) 
     folder = write_execution(data, GOOD)
     (folder / "sqlite3.db").rename(folder / "db.sqlite")
     gone = write_execution(data, BAD)
+    import_folder(data, organization)
     (gone / "sqlite3.db").rename(gone / "db.sqlite.archive")
 
     import_folder(data, organization)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from executions.models import (
+    DeletedExecution,
     Execution,
     ExecutionFile,
     ExecutionUser,
@@ -75,6 +76,70 @@ def test_the_same_id_under_two_users(organization: Organization, data: Path) -> 
     for summary in (first, second):
         assert f"f{USER[1:]}/{GOOD} has the id of another execution" in summary
     assert dump(organization) == before
+
+
+ANOTHER = "f" + USER[1:]
+
+
+def archive(data: Path, fid: str, user: str) -> None:
+    folder = data / "execution" / user / fid
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sqlite3.db").unlink(missing_ok=True)
+    (folder / "sqlite3.db.archive").write_bytes(b"")
+
+
+def executions_of(organization: Organization) -> dict[str, str]:
+    with organization_scope(organization):
+        return {
+            execution.fid: str(execution.user.external_id)
+            for execution in Execution.objects.select_related("user")
+            if execution.user
+        }
+
+
+def test_a_foreign_archive_keeps_no_run_out(organization: Organization, data: Path) -> None:
+    """It is read before the run of the same id is ever imported."""
+    archive(data, GOOD, user=ANOTHER)
+    first = import_folder(data, organization)
+    write_execution(data, GOOD)
+
+    second = import_folder(data, organization)
+
+    assert "1 executions looked at: 0 new, 0 changed, 0 deleted" in first
+    assert "2 executions looked at: 1 new" in second
+    assert executions_of(organization) == {GOOD: USER}
+    with organization_scope(organization):
+        assert not DeletedExecution.objects.exists()
+
+
+@pytest.mark.parametrize("user", ["00" + USER[2:], ANOTHER], ids=["before", "after"])
+def test_a_foreign_archive_deletes_no_run(
+    organization: Organization, data: Path, user: str
+) -> None:
+    write_execution(data, GOOD)
+    archive(data, GOOD, user=user)
+    import_folder(data, organization)
+
+    summary = import_folder(data, organization)
+
+    assert f"execution/{user}/{GOOD} has the id of another execution" in summary
+    assert executions_of(organization) == {GOOD: USER}
+
+
+def test_a_run_with_the_id_of_a_deleted_one_of_somebody_else_is_a_problem(
+    organization: Organization, data: Path
+) -> None:
+    write_execution(data, GOOD, user=ANOTHER)
+    import_folder(data, organization)
+    archive(data, GOOD, user=ANOTHER)
+    import_folder(data, organization)
+    write_execution(data, GOOD)
+
+    summary = import_folder(data, organization)
+
+    assert "1 deleted earlier" in summary
+    assert "1 problems" in summary
+    assert f"execution/{USER}/{GOOD} has the id of another execution" in summary
 
 
 def test_only_regular_files_inside_the_folder_are_imported(

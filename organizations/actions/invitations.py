@@ -69,7 +69,7 @@ def invite(
     the link is mailed instead and returned as "". Whether an account with this address exists makes
     no difference, and is not looked up.
     """
-    lock_members(organization, actor=actor)
+    lock_members(organization)
     require_may_give(role, actor=actor)
     if organization.memberships.filter(user__email__iexact=email).exists():
         raise AlreadyMember
@@ -107,7 +107,7 @@ def invite(
 @transaction.atomic
 def revoke_invitation(invitation: Invitation, *, actor: Actor) -> Invitation:
     """Revoke an open invitation. Its link stops working at once."""
-    lock_members(invitation.organization, actor=actor)  # so that no one accepts it in the meantime
+    lock_members(invitation.organization)  # so that no one accepts it in the meantime
     invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if not invitation.is_open:
         raise InvitationNotFound

@@ -1,17 +1,20 @@
-"""Members of an organization and their roles."""
+"""Members of an organization and their roles.
+
+A change may be of the actor's own role: it is recorded first, which checks the role as it was.
+"""
 
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from core.errors import DomainError, Forbidden, NotFound
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
 from organizations.models import Membership, Organization, Principal, User
+from organizations.rights import RANK
 
 Role = Membership.Role
-RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMIN: 3, Role.OWNER: 4}
 
 
 class AlreadyMember(DomainError):
@@ -37,16 +40,16 @@ class AgentNotFound(NotFound):
 @transaction.atomic
 def add_agent(organization: Organization, *, actor: Actor, agent_id: UUID, role: str) -> Principal:
     """Make an agent a member. Only one with the role `admin` may hold the scope admin:orgs."""
-    lock_members(organization, actor=actor)
+    lock_members(organization)
     principal = _locked_principal(organization, agent_id)
     if principal is None:
         raise AgentNotFound
     if principal.role:
         raise AlreadyMember
-    _set_agent_role(principal, role)
     record_event(
         AuditAction.ORG_MEMBER_ADDED, organization, actor=actor, agent_id=principal.pk, role=role
     )
+    _set_agent_role(principal, role)
     return principal
 
 
@@ -61,7 +64,7 @@ def change_role(
     if isinstance(member, Principal):
         return _change_agent_role(member, role, actor=actor)
     organization = member.organization
-    lock_members(organization, actor=actor)
+    lock_members(organization)
     membership = _locked_membership(member)
     if membership.role == role:
         return membership
@@ -72,16 +75,16 @@ def change_role(
         raise Forbidden("You cannot raise your own role.")
     if membership.role == Role.OWNER:
         _require_another_owner(membership)
-    before, membership.role = membership.role, role
-    membership.save(update_fields=["role"])
     record_event(
         AuditAction.ORG_MEMBER_ROLE_CHANGED,
         organization,
         actor=actor,
         member=membership.user.email,
-        before=before,
+        before=membership.role,
         after=role,
     )
+    membership.role = role
+    membership.save(update_fields=["role"])
     return membership
 
 
@@ -89,26 +92,24 @@ def change_role(
 def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
     """End a membership. Tokens and sessions lose their rights here with it."""
     organization = member.organization
-    lock_members(organization, actor=actor)
+    lock_members(organization)
     if isinstance(member, Principal):
         principal = _locked_principal(organization, member.pk)
         if principal is None or not principal.role:
             raise MemberNotFound
-        before = principal.role
-        _set_agent_role(principal, "")
         record_event(
             AuditAction.ORG_MEMBER_REMOVED,
             organization,
             actor=actor,
             agent_id=principal.pk,
-            role=before,
+            role=principal.role,
         )
+        _set_agent_role(principal, "")
         return
     membership = _locked_membership(member)
     require_may_give(membership.role, actor=actor)
     if membership.role == Role.OWNER:
         _require_another_owner(membership)
-    membership.delete()
     record_event(
         AuditAction.ORG_MEMBER_REMOVED,
         organization,
@@ -116,6 +117,7 @@ def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
         member=membership.user.email,
         role=membership.role,
     )
+    membership.delete()
 
 
 def join(
@@ -146,36 +148,13 @@ def require_may_give(role: str, *, actor: Actor) -> None:
         raise Forbidden("Only an owner can make or remove owners.")
 
 
-def lock_members(organization: Organization, *, actor: Actor | None = None) -> None:
-    """Serialize changes to an organization's members, so that it never loses its last owner.
-
-    Raise Forbidden if the actor lost their role while waiting for the lock: a request of a member
-    who has been removed must not undo the removal.
-    """
+def lock_members(organization: Organization) -> None:
+    """Serialize changes to an organization's members, so that it never loses its last owner."""
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-    if actor is not None and not _still_has_rights(actor, organization):
-        raise Forbidden("You can no longer administer this organization.")
-
-
-def _still_has_rights(actor: Actor, organization: Organization) -> bool:
-    """Whether the actor still has the rights that its request began with.
-
-    A person needs at least the same role, an agent the administration. Agents belong to an app
-    above this one, so a database function answers for them (agents.0004).
-    """
-    if actor.kind == "agent":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT agents_may_administer(%s, %s)", [organization.pk, actor.id])
-            return bool(cursor.fetchone()[0])
-    if actor.kind != "person":
-        return True
-    memberships = Membership.objects.for_organization(organization)
-    own = memberships.filter(user=actor.id, user__is_active=True).first()
-    return own is not None and (not actor.role or RANK[Role(own.role)] >= RANK[Role(actor.role)])
 
 
 def _change_agent_role(principal: Principal, role: str, *, actor: Actor) -> Principal:
-    lock_members(principal.organization, actor=actor)
+    lock_members(principal.organization)
     locked = _locked_principal(principal.organization, principal.pk)
     if locked is None or not locked.role:
         raise MemberNotFound
@@ -183,16 +162,15 @@ def _change_agent_role(principal: Principal, role: str, *, actor: Actor) -> Prin
         return locked
     if actor.kind == "agent" and actor.id == locked.pk and role == Principal.Role.ADMIN:
         raise Forbidden("You cannot raise your own role.")
-    before = locked.role
-    _set_agent_role(locked, role)
     record_event(
         AuditAction.ORG_MEMBER_ROLE_CHANGED,
         principal.organization,
         actor=actor,
         agent_id=locked.pk,
-        before=before,
+        before=locked.role,
         after=role,
     )
+    _set_agent_role(locked, role)
     return locked
 
 

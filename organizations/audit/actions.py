@@ -50,3 +50,16 @@ class AuditAction(StrEnum):
     EXECUTION_IMPORT_STARTED = "execution.import_started"
     EXECUTION_IMPORT_FINISHED = "execution.import_finished"
     ADMIN_ORGANIZATION_CHOSEN = "admin.organization_chosen"
+
+
+OF_ONESELF = frozenset(
+    {
+        AuditAction.SESSION_STARTED,
+        AuditAction.SESSION_ENDED,
+        AuditAction.SESSION_PASSWORD_CHANGED,
+        AuditAction.PERSON_ADDRESS_CHANGED,
+        AuditAction.PERSON_PASSWORD_RESET,
+        AuditAction.PERSON_PASSWORD_RESET_OFFERED,
+    }
+)
+"""Changes of a person's own account and sessions, which need no right in an organization."""

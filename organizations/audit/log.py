@@ -22,8 +22,9 @@ from core.ids import uuid7
 from core.long_answers import ROWS_AT_ONCE, Piece, gather, in_pieces
 from core.throttling import Quota, count_attempt, throttle_key
 from organizations.actors import Actor
-from organizations.audit.actions import AuditAction
+from organizations.audit.actions import OF_ONESELF, AuditAction
 from organizations.models import AuditChain, AuditEvent, Organization
+from organizations.rights import require_rights
 from organizations.tenancy.scope import organization_scope
 
 FIRST_HASH = bytes(32)
@@ -42,9 +43,15 @@ def record_event(
     outcome: str = AuditEvent.Outcome.SUCCESS,
     **metadata: Any,
 ) -> AuditEvent:
-    """Append an event in the current transaction, which commits or rolls back the change."""
+    """Append an event in the current transaction, which commits or rolls back the change.
+
+    Raise Forbidden if the actor has lost its rights since the request began. Record before a change
+    of the rows that give the actor its rights (organizations/rights.py).
+    """
     organization = actor.organization
     sequence, previous_hash = lock_head(organization)
+    if outcome == AuditEvent.Outcome.SUCCESS and action not in OF_ONESELF:
+        require_rights(actor)
     agent_id = metadata.pop("agent_id", None) or _agent_id(target, actor)
     event = AuditEvent(
         id=uuid7(),

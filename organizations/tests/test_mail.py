@@ -187,6 +187,8 @@ def test_an_unproven_account_does_not_take_an_address_that_another_proved(
         "Evil\n\nhttps://evil.example/x",
         "Your account is locked: evil.example/unlock",
         "www.evil.example",
+        "=?utf-8?q?Your=20account=20is=20locked?=",
+        "=?utf-8?b?RXZpbA==?=",
     ],
 )
 def test_names_stay_on_their_line_and_are_no_header(
@@ -199,7 +201,8 @@ def test_names_stay_on_their_line_and_are_no_header(
 
     shown = " ".join(name.split())
     mail = mailbox.mails[0]
-    assert mail["Subject"] == f"Invitation to {shown}"
+    subject = mail["Subject"].replace("\u2060", "").strip()  # a long one begins on the next line
+    assert subject == f"Invitation to {shown}"
     assert mail["Bcc"] is None
     assert mail.get_content_type() == "text/plain"
     assert f"“{shown}”" in mailbox.text().replace("\u2060", "")

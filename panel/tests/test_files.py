@@ -86,6 +86,7 @@ def test_no_file_is_shown_whatever_its_name(
         ("dir/with space.csv", 'attachment; filename="with space.csv"'),
         ('a"b\\c.txt', 'attachment; filename="a\\"b\\\\c.txt"'),
         ("a\nb\rc\x7f.txt", 'attachment; filename="a_b_c_.txt"'),
+        ("=?utf-8?q?x?=", "attachment; filename*=utf-8''%3D%3Futf-8%3Fq%3Fx%3F%3D"),
         ("🚀", "attachment; filename*=utf-8''%F0%9F%9A%80"),
     ],
 )

@@ -124,11 +124,11 @@ def rotate_credential(
 def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
     """Revoke a credential with its old secrets and all tokens obtained with it."""
     credential = _locked(credential, actor=actor)
+    record_event(AuditAction.CREDENTIAL_REVOKED, credential, actor=actor)  # it may be the actor's
     credential.status = Credential.Status.REVOKED
     credential.revoked_at = timezone.now()
     credential.forget_old_secrets()
     credential.save(update_fields=["status", "revoked_at", *OLD_SECRETS])
-    record_event(AuditAction.CREDENTIAL_REVOKED, credential, actor=actor)
     return credential
 
 
@@ -178,17 +178,9 @@ def require_may_manage(agent: Agent, *, actor: Actor) -> None:
 
 
 def _locked_agent(agent_id: UUID, *, actor: Actor) -> Agent:
-    """Lock the agent to serialize changes to its credentials.
-
-    Raise Forbidden if the actor may no longer change them. A request that is under way when its
-    credential is revoked must not create another one.
-    """
+    """Lock the agent to serialize changes to its credentials."""
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
     require_may_manage(agent, actor=actor)
-    if actor.kind == "agent":
-        own = Credential.objects.usable().of_acting_agents()
-        if not own.filter(pk=actor.credential_id).exists():
-            raise Forbidden("The credential behind this token has ended.")
     return agent
 
 

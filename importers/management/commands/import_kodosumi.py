@@ -93,7 +93,8 @@ class Command(BaseCommand):
     def _summarize(self, report: Report) -> None:
         self.stdout.write(
             f"{report.looked_at:,} executions looked at: {report.imported:,} new, "
-            f"{report.updated:,} changed, {report.deleted:,} deleted. "
+            f"{report.updated:,} changed, {report.deleted:,} deleted, "
+            f"{report.left_out:,} deleted earlier. "
             f"{report.events:,} new events, {report.files:,} new files, "
             f"{report.files_removed:,} files removed."
         )
