@@ -19,6 +19,7 @@ from executions.models import ExecutionEvent
 from executions.sanitizing import (
     MAX_TAGS,
     TOO_COMPLEX,
+    is_out_of_time,
     is_too_large,
     limited_time,
     plain_text,
@@ -65,7 +66,7 @@ def inputs_as_yaml(message: str) -> str:
     """Inputs in JSON, with or without a type tag, as YAML; text that is not JSON stays
     unchanged.
     """
-    if is_too_large(message) or is_too_deep(message):
+    if is_out_of_time() or is_too_large(message) or is_too_deep(message):
         return message
     try:
         value = _parsed(message)

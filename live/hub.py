@@ -28,6 +28,7 @@ from executions.wakeup import channel_name, listen
 from live.attendance import Attendance, Channel, StreamSlots
 from live.batches import Batches
 from live.reading import Awaited, Batch, Head, Watched, read_events, read_news
+from live.rendering import Render, Rendering
 from organizations.stream_access import Viewer
 
 logger = structlog.get_logger(__name__)
@@ -87,7 +88,7 @@ class Hub:
         # Each thread has its own database connection, so a few threads serve all viewers.
         self._poller = ThreadPoolExecutor(1, "hub-poller")
         self._readers = [ThreadPoolExecutor(1, "hub-reader") for _ in range(READERS)]
-        self._writer = ThreadPoolExecutor(1, "hub-writer")
+        self._rendering = Rendering()
 
     async def subscribe(
         self,
@@ -161,9 +162,9 @@ class Hub:
         finally:
             self.slots.release(viewer)
 
-    async def work(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run slow work such as rendering without delaying other streams for long."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, function, *arguments)
+    async def render(self, watched: Watched, render: Render) -> bytes:
+        """Render a batch of the execution in its organization's turn."""
+        return await self._rendering.run(watched.organization_id, render)
 
     def require_place(self, viewer: Viewer) -> None:
         """Raise TooManyRequests when the viewer has reached a limit, Stopping when the hub is
@@ -193,7 +194,7 @@ class Hub:
         for executor in (self._poller, *self._readers):
             await self._run(executor, connections.close_all)
             executor.shutdown()
-        self._writer.shutdown()
+        self._rendering.close()
 
     @contextmanager
     def _attending(self, viewer: Viewer, over: asyncio.Event | None = None) -> Iterator[Attendance]:

@@ -32,8 +32,11 @@ def frame(number: int, name: str, data: str) -> str:
     return f"id: {number}\r\nevent: {LINE_END.sub(' ', name)}\r\n{lines}\r\n"
 
 
-def frames(events: Iterable[LiveEvent], payload: Payload) -> bytes:
-    with limited_time():  # one thread writes all streams of a process
+def frames(events: Iterable[LiveEvent], payload: Payload, seconds: float | None = None) -> bytes:
+    """The events within so many seconds of processor time (by default as many as a message has);
+    what exceeds them is replaced by a note.
+    """
+    with limited_time(seconds):  # one thread writes all streams of a process
         return "".join(
             frame(each.sequence, each.kind, f"{each.timestamp}:{payload(each.kind, each.message)}")
             for each in events

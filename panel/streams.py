@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from functools import partial
 from typing import Any
+from zlib import crc32
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -31,6 +32,10 @@ is held for each client.
 SECONDS_TO_READ_AGAIN = 0.25
 READ_AGAIN = "This server has no room for more waiting requests. Connect again."
 HEADERS = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
+
+
+class RenderedDifferently(Exception):
+    """What a client has already got of a batch differs from the batch as it is rendered now."""
 
 
 class Stream:
@@ -71,6 +76,8 @@ class Stream:
                     async for piece in pieces:
                         yield piece
             yield sse.end(self.position)
+        except RenderedDifferently:
+            pass  # in the middle of an event: the client reconnects and gets it from its beginning
         except Closed as closed:
             yield sse.closing(self.position, closed.reason)
         finally:
@@ -82,27 +89,32 @@ class Stream:
         """Yield the serialized batch after the sequence number `after` in pieces.
 
         Only the piece being sent is kept here. A batch that left the cache in the meantime is read
-        again and serializes to the same bytes, because events never change.
+        again and serializes to the same bytes, because events never change. Only the limits of
+        rendering time may make a difference: RenderedDifferently if it lies in what was sent.
         """
-        start, size = 0, len(text or b"")
+        start, size, sent = 0, len(text or b""), 0
         while start < size:
             while text is None:
                 batch = await hub.batch(self.watched, after)
                 if batch:
                     text = await self.written_by(hub, batch)
                     del batch
+                    if crc32(memoryview(text)[:start]) != sent:
+                        raise RenderedDifferently
+                    size = len(text)
                 elif over.is_set():
                     return
                 else:  # just deleted, most likely
                     await asyncio.sleep(SECONDS_TO_READ_AGAIN)
             piece, text = text[start : min(start + PIECE, size)], None
             start += len(piece)
+            sent = crc32(piece, sent)
             yield piece
 
     async def written_by(self, hub: Hub, batch: Batch) -> bytes:
-        if self.payload in {raw, WITHOUT_TRACES[raw]}:
+        if self.payload in {raw, WITHOUT_TRACES[raw]} or self.form in batch.written:
             return self.written(batch)
-        return await hub.work(self.written, batch)
+        return await hub.render(self.watched, partial(self.written, batch))
 
     def replay(self) -> Iterator[bytes]:
         """Yield what exists now, for servers that cannot wait: the client reconnects for more."""
@@ -118,15 +130,20 @@ class Stream:
         else:
             yield sse.closing(self.position, READ_AGAIN)
 
-    def written(self, batch: Batch) -> bytes:
+    @property
+    def form(self) -> object:
+        """Equal for all streams that show the same events in the same way."""
+        return self.kinds, self.payload
+
+    def written(self, batch: Batch, seconds: float | None = None) -> bytes:
         """The batch's events of this stream's kinds, serialized once for all streams of its
-        type.
+        form, within so many seconds of processor time.
         """
-        kinds, payload = self.kinds, self.payload
-        found = batch.written.get((kinds, payload))
+        found = batch.written.get(self.form)
         if found is None:
+            kinds = self.kinds
             wanted = [each for each in batch.events if kinds is None or each.kind in kinds]
-            found = batch.written[kinds, payload] = sse.frames(wanted, payload)
+            found = batch.written[self.form] = sse.frames(wanted, self.payload, seconds)
         return found
 
 

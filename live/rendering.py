@@ -1,0 +1,106 @@
+"""Rendering of batches for streams: one thread, in turns between organizations.
+
+Rendering may take a second of the processor for a batch, and every viewer of a process waits for
+the same thread. Each organization with something to render gets one batch at a time in turn, and
+each has a budget of processor time, so that the others wait for about one batch at most.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from uuid import UUID
+
+from executions.sanitizing import SECONDS
+
+INTERVAL = 10.0
+"""Seconds after which every organization gets its whole budget again."""
+BUDGET = 3.0
+"""Seconds of processor time for an organization in each interval. Afterwards its text is still
+shown, but what would become HTML is replaced by a note.
+"""
+
+Render = Callable[[float], bytes]
+"""Renders a batch within so many seconds of processor time."""
+
+
+class Rendering:
+    """The rendering thread of a hub. It belongs to the hub's event loop."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "hub-writer")
+        self._waiting: dict[UUID, deque[tuple[asyncio.Future[bytes], Render]]] = {}
+        """The batches of each organization, in the order of the organizations' turns."""
+        self._is_busy = False
+        self._interval = 0
+        self._spent: Counter[UUID] = Counter()
+        """Processor time in this interval, in milliseconds."""
+
+    async def run(self, organization: UUID, render: Render) -> bytes:
+        """Render when it is the organization's turn."""
+        rendered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(organization, deque()).append((rendered, render))
+        self._start_next()
+        return await rendered
+
+    def close(self) -> None:
+        for batches in self._waiting.values():
+            for rendered, _ in batches:
+                rendered.cancel()
+        self._waiting.clear()
+        self._thread.shutdown()
+
+    def _start_next(self) -> None:
+        while self._waiting and not self._is_busy:
+            organization = next(iter(self._waiting))
+            batches = self._waiting.pop(organization)
+            rendered, render = batches.popleft()
+            if batches:
+                self._waiting[organization] = batches  # behind all others
+            if rendered.cancelled():  # its viewer has left
+                continue
+            self._is_busy = True
+            seconds = min(self._left(organization), SECONDS)
+            running = asyncio.get_running_loop().run_in_executor(
+                self._thread, _measured, render, seconds
+            )
+            running.add_done_callback(partial(self._finish, organization, rendered))
+
+    def _finish(
+        self,
+        organization: UUID,
+        rendered: asyncio.Future[bytes],
+        running: "asyncio.Future[tuple[bytes | Exception, float]]",
+    ) -> None:
+        self._is_busy = False
+        if running.cancelled():
+            rendered.cancel()
+            return
+        result, seconds = running.result()
+        self._spent[organization] += round(seconds * 1000)
+        if not rendered.done():
+            if isinstance(result, Exception):
+                rendered.set_exception(result)
+            else:
+                rendered.set_result(result)
+        self._start_next()
+
+    def _left(self, organization: UUID) -> float:
+        """What is left of the organization's budget, in seconds."""
+        interval = int(time.monotonic() // INTERVAL)
+        if interval != self._interval:
+            self._interval = interval
+            self._spent.clear()
+        return max(BUDGET - self._spent[organization] / 1000, 0.0)
+
+
+def _measured(render: Render, seconds: float) -> tuple[bytes | Exception, float]:
+    """The rendered batch or the error, and the processor time it took."""
+    began = time.thread_time()
+    try:
+        result: bytes | Exception = render(seconds)
+    except Exception as error:
+        result = error
+    return result, time.thread_time() - began

@@ -1,0 +1,81 @@
+"""Turns and budgets of organizations in the rendering thread."""
+
+import asyncio
+import json
+import time
+from uuid import UUID, uuid4
+
+import pytest
+
+from live import rendering, sse
+from live.payloads import rendered
+from live.reading import LiveEvent
+from live.rendering import Rendering
+
+ONE, OTHER = uuid4(), uuid4()
+
+
+def test_organizations_take_turns_and_viewers_who_left_take_none() -> None:
+    order: list[str] = []
+
+    async def scene() -> None:
+        turns = Rendering()
+
+        def ask(name: str, organization: UUID) -> "asyncio.Task[bytes]":
+            def render(seconds: float) -> bytes:
+                order.append(name)
+                return name.encode()
+
+            return asyncio.create_task(turns.run(organization, render))
+
+        asked = [ask(f"one {number}", ONE) for number in range(4)]
+        asked.append(ask("other", OTHER))
+        await asyncio.sleep(0)
+        asked[2].cancel()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert found[4] == b"other"
+        turns.close()
+
+    asyncio.run(scene())
+
+    assert order == ["one 0", "one 1", "other", "one 3"]
+
+
+def test_the_budget_of_an_organization_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "BUDGET", 0.05)
+    monkeypatch.setattr(rendering, "INTERVAL", 1e9)
+    given: list[float] = []
+
+    def render(seconds: float) -> bytes:
+        given.append(seconds)
+        until = time.thread_time() + 0.06
+        while time.thread_time() < until:
+            pass
+        return b""
+
+    async def scene() -> None:
+        turns = Rendering()
+        for organization in (ONE, ONE, OTHER):
+            await turns.run(organization, render)
+        turns.close()
+
+    asyncio.run(scene())
+
+    assert given == [0.05, 0.0, 0.05]
+
+
+def test_without_time_results_become_a_note_and_text_stays() -> None:
+    inputs = json.dumps({"dict": {"name": "value"}})
+    events = [
+        LiveEvent(1, 1.0, "result", json.dumps({"Markdown": {"body": "**bold**"}})),
+        LiveEvent(2, 2.0, "inputs", inputs),
+        LiveEvent(3, 3.0, "stdout", "words"),
+    ]
+
+    usual, without = (sse.frames(events, rendered, seconds).decode() for seconds in (None, 0.0))
+
+    assert "<strong>bold</strong>" in usual
+    assert "name: value" in usual
+    assert "too complex" in without
+    assert inputs in without
+    assert "words" in without
