@@ -6,6 +6,7 @@ from executions.errors import FINGERPRINT_VERSION, ReadableError, read_error
 from executions.models import ExecutionError
 from executions.queries import with_texts
 from organizations.models import Organization
+from organizations.tenancy.every import in_every_organization
 from organizations.tenancy.scope import organization_scope
 
 BATCH = 500
@@ -35,8 +36,11 @@ def regroup_some(organization: Organization, *, batch: int = BATCH) -> int:
 
 def regroup_all() -> int:
     """Update the errors of every organization; return how many there were."""
-    regrouped = 0
-    for organization in Organization.objects.order_by("id"):
+
+    def regroup(organization: Organization) -> int:
+        regrouped = 0
         while done := regroup_some(organization):
             regrouped += done
-    return regrouped
+        return regrouped
+
+    return in_every_organization(regroup)

@@ -10,8 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
+from core.database_clock import ago, database_time
 from executions.actions import remove_execution
 from executions.file_storage import execution_folders, remove_folder
 from executions.models import (
@@ -20,14 +19,15 @@ from executions.models import (
     ExecutionError,
     ExecutionEvent,
     ExecutionFile,
+    ExecutionQuerySet,
     Upload,
     UploadPart,
-    now,
 )
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
 from organizations.models import Organization
+from organizations.tenancy.every import in_every_organization
 from organizations.tenancy.scope import organization_scope
 
 BATCH = 500
@@ -37,12 +37,8 @@ UPLOADS_LAST = timedelta(days=2)
 
 def expire_all() -> int:
     """Delete the expired executions of every organization; return how many there were."""
-    return sum(
-        expire(organization)
-        for organization in Organization.objects.filter(
-            execution_retention_days__isnull=False
-        ).order_by("id")
-    )
+    keeping = Organization.objects.filter(execution_retention_days__isnull=False).order_by("id")
+    return in_every_organization(expire, keeping)
 
 
 def expire(organization: Organization, *, batch: int = BATCH) -> int:
@@ -52,17 +48,30 @@ def expire(organization: Organization, *, batch: int = BATCH) -> int:
     if organization.execution_retention_days is None:
         return 0
     days = organization.execution_retention_days
-    before = now() - days * DAY
+    actor = Actor.for_system(organization, "retention")
+    with organization_scope(organization):
+        before = database_time().timestamp() - days * DAY
+        due = _ended_before(organization, before).count()
+        if not due:
+            return 0
+        # Committed first, so that nothing is deleted without a record, whatever happens then.
+        record_event(
+            AuditAction.EXECUTION_EXPIRY_STARTED,
+            organization,
+            actor=actor,
+            executions=due,
+            days=days,
+        )
     expired = 0
-    while True:
+    try:
+        while True:
+            with organization_scope(organization):
+                done, is_all = _expire_some(organization, before, batch)
+            expired += done
+            if is_all:
+                return expired
+    finally:
         with organization_scope(organization):
-            done, is_all = _expire_some(organization, before, batch)
-        expired += done
-        if is_all:
-            break
-    if expired:
-        with organization_scope(organization):
-            actor = Actor.for_system(organization, "retention")
             record_event(
                 AuditAction.EXECUTION_EXPIRED,
                 organization,
@@ -70,7 +79,6 @@ def expire(organization: Organization, *, batch: int = BATCH) -> int:
                 executions=expired,
                 days=days,
             )
-    return expired
 
 
 def _expire_some(organization: Organization, before: float, batch: int) -> tuple[int, bool]:
@@ -78,8 +86,7 @@ def _expire_some(organization: Organization, before: float, batch: int) -> tuple
     left.
     """
     old = (
-        Execution.objects.for_organization(organization)
-        .filter(start_time__lt=before, end_time__lt=before, status__in=Execution.FINAL)
+        _ended_before(organization, before)
         .order_by("start_time", "id")
         .without_content()
         .select_for_update(skip_locked=True)
@@ -93,6 +100,12 @@ def _expire_some(organization: Organization, before: float, batch: int) -> tuple
         remove_execution(execution)
         expired, room = expired + 1, room - 2
     return expired, not found
+
+
+def _ended_before(organization: Organization, before: float) -> ExecutionQuerySet:
+    return Execution.objects.for_organization(organization).filter(
+        start_time__lt=before, end_time__lt=before, status__in=Execution.FINAL
+    )
 
 
 def _delete_children(execution: Execution, most: int) -> int:
@@ -119,34 +132,38 @@ def remove_left_folders(*, batch: int = BATCH) -> int:
     Files are left over when the disk refused or the process ended after the commit. Folders of
     anything else stay.
     """
-    removed = 0
-    for organization in Organization.objects.order_by("id"):
+
+    def remove(organization: Organization) -> int:
+        removed = 0
         for keys in batched(execution_folders(organization.pk), batch):
             with organization_scope(organization):
                 deleted = DeletedExecution.objects.for_organization(organization)
                 left = list(deleted.filter(pk__in=keys).values_list("pk", flat=True))
             removed += sum(remove_folder(organization.pk, key) for key in left)
-    return removed
+        return removed
+
+    return in_every_organization(remove)
 
 
 def prune_uploads(*, batch: int = BATCH) -> int:
     """Delete incomplete uploads that began more than two days ago; return how many."""
-    pruned = 0
-    for organization in Organization.objects.order_by("id"):
+
+    def prune(organization: Organization) -> int:
+        pruned = 0
         while True:
             with organization_scope(organization):
                 done, is_all = _prune_some(organization, batch)
             pruned += done
             if is_all:
-                break
-    return pruned
+                return pruned
+
+    return in_every_organization(prune)
 
 
 def _prune_some(organization: Organization, batch: int) -> tuple[int, bool]:
-    before = timezone.now() - UPLOADS_LAST
     upload = (
         Upload.objects.for_organization(organization)
-        .filter(created_at__lt=before)
+        .filter(created_at__lt=ago(UPLOADS_LAST))
         .order_by("created_at")
         .select_for_update(skip_locked=True)
         .first()

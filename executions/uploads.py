@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Length
 
 from core.errors import DomainError, InvalidValue, NotFound
@@ -132,7 +132,7 @@ def receive_part(
     """
     _find(execution, upload_id)  # 404 for a missing upload precedes the permission check
     execution = locked_for_report(execution, actor, lease)
-    upload = _find(execution, upload_id)
+    upload = _find(execution, upload_id, uploads=Upload.objects.select_for_update())
     if total != upload.size or offset + len(content) > upload.size:
         raise InvalidValue.of("Content-Range", f"The file was announced with {upload.size} bytes.")
     if isinstance(upload, ExecutionFile):
@@ -154,7 +154,7 @@ def cancel_upload(
     """Discard an incomplete upload and its parts; FileExists once the file is complete."""
     _find(execution, upload_id)
     execution = locked_for_report(execution, actor, lease)
-    upload = _find(execution, upload_id)
+    upload = _find(execution, upload_id, uploads=Upload.objects.select_for_update())
     if isinstance(upload, ExecutionFile):
         raise FileExists("All of the file has arrived. It goes with its execution.")
     UploadPart.objects.filter(organization_id=upload.organization_id, upload=upload).delete()
@@ -167,16 +167,21 @@ def arrived(execution: Execution, upload_id: str) -> Arrived:
     return _complete(found) if isinstance(found, ExecutionFile) else _arrived(found)
 
 
-def _find(execution: Execution, upload_id: str) -> Upload | ExecutionFile:
-    """The upload, or the file that it became, which keeps its id."""
+def _find(
+    execution: Execution, upload_id: str, *, uploads: QuerySet[Upload] | None = None
+) -> Upload | ExecutionFile:
+    """The upload, or the file that it became, which keeps its id.
+
+    Whoever changes the upload passes locked `uploads`, because the nightly removal of abandoned
+    ones does not lock the execution.
+    """
     owned_by_execution = {
         "organization_id": execution.organization_id,
         "execution_id": execution.pk,
     }
-    found = (
-        Upload.objects.filter(**owned_by_execution, pk=upload_id).first()
-        or ExecutionFile.objects.filter(**owned_by_execution, pk=upload_id).first()
-    )
+    found = (Upload.objects.all() if uploads is None else uploads).filter(
+        **owned_by_execution, pk=upload_id
+    ).first() or ExecutionFile.objects.filter(**owned_by_execution, pk=upload_id).first()
     if found is None:
         raise UploadNotFound
     return found

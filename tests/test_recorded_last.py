@@ -15,11 +15,9 @@ from executions.tests.factories import RUNNING, make_execution
 from organizations.audit.log import lock_head
 from organizations.models import AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
-from organizations.tests.blocking import until_it_waits
+from organizations.tests.blocking import HEAD, until_it_waits
 from organizations.tests.factories import make_membership
 from tokens.examples import NEW_RESOURCE
-
-HEAD = "SELECT sequence FROM organizations_auditchain WHERE organization_id = %s FOR UPDATE NOWAIT"
 
 
 def delete_run(client: Client, organization: Organization) -> int:

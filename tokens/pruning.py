@@ -7,9 +7,11 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from core.database_clock import MARGIN, ago
+from core.parts import Parts
 from core.throttling import LEFT_OUT, MAX_WINDOW
 from organizations.api import idempotency
 from organizations.models import AccountLink, Attempt, Organization
@@ -22,64 +24,74 @@ BATCH = 1000
 def prune_expired(*, batch: int = BATCH) -> dict[str, int]:
     """Delete everything that has expired, in short transactions.
 
-    Returns the number of rows by kind.
+    Returns the number of rows by kind. A kind or an organization that fails is logged and the
+    others are pruned nevertheless; raise PartsFailed after the last.
     """
-    return {
-        "revocations of expired tokens": sum(
-            _prune(expired_revocations, batch, organization)
-            for organization in Organization.objects.order_by("id").iterator()
-        ),
-        "answers to requests with a key": sum(
-            _prune(idempotency.expired_requests, batch, organization)
-            for organization in Organization.objects.order_by("id").iterator()
-        ),
-        "removed signing keys": _prune(removed_keys, batch),
-        "counters of past attempts": _prune(past_attempts, batch),
-        "links of accounts": _prune(past_links, batch),
-        "ended login sessions": _prune(ended_sessions, batch),
-        "expired refresh tokens": _prune(expired_refresh_tokens, batch),
-        "expired browser sessions": _prune(expired_browser_sessions, batch),
-    }
+    parts = Parts()
+    counts = dict.fromkeys([*OF_ORGANIZATIONS, *OF_ALL], 0)
+    for kind, expired in OF_ORGANIZATIONS.items():
+        for organization in Organization.objects.order_by("id"):
+            with parts.part(kind=kind, organization=str(organization.pk)):
+                counts[kind] += _prune(expired, batch, organization)
+    for kind, expired in OF_ALL.items():
+        with parts.part(kind=kind):
+            counts[kind] += _prune(expired, batch)
+    parts.finish()
+    return counts
 
 
 def expired_revocations() -> QuerySet[Any]:
     """Revocations of expired tokens.
 
-    Tokens are accepted for the leeway beyond their expiry, so revocations are kept longer.
+    Tokens are accepted beyond their expiry, for the leeway and by slow clocks, so revocations are
+    kept longer.
     """
-    return Revocation.objects.filter(expires_at__lt=timezone.now() - 2 * settings.CLOCK_LEEWAY)
+    return Revocation.objects.filter(expires_at__lt=ago(MARGIN))
 
 
 def removed_keys() -> QuerySet[Any]:
-    return SigningKey.objects.filter(removed_at__lt=timezone.now() - settings.JWKS_MAX_AGE)
+    return SigningKey.objects.filter(removed_at__lt=ago(settings.JWKS_MAX_AGE))
 
 
 def past_attempts() -> QuerySet[Any]:
     """Counters whose window is over, except those that the next recorded failure must report."""
-    past = Attempt.objects.filter(started_at__lt=timezone.now() - MAX_WINDOW)
+    past = Attempt.objects.filter(started_at__lt=ago(MAX_WINDOW))
     return past.exclude(key__startswith=LEFT_OUT)
 
 
 def past_links() -> QuerySet[Any]:
-    return AccountLink.objects.filter(expires_at__lte=timezone.now())
+    return AccountLink.objects.filter(expires_at__lte=Now())
 
 
 def ended_sessions() -> QuerySet[Any]:
     return LoginSession.objects.filter(
-        Q(ended_at__lt=timezone.now() - settings.REFRESH_TOKEN_LIFETIME)
-        | Q(created_at__lt=timezone.now() - MAX_SESSION - settings.REFRESH_TOKEN_LIFETIME)
+        Q(ended_at__lt=ago(settings.REFRESH_TOKEN_LIFETIME))
+        | Q(created_at__lt=ago(MAX_SESSION + settings.REFRESH_TOKEN_LIFETIME))
     )
 
 
 def expired_refresh_tokens() -> QuerySet[Any]:
-    """Expired refresh tokens. Their rows in the blacklist are deleted with them."""
-    return OutstandingToken.objects.filter(
-        expires_at__lt=timezone.now() - 2 * settings.CLOCK_LEEWAY
-    )
+    """Expired refresh tokens. Their rows in the blacklist, which say that they were used, are
+    deleted with them."""
+    return OutstandingToken.objects.filter(expires_at__lt=ago(MARGIN))
 
 
 def expired_browser_sessions() -> QuerySet[Any]:
-    return Session.objects.filter(expire_date__lt=timezone.now())
+    return Session.objects.filter(expire_date__lt=Now())
+
+
+OF_ORGANIZATIONS: dict[str, Callable[[], QuerySet[Any]]] = {
+    "revocations of expired tokens": expired_revocations,
+    "answers to requests with a key": idempotency.expired_requests,
+}
+OF_ALL: dict[str, Callable[[], QuerySet[Any]]] = {
+    "removed signing keys": removed_keys,
+    "counters of past attempts": past_attempts,
+    "links of accounts": past_links,
+    "ended login sessions": ended_sessions,
+    "expired refresh tokens": expired_refresh_tokens,
+    "expired browser sessions": expired_browser_sessions,
+}
 
 
 def _prune(

@@ -151,10 +151,10 @@ def _remove_rows(execution: Execution) -> bool:
         "organization_id": execution.organization_id,
         "execution": execution,
     }
-    DeletedExecution.objects.create(
-        id=execution.pk,
-        organization_id=execution.organization_id,
-        fid=execution.fid,
+    DeletedExecution.leave(
+        execution.organization_id,
+        execution.fid,
+        key=execution.pk,
         agent_id=execution.agent_id,
         user_id=execution.user_id,
     )

@@ -94,8 +94,7 @@ def report_execution(
     if fid in RESERVED_IDS:
         problem = f"{fid} is reserved. Choose another id."
         raise InvalidValue.of("executionId", problem)
-    if fid and DeletedExecution.objects.filter(organization=organization, fid=fid).exists():
-        raise ExecutionWasDeleted
+    _require_unused(organization, fid)
     at = now() if started_at is None else started_at
     events = [NewEvent(at, Kind.STATUS, status)] if status != Status.QUEUED else []
     if inputs is not None:
@@ -122,9 +121,15 @@ def report_execution(
     except IntegrityError as error:
         if broken_constraint(error) != "executions_fid_unique":
             raise
-        found = Execution.objects.get(organization=organization, fid=fid)  # created in the meantime
+        # Created in the meantime, and perhaps deleted since.
+        found = Execution.objects.filter(organization=organization, fid=fid).first()
+        if found is None:
+            raise ExecutionWasDeleted from None
         _require_same(found, actor, sent)
         return found, False
+    # Again, because waiting for room takes as long as a run that is created, ended and deleted.
+    # After the insertion nobody else can create one with this id, so nobody can delete one either.
+    _require_unused(organization, fid)
     return append_to_locked(execution, events), True
 
 
@@ -231,6 +236,12 @@ def update_figures(
     if fields:
         execution.save(update_fields=fields)
     return execution
+
+
+def _require_unused(organization: Organization, fid: str) -> None:
+    """Raise ExecutionWasDeleted if the id was one of a deleted execution."""
+    if fid and DeletedExecution.objects.filter(organization=organization, fid=fid).exists():
+        raise ExecutionWasDeleted
 
 
 def _require_same(execution: Execution, actor: Actor, sent: Mapping[str, Any]) -> None:

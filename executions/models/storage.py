@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from django.db import models
+from uuid import UUID
 
+from django.db import connection, models
+
+from core.ids import uuid7
 from executions.models.columns import TransactionNumber
 from executions.models.person import ExecutionUser
 from organizations.models import Organization, OrganizationScopedModel, OrganizationScopedQuerySet
@@ -42,6 +45,33 @@ class DeletedExecution(OrganizationScopedModel):
 
     def __str__(self) -> str:
         return self.fid
+
+    @classmethod
+    def leave(
+        cls,
+        organization_id: UUID,
+        fid: str,
+        *,
+        key: UUID | None = None,
+        agent_id: UUID | None = None,
+        user_id: UUID | None = None,
+    ) -> None:
+        """Leave the tombstone of the execution `key`, or of one that was never here.
+
+        One that is there already becomes this execution's: it must not keep the execution from
+        being deleted, viewers still have to drop it, and its files are found by its key.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(LEAVE, [key or uuid7(), organization_id, fid, agent_id, user_id])
+
+
+LEAVE = """
+INSERT INTO executions_deletedexecution (id, organization_id, fid, agent_id, user_id, created_at)
+VALUES (%s, %s, %s, %s, %s, clock_timestamp())
+ON CONFLICT ON CONSTRAINT executions_deleted_unique DO UPDATE SET
+    id = EXCLUDED.id, agent_id = EXCLUDED.agent_id, user_id = EXCLUDED.user_id,
+    created_at = EXCLUDED.created_at, position = EXCLUDED.position
+"""
 
 
 class StoredChange(models.Model):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 from django.db import connection
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from executions.models import Execution
 from executions.runner.ending import end_if_it_may_not_run
@@ -63,7 +63,7 @@ class Heartbeat:
                     pk=tracer.execution_id,
                     lease_generation=tracer.generation,
                     lease_expires_at__isnull=False,
-                ).update(lease_expires_at=timezone.now() + timedelta(seconds=LEASE))
+                ).update(lease_expires_at=Now() + timedelta(seconds=LEASE))
                 is_held = is_held and not end_if_it_may_not_run(tracer.execution_id)
         except Outage as error:
             logger.warning("database.unavailable", error=type(error).__name__)

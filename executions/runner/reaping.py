@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from core.parts import Parts
 from executions import actions, leases
 from executions.event_log import NewEvent, append_to_locked
 from executions.models import Execution
@@ -15,14 +16,17 @@ from organizations.tenancy.scope import organization_scope
 
 
 def reap() -> int:
-    """End or requeue executions whose lease has lapsed; return how many there were."""
-    found = leases.lapsed_leases()
+    """End or requeue executions whose lease has lapsed; return how many there were.
+
+    One that cannot be ended is logged and does not keep the others from their end.
+    """
+    parts, found = Parts(), leases.lapsed_leases()
     for organization_id, execution_id in found:
-        with organization_scope(organization_id):
+        with parts.part(execution=str(execution_id)), organization_scope(organization_id):
             execution = (
                 Execution.objects.select_for_update(skip_locked=True)
                 .without_content()
-                .filter(pk=execution_id, lease_expires_at__lt=timezone.now())
+                .filter(pk=execution_id, lease_expires_at__lt=Now())
                 .first()
             )
             if execution is not None:
@@ -31,7 +35,7 @@ def reap() -> int:
                     execution,
                     f"The worker was lost: nothing was heard from it for {silence} s.",
                 )
-    return len(found)
+    return len(found) - parts.failed
 
 
 def abandon(organization_id: str, execution_id: str) -> None:
@@ -45,8 +49,12 @@ def abandon(organization_id: str, execution_id: str) -> None:
 
 def give_up(reason: str) -> None:
     """End or requeue all executions of this process, which is about to exit."""
+    parts = Parts()
     for tracer in heartbeats.tracers():
-        with organization_scope(tracer.organization_id):
+        with (
+            parts.part(execution=str(tracer.execution_id)),
+            organization_scope(tracer.organization_id),
+        ):
             execution = (
                 Execution.objects.select_for_update()
                 .without_content()

@@ -1,9 +1,11 @@
 """Files that arrive in parts."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from executions.models import Execution, ExecutionFile, Upload, UploadPart
 from executions.tests.engine import announce, post, put, report
 from executions.tests.factories import content_of
 from organizations.tenancy.scope import organization_scope
+from organizations.tests.blocking import until_it_waits
 
 CONTENT = b"0123456789"
 
@@ -351,3 +354,28 @@ def test_a_plain_path_is_kept_as_it_is(client, path):
     answer = post(client, f"{url}/files", {"area": "out", "path": path, "size": 1}, 201)
 
     assert answer["path"] == path
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("method", ["put", "delete"])
+def test_an_upload_that_is_pruned_meanwhile_is_not_found(organization, client, owner, method):
+    own = str(organization.pk)
+    upload = announce(client, report(client))
+    send(client, upload, 0, 1)
+
+    def change() -> Any:
+        try:
+            return send(client, upload, 4, 5) if method == "put" else client.delete(upload)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with owner.transaction():
+            owner.execute("SELECT set_config('app.organization_id', %s, true)", [own])
+            for table in ("executions_uploadpart", "executions_upload"):
+                owner.execute(f"DELETE FROM {table}")
+            answer = pool.submit(change)
+            until_it_waits(answer, owner)
+        found = answer.result()
+
+    assert (found.status_code, found.json()["code"]) == (404, "UPLOAD_NOT_FOUND")

@@ -5,6 +5,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Self
 
+from django.db import IntegrityError
+
 from executions.actions import remove_execution
 from executions.event_log import LightEvent, apply_events, insert_events
 from executions.models import Execution, ExecutionError, new_execution
@@ -159,10 +161,21 @@ def _write_readings(
             execution.save(force_update=True)
             written.updated += 1
     Execution.objects.bulk_create(new)
+    _require_unused(organization, [each.fid for each in new])
     insert_events(organization, events)
     ExecutionError.objects.bulk_create(errors)
     written.imported += len(new)
     written.events += len(events)
+
+
+def _require_unused(organization: Organization, fids: Sequence[str]) -> None:
+    """Raise IntegrityError if one was created and deleted since the tombstones were read.
+
+    From the insertion on nobody else can do that. Each folder is then written alone, and judged by
+    the tombstones that are there by then.
+    """
+    if DeletedExecution.objects.filter(organization=organization, fid__in=fids).exists():
+        raise IntegrityError("An execution with this id was deleted in the meantime.")
 
 
 def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[LightEvent]:

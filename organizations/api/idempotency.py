@@ -15,10 +15,10 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from core.database_clock import ago
 from core.errors import DomainError, InvalidValue
 from core.renderers import JSONRenderer
 from organizations.actors import Actor
@@ -107,7 +107,7 @@ def answer_again(
 
 def expired_requests() -> QuerySet[Any]:
     """Stored requests that are older than KEPT_FOR."""
-    return AnsweredRequest.objects.filter(created_at__lt=timezone.now() - KEPT_FOR)
+    return AnsweredRequest.objects.filter(created_at__lt=ago(KEPT_FOR))
 
 
 def _key(text: str) -> str:

@@ -46,6 +46,7 @@ class AuditAction(StrEnum):
     PERSON_PASSWORD_RESET_OFFERED = "person.password_reset_offered"  # noqa: S105 - no password
     EXECUTION_STOPPED = "execution.stopped"
     EXECUTION_DELETED = "execution.deleted"
+    EXECUTION_EXPIRY_STARTED = "execution.expiry_started"
     EXECUTION_EXPIRED = "execution.expired"
     EXECUTION_IMPORT_STARTED = "execution.import_started"
     EXECUTION_IMPORT_FINISHED = "execution.import_finished"

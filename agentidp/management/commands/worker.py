@@ -125,8 +125,14 @@ async def clean_up() -> None:
         if reaped := await on_django(runner.reap)():
             logger.warning("executions.reaped", executions=reaped)
         for job in await app.job_manager.get_stalled_jobs():
-            with contextlib.suppress(ConnectorException):  # another worker was faster
+            try:
                 await retry_or_abandon(job)
+            except ConnectorException:
+                pass  # another worker was faster
+            except OUTAGE:
+                raise
+            except Exception as error:  # the other jobs still need it
+                log_failure(error, job=job.id)
         await asyncio.sleep(REAP_EVERY)
 
 
