@@ -9,7 +9,7 @@ from django.db import IntegrityError
 
 from executions.actions import remove_execution
 from executions.event_log import LightEvent, apply_events, insert_events
-from executions.models import Execution, ExecutionError, new_execution
+from executions.models import DeletedExecution, Execution, ExecutionError, new_execution
 from executions.wakeup import announce_on_commit
 from importers.kodosumi.databases import MonitorRow
 from importers.kodosumi.folders import ExecutionFolder
