@@ -1,8 +1,8 @@
 -- Tokens for several clients in one statement and one commit. It grants what tokens_issue would
 -- grant, and returns a row for each request granted. It leaves every other request untouched, and
 -- those of a client with a counted failure: tokens_issue decides about them, one by one. It does
--- not wait for a rebuild of rollups, and for other locks no longer than `lock_wait`. Runs as the owner,
--- whose policy shows the organizations of these clients and no others.
+-- not wait for a rebuild of rollups, and for other locks no longer than `lock_wait`. Runs as the
+-- owner, whose policy shows the organizations of these clients and no others.
 CREATE OR REPLACE FUNCTION tokens_issue_batch(
     wanted_clients uuid[], given_macs bytea[], wanted_scopes text[], new_events uuid[],
     new_tokens uuid[], caller_addresses inet[], wanted_resources text[],
@@ -59,8 +59,10 @@ BEGIN
                     WHEN c.previous_secret_mac THEN c.previous_secret_hint
                     ELSE c.earlier_secret_hints[array_position(c.earlier_secret_macs, a.mac)]
                 END AS hint,
+                -- A time in the future is of a clock that was ahead then.
                 coalesce(CASE WHEN c.secret_mac = a.mac THEN c.last_used_at
-                              ELSE c.previous_last_used_at END < moment - interval '1 minute',
+                              ELSE c.previous_last_used_at END
+                         NOT BETWEEN moment - interval '1 minute' AND moment + interval '1 minute',
                          true) AS is_stale
             FROM tokens_credential c
             WHERE c.organization_id = a.organization_id AND c.agent_id = a.client
