@@ -2,15 +2,16 @@
 
 Each new holder gets a higher generation, and a former holder that returns with an older one is
 refused (a fencing token). A lapsed lease stays valid until the reaper ends the execution or another
-holder takes over, so an outage of the database alone ends nothing.
+holder takes over, so an outage of the database alone ends nothing. The reaper judges by
+the database's clock, so that clock grants and renews leases: by a clock behind it they would lapse.
 """
 
 from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.utils import timezone
 
+from core.database_clock import database_time
 from core.errors import InvalidValue
 from executions.models import Execution, LeaseLost
 
@@ -23,14 +24,14 @@ def grant(execution: Execution, seconds: int) -> None:
     """Make the caller the holder and invalidate all earlier generations. Does not save."""
     execution.lease_generation += 1
     execution.lease_seconds = seconds
-    execution.lease_expires_at = timezone.now() + timedelta(seconds=seconds)
+    execution.lease_expires_at = database_time() + timedelta(seconds=seconds)
 
 
 def renew_if_due(execution: Execution) -> None:
     """Renew the lease and save it, but only after a third of it has passed."""
     if execution.lease_expires_at is None or not execution.lease_seconds:
         return
-    left = (execution.lease_expires_at - timezone.now()).total_seconds()
+    left = (execution.lease_expires_at - database_time()).total_seconds()
     if left < execution.lease_seconds * 2 / 3:
         renew(execution)
         execution.save(update_fields=["lease_expires_at"])
@@ -40,7 +41,7 @@ def renew(execution: Execution, seconds: int | None = None) -> None:
     """Renew the lease. Does not save."""
     execution.lease_seconds = seconds or execution.lease_seconds
     if execution.lease_seconds and not execution.has_ended:
-        execution.lease_expires_at = timezone.now() + timedelta(seconds=execution.lease_seconds)
+        execution.lease_expires_at = database_time() + timedelta(seconds=execution.lease_seconds)
 
 
 def require_lease(execution: Execution, generation: int | None) -> None:
@@ -72,8 +73,9 @@ def is_revoked(execution: Execution) -> bool:
 def silence(execution: Execution) -> int:
     """Seconds since the holder's last sign of life."""
     lasted = timedelta(seconds=execution.lease_seconds or 0)
-    heard_at = (execution.lease_expires_at or timezone.now()) - lasted
-    return round((timezone.now() - heard_at).total_seconds())
+    now = database_time()
+    heard_at = (execution.lease_expires_at or now) - lasted
+    return round((now - heard_at).total_seconds())
 
 
 def lapsed_leases() -> list[tuple[UUID, UUID]]:

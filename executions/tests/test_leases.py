@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from agents.tests.factories import make_agent
 from core.errors import InvalidValue
-from executions import actions, leases, uploads
+from executions import actions, leases, runner, uploads
 from executions.actions import ReportedEvent
 from executions.models import Execution, ExecutionHasEnded, LeaseLost
 from executions.tests.factories import actor_of, make_execution
@@ -85,6 +85,29 @@ def test_a_sign_of_life_renews_even_a_lapsed_lease(actor, sign):
         actions.heartbeat(execution, actor=actor, lease=1)
 
     assert leases.lapsed_leases() == []
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+@pytest.mark.parametrize("sign", ["report", "append", "heartbeat"])
+def test_a_wrong_clock_of_a_process_neither_ends_nor_prolongs_a_lease(
+    actor, sign, days, time_machine
+):
+    execution = leased(actor)
+    real = timezone.now()
+    if sign != "report":
+        lapse(execution)
+
+    time_machine.move_to(real + timedelta(days=days))
+    if sign == "report":
+        execution = actions.report_execution(actor=actor, lease_seconds=60)[0]
+    elif sign == "append":
+        actions.append(execution, LINE, actor=actor, lease=1)
+    else:
+        actions.heartbeat(execution, actor=actor, lease=1)
+
+    assert runner.reap() == 0
+    execution.refresh_from_db()
+    assert real < execution.lease_expires_at < real + timedelta(minutes=5)
 
 
 def test_the_end_ends_the_lease(actor):

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.text import slugify
 
 from core.constraints import refusing
+from core.database_clock import ago
 from core.errors import DomainError
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
@@ -60,7 +60,7 @@ def create_organization(
         founded = Organization.objects.filter(created_by=founder)
         forgotten = Q(
             status=Organization.Status.DELETED,
-            updated_at__lt=timezone.now() - COUNTED_AFTER_DELETION,
+            updated_at__lt=ago(COUNTED_AFTER_DELETION),
         )
         if founded.exclude(forgotten).count() >= MAX_FOUNDED:
             raise OrganizationLimitReached

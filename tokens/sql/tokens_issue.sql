@@ -147,7 +147,9 @@ BEGIN
 
     IF reason IS NULL THEN
         IF credential.secret_last_used_at IS NULL
-           OR credential.secret_last_used_at < issued_at - interval '1 minute' THEN
+           -- A time in the future is of a clock that was ahead then.
+           OR credential.secret_last_used_at
+              NOT BETWEEN issued_at - interval '1 minute' AND issued_at + interval '1 minute' THEN
             UPDATE tokens_credential
             SET last_used_at = issued_at,
                 previous_last_used_at = CASE WHEN credential.is_current THEN previous_last_used_at

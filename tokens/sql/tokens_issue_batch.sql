@@ -59,8 +59,10 @@ BEGIN
                     WHEN c.previous_secret_mac THEN c.previous_secret_hint
                     ELSE c.earlier_secret_hints[array_position(c.earlier_secret_macs, a.mac)]
                 END AS hint,
+                -- A time in the future is of a clock that was ahead then.
                 coalesce(CASE WHEN c.secret_mac = a.mac THEN c.last_used_at
-                              ELSE c.previous_last_used_at END < moment - interval '1 minute',
+                              ELSE c.previous_last_used_at END
+                         NOT BETWEEN moment - interval '1 minute' AND moment + interval '1 minute',
                          true) AS is_stale
             FROM tokens_credential c
             WHERE c.organization_id = a.organization_id AND c.agent_id = a.client

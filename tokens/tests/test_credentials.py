@@ -283,6 +283,22 @@ def test_the_last_use_is_exact_to_a_minute(owner: Client, agent: Agent) -> None:
     assert first == soon < later
 
 
+@pytest.mark.parametrize("which", ["lastUsedAt", "previousSecretLastUsedAt"])
+def test_a_last_use_in_the_future_is_corrected_at_the_next_use(
+    owner: Client, agent: Agent, which: str
+) -> None:
+    """The database's clock was ahead when it was recorded."""
+    credential, old = make_credential(agent)
+    new = rotate(owner, agent, credential.pk, graceSeconds=600).json()["clientSecret"]
+    future = timezone.now() + timedelta(days=400)
+    with organization_scope(agent.organization):
+        Credential.objects.update(last_used_at=future, previous_last_used_at=future)
+
+    assert token_status(agent, new if which == "lastUsedAt" else old) == 200
+
+    assert datetime.fromisoformat(shown(owner, agent)[which]) <= timezone.now()
+
+
 @pytest.mark.parametrize("value", [-1, 604_801, "x", 1.5, True, None, [], 10**30])
 def test_a_wrong_grace_is_named(owner: Client, agent: Agent, value: Any) -> None:
     credential, old = make_credential(agent)

@@ -164,6 +164,18 @@ def test_a_group_that_exceeds_the_months_limit_is_asked_one_by_one(used: int) ->
     assert reasons == [None, None, "monthly_limit"]
 
 
+@pytest.mark.parametrize("column", ["last_used_at", "previous_last_used_at"])
+def test_a_batch_corrects_a_last_use_in_the_future(column: str) -> None:
+    caller = Caller()
+    caller.change(**{column: timezone.now() + timedelta(days=400)})
+    secret = caller.secret if column == "last_used_at" else caller.old_secret
+
+    assert call_issue_batch([caller.question(secret)]) != [None]
+
+    with organization_scope(caller.organization):
+        assert getattr(Credential.objects.get(), column) <= timezone.now()
+
+
 def test_a_batch_counts_each_token_of_a_client_once() -> None:
     callers = [Caller(), Caller()]
     asked = [each.question() for each in callers for _ in range(5)]
