@@ -7,10 +7,12 @@ holds a whole file in memory.
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from http import HTTPStatus
 from itertools import islice
 from threading import Lock
 from typing import Any
@@ -18,11 +20,14 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
+from django.conf import settings
 from django.core.files import File
 from storages.backends.s3 import S3Storage
 from urllib3.exceptions import HTTPError
 
+from executions import bucket_deadlines
+from executions.bucket_deadlines import Deadline, Places, watched
 from executions.file_storage import FilesUnavailable, raising_files_unavailable
 
 CONNECTION_ERRORS = (BotoCoreError, HTTPError)
@@ -33,14 +38,19 @@ time.
 """
 UPLOAD_PART_BYTES = 8 * 1024**2
 """Larger files are uploaded in parts of this many bytes, in sequence."""
+CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-")
 MAX_DELETED_KEYS = 1000
 """The maximum number of keys in a delete request."""
 TIMEOUTS = {"connect_timeout": 2, "read_timeout": 5}
-"""In seconds; each request is tried twice while a thread, and often a transaction, waits."""
+"""In seconds, of each read; each request is tried twice while a thread, and often a transaction,
+waits. The whole of a request has a deadline as well.
+"""
 OUTAGE_PAUSE_SECONDS = 3.0
 """How long requests fail fast after one that got no response."""
 READINESS_TIMEOUTS = {"connect_timeout": 1, "read_timeout": 1}
 """For readiness checks, which are made every few seconds."""
+READINESS_SECONDS = 2.0
+"""For the whole of a readiness check."""
 
 
 class BucketStorage(S3Storage):
@@ -71,6 +81,7 @@ class BucketStorage(S3Storage):
             "default_acl": None,
         }
         self._lock, self._away_until = Lock(), 0.0
+        self._places = Places(max(settings.WEB_THREADS // 2, 1))
         super().__init__(**usual | options)
 
     @cached_property
@@ -87,6 +98,7 @@ class BucketStorage(S3Storage):
                 endpoint_url=self.endpoint_url,
                 config=self.client_config,
             )
+            bucket_deadlines.observe(found.meta.client)
             self.__dict__["connection"] = found
             return found
 
@@ -104,6 +116,8 @@ class BucketStorage(S3Storage):
             raise ValueError("Files of a bucket are opened for reading bytes only.")
         with self._failing_fast():
             size = self.size(name)  # raises FileNotFoundError if there is none
+            if size is None:
+                raise WrongAnswer(start=0, length=0)
         buffered = io.BufferedReader(_Reader(self, name, size), MAX_READ)
         opened: File[Any] = File(buffered, name)
         opened.size = size  # otherwise it would seek to find it
@@ -135,7 +149,8 @@ class BucketStorage(S3Storage):
                 )
                 try:
                     with found["Body"] as body:
-                        return bytes(body.read())
+                        _require_span(found, start, length)
+                        return _whole(body, length)
                 except CONNECTION_ERRORS:  # boto3 does not retry when a response body is cut off
                     if is_last:
                         raise
@@ -148,11 +163,13 @@ class BucketStorage(S3Storage):
         """
         if time.monotonic() < self._away_until:
             raise FilesUnavailable
-        with raising_files_unavailable(*REFUSALS):
+        with raising_files_unavailable(*REFUSALS), self._places.one() as request:
             try:
                 yield
-            except CONNECTION_ERRORS:
-                self._away_until = time.monotonic() + OUTAGE_PAUSE_SECONDS
+                request.require_in_time()
+            except REFUSALS as error:
+                if request.is_over or isinstance(error, CONNECTION_ERRORS):
+                    self._away_until = time.monotonic() + OUTAGE_PAUSE_SECONDS
                 raise
 
     def remove_folder(self, name: str) -> list[str]:
@@ -184,7 +201,9 @@ class BucketStorage(S3Storage):
 
     def problem(self) -> str:
         try:
-            self._prober.head_bucket(Bucket=self.bucket_name)
+            with watched(Deadline(READINESS_SECONDS)) as request:
+                self._prober.head_bucket(Bucket=self.bucket_name)
+            request.require_in_time()
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             return f"The bucket {self.bucket_name} {WHY.get(status, f'answers {status}.')}"
@@ -199,9 +218,11 @@ class BucketStorage(S3Storage):
     def _prober(self) -> Any:
         once = {"total_max_attempts": 1}
         config = self.client_config.merge(Config(**READINESS_TIMEOUTS, retries=once))
-        return self._create_session().client(
+        found = self._create_session().client(
             "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=config
         )
+        bucket_deadlines.observe(found)
+        return found
 
 
 WHY = {
@@ -210,6 +231,33 @@ WHY = {
     403: "is closed to these keys, or to this machine where none are set.",
     404: "is not there.",
 }
+
+
+class WrongAnswer(BotoCoreError):
+    """The bucket sent other bytes than those asked for, for example because it ignores Range."""
+
+    fmt = "The bucket answered a request for {length} bytes from {start} with something else."
+
+
+def _require_span(found: dict[str, Any], start: int, length: int) -> None:
+    """Raise WrongAnswer unless the response promises exactly these bytes.
+
+    Without a range, a response is the whole object.
+    """
+    first = 0
+    if found["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.PARTIAL_CONTENT:
+        match = CONTENT_RANGE.match(found.get("ContentRange", ""))
+        first = int(match[1]) if match else -1
+    if first != start or found["ContentLength"] != length:
+        raise WrongAnswer(start=start, length=length)
+
+
+def _whole(body: Any, length: int) -> bytes:
+    """The body; raises IncompleteReadError if it has another length than promised."""
+    content = bytes(body.read())
+    if len(content) != length:
+        raise IncompleteReadError(actual_bytes=len(content), expected_bytes=length)
+    return content
 
 
 class _Reader(io.RawIOBase):

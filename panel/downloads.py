@@ -78,12 +78,13 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
     headers["Content-Length"] = str(sent.end - sent.start)
     if part:
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
-    pieces = _pieces(file, sent)
+    is_head = request.method == "HEAD"
+    pieces = _pieces(file, Part(0, 0) if is_head else sent)
     try:
-        next(pieces)  # Opens the file.
+        next(pieces)  # Opens the file and reads from it, so that an outage can still be answered.
     except FileNotFoundError:
         raise FileNotFound from None
-    if request.method == "HEAD":
+    if is_head:
         pieces.close()
         return HttpResponse(headers=headers)
     return LongResponse(pieces, caller=caller, status=206 if part else 200, headers=headers)
@@ -92,15 +93,18 @@ def download(request: HttpRequest, file: ExecutionFile, *, caller: UUID | None) 
 def _pieces(file: ExecutionFile, part: Part) -> Generator[bytes]:
     """Yield the part of the file after one empty piece.
 
-    Raises FileNotFoundError instead of the empty piece when the storage does not have the file.
+    Raises FileNotFoundError or FilesUnavailable instead of the empty piece when the storage does
+    not have the file, or does not give its beginning.
     """
     with file.content.storage.open(str(file.content.name), "rb") as content:
         content.seek(part.start)
-        yield b""
         missing = part.end - part.start
-        while missing > 0 and (piece := content.read(min(missing, PIECE))):
+        piece = content.read(min(missing, PIECE))
+        yield b""
+        while piece:
             missing -= len(piece)
             yield piece
+            piece = content.read(min(missing, PIECE))
 
 
 def disposition(name: str) -> str:

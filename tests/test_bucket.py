@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
@@ -26,9 +26,10 @@ from structlog.testing import capture_logs
 from agentidp import health
 from agents.tests.factories import make_agent
 from conftest import ClientFor
-from executions import file_bucket
+from executions import bucket_deadlines, file_bucket
 from executions.actions.removal import FOLDERS_AT_ONCE, REMOVE_FOLDERS
 from executions.file_bucket import BucketStorage
+from executions.file_storage import FilesUnavailable
 from executions.models import Execution, ExecutionFile, Upload
 from executions.tests.engine import announce, put, report
 from executions.tests.factories import make_execution, make_file, make_user_of
@@ -58,19 +59,47 @@ def url_of(file: ExecutionFile) -> str:
 
 @contextmanager
 def away(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketStorage]:
-    """A storage that does not exist, or one that accepts connections and never answers."""
+    """A storage that does not exist, one that accepts connections and never answers, one whose
+    answers never end, or one that takes what is sent byte by byte.
+    """
     monkeypatch.setattr(file_bucket, "TIMEOUTS", {"connect_timeout": 0.3, "read_timeout": 0.3})
+    monkeypatch.setattr(bucket_deadlines, "SECONDS", 1.0)
     health.files_problem.forget()
     with socket.socket() as listening:
-        if kind == "silent":
+        if kind in {"silent", "trickling", "slow"}:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             listening.bind(("127.0.0.1", 0))
             listening.listen(128)
             port = listening.getsockname()[1]
+            if kind != "silent":
+                threading.Thread(target=trickle, args=(listening, kind), daemon=True).start()
         else:
             port = free_port()
         with s3.files_in(f"http://127.0.0.1:{port}", "files-of-nobody") as storage:
             yield storage
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
     health.files_problem.forget()
+
+
+def trickle(listening: socket.socket, kind: str) -> None:
+    """Let each read or write of clients succeed well within its timeout, until they give up."""
+
+    def serve(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            if kind == "trickling":
+                client.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while True:
+                if kind == "trickling":
+                    client.sendall(b"x")
+                elif not client.recv(4096):
+                    return
+                given_up.wait(0.05)
+
+    given_up = threading.Event()
+    with suppress(OSError):
+        while True:
+            threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
 
 
 # In pieces
@@ -96,8 +125,7 @@ def test_a_file_is_fetched_in_pieces_that_grow(
 
     assert b"".join(pieces) == bytes(range(256)) * 4096
     assert max(map(len, pieces)) <= 64 * 1024
-    assert at_first == []
-    assert after_one == [64 * 1024]
+    assert at_first == after_one == [64 * 1024]
     assert sum(fetched) == MB
     assert max(fetched) <= 512 * 1024
 
@@ -253,10 +281,56 @@ def test_a_body_that_breaks_off_is_fetched_again() -> None:
     assert BreaksOff.asked == ["bytes=0-9", "bytes=0-9"]
 
 
+class IgnoresRange(BreaksOff):
+    """Sends the whole object, whatever part of it is asked for."""
+
+    content = bytes(range(256)) * 1172
+
+    def do_HEAD(self) -> None:
+        self.begin_whole()
+
+    def do_GET(self) -> None:
+        self.begin_whole()
+        self.wfile.write(self.content)
+
+    def begin_whole(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+
+
+class SendsAnotherRange(IgnoresRange):
+    """Says 206, and sends as many bytes as asked for from the beginning."""
+
+    def do_GET(self) -> None:
+        first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        self.begin(206, last - first + 1)
+        self.wfile.write(self.content[: last - first + 1])
+
+
+@pytest.mark.parametrize("kind", [IgnoresRange, SendsAnotherRange])
+@pytest.mark.parametrize("asked", ["bytes=100000-", "bytes=100000-100009"])
+def test_a_bucket_that_ignores_ranges_is_unavailable_and_no_wrong_bytes_are_sent(
+    operator: Client, organization: Organization, kind: type[IgnoresRange], asked: str
+) -> None:
+    file = make_file(make_execution(organization), "out", "big.bin", IgnoresRange.content)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with s3.files_in(f"http://127.0.0.1:{server.server_port}", "files-of-nobody"):
+            answers = [operator.get(url_of(file), headers={"Range": asked}) for _ in range(2)]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+    assert [each.status_code for each in answers] == [503, 503]
+    assert answers[0]["Retry-After"] == "5"
+
+
 # Outages
 
 
-@pytest.mark.parametrize("kind", ["closed", "silent"])
+@pytest.mark.parametrize("kind", ["closed", "silent", "trickling"])
 def test_a_download_without_the_bucket_is_an_error(
     organization: Organization,
     operator: Client,
@@ -289,7 +363,7 @@ def test_requests_soon_after_a_timeout_fail_fast(
         assert time.monotonic() - began < 20 * 0.3
 
 
-@pytest.mark.parametrize("kind", ["closed", "silent"])
+@pytest.mark.parametrize("kind", ["closed", "silent", "trickling"])
 def test_a_last_part_without_the_bucket_is_an_error_and_may_be_sent_again(
     organization: Organization,
     client_for: ClientFor,
@@ -308,6 +382,22 @@ def test_a_last_part_without_the_bucket_is_an_error_and_may_be_sent_again(
         assert Upload.objects.count() == 1
         assert not ExecutionFile.objects.exists()
     assert put(client, upload, b"0123456789").json()["isComplete"] is True
+
+
+@pytest.mark.parametrize("kind", ["trickling", "slow"])
+def test_a_request_to_the_bucket_has_a_deadline(
+    db: None, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that keep arriving, or being taken, do not put it off."""
+    with away(kind, monkeypatch):
+        began = time.monotonic()
+        with pytest.raises(FilesUnavailable):
+            default_storage.save("executions/a/b", ContentFile(bytes(4 * MB)))
+        seconds = time.monotonic() - began
+        with pytest.raises(FilesUnavailable):
+            default_storage.exists("executions/a/b")
+
+    assert seconds < 8
 
 
 @pytest.mark.django_db(transaction=True)
@@ -346,7 +436,7 @@ def test_without_the_bucket_an_import_ends_with_one_line_and_goes_on_later(
         assert ExecutionFile.objects.count() == 9
 
 
-@pytest.mark.parametrize("kind", ["closed", "silent"])
+@pytest.mark.parametrize("kind", ["closed", "silent", "trickling"])
 def test_readiness_and_check_show_a_bucket_that_is_away(
     db: None, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

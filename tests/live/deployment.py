@@ -61,8 +61,9 @@ def deployed(
     port: int = 0,
     settings: Mapping[str, str] | None = None,
     interface: str = "asgi",
+    organizations: int = 2,
 ) -> Iterator[Deployment]:
-    """A deployment with this many agents in each of its two organizations, and these settings.
+    """A deployment with this many agents in each of its organizations, and these settings.
 
     `interface` is asgi or wsgi; with wsgi, streams end after the events so far.
     """
@@ -83,7 +84,7 @@ def deployed(
                 **(settings or {}),
             }
             owner = {"AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url}
-            clients = seed(environment | owner, agents)
+            clients = seed(environment | owner, agents, organizations)
             log = Path(root) / "server.log"
             with server(environment, url, log, interface) as started:
                 yield Deployment(url, cluster, clients, log, started)
@@ -91,8 +92,8 @@ def deployed(
             cluster.stop()
 
 
-def seed(environment: dict[str, str], agents: int) -> list[OAuthClient]:
-    command = [sys.executable, "-m", "tests.live.seed", str(agents)]
+def seed(environment: dict[str, str], agents: int, organizations: int = 2) -> list[OAuthClient]:
+    command = [sys.executable, "-m", "tests.live.seed", str(agents), str(organizations)]
     done = subprocess.run(
         command, env=environment, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True
     )

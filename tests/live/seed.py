@@ -1,4 +1,4 @@
-"""Migrate an empty database and fill in two organizations: `python -m tests.live.seed AGENTS`."""
+"""Migrate an empty database and fill it: `python -m tests.live.seed AGENTS ORGANIZATIONS`."""
 
 import json
 import os
@@ -27,10 +27,11 @@ SCOPES = ["agents:read", "tokens:read", "executions:read", "executions:write"]
 
 
 @transaction.atomic
-def make_clients(agents: int) -> list[dict[str, Any]]:
+def make_clients(agents: int, organizations: int) -> list[dict[str, Any]]:
     clients = []
-    for limit in (None, 10_000_000):  # the second organization's tokens are counted by month, too
-        organization = make_organization(max_tokens_per_month=limit)
+    for number in range(organizations):
+        # The tokens of all but the first organization are counted by month, too.
+        organization = make_organization(max_tokens_per_month=10_000_000 if number else None)
         owner = make_user(f"owner-{len(clients)}@example.com", OWNER_PASSWORD)
         make_membership(organization, user=owner)
         for _ in range(agents):
@@ -48,4 +49,4 @@ def make_clients(agents: int) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     call_command("migrate", verbosity=0)
     make_first_key()
-    print(json.dumps(make_clients(int(sys.argv[1]))))  # noqa: T201 - read by the test
+    print(json.dumps(make_clients(*map(int, sys.argv[1:3]))))  # noqa: T201 - read by the test
