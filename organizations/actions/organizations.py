@@ -126,6 +126,8 @@ def delete_organization(organization: Organization, *, actor: Actor) -> None:
     agents.0003), because agents belong to an app above this one.
     """
     organization = _locked(organization)
+    if organization.status == Organization.Status.DELETED:
+        return  # the same request at the same moment was faster
     Invitation.objects.for_organization(organization).open().revoke()
     organization.status = Organization.Status.DELETED
     record_event(AuditAction.ORG_DELETED, organization, actor=actor, slug=organization.slug)
