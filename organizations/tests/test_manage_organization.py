@@ -11,6 +11,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from organizations.actions import delete_organization
+from organizations.actions.organizations import OrganizationLimitReached, create_organization
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization
 from organizations.tenancy.scope import organization_scope
@@ -143,7 +144,7 @@ def test_a_person_creates_at_most_twenty_organizations_even_if_they_leave(
 
 
 def test_deleted_organizations_stop_counting_after_thirty_days(
-    owner: Membership, client_for: ClientFor
+    owner: Membership, client_for: ClientFor, time_machine: Any
 ) -> None:
     client = client_for(owner)
     for _ in range(20):
@@ -155,6 +156,11 @@ def test_deleted_organizations_stop_counting_after_thirty_days(
         delete_organization(first, actor=actor)
 
     assert found(client).json()["code"] == "ORGANIZATION_LIMIT_EXCEEDED"
+    real = timezone.now()
+    time_machine.move_to(real + timedelta(days=40))  # the clock of one process
+    with pytest.raises(OrganizationLimitReached):
+        create_organization(owner.user, name="One more")
+    time_machine.move_to(real)
     before = timezone.now() - timedelta(days=30, minutes=1)
     Organization.objects.filter(pk=first.pk).update(updated_at=before)
 
