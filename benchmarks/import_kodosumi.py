@@ -85,8 +85,8 @@ def measure(
     for number in range(rounds):
         organization = Organization.objects.create(name="Import", slug=f"import-{number}")
         for name, expected in (
-            ("first import", f"{executions:,} new, 0 changed, 0 deleted. {executions * events:,} "),
-            ("import with nothing new", " 0 new, 0 changed, 0 deleted. 0 "),
+            ("first import", f"{executions:,} new, 0 changed, 0 deleted, 0 deleted earlier. {executions * events:,} "),
+            ("import with nothing new", " 0 new, 0 changed, 0 deleted, 0 deleted earlier. 0 "),
         ):
             printed, taken = clock.measure(lambda to=organization: run_command(to, folder))
             if expected not in printed or "problems" in printed:

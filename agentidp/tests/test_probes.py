@@ -195,8 +195,8 @@ def test_probes_answer_under_any_host_and_nothing_else_does(
     [
         ("right", {}, "is not that of AGENTIDP_METRICS_TOKEN"),
         ("right", {"HTTP_AUTHORIZATION": "Bearer wrong"}, "is not that of AGENTIDP_METRICS_TOKEN"),
-        ("", {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, "before AGENTIDP_METRICS_TOKEN is set"),
-        ("", {"REMOTE_ADDR": "192.0.2.7"}, "before AGENTIDP_METRICS_TOKEN is set"),
+        ("", {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, "until AGENTIDP_METRICS_TOKEN is set"),
+        ("", {"REMOTE_ADDR": "192.0.2.7"}, "until AGENTIDP_METRICS_TOKEN is set"),
         ("", {"HTTP_HOST": "evil.example"}, "AGENTIDP_METRICS_TOKEN is not set"),
         ("", {"HTTP_HOST": "[evil.example:3000"}, "AGENTIDP_METRICS_TOKEN is not set"),
     ],

@@ -158,6 +158,7 @@ def token_revoked(one: Looker) -> None:
         id=one.agent.pk,
         label="test",
         organization=one.organization,
+        credential_id=token.credential_id,
         scopes=frozenset({"tokens:read"}),
     )
     assert revoke_token(token, actor=actor)
