@@ -101,14 +101,14 @@ fuzz: install ## Send generated requests to a server of ours; ARGS="--seconds 36
 clients: install ## Try programs of others against a server of ours; ARGS names some of them
 	$(PYTHON) -m tests.clients $(ARGS)
 
-# Every test function, with some of its cases: versions differ in what a function does, not in which
+# Every test function, with one of its cases: versions differ in what a function does, not in which
 # of a hundred endpoints it does it to.
 other-versions: install ## Run tests on PostgreSQL 15 and Python 3.13, as far as they are installed
 ifneq ($(OLD_POSTGRES)$(NEW_PYTHON),)
 ifneq ($(NEW_PYTHON),)
 	AGENTIDP_VENV=$(OTHER_VENV) $(NEW_PYTHON) agentidp/devtools/bootstrap.py test
 endif
-	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not browser and not slow" --cases=2
+	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not browser and not slow" --cases=1
 else
 	@echo "Not run: neither PostgreSQL 15 nor Python 3.13 is installed here."
 endif

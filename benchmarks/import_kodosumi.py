@@ -23,6 +23,7 @@ from tests.spooler import USER, append_rows, fid_of, new_data, open_database, ru
 
 USERS = 5
 SPOOLER_BATCH = 10
+NOTHING_ELSE = "0 changed, 0 deleted, 0 deleted earlier."
 
 
 def write_folder(executions: int, events: int) -> Path:
@@ -85,8 +86,8 @@ def measure(
     for number in range(rounds):
         organization = Organization.objects.create(name="Import", slug=f"import-{number}")
         for name, expected in (
-            ("first import", f"{executions:,} new, 0 changed, 0 deleted, 0 deleted earlier. {executions * events:,} "),
-            ("import with nothing new", " 0 new, 0 changed, 0 deleted, 0 deleted earlier. 0 "),
+            ("first import", f"{executions:,} new, {NOTHING_ELSE} {executions * events:,} "),
+            ("import with nothing new", f" 0 new, {NOTHING_ELSE} 0 "),
         ):
             printed, taken = clock.measure(lambda to=organization: run_command(to, folder))
             if expected not in printed or "problems" in printed:

@@ -14,6 +14,7 @@ from tests.live.viewer import connected
 
 pytestmark = pytest.mark.slow
 
+STREAMS = 230
 LINE = "*a* `b` [c](https://example.com)\n\n"
 SLOW = [json.dumps({"Markdown": {"body": LINE * number}}) for number in (1500, 4000)]
 """Results that the stream sends as one batch, which takes most of a second to render."""
@@ -65,13 +66,10 @@ async def view_again_and_again(engine: Engine, arrived: asyncio.Event) -> None:
                         arrived.set()
 
 
-@pytest.mark.parametrize("number", [50, 230])
-def test_streams_that_are_slow_to_render_delay_no_other_organization(
-    running: Deployment, number: int
-) -> None:
+def test_streams_that_are_slow_to_render_delay_no_other_organization(running: Deployment) -> None:
     agents = len(running.clients) // 2
     hostile = [Engine(running, client) for client in running.clients[:agents]]
-    runs = [hostile[each % agents].another() for each in range(number)]
+    runs = [hostile[each % agents].another() for each in range(STREAMS)]
     for run in runs:
         report(run, *SLOW)
     other = Engine(running, running.clients[agents])
