@@ -1,5 +1,5 @@
 """The JSON parser refuses exactly what a character-by-character parser refuses, says where, and
-takes a small multiple of the time of Python's own."""
+needs no loop over the text."""
 
 import json
 import time
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rest_framework.exceptions import ParseError
 
 from core.parsers import FEW_ESCAPES, MAX_DEPTH, MAX_NAMES, MAX_VALUES, measure_json, parse_json
+from core.tests.profiling import calls
 
 MEGABYTE = 1024 * 1024
 
@@ -255,13 +256,12 @@ def test_a_megabyte_is_read_at_once(kind: str) -> None:
     content = LARGE[kind].encode()
     assert len(content) <= MEGABYTE
 
-    # Relative to the plain parser's time for a megabyte of events, because machines differ. Events
-    # take 2 to 3 times that: see benchmarks/json_reader.py.
+    # How much slower it is than the plain parser is measured by benchmarks/json_reader.py. Here
+    # only what no machine could explain: a loop of ours over the text, or quadratic time in C.
+    objects = LARGE[kind].count("{") if kind == "events" else 0
+    assert calls(lambda: outcome_only(content)) < 100 + 5 * objects
     plain = seconds(lambda: json.loads(LARGE["events"]))
-    strict = seconds(lambda: outcome_only(content))
-
-    limit = 4 if kind == "events" else 50
-    assert strict < limit * plain, f"{strict * 1000:.1f} ms, plain {plain * 1000:.1f} ms"
+    assert seconds(lambda: outcome_only(content)) < 50 * plain
 
 
 def outcome_only(content: bytes) -> None:
