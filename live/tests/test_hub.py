@@ -264,4 +264,5 @@ def test_a_thousand_viewers_of_a_thousand_organizations_cost_as_much_as_of_one(
 
     assert read_news([], of_one).ended == set()
     assert read_news([], of_many).ended == set(of_many)
-    assert seconds(of_many) < 10 * seconds(of_one)
+    # Six times as long, since each organization is entered; the square would be hundreds.
+    assert seconds(of_many) < 30 * seconds(of_one)
