@@ -4,6 +4,7 @@ Nothing here imports Django: the server and the seeding run in their own process
 production.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -17,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from agentidp.devtools.embedded_postgres import Cluster, find_binaries
@@ -67,10 +69,9 @@ def deployed(
 
     `interface` is asgi or wsgi; with wsgi, streams end after the events so far.
     """
-    folder = tempfile.TemporaryDirectory(prefix="agentidp-live-", ignore_cleanup_errors=True)
-    with folder as root:
-        Path(root).chmod(0o711)  # PostgreSQL may run as another user
+    with new_folder() as root:
         cluster = Cluster(Path(root), find_binaries(), durable=durable)
+        subprocess.run(["cp", "--archive", migrated_data(), cluster.data], check=True)
         cluster.start()
         try:
             url = f"http://localhost:{port or free_port()}"
@@ -90,6 +91,34 @@ def deployed(
                 yield Deployment(url, cluster, clients, log, started)
         finally:
             cluster.stop()
+
+
+def new_folder() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="agentidp-live-", ignore_cleanup_errors=True)
+    Path(folder.name).chmod(0o711)  # PostgreSQL may run as another user
+    return folder
+
+
+@cache
+def migrated_data() -> Path:
+    """The data of a migrated, otherwise empty database, which deployments copy: to migrate takes
+    longer than most tests.
+    """
+    folder = new_folder()
+    atexit.register(folder.cleanup)
+    cluster = Cluster(Path(folder.name), find_binaries(), durable=True)  # so that it ends properly
+    cluster.start()
+    try:
+        addresses = {
+            "DATABASE_URL": cluster.url,
+            "AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url,
+            "AGENTIDP_ENVIRONMENT": "test",
+        }
+        command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+        subprocess.run(command, env=os.environ | addresses, cwd=PROJECT, check=True)
+    finally:
+        cluster.stop()
+    return cluster.data
 
 
 def seed(environment: dict[str, str], agents: int, organizations: int = 2) -> list[OAuthClient]:
