@@ -69,26 +69,33 @@ def deployed(
 
     `interface` is asgi or wsgi; with wsgi, streams end after the events so far.
     """
+    with migrated_cluster(durable=durable) as cluster:
+        url = f"http://localhost:{port or free_port()}"
+        environment = os.environ | {
+            "DATABASE_URL": cluster.url,
+            "AGENTIDP_DATABASE_OWNER_URL": "",
+            "AGENTIDP_ENVIRONMENT": "test",
+            "AGENTIDP_ISSUER": url,
+            "AGENTIDP_FILES_FOLDER": f"{cluster.root}/files",
+            "PYTHONPATH": str(PROJECT),
+            **(settings or {}),
+        }
+        owner = {"AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url}
+        clients = seed(environment | owner, agents, organizations)
+        log = cluster.root / "server.log"
+        with server(environment, url, log, interface) as started:
+            yield Deployment(url, cluster, clients, log, started)
+
+
+@contextlib.contextmanager
+def migrated_cluster(*, durable: bool) -> Iterator[Cluster]:
+    """PostgreSQL with a migrated, otherwise empty database, in a folder of its own."""
     with new_folder() as root:
         cluster = Cluster(Path(root), find_binaries(), durable=durable)
         subprocess.run(["cp", "--archive", migrated_data(), cluster.data], check=True)
         cluster.start()
         try:
-            url = f"http://localhost:{port or free_port()}"
-            environment = os.environ | {
-                "DATABASE_URL": cluster.url,
-                "AGENTIDP_DATABASE_OWNER_URL": "",
-                "AGENTIDP_ENVIRONMENT": "test",
-                "AGENTIDP_ISSUER": url,
-                "AGENTIDP_FILES_FOLDER": f"{root}/files",
-                "PYTHONPATH": str(PROJECT),
-                **(settings or {}),
-            }
-            owner = {"AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url}
-            clients = seed(environment | owner, agents, organizations)
-            log = Path(root) / "server.log"
-            with server(environment, url, log, interface) as started:
-                yield Deployment(url, cluster, clients, log, started)
+            yield cluster
         finally:
             cluster.stop()
 
@@ -101,9 +108,7 @@ def new_folder() -> tempfile.TemporaryDirectory[str]:
 
 @cache
 def migrated_data() -> Path:
-    """The data of a migrated, otherwise empty database, which deployments copy: to migrate takes
-    longer than most tests.
-    """
+    """What `migrated_cluster` copies, because to migrate takes longer than most tests."""
     folder = new_folder()
     atexit.register(folder.cleanup)
     cluster = Cluster(Path(folder.name), find_binaries(), durable=True)  # so that it ends properly

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,8 +19,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from agentidp.devtools.embedded_postgres import Cluster, find_binaries
-from tests.live.deployment import PROJECT, seed
+from agentidp.devtools.embedded_postgres import Cluster
+from tests.live.deployment import PROJECT, migrated_cluster, seed
 
 pytestmark = pytest.mark.slow
 
@@ -104,11 +103,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def empty_place() -> Iterator[Place]:
-    folder = tempfile.TemporaryDirectory(prefix="agentidp-live-", ignore_cleanup_errors=True)
-    with folder as root:
-        Path(root).chmod(0o711)  # PostgreSQL may run as another user
-        cluster = Cluster(Path(root), find_binaries(), durable=False)
-        cluster.start()
+    with migrated_cluster(durable=False) as cluster:
         environment = os.environ | {
             "DATABASE_URL": cluster.url,
             "AGENTIDP_DATABASE_OWNER_URL": cluster.owner_url,
@@ -116,11 +111,8 @@ def empty_place() -> Iterator[Place]:
             "AGENTIDP_DEMO": "1",
             "PYTHONPATH": str(PROJECT),
         }
-        try:
-            organization_id = seed(environment, 1)[0].organization_id
-            yield Place(cluster, environment, organization_id, Path(root) / "workers.log")
-        finally:
-            cluster.stop()
+        organization_id = seed(environment, 1)[0].organization_id
+        yield Place(cluster, environment, organization_id, cluster.root / "workers.log")
 
 
 @pytest.fixture
