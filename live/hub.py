@@ -291,7 +291,7 @@ class Hub:
             self._poller, read_news, [each.watched for each in channels], viewers, awaited
         )
         for channel in channels:
-            self._log_poll_error(channel, news.heads.get(channel.watched.execution_id))
+            self._update(channel, news.heads.get(channel.watched.execution_id))
         if not self._is_lively():
             self._batches.clear()
         for each in news.appeared:
@@ -303,7 +303,8 @@ class Hub:
             for attendance in self._present.get(viewer, ()):
                 attendance.end(RIGHT_ENDED)
 
-    def _log_poll_error(self, channel: Channel, head: Head | None) -> None:
+    def _update(self, channel: Channel, head: Head | None) -> None:
+        """Wake the channel's streams if its head moved; end them if the execution is gone."""
         if head is None:
             for stream in channel.streams:
                 stream.end(DELETED)
