@@ -1,6 +1,5 @@
 """Without the bucket requests fail soon and clearly, and work goes on once it is back."""
 
-import time
 from io import StringIO
 from typing import Any
 
@@ -53,13 +52,11 @@ def test_a_download_without_the_bucket_is_an_error(
 def test_requests_soon_after_a_timeout_fail_fast(
     operator: Client, file: ExecutionFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with away("silent", monkeypatch):
-        operator.get(url_of(file))
-        began = time.monotonic()
-        for _ in range(20):
-            assert operator.get(url_of(file)).status_code == 503
+    with away("silent", monkeypatch), capture_logs() as logs:
+        answers = [operator.get(url_of(file)) for _ in range(20)]
 
-        assert time.monotonic() - began < 20 * 0.3
+    assert {each.status_code for each in answers} == {503}
+    assert [each["event"] for each in logs].count("files.unavailable") == 1, "only one tried"
 
 
 @pytest.mark.parametrize("kind", ["closed", "silent", "trickling"])
@@ -89,14 +86,10 @@ def test_a_request_to_the_bucket_has_a_deadline(
 ) -> None:
     """Bytes that keep arriving, or being taken, do not put it off."""
     with away(kind, monkeypatch):
-        began = time.monotonic()
         with pytest.raises(FilesUnavailable):
             default_storage.save("executions/a/b", ContentFile(bytes(4 * MB)))
-        seconds = time.monotonic() - began
         with pytest.raises(FilesUnavailable):
             default_storage.exists("executions/a/b")
-
-    assert seconds < 8
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -97,6 +99,19 @@ def test_the_owner_of_a_file_is_asked_as_ever(
     assert client_for(other).get(url_of(file)).status_code == 404
 
 
+@contextmanager
+def files_of(kind: type[BaseHTTPRequestHandler]) -> Iterator[None]:
+    """Use a bucket that answers like this."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with s3.files_in(f"http://127.0.0.1:{server.server_port}", "files-of-nobody"):
+            yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 class BreaksOff(BaseHTTPRequestHandler):
     """Sends only half of each body at first, and all of it on the next request."""
 
@@ -123,17 +138,8 @@ class BreaksOff(BaseHTTPRequestHandler):
 
 def test_a_body_that_breaks_off_is_fetched_again() -> None:
     BreaksOff.asked = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BreaksOff)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with (
-            s3.files_in(f"http://127.0.0.1:{server.server_port}", "files-of-nobody"),
-            default_storage.open("executions/a/b") as opened,
-        ):
-            assert opened.read() == b"0123456789"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with files_of(BreaksOff), default_storage.open("executions/a/b") as opened:
+        assert opened.read() == b"0123456789"
 
     assert BreaksOff.asked == ["bytes=0-9", "bytes=0-9"]
 
@@ -171,14 +177,8 @@ def test_a_bucket_that_ignores_ranges_is_unavailable_and_no_wrong_bytes_are_sent
     operator: Client, organization: Organization, kind: type[IgnoresRange], asked: str
 ) -> None:
     file = make_file(make_execution(organization), "out", "big.bin", IgnoresRange.content)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with s3.files_in(f"http://127.0.0.1:{server.server_port}", "files-of-nobody"):
-            answers = [operator.get(url_of(file), headers={"Range": asked}) for _ in range(2)]
-    finally:
-        server.shutdown()
-        server.server_close()
+    with files_of(kind):
+        answers = [operator.get(url_of(file), headers={"Range": asked}) for _ in range(2)]
 
     assert [each.status_code for each in answers] == [503, 503]
     assert answers[0]["Retry-After"] == "5"
