@@ -21,14 +21,12 @@ from core import database_roles
 from core.database_roles import (
     as_owner,
     declared_for,
-    excess,
     functions,
-    grant_declared,
-    held_privileges,
-    missing,
     relations,
 )
 from core.ids import uuid7
+from core.role_checks import excess, held_privileges, missing
+from core.role_grants import grant_declared
 from organizations.actors import Actor
 from organizations.audit.log import event_hash, record_event, verify_chain
 from organizations.models import AuditEvent, Organization
