@@ -27,7 +27,7 @@ from storages.backends.s3 import S3Storage
 from urllib3.exceptions import HTTPError
 
 from executions import bucket_deadlines
-from executions.bucket_deadlines import Deadline, Places, watched
+from executions.bucket_deadlines import BucketSlots, Deadline, watched
 from executions.file_storage import FilesUnavailable, raising_files_unavailable
 
 CONNECTION_ERRORS = (BotoCoreError, HTTPError)
@@ -81,7 +81,7 @@ class BucketStorage(S3Storage):
             "default_acl": None,
         }
         self._lock, self._away_until = Lock(), 0.0
-        self._places = Places(max(settings.WEB_THREADS // 2, 1))
+        self._slots = BucketSlots(max(settings.WEB_THREADS // 2, 1))
         super().__init__(**usual | options)
 
     @cached_property
@@ -163,7 +163,7 @@ class BucketStorage(S3Storage):
         """
         if time.monotonic() < self._away_until:
             raise FilesUnavailable
-        with raising_files_unavailable(*REFUSALS), self._places.one() as request:
+        with raising_files_unavailable(*REFUSALS), self._slots.hold() as request:
             try:
                 yield
                 request.require_in_time()

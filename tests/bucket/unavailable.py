@@ -35,7 +35,7 @@ def away(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketStorage]:
     timeouts = {"connect_timeout": seconds, "read_timeout": seconds}
     monkeypatch.setattr(file_bucket, "TIMEOUTS", timeouts)
     monkeypatch.setattr(file_bucket, "OUTAGE_PAUSE_SECONDS", 600.0)
-    monkeypatch.setattr(bucket_deadlines, "SECONDS", 1.0)
+    monkeypatch.setattr(bucket_deadlines, "REQUEST_SECONDS", 1.0)
     health.files_problem.forget()
     with socket.socket() as listening:
         if kind == "closed":
