@@ -228,8 +228,8 @@ class BucketStorage(S3Storage):
 WHY = {
     301: "is in another region: set AGENTIDP_FILES_BUCKET_REGION.",
     400: "refuses the request: the region or the keys are wrong.",
-    403: "is closed to these keys, or to this machine where none are set.",
-    404: "is not there.",
+    403: "refuses access with these keys or, if none are set, with this machine's credentials.",
+    404: "does not exist.",
 }
 
 

@@ -45,4 +45,4 @@ def test_a_folder_that_cannot_be_used_is_named(settings: Any, tmp_path: Path) ->
 
     told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
 
-    assert told == [f"Files cannot be stored. {tmp_path}/file is no folder."]
+    assert told == [f"Files cannot be stored. {tmp_path}/file is not a folder."]

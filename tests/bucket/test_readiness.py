@@ -31,7 +31,7 @@ def test_check_reports_a_missing_bucket(s3_server: str) -> None:
     with s3.files_in(s3_server, "files-that-nobody-made"):
         told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
 
-    assert told == ["Files cannot be stored. The bucket files-that-nobody-made is not there."]
+    assert told == ["Files cannot be stored. The bucket files-that-nobody-made does not exist."]
 
 
 def test_a_bucket_that_is_there_is_no_problem(bucket: BucketStorage) -> None:

@@ -174,7 +174,7 @@ def require_may_manage(agent: Agent, *, actor: Actor) -> None:
     require_may_handle(agent, actor=actor)
     if actor.kind != "agent" or actor.id == agent.pk or actor.may(Scope.ADMIN_ORGS):
         return
-    raise Forbidden("An agent manages its own credentials only.")
+    raise Forbidden("An agent can manage only its own credentials.")
 
 
 def _locked_agent(agent_id: UUID, *, actor: Actor) -> Agent:
