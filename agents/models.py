@@ -162,7 +162,7 @@ class Agent(OrganizationScopedModel):
                 "organization",
                 Lower("email"),
                 name="agents_agent_email_unique",
-                violation_error_message="An agent with this e-mail address already exists.",
+                violation_error_message="An agent with this email address already exists.",
             ),
             models.CheckConstraint(
                 condition=models.Q(status__in=["active", "suspended", "decommissioned"]),
