@@ -185,7 +185,10 @@ def broken_audit_logs(manifest: dict[str, Any]) -> list[str]:
         if not result.is_intact:
             problems.append(f"The audit log of {organization.slug} is broken: {result}")
         elif sequence and (event is None or bytes(event.hash).hex() != expected_hash):
-            problems.append(f"The audit log of {organization.slug} has another event {sequence}.")
+            problems.append(
+                f"The audit log of {organization.slug} has a different event {sequence} than "
+                "when the backup was made."
+            )
     restored = set(map(str, Organization.objects.values_list("id", flat=True)))
     problems += [
         f"Organization {one} is missing." for one in manifest["auditHeads"].keys() - restored
@@ -263,7 +266,9 @@ def _stored_files(folder: Path) -> Iterator[tuple[str, Any]]:
     with tarfile.open(folder / FILES) as archive:
         for entry in archive:
             if not entry.isreg() or not FILE_NAME.fullmatch(entry.name):
-                raise BackupError(f"{FILES} has an entry that no backup has: {entry.name!r}.")
+                raise BackupError(
+                    f"{FILES} has an entry that does not belong in a backup: {entry.name!r}."
+                )
             yield entry.name, archive.extractfile(entry)
 
 

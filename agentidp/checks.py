@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from core import database_roles
+from core import database_roles, role_checks
 
 
 @register(Tags.database)
@@ -21,9 +21,9 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
         return []
     try:
         with connection.cursor() as cursor:
-            cursor.execute(database_roles.IS_ABOVE_ALL)
+            cursor.execute(role_checks.IS_ABOVE_ALL)
             is_privileged = cursor.fetchone()[0]
-            more = [] if database_roles.is_owner(connection) else database_roles.excess(cursor)
+            more = [] if database_roles.is_owner(connection) else role_checks.excess(cursor)
             cursor.execute("SELECT current_user")
             role = cursor.fetchone()[0]
     except DatabaseError as error:
@@ -38,7 +38,7 @@ def database_role_is_plain(app_configs: Sequence[AppConfig] | None, **kwargs: An
             )
         ]
     if more:
-        summary = database_roles.in_one_sentence(role, more)
+        summary = role_checks.in_one_sentence(role, more)
         return [
             Error(
                 f"{summary} It must have the rights that it needs and no others: another role owns "
@@ -81,8 +81,8 @@ def refuse_unsafe_start() -> None:
     if unapplied_migrations():
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")
     with connection.cursor() as cursor:
-        if less := database_roles.missing(cursor):
-            summary = database_roles.in_one_sentence(settings.DATABASE_ROLE, less)
+        if less := role_checks.missing(cursor):
+            summary = role_checks.in_one_sentence(settings.DATABASE_ROLE, less)
             raise ImproperlyConfigured(f"{summary} Run: python manage.py migrate")
     connection.close()
 

@@ -148,7 +148,7 @@ def _why_not_scrape(request: HttpRequest) -> str:
     host = request.META.get("HTTP_HOST", "")
     name = split_domain_port(host)[0]
     if host and not (_is_loopback(name.strip("[]")) or validate_host(name, settings.ALLOWED_HOSTS)):
-        return "The Host is not one of ours, and AGENTIDP_METRICS_TOKEN is not set."
+        return "The Host header does not name this server, and AGENTIDP_METRICS_TOKEN is not set."
     return ""
 
 

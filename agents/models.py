@@ -66,7 +66,7 @@ def validate_runbook_url(text: str) -> None:
     plain http are refused."""
     if len(text) > MAX_RUNBOOK_URL or not RUNBOOK_URL.fullmatch(text):
         raise ValidationError(
-            "Use a full https address in ASCII without a user name, for example "
+            "Use a full https URL in ASCII without a user name, for example "
             "https://wiki.example.com/runbooks/screener."
         )
 
@@ -162,7 +162,7 @@ class Agent(OrganizationScopedModel):
                 "organization",
                 Lower("email"),
                 name="agents_agent_email_unique",
-                violation_error_message="An agent with this e-mail address already exists.",
+                violation_error_message="An agent with this email address already exists.",
             ),
             models.CheckConstraint(
                 condition=models.Q(status__in=["active", "suspended", "decommissioned"]),

@@ -49,7 +49,7 @@ class AgentSerializer(StrictSerializer):
         allow_blank=True,
         trim_whitespace=False,
         validators=[validate_runbook_url],
-        help_text="What to do when this agent fails: an https address, or empty.",
+        help_text="Where to read what to do when this agent fails: an https URL, or empty.",
     )
     scopes = BoundedListField(
         child=serializers.ChoiceField(choices=Scope.choices),

@@ -38,7 +38,7 @@ METRICS: dict[str, Metric] = {
             key="issued",
             label="Tokens issued",
             unit="tokens",
-            description="Access tokens given out.",
+            description="Access tokens issued.",
             aggregate=Sum("issued"),
             outcomes=(ISSUED,),
         ),
@@ -110,8 +110,8 @@ AGENTS = (
     Measure(
         "Last used",
         "time",
-        "When one of the agent's secrets last got a token, exact to a minute. A refused request is "
-        "no use, and neither is a question about a token.",
+        "When one of the agent's secrets last got a token, accurate to a minute. Refused requests "
+        "and introspections do not count.",
         "the newest `lastUsedAt` or `previousLastUsedAt` of its credentials",
     ),
     Measure(

@@ -197,7 +197,7 @@ class Cursors:
             return None
         cursor = self._unsign(self._text)
         if cursor is None:
-            refuse_cursor("Send it unchanged, to the same address with the same filters.")
+            refuse_cursor("Send it unchanged, to the same path with the same filters.")
         return cursor
 
     def read_if_good(self) -> Cursor | None:

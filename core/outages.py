@@ -23,7 +23,8 @@ class Outage:
 
 AWAY = Outage()
 LOCKED = Outage(
-    message="Another request was changing the same and did not end in time. Try again shortly.",
+    message="Another request was changing the same data and did not finish in time. "
+    "Try again shortly.",
     event="database.locked",
 )
 TOO_SLOW = Outage(

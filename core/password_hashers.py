@@ -27,7 +27,7 @@ class PasswordsBusy(TooManyRequests):
 
     code = "SERVICE_UNAVAILABLE"
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    message = "Too many people sign in at the moment. Try again in a few seconds."
+    message = "Too many people are signing in right now. Try again in a few seconds."
 
 
 class HashingSlots:

@@ -22,7 +22,7 @@ class RowOf(models.Func):
     ) -> tuple[str, tuple[Any, ...]]:
         (column,) = self.source_expressions
         if not isinstance(column, Col):
-            raise TypeError(f"{column} is no column of a table.")
+            raise TypeError(f"{column} is not a column of a table.")
         return compiler.quote_name_unless_alias(column.alias), ()
 
 

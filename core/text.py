@@ -32,7 +32,7 @@ def normalized(text: str) -> str:
     try:
         text.encode()  # far faster than checking each character
     except UnicodeEncodeError:
-        raise ValueError("The text contains half of a character.") from None
+        raise ValueError("The text contains half of a surrogate pair.") from None
     return unicodedata.normalize("NFC", text)
 
 

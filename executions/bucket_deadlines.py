@@ -23,21 +23,22 @@ from botocore.awsrequest import (
 from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import ProtocolError
 
-SECONDS = 7.0
+REQUEST_SECONDS = 7.0
 """For a request without a body, to the last byte of the response, which is at most half a megabyte.
 A body may take longer if it is sent at the minimum pace.
 """
 MIN_PACE = 256 * 1024
 """Bytes of a body in a second."""
 SLOW_AFTER = 1.0
-"""Seconds after which a request counts as slow: while one of them is, nobody waits for a place."""
-SECONDS_FOR_A_PLACE = 2.0
+"""Seconds after which a request counts as slow: while one of them is, nobody waits for a slot."""
+MAX_WAIT_SECONDS = 2.0
+"""How long a thread waits for a slot at most."""
 
 _current = threading.local()
 
 
 class BucketIsSlow(BotoCoreError):
-    """As many threads as may are waiting for the bucket already."""
+    """The maximum number of threads is waiting for the bucket already."""
 
     fmt = "Too many requests wait for the bucket."
 
@@ -121,7 +122,7 @@ def watched(deadline: Deadline) -> Iterator[Deadline]:
         deadline.end()
 
 
-class Places:
+class BucketSlots:
     """How many threads of a process may wait for the bucket at a time."""
 
     def __init__(self, number: int) -> None:
@@ -130,14 +131,14 @@ class Places:
         self._freed = threading.Condition()
 
     @contextmanager
-    def one(self) -> Iterator[Deadline]:
-        """A place, with a deadline for each request. Raises BucketIsSlow at once if all places
-        are taken and the bucket is slow, and soon if they stay taken.
+    def hold(self) -> Iterator[Deadline]:
+        """Hold a slot, with a deadline for each request. Raise BucketIsSlow at once if all slots
+        are taken and the bucket is slow, and after MAX_WAIT_SECONDS if they stay taken.
         """
         if (outer := getattr(_current, "deadline", None)) is not None:
-            yield outer  # this thread has a place
+            yield outer  # this thread holds a slot
             return
-        mine = Deadline(SECONDS)
+        mine = Deadline(REQUEST_SECONDS)
         with self._freed:
             self._wait()
             mine.restart()
@@ -151,7 +152,7 @@ class Places:
                 self._freed.notify()
 
     def _wait(self) -> None:
-        until = time.monotonic() + SECONDS_FOR_A_PLACE
+        until = time.monotonic() + MAX_WAIT_SECONDS
         while len(self._taken) >= self._number:
             slowest = max(each.age for each in self._taken)
             left = min(SLOW_AFTER - slowest, until - time.monotonic())

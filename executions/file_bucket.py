@@ -27,7 +27,7 @@ from storages.backends.s3 import S3Storage
 from urllib3.exceptions import HTTPError
 
 from executions import bucket_deadlines
-from executions.bucket_deadlines import Deadline, Places, watched
+from executions.bucket_deadlines import BucketSlots, Deadline, watched
 from executions.file_storage import FilesUnavailable, raising_files_unavailable
 
 CONNECTION_ERRORS = (BotoCoreError, HTTPError)
@@ -81,7 +81,7 @@ class BucketStorage(S3Storage):
             "default_acl": None,
         }
         self._lock, self._away_until = Lock(), 0.0
-        self._places = Places(max(settings.WEB_THREADS // 2, 1))
+        self._slots = BucketSlots(max(settings.WEB_THREADS // 2, 1))
         super().__init__(**usual | options)
 
     @cached_property
@@ -163,7 +163,7 @@ class BucketStorage(S3Storage):
         """
         if time.monotonic() < self._away_until:
             raise FilesUnavailable
-        with raising_files_unavailable(*REFUSALS), self._places.one() as request:
+        with raising_files_unavailable(*REFUSALS), self._slots.hold() as request:
             try:
                 yield
                 request.require_in_time()
@@ -228,8 +228,8 @@ class BucketStorage(S3Storage):
 WHY = {
     301: "is in another region: set AGENTIDP_FILES_BUCKET_REGION.",
     400: "refuses the request: the region or the keys are wrong.",
-    403: "is closed to these keys, or to this machine where none are set.",
-    404: "is not there.",
+    403: "refuses access with these keys or, if none are set, with this machine's credentials.",
+    404: "does not exist.",
 }
 
 

@@ -79,7 +79,7 @@ class FolderStorage(FileSystemStorage):
         """
         place = self._nearest()
         if not os.path.isdir(place):
-            return f"{place} is no folder."
+            return f"{place} is not a folder."
         if not os.access(place, os.W_OK | os.X_OK):
             return f"The folder {place} cannot be written by this account."
         return ""

@@ -21,8 +21,8 @@ MEASURES = (
     Measure(
         "Executions",
         "executions",
-        "What the window and the filters leave. The last hours have what started or ended in them, "
-        "and all that is live; a window with edges has what started in it.",
+        "All that match the filters and are in the window. The last hours include whatever started "
+        "or ended in them or is still live; a window with two ends, whatever started in it.",
         "`total_executions`",
     ),
     Measure(
@@ -60,8 +60,8 @@ MEASURES = (
     Measure(
         "Runtime",
         "seconds",
-        "From the first event to the last without the time in which an answer was awaited; of one "
-        "that is at work, until now.",
+        "From the first event to the last, without the time spent waiting for answers; while an "
+        "execution runs, until now.",
         "`runtime_seconds` in the CSV file of the page",
     ),
     Measure(
@@ -73,8 +73,8 @@ MEASURES = (
     Measure(
         "Median runtime, 95th percentile, 99th percentile",
         "seconds",
-        "Of the runtimes until the last event, of executions with more than one; between two of "
-        "them interpolated.",
+        "Of the runtimes up to the last event, over executions with more than one event; "
+        "interpolated between two runtimes.",
         "`p50_runtime`, `p95_runtime`, `p99_runtime`",
     ),
     Measure(

@@ -17,7 +17,8 @@ from core.throttling import Quota, count_attempt, throttle_key
 from organizations.models import Organization
 
 EVENT_BYTES = 128
-"""The overhead of an event beside its message. The triggers use the same value (migration 0011)."""
+"""The overhead of an event beside its message. executions_executionevent_stored_insert and its
+siblings in executions/sql/ count the same."""
 FILE_BYTES = 1024
 """The overhead of a file beside its content."""
 ENDING_BYTES = 4096

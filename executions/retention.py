@@ -92,6 +92,7 @@ def _expire_some(organization: Organization, before: float, batch: int) -> tuple
         .select_for_update(skip_locked=True)
     )
     expired, room = 0, batch
+    # Most executions have more than two rows besides, so a batch takes no more than these.
     found = list(old[: max(1, batch // 4)])
     for execution in found:
         room -= _delete_children(execution, room)

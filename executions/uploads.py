@@ -47,7 +47,7 @@ class UploadExists(DomainError):
 
 class FileQuotaExceeded(DomainError):
     code = "FILE_QUOTA_EXCEEDED"
-    message = "The files of this execution would become too many or too large."
+    message = "The execution would have too many files, or they would be too large in total."
 
 
 class PartConflict(DomainError):
@@ -156,7 +156,9 @@ def cancel_upload(
     execution = locked_for_report(execution, actor, lease)
     upload = _find(execution, upload_id, uploads=Upload.objects.select_for_update())
     if isinstance(upload, ExecutionFile):
-        raise FileExists("All of the file has arrived. It goes with its execution.")
+        raise FileExists(
+            "The whole file has arrived. It can only be deleted together with its execution."
+        )
     UploadPart.objects.filter(organization_id=upload.organization_id, upload=upload).delete()
     upload.delete()
 

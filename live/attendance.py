@@ -78,7 +78,9 @@ class StreamSlots:
         """Raise TooManyRequests if one more stream would exceed a limit."""
         free = max(MAX_STREAMS, 2 * settings.STREAMS_PER_ORGANIZATION) - self._open
         if self._taken[viewer.organization] >= free:
-            raise TooManyRequests("This server has almost no streams left.", retry_after=5)
+            raise TooManyRequests(
+                "This server has hardly any streams left. Try again later.", retry_after=5
+            )
         limits = {
             viewer.principal: settings.STREAMS_PER_CALLER,
             viewer.organization: settings.STREAMS_PER_ORGANIZATION,
@@ -86,7 +88,7 @@ class StreamSlots:
         for key, limit in limits.items():
             if self._taken[key] >= limit:
                 raise TooManyRequests(
-                    f"{limit} streams are already open or waited for. Close one of them.",
+                    f"{limit} streams are already open or being waited for. Close one of them.",
                     retry_after=5,
                 )
 

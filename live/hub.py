@@ -28,7 +28,7 @@ from executions.wakeup import channel_name, listen
 from live.attendance import Attendance, Channel, StreamSlots
 from live.batches import Batches
 from live.reading import Awaited, Batch, Head, Watched, read_events, read_news
-from live.rendering import Render, Rendering
+from live.render_turns import Render, RenderTurns
 from organizations.stream_access import Viewer
 
 logger = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ class Hub:
         # Each thread has its own database connection, so a few threads serve all viewers.
         self._poller = ThreadPoolExecutor(1, "hub-poller")
         self._readers = [ThreadPoolExecutor(1, "hub-reader") for _ in range(READERS)]
-        self._rendering = Rendering()
+        self._render_turns = RenderTurns()
 
     async def subscribe(
         self,
@@ -164,7 +164,7 @@ class Hub:
 
     async def render(self, watched: Watched, render: Render) -> bytes:
         """Render a batch of the execution in its organization's turn."""
-        return await self._rendering.run(watched.organization_id, render)
+        return await self._render_turns.run(watched.organization_id, render)
 
     def require_place(self, viewer: Viewer) -> None:
         """Raise TooManyRequests when the viewer has reached a limit, Stopping when the hub is
@@ -194,7 +194,7 @@ class Hub:
         for executor in (self._poller, *self._readers):
             await self._run(executor, connections.close_all)
             executor.shutdown()
-        self._rendering.close()
+        self._render_turns.close()
 
     @contextmanager
     def _attending(self, viewer: Viewer, over: asyncio.Event | None = None) -> Iterator[Attendance]:
@@ -291,7 +291,7 @@ class Hub:
             self._poller, read_news, [each.watched for each in channels], viewers, awaited
         )
         for channel in channels:
-            self._log_poll_error(channel, news.heads.get(channel.watched.execution_id))
+            self._update(channel, news.heads.get(channel.watched.execution_id))
         if not self._is_lively():
             self._batches.clear()
         for each in news.appeared:
@@ -303,7 +303,8 @@ class Hub:
             for attendance in self._present.get(viewer, ()):
                 attendance.end(RIGHT_ENDED)
 
-    def _log_poll_error(self, channel: Channel, head: Head | None) -> None:
+    def _update(self, channel: Channel, head: Head | None) -> None:
+        """Wake the channel's streams if its head moved; end them if the execution is gone."""
         if head is None:
             for stream in channel.streams:
                 stream.end(DELETED)

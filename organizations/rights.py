@@ -34,7 +34,7 @@ def require_rights(actor: Actor) -> None:
     """
     still = {"agent": _agent_still_may, "person": _person_still_may}.get(actor.kind)
     if still is not None and not still(actor):
-        raise Forbidden("You no longer have the rights that this request began with.")
+        raise Forbidden("Your rights ended or changed while this request was waiting.")
 
 
 def _agent_still_may(actor: Actor) -> bool:

@@ -18,7 +18,7 @@ from organizations.actors import Scope
 from organizations.audit.log import lock_head
 from organizations.models import AuditEvent, Membership
 from organizations.tenancy.scope import organization_scope
-from organizations.tests.blocking import until_it_waits
+from organizations.tests.blocking import HEAD, until_it_waits
 from organizations.tests.factories import make_membership, make_organization
 from tests.calls import call
 from tests.endpoint import PAGE, Endpoint
@@ -26,7 +26,6 @@ from tests.endpoints import BEARER, PAGES
 from tests.tenants import Tenant
 from tokens.tests.factories import access_token_for, make_credential
 
-HEAD = "SELECT FROM organizations_auditchain WHERE organization_id = %s FOR UPDATE"
 NOT_RECORDED = {
     "POST /api/v1/token/introspect": "Changes nothing.",
     "POST /api/v1/token/revoke": "Whoever holds a token may revoke it.",

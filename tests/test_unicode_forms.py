@@ -137,7 +137,7 @@ def test_the_form(text: str, form: str) -> None:
 
 
 def test_half_of_a_character_has_no_form() -> None:
-    with pytest.raises(ValueError, match="half of a character"):
+    with pytest.raises(ValueError, match="half of a surrogate pair"):
         normalized("a\ud83d")
 
 

@@ -75,7 +75,7 @@ def identifier_problem(identifier: str) -> str:
         and PORT_FORM.fullmatch(port) is not None
     )
     if not is_address:
-        return "Write a whole address in ASCII, for example https://mcp.example.com/mcp."
+        return "Use a complete URL in ASCII, for example https://mcp.example.com/mcp."
     if scheme == "http" and host not in LOOPBACK:
         return "Use https. Plain http is for services on this machine: localhost or 127.0.0.1."
     path = _percent_normal(parts.path) or "/"
@@ -87,7 +87,7 @@ def identifier_problem(identifier: str) -> str:
     if normal != identifier:
         return f"Write it in its normal form: {normal}"
     if _is_our_own(identifier):
-        return "This is an address of AgentIdP itself. Tokens for it need no resource."
+        return "This is a URL of AgentIdP itself. Tokens for it need no resource."
     return ""
 
 

@@ -112,11 +112,13 @@ def require_usable() -> None:
     if (ENVIRONMENT / "pyvenv.cfg").is_file():
         if works(PYTHON):
             return
-        problem = "is an environment whose Python does not run or is too old; make did not make it"
+        problem = (
+            "is an environment whose Python does not run or is too old, and make did not create it"
+        )
     else:
         problem = "is not a virtual environment"
     sys.exit(
-        f"{ENVIRONMENT} {problem}, so it is left as it is. Name another folder in AGENTIDP_VENV, "
+        f"{ENVIRONMENT} {problem}, so it was left unchanged. Name another folder in AGENTIDP_VENV, "
         "one that is empty or does not exist yet, or remove this one yourself."
     )
 
@@ -147,7 +149,7 @@ def install_foreign_packages() -> None:
     stamp = Stamp(FOREIGN, "packages", [FOREIGN_REQUIREMENTS])
     if stamp.holds("test"):
         return
-    say("Installing clients to test with ...")
+    say("Installing third-party clients for the tests ...")
     if FOREIGN.exists():
         remove(FOREIGN)
     options = ["--target", FOREIGN, "-r", FOREIGN_REQUIREMENTS]
@@ -224,8 +226,8 @@ def install_npm_packages() -> None:
     if stamp.holds("test"):
         return
     if modules.is_symlink():  # `npm ci` would empty the folder it points to
-        sys.exit(f"{modules} is a link, and npm would empty where it leads. Remove the link.")
-    say("Installing the packages of the tests from npm ...")
+        sys.exit(f"{modules} is a link, and npm would empty the folder behind it. Remove the link.")
+    say("Installing npm packages for the tests ...")
     run(*npm(), "ci", "--loglevel=error")
     stamp.set("test")
 
@@ -239,8 +241,10 @@ def collect_static_files() -> None:
     if stamp.holds("demo"):
         return
     if folder.is_symlink():
-        sys.exit(f"{folder} is a link. Remove it: what is collected would go where it leads.")
-    say("Compressing the browser's files ...")
+        sys.exit(
+            f"{folder} is a link. Remove it: files would be collected in the folder behind it."
+        )
+    say("Collecting and compressing static files ...")
     command = [PYTHON, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
     run(*command, AGENTIDP_ENVIRONMENT="development")
     stamp.set("demo")
@@ -308,7 +312,7 @@ def clean() -> None:
         if is_ours(environment) and not environment.is_symlink():
             remove(environment)
         elif environment.exists():
-            say(f"{environment} stays: make did not make it.")
+            say(f"{environment} is kept: make did not create it.")
     modules = PROJECT / "node_modules"
     if (modules / ".package-lock.json").is_file():  # npm's own mark
         remove(modules)
@@ -360,7 +364,7 @@ def run(*command: object, **environment: str) -> None:
                 try:
                     process.wait(SECONDS_BETWEEN_SIGNS)
                 except subprocess.TimeoutExpired:
-                    say(f"  ... still at it, {time.monotonic() - began:.0f} s so far")
+                    say(f"  ... still working, {time.monotonic() - began:.0f} s so far")
         except BaseException:
             process.kill()
             raise

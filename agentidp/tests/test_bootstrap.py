@@ -59,7 +59,7 @@ def test_an_unknown_set_is_answered_with_the_usage():
 
 
 OTHERS_FOLDER = "is not a virtual environment"
-OTHERS_ENVIRONMENT = "make did not make it"
+OTHERS_ENVIRONMENT = "make did not create it"
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_cleaning_removes_what_was_made_and_nothing_else(checkout, named):
     kept = {name: what for name, what in before.items() if not name.startswith("checkout/.venv/")}
     kept.pop("checkout/.venv")
     assert seen(checkout.parent) == kept
-    assert f"{checkout / '.venv-3.13'} stays" in done.stdout
+    assert f"{checkout / '.venv-3.13'} is kept" in done.stdout
 
 
 def call(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -295,7 +295,7 @@ def test_a_silent_program_is_said_to_be_still_at_work():
     done = call(code + f"b.run(b.sys.executable, '-c', {waiting!r})")
 
     assert done.returncode == 0, done.stderr
-    assert "still at it" in done.stdout
+    assert "still working" in done.stdout
     assert call("b.run('true')").stdout == ""
     assert "CalledProcessError" in call("b.run('false')").stderr
 

@@ -17,7 +17,7 @@ class ExecutionHasEnded(DomainError):
 
 class IllegalTransition(DomainError):
     code = "ILLEGAL_TRANSITION"
-    message = "The execution cannot go from its status to this one."
+    message = "The execution cannot change from its current status to this one."
 
 
 class EventAfterEnd(DomainError):

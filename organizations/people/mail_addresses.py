@@ -23,7 +23,7 @@ def validate_mail_address(address: str) -> None:
         )
     mailed_to = domain_as_mailed(domain)
     if mailed_to is None:
-        raise ValidationError("No mail server can write the domain of this address.")
+        raise ValidationError("The domain of this address cannot receive mail.")
     if normalized(domain).translate(SMALL_LETTERS) != mailed_to:
         raise ValidationError(
             f"Mail to this domain would go to {mailed_to}. Write that if it is the one you mean."

@@ -29,16 +29,16 @@ class OrganizationBusy(DomainError):
     code = CODES[503]
     status = 503
     message = (
-        "Other requests of your organization take long, so no more are accepted "
-        "for now. Try again shortly."
+        "Other requests from your organization are taking a long time, so no more are "
+        "accepted for now. Try again shortly."
     )
     retry_after = 2
 
 
 class OrganizationFlooding(OrganizationBusy):
     message = (
-        "Your organization sends too many requests at a time, and others wait for "
-        "them. Try again shortly."
+        "Your organization is sending too many requests at once, and others have to wait. "
+        "Try again shortly."
     )
     retry_after = 1
 

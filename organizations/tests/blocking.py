@@ -9,7 +9,7 @@ from django.db import connection
 BLOCKED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))"
 
 HEAD = "SELECT sequence FROM organizations_auditchain WHERE organization_id = %s FOR UPDATE NOWAIT"
-"""Fails while somebody keeps the audit log of the organization."""
+"""Locks the audit log of the organization, and fails while somebody else holds it."""
 
 
 def until_it_waits(task: "Future[Any]", blocker: psycopg.Connection) -> None:

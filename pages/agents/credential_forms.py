@@ -81,6 +81,6 @@ class RotationForm(EndForm):
             # The last day that ends no earlier than the secret would.
             self.fields["expires_on"].initial = timezone.localdate(end)
             self.fields["expires_on"].help_text = (
-                f"The day proposed is as far away as the old end was when the present secret was "
-                f"made. {self.fields['expires_on'].help_text}"
+                "The suggested day gives the new secret the same lifetime as the current one had. "
+                f"{self.fields['expires_on'].help_text}"
             )

@@ -131,8 +131,8 @@ def ending_of(credential: Credential, secrets: list[SecretUsage]) -> Confirmatio
         verb=f"End the old secret{'s'[: not is_one]} now",
         title=f"End the old secret{'s'[: not is_one]} now?",
         subject=f"{names} of {credential.agent.name}",
-        text=f"get{'s'[:is_one]} no more tokens. Those that {'it' if is_one else 'they'} got work "
-        f"until they expire. …{credential.secret_hint} goes on.",
+        text=f"get{'s'[:is_one]} no more tokens. Those that {'it' if is_one else 'they'} obtained "
+        f"keep working until they expire. …{credential.secret_hint} keeps working.",
         facts=(verdict(secrets, now),) if old else (),
         must_type=hint,
         why_type="It was used within the last hour.",

@@ -49,7 +49,7 @@ class AgentForm(forms.Form):
         label="Runbook",
         required=False,
         max_length=MAX_RUNBOOK_URL,
-        help_text="Where to read what to do when this agent fails. An https address.",
+        help_text="Where to read what to do when this agent fails. An https URL.",
         validators=[validate_runbook_url],
         widget=forms.URLInput(attrs={"autocomplete": "off"}),
     )

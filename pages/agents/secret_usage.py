@@ -81,20 +81,20 @@ def verdict(secrets: list[SecretUsage], now: datetime) -> str:
     if last is None and new.last_at is None:
         return "None of its secrets has obtained a token since the rotation."
     if last is None:
-        one = "has not got a token since the rotation; the new one has. It can go."
-        several = "has got a token since the rotation; the new one has. They can go."
+        one = "has not obtained a token since the rotation, but the new one has. You can end it."
+        several = "has obtained a token since the rotation, but the new one has. You can end them."
         return f"{the_old} {one if len(old) == 1 else several}"
     at = absolute_time(last, now)
     user = next(each for each in old if each.last_at == last)
     if new.last_at is None:
         return (
-            f"The new secret has not been used yet: {shown_name(user)} got all tokens since the "
-            f"rotation, the last at {at}. Ending it now would stop the agent."
+            f"The new secret has not been used yet: {shown_name(user)} obtained all tokens since "
+            f"the rotation, the last at {at}. Ending it now would stop the agent."
         )
     if now - last > RESTED and new.last_at > last:
         return (
-            f"The old secret {shown_name(user)} has not been used since {at}; the new one has. "
-            "It can go."
+            f"The old secret {shown_name(user)} has not been used since {at}, but the new one has. "
+            "You can end it."
         )
     came_from = f" from {', '.join(user.addresses)}" if user.addresses else ""
     return f"The old secret {shown_name(user)} is still in use: its last token at {at}{came_from}."

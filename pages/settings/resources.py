@@ -136,8 +136,8 @@ def deletion_of(resource: Resource) -> Confirmation:
         button="Delete resource",
         title="Delete this resource?",
         subject=resource.name,
-        text="gets no new tokens. Those that agents have work until they expire, unless the "
-        "service asks us about tokens. This cannot be undone.",
+        text="gets no new tokens. Tokens that agents already have keep working until they expire, "
+        "unless the service introspects them. This cannot be undone.",
     )
 
 
@@ -149,8 +149,8 @@ def removal_of(grant: ResourceGrant) -> Confirmation:
         label=grant.agent.name,
         title="Remove this agent?",
         subject=grant.agent.name,
-        text="gets no more tokens for this service. A token that it has works until it expires, "
-        "unless the service asks us about tokens.",
+        text="gets no more tokens for this service. A token that it already has keeps working "
+        "until it expires, unless the service introspects it.",
     )
 
 

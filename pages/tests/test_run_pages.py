@@ -10,7 +10,7 @@ import pytest
 
 from agents.tests.factories import make_agent
 from executions.event_log import NewEvent
-from executions.models import DeletedExecution, Execution, now
+from executions.models import Execution, now
 from executions.sanitizing import TOO_COMPLEX
 from executions.tests.factories import (
     FAILED,
@@ -21,10 +21,8 @@ from executions.tests.factories import (
     make_user_of,
     tagged,
 )
-from organizations.models import AuditEvent, Membership, Organization
-from organizations.tenancy.scope import organization_scope
+from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
-from pages.templatetags.agentidp import shorten_id
 
 Role = Membership.Role
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -353,54 +351,6 @@ def test_the_statuses_are_drawn_one_after_the_other(
     assert [bar["x"] for bar in phases["bars"]] == ["0.0", "100.0", "400.0", "700.0"]
 
 
-def test_stopping_cancels_and_is_audited(organization: Organization, browser: Any) -> None:
-    execution = make_execution(organization, RUNNING, agent_name="Hymn Creator")
-    assert "Stop this run?" in page_of(browser, execution)
-
-    response = browser.post(f"/executions/{execution.fid}/stop", follow=True)
-
-    assert "The run of Hymn Creator was stopped" in response.content.decode()
-    assert "Delete this run?" in response.content.decode()
-    with organization_scope(organization):
-        assert Execution.objects.get(pk=execution.pk).status == "cancelled"
-        assert AuditEvent.objects.filter(action="execution.stopped").count() == 1
-
-
-def test_stopping_what_has_ended_says_so(organization: Organization, browser: Any) -> None:
-    execution = make_execution(organization)
-
-    response = browser.post(f"/executions/{execution.fid}/stop", follow=True)
-
-    assert "finished already" in response.content.decode()
-
-
-def test_deleting_leads_back_to_the_list(organization: Organization, browser: Any) -> None:
-    execution = make_execution(organization)
-
-    response = browser.post(f"/executions/{execution.fid}/delete")
-
-    assert response["Location"] == "/executions"
-    assert browser.get(f"/executions/{execution.fid}").status_code == 404
-    with organization_scope(organization):
-        assert DeletedExecution.objects.filter(fid=execution.fid).exists()
-
-
-def test_a_viewer_is_offered_neither_and_sees_only_their_own(
-    organization: Organization, signed_in: Any
-) -> None:
-    viewer = make_membership(organization, Role.VIEWER)
-    own = make_execution(organization, RUNNING, user=make_user_of(viewer))
-    foreign = make_execution(organization, RUNNING)
-    browser = signed_in(viewer)
-
-    text = page_of(browser, own)
-
-    assert "/stop" not in text
-    assert "/delete" not in text
-    for path in ("", "/log", "/log.txt", "/events", "/events.jsonl", "/files"):
-        assert browser.get(f"/executions/{foreign.fid}{path}").status_code == 404
-
-
 @pytest.mark.parametrize("fid", ["%00", "a%00b", "x" * 300, "%ED%A0%80", "..", "errors%2F.."])
 def test_an_id_that_cannot_be_one_is_unknown(
     organization: Organization, browser: Any, fid: str
@@ -441,20 +391,3 @@ def test_a_progress_bar_is_one_line_wherever_it_is_shown(
     assert shown in file
     assert "100 % ##########" in stream
     assert not [text for text in (page, file, stream) if " 50 %" in text]
-
-
-@pytest.mark.parametrize(("statuses", "action"), [(RUNNING, "stop"), (FAILED, "delete")])
-def test_stopping_and_deleting_name_the_run_and_not_only_its_agent(
-    organization: Organization, browser: Any, statuses: Any, action: str
-) -> None:
-    execution = make_execution(
-        organization,
-        statuses,
-        agent_name="screener-04",
-        events=[tagged("meta", now(), summary="Screen applications")],
-    )
-
-    text = browser.get(f"/executions/{execution.fid}/{action}").content.decode()
-
-    assert "The run “Screen applications” of screener-04" in text
-    assert f"Its id is {shorten_id(execution.fid)}; it was started at" in text

@@ -96,7 +96,7 @@ def test_the_traffic_of_the_old_secret_is_not_shown_under_the_new_one(
     assert f"…{old[-4:]}" in before
     assert "2 since the rotation" in before
     assert "from 127.0.0.1" in before
-    assert f"The new secret has not been used yet: …{old[-4:]} got all tokens" in page
+    assert f"The new secret has not been used yet: …{old[-4:]} obtained all tokens" in page
 
 
 def test_the_page_says_when_the_old_secret_can_go(
@@ -111,7 +111,7 @@ def test_the_page_says_when_the_old_secret_can_go(
     page = page_of(browser, agent)
 
     assert f"The old secret …{old[-4:]} has not been used since" in page
-    assert "It can go." in page
+    assert "You can end it." in page
 
 
 def test_the_page_says_that_several_old_secrets_can_go(
@@ -124,8 +124,8 @@ def test_the_page_says_that_several_old_secrets_can_go(
 
     page = page_of(browser, agent)
 
-    assert "None of the old secrets has got a token since the rotation" in page
-    assert "They can go." in page
+    assert "None of the old secrets has obtained a token since the rotation" in page
+    assert "You can end them." in page
 
 
 def test_two_old_secrets_have_a_row_each(agent: Agent, api: Client, browser: Client) -> None:
@@ -137,7 +137,7 @@ def test_two_old_secrets_have_a_row_each(agent: Agent, api: Client, browser: Cli
     hints = [re.findall(r"…(\S+)", row)[0] for row in rows_of(page_of(browser, agent))]
 
     assert hints == [third[-4:], second[-4:], first[-4:]]
-    assert f"…{first[-4:]} got all tokens" in page_of(browser, agent)
+    assert f"…{first[-4:]} obtained all tokens" in page_of(browser, agent)
 
 
 def test_the_api_ends_old_secrets_at_once_and_keeps_the_current_one(

@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from agents.actions import require_may_handle
 from agents.models import Agent, AgentAlreadyDecommissioned, AgentNotActive
+from core.database_clock import database_time
 from core.errors import DomainError, Forbidden
 from organizations.actors import Actor, Scope
 from organizations.audit.actions import AuditAction
@@ -153,9 +154,8 @@ def end_old_secrets(credential: Credential, *, actor: Actor) -> Credential:
     Tokens obtained with them stay valid, because they belong to the credential.
     """
     credential = _locked(credential, actor=actor)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")  # the same clock that decides which secrets work
-        ended = credential.end_old_secrets(cursor.fetchone()[0])
+    # The clock that decides which secrets work.
+    ended = credential.end_old_secrets(database_time())
     if ended:
         credential.save(update_fields=[*OLD_SECRETS])
         record_event(
@@ -174,7 +174,7 @@ def require_may_manage(agent: Agent, *, actor: Actor) -> None:
     require_may_handle(agent, actor=actor)
     if actor.kind != "agent" or actor.id == agent.pk or actor.may(Scope.ADMIN_ORGS):
         return
-    raise Forbidden("An agent manages its own credentials only.")
+    raise Forbidden("An agent can manage only its own credentials.")
 
 
 def _locked_agent(agent_id: UUID, *, actor: Actor) -> Agent:

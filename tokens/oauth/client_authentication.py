@@ -47,7 +47,7 @@ def form_parameters(environ: Mapping[str, Any], read: Callable[[], bytes]) -> di
     value is treated as omitted (RFC 6749 section 3.2).
     """
     if environ.get("QUERY_STRING"):
-        raise OAuthError("invalid_request", "Send the parameters in the body, not in the address.")
+        raise OAuthError("invalid_request", "Send the parameters in the body, not in the URL.")
     if _media_type(environ.get("CONTENT_TYPE", "")) != FORM:
         raise OAuthError("invalid_request", f"The content type must be {FORM}.")
     if int(environ.get("CONTENT_LENGTH") or 0) > settings.MAX_FORM_BYTES:

@@ -1,4 +1,4 @@
-"""How a bearer token may be sent, and the responses (RFC 6750, S83 to S89)."""
+"""How a bearer token may be sent, and the responses (RFC 6750)."""
 
 from urllib.parse import urlencode
 

@@ -1,4 +1,4 @@
-"""The credentials API: secrets are created, shown once, rotated and revoked (spec 4)."""
+"""The credentials API: secrets are created, shown once, rotated and revoked."""
 
 from datetime import datetime, timedelta
 from typing import Any

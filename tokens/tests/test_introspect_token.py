@@ -1,4 +1,4 @@
-"""POST /api/v1/token/introspect: who may ask, and what they learn (RFC 7662, S67 to S74)."""
+"""POST /api/v1/token/introspect: who may ask, and what they learn (RFC 7662)."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The public metadata is complete and true (RFC 8414, 7517, 9728; S56 to S66)."""
+"""The public metadata is complete and true (RFC 8414, 7517, 9728)."""
 
 from collections.abc import Iterator
 from datetime import timedelta

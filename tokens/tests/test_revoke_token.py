@@ -1,4 +1,4 @@
-"""POST /api/v1/token/revoke: whose tokens end, and how completely (RFC 7009, S75 to S82)."""
+"""POST /api/v1/token/revoke: whose tokens end, and how completely (RFC 7009)."""
 
 from typing import Any
 

@@ -3,10 +3,10 @@ from typing import Any
 from django.core.management.commands import migrate
 from django.db import connections
 
-from core.database_roles import (
-    as_owner,
-    grant_at_birth,
+from core.database_roles import as_owner
+from core.role_grants import (
     grant_declared,
+    grant_during_migration,
     isolate_owner,
     require_ownership,
 )
@@ -32,7 +32,7 @@ class Command(migrate.Command):
             if not options["skip_checks"]:
                 self.check(databases=[options["database"]])
             require_ownership(connection)
-            grant_at_birth(connection)
+            grant_during_migration(connection)
             super().handle(*args, **options)
             isolate_owner(connection)
             grant_declared(connection)

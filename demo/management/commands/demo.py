@@ -14,7 +14,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from core.database_roles import as_owner, missing
+from core.database_roles import as_owner
+from core.role_checks import missing
 from demo import jobs, seed, server
 
 # Emails are written to the log: nothing leaves the machine.

@@ -1,144 +1,26 @@
-"""Hostile output of agents, introduced in every possible way, and detectors for its effects in a
-browser.
-"""
+"""Hostile output of agents, introduced in every possible way."""
 
-import contextlib
 import json
-import re
-import socket
 import sqlite3
-import ssl
-import threading
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog
-
-from executions.tests.vectors import FOREIGN, NUMBER, VECTORS, traced
+from executions.tests.vectors import VECTORS, traced
 from tests.browser.engine import Engine
 from tests.spooler import USER, fid_of, new_data, write_execution
 
 NUMBERED = {number: traced(vector, number) for number, vector in enumerate(VECTORS.values(), 1)}
 NAMES = dict(enumerate(VECTORS, 1))
 FORMS = ("markdown", "html", "text", "link", "task", "step", "value")
-HOST = re.compile(rb"v(\d+)\." + re.escape(FOREIGN).encode())
 AGENTS = 20
 IMPORTED, ENORMOUS = fid_of(1001), fid_of(2001)
 MEGABYTE = 1_000_000
 TERMINAL = "\x1b]0;title\x07\x1b[2J\x1b[10;10H\x1b]8;;https://x\x07link\x1b]8;;\x07\x9b\x07"
-SCRIPT_RAN = re.compile(rf"{NUMBER}(\d\d\d)")
-
-
-class Canary:
-    """A server to which all foreign hosts resolve; it records which of them received a request.
-
-    A connection alone is not a request: Chromium opens one early for the URL of a frame, before the
-    policy refuses the frame.
-    """
-
-    def __init__(self, certificate: Path) -> None:
-        self.heard: set[int] = set()
-        self.connections = 0
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate)
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.arguments = [
-            f"--host-resolver-rules=MAP *.{FOREIGN} 127.0.0.1:{self.socket.getsockname()[1]}",
-            # Otherwise no request would arrive here.
-            "--disable-features=LocalNetworkAccessChecks",
-        ]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.listen, args=[connection], daemon=True).start()
-
-    def listen(self, connection: socket.socket) -> None:
-        self.connections += 1
-        with contextlib.suppress(OSError):
-            connection.settimeout(5)
-            with self.context.wrap_socket(connection, server_side=True) as secured:
-                if said := secured.recv(4096):
-                    self.heard |= {int(number) for number in HOST.findall(said)} or {0}
-                    secured.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
-
-    def close(self) -> None:
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-
-
-def make_certificate(path: Path) -> Path:
-    """Create a key and a certificate that no client needs to trust."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, FOREIGN)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(secret + certificate.public_bytes(pem))
-    return path
-
-
-@dataclass
-class Ears:
-    """Detects what the pages of a context must not do."""
-
-    context: BrowserContext
-    canary: Canary
-    ran: set[int] = field(default_factory=set)
-    strange: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    """Violations of the Content-Security-Policy."""
-
-    def __post_init__(self) -> None:
-        self.canary.heard.clear()
-        self.canary.connections = 0
-        self.context.on("console", self.hear)
-        self.context.on("weberror", lambda error: self.strange.append(str(error.error)))
-        self.context.on("dialog", self.dismiss)
-        self.context.on("request", lambda request: self.watch(request.url))
-
-    def hear(self, message: ConsoleMessage) -> None:
-        if found := SCRIPT_RAN.fullmatch(message.text.strip()):
-            self.ran.add(int(found[1]))
-        elif "Content Security Policy" in message.text:
-            self.refused.append(message.text)
-
-    def dismiss(self, dialog: Dialog) -> None:
-        self.strange.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def watch(self, url: str) -> None:
-        if url.endswith("/hostile"):
-            self.strange.append(f"request: {url}")
-
-    @property
-    def attacks(self) -> set[str]:
-        """The names of the vectors that ran or received a response."""
-        return {NAMES.get(number, "unknown") for number in self.ran | self.canary.heard}
 
 
 def seen(number: int, where: str) -> str:

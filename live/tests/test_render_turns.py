@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from live import rendering, sse
+from live import render_turns, sse
 from live.payloads import rendered
 from live.reading import LiveEvent
-from live.rendering import Rendering
+from live.render_turns import RenderTurns
 
 ONE, OTHER = uuid4(), uuid4()
 
@@ -19,7 +19,7 @@ def test_organizations_take_turns_and_viewers_who_left_take_none() -> None:
     order: list[str] = []
 
     async def scene() -> None:
-        turns = Rendering()
+        turns = RenderTurns()
 
         def ask(name: str, organization: UUID) -> "asyncio.Task[bytes]":
             def render(seconds: float) -> bytes:
@@ -42,8 +42,8 @@ def test_organizations_take_turns_and_viewers_who_left_take_none() -> None:
 
 
 def test_the_budget_of_an_organization_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendering, "BUDGET", 0.05)
-    monkeypatch.setattr(rendering, "INTERVAL", 1e9)
+    monkeypatch.setattr(render_turns, "BUDGET", 0.05)
+    monkeypatch.setattr(render_turns, "INTERVAL", 1e9)
     given: list[float] = []
 
     def render(seconds: float) -> bytes:
@@ -54,7 +54,7 @@ def test_the_budget_of_an_organization_is_its_own(monkeypatch: pytest.MonkeyPatc
         return b""
 
     async def scene() -> None:
-        turns = Rendering()
+        turns = RenderTurns()
         for organization in (ONE, ONE, OTHER):
             await turns.run(organization, render)
         turns.close()

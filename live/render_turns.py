@@ -26,7 +26,7 @@ Render = Callable[[float], bytes]
 """Renders a batch within so many seconds of processor time."""
 
 
-class Rendering:
+class RenderTurns:
     """The rendering thread of a hub. It belongs to the hub's event loop."""
 
     def __init__(self) -> None:
