@@ -105,7 +105,7 @@ def test_a_foreign_archive_keeps_no_run_out(organization: Organization, data: Pa
 
     second = import_folder(data, organization)
 
-    assert "1 executions looked at: 0 new, 0 changed, 0 deleted" in first
+    assert "1 execution looked at: 0 new, 0 changed, 0 deleted" in first
     assert "2 executions looked at: 1 new" in second
     assert executions_of(organization) == {GOOD: USER}
     with organization_scope(organization):
