@@ -138,7 +138,7 @@ def test_a_run_with_the_id_of_a_deleted_one_of_somebody_else_is_a_problem(
     summary = import_folder(data, organization)
 
     assert "1 deleted earlier" in summary
-    assert "1 problems" in summary
+    assert "1 problem:" in summary
     assert f"execution/{USER}/{GOOD} has the id of another execution" in summary
 
 
