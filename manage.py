@@ -20,6 +20,7 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import OperationalError
 
         from agentidp.devtools.embedded_postgres import EmbeddedPostgresError
     except ImportError as error:
@@ -29,6 +30,10 @@ def main() -> None:
             execute_from_command_line(sys.argv)
     except (EmbeddedPostgresError, ImproperlyConfigured) as error:
         sys.exit(str(error))
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", ""):  # the server's own answer to a statement
+            raise
+        sys.exit(f"The database cannot be reached: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit(130)
 

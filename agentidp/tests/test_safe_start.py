@@ -186,6 +186,25 @@ def test_it_migrates_as_the_owner_or_not_at_all(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("create_organization", "--name", "Example", "--owner-email", "ada@example.com"),
+        ("rotate_secrets",),
+        ("rotate_signing_key",),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_command_says_in_one_line_that_the_database_cannot_be_reached(
+    production: dict[str, str], command: tuple[str, ...]
+) -> None:
+    done = run(production | BAD["no database"], "manage.py", *command)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database cannot be reached: connection ")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_it_does_not_migrate_what_belongs_to_another_role(
     production: dict[str, str], cluster: Cluster
 ) -> None:

@@ -35,7 +35,7 @@ def test_stored_errors_get_the_fingerprint_that_they_would_have_today(
     call_command("regroup_errors", stdout=output)
 
     assert fingerprints(organization) == fingerprints(other_organization) == today
-    assert f"{organization.slug}: 3 errors have new groups." in output.getvalue()
+    assert f"{organization.slug}: 3 errors regrouped." in output.getvalue()
     output = StringIO()
     call_command("regroup_errors", stdout=output)
     assert output.getvalue() == ""

@@ -157,7 +157,7 @@ def test_a_bad_database_is_named_and_the_others_are_imported(
     summary = import_folder(data, organization)
 
     assert "2 executions looked at: 1 new" in summary
-    assert "1 problems:" in summary
+    assert "1 problem:" in summary
     assert f"\n  execution/{USER}/{BAD}/sqlite3.db " in summary
     assert len(messages(organization, GOOD)) == 6
     with organization_scope(organization):

@@ -105,7 +105,7 @@ def test_a_foreign_archive_keeps_no_run_out(organization: Organization, data: Pa
 
     second = import_folder(data, organization)
 
-    assert "1 executions looked at: 0 new, 0 changed, 0 deleted" in first
+    assert "1 execution looked at: 0 new, 0 changed, 0 deleted" in first
     assert "2 executions looked at: 1 new" in second
     assert executions_of(organization) == {GOOD: USER}
     with organization_scope(organization):
@@ -138,7 +138,7 @@ def test_a_run_with_the_id_of_a_deleted_one_of_somebody_else_is_a_problem(
     summary = import_folder(data, organization)
 
     assert "1 deleted earlier" in summary
-    assert "1 problems" in summary
+    assert "1 problem:" in summary
     assert f"execution/{USER}/{GOOD} has the id of another execution" in summary
 
 

@@ -28,6 +28,7 @@ from tests.live.fronts import PRODUCTION
 
 pytestmark = pytest.mark.slow
 
+DATABASE_IS_RESTORED = "The database is restored"
 CONTENT = b"What the run made, \x00\xff, in whole." * 1000
 SECRETS = {name: value for name, value in PRODUCTION.items() if "SECRET" in name or "KEY" in name}
 ROLE = "CREATE ROLE backup LOGIN BYPASSRLS IN ROLE pg_read_all_data;\n"
@@ -79,7 +80,7 @@ def made(first: Deployment, run: str, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("backups") / "not there yet" / "one"
     done = manage(first, "backup", folder, AGENTIDP_DATABASE_BACKUP_URL=as_role(first, "backup"))
     assert done.returncode == 0, done.stderr
-    assert "1 audit logs, 1 files" in done.stdout
+    assert done.stdout.startswith(f"{folder}: the database, 1 audit log, 1 file. Keep ")
     return folder
 
 
@@ -134,7 +135,12 @@ def test_a_restored_deployment_issues_tokens_for_the_same_secrets_and_has_the_fi
     done = manage(first, "restore", made, **there)
 
     assert done.returncode == 0, done.stderr
-    assert "1 audit logs are intact" in done.stdout
+    assert done.stdout.splitlines()[1:] == [
+        "Restored: 1 file.",
+        f"{DATABASE_IS_RESTORED}. Migrating ...",
+        "Verified: 1 audit log, intact. Start the servers.",
+    ]
+    assert f'"{DATABASE_IS_RESTORED}"' in (PROJECT / "docs/how-to/deploy.md").read_text()
     with psycopg.connect(there["AGENTIDP_DATABASE_OWNER_URL"]) as owner:
         found = owner.execute(OWNER_POLICIES, [OWNER_POLICY]).fetchall()
     assert set(found) == {(table, "{agentidp_owner}") for table in OWNER_POLICY_TABLES}

@@ -135,7 +135,7 @@ def test_the_command_prints_what_happens_when() -> None:
     assert len(lines) == 4
     assert lines == sorted(lines)
     assert "is published" in lines[0]
-    assert "no longer signs" in lines[1]
+    assert " no longer signs" in lines[1]
     assert "signs all new tokens" in lines[2]
     assert "is removed" in lines[3]
     assert "PRIVATE" not in " ".join(lines)

@@ -4,6 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from agentidp import backup
+from core.formatting import counted
 
 
 class Command(BaseCommand):
@@ -23,7 +24,7 @@ class Command(BaseCommand):
         for name in manifest["missingFiles"]:
             self.stderr.write(f"The storage does not have {name}, which a row names.")
         self.stdout.write(
-            f"{folder}: the database, {len(manifest['auditHeads'])} audit logs, "
-            f"{manifest['files']} files. Keep AGENTIDP_SECRET_PEPPER and "
+            f"{folder}: the database, {counted(len(manifest['auditHeads']), 'audit logs')}, "
+            f"{counted(manifest['files'], 'files')}. Keep AGENTIDP_SECRET_PEPPER and "
             "AGENTIDP_KEY_ENCRYPTION_KEY as well, in another place: they are not in it."
         )

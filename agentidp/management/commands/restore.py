@@ -7,6 +7,7 @@ from django.db import connection
 
 from agentidp import backup
 from core.database_roles import as_owner
+from core.formatting import counted
 
 
 class Command(BaseCommand):
@@ -26,13 +27,14 @@ class Command(BaseCommand):
             self.say(f"A backup of {manifest['issuer']}, {manifest['createdAt']}.")
             # The database is restored last and in one transaction, so that an interrupted restore
             # can be repeated.
-            self.say(f"{backup.restore_files(folder)}files are restored.")
+            self.say(f"Restored: {counted(backup.restore_files(folder), 'files')}.")
             backup.restore_database(folder)
             self.say("The database is restored. Migrating ...")
             call_command("migrate", verbosity=0)
             if broken := backup.broken_audit_logs(manifest):
                 raise CommandError(" ".join(broken))
-        self.say(f"{len(manifest['auditHeads'])} audit logs are intact. Start the servers.")
+        intact = counted(len(manifest["auditHeads"]), "audit logs")
+        self.say(f"Verified: {intact}, intact. Start the servers.")
 
     def say(self, text: str) -> None:
         self.stdout.write(text)

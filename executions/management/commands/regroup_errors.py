@@ -2,6 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from core.formatting import counted
 from executions.regrouping import outdated, regroup_some
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
@@ -23,4 +24,4 @@ class Command(BaseCommand):
                 regrouped += done
                 self.stdout.write(f"{organization.slug}: {regrouped:,} of {total:,}", ending="\r")
             if regrouped:
-                self.stdout.write(f"{organization.slug}: {regrouped:,} errors have new groups.")
+                self.stdout.write(f"{organization.slug}: {counted(regrouped, 'errors')} regrouped.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
+from core.formatting import counted
 from executions.file_storage import FilesUnavailable, root_problem, storage_problem
 from importers.kodosumi.folders import DataFolder
 from importers.kodosumi.follow import Follower
@@ -92,14 +93,14 @@ class Command(BaseCommand):
 
     def _summarize(self, report: Report) -> None:
         self.stdout.write(
-            f"{report.looked_at:,} executions looked at: {report.imported:,} new, "
+            f"{counted(report.looked_at, 'executions')} looked at: {report.imported:,} new, "
             f"{report.updated:,} changed, {report.deleted:,} deleted, "
             f"{report.left_out:,} deleted earlier. "
-            f"{report.events:,} new events, {report.files:,} new files, "
-            f"{report.files_removed:,} files removed."
+            f"{counted(report.events, 'new events')}, {counted(report.files, 'new files')}, "
+            f"{counted(report.files_removed, 'files')} removed."
         )
         if report.problems:
-            self.stdout.write(f"{len(report.problems):,} problems:")
+            self.stdout.write(f"{counted(len(report.problems), 'problems')}:")
         for path, what in sorted(report.problems.items()):
             self.stdout.write(f"  {_printable(path)} {_printable(what)}")
 

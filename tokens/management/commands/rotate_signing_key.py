@@ -76,6 +76,6 @@ def timeline(key: SigningKey, *, is_emergency: bool) -> list[tuple[datetime, str
     events.append((key.active_from, "It signs all new tokens from now on."))
     for other in others.filter(removed_at__gt=key.created_at):
         if other.retired_at is not None and other.removed_at is not None:
-            events.append((other.retired_at, f"{other}no longer signs; its tokens stay valid."))
+            events.append((other.retired_at, f"{other} no longer signs; its tokens stay valid."))
             events.append((other.removed_at, f"{other} is removed; its last token has ended."))
     return sorted(events)
