@@ -29,7 +29,10 @@ class Rollup:
     def recount(self) -> str:
         """The statement that computes its rows from the events of the organization in scope."""
         values = [f"{sql} AS {name}" for name, sql in self.key.items()]
-        values += [f"count(*) FILTER (WHERE outcome = '{name}') AS {name}" for name in COUNTS]
+        values += [
+            f"coalesce(sum(times) FILTER (WHERE outcome = '{name}'), 0) AS {name}"
+            for name in COUNTS
+        ]
         values += ["max(created_at) AS last_at"] if self.keeps_newest else []
         groups = ", ".join(str(n + 1) for n in range(len(self.key)))
         return f"SELECT {', '.join(values)} FROM tokens_tokenevent GROUP BY {groups}"  # noqa: S608

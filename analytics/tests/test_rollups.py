@@ -151,6 +151,20 @@ def test_a_request_of_an_unknown_client_is_counted_under_nobody(db: None) -> Non
     assert rebuild_rollups(unidentified) == ()
 
 
+def test_an_event_counts_as_often_as_it_says(organization: Organization) -> None:
+    agent = make_agent(organization)
+    shared = make_event(agent, NOW, outcome="introspected", times=3)
+    store(organization, [event(agent, NOW, outcome="introspected", times=n) for n in (2, 5)])
+    with organization_scope(organization):
+        TokenEvent.objects.filter(pk=shared.pk).update(times=F("times") + 4)
+        TokenEvent.objects.update(scope="agents:read")
+
+        counts = [rollup.objects.get().introspected for rollup in ROLLUPS]
+
+    assert counts == [14] * 4
+    assert rebuild_rollups(organization) == ()
+
+
 def test_the_newest_event_is_remembered_whatever_the_order(organization: Organization) -> None:
     agent: Agent = make_agent(organization)
     for minutes in (5, 0, 3):
