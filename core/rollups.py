@@ -16,8 +16,6 @@ from django.db import connection
 
 EXAMPLES = 20
 """Differing rows that are reported."""
-MAX_ROUNDS = 3
-"""A newest time that a writer changes meanwhile is corrected again."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +58,17 @@ class Rollup:
     """A table with the same columns, of what is not yet added up into `table`."""
 
     def correct(self) -> Difference | None:
-        """Compare with a recount and correct what differs.
+        """Compare with a recount and add what is missing.
 
-        Call it in a transaction, in the organization's scope, and never twice at once for the same
-        organization: both would add what is missing.
+        Call it in a transaction of its own, in the organization's scope, and never twice at once
+        for the same organization: both would add what is missing.
         """
-        first = found = self._compare()
-        for _ in range(MAX_ROUNDS):
-            if not found:
-                break
-            for row in found:
-                self._add(row)
-            found = self._compare()
-        if not first:
+        found = self._compare()
+        for row in found:
+            self._add(row)
+        if not found:
             return None
-        return Difference(self.table, len(first), tuple(map(_in_words, first[:EXAMPLES])))
+        return Difference(self.table, len(found), tuple(map(_in_words, found[:EXAMPLES])))
 
     def _compare(self) -> list[_Row]:
         """The rows that differ, in the order of their keys. One statement sees one moment."""
@@ -137,9 +131,10 @@ class Rollup:
             elif not row.is_kept:
                 cursor.execute(self._upsert, [*row.key, *row.counted])
             else:
+                newest = row.counted[number:] if row.is_counted else row.kept[number:]
                 times = [
                     time
-                    for kept, counted in zip(row.kept[number:], row.counted[number:], strict=True)
+                    for kept, counted in zip(row.kept[number:], newest, strict=True)
                     for time in (kept, counted, counted)
                 ]
                 cursor.execute(self._update, [*missing, *times, *row.key])

@@ -1,4 +1,8 @@
-"""A token event counts as often as its `times` say, also when they grow."""
+"""A token event counts as often as its `times` say, also when they grow.
+
+No lock keeps writers from rebuilds any more: these add what is missing, whatever is counted
+meanwhile.
+"""
 
 from django.db import migrations
 
@@ -6,8 +10,6 @@ ONE = """
 CREATE OR REPLACE FUNCTION analytics_count_token_event(event tokens_tokenevent, times integer)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(
-        hashtextextended('rollups of ' || event.organization_id, 0));
     INSERT INTO analytics_hourusage AS known
         (organization_id, hour,
         issued, refused, introspected, revoked)
@@ -95,9 +97,6 @@ BEGIN
     IF (SELECT count(*) FROM batch) = 1 THEN
         PERFORM analytics_count_token_event(single, single.times);
     ELSE
-        PERFORM pg_advisory_xact_lock_shared(
-            hashtextextended('rollups of ' || known.organization_id, 0))
-        FROM (SELECT DISTINCT organization_id FROM batch ORDER BY organization_id) known;
         INSERT INTO analytics_hourusage AS known
             (organization_id, hour, issued, refused, introspected, revoked)
         SELECT batch.organization_id,

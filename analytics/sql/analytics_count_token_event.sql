@@ -1,11 +1,8 @@
 -- Count so many requests like a token event: in its hour, quarter of an hour, agent's day and
--- agent's month. The row locks are taken in the order of analytics_count_token_events; the shared
--- advisory lock lets a rebuild keep the organization's writers out.
+-- agent's month. The row locks are taken in the order of analytics_count_token_events.
 CREATE OR REPLACE FUNCTION analytics_count_token_event(event tokens_tokenevent, times integer)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(
-        hashtextextended('rollups of ' || event.organization_id, 0));
     INSERT INTO analytics_hourusage AS known
         (organization_id, hour,
         issued, refused, introspected, revoked)

@@ -1,7 +1,6 @@
 -- What each token event counts in: hour, quarter of an hour, agent's day and agent's month, in the
 -- transaction that inserts it. A single event takes the short way without grouping. All take row
--- locks in the same order, so that batches cannot deadlock; the shared advisory locks let a rebuild
--- keep one organization's writers out. Trigger of the same name.
+-- locks in the same order, so that batches cannot deadlock. Trigger of the same name.
 CREATE OR REPLACE FUNCTION analytics_count_token_events() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     single tokens_tokenevent;
@@ -13,9 +12,6 @@ BEGIN
     IF (SELECT count(*) FROM batch) = 1 THEN
         PERFORM analytics_count_token_event(single, single.times);
     ELSE
-        PERFORM pg_advisory_xact_lock_shared(
-            hashtextextended('rollups of ' || known.organization_id, 0))
-        FROM (SELECT DISTINCT organization_id FROM batch ORDER BY organization_id) known;
         INSERT INTO analytics_hourusage AS known
             (organization_id, hour, issued, refused, introspected, revoked)
         SELECT batch.organization_id,

@@ -1,4 +1,4 @@
--- Counts executions that have ended, in the transaction that ends, changes or deletes them. Triggers
+-- Count executions that have ended, in the transaction that ends, changes or deletes them. Triggers
 -- executions_count_ended_insert, _update and _delete, which fire only for those that have ended.
 CREATE OR REPLACE FUNCTION executions_count_ended() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
