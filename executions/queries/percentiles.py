@@ -30,14 +30,13 @@ def percentiles(
 
     `timed` is the number of executions that have one.
     """
-    rows = visible_executions(organization, actor, filters).filter(HAS_RUNTIME).order_by()
+    rows = visible_executions(organization, actor, filters).order_by()
     if filters == EVERYTHING and sees_all(actor):
-        live = sorted(rows.filter(status__in=Execution.LIVE).values_list(RUNTIME, flat=True))
+        live = rows.filter(HAS_RUNTIME, status__in=Execution.LIVE).values_list(RUNTIME, flat=True)
         ended = rows.filter(runtime_seconds__isnull=False)
-        found = _from_index(ended, live, timed)
-        if found:
+        if found := _from_index(ended, sorted(live), timed):
             return found
-    return rows.aggregate(found=Percentiles(RUNTIME))["found"]
+    return rows.filter(HAS_RUNTIME).aggregate(found=Percentiles(RUNTIME))["found"]
 
 
 def _from_index(ended: QuerySet[Execution], live: list[float], timed: int) -> list[float] | None:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Count, F, FloatField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Coalesce
 
-from executions.filters import Filters
+from executions.filters import EVERYTHING, Filters
 from executions.models import NOBODY, EndedChange, EndedCount, Execution, sees_all
 from executions.queries.listing import visible_executions
 from organizations.actors import Actor
@@ -65,7 +65,7 @@ def tally(organization: Organization, actor: Actor, filters: Filters) -> Tally:
     return Tally(found.by_status, found.by_user, found.by_agent, timed, elapsed)
 
 
-def count(organization: Organization, actor: Actor, filters: Filters) -> int:
+def count(organization: Organization, actor: Actor, filters: Filters = EVERYTHING) -> int:
     """The number of executions."""
     if not is_counted(actor, filters):
         return visible_executions(organization, actor, filters).order_by().count()
