@@ -1,8 +1,7 @@
 """The rollups that analytics reads instead of millions of token events.
 
-A trigger on the token events updates the four narrow tables in the transaction of each event
-(0002_rollups); `manage.py rebuild_rollups` rebuilds them. docs/decisions/0006-rollups.md explains
-why these four.
+Triggers on the token events update the four narrow tables in the transaction of each event;
+`manage.py rebuild_rollups` corrects them. docs/decisions/0006-rollups.md explains why these four.
 """
 
 from uuid import UUID

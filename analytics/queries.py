@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID
 
-from django.db.models import Case, Count, F, IntegerField, Max, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, F, IntegerField, Max, OuterRef, Q, Subquery, Sum, Value, When
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, Extract, Floor, Greatest
+from django.db.models.functions import Cast, Coalesce, Extract, Floor, Greatest
 
 from agents.models import Agent, AgentQuerySet
 from analytics.metrics import METRICS, Metric
@@ -188,7 +188,7 @@ def _parts_of_month(month: Period, metric: Metric) -> list[Part]:
     start, end = day_start(month.first, UTC), day_start(month.last + DAY, UTC)
     usage: OrganizationScopedQuerySet = AgentMonthUsage.objects.filter(month=month.first)
     parts: list[Part] = [(1, usage, metric.aggregate)]
-    counted = Count("id", filter=Q(outcome__in=metric.outcomes))
+    counted = Coalesce(Sum("times", filter=Q(outcome__in=metric.outcomes)), 0)
     for sign, first, after in (
         (1, month.start, start),
         (-1, start, month.start),
@@ -237,9 +237,8 @@ def _local_hours(
         **narrowing.filters,
     )
     seconds = Extract("created_at", "epoch", tzinfo=UTC) + _offset(period, "created_at", 1)
-    return events.annotate(local_hour=Cast(Floor(seconds / Value(3600)), IntegerField())), Count(
-        "id"
-    )
+    hour = Cast(Floor(seconds / Value(3600)), IntegerField())
+    return events.annotate(local_hour=hour), Sum("times")
 
 
 def _offset(period: Period, clock: str, unit: int) -> Combinable:

@@ -94,14 +94,28 @@ def folded(name: str) -> str:
 
 def count_attempt(key: str, quota: Quota) -> None:
     """Count one attempt. Raise TooManyRequests if the window is already full."""
+    attempts, seconds_left = _counted(key, quota)
+    if attempts > quota.limit:
+        raise TooManyRequests(retry_after=seconds_left)
+
+
+def has_room(key: str, quota: Quota) -> bool:
+    """Count one attempt, and whether the window had room for it.
+
+    Transactions that count under the same key wait for each other until they end.
+    """
+    return _counted(key, quota)[0] <= quota.limit
+
+
+def _counted(key: str, quota: Quota) -> tuple[int, int]:
+    """The number of attempts in the window, with this one, and the seconds that are left of it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT attempts, seconds_left FROM organizations_count_attempt(%s, %s::interval)",
             [key, quota.span],
         )
         attempts, seconds_left = cursor.fetchone()
-    if attempts > quota.limit:
-        raise TooManyRequests(retry_after=seconds_left)
+    return attempts, seconds_left
 
 
 def give_back(guesses: Guesses) -> None:

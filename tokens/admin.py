@@ -57,12 +57,15 @@ class ResourceGrantAdmin(OrganizationModelAdmin):
 
 @admin.register(TokenEvent)
 class TokenEventAdmin(OrganizationModelAdmin):
-    list_display = ("created_at", "outcome", "reason", "agent", "resource", "scope", "ip_address")
+    list_display = (
+        *("created_at", "outcome", "times", "reason", "agent", "resource", "scope", "ip_address"),
+    )
     list_filter = ("outcome",)
     list_select_related = ("agent",)
     fields = (
         "created_at",
         "outcome",
+        "times",
         "reason",
         "agent",
         "credential",

@@ -1,82 +1,25 @@
 -- What each token event counts in: hour, quarter of an hour, agent's day and agent's month, in the
--- transaction that inserts it. A single event, which is every token request, takes the short way
--- without grouping. All take row locks in the same order, so that batches cannot deadlock; the
--- shared advisory locks let a rebuild keep one organization's writers out. Trigger of the same
--- name.
+-- transaction that inserts it. A single event takes the short way without grouping. All take row
+-- locks in the same order, so that batches cannot deadlock. Trigger of the same name.
 CREATE OR REPLACE FUNCTION analytics_count_token_events() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    single record;
+    single tokens_tokenevent;
 BEGIN
     SELECT * INTO single FROM batch LIMIT 1;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
     IF (SELECT count(*) FROM batch) = 1 THEN
-        PERFORM pg_advisory_xact_lock_shared(
-            hashtextextended('rollups of ' || single.organization_id, 0));
-        INSERT INTO analytics_hourusage AS known
-            (organization_id, hour, issued, refused, introspected, revoked)
-        SELECT single.organization_id,
-            floor(date_part('epoch', single.created_at) / 3600)::integer,
-            (single.outcome = 'issued')::integer, (single.outcome = 'refused')::integer,
-            (single.outcome = 'introspected')::integer, (single.outcome = 'revoked')::integer
-        ON CONFLICT (organization_id, hour) DO UPDATE SET
-            issued = known.issued + excluded.issued,
-            refused = known.refused + excluded.refused,
-            introspected = known.introspected + excluded.introspected,
-            revoked = known.revoked + excluded.revoked;
-        INSERT INTO analytics_quarterusage AS known
-            (organization_id, quarter, issued, refused, introspected, revoked)
-        SELECT single.organization_id,
-            floor(date_part('epoch', single.created_at) / 900)::integer,
-            (single.outcome = 'issued')::integer, (single.outcome = 'refused')::integer,
-            (single.outcome = 'introspected')::integer, (single.outcome = 'revoked')::integer
-        ON CONFLICT (organization_id, quarter) DO UPDATE SET
-            issued = known.issued + excluded.issued,
-            refused = known.refused + excluded.refused,
-            introspected = known.introspected + excluded.introspected,
-            revoked = known.revoked + excluded.revoked;
-        INSERT INTO analytics_agentdayusage AS known
-            (organization_id, day, agent_id, credential_id,
-            issued, refused, introspected, revoked, last_at)
-        SELECT single.organization_id, (single.created_at AT TIME ZONE 'UTC')::date,
-            coalesce(single.agent_id, '00000000-0000-0000-0000-000000000000'),
-            coalesce(single.credential_id, '00000000-0000-0000-0000-000000000000'),
-            (single.outcome = 'issued')::integer, (single.outcome = 'refused')::integer,
-            (single.outcome = 'introspected')::integer, (single.outcome = 'revoked')::integer,
-            single.created_at
-        ON CONFLICT (organization_id, day, agent_id, credential_id) DO UPDATE SET
-            issued = known.issued + excluded.issued,
-            refused = known.refused + excluded.refused,
-            introspected = known.introspected + excluded.introspected,
-            revoked = known.revoked + excluded.revoked,
-            last_at = greatest(known.last_at, excluded.last_at);
-        INSERT INTO analytics_agentmonthusage AS known
-            (organization_id, month, agent_id, issued, refused, introspected, revoked, last_at)
-        SELECT single.organization_id,
-            date_trunc('month', single.created_at AT TIME ZONE 'UTC')::date,
-            coalesce(single.agent_id, '00000000-0000-0000-0000-000000000000'),
-            (single.outcome = 'issued')::integer, (single.outcome = 'refused')::integer,
-            (single.outcome = 'introspected')::integer, (single.outcome = 'revoked')::integer,
-            single.created_at
-        ON CONFLICT (organization_id, month, agent_id) DO UPDATE SET
-            issued = known.issued + excluded.issued,
-            refused = known.refused + excluded.refused,
-            introspected = known.introspected + excluded.introspected,
-            revoked = known.revoked + excluded.revoked,
-            last_at = greatest(known.last_at, excluded.last_at);
+        PERFORM analytics_count_token_event(single, single.times);
     ELSE
-        PERFORM pg_advisory_xact_lock_shared(
-            hashtextextended('rollups of ' || known.organization_id, 0))
-        FROM (SELECT DISTINCT organization_id FROM batch ORDER BY organization_id) known;
         INSERT INTO analytics_hourusage AS known
             (organization_id, hour, issued, refused, introspected, revoked)
         SELECT batch.organization_id,
             floor(date_part('epoch', batch.created_at) / 3600)::integer,
-            count(*) FILTER (WHERE outcome = 'issued'),
-            count(*) FILTER (WHERE outcome = 'refused'),
-            count(*) FILTER (WHERE outcome = 'introspected'),
-            count(*) FILTER (WHERE outcome = 'revoked')
+            coalesce(sum(times) FILTER (WHERE outcome = 'issued'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'refused'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'introspected'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'revoked'), 0)
         FROM batch GROUP BY 1, 2 ORDER BY 1, 2
         ON CONFLICT (organization_id, hour) DO UPDATE SET
             issued = known.issued + excluded.issued,
@@ -86,10 +29,10 @@ BEGIN
         INSERT INTO analytics_quarterusage AS known
             (organization_id, quarter, issued, refused, introspected, revoked)
         SELECT batch.organization_id, floor(date_part('epoch', batch.created_at) / 900)::integer,
-            count(*) FILTER (WHERE outcome = 'issued'),
-            count(*) FILTER (WHERE outcome = 'refused'),
-            count(*) FILTER (WHERE outcome = 'introspected'),
-            count(*) FILTER (WHERE outcome = 'revoked')
+            coalesce(sum(times) FILTER (WHERE outcome = 'issued'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'refused'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'introspected'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'revoked'), 0)
         FROM batch GROUP BY 1, 2 ORDER BY 1, 2
         ON CONFLICT (organization_id, quarter) DO UPDATE SET
             issued = known.issued + excluded.issued,
@@ -102,10 +45,10 @@ BEGIN
         SELECT batch.organization_id, (batch.created_at AT TIME ZONE 'UTC')::date,
             coalesce(batch.agent_id, '00000000-0000-0000-0000-000000000000'),
             coalesce(batch.credential_id, '00000000-0000-0000-0000-000000000000'),
-            count(*) FILTER (WHERE outcome = 'issued'),
-            count(*) FILTER (WHERE outcome = 'refused'),
-            count(*) FILTER (WHERE outcome = 'introspected'),
-            count(*) FILTER (WHERE outcome = 'revoked'), max(created_at)
+            coalesce(sum(times) FILTER (WHERE outcome = 'issued'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'refused'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'introspected'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'revoked'), 0), max(created_at)
         FROM batch GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
         ON CONFLICT (organization_id, day, agent_id, credential_id) DO UPDATE SET
             issued = known.issued + excluded.issued,
@@ -118,10 +61,10 @@ BEGIN
         SELECT batch.organization_id,
             date_trunc('month', batch.created_at AT TIME ZONE 'UTC')::date,
             coalesce(batch.agent_id, '00000000-0000-0000-0000-000000000000'),
-            count(*) FILTER (WHERE outcome = 'issued'),
-            count(*) FILTER (WHERE outcome = 'refused'),
-            count(*) FILTER (WHERE outcome = 'introspected'),
-            count(*) FILTER (WHERE outcome = 'revoked'), max(created_at)
+            coalesce(sum(times) FILTER (WHERE outcome = 'issued'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'refused'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'introspected'), 0),
+            coalesce(sum(times) FILTER (WHERE outcome = 'revoked'), 0), max(created_at)
         FROM batch GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         ON CONFLICT (organization_id, month, agent_id) DO UPDATE SET
             issued = known.issued + excluded.issued,

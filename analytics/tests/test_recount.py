@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 from django.db import connection, transaction
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -85,6 +86,7 @@ def situations(draw: Any) -> dict[str, Any]:
                 st.sampled_from(["issued", "issued", "refused", "introspected", "revoked"]),
                 st.integers(0, 2),  # agent
                 st.integers(0, 2),  # credential, or none
+                st.sampled_from([1, 1, 2, 5]),  # requests that the row stands for
             ),
             max_size=25,
         )
@@ -145,16 +147,20 @@ def setting(organization: Organization, other_organization: Organization) -> Set
 
 
 def fill(setting: Setting, case: dict[str, Any]) -> None:
-    """Insert the first half of the events in one statement, the rest one by one."""
+    """Insert the first half of the events in one statement, the rest one by one. A quarter of them
+    stands for more requests afterwards."""
     rows = []
-    for at, outcome, agent, credential in case["events"]:
-        chosen = setting.credentials[agent][credential] if credential < 2 else None
-        rows.append(event(setting.agents[agent], at, outcome=outcome, credential=chosen))
+    for at, outcome, agent, credential, times in case["events"]:
+        fields = {"outcome": outcome, "times": times}
+        fields["credential"] = setting.credentials[agent][credential] if credential < 2 else None
+        rows.append(event(setting.agents[agent], at, **fields))
     half = len(rows) // 2
     with organization_scope(setting.organization):
         TokenEvent.objects.bulk_create(rows[:half])
         for row in rows[half:]:
             row.save(force_insert=True)
+        grown = [row.pk for row in rows[half // 2 : half + half // 2]]
+        TokenEvent.objects.filter(pk__in=grown).update(times=F("times") + 3)
 
 
 @given(case=situations())
@@ -204,7 +210,7 @@ def question(setting: Setting, case: dict[str, Any]) -> tuple[dict[str, Any], di
 def check_trend(setting: Setting, case: dict[str, Any]) -> None:
     asked, counted = question(setting, case)
     sql = (
-        "SELECT (created_at AT TIME ZONE %(zone)s)::date, count(*) FROM tokens_tokenevent "
+        "SELECT (created_at AT TIME ZONE %(zone)s)::date, sum(times) FROM tokens_tokenevent "
         "WHERE outcome = ANY(%(outcomes)s) AND " + NARROWED + " GROUP BY 1"
     )
     expected = dict(setting.count(sql, counted))
@@ -222,7 +228,7 @@ def check_heatmap(setting: Setting, case: dict[str, Any]) -> None:
     today = case["now"].astimezone(ZoneInfo(case["zone"])).date()
     counted |= {"first": today - timedelta(days=case["days"] - 1), "last": today}
     sql = (
-        "SELECT extract(dow FROM local)::int, extract(hour FROM local)::int, count(*) "
+        "SELECT extract(dow FROM local)::int, extract(hour FROM local)::int, sum(times) "
         "FROM (SELECT created_at AT TIME ZONE %(zone)s AS local, * FROM tokens_tokenevent) event "
         "WHERE outcome = ANY(%(outcomes)s) AND local::date BETWEEN %(first)s AND %(last)s AND "
         + NARROWED
@@ -240,7 +246,7 @@ def check_month(setting: Setting, case: dict[str, Any]) -> None:
     before = today.replace(day=1) - timedelta(days=1)
     for month in (f"{today:%Y-%m}", f"{before:%Y-%m}"):
         expected = setting.count(
-            "SELECT agent_id, count(*) FROM tokens_tokenevent WHERE outcome = 'issued' "
+            "SELECT agent_id, sum(times) FROM tokens_tokenevent WHERE outcome = 'issued' "
             "AND to_char(created_at AT TIME ZONE %(zone)s, 'YYYY-MM') = %(month)s "
             "GROUP BY 1 ORDER BY 2 DESC, 1",
             {"zone": case["zone"], "month": month},

@@ -16,6 +16,7 @@ from agents.tests.factories import make_agent
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage, HourUsage, QuarterUsage
 from analytics.rebuild import rebuild_rollups
 from analytics.tests.factories import event, make_event, store
+from core.rollups import Rollup
 from organizations.models import UNIDENTIFIED_ORGANIZATION_ID, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
@@ -151,6 +152,20 @@ def test_a_request_of_an_unknown_client_is_counted_under_nobody(db: None) -> Non
     assert rebuild_rollups(unidentified) == ()
 
 
+def test_an_event_counts_as_often_as_it_says(organization: Organization) -> None:
+    agent = make_agent(organization)
+    shared = make_event(agent, NOW, outcome="introspected", times=3)
+    store(organization, [event(agent, NOW, outcome="introspected", times=n) for n in (2, 5)])
+    with organization_scope(organization):
+        TokenEvent.objects.filter(pk=shared.pk).update(times=F("times") + 4)
+        TokenEvent.objects.update(scope="agents:read")
+
+        counts = [rollup.objects.get().introspected for rollup in ROLLUPS]
+
+    assert counts == [14] * 4
+    assert rebuild_rollups(organization) == ()
+
+
 def test_the_newest_event_is_remembered_whatever_the_order(organization: Organization) -> None:
     agent: Agent = make_agent(organization)
     for minutes in (5, 0, 3):
@@ -171,17 +186,48 @@ def test_events_that_are_taken_back_are_not_counted(organization: Organization) 
     assert [total(organization, rollup) for rollup in ROLLUPS] == [0] * 4
 
 
-def test_events_of_several_organizations_hold_off_a_rebuild_of_each(
+def test_a_rebuild_waits_for_no_writer_and_counts_it_once(
     owner: psycopg.Connection,
 ) -> None:
-    tenants = [make_organization().pk, make_organization().pk]
-    with owner.transaction(force_rollback=True):
-        entered = "{" + ",".join(map(str, tenants)) + "}"
+    tenants = [make_organization(), make_organization()]
+    with organization_scope(tenants[0]):
+        HourUsage.objects.create(
+            organization=tenants[0], hour=1, issued=3, refused=0, introspected=0, revoked=0
+        )
+    with owner.transaction():
+        keys = [each.pk for each in tenants]
+        entered = "{" + ",".join(map(str, keys)) + "}"
         owner.execute("SELECT set_config('app.organization_ids', %s, true)", [entered])
-        owner.execute(INSERT_FOR_EACH, [tenants])
-        held = owner.execute(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'"
-            " AND pid = pg_backend_pid()"
-        ).fetchone()
+        owner.execute(INSERT_FOR_EACH, [keys])
 
-    assert held == (2,)
+        assert [difference.rows for difference in rebuild_rollups(tenants[0])] == [1]
+        assert rebuild_rollups(tenants[1]) == ()
+
+    for each in tenants:
+        assert rebuild_rollups(each) == ()
+        with organization_scope(each):
+            assert [row.refused for row in HourUsage.objects.all()] == [1]
+
+
+def test_a_writer_waits_for_a_rebuild_no_longer_than_a_row_is_corrected(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it compares, which may take long, it holds no lock that a writer needs."""
+    agent = make_agent(organization)
+    make_event(agent, NOW)
+    compare = Rollup._compare
+
+    def compare_beside_a_writer(rollup: Rollup) -> object:
+        found = compare(rollup)
+        make_event(agent, NOW)
+        return found
+
+    monkeypatch.setattr(Rollup, "_compare", compare_beside_a_writer)
+    with organization_scope(organization):
+        HourUsage.objects.update(issued=F("issued") + 7)
+        AgentDayUsage.objects.update(last_at=NOW + timedelta(days=1))
+
+    rebuild_rollups(organization)
+    monkeypatch.undo()
+
+    assert rebuild_rollups(organization) == ()

@@ -1,6 +1,7 @@
 """The record of executions. A kodosumi "execution" and an agent-bot "task" are the same row."""
 
 from executions.models.columns import TransactionNumber
+from executions.models.counts import NOBODY, EndedChange, EndedCount
 from executions.models.event import MAX_SEQUENCE, ExecutionError, ExecutionEvent
 from executions.models.execution import (
     OPERATORS,
@@ -25,10 +26,13 @@ from executions.models.storage import DeletedExecution, StoredChange
 
 __all__ = [
     "MAX_SEQUENCE",
+    "NOBODY",
     "OPERATORS",
     "RESERVED_IDS",
     "UNKNOWN_AGENT",
     "DeletedExecution",
+    "EndedChange",
+    "EndedCount",
     "EventAfterEnd",
     "Execution",
     "ExecutionError",

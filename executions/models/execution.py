@@ -155,6 +155,11 @@ class Execution(OrganizationScopedModel):
         db_default=0,
         help_text="How long it waited for answers between its first and its last event.",
     )
+    runtime_seconds = models.FloatField(
+        null=True,
+        editable=False,
+        help_text="The runtime of one that has ended, if it has any; set by a trigger.",
+    )
     meta = models.JSONField(default=dict, help_text="As emitted, with its type tag.")
     inputs = models.JSONField(null=True, help_text="As emitted, with its type tag.")
     final = models.TextField(null=True, help_text="As JSON text with a type tag.")  # noqa: DJ001
@@ -277,6 +282,12 @@ class Execution(OrganizationScopedModel):
                 fields=["organization", "end_time"],
                 condition=models.Q(status__in=["finished", "error", "cancelled"]),
                 name="executions_execution_ended",
+            ),
+            # Percentiles of all time.
+            models.Index(
+                fields=["organization", "runtime_seconds"],
+                condition=models.Q(runtime_seconds__isnull=False),
+                name="executions_execution_runtime",
             ),
             models.Index(
                 fields=["organization", "lease_expires_at"],

@@ -9,7 +9,6 @@ from executions.queries.grouping import ErrorGroup, ErrorGroups, error_groups
 from executions.queries.listing import (
     BYTES_OF_MESSAGE,
     MAX_TEXT_LENGTH,
-    count,
     count_errors,
     count_errors_by_agent,
     errors,
@@ -20,8 +19,6 @@ from executions.queries.listing import (
 )
 from executions.queries.numbers import (
     FAILED,
-    PERCENTILES,
-    RUNTIME,
     RecentActivity,
     Statistics,
     Totals,
@@ -31,6 +28,8 @@ from executions.queries.numbers import (
     statistics,
     totals,
 )
+from executions.queries.percentiles import PERCENTILES, RUNTIME
+from executions.queries.tally import count
 
 __all__ = [
     "BYTES_OF_MESSAGE",

@@ -28,10 +28,6 @@ def executions(
     return visible_executions(organization, actor, filters).without_content().select_related("user")
 
 
-def count(organization: Organization, actor: Actor, filters: Filters = EVERYTHING) -> int:
-    return visible_executions(organization, actor, filters).order_by().count()
-
-
 def visible_executions(organization: Organization, actor: Actor, filters: Filters) -> Any:
     visible = Execution.objects.for_organization(organization).visible_to(actor)
     return filters.narrow(visible)

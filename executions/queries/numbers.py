@@ -2,21 +2,19 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.fields import ArrayField
-from django.db import connection
-from django.db.models import Aggregate, Avg, Count, F, FloatField, Max, Q, Subquery
+from django.db.models import Count, Max, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionUser
 from executions.queries.listing import visible_executions
+from executions.queries.percentiles import percentiles
+from executions.queries.tally import tally
 from organizations.actors import Actor
 from organizations.models import Organization
 
-PERCENTILES = (0.5, 0.95, 0.99)
 FAILED = Q(status=Execution.FAILED)
 
 
@@ -86,54 +84,14 @@ class Statistics:
         return error_rate(self.failed, self.total)
 
 
-class Percentiles(Aggregate):
-    """Interpolated percentiles as an array in the order of PERCENTILES; None without rows."""
-
-    template = f"percentile_cont(ARRAY{list(PERCENTILES)}) WITHIN GROUP (ORDER BY %(expressions)s)"
-    output_field = ArrayField(FloatField())
-
-
-def _tally(rows: Any) -> tuple[Counter[str], Counter[UUID | None], Counter[str]]:
-    """Count executions by status, by the user's key and by the agent's name, in one pass.
-
-    PostgreSQL aggregates the combinations of the three, because there may be as many as executions.
-    """
-    combinations = rows.values("status", "user_id", "agent_name").annotate(number=Count("*"))
-    sql, parameters = combinations.query.sql_with_params()
-    tally = f"""
-        SELECT grouping(status, user_id, agent_name), status, user_id, agent_name, sum(number)::int
-        FROM ({sql}) AS combinations GROUP BY GROUPING SETS ((status), (user_id), (agent_name))
-    """  # noqa: S608 - Django's own statement
-    by_status, by_user, by_agent = Counter[str](), Counter[UUID | None](), Counter[str]()
-    with connection.cursor() as cursor:
-        cursor.execute(tally, parameters)
-        for grouping, status, user, agent_name, number in cursor.fetchall():
-            if grouping == 0b011:
-                by_status[status] = number
-            elif grouping == 0b101:
-                by_user[user] = number
-            else:
-                by_agent[agent_name] = number
-    return by_status, by_user, by_agent
-
-
-ELAPSED = F("end_time") - F("start_time")
-RUNTIME = ELAPSED - F("waiting_seconds")
-HAS_RUNTIME = Q(end_time__gt=F("start_time"))
-
-
 def totals(organization: Organization, actor: Actor) -> Totals:
-    """The totals of all time, in one pass over the index and without sorting."""
-    found = (
-        visible_executions(organization, actor, EVERYTHING)
-        .order_by()
-        .aggregate(
-            total=Count("*"),
-            running=Count("id", filter=Q(status=Execution.Status.RUNNING)),
-            failed=Count("id", filter=FAILED),
-        )
+    """The totals of all time."""
+    counted = tally(organization, actor, EVERYTHING)
+    return Totals(
+        total=counted.total,
+        running=counted.by_status[Execution.Status.RUNNING],
+        failed=counted.by_status[Execution.FAILED],
     )
-    return Totals(**found)
 
 
 def recent_activity(organization: Organization, actor: Actor, since: float) -> RecentActivity:
@@ -167,28 +125,24 @@ def live_by_status(
 def statistics(
     organization: Organization, actor: Actor, filters: Filters = EVERYTHING
 ) -> Statistics:
-    rows = visible_executions(organization, actor, filters).order_by()
-    by_status, by_user, by_agent = _tally(rows)
-    sums = rows.aggregate(
-        average=Avg(ELAPSED, filter=HAS_RUNTIME),
-        percentiles=Percentiles(RUNTIME, filter=HAS_RUNTIME),
-    )
-    p50, p95, p99 = sums["percentiles"] or [None] * len(PERCENTILES)
+    counted = tally(organization, actor, filters)
+    p50, p95, p99 = percentiles(organization, actor, filters, counted.timed) or (None, None, None)
     people = {
         key: (external_id, name)
         for key, external_id, name in ExecutionUser.objects.for_organization(organization)
-        .filter(pk__in=[key for key in by_user if key is not None])
+        .filter(pk__in=[key for key in counted.by_user if key is not None])
         .values_list("pk", "external_id", "name")
     }
     return Statistics(
-        total=by_status.total(),
-        by_status=dict(by_status),
+        total=counted.total,
+        by_status=dict(counted.by_status),
         by_user={
-            None if key is None else people[key][0]: number for key, number in by_user.most_common()
+            None if key is None else people[key][0]: number
+            for key, number in counted.by_user.most_common()
         },
         user_map=dict(people.values()),
-        by_agent=dict(by_agent.most_common()),
-        avg_elapsed=sums["average"],
+        by_agent=dict(counted.by_agent.most_common()),
+        avg_elapsed=counted.elapsed / counted.timed if counted.timed else None,
         p50_runtime=p50,
         p95_runtime=p95,
         p99_runtime=p99,

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -37,6 +38,27 @@ def test_every_refused_row_says_why(organization: Organization, signed_in: Any) 
     for reason in TokenEvent.Reason:
         assert f'<td class="quiet">{reason.label}' in page
     assert f'<td class="quiet">{reason.label}' in of_agent
+
+
+def test_a_row_says_how_many_introspections_share_it(
+    organization: Organization, signed_in: Any
+) -> None:
+    agent = make_agent(organization)
+    one = {"agent": agent, "outcome": "introspected", "scope": "agents:read"}
+    make_event(organization, **one)
+    make_event(organization, **one, times=4312, token_id=uuid4())
+    browser = signed_in(make_membership(organization))
+
+    page = browser.get("/tokens").content.decode()
+
+    assert page.count("in a minute") == page.count("4,312 in a minute") == 1
+    assert "several tokens" not in page
+
+    with organization_scope(organization):
+        TokenEvent.objects.update(token_id=None, scope="")
+
+    for address in ("/tokens", f"/agents/{agent.pk}"):
+        assert browser.get(address).content.decode().count("several tokens") == 1
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def test_statistics_and_details_take_a_fixed_number_of_queries(
     get(operator, "agent-stats")
 
     # Five belong to every request: entering and leaving the organization, and authentication.
-    with django_assert_num_queries(5 + 3):
+    with django_assert_num_queries(5 + 4):
         get(operator, "agent-stats")
     with django_assert_num_queries(5 + 3):
         get(operator, f"execution/{long.fid}/details")

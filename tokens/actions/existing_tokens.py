@@ -1,15 +1,25 @@
 """Introspection and revocation of issued tokens."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Case, F, Value, When
+from django.utils import timezone
 
 from core.errors import Forbidden
+from core.throttling import Quota, has_room
 from organizations.actors import Actor, Scope
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
 from tokens.access_tokens import ClientClaims, SignedAccess
 from tokens.models import MAX_IDENTIFIER_LENGTH, Revocation, TokenEvent
+
+RECORDED_INTROSPECTIONS = Quota(limit=20, window=timedelta(minutes=1))
+"""So many of one caller have a row each. Further ones share one a minute for each credential, so
+that whoever may introspect cannot fill the table."""
 
 
 class NotYourToken(Forbidden):
@@ -19,9 +29,33 @@ class NotYourToken(Forbidden):
 
 
 def introspect_token(token: SignedAccess, *, actor: Actor) -> None:
-    """Record the introspection of an agent's token."""
-    if isinstance(token, ClientClaims):
+    """Record the introspection of an agent's token, in a row of its own or in a shared one."""
+    if not isinstance(token, ClientClaims):
+        return
+    if has_room(f"introspected by {actor.id}", RECORDED_INTROSPECTIONS):
         _record(token, TokenEvent.Outcome.INTROSPECTED, actor)
+    else:
+        _count_introspection(token, actor, timezone.now())
+
+
+@transaction.atomic
+def _count_introspection(token: ClientClaims, actor: Actor, now: datetime) -> None:
+    """Count it in the row that all further introspections of its credential and minute share."""
+    minute = now.replace(second=0, microsecond=0)
+    # Computed, so that the shared row is found by the primary key.
+    shared = uuid5(token.credential_id, f"introspected {minute.isoformat()}")
+    with connection.cursor() as cursor:
+        # Several callers may ask about one credential, and only one of them may insert the row.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [str(shared)])
+    facts = _facts(token, actor)
+    empty = {"token_id": None, "scope": "", "resource": "", "ip_address": None}
+    common = {
+        name: Case(When(**{name: facts[name]}, then=F(name)), default=Value(nothing))
+        for name, nothing in empty.items()
+    }
+    events = TokenEvent.objects.for_organization(actor.organization).filter(pk=shared)
+    if not events.update(times=F("times") + 1, **common):
+        _record(token, TokenEvent.Outcome.INTROSPECTED, actor, pk=shared, created_at=now)
 
 
 @transaction.atomic
@@ -54,14 +88,23 @@ def revoke_token(token: SignedAccess, *, actor: Actor) -> bool:
     return True
 
 
-def _record(token: ClientClaims, outcome: TokenEvent.Outcome, actor: Actor) -> None:
-    TokenEvent.objects.create(
-        organization=actor.organization,
-        outcome=outcome,
-        agent_id=token.subject_id,
-        credential_id=token.credential_id,
-        token_id=token.token_id,
-        scope=str(token.get("scope", ""))[:255],
-        resource=token.resource[:MAX_IDENTIFIER_LENGTH],
-        ip_address=actor.ip_address,
-    )
+def _record(
+    token: ClientClaims,
+    outcome: TokenEvent.Outcome,
+    actor: Actor,
+    **row: UUID | datetime,
+) -> None:
+    TokenEvent.objects.create(outcome=outcome, **_facts(token, actor), **row)
+
+
+def _facts(token: ClientClaims, actor: Actor) -> dict[str, Any]:
+    """What a token event says about the token, and from where it was presented."""
+    return {
+        "organization": actor.organization,
+        "agent_id": token.subject_id,
+        "credential_id": token.credential_id,
+        "token_id": token.token_id,
+        "scope": str(token.get("scope", ""))[:255],
+        "resource": token.resource[:MAX_IDENTIFIER_LENGTH],
+        "ip_address": actor.ip_address,
+    }

@@ -205,13 +205,8 @@ DECLARE
     entered uuid[];
 BEGIN
     PERFORM set_config('lock_timeout', lock_wait, true);
-    SELECT array_agg(organization_id) INTO entered FROM (
-        SELECT DISTINCT p.organization_id FROM organizations_principal p
-        WHERE p.id = ANY (wanted_clients)
-    ) known
-    -- A rebuild holds it exclusively, and the trigger that counts events would wait for it.
-    WHERE pg_try_advisory_xact_lock_shared(
-        hashtextextended('rollups of ' || known.organization_id, 0));
+    SELECT array_agg(DISTINCT p.organization_id) INTO entered
+    FROM organizations_principal p WHERE p.id = ANY (wanted_clients);
     PERFORM set_config('app.organization_ids', coalesce(entered::text, ''), true);
     RETURN QUERY
     WITH asked AS MATERIALIZED (

@@ -13,7 +13,7 @@ from tokens.models.resource import MAX_IDENTIFIER_LENGTH
 
 
 class TokenEvent(models.Model):
-    """A request about a token, recorded in the transaction that answers it."""
+    """A request about a token, or several alike, recorded in the transaction that answers it."""
 
     class Outcome(models.TextChoices):
         ISSUED = "issued", "Issued"
@@ -87,6 +87,15 @@ class TokenEvent(models.Model):
         default="",
         db_default="",
         help_text="The credential's name when it was used.",
+    )
+    times = models.PositiveIntegerField(
+        default=1,
+        db_default=1,
+        help_text=(
+            "How many requests of the same minute the row stands for. Only introspections share a "
+            "row. What they do not have in common (`token_id`, `scope`, `resource`, `ip_address`) "
+            "is empty."
+        ),
     )
 
     objects = OrganizationScopedQuerySet.as_manager()

@@ -1,8 +1,8 @@
 -- Tokens for several clients in one statement and one commit. It grants what tokens_issue would
 -- grant, and returns a row for each request granted. It leaves every other request untouched, and
--- those of a client with a counted failure: tokens_issue decides about them, one by one. It does
--- not wait for a rebuild of rollups, and for other locks no longer than `lock_wait`. Runs as the
--- owner, whose policy shows the organizations of these clients and no others.
+-- those of a client with a counted failure: tokens_issue decides about them, one by one. It waits
+-- for locks no longer than `lock_wait`. Runs as the owner, whose policy shows the organizations of
+-- these clients and no others.
 CREATE OR REPLACE FUNCTION tokens_issue_batch(
     wanted_clients uuid[], given_macs bytea[], wanted_scopes text[], new_events uuid[],
     new_tokens uuid[], caller_addresses inet[], wanted_resources text[],
@@ -20,13 +20,8 @@ DECLARE
     entered uuid[];
 BEGIN
     PERFORM set_config('lock_timeout', lock_wait, true);
-    SELECT array_agg(organization_id) INTO entered FROM (
-        SELECT DISTINCT p.organization_id FROM organizations_principal p
-        WHERE p.id = ANY (wanted_clients)
-    ) known
-    -- A rebuild holds it exclusively, and the trigger that counts events would wait for it.
-    WHERE pg_try_advisory_xact_lock_shared(
-        hashtextextended('rollups of ' || known.organization_id, 0));
+    SELECT array_agg(DISTINCT p.organization_id) INTO entered
+    FROM organizations_principal p WHERE p.id = ANY (wanted_clients);
     PERFORM set_config('app.organization_ids', coalesce(entered::text, ''), true);
     RETURN QUERY
     WITH asked AS MATERIALIZED (

@@ -51,13 +51,19 @@ def make_grant(
         )
 
 
-def access_token_for(subject: Agent | Membership, *, scopes: str | None = None) -> str:
-    """A live access token. `scopes` defaults to everything the subject may have."""
+def access_token_for(
+    subject: Agent | Membership,
+    *,
+    scopes: str | None = None,
+    credential: Credential | None = None,
+) -> str:
+    """A live access token. `scopes` defaults to everything the subject may have, and an agent's
+    credential is a new one by default."""
     if isinstance(subject, Membership):
         # Dated by the database's clock, which time_machine does not move.
         session = LoginSession.objects.create(user=subject.user, created_at=Now())
         return str(person_refresh(subject, session).access_token)
-    credential, _ = make_credential(subject)
+    credential = credential or make_credential(subject)[0]
     return sign_agent_token(
         agent_id=subject.pk,
         organization_id=subject.organization_id,

@@ -1,18 +1,27 @@
 """POST /api/v1/token/introspect: who may ask, and what they learn (RFC 7662)."""
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import time_machine
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from analytics.models import AgentDayUsage
+from analytics.rebuild import rebuild_rollups
 from organizations.models import AuditEvent, Membership, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
+from tokens.actions import existing_tokens
+from tokens.actions.existing_tokens import RECORDED_INTROSPECTIONS
 from tokens.models import Credential, TokenEvent
 from tokens.oauth import introspection
 from tokens.tests.clients import FormClient, basic, bearer
@@ -75,6 +84,86 @@ def test_an_introspection_leaves_one_event(agent: Agent, asker: FormClient) -> N
         event = TokenEvent.objects.get(outcome="introspected")
     assert event.agent_id == agent.pk
     assert str(event.token_id) == take_apart(token).claims["jti"]
+
+
+@pytest.fixture
+def one_minute() -> Iterator[None]:
+    """Let the test take place within one minute."""
+    with time_machine.travel(timezone.now(), tick=False):
+        yield
+
+
+def introspections(organization: Organization) -> list[TokenEvent]:
+    with organization_scope(organization):
+        return list(TokenEvent.objects.filter(outcome="introspected"))
+
+
+@pytest.mark.usefixtures("one_minute")
+def test_many_introspections_are_counted_but_fill_no_table(
+    agent: Agent, asker: FormClient, organization: Organization
+) -> None:
+    token = access_token_for(agent)
+    other = bearer(access_token_for(make_agent(organization, scopes=["tokens:read"])))
+
+    for _ in range(RECORDED_INTROSPECTIONS.limit + 7):
+        asker.post(URL, {"token": token})
+    other.post(URL, {"token": token})
+
+    *alone, shared = sorted(introspections(organization), key=lambda event: event.times)
+    assert [event.times for event in alone] == [1] * (RECORDED_INTROSPECTIONS.limit + 1)
+    assert (shared.times, str(shared.token_id)) == (7, take_apart(token).claims["jti"])
+    with organization_scope(organization):
+        day = AgentDayUsage.objects.get(introspected__gt=0)
+    assert day.introspected == RECORDED_INTROSPECTIONS.limit + 8
+    assert rebuild_rollups(organization) == ()
+
+
+@pytest.mark.usefixtures("one_minute")
+def test_a_shared_row_says_only_what_its_introspections_have_in_common(
+    agent: Agent, asker: FormClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = replace(existing_tokens.RECORDED_INTROSPECTIONS, limit=0)
+    monkeypatch.setattr(existing_tokens, "RECORDED_INTROSPECTIONS", limit)
+    credential, _ = make_credential(agent)
+    other_credential, _ = make_credential(agent)
+    token = access_token_for(agent, credential=credential, scopes="agents:read")
+
+    asker.post(URL, {"token": token})
+    asker.post(URL, {"token": token}, REMOTE_ADDR="198.51.100.7")
+    asker.post(URL, {"token": access_token_for(agent, credential=other_credential)})
+    one, other = sorted(introspections(agent.organization), key=lambda event: -event.times)
+    assert (one.times, other.times) == (2, 1)
+    assert (str(one.token_id), one.scope) == (take_apart(token).claims["jti"], "agents:read")
+    assert (one.ip_address, other.ip_address) == (None, "127.0.0.1")
+
+    asker.post(URL, {"token": access_token_for(agent, credential=credential)})
+    one, _ = sorted(introspections(agent.organization), key=lambda event: -event.times)
+    assert (one.times, one.token_id, one.scope, one.resource) == (3, None, "", "")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("one_minute")
+def test_askers_at_once_share_a_row(
+    agent: Agent, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = replace(existing_tokens.RECORDED_INTROSPECTIONS, limit=0)
+    monkeypatch.setattr(existing_tokens, "RECORDED_INTROSPECTIONS", limit)
+    token = access_token_for(agent)
+    askers = [access_token_for(make_agent(organization, scopes=["tokens:read"])) for _ in range(4)]
+
+    def ask(asker: str) -> list[int]:
+        try:
+            client = bearer(asker)
+            return [client.post(URL, {"token": token}).status_code for _ in range(5)]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(askers)) as pool:
+        answers = list(pool.map(ask, askers))
+
+    assert answers == [[200] * 5] * 4
+    assert [event.times for event in introspections(organization)] == [20]
+    assert rebuild_rollups(organization) == ()
 
 
 @pytest.mark.parametrize("way", ["basic", "body", "bearer"])

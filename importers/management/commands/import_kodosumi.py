@@ -1,15 +1,15 @@
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from core.formatting import counted
+from core.progress import Progress
 from executions.file_storage import FilesUnavailable, root_problem, storage_problem
 from importers.kodosumi.folders import DataFolder
 from importers.kodosumi.follow import Follower
@@ -17,7 +17,6 @@ from importers.kodosumi.importer import MAX_FILE_BYTES, Report, importer
 from organizations.management.lookup import organization_named
 
 MEBIBYTE = 1 << 20
-BAR = 30
 STOPPED = 130
 
 
@@ -64,7 +63,7 @@ class Command(BaseCommand):
                 f"{options['folder']} is not the data folder of a kodosumi deployment: "
                 f"{error.filename}: {error.strerror}"
             ) from None
-        progress = Progress(self.stderr)
+        progress = Progress(self.stderr, "executions")
         with closing(source), _stop_on_signal() as stop, _error_as_sentence():
             with importer(
                 source,
@@ -106,35 +105,6 @@ class Command(BaseCommand):
 
     def _warn(self, path: str, what: str) -> None:
         self.stderr.write(f"{_printable(path)} {_printable(what)}")
-
-
-class Progress:
-    """A progress line that overwrites itself; on terminals only."""
-
-    def __init__(self, stream: OutputWrapper) -> None:
-        self._stream = stream if stream.isatty() else None
-        self._started = time.monotonic()
-        self._done = self._of = 0
-
-    def show(self, count: int, total: int) -> None:
-        """Show that `count` more of `total` are done."""
-        if self._done >= self._of:
-            self._done, self._started = 0, time.monotonic()
-        self._done, self._of = self._done + count, total
-        if self._stream:
-            full = BAR * self._done // max(total, 1)
-            rate = self._done / max(time.monotonic() - self._started, 0.001)
-            bar = "█" * full + "·" * (BAR - full)
-            self._write(f"{bar} {self._done:,} of {total:,} executions, {rate:,.0f}/s")
-
-    def clear(self) -> None:
-        if self._stream:
-            self._write("")
-
-    def _write(self, line: str) -> None:
-        if self._stream:
-            self._stream.write(f"\r\x1b[K{line}", ending="")
-            self._stream.flush()
 
 
 @contextmanager

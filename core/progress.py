@@ -1,0 +1,38 @@
+"""What a command shows while it works."""
+
+import time
+
+from django.core.management.base import OutputWrapper
+
+BAR = 30
+"""Characters."""
+
+
+class Progress:
+    """A progress line that overwrites itself; on terminals only."""
+
+    def __init__(self, stream: OutputWrapper, what: str) -> None:
+        self._what = what
+        self._stream = stream if stream.isatty() else None
+        self._started = time.monotonic()
+        self._done = self._of = 0
+
+    def show(self, count: int, total: int) -> None:
+        """Show that `count` more of `total` are done."""
+        if self._done >= self._of:
+            self._done, self._started = 0, time.monotonic()
+        self._done, self._of = self._done + count, total
+        if self._stream:
+            full = BAR * self._done // max(total, 1)
+            rate = self._done / max(time.monotonic() - self._started, 0.001)
+            bar = "█" * full + "·" * (BAR - full)
+            self._write(f"{bar} {self._done:,} of {total:,} {self._what}, {rate:,.0f}/s")
+
+    def clear(self) -> None:
+        if self._stream:
+            self._write("")
+
+    def _write(self, line: str) -> None:
+        if self._stream:
+            self._stream.write(f"\r\x1b[K{line}", ending="")
+            self._stream.flush()

@@ -1,0 +1,177 @@
+"""Rollups: tables of counted rows that triggers keep exact, each declared once.
+
+A declaration says what is counted, by which columns, into which table. From it come the recount
+that a rollup must equal and its correction, which adds what is missing. Adding is right whatever is
+counted meanwhile, so that no writer waits for a recount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+EXAMPLES = 20
+"""Differing rows that are reported."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A rollup that differed from the recount: the number of its rows, and the first of them."""
+
+    table: str
+    rows: int
+    examples: tuple[str, ...]
+
+
+class _Row(NamedTuple):
+    """A row that differs; `kept` and `counted` are its counts, then its newest times."""
+
+    key: tuple[Any, ...]
+    is_kept: bool
+    is_counted: bool
+    kept: tuple[Any, ...]
+    counted: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """How the rows of `source` are counted into `table`.
+
+    Its statements see only the organization in scope, whose id is among the columns of `key`.
+    """
+
+    table: str
+    source: str
+    key: Mapping[str, str]
+    """The columns that are counted by, each as SQL over a row of the source."""
+    counts: Mapping[str, str]
+    """The columns that count, each as an SQL aggregate over rows of the source."""
+    newest: Mapping[str, str] = field(default_factory=dict)
+    """The columns that hold the newest time, each as an SQL aggregate."""
+    where: str = "true"
+    """Which rows of the source are counted."""
+    changes: str = ""
+    """A table with the same columns, of what is not yet added up into `table`."""
+
+    def correct(self) -> Difference | None:
+        """Compare with a recount and add what is missing.
+
+        Call it in a transaction of its own, in the organization's scope, and never twice at once
+        for the same organization: both would add what is missing.
+        """
+        found = self._compare()
+        for row in found:
+            self._add(row)
+        if not found:
+            return None
+        return Difference(self.table, len(found), tuple(map(_in_words, found[:EXAMPLES])))
+
+    def _compare(self) -> list[_Row]:
+        """The rows that differ, in the order of their keys. One statement sees one moment."""
+        last_of_key, width = len(self.key), len(self.counts) + len(self.newest)
+        with connection.cursor() as cursor:
+            cursor.execute(self._comparison)
+            return [
+                _Row(
+                    key=row[:last_of_key],
+                    is_kept=row[last_of_key],
+                    is_counted=row[last_of_key + 1],
+                    kept=row[-2 * width : -width],
+                    counted=row[-width:],
+                )
+                for row in cursor.fetchall()
+            ]
+
+    @cached_property
+    def _comparison(self) -> str:
+        key, counts, newest = ", ".join(self.key), list(self.counts), list(self.newest)
+        groups = ", ".join(str(n + 1) for n in range(len(self.key)))
+        columns = ", ".join([*self.key, *counts, *newest])
+        values = {**self.key, **self.counts, **self.newest}
+        tables = [self.table, self.changes] if self.changes else [self.table]
+        all_kept = " UNION ALL ".join(f"SELECT {columns} FROM {each}" for each in tables)  # noqa: S608
+        kept = [f"coalesce(kept.{name}, 0)" for name in counts]
+        kept += [f"kept.{name}" for name in newest]
+        counted = [f"coalesce(counted.{name}, 0)" for name in counts]
+        counted += [f"counted.{name}" for name in newest]
+        return f"""
+            WITH counted AS (
+                SELECT {", ".join(f"{sql} AS {name}" for name, sql in values.items())}
+                FROM {self.source} WHERE {self.where} GROUP BY {groups}
+            ), kept AS (
+                SELECT {key}, {
+            ", ".join(
+                [f"sum({name}) AS {name}" for name in counts]
+                + [f"max({name}) AS {name}" for name in newest]
+            )
+        }
+                FROM ({all_kept}) AS every GROUP BY {key}
+            )
+            SELECT {key}, kept.{counts[0]} IS NOT NULL, counted.{counts[0]} IS NOT NULL,
+                {", ".join(kept)}, {", ".join(counted)}
+            FROM kept FULL JOIN counted USING ({key})
+            WHERE ({", ".join(kept)}) IS DISTINCT FROM ({", ".join(counted)})
+            ORDER BY {key}
+        """  # noqa: S608 - our own names
+
+    def _add(self, row: _Row) -> None:
+        """Add what the row lacks: to the changes, or else to the row itself."""
+        number = len(self.counts)
+        missing = [
+            counted - kept
+            for kept, counted in zip(row.kept[:number], row.counted[:number], strict=True)
+        ]
+        with connection.cursor() as cursor:
+            if self.changes:
+                cursor.execute(self._insertion(self.changes), [*row.key, *missing])
+            elif not row.is_kept:
+                cursor.execute(self._upsert, [*row.key, *row.counted])
+            else:
+                newest = row.counted[number:] if row.is_counted else row.kept[number:]
+                times = [
+                    time
+                    for kept, counted in zip(row.kept[number:], newest, strict=True)
+                    for time in (kept, counted, counted)
+                ]
+                cursor.execute(self._update, [*missing, *times, *row.key])
+                if not row.is_counted:
+                    cursor.execute(self._removal, row.key)
+
+    def _insertion(self, table: str) -> str:
+        columns = [*self.key, *self.counts, *self.newest]
+        values = ", ".join(["%s"] * len(columns))
+        return f"INSERT INTO {table} AS known ({', '.join(columns)}) VALUES ({values})"  # noqa: S608
+
+    @cached_property
+    def _upsert(self) -> str:
+        sums = [f"{name} = known.{name} + excluded.{name}" for name in self.counts]
+        sums += [f"{name} = greatest(known.{name}, excluded.{name})" for name in self.newest]
+        conflict = f"ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {', '.join(sums)}"
+        return f"{self._insertion(self.table)} {conflict}"
+
+    @cached_property
+    def _update(self) -> str:
+        sums = [f"{name} = {name} + %s" for name in self.counts]
+        # A writer may have come with a later time since.
+        case = "CASE WHEN {0} IS NOT DISTINCT FROM %s THEN %s ELSE greatest({0}, %s) END"
+        sums += [f"{name} = {case.format(name)}" for name in self.newest]
+        return f"UPDATE {self.table} SET {', '.join(sums)} WHERE {self._is_its_key}"  # noqa: S608
+
+    @cached_property
+    def _removal(self) -> str:
+        is_empty = " AND ".join(f"{name} = 0" for name in self.counts)
+        return f"DELETE FROM {self.table} WHERE {self._is_its_key} AND {is_empty}"  # noqa: S608
+
+    @property
+    def _is_its_key(self) -> str:
+        return " AND ".join(f"{name} = %s" for name in self.key)
+
+
+def _in_words(row: _Row) -> str:
+    kept = ", ".join(map(str, (*row.key, *row.kept))) if row.is_kept else "nothing"
+    counted = ", ".join(map(str, (*row.key, *row.counted))) if row.is_counted else "nothing"
+    return f"kept {kept}; counted {counted}"

@@ -1,0 +1,66 @@
+"""How many executions have ended, counted by what statistics ask for.
+
+Triggers keep the numbers exact in the transaction that ends, changes or deletes an execution: they
+write changes, which are added up now and then, so that no writer waits for another. The numbers
+are the sums over both tables; docs/decisions/0006-rollups.md explains why. Executions that are live
+are few and change often, so they are counted when somebody asks.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import models
+
+from core.text import NormalizedCharField
+from organizations.models import Organization, OrganizationScopedQuerySet
+
+NOBODY = UUID(int=0)
+"""Stands for the person or agent of an execution that has none."""
+
+
+class EndedExecutions(models.Model):
+    """Ended executions by status, person and agent."""
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    status = models.CharField(max_length=16)
+    user_id = models.UUIDField(help_text="The ExecutionUser, or zeros.")
+    agent_id = models.UUIDField(help_text="The agent, or zeros.")
+    agent_name = NormalizedCharField(max_length=255)
+    executions = models.BigIntegerField()
+    timed = models.BigIntegerField(help_text="Those with a runtime.")
+    elapsed = models.DecimalField(
+        max_digits=40, decimal_places=6, help_text="Their seconds, waiting included."
+    )
+
+    class Meta:
+        abstract = True
+
+
+class EndedCount(EndedExecutions):
+    """The changes that were added up."""
+
+    pk = models.CompositePrimaryKey(
+        "organization_id", "status", "user_id", "agent_id", "agent_name"
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.executions} {self.status} of {self.agent_name}"
+
+
+class EndedChange(EndedExecutions):
+    """By how much one change raised or lowered the numbers."""
+
+    number = models.BigAutoField(primary_key=True)
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "number"], name="executions_ended_change")]
+
+    def __str__(self) -> str:
+        return f"{self.executions:+} {self.status} of {self.agent_name}"

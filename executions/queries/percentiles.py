@@ -1,0 +1,75 @@
+"""Percentiles of runtimes: of all time from the index of runtimes, otherwise from the rows."""
+
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Aggregate, F, FloatField, IntegerField, QuerySet, Value
+
+from executions.filters import EVERYTHING, Filters
+from executions.models import Execution, sees_all
+from executions.queries.listing import visible_executions
+from executions.queries.tally import ELAPSED, HAS_RUNTIME
+from organizations.actors import Actor
+from organizations.models import Organization
+
+PERCENTILES = (0.5, 0.95, 0.99)
+RUNTIME = ELAPSED - F("waiting_seconds")
+
+
+class Percentiles(Aggregate):
+    """Interpolated percentiles as an array in the order of PERCENTILES; None without rows."""
+
+    template = f"percentile_cont(ARRAY{list(PERCENTILES)}) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = ArrayField(FloatField())
+
+
+def percentiles(
+    organization: Organization, actor: Actor, filters: Filters, timed: int
+) -> list[float] | None:
+    """The runtimes at PERCENTILES, interpolated as PostgreSQL does; None without runtimes.
+
+    `timed` is the number of executions that have one.
+    """
+    rows = visible_executions(organization, actor, filters).order_by()
+    if filters == EVERYTHING and sees_all(actor):
+        live = rows.filter(HAS_RUNTIME, status__in=Execution.LIVE).values_list(RUNTIME, flat=True)
+        ended = rows.filter(runtime_seconds__isnull=False)
+        if found := _from_index(ended, sorted(live), timed):
+            return found
+    return rows.filter(HAS_RUNTIME).aggregate(found=Percentiles(RUNTIME))["found"]
+
+
+def _from_index(ended: QuerySet[Execution], live: list[float], timed: int) -> list[float] | None:
+    """The percentiles of both; None without runtimes, or if executions ended between the queries.
+
+    Of those that have ended, only the runtimes near each percentile are fetched, counted from the
+    nearer end of the index: each live one moves a percentile's place by one at most.
+    """
+    number = timed - len(live)
+    if timed == 0 or number < 0:
+        return None
+    places = [divmod(share * (timed - 1), 1) for share in PERCENTILES]
+    spans = [(max(0, int(low) - len(live)), min(int(low) + 2, number)) for low, _ in places]
+    fetched: list[list[float]] = [[] for _ in spans]
+    for place, runtime in _slices(ended, number, spans):
+        fetched[place].append(runtime)
+    found = []
+    for (low, rest), (start, stop), runtimes in zip(places, spans, fetched, strict=True):
+        if len(runtimes) != max(stop - start, 0):
+            return None
+        near = sorted([*runtimes, *live])[int(low) - start :]
+        found.append(near[0] + rest * (near[1] - near[0]) if len(near) > 1 else near[0])
+    return found
+
+
+def _slices(ended: QuerySet[Execution], number: int, spans: list[tuple[int, int]]) -> QuerySet[Any]:
+    """The runtimes at these places in their order, each with the number of its span."""
+    parts = []
+    for place, (start, stop) in enumerate(spans):
+        rows = ended.values_list(Value(place, IntegerField()), "runtime_seconds")
+        if start < number / 2:
+            part = rows.order_by("runtime_seconds")[start : max(start, stop)]
+        else:
+            part = rows.order_by("-runtime_seconds")[number - stop : number - min(start, stop)]
+        parts.append(part)
+    return parts[0].union(*parts[1:], all=True)

@@ -1,0 +1,169 @@
+"""The counts of ended executions equal a recount, whatever happens to executions in which order,
+and writers do not wait for each other."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agents.tests.factories import make_agent
+from core.ids import uuid7
+from executions import queries
+from executions.filters import EVERYTHING, Filters
+from executions.models import EndedChange, EndedCount, Execution, new_execution
+from executions.rollups import ENDED
+from executions.tests.factories import FAILED, RUNNING, make_execution
+from executions.tests.threads import at_once
+from organizations.actors import Actor
+from organizations.models import Organization
+from organizations.tenancy.scope import organization_scope
+from organizations.tests.factories import make_organization
+
+BEFORE = import_module("executions.migrations.0022_ended_before")
+START = 1_790_000_000.0
+VALUES = {
+    "status": st.sampled_from(Execution.Status.values),
+    "agent_name": st.sampled_from(["Report", "Screener", ""]),
+    "agent_id": st.sampled_from([None, uuid7(), uuid7()]),
+    "start_time": st.sampled_from([START, START + 0.1]),
+    "end_time": st.sampled_from([None, START, START + 0.1, START + 1 / 3]),
+}
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["insert", "update", "delete", "add up"]),
+        st.integers(0, 4),
+        st.fixed_dictionaries({}, optional=VALUES),
+    ),
+    max_size=30,
+)
+
+
+def add_up(organization: Organization) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT executions_add_up_ended(%s)", [organization.pk])
+
+
+@pytest.mark.django_db
+@given(changes=CHANGES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_whatever_happens_the_counts_equal_a_recount(
+    organization: Organization, changes: list[tuple[str, int, dict[str, Any]]]
+) -> None:
+    known: list[Execution] = []
+    with organization_scope(organization):
+        for what, which, values in changes:
+            if what == "insert":
+                known.append(new_execution(organization, **{"start_time": START} | values))
+                known[-1].save(force_insert=True)
+            elif what == "add up":
+                add_up(organization)
+            elif known:
+                chosen = Execution.objects.filter(pk=known[which % len(known)].pk)
+                chosen.update(**values) if what == "update" and values else None
+                chosen.delete() if what == "delete" else None
+
+        assert ENDED.correct() is None
+        Execution.objects.all().delete()
+        add_up(organization)
+        assert not EndedCount.objects.exists()
+        assert not EndedChange.objects.exists()
+
+
+COUNTED = [EVERYTHING, Filters(status="finished"), Filters(name="Report"), Filters(agent=uuid7())]
+NOT_COUNTED = [Filters(start=1), Filters(user="unknown"), Filters(agent_name="port")]
+
+
+@pytest.mark.parametrize("filters", [*COUNTED, *NOT_COUNTED], ids=str)
+def test_numbers_of_all_time_come_from_the_counts(
+    organization: Organization, filters: Filters
+) -> None:
+    actor = Actor.for_system(organization, "test")
+    agent = make_agent(organization, id=filters.agent) if filters.agent else None
+    make_execution(organization, agent_name="Report", agent=agent)
+    with organization_scope(organization):
+        EndedChange.objects.update(executions=F("executions") + 1000)
+
+        number = queries.count(organization, actor, filters)
+
+        assert number == (1001 if filters in COUNTED else 1)
+        assert queries.statistics(organization, actor, filters).total == number
+        assert queries.totals(organization, actor).total == 1001
+
+
+@pytest.mark.parametrize("table", [EndedCount, EndedChange])
+@pytest.mark.parametrize("by", [7, -1])
+def test_damage_is_reported_and_corrected(
+    organization: Organization, table: type[EndedCount | EndedChange], by: int
+) -> None:
+    make_execution(organization, FAILED)
+    with organization_scope(organization):
+        if table is EndedCount:
+            add_up(organization)
+        table.objects.update(executions=F("executions") + by)
+
+        found = ENDED.correct()
+
+        assert found is not None
+        assert (found.table, found.rows) == ("executions_endedcount", 1)
+        assert f", {1 + by}, 1, 2.000000; counted " in found.examples[0]
+        assert ENDED.correct() is None
+
+
+def test_an_upgrade_counts_what_had_ended_before(
+    organization: Organization, other_organization: Organization
+) -> None:
+    for each in (organization, other_organization):
+        make_execution(each)
+        make_execution(each, RUNNING)
+        with organization_scope(each):
+            EndedChange.objects.all().delete()
+    make_execution(organization, FAILED)
+
+    for _ in range(2):
+        BEFORE.fill(None, connection.schema_editor())
+
+    for each, number in ((organization, 2), (other_organization, 1)):
+        with organization_scope(each):
+            assert ENDED.correct() is None
+            assert EndedCount.objects.count() == number
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_writers_at_once_are_all_counted_and_none_waits_for_another() -> None:
+    organization = make_organization()
+    runs = [
+        [make_execution(organization, RUNNING, agent_name=name) for name in "ab" * 40]
+        for _ in range(4)
+    ]
+
+    def ending(mine: list[Execution]) -> Callable[[], None]:
+        def end() -> None:
+            with organization_scope(organization):  # one transaction, both agents' counts
+                for run in mine:
+                    Execution.objects.filter(pk=run.pk).update(status="finished")
+
+        return end
+
+    def correct() -> None:
+        for _ in range(10):
+            with organization_scope(organization):
+                assert ENDED.correct() is None
+
+    results = at_once(
+        *(ending(mine if n % 2 else mine[::-1]) for n, mine in enumerate(runs)), correct
+    )
+
+    assert results == [None] * 5
+    with organization_scope(organization):
+        assert ENDED.correct() is None
+        add_up(organization)
+        assert list(EndedCount.objects.order_by("agent_name").values_list("executions")) == [
+            (160,),
+            (160,),
+        ]

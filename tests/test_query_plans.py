@@ -1,0 +1,124 @@
+"""What hot reads cost the database: which indexes they use, and how many rows they read.
+
+An organization with thousands of rows stands beside another one, and PostgreSQL knows both.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from analytics.periods import Period
+from analytics.queries import count_by_day, count_by_hour_of_week
+from executions import queries
+from executions.filters import Filters
+from executions.models import Execution
+from organizations.actors import Actor
+from organizations.models import Organization
+from organizations.tenancy.scope import organization_scope
+from organizations.tests.factories import make_organization
+
+NUMBER = 4000
+"""Of executions, and of token events, for each organization."""
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+EXECUTIONS = """
+    INSERT INTO executions_execution (
+        id, organization_id, created_at, fid, source, agent_name, status, start_time, end_time,
+        waiting_seconds, meta, error, open_locks, upload_count, download_count, last_sequence,
+        lease_generation
+    )
+    SELECT gen_random_uuid(), %(organization)s, now(), gen_random_uuid()::text, 'api',
+        'Agent ' || n %% 5, CASE WHEN n %% 50 = 0 THEN 'error' WHEN n > 20 THEN 'finished'
+                                 ELSE 'running' END,
+        %(now)s - n * 600, %(now)s - n * 600 + random() * 100, 0, '{}', '', '[]', 0, 0, 0, 0
+    FROM generate_series(1, %(number)s) n
+"""
+EVENTS = """
+    INSERT INTO tokens_tokenevent (id, organization_id, created_at, outcome, reason, scope,
+        used_previous_secret, resource, secret_hint, credential_name)
+    SELECT gen_random_uuid(), %(organization)s, to_timestamp(%(now)s - n * 600), 'refused',
+        'unknown_client', '', false, '', '', ''
+    FROM generate_series(1, %(number)s) n
+"""
+TABLES = ("executions_execution", "tokens_tokenevent")
+
+
+@pytest.fixture
+def filled(owner: psycopg.Connection) -> Organization:
+    organizations = [make_organization(), make_organization()]
+    for each in organizations:
+        values = {"organization": each.pk, "now": NOW.timestamp(), "number": NUMBER}
+        with organization_scope(each), connection.cursor() as cursor:
+            cursor.execute(EXECUTIONS, values)
+            cursor.execute(EVENTS, values)
+    owner.execute("ANALYZE")
+    return organizations[0]
+
+
+def rows_read(read: Callable[[], Any]) -> dict[str, int]:
+    """How many rows of each large table the statements of `read` touch, matching or not.
+
+    A sequential scan fails the test: it reads other organizations' rows.
+    """
+    with CaptureQueriesContext(connection) as captured:
+        read()
+    found: dict[str, int] = {}
+    for query in captured.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query['sql']}")
+            ((plan,),) = cursor.fetchall()
+        for node in nodes(plan[0]["Plan"]):
+            table = node.get("Relation Name", "")
+            if table in TABLES:
+                assert "Index" in node["Node Type"] or "Bitmap" in node["Node Type"], query["sql"]
+                matching = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+                found[table] = found.get(table, 0) + round(matching * node["Actual Loops"])
+    return found
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+def system(organization: Organization) -> Actor:
+    return Actor.for_system(organization, "test")
+
+
+LAST_DAY = Filters(start=NOW.timestamp() - 24 * 3600, is_recent=True)
+MONTH = Period.last_days(30, now=NOW)
+LIVE = 20
+READS: dict[str, tuple[Callable[[Organization], Any], int]] = {
+    "a page": (lambda home: list(queries.executions(home, system(home))[:50]), 51),
+    "a page of a day": (
+        lambda home: list(queries.executions(home, system(home), LAST_DAY)[:50]),
+        LIVE + 150,
+    ),
+    "a count": (lambda home: queries.count(home, system(home)), LIVE),
+    "totals": (lambda home: queries.totals(home, system(home)), LIVE),
+    "live ones": (lambda home: queries.live_by_status(home, system(home)), LIVE),
+    # Near the middle, the index is read up to there.
+    "statistics": (lambda home: queries.statistics(home, system(home)), NUMBER * 0.6 + 3 * LIVE),
+    "a day's statistics": (
+        lambda home: queries.statistics(home, system(home), LAST_DAY),
+        2 * (LIVE + 150),
+    ),
+    "a trend": (lambda home: count_by_day(home, MONTH), 0),
+    "a heatmap": (lambda home: count_by_hour_of_week(home, MONTH), 0),
+}
+
+
+@pytest.mark.slow
+def test_hot_reads_stay_within_an_index_and_read_few_rows(filled: Organization) -> None:
+    found = {}
+    with organization_scope(filled):
+        assert Execution.objects.count() == NUMBER
+        for name, (read, _) in READS.items():
+            found[name] = sum(rows_read(lambda read=read: read(filled)).values())
+
+    assert {name: rows for name, rows in found.items() if rows > READS[name][1]} == {}
