@@ -81,6 +81,9 @@ def refuse_unsafe_start() -> None:
     if unapplied_migrations():
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")
     with connection.cursor() as cursor:
+        if open_parts := database_roles.unprotected(cursor):
+            more = f" ({len(open_parts)} such problems)" if open_parts[1:] else ""
+            raise ImproperlyConfigured(f"{open_parts[0]}{more}. Run: python manage.py migrate")
         if less := database_roles.missing(cursor):
             summary = database_roles.in_one_sentence(settings.DATABASE_ROLE, less)
             raise ImproperlyConfigured(f"{summary} Run: python manage.py migrate")

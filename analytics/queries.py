@@ -237,8 +237,8 @@ def _local_hours(
         **narrowing.filters,
     )
     seconds = Extract("created_at", "epoch", tzinfo=UTC) + _offset(period, "created_at", 1)
-    local_hour = Cast(Floor(seconds / Value(3600)), IntegerField())
-    return events.annotate(local_hour=local_hour), Sum("times")
+    hour = Cast(Floor(seconds / Value(3600)), IntegerField())
+    return events.annotate(local_hour=hour), Sum("times")
 
 
 def _offset(period: Period, clock: str, unit: int) -> Combinable:

@@ -48,6 +48,9 @@ OWNER_POLICY_TABLES = (
 )
 """The tables that tokens_issue_batch reads and writes for several organizations at once. It runs as
 the owner, so this policy is the owner's alone: it changes no query of the application's role."""
+READ_BEFORE_THE_TENANT = ("organizations_membership", "organizations_principal")
+"""The tables with an organization that row-level security does not close: they tell which one a
+caller belongs to."""
 HOW_TO = "docs/how-to/deploy.md describes how to create two roles."
 CONNECTION = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
 NAMED = 3
@@ -179,6 +182,17 @@ def isolate_owner(connection: BaseDatabaseWrapper) -> None:
             _execute(cursor, statement, OWNER_POLICY, table)
 
 
+def close_open_tables(connection: BaseDatabaseWrapper) -> None:
+    """Let tables of tenants show only one organization's rows. Run as the owner.
+
+    Their migrations do that. This is for one that somebody opened by hand.
+    """
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        for (table,) in _fetch_all(cursor, OPEN_TABLES, [list(READ_BEFORE_THE_TENANT)]):
+            _execute(cursor, "ALTER TABLE {} ENABLE ROW LEVEL SECURITY", table)
+            _execute(cursor, "ALTER TABLE {} FORCE ROW LEVEL SECURITY", table)
+
+
 def _grant_entrance(cursor: CursorWrapper, database: str, role: str) -> None:
     cursor.execute(
         "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = %s", [database]
@@ -282,6 +296,19 @@ ON_TABLES = f"""
     WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
     AND {OURS.format(oid="c.oid", catalog="pg_class")} GROUP BY 1, 2 ORDER BY 1
 """
+OPEN_TABLES = f"""
+    SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    JOIN pg_attribute ON attrelid = c.oid AND attname = 'organization_id' AND NOT attisdropped
+    WHERE relkind IN ('r', 'p') AND NOT (relrowsecurity AND relforcerowsecurity)
+    AND relname <> ALL (%s) AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
+"""
+WITHOUT_OWNER_POLICY = f"""
+    SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'p') AND NOT EXISTS (
+        SELECT FROM pg_policy WHERE polrelid = c.oid AND polname = %s
+        AND polroles = ARRAY[relowner])
+    AND relname = ANY (%s) AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
+"""
 BY_COLUMN = ["SELECT", "INSERT", "UPDATE", "REFERENCES"]
 OF_TABLES = [*BY_COLUMN, "DELETE", "TRUNCATE", "TRIGGER"]
 OF_SEQUENCES = ["USAGE", "SELECT", "UPDATE"]
@@ -299,6 +326,21 @@ def excess(cursor: CursorWrapper) -> list[str]:
         if more := held - wanted:
             problems.append(f"may {', '.join(sorted(more))} {table}")
     return problems
+
+
+def unprotected(cursor: CursorWrapper) -> list[str]:
+    """What `migrate` left open because it was interrupted, as sentences without a full stop."""
+    open_tables = [
+        f"The table {table} shows every organization's rows"
+        for (table,) in _fetch_all(cursor, OPEN_TABLES, [list(READ_BEFORE_THE_TENANT)])
+    ]
+    closed_tables = [
+        f"The table {table} has no policy {OWNER_POLICY} for its owner"
+        for (table,) in _fetch_all(
+            cursor, WITHOUT_OWNER_POLICY, [OWNER_POLICY, list(OWNER_POLICY_TABLES)]
+        )
+    ]
+    return open_tables + closed_tables
 
 
 def missing(cursor: CursorWrapper) -> list[str]:
@@ -334,6 +376,6 @@ def _joined(words: Iterable[str]) -> str:
     return f"{', '.join(before)} and {last}" if before else last
 
 
-def _fetch_all(cursor: CursorWrapper, query: str) -> list[Any]:
-    cursor.execute(query)
+def _fetch_all(cursor: CursorWrapper, query: str, values: list[Any] | None = None) -> list[Any]:
+    cursor.execute(query, values)
     return list(cursor.fetchall())

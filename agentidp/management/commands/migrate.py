@@ -1,3 +1,4 @@
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.commands import migrate
@@ -5,6 +6,7 @@ from django.db import connections
 
 from core.database_roles import (
     as_owner,
+    close_open_tables,
     grant_at_birth,
     grant_declared,
     isolate_owner,
@@ -33,6 +35,15 @@ class Command(migrate.Command):
                 self.check(databases=[options["database"]])
             require_ownership(connection)
             grant_at_birth(connection)
-            super().handle(*args, **options)
+            try:
+                super().handle(*args, **options)
+            except BaseException:
+                # Servers run on, so what was created until then must not stay open to their role.
+                with suppress(Exception):  # the error that came first is the one to report
+                    connection.rollback()
+                    isolate_owner(connection)
+                    grant_declared(connection)
+                raise
+            close_open_tables(connection)
             isolate_owner(connection)
             grant_declared(connection)
