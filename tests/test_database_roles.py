@@ -3,6 +3,8 @@
 The tables are read from the catalog, so that new ones are covered automatically.
 """
 
+import multiprocessing
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
-from django.db.models.signals import pre_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 from psycopg import errors, sql
 
 from agentidp.checks import refuse_unsafe_start
@@ -25,6 +27,7 @@ from core.database_roles import (
 )
 from core.role_checks import excess, held_privileges, missing
 from core.role_grants import grant_declared
+from core.table_protection import unprotected
 
 APPLICATION, OWNER = "agentidp_app", "agentidp_owner"
 
@@ -271,6 +274,103 @@ def test_a_missing_right_is_reported_at_the_start_and_granted_by_the_next_migrat
         "may not USAGE made_by_hand_id_seq",
     ]
     assert after == ([], [])
+
+
+class Interrupted(Exception):
+    """Whatever ends `migrate` too early."""
+
+
+def unapply_policy(owner: Any) -> None:
+    """Leave the database as a migration that creates such a table does."""
+    owner.execute("DROP POLICY entered_organizations ON tokens_tokenevent")
+    owner.execute("GRANT UPDATE ON organizations_auditchain TO agentidp_app")
+
+
+def default_privileges(owner: Any) -> Any:
+    role = (
+        "SELECT %s::regrole::oid = ANY (SELECT grantee FROM pg_default_acl, aclexplode(defaclacl))"
+    )
+    return owner.execute(role, [APPLICATION]).fetchone()
+
+
+def killed() -> None:
+    os._exit(9)
+
+
+def failed() -> None:
+    raise Interrupted
+
+
+def migrate_interrupted_by(interrupt: Callable[[], None]) -> None:
+    """Run `migrate` until all migrations are applied, and nothing after that."""
+
+    def stop(**of_signal: Any) -> None:
+        interrupt()
+
+    last = list(apps.get_app_configs())[-1]
+    post_migrate.connect(stop, sender=last)
+    try:
+        call_command("migrate", verbosity=0)
+    finally:
+        post_migrate.disconnect(stop, sender=last)
+
+
+def test_a_killed_migrate_is_told_at_the_start_and_the_next_one_mends_it(owner: Any) -> None:
+    unapply_policy(owner)
+    connection.close()  # the child may not use it
+    try:
+        child = multiprocessing.get_context("fork").Process(
+            target=migrate_interrupted_by, args=[killed]
+        )
+        child.start()
+        child.join(60)
+        left = child.exitcode, default_privileges(owner), all_of(excess)
+        owner.execute("REVOKE UPDATE ON organizations_auditchain FROM agentidp_app")
+        with pytest.raises(ImproperlyConfigured) as refusal:
+            refuse_unsafe_start()
+    finally:
+        call_command("migrate", verbosity=0)
+
+    assert left == (9, (True,), ["may UPDATE organizations_auditchain"])
+    assert str(refusal.value) == (
+        "The table tokens_tokenevent has no policy entered_organizations for its owner. "
+        "Run: python manage.py migrate"
+    )
+    assert default_privileges(owner) == (False,)
+    refuse_unsafe_start()
+
+
+def test_a_migrate_that_fails_leaves_nothing_open(owner: Any) -> None:
+    unapply_policy(owner)
+    try:
+        with pytest.raises(Interrupted):
+            migrate_interrupted_by(failed)
+        left = default_privileges(owner), all_of(excess), all_of(unprotected)
+    finally:
+        call_command("migrate", verbosity=0)
+
+    assert left == ((False,), [], [])
+
+
+def test_an_open_table_is_told_at_the_start_and_closed_by_the_next_migrate(owner: Any) -> None:
+    owner.execute("CREATE TABLE newer (organization_id uuid)")
+    owner.execute("ALTER TABLE agents_agent NO FORCE ROW LEVEL SECURITY")
+    owner.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON newer TO agentidp_app")
+    try:
+        with pytest.raises(ImproperlyConfigured) as refusal:
+            refuse_unsafe_start()
+        call_command("migrate", verbosity=0)
+        refuse_unsafe_start()
+        with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
+            owner.execute("INSERT INTO newer SELECT gen_random_uuid()")
+    finally:
+        owner.execute("DROP TABLE newer")
+        owner.execute("ALTER TABLE agents_agent FORCE ROW LEVEL SECURITY")
+
+    assert str(refusal.value) == (
+        "The table agents_agent shows every organization's rows (2 such problems). "
+        "Run: python manage.py migrate"
+    )
 
 
 BY_THE_NEW_RELEASE = """

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.commands import migrate
@@ -10,6 +11,7 @@ from core.role_grants import (
     isolate_owner,
     require_ownership,
 )
+from core.table_protection import close_open_tables
 
 
 class Command(migrate.Command):
@@ -33,6 +35,15 @@ class Command(migrate.Command):
                 self.check(databases=[options["database"]])
             require_ownership(connection)
             grant_during_migration(connection)
-            super().handle(*args, **options)
+            try:
+                super().handle(*args, **options)
+            except BaseException:
+                # Servers run on, so what was created until then must not stay open to their role.
+                with suppress(Exception):  # the error that came first is the one to report
+                    connection.rollback()
+                    isolate_owner(connection)
+                    grant_declared(connection)
+                raise
+            close_open_tables(connection)
             isolate_owner(connection)
             grant_declared(connection)
