@@ -16,6 +16,7 @@ from procrastinate.contrib.django import app
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from structlog.testing import capture_logs
 
+from agentidp.tests.waiting import until
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from core.database_clock import MARGIN
@@ -25,6 +26,7 @@ from executions.event_log import NewEvent
 from executions.models import Execution, ExecutionError, Upload, now
 from executions.tests.engine import URL, post
 from executions.tests.factories import FAILED, FINISHED, RUNNING, make_execution, make_upload
+from executions.tests.jobs import launch
 from organizations.models import AccountLink, AnsweredRequest, Attempt, AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import HEAD, until_it_waits
@@ -163,6 +165,35 @@ def test_a_run_that_cannot_be_ended_does_not_stop_the_reaper(
         with organization_scope(each.organization_id):
             is_ended = Execution.objects.get(pk=each.pk).has_ended
         assert is_ended is (each.organization_id == two[1].pk)
+
+
+def test_a_run_whose_lease_cannot_be_renewed_does_not_stop_the_heartbeat(
+    two: list[Organization], refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executions.runner.heartbeat.BEAT", 0.05)
+    bad, good = (runner.claim(each.pk, launch(each).pk) for each in two)
+    for tracer in (bad, good):
+        with organization_scope(tracer.organization_id):
+            past = timezone.now() - timedelta(seconds=40)
+            Execution.objects.filter(pk=tracer.execution_id).update(lease_expires_at=past)
+    refuse("executions_execution", organization_id=bad.organization_id)
+
+    def is_renewed(tracer: runner.Tracer) -> bool:
+        with organization_scope(tracer.organization_id):
+            execution = Execution.objects.get(pk=tracer.execution_id)
+        return execution.lease_expires_at > timezone.now()
+
+    def failures() -> list[Any]:
+        return [each for each in logs if each["event"] == "heartbeat.failed"]
+
+    with capture_logs() as logs, runner.heartbeats.for_job(bad):
+        assert until(failures)
+        with runner.heartbeats.for_job(good):
+            assert until(lambda: is_renewed(good))
+            assert not bad.is_over
+
+    assert {each["execution"] for each in failures()} == {str(bad.execution_id)}
+    assert "It cannot be changed." in str(failures()[0]["exc_info"])
 
 
 def test_expiry_is_recorded_before_anything_is_deleted(
