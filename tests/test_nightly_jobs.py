@@ -23,7 +23,7 @@ from core.database_clock import MARGIN
 from core.parts import PartsFailed
 from executions import retention, runner
 from executions.event_log import NewEvent
-from executions.models import Execution, ExecutionError, Upload, now
+from executions.models import Execution, ExecutionError, UnfinishedDeletion, Upload, now
 from executions.tests.engine import URL, post
 from executions.tests.factories import FAILED, FINISHED, RUNNING, make_execution, make_upload
 from executions.tests.jobs import launch
@@ -41,6 +41,7 @@ DAY = 24 * 3600
 NIGHTLY = [
     "executions.expire",
     "executions.prune",
+    "executions.remove_rows",
     "executions.remove_files",
     "executions.regroup",
     "tokens.prune",
@@ -94,6 +95,11 @@ def abandoned_upload(organization: Organization) -> None:
         Upload.objects.filter(pk=upload.pk).update(created_at=timezone.now() - timedelta(days=3))
 
 
+def unfinished_deletion(organization: Organization) -> None:
+    with organization_scope(organization):
+        UnfinishedDeletion.objects.create(organization=organization, last_sequence=1)
+
+
 def old_error(organization: Organization) -> None:
     make_execution(organization, FAILED, events=[NewEvent(now(), "error", "It broke.")])
     with organization_scope(organization):
@@ -118,6 +124,12 @@ def old_errors_left(organization: Organization) -> int:
     ("job", "table", "make", "left"),
     [
         ("executions.expire", "executions_execution", expired_run, Execution),
+        (
+            "executions.remove_rows",
+            "executions_unfinisheddeletion",
+            unfinished_deletion,
+            UnfinishedDeletion,
+        ),
         ("executions.prune", "executions_upload", abandoned_upload, Upload),
         ("executions.regroup", "executions_executionerror", old_error, old_errors_left),
         ("tokens.prune", "tokens_revocation", old_revocation, Revocation),
