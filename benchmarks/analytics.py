@@ -36,8 +36,8 @@ RAW_HEATMAP = f"""
          ) AS hours GROUP BY 1, 2
 """  # noqa: S608 - our own text
 RAW_MONTH = f"""
-    SELECT agent_id, count(*) FILTER (WHERE outcome = 'issued')
-    FROM tokens_tokenevent WHERE {INSIDE} GROUP BY 1
+    SELECT agent_id, count(*) FROM tokens_tokenevent
+    WHERE {INSIDE} AND outcome = 'issued' GROUP BY 1
 """  # noqa: S608 - our own text
 ASKED_EACH_ROUND = 3
 """How often the fast ones are asked for each time that the raw rows are."""
@@ -155,8 +155,7 @@ def compare(question: Question, peer: DuckDB) -> None:
         ("the raw rows", map(plain, run(question.raw, question.parameters))),
         ("DuckDB", peer.ask(question.kind, start, end)[0]),
     ):
-        # The product lists no agent without tokens.
-        if answer != as_text(row for row in rows if row[-1]):
+        if answer != as_text(rows):
             sys.exit(f"{question.name}: the product and {name} disagree")
 
 

@@ -227,13 +227,19 @@ def postmaster(cluster: Cluster) -> int:
     return int((cluster.data / "postmaster.pid").read_text().split()[0])
 
 
-def virtual_environment(name: str, requirements: Path, interpreter: str = sys.executable) -> Path:
+def virtual_environment(
+    name: str,
+    requirements: Path,
+    interpreter: str = sys.executable,
+    constraints: Path | None = None,
+) -> Path:
     """The interpreter of a peer's own virtual environment, created on first use."""
     folder = WORK / name
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         subprocess.run([interpreter, "-m", "venv", "--clear", folder], check=True)
         install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        install += ["-c", str(constraints)] if constraints else []
         subprocess.run([python, *install, "-r", requirements], check=True)
         (folder / "complete").touch()
     return python

@@ -16,6 +16,7 @@ import psycopg
 
 from agentidp.devtools.embedded_postgres import Cluster
 from benchmarks import product
+from benchmarks.earlier import checked_out
 from benchmarks.machine import (
     HERE,
     WORK,
@@ -172,37 +173,32 @@ def before(commit: str) -> Iterator[Contender]:
     """The product at an earlier commit, with that commit's code and benchmark clients and its
     own PostgreSQL.
     """
-    folder = WORK / "before"
-    git = ["git", "-C", str(HERE.parent), "worktree"]
-    subprocess.run([*git, "remove", "--force", folder], capture_output=True)
-    subprocess.run([*git, "add", "--detach", folder, commit], check=True, capture_output=True)
-    try:
-        python = virtual_environment(f"before-{commit}", folder / "requirements.txt")
-        with new_cluster("token-endpoint-before", POSTGRES) as cluster:
-            settings = {
-                "url": cluster.url,
-                "owner_url": cluster.owner_url,
-                "sockets": str(cluster.sockets),
-            }
-            work = folder / WORK.relative_to(HERE.parent)
-            work.mkdir(parents=True)
-            done = subprocess.run(
-                [python, "-c", SET_UP],
-                cwd=folder,
-                env=os.environ | {"PYTHONPATH": str(folder)},
-                input=json.dumps(settings),
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            environment = json.loads(done.stdout.splitlines()[-1])
-            yield Contender(
-                "before",
-                str(work / "spread"),
-                python=python,
-                folder=folder,
-                environment=environment | {"PYTHONPATH": str(folder)},
-                cluster=cluster,
-            )
-    finally:
-        subprocess.run([*git, "remove", "--force", folder], capture_output=True)
+    with (
+        checked_out(commit) as (folder, python),
+        new_cluster("token-endpoint-before", POSTGRES) as cluster,
+    ):
+        settings = {
+            "url": cluster.url,
+            "owner_url": cluster.owner_url,
+            "sockets": str(cluster.sockets),
+        }
+        work = folder / WORK.relative_to(HERE.parent)
+        work.mkdir(parents=True)
+        done = subprocess.run(
+            [python, "-c", SET_UP],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(folder)},
+            input=json.dumps(settings),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        environment = json.loads(done.stdout.splitlines()[-1])
+        yield Contender(
+            "before",
+            str(work / "spread"),
+            python=python,
+            folder=folder,
+            environment=environment | {"PYTHONPATH": str(folder)},
+            cluster=cluster,
+        )
