@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -125,7 +126,7 @@ def questions(organization: Any, now: datetime) -> list[Question]:
     return sorted(found, key=lambda question: question.name, reverse=True)
 
 
-def measure(organization: Any, asked: list[Question], peer: DuckDB, rounds: int) -> None:
+def measure(organization: Any, asked: list[Question], peer: DuckDB | None, rounds: int) -> None:
     """Alternate between product, raw rows and DuckDB, after a warm-up round that compares their
     results.
     """
@@ -143,18 +144,20 @@ def measure(organization: Any, asked: list[Question], peer: DuckDB, rounds: int)
                 question.raw_times.append(execution_time(question.raw, question.parameters))
                 for _ in range(ASKED_EACH_ROUND):
                     question.layer_times.append(milliseconds(question.ask))
-                for _ in range(ASKED_EACH_ROUND):
+                for _ in range(ASKED_EACH_ROUND if peer else 0):
                     question.duckdb_times.append(peer.ask(question.kind, start, end)[1])
 
 
-def compare(question: Question, peer: DuckDB) -> None:
+def compare(question: Question, peer: DuckDB | None) -> None:
     """End the benchmark unless product, raw rows and DuckDB give the same answer."""
     answer = as_text(question.as_set(question.ask()))
     _, start, end = question.parameters
-    for name, rows in (
-        ("the raw rows", map(plain, run(question.raw, question.parameters))),
-        ("DuckDB", peer.ask(question.kind, start, end)[0]),
-    ):
+    others: dict[str, Iterable[Any]] = {
+        "the raw rows": map(plain, run(question.raw, question.parameters))
+    }
+    if peer:
+        others["DuckDB"] = peer.ask(question.kind, start, end)[0]
+    for name, rows in others.items():
         if answer != as_text(rows):
             sys.exit(f"{question.name}: the product and {name} disagree")
 
@@ -228,23 +231,30 @@ def print_plans(organization: Any, asked: list[Question]) -> None:
 
 def print_table(asked: list[Question], rows: int) -> None:
     """The product beside raw rows and DuckDB, for one number of events."""
-    print(
-        f"\n| {rows:,} events | PostgreSQL's clock: product / raw, ms | raw ÷ product "
-        "| Python layer, ms | DuckDB, ms | DuckDB ÷ PostgreSQL's clock | DuckDB ÷ Python layer |"
-    )
-    print("|---" * 7 + "|")
+    heads = [
+        f"{rows:,} events",
+        "PostgreSQL's clock: product / raw, ms",
+        "raw ÷ product",
+        "Python layer, ms",
+    ]
+    if asked[0].duckdb_times:
+        heads += ["DuckDB, ms", "DuckDB ÷ PostgreSQL's clock", "DuckDB ÷ Python layer"]
+    print(f"\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for question in asked:
         raw = statistics.median(question.raw_times)
-        other = statistics.median(question.duckdb_times)
         cells = [
             question.name,
             f"{question.median:.2f} / {raw:.1f}",
             f"{raw / question.median:.0f}",
             f"{question.layer_median:.2f}",
-            f"{other:.2f}",
-            f"{other / question.median:.1f}",
-            f"{other / question.layer_median:.1f}",
         ]
+        if question.duckdb_times:
+            other = statistics.median(question.duckdb_times)
+            cells += [
+                f"{other:.2f}",
+                f"{other / question.median:.1f}",
+                f"{other / question.layer_median:.1f}",
+            ]
         print(f"| {' | '.join(cells)} |")
 
 
@@ -265,6 +275,7 @@ def main() -> None:
     parser.add_argument(
         "--first", action="store_true", help="while measuring, before all others on the machine"
     )
+    parser.add_argument("--no-duckdb", action="store_true", help="only the product and raw rows")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     options = parser.parse_args()
@@ -287,8 +298,9 @@ def main() -> None:
             for table, size in bytes_of.items():
                 print(f"    {size / 2**20:8,.1f} MiB  {table}")
             results[rows] = asked = questions(organization, now)
-            with duckdb(f"analytics-{min(sizes)}-duckdb") as peer:
-                servers = [postmaster(cluster), peer.pid]
+            name = f"analytics-{min(sizes)}-duckdb"
+            with nullcontext() if options.no_duckdb else duckdb(name) as peer:
+                servers = [postmaster(cluster), *([peer.pid] if peer else [])]
                 if options.first:
                     prefer(servers)
                 circumstances = Circumstances(servers)
@@ -296,7 +308,7 @@ def main() -> None:
                 other_loads.append(circumstances.other_load)
                 prefer([postmaster(cluster)], 0)
                 print_table(asked, rows)
-                print(f"DuckDB {peer.version}, PostgreSQL {version()}")
+                print(f"PostgreSQL {version()}" + (f", DuckDB {peer.version}" if peer else ""))
             if options.explain:
                 print_plans(organization, asked)
             from organizations.models import Organization

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 FORM = "application/x-www-form-urlencoded"
@@ -37,7 +38,10 @@ def check_token(
     form = {"Content-Type": FORM, "Authorization": authorization}
     answer = call("POST", path, "grant_type=client_credentials", **form)
     published = KeySet.import_key_set(call("GET", keys))
-    token = jwt.decode(answer["access_token"], published, algorithms=[algorithm])
-    if token.header["kid"] not in {key.kid for key in published.keys}:
+    try:
+        token = jwt.decode(answer["access_token"], published, algorithms=[algorithm])
+    except (JoseError, ValueError) as error:
+        sys.exit(f"{path}: not a token by {algorithm} and a published key: {error}")
+    if token.header.get("kid") not in {key.kid for key in published.keys}:
         sys.exit(f"{path}: the token names no published key: {token.header}")
     return token.claims
