@@ -55,7 +55,7 @@ PAGES = {
     "page of 50, 24 h": "running-agents?limit=50",
     "page of 50, all": f"running-agents?limit=50&{EVER}",
     "errors, 50 of all": f"errors?limit=50&{EVER}",
-    "timeline, 50 of 168 h": "timeline?limit=50",
+    "timeline, 50 of 168 h": "timeline?limit=50&hours=168",
     "timeline, 50 of all": f"timeline?limit=50&{EVER}",
     "statistics, all": "agent-stats",
     "statistics, 30 days": "agent-stats?hours=720",
