@@ -6,13 +6,12 @@ python -m benchmarks growth import      only these rows
 """
 
 import argparse
-import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 
-from benchmarks.machine import PROJECT, one_of
+from benchmarks.machine import PROJECT, find_program, one_of
 
 BEFORE = "63de37b4d4fd"
 """The last commit before the token endpoint's fast path, its batches and the shared rollups."""
@@ -30,7 +29,6 @@ class Row:
     title: str
     script: str
     options: tuple[str, ...] = ()
-    small: tuple[str, ...] = ("--small",)
     programs: tuple[str, ...] = ()
     needs_earlier_commit: bool = False
     port: int | None = None
@@ -76,7 +74,7 @@ ROWS = {
 
 def missing(row: Row) -> str:
     """What the row needs and this machine has not, or nothing."""
-    absent = [program for program in row.programs if shutil.which(program) is None]
+    absent = [program for program in row.programs if find_program(program) is None]
     if row.needs_earlier_commit:
         known = ["git", "-C", str(PROJECT), "cat-file", "-e", f"{BEFORE}^{{commit}}"]
         if subprocess.run(known, check=False, capture_output=True).returncode:
@@ -88,8 +86,7 @@ def command(row: Row, options: argparse.Namespace) -> list[str]:
     """The row's command line."""
     listed = [sys.executable, "-m", f"benchmarks.{row.script}", *row.options]
     listed += ["--port", str(options.port + row.port)] if row.port is not None else []
-    listed += row.small if options.small else ()
-    return [*listed, *["--first"] * options.first]
+    return [*listed, *["--small"] * options.small, *["--first"] * options.first]
 
 
 def main() -> None:

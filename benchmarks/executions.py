@@ -3,7 +3,7 @@
 python -m benchmarks.executions [growth] [kodosumi]     one table, or both
 python -m benchmarks.executions --small     hundreds of executions, without kodosumi: does it work?
 
-kodosumi needs Python 3.12: `--python` names one. Its panel reads the folder; ours has imported it.
+kodosumi needs Python 3.12. Its panel reads the folder; ours has imported it.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from benchmarks.machine import (
     HERE,
     WORK,
     family_seconds,
+    find_program,
     granian,
     new_cluster,
     one_of,
@@ -197,8 +198,11 @@ def against_kodosumi(
     """Our times and kodosumi's for each endpoint, alternating in every round, and the share of the
     machine that other programs took.
     """
+    interpreter = options.python or find_program("python3.12")
+    if not interpreter:
+        sys.exit("kodosumi needs Python 3.12: name it with --python.")
     times = {name: (Taken(), Taken()) for name in ENDPOINTS}
-    with kodosumi(folder, options.python, options.port + 1) as theirs:
+    with kodosumi(folder, interpreter, options.port + 1) as theirs:
         if options.first:
             prefer(theirs.processes)
         circumstances = Circumstances([*processes, *theirs.processes])
@@ -283,7 +287,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 50_000], help="of growth")
     parser.add_argument("--compared", type=int, default=5000, help="the size against kodosumi")
-    parser.add_argument("--python", default="python3.12", help="an interpreter for kodosumi")
+    parser.add_argument("--python", help="an interpreter for kodosumi, if not python3.12")
     parser.add_argument("--port", type=int, default=8481, help="ours; kodosumi's is the next")
     options = parser.parse_args()
     tables = options.tables or (["growth"] if options.small else TABLES)

@@ -245,9 +245,24 @@ def virtual_environment(
     return python
 
 
+def find_program(name: str) -> str | None:
+    """The program from PATH, or a Python of pyenv; None if there is none that runs."""
+    version = name.removeprefix("python")
+    installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for path in (shutil.which(name), *map(str, installed if version != name else ())):
+        # A shim of pyenv is there for all versions, and fails for those that are not chosen.
+        if path and (name == "wrk" or not _fails(path)):
+            return path
+    return None
+
+
+def _fails(program: str) -> bool:
+    return bool(subprocess.run([program, "--version"], check=False, capture_output=True).returncode)
+
+
 def node() -> list[str]:
     """Node.js from PATH."""
-    found = shutil.which("node")
+    found = find_program("node")
     if not found:
         sys.exit("Node.js is not installed.")
     return [found]

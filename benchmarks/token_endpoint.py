@@ -86,7 +86,7 @@ def stopped(cluster: Cluster) -> Iterator[None]:
 def print_table(contenders: list[Contender]) -> None:
     """The result as a Markdown table; oidc-provider is compared with what signs as it does."""
     rates = {contender.name: contender.rate for contender in contenders}
-    compared = [name for name in ("DOT default", "DOT best", "before") if name in rates]
+    compared = [name for name in ("product", "before", "DOT default", "DOT best") if name in rates]
     has_oidc = any(name.startswith("oidc-provider") for name in rates)
     heads = [
         "",
