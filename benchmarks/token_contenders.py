@@ -138,6 +138,8 @@ def django_oauth_toolkit(cluster: Cluster) -> list[Contender]:
 def oidc_provider() -> list[Contender]:
     """oidc-provider on Node.js, in one process, with our clients in its memory."""
     folder = node_modules("oidc-provider", HERE / "peers" / "oidc-provider")
+    version = subprocess.run([*node(), "--version"], capture_output=True, text=True, check=True)
+    print(f"oidc-provider on Node.js {version.stdout.strip()}", flush=True)
     return [
         Contender(
             f"oidc-provider {algorithm}",
