@@ -176,6 +176,18 @@ def wait_for_quiet(share: float = 0.2, patience: float = 4) -> None:
             return
 
 
+def wait_until_loaded(roots: Sequence[int], patience: float = 60) -> None:
+    """Wait, with a limit, until these processes and their children have stopped working.
+
+    A server listens as soon as its first worker does; the others may still be loading.
+    """
+    until, calm = time.monotonic() + patience, 0
+    while calm < 2 and time.monotonic() < until:
+        before = family_seconds(roots)
+        time.sleep(0.5)
+        calm = calm + 1 if family_seconds(roots) - before < 0.03 else 0
+
+
 def machine_seconds() -> tuple[float, float]:
     """Busy seconds and total seconds of all processors since the start."""
     ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]

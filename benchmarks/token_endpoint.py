@@ -15,7 +15,16 @@ from functools import partial
 from agentidp.devtools.embedded_postgres import Cluster
 from benchmarks import product
 from benchmarks.circumstances import measured
-from benchmarks.machine import WORK, Load, new_cluster, postmaster, prefer, wait_for_quiet, wrk
+from benchmarks.machine import (
+    WORK,
+    Load,
+    new_cluster,
+    postmaster,
+    prefer,
+    wait_for_quiet,
+    wait_until_loaded,
+    wrk,
+)
 from benchmarks.real_tokens import check_token
 from benchmarks.token_contenders import (
     POSTGRES,
@@ -40,6 +49,7 @@ def measure(
     clients = WORK / contender.clients
     before = contender.count_rows() if contender.count_rows else 0
     with contender.around(), contender.running(options.port) as process:
+        wait_until_loaded([process])
         if contender.keys:
             check_token(
                 options.port,
