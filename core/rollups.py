@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 EXAMPLES = 20
 """Differing rows that are reported."""
@@ -64,8 +67,7 @@ class Rollup:
         for the same organization: both would add what is missing.
         """
         found = self._compare()
-        for row in found:
-            self._add(row)
+        self._add(found)
         if not found:
             return None
         return Difference(self.table, len(found), tuple(map(_in_words, found[:EXAMPLES])))
@@ -118,28 +120,38 @@ class Rollup:
             ORDER BY {key}
         """  # noqa: S608 - our own names
 
-    def _add(self, row: _Row) -> None:
-        """Add what the row lacks: to the changes, or else to the row itself."""
-        number = len(self.counts)
-        missing = [
-            counted - kept
-            for kept, counted in zip(row.kept[:number], row.counted[:number], strict=True)
-        ]
+    def _add(self, found: list[_Row]) -> None:
+        """Add what rows lack: to the changes, or else to the rows themselves."""
         with connection.cursor() as cursor:
             if self.changes:
-                cursor.execute(self._insertion(self.changes), [*row.key, *missing])
-            elif not row.is_kept:
-                cursor.execute(self._upsert, [*row.key, *row.counted])
-            else:
-                newest = row.counted[number:] if row.is_counted else row.kept[number:]
-                times = [
-                    time
-                    for kept, counted in zip(row.kept[number:], newest, strict=True)
-                    for time in (kept, counted, counted)
-                ]
-                cursor.execute(self._update, [*missing, *times, *row.key])
-                if not row.is_counted:
-                    cursor.execute(self._removal, row.key)
+                cursor.executemany(
+                    self._insertion(self.changes),
+                    [[*row.key, *self._missing(row)] for row in found],
+                )
+                return
+            # In the order of their keys, in which all lock them.
+            for is_kept, rows in groupby(found, key=attrgetter("is_kept")):
+                if is_kept:
+                    self._update_rows(cursor, list(rows))
+                else:
+                    cursor.executemany(self._upsert, [[*row.key, *row.counted] for row in rows])
+
+    def _update_rows(self, cursor: CursorWrapper, rows: list[_Row]) -> None:
+        values = [[*self._missing(row), *self._times(row), *row.key] for row in rows]
+        cursor.executemany(self._update, values)
+        cursor.executemany(self._removal, [row.key for row in rows if not row.is_counted])
+
+    def _missing(self, row: _Row) -> list[Any]:
+        number = len(self.counts)
+        pairs = zip(row.kept[:number], row.counted[:number], strict=True)
+        return [counted - kept for kept, counted in pairs]
+
+    def _times(self, row: _Row) -> list[Any]:
+        """For each newest time: the one that is wrong, and twice the right one."""
+        number = len(self.counts)
+        right = row.counted if row.is_counted else row.kept
+        pairs = zip(row.kept[number:], right[number:], strict=True)
+        return [time for kept, counted in pairs for time in (kept, counted, counted)]
 
     def _insertion(self, table: str) -> str:
         columns = [*self.key, *self.counts, *self.newest]

@@ -77,10 +77,24 @@ class Filters:
 
     def narrow(self, executions: Rows) -> Rows:
         if self.is_recent:
-            ended = Q(status__in=Execution.FINAL, end_time__gte=self.start)
-            live = Q(status__in=Execution.LIVE)
-            return executions.filter(Q(start_time__gte=self.start) | ended | live, self.conditions)
+            return executions.filter(
+                Q(start_time__gte=self.start) | _ended_since(self.start) | LIVE, self.conditions
+            )
         return self.narrow_to_window(executions, "start_time").filter(self.conditions)
+
+    def parts(self, executions: Rows) -> list[Rows]:
+        """What `narrow` leaves, without a row twice, in parts of which each has an index. Rows that
+        need no order are found faster so.
+        """
+        if not self.is_recent:
+            return [self.narrow(executions)]
+        rows = executions.filter(self.conditions)
+        earlier = rows.filter(start_time__lt=self.start)
+        return [
+            rows.filter(start_time__gte=self.start),
+            earlier.filter(_ended_since(self.start)),
+            earlier.filter(LIVE),
+        ]
 
     def narrow_to_window(self, rows: Rows, clock: str) -> Rows:
         """The rows whose column `clock` is inside the window."""
@@ -123,6 +137,13 @@ class Filters:
         if self.tag:
             wanted &= tagged(self.tag)
         return wanted
+
+
+LIVE = Q(status__in=Execution.LIVE)
+
+
+def _ended_since(start: float | None) -> Q:
+    return Q(status__in=Execution.FINAL, end_time__gte=start)
 
 
 EVERYTHING = Filters()

@@ -99,6 +99,10 @@ READS: dict[str, tuple[Callable[[Organization], Any], int]] = {
         lambda home: list(queries.executions(home, system(home), LAST_DAY)[:50]),
         LIVE + 150,
     ),
+    "a count of a day": (
+        lambda home: queries.count(home, system(home), LAST_DAY),
+        2 * (LIVE + 150),
+    ),
     "a count": (lambda home: queries.count(home, system(home)), LIVE),
     "totals": (lambda home: queries.totals(home, system(home)), LIVE),
     "live ones": (lambda home: queries.live_by_status(home, system(home)), LIVE),
@@ -106,7 +110,7 @@ READS: dict[str, tuple[Callable[[Organization], Any], int]] = {
     "statistics": (lambda home: queries.statistics(home, system(home)), NUMBER * 0.6 + 3 * LIVE),
     "a day's statistics": (
         lambda home: queries.statistics(home, system(home), LAST_DAY),
-        2 * (LIVE + 150),
+        4 * (LIVE + 150),  # for the tally and for percentiles: what began, and what ended
     ),
     "a trend": (lambda home: count_by_day(home, MONTH), 0),
     "a heatmap": (lambda home: count_by_hour_of_week(home, MONTH), 0),

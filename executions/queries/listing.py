@@ -1,6 +1,6 @@
 """Lists of the executions and errors that an actor may see."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.db.models import Count, Func, IntegerField, OuterRef, QuerySet, Subquery
@@ -31,6 +31,17 @@ def executions(
 def visible_executions(organization: Organization, actor: Actor, filters: Filters) -> Any:
     visible = Execution.objects.for_organization(organization).visible_to(actor)
     return filters.narrow(visible)
+
+
+def visible_parts(organization: Organization, actor: Actor, filters: Filters) -> list[Any]:
+    """The same executions in parts (Filters.parts), without an order."""
+    visible = Execution.objects.for_organization(organization).visible_to(actor)
+    return filters.parts(visible.order_by())
+
+
+def union(parts: Iterable[QuerySet[Any]]) -> QuerySet[Any]:
+    first, *others = parts
+    return first.union(*others, all=True)
 
 
 def errors(

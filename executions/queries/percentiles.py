@@ -2,25 +2,18 @@
 
 from typing import Any
 
-from django.contrib.postgres.fields import ArrayField
-from django.db.models import Aggregate, F, FloatField, IntegerField, QuerySet, Value
+from django.db import connection
+from django.db.models import F, IntegerField, QuerySet, Value
 
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, sees_all
-from executions.queries.listing import visible_executions
+from executions.queries.listing import union, visible_parts
 from executions.queries.tally import ELAPSED, HAS_RUNTIME
 from organizations.actors import Actor
 from organizations.models import Organization
 
 PERCENTILES = (0.5, 0.95, 0.99)
 RUNTIME = ELAPSED - F("waiting_seconds")
-
-
-class Percentiles(Aggregate):
-    """Interpolated percentiles as an array in the order of PERCENTILES; None without rows."""
-
-    template = f"percentile_cont(ARRAY{list(PERCENTILES)}) WITHIN GROUP (ORDER BY %(expressions)s)"
-    output_field = ArrayField(FloatField())
 
 
 def percentiles(
@@ -30,13 +23,26 @@ def percentiles(
 
     `timed` is the number of executions that have one.
     """
-    rows = visible_executions(organization, actor, filters).order_by()
+    parts = visible_parts(organization, actor, filters)
     if filters == EVERYTHING and sees_all(actor):
+        (rows,) = parts
         live = rows.filter(HAS_RUNTIME, status__in=Execution.LIVE).values_list(RUNTIME, flat=True)
         ended = rows.filter(runtime_seconds__isnull=False)
         if found := _from_index(ended, sorted(live), timed):
             return found
-    return rows.filter(HAS_RUNTIME).aggregate(found=Percentiles(RUNTIME))["found"]
+    return _from_rows(union(part.filter(HAS_RUNTIME).values_list(RUNTIME) for part in parts))
+
+
+def _from_rows(runtimes: QuerySet[Any]) -> list[float] | None:
+    sql, parameters = runtimes.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT percentile_cont(%s::double precision[]) WITHIN GROUP (ORDER BY runtime) "
+            f"FROM ({sql}) AS runtimes (runtime)",
+            [list(PERCENTILES), *parameters],
+        )
+        found: list[float] | None = cursor.fetchone()[0]
+        return found
 
 
 def _from_index(ended: QuerySet[Execution], live: list[float], timed: int) -> list[float] | None:

@@ -11,7 +11,7 @@ from django.db.models.functions import Cast, Coalesce
 
 from executions.filters import EVERYTHING, Filters
 from executions.models import NOBODY, EndedChange, EndedCount, Execution, sees_all
-from executions.queries.listing import visible_executions
+from executions.queries.listing import union, visible_parts
 from organizations.actors import Actor
 from organizations.models import Organization
 
@@ -68,7 +68,8 @@ def tally(organization: Organization, actor: Actor, filters: Filters) -> Tally:
 def count(organization: Organization, actor: Actor, filters: Filters = EVERYTHING) -> int:
     """The number of executions."""
     if not is_counted(actor, filters):
-        return visible_executions(organization, actor, filters).order_by().count()
+        parts = visible_parts(organization, actor, filters)
+        return union(part.values_list("pk") for part in parts).count()
     sql, parameters = _combinations(organization, actor, filters).query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -87,16 +88,17 @@ def is_counted(actor: Actor, filters: Filters) -> bool:
 
 def _combinations(organization: Organization, actor: Actor, filters: Filters) -> QuerySet[Any]:
     """Rows of status, person, agent's name and three numbers; a combination may be repeated."""
-    rows = visible_executions(organization, actor, filters).order_by()
+    parts = visible_parts(organization, actor, filters)
     if not is_counted(actor, filters):
-        return _row_by_row(rows)
+        return union(map(_row_by_row, parts))
     settled, changes = (
         table.objects.for_organization(organization)
         .filter(filters.conditions)
         .values_list(*KEY, "executions", "timed", Cast("elapsed", FloatField()))
         for table in (EndedCount, EndedChange)
     )
-    return settled.union(changes, _row_by_row(rows.filter(status__in=Execution.LIVE)), all=True)
+    live = (_row_by_row(part.filter(status__in=Execution.LIVE)) for part in parts)
+    return union([settled, changes, *live])
 
 
 def _row_by_row(rows: QuerySet[Execution]) -> QuerySet[Any]:
