@@ -154,8 +154,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _require_shape(manifest: dict[str, Any]) -> None:
     """Raise ValueError, TypeError or KeyError if back_up() writes no such manifest."""
     for name, kind in SHAPE.items():
-        value = manifest[name]
-        if type(value) is not kind or (kind is str and not value.isprintable()):
+        value: Any = manifest[name]
+        if type(value) is not kind or (isinstance(value, str) and not value.isprintable()):
             raise ValueError(f"{name} in {MANIFEST} is malformed")
     for organization, (sequence, digest) in manifest["auditHeads"].items():
         UUID(organization)

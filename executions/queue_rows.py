@@ -3,6 +3,8 @@
 Whoever got hold of the application's database role can write them.
 """
 
+from typing import Any
+
 from django.db import connection
 from procrastinate.contrib.django import app
 
@@ -30,7 +32,7 @@ DEFERRED_AHEAD = """
 def end_unusable_rows() -> list[tuple[int, str]]:
     """The number of the job and the name of the task of each row that was ended or removed."""
     tasks = [periodic.task for periodic in app.periodic_registry.periodic_tasks.values()]
-    values = {
+    values: dict[str, Any] = {
         "locks": [task.queueing_lock for task in tasks],
         "periodic": [f"{task.queueing_lock} {task.name} {task.queue}" for task in tasks],
     }
