@@ -24,7 +24,7 @@ OTHER_VENV := $(if $(NEW_PYTHON),.venv-3.13,$(VENV))
 
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
 	django-check unit unit-fast script-tests live browser fuzz clients other-versions lock db psql \
-	shell routes sql run demo-reset clean
+	shell routes sql run demo-reset bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ fuzz: install ## Send generated requests to a server of ours; ARGS="--seconds 36
 
 clients: install ## Try programs of others against a server of ours; ARGS names some of them
 	$(PYTHON) -m tests.clients $(ARGS)
+
+bench: install ## Measure every row of benchmarks/README.md; ARGS=--small for a short round, or rows
+	$(PYTHON) -m benchmarks $(ARGS)
 
 # Every test function, with one of its cases: versions differ in what a function does, not in which
 # of a hundred endpoints it does it to.

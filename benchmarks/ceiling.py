@@ -1,10 +1,11 @@
-"""The product's server without its database work: the ceiling set by everything else on the path.
+"""The product's server without its database: the ceiling set by everything else on the path.
 
-Only for the benchmark's row "no database": a process answers every client with its first response.
+Only for the benchmark's row "no database", which stops PostgreSQL while it measures: a process
+answers every client with its first response, and keeps the keys that it has loaded.
 """
 
 from agentidp.wsgi import unguarded_application
-from tokens import issue_batches
+from tokens import issue_batches, keys
 from tokens.issue_sql import Issue, Question
 
 application = unguarded_application
@@ -19,3 +20,4 @@ def remembered(question: Question) -> Issue:
 
 
 issue_batches.issue = remembered
+keys.RELOAD_AFTER_SECONDS = 24 * 3600.0

@@ -7,8 +7,10 @@ The folder is written as kodosumi's spooler does: WAL mode, ten rows a transacti
 """
 
 import argparse
+import os
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +19,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from agentidp.devtools.embedded_postgres import find_binaries
 from benchmarks import product
+from benchmarks.circumstances import Circumstances, measured
+from benchmarks.earlier import checked_out
 from benchmarks.machine import WORK, family_seconds, new_cluster, own_seconds, postmaster, prefer
 from tests.spooler import USER, append_rows, fid_of, new_data, open_database, run_rows
 
@@ -123,6 +128,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--executions", type=int, default=5000)
     parser.add_argument("--events", type=int, default=20)
+    parser.add_argument("--before", metavar="COMMIT", help="then also the import as it was then")
     options = parser.parse_args()
     executions, rounds = (100, 1) if options.small else (options.executions, options.rounds)
     with new_cluster("import", durable=not options.small) as cluster:
@@ -130,9 +136,27 @@ def main() -> None:
         server = postmaster(cluster)
         if options.first:
             prefer([server])
+        circumstances = Circumstances([server])
         times = measure(executions, options.events, rounds, server)
+        other_load = circumstances.other_load
     print_table(times, executions, options.events)
+    print(measured(rounds, [other_load]), flush=True)
+    if options.before:
+        sizes = ["--rounds", rounds, "--executions", executions, "--events", options.events]
+        run_before(options.before, [*map(str, sizes), *["--first"] * options.first])
     shutil.rmtree(WORK / "kodosumi")
+
+
+def run_before(commit: str, options: list[str]) -> None:
+    """Measure the import of an earlier commit with its own script, on the same PostgreSQL."""
+    with checked_out(commit) as (folder, python):
+        print(f"\nBefore, at commit {commit}:", flush=True)
+        subprocess.run(
+            [python, "-m", "benchmarks.import_kodosumi", *options],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(folder), "AGENTIDP_PG_BIN": str(find_binaries())},
+            check=True,
+        )
 
 
 if __name__ == "__main__":

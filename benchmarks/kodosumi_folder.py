@@ -11,6 +11,8 @@ PEOPLE = 20
 DAYS = 30
 EVENTS = 20
 FAILED, RUNNING, AWAITING = 0.07, 0.02, 0.01
+NEWEST = 1000
+"""How many of the newest executions may be live; what is live does not grow with the history."""
 FLOWS = (
     *("Weekly report", "Text to Markdown", "Resume screening", "Invoice check", "Research team"),
     *("Approval", "Translate", "Summarise calls", "Price watch", "Long job"),
@@ -54,7 +56,10 @@ def write_folder(folder: Path, number: int, now: float) -> None:
         person = chance.choice(people)
         place = folder / "execution" / str(person) / fid
         place.mkdir(parents=True)
-        _write_database(place / "sqlite3.db", list(_rows(chance, fid, person, start)))
+        _write_database(
+            place / "sqlite3.db",
+            list(_rows(chance, fid, person, start, may_live=index >= number - NEWEST)),
+        )
         if index % 5 == 0:
             (place / "out").mkdir()
             (place / "out" / "report.md").write_text("# done\n")
@@ -72,7 +77,7 @@ def _write_database(path: Path, rows: list[tuple[float, str, str]]) -> None:
 
 
 def _rows(
-    chance: random.Random, fid: str, person: UUID, start: float
+    chance: random.Random, fid: str, person: UUID, start: float, *, may_live: bool
 ) -> Iterator[tuple[float, str, str]]:
     flow = chance.choice(FLOWS)
     entry = flow.lower().replace(" ", "_")
@@ -95,9 +100,9 @@ def _rows(
     if luck < FAILED:
         trace = TRACE.format(function=entry, row=chance.randrange(1000))
         ends = [("error", trace), ("status", "error")]
-    elif luck < FAILED + AWAITING:
+    elif may_live and luck < FAILED + AWAITING:
         ends = [("lock", json.dumps({"dict": {"name": "approve", "lid": fid, "expires": start}}))]
-    elif luck < FAILED + AWAITING + RUNNING:
+    elif may_live and luck < FAILED + AWAITING + RUNNING:
         ends = []
     else:
         final = {"Markdown": {"body": "# Report\n\nAll done.\n" * 5}}

@@ -125,19 +125,33 @@ class Load:
     background: float
 
 
-def wrk(url: str, clients: Path, *, seconds: float, host: str, ours: Sequence[int]) -> Load:
-    """Load from 32 connections that rotate through the clients. `ours` are the servers'
-    processes.
+def wrk(
+    url: str,
+    clients: Path,
+    *,
+    seconds: float,
+    host: str,
+    ours: Sequence[int],
+    connections: int = 32,
+    is_checked: bool = False,
+) -> Load:
+    """Load from connections that rotate through the clients. `ours` are the servers' processes.
+
+    If checked, every response must contain a JWT.
     """
-    before = family_seconds(ours), own_seconds(), *_machine()
+    before = family_seconds(ours), own_seconds(), *machine_seconds()
     done = subprocess.run(
-        ["wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "60s", "-s", HERE / "rotate.lua", url],
-        env=os.environ | {"CLIENTS": str(clients), "HOST_NAME": host},
+        [
+            *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s"),
+            *("-s", HERE / "rotate.lua", url),
+        ],
+        env=os.environ
+        | {"CLIENTS": str(clients), "HOST_NAME": host, "EXPECT_JWT": "1" if is_checked else ""},
         capture_output=True,
         text=True,
         check=True,
     )
-    after = family_seconds(ours), own_seconds(), *_machine()
+    after = family_seconds(ours), own_seconds(), *machine_seconds()
     servers, own, busy, everything = (b - a for a, b in zip(before, after, strict=True))
     answer = json.loads(done.stdout.splitlines()[-1])
     return Load(
@@ -155,14 +169,26 @@ def wait_for_quiet(share: float = 0.2, patience: float = 4) -> None:
     """Wait, with a limit, until the rest of the machine is less busy than `share`."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
-        before = _machine()
+        before = machine_seconds()
         time.sleep(1)
-        busy, total = (after - old for after, old in zip(_machine(), before, strict=True))
+        busy, total = (after - old for after, old in zip(machine_seconds(), before, strict=True))
         if busy / total < share:
             return
 
 
-def _machine() -> tuple[float, float]:
+def wait_until_loaded(roots: Sequence[int], patience: float = 60) -> None:
+    """Wait, with a limit, until these processes and their children have stopped working.
+
+    A server listens as soon as its first worker does; the others may still be loading.
+    """
+    until, calm = time.monotonic() + patience, 0
+    while calm < 2 and time.monotonic() < until:
+        before = family_seconds(roots)
+        time.sleep(0.5)
+        calm = calm + 1 if family_seconds(roots) - before < 0.03 else 0
+
+
+def machine_seconds() -> tuple[float, float]:
     """Busy seconds and total seconds of all processors since the start."""
     ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
     return (sum(ticks) - ticks[3] - ticks[4]) / TICKS, sum(ticks) / TICKS
@@ -213,16 +239,63 @@ def postmaster(cluster: Cluster) -> int:
     return int((cluster.data / "postmaster.pid").read_text().split()[0])
 
 
-def virtual_environment(name: str, requirements: Path, interpreter: str = sys.executable) -> Path:
+def virtual_environment(
+    name: str,
+    requirements: Path,
+    interpreter: str = sys.executable,
+    constraints: Path | None = None,
+) -> Path:
     """The interpreter of a peer's own virtual environment, created on first use."""
     folder = WORK / name
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         subprocess.run([interpreter, "-m", "venv", "--clear", folder], check=True)
         install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        install += ["-c", str(constraints)] if constraints else []
         subprocess.run([python, *install, "-r", requirements], check=True)
         (folder / "complete").touch()
     return python
+
+
+def find_program(name: str) -> str | None:
+    """The program from PATH, or a Python of pyenv; None if there is none that runs."""
+    version = name.removeprefix("python")
+    installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for path in (shutil.which(name), *map(str, installed if version != name else ())):
+        # A shim of pyenv is there for all versions, and fails for those that are not chosen.
+        if path and (name == "wrk" or not _fails(path)):
+            return path
+    return None
+
+
+def _fails(program: str) -> bool:
+    return bool(subprocess.run([program, "--version"], check=False, capture_output=True).returncode)
+
+
+def node() -> list[str]:
+    """Node.js from PATH."""
+    found = find_program("node")
+    if not found:
+        sys.exit("Node.js is not installed.")
+    return [found]
+
+
+def node_modules(name: str, sources: Path) -> Path:
+    """A copy of the folder of a peer on Node.js, with its exact packages, installed on first
+    use.
+    """
+    folder = WORK / name
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / "package-lock.json"
+    wanted = (sources / lock.name).read_bytes()
+    is_installed = lock.exists() and lock.read_bytes() == wanted and (folder / "complete").exists()
+    shutil.copytree(sources, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_*"))
+    if not is_installed:
+        (folder / "complete").unlink(missing_ok=True)
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        subprocess.run(["npm", "ci", *quiet], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        (folder / "complete").touch()
+    return folder
 
 
 def one_of(names: Iterable[str]) -> Callable[[str], str]:

@@ -6,167 +6,36 @@ python -m benchmarks.token_endpoint --before COMMIT --only "product;before"    s
 """
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
-
-import psycopg
 
 from agentidp.devtools.embedded_postgres import Cluster
 from benchmarks import product
+from benchmarks.circumstances import measured
 from benchmarks.machine import (
-    HERE,
     WORK,
     Load,
-    granian,
     new_cluster,
     postmaster,
     prefer,
-    virtual_environment,
     wait_for_quiet,
+    wait_until_loaded,
     wrk,
 )
+from benchmarks.real_tokens import check_token
+from benchmarks.token_contenders import (
+    POSTGRES,
+    Contender,
+    before,
+    django_oauth_toolkit,
+    oidc_provider,
+    products,
+)
 
-PORT = 3160
-CONNECTIONS = 32
-POSTGRES = ("shared_buffers = '1GB'", "max_wal_size = '8GB'")
-
-
-@dataclass
-class Contender:
-    """A server in one configuration, and its measurements."""
-
-    name: str
-    clients: str
-    target: str = "agentidp.wsgi:unguarded_application"
-    path: str = "/api/v1/token"
-    python: Path = Path(sys.executable)
-    folder: Path = HERE.parent
-    environment: dict[str, str] = field(default_factory=dict)
-    around: Callable[[], Any] = nullcontext
-    count_rows: Callable[[], int] | None = None
-    threads: int = 4
-    slowness: int = 1
-    cluster: Cluster | None = None
-    """The server's own PostgreSQL, if it has one."""
-    loads: list[Load] = field(default_factory=list)
-
-    @property
-    def rate(self) -> float:
-        return statistics.median(load.per_second for load in self.loads)
-
-
-def products(environment: dict[str, str]) -> list[Contender]:
-    """The product as it is, and variants that show the cost of its parts."""
-    build = partial(Contender, environment=environment, count_rows=product.count_events)
-    return [
-        build("product", "spread"),
-        build("product, 8 threads", "spread", threads=8),
-        build("product, 16 threads", "spread", threads=16),
-        build("product, 32 threads", "spread", threads=32),
-        build("product, RS256", "spread", around=partial(product.signing_with, "RS256")),
-        build("product, one organization", "hot"),
-        build("product, not durable", "spread", around=product.without_waiting_for_the_disk),
-        Contender(
-            "product, no database",
-            "spread",
-            "benchmarks.ceiling:application",
-            environment=environment,
-        ),
-    ]
-
-
-def peers(cluster: Cluster) -> list[Contender]:
-    """django-oauth-toolkit in its own environment and database on the same cluster."""
-    folder = HERE / "peers"
-    python = virtual_environment("django-oauth-toolkit", folder / "requirements.txt")
-    with psycopg.connect(cluster.owner_url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE dot")
-    shared = {"DOT_DATABASE_HOST": str(cluster.sockets), "DJANGO_SETTINGS_MODULE": "dot_settings"}
-
-    def run(*arguments: str) -> str:
-        return subprocess.run(
-            [python, "dot_clients.py", *arguments],
-            cwd=folder,
-            env=os.environ | shared | {"DOT_BEST": "1"},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        ).stdout
-
-    run("fill", str(WORK))
-    build = partial(
-        Contender,
-        target="dot_application:application",
-        path="/token",
-        python=python,
-        folder=folder,
-        count_rows=lambda: int(run("count")),
-    )
-    return [
-        build("DOT default", "dot_default", environment=shared | {"DOT_BEST": "0"}, slowness=4),
-        build("DOT best", "dot_best", environment=shared | {"DOT_BEST": "1"}),
-        build("DOT best, 8 threads", "dot_best", environment=shared | {"DOT_BEST": "1"}, threads=8),
-    ]
-
-
-SET_UP = """
-import json, sys
-from types import SimpleNamespace
-from benchmarks import product
-environment = product.set_up(SimpleNamespace(**json.load(sys.stdin)))
-product.make_clients()
-print(json.dumps(environment))
-"""
-
-
-@contextmanager
-def before(commit: str) -> Iterator[Contender]:
-    """The product at an earlier commit, with that commit's code and benchmark clients and its
-    own PostgreSQL.
-    """
-    folder = WORK / "before"
-    git = ["git", "-C", str(HERE.parent), "worktree"]
-    subprocess.run([*git, "remove", "--force", folder], capture_output=True)
-    subprocess.run([*git, "add", "--detach", folder, commit], check=True, capture_output=True)
-    try:
-        python = virtual_environment(f"before-{commit}", folder / "requirements.txt")
-        with new_cluster("token-endpoint-before", POSTGRES) as cluster:
-            settings = {
-                "url": cluster.url,
-                "owner_url": cluster.owner_url,
-                "sockets": str(cluster.sockets),
-            }
-            work = folder / WORK.relative_to(HERE.parent)
-            work.mkdir(parents=True)
-            done = subprocess.run(
-                [python, "-c", SET_UP],
-                cwd=folder,
-                env=os.environ | {"PYTHONPATH": str(folder)},
-                input=json.dumps(settings),
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            environment = json.loads(done.stdout.splitlines()[-1])
-            yield Contender(
-                "before",
-                str(work / "spread"),
-                python=python,
-                folder=folder,
-                environment=environment | {"PYTHONPATH": str(folder)},
-                cluster=cluster,
-            )
-    finally:
-        subprocess.run([*git, "remove", "--force", folder], capture_output=True)
+MAX_CONNECTIONS = 32
 
 
 def measure(
@@ -177,61 +46,77 @@ def measure(
     """
     # 32 callers wait long for a server that answers 7 requests a second.
     seconds *= contender.slowness
-    url = f"http://127.0.0.1:{PORT}{contender.path}"
+    clients = WORK / contender.clients
     before = contender.count_rows() if contender.count_rows else 0
-    server = granian(
-        contender.target,
-        port=PORT,
-        environment=contender.environment,
-        python=contender.python,
-        folder=contender.folder,
-        threads=contender.threads,
-    )
-    with contender.around(), server as process:
-        ours = [process, postmaster(contender.cluster or cluster)]
-        run = partial(
-            wrk,
-            url,
-            WORK / contender.clients,
-            host=product.HOST,
-            ours=ours,
-        )
-        warm_up = run(seconds=min(seconds, 5))
+    with contender.around(), contender.running(options.port) as process:
+        wait_until_loaded([process])
+        if contender.keys:
+            check_token(
+                options.port,
+                contender.path,
+                contender.keys,
+                clients=clients,
+                host=product.HOST,
+                algorithm=contender.algorithm,
+            )
+        database = contender.cluster or cluster
+        ours = [process] if contender.is_without_database else [process, postmaster(database)]
+        url = f"http://127.0.0.1:{options.port}{contender.path}"
+        run = partial(wrk, url, clients, host=product.HOST, ours=ours)
+        warm_up = run(seconds=min(seconds, 5), is_checked=bool(contender.keys))
         if options.first:
             prefer(ours)
         elif not options.small:
             wait_for_quiet()
-        load = run(seconds=seconds)
+        with stopped(cluster) if contender.is_without_database else nullcontext():
+            load = run(seconds=seconds, connections=options.connections)
     if warm_up.failed or load.failed:
         sys.exit(f"{contender.name}: not every answer was a token: {warm_up} {load}")
     contender.loads.append(load)
     if contender.count_rows:
-        # wrk exits without waiting for its last responses, in either run.
+        # wrk exits without waiting for its last responses, in either run; one was checked before.
         surplus = contender.count_rows() - before - warm_up.requests - load.requests
-        if not 0 <= surplus <= 2 * CONNECTIONS:
+        if not 0 <= surplus <= 2 * MAX_CONNECTIONS + 1:
             sys.exit(f"{contender.name}: {-surplus} more answers than rows")
 
 
+@contextmanager
+def stopped(cluster: Cluster) -> Iterator[None]:
+    """Stop PostgreSQL during the block."""
+    from django.db import connections
+
+    connections.close_all()
+    cluster.stop()
+    try:
+        yield
+    finally:
+        cluster.start()
+
+
 def print_table(contenders: list[Contender]) -> None:
-    """The result as a Markdown table."""
+    """The result as a Markdown table; oidc-provider is compared with what signs as it does."""
     rates = {contender.name: contender.rate for contender in contenders}
-    print(
-        "| | tokens/s median [min-max] | p50 / p99 ms | CPU ms a token "
-        "| times DOT default | times DOT best | other load |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    compared = [name for name in ("product", "before", "DOT default", "DOT best") if name in rates]
+    has_oidc = any(name.startswith("oidc-provider") for name in rates)
+    heads = [
+        "",
+        "tokens/s median [min-max]",
+        "p50 / p99 ms",
+        "CPU ms a token",
+        *(f"times {name}" for name in [*compared, *["oidc-provider"] * has_oidc]),
+        "other load",
+    ]
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for contender in contenders:
         loads = contender.loads
         speeds = [load.per_second for load in loads]
+        peers = [*compared, *[f"oidc-provider {contender.algorithm}"] * has_oidc]
         cells = [
             contender.name,
             f"{contender.rate:,.0f} [{min(speeds):,.0f}-{max(speeds):,.0f}]",
-            f"{median(loads, 'p50'):,.0f} / {median(loads, 'p99'):,.0f}",
+            f"{median(loads, 'p50'):,.1f} / {median(loads, 'p99'):,.1f}",
             f"{median(loads, 'cpu_ms'):,.2f}",
-            *(
-                f"{contender.rate / rates[peer]:,.2f}" if rates.get(peer) else ""
-                for peer in ("DOT default", "DOT best")
-            ),
+            *(f"{contender.rate / rates[peer]:,.2f}" if peer in rates else "" for peer in peers),
             f"{median(loads, 'background'):.0%}",
         ]
         print(f"| {' | '.join(cells)} |")
@@ -249,6 +134,8 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--connections", type=int, default=MAX_CONNECTIONS)
+    parser.add_argument("--port", type=int, default=3160)
     parser.add_argument("--only", help="names of contenders, with semicolons between")
     parser.add_argument("--before", metavar="COMMIT", help="the product as it was then, in turns")
     options = parser.parse_args()
@@ -260,8 +147,15 @@ def main() -> None:
         environment = product.set_up(cluster)
         product.make_clients()
         only = options.only.split(";") if options.only else []
-        others = [] if only and not any("DOT" in name for name in only) else peers(cluster)
-        contenders = [*products(environment), *older, *others]
+        contenders = [*products(environment), *older]
+        for prefix, peers in (
+            ("DOT", partial(django_oauth_toolkit, cluster)),
+            ("oidc-provider", oidc_provider),
+        ):
+            if not only or any(name.startswith(prefix) for name in only):
+                contenders += peers()
+        if unknown := set(only) - {contender.name for contender in contenders}:
+            sys.exit(f"There is no {', '.join(sorted(unknown))}.")
         if only:
             contenders = [one for one in contenders if one.name in only]
         for number in range(1, rounds + 1):
@@ -276,6 +170,8 @@ def main() -> None:
                 )
         print()
         print_table(contenders)
+        other_loads = [load.background for contender in contenders for load in contender.loads]
+        print(measured(rounds, other_loads) + f", {options.connections} connections", flush=True)
 
 
 if __name__ == "__main__":

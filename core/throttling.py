@@ -102,8 +102,13 @@ def count_attempt(key: str, quota: Quota) -> None:
 def has_room(key: str, quota: Quota) -> bool:
     """Count one attempt, and whether the window had room for it.
 
-    Transactions that count under the same key wait for each other until they end.
+    Transactions that count under the same key wait for each other until they end. Once the window
+    is full, nobody waits any more.
     """
+    try:
+        refuse_when_full(key, quota)
+    except TooManyRequests:
+        return False
     return _counted(key, quota)[0] <= quota.limit
 
 

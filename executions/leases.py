@@ -79,9 +79,16 @@ def silence(execution: Execution) -> int:
 
 
 def lapsed_leases() -> list[tuple[UUID, UUID]]:
-    """The organization and execution ids of lapsed leases, in one query over all organizations."""
+    """The organization and execution ids of lapsed leases, in one query over all organizations.
+
+    Of an organization the oldest BATCH, and the organizations take turns: one with many lapsed
+    leases does not keep the others waiting.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT organization_id, execution_id FROM executions_lapsed_leases(%s)", [BATCH]
+            "SELECT organization_id, execution_id FROM executions_lapsed_leases(%s) "
+            "WITH ORDINALITY AS found (organization_id, execution_id, place) "
+            "ORDER BY row_number() OVER (PARTITION BY organization_id ORDER BY place), place",
+            [BATCH],
         )
         return list(cursor.fetchall())

@@ -1,7 +1,8 @@
-"""Removal of expired executions, abandoned uploads, and files that could not be removed with their
-execution.
+"""Removal of expired executions, abandoned uploads, and events and files that were not removed with
+their execution.
 
-Rows are deleted in short transactions of at most 500, so that nobody waits for them.
+Rows are deleted in short transactions of at most 500, so that nobody waits for them. An execution
+with more events is deleted without them, and they follow.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from executions.models import (
     ExecutionEvent,
     ExecutionFile,
     ExecutionQuerySet,
+    UnfinishedDeletion,
     Upload,
     UploadPart,
 )
@@ -31,6 +33,8 @@ from organizations.tenancy.every import in_every_organization
 from organizations.tenancy.scope import organization_scope
 
 BATCH = 500
+EVENTS = 5000
+"""Events in a transaction that deletes what nobody can read, and so nobody waits for."""
 DAY = 24 * 3600
 UPLOADS_LAST = timedelta(days=2)
 
@@ -79,6 +83,7 @@ def expire(organization: Organization, *, batch: int = BATCH) -> int:
                 executions=expired,
                 days=days,
             )
+        remove_left_rows(organization)
 
 
 def _expire_some(organization: Organization, before: float, batch: int) -> tuple[int, bool]:
@@ -95,6 +100,12 @@ def _expire_some(organization: Organization, before: float, batch: int) -> tuple
     # Most executions have more than two rows besides, so a batch takes no more than these.
     found = list(old[: max(1, batch // 4)])
     for execution in found:
+        if execution.last_sequence > batch:
+            remove_execution(execution, leaves_many=True)
+            expired, room = expired + 1, room - 2
+            if room < 2:
+                return expired, False
+            continue
         room -= _delete_children(execution, room)
         if room < 2:  # the execution itself, and its tombstone
             return expired, False
@@ -125,6 +136,49 @@ def _delete_some(rows: Any, most: int) -> int:
     if keys:
         rows.filter(pk__in=keys).delete()
     return len(keys)
+
+
+def remove_all_left_rows() -> int:
+    """Do what `remove_left_rows` does in every organization."""
+    return in_every_organization(remove_left_rows)
+
+
+def remove_left_rows(organization: Organization, *, batch: int = EVENTS) -> int:
+    """Delete the events and errors that large executions left when they were deleted; return how
+    many executions there were.
+    """
+    removed = 0
+    while True:
+        with organization_scope(organization):
+            done, is_all = _remove_some_left(organization, batch)
+        removed += done
+        if is_all:
+            return removed
+
+
+def _remove_some_left(organization: Organization, batch: int) -> tuple[int, bool]:
+    left = (
+        UnfinishedDeletion.objects.for_organization(organization)
+        .order_by("created_at", "id")
+        .select_for_update(skip_locked=True)
+        .first()
+    )
+    if left is None:
+        return 0, True
+    end = left.emptied_to + batch
+    for model in (ExecutionEvent, ExecutionError):
+        model._default_manager.filter(
+            organization_id=organization.pk,
+            execution_id=left.pk,
+            sequence__gt=left.emptied_to,
+            sequence__lte=end,
+        ).delete()
+    if end < left.last_sequence:
+        left.emptied_to = end
+        left.save(update_fields=["emptied_to"])
+        return 0, False
+    left.delete()
+    return 1, False
 
 
 def remove_left_folders(*, batch: int = BATCH) -> int:

@@ -5,8 +5,9 @@ from uuid import UUID
 from procrastinate.contrib.django import app
 
 from executions import regrouping, retention, runner
-from executions.actions.removal import MAINTENANCE, REMOVE_FOLDERS
+from executions.actions.removal import MAINTENANCE, REMOVE_FOLDERS, REMOVE_LEFT_ROWS
 from executions.file_storage import remove_folder
+from organizations.models import Organization
 
 HOURS_TO_KEEP_JOBS = 72
 
@@ -21,6 +22,19 @@ def remove_folders(organization_id: str, execution_ids: list[str]) -> None:
     """Remove the files of executions that were deleted together; failures are retried at night."""
     for execution_id in execution_ids:
         remove_folder(UUID(organization_id), UUID(execution_id))
+
+
+@app.task(name=REMOVE_LEFT_ROWS, queue=MAINTENANCE)
+def remove_left_rows(organization_id: str) -> None:
+    """Delete what large executions left when they were deleted; failures are retried at night."""
+    retention.remove_left_rows(Organization.objects.get(pk=organization_id))
+
+
+@app.periodic(cron="37 3 * * *")
+@app.task(name="executions.remove_rows", queue=MAINTENANCE, queueing_lock="executions.remove_rows")
+def remove_all_left_rows(timestamp: int) -> None:
+    """Every night: delete what is still left of deleted executions."""
+    retention.remove_all_left_rows()
 
 
 @app.periodic(cron="17 3 * * *")

@@ -5,6 +5,7 @@ and each choice is recorded in that organization's audit log.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import update_wrapper
 from typing import Any, cast
 from uuid import UUID
@@ -24,6 +25,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from core.addresses import client_address
+from core.errors import Forbidden
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
@@ -63,12 +65,14 @@ class OrganizationAdminSite(admin.AdminSite):
     def admin_view(self, view: View, cacheable: bool = False) -> Any:
         def inside(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             organization = chosen_organization(request)
-            if organization is None:
-                return view(request, *args, **kwargs)
-            with request_scope(organization):
-                response = view(request, *args, **kwargs)
-                if isinstance(response, TemplateResponse) and not response.is_rendered:
-                    response.render()  # querysets of lists are evaluated only now
+            scope = nullcontext() if organization is None else request_scope(organization)
+            try:
+                with scope:
+                    response = view(request, *args, **kwargs)
+                    if isinstance(response, TemplateResponse) and not response.is_rendered:
+                        response.render()  # querysets of lists are evaluated only now
+            except Forbidden as error:  # the right was lost while the change waited
+                raise PermissionDenied from error
             return response
 
         return super().admin_view(update_wrapper(inside, view), cacheable)

@@ -12,7 +12,7 @@ from django.db import connection
 
 from core.errors import Forbidden
 from organizations.actors import Actor, Scope
-from organizations.models import Membership
+from organizations.models import Membership, User
 
 Role = Membership.Role
 RANK: dict[str, int] = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMIN: 3, Role.OWNER: 4}
@@ -32,7 +32,7 @@ def require_rights(actor: Actor) -> None:
     Runs inside the organization's scope, before the change of rows that give the actor its rights:
     otherwise an owner could not leave, and a removed administrator could add itself again.
     """
-    still = {"agent": _agent_still_may, "person": _person_still_may}.get(actor.kind)
+    still = STILL_MAY.get(actor.kind)
     if still is not None and not still(actor):
         raise Forbidden("Your rights ended or changed while this request was waiting.")
 
@@ -55,6 +55,20 @@ def _person_still_may(actor: Actor) -> bool:
         own = Membership.objects.for_organization(actor.organization).usable()
         row = own.filter(user=actor.id).order_by().values_list("role").first()
     return row is not None and RANK[row[0]] >= RANK.get(actor.role, 0)
+
+
+def _staff_still_may(actor: Actor) -> bool:
+    """The account is active and of staff, and has all permissions with which the request began.
+
+    No audit log says when staff lose a right, so a change may still come a moment after that.
+    """
+    if actor.user is None:
+        return False
+    staff = User.objects.filter(pk=actor.user.pk, is_active=True, is_staff=True).first()
+    return staff is not None and actor.user.get_all_permissions() <= staff.get_all_permissions()
+
+
+STILL_MAY = {"agent": _agent_still_may, "person": _person_still_may, "staff": _staff_still_may}
 
 
 def _ask(statement: str, *values: Any) -> tuple[Any, ...] | None:

@@ -21,6 +21,7 @@ from executions.models import (
     RESERVED_IDS,
     DeletedExecution,
     Execution,
+    UnfinishedDeletion,
     Upload,
     UploadPart,
     now,
@@ -237,6 +238,7 @@ class Tenant:
                 **own, principal_id=uuid4(), key=self.word, digest=b"", body=self.word
             )
             DeletedExecution.objects.create(**own, fid=self._new_name())
+            UnfinishedDeletion.objects.create(**own, last_sequence=1)
             Revocation.objects.create(**own, token_id=uuid4(), expires_at=timezone.now())
             MonthlyUsage.objects.get_or_create(**own, month=timezone.now().date().replace(day=1))
 

@@ -16,15 +16,17 @@ from procrastinate.contrib.django import app
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from structlog.testing import capture_logs
 
+from agentidp.tests.waiting import until
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from core.database_clock import MARGIN
 from core.parts import PartsFailed
 from executions import retention, runner
 from executions.event_log import NewEvent
-from executions.models import Execution, ExecutionError, Upload, now
+from executions.models import Execution, ExecutionError, UnfinishedDeletion, Upload, now
 from executions.tests.engine import URL, post
 from executions.tests.factories import FAILED, FINISHED, RUNNING, make_execution, make_upload
+from executions.tests.jobs import launch
 from organizations.models import AccountLink, AnsweredRequest, Attempt, AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import HEAD, until_it_waits
@@ -39,6 +41,7 @@ DAY = 24 * 3600
 NIGHTLY = [
     "executions.expire",
     "executions.prune",
+    "executions.remove_rows",
     "executions.remove_files",
     "executions.regroup",
     "tokens.prune",
@@ -92,6 +95,11 @@ def abandoned_upload(organization: Organization) -> None:
         Upload.objects.filter(pk=upload.pk).update(created_at=timezone.now() - timedelta(days=3))
 
 
+def unfinished_deletion(organization: Organization) -> None:
+    with organization_scope(organization):
+        UnfinishedDeletion.objects.create(organization=organization, last_sequence=1)
+
+
 def old_error(organization: Organization) -> None:
     make_execution(organization, FAILED, events=[NewEvent(now(), "error", "It broke.")])
     with organization_scope(organization):
@@ -116,6 +124,12 @@ def old_errors_left(organization: Organization) -> int:
     ("job", "table", "make", "left"),
     [
         ("executions.expire", "executions_execution", expired_run, Execution),
+        (
+            "executions.remove_rows",
+            "executions_unfinisheddeletion",
+            unfinished_deletion,
+            UnfinishedDeletion,
+        ),
         ("executions.prune", "executions_upload", abandoned_upload, Upload),
         ("executions.regroup", "executions_executionerror", old_error, old_errors_left),
         ("tokens.prune", "tokens_revocation", old_revocation, Revocation),
@@ -163,6 +177,35 @@ def test_a_run_that_cannot_be_ended_does_not_stop_the_reaper(
         with organization_scope(each.organization_id):
             is_ended = Execution.objects.get(pk=each.pk).has_ended
         assert is_ended is (each.organization_id == two[1].pk)
+
+
+def test_a_run_whose_lease_cannot_be_renewed_does_not_stop_the_heartbeat(
+    two: list[Organization], refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executions.runner.heartbeat.BEAT", 0.05)
+    bad, good = (runner.claim(each.pk, launch(each).pk) for each in two)
+    for tracer in (bad, good):
+        with organization_scope(tracer.organization_id):
+            past = timezone.now() - timedelta(seconds=40)
+            Execution.objects.filter(pk=tracer.execution_id).update(lease_expires_at=past)
+    refuse("executions_execution", organization_id=bad.organization_id)
+
+    def is_renewed(tracer: runner.Tracer) -> bool:
+        with organization_scope(tracer.organization_id):
+            execution = Execution.objects.get(pk=tracer.execution_id)
+        return execution.lease_expires_at > timezone.now()
+
+    def failures() -> list[Any]:
+        return [each for each in logs if each["event"] == "heartbeat.failed"]
+
+    with capture_logs() as logs, runner.heartbeats.for_job(bad):
+        assert until(failures)
+        with runner.heartbeats.for_job(good):
+            assert until(lambda: is_renewed(good))
+            assert not bad.is_over
+
+    assert {each["execution"] for each in failures()} == {str(bad.execution_id)}
+    assert "It cannot be changed." in str(failures()[0]["exc_info"])
 
 
 def test_expiry_is_recorded_before_anything_is_deleted(

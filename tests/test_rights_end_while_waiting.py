@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 
@@ -19,7 +20,7 @@ from organizations.audit.log import lock_head
 from organizations.models import AuditEvent, Membership
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import HEAD, until_it_waits
-from organizations.tests.factories import make_membership, make_organization
+from organizations.tests.factories import make_membership, make_organization, make_user
 from tests.calls import call
 from tests.endpoint import PAGE, Endpoint
 from tests.endpoints import BEARER, PAGES
@@ -101,6 +102,51 @@ def test_every_end_of_an_agents_rights_counts(end: str, owner: psycopg.Connectio
     tenant = Tenant("northwind")
 
     assert_refused(ROTATION, tenant, *agent_of(tenant), end, owner)
+
+
+ENDS_OF_STAFF = {
+    "deactivated": "UPDATE organizations_user SET is_active = false WHERE id = %(person)s",
+    "no staff": "UPDATE organizations_user SET is_staff = false WHERE id = %(person)s",
+    "permission taken": (
+        "DELETE FROM organizations_user_user_permissions WHERE user_id = %(person)s "
+        "AND permission_id = %(permission)s"
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS_OF_STAFF.values(), ids=ENDS_OF_STAFF)
+def test_every_end_of_the_rights_of_staff_counts(end: str, owner: psycopg.Connection) -> None:
+    organization = make_organization()
+    staff = make_user("staff@example.com", is_staff=True)
+    permission = Permission.objects.get(codename="change_organization")
+    staff.user_permissions.set([permission, Permission.objects.get(codename="view_organization")])
+    browser = Client()
+    browser.force_login(staff)
+    browser.post("/admin/organization", {"organization": organization.pk})
+    page = f"/admin/organizations/organization/{organization.pk}/change/"
+    plan = {"plan_tier": "pro", "max_agents": "7", "max_tokens_per_month": "", "status": "active"}
+
+    def change() -> Any:
+        try:
+            return browser.post(page, plan).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with owner.transaction():
+            owner.execute(
+                "SELECT set_config('app.organization_id', %s, true)", [str(organization.pk)]
+            )
+            owner.execute(HEAD, [organization.pk])
+            answer = pool.submit(change)
+            until_it_waits(answer, owner)
+            ended = owner.execute(end, {"person": staff.pk, "permission": permission.pk})
+            assert ended.rowcount == 1
+        status = answer.result()
+
+    assert status == 403
+    organization.refresh_from_db()
+    assert organization.max_agents != 7
 
 
 def person_of(endpoint: Endpoint, tenant: Tenant) -> tuple[Client, dict[str, Any]]:

@@ -20,6 +20,7 @@ from executions.models import (
     ExecutionEvent,
     ExecutionFile,
     ExecutionHasEnded,
+    UnfinishedDeletion,
     Upload,
     UploadPart,
 )
@@ -33,6 +34,10 @@ MAINTENANCE = "maintenance"
 REMOVE_FOLDERS = "executions.remove_folders"
 FOLDERS_AT_ONCE = 8
 """The maximum number of executions whose files one request removes itself."""
+REMOVE_LEFT_ROWS = "executions.remove_left_rows"
+EVENTS_AT_ONCE = 20_000
+"""The maximum number of events that one request deletes itself. The worker deletes those of larger
+executions."""
 
 
 class ExecutionIsLive(DomainError):
@@ -55,6 +60,7 @@ class Removed:
     execution: Execution
     happened: list[AuditAction]
     has_files: bool
+    has_rows_left: bool
 
 
 @transaction.atomic
@@ -82,11 +88,14 @@ def stop_execution(execution: Execution, *, actor: Actor) -> Execution:
 def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) -> None:
     """Delete an execution with its events and files; only a tombstone stays.
 
-    A live execution is refused unless `stop` is set, which ends it first. Deleting an imported one
-    removes only the record kept here and does not affect the system it came from.
+    Of a large one the worker deletes the events and errors, which nobody can find meanwhile. A live
+    execution is refused unless `stop` is set, which ends it first. Deleting an imported one removes
+    only the record kept here and does not affect the system it came from.
     """
-    removed = _remove(execution, actor=actor, stop=stop)
+    removed = _remove(execution, actor=actor, stop=stop, most=EVENTS_AT_ONCE)
     _record([removed], actor)
+    if removed.has_rows_left:
+        _leave_rows_to_worker(execution.organization_id)
     if removed.has_files:
         _remove_folders_on_commit(execution.organization_id, [execution.pk])
 
@@ -96,10 +105,16 @@ def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
     """Delete several executions, all or none; live ones are stopped first.
 
     Many folders of files are left to the worker: a bucket needs a request or two for each
-    execution, which would keep a web thread waiting.
+    execution, which would keep a web thread waiting. Many events are left to it as well.
     """
-    removed = [_remove(each, actor=actor, stop=True) for each in executions]
+    removed, room = [], EVENTS_AT_ONCE
+    for each in executions:
+        removed.append(_remove(each, actor=actor, stop=True, most=room))
+        if not removed[-1].has_rows_left:
+            room -= removed[-1].execution.last_sequence
     _record(removed, actor)
+    if any(each.has_rows_left for each in removed):
+        _leave_rows_to_worker(actor.organization.pk)
     keys = [each.execution.pk for each in removed if each.has_files]
     organization_id = actor.organization.pk
     if len(keys) > FOLDERS_AT_ONCE:
@@ -108,8 +123,10 @@ def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
         _remove_folders_on_commit(organization_id, keys)
 
 
-def _remove(execution: Execution, *, actor: Actor, stop: bool) -> Removed:
-    """Delete one execution's rows. Its audit events are recorded later."""
+def _remove(execution: Execution, *, actor: Actor, stop: bool, most: int) -> Removed:
+    """Delete one execution's rows, but leave its events and errors if it has more than `most`
+    events. Its audit events are recorded later.
+    """
     execution = locked(execution)
     _require_control(execution, actor)
     happened = [AuditAction.EXECUTION_DELETED]
@@ -119,7 +136,9 @@ def _remove(execution: Execution, *, actor: Actor, stop: bool) -> Removed:
         execution = _cancel(execution)
         happened.insert(0, AuditAction.EXECUTION_STOPPED)
     before = copy(execution)  # deleting takes the key from the other one
-    return Removed(before, happened, _remove_rows(execution))
+    is_large = execution.last_sequence > most
+    has_files = _remove_rows(execution, leaves_many=is_large)
+    return Removed(before, happened, has_files, has_rows_left=is_large)
 
 
 def _cancel(execution: Execution) -> Execution:
@@ -127,21 +146,24 @@ def _cancel(execution: Execution) -> Execution:
 
 
 def _record(removed: Sequence[Removed], actor: Actor) -> None:
-    """After all rows are gone, which takes seconds for millions of them: meanwhile nothing else
-    could be recorded, and threads would wait that serve everybody."""
+    """After all rows are gone, which takes a moment: meanwhile nothing else could be recorded, and
+    threads would wait that serve everybody."""
     for each in removed:
         for action in each.happened:
             record_event(action, each.execution, actor=actor)
 
 
-def remove_execution(execution: Execution) -> None:
-    """Delete the execution's rows, leave a tombstone, and delete its files after the commit."""
+def remove_execution(execution: Execution, *, leaves_many: bool = False) -> None:
+    """Delete the execution's rows, leave a tombstone, and delete its files after the commit.
+
+    `leaves_many` leaves events and errors to retention.remove_left_rows().
+    """
     organization_id, key = execution.organization_id, execution.pk
-    if _remove_rows(execution):
+    if _remove_rows(execution, leaves_many=leaves_many):
         _remove_folders_on_commit(organization_id, [key])
 
 
-def _remove_rows(execution: Execution) -> bool:
+def _remove_rows(execution: Execution, *, leaves_many: bool) -> bool:
     """Delete the execution's rows and return whether it had files.
 
     Orphaned files that a failed request left in the storage are removed at night
@@ -162,7 +184,13 @@ def _remove_rows(execution: Execution) -> bool:
         organization_id=execution.organization_id,
         upload__in=Upload.objects.filter(**owned_by_execution),
     ).delete()
-    for model in (Upload, ExecutionError, ExecutionEvent):
+    if leaves_many:
+        UnfinishedDeletion.objects.create(
+            organization_id=execution.organization_id,
+            pk=execution.pk,
+            last_sequence=execution.last_sequence,
+        )
+    for model in (Upload,) if leaves_many else (Upload, ExecutionError, ExecutionEvent):
         model._default_manager.filter(**owned_by_execution).delete()
     files, _ = ExecutionFile.objects.filter(**owned_by_execution).delete()
     execution.delete()
@@ -186,6 +214,12 @@ def _remove_folders(organization_id: UUID, keys: Sequence[UUID]) -> None:
 def _leave_to_worker(organization_id: UUID, keys: Sequence[UUID]) -> None:
     app.configure_task(REMOVE_FOLDERS, queue=MAINTENANCE).defer(
         organization_id=str(organization_id), execution_ids=list(map(str, keys))
+    )
+
+
+def _leave_rows_to_worker(organization_id: UUID) -> None:
+    app.configure_task(REMOVE_LEFT_ROWS, queue=MAINTENANCE).defer(
+        organization_id=str(organization_id)
     )
 
 

@@ -22,7 +22,7 @@ from executions.models.refusals import (
     IllegalTransition,
     LeaseLost,
 )
-from executions.models.storage import DeletedExecution, StoredChange
+from executions.models.storage import DeletedExecution, StoredChange, UnfinishedDeletion
 
 __all__ = [
     "MAX_SEQUENCE",
@@ -46,6 +46,7 @@ __all__ = [
     "LeaseLost",
     "StoredChange",
     "TransactionNumber",
+    "UnfinishedDeletion",
     "Upload",
     "UploadPart",
     "new_execution",

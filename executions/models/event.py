@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Self
+
 from django.db import models
 
 from executions.models.execution import Execution
+from executions.models.storage import UnfinishedDeletion
 from organizations.models import Organization, OrganizationScopedModel, OrganizationScopedQuerySet
 
 MAX_SEQUENCE = 2**31 - 1
@@ -37,7 +40,7 @@ class ExecutionEvent(models.Model):
     )
     execution = models.ForeignKey(
         Execution,
-        on_delete=models.PROTECT,
+        on_delete=models.DO_NOTHING,  # they may stay for a while: UnfinishedDeletion
         related_name="+",
         db_constraint=False,
         db_index=False,
@@ -58,12 +61,19 @@ class ExecutionEvent(models.Model):
         return f"{self.sequence} {self.kind}"
 
 
+class ExecutionErrorQuerySet(OrganizationScopedQuerySet):
+    def for_organization(self, organization: Organization) -> Self:
+        """Without those of deleted executions, which the worker may still have to delete."""
+        deleted = UnfinishedDeletion.objects.filter(organization=organization).values("pk")
+        return super().for_organization(organization).exclude(execution_id__in=deleted)
+
+
 class ExecutionError(OrganizationScopedModel):
     """An error event made readable, for the list of errors and their groups."""
 
     execution = models.ForeignKey(
         Execution,
-        on_delete=models.PROTECT,
+        on_delete=models.DO_NOTHING,  # they may stay for a while: UnfinishedDeletion
         related_name="+",
         db_constraint=False,
         db_index=False,
@@ -78,7 +88,7 @@ class ExecutionError(OrganizationScopedModel):
         max_length=40, help_text="The same for all errors of a group (executions/errors.py)."
     )
 
-    objects = OrganizationScopedQuerySet.as_manager()
+    objects = ExecutionErrorQuerySet.as_manager()
 
     class Meta:
         ordering = ["-timestamp", "-id"]

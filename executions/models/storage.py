@@ -74,6 +74,28 @@ ON CONFLICT ON CONSTRAINT executions_deleted_unique DO UPDATE SET
 """
 
 
+class UnfinishedDeletion(OrganizationScopedModel):
+    """A deleted execution, by its former key, whose events and errors the worker still deletes.
+
+    Millions of rows take longer than a request may. The execution itself is gone at once, and with
+    it whatever leads to its rows; nothing refers to them, so they have no foreign key.
+    """
+
+    last_sequence = models.PositiveIntegerField(help_text="That of the execution.")
+    emptied_to = models.PositiveIntegerField(
+        default=0,
+        help_text=(
+            "Rows up to this sequence number are deleted. The next ones are found without passing "
+            "over what PostgreSQL keeps of those until it cleans up."
+        ),
+    )
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class StoredChange(models.Model):
     """By how much one change raised or lowered an organization's storage use.
 

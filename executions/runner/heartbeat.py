@@ -9,6 +9,7 @@ import structlog
 from django.db import connection
 from django.db.models.functions import Now
 
+from core.failures import log_failure
 from executions.models import Execution
 from executions.runner.ending import end_if_it_may_not_run
 from executions.runner.tracer import Outage, Tracer
@@ -67,6 +68,10 @@ class Heartbeat:
                 is_held = is_held and not end_if_it_may_not_run(tracer.execution_id)
         except Outage as error:
             logger.warning("database.unavailable", error=type(error).__name__)
+            connection.close()
+            return
+        except Exception as error:  # one execution must not take the others' leases with it
+            log_failure(error, "heartbeat.failed", execution=str(tracer.execution_id))
             connection.close()
             return
         if not is_held:

@@ -10,7 +10,7 @@ from core.errors import InvalidValue
 from executions import actions, leases, runner, uploads
 from executions.actions import ReportedEvent
 from executions.models import Execution, ExecutionHasEnded, LeaseLost
-from executions.tests.factories import actor_of, make_execution
+from executions.tests.factories import RUNNING, actor_of, make_execution
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import current_organization_id
@@ -85,6 +85,24 @@ def test_a_sign_of_life_renews_even_a_lapsed_lease(actor, sign):
         actions.heartbeat(execution, actor=actor, lease=1)
 
     assert leases.lapsed_leases() == []
+
+
+def test_organizations_with_lapsed_leases_take_turns(organization, other_organization, monkeypatch):
+    monkeypatch.setattr(leases, "BATCH", 3)
+    past = timezone.now() - timedelta(hours=1)
+    for each, lost in ((organization, 5), (other_organization, 2)):
+        for place in range(lost):
+            at = past + timedelta(seconds=place)
+            make_execution(each, RUNNING, lease_generation=1, lease_seconds=9, lease_expires_at=at)
+
+    found = leases.lapsed_leases()
+
+    ids = [organization_id for organization_id, _ in found]
+    both = {organization.pk, other_organization.pk}
+    assert [set(ids[:2]), set(ids[2:4]), ids[4:]] == [both, both, [organization.pk]]
+    with organization_scope(organization):
+        oldest = Execution.objects.order_by("lease_expires_at").values_list("pk", flat=True)[:3]
+        assert [pk for owner, pk in found if owner == organization.pk] == list(oldest)
 
 
 @pytest.mark.parametrize("days", [-1, 1])

@@ -8,7 +8,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, QuerySet, When
+from django.db.models import Case, Exists, QuerySet, When
 from django.db.models.functions import Left
 from django.utils import timezone
 
@@ -33,9 +33,11 @@ MAX_INPUTS_LENGTH = 200_000
 
 
 def events_of(execution: Execution) -> QuerySet[ExecutionEvent]:
-    return ExecutionEvent.objects.filter(
-        organization_id=execution.organization_id, execution=execution
-    )
+    """The events; none once the execution is deleted, although the worker may not have deleted them
+    yet. A download reads on for a while."""
+    own = {"organization_id": execution.organization_id}
+    is_there = Exists(Execution.objects.filter(**own, pk=execution.pk))
+    return ExecutionEvent.objects.filter(is_there, **own, execution=execution)
 
 
 def newest(execution: Execution, kinds: tuple[str, ...], most: int, longest: int) -> list[Any]:

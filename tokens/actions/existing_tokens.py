@@ -44,9 +44,6 @@ def _count_introspection(token: ClientClaims, actor: Actor, now: datetime) -> No
     minute = now.replace(second=0, microsecond=0)
     # Computed, so that the shared row is found by the primary key.
     shared = uuid5(token.credential_id, f"introspected {minute.isoformat()}")
-    with connection.cursor() as cursor:
-        # Several callers may ask about one credential, and only one of them may insert the row.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [str(shared)])
     facts = _facts(token, actor)
     empty = {"token_id": None, "scope": "", "resource": "", "ip_address": None}
     common = {
@@ -54,6 +51,11 @@ def _count_introspection(token: ClientClaims, actor: Actor, now: datetime) -> No
         for name, nothing in empty.items()
     }
     events = TokenEvent.objects.for_organization(actor.organization).filter(pk=shared)
+    if events.update(times=F("times") + 1, **common):
+        return
+    with connection.cursor() as cursor:
+        # Several callers may ask about one credential, and only one of them may insert the row.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [str(shared)])
     if not events.update(times=F("times") + 1, **common):
         _record(token, TokenEvent.Outcome.INTROSPECTED, actor, pk=shared, created_at=now)
 
