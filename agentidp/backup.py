@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -38,8 +39,18 @@ from organizations.tenancy.scope import organization_scope
 
 DATABASE, FILES, MANIFEST = "database.dump", "files.tar", "manifest.json"
 FORMAT = 1
-FILE_NAME = re.compile(r"executions/[0-9a-f-]{36}/[0-9a-f-]{36}/[\w.-]+", re.ASCII)
+FILE_NAME = re.compile(r"executions/[0-9a-f-]{36}/[0-9a-f-]{36}/(?!\.{1,2}\Z)[\w.-]+", re.ASCII)
 """The only names under which executions/file_storage.py stores files."""
+SHAPE: dict[str, type] = {
+    "format": int,
+    "version": str,
+    "issuer": str,
+    "createdAt": str,
+    "files": int,
+    "missingFiles": list,
+    "auditHeads": dict,
+    "sha256": dict,
+}
 FOREIGN_OBJECTS = """
     SELECT count(*) FROM (
         SELECT 'pg_class'::regclass AS kind, oid, relnamespace AS schema FROM pg_class
@@ -106,15 +117,7 @@ def require_restorable(folder: Path) -> dict[str, Any]:
     """
     if why := root_problem():
         raise BackupError(why)
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        is_whole = manifest["format"] == FORMAT and all(
-            _digest(folder / name) == manifest["sha256"][name] for name in (DATABASE, FILES)
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BackupError(f"{folder} is not a backup: {error}.") from None
-    if not is_whole:
-        raise BackupError(f"{folder} has changed since it was written: a checksum differs.")
+    manifest = read_manifest(folder)
     with connection.cursor() as cursor:
         cursor.execute(FOREIGN_OBJECTS)
         if cursor.fetchone()[0]:
@@ -129,6 +132,36 @@ def require_restorable(folder: Path) -> dict[str, Any]:
                 "folder or bucket."
             )
     return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a complete backup. Raise BackupError if one of its files is no part of it."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        _require_shape(manifest)
+        is_whole = manifest["format"] == FORMAT and all(
+            _digest(folder / name) == manifest["sha256"][name] for name in (DATABASE, FILES)
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BackupError(f"{folder} is not a backup: {error}.") from None
+    if not is_whole:
+        raise BackupError(f"{folder} has changed since it was written: a checksum differs.")
+    for _ in _stored_files(folder):  # before anything is restored
+        pass
+    return manifest
+
+
+def _require_shape(manifest: dict[str, Any]) -> None:
+    """Raise ValueError, TypeError or KeyError if back_up() writes no such manifest."""
+    for name, kind in SHAPE.items():
+        value: Any = manifest[name]
+        if type(value) is not kind or (isinstance(value, str) and not value.isprintable()):
+            raise ValueError(f"{name} in {MANIFEST} is malformed")
+    for organization, (sequence, digest) in manifest["auditHeads"].items():
+        UUID(organization)
+        bytes.fromhex(digest)
+        if type(sequence) is not int:
+            raise ValueError(f"auditHeads in {MANIFEST} is malformed")
 
 
 def restore_files(folder: Path) -> int:
@@ -265,7 +298,9 @@ def _copy_files(target: Path) -> tuple[int, list[str]]:
 def _stored_files(folder: Path) -> Iterator[tuple[str, Any]]:
     with tarfile.open(folder / FILES) as archive:
         for entry in archive:
-            if not entry.isreg() or not FILE_NAME.fullmatch(entry.name):
+            # A sparse entry can be many times larger than the archive.
+            is_plain = entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.issparse()
+            if not is_plain or not FILE_NAME.fullmatch(entry.name):
                 raise BackupError(
                     f"{FILES} has an entry that does not belong in a backup: {entry.name!r}."
                 )

@@ -81,9 +81,8 @@ def refuse_unsafe_start() -> None:
     if unapplied_migrations():
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")
     with connection.cursor() as cursor:
-        if open_parts := table_protection.unprotected(cursor):
-            more = f" ({len(open_parts)} such problems)" if open_parts[1:] else ""
-            raise ImproperlyConfigured(f"{open_parts[0]}{more}. Run: python manage.py migrate")
+        if problems := table_protection.unprotected(cursor):
+            raise ImproperlyConfigured(table_protection.in_one_line(problems))
         if less := role_checks.missing(cursor):
             summary = role_checks.in_one_sentence(settings.DATABASE_ROLE, less)
             raise ImproperlyConfigured(f"{summary} Run: python manage.py migrate")

@@ -27,6 +27,7 @@ from core import database_metrics
 from core.cached_checks import CachedCheck
 from core.database_metrics import background
 from core.handlers import error_response
+from core.table_protection import Problem, unprotected
 from executions.file_storage import storage_problem
 
 logger = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ MIN_FREE_SHARE = 0.05
 SECONDS_BETWEEN_CHECKS = 1.0
 JOB_IS_LATE_AFTER = 300.0
 """Seconds that the oldest job may wait before the check `queue` fails."""
-SECONDS_BETWEEN_FILE_CHECKS = 10.0
+SECONDS_BETWEEN_SLOW_CHECKS = 10.0
 NEEDED_BY_NONE = frozenset({"worker", "queue", "files", "clock"})
 """If these fail, background work is delayed, files are unavailable, or new tokens are refused for a
 while, but pages work."""
@@ -89,6 +90,8 @@ def _run_checks() -> dict[str, bool]:
             checks["clock"] = difference <= settings.CLOCK_LEEWAY.total_seconds()
             cursor.execute("RESET statement_timeout")
         checks["migrations"] = not unapplied_migrations()
+        if checks["migrations"]:
+            checks["protection"] = not unprotected_tables()
     except (DatabaseError, InterfaceError):
         connection.close()
         checks["database"] = False
@@ -101,8 +104,14 @@ def _run_checks() -> dict[str, bool]:
     return checks
 
 
-files_problem = CachedCheck(storage_problem, SECONDS_BETWEEN_FILE_CHECKS)
+def _unprotected() -> list[Problem]:
+    with connection.cursor() as cursor:
+        return unprotected(cursor)
+
+
+files_problem = CachedCheck(storage_problem, SECONDS_BETWEEN_SLOW_CHECKS)
 """Cached, because a bucket that does not answer takes two seconds to detect."""
+unprotected_tables = CachedCheck(lambda: _unprotected(), SECONDS_BETWEEN_SLOW_CHECKS)
 readiness = CachedCheck(lambda: _run_checks(), SECONDS_BETWEEN_CHECKS)
 """Cached, because the probe is public."""
 

@@ -36,6 +36,11 @@ OWNER_POLICY_TABLES = (
 )
 """The tables that tokens_issue_batch reads and writes for several organizations at once. It runs as
 the owner, so this policy is the owner's alone: it changes no query of the application's role."""
+ENTERED = (
+    "organization_id = ANY ((SELECT NULLIF(current_setting('app.organization_ids', true), '')"
+    "::uuid[])::uuid[])"
+)
+"""The condition of that policy."""
 READ_BEFORE_THE_TENANT = ("organizations_membership", "organizations_principal")
 """The tables with an organization that row-level security does not close: they tell which one a
 caller belongs to."""

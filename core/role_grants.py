@@ -9,6 +9,7 @@ from psycopg import sql
 
 from core.database_roles import (
     DEFAULT_PRIVILEGES,
+    ENTERED,
     HOW_TO,
     OWNER_POLICY,
     OWNER_POLICY_TABLES,
@@ -26,10 +27,6 @@ DURING_MIGRATION = {
     "TABLES": DEFAULT_PRIVILEGES,
 }
 """Privileges on whatever a migration creates, until `migrate` ends."""
-ENTERED = (
-    "organization_id = ANY ((SELECT NULLIF(current_setting('app.organization_ids', true), '')"
-    "::uuid[])::uuid[])"
-)
 
 
 def require_ownership(connection: BaseDatabaseWrapper) -> None:

@@ -1,57 +1,137 @@
-"""Finds and closes tables that show more than one organization's rows."""
+"""Finds where the database no longer enforces what the migrations declare, and mends it.
 
-from typing import Any
+Row-level security and triggers can be switched off by a database administrator or by the content of
+a backup. The application's role cannot do it, and would not notice.
+"""
 
-from django.db import transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
 from django.db.backends.utils import CursorWrapper
-from psycopg import sql
 
-from core.database_roles import OURS, OWNER_POLICY, OWNER_POLICY_TABLES, READ_BEFORE_THE_TENANT
+from core.database_roles import (
+    ENTERED,
+    OURS,
+    OWNER_POLICY,
+    OWNER_POLICY_TABLES,
+    READ_BEFORE_THE_TENANT,
+)
+from core.declared_triggers import TRIGGERS
 
-OPEN_TABLES = f"""
-    SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+ISOLATION = "organization_isolation"
+OWN = "organization_id = NULLIF(current_setting('app.organization_id', true), '')::uuid"
+"""The condition that IsolateOrganizations writes."""
+SHOWN_OWN = (
+    "(organization_id = (NULLIF(current_setting('app.organization_id'::text, true), "
+    "''::text))::uuid)"
+)
+SHOWN_ENTERED = (
+    "(organization_id = ANY (( SELECT (NULLIF(current_setting('app.organization_ids'::text, true), "
+    "''::text))::uuid[])::uuid[]))"
+)
+"""The conditions as PostgreSQL shows them, apart from the name that it gives the column."""
+COLUMN_NAME = ' AS "nullif"'
+RECREATE = "DROP POLICY IF EXISTS {name} ON {table}; CREATE POLICY {name} ON {table}"
+
+TABLES = f"""
+    SELECT c.oid::regclass::text, relname, relrowsecurity AND relforcerowsecurity,
+        EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid),
+        coalesce((SELECT json_agg(json_build_array(
+            polname, polpermissive, polcmd, polroles = '{{0}}', polroles = ARRAY[relowner],
+            pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) ORDER BY polname)
+            FROM pg_policy WHERE polrelid = c.oid), '[]')
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     JOIN pg_attribute ON attrelid = c.oid AND attname = 'organization_id' AND NOT attisdropped
-    WHERE relkind IN ('r', 'p') AND NOT (relrowsecurity AND relforcerowsecurity)
-    AND relname <> ALL (%s) AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
+    WHERE relkind IN ('r', 'p') AND relname <> ALL (%s)
+    AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
 """
-WITHOUT_OWNER_POLICY = f"""
-    SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-    WHERE relkind IN ('r', 'p') AND NOT EXISTS (
-        SELECT FROM pg_policy WHERE polrelid = c.oid AND polname = %s
-        AND polroles = ARRAY[relowner])
-    AND relname = ANY (%s) AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
+FOUND_TRIGGERS = """
+    SELECT relname, tgname, tgenabled::text, proname,
+        substring(pg_get_triggerdef(t.oid) FROM 'TRIGGER \\S+ (.*?) ON '), tgqual IS NOT NULL,
+        current_setting('session_replication_role') = 'replica'
+    FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
+    WHERE NOT tgisinternal AND tgname = ANY (%s)
 """
 
 
-def close_open_tables(connection: BaseDatabaseWrapper) -> None:
-    """Let tables of tenants show only one organization's rows. Run as the owner.
+class Problem(NamedTuple):
+    """A sentence without its full stop, and the statements by which the owner mends it."""
 
-    Their migrations do that. This is for one that somebody opened by hand.
-    """
-    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        for (table,) in _fetch_all(cursor, OPEN_TABLES, [list(READ_BEFORE_THE_TENANT)]):
-            named = sql.Identifier(table)
-            for words in ("ENABLE", "FORCE"):
-                statement = f"ALTER TABLE {{}} {words} ROW LEVEL SECURITY"
-                cursor.execute(sql.SQL(statement).format(named))
+    sentence: str
+    mend: tuple[str, ...] = ()
+
+    @property
+    def advice(self) -> str:
+        if self.mend:
+            return "Run: python manage.py migrate"
+        return "Let a database administrator undo that."
 
 
-def unprotected(cursor: CursorWrapper) -> list[str]:
-    """What `migrate` left open because it was interrupted, as sentences without a full stop."""
-    open_tables = [
-        f"The table {table} shows every organization's rows"
-        for (table,) in _fetch_all(cursor, OPEN_TABLES, [list(READ_BEFORE_THE_TENANT)])
-    ]
-    closed_tables = [
-        f"The table {table} has no policy {OWNER_POLICY} for its owner"
-        for (table,) in _fetch_all(
-            cursor, WITHOUT_OWNER_POLICY, [OWNER_POLICY, list(OWNER_POLICY_TABLES)]
+def unprotected(cursor: CursorWrapper) -> list[Problem]:
+    """What does not protect organizations and records as declared. All migrations are applied."""
+    cursor.execute(TABLES, [list(READ_BEFORE_THE_TENANT)])
+    problems = [each for row in cursor.fetchall() for each in _of_table(*row)]
+    cursor.execute(FOUND_TRIGGERS, [[name for _, name, *_ in TRIGGERS]])
+    return [*problems, *_of_triggers(cursor.fetchall())]
+
+
+def in_one_line(problems: list[Problem]) -> str:
+    more = f" ({len(problems)} such problems)" if problems[1:] else ""
+    return f"{problems[0].sentence}{more}. {problems[0].advice}"
+
+
+def _of_table(
+    table: str, name: str, is_closed: bool, has_rules: bool, policies: list[Any]
+) -> Iterator[Problem]:
+    """`table` is quoted where SQL needs it."""
+    if not is_closed:
+        yield Problem(
+            f"The table {name} shows every organization's rows",
+            tuple(f"ALTER TABLE {table} {word} ROW LEVEL SECURITY" for word in ("ENABLE", "FORCE")),
         )
-    ]
-    return open_tables + closed_tables
+    if has_rules:
+        yield Problem(f"The table {name} has a rule, which changes what statements do")
+    found = {policy: [*rest, _shown(using), check] for policy, *rest, using, check in policies}
+    own = [True, "*", True, False, SHOWN_OWN, SHOWN_OWN]
+    again = RECREATE.format(name=ISOLATION, table=table)
+    create = (f"{again} USING ({OWN}) WITH CHECK ({OWN})",)
+    if (there := found.pop(ISOLATION, None)) is None:
+        yield Problem(f"The table {name} has no policy {ISOLATION}", create)
+    elif there != own:
+        yield Problem(f"The table {name} has another policy {ISOLATION} than declared", create)
+    if name in OWNER_POLICY_TABLES:
+        again = RECREATE.format(name=OWNER_POLICY, table=table)
+        create = (f"{again} TO CURRENT_USER USING ({ENTERED})",)
+        there = found.pop(OWNER_POLICY, None)
+        if there is None or not there[3]:
+            yield Problem(f"The table {name} has no policy {OWNER_POLICY} for its owner", create)
+        elif there != [True, "*", False, True, SHOWN_ENTERED, None]:
+            sentence = f"The table {name} has another policy {OWNER_POLICY} than declared"
+            yield Problem(sentence, create)
+    for other in found:
+        quoted = '"' + other.replace('"', '""') + '"'
+        yield Problem(
+            f"The table {name} has a policy {other}, which is not declared",
+            (f"DROP POLICY {quoted} ON {table}",),
+        )
 
 
-def _fetch_all(cursor: CursorWrapper, query: str, values: list[Any]) -> list[Any]:
-    cursor.execute(query, values)
-    return list(cursor.fetchall())
+def _shown(condition: str | None) -> str | None:
+    return condition and condition.replace(COLUMN_NAME, "")
+
+
+def _of_triggers(rows: list[Any]) -> Iterator[Problem]:
+    if any(is_replica for *_, is_replica in rows):
+        yield Problem("The setting session_replication_role switches all triggers off")
+    found = {(table, name): rest for table, name, *rest, _ in rows}
+    for table, name, *declared in TRIGGERS:
+        state, *there = found.get((table, name), [""])
+        if not state:
+            yield Problem(f"The table {table} has no trigger {name}")
+        elif there != declared:
+            yield Problem(f"The table {table} has another trigger {name} than declared")
+        elif state not in "OA":
+            yield Problem(
+                f"The trigger {name} of the table {table} is switched off",
+                (f"ALTER TABLE {table} ENABLE TRIGGER {name}",),
+            )

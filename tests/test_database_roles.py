@@ -27,7 +27,7 @@ from core.database_roles import (
 )
 from core.role_checks import excess, held_privileges, missing
 from core.role_grants import grant_declared
-from core.table_protection import unprotected
+from core.table_protection import in_one_line, unprotected
 
 APPLICATION, OWNER = "agentidp_app", "agentidp_owner"
 
@@ -368,9 +368,87 @@ def test_an_open_table_is_told_at_the_start_and_closed_by_the_next_migrate(owner
         owner.execute("ALTER TABLE agents_agent FORCE ROW LEVEL SECURITY")
 
     assert str(refusal.value) == (
-        "The table agents_agent shows every organization's rows (2 such problems). "
+        "The table agents_agent shows every organization's rows (3 such problems). "
         "Run: python manage.py migrate"
     )
+
+
+HARM = {
+    "ALTER TABLE agents_agent DISABLE ROW LEVEL SECURITY": (
+        "The table agents_agent shows every organization's rows. "
+    ),
+    "CREATE POLICY everything ON agents_agent USING (true)": (
+        "The table agents_agent has a policy everything, which is not declared. "
+    ),
+    "ALTER POLICY organization_isolation ON agents_agent USING (true)": (
+        "The table agents_agent has another policy organization_isolation than declared. "
+    ),
+    "ALTER POLICY organization_isolation ON agents_agent WITH CHECK (true)": (
+        "The table agents_agent has another policy organization_isolation than declared. "
+    ),
+    "DROP POLICY organization_isolation ON agents_agent": (
+        "The table agents_agent has no policy organization_isolation. "
+    ),
+    "ALTER POLICY entered_organizations ON agents_agent USING (true)": (
+        "The table agents_agent has another policy entered_organizations than declared. "
+    ),
+    "ALTER POLICY entered_organizations ON agents_agent TO PUBLIC": (
+        "The table agents_agent has no policy entered_organizations for its owner. "
+    ),
+    "ALTER TABLE organizations_auditevent DISABLE TRIGGER USER": (
+        "The trigger organizations_auditevent_append_only of the table organizations_auditevent is "
+        "switched off (3 such problems). "
+    ),
+    "ALTER TABLE tokens_tokenevent ENABLE REPLICA TRIGGER analytics_count_token_events": (
+        "The trigger analytics_count_token_events of the table tokens_tokenevent is switched off. "
+    ),
+}
+"""What somebody with the owner's rights, or a backup, may do, and what the start says."""
+
+
+@pytest.mark.parametrize("statement", HARM)
+def test_missing_protection_is_told_and_restored_by_the_next_migrate(
+    owner: Any, statement: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owner.execute(statement)
+    try:
+        with pytest.raises(ImproperlyConfigured) as refusal:
+            refuse_unsafe_start()
+    finally:
+        call_command("migrate", verbosity=0)
+
+    assert str(refusal.value) == f"{HARM[statement]}Run: python manage.py migrate"
+    assert all_of(unprotected) == []
+    refuse_unsafe_start()
+    if "TO PUBLIC" not in statement:
+        assert "Mended: The t" in capsys.readouterr().err
+
+
+INSERTED = "CREATE TRIGGER organizations_auditevent_moves_head AFTER INSERT"
+CANNOT_BE_MENDED = {
+    "DROP TRIGGER organizations_auditevent_moves_head ON organizations_auditevent": (
+        "The table organizations_auditevent has no trigger organizations_auditevent_moves_head"
+    ),
+    "DROP TRIGGER organizations_auditevent_moves_head ON organizations_auditevent; "
+    f"{INSERTED} ON organizations_auditevent FOR EACH ROW WHEN (false) "
+    "EXECUTE FUNCTION organizations_move_audit_head()": (
+        "The table organizations_auditevent has another trigger organizations_auditevent_moves_head"
+        " than declared"
+    ),
+    "CREATE RULE nothing AS ON INSERT TO organizations_auditevent DO INSTEAD NOTHING": (
+        "The table organizations_auditevent has a rule, which changes what statements do"
+    ),
+}
+
+
+@pytest.mark.parametrize("statement", CANNOT_BE_MENDED)
+def test_missing_protection_that_migrate_cannot_restore_is_told(owner: Any, statement: str) -> None:
+    with owner.transaction(force_rollback=True), owner.cursor() as cursor:
+        cursor.execute(statement)
+        problems = unprotected(cursor)
+
+    assert [(each.sentence, each.mend) for each in problems] == [(CANNOT_BE_MENDED[statement], ())]
+    assert in_one_line(problems).endswith(". Let a database administrator undo that.")
 
 
 BY_THE_NEW_RELEASE = """

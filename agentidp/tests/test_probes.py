@@ -55,7 +55,8 @@ def test_ready_means_that_everything_is_there(db: None) -> None:
     assert answer.json() == {
         "status": "ok",
         "checks": dict.fromkeys(
-            ["disk", "files", "database", "clock", "migrations", "worker", "queue"], "ok"
+            ["disk", "files", "database", "clock", "migrations", "protection", "worker", "queue"],
+            "ok",
         ),
     }
 

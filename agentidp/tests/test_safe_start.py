@@ -122,6 +122,24 @@ def test_it_does_not_start_without_its_migrations(
     assert_refused(run(production | empty, "-c", START))
 
 
+def test_it_does_not_start_while_a_setting_switches_triggers_off(
+    production: dict[str, str], cluster: Cluster
+) -> None:
+    def set_to(role: str) -> None:
+        cluster.stop()
+        cluster.execute_offline(f"ALTER ROLE agentidp_app SET session_replication_role = {role};\n")
+        cluster.start()
+
+    set_to("replica")
+    try:
+        done = run(production, "-c", START)
+    finally:
+        set_to("origin")
+
+    assert_refused(done)
+    assert "session_replication_role switches all triggers off. Let a database" in done.stderr
+
+
 @pytest.mark.parametrize("privilege", ABOVE_ALL)
 def test_it_does_not_start_as_a_role_that_row_level_security_does_not_bind(
     production: dict[str, str], cluster: Cluster, privilege: str

@@ -38,9 +38,9 @@ def reap() -> int:
     return len(found) - parts.failed
 
 
-def abandon(organization_id: str, execution_id: str) -> None:
+def abandon(organization_id: UUID, execution_id: UUID) -> None:
     """End an execution that no worker was able to start."""
-    with organization_scope(UUID(organization_id)):
+    with organization_scope(organization_id):
         locked = Execution.objects.select_for_update().without_content()
         execution = locked.filter(pk=execution_id).first()
         if execution is not None and execution.status == Status.QUEUED:

@@ -318,7 +318,7 @@ def test_an_execution_that_no_worker_could_start_ends(organization):
     runner.claim(organization.pk, begun.pk)
 
     for each in (execution, begun):
-        runner.abandon(str(organization.pk), str(each.pk))
+        runner.abandon(organization.pk, each.pk)
 
     assert now(execution).status == "error"
     assert now(begun).status == "starting"

@@ -21,10 +21,16 @@ from uuid import UUID
 
 from executions.models import ExecutionEvent
 from importers.kodosumi.folders import Unreadable, opened_file, reason, stamp
+from importers.kodosumi.hostile import (
+    MAX_JSON_BYTES,
+    MEBIBYTE,
+    Database,
+    described,
+    prepare,
+    refuse_super_journal,
+)
 
-MEBIBYTE = 1 << 20
 MAX_TEXT_BYTES = MEBIBYTE
-MAX_JSON_BYTES = 16 * MEBIBYTE
 IN_MEMORY = 4 * MEBIBYTE
 WAL_HEADER = 32
 VERSIONS = slice(18, 20)
@@ -38,14 +44,15 @@ decodes SQLite's error messages, which quote content and column names.
 """
 
 TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
-COLUMNS = "SELECT name FROM pragma_table_xinfo(?) WHERE NOT hidden"
 MONITOR = (
     "CREATE TABLE monitor ( id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp REAL NOT NULL, "
     "kind TEXT NOT NULL, message TEXT NOT NULL )"
 )
 """The table as kodosumi creates it, apart from white space."""
-ROWS = "SELECT id, timestamp, kind, message FROM monitor WHERE id > ? ORDER BY id"
-ROW_WITHOUT_MESSAGE = "SELECT id, timestamp, kind FROM monitor WHERE id > ? ORDER BY id"
+AFTER = "FROM monitor NOT INDEXED WHERE id > ? ORDER BY id"
+"""Without indexes, which might leave the rows to be sorted, the first after all others are read."""
+ROWS = f"SELECT id, timestamp, kind, message {AFTER}"
+ROW_WITHOUT_MESSAGE = f"SELECT id, timestamp, kind {AFTER}"
 
 
 class MonitorRow(NamedTuple):
@@ -68,15 +75,16 @@ class Role(NamedTuple):
 @dataclass(frozen=True)
 class Copy:
     """A copy of a database: either all of its `content`, or the `address` at which SQLite opens
-    it.
+    it. `size` is that of all copied files, in bytes.
     """
 
     address: str
+    size: int
     content: bytes = b""
 
 
 @contextmanager
-def opened_copy(folder: int, name: str, workspace: Path) -> Iterator[sqlite3.Connection]:
+def opened_copy(folder: int, name: str, workspace: Path) -> Iterator[Database]:
     """Open a consistent copy of the database; raises Unreadable if none can be made."""
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -89,12 +97,15 @@ def opened_copy(folder: int, name: str, workspace: Path) -> Iterator[sqlite3.Con
             break
     else:
         raise Unreadable("keeps changing while it is read")
-    with closing(sqlite3.connect(copy.address, uri=True, isolation_level=None)) as connection:
+    with closing(
+        sqlite3.connect(copy.address, uri=True, isolation_level=None, factory=Database)
+    ) as database:
+        database.size = copy.size
         try:
-            _prepare(connection, copy.content)
+            prepare(database, copy.content)
         except DAMAGE as error:
-            raise Unreadable(f"cannot be read: {error}") from None
-        yield connection
+            raise Unreadable(described(error)) from None
+        yield database
 
 
 def _copy(folder: int, name: str, workspace: Path) -> Copy | None:
@@ -113,7 +124,8 @@ def _copy(folder: int, name: str, workspace: Path) -> Copy | None:
     logs = [log for log, there in zip((wal, journal), before[1:], strict=True) if there]
     size = sum(found[1] for path in (name, *logs) if (found := stamp(folder, path)))
     if not logs and size <= IN_MEMORY:
-        copy = Copy(":memory:", _read(folder, name))
+        content = _read(folder, name)
+        copy = Copy(":memory:", len(content), content)
     else:
         copy = _copy_files(folder, name, logs, size, workspace)
     return copy if before == state() else None
@@ -126,7 +138,11 @@ def _copy_files(folder: int, name: str, logs: Sequence[str], size: int, workspac
         raise Unreadable("is larger than half of the room for temporary files")
     for path in (name, *sorted(logs)):  # The -wal file must be copied last.
         _copy_file(folder, path, workspace / path)
-    return Copy((workspace / name).as_uri() + ("" if logs else "?mode=ro&immutable=1"))
+        if path.endswith("-journal"):
+            refuse_super_journal(workspace / path)
+    copied = sum((workspace / path).stat().st_size for path in (name, *logs))
+    mode = "mode=rw" if logs else "mode=ro&immutable=1"
+    return Copy(f"{(workspace / name).as_uri()}?{mode}", copied)
 
 
 def _copy_file(folder: int, name: str, target: Path) -> None:
@@ -139,7 +155,8 @@ def _copy_file(folder: int, name: str, target: Path) -> None:
 
 def _read(folder: int, name: str) -> bytes:
     with opened_file((name,), inside=folder) as descriptor:
-        content = bytearray(os.read(descriptor, os.fstat(descriptor).st_size))
+        # One that has grown since is not read twice: its stamp differs.
+        content = bytearray(os.read(descriptor, IN_MEMORY))
     # A database in memory has no log, so the header's two version bytes must not require WAL.
     content[VERSIONS] = bytes(min(version, 1) for version in content[VERSIONS])
     return bytes(content)
@@ -155,57 +172,54 @@ def _head(folder: int, name: str) -> tuple[int, bytes] | None:
     return (found[0], header) if header else None
 
 
-def _prepare(connection: sqlite3.Connection, content: bytes) -> None:
-    if content:
-        connection.deserialize(content)
-    connection.text_factory = bytes
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_JSON_BYTES)
-    for setting in (
-        "locking_mode = EXCLUSIVE",  # The copy has a single reader and needs no -shm file.
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-    ):
-        connection.execute(f"PRAGMA {setting}")
-
-
-def read_monitor(connection: sqlite3.Connection, after: int) -> Iterator[MonitorRow]:
+def read_monitor(database: Database, after: int) -> Iterator[MonitorRow]:
     """Yield the rows after number `after`, in order. May raise Unreadable after some rows."""
     try:
-        _require_monitor(connection)
+        _require_monitor(database)
         while True:
             try:
-                for key, timestamp, kind, message in connection.execute(ROWS, [after]):
+                for key, *values in database.execute(ROWS, [after]):
                     after = _next_id(key, after)
-                    yield _row(after, timestamp, kind, message)
+                    database.count(*values)
+                    yield _row(after, *values)
                 return
             except (sqlite3.DatabaseError, UnicodeError):
                 # A message is longer than we let in, or here the damage begins. Python's cursor
                 # reads one row ahead: the row before the bad one is not out yet.
-                row = _one_row(connection, after)
+                row = _one_row(database, after)
             after = row.id
             yield row
     except DAMAGE as error:
-        raise Unreadable(f"cannot be read: {error}") from None
+        raise Unreadable(described(error)) from None
 
 
-def _require_monitor(connection: sqlite3.Connection) -> None:
-    found = connection.execute(TABLE, ["monitor"]).fetchone()
+def _require_monitor(database: Database) -> None:
+    found = database.execute(TABLE, ["monitor"]).fetchone()
     if found and " ".join(_text(found[0]).split()) == MONITOR:
         return  # The usual case. Querying the columns takes as long as reading twenty rows.
-    if not _columns(connection, "monitor") >= {"id", "timestamp", "kind", "message"}:
+    wanted = {"id", "timestamp", "kind", "message"}
+    if not _columns(database, "monitor") >= wanted or _sorts(database, ROWS):
         raise Unreadable("has no table monitor as kodosumi writes it")
 
 
-def _columns(connection: sqlite3.Connection, name: str) -> set[str]:
+def _columns(database: Database, name: str) -> set[str]:
     """The columns of an ordinary table; empty if there is no such table.
 
     Reading stored columns of an ordinary table executes nothing from the file: no view, no
-    generated column, no module of a virtual table.
+    generated column, no module of a virtual table. `name` is never taken from the file.
     """
-    for (text,) in connection.execute(TABLE, [name]):
+    for (text,) in database.execute(TABLE, [name]):
         if _text(text).startswith("CREATE TABLE"):
-            return {_text(column) for (column,) in connection.execute(COLUMNS, [name])}
+            # Not as a table-valued function, in whose place the file can have a virtual table.
+            found = database.execute(f"PRAGMA main.table_xinfo({name})")
+            return {_text(column) for _, column, *_, hidden in found if not hidden}
     return set()
+
+
+def _sorts(database: Database, query: str) -> bool:
+    """Whether SQLite would read all rows and sort them before the first one is out."""
+    plan = database.execute(f"EXPLAIN QUERY PLAN {query}", [0])
+    return any(b"TEMP B-TREE" in step for *_, step in plan)
 
 
 def _next_id(key: Any, after: int) -> int:
@@ -215,18 +229,20 @@ def _next_id(key: Any, after: int) -> int:
     return key
 
 
-def _one_row(connection: sqlite3.Connection, after: int) -> MonitorRow:
+def _one_row(database: Database, after: int) -> MonitorRow:
     """The next row, even if its message is very long."""
     try:
-        found = connection.execute(f"{ROWS} LIMIT 1", [after]).fetchone()
+        found = database.execute(f"{ROWS} LIMIT 1", [after]).fetchone()
         message, size = found and found[3], 0
     except (sqlite3.DataError, UnicodeError):
-        found = connection.execute(f"{ROW_WITHOUT_MESSAGE} LIMIT 1", [after]).fetchone()
-        with connection.blobopen("monitor", "message", found[0], readonly=True) as blob:
+        found = database.execute(f"{ROW_WITHOUT_MESSAGE} LIMIT 1", [after]).fetchone()
+        with database.blobopen("monitor", "message", found[0], readonly=True) as blob:
             message, size = blob.read(MAX_JSON_BYTES), len(blob)
     if found is None:
         raise sqlite3.DatabaseError("its rows are out of order")
-    return _row(_next_id(found[0], after), found[1], found[2], message, size)
+    key, timestamp, kind = found[:3]
+    database.count(timestamp, kind, message)
+    return _row(_next_id(key, after), timestamp, kind, message, size)
 
 
 def _row(key: int, timestamp: Any, kind: Any, message: Any, size: int = 0) -> MonitorRow:
@@ -262,21 +278,22 @@ def _text(value: Any) -> str:
     return text.replace("\0", "\ufffd")
 
 
-def read_roles(connection: sqlite3.Connection) -> Iterator[Role]:
+def read_roles(database: Database) -> Iterator[Role]:
     """Yield the users. Any column but the id may be missing in older and newer versions."""
     try:
-        columns = _columns(connection, "roles")
+        columns = _columns(database, "roles")
         if "id" not in columns:
             raise Unreadable("has no table roles as kodosumi writes it")
         wanted: Sequence[str] = [
             name if name in columns else "NULL" for name in ("id", "name", "email")
         ]
         # The three names are constants here, never taken from the file.
-        for key, name, email in connection.execute(f"SELECT {', '.join(wanted)} FROM roles"):  # noqa: S608
+        for key, name, email in database.execute(f"SELECT {', '.join(wanted)} FROM roles"):  # noqa: S608
+            database.count(key, name, email)
             try:
                 found = UUID(bytes=key) if len(key) == 16 else UUID(_text(key))
             except (TypeError, ValueError):
                 continue
             yield Role(found, _text(name)[:150].strip() or str(found), _text(email).strip())
     except DAMAGE as error:
-        raise Unreadable(f"cannot be read: {error}") from None
+        raise Unreadable(described(error)) from None

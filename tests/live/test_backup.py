@@ -34,7 +34,23 @@ SECRETS = {name: value for name, value in PRODUCTION.items() if "SECRET" in name
 ROLE = "CREATE ROLE backup LOGIN BYPASSRLS IN ROLE pg_read_all_data;\n"
 DATABASES = (
     "CREATE DATABASE other OWNER agentidp_owner;\nCREATE DATABASE third OWNER agentidp_owner;\n"
+    "CREATE DATABASE fourth OWNER agentidp_owner;\n"
 )
+REPLACED = "organizations_auditevent_moves_head"
+HARM = f"""
+    ALTER TABLE agents_agent NO FORCE ROW LEVEL SECURITY;
+    CREATE POLICY everything ON agents_agent USING (true);
+    ALTER TABLE organizations_auditevent DISABLE TRIGGER organizations_auditevent_append_only;
+    DROP TRIGGER {REPLACED} ON organizations_auditevent
+"""
+UNDO = f"""
+    ALTER TABLE agents_agent FORCE ROW LEVEL SECURITY;
+    DROP POLICY everything ON agents_agent;
+    ALTER TABLE organizations_auditevent ENABLE TRIGGER organizations_auditevent_append_only;
+    CREATE TRIGGER {REPLACED} AFTER INSERT ON organizations_auditevent
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT
+    EXECUTE FUNCTION organizations_move_audit_head()
+"""
 
 OWNER_POLICIES = "SELECT tablename::text, roles::text FROM pg_policies WHERE policyname = %s"
 
@@ -231,6 +247,33 @@ def replaced(files: Path) -> None:
     for path in files.rglob("*"):
         if path.is_file():
             path.write_bytes(b"Another")
+
+
+def test_a_backup_of_an_open_database_is_closed_or_refused(
+    first: Deployment, run: str, tmp_path: Path
+) -> None:
+    there = elsewhere(first, "fourth", tmp_path / "files")
+    role = as_role(first, "backup")
+    with psycopg.connect(as_role(first, "agentidp_owner"), autocommit=True) as owner:
+        owner.execute(HARM)
+        try:
+            made = manage(first, "backup", tmp_path / "it", AGENTIDP_DATABASE_BACKUP_URL=role)
+        finally:
+            owner.execute(UNDO)
+    assert made.returncode == 0, made.stderr
+
+    done = manage(first, "restore", tmp_path / "it", **there)
+
+    missing = f"The table organizations_auditevent has no trigger {REPLACED}."
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Mended: The table agents_agent shows every organization's rows.",
+        "Mended: The table agents_agent has a policy everything, which is not declared.",
+        "Mended: The trigger organizations_auditevent_append_only of the table "
+        "organizations_auditevent is switched off.",
+        f"Not mended: {missing}",
+        f"CommandError: {missing} Let a database administrator undo that.",
+    ]
 
 
 def test_nothing_serves_with_the_role_that_reads_everything(

@@ -2,8 +2,10 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management.commands import migrate
-from django.db import connections
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
+from agentidp.checks import unapplied_migrations
 from core.database_roles import as_owner
 from core.role_grants import (
     grant_declared,
@@ -11,7 +13,7 @@ from core.role_grants import (
     isolate_owner,
     require_ownership,
 )
-from core.table_protection import close_open_tables
+from core.table_protection import unprotected
 
 
 class Command(migrate.Command):
@@ -44,6 +46,17 @@ class Command(migrate.Command):
                     isolate_owner(connection)
                     grant_declared(connection)
                 raise
-            close_open_tables(connection)
             isolate_owner(connection)
+            self.protect(connection)
             grant_declared(connection)
+
+    def protect(self, connection: BaseDatabaseWrapper) -> None:
+        """Switch on again what somebody, or a restored backup, has switched off."""
+        if unapplied_migrations():
+            return
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            for problem in unprotected(cursor):
+                for statement in problem.mend:
+                    cursor.execute(statement)
+                word = "Mended" if problem.mend else "Not mended"
+                self.stderr.write(f"{word}: {problem.sentence}.")

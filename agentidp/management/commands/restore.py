@@ -8,6 +8,7 @@ from django.db import connection
 from agentidp import backup
 from core.database_roles import as_owner
 from core.formatting import counted
+from core.table_protection import in_one_line, unprotected
 
 
 class Command(BaseCommand):
@@ -31,6 +32,9 @@ class Command(BaseCommand):
             backup.restore_database(folder)
             self.say("The database is restored. Migrating ...")
             call_command("migrate", verbosity=0)
+            with connection.cursor() as cursor:
+                if problems := unprotected(cursor):
+                    raise CommandError(in_one_line(problems))
             if broken := backup.broken_audit_logs(manifest):
                 raise CommandError(" ".join(broken))
         intact = counted(len(manifest["auditHeads"]), "audit logs")

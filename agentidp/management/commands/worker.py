@@ -1,11 +1,12 @@
 import asyncio
-import contextlib
+import json
 import os
 import signal
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import structlog
 from asgiref.sync import sync_to_async
@@ -20,6 +21,7 @@ from agentidp.checks import refuse_unsafe_start
 from core.failures import log_failure
 from core.time_limits import limit_idle_transactions
 from executions import runner
+from executions.queue_rows import end_unusable_rows
 
 REAP_EVERY = 15
 """Seconds. With a lease of 15 s, a lost worker is noticed within half a minute."""
@@ -122,18 +124,24 @@ def other_queues() -> list[str]:
 async def clean_up() -> None:
     """Clean up after lost workers. It must not wait for a free place among the jobs."""
     while True:
-        if reaped := await on_django(runner.reap)():
-            logger.warning("executions.reaped", executions=reaped)
-        for job in await app.job_manager.get_stalled_jobs():
-            try:
-                await retry_or_abandon(job)
-            except ConnectorException:
-                pass  # another worker was faster
-            except OUTAGE:
-                raise
-            except Exception as error:  # the other jobs still need it
-                log_failure(error, job=job.id)
+        await clean_up_once()
         await asyncio.sleep(REAP_EVERY)
+
+
+async def clean_up_once() -> None:
+    for number, task in await on_django(end_unusable_rows)():
+        logger.warning("job.refused", job=number, task=task, reason="not written by AgentIdP")
+    if reaped := await on_django(runner.reap)():
+        logger.warning("executions.reaped", executions=reaped)
+    for job in await app.job_manager.get_stalled_jobs():
+        try:
+            await retry_or_abandon(job)
+        except ConnectorException:
+            pass  # another worker was faster
+        except OUTAGE:
+            raise
+        except Exception as error:  # the other jobs still need it
+            log_failure(error, job=job.id)
 
 
 async def retry_or_abandon(job: Job) -> None:
@@ -145,9 +153,23 @@ async def retry_or_abandon(job: Job) -> None:
         await app.job_manager.retry_job(job)
         return
     if job.task_name == runner.TASK:
-        with contextlib.suppress(TypeError, ValueError):  # arguments that no job of ours has
-            await on_django(runner.abandon)(**job.task_kwargs)
+        if ids := ids_in(job.task_kwargs):
+            await on_django(runner.abandon)(*ids)
+        else:
+            logger.warning("job.refused", job=job.id, task=job.task_name, reason="no such ids")
     await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
+
+
+def ids_in(arguments: Any) -> tuple[UUID, UUID] | None:
+    """The organization and execution of a job; None if it has none, as no job of ours.
+
+    Django's connections return JSON as text.
+    """
+    try:
+        named = json.loads(arguments) if isinstance(arguments, str) else arguments
+        return UUID(str(named["organization_id"])), UUID(str(named["execution_id"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def on_django(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
