@@ -19,6 +19,15 @@ def counted(number: int, plural: str) -> str:
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
+def shortened(value: object, most: int) -> str:
+    """The text of at most so many characters; the last is an ellipsis if some are left out.
+
+    Django's `truncatechars` first normalizes all of the text, however long.
+    """
+    text = str(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def number(value: Number | None) -> str:
     """Digits in groups of three: 48,210. A missing value becomes a dash, not a zero."""
     if value is None or value == "":

@@ -47,7 +47,9 @@ ESCAPE_SEQUENCE = re.compile(
 )
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)([^>]*)")
-ATTRIBUTE_END = re.compile(r"[\s/]+[^\s/]")
+ATTRIBUTE = re.compile(r"(?<=[\s/])[^\s/]")
+"""The first character of an attribute. The spaces before it are not matched: they would be read
+again from each of them if no attribute follows."""
 VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "wbr"}
 )
@@ -125,7 +127,7 @@ def is_too_complex(html: str) -> bool:
     deepest = formatting = 0
     for match in TAG.finditer(html):
         is_closing, name, rest = match[1], match[2].lower(), match[3]
-        if len(ATTRIBUTE_END.findall(rest)) > MAX_ATTRIBUTES:
+        if len(ATTRIBUTE.findall(rest)) > MAX_ATTRIBUTES:
             return True
         if name in VOID or name in CLOSED_BY_THE_NEXT:
             continue

@@ -13,10 +13,13 @@ from django.db import connection
 from django.db.models import CharField, EmailField
 from django.test import Client
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from core.text import (
+    MARKS,
     NormalizedCharField,
     NormalizedEmailField,
     comparable,
@@ -45,6 +48,8 @@ FORMS = pytest.mark.parametrize(
 COMPARED = {
     "agents.Agent.email",
     "agents.Agent.owner",
+    "executions.EndedChange.agent_name",
+    "executions.EndedCount.agent_name",
     "executions.Execution.agent_name",
     "executions.ExecutionFile.path",
     "executions.ExecutionUser.email",
@@ -65,6 +70,8 @@ PLAIN = {
     "organizations.Organization.slug": "ASCII, by its validator",
     "executions.Execution.fid": "ASCII, by the shape of the request or the name of a folder",
     "executions.DeletedExecution.fid": "as above",
+    "executions.EndedChange.status": "an execution's",
+    "executions.EndedCount.status": "as above",
     "executions.ExecutionEvent.kind": "the engine's own word; shown as it came",
     "executions.ExecutionError.error_type": "the name of a class; shown as it came",
     "executions.ExecutionError.fingerprint": "a digest",
@@ -344,3 +351,57 @@ def test_stored_texts_are_normalized_by_the_migration(
         with organization_scope(place):
             found.append(set(ExecutionFile.objects.values_list("path", flat=True)))
     assert found == [{COMPOSED, f"{DECOMPOSED}.txt", f"{COMPOSED}.txt"}, {COMPOSED}]
+
+
+@given(
+    st.text(st.sampled_from(f"{MARKS}ae\u00e9\u1e69\uac00\u1100\u1161\u11a8\u0958"), max_size=200)
+)
+def test_long_runs_of_combining_characters_are_normalized_as_all_others(text: str) -> None:
+    assert normalized(text) == unicodedata.normalize("NFC", text)
+    assert normalized(text * 40) == unicodedata.normalize("NFC", text * 40)
+
+
+def test_all_combining_characters_are_known() -> None:
+    every = map(chr, (*range(0xD800), *range(0xE000, 0x110000)))
+    decomposed = ((each, unicodedata.normalize("NFD", each)) for each in every)
+    moved = {each for each, plain in decomposed if unicodedata.combining(plain[0])}
+
+    assert moved == set(MARKS)
+    assert all(map(unicodedata.combining, unicodedata.normalize("NFD", MARKS)))
+
+
+NORMALIZED_IN_DATABASE = "SELECT organizations_normalized(%s)"
+MAYBE_MARKS = """
+SELECT i FROM generate_series(768, 131071) i WHERE i NOT BETWEEN 55296 AND 57343 AND (
+    position(chr(820) IN normalize('x' || chr(i) || chr(820), NFD)) = 2
+    OR position(chr(837) IN normalize('x' || chr(837) || chr(i), NFD)) <> 2
+)
+"""
+"""Code points that PostgreSQL moves: before one of class 240, or behind one of class 1."""
+NORMALIZED_RUNS = """
+SELECT i FROM unnest(%s::int[]) i, LATERAL (SELECT 'e' || chr(769) || repeat(chr(i), 31)) _(run)
+WHERE organizations_normalized(run) <> run
+"""
+
+
+def test_the_database_leaves_long_runs_of_combining_characters_as_they_are(db: None) -> None:
+    """Of its own version of Unicode, and of any later one: what that adds has no category yet."""
+    unassigned = [code for code in range(0x300, 0x20000) if unicodedata.category(chr(code)) == "Cn"]
+    with connection.cursor() as cursor:
+        cursor.execute(MAYBE_MARKS)
+        marks = [code for (code,) in cursor.fetchall()]
+        cursor.execute(NORMALIZED_RUNS, [[*marks, *map(ord, MARKS), *unassigned]])
+        normalized_runs = cursor.fetchall()
+
+    assert len(marks) >= 900
+    assert normalized_runs == []
+
+
+@pytest.mark.parametrize(
+    "text", [COMPOSED * 99, "\uac00" * 99, "\u304c" * 99, "\u1ead" * 99, "\u0e33\xe9" * 99]
+)
+def test_the_database_normalizes_other_texts(db: None, text: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(NORMALIZED_IN_DATABASE, [unicodedata.normalize("NFD", text)])
+
+        assert cursor.fetchone() == (text,)

@@ -2,7 +2,9 @@
 CREATE OR REPLACE FUNCTION executions_searchable_tags(meta jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT coalesce(array_agg(lower(normalize(tag #>> '{}')) ORDER BY place), '{}')
+    SELECT coalesce(
+        array_agg(lower(organizations_normalized(tag #>> '{}')) ORDER BY place), '{}'
+    )
     FROM jsonb_array_elements(
         CASE jsonb_typeof(executions_told(meta) -> 'tags')
         WHEN 'array' THEN executions_told(meta) -> 'tags' ELSE '[]' END

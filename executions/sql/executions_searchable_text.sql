@@ -3,7 +3,7 @@ CREATE OR REPLACE FUNCTION executions_searchable_text(
     fid text, agent_name text, status text, error text, meta jsonb
 ) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN lower(normalize(
+RETURN lower(organizations_normalized(
     fid || E'\n' || agent_name || E'\n' || status || E'\n' || error || E'\n'
     || CASE jsonb_typeof(executions_told(meta) -> 'summary')
         WHEN 'string' THEN executions_told(meta) ->> 'summary' ELSE '' END

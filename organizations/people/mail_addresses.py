@@ -6,6 +6,8 @@ from django.core.exceptions import ValidationError
 
 from core.text import normalized
 
+MAX_DOMAIN_LENGTH = 253
+"""Characters of a domain in mail (RFC 1035 section 2.3.4). IDNA only counts after much work."""
 SMALL_LETTERS = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -36,6 +38,8 @@ def domain_as_mailed(domain: str) -> str | None:
     Django applies IDNA 2003 (RFC 3490), which maps "ß" to "ss", other dots to full stops, and
     full-width letters to plain ones. Labels that only newer rules allow are returned as `xn--…`.
     """
+    if len(domain) > MAX_DOMAIN_LENGTH:
+        return None
     try:
         sent = domain.encode("idna").decode("ascii")
     except UnicodeError:

@@ -12,10 +12,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods, require_safe
 
-from core.formatting import absolute_time, duration, money, number
+from core.formatting import absolute_time, duration, money, number, shortened
 from executions import queries
 from executions.actions import delete_execution, stop_execution
 from executions.described import MAX_TAGS
@@ -176,11 +175,11 @@ def files(request: OrganizationRequest, fid: str) -> HttpResponse:
 
 def subject_of(execution: Execution) -> str:
     """The run's name: its task if it has one, since an agent has many runs."""
-    name = Truncator(execution.agent_name).chars(60)
+    name = shortened(execution.agent_name, 60)
     task = str(execution.description.get("summary") or "")
     if not task or task == execution.agent_name:
         return f"The run {shorten_id(execution.fid)} of {name}"
-    return f"The run “{Truncator(task).chars(80)}” of {name}"
+    return f"The run “{shortened(task, 80)}” of {name}"
 
 
 def started_text(execution: Execution) -> str:

@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models.functions import Left
@@ -77,5 +76,5 @@ def in_words(data: Any) -> str:
 def _answer_url(execution: Execution) -> str:
     """The page at which the program itself asks people, if its description names one."""
     url = execution.description.get("base_url") or execution.description.get("app_url")
-    is_page = isinstance(url, str) and urlsplit(url).scheme in {"http", "https"}
+    is_page = isinstance(url, str) and url[:8].lower().startswith(("http://", "https://"))
     return str(url) if is_page else ""

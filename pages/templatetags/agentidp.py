@@ -24,6 +24,7 @@ from core.formatting import (
     money,
     number,
     percent,
+    shortened,
 )
 from pages.lists import PLACE
 
@@ -66,7 +67,7 @@ STATUSES = {
     "void": ("idle", "slash"),
 }
 
-for formatted in (number, percent, money, duration):
+for formatted in (number, percent, money, duration, shortened):
     register.filter(formatted)
 
 

@@ -41,6 +41,29 @@ def waiting(browser: Client) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
+@pytest.mark.parametrize(
+    ("url", "is_link"),
+    [
+        ("HTTPS://run.example/1", True),
+        ("http://[", True),
+        ("javascript:alert(1)", False),
+        (7, False),
+    ],
+)
+def test_the_page_where_a_run_asks_is_linked(
+    organization: Organization, browser: Client, url: object, is_link: bool
+) -> None:
+    """Without reading the URL, which could be invalid or very long."""
+    meta = tagged("meta", now(), base_url=url)
+    asked = lock("one", "Send the offers?")
+    execution = make_execution(organization, WAITS, events=[meta, asked], meta={"base_url": url})
+
+    response = browser.get(f"/executions/{execution.fid}")
+
+    assert response.status_code == 200
+    assert (f'href="{url}"' in main_of(response)) is is_link
+
+
 def test_the_question_stands_on_top_with_its_deadline_and_the_way_to_answer(
     organization: Organization, browser: Client
 ) -> None:
