@@ -7,7 +7,8 @@ address alone. The audit log records failures too, but not every one: see note_f
 import hashlib
 import hmac
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -17,6 +18,8 @@ from django.db import connection
 
 from core.addresses import caller_network
 from core.errors import TooManyRequests
+from core.password_hashers import NetworkBusy, PasswordsBusy
+from core.password_hashers import refuse_when_full as refuse_when_full_of_hashes
 from core.text import normalized
 
 
@@ -116,6 +119,26 @@ def _counted(key: str, quota: Quota) -> tuple[int, int]:
         )
         attempts, seconds_left = cursor.fetchone()
     return attempts, seconds_left
+
+
+@contextmanager
+def counted(guesses: Guesses) -> Iterator[None]:
+    """Count a failure before the block checks a password, so that parallel guesses are counted too.
+
+    Give it back after a success. One that was not checked for lack of a place is given back here;
+    if the caller's own network has the places, it stays counted for the address: otherwise a
+    network that is refused most of the time could go on for ever.
+    """
+    count_failure(guesses)
+    try:
+        refuse_when_full_of_hashes()
+        yield
+    except NetworkBusy:
+        take_back(guesses.keys[0])
+        raise
+    except PasswordsBusy:
+        give_back(guesses)
+        raise
 
 
 def give_back(guesses: Guesses) -> None:
