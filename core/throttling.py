@@ -41,6 +41,8 @@ ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
 RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # per network
 RESET_MAILS = Quota(limit=5, window=timedelta(hours=1))  # per recipient
 ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of one person into organizations
+REFRESHES = Quota(limit=120, window=timedelta(hours=1))  # of one login session
+CHOICES = Quota(limit=1, window=timedelta(hours=1))  # recorded ones of one staff member
 ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # per person
 CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # per mail address, by anyone
 MAX_WINDOW = timedelta(days=1)
@@ -129,6 +131,7 @@ def counted(guesses: Guesses) -> Iterator[None]:
     if the caller's own network has the places, it stays counted for the address: otherwise a
     network that is refused most of the time could go on for ever.
     """
+    refuse_guesses(guesses)  # a refusal with another name each time must not leave a row each time
     count_failure(guesses)
     try:
         refuse_when_full_of_hashes()

@@ -12,7 +12,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from core.addresses import client_address
 from core.errors import DomainError
-from core.throttling import ENTRIES, count_attempt, throttle_key
+from core.throttling import ENTRIES, REFRESHES, count_attempt, throttle_key
 from organizations.actions import SignInRefused, verify_password
 from organizations.actions.signing_in import lock_proven, refuse_sign_in
 from organizations.actors import Actor
@@ -88,7 +88,7 @@ def log_in(
 def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     """Exchange a refresh token for new tokens. Returns None if it does not work.
 
-    Within the grace period it can be used again. Later use means that it was copied, so the session
+    Raise TooManyRequests after many exchanges in one session, and the token remains unused. Within the grace period it can be used again. Later use means that it was copied, so the session
     ends with all its tokens (RFC 9700 section 4.14.2).
     """
     try:
@@ -121,6 +121,9 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
             reason="refresh_token_used_twice",
         )
         return None
+    # Each use leaves rows until the token expires. The error takes this one back, so that the token
+    # still works later.
+    count_attempt(throttle_key("refresh", session.pk), REFRESHES)
     return SessionTokens(PersonRefresh.for_session(membership, session.pk), membership)
 
 

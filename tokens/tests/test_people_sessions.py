@@ -11,7 +11,8 @@ from django.test import Client
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 
 from conftest import ClientFor
-from organizations.models import AuditEvent, Membership, Organization, User
+from core.throttling import REFRESHES
+from organizations.models import Attempt, AuditEvent, Membership, Organization, User
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 from tokens.models import LoginSession
@@ -173,6 +174,26 @@ def test_a_refresh_token_brings_new_tokens(member: Membership) -> None:
     assert second.status_code == 200
     assert second.json()["refreshToken"] != first["refreshToken"]
     assert status_of(second.json()["accessToken"]) == 200
+
+
+def test_a_session_refreshes_so_often_in_an_hour_and_the_token_works_after_it(
+    member: Membership,
+) -> None:
+    text, other = log_in().json()["refreshToken"], log_in().json()["refreshToken"]
+    for _ in range(REFRESHES.limit):
+        text = post(REFRESH, {"refreshToken": text}).json()["refreshToken"]
+    used = BlacklistedToken.objects.count()
+
+    refused = [post(REFRESH, {"refreshToken": text}) for _ in range(3)]
+    rows = BlacklistedToken.objects.count()
+    elsewhere = post(REFRESH, {"refreshToken": other})
+    Attempt.objects.update(started_at=F("started_at") - REFRESHES.window - timedelta(seconds=1))
+    later = post(REFRESH, {"refreshToken": text})
+
+    assert {each.status_code for each in refused} == {429}
+    assert all(0 < int(each["Retry-After"]) <= 3600 for each in refused)
+    assert rows == used == REFRESHES.limit
+    assert (elsewhere.status_code, later.status_code) == (200, 200)
 
 
 def used_ago(seconds: float) -> None:
