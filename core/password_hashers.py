@@ -7,7 +7,7 @@ invitations.
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -160,23 +160,28 @@ class HashingSlots:
 
 slots = HashingSlots(settings.PASSWORD_HASHES_AT_ONCE)
 
-_environ: ContextVar[Mapping[str, Any] | None] = ContextVar("hashing_environ", default=None)
+_line: ContextVar[Callable[[], str]] = ContextVar("hashing_line", default=str)
 
 
 @contextmanager
-def hashing_for(environ: Mapping[str, Any]) -> Iterator[None]:
-    """Let hashes during the block take places of the network that sent this request."""
-    previous = _environ.set(environ)
+def hashing_for(line: Callable[[], str]) -> Iterator[None]:
+    """Let hashes during the block wait in this line. It is asked for only when one is hashed."""
+    previous = _line.set(line)
     try:
         yield
     finally:
-        _environ.reset(previous)
+        _line.reset(previous)
+
+
+def network_of(environ: Mapping[str, Any]) -> str:
+    """The line of a request: the network that sent it."""
+    return caller_network(address_of(environ))
 
 
 def hashing_network() -> str:
-    """The network that the hashes of this thread are for. Empty outside of requests."""
-    environ = _environ.get()
-    return "" if environ is None else caller_network(address_of(environ))
+    """The network, or other line, that the hashes of this thread are for. Empty outside of
+    requests."""
+    return _line.get()()
 
 
 def refuse_when_full() -> None:

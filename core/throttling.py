@@ -66,8 +66,11 @@ class Guesses:
     hides which names share a bucket."""
 
     @classmethod
-    def at(cls, kind: str, name: object, address: str | None) -> "Guesses":
-        network = caller_network(address)
+    def at(
+        cls, kind: str, name: object, address: str | None, *, line: str | None = None
+    ) -> "Guesses":
+        """The counters at an address, or in a `line` of their own (password_hashers.py)."""
+        network = caller_network(address) if line is None else line
         mac = hmac.digest(settings.SECRET_PEPPER.encode(), f"bucket:{name}".encode(), "sha256")
         return cls(
             keys=(throttle_key(kind, name, network), throttle_key(kind, network)),

@@ -88,8 +88,9 @@ def log_in(
 def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     """Exchange a refresh token for new tokens. Returns None if it does not work.
 
-    Raise TooManyRequests after many exchanges in one session, and the token remains unused. Within the grace period it can be used again. Later use means that it was copied, so the session
-    ends with all its tokens (RFC 9700 section 4.14.2).
+    Within the grace period it can be used again. Later use means that it was copied, so the session
+    ends with all its tokens (RFC 9700 section 4.14.2). Raise TooManyRequests after many exchanges
+    in one session; the token remains unused.
     """
     try:
         refresh = PersonRefresh.read(text)

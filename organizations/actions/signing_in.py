@@ -8,7 +8,8 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from core.addresses import client_address
+from core import password_hashers as hashers
+from core.addresses import caller_network, client_address
 from core.errors import DomainError, InvalidValue
 from core.throttling import (
     ENTRIES,
@@ -32,6 +33,7 @@ from organizations.models import (
     User,
 )
 from organizations.page_sessions import CHOSEN_ORGANIZATION, chosen_membership
+from organizations.people import known_browsers
 from organizations.people.authentication import find_user
 from organizations.people.passwords import spellings_of
 from organizations.tenancy.scope import organization_scope
@@ -64,9 +66,10 @@ def verify_password(
     response: an error that leaves the view rolls the request back. Call this outside of a
     transaction (`transaction.non_atomic_requests`), so that no lock is held during hashing.
     """
-    guesses = Guesses.at("login", folded(name), client_address(request))
+    line = _line_of(request, name)
+    guesses = Guesses.at("login", folded(name), None, line=line)
     for tries, spelling in enumerate(spellings_of(password), start=1):
-        with counted(guesses):
+        with hashers.hashing_for(lambda: line), counted(guesses):
             user = authenticate(
                 request,
                 username=name,
@@ -80,6 +83,16 @@ def verify_password(
             return user
     refuse_sign_in(request, name, account or find_user(name), reason="wrong_name_or_password")
     raise SignInRefused
+
+
+def _line_of(request: HttpRequest, name: str) -> str:
+    """Whose attempts are counted, and whose hashes wait, together with this one: those from the
+    same network, except that a browser which signed in with this name before has a line with the
+    others of that name."""
+    network = caller_network(client_address(request))
+    if not known_browsers.is_known(request, name):
+        return network
+    return f"{network} {throttle_key('known', folded(name))}"
 
 
 def lock_proven(user: User) -> User:

@@ -31,8 +31,8 @@ MAX_LENGTH = 255
 KEPT_FOR = timedelta(days=1)
 """Keys are remembered at least this long, while they are among the caller's newest."""
 KEPT_OF_CALLER = 100_000
-"""So many of a caller's keys are remembered, and some more until the next clearing: a heartbeat with
-a key of its own stores nothing else that would be limited."""
+"""So many of a caller's keys are remembered, and some more until the next clearing: a heartbeat
+with a key of its own stores nothing else that would be limited."""
 BETWEEN_CLEARINGS = 500
 """On average, since a clearing reads all keys of the caller."""
 
