@@ -135,9 +135,13 @@ def counted(guesses: Guesses) -> Iterator[None]:
     network that is refused most of the time could go on for ever.
     """
     refuse_guesses(guesses)  # a refusal with another name each time must not leave a row each time
-    count_failure(guesses)
     try:
         refuse_when_full_of_hashes()
+    except NetworkBusy:
+        _counted(guesses.keys[1], ADDRESS_FAILURES)
+        raise
+    count_failure(guesses)
+    try:
         yield
     except NetworkBusy:
         take_back(guesses.keys[0])

@@ -17,6 +17,7 @@ from core.password_hashers import (
     HashingSlots,
     LimitedArgon2PasswordHasher,
     PasswordsBusy,
+    _Turn,
 )
 from core.throttling import ADDRESS_FAILURES, LOGIN_FAILURES
 from organizations.actions import invite
@@ -63,6 +64,15 @@ def log_in(password: str = PASSWORD, address: str = HERE) -> Any:
 def log_in_by_page() -> Any:
     body = {"email": "ada@example.com", "password": PASSWORD}
     return Client(headers={"Accept": "text/html"}).post("/login", body)
+
+
+def fill_and_log_in(slots: HashingSlots) -> Any:
+    """Sign in while this address has every place, even those to wait."""
+    turns = [_Turn(HERE) for _ in range(MAX_WAITERS)]
+    slots._waiting += turns
+    answer = log_in("wrong")
+    slots._waiting.clear()
+    return answer
 
 
 def change_password(ada: Membership) -> Any:
@@ -150,6 +160,7 @@ def test_a_refusal_for_ones_own_network_counts_for_the_address_but_not_for_the_n
     """Otherwise a network could go on for ever: most of its requests are refused."""
     with slots.hold(HERE):
         few = [log_in("wrong") for _ in range(LOGIN_FAILURES.limit + 5)]
+        few += [fill_and_log_in(slots)]
     in_between = log_in()
     with slots.hold(HERE):
         many = [log_in("wrong") for _ in range(ADDRESS_FAILURES.limit - len(few))]
