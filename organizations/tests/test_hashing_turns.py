@@ -50,7 +50,7 @@ class Line:
     def order(self) -> list[str]:
         """Let one after the other go on, until nobody is left: the networks in their order."""
         found = []
-        while self.slots._running:
+        while self.slots._running.total():
             network, may_end = self.begun.get(timeout=60)
             found.append(network)
             left = self.slots._running.total() + len(self.slots._waiting) - 1
@@ -72,7 +72,11 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def line() -> Any:
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        yield Line(HashingSlots(1), pool)
+        line = Line(HashingSlots(1), pool)
+        try:
+            yield line
+        finally:
+            line.order()  # or a failed test would wait for its threads
 
 
 def test_a_network_that_is_alone_may_have_every_place(line: Line) -> None:
@@ -90,7 +94,7 @@ def test_another_network_has_the_next_turn_and_the_place_of_the_newest(line: Lin
     other = line.ask("b")
 
     with pytest.raises(NetworkBusy):
-        asked[-1].result()
+        asked[-1].result(timeout=30)
     assert line.order() == ["a", "b"] + ["a"] * (MAX_WAITERS - 1)
     assert other.result() is None
 
