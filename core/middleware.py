@@ -18,6 +18,7 @@ from core.failures import route_of, watch_body
 from core.handlers import error_response
 from core.logs import log_request
 from core.outages import outage_of
+from core.password_hashers import hashing_for, network_of
 from core.request_ids import log_fields_of, request_id_of
 
 logger = structlog.get_logger("agentidp.access")
@@ -60,14 +61,16 @@ class RequestRecord:
 
 
 class RequestRecordMiddleware:
-    """Give each request an id, write one access log line and count it."""
+    """Give each request an id, write one access log line, count it, and let the passwords that it
+    hashes wait in the line of its network."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         record = RequestRecord(request.META)
-        response = self.get_response(request)
+        with hashing_for(lambda: network_of(request.META)):
+            response = self.get_response(request)
         watch_body(request, response)
         record.leave(request.method or "", route_of(request), response.status_code)
         response["X-Request-Id"] = record.request_id

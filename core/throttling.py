@@ -7,7 +7,8 @@ address alone. The audit log records failures too, but not every one: see note_f
 import hashlib
 import hmac
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -17,6 +18,8 @@ from django.db import connection
 
 from core.addresses import caller_network
 from core.errors import TooManyRequests
+from core.password_hashers import NetworkBusy, PasswordsBusy
+from core.password_hashers import refuse_when_full as refuse_when_full_of_hashes
 from core.text import normalized
 
 
@@ -38,6 +41,8 @@ ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
 RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # per network
 RESET_MAILS = Quota(limit=5, window=timedelta(hours=1))  # per recipient
 ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of one person into organizations
+REFRESHES = Quota(limit=120, window=timedelta(hours=1))  # of one login session
+CHOICES = Quota(limit=1, window=timedelta(hours=1))  # recorded ones of one staff member
 ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # per person
 CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # per mail address, by anyone
 MAX_WINDOW = timedelta(days=1)
@@ -61,8 +66,11 @@ class Guesses:
     hides which names share a bucket."""
 
     @classmethod
-    def at(cls, kind: str, name: object, address: str | None) -> "Guesses":
-        network = caller_network(address)
+    def at(
+        cls, kind: str, name: object, address: str | None, *, line: str | None = None
+    ) -> "Guesses":
+        """The counters at an address, or in a `line` of their own (password_hashers.py)."""
+        network = caller_network(address) if line is None else line
         mac = hmac.digest(settings.SECRET_PEPPER.encode(), f"bucket:{name}".encode(), "sha256")
         return cls(
             keys=(throttle_key(kind, name, network), throttle_key(kind, network)),
@@ -121,6 +129,31 @@ def _counted(key: str, quota: Quota) -> tuple[int, int]:
         )
         attempts, seconds_left = cursor.fetchone()
     return attempts, seconds_left
+
+
+@contextmanager
+def counted(guesses: Guesses) -> Iterator[None]:
+    """Count a failure before the block checks a password, so that parallel guesses are counted too.
+
+    Give it back after a success. One that was not checked for lack of a place is given back here;
+    if the caller's own network has the places, it stays counted for the address: otherwise a
+    network that is refused most of the time could go on for ever.
+    """
+    refuse_guesses(guesses)  # a refusal with another name each time must not leave a row each time
+    try:
+        refuse_when_full_of_hashes()
+    except NetworkBusy:
+        _counted(guesses.keys[1], ADDRESS_FAILURES)
+        raise
+    count_failure(guesses)
+    try:
+        yield
+    except NetworkBusy:
+        take_back(guesses.keys[0])
+        raise
+    except PasswordsBusy:
+        give_back(guesses)
+        raise
 
 
 def give_back(guesses: Guesses) -> None:

@@ -26,6 +26,7 @@ from django.views.decorators.http import require_POST
 
 from core.addresses import client_address
 from core.errors import Forbidden
+from core.throttling import CHOICES, has_room, throttle_key
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
@@ -79,7 +80,7 @@ class OrganizationAdminSite(admin.AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         organizations: QuerySet[Organization] = Organization.objects.none()
-        if self.has_permission(request):
+        if self.has_permission(request) and may_choose(request):
             organizations = Organization.objects.exclude(status=Organization.Status.DELETED)
         return super().each_context(request) | {
             "admin_organizations": organizations,
@@ -103,14 +104,14 @@ class OrganizationAdminSite(admin.AdminSite):
 
     def choose_organization(self, request: HttpRequest) -> HttpResponse:
         """Remember whose rows the admin shows, and record it in that organization's audit log."""
+        if not may_choose(request):
+            raise PermissionDenied
         organization = _organization(request.POST.get("organization", ""))
         if organization is None:
             messages.error(request, "There is no such organization.")
         else:
             request.session[SESSION_KEY] = str(organization.pk)
-            actor = staff_actor(request, organization)
-            with organization_scope(organization):
-                record_event(AuditAction.ADMIN_ORGANIZATION_CHOSEN, organization, actor=actor)
+            _record_choice(request, organization)
         return redirect(_own_path(request, request.POST.get("next")))
 
 
@@ -183,11 +184,31 @@ def ask_to_choose(model_admin: OrganizationModelAdmin, request: HttpRequest) -> 
     return TemplateResponse(request, "admin/choose_organization.html", context)
 
 
+def may_choose(request: HttpRequest) -> bool:
+    """Whether the administration shows this person rows of any kind.
+
+    Staff without any permission must not even learn the names of organizations.
+    """
+    models = admin.site._registry
+    return any(model_admin.has_view_permission(request) for model_admin in models.values())
+
+
+def _record_choice(request: HttpRequest, organization: Organization) -> None:
+    """Record the choice in the organization's audit log, once an hour for one person."""
+    if not has_room(throttle_key("admin.choice", request.user.pk, organization.pk), CHOICES):
+        return
+    actor = staff_actor(request, organization)
+    with organization_scope(organization):
+        record_event(AuditAction.ADMIN_ORGANIZATION_CHOSEN, organization, actor=actor)
+
+
 def chosen_organization(request: Any) -> Organization | None:
     """The organization chosen in this admin session. One query per request."""
     if not hasattr(request, "_admin_organization"):
         request._admin_organization = (
-            _organization(request.session.get(SESSION_KEY, "")) if request.user.is_staff else None
+            _organization(request.session.get(SESSION_KEY, ""))
+            if request.user.is_staff and may_choose(request)
+            else None
         )
     found: Organization | None = request._admin_organization
     return found

@@ -17,6 +17,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
 
+from organizations.api.idempotency import store
 from organizations.models import AnsweredRequest
 
 TOKEN = "csrfmiddlewaretoken"  # noqa: S105 - the name of the field
@@ -43,12 +44,7 @@ def carry_out_once(request: Any, view: Callable[[], HttpResponseBase]) -> HttpRe
     key = key_of(request) if request.method == "POST" else None
     if key is None:
         return view()
-    sent, is_new = AnsweredRequest.objects.get_or_create(
-        organization=request.organization,
-        principal_id=request.actor.id,
-        key=key,
-        defaults={"digest": b""},
-    )
+    sent, is_new = store(request.organization, request.actor.id, key, b"")
     if not is_new:
         return answer_again(request, sent)
     response = view()

@@ -1,16 +1,19 @@
 """The admin shows one organization at a time and no secrets, and records its use."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
 from agents.tests.factories import make_agent
+from core.throttling import CHOICES
 from organizations.admin_base import OrganizationModelAdmin, ReadOnlyAdmin
-from organizations.models import AuditEvent, Organization, User
+from organizations.models import Attempt, AuditEvent, Organization, User
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
 from tokens.models import Credential
@@ -133,6 +136,49 @@ def test_the_choice_is_audited_and_shown(
     assert actions_in(organization) == [("admin.organization_chosen", "staff", "staff@example.com")]
     assert actions_in(other_organization) == []
     assert f'value="{organization.pk}" selected' in browser.get("/admin/").content.decode()
+
+
+def test_the_same_choice_within_an_hour_is_recorded_once(
+    browser: Client, staff: User, organization: Organization, other_organization: Organization
+) -> None:
+    for _ in range(3):
+        choose(browser, organization)
+        choose(browser, other_organization)
+    once = [len(actions_in(each)) for each in (organization, other_organization)]
+    colleague = make_user("other@example.com", is_staff=True, is_superuser=True)
+    client = Client()
+    client.force_login(colleague)
+    choose(client, organization)
+    Attempt.objects.update(started_at=F("started_at") - CHOICES.window - timedelta(seconds=1))
+    choose(browser, organization)
+
+    assert once == [1, 1]
+    assert [label for _, _, label in actions_in(organization)] == [
+        "staff@example.com",
+        "other@example.com",
+        "staff@example.com",
+    ]
+
+
+def test_staff_without_any_permission_see_and_choose_no_organization(
+    organization: Organization,
+) -> None:
+    newcomer = make_user("new@example.com", is_staff=True)
+    client = Client()
+    client.force_login(newcomer)
+
+    before, refused = client.get("/admin/"), choose(client, organization)
+    newcomer.user_permissions.add(Permission.objects.get(codename="view_agent"))
+    shown, chosen = client.get("/admin/"), choose(client, organization)
+    newcomer.user_permissions.clear()
+    after = client.get("/admin/")
+
+    assert (before.status_code, refused.status_code) == (200, 403)
+    assert (shown.status_code, chosen.status_code) == (200, 302)
+    assert organization.name in shown.content.decode()
+    for page in (before, after):
+        assert organization.name not in page.content.decode()
+    assert len(actions_in(organization)) == 1
 
 
 @pytest.mark.parametrize(

@@ -164,10 +164,14 @@ def test_a_hundred_guesses_at_all_names_are_answered_to_an_address(
         stranger = str(uuid4()) if path in CLIENTS else f"nobody{number}@example.com"
         assert place.guess(at(HERE), tenant, stranger, WRONG).status_code == place.wrong
 
+    rows = Attempt.objects.count()
     late = place.guess(at(HERE), tenant, name, secret)
+    strangers = [place.guess(at(HERE), tenant, str(uuid4()), WRONG) for _ in range(3)]
+    more_rows = Attempt.objects.count() - rows
     elsewhere = place.guess(at(ELSEWHERE), tenant, name, secret)
 
-    assert late.status_code == 429
+    assert {each.status_code for each in (late, *strangers)} == {429}
+    assert more_rows == 0, "a name that is refused anyway leaves no counter"
     assert elsewhere.status_code in {200, 302}
 
 

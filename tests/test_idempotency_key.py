@@ -13,6 +13,7 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
 from executions.models import Execution
+from organizations.api import idempotency
 from organizations.models import AnsweredRequest, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
@@ -49,6 +50,30 @@ def test_the_same_request_gets_the_same_answer(organization: Organization, clien
         assert (answer.status_code, answer.json()) == (201, first.json())
         assert answer["Idempotency-Replayed"] == "true"
     assert count(organization, Execution) == 1
+
+
+def test_of_many_keys_of_a_caller_the_oldest_are_forgotten(
+    organization: Organization,
+    client: Client,
+    client_for: ClientFor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A heartbeat with a key of its own each time would otherwise leave a row each time."""
+    monkeypatch.setattr(idempotency, "KEPT_OF_CALLER", 3)
+    monkeypatch.setattr(idempotency, "BETWEEN_CLEARINGS", 1)
+    other = client_for(make_agent(organization, email="other@agents.example.com"))
+    post(other, RUNS, {"summary": "another caller's"}, **KEY)
+    run = post(client, RUNS, {"summary": "a run"}).json()["executionId"]
+    url = f"{RUNS}/{run}/heartbeat"
+    for number in range(8):
+        body = {"takeOver": True}
+        assert post(client, url, body, **{"Idempotency-Key": f"{number}"}).status_code == 200
+
+    with organization_scope(organization):
+        kept = AnsweredRequest.objects.order_by("created_at").values_list("key", flat=True)
+        assert list(kept) == [KEY["Idempotency-Key"], "5", "6", "7"]
+    again = post(client, url, {"takeOver": True}, **{"Idempotency-Key": "7"})
+    assert again["Idempotency-Replayed"] == "true"
 
 
 def test_another_request_with_the_same_key_is_refused(

@@ -12,7 +12,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from core.addresses import client_address
 from core.errors import DomainError
-from core.throttling import ENTRIES, Quota, count_attempt, throttle_key
+from core.throttling import ENTRIES, REFRESHES, count_attempt, throttle_key
 from organizations.actions import SignInRefused, verify_password
 from organizations.actions.signing_in import lock_proven, refuse_sign_in
 from organizations.actors import Actor
@@ -27,9 +27,6 @@ from tokens.models import LoginSession
 REFRESH_GRACE = timedelta(seconds=30)
 """How long a refresh token can be used again after its first use, because its response was lost or
 a client refreshed twice at once. Longer than clients wait for a response."""
-
-REFRESHES = Quota(limit=60, window=timedelta(minutes=1))
-"""Of one session. Each leaves rows that are kept for half a day."""
 
 
 class RefreshRefused(DomainError):
@@ -92,8 +89,8 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     """Exchange a refresh token for new tokens. Returns None if it does not work.
 
     Within the grace period it can be used again. Later use means that it was copied, so the session
-    ends with all its tokens (RFC 9700 section 4.14.2). Raise TooManyRequests after many uses,
-    because each leaves rows; the token then works later.
+    ends with all its tokens (RFC 9700 section 4.14.2). Raise TooManyRequests after many exchanges
+    in one session; the token remains unused.
     """
     try:
         refresh = PersonRefresh.read(text)
@@ -114,7 +111,6 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     )
     if session is None or membership is None or not _belongs_to(refresh, membership):
         return None
-    count_attempt(throttle_key("refresh", session.pk), REFRESHES)
     if not refresh.use(REFRESH_GRACE):
         end_session(session)
         _record(
@@ -126,6 +122,9 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
             reason="refresh_token_used_twice",
         )
         return None
+    # Each use leaves rows until the token expires. The error takes this one back, so that the token
+    # still works later.
+    count_attempt(throttle_key("refresh", session.pk), REFRESHES)
     return SessionTokens(PersonRefresh.for_session(membership, session.pk), membership)
 
 

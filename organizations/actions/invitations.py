@@ -13,13 +13,12 @@ from django.utils.crypto import constant_time_compare
 from core import mail
 from core.constraints import refusing
 from core.errors import DomainError, Forbidden, InvalidValue, NotFound
-from core.password_hashers import PasswordsBusy
 from core.text import normalized_password, same
 from core.throttling import (
     Guesses,
     Quota,
     count_attempt,
-    count_failure,
+    counted,
     folded,
     give_back,
     throttle_key,
@@ -147,13 +146,8 @@ def accept_invitation(
     hashed, guesses = "", Guesses.at("login", folded(invited.email), ip_address)
     if user is None:  # before any lock, because hashing is slow
         check_new_password(password, User(email=invited.email, name=name))
-        # Counted up front: this could be guessing the password of a verified account.
-        count_failure(guesses)
-        try:
+        with counted(guesses):  # this could be guessing the password of a verified account
             hashed = User.objects.hash_password(invited.email, password)
-        except PasswordsBusy:  # the password was not checked
-            give_back(guesses)
-            raise
     elif not same(user.email, invited.email):
         raise Forbidden("This invitation is for another email address. Sign in with that one.")
     with organization_scope(invited.organization):

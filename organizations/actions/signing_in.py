@@ -9,13 +9,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from core import password_hashers as hashers
-from core.addresses import client_address
+from core.addresses import caller_network, client_address
 from core.errors import DomainError, InvalidValue
 from core.throttling import (
     ENTRIES,
     Guesses,
     count_attempt,
-    count_failure,
+    counted,
     folded,
     give_back,
     note_failure,
@@ -33,7 +33,9 @@ from organizations.models import (
     User,
 )
 from organizations.page_sessions import CHOSEN_ORGANIZATION, chosen_membership
+from organizations.people import known_browsers
 from organizations.people.authentication import find_user
+from organizations.people.passwords import spellings_of
 from organizations.tenancy.scope import organization_scope
 
 
@@ -57,32 +59,40 @@ def verify_password(
 
     PasswordsBusy is a TooManyRequests; the password was not checked then. Several accounts can
     share an unverified address: `account` accepts only that one, `organization_id` prefers a member
-    of that organization.
+    of that organization. A password with a second spelling is a second attempt, with a count and a
+    place of its own.
 
     A refused attempt is counted and audited too, so catch the error inside the view and return its
     response: an error that leaves the view rolls the request back. Call this outside of a
     transaction (`transaction.non_atomic_requests`), so that no lock is held during hashing.
     """
-    hashers.slots.refuse_when_full()
-    guesses = Guesses.at("login", folded(name), client_address(request))
-    count_failure(guesses)  # before hashing, so that parallel guesses cannot slip through
-    try:
-        user = authenticate(
-            request,
-            username=name,
-            password=password,
-            account=account,
-            organization_id=organization_id,
-        )
-    except hashers.PasswordsBusy:  # the password was not checked
-        give_back(guesses)
-        raise
-    if not isinstance(user, User):
-        candidate = account or find_user(name)
-        refuse_sign_in(request, name, candidate, reason="wrong_name_or_password")
-        raise SignInRefused
-    give_back(guesses)
-    return user
+    line = _line_of(request, name)
+    guesses = Guesses.at("login", folded(name), None, line=line)
+    for tries, spelling in enumerate(spellings_of(password), start=1):
+        with hashers.hashing_for(lambda: line), counted(guesses):
+            user = authenticate(
+                request,
+                username=name,
+                password=spelling,
+                account=account,
+                organization_id=organization_id,
+            )
+        if isinstance(user, User):
+            for _ in range(tries):
+                give_back(guesses)
+            return user
+    refuse_sign_in(request, name, account or find_user(name), reason="wrong_name_or_password")
+    raise SignInRefused
+
+
+def _line_of(request: HttpRequest, name: str) -> str:
+    """Whose attempts are counted, and whose hashes wait, together with this one: those from the
+    same network, except that a browser which signed in with this name before has a line with the
+    others of that name."""
+    network = caller_network(client_address(request))
+    if not known_browsers.is_known(request, name):
+        return network
+    return f"{network} {throttle_key('known', folded(name))}"
 
 
 def lock_proven(user: User) -> User:

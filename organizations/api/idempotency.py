@@ -9,9 +9,11 @@ content.
 
 import hashlib
 import json
+import random
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -22,12 +24,17 @@ from core.database_clock import ago
 from core.errors import DomainError, InvalidValue
 from core.renderers import JSONRenderer
 from organizations.actors import Actor
-from organizations.models import AnsweredRequest
+from organizations.models import AnsweredRequest, Organization
 
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 MAX_LENGTH = 255
 KEPT_FOR = timedelta(days=1)
-"""Keys are remembered at least this long."""
+"""Keys are remembered at least this long, while they are among the caller's newest."""
+KEPT_OF_CALLER = 100_000
+"""So many of a caller's keys are remembered, and some more until the next clearing: a heartbeat
+with a key of its own stores nothing else that would be limited."""
+BETWEEN_CLEARINGS = 500
+"""On average, since a clearing reads all keys of the caller."""
 
 
 class KeyReused(DomainError):
@@ -61,15 +68,33 @@ def claim(request: Request, actor: Actor) -> tuple[AnsweredRequest, bool] | None
     text = request.headers.get(HEADER)
     if text is None or actor.id is None:
         return None
-    stored, is_new = AnsweredRequest.objects.get_or_create(
-        organization=actor.organization,
-        principal_id=actor.id,
-        key=_key(text),
-        defaults={"digest": _digest(request)},
-    )
+    stored, is_new = store(actor.organization, actor.id, _key(text), _digest(request))
     if not is_new and bytes(stored.digest) != _digest(request):
         raise KeyReused
     return stored, is_new
+
+
+def store(
+    organization: Organization, principal_id: UUID, key: str, digest: bytes
+) -> tuple[AnsweredRequest, bool]:
+    """The stored request of this caller for this key, and whether it is new."""
+    stored, is_new = AnsweredRequest.objects.get_or_create(
+        organization=organization,
+        principal_id=principal_id,
+        key=key,
+        defaults={"digest": digest},
+    )
+    if is_new and random.randrange(BETWEEN_CLEARINGS) == 0:  # noqa: S311 - nobody gains by guessing
+        _forget_oldest(organization, principal_id)
+    return stored, is_new
+
+
+def _forget_oldest(organization: Organization, principal_id: UUID) -> None:
+    """Forget the caller's keys beyond the newest ones, but none that a request holds."""
+    theirs = AnsweredRequest.objects.filter(organization=organization, principal_id=principal_id)
+    beyond = theirs.order_by("-created_at", "-pk").values("pk")[KEPT_OF_CALLER:]
+    free = AnsweredRequest.objects.filter(pk__in=beyond).select_for_update(skip_locked=True)
+    theirs.filter(pk__in=list(free.values_list("pk", flat=True)[: 4 * BETWEEN_CLEARINGS])).delete()
 
 
 def remember(

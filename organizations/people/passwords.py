@@ -15,7 +15,6 @@ from django.conf import settings
 from django.contrib.auth.hashers import (
     get_hasher,
     identify_hasher,
-    is_password_usable,
     make_password,
     verify_password,
 )
@@ -44,29 +43,33 @@ AccountType = TypeVar("AccountType", bound=Account)
 def whose_password(name: str, password: str, accounts: Sequence[AccountType]) -> list[AccountType]:
     """The accounts, of those with this address or short name, that have the password, in order.
 
-    Hashes once, even without any account. Each account whose hash has another algorithm, cost or
-    salt adds one, until its next sign-in updates it. Passwords that are not normalized take twice
-    as many, because an earlier version hashed them as typed.
+    Hashes the password as it is spelled, once, even without any account. Each account whose hash
+    has another algorithm, cost or salt adds one, until its next sign-in updates it.
     """
     salt = salt_of(name, accounts)
     outdated = {each.pk for each in accounts if _is_older(each.password, salt)}
-    spellings = list(dict.fromkeys([normalized_password(password), password]))
-    computed = []
-    if len(outdated) < len(accounts) or not accounts:
-        computed = [make_password(spelling, salt=salt) for spelling in spellings]
+    is_current = len(outdated) < len(accounts) or not accounts
+    computed = make_password(password, salt=salt) if is_current else ""
+    is_normalized = password == normalized_password(password)
     matching = []
     for account in accounts:
         stored = account.password
         if account.pk in outdated:
-            matches = [verify_password(spelling, stored)[0] for spelling in spellings]
+            matches = verify_password(password, stored)[0]
         else:
-            matches = [constant_time_compare(stored, each) for each in computed]
-        if not any(matches):
+            matches = constant_time_compare(stored, computed)
+        if not matches:
             continue
         matching.append(account)
-        if account.pk in outdated or not matches[0]:
+        if account.pk in outdated or not is_normalized:
             account.adopt_hash(compute_hash(password, salt))
     return matching
+
+
+def spellings_of(password: str) -> list[str]:
+    """The spellings to check one after the other, each with one hash: the normalized one, and as it
+    was typed, which is what an earlier version hashed."""
+    return list(dict.fromkeys([normalized_password(password), password]))
 
 
 def compute_hash(password: str, salt: str) -> str:
@@ -81,9 +84,8 @@ def salt_of(email: str, accounts: Sequence[Account]) -> str:
     """
     hasher = get_hasher()
     for account in sorted(accounts, key=lambda each: (each.created_at, each.pk)):
-        stored = account.password
-        if is_password_usable(stored) and identify_hasher(stored).algorithm == hasher.algorithm:
-            return str(hasher.decode(stored)["salt"])
+        if _algorithm(account.password) == hasher.algorithm:
+            return str(hasher.decode(account.password)["salt"])
     message = b"password salt:" + comparable(email).encode()
     digest = hmac.digest(settings.SECRET_PEPPER.encode(), message, hashlib.sha256)
     return base64.urlsafe_b64encode(digest).decode()[:SALT_LENGTH]
@@ -91,9 +93,20 @@ def salt_of(email: str, accounts: Sequence[Account]) -> str:
 
 def _is_older(stored: str, salt: str) -> bool:
     """Whether today's hasher would store this hash with another algorithm, cost or salt."""
-    if not is_password_usable(stored):
+    algorithm = _algorithm(stored)
+    if algorithm is None:
         return False
-    hasher = identify_hasher(stored)
-    return hasher.algorithm != get_hasher().algorithm or bool(
+    hasher = get_hasher(algorithm)
+    return algorithm != get_hasher().algorithm or bool(
         hasher.must_update(stored) or hasher.decode(stored)["salt"] != salt
     )
+
+
+def _algorithm(stored: str) -> str | None:
+    """The algorithm of a stored hash, or None for text that no password opens."""
+    try:
+        hasher = identify_hasher(stored)
+        hasher.decode(stored)
+    except ValueError:  # "!" and more for no password, or nothing, or no hash
+        return None
+    return str(hasher.algorithm)

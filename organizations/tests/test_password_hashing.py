@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from queue import Queue
 from typing import Any
 
@@ -16,8 +17,9 @@ from core.password_hashers import (
     HashingSlots,
     LimitedArgon2PasswordHasher,
     PasswordsBusy,
+    _Turn,
 )
-from core.throttling import LOGIN_FAILURES
+from core.throttling import ADDRESS_FAILURES, LOGIN_FAILURES
 from organizations.actions import invite
 from organizations.actors import Actor
 from organizations.models import AccountLink, AuditEvent, Membership, Organization
@@ -26,6 +28,8 @@ from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
 
 PASSWORD = "a long enough password"
+HERE = "127.0.0.1"
+"""The address of Django's test client."""
 
 
 class QuickHasher(LimitedArgon2PasswordHasher):
@@ -51,14 +55,24 @@ def ada(organization: Organization) -> Membership:
     return make_membership(organization, "owner", make_user("ada@example.com", PASSWORD))
 
 
-def log_in(password: str = PASSWORD) -> Any:
+def log_in(password: str = PASSWORD, address: str = HERE) -> Any:
     body = {"email": "ada@example.com", "password": password}
-    return Client().post("/api/v1/auth/login", body, content_type="application/json")
+    client = Client(REMOTE_ADDR=address)
+    return client.post("/api/v1/auth/login", body, content_type="application/json")
 
 
 def log_in_by_page() -> Any:
     body = {"email": "ada@example.com", "password": PASSWORD}
     return Client(headers={"Accept": "text/html"}).post("/login", body)
+
+
+def fill_and_log_in(slots: HashingSlots) -> Any:
+    """Sign in while this address has every place, even those to wait."""
+    turns = [_Turn(HERE) for _ in range(MAX_WAITERS)]
+    slots._waiting += turns
+    answer = log_in("wrong")
+    slots._waiting.clear()
+    return answer
 
 
 def change_password(ada: Membership) -> Any:
@@ -140,6 +154,46 @@ def test_an_unchecked_password_does_not_count_as_a_failure(
         assert not AuditEvent.objects.filter(action="auth.failed").exists()
 
 
+def test_a_refusal_for_ones_own_network_counts_for_the_address_but_not_for_the_name(
+    ada: Membership, slots: HashingSlots
+) -> None:
+    """Otherwise a network could go on for ever: most of its requests are refused."""
+    with slots.hold(HERE):
+        few = [log_in("wrong") for _ in range(LOGIN_FAILURES.limit + 5)]
+        few += [fill_and_log_in(slots)]
+    in_between = log_in()
+    with slots.hold(HERE):
+        many = [log_in("wrong") for _ in range(ADDRESS_FAILURES.limit - len(few))]
+    late = log_in()
+
+    assert {each.status_code for each in (*few, *many)} == {429}
+    assert {each["Retry-After"] for each in (*few, *many)} == {"2"}
+    assert in_between.status_code == 200
+    assert late.status_code == 429, "the hash is free, but the window of the address is full"
+    assert log_in(address="192.0.2.9").status_code == 200
+    with organization_scope(ada.organization):
+        assert not AuditEvent.objects.filter(action="auth.failed").exists()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whoever_hashes_does_it_in_the_line_of_their_network(
+    way: str, ada: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    class Recording(HashingSlots):
+        def hold(self, network: str = "") -> AbstractContextManager[None]:
+            lines.append(network)
+            return super().hold(network)
+
+    monkeypatch.setattr(hashers, "slots", Recording(1))
+
+    assert WAYS[way][0](ada).status_code == WAYS[way][1]
+
+    assert set(lines) == {HERE}
+    assert hashers.hashing_network() == "", "after the request"
+
+
 def test_who_could_not_accept_an_invitation_did_not_fail(
     ada: Membership, slots: HashingSlots
 ) -> None:
@@ -182,7 +236,7 @@ def test_of_many_guessers_a_few_wait_and_the_others_are_refused_at_once(
     for each in guessers:
         each.join()
 
-    assert set(at_once) == {503}
+    assert set(at_once) == {429}, "their own network has the places"
     assert set(later) == {401}
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher, make_password
 from django.test import Client
 
+from core.throttling import LOGIN_FAILURES
 from organizations.models import Organization, User
 from organizations.tests.factories import make_membership, make_organization, make_user
 
@@ -87,6 +88,34 @@ def test_accounts_that_come_later_adopt_the_salt_of_the_first(client: Client, ad
     ]
 
     assert answers == [(401, 1), (200, 1), (200, 1)]
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com", "many@example.com"])
+def test_a_password_with_two_spellings_is_two_attempts(client: Client, email: str) -> None:
+    """Each has a count of its own, so no counted attempt costs more than one hash."""
+    answers = [sign_in(client, email, f"wro\u0308ng {number}") for number in range(6)]
+
+    assert answers == [(401, 2)] * 5 + [(429, 0)]
+
+
+def test_a_password_that_opens_in_its_second_spelling_leaves_no_count(
+    client: Client, ada: User
+) -> None:
+    typed = "a long enough passwo\u0308rd"
+    for _ in range(2 * LOGIN_FAILURES.limit):
+        User.objects.filter(pk=ada.pk).update(password=make_password(typed))
+        assert sign_in(client, "ada@example.com", typed)[0] == 200
+
+
+@pytest.mark.parametrize("stored", ["", "!", "!no", "plain", "counting$", "argon2$x", "0" * 32])
+def test_a_stored_text_that_is_no_hash_opens_with_nothing(
+    client: Client, ada: User, stored: str
+) -> None:
+    User.objects.filter(pk=ada.pk).update(password=stored)
+
+    assert [sign_in(client, "ada@example.com", text) for text in (PASSWORD, stored or "x")] == [
+        (401, 1)
+    ] * 2
 
 
 def test_a_hash_with_older_costs_still_opens_and_is_renewed(

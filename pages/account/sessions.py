@@ -20,6 +20,7 @@ from organizations import actions
 from organizations.actions.invitations import find_invitation
 from organizations.actions.signing_in import enter
 from organizations.models import Invitation, Membership, User
+from organizations.people import known_browsers
 from pages.account.forms import AcceptForm, LoginForm, PasswordForm
 from pages.form_pages import form_page, postpone, run_change, submitted_data
 from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
@@ -48,11 +49,12 @@ def log_in(request: HttpRequest) -> HttpResponse:
         return redirect(safe_next(request))
     form = LoginForm(submitted_data(request))
     if form.is_bound and form.is_valid():
+        name = form.cleaned_data["email"]
         try:
-            actions.sign_in(
-                request, name=form.cleaned_data["email"], password=form.cleaned_data["password"]
-            )
-            return redirect(safe_next(request))
+            actions.sign_in(request, name=name, password=form.cleaned_data["password"])
+            response = redirect(safe_next(request))
+            known_browsers.remember(request, response, name)
+            return response
         except TooManyRequests as error:
             postpone(form, error)
         except DomainError:

@@ -92,6 +92,11 @@ def verdict(secrets: list[SecretUsage], now: datetime) -> str:
             f"the rotation, the last at {at}. Ending it now would stop the agent."
         )
     if now - last > RESTED and new.last_at > last:
+        if len(old) > 1:
+            return (
+                f"None of the old secrets has been used since {at}, but the new one has. "
+                "You can end them."
+            )
         return (
             f"The old secret {shown_name(user)} has not been used since {at}, but the new one has. "
             "You can end it."

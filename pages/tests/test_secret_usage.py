@@ -128,6 +128,23 @@ def test_the_page_says_that_several_old_secrets_can_go(
     assert "You can end them." in page
 
 
+def test_the_page_says_that_several_old_secrets_have_rested(
+    organization: Organization, agent: Agent, api: Client, browser: Client
+) -> None:
+    path, first = make(api, agent)
+    rotate(api, path)
+    new = rotate(api, path)
+    ask(agent, first)
+    age_events(organization, agent, 2 * HOUR)
+    ask(agent, new)
+
+    page = page_of(browser, agent)
+
+    assert "None of the old secrets has been used since" in page
+    assert "You can end them." in page
+    assert "You can end it." not in page
+
+
 def test_two_old_secrets_have_a_row_each(agent: Agent, api: Client, browser: Client) -> None:
     path, first = make(api, agent)
     second = rotate(api, path)

@@ -1,4 +1,4 @@
-"""One organization's many requests at a time do not keep the others waiting."""
+"""Many requests at a time of one organization, or from one address, do not keep others waiting."""
 
 import http.client
 import ssl
@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import requests
 
-from tests.live.deployment import Deployment, OAuthClient, deployed
+from tests.live.deployment import OWNER, OWNER_PASSWORD, Deployment, OAuthClient, deployed
 from tests.live.fronts import HOST, PRODUCTION, nginx, unit
 
 pytestmark = pytest.mark.slow
@@ -157,3 +157,48 @@ def test_a_flood_of_one_organization_leaves_room_for_others(front: Front) -> Non
     assert refused <= len(few) / 10, "as many as there are threads is no flood"
     assert {status for status, _ in many} == {200, 503}
     assert beside_many < waits / 2, "they waited as long as the flood itself"
+
+
+CONNECTIONS = 12
+ATTACKER, VICTIM = "203.0.113.1", "198.51.100.7"
+
+
+def log_in(running: Deployment, address: str, email: str, password: str) -> int:
+    return requests.post(
+        f"{running.url}/api/v1/auth/login",
+        json={"email": email, "password": password},
+        headers={"X-Forwarded-For": address},
+        timeout=60,
+    ).status_code
+
+
+def test_nobody_is_kept_from_signing_in_by_guesses_from_another_address() -> None:
+    """A password with two spellings once cost two hashes, and refused guesses were not counted."""
+    is_over = Event()
+    proxied = {"AGENTIDP_TRUSTED_PROXY_HOPS": "1", "AGENTIDP_PASSWORD_HASHES_AT_ONCE": "1"}
+
+    def guess(running: Deployment, number: int, statuses: Counter[int]) -> None:
+        sent = 0
+        while not is_over.is_set():
+            sent += 1
+            name = f"nobody{number}-{sent}@example.com"
+            statuses[log_in(running, ATTACKER, name, "wrong, wro\u0308ng, wrong")] += 1
+
+    with (
+        deployed(durable=False, agents=1, settings=proxied) as running,
+        ThreadPoolExecutor(CONNECTIONS) as pool,
+    ):
+        answers: Counter[int] = Counter()
+        flooding = [pool.submit(guess, running, number, answers) for number in range(CONNECTIONS)]
+        try:
+            while answers.total() < CONNECTIONS:
+                time.sleep(0.01)
+            victims = [log_in(running, VICTIM, OWNER, OWNER_PASSWORD) for _ in range(10)]
+        finally:
+            is_over.set()
+        for each in flooding:
+            each.result()
+    print(answers)  # noqa: T201
+
+    assert victims == [200] * 10
+    assert answers.keys() <= {401, 429}

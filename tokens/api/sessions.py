@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from core.errors import DomainError, Forbidden
+from core.errors import DomainError, Forbidden, TooManyRequests
 from core.examples import example
 from core.handlers import domain_error_response
 from core.serializers import StrictSerializer
@@ -145,12 +145,16 @@ class RefreshView(APIView):
         """Exchange a refresh token for new tokens.
 
         If the answer was lost, send the token again within 30 seconds. A later second use ends the
-        session.
+        session. After 120 refreshes of a session in an hour the answer is 429, and the token still
+        works later.
         """
         serializer = RefreshSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         text = serializer.validated_data["refreshToken"]
-        tokens = refresh_session(request._request, text)
+        try:
+            tokens = refresh_session(request._request, text)
+        except TooManyRequests as error:
+            return domain_error_response(error)
         if tokens is None:
             return domain_error_response(RefreshRefused())
         return _tokens(tokens)

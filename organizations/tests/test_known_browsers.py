@@ -1,0 +1,120 @@
+"""A flood from an office's address does not keep out those who signed in there before."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings as configured
+from django.core import signing
+from django.test import Client
+
+from core import password_hashers as hashers
+from core.password_hashers import HashingSlots
+from core.throttling import ADDRESS_FAILURES, LOGIN_FAILURES
+from organizations.models import Organization
+from organizations.people import known_browsers
+from organizations.tests.factories import make_membership, make_user
+
+PASSWORD = "a long enough password"
+ADA, BEN = "ada@example.com", "ben@example.com"
+COOKIE = configured.KNOWN_BROWSER_COOKIE_NAME
+
+
+@pytest.fixture(autouse=True)
+def people(organization: Organization, settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["organizations.tests.test_hashing_turns.QuickHasher"]
+    for email in (ADA, BEN):
+        make_membership(organization, user=make_user(email, PASSWORD))
+
+
+def log_in(browser: Client, email: str, password: str = PASSWORD) -> int:
+    browser.cookies.pop(configured.SESSION_COOKIE_NAME, None)
+    return browser.post("/login", {"email": email, "password": password}).status_code
+
+
+def browser_of(*emails: str) -> Client:
+    """A browser in which these people signed in, and out again."""
+    browser = Client(headers={"Accept": "text/html"})
+    for email in emails:
+        assert log_in(browser, email) == 302
+    return browser
+
+
+def flood() -> None:
+    """Guesses from the same address, until no more are answered."""
+    for number in range(ADDRESS_FAILURES.limit):
+        log_in(Client(), f"nobody{number}@example.com", "wrong")
+
+
+def test_a_flood_keeps_out_no_browser_that_is_known() -> None:
+    known, other = browser_of(ADA, BEN), browser_of()
+    flood()
+
+    assert log_in(other, ADA) == 429
+    assert [log_in(known, email) for email in (ADA, BEN, "ADA@example.com")] == [302] * 3
+
+
+def test_a_known_browser_has_a_place_beside_the_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, other = browser_of(ADA), browser_of()
+    asked: list[str] = []
+
+    class Recording(HashingSlots):
+        def hold(self, network: str = "") -> Any:
+            asked.append(network)
+            return super().hold(network)
+
+    monkeypatch.setattr(hashers, "slots", Recording(1))
+    for browser, email in ((other, ADA), (known, BEN), (known, ADA), (known, "Ada@example.com")):
+        log_in(browser, email)
+
+    assert asked[:2] == ["127.0.0.1"] * 2
+    assert asked[2] == asked[3] != asked[0]
+
+
+def test_a_known_browser_guesses_no_more_than_others() -> None:
+    known, again = browser_of(ADA), browser_of(ADA)
+
+    answers = [log_in(known, ADA, "wrong") for _ in range(LOGIN_FAILURES.limit + 2)]
+
+    assert answers == [400] * LOGIN_FAILURES.limit + [429] * 2
+    assert log_in(again, ADA) == 429, "all cookies of a name at an address count together"
+    assert log_in(browser_of(), ADA) == 302
+
+
+def expired(marks: Any) -> str:
+    signer = signing.TimestampSigner(salt=known_browsers.SALT)
+    signer.timestamp = lambda: signing.b62_encode(0)  # type: ignore[method-assign]
+    return signer.sign_object(marks)
+
+
+FORGED: dict[str, Callable[[Any], str]] = {
+    "unsigned": lambda marks: signing.dumps(marks, key="another key", salt=known_browsers.SALT),
+    "for something else": lambda marks: signing.dumps(marks, salt="something else"),
+    "expired": expired,
+    "nothing": lambda marks: "",
+}
+
+
+@pytest.mark.parametrize("way", FORGED)
+def test_only_a_cookie_of_ours_makes_a_browser_known(way: str) -> None:
+    browser = browser_of(ADA)
+    marks = signing.loads(browser.cookies[COOKIE].value, salt=known_browsers.SALT)
+    browser.cookies[COOKIE] = FORGED[way](marks)
+    flood()
+
+    assert log_in(browser, ADA) == 429
+
+
+def test_the_cookie_shows_no_address_and_is_bounded(organization: Organization) -> None:
+    emails = [f"person{number}@example.com" for number in range(known_browsers.MAX_NAMES + 2)]
+    for email in emails:
+        make_membership(organization, user=make_user(email, PASSWORD))
+    browser = browser_of(*emails)
+    cookie = browser.cookies[COOKIE]
+    marks = signing.loads(cookie.value, salt=known_browsers.SALT)
+
+    assert len(marks) == known_browsers.MAX_NAMES
+    assert "person" not in str(marks)
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+    assert cookie["max-age"] == timedelta(days=90).total_seconds()
