@@ -14,6 +14,7 @@ from organizations.models import Organization
 
 PERCENTILES = (0.5, 0.95, 0.99)
 RUNTIME = ELAPSED - F("waiting_seconds")
+PERCENTILE = "SELECT percentile_cont(%s::double precision[]) WITHIN GROUP (ORDER BY runtime)"
 
 
 def percentiles(
@@ -37,8 +38,7 @@ def _from_rows(runtimes: QuerySet[Any]) -> list[float] | None:
     sql, parameters = runtimes.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT percentile_cont(%s::double precision[]) WITHIN GROUP (ORDER BY runtime) "
-            f"FROM ({sql}) AS runtimes (runtime)",
+            f"{PERCENTILE} FROM ({sql}) AS runtimes (runtime)",  # noqa: S608 - Django's own statement
             [list(PERCENTILES), *parameters],
         )
         found: list[float] | None = cursor.fetchone()[0]

@@ -60,7 +60,7 @@ RETURN lower(normalize(
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("executions", "0024_runtimes_before"),
+        ("executions", "0025_unfinished_deletions"),
         ("organizations", "0020_normalized"),
     ]
 
