@@ -6,8 +6,9 @@ CURRENT = """
 CREATE OR REPLACE FUNCTION organizations_token_is_current(
     issued timestamptz, organization organizations_organization, generation integer DEFAULT NULL
 ) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN generation IS NULL THEN coalesce(issued >= organization.tokens_valid_from, true)
-                ELSE generation = organization.token_generation END
+    SELECT CASE WHEN generation IS NULL
+        THEN coalesce(issued >= organization.tokens_valid_from, true)
+        ELSE generation = organization.token_generation END
 $$
 """
 CURRENT_BEFORE = """

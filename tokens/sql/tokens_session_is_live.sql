@@ -1,6 +1,6 @@
 -- Whether a person's login session goes on at that moment: not ended, not too old, and begun with
--- the person's present password, which
--- the mark says that both carry: a comparison of times would trust two clocks.
+-- the person's present password. That is so if both carry the same mark: which of two times is
+-- later would depend on the clocks that wrote them.
 CREATE OR REPLACE FUNCTION tokens_session_is_live(
     session tokens_loginsession, person organizations_user, moment timestamptz
 ) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE AS $$
