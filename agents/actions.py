@@ -82,8 +82,9 @@ def reactivate_agent(agent: Agent, *, actor: Actor) -> Agent:
     if _locked(agent, actor=actor).is_active:
         return agent
     agent = _set_status(agent, Agent.Status.ACTIVE, AuditAction.AGENT_REACTIVATED, actor=actor)
+    agent.token_generation += 1
     agent.tokens_valid_from = next_second()
-    agent.save(update_fields=["tokens_valid_from"])
+    agent.save(update_fields=["token_generation", "tokens_valid_from"])
     return agent
 
 

@@ -148,7 +148,16 @@ class Agent(OrganizationScopedModel):
     tokens_valid_from = models.DateTimeField(
         null=True,
         editable=False,
-        help_text="Tokens issued before this time no longer work. Whole seconds.",
+        help_text=(
+            "Tokens that name no generation and were issued before this time no longer work. "
+            "Whole seconds."
+        ),
+    )
+    token_generation = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="How often it was reactivated. Tokens name the generation they belong to.",
     )
     decommissioned_at = models.DateTimeField(null=True, editable=False)
 

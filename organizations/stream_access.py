@@ -38,6 +38,8 @@ class Viewer:
     valid_from: datetime | None = None
     issued: datetime | None = None
     """When the token was issued."""
+    generation: int | None = None
+    """The generation of tokens that the token belongs to."""
     expires_at: float | None = None
     """When the token expires, in Unix seconds."""
     scopes: tuple[str, ...] = STREAM
@@ -64,6 +66,7 @@ class Viewer:
             page_session=page_session,
             valid_from=actor.user.sessions_valid_from if actor.user else None,
             issued=getattr(credentials, "issued_at", None),
+            generation=getattr(credentials, "generation", None),
             expires_at=expires_at.timestamp() if expires_at else None,
             scopes=scopes,
         )

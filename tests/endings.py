@@ -12,7 +12,7 @@ from agents.actions import decommission_agent, suspend_agent
 from agents.models import Agent
 from organizations.actions import delete_organization, remove_member
 from organizations.actors import Actor
-from organizations.models import Organization, User
+from organizations.models import Organization
 from tests.tenants import Tenant
 from tokens.access_tokens import PersonRefresh
 from tokens.actions import revoke_credential
@@ -84,7 +84,6 @@ def of_a_session_too_old(tenant: Tenant) -> str:
     owner = tenant.person("owner")
     began = timezone.now() - MAX_SESSION - timedelta(seconds=1)
     session = LoginSession.objects.create(user=owner.user, created_at=began)
-    User.objects.filter(pk=owner.user_id).update(sessions_valid_from=None)
     return str(PersonRefresh.for_session(owner, session.pk).access_token)
 
 

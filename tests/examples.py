@@ -40,7 +40,7 @@ def rotated_credential(tenant: Tenant) -> dict[str, str]:
 
 def rotate(tenant: Tenant) -> None:
     with organization_scope(tenant.organization):
-        tenant.credential.replace_secret("sk_live_another", timedelta(hours=1))
+        tenant.credential.replace_secret("sk_live_another", timedelta(hours=1), timezone.now())
         tenant.credential.save()
 
 

@@ -65,6 +65,7 @@ def expired(tenant: Tenant) -> str:
         credential_id=tenant.credential.pk,
         scope=" ".join(tenant.agent.scopes),
         token_id=new_token_id(),
+        generation=0,
         issued_at=int((timezone.now() - timedelta(days=1)).timestamp()),
         algorithm="ES256",
     )
@@ -79,6 +80,7 @@ def for_a_resource(tenant: Tenant) -> str:
         credential_id=tenant.credential.pk,
         scope=" ".join(Scope.values),
         token_id=new_token_id(),
+        generation=0,
         issued_at=int(timezone.now().timestamp()),
         algorithm="ES256",
         resource=tenant.resource.identifier,

@@ -8,14 +8,15 @@ from uuid import UUID, uuid4
 
 import jwt
 from django.conf import settings
+from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils import timezone
 from rest_framework_simplejwt.exceptions import (
     TokenError,
 )
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
+from core.database_clock import ago, database_time
 from organizations.actors import SCOPES_OF_ROLE, Actor
 from organizations.models import Membership, Organization
 from tokens.liveness import live_agent, live_person, live_resource_scopes
@@ -27,6 +28,7 @@ from tokens.token_backend import (
 )
 
 UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+MAX_GENERATION = 2**31 - 1
 ACCESS_TOKEN_SECONDS = int(settings.ACCESS_TOKEN_LIFETIME.total_seconds())
 
 
@@ -66,6 +68,18 @@ class OwnClaims:
         return found
 
     @property
+    def generation(self) -> int | None:
+        """The generation of tokens it belongs to, or None for one of a release before these.
+
+        Every reactivation of the organization, and of an agent that it is for, begins another.
+        """
+        value = self.payload.get("generation")
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 <= value <= MAX_GENERATION):
+            raise TokenError("Token is invalid")
+        return cast("int | None", value)
+
+    @property
     def issued_at(self) -> datetime:
         return datetime.fromtimestamp(self.payload["iat"], UTC)
 
@@ -92,6 +106,7 @@ class SignedAccess(OwnClaims, AccessToken):
         """Check the form of our claims as well. Raise TokenError for an invalid one."""
         super().verify()
         self.token_id, self.subject_id, self.organization_id  # noqa: B018 - must parse
+        self.generation  # noqa: B018
         if not isinstance(self.get("scope", ""), str):
             raise TokenError("Token is invalid")
 
@@ -192,13 +207,14 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
     def for_session(cls, membership: Membership, session_id: UUID) -> Self:
         """The first refresh token of a login session, or of the organization it switches to."""
         refresh = cls()
+        refresh.current_time = database_time()  # its memberships are dated by that clock
+        refresh.set_exp(from_time=refresh.current_time)
+        refresh.set_iat(at_time=refresh.current_time)
         refresh["sub"] = str(membership.user_id)
         refresh["organization_id"] = membership.organization.public_id
         refresh["session_id"] = str(session_id)
         refresh["scope"] = " ".join(sorted(SCOPES_OF_ROLE[membership.role]))
-        earliest = membership.organization.tokens_valid_from
-        if earliest is not None and earliest > refresh.issued_at:
-            refresh.set_iat(at_time=earliest)  # in the same second as a reactivation
+        refresh["generation"] = membership.organization.token_generation
         return refresh
 
     @classmethod
@@ -211,7 +227,7 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
         refresh = cls(text, verify=False)  # type: ignore[arg-type] # the backend verifies anyway
         refresh.verify_token_type()
         refresh.token_id, refresh.session_id  # noqa: B018 - must parse
-        refresh.subject_id, refresh.organization_id  # noqa: B018
+        refresh.subject_id, refresh.organization_id, refresh.generation  # noqa: B018
         return refresh
 
     def use(self, grace: timedelta) -> bool:
@@ -223,8 +239,13 @@ class PersonRefresh(OwnClaims, RefreshToken):  # type: ignore[misc] # simplejwt:
             jti=self["jti"],
             defaults={"user_id": self.subject_id, "expires_at": self.expires_at},
         )
-        first, _ = BlacklistedToken.objects.get_or_create(token=outstanding)
-        return first.blacklisted_at > timezone.now() - grace
+        first, is_new = BlacklistedToken.objects.get_or_create(token=outstanding)
+        uses = BlacklistedToken.objects.filter(pk=first.pk)
+        if is_new:
+            uses.update(blacklisted_at=Now())  # simplejwt writes the time of this process
+            return True
+        # A time in the future is of a clock that was ahead then: the grace must not last longer.
+        return uses.filter(blacklisted_at__gt=ago(grace), blacklisted_at__lt=Now() + grace).exists()
 
     @property
     def session_id(self) -> UUID:
@@ -242,14 +263,15 @@ def sign_agent_token(
     scope: str,
     token_id: UUID,
     issued_at: int,
+    generation: int,
     algorithm: str,
     lifetime: int = ACCESS_TOKEN_SECONDS,
     resource: str = "",
 ) -> str:
     """A signed access token (RFC 9068 section 2.2) that names its organization and credential.
 
-    `lifetime` is in seconds. With a `resource`, the token is only for that one, not for our own
-    API.
+    `generation` is the sum of its agent's and its organization's. `lifetime` is in seconds. With a
+    `resource`, the token is only for that one, not for our own API.
     """
     client_id = str(agent_id)
     kind = ResourceAccess if resource else AgentAccess
@@ -263,6 +285,7 @@ def sign_agent_token(
             "scope": scope,
             "token_use": kind.token_type,
             "jti": str(token_id),
+            "generation": generation,
             "iat": issued_at,
             "exp": issued_at + lifetime,
         },

@@ -28,7 +28,8 @@ LOCK_WAIT = "100ms"
 """How long requests that others may wait for wait for a lock themselves."""
 ISSUE = f"""
     SELECT reason, found_organization, found_credential, array_to_string(granted_scopes, ' '),
-           algorithm, floor(extract(epoch FROM issued_at))::bigint, lifetime, retry_after, left_out
+           algorithm, floor(extract(epoch FROM issued_at))::bigint, lifetime, generation,
+           retry_after, left_out
     FROM tokens_issue($1, $2, string_to_array($3, ' '), $4, $5, $6, $7,
                       ARRAY[$8, $9], ARRAY{FAILURE_LIMITS}, '{LOGIN_FAILURES.span}',
                       $10, {RECORDED_FAILURES.limit})
@@ -40,7 +41,7 @@ ISSUE_SOON = ISSUE.replace(
 )
 ISSUE_BATCH = f"""
     SELECT NULL, found_organization, found_credential, granted_scopes, algorithm, issued_at,
-           lifetime, place
+           lifetime, generation, place
     FROM tokens_issue_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, {ADDRESS_FAILURES.limit},
                             '{LOGIN_FAILURES.span}', '{LOCK_WAIT}')
 """  # noqa: S608 - numbers of our own
@@ -79,6 +80,8 @@ class Issue(NamedTuple):
     issued_at: int
     lifetime: int | None
     """In seconds, if the resource has its own."""
+    generation: int = 0
+    """Of the agent and its organization, which the token names."""
     retry_after: int = 0
     left_out: int | None = None
     """How many refusals were not recorded before; None if this one is not to be recorded either."""
@@ -92,7 +95,7 @@ def call_issue(question: Question, *, is_soon: bool = False) -> Issue:
     values = [*question.values(), question.guesses.bucket]
     statement = (b"issue_soon", ISSUE_SOON) if is_soon else (b"issue", ISSUE)
     result = _execute(*statement, values)
-    retry_after, left_out = _text(result, 0, 7), _text(result, 0, 8)
+    retry_after, left_out = _text(result, 0, 8), _text(result, 0, 9)
     return _issue(result, 0)._replace(
         retry_after=int(retry_after or 0), left_out=None if left_out is None else int(left_out)
     )
@@ -107,7 +110,7 @@ def call_issue_batch(questions: Sequence[Question]) -> list[Issue | None]:
     result = _execute(b"issue_batch", ISSUE_BATCH, [_array(column) for column in columns])
     granted: list[Issue | None] = [None] * len(questions)
     for row in range(result.ntuples):
-        granted[int(_text(result, row, 7) or 0) - 1] = _issue(result, row)
+        granted[int(_text(result, row, 8) or 0) - 1] = _issue(result, row)
     return granted
 
 
@@ -143,8 +146,8 @@ def _require(raw: psycopg.Connection, result: PGresult, status: ExecStatus) -> N
 
 
 def _issue(result: PGresult, row: int) -> Issue:
-    reason, organization, credential, scope, algorithm, issued_at, lifetime = (
-        _text(result, row, column) for column in range(7)
+    reason, organization, credential, scope, algorithm, issued_at, lifetime, generation = (
+        _text(result, row, column) for column in range(8)
     )
     return Issue(
         reason,
@@ -154,6 +157,7 @@ def _issue(result: PGresult, row: int) -> Issue:
         algorithm or "",
         int(issued_at or 0),
         int(lifetime) if lifetime else None,
+        int(generation or 0),
     )
 
 

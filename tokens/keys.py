@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives import serialization
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
-from django.db.models import Q
-from django.utils import timezone
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from joserfc.jwk import ECKey, RSAKey
 
+from core.database_clock import database_time
 from organizations.models import Organization
 from tokens.models import MAX_TOKEN_LIFETIME, SigningKey
 
@@ -54,6 +55,7 @@ class KeyRing:
         self._lock = threading.Lock()
         self._keys: dict[str, LoadedKey] = {}
         self._loaded_at = float("-inf")
+        self._clock_difference = 0.0
 
     def by_kid(self, kid: str) -> LoadedKey | None:
         """The key with this id, if it is still accepted. An unknown id causes no extra query."""
@@ -74,7 +76,7 @@ class KeyRing:
         if key is None and self._has_pending_key(algorithm):
             if algorithm != DEFAULT_ALGORITHM:
                 return self.signing_key(DEFAULT_ALGORITHM)
-            key = self._pending_key(algorithm)  # it was created by a clock that is ahead of ours
+            key = self._pending_key(algorithm)  # the database's clock was ahead when it was created
         if key is None:
             raise ImproperlyConfigured(
                 f"No {algorithm} key signs at the moment. Run: manage.py rotate_signing_key "
@@ -102,15 +104,18 @@ class KeyRing:
         if time.monotonic() - self._loaded_at > RELOAD_AFTER_SECONDS:
             with self._lock:
                 if time.monotonic() - self._loaded_at > RELOAD_AFTER_SECONDS:
+                    self._clock_difference = database_time().timestamp() - time.monotonic()
                     self._keys = self._load()
                     self._loaded_at = time.monotonic()
         return self._keys
 
     def _load(self) -> dict[str, LoadedKey]:
-        now = timezone.now()
-        rows = SigningKey.objects.filter(Q(removed_at=None) | Q(removed_at__gt=now))
         # Decrypting a private key takes milliseconds, so loaded keys are reused.
-        return {row.kid: self._loaded_key(row) for row in rows}
+        return {row.kid: self._loaded_key(row) for row in accepted_keys()}
+
+    def _now(self) -> datetime:
+        """The time of the database's clock, which dates the keys: this process's may be wrong."""
+        return datetime.fromtimestamp(time.monotonic() + self._clock_difference, UTC)
 
     def _loaded_key(self, row: SigningKey) -> LoadedKey:
         loaded = self._keys.get(row.kid)
@@ -133,19 +138,17 @@ class KeyRing:
 
     def _pending_key(self, algorithm: str) -> LoadedKey | None:
         """The next published key of this algorithm that does not sign yet."""
-        now = timezone.now()
-        coming = [
-            key
-            for key in self._current().values()
-            if key.algorithm == algorithm and key.active_from > now
-        ]
+        keys = self._current().values()
+        now = self._now()
+        coming = [key for key in keys if key.algorithm == algorithm and key.active_from > now]
         return min(coming, key=lambda key: key.active_from, default=None)
 
     def _active_key(self, algorithm: str) -> LoadedKey | None:
-        now = timezone.now()
+        keys = self._current().values()
+        now = self._now()
         usable = [
             key
-            for key in self._current().values()
+            for key in keys
             if key.algorithm == algorithm
             and key.active_from <= now
             and (key.retired_at is None or key.retired_at > now)
@@ -163,29 +166,29 @@ def make_first_key(algorithm: str = DEFAULT_ALGORITHM) -> None:
     A key of the default algorithm signs at once, since no verifier has cached a JWKS without it.
     Verifiers may have done so before a key of another algorithm appears.
     """
-    _lock_ring()
+    lock_ring()
     if SigningKey.objects.filter(algorithm=algorithm).exists():
         return
     is_default = algorithm == DEFAULT_ALGORITHM
     wait = timedelta(0) if is_default else PUBLISHED_BEFORE_USE
-    new_signing_key(algorithm, active_from=timezone.now() + wait)
+    now = database_time()
+    new_signing_key(algorithm, created_at=now, active_from=now + wait)
 
 
 @transaction.atomic
 def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> SigningKey:
     """Publish a new key now. It signs once every cached copy of the JWKS has expired.
 
-    In an emergency it signs at once, and the old keys are removed together with all their tokens.
+    In an emergency it signs at once, and the old keys are deleted, which ends all their tokens: a
+    key without a row is accepted by no clock.
     """
-    _lock_ring()
-    now = timezone.now()
+    lock_ring()
+    now = database_time()
     active_from = now if is_emergency else now + PUBLISHED_BEFORE_USE
-    key = new_signing_key(algorithm, active_from=active_from)
+    key = new_signing_key(algorithm, created_at=now, active_from=active_from)
     old = SigningKey.objects.filter(algorithm=algorithm).exclude(kid=key.kid)
     if is_emergency:
-        old.filter(Q(removed_at=None) | Q(removed_at__gt=now)).update(
-            retired_at=now, removed_at=now
-        )
+        old.delete()
     else:
         longest = max(
             settings.ACCESS_TOKEN_LIFETIME,
@@ -199,9 +202,14 @@ def rotate_signing_key(algorithm: str, *, is_emergency: bool = False) -> Signing
     return key
 
 
+def accepted_keys() -> QuerySet[SigningKey]:
+    """The keys that have not been removed, as tokens_ended_viewers asks about those of streams."""
+    return SigningKey.objects.filter(Q(removed_at=None) | Q(removed_at__gt=Now()))
+
+
 def require_openable_keys() -> None:
     """Raise ImproperlyConfigured if a stored key cannot be decrypted with our encryption keys."""
-    for row in SigningKey.objects.filter(Q(removed_at=None) | Q(removed_at__gt=timezone.now())):
+    for row in accepted_keys():
         _load_private_key(row)
 
 
@@ -220,7 +228,7 @@ def reencrypt_signing_keys() -> Iterator[tuple[int, int]]:
         yield number, len(kids)
 
 
-def new_signing_key(algorithm: str, *, active_from: datetime) -> SigningKey:
+def new_signing_key(algorithm: str, *, created_at: datetime, active_from: datetime) -> SigningKey:
     """Create and store a key. Its id is its RFC 7638 thumbprint."""
     key: ECKey | RSAKey
     if algorithm == Organization.Algorithm.ES256:
@@ -233,12 +241,13 @@ def new_signing_key(algorithm: str, *, active_from: datetime) -> SigningKey:
         algorithm=algorithm,
         private_key=_fernet().encrypt(key.as_pem(private=True)),
         public_jwk={**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": algorithm},
+        created_at=created_at,
         active_from=active_from,
     )
 
 
-def _lock_ring() -> None:
-    """Serialize changes to the ring across processes."""
+def lock_ring() -> None:
+    """Serialize changes to the ring across processes, until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('tokens_signingkey'))")
 

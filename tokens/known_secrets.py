@@ -11,8 +11,8 @@ from datetime import datetime
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.utils import timezone
 
+from core.database_clock import database_time
 from tokens.models import KnownSecret
 
 NAMES = ("AGENTIDP_SECRET_KEY", "AGENTIDP_SECRET_PEPPER", "AGENTIDP_KEY_ENCRYPTION_KEY")
@@ -33,7 +33,7 @@ def require_known_secrets() -> None:
                 f"in {name}_FALLBACKS; docs/how-to/rotate-server-secrets.md describes how."
             )
         if not KnownSecret.objects.filter(name=name, mac=mac).exists():
-            new = KnownSecret(name=name, mac=mac)
+            new = KnownSecret(name=name, mac=mac, since=database_time())  # the newest decides
             KnownSecret.objects.bulk_create([new], ignore_conflicts=True)
 
 
@@ -47,8 +47,8 @@ def in_use_everywhere(name: str) -> datetime:
     """Record that all processes use the current secret, and return since when."""
     mac = _mac(name, _secret(name))
     known = KnownSecret.objects.filter(name=name, mac=mac)
-    known.filter(everywhere_since=None).update(everywhere_since=timezone.now())
-    return known.values_list("everywhere_since", flat=True).get() or timezone.now()
+    known.filter(everywhere_since=None).update(everywhere_since=database_time())
+    return known.values_list("everywhere_since", flat=True).get() or database_time()
 
 
 def forget(name: str) -> None:

@@ -38,6 +38,9 @@ class Claims(Protocol):
     @property
     def organization_id(self) -> UUID: ...
 
+    @property
+    def generation(self) -> int | None: ...
+
 
 class AgentClaims(Claims, Protocol):
     @property
@@ -59,13 +62,15 @@ def columns(row: str, model: type[models.Model]) -> str:
 AGENT = f"""
 SELECT email, scopes, is_administrator, {columns("within", Organization)}
 FROM tokens_live_agent(
-    %(organization)s, %(credential)s, %(agent)s, %(token)s, to_timestamp(%(issued)s)
+    %(organization)s, %(credential)s, %(agent)s, %(token)s, to_timestamp(%(issued)s),
+    %(generation)s
 )
 """  # noqa: S608 - names of our own columns
 RESOURCE = """
 SELECT g.scopes, r.scopes
 FROM tokens_live_agent(
-    %(organization)s, %(credential)s, %(agent)s, %(token)s, to_timestamp(%(issued)s)
+    %(organization)s, %(credential)s, %(agent)s, %(token)s, to_timestamp(%(issued)s),
+    %(generation)s
 )
 JOIN tokens_resource r
     ON r.organization_id = %(organization)s AND r.identifier = %(resource)s
@@ -77,7 +82,8 @@ PERSON = f"""
 SELECT {columns("membership", Membership)}, {columns("account", User)},
     {columns("within", Organization)}
 FROM tokens_live_person(
-    %(organization)s, %(person)s, %(session)s, %(token)s, to_timestamp(%(issued)s), %(spare)s
+    %(organization)s, %(person)s, %(session)s, %(token)s, to_timestamp(%(issued)s), %(spare)s,
+    %(generation)s
 )
 """  # noqa: S608 - names of our own columns
 
@@ -136,6 +142,7 @@ def facts_of(token: AgentClaims) -> dict[str, Any]:
         "agent": token.subject_id,
         "token": token.token_id,
         "issued": token.payload["iat"],
+        "generation": token.generation,
     }
 
 
@@ -153,6 +160,7 @@ def live_person(token: PersonClaims, request: HttpRequest) -> Actor:
         token=token.token_id,
         issued=token.payload["iat"],
         spare=SPARE,
+        generation=token.generation,
     )
     of_user = len(Membership._meta.concrete_fields)
     of_organization = of_user + len(User._meta.concrete_fields)

@@ -16,6 +16,7 @@ from django.db import transaction
 
 from agents.models import Agent, AgentAlreadyDecommissioned
 from core.constraints import refusing
+from core.database_clock import database_time
 from core.errors import DomainError, Forbidden, InvalidValue, NotFound
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
@@ -203,7 +204,12 @@ def allow_agent(
     if grant is not None and grant.scopes == wanted:
         return grant
     if grant is None:
-        grant = ResourceGrant(organization=resource.organization, resource=resource, agent=agent)
+        grant = ResourceGrant(
+            organization=resource.organization,
+            resource=resource,
+            agent=agent,
+            created_at=database_time(),  # compared with the times of tokens
+        )
     grant.scopes = wanted
     grant.save()
     record_event(

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpRequest
-from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 
 from core.addresses import client_address
+from core.database_clock import database_time
 from core.errors import DomainError
 from core.throttling import ENTRIES, REFRESHES, count_attempt, throttle_key
 from organizations.actions import SignInRefused, verify_password
@@ -63,8 +63,6 @@ def log_in(
     Raise SignInRefused or TooManyRequests, which are recorded: see verify_password() for how to
     call this.
     """
-    # Before the password check, so that a later password change ends the session.
-    began_at = timezone.now()
     user = verify_password(request, name=email, password=password, organization_id=organization_id)
     memberships = user.memberships.usable()
     if organization_id is not None:
@@ -76,7 +74,7 @@ def log_in(
     with transaction.atomic():
         session = LoginSession.objects.create(
             user=lock_proven(user),
-            created_at=began_at,
+            created_at=database_time(),
             ip_address=client_address(request),
             user_agent=request.headers.get("User-Agent", "")[:255],
         )
@@ -105,7 +103,7 @@ def refresh_session(request: HttpRequest, text: str) -> SessionTokens | None:
     )
     membership = (
         Membership.objects.usable()
-        .taking_tokens_of(refresh.issued_at)
+        .taking_tokens_of(refresh.issued_at, refresh.generation)
         .filter(user_id=refresh.subject_id, organization_id=refresh.organization_id)
         .first()
     )
@@ -160,7 +158,7 @@ def log_out(session_id: UUID, *, actor: Actor) -> None:
 
 
 def end_session(session: LoginSession) -> None:
-    session.ended_at = timezone.now()
+    session.ended_at = database_time()
     session.save(update_fields=["ended_at"])
 
 

@@ -31,5 +31,6 @@ def make_event(agent: Agent, at: datetime, **overrides: Any) -> TokenEvent:
 
 def make_timeless_key() -> None:
     """A signing key that is valid at whatever time a test travels to."""
-    new_signing_key(Organization.Algorithm.ES256, active_from=datetime(2000, 1, 1, tzinfo=UTC))
+    then = datetime(2000, 1, 1, tzinfo=UTC)
+    new_signing_key(Organization.Algorithm.ES256, created_at=then, active_from=then)
     key_ring.forget()

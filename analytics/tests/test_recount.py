@@ -125,6 +125,7 @@ class Setting:
                 scope="",
                 token_id=new_token_id(),
                 issued_at=int(now.timestamp()),
+                generation=0,
                 algorithm=self.organization.signing_algorithm,
             )
         self.client = Client(headers={"Authorization": f"Bearer {self.tokens[now]}"})

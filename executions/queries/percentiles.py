@@ -38,7 +38,7 @@ def _from_rows(runtimes: QuerySet[Any]) -> list[float] | None:
     sql, parameters = runtimes.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
-            f"{PERCENTILE} FROM ({sql}) AS runtimes (runtime)",  # noqa: S608 - Django's own statement
+            f"{PERCENTILE} FROM ({sql}) AS runtimes (runtime)",
             [list(PERCENTILES), *parameters],
         )
         found: list[float] | None = cursor.fetchone()[0]

@@ -12,6 +12,7 @@ from django.utils.crypto import constant_time_compare
 
 from core import mail
 from core.constraints import refusing
+from core.database_clock import database_time
 from core.errors import DomainError, Forbidden, InvalidValue, NotFound
 from core.text import normalized_password, same
 from core.throttling import (
@@ -92,7 +93,7 @@ def invite(
         invited_by=actor.user,
         invited_by_agent_id=actor.id if actor.kind == "agent" else None,
         inviter_label=actor.label[:255],
-        expires_at=timezone.now() + LIFETIME,
+        expires_at=database_time() + LIFETIME,
     )
     record_event(
         AuditAction.ORG_INVITATION_CREATED, invitation, actor=actor, email=email, role=role

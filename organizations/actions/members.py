@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from core.database_clock import database_time
 from core.errors import DomainError, Forbidden, NotFound
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
@@ -133,7 +134,9 @@ def join(
     Nobody joins without consent: it is called only when an invitation is accepted.
     """
     membership, is_new = Membership.objects.get_or_create(
-        organization=organization, user=user, defaults={"role": role}
+        organization=organization,
+        user=user,
+        defaults={"role": role, "created_at": database_time()},  # compared with tokens' times
     )
     if not is_new:
         raise AlreadyMember

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils.text import slugify
 
 from core.constraints import refusing
-from core.database_clock import ago
+from core.database_clock import ago, database_time
 from core.errors import DomainError
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
@@ -69,7 +69,10 @@ def create_organization(
     )
     organization.save(force_insert=True)
     membership = Membership.objects.create(
-        organization=organization, user=owner, role=Membership.Role.OWNER
+        organization=organization,
+        user=owner,
+        role=Membership.Role.OWNER,
+        created_at=database_time(),
     )
     actor = (
         Actor.for_system(organization, command)
@@ -113,8 +116,9 @@ def reactivate_organization(organization: Organization, *, actor: Actor) -> Orga
     organization = _change(
         organization, AuditAction.ORG_REACTIVATED, actor, {"status": Organization.Status.ACTIVE}
     )
+    organization.token_generation += 1
     organization.tokens_valid_from = next_second()
-    organization.save(update_fields=["tokens_valid_from"])
+    organization.save(update_fields=["token_generation", "tokens_valid_from"])
     return organization
 
 
@@ -151,7 +155,8 @@ def _change(
 
 
 def next_second() -> datetime:
-    """The next whole second by the database's clock, which also dates tokens."""
+    """The next whole second by the database's clock. It ends tokens that name no generation, which
+    releases before token_generation issued."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT date_trunc('second', clock_timestamp()) + interval '1 second'")
         found: datetime = cursor.fetchone()[0]

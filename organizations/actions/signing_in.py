@@ -6,10 +6,10 @@ from uuid import UUID
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.db import transaction
 from django.http import HttpRequest
-from django.utils import timezone
 
 from core import password_hashers as hashers
 from core.addresses import caller_network, client_address
+from core.database_clock import database_time
 from core.errors import DomainError, InvalidValue
 from core.throttling import (
     ENTRIES,
@@ -248,7 +248,7 @@ def set_person_active(user: User, is_active: bool, *, actor: Actor) -> User:
     """Deactivate or reactivate an account. Its sessions and tokens end at once and permanently."""
     user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     user.is_active = is_active
-    user.sessions_valid_from = timezone.now()
+    user.sessions_valid_from = database_time()
     user.save(update_fields=["is_active", "sessions_valid_from"])
     action = AuditAction.PERSON_REACTIVATED if is_active else AuditAction.PERSON_DEACTIVATED
     for membership in user.memberships.select_related("organization").order_by("organization_id"):

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Self
 
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from core.database_clock import database_time
 from core.text import NormalizedEmailField
 from organizations.models.organization import Membership, may_act
 from organizations.models.people import User
@@ -15,7 +16,7 @@ from organizations.models.scoped import OrganizationScopedModel, OrganizationSco
 
 class InvitationQuerySet(OrganizationScopedQuerySet):
     def backed(self) -> Self:
-        """Annotate `is_backed`: whether the inviter may still invite.
+        """Annotate `is_backed`, whether the inviter may still invite, and `has_expired`.
 
         For a person that depends on a membership in which they may act, for an agent on
         `agents_may_administer` (agents.0004), because agents belong to an app above this one. It is
@@ -28,6 +29,9 @@ class InvitationQuerySet(OrganizationScopedQuerySet):
         )
         owners = inviters.filter(role="owner")
         return self.annotate(
+            has_expired=models.ExpressionWrapper(
+                models.Q(expires_at__lte=Now()), output_field=models.BooleanField()
+            ),
             is_backed=models.Case(
                 models.When(
                     invited_by_agent_id__isnull=False,
@@ -44,7 +48,7 @@ class InvitationQuerySet(OrganizationScopedQuerySet):
                 models.When(role="owner", then=models.Exists(owners)),
                 default=models.Exists(inviters.filter(role__in=["owner", "admin"])),
                 output_field=models.BooleanField(),
-            )
+            ),
         )
 
     def open(self) -> Self:
@@ -110,6 +114,11 @@ class Invitation(OrganizationScopedModel):
         """
         return type(self).objects.backed().filter(pk=self.pk, is_backed=True).exists()
 
+    @cached_property
+    def has_expired(self) -> bool:
+        """Whether its time is over by the database's clock. Annotated as `is_backed` is."""
+        return self.expires_at <= database_time()
+
     @property
     def status(self) -> str:
         """`accepted`, `revoked`, `expired`, `void` (the inviter may no longer invite) or `open`."""
@@ -117,6 +126,6 @@ class Invitation(OrganizationScopedModel):
             return "accepted"
         if self.revoked_at is not None:
             return "revoked"
-        if self.expires_at <= timezone.now():
+        if self.has_expired:
             return "expired"
         return "open" if self.is_backed else "void"

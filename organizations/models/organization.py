@@ -54,11 +54,13 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
     def for_organization(self, organization: Organization) -> Self:
         return self.filter(organization=organization)
 
-    def taking_tokens_of(self, issued: datetime) -> Self:
-        """The memberships in organizations that still accept tokens issued at this time."""
+    def taking_tokens_of(self, issued: datetime, generation: int | None) -> Self:
+        """The memberships in organizations that still accept tokens of this generation, or of this
+        time if they name none."""
         moment = models.Value(issued, output_field=models.DateTimeField())
+        named = models.Value(generation, output_field=models.IntegerField())
         return self.filter(
-            Rule("organizations_token_is_current", moment, RowOf("organization__status"))
+            Rule("organizations_token_is_current", moment, RowOf("organization__status"), named)
         )
 
     def usable(self) -> Self:
@@ -124,7 +126,16 @@ class Organization(models.Model):
     tokens_valid_from = models.DateTimeField(
         null=True,
         editable=False,
-        help_text="Tokens issued before this time no longer work. Whole seconds.",
+        help_text=(
+            "Tokens that name no generation and were issued before this time no longer work. "
+            "Whole seconds."
+        ),
+    )
+    token_generation = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="How often it was reactivated. Tokens name the generation they belong to.",
     )
     signing_algorithm = models.CharField(max_length=8, choices=Algorithm, default=Algorithm.ES256)
     time_zone = models.CharField(max_length=64, default="UTC")

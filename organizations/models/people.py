@@ -9,10 +9,11 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from core.database_clock import database_time
 from core.ids import uuid7
 from core.text import NormalizedCharField, NormalizedEmailField, folded
 from organizations.people.passwords import compute_hash, salt_of
@@ -23,7 +24,7 @@ MAX_ACCOUNTS_OF_ADDRESS = 1000
 class AccountLinkQuerySet(models.QuerySet[Any]):
     def open(self) -> Self:
         """Links that have not expired. Used ones are deleted."""
-        return self.filter(expires_at__gt=timezone.now())
+        return self.filter(expires_at__gt=Now())
 
 
 class UserManager(BaseUserManager["User"]):
@@ -95,7 +96,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     sessions_valid_from = models.DateTimeField(
-        null=True, editable=False, help_text="Sessions that began before this time have ended."
+        null=True,
+        editable=False,
+        help_text=(
+            "When all sessions ended. Each session has a copy of it, and has ended if the copy "
+            "differs."
+        ),
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -147,7 +153,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def use_hash(self, hashed: str) -> None:
         """Store a password hash that was computed before any lock was taken."""
         self.password = hashed
-        self.sessions_valid_from = timezone.now()
+        self.sessions_valid_from = database_time()
 
     def adopt_hash(self, hashed: str) -> None:
         """Store a new hash of the same password, unless another password has been set since."""

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from core.database_clock import database_time
 from core.errors import NotFound
 from organizations.models import AccountLink, User
 from organizations.people.link_secrets import is_secret, macs_of, new_secret
@@ -42,7 +42,7 @@ def new_row(user: User, purpose: str, *, email: str = "", mac: bytes = b"") -> A
         purpose=purpose,
         email=email,
         secret_mac=mac,
-        expires_at=timezone.now() + LIFETIME,
+        expires_at=database_time() + LIFETIME,
     )
 
 

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 from procrastinate.contrib.django import app
 
 from core import mail
+from core.database_clock import database_time
 from core.errors import TooManyRequests
 from core.text import same
 from core.throttling import RESET_MAILS, count_attempt, take_back, throttle_key
@@ -61,7 +62,7 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
         if invitation is None or not invitation.is_usable():
             return
         secret, invitation.secret_mac = new_secret("invitation")
-        invitation.mailed_at = timezone.now()
+        invitation.mailed_at = database_time()
         invitation.save(update_fields=["secret_mac", "mailed_at"])
     mail.send(
         "invitation",
@@ -105,7 +106,7 @@ def mail_password_reset(user_id: UUID) -> None:
             user.email,
             subject="Reset your AgentIdP password",
             link=link,
-            until=timezone.now() + LIFETIME,
+            until=database_time() + LIFETIME,
         )
     except Exception:
         take_back(key)  # the job will be retried
@@ -115,7 +116,7 @@ def mail_password_reset(user_id: UUID) -> None:
 def _has_usable_link(user: User) -> bool:
     """Whether the person has a reset link that works long enough to be used."""
     links = AccountLink.objects.open().filter(user=user, purpose=AccountLink.Purpose.PASSWORD)
-    return links.filter(expires_at__gt=timezone.now() + MIN_REMAINING).exists()
+    return links.filter(expires_at__gt=Now() + MIN_REMAINING).exists()
 
 
 def mail_address_change(link_id: UUID) -> None:

@@ -38,7 +38,7 @@ from organizations.actions import remove_member  # noqa: E402
 from organizations.actions.organizations import suspend_organization  # noqa: E402
 from organizations.actions.signing_in import set_person_active  # noqa: E402
 from organizations.actors import Actor  # noqa: E402
-from organizations.models import Membership, Organization, Principal, User  # noqa: E402
+from organizations.models import Membership, Organization, Principal  # noqa: E402
 from organizations.tenancy.scope import organization_scope  # noqa: E402
 from organizations.tests.factories import (  # noqa: E402
     make_membership,
@@ -101,6 +101,7 @@ def make_agent_looker(
         scope=scopes,
         token_id=new_token_id(),
         issued_at=issued_at,
+        generation=0,
         algorithm="ES256",
     )
     execution = make_execution(organization, RUNNING, start=now() - 60, agent=agent)
@@ -119,7 +120,6 @@ def make_person_looker(age: timedelta = timedelta()) -> Looker:
     make_membership(organization, user=make_user(f"{uuid4().hex}@example.com"))
     member = make_membership(organization, "viewer", make_user(f"{uuid4().hex}@example.com"))
     session = LoginSession.objects.create(user=member.user, created_at=timezone.now() - age)
-    User.objects.filter(pk=member.user_id).update(sessions_valid_from=None)
     token = str(PersonRefresh.for_session(member, session.pk).access_token)
     return Looker(organization, of_member(member), bearer(token), member=member, session=session)
 

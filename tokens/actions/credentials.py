@@ -5,7 +5,6 @@ from typing import Literal
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from agents.actions import require_may_handle
 from agents.models import Agent, AgentAlreadyDecommissioned, AgentNotActive
@@ -66,7 +65,11 @@ def create_credential(
         raise TooManyCredentials
     secret = make_client_secret()
     credential = Credential(
-        organization=agent.organization, agent=agent, expires_at=expires_at, name=name
+        organization=agent.organization,
+        agent=agent,
+        expires_at=expires_at,
+        name=name,
+        created_at=database_time(),  # a rotation counts the length of `expires_at` from here
     )
     credential.set_secret(secret)
     credential.save(force_insert=True)
@@ -96,12 +99,13 @@ def rotate_credential(
     not deployed that response's secret. Without `grace`, all old secrets end at once.
     """
     credential = _locked(credential, actor=actor)
-    if credential.is_expired():
+    now = database_time()  # the clock that decides which secrets work
+    if credential.is_expired(now):
         raise CredentialExpired
     if expires_at == "same length":
-        expires_at = credential.renewed_end(timezone.now())
+        expires_at = credential.renewed_end(now)
     secret = make_client_secret()
-    credential.replace_secret(secret, grace)
+    credential.replace_secret(secret, grace, now)
     credential.expires_at = expires_at
     old = credential.old_secrets()
     if len(old) > MAX_OLD_SECRETS:
@@ -127,7 +131,7 @@ def revoke_credential(credential: Credential, *, actor: Actor) -> Credential:
     credential = _locked(credential, actor=actor)
     record_event(AuditAction.CREDENTIAL_REVOKED, credential, actor=actor)  # it may be the actor's
     credential.status = Credential.Status.REVOKED
-    credential.revoked_at = timezone.now()
+    credential.revoked_at = database_time()
     credential.forget_old_secrets()
     credential.save(update_fields=["status", "revoked_at", *OLD_SECRETS])
     return credential
@@ -154,7 +158,6 @@ def end_old_secrets(credential: Credential, *, actor: Actor) -> Credential:
     Tokens obtained with them stay valid, because they belong to the credential.
     """
     credential = _locked(credential, actor=actor)
-    # The clock that decides which secrets work.
     ended = credential.end_old_secrets(database_time())
     if ended:
         credential.save(update_fields=[*OLD_SECRETS])

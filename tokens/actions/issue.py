@@ -70,6 +70,7 @@ def issue_token(
         scope=issue.scope,
         token_id=token_id,
         issued_at=issue.issued_at,
+        generation=issue.generation,
         algorithm=issue.algorithm,
         lifetime=lifetime,
         resource=resource or "",

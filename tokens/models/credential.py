@@ -198,8 +198,8 @@ class Credential(OrganizationScopedModel):
         except OverflowError:  # beyond the year 9999
             return self.expires_at
 
-    def is_expired(self) -> bool:
-        return self.expires_at is not None and self.expires_at <= timezone.now()
+    def is_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
 
     def is_usable(self) -> bool:
         """Whether the credential itself is usable and its agent not decommissioned.
@@ -238,13 +238,12 @@ class Credential(OrganizationScopedModel):
         self.secret_mac = secret_mac(secret)
         self.secret_hint = secret[-HINT_LENGTH:]
 
-    def replace_secret(self, secret: str, grace: timedelta) -> None:
-        """Set a new secret.
+    def replace_secret(self, secret: str, grace: timedelta, now: datetime) -> None:
+        """Set a new secret at that time, which must be of the database's clock.
 
         With `grace`, the current one works that much longer and older ones as long as promised,
         none beyond its own expiry. Without, all of them end now. Does not save.
         """
-        now = timezone.now()
         kept = [old for old in self.old_secrets() if old.ends_at > now]
         self.forget_old_secrets()
         if grace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models.functions import Now
@@ -31,6 +31,11 @@ class LoginSession(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_sessions")
     created_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
+    sessions_valid_from = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="The person's own mark when it began. Another mark there has ended it.",
+    )
     ip_address = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=255, blank=True)
 
@@ -38,3 +43,9 @@ class LoginSession(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Save it. A new session gets the mark that its person has, who is best locked."""
+        if self._state.adding:
+            self.sessions_valid_from = self.user.sessions_valid_from
+        super().save(*args, **options)

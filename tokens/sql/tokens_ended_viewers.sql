@@ -19,7 +19,7 @@ BEGIN
             SELECT v.number FROM jsonb_to_recordset(theirs) AS v(
                 number integer, kind text, principal uuid, role text, credential uuid,
                 session uuid, token uuid, kid text, page_session text, valid_from timestamptz,
-                issued timestamptz, scopes text[]
+                issued timestamptz, generation integer, scopes text[]
             )
             WHERE NOT (
                 NOT EXISTS (
@@ -39,14 +39,14 @@ BEGIN
                         AND c.agent_id = v.principal
                         AND tokens_credential_is_usable(c, clock_timestamp())
                         AND agents_agent_may_act(a, home) AND v.scopes <@ a.scopes::text[]
-                        AND agents_token_is_current(v.issued, a, home)
+                        AND agents_token_is_current(v.issued, a, home, v.generation)
                         AND (v.role = '' OR p.role = v.role AND 'admin:orgs' = ANY (a.scopes))
                 ) ELSE EXISTS (
                     SELECT FROM organizations_membership m
                     JOIN organizations_user u ON u.id = m.user_id
                     WHERE m.organization_id = entered AND m.user_id = v.principal
                         AND m.role = v.role AND organizations_person_may_act(u, home)
-                        AND organizations_token_is_current(v.issued, home)
+                        AND organizations_token_is_current(v.issued, home, v.generation)
                         AND coalesce(m.created_at < v.issued + interval '30 s', true)
                         AND u.sessions_valid_from IS NOT DISTINCT FROM v.valid_from
                         AND CASE WHEN v.kind = 'person' THEN EXISTS (

@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION tokens_issue(
     record_bucket text, record_limit integer,
     OUT reason text, OUT found_organization uuid, OUT found_credential uuid,
     OUT granted_scopes text[], OUT algorithm text, OUT issued_at timestamptz,
-    OUT retry_after integer, OUT lifetime integer, OUT left_out integer
+    OUT retry_after integer, OUT lifetime integer, OUT left_out integer, OUT generation integer
 ) LANGUAGE plpgsql SECURITY INVOKER AS $$
 -- A refusal is to be recorded where `left_out` says how many were not before it.
 DECLARE
@@ -28,7 +28,6 @@ DECLARE
     has_failures boolean;
     is_authenticated boolean;
     counted record;
-    earliest timestamptz;
 BEGIN
     issued_at := clock_timestamp();
 
@@ -54,9 +53,9 @@ BEGIN
     PERFORM set_config('app.organization_id', found_organization::text, true);
 
     SELECT o.status, o.signing_algorithm, o.max_tokens_per_month, a.status, a.scopes,
-           greatest(a.tokens_valid_from, o.tokens_valid_from), agents_agent_may_act(a, o)
+           a.token_generation + o.token_generation, agents_agent_may_act(a, o)
     INTO organization_status, algorithm, monthly_limit, agent_status, agent_scopes,
-         earliest, may_act
+         generation, may_act
     FROM organizations_organization o
     LEFT JOIN agents_agent a ON a.organization_id = o.id AND a.id = wanted_client
     WHERE o.id = found_organization;
@@ -163,7 +162,6 @@ BEGIN
                 credential.id, new_token, left(array_to_string(granted_scopes, ' '), 255),
                 caller_address, NOT credential.is_current, coalesce(wanted_resource, ''),
                 coalesce(credential.hint, ''), credential.name);
-        issued_at := greatest(issued_at, earliest);
     ELSIF is_authenticated AND reason <> 'throttled' THEN
         left_out := organizations_note_failure(
             'recorded ' || wanted_client, record_limit, attempt_span, NULL

@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION tokens_issue_batch(
     lock_wait text
 ) RETURNS TABLE (
     place bigint, found_organization uuid, found_credential uuid, granted_scopes text,
-    algorithm text, issued_at bigint, lifetime integer
+    algorithm text, issued_at bigint, lifetime integer, generation integer
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -36,7 +36,7 @@ BEGIN
         WHERE p.organization_id = ANY (entered)
     ), authenticated AS MATERIALIZED (
         SELECT a.*, o.signing_algorithm, o.max_tokens_per_month, r.token_lifetime,
-            greatest(g.tokens_valid_from, o.tokens_valid_from) AS earliest,
+            g.token_generation + o.token_generation AS generation,
             c.id AS credential_id, c.name, c.hint, c.is_current, c.is_stale,
             CASE WHEN a.resource IS NULL THEN coalesce(a.scopes, g.scopes) ELSE ARRAY(
                 SELECT known FROM unnest(r.scopes) known WHERE known = ANY (granted.scopes)
@@ -117,8 +117,8 @@ BEGIN
         FROM issued i
     )
     SELECT i.place, i.organization_id, i.credential_id, array_to_string(i.given, ' '),
-        i.signing_algorithm::text, floor(extract(epoch FROM greatest(moment, i.earliest)))::bigint,
-        i.token_lifetime
+        i.signing_algorithm::text, floor(extract(epoch FROM moment))::bigint, i.token_lifetime,
+        i.generation
     FROM issued i;
     PERFORM set_config('app.organization_ids', '', true);
 END $$;

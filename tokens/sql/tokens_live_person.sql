@@ -1,7 +1,8 @@
 -- Who the bearer of a person's token is now, a row; none when the token has ended. `spare` is how
 -- much later than the token its membership may seem. In PL/pgSQL, as tokens_live_agent is.
 CREATE OR REPLACE FUNCTION tokens_live_person(
-    organization uuid, person uuid, session uuid, token uuid, issued timestamptz, spare interval
+    organization uuid, person uuid, session uuid, token uuid, issued timestamptz, spare interval,
+    generation integer DEFAULT NULL
 ) RETURNS TABLE (
     membership organizations_membership, account organizations_user,
     within organizations_organization
@@ -17,7 +18,7 @@ BEGIN
         WHERE m.organization_id = organization AND m.user_id = person AND s.id = session
             AND organizations_person_may_act(u, o)
             AND tokens_session_is_live(s, u, clock_timestamp())
-            AND organizations_token_is_current(issued, o)
+            AND organizations_token_is_current(issued, o, generation)
             AND m.created_at < issued + spare
             AND NOT EXISTS (
                 SELECT FROM tokens_revocation r

@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from core.ids import uuid7
@@ -43,7 +45,7 @@ class Caller:
         self.agent: Agent = make_agent(self.organization, scopes=["agents:read", "tokens:read"])
         self.credential, self.old_secret = make_credential(self.agent, name="prod")
         self.secret = make_client_secret()
-        self.credential.replace_secret(self.secret, timedelta(hours=1))
+        self.credential.replace_secret(self.secret, timedelta(hours=1), timezone.now())
         with organization_scope(self.organization):
             self.credential.save()
         self.resource = make_resource(

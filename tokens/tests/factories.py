@@ -71,8 +71,14 @@ def access_token_for(
         scope=" ".join(subject.scopes) if scopes is None else scopes,
         token_id=new_token_id(),
         issued_at=int(timezone.now().timestamp()),
+        generation=generation_of(subject),
         algorithm=subject.organization.signing_algorithm,
     )
+
+
+def generation_of(agent: Agent) -> int:
+    """The generation that a token of the agent names now."""
+    return agent.token_generation + agent.organization.token_generation
 
 
 def person_refresh(membership: Membership, session: LoginSession) -> PersonRefresh:

@@ -1,14 +1,11 @@
 """The public metadata is complete and true (RFC 8414, 7517, 9728)."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.conf import settings
 from django.test import Client
-from django.utils import timezone
 
 from agents.tests.factories import make_agent
 from organizations.actors import Scope
@@ -19,6 +16,7 @@ from tokens.models import SigningKey
 from tokens.tests.clients import FormClient, basic, bearer
 from tokens.tests.factories import access_token_for, make_credential
 from tokens.tests.forgery import take_apart
+from tokens.tests.key_times import later
 
 METADATA = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
@@ -249,8 +247,7 @@ def test_an_rsa_key_is_published_when_an_organization_chooses_it_and_signs_when_
     assert SigningKey.objects.filter(algorithm="RS256").count() == 1
     wait = PUBLISHED_BEFORE_USE.total_seconds()
     for seconds, algorithm in {wait - 1: "ES256", wait + 1: "RS256"}.items():
-        key_ring.forget()
-        with time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=False):
+        with later(seconds):
             assert take_apart(access_token_for(agent)).header["alg"] == algorithm
 
 
