@@ -18,8 +18,10 @@ from agents.models import Agent
 from agents.tests.factories import make_agent
 from executions.event_log import NewEvent
 from executions.models import (
+    NOBODY,
     RESERVED_IDS,
     DeletedExecution,
+    EndedCount,
     Execution,
     UnfinishedDeletion,
     Upload,
@@ -239,6 +241,9 @@ class Tenant:
             )
             DeletedExecution.objects.create(**own, fid=self._new_name())
             UnfinishedDeletion.objects.create(**own, last_sequence=1)
+            nobody = {"user_id": NOBODY, "agent_id": NOBODY, "agent_name": self.word}
+            nothing = {"executions": 0, "timed": 0, "elapsed": 0}
+            EndedCount.objects.create(**own, status="error", **nobody, **nothing)
             Revocation.objects.create(**own, token_id=uuid4(), expires_at=timezone.now())
             MonthlyUsage.objects.get_or_create(**own, month=timezone.now().date().replace(day=1))
 
