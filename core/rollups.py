@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
@@ -184,6 +185,10 @@ class Rollup:
 
 
 def _in_words(row: _Row) -> str:
-    kept = ", ".join(map(str, (*row.key, *row.kept))) if row.is_kept else "nothing"
-    counted = ", ".join(map(str, (*row.key, *row.counted))) if row.is_counted else "nothing"
+    kept = _values(row.key + row.kept) if row.is_kept else "nothing"
+    counted = _values(row.key + row.counted) if row.is_counted else "nothing"
     return f"kept {kept}; counted {counted}"
+
+
+def _values(values: tuple[Any, ...]) -> str:
+    return ", ".join(f"{each:f}" if isinstance(each, Decimal) else str(each) for each in values)

@@ -5,7 +5,7 @@ from executions.models import NOBODY, Execution
 
 ENDS = ", ".join(f"'{status}'" for status in Execution.FINAL)
 IS_TIMED = "end_time > start_time"
-ELAPSED = "sum(round((end_time - start_time)::numeric, 6))"
+ELAPSED = "sum(round((end_time - start_time)::numeric, 12))"
 
 ENDED = Rollup(
     table="executions_endedcount",

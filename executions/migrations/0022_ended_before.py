@@ -13,7 +13,7 @@ COUNT = """
             coalesce(user_id, '00000000-0000-0000-0000-000000000000') AS user_id,
             coalesce(agent_id, '00000000-0000-0000-0000-000000000000') AS agent_id, agent_name,
             count(*) AS executions, count(*) FILTER (WHERE end_time > start_time) AS timed,
-            coalesce(sum(round((end_time - start_time)::numeric, 6))
+            coalesce(sum(round((end_time - start_time)::numeric, 12))
                 FILTER (WHERE end_time > start_time), 0) AS elapsed
         FROM executions_execution WHERE status IN ('finished', 'error', 'cancelled')
         GROUP BY 1, 2, 3, 4, 5

@@ -32,7 +32,7 @@ class EndedExecutions(models.Model):
     executions = models.BigIntegerField()
     timed = models.BigIntegerField(help_text="Those with a runtime.")
     elapsed = models.DecimalField(
-        max_digits=40, decimal_places=6, help_text="Their seconds, waiting included."
+        max_digits=40, decimal_places=12, help_text="Their seconds, waiting included."
     )
 
     class Meta:

@@ -14,7 +14,7 @@ BEGIN
         coalesce(ended.agent_id, '00000000-0000-0000-0000-000000000000'), ended.agent_name,
         times, times * is_timed::integer,
         CASE WHEN is_timed
-            THEN times * round((ended.end_time - ended.start_time)::numeric, 6) ELSE 0 END
+            THEN times * round((ended.end_time - ended.start_time)::numeric, 12) ELSE 0 END
     )
     RETURNING number INTO written;
     IF written % 64 = 0 THEN
