@@ -56,7 +56,7 @@ def test_an_organization_whose_requests_wait_leaves_threads_to_the_others(
                 headers={"Authorization": f"Bearer {waiting.token}"},
                 timeout=PATIENCE,
             )
-            if "of your organization" in answer.text:
+            if "from your organization" in answer.text:
                 assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
                 was_refused.set()
 
