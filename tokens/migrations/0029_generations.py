@@ -4,6 +4,19 @@ either is compared with no clock.
 
 from django.db import migrations, models
 
+HINT = """
+CREATE OR REPLACE FUNCTION tokens_secret_hint(credential tokens_credential, given_mac bytea)
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE given_mac
+        WHEN credential.secret_mac THEN credential.secret_hint
+        WHEN credential.previous_secret_mac THEN credential.previous_secret_hint
+        ELSE credential.earlier_secret_hints[
+            array_position(credential.earlier_secret_macs, given_mac)
+        ]
+    END
+$$;
+"""
+
 ISSUE = """
 CREATE OR REPLACE FUNCTION tokens_issue(
     wanted_client uuid, given_mac bytea, wanted_scopes text[], new_event uuid, new_token uuid,
@@ -64,11 +77,7 @@ BEGIN
     WHERE o.id = found_organization;
 
     SELECT c.id, c.status, c.name, tokens_credential_is_usable(c, issued_at) AS is_usable,
-           CASE given_mac
-               WHEN c.secret_mac THEN c.secret_hint
-               WHEN c.previous_secret_mac THEN c.previous_secret_hint
-               ELSE c.earlier_secret_hints[array_position(c.earlier_secret_macs, given_mac)]
-           END AS hint, c.secret_mac = given_mac AS is_current,
+           tokens_secret_hint(c, given_mac) AS hint, c.secret_mac = given_mac AS is_current,
            tokens_secret_opens(c, given_mac, issued_at) AS is_open,
            CASE WHEN c.secret_mac = given_mac THEN c.last_used_at
                 ELSE c.previous_last_used_at END AS secret_last_used_at
@@ -260,11 +269,7 @@ BEGIN
             SELECT c.id, c.name, tokens_credential_is_usable(c, moment) AS is_usable,
                 tokens_secret_opens(c, a.mac, moment) AS is_open,
                 c.secret_mac = a.mac AS is_current,
-                CASE a.mac
-                    WHEN c.secret_mac THEN c.secret_hint
-                    WHEN c.previous_secret_mac THEN c.previous_secret_hint
-                    ELSE c.earlier_secret_hints[array_position(c.earlier_secret_macs, a.mac)]
-                END AS hint,
+                tokens_secret_hint(c, a.mac) AS hint,
                 -- A time in the future is of a clock that was ahead then.
                 coalesce(CASE WHEN c.secret_mac = a.mac THEN c.last_used_at
                               ELSE c.previous_last_used_at END
@@ -565,6 +570,7 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(MARK, migrations.RunSQL.noop),
+        migrations.RunSQL(HINT, migrations.RunSQL.noop),
         *replaced("tokens_issue", ISSUE, ISSUE_BEFORE),
         *replaced("tokens_issue_batch", ISSUE_BATCH, ISSUE_BATCH_BEFORE),
         *replaced("tokens_live_agent", LIVE_AGENT, LIVE_AGENT_BEFORE),

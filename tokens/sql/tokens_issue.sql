@@ -61,11 +61,7 @@ BEGIN
     WHERE o.id = found_organization;
 
     SELECT c.id, c.status, c.name, tokens_credential_is_usable(c, issued_at) AS is_usable,
-           CASE given_mac
-               WHEN c.secret_mac THEN c.secret_hint
-               WHEN c.previous_secret_mac THEN c.previous_secret_hint
-               ELSE c.earlier_secret_hints[array_position(c.earlier_secret_macs, given_mac)]
-           END AS hint, c.secret_mac = given_mac AS is_current,
+           tokens_secret_hint(c, given_mac) AS hint, c.secret_mac = given_mac AS is_current,
            tokens_secret_opens(c, given_mac, issued_at) AS is_open,
            CASE WHEN c.secret_mac = given_mac THEN c.last_used_at
                 ELSE c.previous_last_used_at END AS secret_last_used_at

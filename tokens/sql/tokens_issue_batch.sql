@@ -49,11 +49,7 @@ BEGIN
             SELECT c.id, c.name, tokens_credential_is_usable(c, moment) AS is_usable,
                 tokens_secret_opens(c, a.mac, moment) AS is_open,
                 c.secret_mac = a.mac AS is_current,
-                CASE a.mac
-                    WHEN c.secret_mac THEN c.secret_hint
-                    WHEN c.previous_secret_mac THEN c.previous_secret_hint
-                    ELSE c.earlier_secret_hints[array_position(c.earlier_secret_macs, a.mac)]
-                END AS hint,
+                tokens_secret_hint(c, a.mac) AS hint,
                 -- A time in the future is of a clock that was ahead then.
                 coalesce(CASE WHEN c.secret_mac = a.mac THEN c.last_used_at
                               ELSE c.previous_last_used_at END
