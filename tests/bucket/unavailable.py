@@ -33,26 +33,27 @@ def away(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketStorage]:
     seconds = 120 if kind in {"trickling", "slow"} else 0.3
     # The timeout of connecting is that of sending as well.
     timeouts = {"connect_timeout": seconds, "read_timeout": seconds}
-    monkeypatch.setattr(file_bucket, "TIMEOUTS", timeouts)
-    monkeypatch.setattr(file_bucket, "OUTAGE_PAUSE_SECONDS", 600.0)
-    monkeypatch.setattr(bucket_deadlines, "REQUEST_SECONDS", 1.0)
-    health.files_problem.forget()
-    with socket.socket() as listening:
-        if kind == "closed":
-            port = free_port()
-        else:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            listening.bind(("127.0.0.1", 0))
-            listening.listen(128)
-            port = listening.getsockname()[1]
-            if kind != "silent":
-                serve = {"trickling": answer_slowly, "slow": read_slowly}[kind]
-                threading.Thread(target=accept, args=(listening, serve), daemon=True).start()
-        with s3.files_in(f"http://127.0.0.1:{port}", "files-of-nobody") as storage:
-            yield storage
-        with suppress(OSError):
-            listening.shutdown(socket.SHUT_RDWR)
-    health.files_problem.forget()
+    with monkeypatch.context() as patched:  # what comes after the block may take longer
+        patched.setattr(file_bucket, "TIMEOUTS", timeouts)
+        patched.setattr(file_bucket, "OUTAGE_PAUSE_SECONDS", 600.0)
+        patched.setattr(bucket_deadlines, "REQUEST_SECONDS", 1.0)
+        health.files_problem.forget()
+        with socket.socket() as listening:
+            if kind == "closed":
+                port = free_port()
+            else:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                listening.bind(("127.0.0.1", 0))
+                listening.listen(128)
+                port = listening.getsockname()[1]
+                if kind != "silent":
+                    serve = {"trickling": answer_slowly, "slow": read_slowly}[kind]
+                    threading.Thread(target=accept, args=(listening, serve), daemon=True).start()
+            with s3.files_in(f"http://127.0.0.1:{port}", "files-of-nobody") as storage:
+                yield storage
+            with suppress(OSError):
+                listening.shutdown(socket.SHUT_RDWR)
+        health.files_problem.forget()
 
 
 def accept(listening: socket.socket, serve: Callable[[socket.socket], None]) -> None:
