@@ -17,7 +17,7 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
-SECONDS_IN_CACHES = 300
+CACHE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class DescriptionView(SpectacularAPIView):
         document = description(suffix)
         charset = renderer.charset and f"; charset={renderer.charset}"
         headers = {
-            "Cache-Control": f"public, max-age={SECONDS_IN_CACHES}",
+            "Cache-Control": f"public, max-age={CACHE_SECONDS}",
             "Content-Disposition": f'inline; filename="AgentIdP.{suffix}"',
             "ETag": document.etag,
         }

@@ -34,11 +34,11 @@ logger = structlog.get_logger(__name__)
 
 FOR_THE_OPERATOR = "Metrics are for the operator of this server. Its log says what is missing."
 MIN_FREE_SHARE = 0.05
-SECONDS_BETWEEN_CHECKS = 1.0
+CHECK_INTERVAL_SECONDS = 1.0
 JOB_IS_LATE_AFTER = 300.0
 """Seconds that the oldest job may wait before the check `queue` fails."""
-SECONDS_BETWEEN_SLOW_CHECKS = 10.0
-NEEDED_BY_NONE = frozenset({"worker", "queue", "files", "clock"})
+SLOW_CHECK_INTERVAL_SECONDS = 10.0
+NON_CRITICAL = frozenset({"worker", "queue", "files", "clock"})
 """If these fail, background work is delayed, files are unavailable, or new tokens are refused for a
 while, but pages work."""
 
@@ -63,7 +63,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     Tokens and pages need no worker: without one the process is degraded but keeps serving.
     """
     checks = readiness()
-    if not all(passed for name, passed in checks.items() if name not in NEEDED_BY_NONE):
+    if not all(passed for name, passed in checks.items() if name not in NON_CRITICAL):
         status = "unavailable"
     else:
         status = "ok" if all(checks.values()) else "degraded"
@@ -109,10 +109,10 @@ def _unprotected() -> list[Problem]:
         return unprotected(cursor)
 
 
-files_problem = CachedCheck(storage_problem, SECONDS_BETWEEN_SLOW_CHECKS)
+files_problem = CachedCheck(storage_problem, SLOW_CHECK_INTERVAL_SECONDS)
 """Cached, because a bucket that does not answer takes two seconds to detect."""
-unprotected_tables = CachedCheck(lambda: _unprotected(), SECONDS_BETWEEN_SLOW_CHECKS)
-readiness = CachedCheck(lambda: _run_checks(), SECONDS_BETWEEN_CHECKS)
+unprotected_tables = CachedCheck(lambda: _unprotected(), SLOW_CHECK_INTERVAL_SECONDS)
+readiness = CachedCheck(lambda: _run_checks(), CHECK_INTERVAL_SECONDS)
 """Cached, because the probe is public."""
 
 

@@ -17,7 +17,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from core.cached_checks import CachedCheck
 
-SECONDS_BETWEEN_CHECKS = 5.0
+CHECK_INTERVAL_SECONDS = 5.0
 WORKER_IS_LOST_AFTER = 45.0
 """Seconds. Workers send a heartbeat every 10."""
 MAX_MILLISECONDS = 500
@@ -117,7 +117,7 @@ def _read(cursor: CursorWrapper) -> Background:
     return snapshot
 
 
-background = CachedCheck(lambda: _take_snapshot(), SECONDS_BETWEEN_CHECKS)
+background = CachedCheck(lambda: _take_snapshot(), CHECK_INTERVAL_SECONDS)
 
 
 class BackgroundCollector:

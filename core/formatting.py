@@ -19,13 +19,13 @@ def counted(number: int, plural: str) -> str:
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
-def shortened(value: object, most: int) -> str:
-    """The text of at most so many characters; the last is an ellipsis if some are left out.
+def shortened(value: object, max_length: int) -> str:
+    """The text, or its beginning and an ellipsis, in at most `max_length` characters.
 
     Django's `truncatechars` first normalizes all of the text, however long.
     """
     text = str(value)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
 def number(value: Number | None) -> str:

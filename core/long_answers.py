@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 PIECE = 32 * 1024
 """Bytes, or characters of text rounded up to a whole row."""
-ROWS_AT_ONCE = 50
+ROWS_PER_FETCH = 50
 """Rows per fetch of a cursor."""
 
 Row = TypeVar("Row")

@@ -13,11 +13,11 @@ from django.core.signals import request_started
 
 BYTES_BETWEEN_COLLECTIONS = 8 * 1024 * 1024
 """A collection takes milliseconds, because collect_in_time() freezes what is loaded at startup."""
-BYTES_OF_A_BODYS_BYTE = 4
+MEMORY_PER_BODY_BYTE = 4
 """Bytes of memory per byte of a body: as received, as bytes, as text, and parsed."""
-BYTES_OF_A_HEADERS_BYTE = 10
+MEMORY_PER_HEADER_BYTE = 10
 """Bytes of memory per byte of a header: cookies and parameters become many short strings."""
-BYTES_OF_A_VALUE = 200
+MEMORY_PER_VALUE = 200
 """Bytes of memory per JSON value, however short its text is."""
 MAX_LENGTH_DIGITS = 18
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # <malloc.h>
@@ -49,7 +49,7 @@ def collect_in_time() -> None:
 
 def count_values(values: int) -> None:
     """Count JSON values that are about to become objects."""
-    count_bytes(BYTES_OF_A_VALUE * values)
+    count_bytes(MEMORY_PER_VALUE * values)
 
 
 def count_bytes(number: int) -> None:
@@ -81,9 +81,9 @@ def collect_when_due(environ: dict[str, Any]) -> None:
         give_back()
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS:
-        _taken += BYTES_OF_A_BODYS_BYTE * int(length)
+        _taken += MEMORY_PER_BODY_BYTE * int(length)
     heads = sum(len(value) for value in environ.values() if isinstance(value, str))
-    _taken += BYTES_OF_A_HEADERS_BYTE * heads
+    _taken += MEMORY_PER_HEADER_BYTE * heads
 
 
 def _limit_heaps() -> None:

@@ -34,7 +34,7 @@ TOO_SLOW = Outage(
     retry_after=30,
     event="database.timeout",
 )
-NOT_IN_TIME = {"55P03": LOCKED, "57014": TOO_SLOW}
+TIMEOUTS = {"55P03": LOCKED, "57014": TOO_SLOW}
 """By SQLSTATE: lock_not_available and query_canceled (statement_timeout)."""
 IDLED = "25P03"
 """The SQLSTATE idle_in_transaction_session_timeout: this process had stood still, and the database
@@ -51,7 +51,7 @@ def outage_of(error: BaseException | None) -> Outage | None:
     """The outage behind the error, which is logged, or None for any other error."""
     if not is_database_outage(error):
         return None
-    outage = NOT_IN_TIME.get(_state_of(error), AWAY)
+    outage = TIMEOUTS.get(_state_of(error), AWAY)
     logger.warning(outage.event, error=type(error).__name__)
     return outage
 

@@ -4,29 +4,29 @@ import time
 
 from django.core.management.base import OutputWrapper
 
-BAR = 30
+BAR_WIDTH = 30
 """Characters."""
 
 
 class Progress:
     """A progress line that overwrites itself; on terminals only."""
 
-    def __init__(self, stream: OutputWrapper, what: str) -> None:
-        self._what = what
+    def __init__(self, stream: OutputWrapper, unit: str) -> None:
+        self._unit = unit
         self._stream = stream if stream.isatty() else None
         self._started = time.monotonic()
-        self._done = self._of = 0
+        self._done = self._total = 0
 
     def show(self, count: int, total: int) -> None:
         """Show that `count` more of `total` are done."""
-        if self._done >= self._of:
+        if self._done >= self._total:
             self._done, self._started = 0, time.monotonic()
-        self._done, self._of = self._done + count, total
+        self._done, self._total = self._done + count, total
         if self._stream:
-            full = BAR * self._done // max(total, 1)
+            full = BAR_WIDTH * self._done // max(total, 1)
             rate = self._done / max(time.monotonic() - self._started, 0.001)
-            bar = "█" * full + "·" * (BAR - full)
-            self._write(f"{bar} {self._done:,} of {total:,} {self._what}, {rate:,.0f}/s")
+            bar = "█" * full + "·" * (BAR_WIDTH - full)
+            self._write(f"{bar} {self._done:,} of {total:,} {self._unit}, {rate:,.0f}/s")
 
     def clear(self) -> None:
         if self._stream:

@@ -11,7 +11,7 @@ MAX_OPEN_FILES = 65_536
 UNSENT_BYTES = 64 * 1024
 """Beyond what fits into the client's window. The default of 4 MB per connection would be filled at
 once for clients that do not read. Data in flight is not limited, so nothing is slowed down."""
-SECONDS_TO_COLLECT = 0.1
+ABORT_DELAY_SECONDS = 0.1
 """Connections that are due within this time are looked up together."""
 
 
@@ -27,7 +27,7 @@ class Connections:
     def abort(self, client: tuple[str, int]) -> None:
         """Shut down the connection of this client soon. Call it in the event loop."""
         if not self._due:
-            asyncio.get_running_loop().call_later(SECONDS_TO_COLLECT, self._shut_down)
+            asyncio.get_running_loop().call_later(ABORT_DELAY_SECONDS, self._shut_down)
         self._due.add(client)
 
     def _shut_down(self) -> None:

@@ -35,10 +35,10 @@ MARKS = "".join(
 )
 """The combining characters: those that canonical ordering may move (a combining class above 0), and
 three that decompose into such. None is outside the first two planes, nor can be an ideograph."""
-MOST_MARKS = 30
+MAX_MARKS = 30
 """Combining characters in a row that text may need, as the Stream-Safe Text Format has it (Unicode
 Standard Annex 15 section 13). More are sorted before normalization."""
-_LONG_RUN = re.compile(f"[{MARKS}]{{{MOST_MARKS + 1},}}")
+_LONG_RUN = re.compile(f"[{MARKS}]{{{MAX_MARKS + 1},}}")
 _DECOMPOSED = {
     ord(mark): decomposed
     for mark in MARKS
@@ -106,9 +106,9 @@ class ContainsText(_TextLookup):
 
     lookup_name = "contains_text"
     folded_column = (
-        f"(SELECT lower(CASE WHEN octet_length(told) > {MAX_NORMALIZED_LENGTH} "  # noqa: S608 - a constant
-        "THEN told ELSE organizations_normalized(told) END) "
-        "FROM (SELECT {column}::text AS told OFFSET 0) AS read_once)"
+        f"(SELECT lower(CASE WHEN octet_length(value) > {MAX_NORMALIZED_LENGTH} "  # noqa: S608 - a constant
+        "THEN value ELSE organizations_normalized(value) END) "
+        "FROM (SELECT {column}::text AS value OFFSET 0) AS read_once)"
     )
     pattern = "strpos({column}, {text}) > 0"
 

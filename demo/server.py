@@ -22,11 +22,11 @@ from django.templatetags.static import static
 
 from core import server_options
 
-SECONDS_TO_START = 60
-SECONDS_TO_STOP = 5
-SECONDS_TO_END_RUNS = 2
-SECONDS_TO_RUN = 5
-SECONDS_BETWEEN_CHECKS = 2
+START_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 5
+RUN_GRACE_SECONDS = 2
+RUN_TIMEOUT_SECONDS = 5
+CHECK_INTERVAL_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]
     base = f"http://{host}:{port}"
     command = [sys.executable, "-m", "granian", *server_options.ASGI]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
-    command += ["--log-level", "warning", "--workers-kill-timeout", str(SECONDS_TO_STOP)]
+    command += ["--log-level", "warning", "--workers-kill-timeout", str(STOP_TIMEOUT_SECONDS)]
     # Append, as the worker does, so that neither overwrites the other.
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -67,7 +67,7 @@ def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]
             start_new_session=True,  # Ctrl-C must not reach the server: we stop it in order.
         )
     try:
-        deadline = time.monotonic() + SECONDS_TO_START
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while fetch(f"{base}/readyz").status != 200:
             if process.poll() is not None or time.monotonic() > deadline:
                 last = log.read_text(errors="replace").strip().splitlines()[-1:]
@@ -77,7 +77,7 @@ def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]
     finally:
         process.terminate()
         try:
-            process.wait(SECONDS_TO_STOP + 5)
+            process.wait(STOP_TIMEOUT_SECONDS + 5)
         except subprocess.TimeoutExpired:
             process.kill()
 
@@ -95,7 +95,7 @@ class Worker:
     def __exit__(self, *problem: object) -> None:
         self.process.terminate()
         try:
-            self.process.wait(SECONDS_TO_END_RUNS + 15)
+            self.process.wait(RUN_GRACE_SECONDS + 15)
         except subprocess.TimeoutExpired:
             self.process.kill()
 
@@ -105,7 +105,7 @@ class Worker:
             self._start()
 
     def _start(self) -> None:
-        command = [sys.executable, "manage.py", "worker", "--grace", str(SECONDS_TO_END_RUNS)]
+        command = [sys.executable, "manage.py", "worker", "--grace", str(RUN_GRACE_SECONDS)]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 command,
@@ -121,7 +121,7 @@ def watch(server: subprocess.Popen[bytes], worker: Worker) -> int:
     """Wait until the server ends, keeping a worker alive; return the server's exit code."""
     while True:
         try:
-            return server.wait(SECONDS_BETWEEN_CHECKS)
+            return server.wait(CHECK_INTERVAL_SECONDS)
         except subprocess.TimeoutExpired:
             worker.keep()
 
@@ -201,7 +201,7 @@ def check_executions(base: str, client: Client) -> Iterator[tuple[str, bool]]:
     password = {"email": "admin", "password": "admin"}
     person = fetch(f"{base}/api/v1/auth/login", body=password)
     token = person.json()["accessToken"] if person.status == 200 else ""
-    deadline = time.monotonic() + SECONDS_TO_RUN
+    deadline = time.monotonic() + RUN_TIMEOUT_SECONDS
     while not (is_running := _is_running(runs, f"Bearer {token}")):
         if time.monotonic() > deadline:
             break

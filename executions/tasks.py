@@ -9,7 +9,7 @@ from executions.actions.removal import MAINTENANCE, REMOVE_FOLDERS, REMOVE_LEFT_
 from executions.file_storage import remove_folder
 from organizations.models import Organization
 
-HOURS_TO_KEEP_JOBS = 72
+JOB_RETENTION_HOURS = 72
 
 
 @app.task(name=runner.TASK, queue=runner.QUEUE)
@@ -72,7 +72,7 @@ def regroup_errors(timestamp: int) -> None:
 async def forget_jobs(timestamp: int) -> None:
     """Every night: delete the queue's rows about finished jobs; their executions stay."""
     await app.job_manager.delete_old_jobs(
-        nb_hours=HOURS_TO_KEEP_JOBS,
+        nb_hours=JOB_RETENTION_HOURS,
         include_failed=True,
         include_cancelled=True,
         include_aborted=True,

@@ -16,7 +16,7 @@ from django.db import transaction
 
 logger = structlog.get_logger(__name__)
 
-SECONDS_TO_WAIT = 0.25
+TIMEOUT_SECONDS = 0.25
 RETRY_PAUSE_SECONDS = 5.0
 """The pause after a failure, so that an unavailable Redis does not slow down every append."""
 
@@ -28,7 +28,7 @@ class Announcer:
         import redis
 
         self._redis = redis.Redis.from_url(
-            url, socket_timeout=SECONDS_TO_WAIT, socket_connect_timeout=SECONDS_TO_WAIT
+            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
         )
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._channel = channel

@@ -41,8 +41,8 @@ second, so the slow tick may be no longer than half a second.
 """
 FAST_TICK_SECONDS = 10.0
 """Seconds for which the poller keeps its fast tick after the last change or new viewer."""
-SECONDS_BETWEEN_VIEWER_CHECKS = 0.4
-SECONDS_AFTER_OUTAGE = 1.0
+VIEWER_CHECK_INTERVAL_SECONDS = 0.4
+OUTAGE_PAUSE_SECONDS = 1.0
 MIN_PAUSE = 0.05
 """The minimum pause between two ticks, however many wake-ups arrive."""
 HEARTBEAT = 15.0
@@ -143,7 +143,7 @@ class Hub:
             return await self._batches.get(watched, after)
         except (DatabaseError, InterfaceError) as error:
             _log_poll_error(error)
-            await asyncio.sleep(SECONDS_AFTER_OUTAGE)
+            await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
             return None
 
     async def wait_for(self, awaited: Awaited, *, viewer: Viewer, seconds: float) -> bool:
@@ -312,7 +312,7 @@ class Hub:
             self._changed_at = time.monotonic()
 
     def _viewers_to_check(self) -> list[Viewer]:
-        if time.monotonic() < self._viewers_checked_at + SECONDS_BETWEEN_VIEWER_CHECKS:
+        if time.monotonic() < self._viewers_checked_at + VIEWER_CHECK_INTERVAL_SECONDS:
             return []
         self._viewers_checked_at = time.monotonic()
         return list(self._present)

@@ -17,8 +17,9 @@ MAX_BYTES = 64 * 1024
 """A batch ends with the event that exceeds this size."""
 MAX_MESSAGE_BYTES = 1024 * 1024
 """In bytes. Of a larger event a stream shows the beginning, or where to find it."""
-SHOWN_OF_LARGER = 64 * 1024
-BYTES_OF_AN_EVENT = 400
+MAX_EXCERPT = 64 * 1024
+"""Characters of that beginning."""
+EVENT_OVERHEAD_BYTES = 400
 """The approximate overhead of an event, in bytes, beside its message."""
 
 HEADS = """
@@ -153,7 +154,7 @@ def read_events(watched: Watched, after: int) -> Batch | None:
             EVENTS,
             [
                 *(watched.organization_id, watched.execution_id, after, MAX_EVENTS),
-                *(MAX_MESSAGE_BYTES, list(ExecutionEvent.PLAIN), SHOWN_OF_LARGER, MAX_BYTES),
+                *(MAX_MESSAGE_BYTES, list(ExecutionEvent.PLAIN), MAX_EXCERPT, MAX_BYTES),
             ],
         )
         events = [
@@ -161,7 +162,7 @@ def read_events(watched: Watched, after: int) -> Batch | None:
             for sequence, timestamp, kind, message, size in cursor.fetchall()
         ]
     # Each message is held once as text, and once or twice in serialized form.
-    size = sum(BYTES_OF_AN_EVENT + 3 * len(each.message) for each in events)
+    size = sum(EVENT_OVERHEAD_BYTES + 3 * len(each.message) for each in events)
     return Batch(events, size) if events else None
 
 

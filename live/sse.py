@@ -13,7 +13,7 @@ from executions.sanitizing import limited_time
 from live.reading import LiveEvent
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
-MILLISECONDS_TO_RECONNECT = 1000
+RECONNECT_DELAY_MS = 1000
 LINE_END = re.compile(r"\r\n|\r|\n")
 MAIN = frozenset(
     ("meta", "inputs", "agent", "status", "error", "action", "result", "final", "lock", "lease")
@@ -49,7 +49,7 @@ def opening() -> bytes:
     It sets the reconnection time. It is the first line of the first event, because some clients
     take a block without data for an event.
     """
-    return f"retry: {MILLISECONDS_TO_RECONNECT}\r\n".encode()
+    return f"retry: {RECONNECT_DELAY_MS}\r\n".encode()
 
 
 def alive(position: int) -> bytes:

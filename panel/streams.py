@@ -29,7 +29,7 @@ PIECE = 16 * 1024
 """Bytes handed to the server at a time. This much, beside what the server and the system buffer,
 is held for each client.
 """
-SECONDS_TO_READ_AGAIN = 0.25
+REREAD_AFTER_SECONDS = 0.25
 READ_AGAIN = "This server has no room for more waiting requests. Connect again."
 HEADERS = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
@@ -105,7 +105,7 @@ class Stream:
                 elif over.is_set():
                     return
                 else:  # just deleted, most likely
-                    await asyncio.sleep(SECONDS_TO_READ_AGAIN)
+                    await asyncio.sleep(REREAD_AFTER_SECONDS)
             piece, text = text[start : min(start + PIECE, size)], None
             start += len(piece)
             sent = crc32(piece, sent)

@@ -7,7 +7,7 @@ from django.urls import get_resolver
 
 from agentidp.env import BASE_DIR
 from core.errors import CODES, DomainError
-from core.outages import AWAY, NOT_IN_TIME
+from core.outages import AWAY, TIMEOUTS
 
 PAGE = BASE_DIR / "docs" / "reference" / "errors.md"
 ROW = re.compile(r"^\| \d{3} \| (.*?) \|", re.MULTILINE)
@@ -26,6 +26,6 @@ def test_the_page_names_every_code_and_no_other() -> None:
     ours = {kind.code for kind in kinds() if ".tests." not in kind.__module__}
     described = set(re.findall("[A-Z_]+", " ".join(ROW.findall(PAGE.read_text()))))
 
-    ours |= {outage.code for outage in (AWAY, *NOT_IN_TIME.values())}
+    ours |= {outage.code for outage in (AWAY, *TIMEOUTS.values())}
 
     assert described == ours | set(CODES.values()) | OF_BODIES_AND_RANGES

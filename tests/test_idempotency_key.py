@@ -59,8 +59,8 @@ def test_of_many_keys_of_a_caller_the_oldest_are_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A heartbeat with a key of its own each time would otherwise leave a row each time."""
-    monkeypatch.setattr(idempotency, "KEPT_OF_CALLER", 3)
-    monkeypatch.setattr(idempotency, "BETWEEN_CLEARINGS", 1)
+    monkeypatch.setattr(idempotency, "MAX_KEYS_PER_CALLER", 3)
+    monkeypatch.setattr(idempotency, "KEYS_BETWEEN_CLEARINGS", 1)
     other = client_for(make_agent(organization, email="other@agents.example.com"))
     post(other, RUNS, {"summary": "another caller's"}, **KEY)
     run = post(client, RUNS, {"summary": "a run"}).json()["executionId"]

@@ -25,7 +25,7 @@ SHORT = 1_000
 LONG = 8 * SHORT
 WORTH_MEASURING = 0.03
 """Seconds. What is faster for the long text is fast enough: a square would take a multiple."""
-MOST_TIMES = 25
+MAX_RATIO = 25
 """A linear function takes 8 times as long, and a quadratic one 64 times."""
 PIECES = (
     *("a", "A", "0", "a0", "0.", "1,", "1e", "0x", " ", "\t", "\n", "\r", "\b", "\r\n", "\n\n"),
@@ -75,7 +75,7 @@ def seconds(function: Callable[[Any], Any], text: Any) -> float:
 def is_linear(function: Callable[[Any], Any], text: Callable[[int], Any]) -> bool:
     """Whether the function's time for a text of LONG characters is not that of a square."""
     long = seconds(function, text(LONG))
-    return long < WORTH_MEASURING or long <= MOST_TIMES * seconds(function, text(SHORT))
+    return long < WORTH_MEASURING or long <= MAX_RATIO * seconds(function, text(SHORT))
 
 
 def text_of(piece: str, shape: str, length: int) -> str:

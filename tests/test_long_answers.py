@@ -86,7 +86,7 @@ def test_a_long_answer_ends_with_the_right_to_it(
     asks: Callable[..., Client],
     path: str,
 ) -> None:
-    monkeypatch.setattr("core.fast_path.responses.SECONDS_BETWEEN_CHECKS", 0)
+    monkeypatch.setattr("core.fast_path.responses.CHECK_INTERVAL_SECONDS", 0)
     member = make_membership(organization, "owner")
     agent = make_agent(organization, scopes=["audit:read", "executions:read"])
     execution = make_execution(organization, agent=agent, events=[NewEvent(1, "stdout", "one")])

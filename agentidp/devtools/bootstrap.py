@@ -42,8 +42,8 @@ BROWSERS = [
 ]
 
 
-SECONDS_BETWEEN_SIGNS = 10
-SECONDS_FOR_LOCKS, SECONDS_BETWEEN_TRIES = 600, 3
+PROGRESS_INTERVAL_SECONDS = 10
+LOCK_TIMEOUT_SECONDS, RETRY_INTERVAL_SECONDS = 600, 3
 
 # Generated files that `clean` removes besides environments. None is committed.
 GENERATED = ["staticfiles", ".data/openapi.yaml"]
@@ -362,7 +362,7 @@ def run(*command: object, **environment: str) -> None:
         try:
             while process.poll() is None:
                 try:
-                    process.wait(SECONDS_BETWEEN_SIGNS)
+                    process.wait(PROGRESS_INTERVAL_SECONDS)
                 except subprocess.TimeoutExpired:
                     say(f"  ... still working, {time.monotonic() - began:.0f} s so far")
         except BaseException:
@@ -374,9 +374,9 @@ def run(*command: object, **environment: str) -> None:
 
 def apt_get(*words: str) -> None:
     """Run apt-get. Wait while another program installs packages."""
-    command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={SECONDS_FOR_LOCKS}", *words]
+    command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_SECONDS}", *words]
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C")
-    until = time.monotonic() + SECONDS_FOR_LOCKS
+    until = time.monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
         done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
         # The option above waits for dpkg's lock, but not for that of the package lists.
@@ -385,7 +385,7 @@ def apt_get(*words: str) -> None:
         if time.monotonic() > until:
             break
         say("  ... waiting until another program has installed its packages")
-        time.sleep(SECONDS_BETWEEN_TRIES)
+        time.sleep(RETRY_INTERVAL_SECONDS)
     sys.stderr.write(done.stderr)
     done.check_returncode()
 

@@ -290,7 +290,7 @@ def test_a_silent_program_is_said_to_be_still_at_work():
     """The program ends once it has been reported."""
     waiting = "import os, sys; sys.exit(os.read(0, 1) != b'x')"
     code = "import subprocess, threading\n"
-    code += "read, write = b.os.pipe()\nb.os.dup2(read, 0)\nb.SECONDS_BETWEEN_SIGNS = 0.01\n"
+    code += "read, write = b.os.pipe()\nb.os.dup2(read, 0)\nb.PROGRESS_INTERVAL_SECONDS = 0.01\n"
     code += "say = b.say\nb.say = lambda words: (say(words), b.os.write(write, b'x'))\n"
     done = call(code + f"b.run(b.sys.executable, '-c', {waiting!r})")
 
@@ -315,7 +315,7 @@ def test_the_set_up_waits_for_another_that_installs_packages(tmp_path, problem):
     program.chmod(0o755)
 
     path = f"{tmp_path}:{os.environ['PATH']}"
-    done = call("b.SECONDS_BETWEEN_TRIES = 0\nb.apt_get('install', 'chromium')", PATH=path)
+    done = call("b.RETRY_INTERVAL_SECONDS = 0\nb.apt_get('install', 'chromium')", PATH=path)
 
     if problem == "lock":
         assert done.returncode == 0, done.stderr

@@ -35,11 +35,11 @@ from core.fast_path.pieces import (
 from core.fast_path.requests import NO_STORE, Message, Receive, Scope, Send, read_body
 from core.fast_path.responses import LiveResponse, Place
 
-SECONDS_FOR_BODY = 30
+BODY_TIMEOUT_SECONDS = 30
 BROKEN_BODY = "The body ended too early, or its chunks are malformed."
 LONG_ANSWER_THREADS = 4
 """Threads for long responses only, so that many of them leave the other threads free."""
-THREADS_FOR_ONE = 2
+LONG_THREADS_PER_CALLER = 2
 """How many of them one organization may use."""
 
 
@@ -56,7 +56,7 @@ class Bridge:
         self._application, self._max_body = application, max_body
         self._threads = ThreadPoolExecutor(threads, "web")
         self._long_threads = ThreadPoolExecutor(LONG_ANSWER_THREADS, "web-long")
-        self._turns = Turns(THREADS_FOR_ONE)
+        self._turns = Turns(LONG_THREADS_PER_CALLER)
         self.long_answers = LongAnswers()
         self.bodies = BodyBudget()
 
@@ -86,7 +86,7 @@ class Bridge:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.bodies.allowance() as allowance:
             try:
-                async with asyncio.timeout(SECONDS_FOR_BODY):
+                async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
                     body = await read_body(scope, receive, self._max_body, allowance)
             except TimeoutError:
                 await _refuse(send, 408, "REQUEST_TIMEOUT", "The body took too long to arrive.")

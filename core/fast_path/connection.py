@@ -19,7 +19,7 @@ from core.sockets import connections
 
 logger = structlog.get_logger(__name__)
 
-SECONDS_TO_SAY_WHY = 0.5
+LAST_EVENT_SECONDS = 0.5
 """How long a stream that is over waits for its client to read the last event."""
 SLICE = 8 * 1024
 """Bytes passed to the server at once. For a client that does not read, the server keeps five of
@@ -124,7 +124,7 @@ class Connection:
             await asyncio.wait({gone, pump, ending}, return_when=asyncio.FIRST_COMPLETED)
             done, _ = await asyncio.wait(
                 {gone, pump},
-                timeout=SECONDS_TO_SAY_WHY if ending.done() else 0,
+                timeout=LAST_EVENT_SECONDS if ending.done() else 0,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not done:

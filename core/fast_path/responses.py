@@ -12,7 +12,7 @@ from django.http import StreamingHttpResponse
 from core.failures import RightEnded
 from core.memory import count_bytes
 
-SECONDS_BETWEEN_CHECKS = 0.4
+CHECK_INTERVAL_SECONDS = 0.4
 """Between checks that the caller still has access: a long response ends within a second of losing
 it, as a stream does."""
 WAITED = "agentidp.waited"
@@ -85,7 +85,7 @@ def _until(has_ended: Callable[[], bool], pieces: Iterable[bytes]) -> Iterator[b
     def checked(piece: bytes) -> bytes:
         nonlocal asked_at
         count_bytes(len(piece))
-        if time.monotonic() - asked_at >= SECONDS_BETWEEN_CHECKS:
+        if time.monotonic() - asked_at >= CHECK_INTERVAL_SECONDS:
             if has_ended():
                 raise RightEnded("The right to this response has ended.")
             asked_at = time.monotonic()

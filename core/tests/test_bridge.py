@@ -63,7 +63,7 @@ def test_a_body_arrives_whole() -> None:
 def test_a_body_that_takes_too_long_is_refused_without_a_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bridge_module, "SECONDS_FOR_BODY", 0.01)
+    monkeypatch.setattr(bridge_module, "BODY_TIMEOUT_SECONDS", 0.01)
     seen: list[Environ] = []
 
     async def scene() -> Server:

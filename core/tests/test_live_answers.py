@@ -171,7 +171,7 @@ def test_a_client_that_goes_ends_its_wait_and_asks_nothing_more() -> None:
 def test_a_stream_that_is_over_says_why_or_cuts_a_client_that_does_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("core.fast_path.connection.SECONDS_TO_SAY_WHY", 0.05)
+    monkeypatch.setattr("core.fast_path.connection.LAST_EVENT_SECONDS", 0.05)
     cut: list[tuple[str, int]] = []
     monkeypatch.setattr(connections, "abort", cut.append)
     released: list[str] = []

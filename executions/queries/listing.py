@@ -7,7 +7,7 @@ from django.db.models import Count, Func, IntegerField, OuterRef, QuerySet, Subq
 from django.db.models.functions import Left
 
 from core.keyset import Keyset
-from core.long_answers import ROWS_AT_ONCE, Piece, gather, in_pieces
+from core.long_answers import ROWS_PER_FETCH, Piece, gather, in_pieces
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionError, ExecutionEvent, sees_all
 from organizations.actors import Actor
@@ -101,7 +101,7 @@ def in_batches(
     def read(last: tuple[Any, ...] | None) -> Piece[tuple[Any, ...]]:
         following = keyset.after(rows, last) if last else keyset.in_order(rows)
         with organization_scope(organization):
-            return gather(following[:BATCH].iterator(ROWS_AT_ONCE), line, keyset.key_of)
+            return gather(following[:BATCH].iterator(ROWS_PER_FETCH), line, keyset.key_of)
 
     return in_pieces(read)
 

@@ -14,7 +14,7 @@ from importers.kodosumi.folders import Unreadable
 MEBIBYTE = 1 << 20
 MAX_JSON_BYTES = 16 * MEBIBYTE
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-STEPS_AT_A_TIME = 100_000
+PROGRESS_STEPS = 100_000
 STEPS_PER_BYTE = 20
 """A cell takes at least the two bytes of its pointer, and a row less than 40 steps."""
 LIMITS = {
@@ -69,8 +69,8 @@ def prepare(database: Database, content: bytes) -> None:
         database.setlimit(limit, value)
     # Pages that contain each other can make even the schema endless. Between calls of the handler
     # Python handles signals.
-    steps = repeat(0, STEPS_PER_BYTE * database.size // STEPS_AT_A_TIME + 10)
-    database.set_progress_handler(lambda: next(steps, 1), STEPS_AT_A_TIME)
+    steps = repeat(0, STEPS_PER_BYTE * database.size // PROGRESS_STEPS + 10)
+    database.set_progress_handler(lambda: next(steps, 1), PROGRESS_STEPS)
     if content:
         database.deserialize(content)
     for setting in SETTINGS:

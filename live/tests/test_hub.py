@@ -166,7 +166,7 @@ def test_a_database_that_is_away_for_a_moment_costs_no_event(
         return read_events(watched, after)
 
     monkeypatch.setattr(hub_module, "read_events", failing)
-    monkeypatch.setattr(hub_module, "SECONDS_AFTER_OUTAGE", 0.01)
+    monkeypatch.setattr(hub_module, "OUTAGE_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(hub_module, "SLOW_TICK", 0.1)
 
     async def scene(hub: Hub) -> list[int]:

@@ -24,7 +24,7 @@ def test_a_token_that_ends_by_itself_ends_its_viewer(
 ) -> None:
     """The stream ends at that moment, not at the next check of the viewers."""
     execution = running_in(organization)
-    monkeypatch.setattr(hub_module, "SECONDS_BETWEEN_VIEWER_CHECKS", 60)
+    monkeypatch.setattr(hub_module, "VIEWER_CHECK_INTERVAL_SECONDS", 60)
     short_lived = replace(viewer, expires_at=time.time() + 0.3)
 
     async def scene(hub: Hub) -> str:
@@ -41,7 +41,7 @@ def test_a_clock_that_was_set_forward_ends_it_too(
     """The timer was set by the old clock; the next check of the viewers uses the new one."""
     execution = running_in(organization)
     long_lived = replace(viewer, expires_at=time.time() + 3600)
-    monkeypatch.setattr(hub_module, "SECONDS_BETWEEN_VIEWER_CHECKS", 0)
+    monkeypatch.setattr(hub_module, "VIEWER_CHECK_INTERVAL_SECONDS", 0)
 
     async def scene(hub: Hub) -> str:
         received = asyncio.create_task(numbers_of(subscribe(hub, execution, long_lived)))

@@ -30,10 +30,10 @@ HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 MAX_LENGTH = 255
 KEPT_FOR = timedelta(days=1)
 """Keys are remembered at least this long, while they are among the caller's newest."""
-KEPT_OF_CALLER = 100_000
+MAX_KEYS_PER_CALLER = 100_000
 """So many of a caller's keys are remembered, and some more until the next clearing: a heartbeat
 with a key of its own stores nothing else that would be limited."""
-BETWEEN_CLEARINGS = 500
+KEYS_BETWEEN_CLEARINGS = 500
 """On average, since a clearing reads all keys of the caller."""
 
 
@@ -84,7 +84,7 @@ def store(
         key=key,
         defaults={"digest": digest},
     )
-    if is_new and random.randrange(BETWEEN_CLEARINGS) == 0:  # noqa: S311 - nobody gains by guessing
+    if is_new and random.randrange(KEYS_BETWEEN_CLEARINGS) == 0:  # noqa: S311 - nobody gains by guessing
         _forget_oldest(organization, principal_id)
     return stored, is_new
 
@@ -92,9 +92,11 @@ def store(
 def _forget_oldest(organization: Organization, principal_id: UUID) -> None:
     """Forget the caller's keys beyond the newest ones, but none that a request holds."""
     theirs = AnsweredRequest.objects.filter(organization=organization, principal_id=principal_id)
-    beyond = theirs.order_by("-created_at", "-pk").values("pk")[KEPT_OF_CALLER:]
+    beyond = theirs.order_by("-created_at", "-pk").values("pk")[MAX_KEYS_PER_CALLER:]
     free = AnsweredRequest.objects.filter(pk__in=beyond).select_for_update(skip_locked=True)
-    theirs.filter(pk__in=list(free.values_list("pk", flat=True)[: 4 * BETWEEN_CLEARINGS])).delete()
+    theirs.filter(
+        pk__in=list(free.values_list("pk", flat=True)[: 4 * KEYS_BETWEEN_CLEARINGS])
+    ).delete()
 
 
 def remember(

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from core.addresses import plain_address
 from core.ids import uuid7
-from core.long_answers import ROWS_AT_ONCE, Piece, gather, in_pieces
+from core.long_answers import ROWS_PER_FETCH, Piece, gather, in_pieces
 from core.throttling import Quota, count_attempt, throttle_key
 from organizations.actors import Actor
 from organizations.audit.actions import OF_ONESELF, AuditAction
@@ -138,7 +138,7 @@ def export_lines(organization: Organization, first: int, last: int) -> Iterator[
         with organization_scope(organization):
             events = AuditEvent.objects.for_organization(organization).in_order()
             following = events.filter(sequence__gt=beyond, sequence__lte=last)[:EXPORT_BATCH]
-            rows = following.iterator(ROWS_AT_ONCE)
+            rows = following.iterator(ROWS_PER_FETCH)
             return gather(rows, export_line, lambda event: event.sequence)
 
     return in_pieces(read)

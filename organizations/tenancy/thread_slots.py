@@ -19,9 +19,10 @@ from core.errors import CODES, DomainError
 
 logger = structlog.get_logger(__name__)
 
-SECONDS_THAT_ARE_LONG = 3.0
-SECONDS_TO_REMEMBER = 60.0
-SECONDS_TO_WAIT = 0.3
+SLOW_REQUEST_SECONDS = 3.0
+WINDOW_SECONDS = 60.0
+"""How long a slow organization stays limited, and how long one that sent a request is present."""
+MAX_WAIT_SECONDS = 0.3
 """How long a request may have waited for a thread before its organization has too many."""
 
 
@@ -49,7 +50,7 @@ class ThreadSlots:
     `half` is half of its threads.
 
     A request of an organization is refused when three things are true: the organization holds half
-    of the threads, this request has waited for its thread longer than SECONDS_TO_WAIT, and another
+    of the threads, this request has waited for its thread longer than MAX_WAIT_SECONDS, and another
     organization has asked for something in the last minute.
 
     - A request holds a thread already when its organization becomes known, so it cannot wait here
@@ -57,7 +58,7 @@ class ThreadSlots:
       those of others behind it get their turn.
     - Free threads are no measure of a flood. Eight workers of one client keep eight threads busy
       and delay others by part of one request; they are refused only if that is longer than
-      SECONDS_TO_WAIT. Sixty have fifty requests waiting in front of everybody. The time that a
+      MAX_WAIT_SECONDS. Sixty have fifty requests waiting in front of everybody. The time that a
       request has waited tells the two apart, under both servers.
     - An organization that is alone in a process is never refused: nobody gains from it.
 
@@ -70,7 +71,7 @@ class ThreadSlots:
         self._begun: defaultdict[UUID, list[float]] = defaultdict(list)
         self._slow_until: dict[UUID, float] = {}
         self._flood_logged_until = 0.0
-        nobody = (UUID(int=0), -SECONDS_TO_REMEMBER)
+        nobody = (UUID(int=0), -WINDOW_SECONDS)
         self._latest = self._latest_other = nobody
         """Who has asked last, and who before them that is another; each with the time."""
 
@@ -93,7 +94,7 @@ class ThreadSlots:
             if len(begun) >= self._half:
                 if is_slow:
                     raise OrganizationBusy
-                if waited > SECONDS_TO_WAIT and not is_alone:
+                if waited > MAX_WAIT_SECONDS and not is_alone:
                     self._log_flood(organization_id)
                     raise OrganizationFlooding
             begun.append(self._clock())
@@ -110,7 +111,7 @@ class ThreadSlots:
     def _log_flood(self, organization_id: UUID) -> None:
         """At most once a minute, since refusals are many."""
         if self._clock() >= self._flood_logged_until:
-            self._flood_logged_until = self._clock() + SECONDS_TO_REMEMBER
+            self._flood_logged_until = self._clock() + WINDOW_SECONDS
             logger.warning("organization.flooding", organization_id=str(organization_id))
 
     def _is_alone(self, organization_id: UUID) -> bool:
@@ -119,14 +120,14 @@ class ThreadSlots:
         if self._latest[0] != organization_id:
             self._latest_other = self._latest
         self._latest = organization_id, now
-        return self._latest_other[1] <= now - SECONDS_TO_REMEMBER
+        return self._latest_other[1] <= now - WINDOW_SECONDS
 
     def _is_slow(self, organization_id: UUID) -> bool:
         now = self._clock()
         begun = self._begun.get(organization_id, ())
         was_slow = now < self._slow_until.get(organization_id, 0.0)
-        if sum(now - each > SECONDS_THAT_ARE_LONG for each in begun) >= self._half:
-            self._slow_until[organization_id] = now + SECONDS_TO_REMEMBER
+        if sum(now - each > SLOW_REQUEST_SECONDS for each in begun) >= self._half:
+            self._slow_until[organization_id] = now + WINDOW_SECONDS
             if not was_slow:
                 logger.warning("organization.busy", organization_id=str(organization_id))
             return True

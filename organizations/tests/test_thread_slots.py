@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from organizations.tenancy.thread_slots import (
-    SECONDS_THAT_ARE_LONG,
-    SECONDS_TO_REMEMBER,
-    SECONDS_TO_WAIT,
+    MAX_WAIT_SECONDS,
+    SLOW_REQUEST_SECONDS,
+    WINDOW_SECONDS,
     OrganizationBusy,
     OrganizationFlooding,
     ThreadSlots,
@@ -16,7 +16,7 @@ from organizations.tenancy.thread_slots import (
 
 HALF = 4
 OURS, THEIRS = uuid4(), uuid4()
-LONG = SECONDS_THAT_ARE_LONG + 0.1
+LONG = SLOW_REQUEST_SECONDS + 0.1
 
 
 class Clock:
@@ -76,7 +76,7 @@ def test_it_is_remembered_for_a_minute_also_when_all_threads_were_held(
 
         assert not has_room(slots, OURS)
         assert has_room(slots, THEIRS)
-    clock.now += SECONDS_TO_REMEMBER
+    clock.now += WINDOW_SECONDS
     with ExitStack() as stack:
         for _ in range(2 * HALF):
             stack.enter_context(slots.hold(OURS))
@@ -104,7 +104,7 @@ def test_a_request_that_fails_gives_its_place_back(slots: ThreadSlots, clock: Cl
         assert not has_room(slots, OURS)
 
 
-WAITED = SECONDS_TO_WAIT + 0.01
+WAITED = MAX_WAIT_SECONDS + 0.01
 
 
 def is_refused(slots: ThreadSlots, organization: UUID, waited: float) -> bool:
@@ -124,13 +124,13 @@ def test_requests_that_wait_behind_their_own_organization_are_refused_beside_oth
         alone = is_refused(slots, OURS, WAITED)
         with slots.hold(THEIRS):
             pass
-        beside = [is_refused(slots, OURS, waited) for waited in (SECONDS_TO_WAIT, WAITED, WAITED)]
+        beside = [is_refused(slots, OURS, waited) for waited in (MAX_WAIT_SECONDS, WAITED, WAITED)]
         theirs = is_refused(slots, THEIRS, WAITED)
 
         assert not alone
         assert beside == [False, True, True]
         assert not theirs, "they hold fewer than half of the threads"
-    clock.now += SECONDS_TO_REMEMBER
+    clock.now += WINDOW_SECONDS
     with ExitStack() as stack:
         for _ in range(HALF):
             stack.enter_context(slots.hold(OURS))

@@ -46,7 +46,7 @@ EVENTS_A_PAGE = 100
 MAX_ERRORS = 20
 MAX_FILES = 1_000
 MAX_KINDS = 40
-SECONDS_A_PAGE = 2.0
+PAGE_RENDER_SECONDS = 2.0
 """Processor time for rendering on one page; the oldest steps are rendered last."""
 DELETED = (
     "will be deleted with its events and files. Only the fact that it was deleted is kept. "
@@ -83,7 +83,7 @@ def execution(request: OrganizationRequest, fid: str) -> HttpResponse:
     """Show the result and all facts about an execution."""
     found = own_execution(request, fid)
     now = timezone.now().timestamp()
-    with limited_time(SECONDS_A_PAGE):
+    with limited_time(PAGE_RENDER_SECONDS):
         result, steps = render_result(found.final), steps_of(found)
     steps["shown"] = shown_steps(request, steps["rows"], has_ended=found.has_ended)
     context = {

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from core.csv_files import csv_line, for_spreadsheets
 from core.fast_path.responses import LongResponse
 from core.keyset import Keyset
-from core.long_answers import PIECE, ROWS_AT_ONCE, Piece, gather, in_pieces
+from core.long_answers import PIECE, ROWS_PER_FETCH, Piece, gather, in_pieces
 from executions import queries
 from executions.errors import read_error
 from executions.log_lines import LOG, whole_line
@@ -130,8 +130,8 @@ def all_events(
             rows = events_of(execution).filter(sequence__gt=reached or 0).order_by("sequence")
             rows = rows.filter(kind__in=kinds) if kinds else rows
             sizes = rows.annotate(size=BYTES).values_list("sequence", "size")
-            last = last_of_batch(sizes[:BATCH].iterator(ROWS_AT_ONCE))
-            found = rows.filter(sequence__lte=last).iterator(ROWS_AT_ONCE)
+            last = last_of_batch(sizes[:BATCH].iterator(ROWS_PER_FETCH))
+            found = rows.filter(sequence__lte=last).iterator(ROWS_PER_FETCH)
             return gather(found, line, lambda event: event.sequence)
 
     return in_pieces(read)

@@ -272,7 +272,7 @@ def test_the_page_stays_readable_however_much_its_steps_say(
 def test_steps_that_each_take_long_do_not_add_up(
     organization: Organization, browser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.executions.detail.SECONDS_A_PAGE", 0.01)
+    monkeypatch.setattr("pages.executions.detail.PAGE_RENDER_SECONDS", 0.01)
     tiring = event("result", markdown("[" * 20_000))
     execution = make_execution(organization, events=[tiring] * 10)
 

@@ -15,7 +15,7 @@ from executions.file_bucket import BucketStorage
 from tests import s3
 from tests.live.deployment import free_port
 
-SECONDS_BETWEEN = 0.05
+BYTE_INTERVAL_SECONDS = 0.05
 TRICKLED_BYTES = 600
 """Half a minute's worth, after which the response is complete."""
 LENGTH = re.compile(rb"content-length: ([0-9]+)", re.IGNORECASE)
@@ -70,7 +70,7 @@ def answer_slowly(client: socket.socket) -> None:
     client.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
     for _ in range(TRICKLED_BYTES):
         client.sendall(b"x")
-        time.sleep(SECONDS_BETWEEN)
+        time.sleep(BYTE_INTERVAL_SECONDS)
     client.sendall(DONE)
 
 
@@ -83,5 +83,5 @@ def read_slowly(client: socket.socket) -> None:
     missing = int(length[1]) if length else 0
     while missing > 0:
         missing -= len(client.recv(4096)) or missing
-        time.sleep(SECONDS_BETWEEN)
+        time.sleep(BYTE_INTERVAL_SECONDS)
     client.sendall(b"HTTP/1.1 200 OK" + DONE)

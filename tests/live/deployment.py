@@ -25,7 +25,7 @@ from agentidp.devtools.embedded_postgres import Cluster, find_binaries
 from core import server_options
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-SECONDS_TO_START = 120
+START_TIMEOUT_SECONDS = 120
 PAGE = os.sysconf("SC_PAGESIZE")
 OWNER = "owner-0@example.com"
 OWNER_PASSWORD = "fifteen-canaries-sing-at-dawn"
@@ -157,7 +157,7 @@ class Server:
                 stderr=output,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + SECONDS_TO_START
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not answers(self.url):
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
@@ -229,7 +229,7 @@ def running(
 
 def wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until the process accepts connections on the port."""
-    deadline = time.monotonic() + SECONDS_TO_START
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while not takes_connections(port):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()

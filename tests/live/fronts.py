@@ -32,7 +32,7 @@ PRODUCTION = {
         for name in ("SECRET_KEY", "SECRET_PEPPER", "KEY_ENCRYPTION_KEY")
     },
 }
-SECONDS_TO_START = 60
+START_TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def wsgi_server(
 
 def wait_for(address: str | tuple[str, int]) -> None:
     """Wait until /livez responds."""
-    until = time.monotonic() + SECONDS_TO_START
+    until = time.monotonic() + START_TIMEOUT_SECONDS
     while True:
         try:
             request = f"GET /livez HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"

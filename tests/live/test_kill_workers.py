@@ -25,7 +25,7 @@ from tests.live.deployment import PROJECT, migrated_cluster, seed
 pytestmark = pytest.mark.slow
 
 EXECUTIONS = 20
-SECONDS_TO_NOTICE = 120
+REAP_TIMEOUT_SECONDS = 120
 LONG = 600
 LOST = "The worker was lost: nothing was heard from it for"
 
@@ -137,7 +137,9 @@ def test_nothing_keeps_running_when_workers_are_killed(place: Place) -> None:
     killed = time.monotonic()
     # Restart it, as a supervisor does. The new worker finds the lost executions by itself.
     place.start_worker(2)
-    place.wait_until(lambda: place.statuses(launched) == {"error": EXECUTIONS}, SECONDS_TO_NOTICE)
+    place.wait_until(
+        lambda: place.statuses(launched) == {"error": EXECUTIONS}, REAP_TIMEOUT_SECONDS
+    )
 
     print(f"{EXECUTIONS} ended {time.monotonic() - killed:.1f} s after the kill")  # noqa: T201
     assert all(error.startswith(LOST) for (error,) in place.rows("error", launched))
@@ -155,7 +157,7 @@ def test_surviving_workers_end_the_executions_of_a_lost_one(place: Place) -> Non
 
     victim.kill()
     victim.wait()
-    place.wait_until(lambda: place.statuses(lost) == {"error": 5}, SECONDS_TO_NOTICE)
+    place.wait_until(lambda: place.statuses(lost) == {"error": 5}, REAP_TIMEOUT_SECONDS)
 
     assert place.statuses(kept) == {"running": 5}
 
@@ -173,7 +175,7 @@ def test_a_worker_that_slept_cannot_write_any_more(place: Place) -> None:
 
     sleeper.send_signal(signal.SIGSTOP)
     place.start_worker(1)
-    place.wait_until(lambda: place.statuses(launched) == {"error": 1}, SECONDS_TO_NOTICE)
+    place.wait_until(lambda: place.statuses(launched) == {"error": 1}, REAP_TIMEOUT_SECONDS)
     before = place.rows("last_sequence, error, end_time, lease_generation", launched)
     sleeper.send_signal(signal.SIGCONT)
 

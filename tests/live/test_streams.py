@@ -19,8 +19,8 @@ from tests.live.viewer import Follower, ask, read_head
 
 pytestmark = pytest.mark.slow
 
-SECONDS_TO_STOP = 10
-SECONDS_TO_CUT = 60
+STOP_TIMEOUT_SECONDS = 10
+CUT_TIMEOUT_SECONDS = 60
 PLACES = 64
 """The number of streams and waiting requests that a caller may have."""
 
@@ -81,7 +81,7 @@ def test_viewers_of_a_stopping_server_reconnect_and_continue() -> None:
             await ending
             return stopped
 
-        assert asyncio.run(asyncio.wait_for(scene(), 120)) < SECONDS_TO_STOP
+        assert asyncio.run(asyncio.wait_for(scene(), 120)) < STOP_TIMEOUT_SECONDS
     assert "about to stop" in follower.last_words
     assert follower.seen == list(range(1, follower.seen[-1] + 1))
     assert follower.connections == 2
@@ -131,7 +131,7 @@ def test_a_client_that_does_not_read_is_disconnected_and_affects_no_others(
     delay, cut = asyncio.run(asyncio.wait_for(scene(), 180))
 
     assert delay < 5
-    assert cut < SECONDS_TO_CUT
+    assert cut < CUT_TIMEOUT_SECONDS
     assert running.server.memory() - before < 100 * 1024**2
 
 
@@ -149,7 +149,7 @@ def test_silent_readers_hold_little_memory_and_delay_nobody() -> None:
 
         readers = [lazy_connection(engine) for _ in range(PLACES - 4)]
         addresses = [each.getsockname() for each in readers]
-        waiting, deadline = set(addresses), time.monotonic() + SECONDS_TO_CUT
+        waiting, deadline = set(addresses), time.monotonic() + CUT_TIMEOUT_SECONDS
         while waiting := {each for each in waiting if queued_for(each) == 0}:
             assert time.monotonic() < deadline, f"{len(waiting)} were sent nothing."
             time.sleep(0.05)
@@ -163,7 +163,7 @@ def test_silent_readers_hold_little_memory_and_delay_nobody() -> None:
     assert queued < 200_000
     assert held < 1_000_000
     assert beside < 2 * alone + 0.05
-    assert seconds < SECONDS_TO_CUT
+    assert seconds < CUT_TIMEOUT_SECONDS
 
 
 def lazy_connection(engine: Engine) -> socket.socket:
@@ -183,7 +183,7 @@ def seconds_until_cut(lazy: socket.socket) -> float:
     """How long the server keeps the connection: it ends when the socket has no peer any more."""
     began = time.monotonic()
     address = lazy.getsockname()
-    while time.monotonic() < began + SECONDS_TO_CUT and is_established(address):
+    while time.monotonic() < began + CUT_TIMEOUT_SECONDS and is_established(address):
         time.sleep(0.2)
     lazy.close()
     return time.monotonic() - began

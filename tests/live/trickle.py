@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-SECONDS_BETWEEN_BYTES = 0.5
+BYTE_INTERVAL_SECONDS = 0.5
 """Far less than the timeout of a read."""
 
 
@@ -45,7 +45,7 @@ class Proxy:
                 while data and self._trickles.is_set() and not self._over.is_set():
                     client.sendall(data[:1])
                     data = data[1:]
-                    self._over.wait(SECONDS_BETWEEN_BYTES)
+                    self._over.wait(BYTE_INTERVAL_SECONDS)
                 client.sendall(data)
 
     def _upward(self, client: socket.socket, server: socket.socket) -> None:

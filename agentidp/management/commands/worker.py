@@ -28,7 +28,7 @@ REAP_EVERY = 15
 MAX_OTHER_JOBS = 2
 """For all jobs but executions, so that neither takes the other's threads."""
 SPARE_THREADS = 4
-SECONDS_TO_NOTICE = 5
+ABORT_GRACE_SECONDS = 5
 MAX_ATTEMPTS = 5
 PAUSE = 2
 OUTAGE = (ConnectorException, OperationalError, InterfaceError, OSError)
@@ -75,7 +75,7 @@ async def work(concurrency: int, grace: int) -> None:
     _, running = await asyncio.wait(serve, timeout=grace)
     if running:
         await on_django(runner.give_up)("The worker was stopped before the execution had ended.")
-        _, running = await asyncio.wait(running, timeout=SECONDS_TO_NOTICE)
+        _, running = await asyncio.wait(running, timeout=ABORT_GRACE_SECONDS)
     watch.cancel()
     await asyncio.wait({watch})
     if running:
