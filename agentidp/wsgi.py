@@ -16,7 +16,7 @@ try:
     django_application = get_wsgi_application()
     from agentidp.checks import refuse_unsafe_start
     from core.content_types import with_known_content_types
-    from core.failures import answering_failures
+    from core.failures import logging_failures
     from core.memory import collect_in_time
     from core.proxy_only import behind_the_proxy
     from core.static_files import with_static_files
@@ -26,7 +26,7 @@ try:
     limit_statements()
     limit_idle_transactions()
     refuse_unsafe_start()
-    unguarded_application = answering_failures(
+    unguarded_application = logging_failures(
         with_token_endpoint(with_static_files(with_known_content_types(django_application)))
     )
     application = behind_the_proxy(unguarded_application)

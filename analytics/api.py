@@ -24,8 +24,8 @@ from analytics.serializers import (
     finding_body,
     finding_row,
 )
-from core.csv_files import FORMATS, CsvAnswers, CsvRenderer
-from core.examples import answered
+from core.csv_files import FORMATS, CsvRenderer, CsvResponses
+from core.examples import example_response
 from organizations.api.viewsets import OrganizationScopedViewSet
 
 
@@ -63,13 +63,13 @@ def described(serializer: type, *parameters: OpenApiParameter, description: str,
         parameters=[*parameters, FORMAT],
         responses={
             (200, "application/json"): serializer,
-            (200, "text/csv"): answered(OpenApiTypes.STR, csv),
+            (200, "text/csv"): example_response(OpenApiTypes.STR, csv),
             404: GONE,
         },
     )
 
 
-class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
+class AnalyticsViewSet(CsvResponses, OrganizationScopedViewSet):
     """What the organization's agents do with tokens."""
 
     required_scopes = {"tokens": (), "activity": (), "agents": (), "findings": ()}
@@ -101,7 +101,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         narrowing = parameters.narrowing(self.organization)
         days = queries.count_by_day(self.organization, period, metric, narrowing)
         self._name_file(f"{metric.key}-per-day", period, "date", "count")
-        return self._answer(
+        return self._respond(
             {"days": len(days)},
             [{"date": day.date.isoformat(), "count": day.count} for day in days],
         )
@@ -119,7 +119,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         narrowing = parameters.narrowing(self.organization)
         cells = queries.count_by_hour_of_week(self.organization, period, metric, narrowing)
         self._name_file(f"{metric.key}-by-hour", period, "dow", "hour", "count")
-        return self._answer(
+        return self._respond(
             {},
             [{"dow": cell.dow, "hour": cell.hour, "count": cell.count} for cell in cells],
         )
@@ -141,7 +141,7 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         rows = [{"agentId": str(agent.agent_id), "tokenCount": agent.count} for agent in agents]
         if isinstance(request.accepted_renderer, CsvRenderer):
             self._add_names(rows)
-        return self._answer({"month": f"{period.first:%Y-%m}"}, rows)
+        return self._respond({"month": f"{period.first:%Y-%m}"}, rows)
 
     @described(
         FindingsSerializer,
@@ -154,9 +154,9 @@ class AnalyticsViewSet(CsvAnswers, OrganizationScopedViewSet):
         self.csv_name = f"findings-{timezone.now():%Y-%m-%d}"
         self.csv_columns = FINDING_COLUMNS
         is_csv = isinstance(request.accepted_renderer, CsvRenderer)
-        return self._answer({}, list(map(finding_row if is_csv else finding_body, found)))
+        return self._respond({}, list(map(finding_row if is_csv else finding_body, found)))
 
-    def _answer(self, more: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
+    def _respond(self, more: dict[str, Any], rows: list[dict[str, Any]]) -> Response:
         return Response({"tenantId": self.organization.public_id, **more, "data": rows})
 
     def _name_file(self, what: str, period: Period, *columns: str) -> None:

@@ -22,12 +22,12 @@ ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 def with_known_content_types(application: "WSGIApplication") -> "WSGIApplication":
     """Wrap the application so that it never sees a Content-Type that problem_of() rejects."""
 
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if problem := problem_of(environ.get("CONTENT_TYPE", "")):
             environ |= {"CONTENT_TYPE": "", PROBLEM: problem}
         return application(environ, start_response)
 
-    return answer
+    return wrapped
 
 
 def problem_of(content_type: str) -> str:

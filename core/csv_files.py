@@ -88,7 +88,7 @@ class FormatNegotiation(LenientContentNegotiation):
         return super().select_renderer(request, renderers, format_suffix)
 
 
-class CsvAnswers(GenericViewSet):
+class CsvResponses(GenericViewSet):
     """For viewsets that also answer with CSV. Errors are always JSON."""
 
     renderer_classes = [JSONRenderer, CsvRenderer]

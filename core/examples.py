@@ -80,18 +80,18 @@ PUBLIC_DOCUMENTS: dict[str, Any] = {
 NOTHING: Any = object()
 
 
-def example(answer: Any = NOTHING, *, sent: Any = NOTHING, media_type: str | None = None) -> Any:
+def example(response: Any = NOTHING, *, sent: Any = NOTHING, media_type: str | None = None) -> Any:
     """A serializer decorator: an example of the response, and of the request body if `sent` is
     given. JSON unless `media_type` says otherwise."""
     examples = []
     if sent is not NOTHING:
         examples.append(OpenApiExample("Example", sent, request_only=True, media_type=media_type))
-    if answer is not NOTHING:
+    if response is not NOTHING:
         statuses = ["200", "201", "202"]
         examples.append(
             OpenApiExample(
                 "Example",
-                answer,
+                response,
                 response_only=True,
                 media_type=media_type,
                 status_codes=statuses,
@@ -100,6 +100,6 @@ def example(answer: Any = NOTHING, *, sent: Any = NOTHING, media_type: str | Non
     return extend_schema_serializer(examples=examples)
 
 
-def answered(kind: Any, value: Any) -> OpenApiResponse:
+def example_response(kind: Any, value: Any) -> OpenApiResponse:
     """An example response that no serializer describes."""
     return OpenApiResponse(kind, examples=[OpenApiExample("Example", value)])

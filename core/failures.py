@@ -119,10 +119,10 @@ def _broken(request: HttpRequest) -> BodyBroken:
     return BodyBroken(f"The body of request {request_id_of(request.META)} broke off.")
 
 
-def answering_failures(application: "WSGIApplication") -> "WSGIApplication":
-    """Wrap the application so that errors outside Django are logged and answered as well."""
+def logging_failures(application: "WSGIApplication") -> "WSGIApplication":
+    """Wrap the application so that errors outside Django are logged, and get a response as well."""
 
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         try:
             return application(environ, start_response)
         except Exception as error:
@@ -131,7 +131,7 @@ def answering_failures(application: "WSGIApplication") -> "WSGIApplication":
             start_response("500 Internal Server Error", [("Content-Type", "application/json")])
             return [body]
 
-    return answer
+    return wrapped
 
 
 def without_secrets(exc_info: ExcInfo) -> str:

@@ -25,9 +25,9 @@ def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
-    """Count an answered request; `route` is the pattern of its URL, never the URL itself."""
-    answered, duration = _series(method, route, status)
-    answered.inc()
+    """Count a completed request; `route` is the pattern of its URL, never the URL itself."""
+    completed, duration = _series(method, route, status)
+    completed.inc()
     duration.observe(seconds)
 
 

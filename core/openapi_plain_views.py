@@ -52,7 +52,7 @@ def _token_endpoint() -> dict[str, Any]:
             },
         },
     }
-    answer = {
+    body = {
         "type": "object",
         "required": ["access_token", "token_type", "expires_in", "scope"],
         "properties": {
@@ -71,7 +71,7 @@ def _token_endpoint() -> dict[str, Any]:
         "client_secret": CLIENT_SECRET,
         "scope": "agents:read executions:write",
     }
-    example_answer = {
+    example_body = {
         "access_token": ACCESS_TOKEN,
         "token_type": "Bearer",
         "expires_in": 3600,
@@ -89,7 +89,7 @@ def _token_endpoint() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "A token.",
-                "content": {"application/json": _shown(answer, example_answer)},
+                "content": {"application/json": _shown(body, example_body)},
             },
             **{
                 status: {

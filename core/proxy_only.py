@@ -37,7 +37,7 @@ def behind_the_proxy(application: "WSGIApplication") -> "WSGIApplication":
     Outside production everybody is answered, since `runserver` listens only on this machine.
     """
 
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if not settings.IS_PRODUCTION:
             return application(environ, start_response)
         if environ.get("REMOTE_ADDR"):
@@ -52,12 +52,12 @@ def behind_the_proxy(application: "WSGIApplication") -> "WSGIApplication":
         _drain(environ)
         return response
 
-    return answer
+    return wrapped
 
 
 def _drain(environ: "WSGIEnvironment") -> None:
     """Read what is left of a body that was refused by its length. Otherwise the connection would
-    break, and the proxy would report that to the client instead of the answer. This does not wait
+    break, and the proxy would report that to the client instead of the response. This does not wait
     for the client, since the proxy already has the whole body."""
     if environ.get("CONTENT_LENGTH"):
         for _ in range(MAX_DRAIN_READS):

@@ -52,7 +52,7 @@ def require_free_port(host: str, port: int) -> None:
 
 @contextlib.contextmanager
 def server(host: str, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the server during the block, which starts once it is ready to answer."""
+    """Run the server during the block, which starts once it is ready to respond."""
     base = f"http://{host}:{port}"
     command = [sys.executable, "-m", "granian", *server_options.ASGI]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
@@ -127,7 +127,7 @@ def watch(server: subprocess.Popen[bytes], worker: Worker) -> int:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A response; status 0 if the connection failed."""
 
     status: int
@@ -142,7 +142,7 @@ def fetch(
     form: dict[str, str] | None = None,
     authorization: str | None = None,
     body: Any = None,
-) -> Answer:
+) -> Response:
     """One HTTP request, as curl would send it: with a form, with `body` as JSON, or neither."""
     data = urllib.parse.urlencode(form).encode() if form else None
     headers = {"Authorization": authorization} if authorization else {}
@@ -151,11 +151,11 @@ def fetch(
     request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - our own URL
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-            return Answer(response.status, response.read())
+            return Response(response.status, response.read())
     except urllib.error.HTTPError as error:
-        return Answer(error.code, error.read())
+        return Response(error.code, error.read())
     except OSError:
-        return Answer(0)
+        return Response(0)
 
 
 def check(base: str, client: Client) -> Iterator[tuple[str, bool]]:
@@ -177,8 +177,8 @@ def check(base: str, client: Client) -> Iterator[tuple[str, bool]]:
         ("the heatmap has busy hours", "/api/v1/analytics/agents/activity", bearer, 200, _heatmap),
         ("the month has active agents", "/api/v1/analytics/agents", bearer, 200, _agents),
     ):
-        answer = fetch(f"{base}{path}", authorization=authorization)
-        yield name, answer.status == status and _has_shape(answer, has_expected_shape)
+        response = fetch(f"{base}{path}", authorization=authorization)
+        yield name, response.status == status and _has_shape(response, has_expected_shape)
 
 
 def check_executions(base: str, client: Client) -> Iterator[tuple[str, bool]]:
@@ -210,17 +210,17 @@ def check_executions(base: str, client: Client) -> Iterator[tuple[str, bool]]:
 
 
 def _is_running(runs: str, authorization: str) -> bool:
-    answer = fetch(f"{runs}?status=running", authorization=authorization)
-    return answer.status == 200 and answer.json()["total"] > 0
+    response = fetch(f"{runs}?status=running", authorization=authorization)
+    return response.status == 200 and response.json()["total"] > 0
 
 
-def _token(issued: Answer) -> str:
+def _token(issued: Response) -> str:
     return str(issued.json()["access_token"]) if issued.status == 200 else ""
 
 
-def _has_shape(answer: Answer, has_expected_shape: Callable[[Any], bool]) -> bool:
+def _has_shape(response: Response, has_expected_shape: Callable[[Any], bool]) -> bool:
     try:
-        return has_expected_shape(answer.json())
+        return has_expected_shape(response.json())
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
 

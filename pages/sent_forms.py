@@ -46,7 +46,7 @@ def carry_out_once(request: Any, view: Callable[[], HttpResponseBase]) -> HttpRe
         return view()
     sent, is_new = store(request.organization, request.actor.id, key, b"")
     if not is_new:
-        return answer_again(request, sent)
+        return redirect_again(request, sent)
     response = view()
     remember(request, sent, response)
     return response
@@ -93,7 +93,7 @@ def remember(request: Any, sent: AnsweredRequest, response: HttpResponseBase) ->
     sent.save(update_fields=["status", "body"])
 
 
-def answer_again(request: Any, sent: AnsweredRequest) -> HttpResponse:
+def redirect_again(request: Any, sent: AnsweredRequest) -> HttpResponse:
     """Redirect as the first response did, with a message that the change was made only once."""
     kept = json.loads(sent.body)
     messages.info(request, f"{SENT_TWICE} {kept['told']}".strip())

@@ -11,7 +11,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.csv_files import FORMATS, CsvAnswers, CsvRenderer, csv_line
+from core.csv_files import FORMATS, CsvRenderer, CsvResponses, csv_line
 from core.fast_path.responses import LongResponse
 from core.keyset import Keyset
 from core.pagination import Found, Slice
@@ -88,7 +88,7 @@ CSV_OF_GROUPS = (
 )
 
 
-class DashboardViewSet(CsvAnswers, PanelViewSet):
+class DashboardViewSet(CsvResponses, PanelViewSet):
     """Operators see the organization's executions, everyone else their own.
 
     As CSV, a list has all matching rows unless the query has a `limit`, an `offset` or a `cursor`.

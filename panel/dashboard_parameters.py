@@ -6,7 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 
 from core.csv_files import FORMATS
-from core.examples import answered
+from core.examples import example_response
 from core.keyset import MAX_CURSOR_LENGTH, PARAMETER
 from core.pagination import CURSOR_DESCRIPTION, MAX_OFFSET
 from executions.filters import MAX_HOURS
@@ -72,7 +72,7 @@ FID = OpenApiParameter("fid", str, OpenApiParameter.PATH, description="The id of
 
 def described(serializer: type, *parameters: OpenApiParameter, csv: str = "") -> Any:
     """Describe an operation; `csv` is an example of its CSV response, if it has one."""
-    tables = {(200, "text/csv"): answered(OpenApiTypes.STR, csv)} if csv else {}
+    tables = {(200, "text/csv"): example_response(OpenApiTypes.STR, csv)} if csv else {}
     return extend_schema(
         tags=["Dashboard"],
         parameters=[*parameters, *([FORMAT] if csv else [])],

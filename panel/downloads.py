@@ -15,7 +15,7 @@ from django.utils.http import content_disposition_header, http_date
 from core.days import MAX_TIMESTAMP
 from core.errors import DomainError, NotFound, error_body
 from core.fast_path.responses import LongResponse
-from core.long_answers import PIECE
+from core.long_responses import PIECE
 from executions.models import ExecutionFile
 
 RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.ASCII)

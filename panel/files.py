@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.examples import answered, example
+from core.examples import example, example_response
 from executions.models import ExecutionFile
 from organizations.actors import Scope
 from panel import examples
@@ -80,8 +80,12 @@ class FileViewSet(PanelViewSet):
     @extend_schema(
         parameters=[PATH, *RANGES],
         responses={
-            (200, "application/octet-stream"): answered(OpenApiTypes.BINARY, examples.CONTENT),
-            (206, "application/octet-stream"): answered(OpenApiTypes.BINARY, examples.CONTENT),
+            (200, "application/octet-stream"): example_response(
+                OpenApiTypes.BINARY, examples.CONTENT
+            ),
+            (206, "application/octet-stream"): example_response(
+                OpenApiTypes.BINARY, examples.CONTENT
+            ),
             304: None,
         },
     )

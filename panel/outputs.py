@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.examples import answered, example
+from core.examples import example, example_response
 from core.openapi import OperationSchema
 from core.parameters import flag
 from core.serializers import BoundedListField, StrictSerializer
@@ -131,7 +131,7 @@ class OutputViewSet(PanelViewSet):
 
     @extend_schema(
         parameters=[EXTENDED],
-        responses={(200, "application/json"): answered(OpenApiTypes.ANY, examples.RAW)},
+        responses={(200, "application/json"): example_response(OpenApiTypes.ANY, examples.RAW)},
     )
     def raw(self, request: Request, fid: str) -> Response:
         """Return the final result as a value with its type tag.
@@ -143,7 +143,7 @@ class OutputViewSet(PanelViewSet):
 
     @extend_schema(
         parameters=[EXTENDED],
-        responses={(200, "text/html"): answered(OpenApiTypes.STR, examples.HTML)},
+        responses={(200, "text/html"): example_response(OpenApiTypes.STR, examples.HTML)},
     )
     def html(self, request: Request, fid: str) -> HttpResponse:
         """Return the final result as a printable page. Nothing in it runs or is loaded from

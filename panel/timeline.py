@@ -58,7 +58,7 @@ SEARCH = OpenApiParameter(
         "Part of the text `author:… organization:… summary:… description:… fid:… "
         "status:… tag:… startup:… inputs:… final:…`. Case does not matter. The searches "
         "of one caller may use six seconds of database time per minute, those of one "
-        "organization twenty; beyond that the answer is 429."
+        "organization twenty; beyond that the response is 429."
     ),
 )
 
@@ -99,7 +99,7 @@ class TimelineViewSet(PanelViewSet):
     def search(self) -> str:
         return self.text("q", MAX_SEARCH_LENGTH) or ""
 
-    def answer(self, work: Callable[[], Response]) -> Response:
+    def respond(self, work: Callable[[], Response]) -> Response:
         """Respond to a request, with a limit on the caller's search time.
 
         A search reads the content of all the caller's executions. It counts even when it fails.
@@ -133,7 +133,7 @@ class TimelineViewSet(PanelViewSet):
     )
     def list_items(self, request: Request) -> Response:
         """List the caller's own executions, newest first."""
-        return self.answer(self._list_items)
+        return self.respond(self._list_items)
 
     def _list_items(self) -> Response:
         query = self.request.query_params
@@ -168,7 +168,7 @@ class TimelineViewSet(PanelViewSet):
         Without `since` only the position to continue from is returned. While something is being
         written, a change may be reported twice.
         """
-        return self.answer(self._list_changes)
+        return self.respond(self._list_changes)
 
     def _list_changes(self) -> Response:
         since = self.position("since")
@@ -208,7 +208,7 @@ class TimelineViewSet(PanelViewSet):
     )
     def move(self, request: Request) -> Response:
         """Return what a page of the caller's own executions must add, change and remove."""
-        return self.answer(self._move)
+        return self.respond(self._move)
 
     def _move(self) -> Response:
         mode = self.text("mode", 10) or "next"

@@ -22,7 +22,7 @@ from procrastinate.testing import InMemoryConnector
 
 from agentidp.env import BASE_DIR
 from agentidp.management.commands import worker
-from core.failures import answering_failures, log_what_threads_raise
+from core.failures import log_what_threads_raise, logging_failures
 from core.fast_path.asgi_bridge import Bridge
 from live.hub import Hub
 from tests.failing_urls import SECRET, TOKEN
@@ -243,9 +243,7 @@ def broken_application(environ: Any, start_response: Any) -> list[bytes]:
     raise RuntimeError(f"beneath Django {SECRET}")
 
 
-@pytest.mark.parametrize(
-    "application", [broken_application, answering_failures(broken_application)]
-)
+@pytest.mark.parametrize("application", [broken_application, logging_failures(broken_application)])
 def test_an_error_beneath_django_is_logged_once_and_answered(log: Log, application: Any) -> None:
     sent = over_asgi("/x", application)
 

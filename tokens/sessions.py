@@ -44,7 +44,7 @@ class SessionTokens:
     refresh: PersonRefresh
     membership: Membership
 
-    def as_answer(self) -> dict[str, Any]:
+    def as_body(self) -> dict[str, Any]:
         return {
             "accessToken": str(self.refresh.access_token),
             "refreshToken": str(self.refresh),

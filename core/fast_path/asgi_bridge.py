@@ -22,14 +22,14 @@ from core.addresses import address_of, caller_network
 from core.bodies import TOO_MANY, BodyBudget
 from core.errors import CODES, MESSAGES, DomainError, error_body
 from core.failures import RightEnded, log_failure
-from core.fast_path.connection import Answer, Connection
+from core.fast_path.connection import Connection, Response
 from core.fast_path.pieces import (
     Caller,
-    LongAnswers,
+    LongResponses,
     Rest,
     Turns,
     in_chunks,
-    too_many_long_answers,
+    too_many_long_responses,
     unavailable,
 )
 from core.fast_path.requests import NO_STORE, Message, Receive, Scope, Send, read_body
@@ -37,7 +37,7 @@ from core.fast_path.responses import LiveResponse, Place
 
 BODY_TIMEOUT_SECONDS = 30
 BROKEN_BODY = "The body ended too early, or its chunks are malformed."
-LONG_ANSWER_THREADS = 4
+LONG_RESPONSE_THREADS = 4
 """Threads for long responses only, so that many of them leave the other threads free."""
 LONG_THREADS_PER_CALLER = 2
 """How many of them one organization may use."""
@@ -55,9 +55,9 @@ class Bridge:
     ) -> None:
         self._application, self._max_body = application, max_body
         self._threads = ThreadPoolExecutor(threads, "web")
-        self._long_threads = ThreadPoolExecutor(LONG_ANSWER_THREADS, "web-long")
+        self._long_threads = ThreadPoolExecutor(LONG_RESPONSE_THREADS, "web-long")
         self._turns = Turns(LONG_THREADS_PER_CALLER)
-        self.long_answers = LongAnswers()
+        self.long_responses = LongResponses()
         self.bodies = BodyBudget()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,33 +101,33 @@ class Bridge:
                     await _refuse(send, 400, CODES[400], BROKEN_BODY)
                 return
             connection = Connection(scope, receive, send, body)
-            answer = await self._answer(connection)
-            if answer.wait and await connection.waits(answer.wait):
+            response = await self._respond(connection)
+            if response.wait and await connection.waits(response.wait):
                 connection.has_waited = True
-                answer = await self._answer(connection)
+                response = await self._respond(connection)
             del body
             connection.body = b""
         if connection.is_lost:
             return
-        if answer.live:
-            await connection.stream(answer)
-        elif answer.rest:
-            await self._send_long(connection, answer, answer.rest)
+        if response.live:
+            await connection.stream(response)
+        elif response.rest:
+            await self._send_long(connection, response, response.rest)
         else:
-            await connection.send_whole(answer)
+            await connection.send_whole(response)
 
-    async def _answer(self, connection: Connection) -> Answer:
+    async def _respond(self, connection: Connection) -> Response:
         loop = asyncio.get_running_loop()
         with metrics.requests_in_progress.track_inprogress():
             return await loop.run_in_executor(self._threads, self._run, connection)
 
-    async def _send_long(self, connection: Connection, answer: Answer, rest: Rest) -> None:
+    async def _send_long(self, connection: Connection, response: Response, rest: Rest) -> None:
         loop = asyncio.get_running_loop()
         turn = self._turns.of(rest.whose)
         try:
-            await connection.begin(answer)
-            piece: bytes | None = answer.content
-            answer.content = b""
+            await connection.begin(response)
+            piece: bytes | None = response.content
+            response.content = b""
             while piece is not None:
                 if not await connection.send_chunk(piece):
                     return
@@ -140,61 +140,61 @@ class Bridge:
             connection.watch_no_more()
             await asyncio.shield(loop.run_in_executor(self._long_threads, rest.close))
 
-    def _run(self, connection: Connection) -> Answer:
+    def _run(self, connection: Connection) -> Response:
         """Run the application in a thread. Returns its response, or the start of a long one."""
-        answer = Answer()
+        response = Response()
 
         def start_response(status: str, headers: list[tuple[str, str]], *rest: Any) -> None:
-            answer.status = int(status[:3])
-            answer.headers = [
+            response.status = int(status[:3])
+            response.headers = [
                 (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
             ]
 
         environ = connection.environ()
-        response = self._application(environ, start_response)
+        produced = self._application(environ, start_response)
         try:
-            answer.wait = getattr(response, "wait", None)
+            response.wait = getattr(produced, "wait", None)
             if connection.is_head:
                 pass
-            elif isinstance(response, LiveResponse):
-                answer.live, answer.release = response.live, response.hand_over()
+            elif isinstance(produced, LiveResponse):
+                response.live, response.release = produced.live, produced.hand_over()
             else:
-                self._make_content(response, answer, caller_network(address_of(environ)))
+                self._make_content(produced, response, caller_network(address_of(environ)))
         finally:
-            if answer.rest is None and hasattr(response, "close"):
-                response.close()
-        return answer
+            if response.rest is None and hasattr(produced, "close"):
+                produced.close()
+        return response
 
-    def _make_content(self, response: Iterable[bytes], answer: Answer, network: str) -> None:
-        pieces = in_chunks(response)
-        place: Place = getattr(response, "place", nullcontext)
+    def _make_content(self, produced: Iterable[bytes], response: Response, network: str) -> None:
+        pieces = in_chunks(produced)
+        place: Place = getattr(produced, "place", nullcontext)
         try:
             with place():
-                answer.content = next(pieces, b"")
+                response.content = next(pieces, b"")
                 second = next(pieces, None)
         except DomainError as refused:
             if refused.status != HTTPStatus.SERVICE_UNAVAILABLE:
                 raise
-            answer.status, answer.headers, answer.content = unavailable(
+            response.status, response.headers, response.content = unavailable(
                 refused.message, retry_after=getattr(refused, "retry_after", 1)
             )
             return
         if second is None:
             return
-        caller: Caller = getattr(response, "caller", None) or network
-        whose: Caller = getattr(response, "organization_id", None) or caller
-        if not self.long_answers.begin(caller):
-            answer.status, answer.headers, answer.content = too_many_long_answers()
+        caller: Caller = getattr(produced, "caller", None) or network
+        whose: Caller = getattr(produced, "organization_id", None) or caller
+        if not self.long_responses.begin(caller):
+            response.status, response.headers, response.content = too_many_long_responses()
             return
 
         def close() -> None:
             try:
-                if hasattr(response, "close"):
-                    response.close()
+                if hasattr(produced, "close"):
+                    produced.close()
             finally:
-                self.long_answers.end(caller)
+                self.long_responses.end(caller)
 
-        answer.rest = Rest(chain([second], pieces), close, whose)
+        response.rest = Rest(chain([second], pieces), close, whose)
 
 
 async def _refuse(

@@ -27,7 +27,7 @@ these, and its own full buffer."""
 
 
 @dataclass
-class Answer:
+class Response:
     """The application's response, as far as it has been produced."""
 
     status: int = 500
@@ -79,13 +79,13 @@ class Connection:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def send_whole(self, answer: Answer) -> None:
-        await self._start(answer)
-        await self._send({"type": "http.response.body", "body": answer.content})
+    async def send_whole(self, response: Response) -> None:
+        await self._start(response)
+        await self._send({"type": "http.response.body", "body": response.content})
 
-    async def begin(self, answer: Answer) -> None:
+    async def begin(self, response: Response) -> None:
         self._gone = asyncio.ensure_future(self.wait_disconnected())
-        await self._start(answer)
+        await self._start(response)
 
     def watch_no_more(self) -> None:
         if self._gone:
@@ -113,12 +113,12 @@ class Connection:
     async def send_last(self) -> None:
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def stream(self, answer: Answer) -> None:
+    async def stream(self, response: Response) -> None:
         """Send the live body until it ends, the client disconnects, or the client does not read."""
-        assert answer.live  # noqa: S101 - the caller asked
+        assert response.live  # noqa: S101 - the caller asked
         over = asyncio.Event()
         gone = asyncio.ensure_future(self.wait_disconnected())
-        pump = asyncio.ensure_future(self._pump(answer, answer.live(over)))
+        pump = asyncio.ensure_future(self._pump(response, response.live(over)))
         ending = asyncio.ensure_future(over.wait())
         try:
             await asyncio.wait({gone, pump, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -133,14 +133,14 @@ class Connection:
             for each in (gone, pump, ending):
                 each.cancel()
             await asyncio.gather(gone, pump, ending, return_exceptions=True)
-            if answer.release:
-                answer.release()
+            if response.release:
+                response.release()
         if not pump.cancelled() and (error := pump.exception()):
             raise error
 
-    async def _pump(self, answer: Answer, chunks: AsyncGenerator[bytes, None]) -> None:
+    async def _pump(self, response: Response, chunks: AsyncGenerator[bytes, None]) -> None:
         try:
-            await self._start(answer)
+            await self._start(response)
             async for chunk in chunks:
                 if not await self.send_chunk(chunk):
                     return
@@ -156,11 +156,11 @@ class Connection:
         if client:
             connections.abort((client[0], int(client[1])))
 
-    async def _start(self, answer: Answer) -> None:
+    async def _start(self, response: Response) -> None:
         await self._send(
             {
                 "type": "http.response.start",
-                "status": answer.status,
-                "headers": answer.headers or [],
+                "status": response.status,
+                "headers": response.headers or [],
             }
         )

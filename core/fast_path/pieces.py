@@ -13,12 +13,12 @@ from django.db import connections as database_connections
 
 from core.errors import CODES, error_body
 from core.fast_path.requests import NO_STORE, Headers
-from core.long_answers import PIECE
+from core.long_responses import PIECE
 
 LONG = 64 * 1024
 """A streamed response of more bytes is long: it is produced in pieces of PIECE bytes."""
-MAX_LONG_ANSWERS = 1024
-MAX_ANONYMOUS_LONG_ANSWERS = 256
+MAX_LONG_RESPONSES = 1024
+MAX_ANONYMOUS_LONG_RESPONSES = 256
 """Both limits are per process."""
 Caller = UUID | str
 """The principal, or the network of an anonymous caller."""
@@ -36,12 +36,12 @@ class Rest:
         """The next piece, or None after the last. Called in a thread."""
         piece = next(self._pieces, None)
         if any(each.in_atomic_block for each in database_connections.all(initialized_only=True)):
-            raise RuntimeError("A long answer kept a transaction open after a piece.")
+            raise RuntimeError("A long response kept a transaction open after a piece.")
         return piece
 
 
 class Turns:
-    """Who may have a thread for the next piece of a long answer: one organization, or one network
+    """Who may have a thread for the next piece of a long response: one organization, or one network
     of callers without a name, has so many at most, since a piece may take seconds of the database
     or of the storage. It belongs to the event loop."""
 
@@ -54,7 +54,7 @@ class Turns:
         return self._whose.setdefault(whose, asyncio.Semaphore(self._at_once))
 
 
-class LongAnswers:
+class LongResponses:
     """Counts the long responses in progress by caller.
 
     No caller can use up the places of all: anonymous callers, who fetch static files, are counted
@@ -72,8 +72,8 @@ class LongAnswers:
         with self._lock:
             if (
                 self._callers[caller] >= settings.STREAMS_PER_CALLER
-                or self._callers.total() >= MAX_LONG_ANSWERS
-                or (is_anonymous and self._anonymous >= MAX_ANONYMOUS_LONG_ANSWERS)
+                or self._callers.total() >= MAX_LONG_RESPONSES
+                or (is_anonymous and self._anonymous >= MAX_ANONYMOUS_LONG_RESPONSES)
             ):
                 return False
             self._callers[caller] += 1
@@ -88,7 +88,7 @@ class LongAnswers:
                 del self._callers[caller]
 
 
-def too_many_long_answers() -> tuple[int, Headers, bytes]:
+def too_many_long_responses() -> tuple[int, Headers, bytes]:
     return unavailable("Too many long responses are in progress. Try again later.", retry_after=5)
 
 

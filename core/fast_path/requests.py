@@ -25,7 +25,7 @@ async def read_body(
 
     A body larger than `max_body` comes back empty: the application refuses it by its headers and
     never reads it. It is still read, up to twice that size, because the client would otherwise see
-    a broken connection instead of the answer.
+    a broken connection instead of the response.
     """
     if scope["method"] in {"GET", "HEAD"}:
         return b""

@@ -7,7 +7,7 @@ from django.db.models import Count, Func, IntegerField, OuterRef, QuerySet, Subq
 from django.db.models.functions import Left
 
 from core.keyset import Keyset
-from core.long_answers import ROWS_PER_FETCH, Piece, gather, in_pieces
+from core.long_responses import ROWS_PER_FETCH, Piece, gather, in_pieces
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionError, ExecutionEvent, sees_all
 from organizations.actors import Actor

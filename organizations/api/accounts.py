@@ -39,11 +39,11 @@ class PasswordResetView(APIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Mail a password reset link. The answer is the same for every address.
+        """Mail a password reset link. The response is the same for every address.
 
         The link opens a page and works once, within an hour. After five mails an hour to one
         address the last link keeps working, and no further one is mailed. After 30 requests an hour
-        from one network the answer is 429.
+        from one network the response is 429.
         """
         serializer = PasswordResetSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

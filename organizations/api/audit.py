@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.errors import InvalidValue, NotFound
-from core.examples import answered, example
+from core.examples import example, example_response
 from core.fast_path.responses import LongResponse
 from core.filters import FormedTextFilter, StrictFilterSet, parse_moment
 from core.pagination import PAGING, PagePagination
@@ -215,7 +215,9 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
     @extend_schema(
         parameters=SEQUENCES,
         responses={
-            (200, "application/jsonl"): answered(OpenApiTypes.STR, f"{examples.EXPORTED_LINE}\n")
+            (200, "application/jsonl"): example_response(
+                OpenApiTypes.STR, f"{examples.EXPORTED_LINE}\n"
+            )
         },
     )
     def export(self, request: Request) -> HttpResponseBase:

@@ -55,7 +55,7 @@ class SecretWasShown(DomainError):
     )
 
 
-class AnswerWithSecret(Response):
+class ResponseWithSecret(Response):
     """A response that cannot be repeated, because its field `secret_field` is shown only once."""
 
     def __init__(self, data: Any, *, secret_field: str, **kwargs: Any) -> None:
@@ -110,7 +110,7 @@ def remember(
         claimed.delete()
         return
     data = response.data
-    if isinstance(response, AnswerWithSecret):
+    if isinstance(response, ResponseWithSecret):
         claimed.secret_field = response.secret_field
         data = {name: value for name, value in data.items() if name != response.secret_field}
     if fields is not None:
@@ -119,9 +119,7 @@ def remember(
     claimed.save(update_fields=["status", "body", "secret_field"])
 
 
-def answer_again(
-    stored: AnsweredRequest, read_anew: Callable[[Any], Any] | None = None
-) -> Response:
+def replay(stored: AnsweredRequest, read_anew: Callable[[Any], Any] | None = None) -> Response:
     """The original response, or the one that `read_anew` makes of its stored fields. Raise
     SecretWasShown if it had a secret."""
     data: Any = json.loads(stored.body) if stored.body else None

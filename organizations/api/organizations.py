@@ -29,7 +29,7 @@ from organizations.actions import (
 )
 from organizations.actions.invitations import InvitationNotFound
 from organizations.actions.members import MemberNotFound
-from organizations.api.idempotency import AnswerWithSecret
+from organizations.api.idempotency import ResponseWithSecret
 from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.models import Invitation, Membership, Organization, Principal
 from organizations.serializers import (
@@ -170,7 +170,7 @@ class MemberViewSet(OwnOrganizationViewSet):
     def create(self, request: Request, organizationId: str) -> Response:
         """Make an agent of the organization a member (201), or invite a person to become one (202).
 
-        A person is a member once they accept. The answer is the same whether or not anybody has
+        A person is a member once they accept. The response is the same whether or not anybody has
         an account with this address.
         """
         serializer = NewMemberSerializer(data=request.data)
@@ -217,7 +217,7 @@ class MemberViewSet(OwnOrganizationViewSet):
 def invited(invitation: Invitation, link: str, *, status: int) -> Response:
     body = {**InvitationSerializer(invitation).data, "acceptUrl": link or None}
     if link:
-        return AnswerWithSecret(body, secret_field="acceptUrl", status=status)  # noqa: S106
+        return ResponseWithSecret(body, secret_field="acceptUrl", status=status)  # noqa: S106
     return Response(body, status=status)
 
 
@@ -245,7 +245,7 @@ class InvitationViewSet(mixins.ListModelMixin, OwnOrganizationViewSet):
 
     @extend_schema(request=InvitationSerializer, responses={201: InvitationWithLinkSerializer})
     def create(self, request: Request, organizationId: str) -> Response:
-        """Invite an email address. The answer is the only place that shows the link."""
+        """Invite an email address. The response is the only place that shows the link."""
         serializer = InvitationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         invitation, link = invite(self.organization, actor=self.actor, **serializer.validated_data)

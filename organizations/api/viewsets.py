@@ -113,7 +113,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         if is_new:
             self._claimed = stored
         else:  # replace the action, as the router assigns actions to methods
-            setattr(self, str(request.method).lower(), lambda *_, **__: self._answer_again(stored))
+            setattr(self, str(request.method).lower(), lambda *_, **__: self._replay(stored))
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
@@ -122,9 +122,9 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
             idempotency.remember(claimed, response, self.kept_fields.get(self.action))
         return super().finalize_response(request, response, *args, **kwargs)
 
-    def _answer_again(self, stored: AnsweredRequest) -> Response:
+    def _replay(self, stored: AnsweredRequest) -> Response:
         is_whole = self.action not in self.kept_fields
-        return idempotency.answer_again(stored, None if is_whole else self.read_anew)
+        return idempotency.replay(stored, None if is_whole else self.read_anew)
 
     def read_anew(self, kept: dict[str, Any]) -> Any:
         """The response body as it is now, given its stored fields."""

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from core.addresses import plain_address
 from core.ids import uuid7
-from core.long_answers import ROWS_PER_FETCH, Piece, gather, in_pieces
+from core.long_responses import ROWS_PER_FETCH, Piece, gather, in_pieces
 from core.throttling import Quota, count_attempt, throttle_key
 from organizations.actors import Actor
 from organizations.audit.actions import OF_ONESELF, AuditAction

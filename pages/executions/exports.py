@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from core.csv_files import csv_line, for_spreadsheets
 from core.fast_path.responses import LongResponse
 from core.keyset import Keyset
-from core.long_answers import PIECE, ROWS_PER_FETCH, Piece, gather, in_pieces
+from core.long_responses import PIECE, ROWS_PER_FETCH, Piece, gather, in_pieces
 from executions import queries
 from executions.errors import read_error
 from executions.log_lines import LOG, whole_line

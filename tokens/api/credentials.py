@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from agents.api import AGENT_ID, AgentNotFound
 from agents.models import Agent
 from core.errors import NotFound
-from organizations.api.idempotency import AnswerWithSecret
+from organizations.api.idempotency import ResponseWithSecret
 from organizations.api.viewsets import OrganizationScopedViewSet
 from tokens.actions import (
     create_credential,
@@ -64,7 +64,7 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
 
     @extend_schema(request=CredentialSerializer, responses={201: CredentialWithSecretSerializer})
     def create(self, request: Request, agentId: str) -> Response:
-        """Create a credential. The answer is the only place that shows its secret."""
+        """Create a credential. The response is the only place that shows its secret."""
         agent = self._agent()
         serializer = CredentialSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -127,7 +127,7 @@ class CredentialViewSet(mixins.ListModelMixin, OrganizationScopedViewSet):
 
 def _with_secret(credential: Credential, secret: str, *, status: int) -> Response:
     body = CredentialSerializer(credential).data | {"clientSecret": secret}
-    return AnswerWithSecret(
+    return ResponseWithSecret(
         body,
         secret_field="clientSecret",  # noqa: S106 - a name
         status=status,

@@ -92,7 +92,7 @@ class SessionSerializer(serializers.Serializer[object]):
 
 
 def _tokens(tokens: SessionTokens) -> Response:
-    return Response(tokens.as_answer(), headers={"Cache-Control": "no-store"})
+    return Response(tokens.as_body(), headers={"Cache-Control": "no-store"})
 
 
 @method_decorator([login_not_required, transaction.non_atomic_requests], name="dispatch")
@@ -144,9 +144,9 @@ class RefreshView(APIView):
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for new tokens.
 
-        If the answer was lost, send the token again within 30 seconds. A later second use ends the
-        session. After 120 refreshes of a session in an hour the answer is 429, and the token still
-        works later.
+        If the response was lost, send the token again within 30 seconds. A later second use ends
+        the session. After 120 refreshes of a session in an hour the response is 429, and the token
+        still works later.
         """
         serializer = RefreshSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

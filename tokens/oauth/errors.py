@@ -53,7 +53,7 @@ def unknown_target() -> OAuthError:
     )
 
 
-class Answer(NamedTuple):
+class PlainResponse(NamedTuple):
     """A response that does not depend on Django."""
 
     status: int
@@ -61,20 +61,20 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def json_answer(body: dict[str, Any], status: int = 200, **headers: str) -> Answer:
+def json_response(body: dict[str, Any], status: int = 200, **headers: str) -> PlainResponse:
     """A JSON response. `headers` have underscores in place of hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     kind = {"Content-Type": "application/json"}
-    return Answer(status, NO_STORE | GUARDS | named | kind, encode(body).encode())
+    return PlainResponse(status, NO_STORE | GUARDS | named | kind, encode(body).encode())
 
 
-def error_answer(error: OAuthError, **headers: str) -> Answer:
+def error_response(error: OAuthError, **headers: str) -> PlainResponse:
     if error.status == 401:
         headers["WWW_Authenticate"] = BASIC_CHALLENGE
     if error.retry_after:
         headers["Retry_After"] = str(error.retry_after)
     body = {"error": error.error, "error_description": error.description}
-    return json_answer(body, error.status, **headers)
+    return json_response(body, error.status, **headers)
 
 
 def oauth_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -16,7 +16,7 @@ from tokens.oauth.errors import NO_STORE
 from tokens.oauth.presented_tokens import PresentedTokenViewSet, read_token, wanted_token
 from tokens.serializers import IntrospectionSerializer, OAuthErrorSerializer, TokenFormSerializer
 
-INACTIVE_ANSWERS = Quota(limit=1000, window=timedelta(minutes=1))
+INACTIVE_RESPONSES = Quota(limit=1000, window=timedelta(minutes=1))
 
 
 @extend_schema(tags=["Tokens"])
@@ -36,7 +36,7 @@ class IntrospectionViewSet(PresentedTokenViewSet):
         scopes = _live_scopes(token, self.organization.pk, request)
         if token is None or scopes is None:
             count_attempt(
-                throttle_key("introspect", self.organization.pk, self.actor.id), INACTIVE_ANSWERS
+                throttle_key("introspect", self.organization.pk, self.actor.id), INACTIVE_RESPONSES
             )
             return Response({"active": False}, headers=NO_STORE)
         introspect_token(token, actor=self.actor)

@@ -28,7 +28,7 @@ def public_document(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpRe
     @csrf_exempt  # changes nothing; other methods get a 405
     @login_not_required
     @transaction.non_atomic_requests
-    def answer(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+    def wrapped(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         if request.method not in {"GET", "HEAD"}:
             refusal = error_response(request, 405)
             refusal["Allow"] = "GET, HEAD"
@@ -43,8 +43,8 @@ def public_document(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpRe
         response = HttpResponse(content, content_type="application/json", headers=headers)
         return get_conditional_response(request, etag=etag, response=response) or response
 
-    answer.__name__, answer.__doc__ = view.__name__, view.__doc__
-    return answer
+    wrapped.__name__, wrapped.__doc__ = view.__name__, view.__doc__
+    return wrapped
 
 
 @public_document

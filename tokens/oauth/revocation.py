@@ -4,7 +4,7 @@ from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.examples import answered
+from core.examples import example_response
 from tokens.actions import revoke_token
 from tokens.oauth.errors import NO_STORE
 from tokens.oauth.presented_tokens import PresentedTokenViewSet, read_token, wanted_token
@@ -18,12 +18,12 @@ class RevocationViewSet(PresentedTokenViewSet):
     @extend_schema(
         request={"application/x-www-form-urlencoded": TokenFormSerializer},
         responses={
-            200: answered(OpenApiTypes.OBJECT, {}),
+            200: example_response(OpenApiTypes.OBJECT, {}),
             (400, "application/json"): OAuthErrorSerializer,
         },
     )
     def revoke(self, request: Request) -> Response:
-        """Revoke a token. The answer does not reveal whether it existed.
+        """Revoke a token. The response does not reveal whether it existed.
 
         A live token of another client in the organization is refused (`unauthorized_client`). The
         body is an empty object: RFC 7009 lets clients ignore it, and some require JSON.

@@ -19,10 +19,10 @@ from tokens.actions import Refusal, issue_token
 from tokens.models import MAX_IDENTIFIER_LENGTH, TokenEvent
 from tokens.oauth.client_authentication import ClientProof, client_proof, form_parameters
 from tokens.oauth.errors import (
-    Answer,
     OAuthError,
-    error_answer,
-    json_answer,
+    PlainResponse,
+    error_response,
+    json_response,
     unavailable,
     unknown_target,
 )
@@ -39,14 +39,14 @@ SCOPE_FORM = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*
 @login_not_required
 @transaction.non_atomic_requests
 def token(request: HttpRequest) -> HttpResponse:
-    """The token endpoint as a Django view. Servers answer it in token_door.py instead."""
-    answer = answer_token_request(request.method or "", request.META, lambda: request.body)
-    return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
+    """The token endpoint as a Django view. Servers respond in token_door.py instead."""
+    response = token_response(request.method or "", request.META, lambda: request.body)
+    return HttpResponse(response.body, status=response.status, headers=response.headers)
 
 
-def answer_token_request(
+def token_response(
     method: str, environ: Mapping[str, Any], read: Callable[[], bytes]
-) -> Answer:
+) -> PlainResponse:
     """`POST /api/v1/token`: issue a token for client credentials (RFC 6749 section 4.4).
 
     This is the hottest path, so it takes only the method, the WSGI environ and a function that
@@ -55,17 +55,17 @@ def answer_token_request(
     try:
         if method != "POST":
             wrong_method = OAuthError("invalid_request", "Use POST.", status=405)
-            return error_answer(wrong_method, Allow="POST")
+            return error_response(wrong_method, Allow="POST")
         parameters = form_parameters(environ, read)
         proof = client_proof(environ, parameters)
         scopes = _wanted_scopes(parameters)
         resource = _wanted_resource(parameters)
         return _issue(environ, proof, scopes, resource)
     except OAuthError as error:
-        return error_answer(error)
+        return error_response(error)
     except Exception as error:
         log_failure(error, method=method, route=ROUTE)
-        return error_answer(OAuthError("server_error", MESSAGES[500], status=500))
+        return error_response(OAuthError("server_error", MESSAGES[500], status=500))
 
 
 def _wanted_scopes(parameters: dict[str, str]) -> list[str] | None:
@@ -98,7 +98,7 @@ def _wanted_resource(parameters: dict[str, str]) -> str | None:
 
 def _issue(
     environ: Mapping[str, Any], proof: ClientProof, scopes: list[str] | None, resource: str | None
-) -> Answer:
+) -> PlainResponse:
     try:
         result = issue_token(
             proof.client_id,
@@ -109,13 +109,13 @@ def _issue(
         )
     except (OperationalError, InterfaceError) as error:
         logger.warning("database.unavailable", error=type(error).__name__)
-        return error_answer(unavailable())
+        return error_response(unavailable())
     structlog.contextvars.bind_contextvars(client_id=str(proof.client_id))
     if isinstance(result, Refusal):
         token_requests.labels("refused", result.reason).inc()
-        return error_answer(_public_error(result))
+        return error_response(_public_error(result))
     token_requests.labels("issued", "").inc()
-    return json_answer(
+    return json_response(
         {
             "access_token": result.access_token,
             "token_type": "Bearer",

@@ -21,7 +21,7 @@ from django.middleware.security import SecurityMiddleware
 from core.memory import collect_when_due
 from core.middleware import BoundedRequestMiddleware, HostMiddleware, RequestRecord
 from tokens.oauth.client_authentication import FORM
-from tokens.oauth.token import PATH, ROUTE, answer_token_request
+from tokens.oauth.token import PATH, ROUTE, token_response
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -40,14 +40,14 @@ Headers = list[tuple[str, str]]
 def with_token_endpoint(application: "WSGIApplication") -> "WSGIApplication":
     """Wrap the application to answer the token endpoint before it."""
 
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if environ.get("PATH_INFO") == PATH and _is_plain(environ):
             added = _added_by_guards(*map(environ.get, DECIDING))
             if added is not None:
-                return _answer(environ, start_response, added)
+                return _respond(environ, start_response, added)
         return application(environ, start_response)
 
-    return answer
+    return wrapped
 
 
 def _is_plain(environ: "WSGIEnvironment") -> bool:
@@ -91,21 +91,21 @@ def _added_by_guards(*deciding: Any) -> Headers | None:
     return [(name, value) for name, value in response.items() if name not in own]
 
 
-def _answer(
+def _respond(
     environ: "WSGIEnvironment", start_response: "StartResponse", added: Headers
 ) -> Iterable[bytes]:
     collect_when_due(environ)
     close_old_connections()
     record = RequestRecord(environ)
     length = int(environ.get("CONTENT_LENGTH") or 0)
-    answer = answer_token_request("POST", environ, lambda: environ["wsgi.input"].read(length))
-    record.leave("POST", ROUTE, answer.status)
+    response = token_response("POST", environ, lambda: environ["wsgi.input"].read(length))
+    record.leave("POST", ROUTE, response.status)
     close_old_connections()
     headers = [
-        *answer.headers.items(),
-        ("Content-Length", str(len(answer.body))),
+        *response.headers.items(),
+        ("Content-Length", str(len(response.body))),
         *added,
         ("X-Request-Id", record.request_id),
     ]
-    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
-    return [answer.body]
+    start_response(f"{response.status} {HTTPStatus(response.status).phrase}", headers)
+    return [response.body]

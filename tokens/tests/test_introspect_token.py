@@ -334,8 +334,8 @@ def test_guessing_is_limited(
 ) -> None:
     monkeypatch.setattr(
         introspection,
-        "INACTIVE_ANSWERS",
-        replace(introspection.INACTIVE_ANSWERS, limit=3),
+        "INACTIVE_RESPONSES",
+        replace(introspection.INACTIVE_RESPONSES, limit=3),
     )
 
     answers = [asker.post(URL, {"token": "garbage"}) for _ in range(4)]

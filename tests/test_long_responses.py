@@ -14,7 +14,7 @@ from django.test import Client
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from core.failures import RightEnded
-from core.long_answers import PIECE
+from core.long_responses import PIECE
 from executions.event_log import NewEvent
 from executions.models import now
 from executions.tests.factories import make_execution, make_file

@@ -14,7 +14,7 @@ from core.errors import DomainError
 from core.fast_path import asgi_bridge as bridge_module
 from core.fast_path.connection import SLICE
 from core.fast_path.pieces import LONG
-from core.long_answers import PIECE
+from core.long_responses import PIECE
 from core.sockets import connections
 from core.tests.asgi_server import App, Environ, Server, serve
 
@@ -135,7 +135,7 @@ def test_clients_that_do_not_read_hold_no_thread(
         await short.serve()
         assert not any(task.done() for task in waiting)
         await asyncio.gather(*waiting)
-        assert short.bridge.long_answers.begin(Long.caller or "")  # all places are free again
+        assert short.bridge.long_responses.begin(Long.caller or "")  # all places are free again
         return short
 
     short = asyncio.run(scene())
@@ -215,7 +215,7 @@ def test_anonymous_callers_are_counted_by_network(settings: Any) -> None:
 def test_a_long_answer_that_keeps_a_transaction_open_is_broken_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bridge_module, "LONG_ANSWER_THREADS", 1)
+    monkeypatch.setattr(bridge_module, "LONG_RESPONSE_THREADS", 1)
 
     def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
@@ -260,7 +260,7 @@ def test_slow_pieces_of_one_organization_leave_threads_to_others() -> None:
         return OfOrganization(whose, comes[whose], nullcontext)
 
     async def scene() -> Server:
-        slow = [Server(app, path="/slow") for _ in range(2 * bridge_module.LONG_ANSWER_THREADS)]
+        slow = [Server(app, path="/slow") for _ in range(2 * bridge_module.LONG_RESPONSE_THREADS)]
         other = Server(app)
         for each in (*slow, other):
             each.bridge = slow[0].bridge
