@@ -67,8 +67,7 @@ BEGIN
                 ELSE c.previous_last_used_at END AS secret_last_used_at
     INTO credential FROM tokens_credential c
     WHERE c.organization_id = found_organization AND c.agent_id = wanted_client
-      AND (c.secret_mac = given_mac OR c.previous_secret_mac = given_mac
-           OR given_mac = ANY (c.earlier_secret_macs))
+      AND tokens_has_secret(c, given_mac)
     ORDER BY c.status, c.created_at DESC LIMIT 1;
     found_credential := credential.id;
     IF wanted_resource IS NULL THEN

@@ -57,8 +57,7 @@ BEGIN
                          true) AS is_stale
             FROM tokens_credential c
             WHERE c.organization_id = a.organization_id AND c.agent_id = a.client
-              AND (c.secret_mac = a.mac OR c.previous_secret_mac = a.mac
-                   OR a.mac = ANY (c.earlier_secret_macs))
+              AND tokens_has_secret(c, a.mac)
             ORDER BY c.status, c.created_at DESC LIMIT 1
         ) c
         LEFT JOIN tokens_resource r
