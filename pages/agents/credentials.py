@@ -232,7 +232,7 @@ def first_use(request: OrganizationRequest, agent_id: UUID, credential_id: UUID)
 def show_secret(request: OrganizationRequest, credential: Credential, secret: str) -> HttpResponse:
     agent = credential.agent
     command = (
-        f"curl -s -u '{agent.pk}:{secret}' -d grant_type=client_credentials "
+        f"curl -s -w '\\n' -u '{agent.pk}:{secret}' -d grant_type=client_credentials "
         f"{settings.ISSUER}/api/v1/token"
     )
     context = {"agent": agent, "credential": credential, "value": secret, "command": command}

@@ -260,7 +260,7 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
         "tokens_link": f"{reverse('tokens:list')}?agent={found.pk}",
         "audit_link": f"{reverse('organizations:audit')}?agent={found.pk}",
         "command": (
-            f"curl -s -u '{found.pk}:'$CLIENT_SECRET -d grant_type=client_credentials "
+            f"curl -s -w '\\n' -u '{found.pk}:'$CLIENT_SECRET -d grant_type=client_credentials "
             f"{settings.ISSUER}/api/v1/token"
         ),
     }

@@ -45,7 +45,8 @@ def page_context(query: PageQuery, **more: Any) -> dict[str, Any]:
 
 def report_command() -> str:
     return (
-        f'curl -s {settings.ISSUER}/api/v1/executions -H "Authorization: Bearer $TOKEN" '
+        f"curl -s -w '\\n' {settings.ISSUER}/api/v1/executions "
+        '-H "Authorization: Bearer $TOKEN" '
         '-H "Content-Type: application/json" -d \'{"summary": "Weekly report"}\''
     )
 

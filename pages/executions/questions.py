@@ -54,7 +54,7 @@ def _question(execution: Execution, lock: str, timestamp: float, message: str) -
         "ends_at": ends_at,
         "is_over": ends_at is not None and ends_at <= now,
         "command": (
-            f"curl -s {settings.ISSUER}/api/v1/executions/{execution.fid}/events "
+            f"curl -s -w '\\n' {settings.ISSUER}/api/v1/executions/{execution.fid}/events "
             f"-H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' "
             f"-d '{body}'"
         )

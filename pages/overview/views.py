@@ -85,8 +85,8 @@ def overview(request: OrganizationRequest) -> HttpResponse:
         "zone": request.zone,
         "may_write": request.actor.may(Scope.AGENTS_WRITE),
         "is_quiet": is_quiet,
-        "command": f'curl -s -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials '
-        f"{settings.ISSUER}/api/v1/token",
+        "command": 'curl -s -w "\\n" -u "$CLIENT_ID:$CLIENT_SECRET" '
+        f"-d grant_type=client_credentials {settings.ISSUER}/api/v1/token",
         "context_line": f"Last {view.days} days, {request.zone} · as of {as_of(view.period)}",
         "range_label": f"{view.days} days",
         "month_summary": month_summary(month, work),

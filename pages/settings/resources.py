@@ -105,7 +105,7 @@ def show(request: OrganizationRequest, resource: Resource, form: GrantForm) -> H
             f"ORGANIZATIONS={request.organization.public_id}"
         ),
         "command": (
-            "curl -s -u $CLIENT_ID:$CLIENT_SECRET -d grant_type=client_credentials "
+            "curl -s -w '\\n' -u $CLIENT_ID:$CLIENT_SECRET -d grant_type=client_credentials "
             f"--data-urlencode 'resource={resource.identifier}' {issuer}{reverse('token')}"
         ),
         "zone": request.zone,

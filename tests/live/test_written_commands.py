@@ -1,6 +1,7 @@
 """The documentation's commands, run as printed, with a whole page in one shell.
 
-Every request must succeed: a 4xx ends the shell. Only placeholders are replaced.
+Every request must succeed: a 4xx ends the shell. What a request prints must end its line, so that
+the prompt stands on the next one. Only placeholders are replaced.
 """
 
 import os
@@ -23,7 +24,11 @@ SHOWN_ORIGINS = ("http://localhost:3000", "https://id.example.com")
 
 SHELL = """
 set -euo pipefail
-curl() { command curl --fail-with-body --max-time 30 "$@"; }
+exec 3>&1
+curl() {
+  command curl --fail-with-body --max-time 30 "$@"
+  [[ /dev/fd/1 -ef /dev/fd/3 ]] && echo PROMPT >&3 || true
+}
 jq() {
   python3 -c 'import json, sys
 value = json.load(sys.stdin)
@@ -41,7 +46,7 @@ ENDED_RUN = """
 TOKEN=$(token)
 FID=$(curl -s $BASE/api/v1/executions -H "Authorization: Bearer $TOKEN" \\
   -H "Content-Type: application/json" -d '{"summary": "Ended"}' | jq .executionId)
-curl -s -X POST $BASE/api/v1/executions/$FID/stop -H "Authorization: Bearer $TOKEN"
+curl -s -X POST $BASE/api/v1/executions/$FID/stop -H "Authorization: Bearer $TOKEN" > /dev/null
 """
 OWNER_TOKEN = f"""
 TOKEN=$(curl -s $BASE/api/v1/auth/login -H "Content-Type: application/json" \\
@@ -145,3 +150,4 @@ def test_a_page_can_be_followed_to_its_end(
     )
 
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert done.stdout.count("PROMPT") == done.stdout.splitlines().count("PROMPT"), done.stdout

@@ -30,10 +30,10 @@ As an agent, from another terminal:
     -u {client.client_id}:{client.client_secret} \\
     | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
 
-  curl -s "{base}/api/v1/analytics/tokens?days=30" -H "Authorization: Bearer $TOKEN"
-  curl -s "{base}/api/v1/analytics/agents/activity" -H "Authorization: Bearer $TOKEN"
-  curl -s "{base}/api/v1/analytics/agents" -H "Authorization: Bearer $TOKEN"
-  curl -s "{base}/api/v1/executions" -H "Authorization: Bearer $TOKEN" \\
+  curl -s -w '\\n' "{base}/api/v1/analytics/tokens?days=30" -H "Authorization: Bearer $TOKEN"
+  curl -s -w '\\n' "{base}/api/v1/analytics/agents/activity" -H "Authorization: Bearer $TOKEN"
+  curl -s -w '\\n' "{base}/api/v1/analytics/agents" -H "Authorization: Bearer $TOKEN"
+  curl -s -w '\\n' "{base}/api/v1/executions" -H "Authorization: Bearer $TOKEN" \\
     -H "Content-Type: application/json" -d '{{"summary": "Hello"}}'
 
 The log is in {log}, mails included. Ctrl-C stops everything; the data stays in {data}.
