@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from agentidp.env import BASE_DIR
+
+PATIENCE = 60
+"""Seconds for a run that waits for nothing."""
 
 
 @pytest.fixture
@@ -22,16 +24,15 @@ def ended() -> str:
 def asked(where: Path, seconds: float, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "agentidp.probe", "--wait", str(seconds), str(where)]
     given = os.environ | environment
-    return subprocess.run(command, env=given, cwd=BASE_DIR, capture_output=True, text=True)
+    return subprocess.run(
+        command, env=given, cwd=BASE_DIR, capture_output=True, text=True, timeout=PATIENCE
+    )
 
 
 def test_a_server_that_has_ended_is_not_waited_for(tmp_path: Path, ended: str) -> None:
-    began = time.monotonic()
-
-    done = asked(tmp_path / "a.sock", 60, MAINPID=ended)
+    done = asked(tmp_path / "a.sock", 10 * PATIENCE, MAINPID=ended)
 
     assert (done.returncode, done.stderr) == (1, "The server has ended; its log says why.\n")
-    assert time.monotonic() - began < 30
 
 
 def test_one_that_starts_has_its_time(tmp_path: Path) -> None:
