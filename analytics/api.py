@@ -16,7 +16,10 @@ from analytics.parameters import Parameters
 from analytics.periods import MAX_DAYS, Period
 from analytics.records import findings_of
 from analytics.serializers import (
+    ACTIVITY_COLUMNS,
     FINDING_COLUMNS,
+    TREND_COLUMNS,
+    USAGE_COLUMNS,
     AgentActivitySerializer,
     AgentUsageSerializer,
     FindingsSerializer,
@@ -100,7 +103,7 @@ class AnalyticsViewSet(CsvResponses, OrganizationScopedViewSet):
         metric = parameters.metric(default="issued")
         narrowing = parameters.narrowing(self.organization)
         days = queries.count_by_day(self.organization, period, metric, narrowing)
-        self._name_file(f"{metric.key}-per-day", period, "date", "count")
+        self._name_file(f"{metric.key}-per-day", period, *TREND_COLUMNS)
         return self._respond(
             {"days": len(days)},
             [{"date": day.date.isoformat(), "count": day.count} for day in days],
@@ -118,7 +121,7 @@ class AnalyticsViewSet(CsvResponses, OrganizationScopedViewSet):
         metric = parameters.metric(default="all")
         narrowing = parameters.narrowing(self.organization)
         cells = queries.count_by_hour_of_week(self.organization, period, metric, narrowing)
-        self._name_file(f"{metric.key}-by-hour", period, "dow", "hour", "count")
+        self._name_file(f"{metric.key}-by-hour", period, *ACTIVITY_COLUMNS)
         return self._respond(
             {},
             [{"dow": cell.dow, "hour": cell.hour, "count": cell.count} for cell in cells],
@@ -137,7 +140,7 @@ class AnalyticsViewSet(CsvResponses, OrganizationScopedViewSet):
         period = parameters.month()
         include_idle = parameters.flag("includeIdle")
         agents = queries.count_by_agent(self.organization, period, include_idle=include_idle)
-        self._name_file("tokens-per-agent", period, "agentId", "agentName", "tokenCount")
+        self._name_file("tokens-per-agent", period, *USAGE_COLUMNS)
         rows = [{"agentId": str(agent.agent_id), "tokenCount": agent.count} for agent in agents]
         if isinstance(request.accepted_renderer, CsvRenderer):
             self._add_names(rows)

@@ -71,6 +71,12 @@ class FindingsSerializer(serializers.Serializer[object]):
     data = FindingSerializer(many=True, help_text="Most severe first.")  # type: ignore[assignment]
 
 
+TREND_COLUMNS = ("date", "count")
+ACTIVITY_COLUMNS = ("dow", "hour", "count")
+USAGE_COLUMNS = ("agentId", "agentName", "tokenCount")
+"""Of the API. The page's file has had other columns since before the API had one, and people read
+both by these names, so neither loses any."""
+PAGE_USAGE_COLUMNS = ("agentId", "email", "tokenCount", "month")
 FINDING_COLUMNS = (
     *("code", "severity", "agentName", "agentId", "credentialId", "secretHint"),
     *("dates", "message", "detail", "link"),

@@ -18,7 +18,13 @@ from analytics.queries import (
     count_by_hour_of_week,
 )
 from analytics.records import findings_of, worst_findings
-from analytics.serializers import FINDING_COLUMNS, finding_row
+from analytics.serializers import (
+    ACTIVITY_COLUMNS,
+    FINDING_COLUMNS,
+    PAGE_USAGE_COLUMNS,
+    TREND_COLUMNS,
+    finding_row,
+)
 from core.csv_files import csv_text, for_spreadsheets
 from core.days import DAY
 from organizations.actors import Scope
@@ -143,11 +149,11 @@ def csv_file(request: OrganizationRequest, name: str) -> HttpResponse:
     organization = request.organization
     if name == "tokens":
         days = count_by_day(organization, view.period, view.trend_metric)
-        text = csv_text(("date", "count"), [(day.date, day.count) for day in days])
+        text = csv_text(TREND_COLUMNS, [(day.date, day.count) for day in days])
     elif name == "activity":
         hours = count_by_hour_of_week(organization, view.period, view.activity_metric)
         rows = [(hour.dow, hour.hour, hour.count) for hour in hours]
-        text = csv_text(("dow", "hour", "count"), rows)
+        text = csv_text(ACTIVITY_COLUMNS, rows)
     elif name == "agents":
         text = agents_csv(organization, Period.of_month(tz=request.zone))
     elif name == "findings":
@@ -167,7 +173,7 @@ def agents_csv(organization: Organization, month: Period) -> str:
     usage = count_by_agent(organization, month)
     names = Agent.objects.for_organization(organization).in_bulk([row.agent_id for row in usage])
     return csv_text(
-        ("agentId", "email", "tokenCount", "month"),
+        PAGE_USAGE_COLUMNS,
         [
             (row.agent_id, names[row.agent_id].email, row.count, f"{month.first:%Y-%m}")
             for row in usage
