@@ -35,7 +35,11 @@ OWNER_POLICY_TABLES = (
     *("analytics_agentdayusage", "analytics_agentmonthusage"),
 )
 """The tables that tokens_issue_batch reads and writes for several organizations at once. It runs as
-the owner, so this policy is the owner's alone: it changes no query of the application's role."""
+the owner, so this policy is the owner's alone: it changes no query of the application's role.
+
+Listed here by name, as privileges and triggers are, instead of by their apps: it is one exception
+to the isolation of organizations, whose whole extent a reader must see, and which no app may widen.
+tests/test_isolation.py compares it with the functions."""
 ENTERED = (
     "organization_id = ANY ((SELECT NULLIF(current_setting('app.organization_ids', true), '')"
     "::uuid[])::uuid[])"

@@ -1,5 +1,6 @@
 """The second wall alone: PostgreSQL shows and accepts only one organization's rows."""
 
+import re
 from contextlib import nullcontext
 
 import pytest
@@ -190,3 +191,13 @@ def test_nothing_of_a_scope_stays_on_the_connection(how: str) -> None:
             raise error
 
     assert current_organization_id() is None
+
+
+def test_the_owners_policy_is_on_the_tables_of_its_function_and_no_others() -> None:
+    functions = ("tokens_issue_batch", "analytics_count_token_events")
+    texts = [(settings.BASE_DIR / f"{name.split('_')[0]}/sql/{name}.sql") for name in functions]
+    named = set(re.findall(r"\w+", "\n".join(file.read_text() for file in texts)))
+
+    assert set(OWNER_POLICY_TABLES) == set(tables_with_an_organization()) & named - {
+        "organizations_principal"  # readable before the tenant is known, so without any policy
+    }
