@@ -27,9 +27,9 @@ class Engine:
         found: str = self._send("/api/v1/executions", fields)["executionId"]
         return found
 
-    def tell(self, execution: str, *events: tuple[str, Any]) -> None:
-        told = [{"kind": kind, "message": message} for kind, message in events]
-        self._send(f"/api/v1/executions/{execution}/events", {"events": told})
+    def report(self, execution: str, *events: tuple[str, Any]) -> None:
+        sent = [{"kind": kind, "message": message} for kind, message in events]
+        self._send(f"/api/v1/executions/{execution}/events", {"events": sent})
 
     def finish(self, execution: str, **fields: Any) -> None:
         self._send(f"/api/v1/executions/{execution}/finish", {"status": "finished", **fields})

@@ -19,7 +19,7 @@ TRACE = 'Traceback (most recent call last):\n  File "/opt/flows.py", line 3, in 
 def finished(engine: Engine) -> str:
     """A run with a result and a file; returns its id."""
     execution = engine.start(summary="Weekly report", inputs={"topic": HOSTILE})
-    engine.tell(
+    engine.report(
         execution,
         ("stdout", f"reading {HOSTILE}"),
         ("action", {"Markdown": {"body": f"**Step one** {HOSTILE}"}}),
@@ -157,7 +157,7 @@ def test_a_hidden_run_rests_and_goes_on_where_it_was(visit: Visit, engine: Engin
 
     with page.expect_event("requestfailed", lambda request: execution in request.url):
         set_hidden(page, True)
-    engine.tell(execution, ("result", {"Markdown": {"body": "**Meanwhile**"}}))
+    engine.report(execution, ("result", {"Markdown": {"body": "**Meanwhile**"}}))
     with page.expect_response(is_stream) as resumed:
         set_hidden(page, False)
 
@@ -277,15 +277,15 @@ def test_a_run_is_watched_from_its_first_word_to_its_end(visit: Visit, engine: E
     expect(page.locator("[data-log-waiting]")).to_be_visible()
 
     lines = [("stdout", f"line {number} \x1b[31m{HOSTILE}") for number in range(60)]
-    engine.tell(execution, *lines)
+    engine.report(execution, *lines)
 
     expect(page.locator(".log-line")).to_have_count(60)
     expect(page.locator(".log-line").last).to_contain_text(f"line 59 {HOSTILE}")
     expect(page.locator(".log-line").last).to_be_in_viewport()
-    engine.tell(execution, ("stdout", "Read\n" + "".join(f"\r{n} %" for n in range(0, 101, 10))))
+    engine.report(execution, ("stdout", "Read\n" + "".join(f"\r{n} %" for n in range(0, 101, 10))))
     expect(page.locator(".log-line .log-text").last).to_have_text(re.compile(r"^Read\n100 %$"))
     page.get_by_role("link", name="Result", exact=True).click()
-    engine.tell(execution, ("result", {"Markdown": {"body": "**Half of it**"}}))
+    engine.report(execution, ("result", {"Markdown": {"body": "**Half of it**"}}))
     expect(steps_in(page).locator(".run-step strong")).to_have_text("Half of it")
     engine.finish(execution, final={"Text": {"body": "All of it"}})
     expect(page.locator(".card-result")).to_contain_text("All of it")
@@ -304,19 +304,17 @@ OUTPUTS = {
     "long": f"# Report\n\n{'Some words, again and again. ' * 300}\n\n{TABLE}\n\n> quoted",
     "wide": f"```\n{'x' * 3000}\n```\n\n- {'y' * 400}\n- z",
 }
-HEIGHTS = "() => [document.documentElement.scrollHeight, innerHeight]"
+IS_WHOLE = """() => {
+    const needed = document.documentElement.scrollHeight;
+    return innerHeight - 2 <= needed && needed <= innerHeight;
+}"""
 
 
-def expect_whole(page: Page, name: str) -> None:
+def expect_whole(page: Page) -> None:
     """Each frame is as high as its document. Chromium lays out only what is visible."""
     for frame in page.frames[1:]:
         frame.frame_element().scroll_into_view_if_needed()
-        for _ in range(50):
-            needed, height = frame.evaluate(HEIGHTS)
-            if height - 2 <= needed <= height:
-                break
-            page.wait_for_timeout(100)
-        assert height - 2 <= needed <= height, name
+        frame.wait_for_function(IS_WHOLE, polling=100)
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["laptop", "phone"])
@@ -324,24 +322,24 @@ def test_output_is_shown_whole_whatever_its_length(
     visit: Visit, engine: Engine, phone: bool
 ) -> None:
     for name, body in OUTPUTS.items():
-        told = {"Markdown": {"body": body}}
+        output = {"Markdown": {"body": body}}
         run = engine.start(summary=name)
-        engine.tell(run, ("action", told), ("final", told))
+        engine.report(run, ("action", output), ("final", output))
         engine.finish(run)
         page = visit(f"/executions/{run}", phone=phone).page
 
-        expect_whole(page, name)
+        expect_whole(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.set_viewport_size({"width": 700, "height": 800})
-        expect_whole(page, name)
+        expect_whole(page)
 
 
 def test_output_takes_on_the_chosen_theme_and_answers_the_keyboard(
     visit: Visit, engine: Engine
 ) -> None:
-    told = {"Markdown": {"body": "[the source](https://source.example/)"}}
+    output = {"Markdown": {"body": "[the source](https://source.example/)"}}
     run = engine.start(summary="Theme")
-    engine.tell(run, ("final", told))
+    engine.report(run, ("final", output))
     engine.finish(run)
     page = visit(f"/executions/{run}").page
     colour = "() => getComputedStyle(document.documentElement).backgroundColor"
@@ -369,14 +367,14 @@ def test_output_takes_on_the_chosen_theme_and_answers_the_keyboard(
 
 def test_output_that_did_not_change_stays_where_it_is(visit: Visit, engine: Engine) -> None:
     run = engine.start(summary="Goes on")
-    engine.tell(run, ("final", {"Markdown": {"body": "**The result**"}}))
-    engine.tell(run, ("action", {"Markdown": {"body": "*one*"}}))
+    engine.report(run, ("final", {"Markdown": {"body": "**The result**"}}))
+    engine.report(run, ("action", {"Markdown": {"body": "*one*"}}))
     page = visit().page
     page.goto(f"/executions/{run}")
     expect(result_in(page).get_by_text("The result")).to_be_visible()
     result_in(page).locator("body").evaluate("body => (body.dataset.kept = 'yes')")
 
-    engine.tell(run, ("action", {"Markdown": {"body": "*two*"}}))
+    engine.report(run, ("action", {"Markdown": {"body": "*two*"}}))
 
     expect(steps_in(page).locator(".run-step em")).to_have_text(["one", "two"])
     expect(result_in(page).locator("body")).to_have_attribute("data-kept", "yes")

@@ -29,9 +29,9 @@ def test_the_tab_and_the_figures_follow_a_live_run(visit: Visit, engine: Engine)
     expect(icon).to_have_attribute("href", re.compile("favicon-running"))
     before = int(events.inner_text())
 
-    engine.tell(run, *[("stdout", f"line {number}") for number in range(7)])
+    engine.report(run, *[("stdout", f"line {number}") for number in range(7)])
     expect(events).to_have_text(str(before + 7))
-    engine.tell(run, ("lock", {"lid": "one"}))
+    engine.report(run, ("lock", {"lid": "one"}))
     engine.finish(run)
 
     expect(page).to_have_title(re.compile("^Finished: "))
@@ -40,7 +40,7 @@ def test_the_tab_and_the_figures_follow_a_live_run(visit: Visit, engine: Engine)
 
 def test_the_log_says_when_its_run_was_last_heard_from(visit: Visit, engine: Engine) -> None:
     run = engine.start(summary="Heard from")
-    engine.tell(run, ("stdout", "first"))
+    engine.report(run, ("stdout", "first"))
     page = visit().page
     page.clock.install()
     page.goto(f"/executions/{run}/log")
@@ -49,7 +49,7 @@ def test_the_log_says_when_its_run_was_last_heard_from(visit: Visit, engine: Eng
     page.clock.run_for(40_000)
     expect(foot).to_contain_text("s ago")
 
-    engine.tell(run, ("stdout", "second"))
+    engine.report(run, ("stdout", "second"))
     expect(page.locator("[data-log]")).to_contain_text("second")
     expect(foot).to_contain_text("Last heard from just now")
     engine.finish(run)
@@ -65,7 +65,7 @@ def test_an_error_of_a_run_is_a_line_of_its_log_and_no_lost_connection(
     page.goto(f"/executions/{run}/log")
     expect(page.locator("[data-log-waiting]")).to_be_visible()
 
-    engine.tell(run, ("error", "ValueError: a row without an amount"), ("stdout", "next row"))
+    engine.report(run, ("error", "ValueError: a row without an amount"), ("stdout", "next row"))
 
     expect(page.locator(".log-text")).to_have_text(
         ["ValueError: a row without an amount", "next row"]
@@ -75,7 +75,7 @@ def test_an_error_of_a_run_is_a_line_of_its_log_and_no_lost_connection(
 
 def test_a_log_goes_on_after_a_lost_connection(visit: Visit, engine: Engine) -> None:
     run = engine.start(summary="Interrupted")
-    engine.tell(run, ("stdout", "before"))
+    engine.report(run, ("stdout", "before"))
     page = visit().page
     streams = re.compile(r"/outputs/.*since=")
     asked: list[str] = []
@@ -88,7 +88,7 @@ def test_a_log_goes_on_after_a_lost_connection(visit: Visit, engine: Engine) -> 
     page.goto(f"/executions/{run}/log")
     expect(page.locator("[data-connection]")).to_contain_text("Connection lost")
     page.evaluate(HIDE_AND_SHOW)  # a tab that comes back asks anew, from where it was
-    engine.tell(run, ("stdout", "meanwhile"))
+    engine.report(run, ("stdout", "meanwhile"))
     page.unroute(streams)
 
     expect(page.locator(".log-text")).to_have_text(["before", "meanwhile"])

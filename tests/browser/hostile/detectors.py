@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from executions.tests.vectors import FOREIGN, NUMBER
 from tests.browser.hostile.output import NAMES
 
 HOST = re.compile(rb"v(\d+)\." + re.escape(FOREIGN).encode())
+PATIENCE = 60
+"""Seconds."""
+SETTLE_MS = 500
 SCRIPT_RAN = re.compile(rf"{NUMBER}(\d\d\d)")
 
 
@@ -121,10 +125,21 @@ class Detector:
         if url.endswith("/hostile"):
             self.strange.append(f"request: {url}")
 
+    def wait_for(self, attacks: set[str], page: Page) -> None:
+        """Wait until these have happened, or for PATIENCE."""
+        until = time.monotonic() + PATIENCE
+        while not self.attacks >= attacks and time.monotonic() < until:
+            page.wait_for_timeout(50)  # in which Playwright reports what happened
+
     @property
     def attacks(self) -> set[str]:
         """The names of the vectors that ran or received a response."""
         return {NAMES.get(number, "unknown") for number in self.ran | self.canary.heard}
+
+
+def settle(page: Page) -> None:
+    """Let the time pass in which attacks would happen: where none may, nothing can be awaited."""
+    page.wait_for_timeout(SETTLE_MS)
 
 
 @contextmanager

@@ -64,26 +64,28 @@ def report(engine: Engine) -> Reported:
         tags=[vector[:64] for vector in NUMBERED.values() if vector.strip() == vector][:32],
         inputs=everything,
     )
-    told: list[tuple[str, Any]] = []
+    reports: list[tuple[str, Any]] = []
     for number, vector in NUMBERED.items():
-        told.append(("result", forms(number, vector)))
+        reports.append(("result", forms(number, vector)))
         word, name = ("agent", "role") if number % 2 else ("task", "name")
         if number <= AGENTS:
-            told.append(("agent", {"dict": {word: {name: f"{seen(number, word)} {vector}"}}}))
+            reports.append(("agent", {"dict": {word: {name: f"{seen(number, word)} {vector}"}}}))
         for kind in ("stdout", "stderr", "debug"):
-            told.append((kind, f"\x1b[31m{seen(number, kind)}\x1b[0m {vector}\x1b]0;{vector}\x07"))
+            reports.append(
+                (kind, f"\x1b[31m{seen(number, kind)}\x1b[0m {vector}\x1b]0;{vector}\x07")
+            )
     for number in range(1, len(NUMBERED) + 1, 5):
         vectors = [NUMBERED[n] for n in range(number, number + 5) if n in NUMBERED]
         said = f"{seen(number, 'error')} {' '.join(vectors)}"
-        told.append(("error", f"Traceback (most recent call last):\n{said}\nValueError: {said}"))
-    told.append(("lock", {"dict": {"name": NUMBERED[3], "lid": "l", "data": everything}}))
-    told.append(("lease", {"dict": {"name": NUMBERED[3], "lid": "l", "result": everything}}))
-    told.append(("final", {"__list__": [forms(*each) for each in NUMBERED.items()]}))
-    engine.tell(execution, *told)
+        reports.append(("error", f"Traceback (most recent call last):\n{said}\nValueError: {said}"))
+    reports.append(("lock", {"dict": {"name": NUMBERED[3], "lid": "l", "data": everything}}))
+    reports.append(("lease", {"dict": {"name": NUMBERED[3], "lid": "l", "result": everything}}))
+    reports.append(("final", {"__list__": [forms(*each) for each in NUMBERED.items()]}))
+    engine.report(execution, *reports)
     for name in ("<img src=x onerror=console.info(4711001)>.svg", "'\"><script>.html"):
         engine.make_file(execution, name, b"<script>console.info(4711001)</script>")
     engine.finish(execution)
-    return Reported(execution, Counter(kind for kind, _ in told))
+    return Reported(execution, Counter(kind for kind, _ in reports))
 
 
 def write_deployment(folder: Path) -> Path:
@@ -95,14 +97,14 @@ def write_deployment(folder: Path) -> Path:
     start = time.time() - 300
     for number, vector in NUMBERED.items():
         name = f"hostile {seen(number, 'name')} {vector}"
-        told = [
+        reports = [
             ("status", "running"),
             ("meta", json.dumps({"dict": {"summary": name, "author": vector, "tags": [vector]}})),
             (vector[:32], vector),
             ("final", json.dumps({"Text": {"body": vector}})),
             ("status", "finished"),
         ]
-        rows = [(start + place / 8, *each) for place, each in enumerate(told)]
+        rows = [(start + place / 8, *each) for place, each in enumerate(reports)]
         write_execution(data, fid_of(1000 + number), rows)
     files = data / "execution" / USER / IMPORTED / "out"
     files.mkdir()
@@ -115,7 +117,7 @@ def write_deployment(folder: Path) -> Path:
 def write_enormous(data: Path) -> None:
     """A run that writes ten megabytes at a time, and bytes that are not text."""
     noise = bytes(range(256)) * 4 + b"\xff\xed\xa0\x80\x00 the end of the noise"
-    told: list[tuple[str, Any]] = [
+    reports: list[tuple[str, Any]] = [
         ("status", "running"),
         ("meta", json.dumps({"dict": {"summary": "Enormous", "author": "a" * MEGABYTE}})),
         ("inputs", json.dumps({"dict": {f"name {n}": "x" * 3_000 for n in range(300)}})),
@@ -132,7 +134,7 @@ def write_enormous(data: Path) -> None:
         ("status", "finished"),
     ]
     start = time.time() - 300
-    write_execution(data, ENORMOUS, [(start + n, *each) for n, each in enumerate(told)])
+    write_execution(data, ENORMOUS, [(start + n, *each) for n, each in enumerate(reports)])
 
 
 def frames(vectors: dict[int, str]) -> str:

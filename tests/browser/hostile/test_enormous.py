@@ -62,7 +62,7 @@ def test_a_line_of_a_megabyte_is_cut_while_it_is_watched(visit: Visit, engine: E
     page.goto(f"/executions/{execution}/log")
     expect(page.locator("[data-log-waiting]")).to_be_visible()
 
-    engine.tell(execution, ("stdout", "x" * MEGABYTE), ("stdout", f"before {TERMINAL}after"))
+    engine.report(execution, ("stdout", "x" * MEGABYTE), ("stdout", f"before {TERMINAL}after"))
 
     lines = page.locator(".log-text")
     expect(lines).to_have_count(2)

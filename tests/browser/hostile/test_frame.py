@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.conftest import Visit, result_in, steps_in
 from tests.browser.engine import Engine
-from tests.browser.hostile.detectors import Canary, listening
+from tests.browser.hostile.detectors import Canary, listening, settle
 from tests.browser.hostile.output import NUMBERED, Reported, seen
 
 pytestmark = pytest.mark.browser
@@ -59,7 +59,7 @@ def test_the_frame_of_a_result_holds_without_the_sanitizer(
         page.goto(address, wait_until="domcontentloaded")
         last = page.frame_locator("iframe.output-frame").nth(len(NUMBERED) - 1)
         expect(last.get_by_text(seen(len(NUMBERED), "raw"))).to_be_visible(timeout=30_000)
-        page.wait_for_timeout(500)
+        settle(page)
 
         assert len(page.frames) > len(NUMBERED)
         assert (page.url, len(heard.context.pages)) == (address, 1)
@@ -97,7 +97,7 @@ def test_clicks_on_output_do_not_navigate_away_from_a_run(
         frames = page.frames[1 : 1 + len(LEADING)]
         for frame in frames:
             frame.locator("a, button").first.click()
-        page.wait_for_timeout(500)
+        settle(page)
 
         assert (page.url, len(heard.context.pages)) == (address, 1)
         assert (heard.attacks, heard.strange) == (set(), [])
@@ -108,11 +108,11 @@ def test_a_link_of_a_result_opens_in_a_tab_that_knows_nothing_of_the_page(
 ) -> None:
     run = engine.start(summary="Links")
     link = "[the source](https://source.example/wool)"
-    engine.tell(run, *((kind, {"Markdown": {"body": link}}) for kind in ("result", "final")))
+    engine.report(run, *((kind, {"Markdown": {"body": link}}) for kind in ("result", "final")))
     engine.finish(run)
     page = visit(f"/executions/{run}").page
-    told = "`${origin} ${opener} [${document.referrer}]`"
-    opened = f"<!doctype html><script>document.title = {told}</script>"
+    title = "`${origin} ${opener} [${document.referrer}]`"
+    opened = f"<!doctype html><script>document.title = {title}</script>"
     page.context.route(
         "https://source.example/**",
         lambda route: route.fulfill(body=opened, content_type="text/html"),

@@ -14,7 +14,7 @@ from executions.sanitizing import ATTRIBUTES, TAGS
 from executions.tests.vectors import VECTORS
 from tests.browser.conftest import Visit, steps_in
 from tests.browser.engine import Engine
-from tests.browser.hostile.detectors import Canary, listening
+from tests.browser.hostile.detectors import Canary, listening, settle
 from tests.browser.hostile.output import (
     AGENTS,
     FORMS,
@@ -123,11 +123,11 @@ def watch_run(page: Page, engine: Engine) -> None:
     """Watch a run while it reports everything."""
     run = engine.start(summary="Watched")
     go(page, f"/executions/{run}/log")
-    engine.tell(run, *(("stdout", f"{seen(n, 'live')} {v}") for n, v in NUMBERED.items()))
+    engine.report(run, *(("stdout", f"{seen(n, 'live')} {v}") for n, v in NUMBERED.items()))
     expect(page.locator(".log-line")).to_have_count(len(NUMBERED))
     assert missing(visible(page), "live") == []
     go(page, f"/executions/{run}")
-    engine.tell(run, *(("result", forms(*each)) for each in NUMBERED.items()))
+    engine.report(run, *(("result", forms(*each)) for each in NUMBERED.items()))
     expect(steps_in(page).locator(".run-step")).to_have_count(len(NUMBERED))
     engine.finish(run)
     expect(page.locator("h1 + .status")).to_have_text("finished")
@@ -160,7 +160,7 @@ def test_no_page_runs_or_loads_output_of_agents(
             read_lists(page, reported)
         else:
             watch_run(page, engine)
-        page.wait_for_timeout(500)
+        settle(page)
 
         assert heard.attacks == set()
         assert canary.connections == 0

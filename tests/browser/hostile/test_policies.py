@@ -2,7 +2,6 @@
 which proves that the detectors work.
 """
 
-import time
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from executions.tests.vectors import VECTORS
 from panel.outputs import PRINTABLE_POLICY
-from tests.browser.hostile.detectors import Canary, listening
+from tests.browser.hostile.detectors import Canary, listening, settle
 from tests.browser.hostile.output import NAMES, NUMBERED, Reported, frames, seen
 
 pytestmark = pytest.mark.browser
@@ -40,18 +39,16 @@ def test_the_policies_alone_stop_raw_vectors(
             for path in ("/executions", "/outputs/html")
         }
 
-    began = time.monotonic()
     with listening(exposed, canary, base_url=base_url) as (heard, page):
         show_raw(page, "")
-        while not heard.attacks >= BITE and time.monotonic() < began + 60:
-            page.wait_for_timeout(50)
+        heard.wait_for(BITE, page)
         assert BITE - heard.attacks == set()
 
     for policy in policies.values():
         with listening(exposed, canary, base_url=base_url) as (heard, page):
             show_raw(page, policy)
             page.wait_for_load_state()
-            page.wait_for_timeout(300)
+            settle(page)
             assert len(page.frames) > len(NUMBERED)
             assert (heard.attacks, heard.strange) == (set(), [])
             assert heard.refused
@@ -78,5 +75,6 @@ def test_the_printable_result_does_not_navigate_even_without_the_sanitizer(
         with listening(exposed, canary, base_url=base_url) as (heard, page):
             show(page, "/raw", f"<p>{seen(1, 'raw')}</p>{led_away}", policy)
             expect(page.locator("p")).to_have_text(seen(1, "raw"))
-            page.wait_for_timeout(500)
+            heard.wait_for(attacks, page)
+            settle(page)
             assert heard.attacks == attacks
