@@ -3,7 +3,7 @@
 The clock of a process may be wrong: ahead, a worker would delete what is still needed, and what it
 ends would seem to end later. So a time that ends a right is written and compared by this clock. It
 may itself be ahead and be corrected: what ends at once is therefore a fact, such as a status, a
-generation or a missing row, and no time (tests/test_wrong_clocks.py).
+generation or a missing row, and no time (tests/test_wrong_clocks.py, tests/test_own_clocks.py).
 """
 
 from datetime import datetime, timedelta
