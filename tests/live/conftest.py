@@ -1,3 +1,10 @@
+"""Real servers, asked from outside.
+
+Only here do tests compare times, because only time tells from outside whether one request waited
+for another. A limit lies far below what the waiting would take, which is a timeout of the product
+or the end of a flood, and not near what a fast machine needs.
+"""
+
 from collections.abc import Iterator
 
 import pytest
