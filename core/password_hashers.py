@@ -77,11 +77,11 @@ class HashingSlots:
 
         Raise PasswordsBusy if there is none, and NetworkBusy if that is due to the network itself.
         """
-        self._take(network)
+        self._acquire(network)
         try:
             yield
         finally:
-            self._give_on(network)
+            self._release(network)
 
     def refuse_when_full(self, network: str) -> None:
         """Raise as hold() does if there is no room even to wait.
@@ -92,7 +92,7 @@ class HashingSlots:
             if not self._free:
                 self._ensure_room(network)
 
-    def _take(self, network: str) -> None:
+    def _acquire(self, network: str) -> None:
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -114,7 +114,7 @@ class HashingSlots:
             self._forget(network)
         raise refusal
 
-    def _give_on(self, network: str) -> None:
+    def _release(self, network: str) -> None:
         with self._lock:
             self._running[network] -= 1
             if self._waiting:

@@ -42,7 +42,7 @@ RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # per network
 RESET_MAILS = Quota(limit=5, window=timedelta(hours=1))  # per recipient
 ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of one person into organizations
 REFRESHES = Quota(limit=120, window=timedelta(hours=1))  # of one login session
-CHOICES = Quota(limit=1, window=timedelta(hours=1))  # recorded ones of one staff member
+ADMIN_CHOICES = Quota(limit=1, window=timedelta(hours=1))  # recorded, of one staff member
 ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # per person
 CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # per mail address, by anyone
 MAX_WINDOW = timedelta(days=1)
@@ -132,7 +132,7 @@ def _counted(key: str, quota: Quota) -> tuple[int, int]:
 
 
 @contextmanager
-def counted(guesses: Guesses) -> Iterator[None]:
+def counted_as_failure(guesses: Guesses) -> Iterator[None]:
     """Count a failure before the block checks a password, so that parallel guesses are counted too.
 
     Give it back after a success. One that was not checked for lack of a place is given back here;

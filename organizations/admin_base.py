@@ -26,7 +26,7 @@ from django.views.decorators.http import require_POST
 
 from core.addresses import client_address
 from core.errors import Forbidden
-from core.throttling import CHOICES, has_room, throttle_key
+from core.throttling import ADMIN_CHOICES, has_room, throttle_key
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
@@ -195,7 +195,7 @@ def may_choose(request: HttpRequest) -> bool:
 
 def _record_choice(request: HttpRequest, organization: Organization) -> None:
     """Record the choice in the organization's audit log, once an hour for one person."""
-    if not has_room(throttle_key("admin.choice", request.user.pk, organization.pk), CHOICES):
+    if not has_room(throttle_key("admin.choice", request.user.pk, organization.pk), ADMIN_CHOICES):
         return
     actor = staff_actor(request, organization)
     with organization_scope(organization):

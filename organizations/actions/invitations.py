@@ -19,7 +19,7 @@ from core.throttling import (
     Guesses,
     Quota,
     count_attempt,
-    counted,
+    counted_as_failure,
     folded,
     give_back,
     throttle_key,
@@ -147,7 +147,8 @@ def accept_invitation(
     hashed, guesses = "", Guesses.at("login", folded(invited.email), ip_address)
     if user is None:  # before any lock, because hashing is slow
         check_new_password(password, User(email=invited.email, name=name))
-        with counted(guesses):  # this could be guessing the password of a verified account
+        # This could be guessing the password of a verified account.
+        with counted_as_failure(guesses):
             hashed = User.objects.hash_password(invited.email, password)
     elif not same(user.email, invited.email):
         raise Forbidden("This invitation is for another email address. Sign in with that one.")

@@ -15,7 +15,7 @@ from core.throttling import (
     ENTRIES,
     Guesses,
     count_attempt,
-    counted,
+    counted_as_failure,
     folded,
     give_back,
     note_failure,
@@ -69,7 +69,7 @@ def verify_password(
     line = _line_of(request, name)
     guesses = Guesses.at("login", folded(name), None, line=line)
     for tries, spelling in enumerate(spellings_of(password), start=1):
-        with hashers.hashing_for(lambda: line), counted(guesses):
+        with hashers.hashing_for(lambda: line), counted_as_failure(guesses):
             user = authenticate(
                 request,
                 username=name,
