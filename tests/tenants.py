@@ -182,7 +182,7 @@ class Tenant:
     def another_execution(
         self, statuses: Sequence[tuple[str, float]], **overrides: Any
     ) -> Execution:
-        told = [tagged("meta", now(), summary=self.word), NewEvent(now(), "stdout", self.word)]
+        reported = [tagged("meta", now(), summary=self.word), NewEvent(now(), "stdout", self.word)]
         return make_execution(
             self.organization,
             statuses,
@@ -190,7 +190,7 @@ class Tenant:
             credential=self.credential,
             user=make_user_of(self.person("viewer")),
             agent_name=self.word,
-            events=told,
+            events=reported,
             **overrides,
         )
 

@@ -91,9 +91,9 @@ def test_the_page_without_a_script_asks_in_the_words_of_the_dialog(
         for each in re.findall(r"<dialog.*?</dialog>", page, re.DOTALL)
         if f'action="{address}"' in each
     )
-    told = re.search(r"<h2[^>]*>(.*?)</h2>.*?(<p>.*?)<form", dialog, re.DOTALL)
-    assert told
-    assert [words(each) for each in asked.groups()] == [words(each) for each in told.groups()]
+    shown = re.search(r"<h2[^>]*>(.*?)</h2>.*?(<p>.*?)<form", dialog, re.DOTALL)
+    assert shown
+    assert [words(each) for each in asked.groups()] == [words(each) for each in shown.groups()]
     assert f'href="{address}"' in page
 
 

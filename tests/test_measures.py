@@ -80,16 +80,16 @@ def run(organization: Organization, chance: random.Random, number: int) -> Run:
     wait = wait if status != "starting" else 0.0
     start = now() - work - wait - chance.choice([60, 5 * HOUR, 23 * HOUR, 90 * HOUR, 900 * HOUR])
     events, end = [], start
-    told = [("starting", 0.0)]
+    changes = [("starting", 0.0)]
     if status != "starting":
-        told.append(("running", 0.5))
+        changes.append(("running", 0.5))
     if wait:
         events.append(tagged("lock", start + 0.75, lid="one"))
         events.append(tagged("lease", start + 0.75 + wait, lid="one"))
     if status == "awaiting":
         events.append(tagged("lock", start + wait + work, lid="two"))
     elif status not in LIVE:
-        told.append((status, wait + work))
+        changes.append((status, wait + work))
     else:
         events.append(NewEvent(start + wait + work, "stdout", "at work"))
     if status == "error":
@@ -100,7 +100,7 @@ def run(organization: Organization, chance: random.Random, number: int) -> Run:
         events.append(NewEvent(start + wait + work / 2 + 0.4, "error", "tried once more"))
     end = start + wait + work
     name, fid = chance.choice(NAMES), f"run-{number}"
-    make_execution(organization, told, start=start, events=events, agent_name=name, fid=fid)
+    make_execution(organization, changes, start=start, events=events, agent_name=name, fid=fid)
     return Run(fid, name, status, start, end, wait)
 
 

@@ -91,8 +91,8 @@ def test_a_heartbeat_is_reported_as_a_time(db: None) -> None:
 
     found = scraped()
 
-    (told,) = found["agentidp_worker_last_heartbeat_timestamp_seconds"].values()
-    assert told == pytest.approx(timezone.now().timestamp() - 3, abs=3)
+    (heartbeat,) = found["agentidp_worker_last_heartbeat_timestamp_seconds"].values()
+    assert heartbeat == pytest.approx(timezone.now().timestamp() - 3, abs=3)
     assert found["agentidp_workers"] == {(): 2}
 
 

@@ -87,11 +87,16 @@ def run(organization: Organization, number: int) -> str:
     for each in range(number):
         person = make_outside_user(organization, f"Person {each}", uuid4())
         kinds = ("stdout", "error", "result", "action", "lock", "inputs", "final")
-        told = [
+        reported = [
             NewEvent(now(), kind, f'{{"str": "{each}"}}') for kind in kinds for _ in range(number)
         ]
         execution = make_execution(
-            organization, FAILED, user=person, agent_name=f"Agent {each}", events=told, cost=each
+            organization,
+            FAILED,
+            user=person,
+            agent_name=f"Agent {each}",
+            events=reported,
+            cost=each,
         )
         make_file(execution, "in", f"{each}.txt")
     return execution.fid

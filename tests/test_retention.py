@@ -104,8 +104,8 @@ def still_going(organization: Organization) -> set[str]:
 def test_no_transaction_deletes_more_than_its_batch(organization, monkeypatch):
     keep(organization, 1)
     for _ in range(3):
-        told = [NewEvent(now() - 3 * DAY, "stdout", str(n)) for n in range(12)]
-        aged(organization, 3, events=told)
+        lines = [NewEvent(now() - 3 * DAY, "stdout", str(n)) for n in range(12)]
+        aged(organization, 3, events=lines)
     deleted = []
     some = retention._expire_some
 

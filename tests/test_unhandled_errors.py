@@ -158,8 +158,8 @@ def test_a_refusal_is_no_error(log: Log, address: str, headers: dict[str, str]) 
 def test_a_suspicious_request_is_named_under_its_id(log: Log) -> None:
     get("/failing/suspicious")
 
-    (told,) = [line for line in log() if line["event"] == "request.refused"]
-    assert (told["reason"], told["client_request_id"]) == ("SuspiciousOperation", REQUEST_ID)
+    (entry,) = [line for line in log() if line["event"] == "request.refused"]
+    assert (entry["reason"], entry["client_request_id"]) == ("SuspiciousOperation", REQUEST_ID)
 
 
 @pytest.mark.django_db
@@ -169,8 +169,8 @@ def test_a_form_of_another_site_is_named_without_its_address(log: Log) -> None:
     answer = client.post("/login", headers={"Origin": f"https://evil.example/{SECRET}"})
 
     assert answer.status_code == 403
-    (told,) = [line for line in log() if line["event"] == "form.refused"]
-    assert told["reason"] == "Origin checking failed"
+    (entry,) = [line for line in log() if line["event"] == "form.refused"]
+    assert entry["reason"] == "Origin checking failed"
     assert "evil.example" not in json.dumps(log())
 
 

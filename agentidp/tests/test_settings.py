@@ -246,10 +246,10 @@ def test_a_bucket_takes_the_place_of_the_folder(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("name", KEY)
 def test_half_a_key_is_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ImproperlyConfigured, match=name) as told:
+    with pytest.raises(ImproperlyConfigured, match=name) as caught:
         read(monkeypatch, BUCKET | {name: KEY[name]})
 
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_bucket_without_its_packages_says_how_to_install_them(

@@ -43,6 +43,6 @@ def test_a_folder_that_cannot_be_used_is_named(settings: Any, tmp_path: Path) ->
     (tmp_path / "file").touch()
     settings.MEDIA_ROOT = tmp_path / "file" / "below"
 
-    told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
+    warnings = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
 
-    assert told == [f"Files cannot be stored. {tmp_path}/file is not a folder."]
+    assert warnings == [f"Files cannot be stored. {tmp_path}/file is not a folder."]

@@ -200,11 +200,11 @@ class Appending(TestCase):
     @settings(max_examples=30, deadline=None)
     @given(events, st.integers(1, 4))
     def test_batches_do_not_matter(
-        self, told: list[tuple[float, tuple[str, str]]], size: int
+        self, reported: list[tuple[float, tuple[str, str]]], size: int
     ) -> None:
         organization = make_organization("Any")
         ordered = sorted(
-            [NewEvent(START + seconds, kind, message) for seconds, (kind, message) in told],
+            [NewEvent(START + seconds, kind, message) for seconds, (kind, message) in reported],
             key=lambda event: event.timestamp,
         )
         with organization_scope(organization):

@@ -432,9 +432,12 @@ batches = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)), min_size=1,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_any_replay_of_overlapping_batches_yields_the_same_events(organization, client, told, sent):
+def test_any_replay_of_overlapping_batches_yields_the_same_events(
+    organization, client, messages, sent
+):
     url = report(client, status="queued")
-    whole = [line(text, sequence=number, timestamp=START) for number, text in enumerate(told, 1)]
+    numbered = list(enumerate(messages, 1))
+    whole = [line(text, sequence=number, timestamp=START) for number, text in numbered]
     reached = 0
 
     for first, number in sent:
@@ -455,4 +458,4 @@ def test_any_replay_of_overlapping_batches_yields_the_same_events(organization, 
     with organization_scope(organization):
         rows = ExecutionEvent.objects.filter(execution__fid=url.rpartition("/")[2])
         found = rows.order_by("sequence").values_list("sequence", "message", "timestamp")
-        assert list(found) == [(number, text, START) for number, text in enumerate(told, 1)]
+        assert list(found) == [(number, text, START) for number, text in numbered]

@@ -161,8 +161,8 @@ def test_others_runs_are_not_found(
     report: Execution, organization: Organization, other_organization: Organization, ids: Ids
 ) -> None:
     start = now() - 30
-    told = tagged("meta", start, summary=SUMMARY, tags=["finance"])
-    make_execution(other_organization, start=start, events=[told])
+    summary = tagged("meta", start, summary=SUMMARY, tags=["finance"])
+    make_execution(other_organization, start=start, events=[summary])
 
     assert ids(search="Quartal") == ids(tag="finance") == [report.fid]
 
@@ -196,8 +196,8 @@ def test_a_search_takes_a_fixed_number_of_queries(
 
     few = queries("search=quartal&tag=finance")
     for number in range(20):
-        told = tagged("meta", now(), summary=f"{SUMMARY} {number}", tags=["finance"])
+        summary = tagged("meta", now(), summary=f"{SUMMARY} {number}", tags=["finance"])
         user = make_outside_user(organization, f"Ada {number}", uuid4())
-        make_execution(organization, user=user, events=[told])
+        make_execution(organization, user=user, events=[summary])
 
     assert queries("search=quartal&tag=finance") == few

@@ -100,23 +100,23 @@ class DataFolder:
         ):
             yield opened
 
-    def executions(self, tell: ReportProblem) -> Iterator[tuple[ExecutionFolder, int]]:
+    def executions(self, warn: ReportProblem) -> Iterator[tuple[ExecutionFolder, int]]:
         """Yield every execution's folder with its modification time in nanoseconds, by user and
         fid.
         """
-        for user, _ in _subfolders(self._executions, "execution", tell):
+        for user, _ in _subfolders(self._executions, "execution", warn):
             path = f"execution/{user}"
             try:
                 with _folder(user, inside=self._executions) as opened:
-                    found = list(_subfolders(opened, path, tell))
+                    found = list(_subfolders(opened, path, warn))
             except (OSError, Unreadable) as error:
-                tell(path, reason(error))
+                warn(path, reason(error))
                 continue
             for fid, changed in found:
                 if FID.fullmatch(fid):
                     yield ExecutionFolder(user, fid), changed
                 else:
-                    tell(f"{path}/{fid}", "is not named as an execution is")
+                    warn(f"{path}/{fid}", "is not named as an execution is")
 
 
 def user_id_of(name: str) -> UUID:
@@ -161,17 +161,17 @@ def opened_file(names: tuple[str, ...], *, inside: int) -> Iterator[int]:
         yield descriptor
 
 
-def files_in(folder: int, path: str, tell: ReportProblem) -> tuple[list[SourceFile], bool]:
+def files_in(folder: int, path: str, warn: ReportProblem) -> tuple[list[SourceFile], bool]:
     """The regular files in `in` and `out` with sub-folders, and whether the list is complete.
 
-    `path` is the execution's path for `tell`.
+    `path` is the execution's path for `warn`.
     """
     found: dict[tuple[str, str], SourceFile] = {}
     missed: list[str] = []
 
     def note(where: str, what: str) -> None:
         missed.append(where)
-        tell(where, what)
+        warn(where, what)
 
     for area in AREAS:
         if stamp(folder, area) is None:
@@ -193,7 +193,7 @@ def files_in(folder: int, path: str, tell: ReportProblem) -> tuple[list[SourceFi
 
 
 def _walk(
-    folder: int, area: str, parents: tuple[str, ...], path: str, tell: ReportProblem
+    folder: int, area: str, parents: tuple[str, ...], path: str, warn: ReportProblem
 ) -> Iterator[SourceFile]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
@@ -203,19 +203,19 @@ def _walk(
                     if len(parts) >= MAX_DEPTH:
                         raise Unreadable(f"lies deeper than {MAX_DEPTH} folders")
                     with _folder(entry.name, inside=folder) as below:
-                        yield from _walk(below, area, parts, here, tell)
+                        yield from _walk(below, area, parts, here, warn)
                     continue
                 found = entry.stat(follow_symlinks=False)
                 _require_regular(found)
             except FileNotFoundError:
                 continue  # It was removed in the meantime.
             except (OSError, Unreadable) as error:
-                tell(here, reason(error))
+                warn(here, reason(error))
             else:
                 yield SourceFile(area, parts, found.st_size, found.st_mtime)
 
 
-def _subfolders(folder: int, path: str, tell: ReportProblem) -> Iterator[tuple[str, int]]:
+def _subfolders(folder: int, path: str, warn: ReportProblem) -> Iterator[tuple[str, int]]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             try:
@@ -226,7 +226,7 @@ def _subfolders(folder: int, path: str, tell: ReportProblem) -> Iterator[tuple[s
             except FileNotFoundError:
                 continue
             except (OSError, Unreadable) as error:
-                tell(f"{path}/{entry.name}", reason(error))
+                warn(f"{path}/{entry.name}", reason(error))
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class Follower:
             self._users = _settled(users, (found[2] / 1e9 for found in users.values()))
         changed: dict[ExecutionFolder, Seen] = {}
         present = set()
-        for folder, when in self._source.executions(self._importer.tell):
+        for folder, when in self._source.executions(self._importer.warn):
             if should_stop():
                 return 0
             present.add(folder)

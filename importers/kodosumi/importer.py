@@ -81,14 +81,14 @@ def importer(
     organization: Organization,
     *,
     largest_file: int = MAX_FILE_BYTES,
-    tell: Callable[[str, str], None] = lambda path, what: None,
+    warn: Callable[[str, str], None] = lambda path, what: None,
 ) -> Iterator[Importer]:
     """An Importer with a temporary folder for its copies; its start and end are audited.
 
-    `tell` is called for each problem as it occurs.
+    `warn` is called for each problem as it occurs.
     """
     with tempfile.TemporaryDirectory(prefix="agentidp-import-") as workspace:
-        work = Importer(source, organization, Path(workspace), largest_file, tell)
+        work = Importer(source, organization, Path(workspace), largest_file, warn)
         work.record(AuditAction.EXECUTION_IMPORT_STARTED, folder=str(source.path))
         yield work
         work.record(
@@ -105,7 +105,7 @@ class Importer:
         organization: Organization,
         workspace: Path,
         largest_file: int,
-        tell: Callable[[str, str], None],
+        warn: Callable[[str, str], None],
     ) -> None:
         self.report = Report()
         self._source = source
@@ -114,7 +114,7 @@ class Importer:
         self._people = People(organization)
         self._workspace = workspace
         self._largest_file = largest_file
-        self._listener = tell
+        self._listener = warn
         self._batch = Batch()
         self._known: dict[str, Execution] = {}
         self._refused: set[ExecutionFolder] = set()
@@ -124,7 +124,7 @@ class Importer:
         with organization_scope(self._organization):
             record_event(action, actor=self._actor, **facts)
 
-    def tell(self, path: str, what: str) -> None:
+    def warn(self, path: str, what: str) -> None:
         """Add a problem to the report, and pass it to the listener the first time."""
         self.report.problems[path] = what
         if (path, what) not in self._told:
@@ -144,7 +144,7 @@ class Importer:
                 for role in islice(read_roles(connection), MAX_ROLES):
                     roles.append(role)
         except Unreadable as error:
-            self.tell("admin.db", str(error))
+            self.warn("admin.db", str(error))
         self._people.update(roles)
 
     def run(
@@ -180,9 +180,9 @@ class Importer:
             try:
                 with self._source.open(folder) as opened:
                     if self._read(folder, opened):
-                        listings[folder] = files_in(opened, str(folder), self.tell)
+                        listings[folder] = files_in(opened, str(folder), self.warn)
             except (OSError, Unreadable) as error:
-                self.tell(str(folder), reason(error))
+                self.warn(str(folder), reason(error))
         self._flush()
         self._update_files(listings)
         return looked_at
@@ -228,12 +228,12 @@ class Importer:
                             return False
                         reading = self._batch.start(folder, created, row.id)
         except Unreadable as error:
-            self.tell(f"{folder}/{name}", str(error))
+            self.warn(f"{folder}/{name}", str(error))
             if folder.fid not in self._known and not reading.rows:
                 self._batch.readings.remove(reading)
                 return False
         if without_time:
-            self.tell(f"{folder}/{name}", f"has {without_time:,} rows without a usable time")
+            self.warn(f"{folder}/{name}", f"has {without_time:,} rows without a usable time")
         return True
 
     def _flush(self) -> None:
@@ -260,7 +260,7 @@ class Importer:
 
     def _refuse(self, folder: ExecutionFolder, what: str) -> None:
         self._refused.add(folder)
-        self.tell(str(folder), what)
+        self.warn(str(folder), what)
 
     def _write(self, batch: Batch) -> None:
         written = write(batch, self._people, self._actor)
@@ -301,12 +301,12 @@ class Importer:
                         is_complete=is_complete,
                         known=known[execution.pk],
                         largest=self._largest_file,
-                        tell=self.tell,
+                        warn=self.warn,
                     )
             except GONE:
                 raise
             except (OSError, *REFUSED) as error:
-                self.tell(str(folder), f"cannot be stored: {_first_line(error)}")
+                self.warn(str(folder), f"cannot be stored: {_first_line(error)}")
             else:
                 self.report.files += came
                 self.report.files_removed += went

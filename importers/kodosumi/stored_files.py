@@ -30,11 +30,11 @@ def update_files(
     is_complete: bool,
     known: Iterable[ExecutionFile],
     largest: int,
-    tell: ReportProblem,
+    warn: ReportProblem,
 ) -> tuple[int, int]:
     """Make the execution's files match those `found`; return how many were added and removed.
 
-    Nothing is removed unless the list `is_complete`. `path` is the folder's path for `tell`.
+    Nothing is removed unless the list `is_complete`. `path` is the folder's path for `warn`.
     """
     wanted = {(file.area, file.path): file for file in found}
     have = {(file.area, file.path): file for file in known}
@@ -52,7 +52,7 @@ def update_files(
         try:
             made.append(_store(execution, folder, file, largest))
         except (OSError, Unreadable) as error:
-            tell(f"{path}/{file.area}/{'/'.join(file.parts)}", reason(error))
+            warn(f"{path}/{file.area}/{'/'.join(file.parts)}", reason(error))
     replaced = [have[key] for file in made if (key := (file.area, file.path)) in have]
     _write(execution, made, [*replaced, *gone])
     return len(made), len(gone)

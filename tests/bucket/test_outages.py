@@ -114,13 +114,13 @@ def test_without_the_bucket_an_import_ends_with_one_line_and_goes_on_later(
     organization: Organization, bucket: BucketStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ["import_kodosumi", str(REAL), "--organization", organization.slug]
-    with away("closed", monkeypatch), pytest.raises(CommandError) as told:
+    with away("closed", monkeypatch), pytest.raises(CommandError) as caught:
         call_command(*command, stdout=StringIO())
 
     call_command(*command, stdout=StringIO())
 
-    assert "cannot be reached" in str(told.value)
-    assert "The next import continues from here." in str(told.value)
-    assert len(str(told.value).splitlines()) == 1
+    assert "cannot be reached" in str(caught.value)
+    assert "The next import continues from here." in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
     with organization_scope(organization):
         assert ExecutionFile.objects.count() == 9

@@ -17,21 +17,21 @@ def test_readiness_and_check_show_a_bucket_that_is_away(
     health.readiness.forget()
     with away(kind, monkeypatch):
         answer = Client().get("/readyz")
-        told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
+        warnings = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
     health.readiness.forget()
 
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["checks"]["files"] == "failed"
     assert b"files-of-nobody" not in answer.content
-    assert len(told) == 1
-    assert "files-of-nobody cannot be reached" in told[0]
+    assert len(warnings) == 1
+    assert "files-of-nobody cannot be reached" in warnings[0]
 
 
 def test_check_reports_a_missing_bucket(s3_server: str) -> None:
     with s3.files_in(s3_server, "files-that-nobody-made"):
-        told = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
+        warnings = [str(each.msg) for each in run_checks() if each.id == "agentidp.W001"]
 
-    assert told == ["Files cannot be stored. The bucket files-that-nobody-made does not exist."]
+    assert warnings == ["Files cannot be stored. The bucket files-that-nobody-made does not exist."]
 
 
 def test_a_bucket_that_is_there_is_no_problem(bucket: BucketStorage) -> None:

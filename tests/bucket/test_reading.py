@@ -80,10 +80,10 @@ def test_a_file_of_many_parts_is_stored_whole(bucket: BucketStorage) -> None:
 def test_no_answer_names_the_bucket(operator: Client, file: ExecutionFile) -> None:
     answer = operator.get(url_of(file))
 
-    told = json.dumps(dict(answer.headers))
+    headers_text = json.dumps(dict(answer.headers))
     assert answer.status_code == 200
-    assert "files-" not in told
-    assert "127.0.0.1" not in told
+    assert "files-" not in headers_text
+    assert "127.0.0.1" not in headers_text
     assert "Location" not in answer.headers
     with pytest.raises(NotImplementedError):
         _ = file.content.url

@@ -83,9 +83,9 @@ def run(first: Deployment) -> str:
     made = requests.post(runs, json={"summary": "A"}, headers=bearer, timeout=60)
     fid: str = made.json()["executionId"]
     file = {"area": "out", "path": "report.bin", "size": len(CONTENT)}
-    told = requests.post(f"{runs}/{fid}/files", json=file, headers=bearer, timeout=60)
+    begun = requests.post(f"{runs}/{fid}/files", json=file, headers=bearer, timeout=60)
     kind = {"Content-Type": "application/octet-stream"}
-    path = f"{runs}/{fid}/uploads/{told.json()['uploadId']}"
+    path = f"{runs}/{fid}/uploads/{begun.json()['uploadId']}"
     done = requests.put(path, CONTENT, headers=bearer | kind, timeout=60)
     assert done.status_code == 200, done.text
     return fid

@@ -115,7 +115,7 @@ def test_a_request_in_progress_is_answered_by_a_stopping_server(
     server, path = front
     bearer = token(path, running)
     fid = call(path, "POST /api/v1/executions", bearer, {"summary": "A run"})["executionId"]
-    told = {"events": [{"kind": "stdout", "message": "said while it stopped"}]}
+    report = {"events": [{"kind": "stdout", "message": "said while it stopped"}]}
     idle, under_way = Connection(path), Connection(path)
     idle.send("GET /livez")
     idle.until(b'"ok"')
@@ -123,7 +123,7 @@ def test_a_request_in_progress_is_answered_by_a_stopping_server(
     with held(running) as locks, ThreadPoolExecutor(1) as pool:
         kind = "Content-Type: application/json\r\n"
         line = f"POST /api/v1/executions/{fid}/events"
-        under_way.send(line, bearer + kind, json.dumps(told).encode())
+        under_way.send(line, bearer + kind, json.dumps(report).encode())
         wait_for_a_waiter(running)
         stopping = pool.submit(server.stop)
         idle.rest()  # a stopping server closes idle connections

@@ -141,8 +141,8 @@ def test_a_stream_comes_while_it_is_written(
     with client("GET", f"/outputs/stream/{fid}", headers=bearer, stream=True) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         lines = answer.iter_lines()
-        told = {"events": [{"kind": "stdout", "message": "told just now"}]}
-        client("POST", f"/api/v1/executions/{fid}/events", headers=bearer, json=told)
+        report = {"events": [{"kind": "stdout", "message": "told just now"}]}
+        client("POST", f"/api/v1/executions/{fid}/events", headers=bearer, json=report)
         until = time.monotonic() + 20
         while b"told just now" not in next(lines):
             assert time.monotonic() < until

@@ -35,8 +35,8 @@ async def text_until(engine: Engine, wanted: str) -> str:
     """What the rendered stream says until these words appear in an event."""
     text = ""
     url = f"{engine.url}/outputs/main/{engine.fid}"
-    async with connected(url, engine.token) as told:
-        async for each in told:
+    async with connected(url, engine.token) as received:
+        async for each in received:
             text += each.data
             if wanted in each.data:
                 return text
@@ -60,8 +60,8 @@ async def view_again_and_again(engine: Engine, arrived: asyncio.Event) -> None:
     url = f"{engine.url}/outputs/main/{engine.fid}"
     while True:
         with suppress(OSError, asyncio.IncompleteReadError):
-            async with connected(url, engine.token) as told:
-                async for each in told:
+            async with connected(url, engine.token) as received:
+                async for each in received:
                     if each.event == "result":
                         arrived.set()
 

@@ -32,8 +32,8 @@ class Rights:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         self.viewers: list[dict[str, Any]] = []
-        while (told := self._hear())["name"]:
-            self.viewers.append(told)
+        while (message := self._hear())["name"]:
+            self.viewers.append(message)
 
     def end(self, number: int) -> float:
         """End the access; return the time of the commit or of the scheduled end in Unix seconds."""
@@ -47,8 +47,8 @@ class Rights:
         assert self._process.stdout
         line = self._process.stdout.readline()
         assert line, "the process has ended"
-        told: dict[str, Any] = json.loads(line)
-        return told
+        message: dict[str, Any] = json.loads(line)
+        return message
 
 
 @contextmanager
@@ -77,9 +77,9 @@ class Looking:
         reader, writer = await self.ask(f"/outputs/stream/{self.viewer['fid']}")
         try:
             assert await read_head(reader) == 200, self.name
-            async for told in events(reader):
+            async for message in events(reader):
                 self.is_open.set()
-                self.last = told.data.partition(":")[2] if told.event == "close" else ""
+                self.last = message.data.partition(":")[2] if message.event == "close" else ""
         finally:
             self.ended_at = time.time()
             writer.transport.abort()

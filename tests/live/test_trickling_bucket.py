@@ -85,11 +85,11 @@ def test_a_bucket_that_trickles_leaves_threads_for_everything_else(
         for each in asked:
             each.result()
 
-    told = (alone, sorted(beside)[-5:], statuses, max(longest))
-    assert max(beside) < 3 + 10 * alone, told
-    assert max(longest) < 20, told
-    assert set(statuses) <= {200, 503}, told
-    assert statuses[503] > AT_ONCE, told
+    figures = (alone, sorted(beside)[-5:], statuses, max(longest))
+    assert max(beside) < 3 + 10 * alone, figures
+    assert max(longest) < 20, figures
+    assert set(statuses) <= {200, 503}, figures
+    assert statuses[503] > AT_ONCE, figures
 
 
 def status_of_upload(engine: Engine, path: str) -> int:

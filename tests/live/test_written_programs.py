@@ -69,17 +69,17 @@ def test_the_program_that_follows_an_execution_prints_its_events_live(
     )
     with program, giving_up(program):
         assert program.stdout is not None
-        told = [program.stdout.readline()]  # it is connected
+        printed = [program.stdout.readline()]  # it is connected
         wait_for_silence(api, f"{deployment.url}/outputs/stream/{fid}")
         event = {"kind": "stdout", "message": "one: two"}
         report(api, f"{executions}/{fid}/events", {"events": [event]})
-        told += iter_until(program.stdout, " stdout one: two\n")
+        printed += iter_until(program.stdout, " stdout one: two\n")
         report(api, f"{executions}/{fid}/finish", {"status": "finished", "final": "Done"})
-        told += program.stdout.readlines()
+        printed += program.stdout.readlines()
 
     assert program.returncode == 0
-    kinds = [line.split(" ")[1] for line in told]
-    assert kinds == ["status", "meta", "stdout", "final", "status"], told
+    kinds = [line.split(" ")[1] for line in printed]
+    assert kinds == ["status", "meta", "stdout", "final", "status"], printed
 
 
 def wait_for_silence(api: requests.Session, stream: str) -> None:

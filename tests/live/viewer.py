@@ -35,8 +35,10 @@ class Follower:
         """Follow until the stream ends, or disconnect abruptly after so many events."""
         self.connections += 1
         count = 0
-        async with connected(self.url, self.token, self.seen[-1] if self.seen else None) as told:
-            async for each in told:
+        async with connected(
+            self.url, self.token, self.seen[-1] if self.seen else None
+        ) as received:
+            async for each in received:
                 if each.event == "eof":
                     self.has_ended = True
                 elif each.event == "close":
@@ -98,8 +100,8 @@ async def events(reader: asyncio.StreamReader) -> AsyncIterator[ServerSentEvent]
         text += (await reader.readexactly(size + 2))[:-2]
         *whole, text = text.split(b"\r\n\r\n")
         for block in whole:
-            if told := parse(block.decode()):
-                yield told
+            if received := parse(block.decode()):
+                yield received
 
 
 def parse(block: str) -> ServerSentEvent | None:

@@ -198,9 +198,9 @@ def test_a_rotation_that_is_repeated_takes_nothing_that_was_promised(
     assert [proves(agent, secret) for secret in secrets] == [200, 200, 200]
     assert again["previousExpiresAt"] == promised["previousExpiresAt"]
     with organization_scope(agent.organization):
-        told = AuditEvent.objects.filter(action="credential.rotated").in_order()
-        assert [each.metadata["oldSecrets"] for each in told] == [1, 2]
-        until = {each.metadata["oldSecretsWorkUntil"] for each in told}
+        rotations = AuditEvent.objects.filter(action="credential.rotated").in_order()
+        assert [each.metadata["oldSecrets"] for each in rotations] == [1, 2]
+        until = {each.metadata["oldSecretsWorkUntil"] for each in rotations}
         Credential.objects.update(earlier_secret_ends=[timezone.now()])
     assert len(until) == 1
     assert [token_status(agent, secret) for secret in secrets] == [401, 200, 200]

@@ -179,8 +179,8 @@ def test_who_knows_a_client_id_cannot_flood_its_organization(url: str, agent: Ag
     ask(agent.pk, WRONG, "198.51.100.98", url)
 
     recorded, _ = records(agent.organization_id)
-    told = [metadata.get("notRecorded") for metadata in recorded[RECORDED_FAILURES.limit :]]
-    assert told == [60 - RECORDED_FAILURES.limit, None]
+    omitted = [metadata.get("notRecorded") for metadata in recorded[RECORDED_FAILURES.limit :]]
+    assert omitted == [60 - RECORDED_FAILURES.limit, None]
 
 
 def test_unknown_clients_cannot_flood_the_log_of_nobody(

@@ -165,9 +165,9 @@ def test_the_operator_reads_how_many_clients_need_the_older_pepper(
     _, secret = make_credential(agent)
     change(settings, "SECRET_PEPPER")
     start()
-    told = finish()
-    assert "1 live credential has not been used" in told
-    assert "Keep its fallbacks." in told
+    output = finish()
+    assert "1 live credential has not been used" in output
+    assert "Keep its fallbacks." in output
 
     ask(agent, secret)
 
@@ -191,12 +191,12 @@ def test_signing_keys_open_under_a_new_key_and_need_the_old_one_no_longer(
     change(settings, "KEY_ENCRYPTION_KEY")
     start()
 
-    told = finish()
+    output = finish()
 
     settings.KEY_ENCRYPTION_KEY_FALLBACKS = []
     start()
-    assert "2 signing keys are encrypted under the current key" in told
-    assert "AGENTIDP_KEY_ENCRYPTION_KEY: nothing needs its fallbacks" in told
+    assert "2 signing keys are encrypted under the current key" in output
+    assert "AGENTIDP_KEY_ENCRYPTION_KEY: nothing needs its fallbacks" in output
     SigningKey.objects.filter(algorithm="RS256").delete()
     assert "1 signing key is encrypted under the current key" in finish()
 

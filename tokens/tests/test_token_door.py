@@ -172,17 +172,17 @@ def play(application: Any, request: Environ, log: io.StringIO) -> dict[str, Any]
     """The result of the request, without what differs each time. Its effects are rolled back."""
     body = request["body"].encode()
     environ = {"CONTENT_LENGTH": str(len(body)), **request, "wsgi.input": io.BytesIO(body)}
-    told: list[Any] = []
+    started: list[Any] = []
     start = log.tell()
     counted = series()
     with transaction.atomic():
         parts = application(
-            environ, lambda status, headers, exc_info=None: told.extend([status, headers])
+            environ, lambda status, headers, exc_info=None: started.extend([status, headers])
         )
         text = b"".join(parts).decode()
         rows = recorded()
         transaction.set_rollback(True)
-    status, headers = told
+    status, headers = started
     log.seek(start)
     return {
         "status": status,

@@ -69,7 +69,7 @@ class Command(BaseCommand):
                 source,
                 organization,
                 largest_file=options["largest_file"] * MEBIBYTE,
-                tell=self._warn if options["watch"] else lambda path, what: None,
+                warn=self._warn if options["watch"] else lambda path, what: None,
             ) as work:
                 if options["watch"]:
                     self.stdout.write(f"Following {source.path}. Ctrl-C or SIGTERM stops.")
@@ -77,7 +77,7 @@ class Command(BaseCommand):
                     follower.run(stop, options["interval"], progress.show)
                 else:
                     work.update_users()
-                    folders = [folder for folder, _ in source.executions(work.tell)]
+                    folders = [folder for folder, _ in source.executions(work.warn)]
                     work.run(
                         folders,
                         should_stop=stop.is_set,
