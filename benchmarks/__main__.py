@@ -16,7 +16,7 @@ from benchmarks.machine import PROJECT, find_program, one_of
 BEFORE = "d45453372105"
 """The last commit before the work on speed: the token endpoint, the rollups, the import."""
 TOKENS = (
-    *("product", "product, 8 threads", "product, one organization", "product, RS256"),
+    *("product", "product, 4 threads", "product, one organization", "product, RS256"),
     *("product, no database", "before", "DOT best", "oidc-provider ES256", "oidc-provider RS256"),
 )
 ALONE = ("product", "before")
