@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from benchmarks.machine import PROJECT, find_program, one_of
 
-BEFORE = "63de37b4d4fd"
-"""The last commit before the token endpoint's fast path, its batches and the shared rollups."""
+BEFORE = "d45453372105"
+"""The last commit before the work on speed: the token endpoint, the rollups, the import."""
 TOKENS = (
-    *("product", "product, 8 threads", "product, one organization", "product, RS256"),
+    *("product", "product, 4 threads", "product, one organization", "product, RS256"),
     *("product, no database", "before", "DOT best", "oidc-provider ES256", "oidc-provider RS256"),
 )
 ALONE = ("product", "before")

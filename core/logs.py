@@ -3,8 +3,10 @@
 import json
 import logging
 import logging.config
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 
 import structlog
@@ -13,6 +15,8 @@ from core.failures import log_what_threads_raise, mask_sentence, without_secrets
 
 _access = logging.getLogger("agentidp.access")
 _encode = json.JSONEncoder(default=repr).encode
+_lines: deque[str] = deque()
+_is_writing = Lock()
 
 
 def configure(settings: dict[str, Any]) -> None:
@@ -83,17 +87,31 @@ def log_request(fields: Mapping[str, Any]) -> None:
         "logger": _access.name,
         "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     }
-    text = _encode(line)
-    for handler in logging.root.handlers:
-        if isinstance(handler, logging.StreamHandler):
-            _write(handler, text)
+    _write(_encode(line))
 
 
-def _write(handler: "logging.StreamHandler[Any]", text: str) -> None:
-    """Like the handler's own `emit`: a line that cannot be written fails no request."""
+def _write(line: str) -> None:
+    """Write the line, or leave it to the thread that is writing, which takes all it finds at once.
+
+    So no request waits for the log of another one, which would cost more than writing: a thread
+    that writes lets others run. Only an empty queue ends the writing, so no line is left behind.
+    """
+    _lines.append(line + "\n")
+    while _lines and _is_writing.acquire(blocking=False):
+        try:
+            text = "".join(_lines.popleft() for _ in range(len(_lines)))
+            for handler in logging.root.handlers:
+                if isinstance(handler, logging.StreamHandler):
+                    _emit(handler, text)
+        finally:
+            _is_writing.release()
+
+
+def _emit(handler: "logging.StreamHandler[Any]", text: str) -> None:
+    """Like the handler's own `emit`: what cannot be written fails no request."""
     handler.acquire()
     try:
-        handler.stream.write(text + handler.terminator)
+        handler.stream.write(text)
         handler.flush()
     except Exception:
         handler.handleError(logging.makeLogRecord({"msg": text}))

@@ -82,7 +82,7 @@ def collect_when_due(environ: dict[str, Any]) -> None:
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS:
         _taken += MEMORY_PER_BODY_BYTE * int(length)
-    heads = sum(len(value) for value in environ.values() if isinstance(value, str))
+    heads = sum([len(value) for value in environ.values() if value.__class__ is str])  # fast
     _taken += MEMORY_PER_HEADER_BYTE * heads
 
 

@@ -34,6 +34,14 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
 token_requests = Counter(
     "agentidp_token_requests", "Requests for access tokens.", ["outcome", "reason"]
 )
+
+
+@cache
+def token_requests_with(outcome: str, reason: str) -> Counter:
+    """Cached for the same reason as `_series`."""
+    return token_requests.labels(outcome, reason)
+
+
 open_streams = Gauge("agentidp_open_streams", "Open live streams.", multiprocess_mode="livesum")
 requests_in_progress = Gauge(
     "agentidp_requests_in_progress",

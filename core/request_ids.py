@@ -1,6 +1,7 @@
 import re
-import uuid
 from typing import Any
+
+from core.ids import random_id
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 
@@ -12,7 +13,7 @@ def request_id_of(environ: dict[str, Any]) -> str:
     """Our own id of the request: 32 hexadecimal digits, never reused."""
     request_id: str | None = environ.get(KEY)
     if request_id is None:
-        request_id = environ[KEY] = uuid.uuid4().hex
+        request_id = environ[KEY] = random_id().hex
     return request_id
 
 

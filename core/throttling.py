@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -54,16 +56,13 @@ LEFT_OUT = "left out"
 """The prefix of keys that count unrecorded failures until the next recorded one."""
 
 
-@dataclass(frozen=True)
-class Guesses:
+class Guesses(NamedTuple):
     """The counters for one caller's failures at one secret."""
 
     keys: tuple[str, str]
     """Failures for this name from this address, and all failures from this address."""
-    bucket: str
-    """Counts the recorded failures. Known and unknown names share buckets, so that response time,
-    which depends on whether a record is written, does not reveal whether a name exists. The pepper
-    hides which names share a bucket."""
+    kind: str
+    name: object
 
     @classmethod
     def at(
@@ -71,11 +70,18 @@ class Guesses:
     ) -> "Guesses":
         """The counters at an address, or in a `line` of their own (password_hashers.py)."""
         network = caller_network(address) if line is None else line
-        mac = hmac.digest(settings.SECRET_PEPPER.encode(), f"bucket:{name}".encode(), "sha256")
-        return cls(
-            keys=(throttle_key(kind, name, network), throttle_key(kind, network)),
-            bucket=f"recorded {kind} {mac[0] % BUCKETS}",
-        )
+        return cls((throttle_key(kind, name, network), _network_key(kind, network)), kind, name)
+
+    @property
+    def bucket(self) -> str:
+        """Counts the recorded failures.
+
+        Known and unknown names share buckets, so that response time, which depends on whether a
+        record is written, does not reveal whether a name exists. The pepper hides which names share
+        a bucket.
+        """
+        mac = hmac.digest(settings.SECRET_PEPPER.encode(), f"bucket:{self.name}".encode(), "sha256")
+        return f"recorded {self.kind} {mac[0] % BUCKETS}"
 
     @property
     def quotas(self) -> dict[str, Quota]:
@@ -89,6 +95,11 @@ FAILURE_LIMITS = [LOGIN_FAILURES.limit, ADDRESS_FAILURES.limit]
 def throttle_key(*parts: object) -> str:
     """A key that reveals none of its parts (they can be email addresses)."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _network_key(kind: str, network: str) -> str:
+    return throttle_key(kind, network)
 
 
 def folded(name: str) -> str:

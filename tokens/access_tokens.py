@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import jwt
 from django.conf import settings
@@ -17,6 +17,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from core.database_clock import ago, database_time
+from core.ids import random_id
 from organizations.actors import SCOPES_OF_ROLE, Actor
 from organizations.models import Membership, Organization
 from tokens.liveness import live_agent, live_person, live_resource_scopes
@@ -295,4 +296,4 @@ def sign_agent_token(
 
 def new_token_id() -> UUID:
     """A random UUID with 122 random bits."""
-    return uuid4()
+    return random_id()

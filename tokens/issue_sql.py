@@ -16,6 +16,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
+from core.postgresql.base import replace_if_lost
 from core.throttling import (
     ADDRESS_FAILURES,
     FAILURE_LIMITS,
@@ -123,6 +124,7 @@ def was_reported(error: DjangoDatabaseError) -> bool:
 
 
 def _execute(name: bytes, statement: str, values: Sequence[str | None]) -> PGresult:
+    replace_if_lost(connection)
     connection.ensure_connection()
     raw: psycopg.Connection = connection.connection
     encoded = [None if value is None else value.encode() for value in values]

@@ -23,6 +23,7 @@ from django.db.models.functions import Now
 from joserfc.jwk import ECKey, RSAKey
 
 from core.database_clock import database_time
+from core.postgresql.base import replace_if_lost
 from organizations.models import Organization
 from tokens.models import MAX_TOKEN_LIFETIME, SigningKey
 
@@ -104,6 +105,7 @@ class KeyRing:
         if time.monotonic() - self._loaded_at > RELOAD_AFTER_SECONDS:
             with self._lock:
                 if time.monotonic() - self._loaded_at > RELOAD_AFTER_SECONDS:
+                    replace_if_lost(connection)
                     self._clock_difference = database_time().timestamp() - time.monotonic()
                     self._keys = self._load()
                     self._loaded_at = time.monotonic()

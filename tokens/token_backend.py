@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import jwt
+import orjson
 from django.conf import settings
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import (
@@ -25,7 +26,6 @@ COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
 REFRESH_TOKEN_TYPE = "rt+jwt"  # noqa: S105
 ALGORITHMS = jwt.algorithms.get_default_algorithms()
-COMPACT_JSON = json.JSONEncoder(separators=(",", ":")).encode
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "token_use"]
 MAX_TIMESTAMP = 2**33
 """Seconds since 1970, in the year 2242. We issue no later time."""
@@ -97,7 +97,7 @@ def _protected_header(algorithm: str, kid: str, header_type: str) -> bytes:
 
 
 def _segment(value: dict[str, Any]) -> bytes:
-    return jwt.utils.base64url_encode(COMPACT_JSON(value).encode())
+    return jwt.utils.base64url_encode(orjson.dumps(value))
 
 
 def _object(segment: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from select import POLLIN, POLLPRI, poll
 
 import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql import base
 
 
@@ -30,3 +31,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         socket = poll()
         socket.register(descriptor, POLLIN | POLLPRI)
         return bool(socket.poll(0))  # errors and hang-ups are always reported
+
+
+def replace_if_lost(connection: BaseDatabaseWrapper) -> None:
+    """Do what Django does before a request, for code outside of one. Nothing in a transaction."""
+    is_idle = connection.autocommit and not connection.in_atomic_block
+    if connection.connection is not None and is_idle:
+        connection.close_if_unusable_or_obsolete()

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -53,3 +54,49 @@ def test_a_log_that_cannot_be_written_fails_no_request(
     written.close()
 
     log_request(FIELDS)
+
+
+class SlowLog(io.StringIO):
+    """A log whose first line is being written until `may_go_on` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_writing, self.may_go_on = threading.Event(), threading.Event()
+
+    def write(self, text: str) -> int:
+        self.is_writing.set()
+        assert self.may_go_on.wait(10)
+        return super().write(text)
+
+
+def test_no_request_waits_for_the_line_of_another(written: io.StringIO) -> None:
+    log = SlowLog()
+    logging.getLogger().handlers[-1].setStream(log)
+    first = threading.Thread(target=log_request, args=[FIELDS | {"status": 201}])
+    first.start()
+    assert log.is_writing.wait(10)
+
+    for status in (202, 203):
+        log_request(FIELDS | {"status": status})  # returns although nobody can write
+
+    assert log.getvalue() == ""
+    log.may_go_on.set()
+    first.join(10)
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["status"] for line in lines] == [201, 202, 203]
+
+
+def test_every_line_of_many_threads_is_written_once(written: io.StringIO) -> None:
+    def log_many(number: int) -> None:
+        for status in range(200):
+            log_request(FIELDS | {"method": str(number), "status": status})
+
+    threads = [threading.Thread(target=log_many, args=[number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert len(lines) == 8 * 200
+    assert len({(line["method"], line["status"]) for line in lines}) == 8 * 200

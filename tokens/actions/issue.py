@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from core.ids import uuid7
+from core.postgresql.base import replace_if_lost
 from core.throttling import Guesses, count_failure, note_failure
 from organizations.actors import Actor
 from organizations.audit.log import record_failed_proof
@@ -59,6 +60,7 @@ def issue_token(
     )
     if issue.reason is not None or issue.credential_id is None:
         if issue.left_out is not None:
+            replace_if_lost(connection)
             hint = client_secret[-HINT_LENGTH:] if issue.credential_id else ""
             _record_refusal(issue, client_id, hint, ip_address, resource, issue.left_out)
         return Refusal(str(issue.reason), issue.retry_after)

@@ -1,8 +1,8 @@
 """OAuth error responses (RFC 6749 section 5.2)."""
 
-import json
 from typing import Any, NamedTuple
 
+import orjson
 from django.db import InterfaceError, OperationalError
 from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
 from rest_framework.response import Response
@@ -18,7 +18,6 @@ GUARDS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
 }
-encode = json.JSONEncoder().encode
 BASIC_CHALLENGE = 'Basic realm="AgentIdP", charset="UTF-8"'
 
 
@@ -65,7 +64,7 @@ def json_response(body: dict[str, Any], status: int = 200, **headers: str) -> Pl
     """A JSON response. `headers` have underscores in place of hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     kind = {"Content-Type": "application/json"}
-    return PlainResponse(status, NO_STORE | GUARDS | named | kind, encode(body).encode())
+    return PlainResponse(status, NO_STORE | GUARDS | named | kind, orjson.dumps(body))
 
 
 def error_response(error: OAuthError, **headers: str) -> PlainResponse:

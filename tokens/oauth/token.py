@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from core.addresses import address_of
 from core.errors import MESSAGES
 from core.failures import log_failure
-from core.metrics import token_requests
+from core.metrics import token_requests_with
 from tokens.actions import Refusal, issue_token
 from tokens.models import MAX_IDENTIFIER_LENGTH, TokenEvent
 from tokens.oauth.client_authentication import ClientProof, client_proof, form_parameters
@@ -112,9 +112,9 @@ def _issue(
         return error_response(unavailable())
     structlog.contextvars.bind_contextvars(client_id=str(proof.client_id))
     if isinstance(result, Refusal):
-        token_requests.labels("refused", result.reason).inc()
+        token_requests_with("refused", result.reason).inc()
         return error_response(_public_error(result))
-    token_requests.labels("issued", "").inc()
+    token_requests_with("issued", "").inc()
     return json_response(
         {
             "access_token": result.access_token,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.middleware.security import SecurityMiddleware
 
@@ -64,7 +63,7 @@ def _is_plain(environ: "WSGIEnvironment") -> bool:
         and length.isdigit()
         and len(length) <= MAX_LENGTH_DIGITS
         and int(length) <= settings.MAX_FORM_BYTES
-        and all(len(environ.get(name, "")) <= MAX_DECIDING_LENGTH for name in DECIDING)
+        and max([len(environ.get(name) or "") for name in DECIDING]) <= MAX_DECIDING_LENGTH
     )
 
 
@@ -95,12 +94,10 @@ def _respond(
     environ: "WSGIEnvironment", start_response: "StartResponse", added: Headers
 ) -> Iterable[bytes]:
     collect_when_due(environ)
-    close_old_connections()
     record = RequestRecord(environ)
     length = int(environ.get("CONTENT_LENGTH") or 0)
     response = token_response("POST", environ, lambda: environ["wsgi.input"].read(length))
     record.leave("POST", ROUTE, response.status)
-    close_old_connections()
     headers = [
         *response.headers.items(),
         ("Content-Length", str(len(response.body))),

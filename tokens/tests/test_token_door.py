@@ -47,10 +47,9 @@ def good(agent: Agent) -> Environ:
 
 
 @pytest.fixture(autouse=True)
-def one_transaction(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def one_transaction() -> Iterator[None]:
     """Stay in the transaction of the test: nothing may close its connection, as with the test
     client of Django."""
-    monkeypatch.setattr(token_door, "close_old_connections", lambda: None)
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield
