@@ -1,17 +1,19 @@
 """Executions grouped by when they started."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, F, Func, IntegerField, Max, Min, Value
 
 from core.days import DAY, floor, following
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, now
-from executions.queries.listing import visible_executions
+from executions.queries.in_time import COLUMNS, SPANS, Spans
+from executions.queries.listing import union, visible_executions
 from organizations.actors import Actor
 from organizations.models import Organization
 
@@ -57,20 +59,56 @@ def count_by_hour(
     Buckets are hours up to 14 days, months beyond 400 days, otherwise days. Without a window they
     span from the first execution until now.
     """
-    rows = visible_executions(organization, actor, filters.by_start()).order_by()
+    filters = filters.by_start()
+    rows = visible_executions(organization, actor, filters).order_by()
     step, starts, end = cut(rows, "start_time", filters, zone)
     by_status: dict[int, Counter[str]] = defaultdict(Counter)
-    for place, status, number in (
-        rows.annotate(place=place_in("start_time", starts))
+    spans = _spans(actor, filters, starts)
+    if spans:
+        for place, status, number in _counted(organization, spans, starts):
+            by_status[max(place - 1, 0)][status] += number
+        everyones = Execution.objects.for_organization(organization).order_by()
+        parts = spans.others(everyones, filters)
+    else:
+        parts = [rows]
+    in_buckets = (
+        part.annotate(place=place_in("start_time", starts))
         .values_list("place", "status")
-        .annotate(Count("pk"))
-    ):
+        .annotate(number=Count("pk"))
+        for part in parts
+    )
+    for place, status, number in union(in_buckets):
         by_status[max(place - 1, 0)][status] += number
     ends = (*starts[1:], end)
     return Buckets(
         step,
         tuple(Bucket(starts[n], ends[n], dict(by_status[n])) for n in range(len(starts))),
     )
+
+
+def _spans(actor: Actor, filters: Filters, starts: Sequence[datetime]) -> Spans | None:
+    """The longest spans of the rollup of which each is in one bucket."""
+    edges = [start.timestamp() for start in starts]
+    for seconds in SPANS:
+        if all(edge % seconds == 0 for edge in edges):
+            return Spans.of(actor, filters, seconds)
+    return None
+
+
+def _counted(
+    organization: Organization, spans: Spans, starts: Sequence[datetime]
+) -> Iterable[tuple[int, str, int]]:
+    """Ended executions by the number of their bucket and by status."""
+    counted, parameters = spans.counted(organization, ["status"])
+    statement = f"""
+        SELECT width_bucket(place::double precision * %s, %s::double precision[]), value,
+            sum(executions)::bigint
+        FROM ({counted}) AS counted ({", ".join(COLUMNS)}) GROUP BY 1, 2
+    """  # noqa: S608 - Django's own statements
+    edges = [start.timestamp() for start in starts]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, (spans.seconds, edges, *parameters))
+        return cursor.fetchall()
 
 
 def place_in(clock: str, starts: Collection[datetime]) -> Func:

@@ -2,6 +2,7 @@
 and writers do not wait for each other."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
@@ -15,8 +16,15 @@ from agents.tests.factories import make_agent
 from core.ids import uuid7
 from executions import queries
 from executions.filters import EVERYTHING, Filters
-from executions.models import NOBODY, EndedChange, EndedCount, Execution, new_execution
-from executions.rollups import ENDED
+from executions.models import (
+    NOBODY,
+    EndedChange,
+    EndedCount,
+    EndedInTime,
+    Execution,
+    new_execution,
+)
+from executions.rollups import ENDED, ROLLUPS
 from executions.tests.factories import FAILED, RUNNING, make_execution
 from executions.tests.threads import at_once
 from organizations.actors import Actor
@@ -30,8 +38,10 @@ VALUES = {
     "status": st.sampled_from(Execution.Status.values),
     "agent_name": st.sampled_from(["Report", "Screener", ""]),
     "agent_id": st.sampled_from([None, uuid7(), uuid7()]),
-    "start_time": st.sampled_from([START, START + 0.1]),
-    "end_time": st.sampled_from([None, START, START + 0.1, START + 1 / 3]),
+    "start_time": st.sampled_from([START, START + 0.1, START + 900, -1e15]),
+    "end_time": st.sampled_from([None, START, START + 0.1, START + 1 / 3, START + 86400, 1e15]),
+    "waiting_seconds": st.sampled_from([0.0, 0.05, 100.0]),
+    "cost": st.sampled_from([None, Decimal("0.00000001"), Decimal(3)]),
 }
 CHANGES = st.lists(
     st.tuples(
@@ -67,15 +77,18 @@ def test_whatever_happens_the_counts_equal_a_recount(
                 chosen.update(**values) if what == "update" and values else None
                 chosen.delete() if what == "delete" else None
 
-        assert ENDED.correct() is None
+        assert [rollup.correct() for rollup in ROLLUPS] == [None, None]
         Execution.objects.all().delete()
         add_up(organization)
-        assert not EndedCount.objects.exists()
-        assert not EndedChange.objects.exists()
+        for table in (EndedCount, EndedInTime, EndedChange):
+            assert not table.objects.exists()
 
 
-COUNTED = [EVERYTHING, Filters(status="finished"), Filters(name="Report"), Filters(agent=uuid7())]
-NOT_COUNTED = [Filters(start=1), Filters(user="unknown"), Filters(agent_name="port")]
+COUNTED = [
+    *(EVERYTHING, Filters(start=1), Filters(end=START * 2), Filters(start=1, is_recent=True)),
+    *(Filters(status="finished"), Filters(name="Report"), Filters(agent=uuid7())),
+]
+NOT_COUNTED = [Filters(user="unknown"), Filters(agent_name="port")]
 
 
 @pytest.mark.parametrize("filters", [*COUNTED, *NOT_COUNTED], ids=str)
@@ -86,7 +99,7 @@ def test_numbers_of_all_time_come_from_the_counts(
     agent = make_agent(organization, id=filters.agent) if filters.agent else None
     make_execution(organization, agent_name="Report", agent=agent)
     with organization_scope(organization):
-        for table in (EndedCount, EndedChange):  # one of them has the row
+        for table in (EndedCount, EndedInTime, EndedChange):  # the last, or the others
             table.objects.update(executions=F("executions") + 1000)
 
         number = queries.count(organization, actor, filters)
