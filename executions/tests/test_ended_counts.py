@@ -6,6 +6,7 @@ from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from django.db.models import F
@@ -24,7 +25,7 @@ from executions.models import (
     Execution,
     new_execution,
 )
-from executions.rollups import ENDED, ROLLUPS
+from executions.rollups import ENDED, IN_TIME, ROLLUPS
 from executions.tests.factories import FAILED, RUNNING, make_execution
 from executions.tests.threads import at_once
 from organizations.actors import Actor
@@ -32,7 +33,10 @@ from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 
-BEFORE = import_module("executions.migrations.0022_ended_before")
+FILLS = [
+    import_module(f"executions.migrations.{name}")
+    for name in ("0022_ended_before", "0028_bins_before", "0030_in_time_before")
+]
 START = 1_790_000_000.0
 VALUES = {
     "status": st.sampled_from(Execution.Status.values),
@@ -58,9 +62,14 @@ def add_up(organization: Organization) -> None:
         cursor.execute("SELECT executions_add_up_ended(%s)", [organization.pk])
 
 
+def add_up_all(organization: Organization) -> None:
+    with organization_scope(organization):
+        add_up(organization)
+
+
 @pytest.mark.django_db
 @given(changes=CHANGES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 def test_whatever_happens_the_counts_equal_a_recount(
     organization: Organization, changes: list[tuple[str, int, dict[str, Any]]]
 ) -> None:
@@ -109,6 +118,21 @@ def test_numbers_of_all_time_come_from_the_counts(
         assert queries.totals(organization, actor).total == 1001
 
 
+@pytest.mark.parametrize("by", [7, -1])
+def test_damage_in_time_is_corrected(organization: Organization, by: int) -> None:
+    make_execution(organization, FAILED)
+    add_up_all(organization)
+    with organization_scope(organization):
+        EndedInTime.objects.filter(property="status").update(executions=F("executions") + by)
+        EndedInTime.objects.filter(property="agent").delete()
+
+        found = IN_TIME.correct()
+
+        assert found is not None
+        assert (found.table, found.rows) == ("executions_endedintime", 5 + 3)
+        assert IN_TIME.correct() is None
+
+
 @pytest.mark.parametrize("table", [EndedCount, EndedChange])
 @pytest.mark.parametrize("by", [7, -1])
 def test_damage_is_reported_and_corrected(
@@ -129,24 +153,33 @@ def test_damage_is_reported_and_corrected(
         assert ENDED.correct() is None
 
 
-def test_an_upgrade_counts_what_had_ended_before(
-    organization: Organization, other_organization: Organization
-) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_an_upgrade_counts_what_had_ended_before(owner: psycopg.Connection) -> None:
+    organization, other_organization = make_organization(), make_organization()
+    trigger = "TRIGGER executions_keep_runtime"
     for each in (organization, other_organization):
         make_execution(each)
         make_execution(each, RUNNING)
+        owner.execute(f"ALTER TABLE executions_execution DISABLE {trigger}")
+        owner.commit()
         with organization_scope(each):
-            EndedChange.objects.all().delete()
-            EndedCount.objects.all().delete()
+            Execution.objects.update(runtime_bin=None)
+            for table in (EndedChange, EndedCount, EndedInTime):
+                table.objects.all().delete()
+        owner.execute(f"ALTER TABLE executions_execution ENABLE {trigger}")
+        owner.commit()
     make_execution(organization, FAILED)
 
     for _ in range(2):
-        BEFORE.fill(None, connection.schema_editor())
+        for migration in FILLS:
+            migration.fill(None, connection.schema_editor())
 
     for each, number in ((organization, 2), (other_organization, 1)):
         with organization_scope(each):
-            assert ENDED.correct() is None
+            assert [rollup.correct() for rollup in ROLLUPS] == [None, None]
             assert EndedCount.objects.count() == number
+            bins = EndedInTime.objects.filter(seconds=0, property="runtime")
+            assert sum(bins.values_list("executions", flat=True)) == number
 
 
 @pytest.mark.slow

@@ -52,7 +52,8 @@ def fill(organization: Organization, chance: random.Random) -> None:
         rows = []
         for _ in range(80):
             start = chance.choice([START, START + chance.uniform(0, 30 * DAY), *EDGES[:2]])
-            lengths = [chance.expovariate(0.1), chance.uniform(0, 9 * DAY)]
+            # Clocks differ: some end before they started.
+            lengths = [chance.expovariate(0.1), chance.uniform(0, 9 * DAY), -2 * HOUR]
             end = chance.choice([None, start, *(start + length for length in lengths), EDGES[3]])
             rows.append(
                 new_execution(
