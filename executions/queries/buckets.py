@@ -12,8 +12,8 @@ from django.db.models import Count, F, Func, IntegerField, Max, Min, Value
 from core.days import DAY, floor, following
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, now
-from executions.queries.in_time import COLUMNS, SPANS, Spans
-from executions.queries.listing import union, visible_executions
+from executions.queries.in_time import COLUMNS, SPANS, Spans, rows_of
+from executions.queries.listing import visible_executions
 from organizations.actors import Actor
 from organizations.models import Organization
 
@@ -65,19 +65,11 @@ def count_by_hour(
     by_status: dict[int, Counter[str]] = defaultdict(Counter)
     spans = _spans(actor, filters, starts)
     if spans:
-        for place, status, number in _counted(organization, spans, starts):
-            by_status[max(place - 1, 0)][status] += number
-        everyones = Execution.objects.for_organization(organization).order_by()
-        parts = spans.others(everyones, filters)
+        counts = _counted(organization, spans, filters, starts)
     else:
-        parts = [rows]
-    in_buckets = (
-        part.annotate(place=place_in("start_time", starts))
-        .values_list("place", "status")
-        .annotate(number=Count("pk"))
-        for part in parts
-    )
-    for place, status, number in union(in_buckets):
+        places = rows.annotate(place=place_in("start_time", starts))
+        counts = places.values_list("place", "status").annotate(Count("pk"))
+    for place, status, number in counts:
         by_status[max(place - 1, 0)][status] += number
     ends = (*starts[1:], end)
     return Buckets(
@@ -96,18 +88,22 @@ def _spans(actor: Actor, filters: Filters, starts: Sequence[datetime]) -> Spans 
 
 
 def _counted(
-    organization: Organization, spans: Spans, starts: Sequence[datetime]
+    organization: Organization, spans: Spans, filters: Filters, starts: Sequence[datetime]
 ) -> Iterable[tuple[int, str, int]]:
-    """Ended executions by the number of their bucket and by status."""
-    counted, parameters = spans.counted(organization, ["status"])
+    """Executions by the number of their bucket and by status; a pair may be repeated."""
+    counted, of_counted = spans.counted(organization, ["status"])
+    others, of_others = rows_of(organization, "start_time, status", spans.others(filters))
+    place = "width_bucket({}, %s::double precision[])"
     statement = f"""
-        SELECT width_bucket(place::double precision * %s, %s::double precision[]), value,
-            sum(executions)::bigint
+        SELECT {place.format("place::double precision * %s")}, value, sum(executions)::bigint
         FROM ({counted}) AS counted ({", ".join(COLUMNS)}) GROUP BY 1, 2
-    """  # noqa: S608 - Django's own statements
+        UNION ALL
+        SELECT {place.format("start_time")}, status, count(*)
+        FROM ({others}) AS others (start_time, status) GROUP BY 1, 2
+    """  # noqa: S608 - our own names
     edges = [start.timestamp() for start in starts]
     with connection.cursor() as cursor:
-        cursor.execute(statement, (spans.seconds, edges, *parameters))
+        cursor.execute(statement, (spans.seconds, edges, *of_counted, edges, *of_others))
         return cursor.fetchall()
 
 

@@ -7,25 +7,25 @@ the rollup also knows hours and quarters of an hour, for the bars of a timeline 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from django.db.models import Q
-
 from executions.filters import Filters
-from executions.models import EndedChange, EndedInTime, Execution, sees_all
+from executions.models import Execution, sees_all
 from organizations.actors import Actor
 from organizations.models import Organization
 
 DAY = 86_400
 SPANS = (DAY, 3600, 900)
 """The lengths of which the rollup has statuses, by when executions started."""
-KEYS = ("status", "user_id", "agent_id", "agent_name", "start_quarter", "last_day", "runtime_bin")
+RECORDED = "status, user_id, agent_id, agent_name, start_quarter, last_day, runtime_bin"
 COLUMNS = ("property", "place", "value", "executions", "timed", "elapsed", "failed", "cost")
-ENDED = Q(status__in=Execution.FINAL)
-LIVE = Q(status__in=Execution.LIVE)
+ENDED = "status IN ({})".format(", ".join(f"'{status}'" for status in Execution.FINAL))
+LIVE = "status IN ({})".format(", ".join(f"'{status}'" for status in Execution.LIVE))
 Statement = tuple[str, tuple[Any, ...]]
+"""SQL, and its parameters. Written out, because Django takes longer to write it than PostgreSQL to
+run it."""
 
 
 @dataclass(frozen=True)
@@ -63,63 +63,87 @@ class Spans:
         """A statement with the COLUMNS of each row of the rollup, and of each change that is not
         added up in it yet; with a `value`, only of that.
         """
-        places = {"gte": self.first, "lt": self.stop}
-        limits = {f"place__{name}": place for name, place in places.items() if place is not None}
-        settled = (
-            EndedInTime.objects.for_organization(organization)
-            .filter(clock=self.clock, seconds=self.seconds, property__in=properties, **limits)
-            .values_list(*COLUMNS)
-        )
+        limits: list[tuple[str, Any]] = [
+            ("clock = %s", self.clock),
+            ("seconds = %s", self.seconds),
+            ("property = ANY (%s)", list(properties)),
+        ]
+        if self.first is not None:
+            limits.append(("place >= %s", self.first))
+        if self.stop is not None:
+            limits.append(("place < %s", self.stop))
         if value is not None:
-            settled = settled.filter(value=value)
-        changes = EndedChange.objects.for_organization(organization).values_list(
-            *KEYS, "executions", "timed", "elapsed", "cost"
-        )
-        known, known_parameters = settled.query.sql_with_params()
-        new, new_parameters = changes.query.sql_with_params()
+            limits.append(("value = %s", value))
+        condition = " AND ".join(sql for sql, _ in limits)
         statement = f"""
-            {known} UNION ALL
-            SELECT span.property, span.place, span.value, executions, timed, elapsed,
+            SELECT {", ".join(COLUMNS)} FROM executions_endedintime
+            WHERE organization_id = %s AND {condition}
+            UNION ALL
+            SELECT property, place, value, executions, timed, elapsed,
                 CASE status WHEN '{Execution.FAILED}' THEN executions ELSE 0 END, cost
-            FROM ({new}) AS change CROSS JOIN LATERAL executions_spans({", ".join(KEYS)}) AS span
-            WHERE span.clock = %s AND span.seconds = %s AND span.property = ANY (%s)
-            AND span.place >= coalesce(%s, span.place) AND span.place < coalesce(%s, span.place + 1)
-            AND span.value = coalesce(%s, span.value)
-        """  # noqa: S608 - Django's own statements
-        own = (self.clock, self.seconds, list(properties), self.first, self.stop, value)
-        return statement, (*known_parameters, *new_parameters, *own)
+            FROM executions_endedchange CROSS JOIN LATERAL executions_spans({RECORDED}) AS span
+            WHERE organization_id = %s AND {condition}
+        """  # noqa: S608 - our own names
+        parameters = (organization.pk, *(parameter for _, parameter in limits))
+        return statement, (*parameters, *parameters)
 
-    def others(self, rows: Any, filters: Filters) -> list[Any]:
-        """The executions of the window that are not counted in the spans: ended ones at its edges,
-        and live ones. Parts of which each has an index.
+    def others(self, filters: Filters) -> list[Statement]:
+        """Conditions of the executions of the window that are not counted in the spans: of ended
+        ones at its edges, and of live ones. No two hold for the same, and each has an index.
         """
         start, end = filters.window
-        ended = rows.filter(ENDED)
-        until = None if self.first is None else float(self.first * self.seconds)
-        since = None if self.stop is None else float(self.stop * self.seconds)
+        until = None if self.first is None else self.first * self.seconds
+        since = None if self.stop is None else self.stop * self.seconds
         if self.clock == "last":
+            started = "start_time >= %s AND start_time < %s"
             return [
-                ended.filter(end_time__gte=start, end_time__lt=until, start_time__lt=until),
-                ended.filter(
-                    Q(end_time=None) | Q(end_time__lt=start),
-                    start_time__gte=start,
-                    start_time__lt=until,
+                (
+                    f"{ENDED} AND end_time >= %s AND end_time < %s AND start_time < %s",
+                    (start, until, until),
                 ),
-                rows.filter(LIVE),
+                (
+                    f"{ENDED} AND {started} AND (end_time IS NULL OR end_time < %s)",
+                    (start, until, start),
+                ),
+                (LIVE, ()),
             ]
-        edges = ((start, until), (since, end))
+        live, of_live = self.window(filters)
         return [
             *(
-                ended.filter(start_time__gte=first, start_time__lt=last)
-                for first, last in edges
+                (f"{ENDED} AND start_time >= %s AND start_time < %s", (first, last))
+                for first, last in ((start, until), (since, end))
                 if first is not None and last is not None
             ),
-            filters.narrow_to_window(rows, "start_time").filter(LIVE),
+            (f"{LIVE} AND {live}", of_live),
         ]
 
-    def ended(self, rows: Any, filters: Filters) -> Any:
-        """The ended executions of the window with a runtime, to look some of them up by its bin."""
-        timed = rows.filter(runtime_bin__isnull=False)
-        # With a runtime, the end is later than the start.
-        clock = "end_time" if self.clock == "last" else "start_time"
-        return filters.narrow_to_window(timed, clock)
+    def window(self, filters: Filters) -> Statement:
+        """The condition that the window sets to live executions."""
+        limits = [
+            (f"start_time {sign} %s", time)
+            for sign, time in zip((">=", "<"), filters.window, strict=True)
+            if time is not None and self.clock != "last"
+        ]
+        sql = " AND ".join(each for each, _ in limits) or "true"
+        return sql, tuple(time for _, time in limits)
+
+    def bins(self, filters: Filters) -> Statement:
+        """The condition of the ended executions of the window that are in some bins, of which the
+        list is the first parameter. What has a bin ended later than it started.
+        """
+        sql, parameters = self.window(filters)
+        if self.clock == "last":
+            sql, parameters = "end_time >= %s", (filters.start,)
+        return f"runtime_bin IS NOT NULL AND runtime_bin = ANY (%s) AND {sql}", parameters
+
+
+def rows_of(organization: Organization, columns: str, conditions: Iterable[Statement]) -> Statement:
+    """A statement of the columns of the executions for which one of the conditions holds."""
+    parts, parameters = [], []
+    for condition, of_condition in conditions:
+        parts.append(
+            f"SELECT {columns} FROM executions_execution "  # noqa: S608 - our own names
+            f"WHERE organization_id = %s AND {condition}"
+        )
+        parameters += [organization.pk, *of_condition]
+    return " UNION ALL ".join(parts), tuple(parameters)

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -13,7 +12,7 @@ from django.db.models.functions import Coalesce
 from agents.models import Agent
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionUser
-from executions.queries.in_time import COLUMNS, Spans
+from executions.queries.in_time import COLUMNS, Spans, rows_of
 from executions.queries.listing import visible_executions
 from executions.queries.percentiles import percentiles
 from executions.queries.tally import tally
@@ -21,7 +20,6 @@ from organizations.actors import Actor
 from organizations.models import Organization
 
 FAILED = Q(status=Execution.FAILED)
-NOTHING = Decimal(0)
 
 
 def error_rate(failed: int, total: int) -> float:
@@ -126,32 +124,34 @@ def recent_activity(organization: Organization, actor: Actor, since: float) -> R
 def agent_activity(agent: Agent, actor: Actor, since: float) -> AgentActivity:
     """What the agent has run since then, as far as the actor may see it."""
     window = Filters(start=since)
+    if spans := Spans.of(actor, window):
+        return _agent_activity(agent, spans, window)
+    own = visible_executions(agent.organization, actor, Filters(start=since, agent=agent.pk))
+    sums = own.order_by().aggregate(
+        runs=Count("id"), failed=Count("id", filter=FAILED), cost=Coalesce(Sum("cost"), Decimal(0))
+    )
+    return AgentActivity(**sums)
+
+
+def _agent_activity(agent: Agent, spans: Spans, window: Filters) -> AgentActivity:
     organization = agent.organization
-    rows = visible_executions(organization, actor, Filters(agent=agent.pk)).order_by()
-    spans = Spans.of(actor, window)
-    parts = spans.others(rows, window) if spans else [window.narrow(rows)]
-    sums = [
-        part.aggregate(
-            runs=Count("id"), failed=Count("id", filter=FAILED), cost=Coalesce(Sum("cost"), NOTHING)
-        )
-        for part in parts
-    ]
-    if spans:
-        sums.append(_ended(spans, agent))
-    return AgentActivity(**{name: sum(each[name] for each in sums) for name in sums[0]})
-
-
-def _ended(spans: Spans, agent: Agent) -> dict[str, Any]:
-    counted, parameters = spans.counted(agent.organization, ["agent_id"], str(agent.pk))
+    counted, of_counted = spans.counted(organization, ["agent_id"], str(agent.pk))
+    others, of_others = rows_of(
+        organization,
+        f"1, (status = '{Execution.FAILED}')::integer, cost",
+        [(f"agent_id = %s AND {sql}", (agent.pk, *each)) for sql, each in spans.others(window)],
+    )
     statement = f"""
         SELECT coalesce(sum(executions), 0)::bigint, coalesce(sum(failed), 0)::bigint,
             coalesce(sum(cost), 0)
-        FROM ({counted}) AS counted ({", ".join(COLUMNS)})
-    """  # noqa: S608 - Django's own statements
+        FROM (
+            SELECT executions, failed, cost FROM ({counted}) AS counted ({", ".join(COLUMNS)})
+            UNION ALL {others}
+        ) AS every
+    """  # noqa: S608 - our own names
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        runs, failed, cost = cursor.fetchone()
-    return {"runs": runs, "failed": failed, "cost": cost}
+        cursor.execute(statement, (*of_counted, *of_others))
+        return AgentActivity(*cursor.fetchone())
 
 
 def live_by_status(

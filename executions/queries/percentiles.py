@@ -6,11 +6,10 @@ from itertools import accumulate
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, IntegerField, QuerySet, Value
+from django.db.models import F, QuerySet
 
 from executions.filters import Filters
-from executions.models import Execution
-from executions.queries.in_time import LIVE, Spans
+from executions.queries.in_time import LIVE, Spans, Statement, rows_of
 from executions.queries.listing import union, visible_parts
 from executions.queries.tally import ELAPSED, HAS_RUNTIME, Tally
 from organizations.actors import Actor
@@ -28,10 +27,7 @@ def percentiles(
     if counted.timed == 0:
         return None
     if spans := Spans.of(actor, filters):
-        rows = Execution.objects.for_organization(organization).order_by()
-        live = filters.narrow_to_window(rows, "start_time") if spans.clock == "start" else rows
-        runtimes = live.filter(LIVE, HAS_RUNTIME).values_list(RUNTIME, flat=True)
-        found = _from_bins(spans.ended(rows, filters), counted, sorted(runtimes))
+        found = _from_bins(organization, spans, filters, counted)
         if found:
             return found
     parts = visible_parts(organization, actor, filters)
@@ -49,22 +45,25 @@ def _from_rows(runtimes: QuerySet[Any]) -> list[float] | None:
         return found
 
 
-def _from_bins(ended: QuerySet[Execution], counted: Tally, live: list[float]) -> list[float] | None:
-    """The percentiles of both; None if executions ended between the queries.
+def _from_bins(
+    organization: Organization, spans: Spans, filters: Filters, counted: Tally
+) -> list[float] | None:
+    """The percentiles of ended and live ones; None if executions ended between the queries.
 
     Of those that have ended, only the bins are read in which a percentile is: each live one moves
     its place by one at most.
     """
+    live = _live(organization, spans, filters)
     number = counted.by_bin.total()
     if number + len(live) != counted.timed:
         return None
     places = [divmod(share * (counted.timed - 1), 1) for share in PERCENTILES]
-    spans = [(max(0, int(low) - len(live)), min(int(low) + 2, number)) for low, _ in places]
-    fetched: list[list[float]] = [[] for _ in spans]
-    for place, runtime in _slices(ended, counted.by_bin, spans):
+    slices = [(max(0, int(low) - len(live)), min(int(low) + 2, number)) for low, _ in places]
+    fetched: list[list[float]] = [[] for _ in slices]
+    for place, runtime in _slices(organization, spans.bins(filters), counted.by_bin, slices):
         fetched[place].append(runtime)
     found = []
-    for (low, rest), (start, stop), runtimes in zip(places, spans, fetched, strict=True):
+    for (low, rest), (start, stop), runtimes in zip(places, slices, fetched, strict=True):
         if len(runtimes) != max(stop - start, 0):
             return None
         near = sorted([*runtimes, *live])[int(low) - start :]
@@ -72,17 +71,37 @@ def _from_bins(ended: QuerySet[Execution], counted: Tally, live: list[float]) ->
     return found
 
 
+def _live(organization: Organization, spans: Spans, filters: Filters) -> list[float]:
+    """The runtimes of live executions so far."""
+    window, parameters = spans.window(filters)
+    runtime = "end_time - start_time - waiting_seconds"
+    condition = (f"{LIVE} AND end_time > start_time AND {window}", parameters)
+    with connection.cursor() as cursor:
+        cursor.execute(*rows_of(organization, runtime, [condition]))
+        return [runtime for (runtime,) in cursor.fetchall()]
+
+
 def _slices(
-    ended: QuerySet[Execution], by_bin: Counter[int], spans: list[tuple[int, int]]
-) -> QuerySet[Any]:
-    """The runtimes at these places in their order, each with the number of its span."""
+    organization: Organization,
+    in_bins: Statement,
+    by_bin: Counter[int],
+    slices: list[tuple[int, int]],
+) -> list[tuple[int, float]]:
+    """The runtimes at these places in their order, each with the number of its slice."""
     bins = sorted(by_bin)
     ends = list(accumulate(by_bin[each] for each in bins))
-    parts = []
-    for number, (start, stop) in enumerate(spans):
+    condition, of_condition = in_bins
+    parts, parameters = [], []
+    for number, (start, stop) in enumerate(slices):
         first, last = bisect_right(ends, start), bisect_right(ends, max(start, stop - 1))
         before = ends[first - 1] if first else 0
-        rows = ended.filter(runtime_bin__in=bins[first : last + 1]).order_by("runtime_seconds")
-        part = rows.values_list(Value(number, IntegerField()), "runtime_seconds")
-        parts.append(part[start - before : max(start, stop) - before])
-    return parts[0].union(*parts[1:], all=True)
+        part, of_part = rows_of(
+            organization,
+            f"{number}, runtime_seconds",
+            [(condition, (bins[first : last + 1], *of_condition))],
+        )
+        parts.append(f"({part} ORDER BY runtime_seconds OFFSET %s LIMIT %s)")
+        parameters += [*of_part, start - before, max(stop - start, 0)]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), parameters)
+        return cursor.fetchall()

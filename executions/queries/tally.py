@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, Count, F, FloatField, Q, QuerySet, Sum, Value, When
+from django.db.models import Count, F, FloatField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Coalesce
 
 from executions.filters import EVERYTHING, Filters
 from executions.models import NOBODY, EndedChange, EndedCount, Execution, sees_all
-from executions.queries.in_time import COLUMNS, Spans
+from executions.queries.in_time import COLUMNS, Spans, rows_of
 from executions.queries.listing import union, visible_parts
 from organizations.actors import Actor
 from organizations.models import Organization
@@ -27,6 +27,10 @@ PROPERTIES = {
     "runtime": "runtime_bin",
 }
 """Of the rollup, and the columns of the rows that it does not count."""
+SINGLE = f"""status, coalesce(user_id, '{NOBODY}'), agent_name, runtime_bin,
+    (end_time > start_time)::integer,
+    CASE WHEN end_time > start_time THEN end_time - start_time END"""
+"""One of these rows: its columns, 1 if it has a runtime, and its seconds."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,7 @@ def _by_spans(
     organization: Organization, spans: Spans, filters: Filters, properties: Sequence[str]
 ) -> Tally:
     counted, of_counted = spans.counted(organization, properties)
-    rows = Execution.objects.for_organization(organization).order_by()
-    others, of_others = union(map(_single, spans.others(rows, filters))).query.sql_with_params()
+    others, of_others = rows_of(organization, SINGLE, spans.others(filters))
     columns = [PROPERTIES[name] for name in properties]
     whens = " ".join(f"WHEN grouping({PROPERTIES[name]}) = 0 THEN '{name}'" for name in properties)
     texts = ", ".join(f"{column}::text" for column in columns)
@@ -74,7 +77,8 @@ def _by_spans(
             sum(elapsed) FILTER (WHERE property = 'status')::float8
         FROM ({counted}) AS counted ({", ".join(COLUMNS)}) GROUP BY 1, 2
         UNION ALL
-        SELECT CASE {whens} END, coalesce({texts}), count(*), sum(timed), sum(seconds)
+        SELECT CASE {whens} END, coalesce({texts}), count(*),
+            coalesce(sum(timed), 0), coalesce(sum(seconds), 0)
         FROM ({others}) AS others (status, person, agent_name, runtime_bin, timed, seconds)
         GROUP BY GROUPING SETS ({", ".join(f"({column})" for column in columns)})
     """  # noqa: S608 - Django's own statements
@@ -94,18 +98,6 @@ def _by_spans(
         Counter({int(key): number for key, number in found["runtime"].items()}),
         timed,
         elapsed,
-    )
-
-
-def _single(rows: QuerySet[Execution]) -> QuerySet[Any]:
-    """Each row, by the columns of PROPERTIES, with 1 and its seconds if it has a runtime."""
-    return rows.values_list(
-        "status",
-        Coalesce("user_id", Value(NOBODY)),
-        "agent_name",
-        "runtime_bin",
-        Case(When(HAS_RUNTIME, then=1), default=0),
-        Case(When(HAS_RUNTIME, then=ELAPSED), default=0.0),
     )
 
 

@@ -69,7 +69,9 @@ def add_up_all(organization: Organization) -> None:
 
 @pytest.mark.django_db
 @given(changes=CHANGES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 def test_whatever_happens_the_counts_equal_a_recount(
     organization: Organization, changes: list[tuple[str, int, dict[str, Any]]]
 ) -> None:
