@@ -59,7 +59,9 @@ class Rollup:
     where: str = "true"
     """Which rows of the source are counted."""
     changes: str = ""
-    """A table with the same columns, of what is not yet added up into `table`."""
+    """What is not yet added up into `table`: a table or subquery with the same columns."""
+    lock: str = ""
+    """The SQL function's lock under which changes are added up. Writers do not wait for it."""
 
     def correct(self) -> Difference | None:
         """Compare with a recount and add what is missing.
@@ -67,6 +69,9 @@ class Rollup:
         Call it in a transaction of its own, in the organization's scope, and never twice at once
         for the same organization: both would add what is missing.
         """
+        if self.lock:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT pg_advisory_xact_lock({self.lock})")
         found = self._compare()
         self._add(found)
         if not found:
@@ -122,13 +127,11 @@ class Rollup:
         """  # noqa: S608 - our own names
 
     def _add(self, found: list[_Row]) -> None:
-        """Add what rows lack: to the changes, or else to the rows themselves."""
+        """Add what rows lack."""
         with connection.cursor() as cursor:
-            if self.changes:
-                cursor.executemany(
-                    self._insertion(self.changes),
-                    [[*row.key, *self._missing(row)] for row in found],
-                )
+            if self.changes:  # which may hold what is wrong, and stay as they are
+                cursor.executemany(self._upsert, [[*row.key, *self._missing(row)] for row in found])
+                cursor.executemany(self._removal, [row.key for row in found])
                 return
             # In the order of their keys, in which all lock them.
             for is_kept, rows in groupby(found, key=attrgetter("is_kept")):
@@ -154,17 +157,15 @@ class Rollup:
         pairs = zip(row.kept[number:], right[number:], strict=True)
         return [time for kept, counted in pairs for time in (kept, counted, counted)]
 
-    def _insertion(self, table: str) -> str:
-        columns = [*self.key, *self.counts, *self.newest]
-        values = ", ".join(["%s"] * len(columns))
-        return f"INSERT INTO {table} AS known ({', '.join(columns)}) VALUES ({values})"  # noqa: S608
-
     @cached_property
     def _upsert(self) -> str:
+        columns = [*self.key, *self.counts, *self.newest]
+        values = ", ".join(["%s"] * len(columns))
         sums = [f"{name} = known.{name} + excluded.{name}" for name in self.counts]
         sums += [f"{name} = greatest(known.{name}, excluded.{name})" for name in self.newest]
         conflict = f"ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {', '.join(sums)}"
-        return f"{self._insertion(self.table)} {conflict}"
+        known = f"{self.table} AS known ({', '.join(columns)})"
+        return f"INSERT INTO {known} VALUES ({values}) {conflict}"  # noqa: S608 - our own names
 
     @cached_property
     def _update(self) -> str:

@@ -6,23 +6,61 @@ from executions.models import NOBODY, Execution
 ENDS = ", ".join(f"'{status}'" for status in Execution.FINAL)
 IS_TIMED = "end_time > start_time"
 ELAPSED = "sum(round((end_time - start_time)::numeric, 12))"
+PERSON = f"coalesce(user_id, '{NOBODY}')"
+AGENT = f"coalesce(agent_id, '{NOBODY}')"
+ADDING_UP = "hashtextextended('ended executions of ' || current_setting('app.organization_id'), 0)"
+COUNTS = {
+    "executions": "count(*)",
+    "timed": f"count(*) FILTER (WHERE {IS_TIMED})",
+    "elapsed": f"coalesce({ELAPSED} FILTER (WHERE {IS_TIMED}), 0)",
+}
+QUARTER = "executions_place(start_time, 900)"
+LAST_DAY = "executions_place(greatest(start_time, end_time), 86400)"
+SPANS = "CROSS JOIN LATERAL executions_spans({}) AS span"
+SPANS_OF_EXECUTION = SPANS.format(
+    f"status, {PERSON}, {AGENT}, agent_name, {QUARTER}, {LAST_DAY}, runtime_bin"
+)
+SPANS_OF_CHANGE = SPANS.format(
+    "status, user_id, agent_id, agent_name, start_quarter, last_day, runtime_bin"
+)
 
 ENDED = Rollup(
     table="executions_endedcount",
     changes="executions_endedchange",
+    lock=ADDING_UP,
     source="executions_execution",
     where=f"status IN ({ENDS})",
     key={
         "organization_id": "organization_id",
         "status": "status",
-        "user_id": f"coalesce(user_id, '{NOBODY}')",
-        "agent_id": f"coalesce(agent_id, '{NOBODY}')",
+        "user_id": PERSON,
+        "agent_id": AGENT,
         "agent_name": "agent_name",
     },
-    counts={
-        "executions": "count(*)",
-        "timed": f"count(*) FILTER (WHERE {IS_TIMED})",
-        "elapsed": f"coalesce({ELAPSED} FILTER (WHERE {IS_TIMED}), 0)",
+    counts=COUNTS,
+)
+IN_TIME = Rollup(
+    table="executions_endedintime",
+    changes=f"""(
+        SELECT organization_id, span.*, executions, timed, elapsed, cost,
+            CASE status WHEN '{Execution.FAILED}' THEN executions ELSE 0 END AS failed
+        FROM executions_endedchange {SPANS_OF_CHANGE}
+    ) AS changes""",  # noqa: S608 - our own names
+    lock=ADDING_UP,
+    source=f"executions_execution {SPANS_OF_EXECUTION}",
+    where=f"status IN ({ENDS})",
+    key={
+        "organization_id": "organization_id",
+        "clock": "span.clock",
+        "seconds": "span.seconds",
+        "property": "span.property",
+        "place": "span.place",
+        "value": "span.value",
+    },
+    counts=COUNTS
+    | {
+        "failed": f"count(*) FILTER (WHERE status = '{Execution.FAILED}')",
+        "cost": "coalesce(sum(cost), 0)",
     },
 )
-ROLLUPS = (ENDED,)
+ROLLUPS = (ENDED, IN_TIME)

@@ -22,6 +22,7 @@ from executions.models import (
     RESERVED_IDS,
     DeletedExecution,
     EndedCount,
+    EndedInTime,
     Execution,
     UnfinishedDeletion,
     Upload,
@@ -244,6 +245,8 @@ class Tenant:
             nobody = {"user_id": NOBODY, "agent_id": NOBODY, "agent_name": self.word}
             nothing = {"executions": 0, "timed": 0, "elapsed": 0}
             EndedCount.objects.create(**own, status="error", **nobody, **nothing)
+            span = {"clock": "start", "seconds": 900, "property": "agent", "place": 1}
+            EndedInTime.objects.create(**own, **span, value=self.word, **nothing, failed=0, cost=0)
             Revocation.objects.create(**own, token_id=uuid4(), expires_at=timezone.now())
             MonthlyUsage.objects.get_or_create(**own, month=timezone.now().date().replace(day=1))
 

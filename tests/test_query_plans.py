@@ -6,6 +6,7 @@ An organization with thousands of rows stands beside another one, and PostgreSQL
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -44,7 +45,7 @@ EVENTS = """
         'unknown_client', '', false, '', '', ''
     FROM generate_series(1, %(number)s) n
 """
-TABLES = ("executions_execution", "tokens_tokenevent")
+TABLES = ("executions_execution", "executions_endedintime", "tokens_tokenevent")
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def filled(owner: psycopg.Connection) -> Organization:
         with organization_scope(each), connection.cursor() as cursor:
             cursor.execute(EXECUTIONS, values)
             cursor.execute(EVENTS, values)
+            cursor.execute("SELECT executions_add_up_ended(%s)", [each.pk])
     owner.execute("ANALYZE")
     return organizations[0]
 
@@ -91,8 +93,16 @@ def system(organization: Organization) -> Actor:
 
 
 LAST_DAY = Filters(start=NOW.timestamp() - 24 * 3600, is_recent=True)
+TWENTY_DAYS = Filters(start=NOW.timestamp() - 20 * 24 * 3600, is_recent=True)
+FIXED = Filters(start=NOW.timestamp() - 20 * 24 * 3600, end=NOW.timestamp() - 3600)
 MONTH = Period.last_days(30, now=NOW)
+KATHMANDU = ZoneInfo("Asia/Kathmandu")
 LIVE = 20
+HALF_A_DAY = 73
+OF_A_DAY = {"status": 2, "agent": 5, "user": 1, "runtime": 24}
+"""How many rows a day has in the rollup of executions."""
+IN_BINS = NUMBER * 0.35
+"""In those of the three percentiles, and next to them: runtimes are spread evenly."""
 READS: dict[str, tuple[Callable[[Organization], Any], int]] = {
     "a page": (lambda home: list(queries.executions(home, system(home))[:50]), 51),
     "a page of a day": (
@@ -103,14 +113,40 @@ READS: dict[str, tuple[Callable[[Organization], Any], int]] = {
         lambda home: queries.count(home, system(home), LAST_DAY),
         2 * (LIVE + 150),
     ),
-    "a count": (lambda home: queries.count(home, system(home)), LIVE),
-    "totals": (lambda home: queries.totals(home, system(home)), LIVE),
+    "a count": (lambda home: queries.count(home, system(home)), LIVE + OF_A_DAY["status"]),
+    "totals": (lambda home: queries.totals(home, system(home)), LIVE + OF_A_DAY["status"]),
     "live ones": (lambda home: queries.live_by_status(home, system(home)), LIVE),
-    # Near the middle, the index is read up to there.
-    "statistics": (lambda home: queries.statistics(home, system(home)), NUMBER * 0.6 + 3 * LIVE),
+    "statistics": (
+        lambda home: queries.statistics(home, system(home)),
+        2 * LIVE + sum(OF_A_DAY.values()) + IN_BINS,
+    ),
     "a day's statistics": (
         lambda home: queries.statistics(home, system(home), LAST_DAY),
         4 * (LIVE + 150),  # for the tally and for percentiles: what began, and what ended
+    ),
+    "a count of twenty days": (
+        lambda home: queries.count(home, system(home), TWENTY_DAYS),
+        LIVE + 2 * HALF_A_DAY + 20 * OF_A_DAY["status"],
+    ),
+    "statistics of twenty days": (
+        lambda home: queries.statistics(home, system(home), TWENTY_DAYS),
+        2 * LIVE + 2 * HALF_A_DAY + 20 * sum(OF_A_DAY.values()) + IN_BINS,
+    ),
+    "statistics of days with an end": (
+        lambda home: queries.statistics(home, system(home), FIXED),
+        2 * LIVE + 2 * HALF_A_DAY + 20 * sum(OF_A_DAY.values()) + IN_BINS,
+    ),
+    "a timeline of twenty days": (
+        lambda home: queries.count_by_hour(home, system(home), TWENTY_DAYS),
+        LIVE + 2 * HALF_A_DAY + 20 * OF_A_DAY["status"],
+    ),
+    "a timeline by the quarter of an hour": (
+        lambda home: queries.count_by_hour(home, system(home), TWENTY_DAYS, zone=KATHMANDU),
+        LIVE + 3 + NUMBER * 0.75,  # every second quarter of an hour has one
+    ),
+    "the overview's figures": (
+        lambda home: queries.recent_activity(home, system(home), NOW.timestamp() - 24 * 3600),
+        LIVE + 2 * HALF_A_DAY + OF_A_DAY["status"] + 1,
     ),
     "a trend": (lambda home: count_by_day(home, MONTH), 0),
     "a heatmap": (lambda home: count_by_hour_of_week(home, MONTH), 0),

@@ -1,7 +1,7 @@
 """The record of executions. A kodosumi "execution" and an agent-bot "task" are the same row."""
 
 from executions.models.columns import TransactionNumber
-from executions.models.counts import NOBODY, EndedChange, EndedCount
+from executions.models.counts import NOBODY, EndedChange, EndedCount, EndedInTime
 from executions.models.event import MAX_SEQUENCE, ExecutionError, ExecutionEvent
 from executions.models.execution import (
     OPERATORS,
@@ -33,6 +33,7 @@ __all__ = [
     "DeletedExecution",
     "EndedChange",
     "EndedCount",
+    "EndedInTime",
     "EventAfterEnd",
     "Execution",
     "ExecutionError",

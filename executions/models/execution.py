@@ -160,6 +160,9 @@ class Execution(OrganizationScopedModel):
         editable=False,
         help_text="The runtime of one that has ended, if it has any; set by a trigger.",
     )
+    runtime_bin = models.SmallIntegerField(
+        null=True, editable=False, help_text="The bin of that runtime; set by the same trigger."
+    )
     meta = models.JSONField(default=dict, help_text="As emitted, with its type tag.")
     inputs = models.JSONField(null=True, help_text="As emitted, with its type tag.")
     final = models.TextField(null=True, help_text="As JSON text with a type tag.")  # noqa: DJ001
@@ -262,7 +265,10 @@ class Execution(OrganizationScopedModel):
             # Gives the order of lists, and covers counts and statistics.
             models.Index(
                 fields=["organization", "-start_time", "-id"],
-                include=["status", "user", "agent_name", "end_time", "waiting_seconds"],
+                include=[
+                    *("status", "user", "agent_name", "end_time", "waiting_seconds"),
+                    "runtime_bin",
+                ],
                 name="executions_execution_newest",
             ),
             models.Index(
@@ -277,17 +283,25 @@ class Execution(OrganizationScopedModel):
                 condition=models.Q(status__in=["queued", "starting", "running", "awaiting"]),
                 name="executions_execution_live",
             ),
-            # Recently ended executions, whenever they started.
+            # Recently ended executions, whenever they started, and their statistics.
             models.Index(
                 fields=["organization", "end_time"],
+                include=["status", "user", "agent_name", "start_time", "runtime_bin"],
                 condition=models.Q(status__in=["finished", "error", "cancelled"]),
                 name="executions_execution_ended",
             ),
-            # Percentiles of all time.
+            # Percentiles: the runtimes of one bin, by each of the clocks that a window goes by.
             models.Index(
-                fields=["organization", "runtime_seconds"],
-                condition=models.Q(runtime_seconds__isnull=False),
-                name="executions_execution_runtime",
+                fields=["organization", "runtime_bin", "start_time"],
+                include=["runtime_seconds"],
+                condition=models.Q(runtime_bin__isnull=False),
+                name="executions_execution_bin",
+            ),
+            models.Index(
+                fields=["organization", "runtime_bin", "end_time"],
+                include=["runtime_seconds"],
+                condition=models.Q(runtime_bin__isnull=False),
+                name="executions_execution_end_bin",
             ),
             models.Index(
                 fields=["organization", "lease_expires_at"],

@@ -19,9 +19,11 @@ from executions.queries.listing import (
 )
 from executions.queries.numbers import (
     FAILED,
+    AgentActivity,
     RecentActivity,
     Statistics,
     Totals,
+    agent_activity,
     error_rate,
     live_by_status,
     recent_activity,
@@ -37,6 +39,7 @@ __all__ = [
     "MAX_TEXT_LENGTH",
     "PERCENTILES",
     "RUNTIME",
+    "AgentActivity",
     "Bucket",
     "Buckets",
     "ErrorGroup",
@@ -44,6 +47,7 @@ __all__ = [
     "RecentActivity",
     "Statistics",
     "Totals",
+    "agent_activity",
     "count",
     "count_by_hour",
     "count_errors",

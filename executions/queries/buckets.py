@@ -1,16 +1,18 @@
 """Executions grouped by when they started."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, F, Func, IntegerField, Max, Min, Value
 
 from core.days import DAY, floor, following
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, now
+from executions.queries.in_time import COLUMNS, SPANS, Spans, rows_of
 from executions.queries.listing import visible_executions
 from organizations.actors import Actor
 from organizations.models import Organization
@@ -57,20 +59,52 @@ def count_by_hour(
     Buckets are hours up to 14 days, months beyond 400 days, otherwise days. Without a window they
     span from the first execution until now.
     """
-    rows = visible_executions(organization, actor, filters.by_start()).order_by()
+    filters = filters.by_start()
+    rows = visible_executions(organization, actor, filters).order_by()
     step, starts, end = cut(rows, "start_time", filters, zone)
     by_status: dict[int, Counter[str]] = defaultdict(Counter)
-    for place, status, number in (
-        rows.annotate(place=place_in("start_time", starts))
-        .values_list("place", "status")
-        .annotate(Count("pk"))
-    ):
+    spans = _spans(actor, filters, starts)
+    if spans:
+        counts = _counted(organization, spans, filters, starts)
+    else:
+        places = rows.annotate(place=place_in("start_time", starts))
+        counts = places.values_list("place", "status").annotate(Count("pk"))
+    for place, status, number in counts:
         by_status[max(place - 1, 0)][status] += number
     ends = (*starts[1:], end)
     return Buckets(
         step,
         tuple(Bucket(starts[n], ends[n], dict(by_status[n])) for n in range(len(starts))),
     )
+
+
+def _spans(actor: Actor, filters: Filters, starts: Sequence[datetime]) -> Spans | None:
+    """The longest spans of the rollup of which each is in one bucket."""
+    edges = [start.timestamp() for start in starts]
+    for seconds in SPANS:
+        if all(edge % seconds == 0 for edge in edges):
+            return Spans.of(actor, filters, seconds)
+    return None
+
+
+def _counted(
+    organization: Organization, spans: Spans, filters: Filters, starts: Sequence[datetime]
+) -> Iterable[tuple[int, str, int]]:
+    """Executions by the number of their bucket and by status; a pair may be repeated."""
+    counted, of_counted = spans.counted(organization, ["status"])
+    others, of_others = rows_of(organization, "start_time, status", spans.others(filters))
+    place = "width_bucket({}, %s::double precision[])"
+    statement = f"""
+        SELECT {place.format("place::double precision * %s")}, value, sum(executions)::bigint
+        FROM ({counted}) AS counted ({", ".join(COLUMNS)}) GROUP BY 1, 2
+        UNION ALL
+        SELECT {place.format("start_time")}, status, count(*)
+        FROM ({others}) AS others (start_time, status) GROUP BY 1, 2
+    """  # noqa: S608 - our own names
+    edges = [start.timestamp() for start in starts]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, (spans.seconds, edges, *of_counted, edges, *of_others))
+        return cursor.fetchall()
 
 
 def place_in(clock: str, starts: Collection[datetime]) -> Func:

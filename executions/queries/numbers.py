@@ -2,13 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, Subquery
+from django.db import connection
+from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
 
+from agents.models import Agent
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionUser
+from executions.queries.in_time import COLUMNS, Spans, rows_of
 from executions.queries.listing import visible_executions
 from executions.queries.percentiles import percentiles
 from executions.queries.tally import tally
@@ -53,6 +57,16 @@ class RecentActivity:
 
 
 @dataclass(frozen=True)
+class AgentActivity:
+    """What an agent has run since a time."""
+
+    runs: int
+    failed: int
+    cost: Decimal
+    """In US dollars, as far as reported."""
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Statistics as measures.py defines them; runtimes cover executions with more than one
     event.
@@ -86,7 +100,7 @@ class Statistics:
 
 def totals(organization: Organization, actor: Actor) -> Totals:
     """The totals of all time."""
-    counted = tally(organization, actor, EVERYTHING)
+    counted = tally(organization, actor, EVERYTHING, ("status",))
     return Totals(
         total=counted.total,
         running=counted.by_status[Execution.Status.RUNNING],
@@ -95,22 +109,49 @@ def totals(organization: Organization, actor: Actor) -> Totals:
 
 
 def recent_activity(organization: Organization, actor: Actor, since: float) -> RecentActivity:
-    """The activity since then. One query reads live executions, ended ones and the newest."""
-    visible = visible_executions(organization, actor, EVERYTHING).order_by("-start_time")
-    ended = Q(status__in=Execution.FINAL, end_time__gte=since)
-    newest = Subquery(visible.values("start_time")[:1])
-    found = (
-        visible.filter(ended | Q(status__in=Execution.LIVE))
-        .order_by()
-        .aggregate(
-            total=Count("*"),
-            running=Count("id", filter=Q(status=Execution.Status.RUNNING)),
-            awaiting=Count("id", filter=Q(status=Execution.Status.AWAITING)),
-            failed=Count("id", filter=FAILED),
-            newest=Coalesce(newest, Max("start_time")),
-        )
+    """The activity since then."""
+    counted = tally(organization, actor, Filters(start=since, is_recent=True), ("status",))
+    starts = visible_executions(organization, actor, EVERYTHING).order_by("-start_time")
+    return RecentActivity(
+        total=counted.total,
+        running=counted.by_status[Execution.Status.RUNNING],
+        awaiting=counted.by_status[Execution.Status.AWAITING],
+        failed=counted.by_status[Execution.FAILED],
+        newest=starts.values_list("start_time", flat=True).first(),
     )
-    return RecentActivity(**found)
+
+
+def agent_activity(agent: Agent, actor: Actor, since: float) -> AgentActivity:
+    """What the agent has run since then, as far as the actor may see it."""
+    window = Filters(start=since)
+    if spans := Spans.of(actor, window):
+        return _agent_activity(agent, spans, window)
+    own = visible_executions(agent.organization, actor, Filters(start=since, agent=agent.pk))
+    sums = own.order_by().aggregate(
+        runs=Count("id"), failed=Count("id", filter=FAILED), cost=Coalesce(Sum("cost"), Decimal(0))
+    )
+    return AgentActivity(**sums)
+
+
+def _agent_activity(agent: Agent, spans: Spans, window: Filters) -> AgentActivity:
+    organization = agent.organization
+    counted, of_counted = spans.counted(organization, ["agent_id"], str(agent.pk))
+    others, of_others = rows_of(
+        organization,
+        f"1, (status = '{Execution.FAILED}')::integer, cost",
+        [(f"agent_id = %s AND {sql}", (agent.pk, *each)) for sql, each in spans.others(window)],
+    )
+    statement = f"""
+        SELECT coalesce(sum(executions), 0)::bigint, coalesce(sum(failed), 0)::bigint,
+            coalesce(sum(cost), 0)
+        FROM (
+            SELECT executions, failed, cost FROM ({counted}) AS counted ({", ".join(COLUMNS)})
+            UNION ALL {others}
+        ) AS every
+    """  # noqa: S608 - our own names
+    with connection.cursor() as cursor:
+        cursor.execute(statement, (*of_counted, *of_others))
+        return AgentActivity(*cursor.fetchone())
 
 
 def live_by_status(
@@ -126,7 +167,7 @@ def statistics(
     organization: Organization, actor: Actor, filters: Filters = EVERYTHING
 ) -> Statistics:
     counted = tally(organization, actor, filters)
-    p50, p95, p99 = percentiles(organization, actor, filters, counted.timed) or (None, None, None)
+    p50, p95, p99 = percentiles(organization, actor, filters, counted) or (None, None, None)
     people = {
         key: (external_id, name)
         for key, external_id, name in ExecutionUser.objects.for_organization(organization)

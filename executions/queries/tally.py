@@ -1,7 +1,8 @@
-"""Executions counted by status, person and agent: by the rollup where it knows, else row by row."""
+"""Executions counted by status, person and agent: by rollups where they know, else row by row."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.db.models.functions import Cast, Coalesce
 
 from executions.filters import EVERYTHING, Filters
 from executions.models import NOBODY, EndedChange, EndedCount, Execution, sees_all
+from executions.queries.in_time import COLUMNS, Spans, rows_of
 from executions.queries.listing import union, visible_parts
 from organizations.actors import Actor
 from organizations.models import Organization
@@ -18,6 +20,17 @@ from organizations.models import Organization
 ELAPSED = F("end_time") - F("start_time")
 KEY = ("status", "user_id", "agent_name")
 HAS_RUNTIME = Q(end_time__gt=F("start_time"))
+PROPERTIES = {
+    "status": "status",
+    "user": "person",
+    "agent": "agent_name",
+    "runtime": "runtime_bin",
+}
+"""Of the rollup, and the columns of the rows that it does not count."""
+SINGLE = f"""status, coalesce(user_id, '{NOBODY}'), agent_name, runtime_bin,
+    (end_time > start_time)::integer,
+    CASE WHEN end_time > start_time THEN end_time - start_time END"""
+"""One of these rows: its columns, 1 if it has a runtime, and its seconds."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,8 @@ class Tally:
     by_user: Counter[UUID | None] = field(default_factory=Counter)
     """By the ExecutionUser's key."""
     by_agent: Counter[str] = field(default_factory=Counter)
+    by_bin: Counter[int] = field(default_factory=Counter)
+    """Ended executions by the bin of their runtime; empty where they are counted row by row."""
     timed: int = 0
     """Executions with a runtime."""
     elapsed: float = 0
@@ -36,7 +51,57 @@ class Tally:
         return self.by_status.total()
 
 
-def tally(organization: Organization, actor: Actor, filters: Filters) -> Tally:
+def tally(
+    organization: Organization,
+    actor: Actor,
+    filters: Filters,
+    properties: Sequence[str] = tuple(PROPERTIES),
+) -> Tally:
+    """Count by each of the properties; `status` must be among them."""
+    if spans := Spans.of(actor, filters):
+        return _by_spans(organization, spans, filters, properties)
+    return _by_combinations(organization, actor, filters)
+
+
+def _by_spans(
+    organization: Organization, spans: Spans, filters: Filters, properties: Sequence[str]
+) -> Tally:
+    counted, of_counted = spans.counted(organization, properties)
+    others, of_others = rows_of(organization, SINGLE, spans.others(filters))
+    columns = [PROPERTIES[name] for name in properties]
+    whens = " ".join(f"WHEN grouping({PROPERTIES[name]}) = 0 THEN '{name}'" for name in properties)
+    texts = ", ".join(f"{column}::text" for column in columns)
+    statement = f"""
+        SELECT property, value, sum(executions)::bigint,
+            sum(timed) FILTER (WHERE property = 'status')::bigint,
+            sum(elapsed) FILTER (WHERE property = 'status')::float8
+        FROM ({counted}) AS counted ({", ".join(COLUMNS)}) GROUP BY 1, 2
+        UNION ALL
+        SELECT CASE {whens} END, coalesce({texts}), count(*),
+            coalesce(sum(timed), 0), coalesce(sum(seconds), 0)
+        FROM ({others}) AS others (status, person, agent_name, runtime_bin, timed, seconds)
+        GROUP BY GROUPING SETS ({", ".join(f"({column})" for column in columns)})
+    """  # noqa: S608 - Django's own statements
+    found: dict[str, Counter[str]] = {name: Counter() for name in PROPERTIES}
+    timed, elapsed = 0, 0.0
+    with connection.cursor() as cursor:
+        cursor.execute(statement, (*of_counted, *of_others))
+        for name, value, number, with_runtime, seconds in cursor.fetchall():
+            if value is not None and number:
+                found[name][value] += number
+            if name == "status":
+                timed, elapsed = timed + with_runtime, elapsed + seconds
+    return Tally(
+        found["status"],
+        Counter({None if key == str(NOBODY) else UUID(key): n for key, n in found["user"].items()}),
+        found["agent"],
+        Counter({int(key): number for key, number in found["runtime"].items()}),
+        timed,
+        elapsed,
+    )
+
+
+def _by_combinations(organization: Organization, actor: Actor, filters: Filters) -> Tally:
     """Count in one pass. PostgreSQL aggregates the combinations of the three, because there may be
     as many as executions.
     """
@@ -62,11 +127,13 @@ def tally(organization: Organization, actor: Actor, filters: Filters) -> Tally:
                     found.by_agent[agent_name] = number
                 case _:
                     timed, elapsed = runtimes
-    return Tally(found.by_status, found.by_user, found.by_agent, timed, elapsed)
+    return replace(found, timed=timed, elapsed=elapsed)
 
 
 def count(organization: Organization, actor: Actor, filters: Filters = EVERYTHING) -> int:
     """The number of executions."""
+    if spans := Spans.of(actor, filters):
+        return _by_spans(organization, spans, filters, ("status",)).total
     if not is_counted(actor, filters):
         parts = visible_parts(organization, actor, filters)
         return union(part.values_list("pk") for part in parts).count()

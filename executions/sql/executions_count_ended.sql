@@ -5,9 +5,11 @@ DECLARE
     ends constant text[] := ARRAY['finished', 'error', 'cancelled'];
 BEGIN
     IF TG_OP = 'UPDATE'
-        AND (NEW.status, NEW.user_id, NEW.agent_id, NEW.agent_name, NEW.start_time, NEW.end_time)
+        AND (NEW.status, NEW.user_id, NEW.agent_id, NEW.agent_name, NEW.start_time, NEW.end_time,
+            NEW.runtime_bin, NEW.cost)
         IS NOT DISTINCT FROM
-        (OLD.status, OLD.user_id, OLD.agent_id, OLD.agent_name, OLD.start_time, OLD.end_time)
+        (OLD.status, OLD.user_id, OLD.agent_id, OLD.agent_name, OLD.start_time, OLD.end_time,
+            OLD.runtime_bin, OLD.cost)
     THEN
         RETURN NULL;
     END IF;

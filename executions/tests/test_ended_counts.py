@@ -2,9 +2,11 @@
 and writers do not wait for each other."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from django.db.models import F
@@ -15,8 +17,15 @@ from agents.tests.factories import make_agent
 from core.ids import uuid7
 from executions import queries
 from executions.filters import EVERYTHING, Filters
-from executions.models import NOBODY, EndedChange, EndedCount, Execution, new_execution
-from executions.rollups import ENDED
+from executions.models import (
+    NOBODY,
+    EndedChange,
+    EndedCount,
+    EndedInTime,
+    Execution,
+    new_execution,
+)
+from executions.rollups import ENDED, IN_TIME, ROLLUPS
 from executions.tests.factories import FAILED, RUNNING, make_execution
 from executions.tests.threads import at_once
 from organizations.actors import Actor
@@ -24,14 +33,19 @@ from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 
-BEFORE = import_module("executions.migrations.0022_ended_before")
+FILLS = [
+    import_module(f"executions.migrations.{name}")
+    for name in ("0022_ended_before", "0028_bins_before", "0030_in_time_before")
+]
 START = 1_790_000_000.0
 VALUES = {
     "status": st.sampled_from(Execution.Status.values),
     "agent_name": st.sampled_from(["Report", "Screener", ""]),
     "agent_id": st.sampled_from([None, uuid7(), uuid7()]),
-    "start_time": st.sampled_from([START, START + 0.1]),
-    "end_time": st.sampled_from([None, START, START + 0.1, START + 1 / 3]),
+    "start_time": st.sampled_from([START, START + 0.1, START + 900, -1e15]),
+    "end_time": st.sampled_from([None, START, START + 0.1, START + 1 / 3, START + 86400, 1e15]),
+    "waiting_seconds": st.sampled_from([0.0, 0.05, 100.0]),
+    "cost": st.sampled_from([None, Decimal("0.00000001"), Decimal(3)]),
 }
 CHANGES = st.lists(
     st.tuples(
@@ -48,9 +62,16 @@ def add_up(organization: Organization) -> None:
         cursor.execute("SELECT executions_add_up_ended(%s)", [organization.pk])
 
 
+def add_up_all(organization: Organization) -> None:
+    with organization_scope(organization):
+        add_up(organization)
+
+
 @pytest.mark.django_db
 @given(changes=CHANGES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 def test_whatever_happens_the_counts_equal_a_recount(
     organization: Organization, changes: list[tuple[str, int, dict[str, Any]]]
 ) -> None:
@@ -67,15 +88,18 @@ def test_whatever_happens_the_counts_equal_a_recount(
                 chosen.update(**values) if what == "update" and values else None
                 chosen.delete() if what == "delete" else None
 
-        assert ENDED.correct() is None
+        assert [rollup.correct() for rollup in ROLLUPS] == [None, None]
         Execution.objects.all().delete()
         add_up(organization)
-        assert not EndedCount.objects.exists()
-        assert not EndedChange.objects.exists()
+        for table in (EndedCount, EndedInTime, EndedChange):
+            assert not table.objects.exists()
 
 
-COUNTED = [EVERYTHING, Filters(status="finished"), Filters(name="Report"), Filters(agent=uuid7())]
-NOT_COUNTED = [Filters(start=1), Filters(user="unknown"), Filters(agent_name="port")]
+COUNTED = [
+    *(EVERYTHING, Filters(start=1), Filters(end=START * 2), Filters(start=1, is_recent=True)),
+    *(Filters(status="finished"), Filters(name="Report"), Filters(agent=uuid7())),
+]
+NOT_COUNTED = [Filters(user="unknown"), Filters(agent_name="port")]
 
 
 @pytest.mark.parametrize("filters", [*COUNTED, *NOT_COUNTED], ids=str)
@@ -86,7 +110,7 @@ def test_numbers_of_all_time_come_from_the_counts(
     agent = make_agent(organization, id=filters.agent) if filters.agent else None
     make_execution(organization, agent_name="Report", agent=agent)
     with organization_scope(organization):
-        for table in (EndedCount, EndedChange):  # one of them has the row
+        for table in (EndedCount, EndedInTime, EndedChange):  # the last, or the others
             table.objects.update(executions=F("executions") + 1000)
 
         number = queries.count(organization, actor, filters)
@@ -94,6 +118,21 @@ def test_numbers_of_all_time_come_from_the_counts(
         assert number == (1001 if filters in COUNTED else 1)
         assert queries.statistics(organization, actor, filters).total == number
         assert queries.totals(organization, actor).total == 1001
+
+
+@pytest.mark.parametrize("by", [7, -1])
+def test_damage_in_time_is_corrected(organization: Organization, by: int) -> None:
+    make_execution(organization, FAILED)
+    add_up_all(organization)
+    with organization_scope(organization):
+        EndedInTime.objects.filter(property="status").update(executions=F("executions") + by)
+        EndedInTime.objects.filter(property="agent").delete()
+
+        found = IN_TIME.correct()
+
+        assert found is not None
+        assert (found.table, found.rows) == ("executions_endedintime", 5 + 3)
+        assert IN_TIME.correct() is None
 
 
 @pytest.mark.parametrize("table", [EndedCount, EndedChange])
@@ -116,24 +155,33 @@ def test_damage_is_reported_and_corrected(
         assert ENDED.correct() is None
 
 
-def test_an_upgrade_counts_what_had_ended_before(
-    organization: Organization, other_organization: Organization
-) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_an_upgrade_counts_what_had_ended_before(owner: psycopg.Connection) -> None:
+    organization, other_organization = make_organization(), make_organization()
+    trigger = "TRIGGER executions_keep_runtime"
     for each in (organization, other_organization):
         make_execution(each)
         make_execution(each, RUNNING)
+        owner.execute(f"ALTER TABLE executions_execution DISABLE {trigger}")
+        owner.commit()
         with organization_scope(each):
-            EndedChange.objects.all().delete()
-            EndedCount.objects.all().delete()
+            Execution.objects.update(runtime_bin=None)
+            for table in (EndedChange, EndedCount, EndedInTime):
+                table.objects.all().delete()
+        owner.execute(f"ALTER TABLE executions_execution ENABLE {trigger}")
+        owner.commit()
     make_execution(organization, FAILED)
 
     for _ in range(2):
-        BEFORE.fill(None, connection.schema_editor())
+        for migration in FILLS:
+            migration.fill(None, connection.schema_editor())
 
     for each, number in ((organization, 2), (other_organization, 1)):
         with organization_scope(each):
-            assert ENDED.correct() is None
+            assert [rollup.correct() for rollup in ROLLUPS] == [None, None]
             assert EndedCount.objects.count() == number
+            bins = EndedInTime.objects.filter(seconds=0, property="runtime")
+            assert sum(bins.values_list("executions", flat=True)) == number
 
 
 @pytest.mark.slow

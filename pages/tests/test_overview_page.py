@@ -325,4 +325,4 @@ def test_many_executions_cost_the_overview_no_more_queries(
 
     assert len(many) == len(few)
     about = [each["sql"] for each in many if "executions_execution" in each["sql"]]
-    assert len(about) == 2  # the navigation's count, and the figure's
+    assert len(about) == 3  # the navigation's count, the figures', and when the newest started
