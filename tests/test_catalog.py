@@ -17,7 +17,9 @@ GLOBALLY_UNIQUE: set[str] = set()
 DEFINER_FUNCTIONS = {
     "tokens_issue_batch",
     "organizations_lock_audit_head",
+    "executions_drop_partition",
     "organizations_make_partitions",
+    "tokens_drop_partition",
     "organizations_move_audit_head",
 }
 """Functions that run with the rights of their owner."""

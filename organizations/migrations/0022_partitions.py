@@ -82,12 +82,6 @@ BEGIN
         'CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)',
         room, made, parent
     );
-    EXECUTE format('ALTER TABLE %I.%I ENABLE ROW LEVEL SECURITY', room, made);
-    EXECUTE format('ALTER TABLE %I.%I FORCE ROW LEVEL SECURITY', room, made);
-    EXECUTE format(
-        'CREATE POLICY organization_isolation ON %I.%I USING (%s) WITH CHECK (%s)',
-        room, made, own, own
-    );
     -- Its rows are read and written through the parent.
     FOR grantee IN
         SELECT DISTINCT acl.grantee FROM pg_class, aclexplode(relacl) acl
@@ -107,6 +101,12 @@ BEGIN
         spare, key, first_bound, key, end_bound, room, made
     );
     EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', spare);
+    EXECUTE format('ALTER TABLE %I.%I ENABLE ROW LEVEL SECURITY', room, made);
+    EXECUTE format('ALTER TABLE %I.%I FORCE ROW LEVEL SECURITY', room, made);
+    EXECUTE format(
+        'CREATE POLICY organization_isolation ON %I.%I USING (%s) WITH CHECK (%s)',
+        room, made, own, own
+    );
     EXECUTE format(
         'ALTER TABLE %s ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)',
         parent, room, made, first_bound, end_bound
