@@ -189,7 +189,7 @@ def drop_empty_partitions() -> list[str]:
 
     Raise OperationalError if a lock is not free within half a second.
     """
-    dropped = []
+    dropped: list[str] = []
     with connection.cursor() as cursor:
         while True:
             cursor.execute("SELECT executions_drop_partition()")

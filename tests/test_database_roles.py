@@ -227,6 +227,9 @@ TOO_MUCH = {
     "GRANT UPDATE (hash) ON organizations_auditchain TO PUBLIC": (
         "may UPDATE organizations_auditchain"
     ),
+    "GRANT SELECT ON tokens_tokenevent_default TO agentidp_app": (
+        "may SELECT tokens_tokenevent_default"
+    ),
     "GRANT CREATE ON SCHEMA public TO agentidp_app": "may CREATE in the schema public",
     "GRANT CREATE ON SCHEMA public TO PUBLIC": "may CREATE in the schema public",
     "GRANT TEMPORARY ON DATABASE {database} TO PUBLIC": "may use TEMPORARY in the database",
@@ -398,6 +401,16 @@ HARM = {
     ),
     "ALTER TABLE tokens_tokenevent ENABLE REPLICA TRIGGER analytics_count_token_events": (
         "The trigger analytics_count_token_events of the table tokens_tokenevent is switched off. "
+    ),
+    "ALTER TABLE tokens_tokenevent_default NO FORCE ROW LEVEL SECURITY": (
+        "The table tokens_tokenevent_default shows every organization's rows. "
+    ),
+    "DROP POLICY organization_isolation ON executions_executionevent_default": (
+        "The table executions_executionevent_default has no policy organization_isolation. "
+    ),
+    "ALTER TABLE tokens_tokenevent_default DISABLE TRIGGER USER": (
+        "The trigger analytics_count_token_event_again of the table tokens_tokenevent_default is "
+        "switched off. "
     ),
 }
 """What somebody with the owner's rights, or a backup, may do, and what the start says."""
