@@ -2,6 +2,13 @@
 
 from django.db import migrations
 
+SINCE = """
+-- Since when all token events are there: older ones are dropped.
+CREATE OR REPLACE FUNCTION tokens_events_since() RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT coalesce(min(since), '-infinity') FROM organizations_partitions('tokens_tokenevent')
+$$;
+"""
 KEPT_SINCE = """
 -- Since when token events are kept if those of so many whole months before this one are: the
 -- beginning of the oldest partition with such events. NULL if no partition is older.
@@ -42,10 +49,11 @@ END $$;
 UNDONE = """
 DROP FUNCTION tokens_drop_partition(integer);
 DROP FUNCTION tokens_events_kept_since(integer);
+DROP FUNCTION tokens_events_since();
 """
 
 
 class Migration(migrations.Migration):
     dependencies = [("tokens", "0030_partitions")]
 
-    operations = [migrations.RunSQL(KEPT_SINCE + DROP_ONE, UNDONE)]
+    operations = [migrations.RunSQL(SINCE + KEPT_SINCE + DROP_ONE, UNDONE)]
