@@ -27,6 +27,7 @@ from core import database_metrics
 from core.cached_checks import CachedCheck
 from core.database_metrics import background
 from core.handlers import error_response
+from core.partitions import months_without_partition
 from core.table_protection import Problem, unprotected
 from executions.file_storage import storage_problem
 
@@ -38,9 +39,9 @@ CHECK_INTERVAL_SECONDS = 1.0
 JOB_IS_LATE_AFTER = 300.0
 """Seconds that the oldest job may wait before the check `queue` fails."""
 SLOW_CHECK_INTERVAL_SECONDS = 10.0
-NON_CRITICAL = frozenset({"worker", "queue", "files", "clock"})
-"""If these fail, background work is delayed, files are unavailable, or new tokens are refused for a
-while, but pages work."""
+NON_CRITICAL = frozenset({"worker", "queue", "files", "clock", "partitions"})
+"""If these fail, background work is delayed, files are unavailable, new tokens are refused for a
+while, or rows go to the default partition, but pages work."""
 
 
 @login_not_required
@@ -92,6 +93,7 @@ def _run_checks() -> dict[str, bool]:
         checks["migrations"] = not unapplied_migrations()
         if checks["migrations"]:
             checks["protection"] = not unprotected_tables()
+            checks["partitions"] = not missing_partitions()
     except (DatabaseError, InterfaceError):
         connection.close()
         checks["database"] = False
@@ -109,9 +111,15 @@ def _unprotected() -> list[Problem]:
         return unprotected(cursor)
 
 
+def _missing_partitions() -> list[tuple[str, str]]:
+    with connection.cursor() as cursor:
+        return months_without_partition(cursor)
+
+
 files_problem = CachedCheck(storage_problem, SLOW_CHECK_INTERVAL_SECONDS)
 """Cached, because a bucket that does not answer takes two seconds to detect."""
 unprotected_tables = CachedCheck(lambda: _unprotected(), SLOW_CHECK_INTERVAL_SECONDS)
+missing_partitions = CachedCheck(lambda: _missing_partitions(), SLOW_CHECK_INTERVAL_SECONDS)
 readiness = CachedCheck(lambda: _run_checks(), CHECK_INTERVAL_SECONDS)
 """Cached, because the probe is public."""
 

@@ -67,6 +67,9 @@ JWKS_MAX_AGE = timedelta(
 )
 ANALYTICS_ENABLED = env.flag("AGENTIDP_ANALYTICS_ENABLED", default=True)
 TRUSTED_PROXY_HOPS = env.number("AGENTIDP_TRUSTED_PROXY_HOPS", default=0, most=20)
+TOKEN_EVENT_RETENTION_MONTHS = env.number(
+    "AGENTIDP_TOKEN_EVENT_RETENTION_MONTHS", default=0, most=1_200
+)
 METRICS_TOKEN = env.text("AGENTIDP_METRICS_TOKEN", default="")
 if IS_PRODUCTION and METRICS_TOKEN:
     METRICS_TOKEN = secret("AGENTIDP_METRICS_TOKEN")  # only its length protects it from guessing

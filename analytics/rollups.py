@@ -15,12 +15,44 @@ DAY = {"day": "(created_at AT TIME ZONE 'UTC')::date"}
 MONTH = {"month": "date_trunc('month', created_at AT TIME ZONE 'UTC')::date"}
 SECRET_OF_A_DAY = ORGANIZATION | DAY | AGENT | CREDENTIAL
 EVENTS = "tokens_tokenevent"
+SINCE = "(SELECT tokens_events_since())"
+"""The beginning of a month (UTC): whoever drops older events keeps their counts."""
+ARE_THERE = f"created_at >= {SINCE}"
+SINCE_DATE = f"({SINCE} AT TIME ZONE 'UTC')::date"
 
 ROLLUPS = (
-    Rollup("analytics_hourusage", EVENTS, ORGANIZATION | HOUR, COUNTS),
-    Rollup("analytics_quarterusage", EVENTS, ORGANIZATION | QUARTER, COUNTS),
     Rollup(
-        "analytics_agentdayusage", EVENTS, ORGANIZATION | DAY | AGENT | CREDENTIAL, COUNTS, NEWEST
+        "analytics_hourusage",
+        EVENTS,
+        ORGANIZATION | HOUR,
+        COUNTS,
+        where=ARE_THERE,
+        kept=f"hour >= extract(epoch FROM {SINCE}) / 3600",
     ),
-    Rollup("analytics_agentmonthusage", EVENTS, ORGANIZATION | MONTH | AGENT, COUNTS, NEWEST),
+    Rollup(
+        "analytics_quarterusage",
+        EVENTS,
+        ORGANIZATION | QUARTER,
+        COUNTS,
+        where=ARE_THERE,
+        kept=f"quarter >= extract(epoch FROM {SINCE}) / 900",
+    ),
+    Rollup(
+        "analytics_agentdayusage",
+        EVENTS,
+        ORGANIZATION | DAY | AGENT | CREDENTIAL,
+        COUNTS,
+        NEWEST,
+        where=ARE_THERE,
+        kept=f"day >= {SINCE_DATE}",
+    ),
+    Rollup(
+        "analytics_agentmonthusage",
+        EVENTS,
+        ORGANIZATION | MONTH | AGENT,
+        COUNTS,
+        NEWEST,
+        where=ARE_THERE,
+        kept=f"month >= {SINCE_DATE}",
+    ),
 )

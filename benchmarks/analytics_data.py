@@ -57,8 +57,8 @@ def set_up(rows: int, now: datetime) -> tuple[Any, dict[str, int]]:
     with connection.cursor() as cursor:
         for table in TABLES:
             cursor.execute(f"VACUUM (ANALYZE) {table}")
-        sizes = {table: size_of(cursor, f"pg_table_size('{table}')") for table in TABLES}
-        sizes["covering index"] = size_of(cursor, "pg_relation_size('covering')")
+        sizes = {table: size_of(cursor, "pg_table_size", table) for table in TABLES}
+        sizes["covering index"] = size_of(cursor, "pg_relation_size", "covering")
     return organizations[0], sizes
 
 
@@ -144,6 +144,8 @@ def rebuild(organizations: list[Any]) -> int:
     )
 
 
-def size_of(cursor: Any, expression: str) -> int:
-    cursor.execute(f"SELECT {expression}")
+def size_of(cursor: Any, measure: str, relation: str) -> int:
+    """The size of a table or index with its partitions, in bytes."""
+    tree = f"pg_partition_tree('{relation}')"
+    cursor.execute(f"SELECT sum({measure}(relid)) FROM {tree}")  # noqa: S608 - our own names
     return int(cursor.fetchone()[0])

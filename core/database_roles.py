@@ -28,6 +28,8 @@ DECLARED: dict[str, Privileges] = {
 }
 """The application's privileges on a table, where they differ from DEFAULT_PRIVILEGES."""
 SEQUENCE: Privileges = frozenset({"USAGE"})
+OF_PARTITION: Privileges = frozenset()
+"""Rows of a partition are read and written through its parent, whose policies then apply."""
 OWNER_POLICY = "entered_organizations"
 OWNER_POLICY_TABLES = (
     *("agents_agent", "tokens_credential", "tokens_resource", "tokens_resourcegrant"),
@@ -58,8 +60,15 @@ OURS = """
 """Restricts a query to objects that no extension installed."""
 
 
-def declared_for(table: str) -> Privileges:
-    return DECLARED.get(table, DEFAULT_PRIVILEGES)
+KIND = "CASE WHEN relispartition THEN 'partition' ELSE relkind::text END"
+"""What `declared_for` takes for the kind of a relation, in SQL."""
+
+
+def declared_for(relation: str, kind: str = "r") -> Privileges:
+    """The application's privileges; `kind` is PostgreSQL's letter, or "partition"."""
+    if kind == "partition":
+        return OF_PARTITION
+    return SEQUENCE if kind == "S" else DECLARED.get(relation, DEFAULT_PRIVILEGES)
 
 
 @contextmanager
@@ -91,9 +100,9 @@ def is_owner(connection: BaseDatabaseWrapper) -> bool:
 
 
 def relations(cursor: CursorWrapper) -> list[tuple[str, str, str, str]]:
-    """(schema, name, kind, owner) of each of our tables, views and sequences."""
+    """(schema, name, kind, owner) of each of our tables, partitions, views and sequences."""
     cursor.execute(
-        "SELECT nspname, relname, relkind::text, relowner::regrole::text FROM pg_class c "
+        f"SELECT nspname, relname, {KIND}, relowner::regrole::text FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r','p','v','m','f','S') "
         f"AND {OURS.format(oid='c.oid', catalog='pg_class')} ORDER BY 1, 2"
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from core.database_roles import OURS, SEQUENCE, Privileges, declared_for, joined
+from core.database_roles import KIND, OURS, Privileges, declared_for, joined
 
 NAMED = 3
 """How many excess privileges a message lists; the rest are counted."""
@@ -45,7 +45,7 @@ DATABASE_ACCESS = f"""
     WHERE has_parameter_privilege(reachable.oid, 'session_replication_role', 'SET')
 """
 ON_TABLES = f"""
-    SELECT relname, relkind::text, array_agg(DISTINCT word) FILTER (WHERE
+    SELECT relname, {KIND}, array_agg(DISTINCT word) FILTER (WHERE
         CASE WHEN relkind = 'S' THEN has_sequence_privilege(reachable.oid, c.oid, word)
         ELSE has_table_privilege(reachable.oid, c.oid, word) OR word = ANY (%(by_column)s)
              AND has_any_column_privilege(reachable.oid, c.oid, word) END)
@@ -69,8 +69,7 @@ def excess(cursor: CursorWrapper) -> list[str]:
     if any(what.startswith("owns") for what in problems):
         return problems  # an owner can do anything with what it owns
     for table, kind, held in held_privileges(cursor):
-        wanted = SEQUENCE if kind == "S" else declared_for(table)
-        if more := held - wanted:
+        if more := held - declared_for(table, kind):
             problems.append(f"may {', '.join(sorted(more))} {table}")
     return problems
 
@@ -80,12 +79,12 @@ def missing(cursor: CursorWrapper) -> list[str]:
     return [
         f"may not {', '.join(sorted(less))} {table}"
         for table, kind, held in held_privileges(cursor)
-        if (less := (SEQUENCE if kind == "S" else declared_for(table)) - held)
+        if (less := declared_for(table, kind) - held)
     ]
 
 
 def held_privileges(cursor: CursorWrapper) -> list[tuple[str, str, Privileges]]:
-    """(name, kind, effective privileges) of each of our tables and sequences."""
+    """(name, kind, effective privileges) of each of our tables, partitions and sequences."""
     cursor.execute("SHOW server_version_num")
     maintain = ["MAINTAIN"] if int(cursor.fetchone()[0]) >= 170_000 else []
     words = {

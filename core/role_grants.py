@@ -69,17 +69,14 @@ def grant_declared(connection: BaseDatabaseWrapper) -> None:
         _grant_database_access(cursor, connection.settings_dict["NAME"], role)
         for schema, name, kind, _ in relations(cursor):
             target = sql.Identifier(schema, name)
-            wanted = SEQUENCE if kind == "S" else declared_for(name)
+            wanted = declared_for(name, kind)
             word = "SEQUENCE" if kind == "S" else "TABLE"
             granted = _granted(cursor, schema, name, role)
             if granted != wanted:
                 _execute(cursor, f"REVOKE ALL ON {word} {{}} FROM {{}}", target, role)
-                _execute(
-                    cursor,
-                    f"GRANT {', '.join(sorted(wanted))} ON {word} {{}} TO {{}}",
-                    target,
-                    role,
-                )
+                if wanted:
+                    words = ", ".join(sorted(wanted))
+                    _execute(cursor, f"GRANT {words} ON {word} {{}} TO {{}}", target, role)
             if _granted(cursor, schema, name, ""):
                 _execute(cursor, f"REVOKE ALL ON {word} {{}} FROM PUBLIC", target)
         for signature, is_trigger in functions(cursor):

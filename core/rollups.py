@@ -58,6 +58,8 @@ class Rollup:
     """The columns that hold the newest time, each as an SQL aggregate."""
     where: str = "true"
     """Which rows of the source are counted."""
+    kept: str = "true"
+    """Which rows of the table equal that count; others count what is no longer in the source."""
     changes: str = ""
     """What is not yet added up into `table`: a table or subquery with the same columns."""
     lock: str = ""
@@ -117,7 +119,7 @@ class Rollup:
                 + [f"max({name}) AS {name}" for name in newest]
             )
         }
-                FROM ({all_kept}) AS every GROUP BY {key}
+                FROM ({all_kept}) AS every WHERE {self.kept} GROUP BY {key}
             )
             SELECT {key}, kept.{counts[0]} IS NOT NULL, counted.{counts[0]} IS NOT NULL,
                 {", ".join(kept)}, {", ".join(counted)}

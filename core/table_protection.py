@@ -52,6 +52,13 @@ FOUND_TRIGGERS = """
     FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
     WHERE NOT tgisinternal AND tgname = ANY (%s)
 """
+SWITCHED_OFF_IN_A_PARTITION = """
+    SELECT c.oid::regclass::text, relname, tgname FROM pg_trigger t
+    JOIN pg_class c ON c.oid = tgrelid
+    WHERE tgparentid <> 0 AND NOT tgisinternal AND tgenabled NOT IN ('O', 'A')
+    ORDER BY relname, tgname
+"""
+"""Triggers for each row are copied to every partition. The copies cannot be dropped."""
 
 
 class Problem(NamedTuple):
@@ -72,7 +79,9 @@ def unprotected(cursor: CursorWrapper) -> list[Problem]:
     cursor.execute(TABLES, [list(READ_BEFORE_THE_TENANT)])
     problems = [each for row in cursor.fetchall() for each in _of_table(*row)]
     cursor.execute(FOUND_TRIGGERS, [[name for _, name, *_ in TRIGGERS]])
-    return [*problems, *_of_triggers(cursor.fetchall())]
+    problems += _of_triggers(cursor.fetchall())
+    cursor.execute(SWITCHED_OFF_IN_A_PARTITION)
+    return [*problems, *(_switched_off(*row) for row in cursor.fetchall())]
 
 
 def in_one_line(problems: list[Problem]) -> str:
@@ -131,7 +140,12 @@ def _of_triggers(rows: list[Any]) -> Iterator[Problem]:
         elif there != declared:
             yield Problem(f"The table {table} has another trigger {name} than declared")
         elif state not in "OA":
-            yield Problem(
-                f"The trigger {name} of the table {table} is switched off",
-                (f"ALTER TABLE {table} ENABLE TRIGGER {name}",),
-            )
+            yield _switched_off(table, table, name)
+
+
+def _switched_off(table: str, name: str, trigger: str) -> Problem:
+    """`table` is quoted where SQL needs it."""
+    return Problem(
+        f"The trigger {trigger} of the table {name} is switched off",
+        (f"ALTER TABLE {table} ENABLE TRIGGER {trigger}",),
+    )

@@ -11,6 +11,8 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from core.database_clock import ago, database_time
 from executions.actions import remove_execution
 from executions.file_storage import execution_folders, remove_folder
@@ -179,6 +181,22 @@ def _remove_some_left(organization: Organization, batch: int) -> tuple[int, bool
         return 0, False
     left.delete()
     return 1, False
+
+
+def drop_empty_partitions() -> list[str]:
+    """Drop the partitions of events of past months whose executions are all deleted; return their
+    names.
+
+    Raise OperationalError if a lock is not free within half a second.
+    """
+    dropped: list[str] = []
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT executions_drop_partition()")
+            (name,) = cursor.fetchone()
+            if name is None:
+                return dropped
+            dropped.append(name)
 
 
 def remove_left_folders(*, batch: int = BATCH) -> int:

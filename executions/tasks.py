@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from django.db import OperationalError
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from executions import regrouping, retention, runner
@@ -58,6 +60,18 @@ def prune_uploads(timestamp: int) -> None:
 def remove_left_folders(timestamp: int) -> None:
     """Every night: remove files that could not be removed with their execution."""
     retention.remove_left_folders()
+
+
+@app.periodic(cron="37 4 * * *")
+@app.task(
+    name="executions.drop_partitions",
+    queue=MAINTENANCE,
+    queueing_lock="executions.drop_partitions",
+    retry=RetryStrategy(max_attempts=10, wait=60, retry_exceptions={OperationalError}),
+)
+def drop_empty_partitions(timestamp: int) -> None:
+    """Every night: drop the partitions of events whose executions are all deleted."""
+    retention.drop_empty_partitions()
 
 
 @app.periodic(cron="27 4 * * *")

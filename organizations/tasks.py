@@ -1,13 +1,18 @@
-"""The worker's mail tasks. Jobs contain only ids; secrets are created when a mail is sent."""
+"""The worker's tasks for mail and for the database as a whole.
+
+Jobs contain only ids; secrets are created when a mail is sent.
+"""
 
 from uuid import UUID
 
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from core.partitions import make_partitions
 from organizations.people import mailing
 
 RETRIES = RetryStrategy(max_attempts=6, exponential_wait=4)
+MAINTENANCE = "maintenance"
 
 
 @app.task(name=mailing.INVITATION, queue=mailing.QUEUE, retry=RETRIES)
@@ -23,3 +28,15 @@ def mail_password_reset(user_id: str) -> None:
 @app.task(name=mailing.ADDRESS, queue=mailing.QUEUE, retry=RETRIES)
 def mail_address_change(link_id: str) -> None:
     mailing.mail_address_change(UUID(link_id))
+
+
+@app.periodic(cron="7 * * * *")
+@app.task(
+    name="organizations.make_partitions",
+    queue=MAINTENANCE,
+    queueing_lock="organizations.make_partitions",
+)
+def make_next_partitions(timestamp: int) -> None:
+    """Every hour: make the partitions of the next months, which are there already but for once a
+    month."""
+    make_partitions()

@@ -1,10 +1,15 @@
 """The worker's tasks for tokens, sessions and links."""
 
+from django.db import OperationalError
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from tokens.pruning import prune_expired
+from tokens.retention import drop_old_events
 
 MAINTENANCE = "maintenance"
+AFTER_A_MINUTE = RetryStrategy(max_attempts=10, wait=60, retry_exceptions={OperationalError})
+"""For a lock that was not free."""
 
 
 @app.periodic(cron="27 3 * * *")
@@ -12,3 +17,15 @@ MAINTENANCE = "maintenance"
 def prune(timestamp: int) -> None:
     """Delete expired rows every night."""
     prune_expired()
+
+
+@app.periodic(cron="47 4 * * *")
+@app.task(
+    name="tokens.drop_events",
+    queue=MAINTENANCE,
+    queueing_lock="tokens.drop_events",
+    retry=AFTER_A_MINUTE,
+)
+def drop_events(timestamp: int) -> None:
+    """Drop token events every night that are older than the deployment keeps them."""
+    drop_old_events()

@@ -53,7 +53,17 @@ def test_ready_means_that_everything_is_there(db: None) -> None:
     assert answer.json() == {
         "status": "ok",
         "checks": dict.fromkeys(
-            ["disk", "files", "database", "clock", "migrations", "protection", "worker", "queue"],
+            [
+                "disk",
+                "files",
+                "database",
+                "clock",
+                "migrations",
+                "protection",
+                "partitions",
+                "worker",
+                "queue",
+            ],
             "ok",
         ),
     }

@@ -61,6 +61,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "AGENTIDP_ACCESS_TOKEN_SECONDS": NOT_ZERO,
     "AGENTIDP_JWKS_MAX_AGE_SECONDS": NOT_ZERO,
     "AGENTIDP_ANALYTICS_ENABLED": FLAGS,
+    "AGENTIDP_TOKEN_EVENT_RETENTION_MONTHS": NUMBERS,
     "AGENTIDP_FILES_FOLDER": ("files", __file__),
     "AGENTIDP_FILES_BUCKET": ("A_Bucket", "s3://bucket", "bucket/folder", "ab"),
     # Without a bucket, any value of these is wrong.

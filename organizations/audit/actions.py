@@ -17,6 +17,8 @@ class AuditAction(StrEnum):
     CREDENTIAL_OLD_SECRETS_ENDED = "credential.old_secrets_ended"
     CREDENTIAL_REVOKED = "credential.revoked"
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - no password
+    TOKEN_EVENTS_EXPIRY_STARTED = "token_events.expiry_started"  # noqa: S105 - no password
+    TOKEN_EVENTS_EXPIRED = "token_events.expired"  # noqa: S105 - no password
     AUTH_FAILED = "auth.failed"
     RESOURCE_CREATED = "resource.created"
     RESOURCE_UPDATED = "resource.updated"

@@ -2,11 +2,12 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management.commands import migrate
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from agentidp.checks import unapplied_migrations
 from core.database_roles import as_owner
+from core.partitions import IS_THERE, make_partitions
 from core.role_grants import (
     grant_declared,
     grant_during_migration,
@@ -48,6 +49,7 @@ class Command(migrate.Command):
                 raise
             isolate_owner(connection)
             self.protect(connection)
+            self.make_partitions(connection)
             grant_declared(connection)
 
     def protect(self, connection: BaseDatabaseWrapper) -> None:
@@ -60,3 +62,15 @@ class Command(migrate.Command):
                     cursor.execute(statement)
                 word = "Mended" if problem.mend else "Not mended"
                 self.stderr.write(f"{word}: {problem.sentence}.")
+
+    def make_partitions(self, connection: BaseDatabaseWrapper) -> None:
+        """Make the partitions of the next months, so that a deployment has them from the start."""
+        with connection.cursor() as cursor:
+            cursor.execute(IS_THERE)
+            if not cursor.fetchone()[0]:  # after a migration backwards
+                return
+            try:
+                with transaction.atomic(using=connection.alias):
+                    make_partitions(cursor)
+            except OperationalError:
+                self.stderr.write("A table is in use: the worker makes its next partitions.")
