@@ -1,5 +1,6 @@
 """The filters of token requests: each value that a list ranks can be demanded or excluded."""
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Self
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from tokens.models import TokenEvent
+from tokens.models import HINT_LENGTH, TokenEvent
 
 Outcome = TokenEvent.Outcome
 ANSWERED = (str(Outcome.ISSUED), str(Outcome.REFUSED))
@@ -15,6 +16,8 @@ REQUESTS = "requests"
 """The filter for tokens issued and refused, which is the default."""
 AGENTS, SECRETS, ADDRESSES, OUTCOMES = "agents", "secrets", "addresses", "outcomes"
 LISTS = (AGENTS, SECRETS, ADDRESSES, OUTCOMES)
+ID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+SECRET = f"{ID}(:[0-9A-Za-z_-]{{0,{HINT_LENGTH}}})?"
 UNKNOWN = UUID(int=2**128 - 1)
 """The id of no agent and no credential: nothing matches it."""
 
@@ -30,11 +33,10 @@ class Secret:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `<id>` or `<id>:<hint>`. Raise ValueError for anything else."""
-        key, colon, hint = text.partition(":")
-        found = UUID(key)
-        if str(found) != key.lower() or not hint.isprintable():
+        if not re.fullmatch(SECRET, text):
             raise ValueError("Must be the id of a credential.")
-        return cls(found, hint if colon else None)
+        key, colon, hint = text.partition(":")
+        return cls(UUID(key), hint if colon else None)
 
     def __str__(self) -> str:
         hint = "" if self.hint is None else f":{self.hint}"

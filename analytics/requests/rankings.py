@@ -46,6 +46,11 @@ class RankedValue:
     """
 
     @property
+    def label(self) -> str:
+        """Name and, of a secret, hint."""
+        return " ".join(filter(None, (self.name, self.hint and f"…{self.hint}")))
+
+    @property
     def change(self) -> int | None:
         return None if self.before is None else self.count - self.before
 

@@ -8,10 +8,10 @@ from math import ceil
 from typing import Self
 
 from analytics.periods import FIRST_YEAR, MAX_DAYS
-from core.days import DAY, HOUR, day_end, day_start, floor, following
+from core.days import DAY, HOUR, MAX_TIMESTAMP, day_end, day_start, floor, following
 from core.errors import InvalidValue
-from core.filters import parse_moment
 from core.parameters import parse_whole_number
+from executions.filters import read_instant
 
 DEFAULT_DAYS = 7
 LONGEST_IN_HOURS = timedelta(hours=49)
@@ -35,10 +35,13 @@ class Window:
     """The number of days, today included, if the window was given so."""
 
     @classmethod
-    def read(cls, values: Mapping[str, str], zone: tzinfo, now: datetime) -> Self:
-        """The window given by `days`, or by `from` and `to`.
+    def read(
+        cls, values: Mapping[str, str], zone: tzinfo, now: datetime, *, edges_in: tzinfo = UTC
+    ) -> Self:
+        """The window given by `days`, or by `from` and `to`, which without a zone are in
+        `edges_in`. It lies within the years since FIRST_YEAR and ends today.
 
-        Raise InvalidValue, which names the parameter, for anything else.
+        Raise InvalidValue, which names the parameter, for what is no window.
         """
         if "from" not in values and "to" not in values:
             text = values.get("days", str(DEFAULT_DAYS))
@@ -46,18 +49,14 @@ class Window:
             return cls.last_days(days, zone, now)
         if "days" in values:
             raise InvalidValue.of("days", "Give either days, or from and to.")
-        last = day_end(now.astimezone(zone).date(), zone)
-        end = min(_edge(values, "to", zone, is_end=True) or last, last)
-        if end <= FIRST:
-            raise InvalidValue.of("to", f"Must not be before the year {FIRST_YEAR}.")
-        start = _edge(values, "from", zone) or max(end - DEFAULT_DAYS * DAY, FIRST)
-        if start < FIRST:
-            raise InvalidValue.of("from", f"Must not be before the year {FIRST_YEAR}.")
-        if start >= last:
-            raise InvalidValue.of("from", "Must not be in the future.")
-        if start >= end:
+        from_ = read_instant(values, "from", edges_in)
+        to = read_instant(values, "to", edges_in, is_end=True)
+        if from_ is not None and to is not None and to <= from_:
             raise InvalidValue.of("to", "Must be later than from.")
-        return cls(start, end, zone, now)
+        last = day_end(now.astimezone(zone).date(), zone)
+        end = last if to is None else min(max(_moment(to), FIRST), last)
+        start = end - DEFAULT_DAYS * DAY if from_ is None else _moment(from_)
+        return cls(min(max(start, FIRST), end), end, zone, now)
 
     @classmethod
     def last_days(cls, days: int, zone: tzinfo, now: datetime) -> Self:
@@ -114,14 +113,5 @@ class Window:
             return FIRST
 
 
-def _edge(
-    values: Mapping[str, str], name: str, zone: tzinfo, *, is_end: bool = False
-) -> datetime | None:
-    """The instant that the parameter names; a date without a time means the whole day."""
-    text = values.get(name)
-    if text is None:
-        return None
-    moment, is_day = parse_moment(text, name)
-    if is_day:
-        return day_end(moment.date(), zone) if is_end else day_start(moment.date(), zone)
-    return moment
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(min(seconds, MAX_TIMESTAMP), UTC)
