@@ -12,7 +12,7 @@ from django.db.models.functions import TruncHour
 
 from agents.models import Agent
 from analytics.requests.filters import RequestFilters
-from analytics.requests.rows import MAX_ROWS, newest_since, rows_of
+from analytics.requests.rows import newest_since, rows_of
 from analytics.requests.window import Window
 from organizations.models import Organization, OrganizationScopedQuerySet
 from tokens.models import Credential, TokenEvent
@@ -22,6 +22,8 @@ ALIKE = (
     "starts",
 )
 """What the requests of a line have in common; `starts` is the hour."""
+MAX_FOLDED = 10_000
+"""Events of a window that are folded into lines; of more, the newest."""
 RHYTHM_OF = 3
 """Requests from which on a line has a rhythm."""
 
@@ -71,7 +73,7 @@ class Folds:
         window: Window,
         filters: RequestFilters,
         *,
-        most: int = MAX_ROWS,
+        most: int = MAX_FOLDED,
     ) -> "Folds":
         return cls(
             organization, window, filters, newest_since(organization, filters, window, most=most)
@@ -87,6 +89,7 @@ class Folds:
             last_at=Max("created_at"),
             number=Count("pk"),
             sum=Sum("times"),
+            name=Max("credential_name"),
             found=ArrayAgg("ip_address", distinct=True, default=[]),
         )
         ordered = groups.order_by("-last_at", *ALIKE)
@@ -137,6 +140,7 @@ def _event(group: dict[str, Any], agent: Agent | None, credential: Credential | 
     }
     return TokenEvent(
         **alike,
+        credential_name=group["name"],
         agent=agent,
         credential=credential,
         created_at=group["last_at"],

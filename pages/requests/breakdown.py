@@ -137,7 +137,7 @@ def figures(query: RequestQuery, found: Breakdown) -> list[dict[str, str]]:
         ranking = found.rankings[name]
         used = [value for value in ranking.matching if value.count and value.key]
         new = sum(value.is_new for value in used)
-        note = f"{number(new)} not seen {before}" if new and found.before() else ""
+        note = f"{number(new)} new" if new and found.before() else ""
         more = "more than " if ranking.is_cut else ""
         rows.append(
             {
@@ -150,7 +150,7 @@ def figures(query: RequestQuery, found: Breakdown) -> list[dict[str, str]]:
 
 
 def beside(count: int | None, before: str) -> str:
-    return "" if count is None else f"{number(count)} {before}"
+    return "" if count is None else f"{before}: {number(count)}"
 
 
 def rankings(query: RequestQuery, found: Breakdown) -> list[dict[str, Any]]:
@@ -180,11 +180,12 @@ def row(
 ) -> dict[str, Any]:
     choose, exclude = links(query, name, value)
     return {
-        "name": value.name or ("" if value.hint else NONE[name]),
+        "name": value.name or ("" if value.key and name == SECRETS else NONE[name]),
         "prefix": "refused: " if name == OUTCOMES and value.key not in Outcome.values else "",
-        "hint": value.hint or ("an earlier secret" if ":" in value.key and name == SECRETS else ""),
+        "hint": value.hint or ("an earlier secret" if value.key and name == SECRETS else ""),
         "has_hint": bool(value.hint),
-        "label": value.label or NONE[name],
+        "label": value.label
+        or ("an earlier secret" if value.key and name == SECRETS else NONE[name]),
         "count": value.count,
         "width": f"{max(100 * value.count / most, 1 if value.count else 0):.1f}",
         "change": change_text(value, found),

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from analytics.requests.filters import Secret
-from analytics.requests.folds import Fold, Folds
-from core.formatting import absolute_time, duration, number
+from analytics.requests.folds import MAX_FOLDED, Fold, Folds
+from core.formatting import duration, number
 from pages.executions.page_query import stamp
 from pages.lists import PAGE_SIZE
 from pages.requests.page_query import RequestQuery
@@ -32,6 +32,8 @@ def lines_of(query: RequestQuery) -> dict[str, Any]:
     return {
         "lines": [line(query, folds, fold, place, until) for fold in found],
         "line_count": count,
+        "most_folded": MAX_FOLDED,
+        "of_one_agent": query.filters.agent_id is not None,
         "lines_since": folds.since and query.written(folds.since),
         "has_folds": any(fold.rows > 1 for fold in found),
         "first": number(first + 1),
@@ -70,18 +72,31 @@ def line(query: RequestQuery, folds: Folds, fold: Fold, place: int, until: str) 
         "url": f"{url}#{anchor}",
         "span": span(query, fold),
         "addresses": places(fold.addresses),
-        "rhythm": f"about every {duration(fold.every)}" if fold.every else "",
-        "events": folds.events(fold, OPENED) if is_open else [],
+        "about": about(fold),
+        "parts": [
+            (event, f"{event.created_at.astimezone(query.zone):%H:%M:%S}")
+            for event in (folds.events(fold, OPENED) if is_open else [])
+        ],
         "hidden": fold.rows - OPENED,
         "each_url": each_url(query, fold),
     }
 
 
+def about(fold: Fold) -> str:
+    """The rhythm of the requests, then why they were refused or their scopes and resource."""
+    event = fold.newest
+    parts = [f"about every {duration(fold.every)}"] if fold.every else []
+    parts.append(event.get_reason_display() if event.reason else event.scope or "no scope")
+    if event.resource:
+        parts.append(f"for {event.resource}")
+    return ", ".join(parts)
+
+
 def span(query: RequestQuery, fold: Fold) -> str:
-    """The times of the first and the last request, with the day if it is not today's."""
+    """The times of the first and the last request, with the day unless it is clear."""
     first, last = (at.astimezone(query.zone) for at in (fold.first_at, fold.last_at))
     if fold.rows == 1:
-        return absolute_time(fold.last_at, query.now)
+        return f"{_day(query, last)}{last:%H:%M:%S}"
     same = first.strftime("%H:%M") == last.strftime("%H:%M")
     form = "%H:%M:%S" if same else "%H:%M"
     clock = f"{first.strftime(form)} \N{EN DASH} {last.strftime(form)}"
@@ -92,7 +107,7 @@ def span(query: RequestQuery, fold: Fold) -> str:
 
 def _day(query: RequestQuery, local: datetime) -> str:
     today = query.now.astimezone(query.zone).date()
-    if local.date() == today:
+    if local.date() == today or "date" in query.values:
         return ""
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {local:%b}{year}, "
