@@ -45,6 +45,45 @@ FINDINGS = {
         }
     ],
 }
+REQUESTS = {
+    "tenantId": ORGANIZATION_ID,
+    "from": "2026-03-07T12:00:00Z",
+    "to": "2026-03-07T14:00:00Z",
+    "step": "hour",
+    "comparedFrom": "2026-03-06T12:00:00Z",
+    "countedSince": None,
+    "total": 139,
+    "data": [
+        {
+            "start": "2026-03-07T12:00:00Z",
+            "end": "2026-03-07T13:00:00Z",
+            "issued": 70,
+            "refused": 0,
+            "introspected": 0,
+            "revoked": 0,
+        },
+        {
+            "start": "2026-03-07T13:00:00Z",
+            "end": "2026-03-07T14:00:00Z",
+            "issued": 61,
+            "refused": 8,
+            "introspected": 0,
+            "revoked": 0,
+        },
+    ],
+    "agents": [{"value": AGENT_ID, "name": "screener-1", "count": 139, "previousCount": 4}],
+    "secrets": [
+        {"value": CREDENTIAL_ID, "name": "ci-runner …_3oA", "count": 139, "previousCount": 4}
+    ],
+    "addresses": [
+        {"value": "203.0.113.58", "name": "203.0.113.58", "count": 135, "previousCount": 0},
+        {"value": "192.0.2.7", "name": "192.0.2.7", "count": 4, "previousCount": 4},
+    ],
+    "outcomes": [
+        {"value": "issued", "name": "issued", "count": 131, "previousCount": 4},
+        {"value": "wrong_secret", "name": "wrong secret", "count": 8, "previousCount": 0},
+    ],
+}
 CSV_OF_TREND = "date,count\r\n2026-03-06,142\r\n2026-03-07,198\r\n2026-03-08,0\r\n"
 CSV_OF_ACTIVITY = "dow,hour,count\r\n1,9,54\r\n1,10,87\r\n3,14,201\r\n"
 CSV_OF_USAGE = f"agentId,agentName,tokenCount\r\n{AGENT_ID},screener-1,312\r\n"
@@ -53,4 +92,10 @@ CSV_OF_FINDINGS = (
     f"credential_unused,warn,screener-1,{AGENT_ID},{CREDENTIAL_ID},_3oA,2026-03-02,"
     '"screener-1 has never used credential …_3oA, made 30 days ago.",'
     f"Revoke it, so that it cannot leak.,/agents/{AGENT_ID}\r\n"
+)
+CSV_OF_REQUESTS = (
+    "list,value,name,count,previousCount\r\n"
+    "hour,2026-03-07T12:00:00Z,issued,70,\r\n"
+    f"agents,{AGENT_ID},screener-1,139,4\r\n"
+    "outcomes,wrong_secret,wrong secret,8,0\r\n"
 )

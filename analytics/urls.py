@@ -17,4 +17,9 @@ api = [
         AnalyticsViewSet.as_view({"get": "findings"}),
         name="analytics-findings",
     ),
+    path(
+        "analytics/requests",
+        AnalyticsViewSet.as_view({"get": "requests"}),
+        name="analytics-requests",
+    ),
 ]

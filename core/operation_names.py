@@ -38,6 +38,7 @@ SUMMARIES: dict[str, tuple[str, str]] = {
         "Count token requests by weekday and hour",
     ),
     "GET /api/v1/analytics/findings": ("list_findings", "List findings"),
+    "GET /api/v1/analytics/requests": ("break_down_requests", "Break down token requests"),
     "GET /api/v1/analytics/tokens": ("count_tokens_by_day", "Count tokens by day"),
     # Audit
     "GET /api/v1/audit": ("list_audit_events", "List audit events"),

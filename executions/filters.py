@@ -1,7 +1,7 @@
 """The filters of a query for executions, read once for the API, the pages and CSV."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Self, TypeVar
@@ -167,8 +167,8 @@ def _window(
         return (start if start is None or start > 0 else None), None
     if hours is not None:
         raise InvalidValue.of("hours", "Give either hours, or from and to.")
-    start = _instant(query, "from", zone)
-    end = _instant(query, "to", zone, is_end=True)
+    start = read_instant(query, "from", zone)
+    end = read_instant(query, "to", zone, is_end=True)
     if start is not None and end is not None and end <= start:
         raise InvalidValue.of("to", "Must be later than from.")
     return start, end
@@ -179,7 +179,9 @@ def _within(moment: datetime) -> float:
     return min(max(moment.timestamp(), 0), END_OF_TIME)
 
 
-def _instant(query: QueryDict, name: str, zone: tzinfo, *, is_end: bool = False) -> float | None:
+def read_instant(
+    query: Mapping[str, Any], name: str, zone: tzinfo, *, is_end: bool = False
+) -> float | None:
     """Read Unix seconds or ISO 8601 from the query; a date without a time means the whole day."""
     text = query.get(name)
     if text is None:

@@ -47,7 +47,7 @@ def groups(request: Any) -> list[Group]:
         _group(
             "Identity",
             _item(request, "Agents", "agents:list", "a", count=f"{agents:,}"),
-            _item(request, "Tokens", "tokens:list", "t"),
+            _item(request, "Requests", "tokens:list", "t"),
             _item(request, "Resources", "tokens:resources", "r"),
             actor.may(Scope.AUDIT_READ) and _item(request, "Audit", "organizations:audit", "u"),
         ),

@@ -104,6 +104,7 @@ agent_family = [
 ]
 token_family = [
     path("tokens", request_pages.token_requests, name="list"),
+    path("tokens/breakdown.csv", request_pages.breakdown_csv, name="breakdown_csv"),
     path("resources", resource_pages.resources, name="resources"),
     path("resources/new", resource_pages.new_resource, name="new_resource"),
     path("resources/<uuid:resource_id>", resource_pages.resource, name="resource"),

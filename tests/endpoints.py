@@ -335,7 +335,10 @@ EXECUTION_REPORTS = [
 ANALYTICS = [
     Endpoint("GET", f"/api/v1/analytics/{name}", ORGANIZATION, rows=examples.more_traffic)
     for name in ("tokens", "agents", "agents/activity")
-] + [Endpoint("GET", "/api/v1/analytics/findings", ORGANIZATION, rows=examples.idle_credentials)]
+] + [
+    Endpoint("GET", "/api/v1/analytics/findings", ORGANIZATION, rows=examples.idle_credentials),
+    read("/api/v1/analytics/requests", rows=examples.more_traffic, rows_key="agents"),
+]
 
 EXECUTION_DASHBOARD = [
     *(
@@ -495,6 +498,7 @@ OWN_PAGES = [
     page("/agents/{agent_id}", scopes=READ, ids=examples.agent_page),
     page(CREDENTIAL_PAGE + "/first-use", scopes=READ, ids=examples.credential_page),
     page("/tokens", scopes=READ),
+    page("/tokens/breakdown.csv", scopes=READ),
     page("/resources", scopes=READ),
     page("/resources/{resource_id}", scopes=READ, ids=examples.resource_page),
     page("/members"),

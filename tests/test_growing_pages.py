@@ -62,7 +62,7 @@ LISTS = {
         examples.more_lines,
         size=100,
     ),
-    "requests": List(at("/tokens"), more_requests, grows_in_front=True),
+    "requests": List(at("/tokens?each=1"), more_requests, grows_in_front=True),
     "audit": List(at("/audit"), examples.more_events, grows_in_front=True),
     "agents": List(at("/agents?sort=-registered"), examples.more_agents, grows_in_front=True),
     "agents by name": List(at("/agents"), examples.more_agents),

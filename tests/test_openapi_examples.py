@@ -154,7 +154,7 @@ def test_every_example_of_a_query_parameter_works(
         value = cursor_of(endpoint, ours)
     elif name in {"agent", "agentId"}:
         value = ours.agent.pk
-    elif name == "credentialId":
+    elif name in {"credentialId", "secret"}:
         value = ours.credential.pk
     elif value == parameters_of_documents()["fid"]:
         value = output_examples.execution(ours).fid

@@ -15,6 +15,10 @@ from django.test.utils import CaptureQueriesContext
 
 from analytics.periods import Period
 from analytics.queries import count_by_day, count_by_hour_of_week
+from analytics.requests.breakdown import break_down
+from analytics.requests.filters import LISTS, RequestFilters
+from analytics.requests.folds import Folds
+from analytics.requests.window import Window
 from executions import queries
 from executions.filters import Filters
 from executions.models import Execution
@@ -98,6 +102,10 @@ TWENTY_DAYS = Filters(start=NOW.timestamp() - 20 * 24 * 3600, is_recent=True)
 FIXED = Filters(start=NOW.timestamp() - 20 * 24 * 3600, end=NOW.timestamp() - 3600)
 MONTH = Period.last_days(30, now=NOW)
 KATHMANDU = ZoneInfo("Asia/Kathmandu")
+DAY = Window.last_days(1, ZoneInfo("UTC"), NOW)
+MONTH_OF_REQUESTS = Window.last_days(25, ZoneInfo("UTC"), NOW)
+A_DAY = 144 * (2 + 2 * 5)
+"""Each list reads the day and the one before, as does the search for where to begin."""
 LIVE = 20
 HALF_A_DAY = 73
 OF_A_DAY = {"status": 2, "agent": 5, "user": 1, "runtime": 24}
@@ -150,6 +158,17 @@ READS: dict[str, tuple[Callable[[Organization], Any], int]] = {
         LIVE + 2 * HALF_A_DAY + OF_A_DAY["status"] + 1,
     ),
     "a trend": (lambda home: count_by_day(home, MONTH), 0),
+    "a breakdown of a day": (lambda home: break_down(home, DAY, RequestFilters()), A_DAY),
+    "a breakdown of very many": (
+        lambda home: break_down(home, MONTH_OF_REQUESTS, RequestFilters(), most=100),
+        # to find where the newest 100 begin, in this window and the one before, then once a list
+        2 * 101 + len(LISTS) * 100,
+    ),
+    "lines of a day": (lambda home: Folds.of(home, DAY, RequestFilters()).page(0, 50), A_DAY),
+    "lines of very many": (
+        lambda home: Folds.of(home, MONTH_OF_REQUESTS, RequestFilters(), most=100).page(0, 50),
+        101 + 100,
+    ),
     "a heatmap": (lambda home: count_by_hour_of_week(home, MONTH), 0),
 }
 

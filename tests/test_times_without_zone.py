@@ -57,7 +57,7 @@ def test_the_document_says_so_of_every_time() -> None:
         said[each, name] = found["description"]
 
     assert {str(each) for each, _ in FIELDS} == IN_BODIES.keys()
-    assert len(PARAMETERS) == 14
+    assert len(PARAMETERS) == 16
     assert [key for key, text in said.items() if not text.endswith(WITHOUT_ZONE)] == []
 
 

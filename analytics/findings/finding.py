@@ -44,7 +44,7 @@ class Finding:
     def link(self) -> str:
         """The page with the rows behind the finding."""
         if self.rows:
-            return f"{reverse('tokens:list')}?{urlencode(self.rows)}"
+            return f"{reverse('tokens:list')}?{urlencode({**self.rows, 'finding': self.code})}"
         return reverse("agents:detail", args=[self.agent_id])
 
     @property

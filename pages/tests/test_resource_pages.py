@@ -212,8 +212,8 @@ def test_requests_name_the_resource_and_can_be_narrowed_to_it(
                 resource=identifier,
             )
 
-    everything = browser.get("/tokens").context["page"].object_list
-    answer = browser.get("/tokens", {"resource": resource.identifier})
+    everything = browser.get("/tokens?each=1").context["page"].object_list
+    answer = browser.get("/tokens", {"resource": resource.identifier, "each": 1})
 
     assert len(everything) == 2
     assert [event.resource for event in answer.context["page"].object_list] == [resource.identifier]

@@ -73,6 +73,13 @@ def window(query: Any, tenant: Tenant) -> Any:
     return query
 
 
+def request_window(query: Any, tenant: Tenant) -> Any:
+    query = window(query, tenant)
+    if {"from", "to"} & query.keys():
+        query.pop("days", None)
+    return query | ({"notAddress": "192.0.2.7,2001:db8::7"} if "notAddress" in query else {})
+
+
 def past_month(query: Any, tenant: Tenant) -> Any:
     if "month" in query:
         year = 2000 + int(query["month"][:4]) % 25
@@ -198,6 +205,13 @@ RULES: dict[str, Rule] = {
         "query",
         window,
         "Either hours, or from and to; to is later than from.",
+    ),
+    **rules(
+        "GET",
+        "/api/v1/analytics/requests",
+        "query",
+        request_window,
+        "Either days, or from and to; to is later than from; addresses are addresses.",
     ),
     **rules("GET", "/api/v1/analytics/agents", "query", past_month, "The month has begun."),
     **rules(
