@@ -18,6 +18,7 @@ from core.formatting import number, percent
 from pages.executions.page_query import stamp
 from pages.executions.timeline import HOURS_OF, axis, label
 from pages.requests.page_query import RequestQuery
+from pages.requests.window_menu import WindowMenu
 
 SHOWN = 6
 """Values of a list; the rest share a line."""
@@ -112,7 +113,7 @@ def newest(query: RequestQuery, found: Breakdown) -> str:
 def figures(query: RequestQuery, found: Breakdown) -> list[dict[str, str]]:
     """One line of figures, each beside the same of the window before."""
     total, refused = found.count(), found.count(Outcome.REFUSED)
-    before = query.before_label
+    before = WindowMenu(query).before_label
     rows = [
         {
             "value": number(total),
@@ -246,7 +247,7 @@ def empty_state(query: RequestQuery, found: Breakdown, *, has_any: bool) -> dict
     """What to say when nothing matches, and the links that may help."""
     wider = [
         {"label": each["label"], "url": each["url"]}
-        for each in query.ranges
+        for each in WindowMenu(query).ranges
         if each["label"] in ("Last 30 days", "Last 90 days") and not each["current"]
     ]
     if not has_any:

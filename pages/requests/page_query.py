@@ -6,7 +6,7 @@ Values that make no sense are ignored: a page shows more rather than an error.
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from agents.models import Agent
 from analytics.findings.finding import CODES
-from analytics.periods import FIRST_YEAR, MAX_DAYS
+from analytics.periods import MAX_DAYS
 from analytics.requests.filters import (
     REQUESTS,
     UNKNOWN,
@@ -28,7 +28,7 @@ from analytics.requests.filters import (
 )
 from analytics.requests.parameters import MAX_EXCLUDED, parse_reason
 from analytics.requests.window import DEFAULT_DAYS, Window
-from core.days import DAY, WEEKDAYS
+from core.days import WEEKDAYS
 from core.errors import InvalidValue
 from pages.decorators import OrganizationRequest
 from pages.executions.page_query import stamp
@@ -40,7 +40,6 @@ EDGES = ("date", "from", "to", "days")
 EXCLUSIONS = ("not_agent", "not_credential", "not_address", "not_reason")
 PLACE = ("page", "cursor", "until", "open")
 """The parameters that say which lines are shown; they mean nothing to another query."""
-RANGES = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days"}
 OUTCOMES = (
     (REQUESTS, "issued or refused"),
     *((str(value), str(label).lower()) for value, label in TokenEvent.Outcome.choices),
@@ -288,110 +287,6 @@ class RequestQuery:
 
     def span_url(self, start: datetime, end: datetime) -> str:
         return self.url(from_=stamp(start.timestamp()), to=stamp(end.timestamp()))
-
-    # The window in words
-
-    @property
-    def range_label(self) -> str:
-        if "date" in self.values:
-            local = self.window.start.astimezone(self.zone)
-            return f"{local.day} {local:%b}"
-        if self.window.days is None:
-            return "chosen time"
-        return RANGES.get(self.window.days, f"{self.window.days} days")
-
-    @property
-    def context_line(self) -> str:
-        zone, days = self.zone, self.window.days
-        if "date" in self.values:
-            text = self.words["date"]
-        elif days is not None:
-            text = "Today" if days == 1 else f"Last {days} days"
-        else:
-            text = f"From {self.words['from']} until {self.words['to']}"
-        return f"{text}, {zone} · as of {self.now.astimezone(zone):%H:%M:%S}"
-
-    @property
-    def before_label(self) -> str:
-        """What the numbers are compared with, for the end of a sentence."""
-        days = self.window.days_back
-        if days == 1:
-            return "the day before"
-        return (
-            "the week before"
-            if days == 7
-            else (f"{days // 7} weeks before" if days % 7 == 0 else f"{days} days before")
-        )
-
-    @property
-    def before_text(self) -> str:
-        """The same with its dates, as the beginning of a sentence."""
-        previous = self.window.previous
-        start, end = (at.astimezone(self.zone) for at in (previous.start, previous.end))
-        until = "" if self.window.end <= self.window.now else f" until {end:%H:%M}"
-        last = (end - timedelta(microseconds=1)).date()
-        if start.date() >= last:
-            return f"{start:%a} {start.day} {start:%b}{until}"
-        return f"{start.day} {start:%b} to {last.day} {last:%b}{until}"
-
-    @property
-    def ranges(self) -> list[dict[str, Any]]:
-        yesterday = self.now.astimezone(self.zone).date() - DAY
-        found = [
-            {
-                "label": label if days == 1 else f"Last {label}",
-                "url": self.url(days=None if days == DEFAULT_DAYS else days),
-                "current": days == self.window.days,
-            }
-            for days, label in RANGES.items()
-        ]
-        is_yesterday = self.values.get("date") == yesterday.isoformat()
-        found.insert(
-            1,
-            {
-                "label": "Yesterday",
-                "url": self.url(date=yesterday.isoformat()),
-                "current": is_yesterday,
-            },
-        )
-        return found
-
-    @property
-    def neighbours(self) -> list[dict[str, str]]:
-        """Links to the day before and the day after a single day."""
-        day = date.fromisoformat(self.values.get("date", date.max.isoformat()))
-        today = self.now.astimezone(self.zone).date()
-        if day > today or day.year < FIRST_YEAR:
-            return []
-        return [
-            {
-                "label": f"{other.day} {other:%b}",
-                "icon": icon,
-                "url": self.url(date=other.isoformat()),
-            }
-            for other, icon in ((day - DAY, "back"), (day + DAY, "next"))
-            if other <= today
-        ]
-
-    @property
-    def edges(self) -> list[dict[str, str]]:
-        """The fields for explicit bounds, as <input type=datetime-local> expects them."""
-        bounds = (("from", "From", self.window.start), ("to", "Until", self.window.end))
-        return [
-            {
-                "name": name,
-                "label": label,
-                "value": f"{moment.astimezone(self.zone):%Y-%m-%dT%H:%M}",
-            }
-            for name, label, moment in bounds
-        ]
-
-    @property
-    def window_hidden(self) -> list[tuple[str, str]]:
-        kept = [pair for pair in self.values.items() if pair[0] not in EDGES]
-        if "tz" in self.request.GET:
-            kept.append(("tz", self.zone.key))
-        return kept
 
 
 def secret_name(secret: Secret, credential: Credential | None) -> str:

@@ -17,6 +17,7 @@ from pages.requests.breakdown import chart, empty_state, figures, newest, rankin
 from pages.requests.findings import finding_of
 from pages.requests.lines import lines_of
 from pages.requests.page_query import RequestQuery
+from pages.requests.window_menu import WindowMenu
 from tokens.models import TokenEvent
 
 
@@ -31,6 +32,7 @@ def token_requests(request: OrganizationRequest) -> HttpResponse:
     has_any = bool(total) or events.exists()
     context: dict[str, Any] = {
         "query": query,
+        "window": WindowMenu(query),
         "filters": query.lists,
         "finding": finding_of(query),
         "total": total,
