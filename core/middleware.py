@@ -18,7 +18,7 @@ from core.failures import route_of, watch_body
 from core.handlers import error_response
 from core.logs import log_request
 from core.outages import outage_of
-from core.password_hashers import hashing_for, network_of
+from core.password_hashers import hashing_for, line_of
 from core.request_ids import log_fields_of, request_id_of
 
 logger = structlog.get_logger("agentidp.access")
@@ -69,7 +69,7 @@ class RequestRecordMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         record = RequestRecord(request.META)
-        with hashing_for(lambda: network_of(request.META)):
+        with hashing_for(lambda: line_of(request.META)):
             response = self.get_response(request)
         watch_body(request, response)
         record.leave(request.method or "", route_of(request), response.status_code)
