@@ -182,8 +182,8 @@ class Bridge:
         if second is None:
             return
         caller: Caller = getattr(response, "caller", None) or network
-        whose: Caller = getattr(response, "organization_id", None) or caller
-        if not self.long_answers.begin(caller):
+        whose: Caller = getattr(response, "share", None) or caller
+        if not self.long_answers.begin(caller, whose):
             answer.status, answer.headers, answer.content = too_many_long_answers()
             return
 
@@ -192,7 +192,7 @@ class Bridge:
                 if hasattr(response, "close"):
                     response.close()
             finally:
-                self.long_answers.end(caller)
+                self.long_answers.end(caller, whose)
 
         answer.rest = Rest(chain([second], pieces), close, whose)
 
