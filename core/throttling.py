@@ -48,7 +48,8 @@ ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of one person into organ
 REFRESHES = Quota(limit=120, window=timedelta(hours=1))  # of one login session
 CHOICES = Quota(limit=1, window=timedelta(hours=1))  # recorded ones of one staff member
 ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # per person
-CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # per mail address, by anyone
+CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # mails to an address, by anyone
+INVITATIONS_TO = Quota(limit=30, window=timedelta(hours=1))  # the same
 MAX_WINDOW = timedelta(days=1)
 """Older counters are deleted."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
