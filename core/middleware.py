@@ -111,6 +111,17 @@ class BoundedRequestMiddleware:
             refusal[name] = value
         return refusal
 
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Refuse a large body that nobody answers for, before it is read."""
+        view_class = getattr(view, "cls", None)
+        if view_class is None or view_class.authentication_classes:
+            return None
+        limit = settings.MAX_FORM_BYTES
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        return _too_large(request, limit) if length > limit else None
+
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, RequestDataTooBig):
             return _too_large(request)
@@ -177,7 +188,6 @@ def _is_probe(request: HttpRequest) -> bool:
     return request.path_info in {"/livez", "/readyz", "/metrics"}
 
 
-def _too_large(request: HttpRequest) -> HttpResponse:
-    return error_response(
-        request, 413, message=f"The body is larger than {_largest_body(request)} bytes."
-    )
+def _too_large(request: HttpRequest, limit: int | None = None) -> HttpResponse:
+    limit = limit or _largest_body(request)
+    return error_response(request, 413, message=f"The body is larger than {limit} bytes.")
