@@ -279,7 +279,7 @@ if IS_PRODUCTION:
 
 # Bodies are small; file uploads have a limit of their own.
 MAX_BODY_BYTES = 1024 * 1024
-MAX_FORM_BYTES = 64 * 1024  # of pages and OAuth endpoints
+MAX_FORM_BYTES = 64 * 1024  # of pages and OAuth endpoints, and bodies sent without a token
 MAX_PATH_BYTES = MAX_QUERY_BYTES = 8192
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200

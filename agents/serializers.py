@@ -12,6 +12,7 @@ from agents.models import (
     validate_semantic_version,
 )
 from core.examples import example
+from core.fields import NameField
 from core.serializers import BoundedListField, StrictSerializer
 from organizations.actors import Scope
 
@@ -38,7 +39,7 @@ class AgentSerializer(StrictSerializer):
         max_length=MAX_CAPABILITIES,
         help_text="Each has the form `resource:action`.",
     )
-    owner = serializers.CharField(max_length=128)
+    owner = NameField(max_length=128)
     deploymentEnv = serializers.ChoiceField(
         source="deployment_env", choices=Agent.Environment.choices
     )

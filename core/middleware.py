@@ -18,7 +18,7 @@ from core.failures import route_of, watch_body
 from core.handlers import error_response
 from core.logs import log_request
 from core.outages import outage_of
-from core.password_hashers import hashing_for, network_of
+from core.password_hashers import hashing_for, line_of
 from core.request_ids import log_fields_of, request_id_of
 
 logger = structlog.get_logger("agentidp.access")
@@ -69,7 +69,7 @@ class RequestRecordMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         record = RequestRecord(request.META)
-        with hashing_for(lambda: network_of(request.META)):
+        with hashing_for(lambda: line_of(request.META)):
             response = self.get_response(request)
         watch_body(request, response)
         record.leave(request.method or "", route_of(request), response.status_code)
@@ -110,6 +110,17 @@ class BoundedRequestMiddleware:
         for name, value in GUARDS.items():
             refusal[name] = value
         return refusal
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Refuse a large body that nobody answers for, before it is read."""
+        view_class = getattr(view, "cls", None)
+        if view_class is None or view_class.authentication_classes:
+            return None
+        limit = settings.MAX_FORM_BYTES
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        return _too_large(request, limit) if length > limit else None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, RequestDataTooBig):
@@ -177,7 +188,6 @@ def _is_probe(request: HttpRequest) -> bool:
     return request.path_info in {"/livez", "/readyz", "/metrics"}
 
 
-def _too_large(request: HttpRequest) -> HttpResponse:
-    return error_response(
-        request, 413, message=f"The body is larger than {_largest_body(request)} bytes."
-    )
+def _too_large(request: HttpRequest, limit: int | None = None) -> HttpResponse:
+    limit = limit or _largest_body(request)
+    return error_response(request, 413, message=f"The body is larger than {limit} bytes.")

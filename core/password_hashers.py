@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -43,11 +43,20 @@ class NetworkBusy(PasswordsBusy):
     message = "Your network is signing in too often at once. Try again in a few seconds."
 
 
+class Line(NamedTuple):
+    """Whose hashes wait together, and whose share they take."""
+
+    network: str = ""
+    browser: str = ""
+    """A browser in which this person signed in before (known_browsers.py), or empty: those have
+    lines of their own, but within the share of their network."""
+
+
 class _Turn:
     """A thread that waits for a place."""
 
-    def __init__(self, network: str) -> None:
-        self.network = network
+    def __init__(self, line: Line) -> None:
+        self.line = line
         self.is_given = False
         self.is_settled = threading.Event()
 
@@ -59,50 +68,54 @@ class HashingSlots:
     place of its newest waiting ones, and each freed slot goes to the network that has the fewest,
     then to the one whose last turn is the longest ago. So nobody waits for more than one hash of
     another network per turn, however many requests that one sends.
+
+    What a network has is divided by line in the same way. A line is never compared with those of
+    other networks: whoever has many accounts, and a known browser for each, has one share for all.
     """
 
     def __init__(self, count: int) -> None:
         self._free = count
         self._lock = threading.Lock()
-        self._running: Counter[str] = Counter()
+        self._running: Counter[Line] = Counter()
         self._waiting: list[_Turn] = []
         """In the order of arrival. Empty while a slot is free."""
         self._turns = 0
-        self._last_turn: dict[str, int] = {}
-        """Of networks that are running or waiting."""
+        self._last_turn: dict[Line | str, int] = {}
+        """Of networks, and of their lines, that are running or waiting."""
 
     @contextmanager
-    def hold(self, network: str = "") -> Iterator[None]:
-        """Hold a place for the network during the block.
+    def hold(self, network: str = "", browser: str = "") -> Iterator[None]:
+        """Hold a place for the network, or a line of it, during the block.
 
         Raise PasswordsBusy if there is none, and NetworkBusy if that is due to the network itself.
         """
-        self._acquire(network)
+        line = Line(network, browser)
+        self._acquire(line)
         try:
             yield
         finally:
-            self._release(network)
+            self._release(line)
 
-    def refuse_when_full(self, network: str) -> None:
+    def refuse_when_full(self, line: Line) -> None:
         """Raise as hold() does if there is no room even to wait.
 
         Call this before any other work, so that a refusal is cheap.
         """
         with self._lock:
             if not self._free:
-                self._ensure_room(network)
+                self._ensure_room(line)
 
-    def _acquire(self, network: str) -> None:
+    def _acquire(self, line: Line) -> None:
         with self._lock:
             if self._free:
                 self._free -= 1
-                self._begin(network)
+                self._begin(line)
                 return
-            displaced = self._ensure_room(network)
+            displaced = self._ensure_room(line)
             if displaced is not None:
                 self._waiting.remove(displaced)
                 displaced.is_settled.set()
-            turn = _Turn(network)
+            turn = _Turn(line)
             self._waiting.append(turn)
         turn.is_settled.wait(MAX_WAIT)
         with self._lock:
@@ -110,61 +123,88 @@ class HashingSlots:
                 return
             if turn in self._waiting:
                 self._waiting.remove(turn)
-            refusal = self._refusal(network)
-            self._forget(network)
+            refusal = self._refusal(line)
+            self._forget(line)
         raise refusal
 
-    def _release(self, network: str) -> None:
+    def _release(self, line: Line) -> None:
         with self._lock:
-            self._running[network] -= 1
+            self._running[line] -= 1
             if self._waiting:
                 turn = min(self._waiting, key=self._precedence)
                 self._waiting.remove(turn)
-                self._begin(turn.network)
+                self._begin(turn.line)
                 turn.is_given = True
                 turn.is_settled.set()
             else:
                 self._free += 1
-            self._forget(network)
+            self._forget(line)
 
-    def _precedence(self, turn: _Turn) -> tuple[int, int]:
-        return self._running[turn.network], self._last_turn.get(turn.network, 0)
+    def _precedence(self, turn: _Turn) -> tuple[int, ...]:
+        """Of the network first, then of the line within it."""
+        network = turn.line.network
+        running = sum(count for line, count in self._running.items() if line.network == network)
+        return (
+            running,
+            self._last_turn.get(network, 0),
+            self._running[turn.line],
+            self._last_turn.get(turn.line, 0),
+        )
 
-    def _begin(self, network: str) -> None:
-        self._running[network] += 1
+    def _begin(self, line: Line) -> None:
+        self._running[line] += 1
         self._turns += 1
-        self._last_turn[network] = self._turns
+        self._last_turn[line] = self._last_turn[line.network] = self._turns
 
-    def _forget(self, network: str) -> None:
-        if not self._share(network):
-            self._last_turn.pop(network, None)
-            del self._running[network]
+    def _forget(self, line: Line) -> None:
+        if not self._share_of_line(line):
+            self._last_turn.pop(line, None)
+            del self._running[line]
+        if not self._share(line.network):
+            self._last_turn.pop(line.network, None)
 
-    def _ensure_room(self, network: str) -> _Turn | None:
-        """The waiting turn that one of this network would displace; None if there is room."""
+    def _ensure_room(self, line: Line) -> _Turn | None:
+        """The waiting turn that one of this line would displace; None if there is room.
+
+        It belongs to the network that has the most, and there to the line that has the most. Within
+        its own network a line displaces only what another line has too many of.
+        """
         if len(self._waiting) < MAX_WAITERS:
             return None
-        newest = max(reversed(self._waiting), key=lambda turn: self._share(turn.network))
-        if self._share(newest.network) < self._share(network) + 2:
-            raise self._refusal(network)
-        return newest
+        most = max(self._share(turn.line.network) for turn in self._waiting)
+        if most < self._share(line.network) + 2:
+            newest = self._newest_of_longest_line(line.network)
+            if newest and self._share_of_line(newest.line) >= self._share_of_line(line) + 2:
+                return newest
+            raise self._refusal(line)
+        latest = next(
+            turn for turn in reversed(self._waiting) if self._share(turn.line.network) == most
+        )
+        return self._newest_of_longest_line(latest.line.network)
 
-    def _refusal(self, network: str) -> PasswordsBusy:
-        refusal = NetworkBusy if self._share(network) else PasswordsBusy
+    def _newest_of_longest_line(self, network: str) -> _Turn | None:
+        waiting = [turn for turn in reversed(self._waiting) if turn.line.network == network]
+        return max(waiting, key=lambda turn: self._share_of_line(turn.line), default=None)
+
+    def _refusal(self, line: Line) -> PasswordsBusy:
+        refusal = NetworkBusy if self._share(line.network) else PasswordsBusy
         return refusal(retry_after=RETRY_AFTER)
 
     def _share(self, network: str) -> int:
-        waiting = sum(turn.network == network for turn in self._waiting)
-        return self._running[network] + waiting
+        lines = (*self._running.elements(), *(turn.line for turn in self._waiting))
+        return sum(line.network == network for line in lines)
+
+    def _share_of_line(self, line: Line) -> int:
+        return self._running[line] + sum(turn.line == line for turn in self._waiting)
 
 
 slots = HashingSlots(settings.PASSWORD_HASHES_AT_ONCE)
 
-_line: ContextVar[Callable[[], str]] = ContextVar("hashing_line", default=str)
+_line: ContextVar[Callable[[], Line]] = ContextVar("hashing_line", default=Line)
 
 
 @contextmanager
-def hashing_for(line: Callable[[], str]) -> Iterator[None]:
+def hashing_for(line: Callable[[], Line]) -> Iterator[None]:
     """Let hashes during the block wait in this line. It is asked for only when one is hashed."""
     previous = _line.set(line)
     try:
@@ -173,20 +213,19 @@ def hashing_for(line: Callable[[], str]) -> Iterator[None]:
         _line.reset(previous)
 
 
-def network_of(environ: Mapping[str, Any]) -> str:
-    """The line of a request: the network that sent it."""
-    return caller_network(address_of(environ))
+def line_of(environ: Mapping[str, Any]) -> Line:
+    """The line of a request: the one that a network's requests share."""
+    return Line(caller_network(address_of(environ)))
 
 
-def hashing_network() -> str:
-    """The network, or other line, that the hashes of this thread are for. Empty outside of
-    requests."""
+def hashing_line() -> Line:
+    """The line that the hashes of this thread are for. Empty outside of requests."""
     return _line.get()()
 
 
 def refuse_when_full() -> None:
     """Raise PasswordsBusy or NetworkBusy if this request could not even wait for a place."""
-    slots.refuse_when_full(hashing_network())
+    slots.refuse_when_full(hashing_line())
 
 
 class LimitedArgon2PasswordHasher(Argon2PasswordHasher):
@@ -198,9 +237,9 @@ class LimitedArgon2PasswordHasher(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        with slots.hold(hashing_network()):
+        with slots.hold(*hashing_line()):
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        with slots.hold(hashing_network()):
+        with slots.hold(*hashing_line()):
             return super().verify(password, encoded)

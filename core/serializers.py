@@ -3,9 +3,11 @@
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from core.errors import name_some
-from core.text import normalized
+from core.fields import ContentField
+from core.text import is_far_too_long, normalized
 
 
 class BoundedListField(serializers.ListField):
@@ -33,6 +35,13 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown := data.keys() - writable:
                 problem = "This field is unknown or cannot be set."
                 raise serializers.ValidationError(name_some(unknown, problem))
+            far_too_long = {
+                name: problem
+                for name, value in data.items()
+                if (problem := self._far_too_long(name, value))
+            }
+            if far_too_long:
+                raise self._with_the_others(far_too_long, data)
             # A CharField accepts 7 as "7" and a BooleanField 0 as false, but all fields refuse a
             # list.
             data = {
@@ -41,15 +50,42 @@ class StrictSerializer(serializers.Serializer[Any]):
             }
         return super().to_internal_value(data)
 
+    def _far_too_long(self, name: str, value: Any) -> Any:
+        """What is wrong with a text that is too long in whatever way it is normalized. Asked before
+        it is normalized and validated: that looks at each of what may be a million characters."""
+        field = self.fields[name]
+        if isinstance(value, str) and isinstance(field, serializers.CharField):
+            return _problem(field, value)
+        if isinstance(value, list) and isinstance(field, serializers.ListField):
+            each, most = field.child, field.max_length
+            if isinstance(each, serializers.CharField) and (most is None or len(value) <= most):
+                items = enumerate(value)
+                found = {n: _problem(each, item) for n, item in items if isinstance(item, str)}
+                return {n: problem for n, problem in found.items() if problem}
+        return None
+
+    def _with_the_others(
+        self, far_too_long: dict[str, Any], data: dict[str, Any]
+    ) -> serializers.ValidationError:
+        """The error that names these fields and whatever is wrong with the others."""
+        problems: dict[str, Any] = {}
+        try:
+            self.to_internal_value({n: data[n] for n in data if n not in far_too_long})
+        except serializers.ValidationError as error:
+            problems |= error.detail  # type: ignore[arg-type]
+        return serializers.ValidationError(problems | far_too_long)
+
     def _normalized(self, name: str, value: Any) -> Any:
         """The value with texts in NFC, in which they are compared, before their length is checked.
         Passwords have a normalization of their own, and values of other fields are content."""
         field = self.fields[name]
-        if field.style.get("input_type") == "password":
+        if field.style.get("input_type") == "password" or isinstance(field, ContentField):
             return value
         if isinstance(value, str) and isinstance(field, serializers.CharField):
             return normalized(value)
         if isinstance(value, list) and isinstance(field, serializers.ListField):
+            if field.max_length is not None and len(value) > field.max_length:
+                return value  # refused for its length
             return [normalized(each) if isinstance(each, str) else each for each in value]
         return value
 
@@ -60,3 +96,11 @@ class StrictSerializer(serializers.Serializer[Any]):
         if isinstance(field, serializers.IntegerField):
             return isinstance(value, (str, bool))
         return isinstance(field, serializers.CharField) and isinstance(value, (int, float))
+
+
+def _problem(field: serializers.CharField, text: str) -> list[Any]:
+    """The error of a text that is far too long for the field, as for one that is just too long."""
+    if not is_far_too_long(text, field.max_length):
+        return []
+    message = field.error_messages["max_length"].format(max_length=field.max_length)
+    return [ErrorDetail(message, code="max_length")]

@@ -11,6 +11,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db.models import CharField, EmailField, Lookup, TextField
 from django.db.models.expressions import Value
 from django.db.models.functions import Lower
@@ -66,6 +67,24 @@ def normalized(text: str) -> str:
 
 def _in_canonical_order(run: re.Match[str]) -> str:
     return "".join(sorted(run[0].translate(_DECOMPOSED), key=unicodedata.combining))
+
+
+LONGEST_SPELLING = 4
+"""Characters that one character in NFC may have been written with, at most (Unicode Standard Annex
+15). So a text may be refused before it is normalized if it is that many times too long."""
+
+
+def is_far_too_long(text: str, most: int | None) -> bool:
+    """Whether the text exceeds `most` characters in whatever way it is normalized. Ask before
+    anything that looks at each character: a caller may send a megabyte."""
+    return most is not None and len(text) > LONGEST_SPELLING * most
+
+
+def validate_printable(text: str) -> None:
+    """Reject unprintable text: control characters forge log lines and drive terminals, invisible
+    ones imitate other names."""
+    if not text.isprintable():
+        raise ValidationError("Use printable characters only.")
 
 
 def folded(text: str) -> Lower:
@@ -213,13 +232,25 @@ for _field in (NormalizedCharField, NormalizedEmailField):
         _field.register_lookup(_normalizing(_lookup))
 
 
-class TextInput(forms.CharField):
+class _NormalizedInput(forms.CharField):
+    """A form field whose text is in NFC. Text that is far too long is refused before that."""
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value) or ""
+        if is_far_too_long(text, self.max_length):
+            MaxLengthValidator(self.max_length or 0)(text)
+        return normalized(text)
+
+
+class TextInput(_NormalizedInput):
     """A form field for text that is compared or looked up."""
 
-    def to_python(self, value: Any) -> Any:
-        return normalized(super().to_python(value) or "")
+
+class NameInput(TextInput):
+    """A form field for names and labels."""
+
+    default_validators = [validate_printable]
 
 
-class AddressInput(forms.EmailField):
-    def to_python(self, value: Any) -> Any:
-        return normalized(super().to_python(value) or "")
+class AddressInput(_NormalizedInput, forms.EmailField):
+    """A form field for email addresses."""

@@ -20,7 +20,7 @@ from django.db import connection
 
 from core.addresses import caller_network
 from core.errors import TooManyRequests
-from core.password_hashers import NetworkBusy, PasswordsBusy
+from core.password_hashers import Line, NetworkBusy, PasswordsBusy
 from core.password_hashers import refuse_when_full as refuse_when_full_of_hashes
 from core.text import normalized
 
@@ -40,13 +40,16 @@ class Quota:
 
 LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
 ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
+SIGN_INS_FROM = Quota(limit=600, window=timedelta(minutes=10))  # right passwords, per line
+SIGN_INS_OF = Quota(limit=120, window=timedelta(minutes=10))  # right passwords, per account
 RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # per network
 RESET_MAILS = Quota(limit=5, window=timedelta(hours=1))  # per recipient
 ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of one person into organizations
 REFRESHES = Quota(limit=120, window=timedelta(hours=1))  # of one login session
 ADMIN_CHOICES = Quota(limit=1, window=timedelta(hours=1))  # recorded, of one staff member
 ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # per person
-CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # per mail address, by anyone
+CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # mails to an address, by anyone
+INVITATIONS_TO = Quota(limit=30, window=timedelta(hours=1))  # the same
 MAX_WINDOW = timedelta(days=1)
 """Older counters are deleted."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
@@ -66,10 +69,10 @@ class Guesses(NamedTuple):
 
     @classmethod
     def at(
-        cls, kind: str, name: object, address: str | None, *, line: str | None = None
+        cls, kind: str, name: object, address: str | None, *, line: Line | None = None
     ) -> "Guesses":
         """The counters at an address, or in a `line` of their own (password_hashers.py)."""
-        network = caller_network(address) if line is None else line
+        network = caller_network(address) if line is None else " ".join(filter(None, line))
         return cls((throttle_key(kind, name, network), _network_key(kind, network)), kind, name)
 
     @property

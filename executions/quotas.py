@@ -15,6 +15,7 @@ from django.db import connection
 from core.errors import DomainError
 from core.throttling import Quota, count_attempt, throttle_key
 from organizations.models import Organization
+from organizations.tenancy.shares import share_of
 
 EVENT_BYTES = 128
 """The overhead of an event beside its message. executions_executionevent_stored_insert and its
@@ -112,7 +113,7 @@ QUEUE = "SELECT pg_advisory_xact_lock(hashtextextended('storage of ' || %s, 0))"
 def require_turn(organization: Organization) -> None:
     """Raise TooManyRequests when the organization has started too many executions in a minute."""
     quota = Quota(settings.EXECUTIONS_PER_MINUTE, timedelta(minutes=1))
-    count_attempt(throttle_key("executions", organization.pk), quota)
+    count_attempt(throttle_key("executions", share_of(organization.pk)), quota)
 
 
 def _fits(held: Amounts, wanted: Amounts, limits: Amounts, times: int = 1) -> bool:

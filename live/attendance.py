@@ -62,10 +62,10 @@ class Channel:
 
 
 class StreamSlots:
-    """Counts open streams for each caller and each organization.
+    """Counts open streams for each caller and each share of organizations.
 
     A server takes a limited number of requests at once (core/server_options.py), and streams must
-    leave room for others. An organization that already has more streams than are still free gets no
+    leave room for others. A share that already has more streams than are still free gets no
     more, so that neither a few organizations nor one person in several can take all of them.
     """
 
@@ -77,13 +77,13 @@ class StreamSlots:
     def require(self, viewer: Viewer) -> None:
         """Raise TooManyRequests if one more stream would exceed a limit."""
         free = max(MAX_STREAMS, 2 * settings.STREAMS_PER_ORGANIZATION) - self._open
-        if self._taken[viewer.organization] >= free:
+        if self._taken[viewer.share] >= free:
             raise TooManyRequests(
                 "This server has hardly any streams left. Try again later.", retry_after=5
             )
         limits = {
             viewer.principal: settings.STREAMS_PER_CALLER,
-            viewer.organization: settings.STREAMS_PER_ORGANIZATION,
+            viewer.share: settings.STREAMS_PER_ORGANIZATION,
         }
         for key, limit in limits.items():
             if self._taken[key] >= limit:
@@ -96,14 +96,14 @@ class StreamSlots:
         """Count one more stream; raises TooManyRequests if it would exceed a limit."""
         with self._lock:
             self.require(viewer)
-            self._taken.update((viewer.principal, viewer.organization))
+            self._taken.update((viewer.principal, viewer.share))
             self._open += 1
         metrics.open_streams.inc()
 
     def release(self, viewer: Viewer) -> None:
         with self._lock:
             self._open -= 1
-            for key in (viewer.principal, viewer.organization):
+            for key in (viewer.principal, viewer.share):
                 self._taken[key] -= 1
                 if not self._taken[key]:
                     del self._taken[key]

@@ -162,9 +162,9 @@ class Hub:
         finally:
             self.slots.release(viewer)
 
-    async def render(self, watched: Watched, render: Render) -> bytes:
-        """Render a batch of the execution in its organization's turn."""
-        return await self._render_turns.run(watched.organization_id, render)
+    async def render(self, viewer: Viewer, render: Render) -> bytes:
+        """Render a batch for the viewer when it is their organizations' turn."""
+        return await self._render_turns.run(viewer.share, render)
 
     def require_place(self, viewer: Viewer) -> None:
         """Raise TooManyRequests when the viewer has reached a limit, Stopping when the hub is

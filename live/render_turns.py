@@ -1,8 +1,9 @@
 """Rendering of batches for streams: one thread, in turns between organizations.
 
-Rendering may take a second of the processor for a batch, and every viewer of a process waits for
-the same thread. Each organization with something to render gets one batch at a time in turn, and
-each has a budget of processor time, so that the others wait for about one batch at most.
+All organizations of one person have one turn (organizations/tenancy/shares.py). Rendering may take
+a second of the processor for a batch, and every viewer of a process waits for the same thread. Each
+share with something to render gets one batch at a time in turn, and each has a budget of processor
+time, so that the others wait for about one batch at most.
 """
 
 import asyncio
@@ -16,9 +17,9 @@ from uuid import UUID
 from executions.sanitizing import SECONDS
 
 INTERVAL = 10.0
-"""Seconds after which every organization gets its whole budget again."""
+"""Seconds after which every share gets its whole budget again."""
 BUDGET = 3.0
-"""Seconds of processor time for an organization in each interval. Afterwards its text is still
+"""Seconds of processor time for a share in each interval. Afterwards its text is still
 shown, but what would become HTML is replaced by a note.
 """
 
@@ -32,16 +33,16 @@ class RenderTurns:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "hub-writer")
         self._waiting: dict[UUID, deque[tuple[asyncio.Future[bytes], Render]]] = {}
-        """The batches of each organization, in the order of the organizations' turns."""
+        """The batches of each share, in the order of the shares' turns."""
         self._is_busy = False
         self._interval = 0
         self._spent: Counter[UUID] = Counter()
         """Processor time in this interval, in milliseconds."""
 
-    async def run(self, organization: UUID, render: Render) -> bytes:
-        """Render when it is the organization's turn."""
+    async def run(self, share: UUID, render: Render) -> bytes:
+        """Render when it is the share's turn."""
         rendered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(organization, deque()).append((rendered, render))
+        self._waiting.setdefault(share, deque()).append((rendered, render))
         self._start_next()
         return await rendered
 
@@ -54,23 +55,23 @@ class RenderTurns:
 
     def _start_next(self) -> None:
         while self._waiting and not self._is_busy:
-            organization = next(iter(self._waiting))
-            batches = self._waiting.pop(organization)
+            share = next(iter(self._waiting))
+            batches = self._waiting.pop(share)
             rendered, render = batches.popleft()
             if batches:
-                self._waiting[organization] = batches  # behind all others
+                self._waiting[share] = batches  # behind all others
             if rendered.cancelled():  # its viewer has left
                 continue
             self._is_busy = True
-            seconds = min(self._left(organization), SECONDS)
+            seconds = min(self._left(share), SECONDS)
             running = asyncio.get_running_loop().run_in_executor(
                 self._thread, _measured, render, seconds
             )
-            running.add_done_callback(partial(self._finish, organization, rendered))
+            running.add_done_callback(partial(self._finish, share, rendered))
 
     def _finish(
         self,
-        organization: UUID,
+        share: UUID,
         rendered: asyncio.Future[bytes],
         running: "asyncio.Future[tuple[bytes | Exception, float]]",
     ) -> None:
@@ -79,7 +80,7 @@ class RenderTurns:
             rendered.cancel()
             return
         result, seconds = running.result()
-        self._spent[organization] += round(seconds * 1000)
+        self._spent[share] += round(seconds * 1000)
         if not rendered.done():
             if isinstance(result, Exception):
                 rendered.set_exception(result)
@@ -87,13 +88,13 @@ class RenderTurns:
                 rendered.set_result(result)
         self._start_next()
 
-    def _left(self, organization: UUID) -> float:
-        """What is left of the organization's budget, in seconds."""
+    def _left(self, share: UUID) -> float:
+        """What is left of the share's budget, in seconds."""
         interval = int(time.monotonic() // INTERVAL)
         if interval != self._interval:
             self._interval = interval
             self._spent.clear()
-        return max(BUDGET - self._spent[organization] / 1000, 0.0)
+        return max(BUDGET - self._spent[share] / 1000, 0.0)
 
 
 def _measured(render: Render, seconds: float) -> tuple[bytes | Exception, float]:

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from core.examples import example
+from core.fields import NameField
 from core.serializers import StrictSerializer
 from core.time_zones import known_time_zones
 from organizations import examples
@@ -13,12 +14,6 @@ from organizations.models import MAX_RETENTION_DAYS, Invitation, Membership, Org
 from organizations.people.mail_addresses import validate_mail_address
 
 SLUG = re.compile(r"[a-z0-9-]+")
-
-
-def validate_printable(text: str) -> None:
-    """Reject unprintable text: control characters forge log lines, invisible ones imitate names."""
-    if not text.isprintable():
-        raise serializers.ValidationError("Use printable characters only.")
 
 
 def validate_slug(text: str) -> None:
@@ -40,7 +35,7 @@ class OrganizationSerializer(StrictSerializer):
     organizationId = serializers.CharField(
         source="public_id", read_only=True, help_text="`org-` followed by a UUID."
     )
-    name = serializers.CharField(min_length=2, max_length=100, validators=[validate_printable])
+    name = NameField(min_length=2, max_length=100)
     slug = serializers.CharField(
         min_length=2,
         max_length=50,
@@ -195,7 +190,7 @@ class AcceptanceSerializer(StrictSerializer):
     """`password` belongs to an account of the invited address, or becomes that of a new one."""
 
     token = serializers.CharField(max_length=128, help_text="The last part of the invitation link.")
-    name = serializers.CharField(max_length=150, required=False, validators=[validate_printable])
+    name = NameField(max_length=150, required=False)
     password = serializers.CharField(
         max_length=4096, trim_whitespace=False, style={"input_type": "password"}
     )

@@ -4,7 +4,7 @@ once, and between the pieces of a response."""
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from organizations.actors import Actor, Scope
+from organizations.tenancy.shares import share_of
 
 STREAM = (Scope.EXECUTIONS_READ.value,)
 
@@ -44,6 +45,8 @@ class Viewer:
     """When the token expires, in Unix seconds."""
     scopes: tuple[str, ...] = STREAM
     """The scopes that an agent needs. For a person, the role decides."""
+    shared: UUID | None = field(default=None, compare=False)
+    """See `share`."""
 
     @classmethod
     def of_request(
@@ -69,7 +72,14 @@ class Viewer:
             generation=getattr(credentials, "generation", None),
             expires_at=expires_at.timestamp() if expires_at else None,
             scopes=scopes,
+            shared=share_of(actor.organization.pk),
         )
+
+    @property
+    def share(self) -> UUID:
+        """Whose share of streams and turns it takes (tenancy/shares.py). It stays the same as long
+        as the viewer is counted."""
+        return self.shared or self.organization
 
     @property
     def seconds_left(self) -> float:
@@ -79,7 +89,8 @@ class Viewer:
     @cached_property
     def members(self) -> str:
         """The fields as members of a JSON object, cached because every poll sends them."""
-        return json.dumps(vars(self), default=str)[1:-1]
+        sent = {name: value for name, value in vars(self).items() if name != "shared"}
+        return json.dumps(sent, default=str)[1:-1]
 
 
 def has_ended(viewer: Viewer) -> bool:

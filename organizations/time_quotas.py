@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from core.throttling import Quota, refuse_any_full, throttle_key
 from organizations.actors import Actor
+from organizations.tenancy.shares import share_of
 
 Result = TypeVar("Result")
 
@@ -40,8 +41,9 @@ def search(actor: Actor, work: Callable[[], Result]) -> Result:
     for this minute. The time of a failed search counts too, if the surrounding transaction is
     committed.
     """
+    share = share_of(actor.organization.pk)
     quotas = {
-        throttle_key("search", actor.organization.pk): SEARCHES_IN_ORGANIZATION,
+        throttle_key("search", share): SEARCHES_IN_ORGANIZATION,
         throttle_key("search", actor.organization.pk, actor.id): SEARCHES_OF_CALLER,
     }
     refuse_any_full(quotas)

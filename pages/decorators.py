@@ -22,6 +22,7 @@ from organizations.models import Membership, Organization
 from organizations.page_sessions import chosen_membership
 from organizations.stream_access import Viewer, has_ended
 from organizations.tenancy.scope import request_scope
+from organizations.tenancy.shares import share_of
 from organizations.tenancy.thread_slots import slots
 from pages.sent_forms import carry_out_once
 
@@ -67,8 +68,9 @@ def within_organization(
             if not request.actor.may(*scopes):
                 raise PermissionDenied
             request.zone = zone_of(request)
+            share = share_of(membership.organization_id)
             with (
-                slots.hold(membership.organization_id, seconds_waited(request.META)),
+                slots.hold(share, seconds_waited(request.META)),
                 request_scope(membership.organization),
                 timezone.override(request.zone),
             ):
@@ -81,8 +83,7 @@ def within_organization(
             if isinstance(response, LongResponse):
                 viewer = Viewer.of_request(request.actor, request.session, scopes)
                 response.end_with(partial(has_ended, viewer))
-                organization_id = membership.organization_id
-                response.count_for(organization_id, partial(slots.hold, organization_id))
+                response.count_for(share, partial(slots.hold, share))
             return response
 
         inside.required_scopes = scopes  # type: ignore[attr-defined]

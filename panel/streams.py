@@ -114,7 +114,7 @@ class Stream:
     async def written_by(self, hub: Hub, batch: Batch) -> bytes:
         if self.payload in {raw, WITHOUT_TRACES[raw]} or self.form in batch.written:
             return self.written(batch)
-        return await hub.render(self.watched, partial(self.written, batch))
+        return await hub.render(self.viewer, partial(self.written, batch))
 
     def replay(self) -> Iterator[bytes]:
         """Yield what exists now, for servers that cannot wait: the client reconnects for more."""

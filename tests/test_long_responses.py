@@ -122,7 +122,7 @@ def test_a_long_answer_is_made_in_the_place_of_its_organization(
 
     monkeypatch.setattr(slots, "_half", 0)  # all that it may have is taken
 
-    assert answer.organization_id == organization.pk
+    assert answer.share == organization.pk
     with pytest.raises(OrganizationBusy), answer.place():
         pass
 

@@ -5,9 +5,8 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from core.examples import example
-from core.fields import TimeField
+from core.fields import NameField, TimeField
 from core.serializers import BoundedListField, StrictSerializer
-from organizations.serializers import validate_printable
 from tokens import examples
 from tokens.actions import MAX_GRACE
 from tokens.models import (
@@ -58,11 +57,10 @@ class CredentialSerializer(StrictSerializer):
         read_only=True,
         help_text="All credentials of a decommissioned agent are revoked.",
     )
-    name = serializers.CharField(
+    name = NameField(
         max_length=MAX_CREDENTIAL_NAME,
         required=False,
         allow_blank=True,
-        validators=[validate_printable],
         help_text="Where the secret is used, for example `prod, k8s`.",
     )
     secretHint = serializers.CharField(
@@ -116,9 +114,7 @@ class CredentialWithSecretSerializer(CredentialSerializer):
 class CredentialChangeSerializer(StrictSerializer):
     """The fields that can change without a new secret."""
 
-    name = serializers.CharField(
-        max_length=MAX_CREDENTIAL_NAME, allow_blank=True, validators=[validate_printable]
-    )
+    name = NameField(max_length=MAX_CREDENTIAL_NAME, allow_blank=True)
 
 
 @example(sent=examples.ROTATION)
@@ -149,12 +145,7 @@ class ResourceScopeSerializer(StrictSerializer):
     name = serializers.CharField(
         max_length=MAX_SCOPE_LENGTH, help_text="The name of the scope, for example `files:read`."
     )
-    description = serializers.CharField(
-        max_length=MAX_DESCRIPTION,
-        required=False,
-        allow_blank=True,
-        validators=[validate_printable],
-    )
+    description = NameField(max_length=MAX_DESCRIPTION, required=False, allow_blank=True)
 
     def validate_name(self, name: str) -> str:
         if problem := scope_problem(name):
@@ -181,7 +172,7 @@ class ResourceSerializer(StrictSerializer):
             "fragment."
         ),
     )
-    name = serializers.CharField(max_length=100, validators=[validate_printable])
+    name = NameField(max_length=100)
     scopes = ResourceScopeSerializer(  # type: ignore[call-arg]  # that of the list
         source="described_scopes",
         many=True,

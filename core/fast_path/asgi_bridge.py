@@ -182,8 +182,8 @@ class Bridge:
         if second is None:
             return
         caller: Caller = getattr(produced, "caller", None) or network
-        whose: Caller = getattr(produced, "organization_id", None) or caller
-        if not self.long_responses.begin(caller):
+        whose: Caller = getattr(produced, "share", None) or caller
+        if not self.long_responses.begin(caller, whose):
             response.status, response.headers, response.content = too_many_long_responses()
             return
 
@@ -192,7 +192,7 @@ class Bridge:
                 if hasattr(produced, "close"):
                     produced.close()
             finally:
-                self.long_responses.end(caller)
+                self.long_responses.end(caller, whose)
 
         response.rest = Rest(chain([second], pieces), close, whose)
 

@@ -21,7 +21,8 @@ MAX_LONG_RESPONSES = 1024
 MAX_ANONYMOUS_LONG_RESPONSES = 256
 """Both limits are per process."""
 Caller = UUID | str
-"""The principal, or the network of an anonymous caller."""
+"""The principal, or the network of an anonymous caller. Where threads and places are divided: the
+share of organizations (organizations/tenancy/shares.py) that the principal belongs to."""
 
 
 class Rest:
@@ -41,9 +42,9 @@ class Rest:
 
 
 class Turns:
-    """Who may have a thread for the next piece of a long response: one organization, or one network
-    of callers without a name, has so many at most, since a piece may take seconds of the database
-    or of the storage. It belongs to the event loop."""
+    """Who may have a thread for the next piece of a long response: one share of organizations, or
+    one network of callers without a name, has so many at most, since a piece may take seconds of
+    the database or of the storage. It belongs to the event loop."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
@@ -58,34 +59,38 @@ class LongResponses:
     """Counts the long responses in progress by caller.
 
     No caller can use up the places of all: anonymous callers, who fetch static files, are counted
-    by network and share a lower limit.
+    by network and share a lower limit, and whose agents already have more than are still free get
+    no more.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._callers: Counter[Caller] = Counter()
+        self._whose: Counter[Caller] = Counter()
         self._anonymous = 0
 
-    def begin(self, caller: Caller) -> bool:
-        """Count one more; False if that exceeds a limit."""
+    def begin(self, caller: Caller, whose: Caller) -> bool:
+        """Count one more of the caller, and of `whose` share; False if that exceeds a limit."""
         is_anonymous = isinstance(caller, str)
         with self._lock:
             if (
                 self._callers[caller] >= settings.STREAMS_PER_CALLER
-                or self._callers.total() >= MAX_LONG_RESPONSES
+                or self._whose[whose] >= MAX_LONG_RESPONSES - self._whose.total()
                 or (is_anonymous and self._anonymous >= MAX_ANONYMOUS_LONG_RESPONSES)
             ):
                 return False
             self._callers[caller] += 1
+            self._whose[whose] += 1
             self._anonymous += is_anonymous
         return True
 
-    def end(self, caller: Caller) -> None:
+    def end(self, caller: Caller, whose: Caller) -> None:
         with self._lock:
             self._anonymous -= isinstance(caller, str)
-            self._callers[caller] -= 1
-            if not self._callers[caller]:
-                del self._callers[caller]
+            for counter, key in ((self._callers, caller), (self._whose, whose)):
+                counter[key] -= 1
+                if not counter[key]:
+                    del counter[key]
 
 
 def too_many_long_responses() -> tuple[int, Headers, bytes]:

@@ -62,14 +62,14 @@ class LongResponse(StreamingHttpResponse):
     def __init__(self, pieces: Iterable[bytes | str], *, caller: UUID | None, **kwargs: Any):
         super().__init__(pieces, **kwargs)
         self.caller = caller
-        self.organization_id: UUID | None = None
+        self.share: UUID | None = None
         self.place: Place = nullcontext
 
-    def count_for(self, organization_id: UUID, place: Place) -> None:
+    def count_for(self, share: UUID, place: Place) -> None:
         """Whose threads its making takes: the first pieces are made in a `place`, which may refuse,
-        and of the threads for further ones an organization has some. The doors of organizations
-        say so as well, since a piece may take long, and comes after they are left."""
-        self.organization_id, self.place = organization_id, place
+        and of the threads for further ones each share has some. The doors of organizations say so
+        as well, since a piece may take long, and comes after they are left."""
+        self.share, self.place = share, place
 
     def end_with(self, has_ended: Callable[[], bool]) -> None:
         """Break the response off once `has_ended()` is true; it is checked from time to time.

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from core.errors import DomainError
 from core.fast_path import asgi_bridge as bridge_module
 from core.fast_path.connection import SLICE
-from core.fast_path.pieces import LONG
+from core.fast_path.pieces import LONG, MAX_LONG_RESPONSES, LongResponses
 from core.long_responses import PIECE
 from core.sockets import connections
 from core.tests.asgi_server import App, Environ, Server, serve
@@ -135,7 +135,7 @@ def test_clients_that_do_not_read_hold_no_thread(
         await short.serve()
         assert not any(task.done() for task in waiting)
         await asyncio.gather(*waiting)
-        assert short.bridge.long_responses.begin(Long.caller or "")  # all places are free again
+        assert short.bridge.long_responses.begin(Long.caller or "", "")  # all places are free again
         return short
 
     short = asyncio.run(scene())
@@ -233,14 +233,22 @@ def test_a_long_answer_that_keeps_a_transaction_open_is_broken_off(
     assert server.sent[-1]["more_body"]
 
 
-# Whose threads
+# Whose places and threads
+
+
+def test_the_callers_of_one_share_leave_places_to_others() -> None:
+    answers, ours, theirs = LongResponses(), uuid4(), uuid4()
+    taken = sum(answers.begin(uuid4(), ours) for _ in range(MAX_LONG_RESPONSES))
+
+    assert taken == MAX_LONG_RESPONSES // 2
+    assert answers.begin(uuid4(), theirs)
 
 
 class OfOrganization:
     """Further pieces come when the organization's do."""
 
     def __init__(self, organization_id: UUID, comes: threading.Event, place: Any) -> None:
-        self.caller, self.organization_id = uuid4(), organization_id
+        self.caller, self.share = uuid4(), organization_id
         self.comes, self.place = comes, place
 
     def __iter__(self) -> Iterator[bytes]:

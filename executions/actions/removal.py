@@ -27,6 +27,7 @@ from executions.models import (
 from organizations.actors import Actor, Scope
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
+from organizations.tenancy.shares import share_of
 from organizations.tenancy.thread_slots import OrganizationBusy, slots
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
@@ -204,7 +205,7 @@ def _remove_folders_on_commit(organization_id: UUID, keys: Sequence[UUID]) -> No
 def _remove_folders(organization_id: UUID, keys: Sequence[UUID]) -> None:
     """The storage may take long, and the request has given its place back when it commits."""
     try:
-        with slots.hold(organization_id):
+        with slots.hold(share_of(organization_id)):
             for key in keys:
                 remove_folder(organization_id, key)
     except OrganizationBusy:

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.examples import example
-from core.fields import TimeField
+from core.fields import ContentField, TimeField
 from core.serializers import BoundedListField, StrictSerializer
 from executions.api import examples
 from executions.api.event_batches import MAX_SECONDS_AHEAD, compact
@@ -172,10 +172,9 @@ class FinishSerializer(StrictSerializer):
         help_text="The result: a text, any JSON value, or an object that names its form: "
         '`{"Markdown": {"body": "…"}}`, `{"HTML": …}`, `{"Text": …}`.',
     )
-    error = serializers.CharField(
+    error = ContentField(
         required=False,
         max_length=1024 * 1024,
-        trim_whitespace=False,
         help_text="What went wrong, for example a traceback.",
     )
 

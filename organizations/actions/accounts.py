@@ -15,7 +15,6 @@ from core.errors import DomainError, InvalidValue
 from core.text import same
 from core.throttling import (
     ADDRESS_CHANGES,
-    CHANGES_TO,
     RESETS_FROM,
     count_attempt,
     folded,
@@ -89,7 +88,8 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
 
     Returns True if the change waits for the link that was mailed to it. Without mail it takes
     effect at once and is unverified. Raise InvalidValue for the faulty field, and TooManyRequests
-    after a few mails for one person or to one address. See verify_password() for how to call it.
+    after a few mails for one person, or from one network to one address. See verify_password() for
+    how to call it.
     """
     user = prove_password(request, current)
     if same(email, user.email) and (user.is_verified or not mail.is_enabled()):
@@ -98,7 +98,6 @@ def change_address(request: HttpRequest, *, email: str, current: str) -> bool:
         count_attempt(throttle_key("address.of", user.pk), ADDRESS_CHANGES)
         network = caller_network(client_address(request))
         count_attempt(throttle_key("address.to", network, folded(email)), ADDRESS_CHANGES)
-        count_attempt(throttle_key("address.to", folded(email)), CHANGES_TO)
         with transaction.atomic():
             mailing.queue_address_change(new_row(user, Purpose.ADDRESS, email=email))
         return True

@@ -33,13 +33,13 @@ from organizations.people import mailing
 from organizations.people.authentication import MAX_PASSWORD_LENGTH
 from organizations.people.link_secrets import is_secret, macs_of, new_secret
 from organizations.tenancy.scope import organization_scope
+from organizations.tenancy.shares import share_of
 
 LIFETIME = timedelta(days=7)
 OF_INVITER = Quota(limit=60, window=timedelta(hours=1))
-IN_HOUR = Quota(limit=120, window=timedelta(hours=1))  # per organization
+IN_HOUR = Quota(limit=120, window=timedelta(hours=1))  # per share of organizations
 IN_DAY = Quota(limit=500, window=timedelta(days=1))
-TO_ADDRESS = Quota(limit=5, window=timedelta(hours=1))  # mails per organization
-TO_ADDRESS_OF_ALL = Quota(limit=30, window=timedelta(hours=1))
+TO_ADDRESS = Quota(limit=5, window=timedelta(hours=1))  # mails per share of organizations
 
 
 class InvitationAlreadyExists(DomainError):
@@ -67,7 +67,8 @@ def invite(
 
     Returns it with its link, which is not stored and cannot be shown again. If mail is configured,
     the link is mailed instead and returned as "". Whether an account with this address exists makes
-    no difference, and is not looked up.
+    no difference, and is not looked up; nor does how often others invited it, which only delays the
+    mail (mailing.py).
     """
     lock_members(organization)
     require_may_give(role, actor=actor)
@@ -79,11 +80,11 @@ def invite(
             raise InvitationAlreadyExists
         own.revoke()
     count_attempt(throttle_key("invite", actor.id), OF_INVITER)
-    count_attempt(throttle_key("invite.hour", organization.pk), IN_HOUR)
-    count_attempt(throttle_key("invite.day", organization.pk), IN_DAY)
+    share = share_of(organization.pk)
+    count_attempt(throttle_key("invite.hour", share), IN_HOUR)
+    count_attempt(throttle_key("invite.day", share), IN_DAY)
     if mail.is_enabled():  # repeated inviting and revoking would send a mail each time
-        count_attempt(throttle_key("invite.to", organization.pk, folded(email)), TO_ADDRESS)
-        count_attempt(throttle_key("invite.to", folded(email)), TO_ADDRESS_OF_ALL)
+        count_attempt(throttle_key("invite.to", share, folded(email)), TO_ADDRESS)
     secret, mac = new_secret("invitation")
     invitation = Invitation.objects.create(
         organization=organization,

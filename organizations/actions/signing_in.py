@@ -13,12 +13,15 @@ from core.database_clock import database_time
 from core.errors import DomainError, InvalidValue
 from core.throttling import (
     ENTRIES,
+    SIGN_INS_FROM,
+    SIGN_INS_OF,
     Guesses,
     count_attempt,
     counted_as_failure,
     folded,
     give_back,
     note_failure,
+    refuse_when_full,
     throttle_key,
 )
 from organizations.actions.invitations import check_new_password
@@ -57,7 +60,8 @@ def verify_password(
 ) -> User:
     """The account with this name and password. Raise SignInRefused or TooManyRequests otherwise.
 
-    PasswordsBusy is a TooManyRequests; the password was not checked then. Several accounts can
+    PasswordsBusy is a TooManyRequests; the password was not checked then. Right passwords are
+    limited too, generously: each costs a hash, a session and audit events. Several accounts can
     share an unverified address: `account` accepts only that one, `organization_id` prefers a member
     of that organization. A password with a second spelling is a second attempt, with a count and a
     place of its own.
@@ -67,6 +71,8 @@ def verify_password(
     transaction (`transaction.non_atomic_requests`), so that no lock is held during hashing.
     """
     line = _line_of(request, name)
+    from_here = throttle_key("signed in from", *line)
+    refuse_when_full(from_here, SIGN_INS_FROM)  # before hashing, which is what costs
     guesses = Guesses.at("login", folded(name), None, line=line)
     for tries, spelling in enumerate(spellings_of(password), start=1):
         with hashers.hashing_for(lambda: line), counted_as_failure(guesses):
@@ -80,19 +86,21 @@ def verify_password(
         if isinstance(user, User):
             for _ in range(tries):
                 give_back(guesses)
+            count_attempt(from_here, SIGN_INS_FROM)
+            count_attempt(throttle_key("signed in", user.pk), SIGN_INS_OF)
             return user
     refuse_sign_in(request, name, account or find_user(name), reason="wrong_name_or_password")
     raise SignInRefused
 
 
-def _line_of(request: HttpRequest, name: str) -> str:
+def _line_of(request: HttpRequest, name: str) -> hashers.Line:
     """Whose attempts are counted, and whose hashes wait, together with this one: those from the
     same network, except that a browser which signed in with this name before has a line with the
-    others of that name."""
+    others of that name. All lines of a network have one share of the places together."""
     network = caller_network(client_address(request))
     if not known_browsers.is_known(request, name):
-        return network
-    return f"{network} {throttle_key('known', folded(name))}"
+        return hashers.Line(network)
+    return hashers.Line(network, throttle_key("known", folded(name)))
 
 
 def lock_proven(user: User) -> User:

@@ -29,6 +29,7 @@ from organizations.audit.log import (
     verify_chain,
 )
 from organizations.models import AuditChain, AuditEvent
+from organizations.tenancy.shares import share_of
 
 MAX_AUDIT_SEQUENCE = 2**63 - 1
 ACTION = re.compile(r"[a-z_]+(\.[a-z_]+)+")
@@ -204,7 +205,7 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Organizatio
 
         Limited to 30 requests a minute for each organization.
         """
-        key = throttle_key("audit.verify", self.organization.pk)
+        key = throttle_key("audit.verify", share_of(self.organization.pk))
         refuse_when_full(key, VERIFICATIONS)
         first, last = self._range(request, maximum=MAX_VERIFIED)
         verification = verify_chain(self.organization, first=first, last=last)

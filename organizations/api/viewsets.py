@@ -23,6 +23,7 @@ from organizations.api import idempotency
 from organizations.models import AnsweredRequest, Organization
 from organizations.stream_access import Viewer, has_ended
 from organizations.tenancy.scope import request_scope
+from organizations.tenancy.shares import share_of
 from organizations.tenancy.thread_slots import slots
 
 SEALED = {
@@ -83,8 +84,8 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
             scopes = self.required_scopes.get(self.action or "", ())
             viewer = Viewer.of_request(self.actor, self.request.auth, scopes)
             response.end_with(partial(has_ended, viewer))
-            organization_id = self.organization.pk
-            response.count_for(organization_id, partial(slots.hold, organization_id))
+            share = share_of(self.organization.pk)
+            response.count_for(share, partial(slots.hold, share))
         return response
 
     def perform_authentication(self, request: Request) -> None:
@@ -93,7 +94,7 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
         if credentials is None:
             return
         waited = 0.0 if self.may_queue else seconds_waited(request.META)
-        self._scope.enter_context(slots.hold(credentials.organization_id, waited))
+        self._scope.enter_context(slots.hold(share_of(credentials.organization_id), waited))
         self._scope.enter_context(request_scope(credentials.organization_id))
         self.actor = credentials.live_actor(request._request)
         self.organization = self.actor.organization

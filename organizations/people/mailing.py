@@ -1,8 +1,11 @@
 """Mails with links that verify an address. A request queues them; the worker creates the links.
 
-A job may run twice; only the last link works.
+A job may run twice; only the last link works. One address gets a few mails an hour, whoever asks:
+further ones wait, here and not in the request, whose answer must not depend on what others asked.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,7 +18,16 @@ from core import mail
 from core.database_clock import database_time
 from core.errors import TooManyRequests
 from core.text import same
-from core.throttling import RESET_MAILS, count_attempt, take_back, throttle_key
+from core.throttling import (
+    CHANGES_TO,
+    INVITATIONS_TO,
+    RESET_MAILS,
+    count_attempt,
+    folded,
+    has_room,
+    take_back,
+    throttle_key,
+)
 from organizations.models import AccountLink, Invitation, User
 from organizations.people.link_secrets import new_secret
 from organizations.people.links import LIFETIME, make_link
@@ -61,19 +73,29 @@ def mail_invitation(organization_id: UUID, invitation_id: UUID) -> None:
         )
         if invitation is None or not invitation.is_usable():
             return
+        key = throttle_key("invite.to", folded(invitation.email))
+        if not has_room(key, INVITATIONS_TO):
+            _queue(
+                INVITATION,
+                later=INVITATIONS_TO.window,
+                organization_id=str(organization_id),
+                invitation_id=str(invitation_id),
+            )
+            return
         secret, invitation.secret_mac = new_secret("invitation")
         invitation.mailed_at = database_time()
         invitation.save(update_fields=["secret_mac", "mailed_at"])
-    mail.send(
-        "invitation",
-        invitation.email,
-        subject=f"Invitation to {invitation.organization.name}",
-        inviter=_inviter_name(invitation),
-        organization=invitation.organization.name,
-        role=invitation.get_role_display().lower(),
-        until=invitation.expires_at,
-        link=f"{settings.ISSUER}/invitations/{organization_id}.{secret}",
-    )
+    with _given_back_if_it_fails(key):
+        mail.send(
+            "invitation",
+            invitation.email,
+            subject=f"Invitation to {invitation.organization.name}",
+            inviter=_inviter_name(invitation),
+            organization=invitation.organization.name,
+            role=invitation.get_role_display().lower(),
+            until=invitation.expires_at,
+            link=f"{settings.ISSUER}/invitations/{organization_id}.{secret}",
+        )
 
 
 def _inviter_name(invitation: Invitation) -> str:
@@ -100,7 +122,7 @@ def mail_password_reset(user_id: UUID) -> None:
             if _has_usable_link(user):
                 return
         link = make_link(user, AccountLink.Purpose.PASSWORD)
-    try:
+    with _given_back_if_it_fails(key):
         mail.send(
             "password",
             user.email,
@@ -108,9 +130,6 @@ def mail_password_reset(user_id: UUID) -> None:
             link=link,
             until=database_time() + LIFETIME,
         )
-    except Exception:
-        take_back(key)  # the job will be retried
-        raise
 
 
 def _has_usable_link(user: User) -> bool:
@@ -128,15 +147,20 @@ def mail_address_change(link_id: UUID) -> None:
     )
     if asked is None or not asked.user.is_active:
         return
+    key = throttle_key("address.to", folded(asked.email))
+    if not has_room(key, CHANGES_TO):
+        _queue(ADDRESS, priority=HIGH_PRIORITY, later=CHANGES_TO.window, link_id=str(link_id))
+        return
     secret, asked.secret_mac = new_secret("account link")
     asked.save(update_fields=["secret_mac"])
-    mail.send(
-        "address",
-        asked.email,
-        subject="Confirm your email address for AgentIdP",
-        link=f"{settings.ISSUER}/email/confirm/{asked.pk}.{secret}",
-        until=asked.expires_at,
-    )
+    with _given_back_if_it_fails(key):
+        mail.send(
+            "address",
+            asked.email,
+            subject="Confirm your email address for AgentIdP",
+            link=f"{settings.ISSUER}/email/confirm/{asked.pk}.{secret}",
+            until=asked.expires_at,
+        )
     if asked.user.is_verified and not same(asked.user.email, asked.email):
         mail.send(
             "address_notice",
@@ -146,5 +170,16 @@ def mail_address_change(link_id: UUID) -> None:
         )
 
 
-def _queue(task: str, *, priority: int = 0, **ids: str) -> None:
-    app.configure_task(task, queue=QUEUE, priority=priority).defer(**ids)
+@contextmanager
+def _given_back_if_it_fails(key: str) -> Iterator[None]:
+    """Count a mail only if it was sent: the job will be retried."""
+    try:
+        yield
+    except Exception:
+        take_back(key)
+        raise
+
+
+def _queue(task: str, *, priority: int = 0, later: timedelta = timedelta(), **ids: str) -> None:
+    wait = {"seconds": int(later.total_seconds())} if later else None
+    app.configure_task(task, queue=QUEUE, priority=priority, schedule_in=wait).defer(**ids)

@@ -1,4 +1,4 @@
-"""Keeps one organization from occupying every thread of a process.
+"""Keeps one organization, or all of one person, from occupying every thread of a process.
 
 A thread may wait for seconds: for a locked row, for file storage, for a large query. As long as
 requests are fast, all threads are shared. An organization whose slow requests occupy half of them
@@ -45,7 +45,8 @@ class OrganizationFlooding(OrganizationBusy):
 
 
 class ThreadSlots:
-    """Counts the requests in progress in this process by organization.
+    """Counts the requests in progress in this process by organization, or rather by whose share it
+    takes (shares.py): all organizations of one person count as one.
 
     `half` is half of its threads.
 
@@ -76,63 +77,63 @@ class ThreadSlots:
         """Who has asked last, and who before them that is another; each with the time."""
 
     @contextmanager
-    def hold(self, organization_id: UUID, waited: float = 0.0) -> Iterator[None]:
+    def hold(self, share: UUID, waited: float = 0.0) -> Iterator[None]:
         """Count a request, which has waited so many seconds for its thread, during the block.
 
         Raise OrganizationBusy if the organization has too many.
         """
-        began = self._begin(organization_id, waited)
+        began = self._begin(share, waited)
         try:
             yield
         finally:
-            self._end(organization_id, began)
+            self._end(share, began)
 
-    def _begin(self, organization_id: UUID, waited: float) -> float:
+    def _begin(self, share: UUID, waited: float) -> float:
         with self._lock:
-            is_slow, is_alone = self._is_slow(organization_id), self._is_alone(organization_id)
-            begun = self._begun[organization_id]
+            is_slow, is_alone = self._is_slow(share), self._is_alone(share)
+            begun = self._begun[share]
             if len(begun) >= self._half:
                 if is_slow:
                     raise OrganizationBusy
                 if waited > MAX_WAIT_SECONDS and not is_alone:
-                    self._log_flood(organization_id)
+                    self._log_flood(share)
                     raise OrganizationFlooding
             begun.append(self._clock())
             return begun[-1]
 
-    def _end(self, organization_id: UUID, began: float) -> None:
+    def _end(self, share: UUID, began: float) -> None:
         with self._lock:
             # Checked here as well: with all threads waiting, no request begins.
-            self._is_slow(organization_id)
-            self._begun[organization_id].remove(began)
-            if not self._begun[organization_id]:
-                del self._begun[organization_id]
+            self._is_slow(share)
+            self._begun[share].remove(began)
+            if not self._begun[share]:
+                del self._begun[share]
 
-    def _log_flood(self, organization_id: UUID) -> None:
+    def _log_flood(self, share: UUID) -> None:
         """At most once a minute, since refusals are many."""
         if self._clock() >= self._flood_logged_until:
             self._flood_logged_until = self._clock() + WINDOW_SECONDS
-            logger.warning("organization.flooding", organization_id=str(organization_id))
+            logger.warning("organization.flooding", share=str(share))
 
-    def _is_alone(self, organization_id: UUID) -> bool:
+    def _is_alone(self, share: UUID) -> bool:
         """Whether no other has asked lately. This one asks now."""
         now = self._clock()
-        if self._latest[0] != organization_id:
+        if self._latest[0] != share:
             self._latest_other = self._latest
-        self._latest = organization_id, now
+        self._latest = share, now
         return self._latest_other[1] <= now - WINDOW_SECONDS
 
-    def _is_slow(self, organization_id: UUID) -> bool:
+    def _is_slow(self, share: UUID) -> bool:
         now = self._clock()
-        begun = self._begun.get(organization_id, ())
-        was_slow = now < self._slow_until.get(organization_id, 0.0)
+        begun = self._begun.get(share, ())
+        was_slow = now < self._slow_until.get(share, 0.0)
         if sum(now - each > SLOW_REQUEST_SECONDS for each in begun) >= self._half:
-            self._slow_until[organization_id] = now + WINDOW_SECONDS
+            self._slow_until[share] = now + WINDOW_SECONDS
             if not was_slow:
-                logger.warning("organization.busy", organization_id=str(organization_id))
+                logger.warning("organization.busy", share=str(share))
             return True
         if not was_slow:
-            self._slow_until.pop(organization_id, None)
+            self._slow_until.pop(share, None)
         return was_slow
 
 

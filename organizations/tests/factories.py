@@ -14,6 +14,7 @@ from organizations.models import (
     User,
 )
 from organizations.tenancy.scope import SETTING, organization_scope
+from organizations.tenancy.shares import share_of
 
 _numbers = count(1)
 
@@ -21,7 +22,9 @@ _numbers = count(1)
 def make_organization(name: str = "Northwind Labs", **overrides: Any) -> Organization:
     fields = {"slug": f"organization-{next(_numbers)}", "plan_tier": "enterprise"}
     fields |= {"max_tokens_per_month": None}
-    return Organization.objects.create(name=name, **(fields | overrides))
+    organization = Organization.objects.create(name=name, **(fields | overrides))
+    share_of(organization.pk)  # as if it had been asked before, so that tests count what is usual
+    return organization
 
 
 def keep_unidentified_organization() -> None:

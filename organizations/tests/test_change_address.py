@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from core.throttling import Quota
 from organizations.models import AuditEvent, Organization, User
+from organizations.people import mailing
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.accounts import ADDRESS, NEW, OLD, actions_in, ask, sign_in
 from organizations.tests.factories import make_membership, make_user
@@ -70,6 +72,24 @@ def test_confirmation_mails_are_limited_per_person_and_per_address_and_network(
     assert others == [302] * 4 + [429]  # the person has asked once already
     assert elsewhere == 302  # other networks do not use up a person's own attempts
     assert len(mailbox.queued()) == 10
+
+
+def test_what_others_asked_delays_a_mail_and_changes_no_answer(
+    organization: Organization,
+    browser: Client,
+    mailbox: Mailbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mailing, "CHANGES_TO", Quota(1, mailing.CHANGES_TO.window))
+    other = Client(headers={"Accept": "text/html"})
+    other.force_login(make_membership(organization, user=make_user(None, OLD)).user)
+
+    answers = [change(each, "hopper@example.com").status_code for each in (other, browser)]
+    mailbox.deliver()
+
+    assert answers == [302, 302]
+    assert mailbox.mails[0]["To"] == "hopper@example.com"
+    assert len(mailbox.queued()) == 1, "the second waits"
 
 
 def test_links_that_went_to_the_address_before_end_with_it(

@@ -34,17 +34,18 @@ class Line:
         self.slots, self.pool = slots, pool
         self.begun: Queue[tuple[str, threading.Event]] = Queue()
 
-    def ask(self, network: str) -> Future[None]:
+    def ask(self, network: str, browser: str = "") -> Future[None]:
         """Ask for a place in a thread; return when it has one, waits for one, or was refused."""
-        before = self.slots._share(network)
-        asked = self.pool.submit(self._hold, network)
-        until(lambda: self.slots._share(network) > before or asked.done())
+        line = hashers.Line(network, browser)
+        before = self.slots._share_of_line(line)
+        asked = self.pool.submit(self._hold, line)
+        until(lambda: self.slots._share_of_line(line) > before or asked.done())
         return asked
 
-    def _hold(self, network: str) -> None:
-        with self.slots.hold(network):
+    def _hold(self, line: hashers.Line) -> None:
+        with self.slots.hold(*line):
             may_end = threading.Event()
-            self.begun.put((network, may_end))
+            self.begun.put((" ".join(filter(None, line)), may_end))
             assert may_end.wait(60)
 
     def order(self) -> list[str]:
@@ -116,7 +117,7 @@ def test_a_network_cannot_displace_others_that_have_no_more_than_itself(line: Li
     with pytest.raises(NetworkBusy):
         line.ask(networks[-1]).result()
     with pytest.raises(PasswordsBusy):
-        line.slots.refuse_when_full("another")
+        line.slots.refuse_when_full(hashers.Line("another"))
 
     assert not isinstance(of_others.value, NetworkBusy)
     assert line.order() == networks
@@ -151,6 +152,27 @@ def test_no_network_is_remembered_longer_than_it_has_a_place(
     assert (line.slots._free, line.slots._running, line.slots._last_turn) == (1, {}, {})
 
 
+def test_many_known_browsers_of_a_network_have_one_share_together(line: Line) -> None:
+    asked = [line.ask("a", f"browser {number}") for number in range(1 + MAX_WAITERS)]
+    others = [line.ask(network) for network in ("b", "c")]
+
+    for each in asked[2:]:
+        with pytest.raises(NetworkBusy):
+            each.result(timeout=30)
+    assert line.order() == ["a browser 0", "b", "c", "a browser 1"]
+    assert [each.result() for each in others] == [None, None]
+
+
+def test_a_known_browser_has_the_next_turn_of_its_network(line: Line) -> None:
+    asked = [line.ask("a") for _ in range(1 + MAX_WAITERS)]
+    known = line.ask("a", "known")
+
+    with pytest.raises(NetworkBusy):
+        asked[-1].result(timeout=30)
+    assert line.order() == ["a", "a known"] + ["a"] * (MAX_WAITERS - 1)
+    assert known.result() is None
+
+
 class QuickHasher(LimitedArgon2PasswordHasher):
     """The real hasher with a low cost."""
 
@@ -166,13 +188,13 @@ class SteppedSlots(HashingSlots):
         self.is_stepping = True
         self.begun: list[str] = []
 
-    def _begin(self, network: str) -> None:
-        self.begun.append(network)
-        super()._begin(network)
+    def _begin(self, line: hashers.Line) -> None:
+        self.begun.append(line.network)
+        super()._begin(line)
 
     @contextmanager
-    def hold(self, network: str = "") -> Iterator[None]:
-        with super().hold(network):
+    def hold(self, network: str = "", browser: str = "") -> Iterator[None]:
+        with super().hold(network, browser):
             if self.is_stepping:
                 may_go_on = threading.Event()
                 self.steps.put((network, may_go_on))

@@ -10,8 +10,15 @@ from django.core import signing
 from django.test import Client
 
 from core import password_hashers as hashers
-from core.password_hashers import HashingSlots
-from core.throttling import ADDRESS_FAILURES, LOGIN_FAILURES
+from core.password_hashers import HashingSlots, Line
+from core.throttling import (
+    ADDRESS_FAILURES,
+    LOGIN_FAILURES,
+    SIGN_INS_FROM,
+    SIGN_INS_OF,
+    Quota,
+)
+from organizations.actions import signing_in
 from organizations.models import Organization
 from organizations.people import known_browsers
 from organizations.tests.factories import make_membership, make_user
@@ -47,6 +54,19 @@ def flood() -> None:
         log_in(Client(), f"nobody{number}@example.com", "wrong")
 
 
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Line]:
+    """The lines of the hashes from now on."""
+    asked: list[Line] = []
+
+    class Recording(HashingSlots):
+        def hold(self, network: str = "", browser: str = "") -> Any:
+            asked.append(Line(network, browser))
+            return super().hold(network, browser)
+
+    monkeypatch.setattr(hashers, "slots", Recording(1))
+    return asked
+
+
 def test_a_flood_keeps_out_no_browser_that_is_known() -> None:
     known, other = browser_of(ADA, BEN), browser_of()
     flood()
@@ -57,19 +77,13 @@ def test_a_flood_keeps_out_no_browser_that_is_known() -> None:
 
 def test_a_known_browser_has_a_place_beside_the_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     known, other = browser_of(ADA), browser_of()
-    asked: list[str] = []
-
-    class Recording(HashingSlots):
-        def hold(self, network: str = "") -> Any:
-            asked.append(network)
-            return super().hold(network)
-
-    monkeypatch.setattr(hashers, "slots", Recording(1))
+    asked = recorded(monkeypatch)
     for browser, email in ((other, ADA), (known, BEN), (known, ADA), (known, "Ada@example.com")):
         log_in(browser, email)
 
-    assert asked[:2] == ["127.0.0.1"] * 2
+    assert asked[:2] == [Line("127.0.0.1")] * 2
     assert asked[2] == asked[3] != asked[0]
+    assert asked[2].network == "127.0.0.1", "whose share it takes"
 
 
 def test_a_known_browser_guesses_no_more_than_others() -> None:
@@ -80,6 +94,31 @@ def test_a_known_browser_guesses_no_more_than_others() -> None:
     assert answers == [400] * LOGIN_FAILURES.limit + [429] * 2
     assert log_in(again, ADA) == 429, "all cookies of a name at an address count together"
     assert log_in(browser_of(), ADA) == 302
+
+
+def test_right_passwords_are_limited_for_an_address_and_a_known_browser_still_gets_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = browser_of(ADA)
+    monkeypatch.setattr(signing_in, "SIGN_INS_FROM", Quota(limit=3, window=SIGN_INS_FROM.window))
+    asked = recorded(monkeypatch)
+
+    answers = [log_in(Client(), BEN) for _ in range(4)]
+
+    assert answers == [302, 302, 429, 429], "the known browser's first sign-in counted here too"
+    assert len(asked) == 2, "refused before it is hashed"
+    assert [log_in(known, ADA), log_in(Client(REMOTE_ADDR="192.0.2.1"), BEN)] == [302, 302]
+
+
+def test_right_passwords_are_limited_for_an_account_from_anywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signing_in, "SIGN_INS_OF", Quota(limit=2, window=SIGN_INS_OF.window))
+
+    answers = [log_in(Client(REMOTE_ADDR=f"192.0.2.{number}"), ADA) for number in range(4)]
+
+    assert answers == [302, 302, 429, 429]
+    assert log_in(Client(REMOTE_ADDR="192.0.2.0"), BEN) == 302
 
 
 def expired(marks: Any) -> str:

@@ -16,6 +16,7 @@ from core.password_hashers import (
     MAX_WAITERS,
     HashingSlots,
     LimitedArgon2PasswordHasher,
+    Line,
     PasswordsBusy,
     _Turn,
 )
@@ -68,7 +69,7 @@ def log_in_by_page() -> Any:
 
 def fill_and_log_in(slots: HashingSlots) -> Any:
     """Sign in while this address has every place, even those to wait."""
-    turns = [_Turn(HERE) for _ in range(MAX_WAITERS)]
+    turns = [_Turn(Line(HERE)) for _ in range(MAX_WAITERS)]
     slots._waiting += turns
     answer = log_in("wrong")
     slots._waiting.clear()
@@ -179,19 +180,19 @@ def test_a_refusal_for_ones_own_network_counts_for_the_address_but_not_for_the_n
 def test_whoever_hashes_does_it_in_the_line_of_their_network(
     way: str, ada: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines: list[str] = []
+    lines: list[Line] = []
 
     class Recording(HashingSlots):
-        def hold(self, network: str = "") -> AbstractContextManager[None]:
-            lines.append(network)
-            return super().hold(network)
+        def hold(self, network: str = "", browser: str = "") -> AbstractContextManager[None]:
+            lines.append(Line(network, browser))
+            return super().hold(network, browser)
 
     monkeypatch.setattr(hashers, "slots", Recording(1))
 
     assert WAYS[way][0](ada).status_code == WAYS[way][1]
 
-    assert set(lines) == {HERE}
-    assert hashers.hashing_network() == "", "after the request"
+    assert set(lines) == {Line(HERE)}
+    assert hashers.hashing_line() == Line(), "after the request"
 
 
 def test_who_could_not_accept_an_invitation_did_not_fail(

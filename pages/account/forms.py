@@ -6,7 +6,7 @@ from django import forms
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 
-from core.text import AddressInput, TextInput
+from core.text import AddressInput, NameInput, TextInput
 from organizations.models import User
 from organizations.people.mail_addresses import validate_mail_address
 
@@ -94,7 +94,7 @@ class AddressForm(ConfirmForm):
 class AcceptForm(forms.Form):
     """The name and password of a new person."""
 
-    name = TextInput(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    name = NameInput(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
     password = forms.CharField(
         strip=False,
         max_length=1024,

@@ -8,6 +8,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from core.days import day_end
+from core.text import NameInput
 from tokens.models import (
     MAX_CREDENTIAL_NAME,
     Credential,
@@ -17,18 +18,12 @@ from tokens.models import (
 class NameForm(forms.Form):
     """The display name of a credential."""
 
-    name = forms.CharField(
+    name = NameInput(
         required=False,
         max_length=MAX_CREDENTIAL_NAME,
         help_text="Where the secret is used, for example “prod, k8s”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        if not name.isprintable():
-            raise ValidationError("Use printable characters only.")
-        return name
 
 
 class EndForm(forms.Form):

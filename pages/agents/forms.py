@@ -17,7 +17,7 @@ from agents.models import (
     validate_capability,
     validate_runbook_url,
 )
-from core.text import AddressInput, TextInput
+from core.text import AddressInput, NameInput
 from organizations.actors import Actor, Scope
 from organizations.models import Organization, Principal
 
@@ -41,7 +41,7 @@ class AgentForm(forms.Form):
         help_text="A semantic version.",
         validators=Agent._meta.get_field("version").validators,
     )
-    owner = TextInput(max_length=128, help_text="The team or person responsible for it.")
+    owner = NameInput(max_length=128, help_text="The team or person responsible for it.")
     deployment_env = forms.ChoiceField(
         label="Environment", choices=(UNCHOSEN, *Agent.Environment.choices)
     )

@@ -27,6 +27,7 @@ from organizations.audit.log import (
     verify_chain,
 )
 from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
+from organizations.tenancy.shares import share_of
 from pages.decorators import OrganizationRequest, within_organization
 from pages.lists import Filter, ListFilters, page_of
 
@@ -129,7 +130,7 @@ def event(request: OrganizationRequest, event_id: UUID) -> HttpResponse:
 def verify(request: OrganizationRequest) -> HttpResponse:
     """Verify the chain, or its newest part if it is very long, and show the outcome."""
     organization = request.organization
-    key = throttle_key("audit.verify", organization.pk)
+    key = throttle_key("audit.verify", share_of(organization.pk))
     newest = newest_sequence(organization)
     try:
         refuse_when_full(key, VERIFICATIONS)

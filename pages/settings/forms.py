@@ -1,6 +1,7 @@
 from django import forms
 from django.core.exceptions import ValidationError
 
+from core.text import NameInput
 from core.time_zones import known_time_zones
 from organizations.models import Organization
 
@@ -8,6 +9,7 @@ from organizations.models import Organization
 class OrganizationForm(forms.ModelForm):
     """The settings that administrators may change; plan and limits are set by the deployment."""
 
+    name = NameInput(min_length=2, max_length=100)
     time_zone = forms.CharField(
         max_length=64,
         help_text=(

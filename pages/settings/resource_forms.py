@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from agents.models import Agent
-from core.text import TextInput
+from core.text import NameInput
 from organizations.models import Organization
 from tokens.access_tokens import ACCESS_TOKEN_SECONDS
 from tokens.models import (
@@ -27,7 +27,7 @@ from tokens.resources import (
 class ResourceForm(forms.Form):
     """The editable fields of a resource, named as in the actions."""
 
-    name = TextInput(max_length=100, help_text="The name that people see.")
+    name = NameInput(max_length=100, help_text="The name that people see.")
     described_scopes = forms.CharField(
         label="Scopes",
         required=False,
@@ -47,12 +47,6 @@ class ResourceForm(forms.Form):
 
     def __init__(self, data: QueryDict | None = None, *, resource: Resource | None = None) -> None:
         super().__init__(data, initial=_initial_of(resource) if resource else None)
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        if not name.isprintable():
-            raise ValidationError("Use printable characters only.")
-        return name
 
     def clean_described_scopes(self) -> list[dict[str, str]]:
         scopes = []

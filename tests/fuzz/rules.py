@@ -134,8 +134,10 @@ def good_password(body: Any, tenant: Tenant) -> Any:
 
 
 def printable(body: Any, tenant: Tenant) -> Any:
-    name = "".join(letter for letter in body.get("name", "") if letter.isprintable()).strip()
-    return body | ({"name": name if len(name) > 1 else "Northwind"} if "name" in body else {})
+    for label in {"name", "owner"} & body.keys():
+        text = "".join(letter for letter in body[label] if letter.isprintable()).strip()
+        body = body | {label: text if len(text) > 1 else "Northwind"}
+    return body
 
 
 def of_a_person(body: Any, tenant: Tenant) -> Any:
@@ -159,7 +161,7 @@ def granted(body: Any, tenant: Tenant) -> Any:
 def without_administration(body: Any, tenant: Tenant) -> Any:
     if "scopes" in body:
         body["scopes"] = [each for each in body["scopes"] if each != "admin:orgs"]
-    return body
+    return printable(body, tenant)
 
 
 def one_proof(body: Any, tenant: Tenant) -> Any:
@@ -193,7 +195,7 @@ RULES: dict[str, Rule] = {
         "/api/v1/agents",
         "body",
         without_administration,
-        "Only an admin member of the organization may hold admin:orgs.",
+        "Only an admin member of the organization may hold admin:orgs; owners can be printed.",
     ),
     **rules(
         "PATCH", "/api/v1/agents/{agentId}", "body", without_administration, "The same for it."

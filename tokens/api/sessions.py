@@ -28,6 +28,8 @@ from tokens.sessions import (
     switch_organization,
 )
 
+MAX_ORGANIZATION_ID = len("org-") + 36
+
 
 def validate_organization_id(text: str) -> None:
     if Organization.parse_public_id(text) is None:
@@ -43,6 +45,7 @@ class LogInSerializer(StrictSerializer):
         max_length=4096, trim_whitespace=False, style={"input_type": "password"}
     )
     organizationId = serializers.CharField(
+        max_length=MAX_ORGANIZATION_ID,
         required=False,
         validators=[validate_organization_id],
         help_text="The default is the organization that the person joined first.",
@@ -56,7 +59,9 @@ class RefreshSerializer(StrictSerializer):
 
 @example(sent=examples.SWITCH)
 class SwitchSerializer(StrictSerializer):
-    organizationId = serializers.CharField(validators=[validate_organization_id])
+    organizationId = serializers.CharField(
+        max_length=MAX_ORGANIZATION_ID, validators=[validate_organization_id]
+    )
 
 
 @example(examples.SESSION_TOKENS)
