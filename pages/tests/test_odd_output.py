@@ -48,7 +48,7 @@ def test_odd_values_are_shown_everywhere(
             user=make_user_of(viewer),
             events=[*(steps if not n else ()), NewEvent(START + 1, Kind.FINAL, text)],
         )
-        for n, text in enumerate(random.Random(layout).sample(told, 5))
+        for n, text in enumerate(random.Random(layout).sample(told, 5))  # noqa: S311
     ]
     browser = signed_in(viewer)
 
