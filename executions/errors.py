@@ -169,8 +169,8 @@ def _last_traceback(text: str) -> tuple[int, int] | None:
 
 
 def _from_traceback(text: str, start: int, indentation: int) -> ReadableError:
-    lines = _raised_after(min(indentation, MAX_INDENTATION)).finditer(text, start)
-    raised = next((each for each in lines if "." in each[1] or _is_class(each[1])), None)
+    found = _raised_after(min(indentation, MAX_INDENTATION)).finditer(text, start)
+    raised = next((each for each in found if "." in each[1] or _is_class(each[1])), None)
     if raised is None:
         return ReadableError("", OPERATORS_ONLY, _place(text, start))
     name, place = raised[1], _place(text, raised.start())
