@@ -4,17 +4,43 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
+from itertools import takewhile
+from typing import Any
 
-from executions.json_text import read_json
+from executions.json_text import UNSTORABLE, is_too_deep
 
 MAX_MESSAGE_LENGTH = 2000
 KODOSUMI_ERROR = "kodosumi.error.KodosumiError"
 # `package.module.Name: message`, at the start of a line: the last line of a Python traceback.
 # Texts are long and anybody's: this takes linear time.
 RAISED = re.compile(r"^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: |:?$)")
-FRAME = re.compile(r'^\s+File "([^"]+)", line \d+, in (\S+)')
+TRACEBACK = "Traceback (most recent call last)"
+TRACEBACK_LINE = re.compile(rf"^.*?{re.escape(TRACEBACK)}", re.MULTILINE)
+FRAME = re.compile(r'^[ \t|+-]+File "([^"\n]+)", line \d+, in (\S+)', re.MULTILINE)
+# A part of a trace, of any language, on a line that would otherwise be a message.
+TRACE_MARK = re.compile(
+    r'File "[^"\n]*", line \d'
+    r"|\.(?:cc?|cpp|cs|exs?|go|java|jsx?|kt|[cm]js|php|pyx?|rb|rs|scala|swift|tsx?)"
+    r"""["']?(?::|, line | line |:line )\d"""
+    r"|\bat [\w.$<>/]+ ?\([^()\s]{1,200}:\d"
+    r"|\bgoroutine \d+ \[|\+0x[0-9a-f]+\b"
+    rf"|{re.escape(TRACEBACK[:11])}"
+)
+PATH = re.compile(r"[\\/][\w.@~+-]+[\\/]")
+BOX = re.compile(r"^[ \t]*(?:\| |\+-)", re.MULTILINE)
+"""The frame that Python draws around exception groups."""
+LABEL = re.compile(r"[A-Za-z_][\w.$ ]{0,80}: ")
+JSON = re.compile(r"""\s*["']?(?:\{|\[["'{\[])""")
+"""The beginning of JSON or of a Python value, of which only a message would be for everyone."""
+KIND = re.compile(r"[A-Za-z_][\w.-]{0,254}")
+MAX_INDENTATION = 64
+MESSAGES = ("message", "error", "detail")
+"""Names in a JSON object under which engines report what everyone may read."""
+WITHOUT_MESSAGE = "The execution failed without a message."
+OPERATORS_ONLY = "The execution failed. Operators can read the details."
 LIBRARY = re.compile(r"(^|/)(site-packages|dist-packages|lib/python[\d.]+)/|^<frozen ")
-FINGERPRINT_VERSION = "v2:"
+FINGERPRINT_VERSION = "v3:"
 """The version of the rules below. Increase it when you change them; `regroup_errors` then
 updates stored errors.
 """
@@ -73,25 +99,111 @@ class ReadableError:
 
 
 def read_error(text: str) -> ReadableError:
-    """Read the last exception of a traceback, a JSON object's `error` or `message`, or plain
-    text.
+    """Decide what everyone may read of an error; all of its text is for operators only.
+
+    That is a line which is recognized, not a text from which something was removed: the exception
+    that a traceback ends with, the `message`, `error` or `detail` of a JSON object, or the first
+    line of a text that has no marks of a trace. For anything else it is OPERATORS_ONLY.
     """
-    from_json = _from_json(text)
-    if from_json is not None:
-        return from_json
-    lines = text.strip().splitlines()
-    start = max((n for n, line in enumerate(lines) if line.startswith("Traceback (")), default=None)
-    if start is None and "." not in _raised(lines[0] if lines else ""):
-        return ReadableError("", _cut(text.strip() or "The execution failed without a message."))
-    raised = next(
-        (n for n in range((start or -1) + 1, len(lines)) if _raised(lines[n])), len(lines) - 1
-    )
-    name = _raised(lines[raised])
-    message = "\n".join([lines[raised][len(name) :].lstrip(": "), *lines[raised + 1 :]]).strip()
-    short = name.rpartition(".")[2][:255]
+    text = _unified(text)
+    if not text.lstrip().startswith(("{", '"')):
+        return _from_text(text)
+    kind, value = "", _parsed(text)
+    while isinstance(value, dict):
+        own = value.get("type")
+        kind = own if isinstance(own, str) and KIND.fullmatch(own) else kind
+        value = next((value[key] for key in MESSAGES if value.get(key)), None)
+    if isinstance(value, str):
+        text = UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", _unified(value))
+    elif value is not None:
+        return ReadableError(kind, OPERATORS_ONLY)
+    found = _from_text(text)
+    return ReadableError(kind or found.error_type, found.message, found.place)
+
+
+def _parsed(text: str) -> Any:
+    """The JSON value; None if the text is none that is shown."""
+    try:
+        return None if is_too_deep(text) else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _unified(text: str) -> str:
+    """The text with one kind of line ends and without empty lines around it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip("\n\ufeff")
+
+
+def _from_text(text: str) -> ReadableError:
+    if not text.strip():
+        return ReadableError("", WITHOUT_MESSAGE)
+    if found := _last_traceback(text):
+        return _from_traceback(text, *found)
+    line, _, rest = text.rstrip().partition("\n")
+    name = _raised(line)
+    has_class = "." in name or rest.lstrip().startswith("at ")
+    if rest and not has_class and _raised(last := rest[rest.rfind("\n") + 1 :].lstrip()):
+        line, rest, name, has_class = last, "", _raised(last), True  # a traceback's end
+    error_type = name.rpartition(".")[2][:255] if has_class else ""
+    if JSON.match(line) or TRACE_MARK.search(line) or (rest and not _is_title(line, rest, name)):
+        return ReadableError(error_type, OPERATORS_ONLY)
+    return ReadableError(error_type, _said(line, name) if has_class else _cut(line.strip()))
+
+
+def _is_title(line: str, rest: str, name: str) -> bool:
+    """Whether everyone may read the first line of a text with several."""
+    if line[0].isspace() or (not name and PATH.search(line)):
+        return False
+    return LABEL.match(line) is not None or not (TRACE_MARK.search(rest) or BOX.search(rest))
+
+
+def _last_traceback(text: str) -> tuple[int, int] | None:
+    """Where the text after the last traceback begins, and how far that is indented. One inside an
+    exception group is indented further than the group's.
+    """
+    if TRACEBACK not in text:
+        return None
+    found = [(match.end(), _indentation(match[0])) for match in TRACEBACK_LINE.finditer(text)]
+    least = min(indentation for _, indentation in found)
+    return next(each for each in reversed(found) if each[1] == least)
+
+
+def _from_traceback(text: str, start: int, indentation: int) -> ReadableError:
+    found = _raised_after(min(indentation, MAX_INDENTATION)).finditer(text, start)
+    raised = next((each for each in found if "." in each[1] or _is_class(each[1])), None)
+    if raised is None:
+        return ReadableError("", OPERATORS_ONLY, _place(text, start))
+    name, place = raised[1], _place(text, raised.start())
+    line, _, rest = text[raised.start(1) :].partition("\n")
+    if TRACE_MARK.search(line):
+        return ReadableError(name.rpartition(".")[2][:255], OPERATORS_ONLY, place)
     if name != KODOSUMI_ERROR:
-        message = f"{short}: {message}" if short and message else message or short
-    return ReadableError(short, _cut(message or short), _place(lines[:raised]))
+        return ReadableError(name.rpartition(".")[2][:255], _said(line, name), place)
+    # The author's message to people may have several lines.
+    lines = takewhile(lambda each: not TRACE_MARK.search(each), rest.splitlines())
+    message = "\n".join([_after(line, name), *lines]).strip()
+    return ReadableError("KodosumiError", _cut(message or "KodosumiError"), place)
+
+
+@cache
+def _raised_after(indentation: int) -> re.Pattern[str]:
+    """The line with an exception, which is indented exactly so far, and no frame or code is."""
+    name = r"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)"
+    return re.compile(rf"^[ \t|+-]{{{indentation}}}{name}(?:: |:?$)", re.MULTILINE)
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t|+-"))
+
+
+def _said(line: str, name: str) -> str:
+    """`Name: message` of a line that names an exception with its package."""
+    short, message = name.rpartition(".")[2][:255], _after(line, name)
+    return _cut(f"{short}: {message}" if message else short)
+
+
+def _after(line: str, name: str) -> str:
+    return line[len(name) :].lstrip(": ").strip()
 
 
 def _raised(line: str) -> str:
@@ -99,24 +211,18 @@ def _raised(line: str) -> str:
     empty.
     """
     match = RAISED.match(line)
-    name = match[1] if match else ""
-    return name if name.rpartition(".")[2] != name.rpartition(".")[2].lower() else ""
+    return match[1] if match and _is_class(match[1]) else ""
 
 
-def _from_json(text: str) -> ReadableError | None:
-    value = read_json(text) if text.lstrip().startswith("{") else None
-    if not isinstance(value, dict):
-        return None
-    found = next((value[key] for key in ("message", "error", "detail") if value.get(key)), None)
-    message = found if isinstance(found, str) else json.dumps(found or value, ensure_ascii=False)
-    kind = value.get("type")
-    return ReadableError(kind[:255] if isinstance(kind, str) else "", _cut(message))
+def _is_class(name: str) -> bool:
+    return name.rpartition(".")[2] != name.rpartition(".")[2].lower()
 
 
-def _place(lines: list[str]) -> str:
-    frames = [match.groups() for line in lines if (match := FRAME.match(line))]
-    own = [frame for frame in frames if not LIBRARY.search(frame[0])]
-    file, function = (own or frames or [("", "")])[-1]
+def _place(text: str, end: int) -> str:
+    """File and function of the innermost frame before `end`, if possible outside libraries."""
+    frames = FRAME.findall(text, 0, end)
+    own = (frame for frame in reversed(frames) if not LIBRARY.search(frame[0]))
+    file, function = next(own, (frames or [("", "")])[-1])
     return f"{file} in {function}" if file else ""
 
 

@@ -6,7 +6,7 @@ The log's page, the stream that continues it and the download all use these func
 from executions.ansi import last_states
 from executions.errors import read_error
 from executions.models import ExecutionEvent
-from executions.rendering import plain_text
+from executions.sanitizing import is_out_of_time, plain_text
 
 Kind = ExecutionEvent.Kind
 PRINTED = (Kind.STDOUT, Kind.STDERR)
@@ -22,7 +22,7 @@ def whole_line(kind: str, message: str, *, shows_traces: bool) -> str:
     """
     if kind == Kind.ERROR and not shows_traces:
         message = read_error(message).message
-    if kind in PRINTED:
+    if kind in PRINTED and not is_out_of_time():
         message = last_states(message)
     return plain_text(message)
 

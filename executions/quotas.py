@@ -14,7 +14,8 @@ from django.db import connection
 
 from core.errors import DomainError
 from core.throttling import Quota, count_attempt, throttle_key
-from organizations.models import Organization
+from executions.models import DeletedExecution
+from organizations.models import AuditChain, Organization
 from organizations.tenancy.shares import share_of
 
 EVENT_BYTES = 128
@@ -65,6 +66,18 @@ def stored(organization: Organization) -> Amounts:
     with connection.cursor() as cursor:
         cursor.execute(STORED, [organization.pk])
         return Amounts(*map(int, cursor.fetchone()))
+
+
+def kept(organization: Organization) -> dict[str, int]:
+    """What cannot be deleted of the organization in scope: audit events, and the tombstones of
+    deleted executions. Quotas bound how fast they grow (organizations/audit/recorded_changes.py).
+    """
+    chain = AuditChain.objects.filter(organization=organization).first()
+    tombstones = DeletedExecution.objects.for_organization(organization)
+    return {
+        "audit_events": chain.sequence if chain else 0,
+        "deleted_executions": tombstones.count(),
+    }
 
 
 STORED = """

@@ -7,12 +7,14 @@ policy is an independent second wall (pages/executions/output.py).
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+import structlog
 import yaml
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from executions.ansi import ansi_as_html
 from executions.json_text import is_too_deep
 from executions.markdown import render_markdown
 from executions.models import ExecutionEvent
@@ -32,6 +34,8 @@ FASTER_FROM = 16 * 1024
 numbers.
 """
 Kind = ExecutionEvent.Kind
+Shown = TypeVar("Shown", bound=str)
+logger = structlog.get_logger(__name__)
 
 
 def render_event(kind: str, message: str) -> SafeString:
@@ -51,15 +55,12 @@ def render_result(final_json: str | None) -> SafeString:
     """Render a tagged value, given as JSON text."""
     if not final_json:
         return SafeString("")
+    if is_out_of_time():
+        return _preformatted(final_json)
     if is_too_large(final_json) or is_too_deep(final_json):
         return TOO_COMPLEX
-    try:
-        value = _parsed(final_json)
-    except (ValueError, RecursionError):
-        return _preformatted(final_json)
     with limited_time():
-        html = _render_tagged(value)
-    return TOO_COMPLEX if html.count("<") > 2 * MAX_TAGS else html
+        return unless_it_fails(_html_of_json, final_json, otherwise=_preformatted)
 
 
 def inputs_as_yaml(message: str) -> str:
@@ -68,6 +69,39 @@ def inputs_as_yaml(message: str) -> str:
     """
     if is_out_of_time() or is_too_large(message) or is_too_deep(message):
         return message
+    return unless_it_fails(_yaml_of_json, message, otherwise=str)
+
+
+def ansi_or_plain(message: str) -> SafeString:
+    """Terminal output with its colours, or as plain text when there is no time left."""
+    if is_out_of_time():
+        return _text(message)
+    return unless_it_fails(ansi_as_html, message, otherwise=_text)
+
+
+def unless_it_fails(
+    render: Callable[[str], Shown], message: str, *, otherwise: Callable[[str], Shown]
+) -> Shown:
+    """What `render` makes of the message. If it raises an error, which is logged, what `otherwise`
+    makes of it: an odd message must not hide the others of its page or stream.
+    """
+    try:
+        return render(message)
+    except Exception:
+        logger.exception("message_not_rendered")
+        return otherwise(message)
+
+
+def _html_of_json(text: str) -> SafeString:
+    try:
+        value = _parsed(text)
+    except (ValueError, RecursionError):
+        return _preformatted(text)
+    html = _render_tagged(value)
+    return TOO_COMPLEX if html.count("<") > 2 * MAX_TAGS else html
+
+
+def _yaml_of_json(message: str) -> str:
     try:
         value = _parsed(message)
     except (ValueError, RecursionError):
@@ -122,7 +156,8 @@ def _link(content: dict[str, Any]) -> SafeString:
 def _crew(content: dict[str, Any]) -> SafeString:
     """CrewAI's CrewOutput: the answer, followed by the output of each task."""
     tasks = content.get("tasks_output")
-    steps = [_task(task) for task in tasks if isinstance(task, dict)] if tasks else []
+    tasks = tasks if isinstance(tasks, list) else []
+    steps = [_task(task) for task in tasks if isinstance(task, dict)]
     parts = [_raw(content), *steps]
     if content.get("token_usage"):
         parts += [_heading("Tokens"), _preformatted(content["token_usage"])]

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.utils import timezone
 
+from executions.errors import WITHOUT_MESSAGE
 from executions.json_text import read_json, tagged_text
 from executions.models import Execution
 
 Status = Execution.Status
-WITHOUT_MESSAGE = "The execution failed without a message."
 WITHOUT_RESULT = "The execution ended without a result."
 CANCELLED = "The execution was cancelled before it had a result."
 MAX_FACT_LENGTH = 10_000

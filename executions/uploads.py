@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
-from django.db import transaction
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Length
 
@@ -21,6 +20,7 @@ from executions.file_storage import folder_of
 from executions.models import Execution, ExecutionFile, ExecutionHasEnded, Upload, UploadPart, now
 from executions.quotas import FILE_BYTES, Amounts, require_room
 from organizations.actors import Actor
+from organizations.rights import rights_last
 
 DEFAULT_PART, EXTRA_PARTS = 64 * 1024, 16
 """An upload may have as many parts of the first number of bytes as its size requires, plus a
@@ -76,7 +76,7 @@ class Arrived:
         return not self.missing
 
 
-@transaction.atomic
+@rights_last
 def start_upload(
     execution: Execution,
     *,
@@ -116,7 +116,7 @@ def start_upload(
     return _arrived(upload) if size else _assemble(execution, upload), True
 
 
-@transaction.atomic
+@rights_last
 def receive_part(
     execution: Execution,
     upload_id: str,
@@ -147,7 +147,7 @@ def receive_part(
     return _assemble(execution, upload) if arrived.is_complete else arrived
 
 
-@transaction.atomic
+@rights_last
 def cancel_upload(
     execution: Execution, upload_id: str, *, actor: Actor, lease: int | None = None
 ) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from executions.ansi import ansi_as_html
 from executions.errors import read_error
 from executions.log_lines import short_line
 from executions.models import ExecutionEvent
-from executions.rendering import inputs_as_yaml, render_event
+from executions.rendering import ansi_or_plain, inputs_as_yaml, render_event
 
 Kind = ExecutionEvent.Kind
 
@@ -15,12 +14,13 @@ def rendered(kind: str, message: str) -> str:
     """The payload of a rendered stream.
 
     Inputs become YAML text; terminal output, actions and results become sanitized HTML; everything
-    else, including text and JSON that cannot be mistaken for HTML, stays unchanged.
+    else, including text and JSON that cannot be mistaken for HTML, stays unchanged. Without
+    processor time left, HTML is the escaped message.
     """
     if kind == Kind.INPUTS:
         return inputs_as_yaml(message)
     if kind in {Kind.STDOUT, Kind.STDERR}:
-        return ansi_as_html(message)
+        return ansi_or_plain(message)
     if kind in {Kind.ACTION, Kind.RESULT, Kind.FINAL}:
         return render_event(kind, message)
     return message

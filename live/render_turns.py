@@ -19,8 +19,8 @@ from executions.sanitizing import SECONDS
 INTERVAL = 10.0
 """Seconds after which every share gets its whole budget again."""
 BUDGET = 3.0
-"""Seconds of processor time for a share in each interval. Afterwards its text is still
-shown, but what would become HTML is replaced by a note.
+"""Seconds of processor time for a share in each interval. Afterwards its messages are shown as
+plain text.
 """
 
 Render = Callable[[float], bytes]

@@ -28,13 +28,13 @@ def frame(number: int, name: str, data: str) -> str:
     """One server-sent event. Line ends in the data become further data lines, so that they
     cannot start another event.
     """
-    lines = "".join(f"data: {line}\r\n" for line in LINE_END.split(data))
-    return f"id: {number}\r\nevent: {LINE_END.sub(' ', name)}\r\n{lines}\r\n"
+    lines = LINE_END.sub("\r\ndata: ", data)
+    return f"id: {number}\r\nevent: {LINE_END.sub(' ', name)}\r\ndata: {lines}\r\n\r\n"
 
 
 def frames(events: Iterable[LiveEvent], payload: Payload, seconds: float | None = None) -> bytes:
     """The events within so many seconds of processor time (by default as many as a message has);
-    what exceeds them is replaced by a note.
+    the messages after them are plain text.
     """
     with limited_time(seconds):  # one thread writes all streams of a process
         return "".join(

@@ -1,6 +1,7 @@
 """The actor of a request: a person, an agent or the system, always in one organization."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Self
 from uuid import UUID
 
@@ -59,6 +60,9 @@ class Actor:
     credential_id: UUID | None = None
     session_id: UUID | None = None
     token_id: UUID | None = None
+    issued_at: datetime | None = None
+    """When the token of the request was issued, and the generation of tokens that it belongs to."""
+    generation: int | None = None
     ip_address: str | None = None
     user_agent: str = ""
     is_authenticated: bool = True
@@ -70,6 +74,9 @@ class Actor:
         membership: Membership,
         *,
         session_id: UUID | None = None,
+        token_id: UUID | None = None,
+        issued_at: datetime | None = None,
+        generation: int | None = None,
         ip_address: str | None = None,
         user_agent: str = "",
     ) -> Self:
@@ -83,6 +90,9 @@ class Actor:
             role=membership.role,
             user=membership.user,
             session_id=session_id,
+            token_id=token_id,
+            issued_at=issued_at,
+            generation=generation,
             ip_address=ip_address,
             user_agent=user_agent,
         )

@@ -24,6 +24,7 @@ from executions.models import Execution, ExecutionQuerySet
 from organizations.actors import Scope
 from organizations.time_quotas import search
 from panel.base import PanelViewSet
+from panel.positions import Positions
 from panel.timeline_items import (
     FIRST_POSITION,
     MAX_POSITION,
@@ -184,7 +185,7 @@ class TimelineViewSet(PanelViewSet):
             {
                 "update": updated,
                 "delete": deleted,
-                "timestamp": timestamp,
+                "timestamp": self.positions.write(timestamp),
                 "query": self.search or None,
             }
         )
@@ -240,7 +241,7 @@ class TimelineViewSet(PanelViewSet):
                 "offset": appended[-1].fid
                 if appended
                 else offset or (shown and shown[-1].fid) or None,
-                "timestamp": timestamp,
+                "timestamp": self.positions.write(timestamp),
                 "items": {
                     "append": [item(execution) for execution in appended],
                     "insert": [item(execution) for execution in inserted],
@@ -281,4 +282,8 @@ class TimelineViewSet(PanelViewSet):
         if not (0 <= seconds <= MAX_TIMESTAMP or FIRST_POSITION <= seconds <= MAX_POSITION):
             problem = "Must be the timestamp of an earlier response, or Unix seconds."
             raise InvalidValue.of(name, problem)
-        return seconds
+        return self.positions.read(seconds)
+
+    @property
+    def positions(self) -> Positions:
+        return Positions(self.organization.pk)

@@ -123,11 +123,10 @@ def changes(
     deleted, others = _following(
         _own_deleted(organization, actor), "created_at", since, settled, newest
     )
-    return Changes(
-        updated,
-        [each.fid for each in deleted],
-        min([*ends, *others], default=FIRST_POSITION + settled),
-    )
+    # Without changes of its own, an actor's position does not say that others changed something.
+    is_same = since >= FIRST_POSITION and not (updated or deleted)
+    reached = since if is_same else FIRST_POSITION + settled
+    return Changes(updated, [each.fid for each in deleted], min([*ends, *others], default=reached))
 
 
 def _horizon() -> tuple[int, int]:

@@ -269,6 +269,8 @@ def test_administrators_see_use_and_limits(organization, client_for, signed_in):
     limit(organization, executions=50, event_bytes=None)
     make_file(make_execution(organization), content=b"12345")
     member = make_membership(organization, Membership.Role.ADMIN)
+    for gone in (make_execution(organization), make_execution(organization)):
+        client_for(member).delete(f"/api/v1/executions/{gone.fid}")
 
     answer = client_for(member).get(f"/api/v1/organizations/{organization.public_id}/storage")
     page = signed_in(member).get("/settings").content.decode()
@@ -278,6 +280,8 @@ def test_administrators_see_use_and_limits(organization, client_for, signed_in):
         "executions": {"used": 1, "limit": 50},
         "eventBytes": {"used": amounts.event_bytes, "limit": 10 * 1024**3},
         "fileBytes": {"used": 5 + quotas.FILE_BYTES, "limit": 10 * 1024**3},
+        "auditEvents": 2,
+        "deletedExecutions": 2,
     }
     assert "1 of 50" in page
     assert "1.0\xa0KB of 10.0\xa0GB" in page

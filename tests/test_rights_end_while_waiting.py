@@ -15,6 +15,7 @@ from django.test import Client
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from executions.quotas import QUEUE
 from organizations.actors import Scope
 from organizations.audit.log import lock_head
 from organizations.models import AuditEvent, Membership
@@ -147,6 +148,74 @@ def test_every_end_of_the_rights_of_staff_counts(end: str, owner: psycopg.Connec
     assert status == 403
     organization.refresh_from_db()
     assert organization.max_agents != 7
+
+
+REPORTS = [
+    each
+    for each in BEARER
+    if each.method not in {"GET", "HEAD"} and each.scopes == (Scope.EXECUTIONS_WRITE,)
+    if not each.role
+]
+"""What only the run's own agent reports, which is not recorded."""
+RUN = "SELECT FROM executions_execution WHERE organization_id = %s AND id = %s FOR UPDATE"
+ENDS_OF_REPORTS = {
+    "credential revoked": REVOKED,
+    "suspended": ENDS_OF_AGENT["suspended"],
+    "tokens ended": (
+        "UPDATE agents_agent SET token_generation = token_generation + 1 WHERE id = %(agent)s"
+    ),
+    "organization's tokens ended": (
+        "UPDATE organizations_organization SET token_generation = token_generation + 1 "
+        "WHERE id = %(organization)s"
+    ),
+    "scope taken": "UPDATE agents_agent SET scopes = '{agents:read}' WHERE id = %(agent)s",
+}
+
+
+def test_all_reports_are_tested() -> None:
+    assert len(REPORTS) >= 8
+
+
+@pytest.mark.parametrize("end", ENDS_OF_REPORTS.values(), ids=ENDS_OF_REPORTS)
+@pytest.mark.parametrize("endpoint", REPORTS, ids=str)
+def test_a_report_that_waited_for_its_run_while_rights_ended_changes_nothing(
+    endpoint: Endpoint, end: str, owner: psycopg.Connection
+) -> None:
+    tenant = Tenant("northwind")
+    agent = tenant.entitled(tenant.agent, *Scope.values)
+    client = Client(headers={"Authorization": f"Bearer {access_token_for(agent)}"})
+    organization = tenant.organization
+    with organization_scope(organization):
+        own = agent.credentials.latest("created_at").pk
+    ids, body = endpoint.ids(tenant), endpoint.body(tenant) if endpoint.body else None
+    run = tenant.execution
+    before = tenant.rows()
+
+    def ask() -> Any:
+        try:
+            return call(client, endpoint, tenant, ids=ids, body=body, commits=True)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with owner.transaction():
+            owner.execute(
+                "SELECT set_config('app.organization_id', %s, true)", [str(organization.pk)]
+            )
+            if ids:
+                owner.execute(RUN, [organization.pk, run.pk])
+            else:
+                owner.execute(QUEUE, [str(organization.pk)])
+            answer = pool.submit(ask)
+            until_it_waits(answer, owner)
+            known = {"agent": agent.pk, "credential": own, "organization": organization.pk}
+            assert owner.execute(end, known).rowcount == 1
+        status = answer.result().status_code
+
+    assert status == 403
+    changed = end.split()[1]
+    after = tenant.rows()
+    assert {**after, changed: []} == {**before, changed: []}
 
 
 def person_of(endpoint: Endpoint, tenant: Tenant) -> tuple[Client, dict[str, Any]]:

@@ -5,7 +5,7 @@ twice as long as PostgreSQL's answer.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -37,6 +37,9 @@ class Claims(Protocol):
 
     @property
     def organization_id(self) -> UUID: ...
+
+    @property
+    def issued_at(self) -> datetime: ...
 
     @property
     def generation(self) -> int | None: ...
@@ -110,6 +113,8 @@ def live_agent(token: AgentClaims, request: HttpRequest) -> Actor:
         role=Principal.Role.ADMIN if Scope.ADMIN_ORGS in scopes else "",
         credential_id=token.credential_id,
         token_id=token.token_id,
+        issued_at=token.issued_at,
+        generation=token.generation,
         ip_address=client_address(request),
         user_agent=request.headers.get("User-Agent", ""),
     )
@@ -170,6 +175,9 @@ def live_person(token: PersonClaims, request: HttpRequest) -> Actor:
     return Actor.for_person(
         membership,
         session_id=token.session_id,
+        token_id=token.token_id,
+        issued_at=token.issued_at,
+        generation=token.generation,
         ip_address=client_address(request),
         user_agent=request.headers.get("User-Agent", ""),
     )

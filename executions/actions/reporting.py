@@ -33,6 +33,7 @@ from executions.models import (
 from executions.quotas import ENDING_BYTES, Amounts, require_room, require_turn, size_of
 from organizations.actors import Actor
 from organizations.models import Membership, Organization
+from organizations.rights import rights_last
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
 
@@ -56,7 +57,7 @@ class Appended:
     duplicates: int
 
 
-@transaction.atomic
+@rights_last
 def report_execution(
     *,
     actor: Actor,
@@ -133,7 +134,7 @@ def report_execution(
     return append_to_locked(execution, events), True
 
 
-@transaction.atomic
+@rights_last
 def append(
     execution: Execution,
     events: Sequence[ReportedEvent],
@@ -153,7 +154,7 @@ def append(
     return Appended(execution, accepted=len(new), duplicates=len(events) - len(new))
 
 
-@transaction.atomic
+@rights_last
 def finish(
     execution: Execution,
     *,
@@ -183,7 +184,7 @@ def finish(
     return append_to_locked(execution, events)
 
 
-@transaction.atomic
+@rights_last
 def heartbeat(
     execution: Execution,
     *,
@@ -209,7 +210,7 @@ def heartbeat(
     return execution
 
 
-@transaction.atomic
+@rights_last
 def update_figures(
     execution: Execution,
     *,

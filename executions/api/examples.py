@@ -70,4 +70,6 @@ STORAGE = {
     "executions": {"used": 1204, "limit": 1000000},
     "eventBytes": {"used": 52428800, "limit": 10737418240},
     "fileBytes": {"used": 7340032, "limit": 10737418240},
+    "auditEvents": 5310,
+    "deletedExecutions": 87,
 }

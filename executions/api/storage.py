@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from core.examples import example
 from executions.api import examples
 from executions.models import Execution
-from executions.quotas import limits_of, stored
+from executions.quotas import kept, limits_of, stored
 from organizations.api.organizations import (
     ADMINISTRATION,
     ORGANIZATION_ID,
@@ -26,7 +26,7 @@ class AmountSerializer(serializers.Serializer[Any]):
 
 @example(examples.STORAGE)
 class StorageSerializer(serializers.Serializer[Any]):
-    """The organization's storage use and limits by kind."""
+    """The organization's storage use and limits by kind, and what cannot be deleted."""
 
     executions = AmountSerializer()
     eventBytes = AmountSerializer(
@@ -39,6 +39,16 @@ class StorageSerializer(serializers.Serializer[Any]):
             "Size of all files, announced ones included. Each counts as its content plus "
             "1,024 bytes."
         ),
+    )
+    auditEvents = serializers.IntegerField(
+        source="audit_events",
+        min_value=0,
+        help_text="Events of the audit log. They cannot be deleted.",
+    )
+    deletedExecutions = serializers.IntegerField(
+        source="deleted_executions",
+        min_value=0,
+        help_text="Deleted executions, whose ids are not used again.",
     )
 
 
@@ -57,4 +67,4 @@ class StorageViewSet(OwnOrganizationViewSet):
         limits = asdict(limits_of(self.organization))
         held = asdict(stored(self.organization))
         amounts = {name: {"used": held[name], "limit": limits[name]} for name in limits}
-        return Response(StorageSerializer(amounts).data)
+        return Response(StorageSerializer(amounts | kept(self.organization)).data)

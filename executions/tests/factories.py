@@ -124,6 +124,10 @@ def content_of(file: ExecutionFile) -> bytes:
 
 
 def actor_of(agent: Agent, *scopes: str) -> Actor:
+    """The agent with these scopes, by default that for reports."""
+    agent.scopes = sorted({*agent.scopes, *(scopes or [Scope.EXECUTIONS_WRITE])})
+    with organization_scope(agent.organization):
+        agent.save(update_fields=["scopes"])
     return Actor(
         kind="agent",
         id=agent.pk,

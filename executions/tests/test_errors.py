@@ -1,12 +1,14 @@
 """Errors become readable, and similar ones form groups."""
 
+import json
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.errors import normalized, read_error
+from executions.errors import OPERATORS_ONLY, normalized, read_error
+from executions.tests.traces import END_IS_KNOWN, TRACES
 
 CHAINED = """Traceback (most recent call last):
   File "/opt/app/flows.py", line 3, in load
@@ -32,7 +34,7 @@ def test_the_last_exception_of_a_traceback_counts() -> None:
     error = read_error(CHAINED)
 
     assert error.error_type == "ServiceError"
-    assert error.message == "ServiceError: 503 from upstream\ntry later"
+    assert error.message == "ServiceError: 503 from upstream"
     assert error.place == "/opt/app/flows.py in work"
 
 
@@ -45,16 +47,41 @@ def test_the_authors_message_to_people_is_shown_unchanged() -> None:
     [
         ("actor not found", "actor not found"),
         ('{"error": "quota used up", "type": "Quota"}', "quota used up"),
-        ('{"code": 7}', '{"code": 7}'),
-        ("[" * 100_000, "[" * 1999 + "…"),
+        ('{"code": 7}', OPERATORS_ONLY),
+        ('{"error": {"message": "quota used up", "trace": "x"}}', "quota used up"),
+        ('{"message": "Traceback (most recent call last):\\n  cut', OPERATORS_ONLY),
+        ("The sheet is empty.\nUpload another.", "The sheet is empty."),
+        ("/srv/agents/flow.sh is gone\nand more", OPERATORS_ONLY),
+        ("[Errno 2] No such file", "[Errno 2] No such file"),
+        ("x" * 100_000, "x" * 1999 + "…"),
+        ("[" * 100_000, OPERATORS_ONLY),
         ("", "The execution failed without a message."),
         ("Traceback (most recent call last):\nException: boom", "Exception: boom"),
         (r'{"error": "\u0000 and \ud800"}', "\ufffd and \ufffd"),
-        ("Traceback (most recent call last):\n", "Traceback (most recent call last):"),
+        ("Traceback (most recent call last):\n", OPERATORS_ONLY),
     ],
 )
 def test_other_texts(text: str, message: str) -> None:
     assert read_error(text).message == message
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_only_a_recognized_line_is_for_everyone(name: str) -> None:
+    text, message = TRACES[name]
+
+    for written in (text, text.replace("\n", "\r\n"), f"{text}\n\n", f"\ufeff{text}"):
+        assert read_error(written).message == (message or OPERATORS_ONLY)
+    assert "s3cret" not in read_error(json.dumps({"error": text})).message
+    assert "s3cret" not in read_error(json.dumps(text)).message
+    assert "s3cret" not in read_error(text.replace("\n", " ")).message
+
+
+@given(st.sampled_from(sorted(TRACES)), st.integers(0, 400))
+def test_a_trace_that_was_cut_off_says_nothing_of_its_frames(name: str, length: int) -> None:
+    text = TRACES[name][0]
+
+    assert "s3cret" not in read_error(text[:length]).message
+    assert name not in END_IS_KNOWN or "s3cret" not in read_error(text[-length:]).message
 
 
 @pytest.mark.parametrize("line", ["A" * 200_000 + "!", "A." * 100_000 + "!", "Error" * 40_000])

@@ -7,12 +7,24 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+import structlog
+from django.utils.safestring import SafeString
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.tests.profiling import calls
-from executions.rendering import render_event, render_result
+from executions.rendering import LAYOUTS, inputs_as_yaml, render_event, render_result
 from executions.sanitizing import ATTRIBUTES, CUT, MAX_BYTES, TAGS, TOO_COMPLEX
 from executions.tests.vectors import VECTORS
 
+FIELDS = st.sampled_from(
+    [
+        *("agent", "alt", "body", "description", "name", "output", "raw", "result", "tasks_output"),
+        *("text", "thought", "title", "token_usage", "tool", "tool_input", "url", "__list__"),
+        *LAYOUTS,
+    ]
+)
+"""What layouts read."""
 LITTLE, BOUNDED, TOO_MUCH_WORK = "little", "bounded", "too much"
 
 
@@ -289,3 +301,43 @@ def test_parts_that_each_take_long_do_not_add_up(monkeypatch: pytest.MonkeyPatch
 def test_deep_json_is_too_complex(bracket: str) -> None:
     assert render_result(bracket * 101) == TOO_COMPLEX
     assert render_event("inputs", bracket * 20_000).startswith(bracket[0])
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from([*LAYOUTS, "__list__", "dict", "Other"]), ODD)
+def test_every_value_of_every_layout_has_a_form_of_its_own(tag: str, value: Any) -> None:
+    """Nothing is left to the fallback, which is logged as an error."""
+    with structlog.testing.capture_logs() as logged:
+        html = render_result(tagged(tag, value))
+        inputs_as_yaml(tagged(tag, value))
+
+    assert isinstance(html, SafeString)
+    html.encode()
+    assert logged == []
+
+
+@pytest.mark.parametrize(("name", "field"), [("CrewOutput", "tasks_output"), ("Text", "body")])
+@pytest.mark.parametrize("value", [5, True, "x", {"a": 1}, [5], [[]], None])
+def test_known_fields_may_have_any_type(name: str, field: str, value: Any) -> None:
+    with structlog.testing.capture_logs() as logged:
+        assert render_result(tagged(name, {field: value, "raw": "the answer"}))
+
+    assert logged == []
+
+
+def test_a_message_that_cannot_be_rendered_is_shown_as_it_was_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(LAYOUTS, "Broken", lambda content: content["<missing>"])
+
+    with structlog.testing.capture_logs() as logged:
+        html = render_result(tagged("Broken", {"text": "<b>"}))
+
+    assert html == "<pre>{&quot;Broken&quot;: {&quot;text&quot;: &quot;&lt;b&gt;&quot;}}</pre>"
+    assert [each["event"] for each in logged] == ["message_not_rendered"]

@@ -23,6 +23,7 @@ from core.long_responses import ROWS_PER_FETCH, Piece, gather, in_pieces
 from core.throttling import Quota, count_attempt, throttle_key
 from organizations.actors import Actor
 from organizations.audit.actions import OF_ONESELF, AuditAction
+from organizations.audit.recorded_changes import count_change, shortened
 from organizations.models import AuditChain, AuditEvent, Organization
 from organizations.rights import require_rights
 from organizations.tenancy.scope import organization_scope
@@ -45,13 +46,15 @@ def record_event(
 ) -> AuditEvent:
     """Append an event in the current transaction, which commits or rolls back the change.
 
-    Raise Forbidden if the actor has lost its rights since the request began. Record before a change
-    of the rows that give the actor its rights (organizations/rights.py).
+    Raise Forbidden if the actor has lost its rights since the request began, and TooManyRequests
+    after very many changes (recorded_changes.py). Record before a change of the rows that give the
+    actor its rights (organizations/rights.py).
     """
     organization = actor.organization
     sequence, previous_hash = lock_head(organization)
     if outcome == AuditEvent.Outcome.SUCCESS and action not in OF_ONESELF:
         require_rights(actor)
+        count_change(action, actor)
     agent_id = metadata.pop("agent_id", None) or _agent_id(target, actor)
     event = AuditEvent(
         id=uuid7(),
@@ -72,7 +75,7 @@ def record_event(
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
         # PostgreSQL formats some floats differently, which would break the hash, so they are stored
         # as text.
-        metadata=json.loads(json.dumps(metadata, default=str), parse_float=str),
+        metadata=shortened(json.loads(json.dumps(metadata, default=str), parse_float=str)),
         previous_hash=previous_hash,
     )
     event.hash = event_hash(event)
