@@ -89,6 +89,9 @@ def back_up(folder: Path) -> dict[str, Any]:
     try:
         heads = {str(row.organization_id): [row.sequence, row.hash] for row in _heads()}
         dump = ["--format=custom", "--lock-wait-timeout=60s", f"--file={unfinished / DATABASE}"]
+        dump.append(
+            "-B"
+        )  # no large objects: nobody could read one that is not ours (two long names)
         run_program("pg_dump", settings.DATABASE_BACKUP, *dump)
         stored, missing = _copy_files(unfinished / FILES)
         manifest = {

@@ -36,6 +36,8 @@ DATABASES = (
     "CREATE DATABASE other OWNER agentidp_owner;\nCREATE DATABASE third OWNER agentidp_owner;\n"
     "CREATE DATABASE fourth OWNER agentidp_owner;\n"
 )
+UNREADABLE = "SELECT lo_from_bytea(4711, 'x');\n"
+"""A large object of somebody else, which a role for backups may not read."""
 REPLACED = "organizations_auditevent_moves_head"
 HARM = f"""
     ALTER TABLE agents_agent NO FORCE ROW LEVEL SECURITY;
@@ -61,6 +63,7 @@ def first() -> Iterator[Deployment]:
     with deployed(durable=False, agents=1, settings=SECRETS) as deployment:
         deployment.cluster.stop()
         deployment.cluster.execute_offline(ROLE + DATABASES)
+        deployment.cluster.execute_offline(UNREADABLE, "agentidp")
         with (deployment.cluster.data / "pg_hba.conf").open("a") as rules:
             rules.write("local all backup trust\n")
         deployment.cluster.start()
