@@ -15,6 +15,7 @@ import requests
 
 from agentidp.backup import DATABASE, restored_objects
 from core.database_roles import OWNER_POLICY, OWNER_POLICY_TABLES
+from core.function_protection import declared
 from tests.live.deployment import (
     OWNER,
     OWNER_PASSWORD,
@@ -43,7 +44,9 @@ HARM = f"""
     ALTER TABLE agents_agent NO FORCE ROW LEVEL SECURITY;
     CREATE POLICY everything ON agents_agent USING (true);
     ALTER TABLE organizations_auditevent DISABLE TRIGGER organizations_auditevent_append_only;
-    DROP TRIGGER {REPLACED} ON organizations_auditevent
+    DROP TRIGGER {REPLACED} ON organizations_auditevent;
+    CREATE OR REPLACE FUNCTION organizations_refuse_change() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN RETURN NULL; END'
 """
 UNDO = f"""
     ALTER TABLE agents_agent FORCE ROW LEVEL SECURITY;
@@ -51,7 +54,8 @@ UNDO = f"""
     ALTER TABLE organizations_auditevent ENABLE TRIGGER organizations_auditevent_append_only;
     CREATE TRIGGER {REPLACED} AFTER INSERT ON organizations_auditevent
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT
-    EXECUTE FUNCTION organizations_move_audit_head()
+    EXECUTE FUNCTION organizations_move_audit_head();
+    {declared()["organizations_refuse_change"].text}
 """
 
 OWNER_POLICIES = "SELECT tablename::text, roles::text FROM pg_policies WHERE policyname = %s"
@@ -275,6 +279,7 @@ def test_a_backup_of_an_open_database_is_closed_or_refused(
         "Mended: The trigger organizations_auditevent_append_only of the table "
         "organizations_auditevent is switched off.",
         f"Not mended: {missing}",
+        "Mended: The function organizations_refuse_change is not the one of this release.",
         f"CommandError: {missing} Let a database administrator undo that.",
     ]
 
