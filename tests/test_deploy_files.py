@@ -227,7 +227,7 @@ def test_the_firewall_rules_are_understood_and_stand_outside_of_nginxs_limits() 
     program = shutil.which("nft", path=bootstrap.SYSTEM_PROGRAMS)
     if program is None:
         pytest.skip("There is no nft: apt-get install nftables")
-    command = ["unshare", "--net", program, "--check", "--file", DEPLOY / "nftables.conf"]
+    command = ["unshare", "--net", program, "--check", "--file", str(DEPLOY / "nftables.conf")]
     done = subprocess.run(command, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
