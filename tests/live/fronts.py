@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 import pytest
 
@@ -163,7 +164,12 @@ class Unit:
             subprocess.run(command, env=self.environment, cwd=PROJECT, check=True)
 
     def _commands(self, key: str) -> list[list[str]]:
-        return [shlex.split(value) for name, _, value in self.lines if name == key]
+        given = dict(value.split("=", 1) for name, _, value in self.lines if name == "Environment")
+        return [
+            shlex.split(Template(value).safe_substitute(given))
+            for name, _, value in self.lines
+            if name == key
+        ]
 
 
 @contextmanager
