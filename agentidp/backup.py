@@ -88,7 +88,9 @@ def back_up(folder: Path) -> dict[str, Any]:
         ) from None
     try:
         heads = {str(row.organization_id): [row.sequence, row.hash] for row in _heads()}
-        dump = ["--format=custom", "--lock-wait-timeout=60s", f"--file={unfinished / DATABASE}"]
+        # -B: no large objects. AgentIdP has none, and one of somebody else cannot be read.
+        dump = ["-B", "--format=custom", "--lock-wait-timeout=60s"]
+        dump.append(f"--file={unfinished / DATABASE}")
         run_program("pg_dump", settings.DATABASE_BACKUP, *dump)
         stored, missing = _copy_files(unfinished / FILES)
         manifest = {

@@ -10,7 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from core import database_roles, role_checks, table_protection
+from core import database_roles, protection, role_checks
+from core.role_settings import kept_settings
 
 
 @register(Tags.database)
@@ -78,11 +79,14 @@ def refuse_unsafe_start() -> None:
             "backup` only: a server must not be able to bypass row-level "
             "security."
         )
+    with connection.cursor() as cursor:  # first, because they can hide everything else
+        if problems := kept_settings(cursor):
+            raise ImproperlyConfigured(protection.in_one_line(problems))
     if unapplied_migrations():
         raise ImproperlyConfigured("Migrations are not applied. Run: python manage.py migrate")
     with connection.cursor() as cursor:
-        if problems := table_protection.unprotected(cursor):
-            raise ImproperlyConfigured(table_protection.in_one_line(problems))
+        if problems := protection.unprotected(cursor):
+            raise ImproperlyConfigured(protection.in_one_line(problems))
         if less := role_checks.missing(cursor):
             summary = role_checks.in_one_sentence(settings.DATABASE_ROLE, less)
             raise ImproperlyConfigured(f"{summary} Run: python manage.py migrate")
@@ -92,3 +96,12 @@ def refuse_unsafe_start() -> None:
 def unapplied_migrations() -> bool:
     executor = MigrationExecutor(connection)
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def newer_migrations() -> bool:
+    """Whether a newer release has migrated this database."""
+    loader = MigrationExecutor(connection).loader
+    return any(
+        label in loader.migrated_apps and (label, name) not in loader.disk_migrations
+        for label, name in loader.applied_migrations
+    )

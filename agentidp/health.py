@@ -28,7 +28,7 @@ from core.cached_checks import CachedCheck
 from core.database_metrics import background
 from core.handlers import error_response
 from core.partitions import months_without_partition
-from core.table_protection import Problem, unprotected
+from core.protection import Problem, unprotected_meanwhile
 from executions.file_storage import storage_problem
 
 logger = structlog.get_logger(__name__)
@@ -108,7 +108,7 @@ def _run_checks() -> dict[str, bool]:
 
 def _unprotected() -> list[Problem]:
     with connection.cursor() as cursor:
-        return unprotected(cursor)
+        return unprotected_meanwhile(cursor)
 
 
 def _missing_partitions() -> list[tuple[str, str]]:

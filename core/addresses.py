@@ -10,6 +10,8 @@ from django.http import HttpRequest
 
 NETWORK_BITS = 64
 """Prefix length for IPv6. A client usually controls a whole /64, not one address (RFC 6177)."""
+WIDER_NETWORK_BITS = 48
+"""Prefix length of what a provider may give to one customer: 65,536 networks of the above."""
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -47,4 +49,18 @@ def caller_network(address: str | None) -> str:
     """The network that is counted as one caller: an IPv4 address, or the /64 of an IPv6 address."""
     if address is None or ":" not in address:
         return address or ""
-    return str(ipaddress.ip_network(f"{address}/{NETWORK_BITS}", strict=False))
+    return _prefix(address, NETWORK_BITS)
+
+
+def wider_network(address: str | None) -> str:
+    """The network around the caller's that one customer may hold: the /48 of an IPv6 address.
+
+    "" for an IPv4 address: its neighbours are others'.
+    """
+    if address is None or ":" not in address:
+        return ""
+    return _prefix(address, WIDER_NETWORK_BITS)
+
+
+def _prefix(address: str, bits: int) -> str:
+    return str(ipaddress.ip_network(f"{address}/{bits}", strict=False))

@@ -119,6 +119,22 @@ def functions(cursor: CursorWrapper) -> list[tuple[str, bool]]:
     return list(cursor.fetchall())
 
 
+def others_functions(cursor: CursorWrapper, role: str) -> list[tuple[str, list[str]]]:
+    """(signature, roles) of each of our functions that roles but its owner and this one may call.
+
+    PUBLIC is everybody.
+    """
+    cursor.execute(
+        "SELECT p.oid::regprocedure::text, array_agg(DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' "
+        "ELSE pg_get_userbyid(grantee) END) FROM pg_proc p JOIN pg_namespace n "
+        "ON n.oid = pronamespace, aclexplode(coalesce(proacl, acldefault('f', proowner))) "
+        f"WHERE {OURS.format(oid='p.oid', catalog='pg_proc')} AND grantee NOT IN "
+        "(SELECT oid FROM pg_roles WHERE oid = proowner OR rolname = %s) GROUP BY 1 ORDER BY 1",
+        [role],
+    )
+    return list(cursor.fetchall())
+
+
 def joined(words: Iterable[str]) -> str:
     *before, last = words
     return f"{', '.join(before)} and {last}" if before else last

@@ -30,7 +30,9 @@ OWNED = f"""
         WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND nspname !~ '^pg_'
         UNION ALL SELECT 'the function ' || proname, proowner, 4 FROM pg_proc
         UNION ALL SELECT 'the type ' || typname, typowner, 5 FROM pg_type
-        WHERE typtype IN ('e', 'd')
+        WHERE typtype IN ('e', 'd', 'r', 'm')
+        UNION ALL SELECT 'the large object ' || oid || ' (as that role, run: SELECT lo_unlink('
+        || oid || '))', lomowner, 6 FROM pg_largeobject_metadata
     ) things WHERE owner IN (SELECT oid FROM {ROLES} reachable) ORDER BY place, what
 """
 DATABASE_ACCESS = f"""

@@ -18,6 +18,7 @@ from core.database_roles import (
     declared_for,
     functions,
     joined,
+    others_functions,
     relations,
 )
 
@@ -79,6 +80,14 @@ def grant_declared(connection: BaseDatabaseWrapper) -> None:
                     _execute(cursor, f"GRANT {words} ON {word} {{}} TO {{}}", target, role)
             if _granted(cursor, schema, name, ""):
                 _execute(cursor, f"REVOKE ALL ON {word} {{}} FROM PUBLIC", target)
+        for signature, others in others_functions(cursor, role):
+            for other in others:
+                _execute(
+                    cursor,
+                    "REVOKE ALL ON FUNCTION {} FROM {} CASCADE",
+                    sql.SQL(signature),
+                    sql.SQL(other) if other == "PUBLIC" else other,
+                )
         for signature, is_trigger in functions(cursor):
             function = sql.SQL(signature)  # quoted by PostgreSQL
             _execute(cursor, "REVOKE ALL ON FUNCTION {} FROM PUBLIC", function)

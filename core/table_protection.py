@@ -66,9 +66,13 @@ class Problem(NamedTuple):
 
     sentence: str
     mend: tuple[str, ...] = ()
+    how: str = ""
+    """What mends it instead, as a sentence without its full stop."""
 
     @property
     def advice(self) -> str:
+        if self.how:
+            return self.how
         if self.mend:
             return "Run: python manage.py migrate"
         return "Let a database administrator undo that."

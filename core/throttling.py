@@ -1,7 +1,8 @@
 """Rate limits, exact across processes and by the database's clock, in an unlogged table.
 
 Wherever a secret can be guessed, each failure counts twice: for the name and address, and for the
-address alone. The audit log records failures too, but not every one: see note_failure().
+address alone; that of a password also for the wider network that one customer may hold. The audit
+log records failures too, but not every one: see note_failure().
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from core.addresses import caller_network
+from core.addresses import caller_network, wider_network
 from core.errors import TooManyRequests
 from core.password_hashers import Line, NetworkBusy, PasswordsBusy
 from core.password_hashers import refuse_when_full as refuse_when_full_of_hashes
@@ -42,7 +43,10 @@ LOGIN_FAILURES = Quota(limit=10, window=timedelta(minutes=1))
 ADDRESS_FAILURES = Quota(limit=100, window=timedelta(minutes=1))
 SIGN_INS_FROM = Quota(limit=600, window=timedelta(minutes=10))  # right passwords, per line
 SIGN_INS_OF = Quota(limit=120, window=timedelta(minutes=10))  # right passwords, per account
+WIDER_FAILURES = Quota(limit=1000, window=timedelta(minutes=1))
+"""Of an IPv6 /48: more than one network may have, since others may share it."""
 RESETS_FROM = Quota(limit=30, window=timedelta(hours=1))  # per network
+WIDER_RESETS_FROM = Quota(limit=300, window=timedelta(hours=1))
 RESET_MAILS = Quota(limit=5, window=timedelta(hours=1))  # per recipient
 ENTRIES = Quota(limit=60, window=timedelta(hours=1))  # of one person into organizations
 REFRESHES = Quota(limit=120, window=timedelta(hours=1))  # of one login session
@@ -59,6 +63,10 @@ LEFT_OUT = "left out"
 """The prefix of keys that count unrecorded failures until the next recorded one."""
 
 
+PASSWORDS = "login"
+"""The kind of all guesses at passwords, which count together."""
+
+
 class Guesses(NamedTuple):
     """The counters for one caller's failures at one secret."""
 
@@ -66,6 +74,9 @@ class Guesses(NamedTuple):
     """Failures for this name from this address, and all failures from this address."""
     kind: str
     name: object
+    wider: str = ""
+    """All failures from the wider network; "" for IPv4, and for a known browser. Those of clients
+    are not counted: what they are asked for is no word that a person chose."""
 
     @classmethod
     def at(
@@ -73,7 +84,11 @@ class Guesses(NamedTuple):
     ) -> "Guesses":
         """The counters at an address, or in a `line` of their own (password_hashers.py)."""
         network = caller_network(address) if line is None else " ".join(filter(None, line))
-        return cls((throttle_key(kind, name, network), _network_key(kind, network)), kind, name)
+        # A line is a network, or a network and more: then it is a known browser's own.
+        is_counted = kind == PASSWORDS and " " not in network
+        around = wider_network(network.partition("/")[0]) if is_counted else ""
+        keys = throttle_key(kind, name, network), _network_key(kind, network)
+        return cls(keys, kind, name, _network_key(kind, around) if around else "")
 
     @property
     def bucket(self) -> str:
@@ -88,7 +103,8 @@ class Guesses(NamedTuple):
 
     @property
     def quotas(self) -> dict[str, Quota]:
-        return dict(zip(self.keys, (LOGIN_FAILURES, ADDRESS_FAILURES), strict=True))
+        own = dict(zip(self.keys, (LOGIN_FAILURES, ADDRESS_FAILURES), strict=True))
+        return own | ({self.wider: WIDER_FAILURES} if self.wider else {})
 
 
 FAILURE_LIMITS = [LOGIN_FAILURES.limit, ADDRESS_FAILURES.limit]
@@ -119,6 +135,16 @@ def count_attempt(key: str, quota: Quota) -> None:
     attempts, seconds_left = _counted(key, quota)
     if attempts > quota.limit:
         raise TooManyRequests(retry_after=seconds_left)
+
+
+def count_attempt_from(kind: str, address: str | None, quota: Quota, wider: Quota) -> None:
+    """Count one attempt of the caller's network and, for IPv6, of the wider one around it.
+
+    Raise TooManyRequests if the window of either is full.
+    """
+    count_attempt(throttle_key(kind, caller_network(address)), quota)
+    if around := wider_network(address):
+        count_attempt(throttle_key(kind, around), wider)
 
 
 def has_room(key: str, quota: Quota) -> bool:
@@ -157,7 +183,8 @@ def counted_as_failure(guesses: Guesses) -> Iterator[None]:
     try:
         refuse_when_full_of_hashes()
     except NetworkBusy:
-        _counted(guesses.keys[1], ADDRESS_FAILURES)
+        for key, quota in list(guesses.quotas.items())[1:]:
+            _counted(key, quota)
         raise
     count_failure(guesses)
     try:
@@ -172,7 +199,7 @@ def counted_as_failure(guesses: Guesses) -> Iterator[None]:
 
 def give_back(guesses: Guesses) -> None:
     """Undo a failure that count_failure() counted before the check succeeded."""
-    for key in guesses.keys:
+    for key in guesses.quotas:
         take_back(key)
 
 
@@ -242,7 +269,11 @@ def count_failure(guesses: Guesses) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT organizations_count_failure(%s, %s, %s::interval)",
-            [list(guesses.keys), FAILURE_LIMITS, LOGIN_FAILURES.span],
+            [
+                list(guesses.quotas),
+                [quota.limit for quota in guesses.quotas.values()],
+                LOGIN_FAILURES.span,
+            ],
         )
         retry_after = cursor.fetchone()[0]
     if retry_after is not None:

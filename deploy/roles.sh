@@ -9,4 +9,6 @@ CREATE ROLE agentidp_app LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB P
 CREATE ROLE agentidp_backup LOGIN NOSUPERUSER BYPASSRLS NOCREATEROLE NOCREATEDB
   IN ROLE pg_read_all_data PASSWORD :'backup';
 CREATE DATABASE agentidp OWNER agentidp_owner;
+\c agentidp
+REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) FROM PUBLIC;
 SQL

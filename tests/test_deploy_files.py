@@ -1,6 +1,8 @@
 """The files of deploy/ agree with the code, the table of settings and each other."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 import yaml
 from django.conf import settings
 
+from agentidp.devtools import bootstrap
 from core import server_options
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -177,6 +180,62 @@ def test_containers_and_page_make_the_same_roles() -> None:
 
     assert len(made) == 4
     assert made <= statements("docs/how-to/deploy.md")
+
+
+def test_nginx_counts_networks_alike_before_and_after_tls() -> None:
+    def maps(name: str) -> list[str]:
+        found = re.findall(r"^ *(map \$remote_addr .*?^ *\})", text(name), re.M | re.S)
+        return [" ".join(each.split()) for each in found]
+
+    assert len(maps("deploy/nginx.conf")) == 2
+    assert maps("deploy/nginx.conf") == maps("deploy/nginx-main.conf")
+
+
+def test_nginx_has_room_for_many_networks_at_their_limits() -> None:
+    main = text("deploy/nginx-main.conf")
+    network, wider, room, files = (
+        int(re.search(rf"^ *{name} (\d+);", main, re.M)[1])  # type: ignore[index]
+        for name in (
+            "limit_conn agentidp_networks",
+            "limit_conn agentidp_wider_networks",
+            "worker_connections",
+            "worker_rlimit_nofile",
+        )
+    )
+    of_a_client = 4  # the client's, both ends of the socket between, and AgentIdP's
+
+    assert room // (of_a_client * network) >= 16
+    assert room // (of_a_client * wider) >= 4
+    assert files >= 2 * room
+    assert compose()["services"]["nginx"]["ulimits"]["nofile"] >= files
+    mounted = compose()["services"]["nginx"]["volumes"]
+    assert "./nginx-main.conf:/etc/nginx/nginx.conf:ro" in mounted
+
+
+def test_only_nginx_reaches_the_socket_that_believes_addresses() -> None:
+    page, unit = text("docs/how-to/deploy.md"), text("deploy/nginx-unit.conf")
+
+    assert "--group=www-data --mode=0750 /run/agentidp-proxy" in unit
+    assert "listen unix:/run/agentidp-proxy/https.sock" in text("deploy/nginx.conf")
+    assert "proxy_pass unix:/run/agentidp-proxy/https.sock;" in text("deploy/nginx-main.conf")
+    for copied in ("nginx.conf", "nginx-main.conf", "nginx-unit.conf", "nftables.conf"):
+        assert f"deploy/{copied}" in page
+
+
+@pytest.mark.root
+def test_the_firewall_rules_are_understood_and_stand_outside_of_nginxs_limits() -> None:
+    program = shutil.which("nft", path=bootstrap.SYSTEM_PROGRAMS)
+    if program is None:
+        pytest.skip("There is no nft: apt-get install nftables")
+    command = ["unshare", "--net", program, "--check", "--file", str(DEPLOY / "nftables.conf")]
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    network, network6, wider = map(int, re.findall(r"over (\d+)", text("deploy/nftables.conf")))
+    main = text("deploy/nginx-main.conf")
+    inner, inner_wider = map(int, re.findall(r"limit_conn agentidp\w+ (\d+)", main))
+    assert network == network6 > inner
+    assert wider > inner_wider
 
 
 def test_nginx_reaches_the_sockets_and_neither_secrets_nor_files() -> None:

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from core.throttling import ADDRESS_FAILURES, LOGIN_FAILURES
+from core.throttling import ADDRESS_FAILURES, LOGIN_FAILURES, WIDER_FAILURES, Guesses
 from organizations.models import Attempt
 from tests.calls import FORM
 from tests.endpoint import CLIENT, PUBLIC
@@ -173,6 +173,43 @@ def test_a_hundred_guesses_at_all_names_are_answered_to_an_address(
     assert {each.status_code for each in (late, *strangers)} == {429}
     assert more_rows == 0, "a name that is refused anyway leaves no counter"
     assert elsewhere.status_code in {200, 302}
+
+
+NETWORKS = ["2001:db8:1::1", "2001:db8:1:7::1", "2001:db8:1:ffff:1:2:3:4"]
+"""Of one customer: the same /48, and a /64 each."""
+NEIGHBOUR = "2001:db8:2::1"
+
+
+@pytest.mark.parametrize("path", [path for path in PEOPLE if OPEN_TO_ALL.get(path)])
+def test_the_networks_of_one_customer_have_a_limit_together(path: str, tenant: Tenant) -> None:
+    place = PEOPLE[path]
+    name, secret = place.name(tenant), place.secret(tenant)
+    wider = Guesses.at("login", name, NETWORKS[0]).wider
+    for network in NETWORKS[:2]:
+        assert place.guess(at(network), tenant, name, WRONG).status_code == place.wrong
+    counted = Attempt.objects.get(key=wider).attempts
+    Attempt.objects.filter(key=wider).update(attempts=WIDER_FAILURES.limit - 1)
+
+    last, late = (place.guess(at(NETWORKS[2]), tenant, name, WRONG) for _ in range(2))
+    right = place.guess(at(NETWORKS[1]), tenant, name, secret)
+    neighbours = place.guess(at(NEIGHBOUR), tenant, name, secret)
+
+    assert counted == 2
+    assert (last.status_code, late.status_code, right.status_code) == (place.wrong, 429, 429)
+    assert neighbours.status_code in {200, 302}
+
+
+def test_a_success_is_given_back_to_the_wider_network(tenant: Tenant) -> None:
+    name = tenant.person("owner").user.email
+    wider = Guesses.at("login", name, NETWORKS[0]).wider
+
+    assert by_api(at(NETWORKS[0]), tenant, name, PASSWORD).status_code == 200
+    assert not Attempt.objects.filter(key=wider, attempts__gt=0).exists()
+
+
+def test_an_ipv4_address_has_no_wider_network(tenant: Tenant) -> None:
+    assert Guesses.at("login", "ada", HERE).wider == ""
+    assert len(Guesses.at("login", "ada", HERE).quotas) == 2
 
 
 @pytest.mark.parametrize("places", [CLIENTS, PEOPLE], ids=["clients", "people"])

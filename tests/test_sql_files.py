@@ -8,7 +8,10 @@ import psycopg
 import pytest
 from django.conf import settings
 
-FILES = sorted(settings.BASE_DIR.glob("*/sql/*.sql"))
+from core import function_protection
+from core.function_protection import plain
+
+FILES = function_protection.files()
 OF_OTHERS = "procrastinate"
 """A package whose functions come with its own migrations."""
 
@@ -20,18 +23,6 @@ WHERE n.nspname = 'public' AND NOT EXISTS (
     AND d.deptype = 'e'
 )
 """
-TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\s*\)|\(\s*|\s+|[^\s'()-]+|-")
-
-
-def plain(text: str) -> str:
-    """The text with normalized white space, except in comments and quotes."""
-    return "".join(map(plain_token, TOKEN.findall(text))).strip()
-
-
-def plain_token(token: str) -> str:
-    if token.isspace():
-        return " "
-    return token if token.startswith("'") else token.strip()
 
 
 def definitions(owner: psycopg.Connection) -> dict[str, tuple[str, str]]:

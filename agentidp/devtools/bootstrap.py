@@ -285,17 +285,33 @@ def install_browser() -> None:
         say(sentence + "Without it the browser tests fail.")
 
 
+SYSTEM_PROGRAMS = "/usr/sbin:/usr/local/sbin"
+
+
 def find_proxy() -> str:
     """The path of nginx, which tests use as a proxy, or "" if there is none."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin") or ""
+    return shutil.which("nginx") or shutil.which("nginx", path=SYSTEM_PROGRAMS) or ""
+
+
+def has_stream_module(program: str) -> bool:
+    """Whether this nginx has the module that limits connections, built in or as Debian's file."""
+    if not program:
+        return False
+    built = subprocess.run([program, "-V"], capture_output=True, text=True).stderr
+    return "--with-stream " in built or Path("/usr/lib/nginx/modules/ngx_stream_module.so").exists()
 
 
 def install_servers() -> None:
-    """Install nginx and Redis for tests, only in CI as root on Debian.
+    """Install nginx, nftables and Redis for tests, only in CI as root on Debian.
 
     Elsewhere their packages would start services, so tests that need them are skipped.
     """
-    wanted = {"nginx-light": find_proxy(), "redis-server": shutil.which("redis-server")}
+    wanted = {
+        "nginx-light": find_proxy(),
+        "libnginx-mod-stream": has_stream_module(find_proxy()),
+        "nftables": shutil.which("nft", path=SYSTEM_PROGRAMS),
+        "redis-server": shutil.which("redis-server"),
+    }
     missing = sorted(name for name, found in wanted.items() if not found)
     if not missing or os.environ.get("CI") != "true":
         return

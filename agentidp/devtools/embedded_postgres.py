@@ -33,6 +33,11 @@ FIRST_STATEMENTS = f"""\
 CREATE ROLE agentidp_app LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB;
 CREATE DATABASE agentidp OWNER agentidp_owner;
 """
+NO_LARGE_OBJECTS = (
+    "REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) "
+    "FROM PUBLIC;\n"
+)
+"""For a database and those that are made from it: AgentIdP has none, and backups omit them."""
 # Clusters of earlier releases had one role, which owned everything. Each statement must be on one
 # line.
 FOUND = "SELECT FROM pg_roles WHERE rolname = 'agentidp_owner'"
@@ -217,10 +222,10 @@ class Cluster:
         # Not `pg_ctl status`: after a crash it takes any process with the same id for the server.
         return str(self.data) in _command_line_of(self.data / "postmaster.pid")
 
-    def execute_offline(self, sql: str) -> None:
+    def execute_offline(self, sql: str, database: str = "postgres") -> None:
         """Execute statements, one per line, as superuser while the server is stopped."""
         self._choose_user()
-        self._single_user(self.data, sql)
+        self._single_user(self.data, sql, database)
 
     def _create(self) -> None:
         """Create the data folder under a temporary name, so that an interrupted start leaves no
@@ -248,6 +253,7 @@ class Cluster:
                 f"PostgreSQL could not create {self.data}: {_one_line(made.stderr)}"
             )
         (unfinished / "pg_hba.conf").write_text(HOST_BASED_ACCESS)
+        self._single_user(unfinished, NO_LARGE_OBJECTS, database="template1")
         self._single_user(unfinished, FIRST_STATEMENTS)
         unfinished.rename(self.data)
 

@@ -125,19 +125,37 @@ def test_it_does_not_start_without_its_migrations(
 def test_it_does_not_start_while_a_setting_switches_triggers_off(
     production: dict[str, str], cluster: Cluster
 ) -> None:
-    def set_to(role: str) -> None:
+    def alter(change: str) -> None:
         cluster.stop()
-        cluster.execute_offline(f"ALTER ROLE agentidp_app SET session_replication_role = {role};\n")
+        cluster.execute_offline(f"ALTER ROLE agentidp_app {change};\n")
         cluster.start()
 
-    set_to("replica")
+    alter("SET session_replication_role = replica")
     try:
         done = run(production, "-c", START)
     finally:
-        set_to("origin")
+        alter("RESET session_replication_role")
 
     assert_refused(done)
-    assert "session_replication_role switches all triggers off. Let a database" in done.stderr
+    assert "has the setting session_replication_role, which changes how statements" in done.stderr
+
+
+def test_it_does_not_start_while_the_role_owns_what_the_schema_does_not_have(
+    production: dict[str, str], cluster: Cluster
+) -> None:
+    def execute(statements: str) -> None:
+        cluster.stop()
+        cluster.execute_offline(statements, "agentidp")
+        cluster.start()
+
+    execute("SELECT lo_from_bytea(4711, 'x');\nALTER LARGE OBJECT 4711 OWNER TO agentidp_app;\n")
+    try:
+        done = run(production, "-c", START)
+    finally:
+        execute("SELECT lo_unlink(4711);\n")
+
+    assert_refused(done)
+    assert "owns the large object 4711 (as that role, run: SELECT lo_unlink(4711))" in done.stderr
 
 
 @pytest.mark.parametrize("privilege", ABOVE_ALL)

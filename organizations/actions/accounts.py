@@ -16,7 +16,9 @@ from core.text import same
 from core.throttling import (
     ADDRESS_CHANGES,
     RESETS_FROM,
+    WIDER_RESETS_FROM,
     count_attempt,
+    count_attempt_from,
     folded,
     throttle_key,
 )
@@ -53,7 +55,7 @@ def request_password_reset(request: HttpRequest, *, email: str) -> None:
     """
     if not mail.is_enabled():
         raise MailNotConfigured
-    count_attempt(throttle_key("reset.from", caller_network(client_address(request))), RESETS_FROM)
+    count_attempt_from("reset.from", client_address(request), RESETS_FROM, WIDER_RESETS_FROM)
     user = find_user(email)
     is_theirs = user is not None and user.is_verified and same(user.email, email)
     mailing.queue_password_reset(user if is_theirs else None)

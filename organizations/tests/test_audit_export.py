@@ -99,6 +99,62 @@ def test_the_published_script_names_the_place(export: list[bytes], how: str, pla
     assert f"event {place}" in problem
 
 
+def forged(line: bytes, how: str) -> bytes:
+    """The line with other bytes, while a careless reader finds the recorded values in it."""
+    text = line.decode().rstrip("\n")
+    note = json.loads(text)["metadata"]["note"]
+    return {
+        "name twice": '{"action":"org.deleted","ipAddress":"6.6.6.6",' + text[1:],
+        "name twice, deep": text.replace('"metadata":{', '"metadata":{"note":"other",'),
+        "spaces": text.replace(":", ": ", 1),
+        "spaces before the end": text + " ",
+        "carriage return": text + "\r",
+        "order": json.dumps(dict(reversed(json.loads(text).items())), separators=(",", ":")),
+        "escapes": text.replace("ï", "\\u00ef"),
+        "an escaped letter": text.replace('"action"', '"\\u0061ction"'),
+        "number": text.replace('"sequence":3', '"sequence":3e0'),
+        "hash in capitals": text.replace(
+            json.loads(text)["hash"], json.loads(text)["hash"].upper()
+        ),
+        "byte order mark": "\ufeff" + text,
+        "another value": text.replace(note, "other"),
+        "a name more": text[:-1] + ',"zone":"x"}',
+        "depth": "[" * 100_000,
+    }[how].encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("name twice", "name twice, deep", "spaces", "spaces before the end", "carriage return"),
+        *("order", "escapes", "an escaped letter", "number", "hash in capitals"),
+        *("byte order mark", "another value", "a name more", "depth"),
+    ],
+)
+def test_the_published_script_refuses_a_line_that_was_not_exported(
+    export: list[bytes], how: str
+) -> None:
+    changed = forged(export[2], how)
+    assert changed != export[2]
+
+    for lines in ([*export[:2], changed, *export[3:]], [changed]):
+        problem = check(b"".join(lines))
+
+        assert problem is not None
+        assert problem.startswith(f"line {len(lines[:3])}")
+
+
+def test_the_published_script_refuses_what_does_not_begin_as_it_was_exported(
+    export: list[bytes],
+) -> None:
+    previous = json.loads(export[2])["previousHash"].encode()
+
+    assert check(export[2]) is None
+    assert check(export[2].replace(previous, previous.upper())) is not None
+    assert check(export[2].replace(previous, previous[:2] + b" " + previous[2:])) is not None
+    assert check(b"") == check(b"\n\n") == "there is no event"
+
+
 def rehashed(line: dict[str, Any]) -> bytes:
     """Change a line as an editor who knows the format would, with its own hash correct.
 
@@ -107,7 +163,9 @@ def rehashed(line: dict[str, Any]) -> bytes:
     previous, _ = line.pop("previousHash"), line.pop("hash")
     text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(bytes.fromhex(previous) + text.encode()).hexdigest()
-    return json.dumps(line | {"previousHash": previous, "hash": digest}).encode() + b"\n"
+    hashes = {"previousHash": previous, "hash": digest}
+    text = json.dumps(line | hashes, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode() + b"\n"
 
 
 def test_the_published_script_runs_alone(export: list[bytes], tmp_path: Path) -> None:
@@ -118,4 +176,4 @@ def test_the_published_script_runs_alone(export: list[bytes], tmp_path: Path) ->
     bad = subprocess.run([sys.executable, "-I", SCRIPT, file], capture_output=True, check=False)
 
     assert (good.returncode, bad.returncode) == (0, 1)
-    assert len(SCRIPT.read_text().splitlines()) <= 50
+    assert len(SCRIPT.read_text().splitlines()) <= 60

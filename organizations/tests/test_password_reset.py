@@ -14,7 +14,9 @@ from django.test import Client
 from django.utils import timezone
 
 from conftest import ClientFor
-from organizations.models import AccountLink, Organization, User
+from core.addresses import wider_network
+from core.throttling import WIDER_RESETS_FROM, throttle_key
+from organizations.models import AccountLink, Attempt, Organization, User
 from organizations.tests.accounts import ADDRESS, NEW, OLD, actions_in, ask, sign_in
 from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_membership, make_user
@@ -172,6 +174,20 @@ def test_asking_is_limited_for_a_place(db: None, mailbox: Mailbox) -> None:
     of_place = [ask(f"{number}@example.com").status_code for number in range(31)]
 
     assert of_place == [202] * 30 + [429]
+
+
+def test_requests_from_the_networks_of_one_customer_have_a_limit_together(
+    db: None, mailbox: Mailbox
+) -> None:
+    addresses = ["2001:db8:1:1::1", "2001:db8:1:2::1"]
+    assert ask(ADDRESS, REMOTE_ADDR=addresses[0]).status_code == 202
+    wider = throttle_key("reset.from", wider_network(addresses[0]))
+    Attempt.objects.filter(key=wider).update(attempts=WIDER_RESETS_FROM.limit - 1)
+
+    answers = [ask(ADDRESS, REMOTE_ADDR=addresses[1]).status_code for _ in range(2)]
+
+    assert answers == [202, 429]
+    assert ask(ADDRESS, REMOTE_ADDR="2001:db8:2::1").status_code == 202
 
 
 def ask_often(mailbox: Mailbox, times: int) -> None:

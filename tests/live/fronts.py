@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 import pytest
 
-from agentidp.devtools.bootstrap import find_proxy
+from agentidp.devtools.bootstrap import find_proxy, has_stream_module
 from core import server_options
 from tests.live.deployment import PROJECT, Deployment, free_port, running, wait_until_open
 
@@ -102,8 +103,8 @@ def wait_for(address: str | tuple[str, int]) -> None:
 def require_nginx() -> str:
     """The nginx executable; skips the test if there is none."""
     found = find_proxy()
-    if not found:
-        pytest.skip("There is no nginx: apt-get install nginx-light")
+    if not has_stream_module(found):
+        pytest.skip("There is no nginx: apt-get install nginx-light libnginx-mod-stream")
     return found
 
 
@@ -163,44 +164,55 @@ class Unit:
             subprocess.run(command, env=self.environment, cwd=PROJECT, check=True)
 
     def _commands(self, key: str) -> list[list[str]]:
-        return [shlex.split(value) for name, _, value in self.lines if name == key]
+        given = dict(value.split("=", 1) for name, _, value in self.lines if name == "Environment")
+        return [
+            shlex.split(Template(value).safe_substitute(given))
+            for name, _, value in self.lines
+            if name == key
+        ]
 
 
 @contextmanager
 def nginx(
-    deployment: Deployment, folder: Path, changes: Mapping[str, str] | None = None
+    deployment: Deployment | None, folder: Path, changes: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """Run deploy/nginx.conf with the sockets in the folder; yields its port. `changes` edit its
-    text.
+    """Run deploy/nginx-main.conf and deploy/nginx.conf with the sockets in the folder; yields their
+    port. `changes` edit their texts. Without a deployment, every request is a 502.
     """
     program, port = require_nginx(), free_port()
-    text = (PROJECT / "deploy" / "nginx.conf").read_text()
-    text = text.replace("unix:/run/agentidp/", f"unix:{folder}/")
+    main, site = (
+        (PROJECT / "deploy" / name).read_text() for name in ("nginx-main.conf", "nginx.conf")
+    )
+    temporary = "".join(
+        f"  {name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    user = "user root;" if os.geteuid() == 0 else ""
+    both = f"{main}\0{site}".replace("unix:/run/agentidp/", f"unix:{folder}/")
+    both = both.replace("unix:/run/agentidp-proxy/", f"unix:{folder}/")
     for shipped, here in {
-        "listen 443 ssl http2": f"listen 127.0.0.1:{port} ssl http2",
+        "user www-data;": f"{user}\ndaemon off;",
+        "pid /run/nginx.pid;": f"pid {folder}/pid;",
+        "/var/log/nginx/error.log": f"{folder}/error.log",
+        "    listen 443 sndbuf": f"    listen 127.0.0.1:{port} sndbuf",
+        "  include /etc/nginx/conf.d/*.conf;": f"{temporary}  include {folder}/agentidp.conf;",
         "/etc/ssl/agentidp/fullchain.pem": f"{folder}/certificate.pem",
         "/etc/ssl/agentidp/key.pem": f"{folder}/key.pem",
         "/var/log/nginx/access.log": f"{folder}/access.log",
         **(changes or {}),
     }.items():
-        assert text.count(shipped) == 1, shipped
-        text = text.replace(shipped, here)
-    (folder / "agentidp.conf").write_text(text)
-    temporary = "".join(
-        f"{name}_temp_path {folder}/{name};\n"
-        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    user = "user root;\n" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(
-        f"{user}daemon off;\nerror_log {folder}/error.log;\npid {folder}/pid;\n"
-        f"events {{}}\nhttp {{\n{temporary}include {folder}/agentidp.conf;\n}}\n"
-    )
+        assert both.count(shipped) == 1, shipped
+        both = both.replace(shipped, here)
+    main, site = both.split("\0")
+    (folder / "nginx.conf").write_text(main)
+    (folder / "agentidp.conf").write_text(site)
     make_certificate(folder)
     command = [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
     test = subprocess.run([*command, "-t"], capture_output=True, text=True)
     assert test.returncode == 0, test.stderr
     log = folder / "nginx.log"
-    with running(command, deployment.server.environment, log) as process:
+    environment = deployment.server.environment if deployment else dict(os.environ)
+    with running(command, environment, log) as process:
         wait_until_open(port, process, log)
         yield port
 
@@ -238,9 +250,9 @@ def make_certificate(folder: Path) -> None:
     (folder / "key.pem").write_bytes(key.private_bytes(pem, form, plain))
 
 
-def tls(port: int, folder: Path) -> ssl.SSLSocket:
+def tls(port: int, folder: Path, source: str = "127.0.0.1") -> ssl.SSLSocket:
     """A TLS connection to the proxy, as a client of HOST."""
     context = ssl.create_default_context(cafile=str(folder / "certificate.pem"))
-    plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+    plain = socket.create_connection(("127.0.0.1", port), 30, (source, 0))
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     return context.wrap_socket(plain, server_hostname=HOST)

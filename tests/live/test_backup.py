@@ -15,6 +15,7 @@ import requests
 
 from agentidp.backup import DATABASE, restored_objects
 from core.database_roles import OWNER_POLICY, OWNER_POLICY_TABLES
+from core.function_protection import declared
 from tests.live.deployment import (
     OWNER,
     OWNER_PASSWORD,
@@ -36,12 +37,16 @@ DATABASES = (
     "CREATE DATABASE other OWNER agentidp_owner;\nCREATE DATABASE third OWNER agentidp_owner;\n"
     "CREATE DATABASE fourth OWNER agentidp_owner;\n"
 )
+UNREADABLE = "SELECT lo_from_bytea(4711, 'x');\n"
+"""A large object of somebody else, which a role for backups may not read."""
 REPLACED = "organizations_auditevent_moves_head"
 HARM = f"""
     ALTER TABLE agents_agent NO FORCE ROW LEVEL SECURITY;
     CREATE POLICY everything ON agents_agent USING (true);
     ALTER TABLE organizations_auditevent DISABLE TRIGGER organizations_auditevent_append_only;
-    DROP TRIGGER {REPLACED} ON organizations_auditevent
+    DROP TRIGGER {REPLACED} ON organizations_auditevent;
+    CREATE OR REPLACE FUNCTION organizations_refuse_change() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN RETURN NULL; END'
 """
 UNDO = f"""
     ALTER TABLE agents_agent FORCE ROW LEVEL SECURITY;
@@ -49,7 +54,8 @@ UNDO = f"""
     ALTER TABLE organizations_auditevent ENABLE TRIGGER organizations_auditevent_append_only;
     CREATE TRIGGER {REPLACED} AFTER INSERT ON organizations_auditevent
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT
-    EXECUTE FUNCTION organizations_move_audit_head()
+    EXECUTE FUNCTION organizations_move_audit_head();
+    {declared()["organizations_refuse_change"].text}
 """
 
 OWNER_POLICIES = "SELECT tablename::text, roles::text FROM pg_policies WHERE policyname = %s"
@@ -61,6 +67,7 @@ def first() -> Iterator[Deployment]:
     with deployed(durable=False, agents=1, settings=SECRETS) as deployment:
         deployment.cluster.stop()
         deployment.cluster.execute_offline(ROLE + DATABASES)
+        deployment.cluster.execute_offline(UNREADABLE, "agentidp")
         with (deployment.cluster.data / "pg_hba.conf").open("a") as rules:
             rules.write("local all backup trust\n")
         deployment.cluster.start()
@@ -272,6 +279,7 @@ def test_a_backup_of_an_open_database_is_closed_or_refused(
         "Mended: The trigger organizations_auditevent_append_only of the table "
         "organizations_auditevent is switched off.",
         f"Not mended: {missing}",
+        "Mended: The function organizations_refuse_change is not the one of this release.",
         f"CommandError: {missing} Let a database administrator undo that.",
     ]
 

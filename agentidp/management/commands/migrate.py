@@ -2,11 +2,12 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management.commands import migrate
-from django.db import OperationalError, connections, transaction
+from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from agentidp.checks import unapplied_migrations
+from agentidp.checks import newer_migrations, unapplied_migrations
 from core.database_roles import as_owner
+from core.function_protection import changed
 from core.partitions import IS_THERE, make_partitions
 from core.role_grants import (
     grant_declared,
@@ -14,7 +15,7 @@ from core.role_grants import (
     isolate_owner,
     require_ownership,
 )
-from core.table_protection import unprotected
+from core.table_protection import Problem, unprotected
 
 
 class Command(migrate.Command):
@@ -57,11 +58,22 @@ class Command(migrate.Command):
         if unapplied_migrations():
             return
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-            for problem in unprotected(cursor):
+            problems = unprotected(cursor)
+            if not newer_migrations():  # whose functions this release does not know
+                problems += changed(cursor)
+            for problem in problems:
+                word = "Mended" if self.is_mended(problem) else "Not mended"
+                self.stderr.write(f"{word}: {problem.sentence}.")
+
+    def is_mended(self, problem: Problem) -> bool:
+        """Run the statements that mend the problem. False if there are none, or they cannot."""
+        try:
+            with transaction.atomic(), transaction.get_connection().cursor() as cursor:
                 for statement in problem.mend:
                     cursor.execute(statement)
-                word = "Mended" if problem.mend else "Not mended"
-                self.stderr.write(f"{word}: {problem.sentence}.")
+        except DatabaseError:
+            return False
+        return bool(problem.mend)
 
     def make_partitions(self, connection: BaseDatabaseWrapper) -> None:
         """Make the partitions of the next months, so that a deployment has them from the start."""

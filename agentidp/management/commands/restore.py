@@ -8,7 +8,7 @@ from django.db import connection
 from agentidp import backup
 from core.database_roles import as_owner
 from core.formatting import counted
-from core.table_protection import in_one_line, unprotected
+from core.protection import in_one_line, unprotected
 
 
 class Command(BaseCommand):
