@@ -30,3 +30,18 @@ def test_organizations_with_many_streams_leave_some_to_the_others() -> None:
     for _ in range(1000):
         slots.release(held)
         slots.acquire(held)
+
+
+def test_the_organizations_of_one_person_count_together() -> None:
+    slots, founder = StreamSlots(), uuid4()
+
+    def open_all() -> int:
+        number = 0
+        with suppress(TooManyRequests):
+            while True:
+                slots.acquire(Viewer("agent", uuid4(), uuid4(), shared=founder))
+                number += 1
+        return number
+
+    assert [open_all(), open_all()] == [1000, 0]
+    slots.acquire(Viewer("agent", uuid4(), uuid4()))
