@@ -33,6 +33,7 @@ CLOSED = f"""
 QUOTED = re.compile(r"\bAS\s+\$(\w*)\$(.*)\$\1\$", re.DOTALL)
 STANDARD = re.compile(r"^(BEGIN ATOMIC\b.*END|RETURN\b.*?);\s*\Z", re.DOTALL | re.MULTILINE)
 """The two forms of a body: PostgreSQL keeps the text of the first, and only a tree of the other."""
+SETTING = re.compile(r"\bSET (\w+) (?:=|TO) ('[^']*'|[\w, ]+?)\s*(?=;|\Z|\bSET\b|\bAS\b|\n)")
 TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\s*\)|\(\s*|\s+|[^\s'()-]+|-")
 TYPE = r"(?:timestamp with(?:out)? time zone|double precision|character varying|\w+)(?:\[\])?"
 WORD = re.compile(
@@ -80,7 +81,7 @@ def read(text: str) -> Declared:
     language = re.search(r"\bLANGUAGE (\w+)", head)
     parallel = re.search(r"\bPARALLEL (SAFE|RESTRICTED)", head)
     volatility = re.search(r"\b(IMMUTABLE|STABLE)\b", head)
-    changed = re.findall(r"\bSET (\w+) (?:=|TO) ([\w, ]+?)\s*(?=;|\Z|\bSET\b|\n)", head + "\n")
+    changed = SETTING.findall(head + "\n")
     return Declared(
         text,
         body,
@@ -91,7 +92,7 @@ def read(text: str) -> Declared:
         parallel[1][0].lower() if parallel else "u",
         bool(re.search(r"\bSTRICT\b|RETURNS NULL ON NULL INPUT", head)),
         bool(re.search(r"(?<!NOT )LEAKPROOF", head)),
-        tuple(sorted(f"{name}={value}" for name, value in changed)),
+        tuple(sorted(setting(f"{name}={value.strip(chr(39))}") for name, value in changed)),
     )
 
 
@@ -142,11 +143,17 @@ def _compared(rows: list[Any]) -> Iterator[Problem]:
 
 def is_same(wanted: Declared, written: str, tree: str | None, *facts: Any) -> bool:
     *plain_facts, changes = facts
-    if tuple(plain_facts) != wanted[3:9] or tuple(sorted(changes)) != wanted.settings:
+    if tuple(plain_facts) != wanted[3:9] or tuple(sorted(map(setting, changes))) != wanted.settings:
         return False
     if wanted.is_kept_as_written:
         return tree is None and plain(written) == plain(wanted.body)
     return tree is not None and words(tree) == words(wanted.body)
+
+
+def setting(text: str) -> str:
+    """`name=value` with a name in small letters: PostgreSQL keeps its own spelling of some."""
+    name, equals, value = text.partition("=")
+    return name.lower() + equals + value
 
 
 def plain(text: str) -> str:

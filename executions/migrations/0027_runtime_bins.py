@@ -4,12 +4,13 @@ from django.db import migrations, models
 
 BIN = """
 CREATE OR REPLACE FUNCTION executions_runtime_bin(runtime double precision) RETURNS smallint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE
-    WHEN runtime < 0.0078125 THEN -29
-    WHEN runtime >= 1073741824 THEN 120
-    ELSE floor(ln(runtime) / ln(2.0::double precision) * 4)
-END::smallint;
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN runtime < 0.0078125 THEN -29
+        WHEN runtime >= 1073741824 THEN 120
+        ELSE floor(ln(runtime) / ln(2.0::double precision) * 4)
+    END::smallint;
+$$;
 """
 KEEP = """
 CREATE OR REPLACE FUNCTION executions_keep_runtime() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -11,16 +11,16 @@ from organizations.tenancy.migration_operations import IsolateOrganizations
 
 PLACE = """
 CREATE OR REPLACE FUNCTION executions_place(moment double precision, seconds integer)
-RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN floor(greatest(least(moment / seconds, 1e9), -1e9))::integer;
+RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT floor(greatest(least(moment / seconds, 1e9), -1e9))::integer;
+$$;
 """
 SPANS = """
 CREATE OR REPLACE FUNCTION executions_spans(
     status text, user_id uuid, agent_id uuid, agent_name text,
     start_quarter integer, last_day integer, runtime_bin smallint
 ) RETURNS TABLE (clock text, seconds integer, property text, place integer, value text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT span.clock, span.seconds, of.property, span.place, of.value
     FROM (VALUES
         ('', 0, start_quarter * 0),
@@ -40,8 +40,7 @@ BEGIN ATOMIC
         (900, 'status', start_quarter, status)
     ) AS span (seconds, property, place, value)
     WHERE span.place IS NOT NULL;
-END
-;
+$$;
 """
 CHANGE = """
 CREATE OR REPLACE FUNCTION executions_change_ended(ended executions_execution, times integer)

@@ -5,8 +5,7 @@ CREATE OR REPLACE FUNCTION executions_spans(
     status text, user_id uuid, agent_id uuid, agent_name text,
     start_quarter integer, last_day integer, runtime_bin smallint
 ) RETURNS TABLE (clock text, seconds integer, property text, place integer, value text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT span.clock, span.seconds, of.property, span.place, of.value
     FROM (VALUES
         ('', 0, start_quarter * 0),
@@ -26,5 +25,4 @@ BEGIN ATOMIC
         (900, 'status', start_quarter, status)
     ) AS span (seconds, property, place, value)
     WHERE span.place IS NOT NULL;
-END
-;
+$$;
