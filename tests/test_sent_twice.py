@@ -58,7 +58,7 @@ LOST_SESSION = Again("Its session has ended, with the first request.", 401, "UNA
 OTHERWISE = {
     "POST /api/v1/token": Again(NEW_TOKENS, adds=TRAFFIC),
     "POST /api/v1/token/introspect": Again("Each look is recorded.", adds=(*TRAFFIC, *GUESSES)),
-    "POST /api/v1/auth/login": Again(NEW_TOKENS, adds=("tokens_loginsession", *RECORDS)),
+    "POST /api/v1/auth/login": Again(NEW_TOKENS, adds=("tokens_loginsession", *RECORDS, *GUESSES)),
     "POST /api/v1/auth/refresh": Again(NEW_TOKENS, adds=GUESSES),
     "POST /api/v1/auth/switch": Again(NEW_TOKENS, adds=(*RECORDS, *GUESSES)),
     "POST /api/v1/auth/logout": LOST_SESSION,

@@ -60,6 +60,10 @@ def front(deployment: Deployment, interface: str) -> Iterator[Front]:
         yield Front(path, process.pid)
 
 
+ANONYMOUS = ("/api/v1/auth/login", "/api/v1/invitations/accept", "/api/v1/auth/refresh")
+MAX_ANONYMOUS_BYTES = 64 * 1024
+
+
 @dataclass(frozen=True)
 class Attack:
     """An expensive request, and the status that it must get."""
@@ -90,7 +94,7 @@ def attacks(deployment: Deployment, client: OAuthClient) -> list[Attack]:
 
 
 def _anonymous(deployment: Deployment) -> Iterator[Attack]:
-    login, accept = "/api/v1/auth/login", "/api/v1/invitations/accept"
+    login, accept = ANONYMOUS[:2]
     page = form_page(deployment.address, "/login")
     yield _json("80,000 names", login, _names(80_000))
     yield _json("49,000 names", login, _names(49_000))
@@ -107,9 +111,7 @@ def _anonymous(deployment: Deployment) -> Iterator[Attack]:
     yield _raw("a megabyte of NUL", login, b'{"email": "' + rb"\u0000" * 170_000 + b'"}')
     yield _raw("a megabyte of no UTF-8", login, b"\xff" * LARGE)
     yield _json("a megabyte of text", login, {"email": "x" * LARGE, "password": "x"})
-    yield _json(
-        "a megabyte as refresh token", "/api/v1/auth/refresh", {"refreshToken": "x" * LARGE}
-    )
+    yield _json("a megabyte as refresh token", ANONYMOUS[2], {"refreshToken": "x" * LARGE})
     yield _form("5,000 parameters to the token endpoint", "/api/v1/token", 5_000)
     yield _form("150 long parameters to the token endpoint", "/api/v1/token", 150, length=400)
     yield Attack(
@@ -210,7 +212,9 @@ def _json(name: str, path: str, body: Any, headers: dict[str, str] | None = None
 
 
 def _raw(name: str, path: str, body: bytes, headers: dict[str, str] | None = None) -> Attack:
-    return Attack(name, "POST", path, body, {"Content-Type": JSON, **(headers or {})})
+    is_too_large = path in ANONYMOUS and len(body) > MAX_ANONYMOUS_BYTES
+    statuses = (413,) if is_too_large else (400,)
+    return Attack(name, "POST", path, body, {"Content-Type": JSON, **(headers or {})}, statuses)
 
 
 def _form(

@@ -81,7 +81,8 @@ def everything_stored(deployment: Deployment) -> str:
     with psycopg.connect(deployment.cluster.url) as connection:
         organizations = connection.execute("SELECT id FROM organizations_organization").fetchall()
         tables = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            "AND relkind IN ('r', 'p') AND NOT relispartition"
         ).fetchall()
         for (organization_id,) in organizations:
             connection.execute(
