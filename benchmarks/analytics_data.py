@@ -146,6 +146,7 @@ def rebuild(organizations: list[Any]) -> int:
 
 def size_of(cursor: Any, measure: str, relation: str) -> int:
     """The size of a table or index with its partitions, in bytes."""
-    tree = f"pg_partition_tree('{relation}')"
-    cursor.execute(f"SELECT sum({measure}(relid)) FROM {tree}")  # noqa: S608 - our own names
+    tree = f"pg_partition_tree('{relation}')"  # empty without partitions
+    own = f"{measure}('{relation}')"
+    cursor.execute(f"SELECT coalesce(sum({measure}(relid)), {own}) FROM {tree}")  # noqa: S608
     return int(cursor.fetchone()[0])

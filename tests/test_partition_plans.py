@@ -23,7 +23,7 @@ from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
 from pages.agents.views import RECENT
 from tests.partitions import RUNS, TABLES, TOKENS, make_run, month, name_of
-from tests.test_query_plans import nodes
+from tests.plans import nodes
 
 EACH = 1000
 """Token events of the organization and month: one every forty minutes. Another one has ten times as

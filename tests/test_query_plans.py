@@ -3,7 +3,7 @@
 An organization with thousands of rows stands beside another one, and PostgreSQL knows both.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from organizations.actors import Actor
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
+from tests.plans import nodes
 
 NUMBER = 4000
 """Of executions, and of token events, for each organization."""
@@ -85,12 +86,6 @@ def rows_read(read: Callable[[], Any]) -> dict[str, int]:
                 matching = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
                 found[table] = found.get(table, 0) + round(matching * node["Actual Loops"])
     return found
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from nodes(part)
 
 
 def system(organization: Organization) -> Actor:

@@ -26,6 +26,7 @@ from executions.models import (
     new_execution,
 )
 from executions.rollups import ENDED, IN_TIME, ROLLUPS
+from executions.tests.ended import add_up
 from executions.tests.factories import FAILED, RUNNING, make_execution
 from executions.tests.threads import at_once
 from organizations.actors import Actor
@@ -55,11 +56,6 @@ CHANGES = st.lists(
     ),
     max_size=30,
 )
-
-
-def add_up(organization: Organization) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT executions_add_up_ended(%s)", [organization.pk])
 
 
 def add_up_all(organization: Organization) -> None:

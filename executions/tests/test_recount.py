@@ -13,7 +13,7 @@ from core.ids import uuid7
 from executions import queries
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionError, ExecutionUser, new_execution
-from executions.tests.test_ended_counts import add_up
+from executions.tests.ended import add_up
 from organizations.actors import Actor
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
