@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-from core.addresses import address_of, caller_network
+from core.addresses import address_of, caller_network, wider_network
 from core.errors import CODES, TooManyRequests
 
 MAX_WAITERS = 3
@@ -51,6 +52,16 @@ class Line(NamedTuple):
     """A browser in which this person signed in before (known_browsers.py), or empty: those have
     lines of their own, but within the share of their network."""
 
+    @property
+    def owner(self) -> str:
+        """The network that one customer may hold: a /48 of IPv6 has 65,536 networks."""
+        return _owner_of(self.network)
+
+
+@lru_cache(maxsize=1024)
+def _owner_of(network: str) -> str:
+    return wider_network(network.partition("/")[0]) or network
+
 
 class _Turn:
     """A thread that waits for a place."""
@@ -62,7 +73,8 @@ class _Turn:
 
 
 class HashingSlots:
-    """Limits how many hashes run at once and how many more wait, and divides both by network.
+    """Limits how many hashes run at once and how many more wait, and divides both by network, all
+    those of one /48 together.
 
     A network that is alone may have all places. Once others want some, their requests take the
     place of its newest waiting ones, and each freed slot goes to the network that has the fewest,
@@ -142,8 +154,8 @@ class HashingSlots:
 
     def _precedence(self, turn: _Turn) -> tuple[int, ...]:
         """Of the network first, then of the line within it."""
-        network = turn.line.network
-        running = sum(count for line, count in self._running.items() if line.network == network)
+        network = turn.line.owner
+        running = sum(count for line, count in self._running.items() if line.owner == network)
         return (
             running,
             self._last_turn.get(network, 0),
@@ -154,14 +166,14 @@ class HashingSlots:
     def _begin(self, line: Line) -> None:
         self._running[line] += 1
         self._turns += 1
-        self._last_turn[line] = self._last_turn[line.network] = self._turns
+        self._last_turn[line] = self._last_turn[line.owner] = self._turns
 
     def _forget(self, line: Line) -> None:
         if not self._share_of_line(line):
             self._last_turn.pop(line, None)
             del self._running[line]
-        if not self._share(line.network):
-            self._last_turn.pop(line.network, None)
+        if not self._share(line.owner):
+            self._last_turn.pop(line.owner, None)
 
     def _ensure_room(self, line: Line) -> _Turn | None:
         """The waiting turn that one of this line would displace; None if there is room.
@@ -171,28 +183,28 @@ class HashingSlots:
         """
         if len(self._waiting) < MAX_WAITERS:
             return None
-        most = max(self._share(turn.line.network) for turn in self._waiting)
-        if most < self._share(line.network) + 2:
-            newest = self._newest_of_longest_line(line.network)
+        most = max(self._share(turn.line.owner) for turn in self._waiting)
+        if most < self._share(line.owner) + 2:
+            newest = self._newest_of_longest_line(line.owner)
             if newest and self._share_of_line(newest.line) >= self._share_of_line(line) + 2:
                 return newest
             raise self._refusal(line)
         latest = next(
-            turn for turn in reversed(self._waiting) if self._share(turn.line.network) == most
+            turn for turn in reversed(self._waiting) if self._share(turn.line.owner) == most
         )
-        return self._newest_of_longest_line(latest.line.network)
+        return self._newest_of_longest_line(latest.line.owner)
 
     def _newest_of_longest_line(self, network: str) -> _Turn | None:
-        waiting = [turn for turn in reversed(self._waiting) if turn.line.network == network]
+        waiting = [turn for turn in reversed(self._waiting) if turn.line.owner == network]
         return max(waiting, key=lambda turn: self._share_of_line(turn.line), default=None)
 
     def _refusal(self, line: Line) -> PasswordsBusy:
-        refusal = NetworkBusy if self._share(line.network) else PasswordsBusy
+        refusal = NetworkBusy if self._share(line.owner) else PasswordsBusy
         return refusal(retry_after=RETRY_AFTER)
 
     def _share(self, network: str) -> int:
         lines = (*self._running.elements(), *(turn.line for turn in self._waiting))
-        return sum(line.network == network for line in lines)
+        return sum(line.owner == network for line in lines)
 
     def _share_of_line(self, line: Line) -> int:
         return self._running[line] + sum(turn.line == line for turn in self._waiting)

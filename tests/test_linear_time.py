@@ -49,12 +49,23 @@ PIECES = (
         "/a",
     ),
     *("\\a", "C:\\", ".", "-", "=", "+", ";x=", "; ", "%41", "#", "(", ")", "'a", "x\b", "a\r"),
-    *("\u0345\u0316", "\u2028", "\u1100", "\u201c", "\xab", "\ufffd", "Traceback (", '  File "'),
+    *(
+        "\u0345\u0316",
+        "\u2028",
+        "\u1100",
+        "\u201c",
+        "\u2018",
+        " \u2018",
+        "\u2018a",
+        "\xab",
+        "\ufffd",
+        "Traceback (",
+        '  File "',
+    ),
     *("a.B: ", "eyJa", "sk_"),
 )
 SHORT_TEXTS = {
     "core.failures.SECRETS": "the first 300 characters of a line",
-    "executions.errors.VARIABLE_PARTS[4][0]": "a message cut to 2,000 characters",
 }
 """Regular expressions that may take a square, because their texts were cut before."""
 SHAPES = ("{}", "<a{}>")

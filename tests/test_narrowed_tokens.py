@@ -101,6 +101,24 @@ def test_a_narrowed_token_sees_its_own_executions(ours: Tenant) -> None:
     assert str(execution.pk) in {each["executionId"] for each in whole["data"]}
 
 
+@pytest.mark.parametrize("missing", sorted(WIDEST - {Scope.AGENTS_WRITE}))
+def test_a_narrowed_token_gets_no_secret_of_its_whole_agent(missing: str, ours: Tenant) -> None:
+    agent = ours.entitled(ours.another_agent(), *WIDEST)
+    with organization_scope(ours.organization):
+        actor = Actor.for_system(ours.organization, "test")
+        credential, _ = create_credential(agent, actor=actor)
+    new = f"/api/v1/agents/{agent.pk}/credentials"
+    rotation = f"{new}/{credential.pk}/rotate"
+
+    narrow, whole = (client_of(agent, scopes) for scopes in (WIDEST - {missing}, WIDEST))
+    refused = [narrow.post(path, {}, content_type="application/json") for path in (new, rotation)]
+    granted = [whole.post(path, {}, content_type="application/json") for path in (new, rotation)]
+
+    assert [answer.status_code for answer in refused] == [403, 403]
+    assert all(missing in answer.json()["message"] for answer in refused)
+    assert [answer.status_code for answer in granted] == [201, 200]
+
+
 # Only administrators may change an administrator.
 
 

@@ -163,6 +163,20 @@ def test_many_known_browsers_of_a_network_have_one_share_together(line: Line) ->
     assert [each.result() for each in others] == [None, None]
 
 
+def test_the_networks_of_one_customer_have_one_share_together(line: Line) -> None:
+    theirs = [line.ask(f"2001:db8:7:{number:x}::/64") for number in range(1 + MAX_WAITERS)]
+    late = line.ask("2001:db8:7:ff::/64")
+    victim, neighbour = line.ask("198.51.100.7"), line.ask("2001:db8:8::/64")
+
+    with pytest.raises(PasswordsBusy):
+        late.result()
+    order = line.order()
+
+    assert set(order[1:3]) == {"198.51.100.7", "2001:db8:8::/64"}
+    assert victim.result() is neighbour.result() is None
+    assert sum(each.exception() is not None for each in theirs) == 2  # gave their places
+
+
 def test_a_known_browser_has_the_next_turn_of_its_network(line: Line) -> None:
     asked = [line.ask("a") for _ in range(1 + MAX_WAITERS)]
     known = line.ask("a", "known")

@@ -57,6 +57,7 @@ def create_credential(
     Returns it with its secret, which is not stored and cannot be shown again.
     """
     agent = _locked_agent(agent.pk, actor=actor)
+    _require_scopes_of(agent, actor=actor)
     if agent.is_decommissioned:
         raise AgentAlreadyDecommissioned
     if not agent.is_active:
@@ -99,6 +100,7 @@ def rotate_credential(
     not deployed that response's secret. Without `grace`, all old secrets end at once.
     """
     credential = _locked(credential, actor=actor)
+    _require_scopes_of(credential.agent, actor=actor)
     now = database_time()  # the clock that decides which secrets work
     if credential.is_expired(now):
         raise CredentialExpired
@@ -178,6 +180,19 @@ def require_may_manage(agent: Agent, *, actor: Actor) -> None:
     if actor.kind != "agent" or actor.id == agent.pk or actor.may(Scope.ADMIN_ORGS):
         return
     raise Forbidden("An agent can manage only its own credentials.")
+
+
+def _require_scopes_of(agent: Agent, *, actor: Actor) -> None:
+    """Raise Forbidden if a new secret of the agent could get tokens with scopes that the actor
+    lacks: a narrowed token must not become a wide one. Administrators could invite an owner, so
+    they need no others."""
+    if actor.kind not in ("agent", "person") or actor.may(Scope.ADMIN_ORGS):
+        return
+    beyond = sorted(set(agent.scopes) - actor.scopes)
+    if beyond:
+        raise Forbidden(
+            f"A secret of this agent can get {' '.join(beyond)}, which you do not hold."
+        )
 
 
 def _locked_agent(agent_id: UUID, *, actor: Actor) -> Agent:
