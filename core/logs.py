@@ -17,6 +17,8 @@ _access = logging.getLogger("agentidp.access")
 _encode = json.JSONEncoder(default=repr).encode
 _lines: deque[str] = deque()
 _is_writing = Lock()
+MAX_LINES = 1_000
+"""Lines that wait for the thread that is writing."""
 
 
 def configure(settings: dict[str, Any]) -> None:
@@ -95,9 +97,10 @@ def _write(line: str) -> None:
 
     So no request waits for the log of another one, which would cost more than writing: a thread
     that writes lets others run. Only an empty queue ends the writing, so no line is left behind.
+    While nobody reads the log, everybody waits in the end, as without a queue.
     """
     _lines.append(line + "\n")
-    while _lines and _is_writing.acquire(blocking=False):
+    while _lines and _is_writing.acquire(blocking=len(_lines) > MAX_LINES):
         try:
             text = "".join(_lines.popleft() for _ in range(len(_lines)))
             for handler in logging.root.handlers:

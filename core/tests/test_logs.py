@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from core import logs
 from core.logs import log_request
 
 FIELDS = {"method": "GET", "route": "agents/<id>é", "status": 200, "milliseconds": 1.5}
@@ -100,3 +101,29 @@ def test_every_line_of_many_threads_is_written_once(written: io.StringIO) -> Non
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
     assert len(lines) == 8 * 200
     assert len({(line["method"], line["status"]) for line in lines}) == 8 * 200
+
+
+def test_few_lines_wait_for_a_log_that_nobody_reads(
+    written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MAX_LINES", 20)
+    log = SlowLog()
+    logging.getLogger().handlers[-1].setStream(log)
+
+    def log_many() -> None:
+        for _ in range(50):
+            log_request(FIELDS)
+
+    threads = [threading.Thread(target=log_many) for _ in range(6)]
+    threads[0].start()
+    assert log.is_writing.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(logs._lines) < 20 + 5:  # each of the five others has one more, and waits
+        threading.Event().wait(0.001)
+
+    assert all(thread.is_alive() for thread in threads)
+    log.may_go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(log.getvalue().splitlines()) == 6 * 50
