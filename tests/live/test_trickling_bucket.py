@@ -112,5 +112,5 @@ def ask_others(engine: Engine) -> float:
         began = time.monotonic()
         answer = requests.get(engine.url + path, headers=headers, timeout=60)
         slowest = max(slowest, time.monotonic() - began)
-        assert answer.status_code in {200, 302, 404}, (path, answer.status_code)
+        assert answer.status_code in {200, 302, 404}, (path, answer.status_code, answer.text[:300])
     return slowest
