@@ -186,6 +186,10 @@ class ListPage(Page[Any]):
     def next_page_number(self) -> int:
         return self.number + 1
 
+    def previous_page_number(self) -> int:
+        """Django's would fail two pages beyond the counted rows."""
+        return self.number - 1
+
     def end_index(self) -> int:
         return self.start_index() + max(len(self.object_list), 1) - 1
 

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from conftest import ClientFor
@@ -106,36 +107,31 @@ def test_foreign_ids_in_the_body_are_as_unknown_as_no_id(
     assert theirs.rows() == before
 
 
-@pytest.mark.parametrize("endpoint", BEARER, ids=str)
-def test_a_header_that_names_another_organization_is_ignored(
-    endpoint: Endpoint, ours: Tenant, theirs: Tenant, client_for: ClientFor
+def test_whatever_names_another_organization_is_refused_or_ignored(
+    ours: Tenant, theirs: Tenant, client_for: ClientFor
 ) -> None:
-    named = dict.fromkeys(ORGANIZATION_HEADERS, theirs.organization.public_id)
-    client = caller(client_for, ours, endpoint)
-    theirs.fill()
-    before = theirs.rows()
-
-    answer = call(client, endpoint, ours, **named)
-
-    assert answer.status_code == endpoint.status, answer.content
-    assert_shows_nothing_of(theirs, answer)
-    assert theirs.rows() == before
-
-
-@pytest.mark.parametrize("endpoint", BEARER, ids=str)
-def test_a_parameter_that_names_another_organization_is_refused_or_ignored(
-    endpoint: Endpoint, ours: Tenant, theirs: Tenant, client_for: ClientFor
-) -> None:
+    headers = dict.fromkeys(ORGANIZATION_HEADERS, theirs.organization.public_id)
     query = "&".join(f"{name}={theirs.organization.pk}" for name in ORGANIZATION_PARAMETERS)
-    client = caller(client_for, ours, endpoint)
+    for each in BEARER:
+        ours.keep(each.ids, each.body)
     theirs.fill()
     before = theirs.rows()
 
-    answer = call(client, endpoint, ours, query=query)
-
-    assert answer.status_code in {endpoint.status, 400}
-    assert_shows_nothing_of(theirs, answer)
-    assert theirs.rows() == before
+    for endpoint in BEARER:
+        client = caller(client_for, ours, endpoint)
+        ids, body = ours.kept(endpoint.ids), ours.kept(endpoint.body)
+        statuses = []
+        for how in ({}, headers, {"query": query}):
+            with transaction.atomic():
+                answer = call(client, endpoint, ours, ids=ids, body=body, **how)
+                assert_shows_nothing_of(theirs, answer)
+                assert theirs.rows() == before
+                transaction.set_rollback(True)
+            statuses.append(answer.status_code)
+        usual, by_header, by_parameter = statuses
+        assert usual in {endpoint.status, 409}, endpoint
+        assert by_header == usual, endpoint
+        assert by_parameter in {usual, 400}, endpoint
 
 
 def assert_same_refusal(answer: Any, nothing: Any) -> None:

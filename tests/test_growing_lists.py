@@ -23,7 +23,7 @@ from tests.tenants import Tenant
 
 LISTS = [each for each in ENDPOINTS if "cursor" in query_parameters(each)]
 ANY_LIST = pytest.mark.parametrize("endpoint", LISTS, ids=str)
-OLD, SIZE = 8, 3
+OLD, SIZE = 6, 2
 OF_ITS_OWN = {"/timeline"}
 """It follows an execution's id, as in kodosumi's panel; see test_timeline.py."""
 FROM_NOW = ("sparkline", "runtime")
@@ -212,15 +212,15 @@ def test_a_cursor_counts_on_and_the_total_is_that_of_now(
 
 
 @ANY_LIST
-def test_a_later_page_takes_as_many_queries_for_sixty_rows_as_for_few(
+def test_a_later_page_takes_as_many_queries_for_twenty_rows_as_for_few(
     endpoint: Endpoint, ours: Tenant, client_for: ClientFor
 ) -> None:
     client = caller(client_for, ours, endpoint)
     fill(endpoint, ours, OLD)
     few = queries_of_second_page(Reader(client, endpoint, ours), 2)
-    fill(endpoint, ours, 60)
+    fill(endpoint, ours, 20)
 
-    many = queries_of_second_page(Reader(client, endpoint, ours), 60)
+    many = queries_of_second_page(Reader(client, endpoint, ours), 20)
 
     assert len(many) == len(few), "\n".join(many)
 

@@ -160,9 +160,11 @@ def test_a_hundred_guesses_at_all_names_are_answered_to_an_address(
 ) -> None:
     place = OPEN_TO_ALL[path]
     name, secret = place.name(tenant), place.secret(tenant)
-    for number in range(ADDRESS_FAILURES.limit):
+    for number in range(4):
         stranger = str(uuid4()) if path in CLIENTS else f"nobody{number}@example.com"
         assert place.guess(at(HERE), tenant, stranger, WRONG).status_code == place.wrong
+        if number == 0:
+            Attempt.objects.update(attempts=ADDRESS_FAILURES.limit - 3)
 
     rows = Attempt.objects.count()
     late = place.guess(at(HERE), tenant, name, secret)
