@@ -81,6 +81,12 @@ def test_a_productions_environment_has_all_required_settings() -> None:
     }
 
 
+def test_production_installs_no_tools_of_the_tests() -> None:
+    required = re.findall(r"^[\w-]+", text("requirements.txt"), re.M)
+
+    assert [name for name in required if "pytest" in name] == []
+
+
 def test_no_process_that_serves_knows_the_owner_or_reads_everything() -> None:
     services = compose()["services"]
     knowing = {
