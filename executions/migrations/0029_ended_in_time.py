@@ -4,9 +4,12 @@ The changes hold what else an execution counts in, and are added up into one tab
 have one property each, because combinations of them would be as many as the executions.
 """
 
+from typing import Any
+
 import django.db.models.deletion
 from django.db import migrations, models
 
+from core.migration_locks import lock_together
 from organizations.tenancy.migration_operations import IsolateOrganizations
 
 PLACE = """
@@ -220,6 +223,48 @@ KINDS = """
 CREATE STATISTICS executions_endedintime_kinds (mcv)
 ON organization_id, clock, seconds, property FROM executions_endedintime
 """
+# Plain SQL, because the locks are held until the end: Django computes the state of all models between
+# two operations, which takes longer than they do.
+WITH_TIMES = """
+ALTER TABLE executions_endedchange
+    ADD COLUMN start_quarter integer NULL, ADD COLUMN last_day integer NULL,
+    ADD COLUMN runtime_bin smallint NULL, ADD COLUMN cost numeric(40, 8) DEFAULT 0 NOT NULL;
+DROP INDEX executions_execution_newest, executions_execution_ended, executions_execution_runtime;
+CREATE INDEX executions_execution_newest ON executions_execution
+    (organization_id, start_time DESC, id DESC)
+    INCLUDE (status, user_id, agent_name, end_time, waiting_seconds, runtime_bin);
+CREATE INDEX executions_execution_ended ON executions_execution (organization_id, end_time)
+    INCLUDE (status, user_id, agent_name, start_time, runtime_bin)
+    WHERE status IN ('finished', 'error', 'cancelled');
+CREATE INDEX executions_execution_bin ON executions_execution
+    (organization_id, runtime_bin, start_time) INCLUDE (runtime_seconds)
+    WHERE runtime_bin IS NOT NULL;
+CREATE INDEX executions_execution_end_bin ON executions_execution
+    (organization_id, runtime_bin, end_time) INCLUDE (runtime_seconds)
+    WHERE runtime_bin IS NOT NULL;
+"""
+WITHOUT_TIMES = """
+DROP INDEX executions_execution_end_bin, executions_execution_bin, executions_execution_ended,
+    executions_execution_newest;
+CREATE INDEX executions_execution_runtime ON executions_execution
+    (organization_id, runtime_seconds) WHERE runtime_seconds IS NOT NULL;
+CREATE INDEX executions_execution_ended ON executions_execution (organization_id, end_time)
+    WHERE status IN ('finished', 'error', 'cancelled');
+CREATE INDEX executions_execution_newest ON executions_execution
+    (organization_id, start_time DESC, id DESC)
+    INCLUDE (status, user_id, agent_name, end_time, waiting_seconds);
+ALTER TABLE executions_endedchange
+    DROP COLUMN cost, DROP COLUMN runtime_bin, DROP COLUMN last_day, DROP COLUMN start_quarter;
+"""
+
+
+def lock(apps: Any, editor: Any) -> None:
+    """Everything that the operations below lock, before one of them does."""
+    lock_together(
+        editor.connection,
+        *("executions_execution", "executions_endedchange"),
+        against_writers=("organizations_organization",),
+    )
 
 
 class Migration(migrations.Migration):
@@ -298,75 +343,83 @@ class Migration(migrations.Migration):
         ),
         IsolateOrganizations("EndedInTime", has_id=False),
         migrations.RunSQL(KINDS, "DROP STATISTICS executions_endedintime_kinds"),
-        migrations.AddField(
-            "endedchange",
-            "start_quarter",
-            models.IntegerField(
-                null=True,
-                help_text=(
-                    "Quarters of an hour since 1970 until the start; null in changes that an "
-                    "earlier release wrote."
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                migrations.RunPython(lock, migrations.RunPython.noop),
+                migrations.RunSQL(WITH_TIMES, WITHOUT_TIMES),
+            ],
+            state_operations=[
+                migrations.AddField(
+                    "endedchange",
+                    "start_quarter",
+                    models.IntegerField(
+                        null=True,
+                        help_text=(
+                            "Quarters of an hour since 1970 until the start; null in changes that an "
+                            "earlier release wrote."
+                        ),
+                    ),
                 ),
-            ),
-        ),
-        migrations.AddField(
-            "endedchange",
-            "last_day",
-            models.IntegerField(
-                null=True,
-                help_text="Days since 1970 until the start or the end, whichever was later.",
-            ),
-        ),
-        migrations.AddField(
-            "endedchange",
-            "runtime_bin",
-            models.SmallIntegerField(null=True, help_text="As the execution's."),
-        ),
-        migrations.AddField(
-            "endedchange",
-            "cost",
-            models.DecimalField(decimal_places=8, db_default=0, default=0, max_digits=40),
-        ),
-        migrations.RemoveIndex("execution", "executions_execution_newest"),
-        migrations.RemoveIndex("execution", "executions_execution_ended"),
-        migrations.RemoveIndex("execution", "executions_execution_runtime"),
-        migrations.AddIndex(
-            "execution",
-            models.Index(
-                fields=["organization", "-start_time", "-id"],
-                include=[
-                    *("status", "user", "agent_name", "end_time", "waiting_seconds"),
+                migrations.AddField(
+                    "endedchange",
+                    "last_day",
+                    models.IntegerField(
+                        null=True,
+                        help_text="Days since 1970 until the start or the end, whichever was later.",
+                    ),
+                ),
+                migrations.AddField(
+                    "endedchange",
                     "runtime_bin",
-                ],
-                name="executions_execution_newest",
-            ),
-        ),
-        migrations.AddIndex(
-            "execution",
-            models.Index(
-                fields=["organization", "end_time"],
-                include=["status", "user", "agent_name", "start_time", "runtime_bin"],
-                condition=models.Q(status__in=["finished", "error", "cancelled"]),
-                name="executions_execution_ended",
-            ),
-        ),
-        migrations.AddIndex(
-            "execution",
-            models.Index(
-                fields=["organization", "runtime_bin", "start_time"],
-                include=["runtime_seconds"],
-                condition=models.Q(runtime_bin__isnull=False),
-                name="executions_execution_bin",
-            ),
-        ),
-        migrations.AddIndex(
-            "execution",
-            models.Index(
-                fields=["organization", "runtime_bin", "end_time"],
-                include=["runtime_seconds"],
-                condition=models.Q(runtime_bin__isnull=False),
-                name="executions_execution_end_bin",
-            ),
+                    models.SmallIntegerField(null=True, help_text="As the execution's."),
+                ),
+                migrations.AddField(
+                    "endedchange",
+                    "cost",
+                    models.DecimalField(decimal_places=8, db_default=0, default=0, max_digits=40),
+                ),
+                migrations.RemoveIndex("execution", "executions_execution_newest"),
+                migrations.RemoveIndex("execution", "executions_execution_ended"),
+                migrations.RemoveIndex("execution", "executions_execution_runtime"),
+                migrations.AddIndex(
+                    "execution",
+                    models.Index(
+                        fields=["organization", "-start_time", "-id"],
+                        include=[
+                            *("status", "user", "agent_name", "end_time", "waiting_seconds"),
+                            "runtime_bin",
+                        ],
+                        name="executions_execution_newest",
+                    ),
+                ),
+                migrations.AddIndex(
+                    "execution",
+                    models.Index(
+                        fields=["organization", "end_time"],
+                        include=["status", "user", "agent_name", "start_time", "runtime_bin"],
+                        condition=models.Q(status__in=["finished", "error", "cancelled"]),
+                        name="executions_execution_ended",
+                    ),
+                ),
+                migrations.AddIndex(
+                    "execution",
+                    models.Index(
+                        fields=["organization", "runtime_bin", "start_time"],
+                        include=["runtime_seconds"],
+                        condition=models.Q(runtime_bin__isnull=False),
+                        name="executions_execution_bin",
+                    ),
+                ),
+                migrations.AddIndex(
+                    "execution",
+                    models.Index(
+                        fields=["organization", "runtime_bin", "end_time"],
+                        include=["runtime_seconds"],
+                        condition=models.Q(runtime_bin__isnull=False),
+                        name="executions_execution_end_bin",
+                    ),
+                ),
+            ],
         ),
         migrations.RunSQL(PLACE, "DROP FUNCTION executions_place(double precision, integer)"),
         migrations.RunSQL(

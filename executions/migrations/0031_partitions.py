@@ -13,6 +13,8 @@ after an interruption.
 
 from django.db import migrations, transaction
 
+from core.migration_locks import lock_together
+
 TABLE = "executions_executionevent"
 LIKE = "LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE"
 OWN = "organization_id = NULLIF(current_setting('app.organization_id', true), '')::uuid"
@@ -53,11 +55,11 @@ def partition(apps, schema_editor):
             "EXCEPTION WHEN check_violation THEN NULL; END$$"
         )
         with transaction.atomic(using=connection.alias):
+            lock_together(connection, "organizations_organization", TABLE)
             become_partition(cursor, f"{TABLE}_before_{month}", end)
 
 
 def become_partition(cursor, first, end):
-    cursor.execute(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
     taken = take_off(cursor)
     cursor.execute(f"ALTER TABLE {TABLE} RENAME TO {first}")
     cursor.execute(f"ALTER TABLE {first} RENAME CONSTRAINT {TABLE}_pkey TO {first}_pkey")

@@ -10,7 +10,11 @@ be repeated after an interruption.
 
 from django.db import migrations, transaction
 
+from core.migration_locks import lock_together
+
 TABLE = "tokens_tokenevent"
+REFERENCED = ("organizations_organization", "agents_agent", "tokens_credential")
+"""Whose triggers for its foreign keys are replaced."""
 INDEXES = {
     "tokens_event_time": "(organization_id, created_at)",
     "tokens_event_agent": "(organization_id, agent_id, created_at)",
@@ -71,12 +75,12 @@ def partition(apps, schema_editor):
             "EXCEPTION WHEN check_violation THEN NULL; END$$"
         )
         with transaction.atomic(using=connection.alias):
+            lock_together(connection, *REFERENCED, TABLE)
             become_partition(cursor, end)
 
 
 def become_partition(cursor, end):
     first = f"{TABLE}_before_{end[:7].replace('-', '_')}"
-    cursor.execute(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
     taken = take_off(cursor)
     cursor.execute(f"ALTER TABLE {TABLE} RENAME TO {first}")
     for name in INDEXES:

@@ -16,6 +16,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        has_found_any = False
         for organization in Organization.objects.order_by("id"):
             with organization_scope(organization):
                 total = outdated(organization).count()
@@ -24,4 +25,7 @@ class Command(BaseCommand):
                 regrouped += done
                 self.stdout.write(f"{organization.slug}: {regrouped:,} of {total:,}", ending="\r")
             if regrouped:
+                has_found_any = True
                 self.stdout.write(f"{organization.slug}: {counted(regrouped, 'errors')} regrouped.")
+        if not has_found_any:
+            self.stdout.write("All errors are grouped by the rules of this release.")
