@@ -22,14 +22,16 @@ VALUE = re.compile(r"""\{\s*["']?\w|\{$|\[\s*["'{\[(]|[({]\w+=|\b[A-Za-z_]\w*\(\
 """The beginning of JSON, of a Python value, or of arguments: the rest of the line is one."""
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 TIME = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?")
+DECIMAL = re.compile(r"(?:at)?-?\d{1,10}\.\d{1,17}")
+"""Kodosumi writes "expired at1795316099.8998983"."""
 URL = re.compile(r"(?P<plain>[a-z][a-z+.-]*://[^\s@?#]*)(?P<value>.*)", re.DOTALL)
 AROUND = "()[]{}<>'\"`,.;:!?\u2018\u2019\u201a\u201c\u201d\u201e\xab\xbb\u2026*|\u2014\u2013"
 """Signs around a word that say nothing."""
 WITHIN = re.compile(r"[-_./\\:,+=()\[\]<>'\"\u2019|*&%~^!;?]+")
 """Signs between the words of a name, a path, an address or a format."""
 NUMBER = re.compile(r"\d{1,10}")
-WORD_WITH_NUMBER = re.compile(r"[A-Za-z]{1,12}\d{1,4}|\d{1,6}[A-Za-z]{1,3}|at\d{10}")
-"""utf8, HTTP404, 30s, and kodosumi's "expired at1795316099.89"."""
+WORD_WITH_NUMBER = re.compile(r"[A-Za-z]{1,12}\d{1,4}|\d{1,6}[A-Za-z]{1,3}")
+"""utf8, HTTP404, 30s."""
 HUMPS = re.compile(r"[A-Z]{0,5}[a-z]{1,30}(?:[A-Z][a-z]{2,20}){0,6}[A-Z]{0,3}|[A-Z]{2,20}")
 """AnExampleOfThis: unlike random letters, each of its capitals begins a word."""
 GROUPS = re.compile(r"\d{3,6}(?: \d{3,6}){2,}")
@@ -111,7 +113,7 @@ def _shown(part: str) -> str:
 
 
 def _of_core(core: str) -> str:
-    if UUID.fullmatch(core) or TIME.fullmatch(core):
+    if any(pattern.fullmatch(core) for pattern in (UUID, TIME, DECIMAL)):
         return core
     if url := URL.match(core):
         if "@" in core or not _is_plain(url["plain"].partition("://")[2]):

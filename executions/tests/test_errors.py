@@ -108,7 +108,7 @@ def test_a_value_in_one_line_is_not_for_everyone(line: str, shown: str) -> None:
         "[Errno 111] Connection refused: ('10.4.3.7', 9100)",
         "time data '31/11/2026' does not match format '%d/%m/%Y'",
         'duplicate key value violates unique constraint "users_email_key"',
-        "Lock aa00ae2d-8b62-46b6-9fb6-cb5b679ca865 expired at 1795316099.89",
+        "Lock aa00ae2d-8b62-46b6-9fb6-cb5b679ca865 expired at1795316099.8998983",
         "No module named 'studio.not_installed', see https://docs.example.com/modules/",
         "can't open /srv/agents/input_file.xlsx: it is empty",
         'cannot divide 7 by 0, see <config> & "docs"',
