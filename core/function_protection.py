@@ -1,7 +1,8 @@
 """Finds where a function of the database is not the one that `<app>/sql/<function>.sql` declares.
 
 Functions decide who gets a token and keep the audit log. The content of a backup, or somebody with
-the owner's role, can replace them, and no query would show it.
+the owner's role, can replace them, and no query would show it. One more function or operator in
+their schema can do the same: a call takes it where it fits better than PostgreSQL's own.
 """
 
 import re
@@ -13,17 +14,25 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
+from core import package_objects
 from core.database_roles import OURS, others_functions
+from core.sql_words import plain, words
 from core.table_protection import Problem
 
 FOUND = f"""
     SELECT p.oid::regprocedure::text, proname, prosrc, pg_get_function_sqlbody(p.oid),
         lanname, prosecdef, provolatile::text, proparallel::text, proisstrict, proleakproof,
         coalesce(proconfig, '{{}}'),
-        proowner = (SELECT relowner FROM pg_class WHERE oid = 'django_migrations'::regclass)
+        proowner = (SELECT relowner FROM pg_class WHERE oid = 'django_migrations'::regclass),
+        pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'django_migrations'::regclass)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
     JOIN pg_language l ON l.oid = prolang
     WHERE {OURS.format(oid="p.oid", catalog="pg_proc")} ORDER BY 1
+"""
+OPERATORS = f"""
+    SELECT o.oid::regoperator::text FROM pg_operator o JOIN pg_namespace n ON n.oid = oprnamespace
+    WHERE n.oid = (SELECT relnamespace FROM pg_class WHERE oid = 'django_migrations'::regclass)
+    AND {OURS.format(oid="o.oid", catalog="pg_operator")} ORDER BY 1
 """
 CLOSED = f"""
     SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
@@ -34,14 +43,6 @@ QUOTED = re.compile(r"\bAS\s+\$(\w*)\$(.*)\$\1\$", re.DOTALL)
 STANDARD = re.compile(r"^(BEGIN ATOMIC\b.*END|RETURN\b.*?);\s*\Z", re.DOTALL | re.MULTILINE)
 """The two forms of a body: PostgreSQL keeps the text of the first, and only a tree of the other."""
 SETTING = re.compile(r"\bSET (\w+) (?:=|TO) ('[^']*'|[\w, ]+?)\s*(?=;|\Z|\bSET\b|\bAS\b|\n)")
-TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\s*\)|\(\s*|\s+|[^\s'()-]+|-")
-TYPE = r"(?:timestamp with(?:out)? time zone|double precision|character varying|\w+)(?:\[\])?"
-WORD = re.compile(
-    rf"""E?(?P<text>'(?:[^']|'')*') | ::{TYPE} | \bAS\ "\w+" | "?(?P<word>[\w.]+)"?
-    | (?P<sign>[^\s\w();"]+?)(?=[\s\w();"']|$)""",
-    re.VERBOSE,
-)
-"""A text, an added type, the added name of a column, a name or word, an operator."""
 
 
 class Declared(NamedTuple):
@@ -99,8 +100,12 @@ def read(text: str) -> Declared:
 def changed(cursor: CursorWrapper) -> list[Problem]:
     """The functions that are not as declared. All migrations are applied, and no newer ones."""
     cursor.execute(FOUND)
-    rows = cursor.fetchall()
-    return list(_compared(rows))
+    problems = list(_compared(cursor.fetchall()))
+    cursor.execute(OPERATORS)
+    return problems + [
+        Problem(f"The operator {operator} is not declared", how=f"Run: DROP OPERATOR {operator}")
+        for (operator,) in cursor.fetchall()
+    ]
 
 
 def open_functions(cursor: CursorWrapper) -> list[Problem]:
@@ -128,17 +133,27 @@ def _compared(rows: list[Any]) -> Iterator[Problem]:
             yield Problem(f"There is no function {name}", (wanted.text,))
         elif found[1:]:
             yield Problem(f"There are {len(found)} functions {name}")
-        elif not found[0][-1]:
+        elif not found[0][-2]:
             yield Problem(f"The function {name} belongs to another role than the tables")
-        elif not is_same(wanted, *found[0][1:-1]):
+        elif not is_same(wanted, *found[0][1:-2]):
             yield Problem(f"The function {name} is not the one of this release", (wanted.text,))
-    for signature, *_, runs_as_owner in (
-        (row[0], row[4]) for others in there.values() for row in others
-    ):
-        if runs_as_owner:
-            yield Problem(
-                f"The function {signature} runs with the rights of its owner, and is not declared"
-            )
+    for name, others in there.items():
+        for row in others:
+            yield from _undeclared(name, *row)
+
+
+def _undeclared(name: str, signature: str, body: str, *facts: Any) -> Iterator[Problem]:
+    """What is wrong with a function that no file declares. Packages bring some of their own."""
+    *_, is_in_our_schema = facts
+    runs_as_owner = facts[2]
+    there = f"The function {signature}"
+    if runs_as_owner:
+        yield Problem(f"{there} runs with the rights of its owner, and is not declared")
+    elif is_in_our_schema and name not in package_objects.functions():
+        how = f"Move it to another schema, or run: DROP ROUTINE {signature}"
+        yield Problem(f"{there} is not declared", how=how)
+    elif is_in_our_schema and plain(body) != plain(package_objects.functions()[name]):
+        yield Problem(f"{there} is not the one of its package")
 
 
 def is_same(wanted: Declared, written: str, tree: str | None, *facts: Any) -> bool:
@@ -154,32 +169,3 @@ def setting(text: str) -> str:
     """`name=value` with a name in small letters: PostgreSQL keeps its own spelling of some."""
     name, equals, value = text.partition("=")
     return name.lower() + equals + value
-
-
-def plain(text: str) -> str:
-    """The text with normalized white space, except in comments and quotes."""
-    return "".join(map(_plain_token, TOKEN.findall(text))).strip()
-
-
-def _plain_token(token: str) -> str:
-    if token.isspace():
-        return " "
-    return token if token.startswith("'") else token.strip()
-
-
-def words(text: str) -> list[str]:
-    """The words of a body that PostgreSQL prints from its tree.
-
-    It adds brackets, types and the names of tables, and has other lines. What is left of a body
-    says what it does, apart from brackets.
-    """
-    found = []
-    for token in WORD.finditer(text):
-        if token["text"]:
-            found.append(token["text"].replace("\\n", "\n"))
-        elif word := token["word"]:
-            is_called = text[token.end() : token.end() + 1] == "("  # by this schema's name
-            found.append((word if is_called else word.rpartition(".")[2]).lower())
-        elif token["sign"]:
-            found.append(token["sign"])
-    return [word for word in found if word != "as"]

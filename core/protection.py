@@ -13,6 +13,7 @@ def unprotected(cursor: CursorWrapper) -> list[Problem]:
     """What is not as this release declares it. All migrations are applied, and no newer ones."""
     return [
         *unprotected_meanwhile(cursor),
+        *table_protection.undeclared_triggers(cursor),
         *function_protection.changed(cursor),
         *function_protection.open_functions(cursor),
     ]
@@ -20,5 +21,5 @@ def unprotected(cursor: CursorWrapper) -> list[Problem]:
 
 def unprotected_meanwhile(cursor: CursorWrapper) -> list[Problem]:
     """The part of it that holds for a running server of an earlier release as well: an upgrade
-    replaces functions before it restarts servers."""
+    replaces functions and adds triggers before it restarts servers."""
     return [*kept_settings(cursor), *table_protection.unprotected(cursor)]

@@ -4,11 +4,13 @@ Row-level security and triggers can be switched off by a database administrator 
 a backup. The application's role cannot do it, and would not notice.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
+from core import package_objects
 from core.database_roles import (
     ENTERED,
     OURS,
@@ -17,6 +19,7 @@ from core.database_roles import (
     READ_BEFORE_THE_TENANT,
 )
 from core.declared_triggers import TRIGGERS
+from core.sql_words import words
 
 ISOLATION = "organization_isolation"
 OWN = "organization_id = NULLIF(current_setting('app.organization_id', true), '')::uuid"
@@ -35,7 +38,6 @@ RECREATE = "DROP POLICY IF EXISTS {name} ON {table}; CREATE POLICY {name} ON {ta
 
 TABLES = f"""
     SELECT c.oid::regclass::text, relname, relrowsecurity AND relforcerowsecurity,
-        EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid),
         coalesce((SELECT json_agg(json_build_array(
             polname, polpermissive, polcmd, polroles = '{{0}}', polroles = ARRAY[relowner],
             pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) ORDER BY polname)
@@ -45,13 +47,20 @@ TABLES = f"""
     WHERE relkind IN ('r', 'p') AND relname <> ALL (%s)
     AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
 """
-FOUND_TRIGGERS = """
-    SELECT relname, tgname, tgenabled::text, proname,
-        substring(pg_get_triggerdef(t.oid) FROM 'TRIGGER \\S+ (.*?) ON '), tgqual IS NOT NULL,
-        current_setting('session_replication_role') = 'replica'
-    FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
-    WHERE NOT tgisinternal AND tgname = ANY (%s)
+RULES = f"""
+    SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid)
+    AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
 """
+FOUND_TRIGGERS = f"""
+    SELECT c.oid::regclass::text, tgname, quote_ident(tgname), tgenabled::text,
+        substring(pg_get_triggerdef(t.oid) FROM 'TRIGGER (?:"(?:[^"]|"")+"|\\S+) (.*)'),
+        current_setting('session_replication_role') = 'replica'
+    FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE NOT tgisinternal AND tgparentid = 0
+    AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1, 2
+"""
+ROW = re.compile(r"\b(old|new)\.", re.IGNORECASE)
 SWITCHED_OFF_IN_A_PARTITION = """
     SELECT c.oid::regclass::text, relname, tgname FROM pg_trigger t
     JOIN pg_class c ON c.oid = tgrelid
@@ -78,14 +87,48 @@ class Problem(NamedTuple):
         return "Let a database administrator undo that."
 
 
+class _Found(NamedTuple):
+    """A trigger that is not a partition's copy of its parent's."""
+
+    table: str
+    """Quoted where SQL needs it, and with its schema where that is another."""
+    name: str
+    quoted: str
+    state: str
+    definition: str
+    is_replica: bool
+
+
 def unprotected(cursor: CursorWrapper) -> list[Problem]:
     """What does not protect organizations and records as declared. All migrations are applied."""
     cursor.execute(TABLES, [list(READ_BEFORE_THE_TENANT)])
     problems = [each for row in cursor.fetchall() for each in _of_table(*row)]
-    cursor.execute(FOUND_TRIGGERS, [[name for _, name, *_ in TRIGGERS]])
-    problems += _of_triggers(cursor.fetchall())
+    cursor.execute(RULES)
+    problems += [
+        Problem(f"The table {table} has a rule, which changes what statements do")
+        for (table,) in cursor.fetchall()
+    ]
+    problems += _of_triggers(_triggers(cursor))
     cursor.execute(SWITCHED_OFF_IN_A_PARTITION)
     return [*problems, *(_switched_off(*row) for row in cursor.fetchall())]
+
+
+def undeclared_triggers(cursor: CursorWrapper) -> list[Problem]:
+    """Triggers that neither this release nor a package declares."""
+    known = {(table, name) for table, name, _ in TRIGGERS}
+    others = [each for each in _triggers(cursor) if (each.table, each.name) not in known]
+    return [problem for found in others for problem in _undeclared(found)]
+
+
+def _undeclared(found: _Found) -> Iterator[Problem]:
+    there = f"The table {found.table} has"
+    if (of_package := package_objects.triggers().get(found.name)) is None:
+        drop = f"DROP TRIGGER {found.quoted} ON {found.table}"
+        yield Problem(f"{there} a trigger {found.name}, which is not declared", (drop,))
+    elif _words(found.definition) != _words(of_package):
+        yield Problem(f"{there} another trigger {found.name} than its package")
+    elif found.state not in "OA":
+        yield _switched_off(found.table, found.table, found.name)
 
 
 def in_one_line(problems: list[Problem]) -> str:
@@ -93,17 +136,13 @@ def in_one_line(problems: list[Problem]) -> str:
     return f"{problems[0].sentence}{more}. {problems[0].advice}"
 
 
-def _of_table(
-    table: str, name: str, is_closed: bool, has_rules: bool, policies: list[Any]
-) -> Iterator[Problem]:
+def _of_table(table: str, name: str, is_closed: bool, policies: list[Any]) -> Iterator[Problem]:
     """`table` is quoted where SQL needs it."""
     if not is_closed:
         yield Problem(
             f"The table {name} shows every organization's rows",
             tuple(f"ALTER TABLE {table} {word} ROW LEVEL SECURITY" for word in ("ENABLE", "FORCE")),
         )
-    if has_rules:
-        yield Problem(f"The table {name} has a rule, which changes what statements do")
     found = {policy: [*rest, _shown(using), check] for policy, *rest, using, check in policies}
     own = [True, "*", True, False, SHOWN_OWN, SHOWN_OWN]
     again = RECREATE.format(name=ISOLATION, table=table)
@@ -133,17 +172,27 @@ def _shown(condition: str | None) -> str | None:
     return condition and condition.replace(COLUMN_NAME, "")
 
 
-def _of_triggers(rows: list[Any]) -> Iterator[Problem]:
-    if any(is_replica for *_, is_replica in rows):
+def _triggers(cursor: CursorWrapper) -> list[_Found]:
+    cursor.execute(FOUND_TRIGGERS)
+    return [_Found(*row) for row in cursor.fetchall()]
+
+
+def _words(definition: str) -> list[str]:
+    """Its words, with those that say which of the two rows is meant."""
+    return words(ROW.sub(r"\1 ", definition))
+
+
+def _of_triggers(rows: list[_Found]) -> Iterator[Problem]:
+    if any(each.is_replica for each in rows):
         yield Problem("The setting session_replication_role switches all triggers off")
-    found = {(table, name): rest for table, name, *rest, _ in rows}
-    for table, name, *declared in TRIGGERS:
-        state, *there = found.get((table, name), [""])
-        if not state:
+    by_name = {(each.table, each.name): each for each in rows}
+    for table, name, definition in TRIGGERS:
+        found = by_name.get((table, name))
+        if found is None:
             yield Problem(f"The table {table} has no trigger {name}")
-        elif there != declared:
+        elif _words(found.definition) != _words(definition):
             yield Problem(f"The table {table} has another trigger {name} than declared")
-        elif state not in "OA":
+        elif found.state not in "OA":
             yield _switched_off(table, table, name)
 
 

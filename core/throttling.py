@@ -1,8 +1,11 @@
 """Rate limits, exact across processes and by the database's clock, in an unlogged table.
 
 Wherever a secret can be guessed, each failure counts twice: for the name and address, and for the
-address alone; that of a password also for the wider network that one customer may hold. The audit
-log records failures too, but not every one: see note_failure().
+address alone; in IPv6 also for the wider network that one customer may hold. The audit log records
+failures too, but not every one: see note_failure().
+
+Once a window is full, nothing more is written for it. Whoever asks from ever more networks makes a
+counter with each failure, so the counters themselves are counted: see NEW_COUNTERS.
 """
 
 import hashlib
@@ -54,13 +57,19 @@ ADMIN_CHOICES = Quota(limit=1, window=timedelta(hours=1))  # recorded, of one st
 ADDRESS_CHANGES = Quota(limit=5, window=timedelta(hours=1))  # per person
 CHANGES_TO = Quota(limit=30, window=timedelta(hours=1))  # mails to an address, by anyone
 INVITATIONS_TO = Quota(limit=30, window=timedelta(hours=1))  # the same
-MAX_WINDOW = timedelta(days=1)
-"""Older counters are deleted."""
+NEW_COUNTERS = Quota(limit=1000, window=timedelta(hours=1))
+"""Failures of clients that need counters of their own, of the networks that share a room.
+
+A failure takes at most three, which are deleted within the hour after the minute that they count.
+So all clients together have at most ROOMS * 1000 * 3 an hour, and twice as many at a time. Beyond
+it a wrong secret is refused uncounted; a right one works, and 256 bits cannot be guessed."""
+ROOMS = 64
+"""The networks are divided so that one customer's failures fill one of them."""
 RECORDED_FAILURES = Quota(limit=20, window=timedelta(minutes=1))
 """Per bucket: so many failures of one name are recorded, and BUCKETS times as many in total."""
 BUCKETS = 32
 LEFT_OUT = "left out"
-"""The prefix of keys that count unrecorded failures until the next recorded one."""
+"""The prefix of keys that count unrecorded failures until the next recorded one, for ten years."""
 
 
 PASSWORDS = "login"
@@ -75,8 +84,10 @@ class Guesses(NamedTuple):
     kind: str
     name: object
     wider: str = ""
-    """All failures from the wider network; "" for IPv4, and for a known browser. Those of clients
-    are not counted: what they are asked for is no word that a person chose."""
+    """All failures from the wider network; "" for IPv4, and for a known browser."""
+    room: str | None = None
+    """Where failures count that need counters of their own. None for passwords, which take so long
+    to check that their counters stay few."""
 
     @classmethod
     def at(
@@ -85,10 +96,11 @@ class Guesses(NamedTuple):
         """The counters at an address, or in a `line` of their own (password_hashers.py)."""
         network = caller_network(address) if line is None else " ".join(filter(None, line))
         # A line is a network, or a network and more: then it is a known browser's own.
-        is_counted = kind == PASSWORDS and " " not in network
-        around = wider_network(network.partition("/")[0]) if is_counted else ""
+        around = wider_network(network.partition("/")[0]) if " " not in network else ""
         keys = throttle_key(kind, name, network), _network_key(kind, network)
-        return cls(keys, kind, name, _network_key(kind, around) if around else "")
+        wider = _network_key(kind, around) if around else ""
+        room = None if kind == PASSWORDS else f"room {kind} {int(wider or keys[1], 16) % ROOMS}"
+        return cls(keys, kind, name, wider, room)
 
     @property
     def bucket(self) -> str:
@@ -107,8 +119,8 @@ class Guesses(NamedTuple):
         return own | ({self.wider: WIDER_FAILURES} if self.wider else {})
 
 
-FAILURE_LIMITS = [LOGIN_FAILURES.limit, ADDRESS_FAILURES.limit]
-"""The limits that belong to `Guesses.keys`, in the same order."""
+FAILURE_LIMITS = [LOGIN_FAILURES.limit, ADDRESS_FAILURES.limit, WIDER_FAILURES.limit]
+"""The limits that belong to `Guesses.keys` and `Guesses.wider`, in the same order."""
 
 
 def throttle_key(*parts: object) -> str:
@@ -142,9 +154,12 @@ def count_attempt_from(kind: str, address: str | None, quota: Quota, wider: Quot
 
     Raise TooManyRequests if the window of either is full.
     """
-    count_attempt(throttle_key(kind, caller_network(address)), quota)
+    quotas = {throttle_key(kind, caller_network(address)): quota}
     if around := wider_network(address):
-        count_attempt(throttle_key(kind, around), wider)
+        quotas[throttle_key(kind, around)] = wider
+    refuse_any_full(quotas)  # a refusal from another network each time must not leave a row each
+    for key, each in quotas.items():
+        count_attempt(key, each)
 
 
 def has_room(key: str, quota: Quota) -> bool:
@@ -268,11 +283,13 @@ def count_failure(guesses: Guesses) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT organizations_count_failure(%s, %s, %s::interval)",
+            "SELECT organizations_count_failure(%s, %s, %s::interval, %s, %s)",
             [
                 list(guesses.quotas),
                 [quota.limit for quota in guesses.quotas.values()],
                 LOGIN_FAILURES.span,
+                guesses.room,
+                NEW_COUNTERS.limit,
             ],
         )
         retry_after = cursor.fetchone()[0]

@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from executions.json_text import UNSTORABLE, is_too_deep
+from executions.plain_words import HIDDEN, is_plain, plain_words
 
 MAX_MESSAGE_LENGTH = 2000
 KODOSUMI_ERROR = "kodosumi.error.KodosumiError"
@@ -40,7 +41,7 @@ MESSAGES = ("message", "error", "detail")
 WITHOUT_MESSAGE = "The execution failed without a message."
 OPERATORS_ONLY = "The execution failed. Operators can read the details."
 LIBRARY = re.compile(r"(^|/)(site-packages|dist-packages|lib/python[\d.]+)/|^<frozen ")
-FINGERPRINT_VERSION = "v3:"
+FINGERPRINT_VERSION = "v4:"
 """The version of the rules below. Increase it when you change them; `regroup_errors` then
 updates stored errors.
 """
@@ -105,7 +106,8 @@ def read_error(text: str) -> ReadableError:
 
     That is a line which is recognized, not a text from which something was removed: the exception
     that a traceback ends with, the `message`, `error` or `detail` of a JSON object, or the first
-    line of a text that has no marks of a trace. For anything else it is OPERATORS_ONLY.
+    line of a text that has no marks of a trace. For anything else it is OPERATORS_ONLY. Of such a
+    line they read plain words only (plain_words.py), unless its author wrote it for people.
     """
     text = _unified(text)
     if not text.lstrip().startswith(("{", '"')):
@@ -113,7 +115,7 @@ def read_error(text: str) -> ReadableError:
     kind, value = "", _parsed(text)
     while isinstance(value, dict):
         own = value.get("type")
-        kind = own if isinstance(own, str) and KIND.fullmatch(own) else kind
+        kind = own if isinstance(own, str) and KIND.fullmatch(own) and is_plain(own) else kind
         value = next((value[key] for key in MESSAGES if value.get(key)), None)
     if isinstance(value, str):
         text = UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", _unified(value))
@@ -146,10 +148,11 @@ def _from_text(text: str) -> ReadableError:
     has_class = "." in name or rest.lstrip().startswith("at ")
     if rest and not has_class and _raised(last := rest[rest.rfind("\n") + 1 :].lstrip()):
         line, rest, name, has_class = last, "", _raised(last), True  # a traceback's end
-    error_type = name.rpartition(".")[2][:255] if has_class else ""
+    error_type = _type(name) if has_class else ""
     if JSON.match(line) or TRACE_MARK.search(line) or (rest and not _is_title(line, rest, name)):
         return ReadableError(error_type, OPERATORS_ONLY)
-    return ReadableError(error_type, _said(line, name) if has_class else _cut(line.strip()))
+    said = _said(line, name) if has_class else _cut(plain_words(line.strip()))
+    return ReadableError(error_type, said)
 
 
 def _is_title(line: str, rest: str, name: str) -> bool:
@@ -178,9 +181,9 @@ def _from_traceback(text: str, start: int, indentation: int) -> ReadableError:
     name, place = raised[1], _place(text, raised.start())
     line, _, rest = text[raised.start(1) :].partition("\n")
     if TRACE_MARK.search(line):
-        return ReadableError(name.rpartition(".")[2][:255], OPERATORS_ONLY, place)
+        return ReadableError(_type(name), OPERATORS_ONLY, place)
     if name != KODOSUMI_ERROR:
-        return ReadableError(name.rpartition(".")[2][:255], _said(line, name), place)
+        return ReadableError(_type(name), _said(line, name), place)
     # The author's message to people may have several lines.
     lines = takewhile(lambda each: not TRACE_MARK.search(each), rest.splitlines())
     message = "\n".join([_after(line, name), *lines]).strip()
@@ -200,8 +203,14 @@ def _indentation(line: str) -> int:
 
 def _said(line: str, name: str) -> str:
     """`Name: message` of a line that names an exception with its package."""
-    short, message = name.rpartition(".")[2][:255], _after(line, name)
+    short, message = _type(name) or HIDDEN, plain_words(_after(line, name))
     return _cut(f"{short}: {message}" if message else short)
+
+
+def _type(name: str) -> str:
+    """The class of an exception, without its package; "" if that is no plain word."""
+    short = name.rpartition(".")[2][:255]
+    return short if is_plain(short) else ""
 
 
 def _after(line: str, name: str) -> str:

@@ -6,6 +6,7 @@ holder takes over, so an outage of the database alone ends nothing. The reaper j
 the database's clock, so that clock grants and renews leases: by a clock behind it they would lapse.
 """
 
+from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from django.db import connection
 from core.database_clock import database_time
 from core.errors import InvalidValue
 from executions.models import Execution, LeaseLost
+from organizations.tenancy.shares import shares_of
 
 HEADER = "X-Lease-Generation"
 MIN_SECONDS, DEFAULT_SECONDS, MAX_SECONDS = 5, 60, 24 * 3600
@@ -81,8 +83,8 @@ def silence(execution: Execution) -> int:
 def lapsed_leases() -> list[tuple[UUID, UUID]]:
     """The organization and execution ids of lapsed leases, in one query over all organizations.
 
-    Of an organization the oldest BATCH, and the organizations take turns: one with many lapsed
-    leases does not keep the others waiting.
+    Of an organization the oldest BATCH, and shares take turns, as do the organizations of one
+    share: whoever has many lapsed leases does not keep the others waiting.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -91,4 +93,12 @@ def lapsed_leases() -> list[tuple[UUID, UUID]]:
             "ORDER BY row_number() OVER (PARTITION BY organization_id ORDER BY place), place",
             [BATCH],
         )
-        return list(cursor.fetchall())
+        found = cursor.fetchall()
+    shares = shares_of({organization_id for organization_id, _ in found})
+    turns: Counter[UUID] = Counter()
+    in_turns = []
+    for organization_id, execution_id in found:
+        turns[shares[organization_id]] += 1
+        in_turns.append((turns[shares[organization_id]], organization_id, execution_id))
+    in_turns.sort(key=lambda each: each[0])
+    return [(organization_id, execution_id) for _, organization_id, execution_id in in_turns]

@@ -76,6 +76,7 @@ def kept(organization: Organization) -> dict[str, int]:
     tombstones = DeletedExecution.objects.for_organization(organization)
     return {
         "audit_events": chain.sequence if chain else 0,
+        "audit_bytes": chain.event_bytes if chain else 0,
         "deleted_executions": tombstones.count(),
     }
 

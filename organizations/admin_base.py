@@ -132,6 +132,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """
         return lookup in {f"{name}__{end}" for name in self.list_filter for end in FILTERED_BY}
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Refuse first: Django looks for the row first, and so tells anybody whether it exists."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -185,12 +193,15 @@ def ask_to_choose(model_admin: OrganizationModelAdmin, request: HttpRequest) -> 
 
 
 def may_choose(request: HttpRequest) -> bool:
-    """Whether the administration shows this person rows of any kind.
+    """Whether the administration shows this person rows of organizations.
 
-    Staff without any permission must not even learn the names of organizations.
+    Staff without a permission for rows of organizations must not even learn their names.
     """
-    models = admin.site._registry
-    return any(model_admin.has_view_permission(request) for model_admin in models.values())
+    return any(
+        model_admin.has_view_permission(request)
+        for model_admin in admin.site._registry.values()
+        if isinstance(model_admin, OrganizationModelAdmin)
+    )
 
 
 def _record_choice(request: HttpRequest, organization: Organization) -> None:

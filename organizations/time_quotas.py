@@ -22,12 +22,15 @@ SEARCHES_OF_CALLER = Quota(limit=6_000, window=MINUTE)  # milliseconds
 SEARCHES_IN_ORGANIZATION = Quota(limit=20_000, window=MINUTE)
 
 COUNT = """
-INSERT INTO organizations_attempt AS known (key, started_at, attempts)
-VALUES (%(key)s, clock_timestamp(), %(amount)s)
+INSERT INTO organizations_attempt AS known (key, started_at, ends_at, attempts)
+VALUES (%(key)s, clock_timestamp(), clock_timestamp() + %(span)s::interval, %(amount)s)
 ON CONFLICT (key) DO UPDATE SET
     started_at = CASE WHEN clock_timestamp() BETWEEN known.started_at - %(span)s::interval
                            AND known.started_at + %(span)s::interval
                       THEN known.started_at ELSE clock_timestamp() END,
+    ends_at = CASE WHEN clock_timestamp() BETWEEN known.started_at - %(span)s::interval
+                        AND known.started_at + %(span)s::interval
+                   THEN known.ends_at ELSE clock_timestamp() + %(span)s::interval END,
     attempts = CASE WHEN clock_timestamp() BETWEEN known.started_at - %(span)s::interval
                          AND known.started_at + %(span)s::interval
                     THEN known.attempts + %(amount)s ELSE %(amount)s END

@@ -352,6 +352,51 @@ def test_a_permission_opens_its_model_only(organization: Organization) -> None:
     assert client.post(page, PLAN).status_code == 403
 
 
+def test_rights_to_one_model_tell_nothing_of_the_others(organization: Organization) -> None:
+    """Whatever a page is asked, and whether the row exists or not."""
+    credential, _ = make_credential(make_agent(organization))
+    make_membership(organization)
+    with organization_scope(organization):
+        rows = {model: model.objects.first() for model, _ in MODELS}  # type: ignore[attr-defined]
+    known = {model: row.pk if row else credential.pk for model, row in rows.items()}
+    staff = make_user("partial@example.com", is_staff=True)
+    client = Client()
+    client.force_login(staff)
+    told = {}
+
+    for place, (model, _) in enumerate(MODELS):
+        own = MODELS[place - 1][0]
+        names = [f"{right}_{own._meta.model_name}" for right in ("view", "change", "add", "delete")]
+        staff.user_permissions.set(Permission.objects.filter(codename__in=names))
+        choose(client, organization)
+        pages = [address(model, "changelist"), address(model, "add")]
+        for pk in (known[model], "0a1b2c3d-e4f5-6789-abcd-ef0123456789"):
+            pages += [address(model, page, pk) for page in ("change", "history", "delete")]
+        for page in pages:
+            for answer in (
+                client.get(page, {"_popup": "1", "_to_field": model._meta.pk.name, "q": "a"}),
+                client.post(page, {"_popup": "1", "action": "delete_selected", "post": "yes"}),
+            ):
+                if answer.status_code not in {403, 405}:
+                    told[page] = answer.status_code
+
+    assert told == {}
+
+
+def test_staff_for_signing_keys_learn_no_organization(organization: Organization) -> None:
+    """The keys are the deployment's own."""
+    staff = make_user(is_staff=True)
+    staff.user_permissions.add(Permission.objects.get(codename="view_signingkey"))
+    client = Client()
+    client.force_login(staff)
+
+    keys = client.get(reverse("admin:tokens_signingkey_changelist"))
+
+    assert keys.status_code == 200
+    assert organization.name not in keys.content.decode()
+    assert choose(client, organization).status_code == 403
+
+
 def test_people_who_are_not_staff_stay_outside(organization: Organization) -> None:
     client = Client()
     client.force_login(make_membership(organization, "owner").user)

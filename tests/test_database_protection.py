@@ -9,8 +9,9 @@ from django.db import connection
 
 from agentidp import health
 from agentidp.checks import refuse_unsafe_start
-from core.function_protection import changed, declared, open_functions, words
+from core.function_protection import changed, declared, open_functions
 from core.role_settings import kept_settings
+from core.sql_words import words
 
 # Settings
 
@@ -149,13 +150,24 @@ UNMENDED = {
         "The function mine() runs with the rights of its owner, and is not declared"
     ),
     "ALTER FUNCTION procrastinate_fetch_job_v1 SECURITY DEFINER": "runs with the rights of its",
+    "CREATE FUNCTION lower(character varying) RETURNS text LANGUAGE sql AS 'SELECT $1::text'": (
+        "The function lower(character varying) is not declared"
+    ),
+    "CREATE PROCEDURE mine() LANGUAGE sql AS 'SELECT 1'": "The function mine() is not declared",
+    "CREATE OR REPLACE FUNCTION procrastinate_unlink_periodic_defers_v1() RETURNS trigger "
+    "LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'": (
+        "The function procrastinate_unlink_periodic_defers_v1() is not the one of its package"
+    ),
+    "CREATE OPERATOR === (FUNCTION = texteq, LEFTARG = text, RIGHTARG = text)": (
+        "The operator ===(text,text) is not declared"
+    ),
 }
 
 
 @pytest.mark.parametrize("statement", UNMENDED)
 def test_a_function_that_migrate_cannot_mend_is_told(owner: Any, statement: str) -> None:
     with owner.transaction(force_rollback=True), owner.cursor() as cursor:
-        if "procrastinate" in statement:
+        if "procrastinate_fetch" in statement:
             cursor.execute(
                 "SELECT oid::regprocedure::text FROM pg_proc WHERE proname ~ '^procrastinate_' "
                 "AND prorettype <> 'trigger'::regtype LIMIT 1"
@@ -169,7 +181,23 @@ def test_a_function_that_migrate_cannot_mend_is_told(owner: Any, statement: str)
         [problem] = changed(cursor)
 
     assert UNMENDED[statement] in problem.sentence
-    assert problem.advice == "Let a database administrator undo that."
+    if "DROP" in problem.advice:
+        _, _, there = problem.sentence.removesuffix(" is not declared").split(maxsplit=2)
+        assert problem.advice.endswith(f" {there}")
+    else:
+        assert problem.advice == "Let a database administrator undo that."
+
+
+def test_functions_elsewhere_are_not_ours(owner: Any) -> None:
+    """Those of a database administrator in another schema, which no statement of ours finds."""
+    with owner.transaction(force_rollback=True), owner.cursor() as cursor:
+        cursor.execute(
+            "CREATE SCHEMA mine; "
+            "CREATE FUNCTION mine.lower(varchar) RETURNS text LANGUAGE sql AS 'SELECT $1::text'; "
+            "CREATE OPERATOR mine.=== (FUNCTION = texteq, LEFTARG = text, RIGHTARG = text)"
+        )
+
+        assert changed(cursor) == []
 
 
 def test_a_function_that_is_not_there_is_made_again(owner: Any) -> None:

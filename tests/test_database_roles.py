@@ -27,7 +27,7 @@ from core.database_roles import (
 )
 from core.role_checks import excess, held_privileges, missing
 from core.role_grants import grant_declared
-from core.table_protection import in_one_line, unprotected
+from core.table_protection import in_one_line, undeclared_triggers, unprotected
 
 APPLICATION, OWNER = "agentidp_app", "agentidp_owner"
 
@@ -438,6 +438,7 @@ def test_missing_protection_is_told_and_restored_by_the_next_migrate(
 
 
 INSERTED = "CREATE TRIGGER organizations_auditevent_moves_head AFTER INSERT"
+SOMEBODYS = "EXECUTE FUNCTION procrastinate_unlink_periodic_defers_v1()"
 CANNOT_BE_MENDED = {
     "DROP TRIGGER organizations_auditevent_moves_head ON organizations_auditevent": (
         "The table organizations_auditevent has no trigger organizations_auditevent_moves_head"
@@ -447,6 +448,23 @@ CANNOT_BE_MENDED = {
     "EXECUTE FUNCTION organizations_move_audit_head()": (
         "The table organizations_auditevent has another trigger organizations_auditevent_moves_head"
         " than declared"
+    ),
+    "DROP TRIGGER executions_count_ended_delete ON executions_execution; "
+    "CREATE TRIGGER executions_count_ended_delete AFTER DELETE ON executions_execution "
+    "FOR EACH ROW WHEN (old.status IN ('finished', 'error')) "
+    "EXECUTE FUNCTION executions_count_ended()": (
+        "The table executions_execution has another trigger executions_count_ended_delete than "
+        "declared"
+    ),
+    "DROP TRIGGER analytics_count_token_event_again ON tokens_tokenevent; "
+    "CREATE TRIGGER analytics_count_token_event_again AFTER UPDATE OF times ON tokens_tokenevent "
+    "FOR EACH ROW WHEN (old.times <> old.times) "
+    "EXECUTE FUNCTION analytics_count_token_event_again()": (
+        "The table tokens_tokenevent has another trigger analytics_count_token_event_again than "
+        "declared"
+    ),
+    "CREATE RULE nothing AS ON UPDATE TO organizations_user DO INSTEAD NOTHING": (
+        "The table organizations_user has a rule, which changes what statements do"
     ),
     "CREATE RULE nothing AS ON INSERT TO organizations_auditevent DO INSTEAD NOTHING": (
         "The table organizations_auditevent has a rule, which changes what statements do"
@@ -462,6 +480,73 @@ def test_missing_protection_that_migrate_cannot_restore_is_told(owner: Any, stat
 
     assert [(each.sentence, each.mend) for each in problems] == [(CANNOT_BE_MENDED[statement], ())]
     assert in_one_line(problems).endswith(". Let a database administrator undo that.")
+
+
+UNDECLARED = {
+    f"CREATE TRIGGER mine BEFORE INSERT ON organizations_user FOR EACH ROW {SOMEBODYS}": (
+        "The table organizations_user has a trigger mine, which is not declared"
+    ),
+    f"CREATE TRIGGER mine BEFORE INSERT ON tokens_tokenevent FOR EACH ROW {SOMEBODYS}": (
+        "The table tokens_tokenevent has a trigger mine, which is not declared"
+    ),
+    f'CREATE TRIGGER "a ""b" AFTER INSERT ON tokens_tokenevent_default {SOMEBODYS}': (
+        'The table tokens_tokenevent_default has a trigger a "b, which is not declared'
+    ),
+    "CREATE CONSTRAINT TRIGGER mine AFTER INSERT ON organizations_auditevent DEFERRABLE "
+    f"FOR EACH ROW {SOMEBODYS}": (
+        "The table organizations_auditevent has a trigger mine, which is not declared"
+    ),
+    "ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_delete_jobs_v1": (
+        "The trigger procrastinate_trigger_delete_jobs_v1 of the table procrastinate_jobs is "
+        "switched off"
+    ),
+}
+
+
+@pytest.mark.parametrize("statement", UNDECLARED)
+def test_a_trigger_that_is_not_declared_is_told_and_mended(owner: Any, statement: str) -> None:
+    with owner.transaction(force_rollback=True), owner.cursor() as cursor:
+        cursor.execute(statement)
+        meanwhile, problems = unprotected(cursor), undeclared_triggers(cursor)
+        for each in problems:
+            cursor.execute(each.mend[0])
+        after = undeclared_triggers(cursor)
+
+    assert meanwhile == [], "a newer release may add triggers while this one runs"
+    assert [each.sentence for each in problems] == [UNDECLARED[statement]]
+    assert after == []
+
+
+def test_a_trigger_that_is_not_declared_stops_the_start_and_migrate_drops_it(
+    owner: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statement, sentence = next(iter(UNDECLARED.items()))
+    owner.execute(statement)
+    try:
+        with pytest.raises(ImproperlyConfigured) as refusal:
+            refuse_unsafe_start()
+    finally:
+        call_command("migrate", verbosity=0)
+
+    assert str(refusal.value) == f"{sentence}. Run: python manage.py migrate"
+    assert f"Mended: {sentence}." in capsys.readouterr().err
+    refuse_unsafe_start()
+
+
+def test_a_changed_trigger_of_a_package_is_told(owner: Any) -> None:
+    with owner.transaction(force_rollback=True), owner.cursor() as cursor:
+        cursor.execute(
+            "DROP TRIGGER procrastinate_trigger_delete_jobs_v1 ON procrastinate_jobs; "
+            "CREATE TRIGGER procrastinate_trigger_delete_jobs_v1 BEFORE DELETE ON "
+            f"procrastinate_jobs FOR EACH ROW WHEN (old.status = 'doing') {SOMEBODYS}"
+        )
+        [problem] = undeclared_triggers(cursor)
+
+    assert problem.mend == ()
+    assert problem.sentence == (
+        "The table procrastinate_jobs has another trigger procrastinate_trigger_delete_jobs_v1 "
+        "than its package"
+    )
 
 
 BY_THE_NEW_RELEASE = """

@@ -15,7 +15,13 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from core.throttling import ADDRESS_FAILURES, LOGIN_FAILURES, WIDER_FAILURES, Guesses
+from core.throttling import (
+    ADDRESS_FAILURES,
+    LOGIN_FAILURES,
+    NEW_COUNTERS,
+    WIDER_FAILURES,
+    Guesses,
+)
 from organizations.models import Attempt
 from tests.calls import FORM
 from tests.endpoint import CLIENT, PUBLIC
@@ -182,22 +188,26 @@ NETWORKS = ["2001:db8:1::1", "2001:db8:1:7::1", "2001:db8:1:ffff:1:2:3:4"]
 NEIGHBOUR = "2001:db8:2::1"
 
 
-@pytest.mark.parametrize("path", [path for path in PEOPLE if OPEN_TO_ALL.get(path)])
+@pytest.mark.parametrize("path", OPEN_TO_ALL)
 def test_the_networks_of_one_customer_have_a_limit_together(path: str, tenant: Tenant) -> None:
-    place = PEOPLE[path]
+    place = OPEN_TO_ALL[path]
     name, secret = place.name(tenant), place.secret(tenant)
-    wider = Guesses.at("login", name, NETWORKS[0]).wider
+    wider = Guesses.at("token" if path in CLIENTS else "login", name, NETWORKS[0]).wider
     for network in NETWORKS[:2]:
         assert place.guess(at(network), tenant, name, WRONG).status_code == place.wrong
     counted = Attempt.objects.get(key=wider).attempts
     Attempt.objects.filter(key=wider).update(attempts=WIDER_FAILURES.limit - 1)
 
     last, late = (place.guess(at(NETWORKS[2]), tenant, name, WRONG) for _ in range(2))
+    rows = Attempt.objects.count()
+    place.guess(at("2001:db8:1:8::1"), tenant, name, WRONG)
+    more_rows = Attempt.objects.count() - rows
     right = place.guess(at(NETWORKS[1]), tenant, name, secret)
     neighbours = place.guess(at(NEIGHBOUR), tenant, name, secret)
 
     assert counted == 2
     assert (last.status_code, late.status_code, right.status_code) == (place.wrong, 429, 429)
+    assert more_rows == 0, "a network that is refused anyway leaves no counter"
     assert neighbours.status_code in {200, 302}
 
 
@@ -212,6 +222,33 @@ def test_a_success_is_given_back_to_the_wider_network(tenant: Tenant) -> None:
 def test_an_ipv4_address_has_no_wider_network(tenant: Tenant) -> None:
     assert Guesses.at("login", "ada", HERE).wider == ""
     assert len(Guesses.at("login", "ada", HERE).quotas) == 2
+
+
+@pytest.mark.parametrize("path", CLIENTS)
+def test_clients_make_few_counters_and_a_right_secret_works_nevertheless(
+    path: str, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks of many customers, each with its own counters, which share the room."""
+    monkeypatch.setattr("core.throttling.ROOMS", 1)
+    place = CLIENTS[path]
+    name, secret = place.name(tenant), place.secret(tenant)
+    networks = [f"2001:db8:{number + 1:x}::1" for number in range(6)]
+    known = [place.guess(at(each), tenant, name, WRONG).status_code for each in networks[:3]]
+    room = Attempt.objects.get(key__startswith="room ")
+    Attempt.objects.filter(pk=room.pk).update(attempts=NEW_COUNTERS.limit - 1)
+
+    last = place.guess(at(networks[3]), tenant, name, WRONG)
+    rows = sorted(Attempt.objects.exclude(key__startswith="left out").values_list("pk", "attempts"))
+    late = [place.guess(at(each), tenant, name, WRONG) for each in networks[4:]]
+    same = sorted(Attempt.objects.exclude(key__startswith="left out").values_list("pk", "attempts"))
+    again = place.guess(at(networks[0]), tenant, name, WRONG)
+    right = place.guess(at(networks[5]), tenant, name, secret)
+
+    assert (known, room.attempts, last.status_code) == ([401] * 3, 3, 401)
+    assert [each.status_code for each in late] == [429] * 2
+    assert all(1 <= int(each["Retry-After"]) <= 3600 for each in late)
+    assert rows == same, "nothing is written for a full room"
+    assert (again.status_code, right.status_code) == (401, 200)
 
 
 @pytest.mark.parametrize("places", [CLIENTS, PEOPLE], ids=["clients", "people"])

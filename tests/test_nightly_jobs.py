@@ -146,7 +146,8 @@ def test_an_organization_that_fails_does_not_stop_the_others(
     for organization in two:
         make(organization)
     refuse(table, organization_id=two[0].pk)
-    Attempt.objects.create(key="old", attempts=1, started_at=timezone.now() - timedelta(days=9))
+    past = timezone.now() - timedelta(days=9)
+    Attempt.objects.create(key="old", attempts=1, started_at=past, ends_at=past)
 
     with capture_logs() as logs, pytest.raises(PartsFailed, match="1 parts failed"):
         run_job(job)

@@ -1,5 +1,6 @@
 """Storage limits: use is counted exactly, excess refused with a reason, deletion frees space."""
 
+import json
 import random
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.db.models import F
+from django.template.defaultfilters import filesizeformat
 from django.test import Client
 
 from agents.tests.factories import make_agent
@@ -34,7 +36,7 @@ from executions.tests.factories import (
 from executions.tests.jobs import launch, run
 from executions.tests.threads import at_once
 from organizations.actors import Actor
-from organizations.models import Membership, Organization
+from organizations.models import AuditEvent, Membership, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
 from tests.kodosumi import REAL, import_folder
@@ -276,12 +278,22 @@ def test_administrators_see_use_and_limits(organization, client_for, signed_in):
     page = signed_in(member).get("/settings").content.decode()
 
     amounts = held(organization)
+    with organization_scope(organization):
+        events = list(AuditEvent.objects.all())
+    audit_bytes = sum(
+        512
+        + len(f"{each.user_agent}{each.actor_label}{each.target_label}".encode())
+        + len(json.dumps(each.metadata, ensure_ascii=False).encode())
+        for each in events
+    )
     assert answer.json() == {
         "executions": {"used": 1, "limit": 50},
         "eventBytes": {"used": amounts.event_bytes, "limit": 10 * 1024**3},
         "fileBytes": {"used": 5 + quotas.FILE_BYTES, "limit": 10 * 1024**3},
         "auditEvents": 2,
+        "auditBytes": audit_bytes,
         "deletedExecutions": 2,
     }
     assert "1 of 50" in page
     assert "1.0\xa0KB of 10.0\xa0GB" in page
+    assert f"<dd>{filesizeformat(audit_bytes)} " in page

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 
 from core import function_protection
-from core.function_protection import plain
+from core.sql_words import plain
 
 FILES = function_protection.files()
 OF_OTHERS = "procrastinate"

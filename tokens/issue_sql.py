@@ -21,7 +21,9 @@ from core.throttling import (
     ADDRESS_FAILURES,
     FAILURE_LIMITS,
     LOGIN_FAILURES,
+    NEW_COUNTERS,
     RECORDED_FAILURES,
+    WIDER_FAILURES,
     Guesses,
 )
 
@@ -32,8 +34,8 @@ ISSUE = f"""
            algorithm, floor(extract(epoch FROM issued_at))::bigint, lifetime, generation,
            retry_after, left_out
     FROM tokens_issue($1, $2, string_to_array($3, ' '), $4, $5, $6, $7,
-                      ARRAY[$8, $9], ARRAY{FAILURE_LIMITS}, '{LOGIN_FAILURES.span}',
-                      $10, {RECORDED_FAILURES.limit})
+                      ARRAY[$8, $9, $10], ARRAY{FAILURE_LIMITS}, '{LOGIN_FAILURES.span}',
+                      $11, {RECORDED_FAILURES.limit}, $12, {NEW_COUNTERS.limit})
 """  # noqa: S608 - numbers of our own
 ISSUE_SOON = ISSUE.replace(
     "FROM tokens_issue",
@@ -44,7 +46,8 @@ ISSUE_BATCH = f"""
     SELECT NULL, found_organization, found_credential, granted_scopes, algorithm, issued_at,
            lifetime, generation, place
     FROM tokens_issue_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, {ADDRESS_FAILURES.limit},
-                            '{LOGIN_FAILURES.span}', '{LOCK_WAIT}')
+                            '{LOGIN_FAILURES.span}', '{LOCK_WAIT}', $10,
+                            {WIDER_FAILURES.limit})
 """  # noqa: S608 - numbers of our own
 NO_ADDRESS = str(UUID(int=0))
 prepared: "WeakKeyDictionary[psycopg.Connection, set[bytes]]" = WeakKeyDictionary()
@@ -67,7 +70,8 @@ class Question(NamedTuple):
     def values(self) -> list[str | None]:
         own = (self.client_id, f"\\x{self.mac.hex()}", self.scope, self.event_id, self.token_id)
         texts = [None if value is None else str(value) for value in own]
-        return [*texts, self.ip_address, self.resource, *self.guesses.keys]
+        keys = (*self.guesses.keys, self.guesses.wider or None)
+        return [*texts, self.ip_address, self.resource, *keys]
 
 
 class Issue(NamedTuple):
@@ -93,7 +97,7 @@ def call_issue(question: Question, *, is_soon: bool = False) -> Issue:
 
     With `is_soon` it raises OperationalError when it would have to wait longer than LOCK_WAIT.
     """
-    values = [*question.values(), question.guesses.bucket]
+    values = [*question.values(), question.guesses.bucket, question.guesses.room]
     statement = (b"issue_soon", ISSUE_SOON) if is_soon else (b"issue", ISSUE)
     result = _execute(*statement, values)
     retry_after, left_out = _text(result, 0, 8), _text(result, 0, 9)

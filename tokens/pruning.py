@@ -12,7 +12,6 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from core.database_clock import MARGIN, ago
 from core.parts import Parts
-from core.throttling import LEFT_OUT, MAX_WINDOW
 from organizations.api import idempotency
 from organizations.models import AccountLink, Attempt, Organization
 from organizations.tenancy.scope import organization_scope
@@ -40,6 +39,11 @@ def prune_expired(*, batch: int = BATCH) -> dict[str, int]:
     return counts
 
 
+def prune_attempts(*, batch: int = BATCH) -> int:
+    """Delete the counters whose window is over, which anybody can make many of."""
+    return _prune(past_attempts, batch)
+
+
 def expired_revocations() -> QuerySet[Any]:
     """Revocations of expired tokens.
 
@@ -54,9 +58,9 @@ def removed_keys() -> QuerySet[Any]:
 
 
 def past_attempts() -> QuerySet[Any]:
-    """Counters whose window is over, except those that the next recorded failure must report."""
-    past = Attempt.objects.filter(started_at__lt=ago(MAX_WINDOW))
-    return past.exclude(key__startswith=LEFT_OUT)
+    """Counters whose window is over. Those that the next recorded failure must report have a long
+    one."""
+    return Attempt.objects.filter(ends_at__lt=Now()).order_by("ends_at")
 
 
 def past_links() -> QuerySet[Any]:
@@ -77,7 +81,7 @@ def expired_refresh_tokens() -> QuerySet[Any]:
 
 
 def expired_browser_sessions() -> QuerySet[Any]:
-    return Session.objects.filter(expire_date__lt=Now())
+    return Session.objects.filter(expire_date__lt=Now()).order_by("expire_date")
 
 
 OF_ORGANIZATIONS: dict[str, Callable[[], QuerySet[Any]]] = {
@@ -111,7 +115,12 @@ def _prune(
 
 
 def _delete(rows: QuerySet[Any], batch: int) -> int:
-    """Delete at most `batch` of the rows. Returns their number, without cascaded rows."""
-    keys = list(rows.order_by("pk").values_list("pk", flat=True)[:batch])
+    """Delete at most `batch` of the rows. Returns their number, without cascaded rows.
+
+    Each kind has the order of its index. Rows that others hold are left for the next time: nobody
+    waits, and there is no deadlock.
+    """
+    unlocked = rows.select_for_update(skip_locked=True)
+    keys = list(unlocked.values_list("pk", flat=True)[:batch])
     rows.model._base_manager.filter(pk__in=keys).delete()
     return len(keys)

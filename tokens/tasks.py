@@ -4,7 +4,7 @@ from django.db import OperationalError
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-from tokens.pruning import prune_expired
+from tokens.pruning import prune_attempts, prune_expired
 from tokens.retention import drop_old_events
 
 MAINTENANCE = "maintenance"
@@ -17,6 +17,13 @@ AFTER_A_MINUTE = RetryStrategy(max_attempts=10, wait=60, retry_exceptions={Opera
 def prune(timestamp: int) -> None:
     """Delete expired rows every night."""
     prune_expired()
+
+
+@app.periodic(cron="17 * * * *")
+@app.task(name="tokens.prune_attempts", queue=MAINTENANCE, queueing_lock="tokens.prune_attempts")
+def prune_counters(timestamp: int) -> None:
+    """Delete counters of attempts every hour."""
+    prune_attempts()
 
 
 @app.periodic(cron="47 4 * * *")

@@ -71,5 +71,6 @@ STORAGE = {
     "eventBytes": {"used": 52428800, "limit": 10737418240},
     "fileBytes": {"used": 7340032, "limit": 10737418240},
     "auditEvents": 5310,
+    "auditBytes": 3802611,
     "deletedExecutions": 87,
 }

@@ -45,6 +45,11 @@ class StorageSerializer(serializers.Serializer[Any]):
         min_value=0,
         help_text="Events of the audit log. They cannot be deleted.",
     )
+    auditBytes = serializers.IntegerField(
+        source="audit_bytes",
+        min_value=0,
+        help_text="Size of these events. Each counts as its texts plus 512 bytes.",
+    )
     deletedExecutions = serializers.IntegerField(
         source="deleted_executions",
         min_value=0,

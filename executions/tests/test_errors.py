@@ -53,7 +53,8 @@ def test_the_authors_message_to_people_is_shown_unchanged() -> None:
         ("The sheet is empty.\nUpload another.", "The sheet is empty."),
         ("/srv/agents/flow.sh is gone\nand more", OPERATORS_ONLY),
         ("[Errno 2] No such file", "[Errno 2] No such file"),
-        ("x" * 100_000, "x" * 1999 + "…"),
+        ("x " * 100_000, "x " * 999 + "x…"),
+        ("x" * 100_000, "…"),
         ("[" * 100_000, OPERATORS_ONLY),
         ("", "The execution failed without a message."),
         ("Traceback (most recent call last):\nException: boom", "Exception: boom"),
@@ -63,6 +64,61 @@ def test_the_authors_message_to_people_is_shown_unchanged() -> None:
 )
 def test_other_texts(text: str, message: str) -> None:
     assert read_error(text).message == message
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("Incorrect API key provided: swordfish.", "Incorrect API key provided: …."),
+        ("Incorrect API key: sk-abcdefghijk is old", "Incorrect API key: …"),
+        ("login to postgres://user:abc@db.example/x failed", "login to … failed"),
+        ("401 for url https://a.example/v1?key=abc", "401 for url https://a.example/v1?…"),
+        ("no user {'password': 'abc', 'name': 'Anna'}", "no user …"),
+        ("User(name='Anna', age=3) is unknown", "…"),
+        ("row ['Anna', 3] is bad", "row …"),
+        ("sent Authorization: Bearer abc", "sent Authorization: …"),
+        ("Bearer abc.def.123 is over", "Bearer … is over"),
+        ("password=swordfish is wrong", "password=…"),
+        ("host=db port=5432 user=anna", "host=… port=5432 user=…"),
+        ("the password for anna is: swordfish", "the password for anna is: …"),
+        ("run --api-key swordfish -u admin:abc", "run --api-key … -u admin:…"),
+        ("AKIAIOSFODNN7EXAMPLE is not allowed", "… is not allowed"),
+        ("no such token: x", "no such token: …"),
+        ("xoxb-123456789012-abcDEFabcDEF posted", "… posted"),
+        ("anna@example.com has no account", "… has no account"),
+        ("card 4111 1111 1111 1111 or 4111-1111-1111-1111", "card … or …"),
+        ("IBAN DE89370400440532013000 is wrong", "IBAN … is wrong"),
+        ("eyJhbGciOi.eyJzdWIiOiIx: x", "…: x"),
+        ("BEGIN PRIVATE KEY MIIEvQIBADANBgkqhkiG9w0", "BEGIN PRIVATE KEY …"),
+    ],
+)
+def test_a_value_in_one_line_is_not_for_everyone(line: str, shown: str) -> None:
+    assert read_error(line).message == shown
+    assert read_error(json.dumps({"error": line})).message == shown
+    trace = f"Traceback (most recent call last):\npackage.Failed: {line}"
+    assert read_error(trace).message == f"Failed: {shown}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Token request failed: connection refused",
+        "429 from the gateway after 5 attempts, waited 59 s (30.5%)",
+        "Ticket 1234 was changed by another agent at 2026-11-29T10:00:00Z",
+        "[Errno 111] Connection refused: ('10.4.3.7', 9100)",
+        "time data '31/11/2026' does not match format '%d/%m/%Y'",
+        'duplicate key value violates unique constraint "users_email_key"',
+        "Lock aa00ae2d-8b62-46b6-9fb6-cb5b679ca865 expired at1795316099.8998983",
+        "No module named 'studio.not_installed', see https://docs.example.com/modules/",
+        "can't open /srv/agents/input_file.xlsx: it is empty",
+        'cannot divide 7 by 0, see <config> & "docs"',
+        "Der Bericht für \u201eMüller\u201c ist leer: Zeile 3 von 17",
+        "報告書が見つかりません",
+        "cannot cast int64 to utf8, HTTP404, std::string",
+    ],
+)
+def test_words_and_numbers_of_one_line_are_for_everyone(line: str) -> None:
+    assert read_error(line).message == line
 
 
 @pytest.mark.parametrize("name", TRACES)

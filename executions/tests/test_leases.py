@@ -13,7 +13,12 @@ from executions.models import Execution, ExecutionHasEnded, LeaseLost
 from executions.tests.factories import RUNNING, actor_of, make_execution
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
-from organizations.tests.factories import current_organization_id
+from organizations.tests.factories import (
+    current_organization_id,
+    make_membership,
+    make_organization,
+    make_user,
+)
 
 LINE = [ReportedEvent("stdout", "a")]
 
@@ -103,6 +108,26 @@ def test_organizations_with_lapsed_leases_take_turns(organization, other_organiz
     with organization_scope(organization):
         oldest = Execution.objects.order_by("lease_expires_at").values_list("pk", flat=True)[:3]
         assert [pk for owner, pk in found if owner == organization.pk] == list(oldest)
+
+
+def test_all_organizations_of_one_founder_have_one_turn(organization: Organization):
+    eve = make_user()
+    places = [organization, *(make_organization(created_by=eve) for _ in range(3))]
+    past = timezone.now() - timedelta(hours=1)
+    for each in places:
+        if each != organization:
+            make_membership(each, "owner", user=eve)
+        for _ in range(2):
+            make_execution(
+                each, RUNNING, lease_generation=1, lease_seconds=9, lease_expires_at=past
+            )
+
+    ids = [organization_id for organization_id, _ in leases.lapsed_leases()]
+
+    first, second = (place for place, each in enumerate(ids) if each == organization.pk)
+    assert (first in {0, 1}, second in {2, 3}) == (True, True)
+    rest = [each for each in ids if each != organization.pk]
+    assert len(set(rest[:3])) == 3, "the organizations of one share take turns as well"
 
 
 @pytest.mark.parametrize("days", [-1, 1])

@@ -132,7 +132,7 @@ def replay(stored: AnsweredRequest, read_anew: Callable[[Any], Any] | None = Non
 
 def expired_requests() -> QuerySet[Any]:
     """Stored requests that are older than KEPT_FOR."""
-    return AnsweredRequest.objects.filter(created_at__lt=ago(KEPT_FOR))
+    return AnsweredRequest.objects.filter(created_at__lt=ago(KEPT_FOR)).order_by("created_at")
 
 
 def _key(text: str) -> str:

@@ -23,6 +23,11 @@ class AuditChain(models.Model):
     )
     sequence = models.PositiveBigIntegerField(default=0)
     hash = models.BinaryField(max_length=32)
+    event_bytes = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Size of all events. Each counts as its texts plus 512 bytes.",
+    )
 
     objects = OrganizationScopedQuerySet.as_manager()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import models
+from django.db.models.functions import Now
 
 from organizations.models.scoped import OrganizationScopedModel, OrganizationScopedQuerySet
 
@@ -12,7 +15,14 @@ class Attempt(models.Model):
 
     key = models.CharField(max_length=64, primary_key=True)
     started_at = models.DateTimeField()
+    ends_at = models.DateTimeField(
+        db_default=Now() + timedelta(days=1),
+        help_text="When the window is over. Nothing counts from then on, and the row is deleted.",
+    )
     attempts = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["ends_at"], name="organizations_attempt_ends")]
 
     def __str__(self) -> str:
         return self.key[:8]

@@ -4,12 +4,15 @@
 CREATE OR REPLACE FUNCTION organizations_count_attempt(attempt_key text, span interval)
 RETURNS TABLE (attempts integer, seconds_left integer)
 LANGUAGE sql AS $$
-    INSERT INTO organizations_attempt AS known (key, started_at, attempts)
-    VALUES (attempt_key, clock_timestamp(), 1)
+    INSERT INTO organizations_attempt AS known (key, started_at, ends_at, attempts)
+    VALUES (attempt_key, clock_timestamp(), clock_timestamp() + span, 1)
     ON CONFLICT (key) DO UPDATE SET
         started_at = CASE WHEN clock_timestamp() BETWEEN known.started_at - span
                                AND known.started_at + span
                           THEN known.started_at ELSE clock_timestamp() END,
+        ends_at = CASE WHEN clock_timestamp() BETWEEN known.started_at - span
+                            AND known.started_at + span
+                       THEN known.ends_at ELSE clock_timestamp() + span END,
         attempts = CASE WHEN clock_timestamp() BETWEEN known.started_at - span
                              AND known.started_at + span
                         THEN known.attempts + 1 ELSE 1 END

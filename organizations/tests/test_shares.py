@@ -57,12 +57,35 @@ def test_organizations_of_the_operator_stand_alone_whoever_is_their_member() -> 
 
 
 @pytest.mark.django_db
-def test_an_organization_that_was_handed_on_has_the_share_of_its_new_owner() -> None:
+def test_what_was_handed_on_is_charged_neither_to_its_founder_nor_to_what_its_owner_founded() -> (
+    None
+):
     eve, ada = make_user(), make_user()
     handed_on, kept, of_ada = founded(eve, ada), founded(eve, ada), founded(ada)
     hand_on(handed_on)
 
-    assert share_of(handed_on.pk) == share_of(of_ada.pk) != share_of(kept.pk)
+    assert len({share_of(each.pk) for each in (handed_on, kept, of_ada)}) == 3
+
+
+@pytest.mark.django_db
+def test_a_founder_who_is_no_owner_any_more_does_not_answer_for_it() -> None:
+    eve, ada = make_user(), make_user()
+    given, own = founded(eve, ada), founded(eve)
+    Membership.objects.filter(organization=given, user=eve).update(role="viewer")
+    shares._kept.clear()
+
+    assert share_of(given.pk) != share_of(own.pk) == eve.pk
+
+
+@pytest.mark.django_db
+def test_several_shares_take_one_query(django_assert_num_queries: Any) -> None:
+    places = [founded(make_user()).pk for _ in range(3)] + [make_organization().pk]
+    share_of(places[0])
+
+    with django_assert_num_queries(1):
+        found = shares.shares_of(places)
+
+    assert found == {each: share_of(each) for each in places}
 
 
 @pytest.mark.django_db

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from agents.models import Agent
 from core.formatting import number
 from core.time_zones import known_time_zones
-from executions.quotas import limits_of, stored
+from executions.quotas import kept, limits_of, stored
 from organizations import actions
 from organizations.models import Organization
 from pages.confirmation import is_done
@@ -63,6 +63,7 @@ def limits(organization: Organization) -> list[dict[str, object]]:
         _limit("Executions", held.executions, most.executions),
         _limit("Their events", held.event_bytes, most.event_bytes, filesizeformat),
         _limit("Their files", held.file_bytes, most.file_bytes, filesizeformat),
+        _limit("Audit log", kept(organization)["audit_bytes"], None, filesizeformat),
     ]
 
 

@@ -5,10 +5,13 @@
 CREATE OR REPLACE FUNCTION tokens_issue(
     wanted_client uuid, given_mac bytea, wanted_scopes text[], new_event uuid, new_token uuid,
     caller_address inet, wanted_resource text,
-    -- Where failures count: those of this client from this address, then all of the address.
+    -- Where failures count: those of this client from this address, then all of the address, then
+    -- all of the wider network, which may be NULL.
     attempt_keys text[], attempt_limits integer[], attempt_span interval,
     -- Where recorded failures count: of some clients, known and unknown ones alike.
     record_bucket text, record_limit integer,
+    -- Where failures count that need a counter of their own.
+    room text DEFAULT NULL, room_limit integer DEFAULT NULL,
     OUT reason text, OUT found_organization uuid, OUT found_credential uuid,
     OUT granted_scopes text[], OUT algorithm text, OUT issued_at timestamptz,
     OUT retry_after integer, OUT lifetime integer, OUT left_out integer, OUT generation integer
@@ -33,12 +36,13 @@ BEGIN
 
     SELECT ceil(extract(epoch FROM max(a.started_at) FILTER (
                WHERE a.attempts >= CASE a.key WHEN attempt_keys[1] THEN attempt_limits[1]
-                                              ELSE attempt_limits[2] END
+                                              WHEN attempt_keys[2] THEN attempt_limits[2]
+                                              ELSE attempt_limits[3] END
            ) + attempt_span - issued_at))::integer,
            coalesce(bool_or(a.key = attempt_keys[1]), false)
     INTO retry_after, has_failures FROM organizations_attempt a
     -- Not "= ANY": PostgreSQL would plan that anew for every request.
-    WHERE a.key IN (attempt_keys[1], attempt_keys[2]) AND a.attempts > 0
+    WHERE a.key IN (attempt_keys[1], attempt_keys[2], attempt_keys[3]) AND a.attempts > 0
       AND a.started_at + attempt_span > issued_at
       -- A window that begins later than that is none: the clock was ahead when it began.
       AND a.started_at - attempt_span < issued_at;
@@ -103,7 +107,9 @@ BEGIN
     END;
     IF reason IS NOT NULL THEN
         -- The place in the window decides what is told: parallel guesses get no more answers.
-        retry_after := organizations_count_failure(attempt_keys, attempt_limits, attempt_span);
+        retry_after := organizations_count_failure(
+            attempt_keys, attempt_limits, attempt_span, room, room_limit
+        );
     ELSIF has_failures THEN
         -- The right secret among wrong ones: it waits for those that came before it.
         SELECT a.attempts, a.started_at + attempt_span - clock_timestamp() AS left INTO counted

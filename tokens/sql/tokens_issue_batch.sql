@@ -6,9 +6,10 @@
 CREATE OR REPLACE FUNCTION tokens_issue_batch(
     wanted_clients uuid[], given_macs bytea[], wanted_scopes text[], new_events uuid[],
     new_tokens uuid[], caller_addresses inet[], wanted_resources text[],
-    -- Where failures count: those of this client from this address, then all of the address.
+    -- Where failures count: those of this client from this address, then all of the address, and
+    -- at the end all of the wider network, which may be NULL.
     client_keys text[], address_keys text[], address_limit integer, attempt_span interval,
-    lock_wait text
+    lock_wait text, wider_keys text[] DEFAULT NULL, wider_limit integer DEFAULT NULL
 ) RETURNS TABLE (
     place bigint, found_organization uuid, found_credential uuid, granted_scopes text,
     algorithm text, issued_at bigint, lifetime integer, generation integer
@@ -28,9 +29,10 @@ BEGIN
         SELECT u.*, string_to_array(u.scope, ' ')::varchar[] AS scopes, p.organization_id
         FROM unnest(
             wanted_clients, given_macs, wanted_scopes, new_events, new_tokens, caller_addresses,
-            wanted_resources, client_keys, address_keys
+            wanted_resources, client_keys, address_keys, wider_keys
         ) WITH ORDINALITY AS u(
-            client, mac, scope, event, token, address, resource, client_key, address_key, place
+            client, mac, scope, event, token, address, resource, client_key, address_key,
+            wider_key, place
         )
         JOIN organizations_principal p ON p.id = u.client
         WHERE p.organization_id = ANY (entered)
@@ -70,8 +72,10 @@ BEGIN
                    ELSE granted.id IS NOT NULL END
           AND NOT EXISTS (
               SELECT FROM organizations_attempt t
-              WHERE t.key IN (a.client_key, a.address_key) AND t.attempts > 0
-                AND (t.key = a.client_key OR t.attempts >= address_limit)
+              WHERE t.key IN (a.client_key, a.address_key, a.wider_key) AND t.attempts > 0
+                AND (t.key = a.client_key
+                     OR t.attempts >= CASE t.key WHEN a.address_key THEN address_limit
+                                                 ELSE wider_limit END)
                 AND t.started_at + attempt_span > moment AND t.started_at - attempt_span < moment
           )
     ), allowed AS MATERIALIZED (

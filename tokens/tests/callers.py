@@ -32,7 +32,7 @@ def question_of(client_id: UUID, secret: str, **fields: Any) -> Question:
         mac=stored_mac(client_id, secret),
         event_id=uuid7(),
         token_id=new_token_id(),
-        guesses=Guesses.at("token", client_id, ADDRESS),
+        guesses=Guesses.at("token", client_id, asked["ip_address"] or ADDRESS),
         **asked,
     )
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from agents.models import Agent
 from analytics.rebuild import rebuild_rollups
-from core.throttling import Guesses, count_failure
-from organizations.models import Organization
+from core.throttling import WIDER_FAILURES, Guesses, count_attempt, count_failure
+from organizations.models import Attempt, Organization
 from organizations.tenancy.scope import organization_scope
 from tokens.issue_sql import Issue, Question, call_issue, call_issue_batch
 from tokens.keys import make_first_key
@@ -60,6 +60,15 @@ def fill_address(caller: Caller) -> None:
         count_failure(Guesses.at("token", uuid4(), ADDRESS))
 
 
+SIXTH = {"ip_address": "2001:db8:1::1"}
+
+
+def fill_wider_network(caller: Caller) -> None:
+    wider = Guesses.at("token", uuid4(), "2001:db8:1:2::1").wider
+    count_attempt(wider, WIDER_FAILURES)
+    Attempt.objects.filter(key=wider).update(attempts=WIDER_FAILURES.limit)
+
+
 Situation = tuple[Callable[[Caller], Any], dict[str, Any], bool]
 SITUATIONS: dict[str, Situation] = {
     "the secret": (nothing, {}, True),
@@ -88,6 +97,7 @@ SITUATIONS: dict[str, Situation] = {
     "one failure before": (Caller.fail, {}, False),
     "a failure from elsewhere": (lambda each: each.fail("198.51.100.1"), {}, True),
     "an address with many failures": (fill_address, {}, False),
+    "a wider network with many failures": (fill_wider_network, SIXTH, False),
 }
 
 

@@ -15,7 +15,7 @@ from core.role_grants import (
     isolate_owner,
     require_ownership,
 )
-from core.table_protection import Problem, unprotected
+from core.table_protection import Problem, undeclared_triggers, unprotected
 
 
 class Command(migrate.Command):
@@ -59,8 +59,8 @@ class Command(migrate.Command):
             return
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
             problems = unprotected(cursor)
-            if not newer_migrations():  # whose functions this release does not know
-                problems += changed(cursor)
+            if not newer_migrations():  # whose objects this release does not know
+                problems += [*undeclared_triggers(cursor), *changed(cursor)]
             for problem in problems:
                 word = "Mended" if self.is_mended(problem) else "Not mended"
                 self.stderr.write(f"{word}: {problem.sentence}.")
