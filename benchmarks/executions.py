@@ -56,6 +56,7 @@ PAGES = {
     "page of 50, 24 h": "running-agents?limit=50",
     "page of 50, all": f"running-agents?limit=50&{EVER}",
     "errors, 50 of all": f"errors?limit=50&{EVER}",
+    "groups of errors, 30 days": "error-groups?hours=720",
     "timeline, 50 of 168 h": "timeline?limit=50&hours=168",
     "timeline, 50 of all": f"timeline?limit=50&{EVER}",
     "statistics, all": "agent-stats",

@@ -66,6 +66,37 @@ TRIGGERS = (
         "EXECUTE FUNCTION executions_keep_runtime()",
     ),
     Trigger(
+        "executions_execution",
+        "executions_move_errors_delete",
+        "executions_move_errors",
+        "AFTER DELETE",
+    ),
+    Trigger(
+        "executions_execution",
+        "executions_move_errors_update",
+        "executions_move_errors",
+        "AFTER UPDATE",
+        is_conditional=True,
+    ),
+    Trigger(
+        "executions_executionerror",
+        "executions_count_errors_delete",
+        "executions_count_errors",
+        "AFTER DELETE",
+    ),
+    Trigger(
+        "executions_executionerror",
+        "executions_count_errors_insert",
+        "executions_count_errors",
+        "AFTER INSERT",
+    ),
+    Trigger(
+        "executions_executionerror",
+        "executions_count_errors_update",
+        "executions_count_errors",
+        "AFTER UPDATE",
+    ),
+    Trigger(
         "executions_executionevent",
         "executions_executionevent_stored_delete",
         "AFTER DELETE ON executions_executionevent REFERENCING OLD TABLE AS removed "

@@ -63,4 +63,29 @@ IN_TIME = Rollup(
         "cost": "coalesce(sum(cost), 0)",
     },
 )
-ROLLUPS = (ENDED, IN_TIME)
+ERRORS = Rollup(
+    table="executions_errorcount",
+    changes="""(
+        SELECT organization_id, span.*, fingerprint, errors FROM executions_errorchange
+        CROSS JOIN LATERAL executions_error_spans(day, user_id, agent_name) AS span
+    ) AS changes""",
+    lock="hashtextextended('errors of ' || current_setting('app.organization_id'), 0)",
+    source=f"""executions_executionerror AS error
+        JOIN executions_execution AS execution
+            ON execution.organization_id = error.organization_id
+            AND execution.id = error.execution_id
+        CROSS JOIN LATERAL executions_error_spans(
+            executions_place(timestamp, 86400), {PERSON}, agent_name
+        ) AS span""",
+    key={
+        "organization_id": "error.organization_id",
+        "seconds": "span.seconds",
+        "property": "span.property",
+        "place": "span.place",
+        "fingerprint": "fingerprint",
+        "value": "span.value",
+    },
+    counts={"errors": "count(*)"},
+)
+"""Of executions that are there: the errors of deleted ones may stay for a while."""
+ROLLUPS = (ENDED, IN_TIME, ERRORS)

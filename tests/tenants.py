@@ -23,6 +23,7 @@ from executions.models import (
     DeletedExecution,
     EndedCount,
     EndedInTime,
+    ErrorCount,
     Execution,
     UnfinishedDeletion,
     Upload,
@@ -247,6 +248,9 @@ class Tenant:
             EndedCount.objects.create(**own, status="error", **nobody, **nothing)
             span = {"clock": "start", "seconds": 900, "property": "agent", "place": 1}
             EndedInTime.objects.create(**own, **span, value=self.word, **nothing, failed=0, cost=0)
+            ErrorCount.objects.create(
+                **own, seconds=0, property="agent", place=0, value=self.word, errors=0
+            )
             Revocation.objects.create(**own, token_id=uuid4(), expires_at=timezone.now())
             MonthlyUsage.objects.get_or_create(**own, month=timezone.now().date().replace(day=1))
 

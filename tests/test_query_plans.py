@@ -22,6 +22,7 @@ from analytics.requests.window import Window
 from executions import queries
 from executions.filters import Filters
 from executions.models import Execution
+from executions.tests.ended import add_up
 from organizations.actors import Actor
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
@@ -43,6 +44,15 @@ EXECUTIONS = """
         %(now)s - n * 600, %(now)s - n * 600 + random() * 100, 0, '{}', '', '[]', 0, 0, 0, 0
     FROM generate_series(1, %(number)s) n
 """
+ERRORS = """
+    INSERT INTO executions_executionerror (
+        id, organization_id, created_at, execution_id, sequence, timestamp, error_type, message,
+        fingerprint
+    )
+    SELECT gen_random_uuid(), organization_id, now(), id, 1, start_time, '', '',
+        'v3:' || right(agent_name, 1)
+    FROM executions_execution WHERE organization_id = %(organization)s
+"""
 EVENTS = """
     INSERT INTO tokens_tokenevent (id, organization_id, created_at, outcome, reason, scope,
         used_previous_secret, resource, secret_hint, credential_name)
@@ -50,7 +60,7 @@ EVENTS = """
         'unknown_client', '', false, '', '', ''
     FROM generate_series(1, %(number)s) n
 """
-TABLES = ("executions_execution", "executions_endedintime")
+TABLES = ("executions_execution", "executions_endedintime", "executions_executionerror")
 PARTITIONS = "tokens_tokenevent_"
 
 
@@ -62,7 +72,8 @@ def filled(owner: psycopg.Connection) -> Organization:
         with organization_scope(each), connection.cursor() as cursor:
             cursor.execute(EXECUTIONS, values)
             cursor.execute(EVENTS, values)
-            cursor.execute("SELECT executions_add_up_ended(%s)", [each.pk])
+            cursor.execute(ERRORS, values)
+            add_up(each)
     owner.execute("ANALYZE")
     return organizations[0]
 
@@ -105,6 +116,8 @@ LIVE = 20
 HALF_A_DAY = 73
 OF_A_DAY = {"status": 2, "agent": 5, "user": 1, "runtime": 24}
 """How many rows a day has in the rollup of executions."""
+GROUPS = 5
+"""Of errors, each of an agent of its own; every execution has an error."""
 IN_BINS = NUMBER * 0.35
 """In those of the three percentiles, and next to them: runtimes are spread evenly."""
 READS: dict[str, tuple[Callable[[Organization], Any], int]] = {
@@ -151,6 +164,15 @@ READS: dict[str, tuple[Callable[[Organization], Any], int]] = {
     "the overview's figures": (
         lambda home: queries.recent_activity(home, system(home), NOW.timestamp() - 24 * 3600),
         LIVE + 2 * HALF_A_DAY + OF_A_DAY["status"] + 1,
+    ),
+    "a count of errors of twenty days": (
+        lambda home: queries.count_errors(home, system(home), TWENTY_DAYS),
+        2 * HALF_A_DAY,
+    ),
+    "groups of errors of twenty days": (
+        lambda home: queries.error_groups(home, system(home), TWENTY_DAYS),
+        # at the edge, in all and by day; the newest and the first one; in how many executions
+        2 * 2 * HALF_A_DAY + 3 * GROUPS + 20 * 144 + HALF_A_DAY,
     ),
     "a trend": (lambda home: count_by_day(home, MONTH), 0),
     "a breakdown of a day": (lambda home: break_down(home, DAY, RequestFilters()), A_DAY),

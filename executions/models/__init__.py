@@ -1,7 +1,14 @@
 """The record of executions. A kodosumi "execution" and an agent-bot "task" are the same row."""
 
 from executions.models.columns import TransactionNumber
-from executions.models.counts import NOBODY, EndedChange, EndedCount, EndedInTime
+from executions.models.counts import (
+    NOBODY,
+    EndedChange,
+    EndedCount,
+    EndedInTime,
+    ErrorChange,
+    ErrorCount,
+)
 from executions.models.event import MAX_SEQUENCE, ExecutionError, ExecutionEvent
 from executions.models.execution import (
     OPERATORS,
@@ -34,6 +41,8 @@ __all__ = [
     "EndedChange",
     "EndedCount",
     "EndedInTime",
+    "ErrorChange",
+    "ErrorCount",
     "EventAfterEnd",
     "Execution",
     "ExecutionError",

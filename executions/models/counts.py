@@ -1,9 +1,11 @@
-"""How many executions have ended, counted by what statistics ask for.
+"""How many executions have ended, and how many errors they reported, counted by what statistics ask
+for.
 
 Triggers keep the numbers exact in the transaction that ends, changes or deletes an execution: they
 write changes, which are added up now and then, so that no writer waits for another. The numbers
 are the sums over a table and the changes; docs/decisions/0006-rollups.md explains why. Executions
-that are live are few and change often, so they are counted when somebody asks.
+that are live are few and change often, so they are counted when somebody asks. Errors are counted
+while their execution is there.
 """
 
 from __future__ import annotations
@@ -113,3 +115,49 @@ class EndedInTime(models.Model):
 
     def __str__(self) -> str:
         return f"{self.executions} of {self.property} {self.value}"
+
+
+class ErrorChange(models.Model):
+    """By how much one change raised or lowered the number of errors."""
+
+    number = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    fingerprint = models.CharField(max_length=40)
+    day = models.IntegerField(help_text="Days (UTC) since 1970.")
+    user_id = models.UUIDField(help_text="The ExecutionUser of the execution, or zeros.")
+    agent_name = NormalizedCharField(max_length=255)
+    errors = models.BigIntegerField()
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "number"], name="executions_error_change")]
+
+    def __str__(self) -> str:
+        return f"{self.errors:+} of {self.fingerprint}"
+
+
+class ErrorCount(models.Model):
+    """Errors of a group in a span of time by one property; executions_error_spans() has which."""
+
+    pk = models.CompositePrimaryKey(
+        "organization_id", "seconds", "property", "place", "fingerprint", "value"
+    )
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    seconds = models.IntegerField(help_text="The length of the span; 0 for all time.")
+    property = models.CharField(max_length=8, help_text="`all`, `user` or `agent`.")
+    place = models.IntegerField(help_text="Spans (UTC) since 1970.")
+    fingerprint = models.CharField(max_length=40)
+    value = NormalizedCharField(
+        max_length=255, blank=True, help_text="The property's, as in ErrorChange."
+    )
+    errors = models.BigIntegerField()
+
+    objects = OrganizationScopedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.errors} of {self.fingerprint}"

@@ -101,8 +101,11 @@ class ExecutionError(OrganizationScopedModel):
             models.Index(
                 fields=["organization", "-timestamp", "-id"], name="executions_error_newest"
             ),
+            # Covers how often and in how many executions a group was seen.
             models.Index(
-                fields=["organization", "fingerprint", "-timestamp"], name="executions_error_group"
+                fields=["organization", "fingerprint", "-timestamp"],
+                include=["execution"],
+                name="executions_error_group",
             ),
         ]
 

@@ -5,12 +5,15 @@ organization's scope. Lists are querysets, numbers are frozen dataclasses.
 """
 
 from executions.queries.buckets import Bucket, Buckets, count_by_hour
+from executions.queries.error_counts import (
+    count_errors,
+    count_errors_alike,
+    count_errors_by_agent,
+)
 from executions.queries.grouping import ErrorGroup, ErrorGroups, error_groups
 from executions.queries.listing import (
     BYTES_OF_MESSAGE,
     MAX_TEXT_LENGTH,
-    count_errors,
-    count_errors_by_agent,
     errors,
     executions,
     has_errors,
@@ -51,6 +54,7 @@ __all__ = [
     "count",
     "count_by_hour",
     "count_errors",
+    "count_errors_alike",
     "count_errors_by_agent",
     "error_groups",
     "error_rate",

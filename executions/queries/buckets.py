@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
 
 from django.db import connection
 from django.db.models import Count, F, Func, IntegerField, Max, Min, Value
@@ -61,7 +60,9 @@ def count_by_hour(
     """
     filters = filters.by_start()
     rows = visible_executions(organization, actor, filters).order_by()
-    step, starts, end = cut(rows, "start_time", filters, zone)
+    times = {"first": Min("start_time"), "last": Max("start_time")}
+    known = rows.aggregate(**times) if None in filters.window else dict.fromkeys(times)
+    step, starts, end = cut(filters, zone, **known)
     by_status: dict[int, Counter[str]] = defaultdict(Counter)
     spans = _spans(actor, filters, starts)
     if spans:
@@ -119,12 +120,12 @@ def place_in(clock: str, starts: Collection[datetime]) -> Func:
 
 
 def cut(
-    rows: Any, clock: str, filters: Filters, zone: tzinfo
+    filters: Filters, zone: tzinfo, first: float | None, last: float | None
 ) -> tuple[str, tuple[datetime, ...], datetime]:
-    """The step, the starts of the buckets, and the end of the last one."""
+    """The step, the starts of the buckets, and the end of the last one. `first` and `last` are the
+    times of the rows, for a window without a start or an end.
+    """
     current = now()
-    known = rows.aggregate(first=Min(clock), last=Max(clock)) if None in filters.window else {}
-    first, last = known.get("first"), known.get("last")
     start = filters.start if filters.start is not None else (current if first is None else first)
     end = filters.end if filters.end is not None else max(current, last or 0)
     # Clocks may be wrong by any amount: times outside are counted in the outermost bucket.

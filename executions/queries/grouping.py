@@ -1,19 +1,23 @@
 """Errors grouped by fingerprint."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import Count, F, Max, OuterRef, QuerySet, Subquery
 
 from executions.filters import EVERYTHING, Filters
 from executions.queries.buckets import cut, place_in
+from executions.queries.error_counts import GroupCount, count_by_days, count_groups
+from executions.queries.in_time import DAY, Spans
 from executions.queries.listing import visible_errors
 from organizations.actors import Actor
 from organizations.models import Organization
+
+Choose = Callable[[QuerySet[Any]], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def error_groups(
     actor: Actor,
     filters: Filters = EVERYTHING,
     *,
-    choose: Callable[[QuerySet[Any]], list[dict[str, Any]]] = lambda groups: list(groups[:100]),
+    choose: Choose = lambda groups: list(groups[:100]),
     until: float | None = None,
     zone: tzinfo = UTC,
 ) -> ErrorGroups:
@@ -65,50 +69,38 @@ def error_groups(
     seconds) are ignored.
     """
     rows = visible_errors(organization, actor, filters).order_by()
-    if until is not None:
-        rows = rows.filter(created_at__lte=datetime.fromtimestamp(until, UTC))
-    total = rows.aggregate(total=Count("fingerprint", distinct=True))["total"]
-    groups = choose(
-        rows.values("fingerprint")
-        .annotate(
-            count=Count("id"),
-            executions=Count("execution_id", distinct=True),
-            users=Count("execution__user_id", distinct=True),
-            agent_names=ArrayAgg("execution__agent_name", distinct=True),
-            last_seen=Max("timestamp"),
-        )
-        .order_by("-last_seen", "fingerprint")
-    )
-    chosen = rows.filter(fingerprint__in=[group["fingerprint"] for group in groups])
-    newest = {
-        row["fingerprint"]: row
-        for row in chosen.order_by("fingerprint", "-timestamp", "-id")
-        .distinct("fingerprint")
-        .values("fingerprint", "error_type", "message")
-    }
     ever = visible_errors(organization, actor, filters.without_window())
-    first_seen = dict(
-        ever.filter(fingerprint__in=list(newest))
-        .order_by()
-        .values_list("fingerprint")
-        .annotate(Min("timestamp"))
+    spans = Spans.of(actor, filters) if until is None else None
+    if spans:
+        total, groups = _from_counts(count_groups(organization, spans, filters), ever, choose)
+    else:
+        if until is not None:
+            rows = rows.filter(created_at__lte=datetime.fromtimestamp(until, UTC))
+        total, groups = _from_rows(rows, ever, choose)
+    chosen = rows.filter(fingerprint__in=[group["fingerprint"] for group in groups])
+    executions = dict(
+        chosen.values_list("fingerprint").annotate(Count("execution_id", distinct=True))
     )
-    step, starts, _ = cut(chosen, "timestamp", filters, zone)
+    first = min((group["first_seen"] for group in groups), default=None)
+    last = max((group["last_seen"] for group in groups), default=None)
+    step, starts, _ = cut(filters, zone, first, last)
+    edges = [start.timestamp() for start in starts]
+    has_whole_days = not any(edge % DAY for edge in edges)
+    days = Spans.of(actor, filters, DAY) if spans and has_whole_days else None
+    if days:
+        numbers = count_by_days(organization, days, filters, list(executions), edges)
+    else:
+        placed = chosen.annotate(place=place_in("timestamp", starts))
+        numbers = list(placed.values_list("fingerprint", "place").annotate(number=Count("*")))
     sparklines: dict[str, list[int]] = defaultdict(lambda: [0] * len(starts))
-    for fingerprint, place, number in (
-        chosen.annotate(place=place_in("timestamp", starts))
-        .values_list("fingerprint", "place")
-        .annotate(Count("id"))
-    ):
+    for fingerprint, place, number in numbers:
         sparklines[fingerprint][max(place - 1, 0)] += number
     return ErrorGroups(
         total,
         tuple(
             ErrorGroup(
                 **{**group, "agent_names": tuple(group["agent_names"])},
-                error_type=newest[group["fingerprint"]]["error_type"],
-                message=newest[group["fingerprint"]]["message"],
-                first_seen=first_seen[group["fingerprint"]],
+                executions=executions[group["fingerprint"]],
                 sparkline=tuple(sparklines[group["fingerprint"]]),
             )
             for group in groups
@@ -116,3 +108,51 @@ def error_groups(
         step,
         starts,
     )
+
+
+def _from_counts(
+    counts: Sequence[GroupCount], ever: QuerySet[Any], choose: Choose
+) -> tuple[int, list[dict[str, Any]]]:
+    """The number of groups, and the chosen ones, from what a rollup counted."""
+    newest = ever.filter(pk__in=[each.newest for each in counts])
+    groups = choose(
+        newest.annotate(last_seen=F("timestamp"), first_seen=_first_seen(ever))
+        .order_by("-last_seen", "fingerprint")
+        .values("fingerprint", "error_type", "message", "last_seen", "first_seen")
+    )
+    by_fingerprint = {each.fingerprint: each for each in counts}
+    for group in groups:
+        found = by_fingerprint[group["fingerprint"]]
+        group |= {"count": found.errors, "users": found.users, "agent_names": found.agent_names}
+    return len(counts), groups
+
+
+def _from_rows(
+    rows: QuerySet[Any], ever: QuerySet[Any], choose: Choose
+) -> tuple[int, list[dict[str, Any]]]:
+    """The same, from the errors themselves."""
+    total = rows.aggregate(total=Count("fingerprint", distinct=True))["total"]
+    groups = choose(
+        rows.values("fingerprint")
+        .annotate(
+            count=Count("id"),
+            users=Count("execution__user_id", distinct=True),
+            agent_names=ArrayAgg("execution__agent_name", distinct=True),
+            last_seen=Max("timestamp"),
+        )
+        .order_by("-last_seen", "fingerprint")
+    )
+    newest = {
+        row["fingerprint"]: row
+        for row in rows.filter(fingerprint__in=[group["fingerprint"] for group in groups])
+        .order_by("fingerprint", "-timestamp", "-id")
+        .distinct("fingerprint")
+        .annotate(first_seen=_first_seen(ever))
+        .values("fingerprint", "error_type", "message", "first_seen")
+    }
+    return total, [group | newest[group["fingerprint"]] for group in groups]
+
+
+def _first_seen(ever: QuerySet[Any]) -> Subquery:
+    alike = ever.filter(fingerprint=OuterRef("fingerprint"))
+    return Subquery(alike.order_by("timestamp").values("timestamp")[:1])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from django.db.models import Count, Func, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Left
 
 from core.keyset import Keyset
@@ -55,10 +55,6 @@ def errors(
     )
 
 
-def count_errors(organization: Organization, actor: Actor, filters: Filters = EVERYTHING) -> int:
-    return visible_errors(organization, actor, filters).order_by().count()
-
-
 def has_errors(organization: Organization, actor: Actor) -> bool:
     """Whether any execution that the actor may see has ever reported an error."""
     return visible_errors(organization, actor, EVERYTHING).exists()
@@ -104,12 +100,3 @@ def in_batches(
             return gather(following[:BATCH].iterator(ROWS_PER_FETCH), line, keyset.key_of)
 
     return in_pieces(read)
-
-
-def count_errors_by_agent(
-    organization: Organization, actor: Actor, filters: Filters = EVERYTHING, *, limit: int = 20
-) -> list[tuple[str, int]]:
-    """The names of the agents with the most errors and their counts, highest first."""
-    rows = visible_errors(organization, actor, filters).order_by()
-    counted = rows.values_list("execution__agent_name").annotate(number=Count("id"))
-    return list(counted.order_by("-number", "execution__agent_name")[:limit])

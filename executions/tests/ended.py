@@ -1,4 +1,4 @@
-"""Adds up the changes of ended executions, as the next writer or reader would."""
+"""Adds up the changes of ended executions and of errors, as the next writer would."""
 
 from django.db import connection
 
@@ -7,4 +7,5 @@ from organizations.models import Organization
 
 def add_up(organization: Organization) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT executions_add_up_ended(%s)", [organization.pk])
+        for what in ("ended", "errors"):
+            cursor.execute(f"SELECT executions_add_up_{what}(%s)", [organization.pk])

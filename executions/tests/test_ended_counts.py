@@ -1,5 +1,5 @@
-"""The counts of ended executions equal a recount, whatever happens to executions in which order,
-and writers do not wait for each other."""
+"""The counts of ended executions and of errors equal a recount, whatever happens to them in which
+order, and writers do not wait for each other."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -22,10 +22,13 @@ from executions.models import (
     EndedChange,
     EndedCount,
     EndedInTime,
+    ErrorChange,
+    ErrorCount,
     Execution,
+    ExecutionError,
     new_execution,
 )
-from executions.rollups import ENDED, IN_TIME, ROLLUPS
+from executions.rollups import ENDED, ERRORS, IN_TIME, ROLLUPS
 from executions.tests.ended import add_up
 from executions.tests.factories import FAILED, RUNNING, make_execution
 from executions.tests.threads import at_once
@@ -36,11 +39,15 @@ from organizations.tests.factories import make_organization
 
 FILLS = [
     import_module(f"executions.migrations.{name}")
-    for name in ("0022_ended_before", "0028_bins_before", "0030_in_time_before")
+    for name in (
+        *("0022_ended_before", "0028_bins_before", "0030_in_time_before"),
+        "0034_errors_before",
+    )
 ]
 START = 1_790_000_000.0
 VALUES = {
     "status": st.sampled_from(Execution.Status.values),
+    "user_id": st.sampled_from([None, uuid7(), uuid7()]),
     "agent_name": st.sampled_from(["Report", "Screener", ""]),
     "agent_id": st.sampled_from([None, uuid7(), uuid7()]),
     "start_time": st.sampled_from([START, START + 0.1, START + 900, -1e15]),
@@ -50,7 +57,9 @@ VALUES = {
 }
 CHANGES = st.lists(
     st.tuples(
-        st.sampled_from(["insert", "update", "delete", "add up"]),
+        st.sampled_from(
+            ["insert", "update", "delete", "add up", "fail", "fail", "regroup", "delete errors"]
+        ),
         st.integers(0, 4),
         st.fixed_dictionaries({}, optional=VALUES),
     ),
@@ -73,7 +82,7 @@ def test_whatever_happens_the_counts_equal_a_recount(
 ) -> None:
     known: list[Execution] = []
     with organization_scope(organization):
-        for what, which, values in changes:
+        for number, (what, which, values) in enumerate(changes):
             if what == "insert":
                 known.append(new_execution(organization, **{"start_time": START} | values))
                 known[-1].save(force_insert=True)
@@ -83,12 +92,32 @@ def test_whatever_happens_the_counts_equal_a_recount(
                 chosen = Execution.objects.filter(pk=known[which % len(known)].pk)
                 chosen.update(**values) if what == "update" and values else None
                 chosen.delete() if what == "delete" else None
+                # Errors stay for a while when their execution is deleted.
+                errors = ExecutionError.objects.filter(execution_id=known[which % len(known)].pk)
+                if what == "fail" and chosen.exists():
+                    fail(organization, chosen.get(), number, values.get("start_time", START))
+                errors.update(fingerprint=f"v3:{which}") if what == "regroup" else None
+                errors.delete() if what == "delete errors" else None
 
-        assert [rollup.correct() for rollup in ROLLUPS] == [None, None]
+        assert [rollup.correct() for rollup in ROLLUPS] == [None] * 3
         Execution.objects.all().delete()
         add_up(organization)
-        for table in (EndedCount, EndedInTime, EndedChange):
+        for table in (EndedCount, EndedInTime, EndedChange, ErrorCount, ErrorChange):
             assert not table.objects.exists()
+
+
+def fail(organization: Organization, execution: Execution, number: int, at: float) -> None:
+    """Two errors of a group, and one of another."""
+    ExecutionError.objects.bulk_create(
+        ExecutionError(
+            organization=organization,
+            execution=execution,
+            sequence=3 * number + place,
+            timestamp=at,
+            fingerprint=f"v3:{place // 2}",
+        )
+        for place in range(3)
+    )
 
 
 COUNTED = [
@@ -116,19 +145,51 @@ def test_numbers_of_all_time_come_from_the_counts(
         assert queries.totals(organization, actor).total == 1001
 
 
+def test_numbers_of_errors_come_from_the_counts(organization: Organization) -> None:
+    """But for the edges of a window, and for what the counts do not know."""
+    actor = Actor.for_system(organization, "test")
+    execution = make_execution(organization, agent_name="Report")
+    with organization_scope(organization):
+        fail(organization, execution, 0, START)
+        for table in (ErrorCount, ErrorChange):
+            table.objects.update(errors=F("errors") + 1000)
+        day = START // 86400 * 86400
+        windows = (
+            *(EVERYTHING, Filters(start=1, is_recent=True), Filters(start=day, end=day + 86400)),
+            *(Filters(start=START), Filters(end=START + 1), Filters(name="Report")),
+        )
+
+        found = [
+            (
+                queries.count_errors(organization, actor, filters),
+                [each.count for each in queries.error_groups(organization, actor, filters).rows],
+                queries.count_errors_alike(organization, actor, filters, ["v3:1"]),
+                queries.count_errors_by_agent(organization, actor, filters),
+            )
+            for filters in windows
+        ]
+
+    counted = (2003, [1002, 1001], {"v3:1": 1001}, [("Report", 2003)])
+    assert found == [counted] * 3 + [(3, [2, 1], {"v3:1": 1}, [("Report", 3)])] * 3
+
+
 @pytest.mark.parametrize("by", [7, -1])
 def test_damage_in_time_is_corrected(organization: Organization, by: int) -> None:
-    make_execution(organization, FAILED)
-    add_up_all(organization)
+    execution = make_execution(organization, FAILED)
     with organization_scope(organization):
+        fail(organization, execution, 0, START)
+        add_up(organization)
         EndedInTime.objects.filter(property="status").update(executions=F("executions") + by)
         EndedInTime.objects.filter(property="agent").delete()
 
-        found = IN_TIME.correct()
+        ErrorCount.objects.filter(property="all").update(errors=F("errors") + by)
+        ErrorCount.objects.filter(property="agent").delete()
 
-        assert found is not None
-        assert (found.table, found.rows) == ("executions_endedintime", 5 + 3)
-        assert IN_TIME.correct() is None
+        found = IN_TIME.correct(), ERRORS.correct()
+
+        tables = [(each.table, each.rows) for each in found if each]
+        assert tables == [("executions_endedintime", 5 + 3), ("executions_errorcount", 4 + 4)]
+        assert IN_TIME.correct() is ERRORS.correct() is None
 
 
 @pytest.mark.parametrize("table", [EndedCount, EndedChange])
@@ -156,13 +217,15 @@ def test_an_upgrade_counts_what_had_ended_before(owner: psycopg.Connection) -> N
     organization, other_organization = make_organization(), make_organization()
     trigger = "TRIGGER executions_keep_runtime"
     for each in (organization, other_organization):
-        make_execution(each)
+        execution = make_execution(each)
+        with organization_scope(each):
+            fail(each, execution, 0, START)
         make_execution(each, RUNNING)
         owner.execute(f"ALTER TABLE executions_execution DISABLE {trigger}")
         owner.commit()
         with organization_scope(each):
             Execution.objects.update(runtime_bin=None)
-            for table in (EndedChange, EndedCount, EndedInTime):
+            for table in (EndedChange, EndedCount, EndedInTime, ErrorChange, ErrorCount):
                 table.objects.all().delete()
         owner.execute(f"ALTER TABLE executions_execution ENABLE {trigger}")
         owner.commit()
@@ -174,7 +237,7 @@ def test_an_upgrade_counts_what_had_ended_before(owner: psycopg.Connection) -> N
 
     for each, number in ((organization, 2), (other_organization, 1)):
         with organization_scope(each):
-            assert [rollup.correct() for rollup in ROLLUPS] == [None, None]
+            assert [rollup.correct() for rollup in ROLLUPS] == [None] * 3
             assert EndedCount.objects.count() == number
             bins = EndedInTime.objects.filter(seconds=0, property="runtime")
             assert sum(bins.values_list("executions", flat=True)) == number

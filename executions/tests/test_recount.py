@@ -1,6 +1,7 @@
 """The numbers of the dashboard equal a recount of random rows."""
 
 import random
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -72,7 +73,7 @@ def fill(organization: Organization, chance: random.Random) -> None:
                 organization=organization,
                 execution=chance.choice(rows),
                 sequence=number,
-                timestamp=START + chance.uniform(0, 30 * DAY),
+                timestamp=chance.choice([START + chance.uniform(0, 30 * DAY), *EDGES]),
                 message="no",
                 fingerprint=f"v1:{chance.randrange(6)}",
             )
@@ -201,7 +202,10 @@ def test_groups_equal_a_recount(chance: random.Random, filled: Organization) -> 
                 and (filters.end is None or row.timestamp < filters.end)
             ]
 
-            found = queries.error_groups(filled, actor, filters)
+            if chance.random() < 0.3:
+                add_up(filled)
+            zone = ZoneInfo(chance.choice(ZONES))
+            found = queries.error_groups(filled, actor, filters, zone=zone)
 
             assert {group.fingerprint: group.count for group in found.rows} == Counter(
                 row.fingerprint for row in rows
@@ -217,7 +221,16 @@ def test_groups_equal_a_recount(chance: random.Random, filled: Organization) -> 
                 assert group.first_seen == min(
                     row.timestamp for row in ever if row.fingerprint == group.fingerprint
                 )
+                names = {by_key[row.execution_id]["agent_name"] for row in own}
+                assert sorted(group.agent_names) == sorted(names)
                 assert sum(group.sparkline) == group.count
+                starts = [start.timestamp() for start in found.starts]
+                bars = Counter(max(bisect_right(starts, row.timestamp) - 1, 0) for row in own)
+                assert list(group.sparkline) == [bars[place] for place in range(len(starts))]
+                alike = queries.count_errors_alike(filled, actor, filters, [group.fingerprint])
+                assert alike == {group.fingerprint: len(own)}
+            by_agent = Counter(by_key[row.execution_id]["agent_name"] for row in rows)
+            assert dict(queries.count_errors_by_agent(filled, actor, filters)) == by_agent
 
 
 def test_a_member_is_counted_alone(chance: random.Random, filled: Organization) -> None:

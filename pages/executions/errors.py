@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -131,12 +130,8 @@ def agents_in(group: ErrorGroup) -> str:
 
 def with_groups(query: PageQuery, errors: Sequence[ExecutionError]) -> list[dict[str, Any]]:
     """The errors as cards, each linked to its group unless it is the only one in it."""
-    rows = queries.errors(*query.scope, query.filters).order_by()
-    alike = dict(
-        rows.filter(fingerprint__in={error.fingerprint for error in errors})
-        .values_list("fingerprint")
-        .annotate(Count("id"))
-    )
+    fingerprints = {error.fingerprint for error in errors}
+    alike = queries.count_errors_alike(*query.scope, query.filters, fingerprints)
     return [
         error_of(error)
         | {
