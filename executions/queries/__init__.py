@@ -4,8 +4,15 @@ Functions take `(organization, actor, filters)`, see only what the actor may see
 organization's scope. Lists are querysets, numbers are frozen dataclasses.
 """
 
+from executions.queries.agent_days import AgentDay, agent_days
 from executions.queries.buckets import Bucket, Buckets, count_by_hour
-from executions.queries.grouping import ErrorGroup, ErrorGroups, error_groups
+from executions.queries.grouping import (
+    ErrorGroup,
+    ErrorGroups,
+    GroupTotal,
+    error_groups,
+    group_totals,
+)
 from executions.queries.listing import (
     BYTES_OF_MESSAGE,
     MAX_TEXT_LENGTH,
@@ -19,11 +26,9 @@ from executions.queries.listing import (
 )
 from executions.queries.numbers import (
     FAILED,
-    AgentActivity,
     RecentActivity,
     Statistics,
     Totals,
-    agent_activity,
     error_rate,
     live_by_status,
     recent_activity,
@@ -39,15 +44,16 @@ __all__ = [
     "MAX_TEXT_LENGTH",
     "PERCENTILES",
     "RUNTIME",
-    "AgentActivity",
+    "AgentDay",
     "Bucket",
     "Buckets",
     "ErrorGroup",
     "ErrorGroups",
+    "GroupTotal",
     "RecentActivity",
     "Statistics",
     "Totals",
-    "agent_activity",
+    "agent_days",
     "count",
     "count_by_hour",
     "count_errors",
@@ -56,6 +62,7 @@ __all__ = [
     "error_rate",
     "errors",
     "executions",
+    "group_totals",
     "has_errors",
     "in_batches",
     "live_by_status",

@@ -1,7 +1,7 @@
 """Errors grouped by fingerprint."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -48,6 +48,27 @@ class ErrorGroups:
     rows: tuple[ErrorGroup, ...]
     step: str
     starts: tuple[datetime, ...]
+
+
+@dataclass(frozen=True)
+class GroupTotal:
+    """The errors of a group in the window, whichever agent reported them."""
+
+    count: int
+    agents: int
+
+
+def group_totals(
+    organization: Organization, actor: Actor, filters: Filters, fingerprints: Collection[str]
+) -> dict[str, GroupTotal]:
+    """The totals of these groups by fingerprint."""
+    rows = visible_errors(organization, actor, filters).filter(fingerprint__in=fingerprints)
+    counts = (
+        rows.order_by()
+        .values_list("fingerprint")
+        .annotate(Count("id"), Count("execution__agent_name", distinct=True))
+    )
+    return {fingerprint: GroupTotal(count, agents) for fingerprint, count, agents in counts}
 
 
 def error_groups(

@@ -1,7 +1,7 @@
 """The effect of revoking a credential: its recent traffic and its live tokens."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -31,7 +31,7 @@ class CredentialUsage:
 
 
 def usage_of(agent: Agent, credentials: Collection[Credential]) -> dict[UUID, CredentialUsage]:
-    """The usage of each of the agent's credentials, in three queries."""
+    """The usage of each of the agent's credentials, in three queries at most."""
     ids = [credential.pk for credential in credentials]
     since = timezone.now().date() - (USAGE_DAYS - 1) * DAY
     days = AgentDayUsage.objects.filter(
@@ -40,7 +40,15 @@ def usage_of(agent: Agent, credentials: Collection[Credential]) -> dict[UUID, Cr
         agent_id=agent.pk,
         credential_id__in=ids,
     )
-    issued = dict(days.values_list("credential_id").annotate(Sum("issued")))
+    return with_live_tokens(
+        agent, ids, dict(days.values_list("credential_id").annotate(Sum("issued")))
+    )
+
+
+def with_live_tokens(
+    agent: Agent, ids: list[UUID], issued: Mapping[UUID, int]
+) -> dict[UUID, CredentialUsage]:
+    """The usage of these credentials of which the tokens are counted."""
     live, is_capped = _live_tokens(agent, ids, timezone.now())
     return {pk: CredentialUsage(issued.get(pk, 0), live[pk], is_capped) for pk in ids}
 
