@@ -101,8 +101,8 @@ class NewestRequests:
         return sum(carrier.refused for carrier in self.carriers)
 
 
-STATEMENT = """
-    SELECT credential_id, secret_hint, outcome, CASE outcome WHEN 'issued' THEN scope ELSE '' END,
+STATEMENT = """SELECT credential_id, secret_hint, outcome,
+        CASE outcome WHEN 'issued' THEN scope ELSE '' END,
         count(*) FILTER (WHERE created_at >= %s), count(*), max(created_at), min(created_at)
     FROM (
         SELECT credential_id, secret_hint, outcome, scope, created_at FROM tokens_tokenevent

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models import Exists, F, Max, OuterRef, Q, Sum
 from django.utils import timezone
 
 from agents.models import Agent
 from analytics.models import AgentDayUsage
 from core.days import DAY
-from tokens.models import MAX_TOKEN_LIFETIME, Credential, Resource, Revocation, TokenEvent
+from tokens.models import Credential, Resource, Revocation, TokenEvent
 
 USAGE_DAYS = 30
 COUNTED_AT_MOST = 10_000
@@ -58,8 +58,13 @@ def _live_tokens(agent: Agent, ids: list[UUID], now: datetime) -> tuple[Counter[
 
     A stopped agent has none (liveness.py).
     """
-    longest = timedelta(seconds=MAX_TOKEN_LIFETIME)
-    earliest = max(now - longest, agent.tokens_valid_from or now - longest)
+    if not agent.is_active:
+        return Counter(), False
+    usual: timedelta = settings.ACCESS_TOKEN_LIFETIME
+    resources = Resource.objects.filter(organization_id=agent.organization_id)
+    longest = resources.aggregate(seconds=Max("token_lifetime"))["seconds"] or 0
+    earliest = now - max(usual, timedelta(seconds=longest))
+    earliest = max(earliest, agent.tokens_valid_from or earliest)
     revoked = Revocation.objects.filter(
         organization=OuterRef("organization"), token_id=OuterRef("token_id")
     )
@@ -73,13 +78,12 @@ def _live_tokens(agent: Agent, ids: list[UUID], now: datetime) -> tuple[Counter[
         outcome=TokenEvent.Outcome.ISSUED,
         created_at__gte=earliest,
     ).values_list("credential_id", "resource", "created_at")
-    found = list(rows.order_by("-created_at")[:COUNTED_AT_MOST]) if agent.is_active else []
-    resources = Resource.objects.filter(
-        organization_id=agent.organization_id,
-        identifier__in={resource for _, resource, _ in found if resource},
-    )
-    lifetimes = {each.identifier: timedelta(seconds=each.lifetime_seconds) for each in resources}
-    usual: timedelta = settings.ACCESS_TOKEN_LIFETIME
+    found = list(rows.order_by("-created_at")[:COUNTED_AT_MOST])
+    named = {resource for _, resource, _ in found if resource}
+    lifetimes = {
+        each.identifier: timedelta(seconds=each.lifetime_seconds)
+        for each in resources.filter(identifier__in=named)
+    }
     live = Counter(
         credential_id
         for credential_id, resource, created_at in found

@@ -9,7 +9,8 @@ from uuid import UUID
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from core.formatting import absolute_time, duration, shortened
+from core.days import DAY, HOUR
+from core.formatting import absolute_time, counted, duration, shortened
 from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, User
 
@@ -91,10 +92,17 @@ def _rotated(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
     if grace and end:
         rest = f"The old secret works until {absolute_time(end, now)}."
     elif isinstance(grace, int) and grace:
-        rest = f"The old secret works for another {duration(timedelta(seconds=grace))}."
+        rest = f"The old secret kept working for {_length(timedelta(seconds=grace))}."
     else:
         rest = "The old secret stopped at once."
     return f"gave the {event.target_label} a new secret. {rest}"
+
+
+def _length(grace: timedelta) -> str:
+    """A grace period as people choose it: days and hours are whole ones."""
+    if grace % DAY == timedelta():
+        return counted(grace // DAY, "days")
+    return counted(grace // HOUR, "hours") if grace % HOUR == timedelta() else duration(grace)
 
 
 def _renamed(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
