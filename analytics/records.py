@@ -12,11 +12,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.aggregates import ArrayAgg
+from django.db import connection
 from django.db.models import Count, Func, Q, Sum, Value
 from django.db.models.functions import Coalesce, Collate, TruncDate
 from django.utils import timezone
 
 from agents.models import Agent
+from analytics.agent_usage import NEWEST
 from analytics.findings.finding import Finding
 from analytics.findings.records import (
     JUDGED_DAYS,
@@ -247,23 +249,30 @@ def _read_credentials(
     )
 
 
+REASONS = """SELECT asked.agent_id, newest.reason, count(*)
+    FROM unnest(%s::uuid[]) AS asked (agent_id)
+    CROSS JOIN LATERAL (
+        SELECT outcome, reason FROM tokens_tokenevent
+        WHERE organization_id = %s AND agent_id = asked.agent_id AND created_at >= %s
+        ORDER BY created_at DESC LIMIT %s
+    ) AS newest
+    WHERE newest.outcome = 'refused'
+    GROUP BY 1, 2
+"""
+
+
 def _reasons(records: Records, organization: Organization) -> dict[UUID, str]:
-    """The most frequent reason in the last week, for agents that were refused often."""
-    first = records.today - 6 * DAY
-    rows = (
-        TokenEvent.objects.for_organization(organization)
-        .filter(
-            agent_id__in=records.refused,
-            outcome=TokenEvent.Outcome.REFUSED,
-            created_at__gte=day_start(first, UTC),
-        )
-        .values_list("agent_id", "reason")
-        .annotate(count=Count("id"))
-        .order_by()
-    )
+    """The most frequent reason in the last week, for agents that were refused often: of the newest
+    events of each, because a busy agent has very many.
+    """
+    if not records.refused:
+        return {}
+    first = day_start(records.today - 6 * DAY, UTC)
     counts: dict[UUID, list[tuple[int, str]]] = defaultdict(list)
-    for agent_id, reason, count in rows:
-        counts[agent_id].append((count, reason))
+    with connection.cursor() as cursor:
+        cursor.execute(REASONS, [list(records.refused), organization.pk, first, NEWEST])
+        for agent_id, reason, count in cursor.fetchall():
+            counts[agent_id].append((count, reason))
     labels = dict(TokenEvent.Reason.choices)
     return {agent_id: str(labels.get(max(found)[1], "")) for agent_id, found in counts.items()}
 

@@ -68,33 +68,35 @@ TRIGGERS = (
     Trigger(
         "executions_execution",
         "executions_move_errors_delete",
-        "executions_move_errors",
-        "AFTER DELETE",
+        "AFTER DELETE ON executions_execution "
+        "FOR EACH ROW EXECUTE FUNCTION executions_move_errors()",
     ),
     Trigger(
         "executions_execution",
         "executions_move_errors_update",
-        "executions_move_errors",
-        "AFTER UPDATE",
-        is_conditional=True,
+        "AFTER UPDATE ON executions_execution "
+        "FOR EACH ROW "
+        "WHEN (old.user_id IS DISTINCT FROM new.user_id OR old.agent_name <> new.agent_name) "
+        "EXECUTE FUNCTION executions_move_errors()",
     ),
     Trigger(
         "executions_executionerror",
         "executions_count_errors_delete",
-        "executions_count_errors",
-        "AFTER DELETE",
+        "AFTER DELETE ON executions_executionerror REFERENCING OLD TABLE AS gone "
+        "FOR EACH STATEMENT EXECUTE FUNCTION executions_count_errors()",
     ),
     Trigger(
         "executions_executionerror",
         "executions_count_errors_insert",
-        "executions_count_errors",
-        "AFTER INSERT",
+        "AFTER INSERT ON executions_executionerror REFERENCING NEW TABLE AS made "
+        "FOR EACH STATEMENT EXECUTE FUNCTION executions_count_errors()",
     ),
     Trigger(
         "executions_executionerror",
         "executions_count_errors_update",
-        "executions_count_errors",
-        "AFTER UPDATE",
+        "AFTER UPDATE ON executions_executionerror REFERENCING OLD TABLE AS gone "
+        "NEW TABLE AS made "
+        "FOR EACH STATEMENT EXECUTE FUNCTION executions_count_errors()",
     ),
     Trigger(
         "executions_executionevent",

@@ -94,7 +94,15 @@ NORTHWIND = Company(
         ),
         Part("screener-05", SCREENER, "hiring", "resume:read resume:score", 4, version="2.4.1"),
         Part("summarizer-eu", SUMMARIZER, "research", "report:read report:write", 15, "long"),
-        Part("summarizer-us", SUMMARIZER, "research", "report:read report:write", 9, "evening"),
+        Part(
+            "summarizer-us",
+            SUMMARIZER,
+            "research",
+            "report:read report:write",
+            9,
+            "evening",
+            story="rotating",
+        ),
         Part("classifier-1", CLASSIFIER, "support", "ticket:read ticket:label", 9, version="1.9.2"),
         Part(
             "classifier-2", CLASSIFIER, "support", "ticket:read ticket:label", 11, version="1.9.2"

@@ -16,6 +16,15 @@ from organizations.models import Membership, Organization, Principal, User
 from organizations.tenancy.scope import organization_scope
 from tokens.models import Credential, Resource, ResourceGrant, make_client_secret
 
+GRACE = timedelta(days=7)
+"""Of the rotation that is not over."""
+NAMES = {
+    Agent.Environment.PRODUCTION: "prod, k8s",
+    Agent.Environment.STAGING: "staging, k8s",
+    Agent.Environment.DEVELOPMENT: "laptop",
+}
+SECOND_NAME = "batch"
+
 
 def found_organization(company: Company, now: datetime) -> Organization:
     """Create the organization with its people and agents, and the audit log of how they were
@@ -148,7 +157,10 @@ def _agent(
         log.add(AuditAction.CREDENTIAL_GENERATED, credential, credential.created_at)
         if credential.rotated_at:
             log.add(
-                AuditAction.CREDENTIAL_ROTATED, credential, credential.rotated_at, graceSeconds=0
+                AuditAction.CREDENTIAL_ROTATED,
+                credential,
+                credential.rotated_at,
+                graceSeconds=int(GRACE.total_seconds()) if credential.previous_expires_at else 0,
             )
         if credential.revoked_at:
             log.add(AuditAction.CREDENTIAL_REVOKED, credential, credential.revoked_at)
@@ -174,6 +186,7 @@ def _credentials(
             organization=agent.organization,
             agent=agent,
             created_at=created_at,
+            name=SECOND_NAME if number else NAMES[part.environment],
         )
         credential.set_secret(make_client_secret())
         credential.secret_hint = f"{chance.randrange(16**4):04x}"
@@ -183,6 +196,11 @@ def _credentials(
     if story == "revoked":
         credentials[1].status = Credential.Status.REVOKED
         credentials[1].revoked_at = now - 25 * DAY
+    if story == "rotating":
+        rotated_at = now - 3 * DAY
+        credentials[0].replace_secret(make_client_secret(), GRACE, rotated_at)
+        credentials[0].secret_hint = f"{chance.randrange(16**4):04x}"
+        credentials[0].previous_last_used_at = rotated_at + DAY
     if story == "rotated out":
         credentials[0].rotated_at = now - 6 * DAY
     return credentials

@@ -163,7 +163,8 @@ def _rounded(value: float, chance: random.Random) -> int:
 
 INSERT = """
     INSERT INTO tokens_tokenevent (id, organization_id, created_at, outcome, reason, agent_id,
-                                   credential_id, token_id, scope, ip_address)
+                                   credential_id, token_id, scope, ip_address, secret_hint,
+                                   used_previous_secret, credential_name)
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
             || substr(hash, 1, 3) || 'a' || substr(hash, 4, 15))::uuid,
            %(organization)s, at, outcome, reason, agent_id, credential_id,
@@ -172,7 +173,12 @@ INSERT = """
                       || 'b' || substr(hash, 4, 15))::uuid
            END,
            %(scope)s,
-           ('10.20.0.' || ('x' || right(agent_id::text, 2))::bit(8)::integer)::inet
+           ('10.20.0.' || ('x' || right(agent_id::text, 2))::bit(8)::integer)::inet,
+           -- Of a secret that was not rotated, pages know the hint from its credential.
+           CASE WHEN previous_secret_hint = '' THEN ''
+                WHEN is_old THEN previous_secret_hint ELSE secret_hint END,
+           is_old AND at > rotated_at,
+           name
     FROM (
         SELECT *, hour + interval '1 hour'
                * ((number - 1 + ('x' || substr(hash, 25, 4))::bit(16)::integer / 65536.0) / count)
@@ -184,6 +190,12 @@ INSERT = """
              md5(agent_id::text || extract(epoch FROM hour)::bigint || outcome || reason
                  || credential_id || number) AS hash
     ) event
+    CROSS JOIN LATERAL (
+        SELECT name, secret_hint, previous_secret_hint, rotated_at,
+            -- The client takes the new secret a day after the rotation.
+            previous_secret_hint <> '' AND at < rotated_at + interval '1 day' AS is_old
+        FROM tokens_credential WHERE id = credential_id
+    ) credential
     WHERE at > %(since)s AND at <= %(now)s
     ORDER BY at
 """

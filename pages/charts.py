@@ -135,7 +135,7 @@ def busiest(cells: Sequence[HourCount], unit: str) -> str:
     return f"Busiest {WEEKDAYS[top.dow][:3]} {top.hour:02d}:00, {counted(top.count, unit)}"
 
 
-def change(now: int, before: int, *, rise: str = "", fall: str = "") -> dict[str, str] | None:
+def change(now: float, before: float, *, rise: str = "", fall: str = "") -> dict[str, str] | None:
     """The change in per cent compared with the period before; None if there is nothing to
     compare.
     """

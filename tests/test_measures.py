@@ -8,9 +8,11 @@ import csv
 import random
 import re
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -19,8 +21,9 @@ from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from analytics.tests.factories import event, store
 from conftest import ClientFor
-from core.formatting import NOTHING, duration, percent
+from core.formatting import NOTHING, duration, money, percent
 from executions.event_log import NewEvent
 from executions.models import now
 from executions.tests.factories import make_execution, tagged
@@ -281,3 +284,73 @@ def test_agents_at_work_are_among_the_registered_ones_and_used_when_they_got_a_t
     assert {row["agent"].pk: row["tokens"] for row in listed if row["tokens"]} == {
         row["agent"].pk: row["tokens"] for row in overview["agents"]
     }
+
+
+def test_an_agents_page_measures_as_api_csv_and_the_pages_behind_it(
+    organization: Organization, browser: Client, client: Client, chance: random.Random
+) -> None:
+    """Of 30 days (UTC), by day, and of the same weekdays before."""
+    agent, other = (
+        make_agent(organization, created_at=timezone.now() - timedelta(days=90)) for _ in range(2)
+    )
+    credential, _ = make_credential(agent)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = today - timedelta(days=29)
+    edges = (0, 29, 30, 34, 35, 64, 65)
+    days = [chance.choice([*edges, *range(66)]) for _ in range(60)]
+    events, by_day = [], Counter[tuple[str, int]]()
+    for day in days:
+        outcome = chance.choice(["issued", "issued", "refused", "introspected"])
+        at = today - timedelta(days=day)
+        at += timedelta(seconds=chance.choice([0, 1]))
+        events += [event(agent, at, outcome=outcome, credential=credential), event(other, at)]
+        by_day[outcome, day] += 1
+    store(organization, events)
+    for day in days[:30]:
+        status = chance.choice(["finished", "error", "error", "running"])
+        changes = [("starting", 0.0), ("running", 0.1)]
+        changes += [(status, 0.9)] if status != "running" else []
+        cost = chance.choice([None, Decimal("0.25")])
+        start = (today - timedelta(days=day)).timestamp()
+        for owner in (agent, other):
+            make_execution(organization, changes, start=start, agent=owner, cost=cost)
+        by_day["runs", day] += 1
+        by_day["failed", day] += status == "error"
+        by_day["cents", day] += 25 if cost else 0
+
+    def expected(name: str, last: int = 0) -> int:
+        return sum(by_day[name, day] for day in range(last, last + 30))
+
+    shown = figures(browser, f"/agents/{agent.pk}")
+    names = {"Tokens": "issued", "Refused": "refused", "Runs": "runs", "Failed": "failed"}
+    for label, name in names.items():
+        assert value(shown[label]) == str(expected(name))
+        spark = [each["count"] for each in shown[label]["spark"]]
+        assert spark == [by_day[name, day] for day in reversed(range(30))]
+        before = expected(name, 35)
+        assert (f"from {before}" in shown[label]["note"]) == (before > 0)
+    spent = Decimal(expected("cents")) / 100
+    assert value(shown["Cost"]) == (money(spent) if spent else "0")
+
+    for outcome in ("issued", "refused"):
+        address = f"/api/v1/analytics/tokens?agentId={agent.pk}&days=30&outcome={outcome}"
+        rows = client.get(address).json()["data"]
+        assert [row["count"] for row in rows] == [
+            by_day[outcome, day] for day in reversed(range(30))
+        ]
+        assert sum(int(row["count"]) for row in rows_of_csv(client, address)) == expected(outcome)
+    query = f"agent={agent.pk}&from={first:%Y-%m-%d}"
+    stats = client.get(f"/api/dashboard/agent-stats?{query}").json()
+    file = rows_of_csv(client, f"/api/dashboard/running-agents?{query}")
+    assert stats["total_executions"] == len(file) == expected("runs")
+    assert stats["by_status"].get("error", 0) == expected("failed")
+    exported = rows_of_csv(browser, f"/executions/export?{query}&tz=UTC")
+    assert sum(Decimal(row["cost_usd"] or 0) for row in exported) == spent
+    for label in ("Runs", "Failed"):
+        if expected(names[label]):
+            behind = browser.get(shown[label]["url"]).context["page"].paginator.count
+            assert behind == expected(names[label])
+    for label, outcome in (("Tokens", "issued"), ("Refused", "refused")):
+        if expected(outcome):
+            behind = browser.get(shown[label]["url"]).context["figures"][0]["value"]
+            assert behind == str(expected(outcome))

@@ -45,11 +45,13 @@ def partition(apps, schema_editor):
         cursor.execute(END)
         month, end = cursor.fetchone()
         # Only a server whose clock is more than a day ahead could insert such a row now.
-        cursor.execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS executions_event_end")
-        cursor.execute(
-            f"ALTER TABLE {TABLE} ADD CONSTRAINT executions_event_end "
-            f"CHECK (execution_id < '{end}') NOT VALID"
-        )
+        with transaction.atomic(using=connection.alias):
+            lock_together(connection, TABLE)
+            cursor.execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS executions_event_end")
+            cursor.execute(
+                f"ALTER TABLE {TABLE} ADD CONSTRAINT executions_event_end "
+                f"CHECK (execution_id < '{end}') NOT VALID"
+            )
         cursor.execute(
             f"DO $$BEGIN ALTER TABLE {TABLE} VALIDATE CONSTRAINT executions_event_end; "
             "EXCEPTION WHEN check_violation THEN NULL; END$$"

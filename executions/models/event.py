@@ -105,7 +105,7 @@ class ExecutionError(OrganizationScopedModel):
             models.Index(
                 fields=["organization", "fingerprint", "-timestamp"],
                 include=["execution"],
-                name="executions_error_group",
+                name="executions_error_of_group",
             ),
         ]
 

@@ -4,11 +4,13 @@ Functions take `(organization, actor, filters)`, see only what the actor may see
 organization's scope. Lists are querysets, numbers are frozen dataclasses.
 """
 
+from executions.queries.agent_days import AgentDay, agent_days
 from executions.queries.buckets import Bucket, Buckets, count_by_hour
 from executions.queries.error_counts import (
+    GroupTotal,
     count_errors,
-    count_errors_alike,
     count_errors_by_agent,
+    group_totals,
 )
 from executions.queries.grouping import ErrorGroup, ErrorGroups, error_groups
 from executions.queries.listing import (
@@ -22,11 +24,9 @@ from executions.queries.listing import (
 )
 from executions.queries.numbers import (
     FAILED,
-    AgentActivity,
     RecentActivity,
     Statistics,
     Totals,
-    agent_activity,
     error_rate,
     live_by_status,
     recent_activity,
@@ -42,24 +42,25 @@ __all__ = [
     "MAX_TEXT_LENGTH",
     "PERCENTILES",
     "RUNTIME",
-    "AgentActivity",
+    "AgentDay",
     "Bucket",
     "Buckets",
     "ErrorGroup",
     "ErrorGroups",
+    "GroupTotal",
     "RecentActivity",
     "Statistics",
     "Totals",
-    "agent_activity",
+    "agent_days",
     "count",
     "count_by_hour",
     "count_errors",
-    "count_errors_alike",
     "count_errors_by_agent",
     "error_groups",
     "error_rate",
     "errors",
     "executions",
+    "group_totals",
     "has_errors",
     "in_batches",
     "live_by_status",

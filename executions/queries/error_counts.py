@@ -35,6 +35,13 @@ class GroupCount(NamedTuple):
     newest: UUID
 
 
+class GroupTotal(NamedTuple):
+    """The errors of a group in a window, whichever agent reported them, and of how many agents."""
+
+    errors: int
+    agents: int
+
+
 def count_errors(organization: Organization, actor: Actor, filters: Filters = EVERYTHING) -> int:
     spans = Spans.of(actor, filters)
     if spans is None:
@@ -62,21 +69,25 @@ def count_errors_by_agent(
     return _fetch((statement, (*parameters, limit)))
 
 
-def count_errors_alike(
+def group_totals(
     organization: Organization, actor: Actor, filters: Filters, fingerprints: Collection[str]
-) -> dict[str, int]:
-    """The number of errors of each of these groups."""
+) -> dict[str, GroupTotal]:
+    """The totals of these groups by fingerprint."""
     spans = Spans.of(actor, filters)
     if spans is None:
         rows = visible_errors(organization, actor, filters).order_by()
-        alike = rows.filter(fingerprint__in=fingerprints)
-        return dict(alike.values_list("fingerprint").annotate(Count("id")))
-    counted, parameters = _counted(organization, spans, filters, ["all"])
+        alike = rows.filter(fingerprint__in=fingerprints).values_list("fingerprint")
+        totals = alike.annotate(Count("id"), Count("execution__agent_name", distinct=True))
+        return {fingerprint: GroupTotal(*numbers) for fingerprint, *numbers in totals}
+    counted, parameters = _counted(organization, spans, filters, ["agent"])
     statement = f"""
-        SELECT fingerprint, sum(errors)::bigint FROM ({counted}) AS counted
-        WHERE fingerprint = ANY (%s) GROUP BY fingerprint
+        SELECT fingerprint, sum(errors)::bigint, count(*) FROM (
+            SELECT fingerprint, value, sum(errors) AS errors FROM ({counted}) AS counted
+            WHERE fingerprint = ANY (%s) GROUP BY 1, 2 HAVING sum(errors) > 0
+        ) AS by_agent GROUP BY 1
     """  # noqa: S608 - our own names
-    return dict(_fetch((statement, (*parameters, list(fingerprints)))))
+    found = _fetch((statement, (*parameters, list(fingerprints))))
+    return {fingerprint: GroupTotal(*numbers) for fingerprint, *numbers in found}
 
 
 def count_groups(organization: Organization, spans: Spans, filters: Filters) -> list[GroupCount]:

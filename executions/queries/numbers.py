@@ -2,17 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Q
 
-from agents.models import Agent
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionUser
-from executions.queries.in_time import COLUMNS, Spans, rows_of
 from executions.queries.listing import visible_executions
 from executions.queries.percentiles import percentiles
 from executions.queries.tally import tally
@@ -54,16 +49,6 @@ class RecentActivity:
     @property
     def error_rate(self) -> float:
         return error_rate(self.failed, self.total)
-
-
-@dataclass(frozen=True)
-class AgentActivity:
-    """What an agent has run since a time."""
-
-    runs: int
-    failed: int
-    cost: Decimal
-    """In US dollars, as far as reported."""
 
 
 @dataclass(frozen=True)
@@ -119,39 +104,6 @@ def recent_activity(organization: Organization, actor: Actor, since: float) -> R
         failed=counted.by_status[Execution.FAILED],
         newest=starts.values_list("start_time", flat=True).first(),
     )
-
-
-def agent_activity(agent: Agent, actor: Actor, since: float) -> AgentActivity:
-    """What the agent has run since then, as far as the actor may see it."""
-    window = Filters(start=since)
-    if spans := Spans.of(actor, window):
-        return _agent_activity(agent, spans, window)
-    own = visible_executions(agent.organization, actor, Filters(start=since, agent=agent.pk))
-    sums = own.order_by().aggregate(
-        runs=Count("id"), failed=Count("id", filter=FAILED), cost=Coalesce(Sum("cost"), Decimal(0))
-    )
-    return AgentActivity(**sums)
-
-
-def _agent_activity(agent: Agent, spans: Spans, window: Filters) -> AgentActivity:
-    organization = agent.organization
-    counted, of_counted = spans.counted(organization, ["agent_id"], str(agent.pk))
-    others, of_others = rows_of(
-        organization,
-        f"1, (status = '{Execution.FAILED}')::integer, cost",
-        [(f"agent_id = %s AND {sql}", (agent.pk, *each)) for sql, each in spans.others(window)],
-    )
-    statement = f"""
-        SELECT coalesce(sum(executions), 0)::bigint, coalesce(sum(failed), 0)::bigint,
-            coalesce(sum(cost), 0)
-        FROM (
-            SELECT executions, failed, cost FROM ({counted}) AS counted ({", ".join(COLUMNS)})
-            UNION ALL {others}
-        ) AS every
-    """  # noqa: S608 - our own names
-    with connection.cursor() as cursor:
-        cursor.execute(statement, (*of_counted, *of_others))
-        return AgentActivity(*cursor.fetchone())
 
 
 def live_by_status(

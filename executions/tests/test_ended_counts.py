@@ -41,7 +41,7 @@ FILLS = [
     import_module(f"executions.migrations.{name}")
     for name in (
         *("0022_ended_before", "0028_bins_before", "0030_in_time_before"),
-        "0034_errors_before",
+        "0036_errors_before",
     )
 ]
 START = 1_790_000_000.0
@@ -163,14 +163,14 @@ def test_numbers_of_errors_come_from_the_counts(organization: Organization) -> N
             (
                 queries.count_errors(organization, actor, filters),
                 [each.count for each in queries.error_groups(organization, actor, filters).rows],
-                queries.count_errors_alike(organization, actor, filters, ["v3:1"]),
+                queries.group_totals(organization, actor, filters, ["v3:1"]),
                 queries.count_errors_by_agent(organization, actor, filters),
             )
             for filters in windows
         ]
 
-    counted = (2003, [1002, 1001], {"v3:1": 1001}, [("Report", 2003)])
-    assert found == [counted] * 3 + [(3, [2, 1], {"v3:1": 1}, [("Report", 3)])] * 3
+    counted = (2003, [1002, 1001], {"v3:1": (1001, 1)}, [("Report", 2003)])
+    assert found == [counted] * 3 + [(3, [2, 1], {"v3:1": (1, 1)}, [("Report", 3)])] * 3
 
 
 @pytest.mark.parametrize("by", [7, -1])

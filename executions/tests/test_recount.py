@@ -227,8 +227,8 @@ def test_groups_equal_a_recount(chance: random.Random, filled: Organization) -> 
                 starts = [start.timestamp() for start in found.starts]
                 bars = Counter(max(bisect_right(starts, row.timestamp) - 1, 0) for row in own)
                 assert list(group.sparkline) == [bars[place] for place in range(len(starts))]
-                alike = queries.count_errors_alike(filled, actor, filters, [group.fingerprint])
-                assert alike == {group.fingerprint: len(own)}
+                totals = queries.group_totals(filled, actor, filters, [group.fingerprint])
+                assert totals == {group.fingerprint: (len(own), len(names))}
             by_agent = Counter(by_key[row.execution_id]["agent_name"] for row in rows)
             assert dict(queries.count_errors_by_agent(filled, actor, filters)) == by_agent
 

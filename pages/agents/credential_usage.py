@@ -1,19 +1,19 @@
 """The effect of revoking a credential: its recent traffic and its live tokens."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models import Exists, F, Max, OuterRef, Q, Sum
 from django.utils import timezone
 
 from agents.models import Agent
 from analytics.models import AgentDayUsage
 from core.days import DAY
-from tokens.models import MAX_TOKEN_LIFETIME, Credential, Resource, Revocation, TokenEvent
+from tokens.models import Credential, Resource, Revocation, TokenEvent
 
 USAGE_DAYS = 30
 COUNTED_AT_MOST = 10_000
@@ -31,7 +31,7 @@ class CredentialUsage:
 
 
 def usage_of(agent: Agent, credentials: Collection[Credential]) -> dict[UUID, CredentialUsage]:
-    """The usage of each of the agent's credentials, in three queries."""
+    """The usage of each of the agent's credentials, in three queries at most."""
     ids = [credential.pk for credential in credentials]
     since = timezone.now().date() - (USAGE_DAYS - 1) * DAY
     days = AgentDayUsage.objects.filter(
@@ -40,7 +40,15 @@ def usage_of(agent: Agent, credentials: Collection[Credential]) -> dict[UUID, Cr
         agent_id=agent.pk,
         credential_id__in=ids,
     )
-    issued = dict(days.values_list("credential_id").annotate(Sum("issued")))
+    return with_live_tokens(
+        agent, ids, dict(days.values_list("credential_id").annotate(Sum("issued")))
+    )
+
+
+def with_live_tokens(
+    agent: Agent, ids: list[UUID], issued: Mapping[UUID, int]
+) -> dict[UUID, CredentialUsage]:
+    """The usage of these credentials of which the tokens are counted."""
     live, is_capped = _live_tokens(agent, ids, timezone.now())
     return {pk: CredentialUsage(issued.get(pk, 0), live[pk], is_capped) for pk in ids}
 
@@ -50,8 +58,13 @@ def _live_tokens(agent: Agent, ids: list[UUID], now: datetime) -> tuple[Counter[
 
     A stopped agent has none (liveness.py).
     """
-    longest = timedelta(seconds=MAX_TOKEN_LIFETIME)
-    earliest = max(now - longest, agent.tokens_valid_from or now - longest)
+    if not agent.is_active:
+        return Counter(), False
+    usual: timedelta = settings.ACCESS_TOKEN_LIFETIME
+    resources = Resource.objects.filter(organization_id=agent.organization_id)
+    longest = resources.aggregate(seconds=Max("token_lifetime"))["seconds"] or 0
+    earliest = now - max(usual, timedelta(seconds=longest))
+    earliest = max(earliest, agent.tokens_valid_from or earliest)
     revoked = Revocation.objects.filter(
         organization=OuterRef("organization"), token_id=OuterRef("token_id")
     )
@@ -65,13 +78,12 @@ def _live_tokens(agent: Agent, ids: list[UUID], now: datetime) -> tuple[Counter[
         outcome=TokenEvent.Outcome.ISSUED,
         created_at__gte=earliest,
     ).values_list("credential_id", "resource", "created_at")
-    found = list(rows.order_by("-created_at")[:COUNTED_AT_MOST]) if agent.is_active else []
-    resources = Resource.objects.filter(
-        organization_id=agent.organization_id,
-        identifier__in={resource for _, resource, _ in found if resource},
-    )
-    lifetimes = {each.identifier: timedelta(seconds=each.lifetime_seconds) for each in resources}
-    usual: timedelta = settings.ACCESS_TOKEN_LIFETIME
+    found = list(rows.order_by("-created_at")[:COUNTED_AT_MOST])
+    named = {resource for _, resource, _ in found if resource}
+    lifetimes = {
+        each.identifier: timedelta(seconds=each.lifetime_seconds)
+        for each in resources.filter(identifier__in=named)
+    }
     live = Counter(
         credential_id
         for credential_id, resource, created_at in found

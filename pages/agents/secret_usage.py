@@ -1,12 +1,15 @@
 """The use of old secrets after a rotation, and whether they can be ended."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, Max
+from django.db.models.functions import TruncDate
 
 from agents.models import Agent
 from core.formatting import absolute_time
@@ -31,6 +34,8 @@ class SecretUsage:
     last_at: datetime | None = None
     addresses: tuple[str, ...] = ()
     """Some of the addresses that used it."""
+    days: Mapping[date, int] = field(default_factory=dict)
+    """Its tokens by day (UTC)."""
 
 
 def secrets_of(
@@ -50,7 +55,8 @@ def secrets_of(
             outcome=TokenEvent.Outcome.ISSUED,
             created_at__gte=min(starts, default=now) - SKEW,
         )
-        .values_list("credential_id", "secret_hint", "used_previous_secret")
+        .annotate(day=TruncDate("created_at", tzinfo=UTC))
+        .values_list("credential_id", "secret_hint", "used_previous_secret", "day")
         .annotate(
             issued=Count("id"),
             last_at=Max("created_at"),
@@ -58,40 +64,66 @@ def secrets_of(
         )
         .order_by()
     )
-    used: dict[tuple[UUID, str, bool], tuple[int, datetime, tuple[str, ...]]] = {}
-    for credential_id, hint, is_old, count, last_at, addresses in rows:
-        some = tuple(str(each) for each in addresses if each)[:ADDRESSES_SHOWN]
-        used[credential_id, hint, is_old] = (count, last_at, some)
+    used: dict[tuple[UUID, str, bool], list[tuple[Any, ...]]] = defaultdict(list)
+    for credential_id, hint, is_old, *of_day in rows:
+        used[credential_id, hint, is_old].append(tuple(of_day))
     found = {}
     for pk, credential in rotating.items():
-        present = used.get((pk, credential.secret_hint, False), ())
-        found[pk] = [SecretUsage(credential.secret_hint, None, *present)]
+        present = used[pk, credential.secret_hint, False]
+        found[pk] = [_secret(credential.secret_hint, None, present)]
         for old in credential.live_old_secrets(now):
-            found[pk].append(
-                SecretUsage(old.hint, old.ends_at, *used.get((pk, old.hint, True), ()))
-            )
+            found[pk].append(_secret(old.hint, old.ends_at, used[pk, old.hint, True]))
     return found
+
+
+def _secret(hint: str, ends_at: datetime | None, days: list[tuple[Any, ...]]) -> SecretUsage:
+    addresses = sorted({str(each) for *_, of_day in days for each in of_day if each})
+    return SecretUsage(
+        hint,
+        ends_at,
+        issued=sum(issued for _, issued, _, _ in days),
+        last_at=max((last_at for _, _, last_at, _ in days), default=None),
+        addresses=tuple(addresses[:ADDRESSES_SHOWN]),
+        days={day: issued for day, issued, _, _ in days},
+    )
+
+
+def last_of(secrets: list[SecretUsage]) -> SecretUsage | None:
+    """The secret that was used last, if any was."""
+    used = [(each.last_at, each) for each in secrets if each.last_at]
+    return max(used, key=lambda pair: pair[0])[1] if used else None
+
+
+def can_end(secrets: list[SecretUsage], now: datetime) -> bool:
+    """Whether the old secrets rest while the new one is in use."""
+    new, *old = secrets
+    if new.last_at is None:
+        return False
+    last = last_of(old)
+    if last is None or last.last_at is None:
+        return True
+    return now - last.last_at > RESTED and new.last_at > last.last_at
 
 
 def verdict(secrets: list[SecretUsage], now: datetime) -> str:
     """A sentence on whether the old secrets can be ended."""
     new, *old = secrets
     the_old = f"The old secret {shown_name(old[0])}" if len(old) == 1 else "None of the old secrets"
-    last = max((each.last_at for each in old if each.last_at), default=None)
+    user = last_of(old)
+    last = user.last_at if user else None
     if last is None and new.last_at is None:
         return "None of its secrets has obtained a token since the rotation."
-    if last is None:
+    if user is None or last is None:
         one = "has not obtained a token since the rotation, but the new one has. You can end it."
         several = "has obtained a token since the rotation, but the new one has. You can end them."
         return f"{the_old} {one if len(old) == 1 else several}"
     at = absolute_time(last, now)
-    user = next(each for each in old if each.last_at == last)
     if new.last_at is None:
         return (
             f"The new secret has not been used yet: {shown_name(user)} obtained all tokens since "
             f"the rotation, the last at {at}. Ending it now would stop the agent."
         )
-    if now - last > RESTED and new.last_at > last:
+    if can_end(secrets, now):
         if len(old) > 1:
             return (
                 f"None of the old secrets has been used since {at}, but the new one has. "

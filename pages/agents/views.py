@@ -1,12 +1,12 @@
-"""The list of agents, and an agent's page with identity, credentials, traffic and history."""
+"""The list of agents, and the page of one."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -14,29 +14,25 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from agents.models import Agent, AgentQuerySet
-from analytics.findings.finding import Finding
-from analytics.metrics import METRICS
+from analytics.agent_usage import agent_usage, newest_requests
 from analytics.periods import Period
-from analytics.queries import Narrowing, count_by_agent, count_by_day, with_last_use
+from analytics.queries import count_by_agent, with_last_use
 from analytics.records import findings_of_agent
 from core.keyset import Keyset, ListKeyset, Term, moment_now
+from executions import queries
 from organizations.actors import Scope
 from organizations.models import AuditEvent
-from pages.agents.changes import (
-    decommissioning_of,
-    own_agent,
-    reactivation_of,
-    suspension_of,
-)
-from pages.agents.credential_usage import usage_of
-from pages.agents.credentials import ending_of, revocation_of
+from pages.agents.changes import decommissioning_of, own_agent, suspension_of
+from pages.agents.credential_cards import cards_of
+from pages.agents.figures import Strip, figures
+from pages.agents.identity import access_of, kind_of, last_token
 from pages.agents.runs import runs_of
-from pages.agents.secret_usage import SecretUsage, secrets_of, verdict
-from pages.audit.views import with_names
-from pages.charts import day_notes, shown_finding, trend_chart
+from pages.agents.verdict import told_elsewhere, verdict_of
+from pages.audit.sentences import CHANGES, Sentence, sentences_of
+from pages.charts import shown_finding
 from pages.decorators import OrganizationRequest, within_organization
 from pages.lists import Choices, Filter, ListFilters, moment_of, page_of, search_hidden, sort_of
-from tokens.models import Credential, ResourceGrant, TokenEvent
+from tokens.models import ResourceGrant, TokenEvent
 
 SORTS = {
     "name": "email",
@@ -44,9 +40,8 @@ SORTS = {
     "used": "last_used_at",
     "registered": "created_at",
 }
-RECENT = 10
 RESOURCES_SHOWN = 20
-TREND_DAYS = 30
+CHANGES_SHOWN = 6
 
 
 def lower(choices: Choices) -> Choices:
@@ -173,98 +168,62 @@ def tokens_of(
     return {row.agent_id: row.count for row in counts}
 
 
-def rows_of_secrets(agent: Agent, credentials: list[Credential]) -> list[dict[str, Any]]:
-    """A row for each secret that is or was in use, with the confirmation before its end.
-
-    During a rotation a credential's old secrets have rows below the current one, and the tokens of
-    each are those since the rotation.
-    """
-    now = timezone.now()
-    for credential in credentials:
-        credential.agent = agent
-    usage, rotating = usage_of(agent, credentials), secrets_of(agent, credentials, now)
-    rows: list[dict[str, Any]] = []
-    for credential in credentials:
-        used = usage[credential.pk]
-        whole = SecretUsage(credential.secret_hint, None, used.issued, credential.last_used_at)
-        secrets = rotating.get(credential.pk)
-        row = {"credential": credential, "secret": (secrets or [whole])[0]}
-        row["is_rotating"] = bool(secrets)
-        row["confirmation"] = revocation_of(credential, used)
-        row["verdict"] = verdict(secrets, now) if secrets else ""
-        rows.append(row)
-        for number, secret in enumerate(secrets[1:] if secrets else ()):
-            ending = None if number or not secrets else ending_of(credential, secrets)
-            rows.append(
-                {
-                    "credential": credential,
-                    "secret": secret,
-                    "is_rotating": True,
-                    "is_old": True,
-                    "confirmation": ending,
-                }
-            )
-    return rows
+def resources_of(agent: Agent) -> QuerySet[ResourceGrant]:
+    """The other APIs that the agent may get tokens for."""
+    grants = ResourceGrant.objects.for_organization(agent.organization).filter(agent=agent)
+    return grants.select_related("resource").order_by("resource__name")[:RESOURCES_SHOWN]
 
 
-def trend(
-    request: OrganizationRequest, agent: Agent, findings: Sequence[Finding]
-) -> dict[str, Any]:
-    """The chart of the agent's tokens per day."""
-    period = Period.last_days(TREND_DAYS, request.zone)
-    days = count_by_day(
-        request.organization, period, METRICS["issued"], Narrowing(agent_id=agent.pk)
-    )
-    link = f"{reverse('tokens:list')}?agent={agent.pk}&outcome=issued&date="
-    return trend_chart(
-        days,
-        name="tokens-of-agent",
-        title="Tokens issued per day",
-        unit="tokens",
-        today=period.last,
-        url=lambda day: f"{link}{day.isoformat()}",
-        notes=day_notes(findings),
-        since=agent.created_at.astimezone(period.tz).date(),
-    )
+def changes_of(agent: Agent, now: datetime) -> list[Sentence]:
+    events = AuditEvent.objects.for_organization(agent.organization)
+    changes = events.filter(agent_id=agent.pk, action__in=CHANGES)
+    return sentences_of(changes[:CHANGES_SHOWN], now)
 
 
 @require_safe
 @within_organization("agents:read")
 def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
-    """Show an agent with its credentials, trend, latest requests and history."""
-    found = own_agent(request, agent_id)
-    organization = request.organization
-    credentials = Credential.objects.for_organization(organization).filter(agent=found)
-    credentials = credentials.with_usability()
-    requests = TokenEvent.objects.for_organization(organization).filter(agent=found)
-    may_audit = request.actor.may(Scope.AUDIT_READ)
-    findings = findings_of_agent(found)
-    history = AuditEvent.objects.for_organization(organization).filter(agent_id=found.pk)
+    """Show how an agent does, which secret carries its traffic, and what may be done."""
+    found, now = own_agent(request, agent_id), timezone.now()
+    found.organization = request.organization
+    actor, strip = request.actor, Strip(now.date())
+    may_write = actor.may(Scope.AGENTS_WRITE)
+    usage, newest = agent_usage(found, strip.before), newest_requests(found, now)
+    cards = cards_of(found, usage, strip, now)
+    findings = findings_of_agent(found, now)
+    verdict = verdict_of(found, cards, newest, findings, now, may_write=may_write)
+    runs = None
+    if actor.may(Scope.EXECUTIONS_READ):
+        runs = queries.agent_days(found, actor, strip.before)
+    flagged = [
+        day for finding in findings if finding.code == "token_spike" for day in finding.dates
+    ]
+    last = last_token([card.last_at for card in (*cards.live, *cards.ended)], now)
     context = {
         "agent": found,
+        "context_line": f"{kind_of(found)} · {last}",
+        "verdict": verdict,
+        "findings": [shown_finding(each) for each in told_elsewhere(findings, verdict)],
+        "figures": figures(found, strip, usage.days, runs, flagged),
+        "strip": strip.context(found),
+        "cards": cards,
+        "has_used": any(card.last_at for card in (*cards.live, *cards.ended)),
+        "access": access_of(found, newest, now),
+        "grants": resources_of(found),
+        "may_audit": actor.may(Scope.AUDIT_READ),
+        "changes": changes_of(found, now) if actor.may(Scope.AUDIT_READ) else [],
+        "may_write": may_write,
+        "may_see_runs": runs is not None,
         "suspension": suspension_of(found),
-        "reactivation": reactivation_of(found),
         "decommissioning": decommissioning_of(found),
-        "findings": [shown_finding(finding) for finding in findings],
-        "chart": trend(request, found, findings),
-        "secrets": rows_of_secrets(found, list(credentials)),
-        "grants": ResourceGrant.objects.for_organization(organization)
-        .filter(agent=found)
-        .select_related("resource")
-        .order_by("resource__name")[:RESOURCES_SHOWN],
-        "requests": requests.select_related("credential")[:RECENT],
-        "history": with_names(organization, history[:RECENT]) if may_audit else [],
-        "may_audit": may_audit,
-        "may_write": request.actor.may(Scope.AGENTS_WRITE),
         "zone": request.zone,
-        "tokens_link": f"{reverse('tokens:list')}?agent={found.pk}",
+        "requests_link": f"{reverse('tokens:list')}?agent={found.pk}",
         "audit_link": f"{reverse('organizations:audit')}?agent={found.pk}",
         "command": (
             f"curl -s -w '\\n' -u '{found.pk}:'$CLIENT_SECRET -d grant_type=client_credentials "
             f"{settings.ISSUER}/api/v1/token"
         ),
     }
-    context["may_see_runs"] = request.actor.may(Scope.EXECUTIONS_READ)
-    if context["may_see_runs"]:
-        context |= runs_of(found, request.actor)
+    if runs is not None:
+        context |= runs_of(found, actor, runs, strip, now)
     return render(request, "agents/detail.html", context)

@@ -131,11 +131,11 @@ def agents_in(group: ErrorGroup) -> str:
 def with_groups(query: PageQuery, errors: Sequence[ExecutionError]) -> list[dict[str, Any]]:
     """The errors as cards, each linked to its group unless it is the only one in it."""
     fingerprints = {error.fingerprint for error in errors}
-    alike = queries.count_errors_alike(*query.scope, query.filters, fingerprints)
+    totals = queries.group_totals(*query.scope, query.filters, fingerprints)
     return [
         error_of(error)
         | {
-            "alike": alike.get(error.fingerprint, 1),
+            "alike": total.errors if (total := totals.get(error.fingerprint)) else 1,
             "group_url": query.url(group=error.fingerprint),
         }
         for error in errors

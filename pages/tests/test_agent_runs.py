@@ -30,7 +30,9 @@ def test_an_agent_leads_to_its_runs_errors_and_cost(
 
     text = main_of(browser.get(f"/agents/{agent.pk}"))
 
-    assert "2 runs in 30 days, 1 failed, $\N{NO-BREAK SPACE}1.75 spent." in text
+    assert "2 runs in 30 days, 1 failed (50\N{NO-BREAK SPACE}%)." in text
+    assert "$\N{NO-BREAK SPACE}1.75" in text
+    assert "only this agent" in text
     assert "Screen applications" in text
     assert f'href="/executions/{own.fid}"' in text
     assert f'href="/executions/{failed.fid}"' in text

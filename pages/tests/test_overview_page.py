@@ -159,7 +159,7 @@ def test_a_finding_marks_its_day_and_leads_to_its_rows(
     assert [point["date"] for point in flagged] == [noon.date().isoformat()]
     rows = browser.get(finding["url"]).context["total"]
     assert rows == flagged[0]["count"] == 200
-    assert "busy" in browser.get(f"/agents/{agent.pk}").context["findings"][0]["subject"]
+    assert browser.get(f"/agents/{agent.pk}").context["verdict"].lead == "busy"
 
 
 def test_an_organization_without_tokens_sees_how_to_get_the_first(

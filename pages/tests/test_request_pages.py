@@ -44,12 +44,10 @@ def test_every_refused_row_says_why(organization: Organization, signed_in: Any) 
 
     page = browser.get("/tokens?outcome=refused").content.decode()
     each = browser.get("/tokens?outcome=refused&each=1").content.decode()
-    of_agent = browser.get(f"/agents/{agent.pk}").content.decode()
 
     for reason in TokenEvent.Reason:
         assert f'title="{reason.label}">{reason.label}</span></td>' in page
         assert f'<td class="quiet">{reason.label}' in each
-    assert f'<td class="quiet">{reason.label}' in of_agent
 
 
 def test_a_row_says_how_many_introspections_share_it(
@@ -69,8 +67,8 @@ def test_a_row_says_how_many_introspections_share_it(
     with organization_scope(organization):
         TokenEvent.objects.update(token_id=None, scope="")
 
-    for address in ("/tokens?outcome=introspected&each=1", f"/agents/{agent.pk}"):
-        assert browser.get(address).content.decode().count("several tokens") == 1
+    page = browser.get("/tokens?outcome=introspected&each=1").content.decode()
+    assert page.count("several tokens") == 1
 
 
 @pytest.mark.parametrize(

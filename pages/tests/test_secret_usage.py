@@ -67,9 +67,10 @@ def page_of(browser: Client, agent: Agent) -> str:
 
 
 def rows_of(page: str) -> list[str]:
-    table = page.partition('aria-label="Credentials"')[2].partition("</table>")[0]
-    rows = re.findall(r"<tr>.*?</tr>", table.partition("<tbody>")[2], re.DOTALL)
-    return [" ".join(strip_tags(row.partition("<dialog")[0]).split()) for row in rows]
+    """The secrets of credentials in rotation."""
+    lists = re.findall(r'<ul class="secret-rows">(.*?)</ul>', page, re.DOTALL)
+    rows = re.findall(r"<li>.*?</li>", "".join(lists), re.DOTALL)
+    return [" ".join(strip_tags(row).split()) for row in rows]
 
 
 def age_events(organization: Organization, agent: Agent, age: timedelta) -> None:
@@ -92,9 +93,9 @@ def test_the_traffic_of_the_old_secret_is_not_shown_under_the_new_one(
     present, before = rows_of(page)
 
     assert f"…{new[-4:]}" in present
-    assert "0 since the rotation not since the rotation" in present
+    assert "0 tokens since the rotation not since the rotation" in present
     assert f"…{old[-4:]}" in before
-    assert "2 since the rotation" in before
+    assert "2 tokens since the rotation" in before
     assert "from 127.0.0.1" in before
     assert f"The new secret has not been used yet: …{old[-4:]} obtained all tokens" in page
 

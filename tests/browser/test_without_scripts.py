@@ -11,12 +11,18 @@ from tests.browser.steps import register
 pytestmark = pytest.mark.browser
 
 
-def answer(page: Page, button: str, title: str | re.Pattern[str], verb: str) -> None:
-    """Click the button, cancel once, then click it again and confirm."""
+def answer(
+    page: Page, button: str, title: str | re.Pattern[str], verb: str, fold: str = ""
+) -> None:
+    """Click the button, cancel once, then click it again and confirm. It may be in a fold."""
     opener = page.get_by_role("link", name=button).first
+    if fold:
+        page.locator(fold).click()
     opener.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(title)
     page.get_by_role("link", name="Cancel").click()
+    if fold:
+        page.locator(fold).click()
     opener.click()
     page.get_by_role("button", name=verb).click()
 
@@ -29,13 +35,15 @@ def test_each_end_in_the_life_of_an_agent_is_asked_for(visit: Visit) -> None:
     page.get_by_role("button", name="Create credential").click()
     page.goto(agent_url)
 
-    answer(page, "Revoke", re.compile("^Revoke the credential …"), "Revoke credential")
+    credential, danger = "details.credential > summary", ".fold > summary"
+    revoking = re.compile("^Revoke the credential …")
+    answer(page, "Revoke", revoking, "Revoke credential", credential)
     expect(page.get_by_role("status").first).to_contain_text("is revoked")
-    answer(page, "Suspend", "Suspend this agent?", "Suspend agent")
+    answer(page, "Suspend", "Suspend this agent?", "Suspend agent", danger)
     expect(page.locator("h1 + .status")).to_contain_text("suspended")
     answer(page, "Reactivate", "Reactivate this agent?", "Reactivate agent")
     expect(page.locator("h1 + .status")).to_contain_text("active")
-    answer(page, "Decommission", "Decommission this agent?", "Decommission agent")
+    answer(page, "Decommission", "Decommission this agent?", "Decommission agent", danger)
     expect(page.locator("h1 + .status")).to_contain_text("decommissioned")
 
 

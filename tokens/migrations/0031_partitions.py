@@ -65,11 +65,13 @@ def partition(apps, schema_editor):
         cursor.execute(END)
         end = f"{cursor.fetchone()[0]} 00:00:00+00"
         # Only a server whose clock is more than a day ahead could insert such a row now.
-        cursor.execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS tokens_tokenevent_end")
-        cursor.execute(
-            f"ALTER TABLE {TABLE} ADD CONSTRAINT tokens_tokenevent_end "
-            f"CHECK (created_at < '{end}') NOT VALID"
-        )
+        with transaction.atomic(using=connection.alias):
+            lock_together(connection, TABLE)
+            cursor.execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS tokens_tokenevent_end")
+            cursor.execute(
+                f"ALTER TABLE {TABLE} ADD CONSTRAINT tokens_tokenevent_end "
+                f"CHECK (created_at < '{end}') NOT VALID"
+            )
         cursor.execute(
             f"DO $$BEGIN ALTER TABLE {TABLE} VALIDATE CONSTRAINT tokens_tokenevent_end; "
             "EXCEPTION WHEN check_violation THEN NULL; END$$"

@@ -54,6 +54,6 @@ def fill(apps: Any, editor: Any) -> None:
 class Migration(migrations.Migration):
     # Each organization is committed by itself, so that requests go on meanwhile.
     atomic = False
-    dependencies = [("executions", "0033_error_counts")]
+    dependencies = [("executions", "0035_errors_counted")]
 
     operations = [migrations.RunPython(fill, migrations.RunPython.noop)]

@@ -1,0 +1,179 @@
+"""Audit events about agents as sentences: who did what, and what changed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from core.days import DAY, HOUR
+from core.formatting import absolute_time, counted, duration, shortened
+from organizations.audit.actions import AuditAction
+from organizations.models import AuditEvent, User
+
+CHANGES = (
+    AuditAction.AGENT_CREATED,
+    AuditAction.AGENT_UPDATED,
+    AuditAction.AGENT_SUSPENDED,
+    AuditAction.AGENT_REACTIVATED,
+    AuditAction.AGENT_DECOMMISSIONED,
+    AuditAction.CREDENTIAL_GENERATED,
+    AuditAction.CREDENTIAL_ROTATED,
+    AuditAction.CREDENTIAL_RENAMED,
+    AuditAction.CREDENTIAL_OLD_SECRETS_ENDED,
+    AuditAction.CREDENTIAL_REVOKED,
+    AuditAction.RESOURCE_AGENT_ALLOWED,
+    AuditAction.RESOURCE_AGENT_REMOVED,
+)
+LONGEST = 60
+FIELDS = {
+    "agent_type": "type",
+    "deployment_env": "environment",
+    "runbook_url": "runbook",
+    "email": "address",
+}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Who, and what it did; the actor's label is what the log holds."""
+
+    event: AuditEvent
+    who: str
+    what: str
+
+
+def sentences_of(events: Iterable[AuditEvent], now: datetime) -> list[Sentence]:
+    """The events in sentences, with the names of people who have one. One query."""
+    found = list(events)
+    names = names_of({each.actor_id for each in found if each.actor_kind == "person"})
+    return [
+        Sentence(each, names.get(each.actor_id) or each.actor_label, what(each, now))
+        for each in found
+    ]
+
+
+def names_of(people: set[UUID | None]) -> dict[UUID | None, str]:
+    users = User.objects.filter(pk__in=[each for each in people if each])
+    return dict(users.exclude(name="").values_list("pk", "name"))
+
+
+def what(event: AuditEvent, now: datetime) -> str:
+    """What happened; the name of the action where no sentence is known."""
+    tell = TELLERS.get(event.action)
+    return tell(event, event.metadata, now) if tell else f"{event.action} {event.target_label}"
+
+
+Teller = Callable[[AuditEvent, dict[str, Any], datetime], str]
+
+
+def _subject(event: AuditEvent) -> str:
+    """The agent's name, or the credential as it was called then."""
+    label = event.target_label
+    return label.partition("@")[0] if event.target_type == "agent" else f"the {label}"
+
+
+def _verb(verb: str) -> Teller:
+    return lambda event, metadata, now: f"{verb} {_subject(event)}."
+
+
+def _created(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
+    end = _time(metadata.get("expiresAt"))
+    until = f", valid until {absolute_time(end, now)}" if end else ""
+    return f"created the {event.target_label}{until}."
+
+
+def _rotated(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
+    grace = metadata.get("graceSeconds")
+    end = _time(metadata.get("oldSecretsWorkUntil"))
+    if grace and end:
+        rest = f"The old secret works until {absolute_time(end, now)}."
+    elif isinstance(grace, int) and grace:
+        rest = f"The old secret kept working for {_length(timedelta(seconds=grace))}."
+    else:
+        rest = "The old secret stopped at once."
+    return f"gave the {event.target_label} a new secret. {rest}"
+
+
+def _length(grace: timedelta) -> str:
+    """A grace period as people choose it: days and hours are whole ones."""
+    if grace % DAY == timedelta():
+        return counted(grace // DAY, "days")
+    return counted(grace // HOUR, "hours") if grace % HOUR == timedelta() else duration(grace)
+
+
+def _renamed(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
+    before, after = metadata.get("nameBefore"), metadata.get("name")
+    if not before:
+        return f"named a credential {after}."
+    return (
+        f"renamed the credential {before} to {after}."
+        if after
+        else f"took the name {before} from a credential."
+    )
+
+
+def _ended(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
+    hints = ", ".join(f"…{hint}" for hint in metadata.get("secretHints") or [])
+    several = metadata.get("oldSecrets", 1) != 1
+    return f"ended the old secret{'s' if several else ''} {hints} of the {event.target_label}."
+
+
+def _updated(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
+    before, after = metadata.get("before"), metadata.get("after")
+    if not isinstance(before, dict) or not isinstance(after, dict) or not after:
+        return f"changed {_subject(event)}."
+    return " ".join(f"{_change(name, before.get(name), value)}" for name, value in after.items())
+
+
+def _change(name: str, before: Any, after: Any) -> str:
+    word = FIELDS.get(name, name.replace("_", " "))
+    if isinstance(before, list) and isinstance(after, list):
+        added = [str(each) for each in after if each not in before]
+        removed = [str(each) for each in before if each not in after]
+        told = [f"added {', '.join(added)}"] if added else []
+        told += [f"removed {', '.join(removed)}"] if removed else []
+        return f"changed the {word}: {' and '.join(told) or 'their order'}."
+    if not before:
+        return f"set the {word} to {shortened(after, LONGEST)}."
+    if after in ("", None):
+        return f"removed the {word} {shortened(before, LONGEST)}."
+    return f"changed the {word} from {shortened(before, LONGEST)} to {shortened(after, LONGEST)}."
+
+
+def _allowed(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
+    scopes = metadata.get("scopes")
+    with_scopes = (
+        f" with {', '.join(map(str, scopes))}" if isinstance(scopes, list) and scopes else ""
+    )
+    return f"allowed tokens for {event.target_label}{with_scopes}."
+
+
+def _time(value: Any) -> datetime | None:
+    """The time that metadata holds as text."""
+    try:
+        found = parse_datetime(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return found if found is None or found.tzinfo else timezone.make_aware(found)
+
+
+TELLERS: dict[str, Teller] = {
+    AuditAction.AGENT_CREATED: _verb("registered"),
+    AuditAction.AGENT_UPDATED: _updated,
+    AuditAction.AGENT_SUSPENDED: _verb("suspended"),
+    AuditAction.AGENT_REACTIVATED: _verb("reactivated"),
+    AuditAction.AGENT_DECOMMISSIONED: _verb("decommissioned"),
+    AuditAction.CREDENTIAL_GENERATED: _created,
+    AuditAction.CREDENTIAL_ROTATED: _rotated,
+    AuditAction.CREDENTIAL_RENAMED: _renamed,
+    AuditAction.CREDENTIAL_OLD_SECRETS_ENDED: _ended,
+    AuditAction.CREDENTIAL_REVOKED: _verb("revoked"),
+    AuditAction.RESOURCE_AGENT_ALLOWED: _allowed,
+    AuditAction.RESOURCE_AGENT_REMOVED: lambda event, metadata, now: (
+        f"no longer allows tokens for {event.target_label}."
+    ),
+}
