@@ -84,7 +84,8 @@ class Guesses(NamedTuple):
     kind: str
     name: object
     wider: str = ""
-    """All failures from the wider network; "" for IPv4, and for a known browser."""
+    """All failures from the wider network; "" for IPv4. Those of known browsers count apart: of the
+    wider network or the IPv4 address."""
     room: str | None = None
     """Where failures count that need counters of their own. None for passwords, which take so long
     to check that their counters stay few."""
@@ -96,7 +97,10 @@ class Guesses(NamedTuple):
         """The counters at an address, or in a `line` of their own (password_hashers.py)."""
         network = caller_network(address) if line is None else " ".join(filter(None, line))
         # A line is a network, or a network and more: then it is a known browser's own.
-        around = wider_network(network.partition("/")[0]) if " " not in network else ""
+        place, _, browser = network.partition(" ")
+        around = wider_network(place.partition("/")[0])
+        if browser:
+            around = f"known browsers of {around or place}"
         keys = throttle_key(kind, name, network), _network_key(kind, network)
         wider = _network_key(kind, around) if around else ""
         room = None if kind == PASSWORDS else f"room {kind} {int(wider or keys[1], 16) % ROOMS}"

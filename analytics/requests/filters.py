@@ -135,6 +135,8 @@ class RequestFilters:
 
 def parse_address(text: str) -> str:
     """The IP address in the form in which PostgreSQL writes it. Raise ValueError for no address."""
+    if "%" in text:
+        raise ValueError("PostgreSQL knows no zones of an address.")
     return str(ip_address(text))
 
 

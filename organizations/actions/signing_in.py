@@ -98,9 +98,7 @@ def _line_of(request: HttpRequest, name: str) -> hashers.Line:
     same network, except that a browser which signed in with this name before has a line with the
     others of that name. All lines of a network have one share of the places together."""
     network = caller_network(client_address(request))
-    if not known_browsers.is_known(request, name):
-        return hashers.Line(network)
-    return hashers.Line(network, throttle_key("known", folded(name)))
+    return hashers.Line(network, known_browsers.line_of(request, name))
 
 
 def lock_proven(user: User) -> User:

@@ -16,10 +16,12 @@ from core.throttling import (
     LOGIN_FAILURES,
     SIGN_INS_FROM,
     SIGN_INS_OF,
+    WIDER_FAILURES,
+    Guesses,
     Quota,
 )
 from organizations.actions import signing_in
-from organizations.models import Organization
+from organizations.models import Attempt, Organization
 from organizations.people import known_browsers
 from organizations.tests.factories import make_membership, make_user
 
@@ -94,6 +96,50 @@ def test_a_known_browser_guesses_no_more_than_others() -> None:
     assert answers == [400] * LOGIN_FAILURES.limit + [429] * 2
     assert log_in(again, ADA) == 429, "all cookies of a name at an address count together"
     assert log_in(browser_of(), ADA) == 302
+
+
+def test_an_account_that_claims_an_address_has_a_line_of_its_own(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can make an account with somebody else's address, but not verify it."""
+    known = browser_of(ADA)
+    claimed = make_user(ADA, "another long password", email_verified_at=None)
+    make_membership(organization, user=claimed)
+    claiming = browser_of()
+    assert log_in(claiming, ADA, "another long password") == 302
+    asked = recorded(monkeypatch)
+
+    guesses = [log_in(claiming, ADA, "wrong") for _ in range(LOGIN_FAILURES.limit + 1)]
+
+    assert guesses[-1] == 429
+    assert log_in(known, ADA) == 302
+    assert len(set(asked)) == 2
+    assert all(line.browser for line in asked)
+
+
+def test_the_known_browsers_of_a_customers_networks_have_a_limit_together() -> None:
+    known = browser_of(ADA)
+    known.defaults["REMOTE_ADDR"] = "2001:db8:1::1"
+    line = Line("2001:db8:1::/64", "a known one")
+    wider = Attempt.objects.filter(key=Guesses.at("login", ADA, None, line=line).wider)
+    assert log_in(known, ADA, "wrong") == 400
+    assert wider.get().attempts == 1
+    wider.update(attempts=WIDER_FAILURES.limit)
+    known.defaults["REMOTE_ADDR"] = "2001:db8:1:7::1"
+
+    assert log_in(known, ADA) == 429
+    assert log_in(Client(REMOTE_ADDR="2001:db8:1:7::1"), ADA) == 302, "others count apart"
+
+
+def test_a_cookie_of_an_earlier_release_makes_no_browser_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    browser = browser_of(ADA)
+    browser.cookies[COOKIE] = signing.dumps(["0" * 32], salt=known_browsers.SALT)
+    asked = recorded(monkeypatch)
+
+    assert log_in(browser, ADA) == 302
+    assert asked == [Line("127.0.0.1")]
 
 
 def test_right_passwords_are_limited_for_an_address_and_a_known_browser_still_gets_in(

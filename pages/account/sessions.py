@@ -51,9 +51,9 @@ def log_in(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         name = form.cleaned_data["email"]
         try:
-            actions.sign_in(request, name=name, password=form.cleaned_data["password"])
+            user = actions.sign_in(request, name=name, password=form.cleaned_data["password"])
             response = redirect(safe_next(request))
-            known_browsers.remember(request, response, name)
+            known_browsers.remember(request, response, name, user)
             return response
         except TooManyRequests as error:
             postpone(form, error)

@@ -90,6 +90,7 @@ def test_a_row_says_how_many_introspections_share_it(
         ("agent=nobody&from=2026-01-01", 0),
         ("address=192.0.2.7&from=2026-01-01", 1),
         ("not_address=192.0.2.7,nonsense&from=2026-01-01", 2),
+        ("address=fe80::1%25" + "a" * 5000 + "&from=2026-01-01", 3),
         ("outcome=nonsense&from=2026-01-01", 3),
         ("credential=nonsense&from=2026-01-01&not_agent=nonsense&hour=99", 3),
         ("from=2026-01-05T23:00&to=2026-01-05T22:00", 2),
