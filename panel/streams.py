@@ -26,9 +26,11 @@ from panel import examples
 from panel.base import PanelViewSet, extended_parameter
 
 PIECE = 16 * 1024
-"""Bytes handed to the server at a time. This much, beside what the server and the system buffer,
-is held for each client.
-"""
+"""Bytes handed to the server at a time."""
+PIECES_HELD = 8
+"""This much, beside what the server and the system buffer, is held for each client."""
+CHEAP_BYTES = 256 * 1024
+"""Of a batch that is written on the event loop, where everybody waits for it."""
 REREAD_AFTER_SECONDS = 0.25
 READ_AGAIN = "This server has no room for more waiting requests. Connect again."
 HEADERS = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
@@ -88,7 +90,7 @@ class Stream:
     ) -> AsyncGenerator[bytes, None]:
         """Yield the serialized batch after the sequence number `after` in pieces.
 
-        Only the piece being sent is kept here. A batch that left the cache in the meantime is read
+        Only a few pieces are kept here. A batch that left the cache in the meantime is read
         again and serializes to the same bytes, because events never change. Only the limits of
         rendering time may make a difference: RenderedDifferently if it lies in what was sent.
         """
@@ -106,13 +108,18 @@ class Stream:
                     return
                 else:  # just deleted, most likely
                     await asyncio.sleep(REREAD_AFTER_SECONDS)
-            piece, text = text[start : min(start + PIECE, size)], None
-            start += len(piece)
-            sent = crc32(piece, sent)
-            yield piece
+            held, text = text[start : start + PIECES_HELD * PIECE], None
+            for begin in range(0, len(held), PIECE):
+                yield held[begin : begin + PIECE]
+            start += len(held)
+            sent = crc32(held, sent)
 
     async def written_by(self, hub: Hub, batch: Batch) -> bytes:
-        if self.payload in {raw, WITHOUT_TRACES[raw]} or self.form in batch.written:
+        # Short texts as they are cost little; what everyone may read of an error is worked out.
+        is_cheap = batch.size <= CHEAP_BYTES and (
+            self.payload is raw or (self.payload is WITHOUT_TRACES[raw] and not batch.has_errors)
+        )
+        if is_cheap or self.form in batch.written:
             return self.written(batch)
         return await hub.render(self.viewer, partial(self.written, batch))
 

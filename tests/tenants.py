@@ -204,14 +204,14 @@ class Tenant:
         return execution
 
     def fail(self, agent_name: str) -> Execution:
-        """A failed execution; a different agent's name gives a different group of errors."""
+        """A failed execution; a different end of its agent's name gives another group of errors."""
         letters = "".join(
             chr(ord(letter) + 49) if letter.isdigit() else letter for letter in agent_name
         )
         return make_execution(
             self.organization,
             FAILED,
-            events=[NewEvent(now(), "error", f"ValueError: {self.word} {letters}")],
+            events=[NewEvent(now(), "error", f"ValueError: {self.word} {letters[-24:]}")],
             agent=self.agent,
             agent_name=agent_name,
             user=make_user_of(self.person("viewer")),

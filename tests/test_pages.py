@@ -50,7 +50,7 @@ PAGES = {
     "events": ("executions:events", ["execution"]),
     "api": ("docs", []),
 }
-STATEMENTS = dict.fromkeys(PAGES, 31) | {"agent": 33}
+STATEMENTS = dict.fromkeys(PAGES, 31) | {"agent": 34}
 """At most so many statements of each page, those for the session and the frame included."""
 ANY_PAGE = pytest.mark.parametrize("page", PAGES)
 

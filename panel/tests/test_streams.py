@@ -1,7 +1,10 @@
 """Streams in kodosumi's wire format, resumed from the client's position."""
 
+import asyncio
 import json
+import threading
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ClientFor
+from executions.errors import ReadableError, read_error
 from executions.event_log import NewEvent
 from executions.models import Execution, now
 from executions.tests.factories import (
@@ -20,9 +24,13 @@ from executions.tests.factories import (
     make_user_of,
 )
 from live import sse
-from live.reading import MAX_MESSAGE_BYTES
+from live.hub import Hub
+from live.payloads import WITHOUT_TRACES, raw
+from live.reading import MAX_MESSAGE_BYTES, Batch, Head, LiveEvent, Watched
 from organizations.models import Organization
+from organizations.stream_access import Viewer
 from organizations.tests.factories import make_membership
+from panel.streams import Stream
 from tokens.tests.factories import access_token_for
 
 READ = "executions:read"
@@ -101,6 +109,37 @@ def test_a_trace_is_for_operators(
 
     assert "/srv/secret.py" in seen[0]
     assert seen[1] == "KeyError: 7"
+
+
+def test_errors_are_read_for_everyone_beside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand errors take longer than anybody else's stream should wait."""
+    readers = []
+
+    def read_and_note(text: str) -> ReadableError:
+        readers.append(threading.current_thread())
+        return read_error(text)
+
+    monkeypatch.setattr("live.payloads.read_error", read_and_note)
+    stream = Stream(
+        Watched(uuid4(), uuid4()),
+        Head(1, "running"),
+        after=0,
+        viewer=Viewer("agent", uuid4(), uuid4()),
+        kinds=None,
+        payload=WITHOUT_TRACES[raw],
+    )
+
+    async def written() -> bytes:
+        hub = Hub()
+        try:
+            return await stream.written_by(hub, Batch([LiveEvent(1, 1.0, "error", "disk full")]))
+        finally:
+            await hub.close()
+
+    assert b"disk full" in asyncio.run(written())
+    assert [thread is threading.main_thread() for thread in readers] == [False]
 
 
 def test_lines_inside_a_message_become_lines_of_its_data(
