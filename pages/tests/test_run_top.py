@@ -63,7 +63,7 @@ def test_a_failure_shows_its_own_frame_to_operators_and_its_group_to_all(
     own_page = main_of(signed_in(viewer), f"/executions/{execution.fid}")
 
     for page in (theirs, own_page):
-        top = page[page.index("band-failed") : page.index("run-columns")]
+        top = page[page.index("band-failed") : page.index('id="steps-title"')]
         assert "ValueError: The sheet is empty" in top
         assert "last words" in top
         assert "/executions/errors?group=v4%3A" in top or page is own_page
