@@ -11,8 +11,8 @@ from core.days import DAY
 from executions import queries
 from executions.errors import WITHOUT_MESSAGE
 from executions.filters import Filters
-from executions.frames import own_frame
-from executions.models import Execution
+from executions.frames import OwnFrame, own_frame
+from executions.models import Execution, ExecutionError
 from organizations.actors import Actor
 from pages.executions.errors import fewer_bars
 from pages.executions.page_query import to_datetime
@@ -45,9 +45,17 @@ def _failure(execution: Execution, actor: Actor, errors: list[dict[str, Any]]) -
         "at": newest["at"],
         "trace": newest["trace"],
         "is_cut": newest["is_cut"],
-        "frame": own_frame(newest["trace"]) if newest["trace"] else None,
+        "frame": _frame(newest["error"]),
         "alike": _alike(execution, actor, newest["error"].fingerprint),
     }
+
+
+def _frame(error: ExecutionError) -> OwnFrame | None:
+    """Only for those for whom queries.with_texts has read the trace, and only of a whole one: the
+    innermost frames are at its end.
+    """
+    text = getattr(error, "text", None) or ""
+    return own_frame(text) if len(text) < queries.MAX_TEXT_LENGTH else None
 
 
 def _alike(execution: Execution, actor: Actor, fingerprint: str) -> dict[str, Any] | None:

@@ -57,7 +57,7 @@ def _bars(start: float, end: float, phases: dict[str, Any]) -> list[dict[str, st
             found.append({"x": f"{begin:.1f}", "width": f"{width:.1f}", "colour": phase["colour"]})
     if found:
         return found
-    colours = [bar["colour"] for bar in phases["bars"] if float(bar["x"]) <= start + THINNEST]
+    colours = [bar["colour"] for bar in phases["bars"] if float(bar["x"]) <= start + 0.05]
     place = f"{min(start, WIDTH - MARK):.1f}"
     return [{"x": place, "width": f"{MARK}", "colour": colours[-1] if colours else "ink-3"}]
 

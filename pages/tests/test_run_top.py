@@ -54,7 +54,10 @@ def test_a_failure_shows_its_own_frame_to_operators_and_its_group_to_all(
 ) -> None:
     viewer = make_membership(organization, Role.VIEWER)
     own = {"agent_name": "router", "user": make_user_of(viewer)}
-    told = [written("stdout", "last words"), written("error", TRACE, 2)]
+    long = TRACE.replace(
+        "  File", '  File "/opt/lib/python3.12/x.py", line 1, in x\n' * 900 + "  File"
+    )
+    told = [written("stdout", "last words"), written("error", long, 2)]
     execution = make_execution(organization, FAILED, events=told, **own)
     for name in ("router", "crm-sync"):
         make_execution(organization, FAILED, events=[written("error", TRACE)], agent_name=name)
@@ -205,6 +208,20 @@ def test_each_step_has_its_bar_on_the_axis_of_the_run(
     heads = re.findall(r'class="run-step-head">([^<]*)<', page)
     assert heads == ["Started", "Waiting for an answer: approve", "Answered: approve", heads[-1]]
     assert "answer: yes" in page
+
+
+def test_a_step_too_short_for_its_bar_has_the_colour_of_its_status(
+    organization: Organization, browser: Client
+) -> None:
+    start = now() - 100_000
+    asked = tagged("lock", start + 20, name="approve", lid="l1")
+    execution = make_execution(
+        organization, (("starting", 0.0), ("running", 10.0)), start=start, events=[asked]
+    )
+
+    page = main_of(browser, f"/executions/{execution.fid}")
+
+    assert re.findall(r'class="run-step-dot step-([\w-]+)"', page) == ["ink-3", "wait"]
 
 
 @pytest.mark.parametrize(
