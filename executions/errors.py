@@ -18,7 +18,7 @@ KODOSUMI_ERROR = "kodosumi.error.KodosumiError"
 RAISED = re.compile(r"^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: |:?$)")
 TRACEBACK = "Traceback (most recent call last)"
 TRACEBACK_LINE = re.compile(rf"^.*?{re.escape(TRACEBACK)}", re.MULTILINE)
-FRAME = re.compile(r'^[ \t|+-]+File "([^"\n]+)", line \d+, in (\S+)', re.MULTILINE)
+FRAME = re.compile(r'^[ \t|+-]+File "([^"\n]+)", line (\d+), in (\S+)', re.MULTILINE)
 # A part of a trace, of any language, on a line that would otherwise be a message.
 TRACE_MARK = re.compile(
     r'File "[^"\n]*", line \d'
@@ -233,7 +233,7 @@ def _place(text: str, end: int) -> str:
     """File and function of the innermost frame before `end`, if possible outside libraries."""
     frames = FRAME.findall(text, 0, end)
     own = (frame for frame in reversed(frames) if not LIBRARY.search(frame[0]))
-    file, function = next(own, (frames or [("", "")])[-1])
+    file, _, function = next(own, (frames or [("", "", "")])[-1])
     return f"{file} in {function}" if file else ""
 
 

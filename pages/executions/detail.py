@@ -1,5 +1,6 @@
 """The pages of an execution: its result, its log and its events."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -11,10 +12,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_safe
 
-from core.formatting import absolute_time, duration, money, number, shortened
+from core.formatting import absolute_time, shortened
 from executions import queries
 from executions.actions import delete_execution, stop_execution
 from executions.described import MAX_TAGS
@@ -25,20 +25,19 @@ from executions.sanitizing import limited_time
 from organizations.actors import Scope
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.band import band_of
 from pages.executions.errors import error_of
-from pages.executions.listing import runtime_ms
+from pages.executions.facts import facts_of, runs_url
+from pages.executions.inputs import inputs_of
+from pages.executions.log_lines import beginning_of_message, lines_of, tail_of
+from pages.executions.neighbours import neighbours_of
 from pages.executions.output import shown_result, shown_steps
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import to_datetime
-from pages.executions.presentation import (
-    beginning_of_message,
-    events_of,
-    inputs_of,
-    lines_of,
-    steps_of,
-)
+from pages.executions.presentation import events_of, steps_of
 from pages.executions.questions import questions_of
 from pages.executions.status_track import phases_of
+from pages.executions.step_bars import with_bars
 from pages.lists import CountedPaginator, page_of
 from pages.templatetags.agentidp import shorten_id
 
@@ -59,11 +58,6 @@ TAB_ICONS = {
     "finished": "img/favicon-finished.svg",
     "error": "img/favicon-error.svg",
 }
-TABS = (
-    ("executions:detail", "Result"),
-    ("executions:log", "Log"),
-    ("executions:events", "Events"),
-)
 
 
 def own_execution(request: OrganizationRequest, fid: str) -> Execution:
@@ -80,21 +74,30 @@ def own_execution(request: OrganizationRequest, fid: str) -> Execution:
 @require_safe
 @within_organization("executions:read")
 def execution(request: OrganizationRequest, fid: str) -> HttpResponse:
-    """Show the result and all facts about an execution."""
+    """Show what matters about an execution now, its result, its steps and all facts."""
     found = own_execution(request, fid)
     now = timezone.now().timestamp()
     with limited_time(PAGE_RENDER_SECONDS):
         result, steps = render_result(found.final), steps_of(found)
-    steps["shown"] = shown_steps(request, steps["rows"], has_ended=found.has_ended)
+    errors, phases = errors_of(request, found), phases_of(found, now)
+    band = band_of(found, request.actor, errors, steps["rows"])
+    error_type = errors[0]["error"].error_type if errors else ""
+    rows = with_bars(found, steps["rows"], phases, error_type=error_type)
+    steps["shown"] = shown_steps(request, rows, phases, has_ended=found.has_ended)
     context = {
         **shell(request, found, now),
+        **questions_of(found),
+        **neighbours_of(found, request.actor),
+        "band": band,
         "result": shown_result(request, result) if result else None,
         "steps": steps,
-        "errors": errors_of(request, found),
+        # The newest error of a failed run is in the band.
+        "errors": errors[1:] if band["kind"] == "failed" else errors,
         "inputs": inputs_of(found),
         **files_of(found),
-        "phases": phases_of(found, now),
-        "stream_url": "" if found.has_ended else f"/outputs/main/{quote(found.fid)}",
+        "phases": phases,
+        "tail": tail_of(found),
+        "streams": streams_of(found, "main", "stdio"),
     }
     return render(request, "executions/detail.html", context)
 
@@ -102,12 +105,15 @@ def execution(request: OrganizationRequest, fid: str) -> HttpResponse:
 @require_safe
 @within_organization("executions:read")
 def log(request: OrganizationRequest, fid: str) -> HttpResponse:
-    """Show the log line by line, oldest first."""
+    """Show the log line by line, oldest first; `line` names one of them by its event's number."""
     found = own_execution(request, fid)
+    text = request.GET.get("line", "")
+    line = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+    lines = lines_of(found, shows_traces=sees_all(request.actor), line=line)
     context = {
         **shell(request, found, timezone.now().timestamp()),
-        "lines": lines_of(found, shows_traces=sees_all(request.actor)),
-        "stream_url": "" if found.has_ended else f"/outputs/stdio/{quote(found.fid)}",
+        "lines": lines,
+        "streams": [] if lines["goes_on"] else streams_of(found, "stdio"),
     }
     return render(request, "executions/log.html", context)
 
@@ -171,6 +177,11 @@ def files(request: OrganizationRequest, fid: str) -> HttpResponse:
         return redirect(f"{reverse('executions:detail', args=[found.fid])}#files")
     context = {"execution_of_dialog": found, **files_of(found)}
     return render(request, "executions/files.html", context)
+
+
+def title_of(execution: Execution) -> str:
+    """Its task if it has one, since an agent has many runs."""
+    return shortened((execution.summary or "").strip() or execution.agent_name, 120)
 
 
 def subject_of(execution: Execution) -> str:
@@ -248,7 +259,6 @@ delete = change_view(delete_execution, deletion_of, "The run of {} was deleted."
 def shell(request: OrganizationRequest, execution: Execution, now: float) -> dict[str, Any]:
     """The context shared by all pages of an execution."""
     may_control = request.actor.may(Scope.EXECUTIONS_WRITE)
-    here = request.resolver_match.view_name if request.resolver_match else ""
     return {
         "execution": execution,
         "about": execution.description,
@@ -256,16 +266,13 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
         if execution.credential
         else "",
         "tags": execution.tags[:MAX_TAGS],
-        **questions_of(execution),
-        "figures": figures(execution, now),
+        "title": title_of(execution),
+        "facts": facts_of(execution, now),
+        "runs_url": runs_url(execution),
         "tab_icon": TAB_ICONS.get(execution.status, "img/favicon.svg"),
-        "tabs": [
-            {"label": label, "url": reverse(name, args=[execution.fid]), "current": name == here}
-            for name, label in TABS
-        ],
-        "context_line": context_line(request, execution, now),
         "heard_at": None if execution.end_time is None else to_datetime(execution.end_time),
         "result_url": f"/outputs/raw/{quote(execution.fid)}" if execution.final else "",
+        "streams": [],
         "print_url": f"/outputs/html/{quote(execution.fid)}",
         "may_stop": may_control and not execution.has_ended and not execution.is_imported,
         "may_delete": may_control and (execution.has_ended or execution.is_imported),
@@ -275,48 +282,11 @@ def shell(request: OrganizationRequest, execution: Execution, now: float) -> dic
     }
 
 
-def context_line(request: OrganizationRequest, execution: Execution, now: float) -> str:
-    started = absolute_time(execution.started_at, to_datetime(now))
-    by = f" by {execution.user.name}" if execution.user else ""
-    return f"Started {started} {request.zone}{by}"
-
-
-def figures(execution: Execution, now: float) -> list[dict[str, Any]]:
-    runtime: object = duration(runtime_ms(execution, now))
-    if not execution.has_ended and execution.status != Execution.Status.AWAITING:
-        start = f"{execution.start_time + execution.waiting_seconds:.3f}"
-        runtime = format_html('<span data-elapsed-since="{}">{}</span>', start, runtime)
-    events: object = number(execution.last_sequence)
-    if not execution.has_ended:  # js/live_run.js counts on
-        events = format_html("<span data-last-sequence>{}</span>", events)
-    areas = ExecutionFile.objects.filter(
-        organization_id=execution.organization_id, execution=execution
-    ).order_by("area")
-    counts = dict(areas.values_list("area").annotate(Count("id")))
-    up, down = counts.get("in", 0), counts.get("out", 0)
-    found: list[dict[str, Any]] = [
-        {
-            "label": "Runtime",
-            "value": runtime,
-            "note": runtime_note(execution),
-        },
-        {"label": "Events", "value": events, "note": "kept in order"},
-        {"label": "Files", "value": number(up + down), "note": f"{up:,} up, {down:,} down"},
-    ]
-    if execution.input_tokens is not None or execution.output_tokens is not None:
-        given, made = execution.input_tokens or 0, execution.output_tokens or 0
-        note = f"{given:,} in, {made:,} out"
-        found.append({"label": "Model tokens", "value": number(given + made), "note": note})
-    if execution.cost is not None:
-        found.append({"label": "Cost", "value": money(execution.cost), "note": "as reported"})
-    return found
-
-
-def runtime_note(execution: Execution) -> str:
-    if execution.waiting_seconds > 0:
-        waited = duration(milliseconds(execution.waiting_seconds))
-        return f"excluding {waited} of waiting for an answer"
-    return "from first to last event" if execution.has_ended else "so far"
+def streams_of(execution: Execution, *names: str) -> list[str]:
+    """The addresses at which the page hears what happens next; none once it has ended."""
+    return (
+        [] if execution.has_ended else [f"/outputs/{name}/{quote(execution.fid)}" for name in names]
+    )
 
 
 def errors_of(request: OrganizationRequest, execution: Execution) -> list[dict[str, Any]]:

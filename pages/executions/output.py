@@ -28,10 +28,10 @@ def shown_result(request: HttpRequest, html: SafeString) -> dict[str, Any]:
 
 
 def shown_steps(
-    request: HttpRequest, steps: list[dict[str, Any]], *, has_ended: bool
+    request: HttpRequest, steps: list[dict[str, Any]], phases: dict[str, Any], *, has_ended: bool
 ) -> dict[str, Any]:
     """All steps in one document, because a frame for each would take seconds."""
-    context = {"steps": steps, "has_ended": has_ended}
+    context = {"steps": steps, "phases": phases, "has_ended": has_ended}
     page = mark_safe(render_to_string("executions/steps.html", context))  # noqa: S308 - a template
     return _shown(request, page, [step.get("html", "") for step in steps])
 

@@ -8,12 +8,11 @@ import json
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Exists, QuerySet, When
+from django.db.models import Exists, QuerySet
 from django.db.models.functions import Left
 from django.utils import timezone
 
 from core.days import MAX_TIMESTAMP
-from executions.log_lines import LOG, MAX_LINE_LENGTH, short_line
 from executions.models import Execution, ExecutionEvent
 from executions.rendering import render_event
 from executions.sanitizing import MAX_TAGS, TOO_COMPLEX, plain_text
@@ -23,13 +22,13 @@ from pages.executions.page_query import to_datetime
 Kind = ExecutionEvent.Kind
 STEPS = (Kind.ACTION, Kind.RESULT, Kind.AGENT, Kind.LOCK, Kind.LEASE)
 MAX_STEPS = 100
-MAX_LINES = 1_000
 MAX_STEP_LENGTH = 300_000
 MAX_STEPS_LENGTH = 512 * 1024
 """Characters of all steps that a page renders; older steps are only named."""
-MAX_INPUTS = 200
 MAX_INPUT_LENGTH = 20_000
-MAX_INPUTS_LENGTH = 200_000
+
+WORDS = ("question", "prompt", "message", "text", "label", "title")
+"""The keys under which programs put their question, in order of preference."""
 
 
 def events_of(execution: Execution) -> QuerySet[ExecutionEvent]:
@@ -77,7 +76,7 @@ def step_of(
         "at": to_datetime(timestamp),
     }
     if kind in {Kind.ACTION, Kind.RESULT}:
-        return step | {"html": render_event(kind, message)}
+        return step | {"html": render_event(kind, message), "message": message}
     told = untagged(value_or_text(message))
     if not isinstance(told, dict):
         return step | {"text": as_text(told)}
@@ -85,13 +84,13 @@ def step_of(
         name = as_text(told.get("name"))[:120]
         return step | {
             "title": f"Waiting for an answer: {name}",
-            "text": as_text(told.get("data")),
+            "text": in_words(told.get("data")),
             "expires_at": (expires_at := as_time(told.get("expires"))),
             "is_open": expires_at is not None and expires_at > timezone.now(),
         }
     if kind == Kind.LEASE:
         name = as_text(told.get("name"))[:120]
-        return step | {"title": f"Answered: {name}", "text": as_text(told.get("result"))}
+        return step | {"title": f"Answered: {name}", "text": answer_of(told.get("result"))}
     return step | agent_or_task(told)
 
 
@@ -103,52 +102,6 @@ def agent_or_task(told: dict[str, Any]) -> dict[str, str]:
             title = f"{word.capitalize()}: {as_text(inner.get(name))[:120]}"
             return {"title": title, "text": as_text(inner.get(text))}
     return {"text": as_text(told)}
-
-
-def beginning_of_message(most: int) -> Left:
-    """The beginning of the message, but more of an error, whose part for everyone is at its end."""
-    return Left("message", Case(When(kind=Kind.ERROR, then=MAX_STEP_LENGTH), default=most))
-
-
-def lines_of(execution: Execution, *, shows_traces: bool) -> dict[str, Any]:
-    # What came after the execution was read comes again in the stream, which goes on from there.
-    rows = events_of(execution).filter(kind__in=LOG, sequence__lte=execution.last_sequence)
-    rows = rows.order_by("-sequence").annotate(text=beginning_of_message(MAX_LINE_LENGTH + 1))
-    columns = rows.values_list("sequence", "timestamp", "kind", "text")
-    found = list(columns[: MAX_LINES + 1])[::-1]
-    shown = found[-MAX_LINES:]
-    return {
-        "rows": [
-            {
-                "sequence": sequence,
-                "kind": kind,
-                "after_ms": milliseconds(timestamp - execution.start_time),
-                "at": to_datetime(timestamp),
-                "text": short_line(kind, text, shows_traces=shows_traces),
-            }
-            for sequence, timestamp, kind, text in shown
-        ],
-        "is_cut": len(found) > len(shown),
-    }
-
-
-def inputs_of(execution: Execution) -> list[tuple[str, str]]:
-    told = untagged(execution.inputs)
-    if told in (None, {}):
-        return []
-    if not isinstance(told, dict):
-        return [("Input", as_text(told))]
-    named = [(name, value) for name, value in told.items() if name != "_global_"]
-    rows: list[tuple[str, str]] = []
-    characters = MAX_INPUTS_LENGTH
-    for name, value in named[:MAX_INPUTS]:
-        rows.append((plain_text(name), as_text(value)))
-        characters -= len(rows[-1][1])
-        if characters < 0:
-            break
-    if len(rows) < len(named):
-        rows.append(("…", f"and {len(named) - len(rows):,} more; see the events."))
-    return rows
 
 
 def untagged(value: Any) -> Any:
@@ -177,6 +130,25 @@ def as_text(value: Any) -> str:
             value = "This is nested too deeply to be shown."
     text = plain_text(value)
     return text if len(text) <= MAX_INPUT_LENGTH else f"{text[:MAX_INPUT_LENGTH]} …"
+
+
+def in_words(data: Any) -> str:
+    """The sentence in a program's question, otherwise all of it."""
+    if isinstance(data, dict):
+        for name in WORDS:
+            text = data.get(name)
+            if isinstance(text, str) and text.strip():
+                return as_text(text)
+    return as_text(data) if data not in (None, "", {}) else "The question has no text."
+
+
+def answer_of(result: Any) -> str:
+    """An answer's fields, one a line; otherwise all of it."""
+    if isinstance(result, dict) and not any(
+        isinstance(each, dict | list) for each in result.values()
+    ):
+        return "\n".join(f"{as_text(name)}: {as_text(value)}" for name, value in result.items())
+    return as_text(result)
 
 
 def as_time(value: Any) -> datetime | None:

@@ -13,14 +13,12 @@ from executions.models import Execution, ExecutionEvent
 from executions.results import open_locks
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import to_datetime
-from pages.executions.presentation import as_text, as_time, events_of, untagged
+from pages.executions.presentation import as_text, as_time, events_of, in_words, untagged
 
 MAX_QUESTIONS = 5
 MAX_QUESTION_LENGTH = 2_000
 MAX_LOCK_LENGTH = 20_000
 """Characters. A longer one would be cut and thus invalid JSON; its question stays in the events."""
-WORDS = ("question", "prompt", "message", "text", "label", "title")
-"""The keys under which programs put their question, in order of preference."""
 
 
 def questions_of(execution: Execution) -> dict[str, Any]:
@@ -61,16 +59,6 @@ def _question(execution: Execution, lock: str, timestamp: float, message: str) -
         if "'" not in lock
         else "",
     }
-
-
-def in_words(data: Any) -> str:
-    """The sentence in a program's question, otherwise all of it."""
-    if isinstance(data, dict):
-        for name in WORDS:
-            text = data.get(name)
-            if isinstance(text, str) and text.strip():
-                return as_text(text)
-    return as_text(data) if data not in (None, "", {}) else "The question has no text."
 
 
 def _answer_url(execution: Execution) -> str:

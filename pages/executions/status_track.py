@@ -1,6 +1,4 @@
-"""The course of an execution: its statuses on a true time scale, with marks for what it
-produced.
-"""
+"""The course of an execution: its statuses on a true time scale."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +10,8 @@ from pages.executions.page_query import to_datetime
 from pages.executions.timeline import COLOURS
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
-MARKS: dict[str, str] = {
-    Kind.ACTION: "ink-3",
-    Kind.RESULT: "accent",
-    Kind.FINAL: "accent",
-    Kind.ERROR: "bad",
-}
-READ = (Kind.STATUS, Kind.LOCK, Kind.LEASE, *MARKS)
-MAX_MARKS = 1_000
+READ = (Kind.STATUS, Kind.LOCK, Kind.LEASE)
+MAX_CHANGES = 1_000
 WIDTH = 1_000
 """The width of the drawing in its own units."""
 THINNEST = 2
@@ -37,14 +29,14 @@ class Phase:
 
 
 def phases_of(execution: Execution, now: float) -> dict[str, Any]:
-    """The phases of a run for templates/executions/phases.html."""
+    """The phases of a run: the axis of executions/steps.html, and its legend."""
     told: list[EventSummary] = list(
         ExecutionEvent.objects.filter(
             organization_id=execution.organization_id, execution=execution, kind__in=READ
         )
         .order_by("timestamp", "sequence")
         .annotate(word=Left("message", 32))
-        .values_list("kind", "timestamp", "word")[:MAX_MARKS]
+        .values_list("kind", "timestamp", "word")[:MAX_CHANGES]
     )
     start = execution.start_time
     end = now if not execution.has_ended else max(execution.end_time or start, start)
@@ -63,21 +55,21 @@ def phases_of(execution: Execution, now: float) -> dict[str, Any]:
             }
             for phase in phases
         ],
-        "marks": [
-            {
-                "kind": kind,
-                "colour": MARKS[kind],
-                "x": f"{min((timestamp - start) * scale, WIDTH - THINNEST):.1f}",
-                "after_ms": 1000 * max(timestamp - start, 0),
-            }
-            for kind, timestamp, _ in told
-            if kind in MARKS
-        ],
-        "start": to_datetime(start),
-        "end": to_datetime(end),
+        "legend": _legend(phases),
         "is_live": not execution.has_ended,
         "length_ms": 1000 * length,
     }
+
+
+def _legend(phases: list[Phase]) -> list[dict[str, Any]]:
+    """Each status once, with all the time spent in it."""
+    spent: dict[str, float] = {}
+    for phase in phases:
+        spent[phase.word] = spent.get(phase.word, 0) + phase.end - phase.start
+    return [
+        {"word": word, "colour": COLOURS.get(word, "ink-3"), "ms": 1000 * seconds}
+        for word, seconds in spent.items()
+    ]
 
 
 def read_phases(told: list[EventSummary], execution: Execution, end: float) -> list[Phase]:

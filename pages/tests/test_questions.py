@@ -11,7 +11,7 @@ from executions.models import now
 from executions.tests.factories import RUNNING, make_execution, tagged
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
-from pages.executions.questions import in_words
+from pages.executions.presentation import in_words
 
 WAITS = [*RUNNING, ("awaiting", 2.0)]
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -73,7 +73,7 @@ def test_the_question_stands_on_top_with_its_deadline_and_the_way_to_answer(
 
     text = main_of(browser.get(f"/executions/{execution.fid}"))
 
-    assert text.index("Send the offers?") < text.index('class="figures"')
+    assert text.index("Send the offers?") < text.index('id="steps-title"')
     shown = re.findall(r'class="question-text"[^>]*>([^<]*)<', text)
     assert shown == ["Send the offers?"]  # in words, not as the JSON that the program sent
     assert "can be answered until" in text

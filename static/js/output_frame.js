@@ -6,7 +6,8 @@ const PLAIN = new Set(
   ("a abbr b blockquote br caption code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i ins kbd li mark ol p pre q s " +
     "samp small span strong sub summary sup table tbody td tfoot th thead time tr u ul var").split(" "),
 );
-const OURS = ["output", "output-text", "run-steps", "run-step", "run-step-head", "note", "clock"];
+const OURS = ("output output-text run-timeline run-axis run-axis-start run-axis-end run-steps run-step run-step-time " +
+  "run-step-dot run-step-body run-step-head run-step-bar note clock").split(" ");
 const MOST_PIXELS = 30_000; /* Beyond that the frame scrolls. */
 const FRAMES = "iframe.output-frame";
 const written = new WeakMap(); /* Maps a frame to its document as the server wrote it. */

@@ -267,7 +267,8 @@ def test_an_error_says_where_it_came_from(visit: Visit, failed: str) -> None:
     expect(card.locator("pre")).to_contain_text("/opt/flows.py")
     card.get_by_role("link").first.click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    expect(page.locator(".error-card")).to_contain_text("is empty")
+    expect(page.locator(".band-failed")).to_contain_text("is empty")
+    expect(page.locator(".band-failed mark")).to_contain_text("read()")
 
 
 def test_a_run_is_watched_from_its_first_word_to_its_end(visit: Visit, engine: Engine) -> None:
@@ -284,7 +285,27 @@ def test_a_run_is_watched_from_its_first_word_to_its_end(visit: Visit, engine: E
     expect(page.locator(".log-line").last).to_be_in_viewport()
     engine.report(execution, ("stdout", "Read\n" + "".join(f"\r{n} %" for n in range(0, 101, 10))))
     expect(page.locator(".log-line .log-text").last).to_have_text(re.compile(r"^Read\n100 %$"))
-    page.get_by_role("link", name="Result", exact=True).click()
+    page.get_by_role("link", name="The run").click()
+    drawer = page.locator("[data-log-drawer]")
+    expect(drawer.locator("[data-last-line]")).to_have_text(re.compile("100 %$"))
+    engine.report(execution, ("stderr", "slow answer"))
+    expect(page.locator(".band [data-last-line]")).to_have_text("slow answer")
+    drawer.get_by_role("button", name="Open").click()
+    expect(drawer.locator(".log-line").last).to_have_text(re.compile("slow answer"))
+    engine.report(execution, ("stdout", "line 60"))
+    expect(drawer.locator(".log-line").last).to_contain_text("line 60")
+    page.keyboard.press("/")
+    page.keyboard.type("line 5")
+    expect(drawer.locator("output")).to_have_text("11 of 63 lines")
+    page.keyboard.press("Escape")
+    drawer.get_by_label("Find in the log").fill("")
+    drawer.get_by_role("button", name="Jump to the error").click()
+    expect(drawer.locator(".is-linked")).to_contain_text("slow answer")
+    page.keyboard.press("Enter")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert re.search(rf"/executions/{execution}/log\?line=(\d+)#line-\1$", copied)
+    page.keyboard.press("Escape")
+    expect(drawer.locator(".log")).to_be_hidden()
     engine.report(execution, ("result", {"Markdown": {"body": "**Half of it**"}}))
     expect(steps_in(page).locator(".run-step strong")).to_have_text("Half of it")
     engine.finish(execution, final={"Text": {"body": "All of it"}})
@@ -357,7 +378,7 @@ def test_output_takes_on_the_chosen_theme_and_answers_the_keyboard(
     assert body.evaluate(colour) == page.locator(".card-result").evaluate(
         "card => getComputedStyle(card).backgroundColor"
     )
-    page.get_by_role("link", name="Events", exact=True).focus()
+    page.locator(".run-facts a").last.focus()
     for _ in range(3):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('.output-frame')"):

@@ -24,7 +24,7 @@ def test_the_tab_and_the_figures_follow_a_live_run(visit: Visit, engine: Engine)
     page = visit().page
     page.goto(f"/executions/{run}/log")
     icon = page.locator("link[rel=icon]")
-    events = page.locator(".figure", has_text="Events").locator(".figure-value")
+    events = page.locator("[data-last-sequence]")
     expect(page).to_have_title(re.compile("^Running: "))
     expect(icon).to_have_attribute("href", re.compile("favicon-running"))
     before = int(events.inner_text())
