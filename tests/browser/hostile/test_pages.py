@@ -69,9 +69,8 @@ def read_run(page: Page, reported: Reported) -> None:
     for frame in page.frames[1:]:
         text += frame.locator("body").inner_text()
         assert frame.evaluate(NOT_ALLOWED, [".output", sorted(TAGS), allowed]) == []
-    assert steps_in(page).locator(".run-step").count() == sum(
-        counts[kind] for kind in ("result", "agent", "lock", "lease")
-    )
+    steps = sum(counts[kind] for kind in ("result", "agent", "lock", "lease"))
+    assert steps_in(page).locator(".run-step").count() == steps + len(("start", "end"))
     assert page.locator(".error-card").count() == counts["error"]
     assert missing(text, *FORMS, times=2) == []
     assert missing(text, "input") == []
@@ -128,7 +127,7 @@ def watch_run(page: Page, engine: Engine) -> None:
     assert missing(visible(page), "live") == []
     go(page, f"/executions/{run}")
     engine.report(run, *(("result", forms(*each)) for each in NUMBERED.items()))
-    expect(steps_in(page).locator(".run-step")).to_have_count(len(NUMBERED))
+    expect(steps_in(page).locator(".run-step")).to_have_count(len(("start", *NUMBERED)))
     engine.finish(run)
     expect(page.locator("h1 + .status")).to_have_text("finished")
 
