@@ -64,7 +64,7 @@ api.app = undoing(get_wsgi_application())
 
 @api.parametrize()
 @settings(
-    max_examples=8,
+    max_examples=4,  # `make fuzz` sends thousands
     derandomize=True,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
