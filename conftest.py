@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import gc
 import os
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.core.management.color import no_style
 from django.db import connection
@@ -17,6 +19,7 @@ from django.template import engines
 from django.test import Client, TransactionTestCase, override_settings
 from django.utils import timezone
 
+from agentidp.devtools.test_database import caretaker
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from core.database_roles import as_owner, connect_with
@@ -50,6 +53,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         leave_out(config, items, is_one_more)
 
 
+def pytest_collection_finish() -> None:
+    """Let the collector pass over the tests themselves, which stay until the end."""
+    gc.collect()
+    gc.freeze()
+
+
 def leave_out(
     config: pytest.Config, items: list[pytest.Item], is_left_out: Callable[[pytest.Item], bool]
 ) -> None:
@@ -74,7 +83,7 @@ def fast_passwords(settings: Any) -> None:
 
 
 class UndefinedName(str):
-    """Fails a test when a template of ours uses an undefined name, which Django would render as
+    """Fails a test when a template of AgentIdP uses an undefined name, which Django would render as
     nothing. Django's own templates rely on that."""
 
     def __mod__(self, name: object) -> str:
@@ -125,6 +134,17 @@ def each_storage(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
+def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
+    """Drop no database of a temporary server, which goes as a whole: that took half a minute."""
+    return caretaker in request.config.stash or bool(request.config.getoption("reuse_db"))
+
+
+@pytest.fixture(scope="session")
+def django_db_createdb(request: pytest.FixtureRequest) -> bool:
+    return caretaker in request.config.stash or bool(request.config.getoption("create_db"))
+
+
+@pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     """Create and drop the test database as its owner."""
     connect_with(connection, settings.DATABASE_OWNER)
@@ -172,8 +192,10 @@ def _empty_as_owner(test: TransactionTestCase) -> None:
 
 @cache
 def _statements_that_empty() -> list[str]:
-    """Leave what `migrate` writes into two tables: to write it again takes longer than a test."""
+    """Leave what `migrate` writes into two tables: to write it again takes longer than a test.
+    Empty the queue's tables as well, which Django does not manage."""
     tables = set(connection.introspection.django_table_names(only_existing=True))
+    tables |= {model._meta.db_table for model in apps.get_app_config("procrastinate").get_models()}
     tables -= {"auth_permission", "django_content_type"}
     return connection.ops.sql_flush(no_style(), sorted(tables))
 

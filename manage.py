@@ -8,6 +8,8 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036 - an older Python must find a sentence here.
     sys.exit("AgentIdP needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
 
+LOCK_NOT_AVAILABLE = "55P03"
+AGAIN = "Run the command again when the backup or long transaction that holds a lock has ended."
 WITHOUT_DATABASE = {"help", "version", "collectstatic", "diffsettings", "startapp"}
 
 
@@ -22,7 +24,7 @@ def main() -> None:
         from django.core.management import execute_from_command_line
         from django.db import OperationalError
 
-        from agentidp.devtools.embedded_postgres import EmbeddedPostgresError
+        from agentidp.devtools.postgres_binaries import EmbeddedPostgresError
     except ImportError as error:
         sys.exit(str(error) + ". Install the packages first: make install")
     try:
@@ -31,11 +33,22 @@ def main() -> None:
     except (EmbeddedPostgresError, ImproperlyConfigured) as error:
         sys.exit(str(error))
     except OperationalError as error:
+        if is_lock_timeout(error):
+            reason = str(error).partition("\n")[0].rstrip(".")
+            sys.exit(f"The database is in use ({reason}). {AGAIN}")
         if getattr(error.__cause__, "sqlstate", ""):  # the server's own answer to a statement
             raise
         sys.exit(f"The database cannot be reached: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def is_lock_timeout(error: BaseException | None) -> bool:
+    while error is not None:
+        if getattr(error, "sqlstate", "") == LOCK_NOT_AVAILABLE:
+            return True
+        error = error.__cause__
+    return False
 
 
 def database_for(command: str) -> contextlib.AbstractContextManager[object]:

@@ -122,7 +122,7 @@ class Env(environ.Env):
         is_remote = "smtp" in config.get("EMAIL_BACKEND", "")
         if (url and not config["EMAIL_BACKEND"]) or (is_remote and not config["EMAIL_HOST"]):
             raise wrong(name, "an address like smtp+tls://user:password@host:587")
-        return config
+        return config | ({"EMAIL_BACKEND": "core.mail_deadline.SmtpBackend"} if is_remote else {})
 
 
 YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

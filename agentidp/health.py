@@ -36,6 +36,7 @@ logger = structlog.get_logger(__name__)
 FOR_THE_OPERATOR = "Metrics are for the operator of this server. Its log says what is missing."
 MIN_FREE_SHARE = 0.05
 CHECK_INTERVAL_SECONDS = 1.0
+CHECK_PATIENCE_SECONDS = 3.0
 JOB_IS_LATE_AFTER = 300.0
 """Seconds that the oldest job may wait before the check `queue` fails."""
 SLOW_CHECK_INTERVAL_SECONDS = 10.0
@@ -120,8 +121,13 @@ files_problem = CachedCheck(storage_problem, SLOW_CHECK_INTERVAL_SECONDS)
 """Cached, because a bucket that does not answer takes two seconds to detect."""
 unprotected_tables = CachedCheck(lambda: _unprotected(), SLOW_CHECK_INTERVAL_SECONDS)
 missing_partitions = CachedCheck(lambda: _missing_partitions(), SLOW_CHECK_INTERVAL_SECONDS)
-readiness = CachedCheck(lambda: _run_checks(), CHECK_INTERVAL_SECONDS)
-"""Cached, because the probe is public."""
+readiness = CachedCheck(
+    lambda: _run_checks(),
+    CHECK_INTERVAL_SECONDS,
+    patience=CHECK_PATIENCE_SECONDS,
+    overdue=lambda: {"database": False},
+)
+"""Cached, because the probe is public. A database that is frozen holds one thread, not all."""
 
 
 @login_not_required

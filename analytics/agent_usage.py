@@ -1,16 +1,18 @@
 """An agent's token requests for its page: by day from a rollup, and the newest ones."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection
 
 from agents.models import Agent
-from analytics.models import NOBODY, AgentDayUsage
+from analytics.models import AgentDayUsage
 from core.days import DAY
+from organizations.models import Organization
 from tokens.models import TokenEvent
 
 NEWEST = 10_000
@@ -21,7 +23,7 @@ HOURS = 24
 
 @dataclass(frozen=True)
 class UsageDay:
-    """Token requests of a day (UTC)."""
+    """Token requests of a day."""
 
     issued: int = 0
     refused: int = 0
@@ -35,7 +37,7 @@ NOTHING = UsageDay()
 
 @dataclass(frozen=True)
 class AgentUsage:
-    """An agent's days by credential; NOBODY stands for requests without one."""
+    """An agent's days (UTC) by credential; NOBODY stands for requests without one."""
 
     by_credential: Mapping[UUID, Mapping[date, UsageDay]]
 
@@ -60,6 +62,26 @@ def agent_usage(agent: Agent, since: date) -> AgentUsage:
     for credential_id, day, issued, refused in rows:
         found[credential_id][day] = UsageDay(issued, refused)
     return AgentUsage(dict(found))
+
+
+def issued_by_day(
+    organization: Organization, agents: Collection[UUID], days: Sequence[date]
+) -> dict[UUID, dict[date, int]]:
+    """The agents' issued tokens on these days; days without any are omitted."""
+    # A row for each agent, and each day named: a range would read the days of all other agents.
+    rows = (
+        AgentDayUsage.objects.for_organization(organization)
+        .filter(day__in=days, agent_id__in=agents, issued__gt=0)
+        .values_list("agent_id")
+        .annotate(days=ArrayAgg("day"), counts=ArrayAgg("issued"))
+        .order_by()
+    )
+    found: dict[UUID, dict[date, int]] = {}
+    for agent_id, on, counts in rows:
+        sums = found[agent_id] = defaultdict(int)
+        for day, count in zip(on, counts, strict=True):
+            sums[day] += count
+    return found
 
 
 @dataclass(frozen=True)
@@ -129,7 +151,7 @@ def newest_requests(agent: Agent, now: datetime) -> NewestRequests:
                 granted[name] = max(granted.get(name, last_at), last_at)
     carriers = [
         Carrier(
-            None if credential_id == NOBODY else credential_id,
+            credential_id,
             hint,
             found[TokenEvent.Outcome.ISSUED],
             found[TokenEvent.Outcome.REFUSED],

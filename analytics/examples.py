@@ -42,6 +42,8 @@ FINDINGS = {
             "message": "screener-1 has never used credential …_3oA, made 30 days ago.",
             "detail": "Revoke it, so that it cannot leak.",
             "link": f"/agents/{AGENT_ID}",
+            "snoozedUntil": "2026-04-08T00:00:00Z",
+            "snoozeReason": "Made ahead for the new region.",
         }
     ],
 }
@@ -88,10 +90,12 @@ CSV_OF_TREND = "date,count\r\n2026-03-06,142\r\n2026-03-07,198\r\n2026-03-08,0\r
 CSV_OF_ACTIVITY = "dow,hour,count\r\n1,9,54\r\n1,10,87\r\n3,14,201\r\n"
 CSV_OF_USAGE = f"agentId,agentName,tokenCount\r\n{AGENT_ID},screener-1,312\r\n"
 CSV_OF_FINDINGS = (
-    "code,severity,agentName,agentId,credentialId,secretHint,dates,message,detail,link\r\n"
+    "code,severity,agentName,agentId,credentialId,secretHint,dates,message,detail,link,"
+    "snoozedUntil,snoozeReason\r\n"
     f"credential_unused,warn,screener-1,{AGENT_ID},{CREDENTIAL_ID},_3oA,2026-03-02,"
     '"screener-1 has never used credential …_3oA, made 30 days ago.",'
-    f"Revoke it, so that it cannot leak.,/agents/{AGENT_ID}\r\n"
+    f"Revoke it, so that it cannot leak.,/agents/{AGENT_ID},"
+    "2026-04-08T00:00:00Z,Made ahead for the new region.\r\n"
 )
 CSV_OF_REQUESTS = (
     "list,value,name,count,previousCount\r\n"

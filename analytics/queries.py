@@ -18,14 +18,13 @@ from agents.models import Agent, AgentQuerySet
 from analytics.metrics import METRICS, Metric
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage, HourUsage, QuarterUsage
 from analytics.periods import Period
-from core.days import DAY, day_start
+from core.days import DAY, FIRST_DAY, day_start
 from organizations.models import Organization, OrganizationScopedQuerySet
 from tokens.models import Credential, TokenEvent
 
 HOURS_OF_WEEK = 168
 FIRST_HOUR_OF_WEEK = 96
 """1970-01-01 was a Thursday, and weeks start on Sunday here."""
-FIRST_DAY = date(1970, 1, 1)
 Part = tuple[int, OrganizationScopedQuerySet, Combinable]
 """A sign (1 adds, -1 subtracts), rows, and the expression that counts them."""
 

@@ -5,15 +5,15 @@ sums. The limits are those of the rules: a row left out here can lead to no find
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection
-from django.db.models import Count, Func, Q, Sum, Value
+from django.db.models import Count, Func, Q, Sum, Value, Window
 from django.db.models.functions import Coalesce, Collate, TruncDate
 from django.utils import timezone
 
@@ -35,7 +35,9 @@ from analytics.findings.rules import (
     REFUSED_MINIMUM,
     UNUSED_AFTER,
     judge,
+    risen_refusals,
 )
+from analytics.findings.snoozes import Snoozes, apart
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage
 from analytics.periods import Period
 from analytics.queries import count_by_day
@@ -44,6 +46,8 @@ from organizations.models import Organization, OrganizationScopedQuerySet
 from tokens.models import Credential, CredentialQuerySet, TokenEvent
 
 KNOWN_DAYS = JUDGED_DAYS + LOOK_BACK
+FEWEST = 200
+"""So many events of each agent are looked at for a reason, however many agents share NEWEST."""
 LATEST_FIRST = (
     TruncDate(Coalesce("last_used_at", "created_at"), tzinfo=UTC).desc(),
     Collate(Func("agent__email", Value("@"), Value(1), function="SPLIT_PART"), "C"),
@@ -54,47 +58,74 @@ LATEST_FIRST = (
 
 
 def findings_of(organization: Organization, now: datetime | None = None) -> tuple[Finding, ...]:
-    """The findings about all agents of the organization, the most severe first."""
-    return judge(read_records(organization, now or timezone.now()))
+    """The findings about all agents of the organization, the most severe first; those that are
+    snoozed say so.
+    """
+    return _found(organization, now or timezone.now())
 
 
-def worst_findings(
-    organization: Organization, now: datetime, most: int
-) -> tuple[tuple[Finding, ...], int]:
-    """At least the `most` most severe findings, and the number of all.
+@dataclass(frozen=True)
+class WorstFindings:
+    found: tuple[Finding, ...]
+    number: int
+    """Of all, without the snoozed ones."""
+    snoozed: tuple[Finding, ...]
+
+
+def worst_findings(organization: Organization, now: datetime, most: int) -> WorstFindings:
+    """At least the `most` most severe findings, and the snoozed ones.
 
     Unused credentials come last and may be very many, so no more than `most` of them are read.
     """
-    records = read_records(organization, now, most=most)
-    found = judge(records)
-    return found, len(found) + records.unread
+    snoozes = Snoozes.of(organization)
+    records = read_records(organization, now, most=most, snoozed=snoozes.unused_credentials)
+    found, snoozed = apart(snoozes.marked(judge(records)))
+    return WorstFindings(found, len(found) + records.unread, snoozed)
 
 
 def findings_of_agent(agent: Agent, now: datetime | None = None) -> tuple[Finding, ...]:
     """The findings about this agent, read without other agents' days."""
-    records = read_records(agent.organization, now or timezone.now(), agent)
-    return tuple(finding for finding in judge(records) if finding.agent_id == agent.pk)
+    return findings_among(agent.organization, [agent.pk], now or timezone.now())
+
+
+def findings_among(
+    organization: Organization, agents: Collection[UUID], now: datetime
+) -> tuple[Finding, ...]:
+    """The findings about these agents, read without other agents' days."""
+    if not agents:
+        return ()
+    found = _found(organization, now, agents)
+    return tuple(finding for finding in found if finding.agent_id in agents)
+
+
+def _found(
+    organization: Organization, now: datetime, among: Collection[UUID] | None = None
+) -> tuple[Finding, ...]:
+    return Snoozes.of(organization).marked(judge(read_records(organization, now, among)))
 
 
 def read_records(
     organization: Organization,
     now: datetime,
-    agent: Agent | None = None,
+    among: Collection[UUID] | None = None,
     most: int | None = None,
+    snoozed: Collection[UUID] = (),
 ) -> Records:
-    """Read candidates for findings; with `agent`, only that agent's days and credentials."""
+    """Read candidates for findings; with `among`, only those agents' days and credentials. The
+    `snoozed` unused credentials do not count towards the `most`.
+    """
     records = Records(now=now)
     usage = AgentDayUsage.objects.for_organization(organization).exclude(agent_id=NOBODY)
     credentials = Credential.objects.for_organization(organization)
-    if agent is not None:
-        usage = usage.filter(agent_id=agent.pk)
-        credentials = credentials.filter(agent=agent)
+    if among is not None:
+        usage = usage.filter(agent_id__in=among)
+        credentials = credentials.filter(agent_id__in=among)
     else:
         records.totals = _totals(organization, now)
     _read_days(records, usage)
     _read_month(records, organization)
     _read_carriers(records, usage, credentials)
-    _read_credentials(records, organization, credentials, most)
+    _read_credentials(records, organization, credentials, most, snoozed)
     records.reasons = _reasons(records, organization)
     records.names |= _names(records, organization)
     return records
@@ -158,9 +189,11 @@ def _read_month(records: Records, organization: Organization) -> None:
         .filter(month=records.today.replace(day=1), issued__gt=0)
         .exclude(agent_id=NOBODY)
     )
-    records.month_total = rows.aggregate(total=Sum("issued", default=0))["total"]
-    most = rows.order_by("-issued", "agent_id").values_list("agent_id", "issued")
-    records.month = dict(most[:DOMINANT_AGENTS])
+    whole = Window(Sum("issued"))
+    most = rows.annotate(whole=whole).order_by("-issued", "agent_id")[:DOMINANT_AGENTS]
+    for agent_id, issued, total in most.values_list("agent_id", "issued", "whole"):
+        records.month[agent_id] = issued
+        records.month_total = total
 
 
 def _read_carriers(
@@ -210,6 +243,7 @@ def _read_credentials(
     organization: Organization,
     credentials: CredentialQuerySet,
     most: int | None,
+    snoozed: Collection[UUID],
 ) -> None:
     """Read credentials in service that end soon, ended recently, or are unused."""
     now = records.now
@@ -218,13 +252,16 @@ def _read_credentials(
     ending = Q(expires_at__gt=now, expires_at__lte=now + EXPIRING_WITHIN)
     used, unused = Q(last_used_at__gte=now - UNUSED_AFTER), Q(last_used_at__lt=now - UNUSED_AFTER)
     never_used = Q(last_used_at=None, created_at__lt=now - NEVER_USED_AFTER)
-    alarming = in_service.filter(ended & Q(last_used_at__isnull=False) | ending & used)
-    idle = in_service.filter(Q(expires_at=None) | Q(expires_at__gt=now), unused | never_used)
+    is_idle = (Q(expires_at=None) | Q(expires_at__gt=now)) & (unused | never_used)
+    is_told = ended & Q(last_used_at__isnull=False) | ending & used
+    if snoozed:
+        is_told |= is_idle & Q(pk__in=snoozed)
+    idle = in_service.filter(is_idle).exclude(pk__in=snoozed)
     if most is not None:
         records.unread = max(idle.count() - most, 0)
     names = ("id", "agent_id", "secret_hint", "created_at", "expires_at", "last_used_at")
     kept = []
-    for rows in (alarming.order_by(), idle.order_by(*LATEST_FIRST)[:most]):
+    for rows in (in_service.filter(is_told).order_by(), idle.order_by(*LATEST_FIRST)[:most]):
         for *row, email in rows.values_list(*names, "agent__email"):
             kept.append(CredentialRecord(*row))
             records.names[row[1]] = _name(email)
@@ -262,15 +299,17 @@ REASONS = """SELECT asked.agent_id, newest.reason, count(*)
 
 
 def _reasons(records: Records, organization: Organization) -> dict[UUID, str]:
-    """The most frequent reason in the last week, for agents that were refused often: of the newest
+    """The most frequent reason in the last week, for agents whose refusals rise: of the newest
     events of each, because a busy agent has very many.
     """
-    if not records.refused:
+    agents = list(risen_refusals(records))
+    if not agents:
         return {}
     first = day_start(records.today - 6 * DAY, UTC)
     counts: dict[UUID, list[tuple[int, str]]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(REASONS, [list(records.refused), organization.pk, first, NEWEST])
+        most = max(NEWEST // len(agents), FEWEST)
+        cursor.execute(REASONS, [agents, organization.pk, first, most])
         for agent_id, reason, count in cursor.fetchall():
             counts[agent_id].append((count, reason))
     labels = dict(TokenEvent.Reason.choices)

@@ -7,7 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 from analytics import examples
-from analytics.findings.finding import BAD, CODES, WARN, Finding
+from analytics.findings.codes import BAD, CODES, WARN
+from analytics.findings.finding import Finding
 from analytics.requests.breakdown import Breakdown
 from analytics.requests.filters import LISTS
 from analytics.requests.rankings import RankedValue
@@ -69,6 +70,13 @@ class FindingSerializer(serializers.Serializer[object]):
     message = serializers.CharField(help_text="The finding as a sentence.")
     detail = serializers.CharField(allow_blank=True, help_text="What the finding may mean.")
     link = serializers.CharField(help_text="The page that lists the requests behind the finding.")
+    snoozedUntil = serializers.DateTimeField(
+        allow_null=True,
+        help_text="Until then the pages list it only as snoozed; null if it is not snoozed.",
+    )
+    snoozeReason = serializers.CharField(
+        allow_blank=True, help_text="Why a person snoozed it; empty if it is not snoozed."
+    )
 
 
 @example(examples.FINDINGS)
@@ -195,7 +203,7 @@ def written(moment: datetime) -> str:
 
 FINDING_COLUMNS = (
     *("code", "severity", "agentName", "agentId", "credentialId", "secretHint"),
-    *("dates", "message", "detail", "link"),
+    *("dates", "message", "detail", "link", "snoozedUntil", "snoozeReason"),
 )
 
 
@@ -218,4 +226,6 @@ def finding_body(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "detail": finding.detail,
         "link": finding.link,
+        "snoozedUntil": written(finding.snooze.until) if finding.snooze else None,
+        "snoozeReason": finding.snooze.reason if finding.snooze else "",
     }

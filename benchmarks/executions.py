@@ -3,7 +3,7 @@
 python -m benchmarks.executions [growth] [kodosumi]     one table, or both
 python -m benchmarks.executions --small     hundreds of executions, without kodosumi: does it work?
 
-kodosumi needs Python 3.12. Its panel reads the folder; ours has imported it.
+kodosumi needs Python 3.12. Its panel reads the folder; AgentIdP has imported it.
 """
 
 import argparse

@@ -19,7 +19,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from agentidp.devtools.embedded_postgres import find_binaries
+from agentidp.devtools.postgres_binaries import find_binaries
 from benchmarks import product
 from benchmarks.circumstances import Circumstances, measured
 from benchmarks.earlier import checked_out

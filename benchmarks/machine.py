@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentidp.devtools.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster
+from agentidp.devtools.postgres_binaries import find_binaries
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent

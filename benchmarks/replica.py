@@ -22,7 +22,8 @@ from threading import Thread
 
 import psycopg
 
-from agentidp.devtools.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster
+from agentidp.devtools.postgres_binaries import find_binaries
 from benchmarks import product
 from benchmarks.circumstances import measured
 from benchmarks.machine import WORK, family_seconds, granian, new_cluster, postmaster, wrk

@@ -21,8 +21,8 @@ def client_address(request: HttpRequest) -> str | None:
 def address_of(environ: Mapping[str, Any]) -> str | None:
     """The caller's address according to the trusted proxies (AGENTIDP_TRUSTED_PROXY_HOPS), or None.
 
-    A caller can write any X-Forwarded-For, so only the entry that our own outermost proxy appended
-    counts.
+    A caller can write any X-Forwarded-For, so only the entry counts that the
+    deployment's outermost proxy appended.
     """
     address = environ.get("REMOTE_ADDR", "")
     hops = settings.TRUSTED_PROXY_HOPS

@@ -39,8 +39,8 @@ OWNER_POLICY_TABLES = (
 """The tables that tokens_issue_batch reads and writes for several organizations at once. It runs as
 the owner, so this policy is the owner's alone: it changes no query of the application's role.
 
-Listed here by name, as privileges and triggers are, instead of by their apps: it is one exception
-to the isolation of organizations, whose whole extent a reader must see, and which no app may widen.
+Listed here by name, as privileges are, instead of by their apps: it is one exception to the
+isolation of organizations, whose whole extent a reader must see, and which no app may widen.
 tests/test_isolation.py compares it with the functions."""
 ENTERED = (
     "organization_id = ANY ((SELECT NULLIF(current_setting('app.organization_ids', true), '')"
@@ -52,7 +52,7 @@ READ_BEFORE_THE_TENANT = ("organizations_membership", "organizations_principal")
 caller belongs to."""
 HOW_TO = "docs/how-to/deploy.md describes how to create two roles."
 CONNECTION = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
-OURS = """
+NOT_OF_EXTENSIONS = """
     nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
         SELECT FROM pg_depend WHERE objid = {oid} AND classid = '{catalog}'::regclass
         AND deptype = 'e')
@@ -100,27 +100,27 @@ def is_owner(connection: BaseDatabaseWrapper) -> bool:
 
 
 def relations(cursor: CursorWrapper) -> list[tuple[str, str, str, str]]:
-    """(schema, name, kind, owner) of each of our tables, partitions, views and sequences."""
+    """(schema, name, kind, owner) of each table, partition, view and sequence."""
     cursor.execute(
         f"SELECT nspname, relname, {KIND}, relowner::regrole::text FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r','p','v','m','f','S') "
-        f"AND {OURS.format(oid='c.oid', catalog='pg_class')} ORDER BY 1, 2"
+        f"AND {NOT_OF_EXTENSIONS.format(oid='c.oid', catalog='pg_class')} ORDER BY 1, 2"
     )
     return list(cursor.fetchall())
 
 
 def functions(cursor: CursorWrapper) -> list[tuple[str, bool]]:
-    """(signature, is_trigger) of each of our functions."""
+    """(signature, is_trigger) of each function."""
     cursor.execute(
         "SELECT p.oid::regprocedure::text, prorettype = 'trigger'::regtype FROM pg_proc p "
         "JOIN pg_namespace n ON n.oid = pronamespace "
-        f"WHERE {OURS.format(oid='p.oid', catalog='pg_proc')} ORDER BY 1"
+        f"WHERE {NOT_OF_EXTENSIONS.format(oid='p.oid', catalog='pg_proc')} ORDER BY 1"
     )
     return list(cursor.fetchall())
 
 
 def others_functions(cursor: CursorWrapper, role: str) -> list[tuple[str, list[str]]]:
-    """(signature, roles) of each of our functions that roles but its owner and this one may call.
+    """(signature, roles) of each function that roles but its owner and this one may call.
 
     PUBLIC is everybody.
     """
@@ -128,7 +128,7 @@ def others_functions(cursor: CursorWrapper, role: str) -> list[tuple[str, list[s
         "SELECT p.oid::regprocedure::text, array_agg(DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' "
         "ELSE pg_get_userbyid(grantee) END) FROM pg_proc p JOIN pg_namespace n "
         "ON n.oid = pronamespace, aclexplode(coalesce(proacl, acldefault('f', proowner))) "
-        f"WHERE {OURS.format(oid='p.oid', catalog='pg_proc')} AND grantee NOT IN "
+        f"WHERE {NOT_OF_EXTENSIONS.format(oid='p.oid', catalog='pg_proc')} AND grantee NOT IN "
         "(SELECT oid FROM pg_roles WHERE oid = proowner OR rolname = %s) GROUP BY 1 ORDER BY 1",
         [role],
     )

@@ -4,10 +4,19 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+FIRST_DAY = date(1970, 1, 1)
+"""The day 0 of counts that number their days."""
 MAX_TIMESTAMP = 253_402_300_799
 """The last Unix second of the year 9999, which is the latest that a datetime can hold."""
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 """In PostgreSQL's order (`extract(dow …)`)."""
+
+
+def unix_seconds(value: float) -> float:
+    """The number as Unix seconds. Below a microsecond it is 0: PostgreSQL refuses to divide the
+    smallest numbers, so a row with one could not be counted.
+    """
+    return 0.0 if abs(value) < 1e-6 else float(value)
 
 
 def day_start(day: date, zone: tzinfo) -> datetime:

@@ -98,7 +98,22 @@ def absolute_time(moment: datetime, now: datetime) -> str:
     today = timezone.localtime(now)
     if moment.date() == today.date():
         return moment.strftime("%H:%M:%S")
-    day = f"{moment.day} {moment:%b}"
-    if moment.year != today.year:
-        return f"{day} {moment.year}"
-    return f"{day}, {moment:%H:%M}"
+    day = day_of(moment, now)
+    return day if moment.year != today.year else f"{day}, {moment:%H:%M}"
+
+
+def day_of(moment: datetime, now: datetime) -> str:
+    """The date, with the year if it is another: 3 Mar, 3 Mar 2025."""
+    moment = timezone.localtime(moment)
+    year = "" if moment.year == timezone.localtime(now).year else f" {moment.year}"
+    return f"{moment.day} {moment:%b}{year}"
+
+
+def time_phrase(moment: datetime, now: datetime) -> str:
+    """The time within a sentence: `at 12:30:05` for today, else `on 3 Mar at 12:30`, and only the
+    date for other years.
+    """
+    day, comma, clock = absolute_time(moment, now).partition(", ")
+    if comma:
+        return f"on {day} at {clock}"
+    return f"at {day}" if ":" in day else f"on {day}"

@@ -15,8 +15,8 @@ from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
 from core import package_objects
-from core.database_roles import OURS, others_functions
-from core.sql_words import plain, words
+from core.database_roles import NOT_OF_EXTENSIONS, others_functions
+from core.sql_words import normalized, words
 from core.table_protection import Problem
 
 FOUND = f"""
@@ -27,16 +27,17 @@ FOUND = f"""
         pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'django_migrations'::regclass)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
     JOIN pg_language l ON l.oid = prolang
-    WHERE {OURS.format(oid="p.oid", catalog="pg_proc")} ORDER BY 1
+    WHERE {NOT_OF_EXTENSIONS.format(oid="p.oid", catalog="pg_proc")} ORDER BY 1
 """
 OPERATORS = f"""
     SELECT o.oid::regoperator::text FROM pg_operator o JOIN pg_namespace n ON n.oid = oprnamespace
     WHERE n.oid = (SELECT relnamespace FROM pg_class WHERE oid = 'django_migrations'::regclass)
-    AND {OURS.format(oid="o.oid", catalog="pg_operator")} ORDER BY 1
+    AND {NOT_OF_EXTENSIONS.format(oid="o.oid", catalog="pg_operator")} ORDER BY 1
 """
 CLOSED = f"""
     SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
-    WHERE {OURS.format(oid="p.oid", catalog="pg_proc")} AND prorettype <> 'trigger'::regtype
+    WHERE {NOT_OF_EXTENSIONS.format(oid="p.oid", catalog="pg_proc")}
+    AND prorettype <> 'trigger'::regtype
     AND NOT has_function_privilege(%s, p.oid, 'EXECUTE') ORDER BY 1
 """
 QUOTED = re.compile(r"\bAS\s+\$(\w*)\$(.*)\$\1\$", re.DOTALL)
@@ -152,7 +153,7 @@ def _undeclared(name: str, signature: str, body: str, *facts: Any) -> Iterator[P
     elif is_in_our_schema and name not in package_objects.functions():
         how = f"Move it to another schema, or run: DROP ROUTINE {signature}"
         yield Problem(f"{there} is not declared", how=how)
-    elif is_in_our_schema and plain(body) != plain(package_objects.functions()[name]):
+    elif is_in_our_schema and normalized(body) != normalized(package_objects.functions()[name]):
         yield Problem(f"{there} is not the one of its package")
 
 
@@ -161,7 +162,7 @@ def is_same(wanted: Declared, written: str, tree: str | None, *facts: Any) -> bo
     if tuple(plain_facts) != wanted[3:9] or tuple(sorted(map(setting, changes))) != wanted.settings:
         return False
     if wanted.is_kept_as_written:
-        return tree is None and plain(written) == plain(wanted.body)
+        return tree is None and normalized(written) == normalized(wanted.body)
     return tree is not None and words(tree) == words(wanted.body)
 
 

@@ -1,6 +1,6 @@
 """Turns errors into responses: for API views, for pages, and for requests that reach neither.
 
-No response contains a stack trace or the message of an exception that is not ours.
+No response contains a stack trace or an exception's message that was not written for callers.
 """
 
 from collections.abc import Mapping

@@ -75,6 +75,8 @@ class Cursor:
     moment: float
     """When the first page was read, in Unix seconds: "last 24 hours" is the same for all pages."""
     is_backwards: bool = False
+    pinned: str | None = None
+    """What else the first page settled for all pages, in the list's own words."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ class Cursors:
             cursor.position,
             cursor.moment,
             cursor.is_backwards,
+            *([] if cursor.pinned is None else [cursor.pinned]),
         ]
         return self._signer.sign_object(fields, serializer=_Json)
 
@@ -218,8 +221,8 @@ class Cursors:
             fields = self._signer.unsign_object(text, serializer=_Json)
         except BadSignature:
             return None
-        key, position, moment, is_backwards = fields
-        return Cursor(tuple(map(_from_json, key)), position, moment, is_backwards)
+        key, *others = fields
+        return Cursor(tuple(map(_from_json, key)), *others)
 
 
 def moment_now() -> float:

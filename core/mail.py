@@ -26,7 +26,7 @@ def send(template: str, to: str, *, subject: str, **context: object) -> None:
 
     Errors of the mail server are raised, so that the job is retried. Text that users typed (names,
     addresses) is kept on one line, cannot inject a header, is not decoded in one and never becomes
-    a link. Only `link` is one, and it is ours.
+    a link. Only `link` is one, and AgentIdP makes it.
     """
     values = {
         name: value if name == "link" else _plain_text(value) for name, value in context.items()

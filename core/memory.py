@@ -1,8 +1,9 @@
 """Frees the memory of earlier requests in time.
 
-Objects of Django and REST framework refer to each other in cycles, so a request's body and whatever
-was made of it stay until Python's garbage collector runs. The collector counts objects, not bytes:
-a hundred large bodies are few objects to it, and would stay for long.
+Objects of Django and REST framework refer to each other in cycles, so a request's body, its
+response and whatever was made of them stay until Python's garbage collector runs. The collector
+counts objects, not bytes: a hundred large bodies or responses are few objects to it, and would stay
+for long.
 """
 
 import ctypes
@@ -17,6 +18,8 @@ MEMORY_PER_BODY_BYTE = 4
 """Bytes of memory per byte of a body: as received, as bytes, as text, and parsed."""
 MEMORY_PER_HEADER_BYTE = 10
 """Bytes of memory per byte of a header: cookies and parameters become many short strings."""
+MEMORY_PER_RESPONSE_BYTE = 4
+"""Bytes of memory per byte of a response: itself, and the rows and objects that it was made of."""
 MEMORY_PER_VALUE = 200
 """Bytes of memory per JSON value, however short its text is."""
 MAX_LENGTH_DIGITS = 18
@@ -34,7 +37,7 @@ _taken = 0
 def collect_in_time() -> None:
     """Call this once the process has started.
 
-    From then on, the size of requests triggers collections.
+    From then on, the size of requests and responses triggers collections.
     """
     # Whatever is loaded by now stays forever, so the garbage collector need not traverse it, which
     # delayed a request by an eighth of a second every time. Responses create many objects but few
@@ -56,6 +59,11 @@ def count_bytes(number: int) -> None:
     """Count memory that is used briefly; a collection follows once it adds up."""
     global _taken
     _taken += number
+
+
+def count_response(length: int) -> None:
+    """Count what a response of so many bytes leaves behind."""
+    count_bytes(MEMORY_PER_RESPONSE_BYTE * length)
 
 
 def give_back() -> None:

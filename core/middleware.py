@@ -17,6 +17,7 @@ from core.errors import DomainError, StoredMeanwhile
 from core.failures import route_of, watch_body
 from core.handlers import error_response
 from core.logs import log_request
+from core.memory import count_response
 from core.outages import outage_of
 from core.password_hashers import hashing_for, line_of
 from core.request_ids import log_fields_of, request_id_of
@@ -72,6 +73,8 @@ class RequestRecordMiddleware:
         with hashing_for(lambda: line_of(request.META)):
             response = self.get_response(request)
         watch_body(request, response)
+        if not response.streaming:
+            count_response(len(response.content))
         record.leave(request.method or "", route_of(request), response.status_code)
         response["X-Request-Id"] = record.request_id
         if "Cache-Control" not in response:
@@ -139,8 +142,9 @@ class HostMiddleware(CommonMiddleware):
 
 
 def _drop_escaped_cookies(request: HttpRequest) -> None:
-    """Drop cookies with an escape sequence: none of ours has one, and unescaping takes quadratic
-    time before Python 3.11.10 and 3.12.6, seconds for 64 KiB of backslashes (CVE-2024-7592)."""
+    """Drop cookies with an escape sequence: none of AgentIdP's has one, and unescaping takes
+    quadratic time before Python 3.11.10 and 3.12.6, seconds for 64 KiB of backslashes
+    (CVE-2024-7592)."""
     cookies = request.META.get("HTTP_COOKIE", "")
     if "\\" in cookies:
         kept = (each for each in cookies.split(";") if "\\" not in each)

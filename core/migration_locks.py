@@ -50,7 +50,7 @@ def lock_together(
                     raise
                 if not left:
                     names = ", ".join(table for table, _ in locks)
-                    message = f"In use, by a backup for example: {names}. Migrate again later."
+                    message = f"{names} cannot be locked."
                     raise OperationalError(message) from error
                 time.sleep(PAUSE_SECONDS)
             else:

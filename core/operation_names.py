@@ -48,6 +48,14 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     # Dashboard
     "GET /api/dashboard/agent-stats": ("get_statistics", "Get statistics on executions"),
     "GET /api/dashboard/error-groups": ("list_error_groups", "List error groups"),
+    "PUT /api/dashboard/error-groups/{fingerprint}/resolution": (
+        "resolve_error_group",
+        "Resolve an error group",
+    ),
+    "DELETE /api/dashboard/error-groups/{fingerprint}/resolution": (
+        "reopen_error_group",
+        "Reopen an error group",
+    ),
     "GET /api/dashboard/errors": ("list_errors", "List errors"),
     "GET /api/dashboard/execution/{fid}/details": (
         "get_execution_details",

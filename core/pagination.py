@@ -24,6 +24,7 @@ from core.keyset import (
     moment_now,
     refuse_cursor,
 )
+from core.long_responses import ROWS_PER_FETCH
 from core.parameters import whole_number
 
 MAX_PAGE = 100_000
@@ -192,8 +193,25 @@ class Slice:
                 return replace(self, limit=min(number, self.limit))
         return self
 
+    def page_of_bytes(self, rows: Any, keyset: Keyset, most: int) -> "Found":
+        """A page with a lower limit if its rows, each with its `size`, would be more bytes. No rows
+        beyond are held in memory.
+        """
+        fetched, held = [], 0
+        for row in self.of(rows, keyset).iterator(ROWS_PER_FETCH):
+            fetched.append(row)
+            held += row.size
+            if held > most and len(fetched) > 1:
+                break
+        is_cut = held > most and len(fetched) > 1
+        limit = min(self.limit, len(fetched) - 1) if is_cut else self.limit
+        return replace(self, limit=limit)._found(fetched, keyset)
+
     def page(self, rows: Any, keyset: Keyset) -> "Found":
-        fetched = list(self.of(rows, keyset))
+        return self._found(list(self.of(rows, keyset)), keyset)
+
+    def _found(self, fetched: list[Any], keyset: Keyset) -> "Found":
+        """The page, of its rows and one more if there is a next page."""
         if len(fetched) <= self.limit:
             return Found(self, fetched, None)
         key = keyset.key_of(fetched[self.limit - 1])

@@ -53,10 +53,17 @@ PARAMETERS: dict[str, Any] = {
     "memberId": MEMBER_ID,
     "mode": "update",
     "month": "2026-04",
+    "name": "Hymn Creator",
     "notAddress": "192.0.2.7,192.0.2.8",
     "notAgentId": AGENT_ID,
     "notReason": "wrong_secret,agent_suspended",
     "notSecret": CREDENTIAL_ID,
+    "not_agent": AGENT_ID,
+    "not_name": "Hymn Creator",
+    "not_state": "resolved",
+    "not_status": "finished",
+    "not_tag": "CrewAi",
+    "not_user": "unknown",
     "offset": 0,
     "order": "reported",
     "organizationId": ORGANIZATION_ID,
@@ -75,6 +82,7 @@ PARAMETERS: dict[str, Any] = {
     "search": "keyword",
     "secret": CREDENTIAL_ID,
     "since": 2,
+    "state": "regressed",
     "status": "finished",
     "tag": "CrewAi",
     "timestamp": 1747813976.091786,
@@ -103,7 +111,9 @@ def show_parameters(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
             for parameter in operation.get("parameters", ()):
                 name = parameter["name"]
                 key = f"{path} {name}" if f"{path} {name}" in PARAMETERS else name
-                parameter["example"] = PARAMETERS[key]
+                example = PARAMETERS[key]
+                is_list = parameter.get("schema", {}).get("type") == "array"
+                parameter["example"] = [example] if is_list else example
                 unused.discard(key)
     if unused:
         raise KeyError(f"No operation has the parameters {sorted(unused)}.")

@@ -3,7 +3,7 @@
 An invalid value raises InvalidValue (400), which names the parameter.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from django.http import QueryDict
 
@@ -13,14 +13,14 @@ MAX_DIGITS = 9
 """How many digits a number may have when its limit has fewer; leading zeros are harmless."""
 
 
-def refuse_others(query: QueryDict, known: Iterable[str]) -> None:
-    """Raise InvalidValue for a parameter that is unknown or repeated: a misspelled filter must not
-    widen a list."""
+def refuse_others(query: QueryDict, known: Iterable[str], repeatable: Container[str] = ()) -> None:
+    """Raise InvalidValue for a parameter that is unknown, or repeated without being repeatable: a
+    misspelled filter must not widen a list."""
     known = set(known)
     for name, values in query.lists():
         if name not in known:
             raise InvalidValue.of(name, "This parameter is unknown.")
-        if len(values) > 1:
+        if len(values) > 1 and name not in repeatable:
             raise InvalidValue.of(name, "Give this parameter once.")
 
 

@@ -10,7 +10,7 @@ KEY = "agentidp.request_id"
 
 
 def request_id_of(environ: dict[str, Any]) -> str:
-    """Our own id of the request: 32 hexadecimal digits, never reused."""
+    """AgentIdP's id of the request: 32 hexadecimal digits, never reused."""
     request_id: str | None = environ.get(KEY)
     if request_id is None:
         request_id = environ[KEY] = random_id().hex

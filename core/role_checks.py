@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from core.database_roles import KIND, OURS, Privileges, declared_for, joined
+from core.database_roles import KIND, NOT_OF_EXTENSIONS, Privileges, declared_for, joined
 
 NAMED = 3
 """How many excess privileges a message lists; the rest are counted."""
@@ -56,7 +56,7 @@ ON_TABLES = f"""
                              ELSE %(of_tables)s::text[] END) word,
          {ROLES} reachable
     WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-    AND {OURS.format(oid="c.oid", catalog="pg_class")} GROUP BY 1, 2 ORDER BY 1
+    AND {NOT_OF_EXTENSIONS.format(oid="c.oid", catalog="pg_class")} GROUP BY 1, 2 ORDER BY 1
 """
 BY_COLUMN = ["SELECT", "INSERT", "UPDATE", "REFERENCES"]
 OF_TABLES = [*BY_COLUMN, "DELETE", "TRUNCATE", "TRIGGER"]
@@ -86,7 +86,7 @@ def missing(cursor: CursorWrapper) -> list[str]:
 
 
 def held_privileges(cursor: CursorWrapper) -> list[tuple[str, str, Privileges]]:
-    """(name, kind, effective privileges) of each of our tables, partitions and sequences."""
+    """(name, kind, effective privileges) of each table, partition and sequence."""
     cursor.execute("SHOW server_version_num")
     maintain = ["MAINTAIN"] if int(cursor.fetchone()[0]) >= 170_000 else []
     words = {

@@ -126,7 +126,7 @@ class Rollup:
             FROM kept FULL JOIN counted USING ({key})
             WHERE ({", ".join(kept)}) IS DISTINCT FROM ({", ".join(counted)})
             ORDER BY {key}
-        """  # noqa: S608 - our own names
+        """  # noqa: S608 - no user input
 
     def _add(self, found: list[_Row]) -> None:
         """Add what rows lack."""
@@ -167,7 +167,7 @@ class Rollup:
         sums += [f"{name} = greatest(known.{name}, excluded.{name})" for name in self.newest]
         conflict = f"ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {', '.join(sums)}"
         known = f"{self.table} AS known ({', '.join(columns)})"
-        return f"INSERT INTO {known} VALUES ({values}) {conflict}"  # noqa: S608 - our own names
+        return f"INSERT INTO {known} VALUES ({values}) {conflict}"  # noqa: S608 - no user input
 
     @cached_property
     def _update(self) -> str:

@@ -12,12 +12,12 @@ WORD = re.compile(
 """A text, an added type, the added name of a column, a name or word, an operator."""
 
 
-def plain(text: str) -> str:
+def normalized(text: str) -> str:
     """The text with normalized white space, except in comments and quotes."""
-    return "".join(map(_plain_token, TOKEN.findall(text))).strip()
+    return "".join(map(_normalized_token, TOKEN.findall(text))).strip()
 
 
-def _plain_token(token: str) -> str:
+def _normalized_token(token: str) -> str:
     if token.isspace():
         return " "
     return token if token.startswith("'") else token.strip()

@@ -38,7 +38,7 @@ class CollectedFilesConfig(StaticFilesConfig):
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):
-    """Hashes the names in our own JavaScript imports as well."""
+    """Hashes the names in AgentIdP's JavaScript imports as well."""
 
     # Omits Django's patterns for source maps, which are not collected.
     patterns = (("css/*.css", (BUNDLED,)), ("*.css", STYLES), ("js/*.js", IMPORTS))
@@ -46,8 +46,8 @@ class HashedStorage(CompressedManifestStaticFilesStorage):
     keep_intermediate_files = False
 
     def url_converter(self, name: str, hashed_files: Any, template: Any = None) -> Any:
-        """Inline the imports of our own style sheets: a browser would otherwise request the parts
-        only after it has read the first file."""
+        """Inline the imports of AgentIdP's style sheets: a browser would otherwise request the
+        parts only after it has read the first file."""
         if template != BUNDLED[1]:
             return super().url_converter(name, hashed_files, template)
 

@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
-from core import package_objects
+from core import declared_triggers, package_objects
 from core.database_roles import (
     ENTERED,
-    OURS,
+    NOT_OF_EXTENSIONS,
     OWNER_POLICY,
     OWNER_POLICY_TABLES,
     READ_BEFORE_THE_TENANT,
 )
-from core.declared_triggers import TRIGGERS
 from core.sql_words import words
 
 ISOLATION = "organization_isolation"
@@ -45,12 +44,12 @@ TABLES = f"""
     FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     JOIN pg_attribute ON attrelid = c.oid AND attname = 'organization_id' AND NOT attisdropped
     WHERE relkind IN ('r', 'p') AND relname <> ALL (%s)
-    AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
+    AND {NOT_OF_EXTENSIONS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
 """
 RULES = f"""
     SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid)
-    AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
+    AND {NOT_OF_EXTENSIONS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1
 """
 FOUND_TRIGGERS = f"""
     SELECT c.oid::regclass::text, tgname, quote_ident(tgname), tgenabled::text,
@@ -58,7 +57,7 @@ FOUND_TRIGGERS = f"""
         current_setting('session_replication_role') = 'replica'
     FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid JOIN pg_namespace n ON n.oid = relnamespace
     WHERE NOT tgisinternal AND tgparentid = 0
-    AND {OURS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1, 2
+    AND {NOT_OF_EXTENSIONS.format(oid="c.oid", catalog="pg_class")} ORDER BY 1, 2
 """
 ROW = re.compile(r"\b(old|new)\.", re.IGNORECASE)
 SWITCHED_OFF_IN_A_PARTITION = """
@@ -115,7 +114,7 @@ def unprotected(cursor: CursorWrapper) -> list[Problem]:
 
 def undeclared_triggers(cursor: CursorWrapper) -> list[Problem]:
     """Triggers that neither this release nor a package declares."""
-    known = {(table, name) for table, name, _ in TRIGGERS}
+    known = {(table, name) for table, name, _ in declared_triggers.declared()}
     others = [each for each in _triggers(cursor) if (each.table, each.name) not in known]
     return [problem for found in others for problem in _undeclared(found)]
 
@@ -186,7 +185,7 @@ def _of_triggers(rows: list[_Found]) -> Iterator[Problem]:
     if any(each.is_replica for each in rows):
         yield Problem("The setting session_replication_role switches all triggers off")
     by_name = {(each.table, each.name): each for each in rows}
-    for table, name, definition in TRIGGERS:
+    for table, name, definition in declared_triggers.declared():
         found = by_name.get((table, name))
         if found is None:
             yield Problem(f"The table {table} has no trigger {name}")

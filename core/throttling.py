@@ -1,8 +1,8 @@
 """Rate limits, exact across processes and by the database's clock, in an unlogged table.
 
-Wherever a secret can be guessed, each failure counts twice: for the name and address, and for the
-address alone; in IPv6 also for the wider network that one customer may hold. The audit log records
-failures too, but not every one: see note_failure().
+Wherever a secret can be guessed, each failure counts two or three times: for the name and address,
+for the address alone, and in IPv6 or from a known browser for what lies around it (see Guesses).
+The audit log records failures too, but not every one: see note_failure().
 
 Once a window is full, nothing more is written for it. Whoever asks from ever more networks makes a
 counter with each failure, so the counters themselves are counted: see NEW_COUNTERS.

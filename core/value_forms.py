@@ -99,7 +99,8 @@ def describe_values(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     for operations in result["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "query" and parameter["name"] in PARAMETERS:
+                is_one = parameter["in"] == "query" and parameter["schema"].get("type") != "array"
+                if is_one and parameter["name"] in PARAMETERS:
                     parameter["schema"] = PARAMETERS[parameter["name"]] | parameter["schema"]
                     unused.discard(parameter["name"])
     if unused:

@@ -22,7 +22,7 @@ def reset() -> list[str]:
     no other organization; return the organizations' names.
 
     Runs as the owner of the tables, because the application's role cannot empty an audit log.
-    Raises ForeignDatabase where an organization merely has the name of one of ours.
+    Raises ForeignDatabase where an organization merely has the name of one of them.
     """
     with as_owner(connection):
         organizations = seed.own_organizations()
@@ -51,7 +51,7 @@ def _tables() -> Iterator[str]:
 
 
 def _set_triggers(cursor: CursorWrapper, tables: list[str], word: str) -> None:
-    """Switch our own triggers off or on; those of foreign keys stay on."""
+    """Switch AgentIdP's triggers off or on; those of foreign keys stay on."""
     for table in tables:
         cursor.execute(f'ALTER TABLE "{table}" {word} TRIGGER USER')
 

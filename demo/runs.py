@@ -16,7 +16,7 @@ from demo.companies import Company, uuid_at
 from demo.run_plans import MAX_RUN_DAYS, Run, plan
 from demo.traffic import SEED, Player
 from executions.event_log import LightEvent, append_events, apply_events, insert_events
-from executions.file_storage import folder_of
+from executions.file_names import folder_of
 from executions.models import Execution, ExecutionError, ExecutionFile, ExecutionUser
 from organizations.models import Membership, Organization
 
@@ -132,6 +132,8 @@ def _insert(organization: Organization, runs: list[Run], now: float) -> None:
             finished.append((run, execution))
     Execution.objects.bulk_create(executions)
     insert_events(organization, events)
+    for error in errors:  # as if they had been received when they happened
+        error.created_at = datetime.fromtimestamp(error.timestamp, UTC)
     ExecutionError.objects.bulk_create(errors)
     _save_files(organization, finished)
 

@@ -148,7 +148,7 @@ def fetch(
     headers = {"Authorization": authorization} if authorization else {}
     if body is not None:
         data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
-    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - our own URL
+    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - a known URL
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
             return Response(response.status, response.read())

@@ -4,8 +4,12 @@ limited in size.
 
 from typing import Any
 
-MAX_META_LENGTH = 32_000
-"""Characters of JSON. Lists read it with each of up to a thousand rows."""
+from core.parsers import measure_json
+
+MAX_META_LENGTH, MAX_META_VALUES = 32_000, 256
+"""Characters of JSON, and its values. Lists read it with each of up to a thousand rows, and a value
+takes a hundred bytes of memory however short its text is.
+"""
 SHOWN_FIELDS = frozenset(
     {"summary", "description", "tags", "author", "organization", "version", "kodosumi", "app_url"}
     | {"base_url", "entry_point", "deprecated", "fid"}
@@ -14,16 +18,19 @@ SHOWN_FIELDS = frozenset(
 MAX_TEXT_LENGTH, MAX_TAG_LENGTH, MAX_TAGS = 1000, 64, 32
 
 
-def fitting(meta: dict[str, Any], characters: int) -> dict[str, Any]:
-    """Return `meta`, cut to the beginning of the shown fields when its text is too long.
-
-    `characters` is the length of the text it was read from. The event itself keeps it whole.
+def fitting(meta: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return `meta`, cut to the beginning of the shown fields when the text that it was read from
+    is too long or has too many values. The event itself keeps it whole.
     """
-    if characters <= MAX_META_LENGTH:
+    if len(text) <= MAX_META_LENGTH and _values_in(text) <= MAX_META_VALUES:
         return meta
     shown = {name: value for name, value in described(meta).items() if name in SHOWN_FIELDS}
     kept = {name: _beginning(value) for name, value in shown.items()}
     return {"dict": {name: value for name, value in kept.items() if value is not None}}
+
+
+def _values_in(text: str) -> int:
+    return measure_json(text.encode("utf-8", "replace")).values
 
 
 def _beginning(value: Any) -> Any:

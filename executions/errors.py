@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
@@ -41,7 +42,7 @@ MESSAGES = ("message", "error", "detail")
 WITHOUT_MESSAGE = "The execution failed without a message."
 OPERATORS_ONLY = "The execution failed. Operators can read the details."
 LIBRARY = re.compile(r"(^|/)(site-packages|dist-packages|lib/python[\d.]+)/|^<frozen ")
-FINGERPRINT_VERSION = "v4:"
+FINGERPRINT_VERSION = "v6:"
 """The version of the rules below. Increase it when you change them; `regroup_errors` then
 updates stored errors.
 """
@@ -55,23 +56,28 @@ QUOTED = (
 # Possessive where matching could restart at each character, and no quotation holds the mark that
 # begins one: engines send a thousand errors at once.
 VARIABLE_PARTS = (
-    (re.compile(r"https?://\S+"), "<url>"),
-    (re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++\.[\w.]+"), "<e-mail>"),
-    (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
+    ("/", re.compile(r"https?://\S+"), "<url>"),
+    ("@", re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++\.[\w.]+"), "<e-mail>"),
+    ("-", re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
     (
+        "-",
         re.compile(
             r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?!\w)"
         ),
         "<date>",
     ),
-    (re.compile(QUOTED), "<text>"),
-    (re.compile(r"(?<![\w/\\])(?:[A-Za-z]:)?[\\/](?:[\w.@~+-]+[\\/])+[\w.@~+-]*"), "<path>"),
-    (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<hex>"),
+    ("'\"`\u201c\xab\u2018", re.compile(QUOTED), "<text>"),
+    ("/\\", re.compile(r"(?<![\w/\\])(?:[A-Za-z]:)?[\\/](?:[\w.@~+-]+[\\/])+[\w.@~+-]*"), "<path>"),
+    ("0", re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<hex>"),
 )
-WORD = re.compile(r"[A-Za-z0-9]+")
-"""A part of a name between `_`, `-`, `.` and similar characters."""
+WORD = re.compile(
+    r"(?<![A-Za-z0-9])(?:[A-Za-z0-9]{16,}|[A-Za-z]{0,15}+[0-9][A-Za-z0-9]*)(?![A-Za-z0-9])"
+)
+"""A part of a name between `_`, `-`, `.` and similar characters, which may be an id: a word of
+fewer letters is none."""
 WORD_WITH_NUMBER = re.compile(r"[A-Z]?[a-z]{2,}\d+|[A-Z]{3,}\d+|\d+[A-Za-z]{0,3}")
 """int64, HTTP404, 30s: a word, whatever its number."""
+TWO_DIGITS = re.compile(r"[0-9][A-Za-z]*[0-9]")
 HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}|(?=\D*\d)(?:[0-9a-f]{8,}|[0-9A-F]{8,})")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 PLACEHOLDER = re.compile(r"<[a-z-]+>")
@@ -231,10 +237,18 @@ def _is_class(name: str) -> bool:
 
 def _place(text: str, end: int) -> str:
     """File and function of the innermost frame before `end`, if possible outside libraries."""
-    frames = FRAME.findall(text, 0, end)
-    own = (frame for frame in reversed(frames) if not LIBRARY.search(frame[0]))
-    file, _, function = next(own, (frames or [("", "", "")])[-1])
-    return f"{file} in {function}" if file else ""
+    frames = list(FRAME.finditer(text, 0, end))
+    if not frames:
+        return ""
+    own = innermost_own(frames)
+    file, _, function = frames[-1 if own is None else own].groups()
+    return f"{file} in {function}"
+
+
+def innermost_own(frames: Sequence[re.Match[str]]) -> int | None:
+    """The place of the innermost frame outside libraries among these, the matches of FRAME."""
+    places = reversed(range(len(frames)))
+    return next((place for place in places if not LIBRARY.search(frames[place][1])), None)
 
 
 def _cut(message: str) -> str:
@@ -248,17 +262,17 @@ def normalized(message: str) -> str:
 
     An id keeps its prefix: `req_<id>`.
     """
-    for pattern, name in VARIABLE_PARTS:
-        message = pattern.sub(name, message)
+    for signs, pattern, name in VARIABLE_PARTS:
+        if any(sign in message for sign in signs):
+            message = pattern.sub(name, message)
     return NUMBER.sub("<number>", WORD.sub(_without_id, message))
 
 
 def _without_id(word: re.Match[str]) -> str:
     text = word[0]
-    mixes = sum(letter.isdigit() for letter in text) >= 2
     if len(text) < 16 and WORD_WITH_NUMBER.fullmatch(text):
         return text
-    return "<id>" if mixes or HEX.fullmatch(text) else text
+    return "<id>" if TWO_DIGITS.search(text) or HEX.fullmatch(text) else text
 
 
 def _says_something(words: str, error_type: str) -> bool:

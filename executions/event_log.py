@@ -15,6 +15,7 @@ from core.errors import InvalidValue
 from core.ids import uuid7
 from core.text import normalized
 from executions.described import fitting
+from executions.error_groups import limit_groups
 from executions.errors import read_error
 from executions.json_text import read_json
 from executions.models import (
@@ -108,6 +109,7 @@ def append_to_locked(
         setattr(execution, name, value)
     execution.save(force_update=True)
     ExecutionEvent.objects.bulk_create(rows)
+    limit_groups(execution.organization_id, errors)
     ExecutionError.objects.bulk_create(errors)
     announce_on_commit()
     return execution
@@ -183,9 +185,10 @@ def _apply_meta(execution: Execution, row: EventRow, is_strict: bool) -> None:
         return  # The first value counts.
     value = read_json(row.message)
     if isinstance(value, dict):
-        execution.meta = fitting(value, len(row.message))
+        execution.meta = fitting(value, row.message)
         name = execution.description.get("summary") or execution.description.get("entry_point")
-        if isinstance(name, str) and execution.agent_name == UNKNOWN_AGENT:
+        is_unknown = execution.agent_id is None and execution.agent_name == UNKNOWN_AGENT
+        if isinstance(name, str) and is_unknown:
             execution.agent_name = normalized(name)[:255]
 
 
@@ -257,7 +260,7 @@ INSERT = f"""
     FROM json_to_recordset(%s::json) AS event (
         execution_id uuid, sequence integer, timestamp double precision, kind text, message text
     )
-"""  # noqa: S608 - our own text
+"""  # noqa: S608 - no user input
 
 
 def insert_events(organization: Organization, events: Sequence[LightEvent]) -> None:

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from itertools import islice
@@ -28,7 +29,7 @@ from urllib3.exceptions import HTTPError
 
 from executions import bucket_deadlines
 from executions.bucket_deadlines import BucketSlots, Deadline, watched
-from executions.file_storage import FilesUnavailable, raising_files_unavailable
+from executions.file_storage import FilesUnavailable, StoredFile, raising_files_unavailable
 
 CONNECTION_ERRORS = (BotoCoreError, HTTPError)
 REFUSALS = (*CONNECTION_ERRORS, Boto3Error, ClientError)
@@ -136,6 +137,11 @@ class BucketStorage(S3Storage):
         with self._failing_fast():
             return bool(super().exists(name))
 
+    def get_modified_time(self, name: str) -> datetime:
+        with self._failing_fast():
+            found: datetime = super().get_modified_time(name)
+            return found
+
     def url(self, *args: Any, **kwargs: Any) -> str:
         raise NotImplementedError("Files have no public address: they are served by AgentIdP.")
 
@@ -183,14 +189,24 @@ class BucketStorage(S3Storage):
         return problems
 
     def folders(self, name: str) -> Iterator[str]:
-        pages = self._pages(name, Delimiter="/")
+        for page in self._lazily(self._pages(name, Delimiter="/")):
+            for entry in page.get("CommonPrefixes", ()):
+                yield entry["Prefix"].rstrip("/").rpartition("/")[2]
+
+    def files(self, name: str) -> Iterator[StoredFile]:
+        above = len(self.key(name)) - len(name)
+        for page in self._lazily(self._pages(name)):
+            for entry in page["Contents"]:
+                yield StoredFile(entry["Key"][above:], entry["LastModified"])
+
+    def _lazily(self, pages: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """These pages, each of them a request of its own."""
         while True:
             with self._failing_fast():
                 page = next(pages, None)
             if page is None:
                 return
-            for entry in page.get("CommonPrefixes", ()):
-                yield entry["Prefix"].rstrip("/").rpartition("/")[2]
+            yield page
 
     def _pages(self, name: str, **more: str) -> Iterator[dict[str, Any]]:
         """Pages of up to a thousand objects whose keys begin with this name."""

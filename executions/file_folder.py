@@ -6,21 +6,25 @@ An execution's folder contains neither sub-folders nor links. Nothing here follo
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage
 
-from executions.file_storage import raising_files_unavailable
+from executions.file_storage import StoredFile, raising_files_unavailable
 
 ROOT = 0
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FolderStorage(FileSystemStorage):
-    """Django's storage with disk errors raised as FilesUnavailable; see FileStorage for the
-    rest.
+    """Django's storage with disk errors raised as FilesUnavailable, and files that survive a power
+    cut once they are saved; see FileStorage for the rest.
     """
 
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
@@ -32,18 +36,33 @@ class FolderStorage(FileSystemStorage):
         with raising_files_unavailable(OSError):
             try:
                 saved: str = super()._save(name, content)  # type: ignore[misc]
+                self._sync(saved)
                 return saved
-            except OSError:
+            except BaseException:
                 self._remove_begun(name)  # for example, the disk is full
                 raise
+
+    def _sync(self, name: str) -> None:
+        """Write the file and its entry in each folder to the disk: the database, which is durable,
+        forgets the parts of an upload once it has a row for the file.
+        """
+        path, root = Path(self.path(name)), Path(self.location)
+        for place in (path, *path.parents):
+            descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if place == root:
+                break
 
     def delete(self, name: str) -> None:
         with raising_files_unavailable(OSError):
             super().delete(name)
 
     def remove_folder(self, name: str) -> list[str]:
-        """Remove the folder. Directories inside are not ours and stay; of a link only the link
-        itself goes.
+        """Remove the folder. Directories inside come from elsewhere and stay; of a link only the
+        link itself goes.
         """
         path = self.path(name)
         try:
@@ -72,6 +91,23 @@ class FolderStorage(FileSystemStorage):
         with entries:
             for entry in entries:
                 yield entry.name
+
+    def files(self, name: str) -> Iterator[StoredFile]:
+        for folder in self.folders(name):
+            try:
+                descriptor = os.open(self.path(f"{name}/{folder}"), FOLDER)
+            except OSError:  # no folder, or removed meanwhile
+                continue
+            try:
+                with os.scandir(descriptor) as entries:
+                    for entry in entries:
+                        with suppress(FileNotFoundError):  # removed meanwhile
+                            found = entry.stat(follow_symlinks=False)
+                            if stat.S_ISREG(found.st_mode):
+                                changed_at = datetime.fromtimestamp(found.st_mtime, UTC)
+                                yield StoredFile(f"{name}/{folder}/{entry.name}", changed_at)
+            finally:
+                os.close(descriptor)
 
     def problem(self) -> str:
         """Why the folder cannot be written to; before the first file, its parent must be

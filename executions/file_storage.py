@@ -1,19 +1,26 @@
 """Where the files of executions are stored, and how they are removed.
 
-Each execution has a folder with its files side by side, named by ids. The settings choose the
-storage: a local folder (file_folder.py) or a bucket (file_bucket.py).
+Each execution has a folder with its files side by side, named by ids (file_names.py). The settings
+choose the storage: a local folder (file_folder.py) or a bucket (file_bucket.py).
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 import structlog
+from django.core.files.base import File
 from django.core.files.storage import default_storage
 
 from core.errors import CODES, DomainError
+from executions.file_names import folder_of
 
 logger = structlog.get_logger(__name__)
 
@@ -27,6 +34,12 @@ class FilesUnavailable(DomainError):
     retry_after = 5
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    name: str
+    changed_at: datetime
+
+
 class FileStorage(Protocol):
     """What both storages offer beyond Django's own interface."""
 
@@ -35,6 +48,9 @@ class FileStorage(Protocol):
 
     def folders(self, name: str) -> Iterator[str]:
         """The names of the folders inside this one; none when it does not exist."""
+
+    def files(self, name: str) -> Iterator[StoredFile]:
+        """The files in the folders inside this one; none when it does not exist."""
 
     def problem(self) -> str:
         """Why the storage cannot be used, in one sentence; empty when it can. Answers within
@@ -45,9 +61,36 @@ class FileStorage(Protocol):
         """Why a command run as root should write nothing, in one sentence; empty when it may."""
 
 
-def folder_of(organization_id: UUID, execution_id: UUID) -> str:
-    """The folder of an execution's files in the storage; each file is named by its own id."""
-    return f"executions/{organization_id}/{execution_id}"
+_saved: ContextVar[list[str] | None] = ContextVar("_saved", default=None)
+
+
+def save_file(name: str, content: File[Any]) -> str:
+    """Save a file and return its name, which must be new: it is removed if its row is not kept."""
+    name = default_storage.save(name, content)
+    saved = _saved.get()
+    if saved is not None:
+        saved.append(name)
+    return name
+
+
+@contextmanager
+def removing_saved_files_on_error() -> Iterator[None]:
+    """Remove the files that were saved inside if an exception ends the block, because their rows
+    are rolled back with it.
+
+    For blocks inside a transaction only. Whether the commit itself succeeded is not always known:
+    if it failed, the worker removes the files at night (unnamed_files.py).
+    """
+    saved: list[str] = []
+    before = _saved.set(saved)
+    try:
+        yield
+    except BaseException:
+        for name in saved:
+            remove_file(name)
+        raise
+    finally:
+        _saved.reset(before)
 
 
 def remove_folder(organization_id: UUID, execution_id: UUID) -> bool:
@@ -79,6 +122,15 @@ def execution_folders(organization_id: UUID) -> Iterator[UUID]:
     for name in _storage().folders(f"executions/{organization_id}"):
         try:
             yield UUID(name)
+        except ValueError:
+            continue
+
+
+def execution_files(organization_id: UUID) -> Iterator[tuple[UUID, StoredFile]]:
+    """The files in the storage of each of the organization's executions, with its id."""
+    for file in _storage().files(f"executions/{organization_id}"):
+        try:
+            yield UUID(file.name.split("/")[2]), file
         except ValueError:
             continue
 

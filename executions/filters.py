@@ -1,7 +1,7 @@
 """The filters of a query for executions, read once for the API, the pages and CSV."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Self, TypeVar
@@ -22,13 +22,26 @@ MAX_TEXT_LENGTH = 255
 MAX_HOURS = 99_999_999
 """More than since 1970, hence all time; kodosumi's page sends 999999 for that."""
 END_OF_TIME = MAX_TIMESTAMP + 1.0
-NAMES = ("hours", "from", "to", "agent_name", "user", "status", "search", "tag", "agent")
+SEVERAL = ("name", "user", "status", "tag", "agent")
+"""The filters of which a query may have several values: it repeats the parameter, because names and
+tags may contain any separator. Executions with one of the values match.
+"""
+EXCLUDED = tuple(f"not_{name}" for name in SEVERAL)
+"""The parameters of the values that an execution must not have."""
+REPEATABLE = frozenset({*SEVERAL, *EXCLUDED})
+MAX_VALUES = 20
+"""Of one parameter."""
+NAMES = ("hours", "from", "to", "agent_name", *SEVERAL, *EXCLUDED, "search")
+Texts = tuple[str, ...]
 Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Filters for executions. Empty text and None mean: no restriction."""
+    """Filters for executions. Empty texts, () and None mean: no restriction.
+
+    Of several values one is enough; an execution with one of `not_…` does not match.
+    """
 
     start: float | None = None
     """Started at or after this time, in Unix seconds."""
@@ -40,16 +53,21 @@ class Filters:
     """
     agent_name: str = ""
     """Part of the name; case is ignored."""
-    name: str = ""
-    """The agent's full name, used by links from a number to its rows."""
-    user: str = ""
-    """The id or name of the person who launched it; `unknown` for none."""
-    status: str = ""
     search: str = ""
     """Text contained in a field that a row shows; see `containing`."""
-    tag: str = ""
-    """A whole tag; case is ignored."""
-    agent: UUID | None = None
+    name: Texts = ()
+    """Full names of agents."""
+    user: Texts = ()
+    """Ids or names of the people who launched it; `unknown` for none."""
+    status: Texts = ()
+    tag: Texts = ()
+    """Whole tags; case is ignored."""
+    agent: tuple[UUID, ...] = ()
+    not_name: Texts = ()
+    not_user: Texts = ()
+    not_status: Texts = ()
+    not_tag: Texts = ()
+    not_agent: tuple[UUID, ...] = ()
     fingerprint: str = ""
     """The group of errors; does not filter executions."""
 
@@ -66,13 +84,9 @@ class Filters:
             end=end,
             is_recent=start is not None and not {"from", "to"} & query.keys(),
             agent_name=_text(query, "agent_name"),
-            name=_text(query, "name"),
-            user=_text(query, "user"),
-            status=_status(query),
             search=_text(query, "search"),
-            tag=_text(query, "tag"),
-            agent=_agent(query),
             fingerprint=_text(query, "fingerprint"),
+            **{name: _several(query, name) for name in (*SEVERAL, *EXCLUDED)},
         )
 
     def narrow(self, executions: Rows) -> Rows:
@@ -124,18 +138,13 @@ class Filters:
         wanted = Q()
         if self.agent_name:
             wanted &= Q(agent_name__contains_text=self.agent_name)
-        if self.name:
-            wanted &= Q(agent_name=self.name)
-        if self.user:
-            wanted &= _launched_by(self.user)
-        if self.status:
-            wanted &= Q(status=self.status)
-        if self.agent is not None:
-            wanted &= Q(agent_id=self.agent)
         if self.search:
             wanted &= containing(self.search)
-        if self.tag:
-            wanted &= tagged(self.tag)
+        for name, condition in CONDITIONS.items():
+            if values := getattr(self, name):
+                wanted &= condition(values)
+            if values := getattr(self, f"not_{name}"):
+                wanted &= ~condition(values)
         return wanted
 
 
@@ -204,25 +213,36 @@ def read_instant(
 
 
 def _text(query: QueryDict, name: str) -> str:
-    text = query.get(name, "").strip()
+    return _bounded(query.get(name, "").strip(), name)
+
+
+def _bounded(text: str, name: str) -> str:
     if len(text) > MAX_TEXT_LENGTH:
         raise InvalidValue.of(name, f"Must have at most {MAX_TEXT_LENGTH} characters.")
     return text
 
 
-def _status(query: QueryDict) -> str:
-    status = _text(query, "status").lower()
-    return status and require_choice(status, "status", Execution.Status.values)
+def _several(query: QueryDict, name: str) -> tuple[Any, ...]:
+    """The values of the parameter, without repetitions."""
+    texts = query.getlist(name)
+    if len(texts) > MAX_VALUES:
+        raise InvalidValue.of(name, f"Give at most {MAX_VALUES} values.")
+    values = dict.fromkeys(parse_value(name, text) for text in texts)
+    return tuple(value for value in values if value)
 
 
-def _agent(query: QueryDict) -> UUID | None:
-    text = query.get("agent")
-    if text is None:
-        return None
-    key = _uuid(text)
-    if key is None:
-        raise InvalidValue.of("agent", "Must be the id of an agent.")
-    return key
+def parse_value(name: str, text: str) -> str | UUID:
+    """One value of a parameter that may be repeated. Raise InvalidValue if it is invalid."""
+    kind = name.removeprefix("not_")
+    if kind == "agent":
+        key = _uuid(text)
+        if key is None:
+            raise InvalidValue.of(name, "Must be the id of an agent.")
+        return key
+    text = _bounded(text.strip(), name)
+    if kind == "status" and text:
+        return require_choice(text.lower(), name, Execution.Status.values)
+    return text
 
 
 def _uuid(text: str) -> UUID | None:
@@ -232,12 +252,15 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def _launched_by(text: str) -> Q:
-    wanted = Q(user__name__same_text=text)
-    if text.lower() == NOBODY:
-        wanted |= Q(user=None)
-    key = _uuid(text)
-    return wanted if key is None else wanted | Q(user__external_id=key)
+def _launched_by(texts: Texts) -> Q:
+    wanted = Q()
+    for text in texts:
+        wanted |= Q(user__name__same_text=text)
+        if text.lower() == NOBODY:
+            wanted |= Q(user=None)
+        if key := _uuid(text):
+            wanted |= Q(user__external_id=key)
+    return wanted
 
 
 def containing(text: str) -> Q:
@@ -251,6 +274,16 @@ def containing(text: str) -> Q:
     return Q(searchable_text__contains=folded(text)) | Q(user__in=people.values("pk"))
 
 
-def tagged(tag: str) -> Q:
-    """Executions with this tag; case and Unicode form are ignored."""
-    return Q(searchable_tags__contains=[folded(tag)])
+def tagged(tags: Texts) -> Q:
+    """Executions with one of these tags; case and Unicode form are ignored."""
+    return Q(searchable_tags__overlap=[folded(tag) for tag in tags])
+
+
+CONDITIONS: dict[str, Callable[[Any], Q]] = {
+    "name": lambda names: Q(agent_name__in=names),
+    "user": _launched_by,
+    "status": lambda statuses: Q(status__in=statuses),
+    "tag": tagged,
+    "agent": lambda agents: Q(agent_id__in=agents),
+}
+"""Of SEVERAL, by name: the executions with one of the values."""

@@ -6,7 +6,7 @@ It shows files and code, so it is for those who may read traces.
 import re
 from dataclasses import dataclass
 
-from executions.errors import FRAME, LIBRARY
+from executions.errors import FRAME, innermost_own
 from executions.sanitizing import plain_text
 
 MAX_CODE_LENGTH = 2_000
@@ -30,17 +30,15 @@ class OwnFrame:
 def own_frame(trace: str) -> OwnFrame | None:
     """The agent's own innermost frame; None if the text has no frames, or only of libraries."""
     frames = list(FRAME.finditer(trace))
-    for place in reversed(range(len(frames))):
-        found = frames[place]
-        file, line, function = found.groups()
-        if LIBRARY.search(file):
-            continue
-        end = frames[place + 1].start() if place + 1 < len(frames) else len(trace)
-        code = _code(trace[found.end() : min(end, found.end() + MAX_CODE_LENGTH)])
-        number = int(line[:9])
-        shown = plain_text(file), number, plain_text(function), plain_text(code)
-        return OwnFrame(*shown, place + 1, len(frames))
-    return None
+    place = innermost_own(frames)
+    if place is None:
+        return None
+    file, line, function = frames[place].groups()
+    start = frames[place].end()
+    end = frames[place + 1].start() if place + 1 < len(frames) else len(trace)
+    code = _code(trace[start : min(end, start + MAX_CODE_LENGTH)])
+    shown = plain_text(file), int(line[:9]), plain_text(function), plain_text(code)
+    return OwnFrame(*shown, place + 1, len(frames))
 
 
 def _code(after: str) -> str:

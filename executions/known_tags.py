@@ -3,6 +3,7 @@
 from collections import Counter
 from uuid import UUID
 
+from executions.described import MAX_TAGS as TAGS_OF_A_RUN
 from executions.filters import MAX_TEXT_LENGTH
 from executions.models import Execution
 from organizations.actors import Actor
@@ -10,7 +11,7 @@ from organizations.models import Organization
 
 MAX_RUNS = 1000
 """The number of newest runs that are read, by index, however many there are. Older tags can
-still be typed.
+still be typed, and so can those of a run that has more than TAGS_OF_A_RUN.
 """
 MAX_TAGS = 100
 
@@ -25,7 +26,7 @@ def known_tags(organization: Organization, actor: Actor) -> list[str]:
         Execution.objects.for_organization(organization)
         .visible_to(actor)
         .order_by("-start_time", "-pk")
-        .values_list("pk", "searchable_tags")[:MAX_RUNS]
+        .values_list("pk", f"searchable_tags__0_{TAGS_OF_A_RUN}")[:MAX_RUNS]
     )
     times: Counter[str] = Counter()
     places: dict[str, tuple[UUID, int]] = {}

@@ -4,11 +4,23 @@ Engines write into the same line what went wrong and with what: keys, connection
 rows. No list of secrets is complete, so each part of a line is shown only if it is known to be
 plain: words of letters, short numbers, paths and addresses made of them, dates and UUIDs. Anything
 else is HIDDEN. A value that is an ordinary word passes, except where the line says that a secret
-follows.
+may follow: there only known words pass (named_secrets.py), since `the password is wrong` is worth
+reading.
 """
 
 import re
 from functools import lru_cache
+from itertools import islice
+
+from executions.named_secrets import (
+    AROUND,
+    NUMBER,
+    WORDS_AFTER,
+    Secrets,
+    names_secrets,
+    secret_within,
+    word_of,
+)
 
 HIDDEN = "…"
 MAX_LINE_LENGTH = 2048
@@ -19,20 +31,26 @@ LONG_WORD = 9
 """From here on a word of ASCII letters must look like one."""
 MAX_DIGITS = 14
 """Of one part: longer ones are numbers of accounts, cards and telephones."""
-
-PART = re.compile(r"\S+|\s+")
+MAX_VALUES = 48
+"""Of a line: what has more than these is no sentence, and the rest of it is hidden."""
+MAX_WORDS = 48
+"""Of a line that names a secret, whose words are compared with each other."""
+WORD = re.compile(r"\S+")
+UNUSUAL = re.compile(
+    r"(?<!\S)(?!(?:[A-Za-z]{1,8}|[A-Z]?[a-z]{9,30})[,.;:]?(?!\S))\S+",
+)
+"""Anything but a plain word."""
 VALUE = re.compile(r"""\{\s*["']?\w|\{$|\[\s*["'{\[(]|[({]\w+=|\b[A-Za-z_]\w*\(\w+=""")
 """The beginning of JSON, of a Python value, or of arguments: the rest of the line is one."""
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 TIME = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?")
 DECIMAL = re.compile(r"(?:at)?-?\d{1,10}\.\d{1,17}")
 """Kodosumi writes "expired at1795316099.8998983"."""
+MAX_KNOWN = 40
+"""Characters of the longest of these."""
 URL = re.compile(r"(?P<plain>[a-z][a-z+.-]*://[^\s@?#]*)(?P<value>.*)", re.DOTALL)
-AROUND = "()[]{}<>'\"`,.;:!?\u2018\u2019\u201a\u201c\u201d\u201e\xab\xbb\u2026*|\u2014\u2013"
-"""Signs around a word that say nothing."""
 WITHIN = re.compile(r"[-_./\\:,+=()\[\]<>'\"\u2019|*&%~^!;?]+")
 """Signs between the words of a name, a path, an address or a format."""
-NUMBER = re.compile(r"\d{1,10}")
 WORD_WITH_NUMBER = re.compile(r"[A-Za-z]{1,12}\d{1,4}|\d{1,6}[A-Za-z]{1,3}")
 """utf8, HTTP404, 30s."""
 HUMPS = re.compile(r"[A-Z]{0,5}[a-z]{1,30}(?:[A-Z][a-z]{2,20}){0,6}[A-Z]{0,3}|[A-Z]{2,20}")
@@ -43,18 +61,6 @@ PLAIN_VALUE = re.compile(
     r"-?\d{1,10}(?:[.,]\d{1,9})?[A-Za-z%]{0,2}|true|false|none|null", re.IGNORECASE
 )
 """What may follow a name."""
-SECRET = re.compile(
-    r"pass(?:word|wd|phrase|code)?s?|pwd|secrets?|tokens?|credentials?|authori[sz]ation|bearer"
-    r"|cookies?|signature|(?:.*[_-])?(?:password|passwd|pwd|secret|token|auth)"
-    r"|(?:api|access|private|secret|client|signing|account|shared)?[_-]?keys?|apikeys?|auth|pin|otp"
-    r"|.*(?:password|secret|apikey|accesskey|token)",
-    re.IGNORECASE,
-)
-"""Words after which a secret may follow."""
-SECRET_WITHIN = re.compile(
-    "pass|pwd|secret|token|cred|auth|bearer|cookie|signature|key|pin|otp", re.IGNORECASE
-)
-"""What each of them contains: to find that takes a tenth of the time."""
 NAMED = re.compile(r"""["'`]?([\w.-]{1,80})["'`]?\s*(?::|=>?)(?![:/\\])(.*)""", re.DOTALL)
 """A name and what is said of it, in one part."""
 
@@ -63,61 +69,55 @@ def plain_words(line: str) -> str:
     """The line with HIDDEN in place of whatever is not known to be plain."""
     line = GROUPS.sub(HIDDEN, line[:MAX_LINE_LENGTH])
     value = VALUE.search(line)
-    parts = PART.findall(line[: value.start()] if value else line)
-    names_secrets = SECRET_WITHIN.search(line) is not None
-    shown: list[str] = []
-    before: list[str] = []
+    text = line[: value.start()] if value else line
+    shown, is_whole = _beside_secrets(text, line) if names_secrets(line) else _plain(text)
+    return shown + HIDDEN if value and is_whole else shown
+
+
+def _plain(text: str) -> tuple[str, bool]:
+    """The plain words of the text, and whether all of it was read."""
+    shown, end = [], 0
+    for number, found in enumerate(UNUSUAL.finditer(text)):
+        shown.append(text[end : found.start()])
+        if number == MAX_VALUES:
+            return "".join([*shown, HIDDEN]), False
+        shown.append(_shown(found[0]))
+        end = found.end()
+    return "".join([*shown, text[end:]]), True
+
+
+def _beside_secrets(text: str, line: str) -> tuple[str, bool]:
+    """The same of a line that names secrets, without what may be one."""
+    secrets, shown, end = Secrets(line), [], 0
+    found = list(islice(WORD.finditer(text), MAX_WORDS + WORDS_AFTER))
+    parts = [each[0] for each in found]
     for place, part in enumerate(parts):
-        if part.isspace():
-            shown.append(part)
-            continue
-        if not names_secrets:
-            shown.append(_shown(part))
-            continue
-        before = before[-4:]
-        if _begins_secret(part, before):
-            return "".join([*shown, _name_of(part), HIDDEN])
+        shown.append(text[end : found[place].start()])
+        if place == MAX_WORDS:
+            return "".join([*shown, HIDDEN]), False
+        word, end = word_of(part), found[place].end()
+        if secrets.begins(word):
+            return "".join([*shown, _name_of(part), HIDDEN]), False
         is_last = place == len(parts) - 1 or part.endswith((".", ",", ";"))
-        if _is_named_secret(part, before, is_last=is_last):
-            shown.append(part.replace(part.strip(AROUND) or part, HIDDEN, 1))
+        after = parts[place + 1 : place + 1 + WORDS_AFTER]
+        if secrets.hides(word, after, is_last=is_last):
+            shown.append(part.replace(word.core or part, HIDDEN, 1))
         else:
             shown.append(_shown(part))
-        before.append(part)
-    return "".join([*shown, HIDDEN] if value else shown)
+        secrets.read(word)
+    return "".join([*shown, text[end:]]), True
 
 
 def is_plain(name: str) -> bool:
     return _shown(name) == name
 
 
-def _begins_secret(part: str, before: list[str]) -> bool:
-    """Whether the part names a secret and says that it follows: the rest of the line is it."""
-    if SECRET_WITHIN.search(part):
-        named = NAMED.match(part)
-        if named and SECRET.fullmatch(named[1].rpartition(".")[2]):
-            return True
-    return part in {"=", ":", "=>"} and bool(before) and _is_secret(before[-1])
-
-
-def _is_named_secret(part: str, before: list[str], *, is_last: bool) -> bool:
-    """Whether the part is what earlier words announce: `Bearer x`, `API key provided: x`."""
-    if not before:
-        return False
-    if _is_secret(before[-1]) and not before[-1].endswith((",", ".", ";")):
-        return before[-1].startswith("-") or not part.strip(AROUND).isalpha()
-    is_announced = before[-1].endswith((":", "=")) and any(map(_is_secret, before[:-1]))
-    return is_announced and is_last
-
-
-@lru_cache(CACHED_PARTS)
-def _is_secret(part: str) -> bool:
-    if not SECRET_WITHIN.search(part):
-        return False
-    return SECRET.fullmatch(part.strip(AROUND + "=-")) is not None
-
-
 def _name_of(part: str) -> str:
     """`password=` of `password=x`."""
+    if within := secret_within(part):
+        start, end = within
+        before = _shown(part[:start]) if start else ""
+        return before + part[start:end] + " " * (end == len(part))
     named = NAMED.match(part)
     return part[: named.start(2)] + (" " if named[2] == "" else "") if named else f"{part} "
 
@@ -131,7 +131,9 @@ def _shown(part: str) -> str:
 
 
 def _of_core(core: str) -> str:
-    if any(pattern.fullmatch(core) for pattern in (UUID, TIME, DECIMAL)):
+    if core.isalpha():
+        return core if _is_word(core) else HIDDEN
+    if len(core) < MAX_KNOWN and any(each.fullmatch(core) for each in (UUID, TIME, DECIMAL)):
         return core
     if "://" in core and (url := URL.match(core)):
         if "@" in core or not _is_plain(url["plain"].partition("://")[2]):

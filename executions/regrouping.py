@@ -1,17 +1,21 @@
-"""Updating the messages and fingerprints of errors stored under earlier rules."""
+"""Updating the messages and fingerprints of errors stored under earlier rules, and what was said
+about their groups."""
 
 from django.db.models import QuerySet
 
+from executions.actions import forget_resolutions
+from executions.error_groups import OTHERS, limit_groups
 from executions.errors import FINGERPRINT_VERSION, read_error
-from executions.models import Execution, ExecutionError
+from executions.models import ErrorResolution, Execution, ExecutionError
 from executions.queries import with_texts
 from organizations.models import Organization
-from organizations.tenancy.every import in_every_organization
 from organizations.tenancy.scope import organization_scope
+from organizations.tenancy.turns import Turn
 
 BATCH = 100
 LONGEST = 1024 * 1024
 """Characters of an error that are read again."""
+CARRIED = ("resolved_at", "note", "actor_kind", "actor_id", "actor_label")
 
 
 def outdated(organization: Organization) -> QuerySet[ExecutionError]:
@@ -39,8 +43,14 @@ def regroup_some(organization: Organization, *, batch: int = BATCH) -> int:
             .only("pk", "error")
         }
         found = [error for error in found if error.execution_id in executions]
+        before = [error.fingerprint for error in found]
         for error in found:
             _read_again(error, executions[error.execution_id])
+        limit_groups(organization.pk, found)
+        _carry_resolutions(
+            organization,
+            {(old, error.fingerprint) for old, error in zip(before, found, strict=True)},
+        )
         ExecutionError.objects.bulk_update(found, ["error_type", "message", "fingerprint"])
     return len(found)
 
@@ -54,13 +64,39 @@ def _read_again(error: ExecutionError, execution: Execution) -> None:
     error.fingerprint = readable.fingerprint()
 
 
-def regroup_all() -> int:
-    """Update the errors of every organization; return how many there were."""
+def _carry_resolutions(organization: Organization, moves: set[tuple[str, str]]) -> None:
+    """Resolve the groups that errors of resolved groups move to.
 
-    def regroup(organization: Organization) -> int:
-        regrouped = 0
-        while done := regroup_some(organization):
-            regrouped += done
-        return regrouped
+    Of groups that become one, the latest resolution counts: errors received after it make the group
+    regressed, whichever group they were in. The group of the others (error_groups.py) gets none,
+    because it has errors of any cause.
+    """
+    resolutions = ErrorResolution.objects.for_organization(organization)
+    resolved = {
+        each.fingerprint: each
+        for each in resolutions.filter(fingerprint__in=[old for old, _ in moves])
+    }
+    latest: dict[str, ErrorResolution] = {}
+    for old, new in moves:
+        found, other = resolved.get(old), latest.get(new)
+        if found and new != OTHERS and (not other or other.resolved_at < found.resolved_at):
+            latest[new] = found
+    for new, found in latest.items():
+        values = {name: getattr(found, name) for name in CARRIED}
+        _, is_new = resolutions.get_or_create(
+            organization=organization, fingerprint=new, defaults=values
+        )
+        if not is_new:
+            earlier = resolutions.filter(fingerprint=new, resolved_at__lt=found.resolved_at)
+            earlier.update(**values)
 
-    return in_every_organization(regroup)
+
+def regroup(organization: Organization, turn: Turn | None = None) -> int:
+    """Update the organization's errors; return how many there were."""
+    turn, regrouped = turn or Turn(), 0
+    while turn.take() and (done := regroup_some(organization)):
+        regrouped += done
+    if not turn.has_more:
+        with organization_scope(organization):
+            forget_resolutions(organization)
+    return regrouped

@@ -45,7 +45,7 @@ IN_TIME = Rollup(
         SELECT organization_id, span.*, executions, timed, elapsed, cost,
             CASE status WHEN '{Execution.FAILED}' THEN executions ELSE 0 END AS failed
         FROM executions_endedchange {SPANS_OF_CHANGE}
-    ) AS changes""",  # noqa: S608 - our own names
+    ) AS changes""",  # noqa: S608 - no user input
     lock=ADDING_UP,
     source=f"executions_execution {SPANS_OF_EXECUTION}",
     where=f"status IN ({ENDS})",
@@ -63,6 +63,7 @@ IN_TIME = Rollup(
         "cost": "coalesce(sum(cost), 0)",
     },
 )
+# Of executions that are there: the errors of deleted ones may stay for a while.
 ERRORS = Rollup(
     table="executions_errorcount",
     changes="""(
@@ -87,5 +88,4 @@ ERRORS = Rollup(
     },
     counts={"errors": "count(*)"},
 )
-"""Of executions that are there: the errors of deleted ones may stay for a while."""
 ROLLUPS = (ENDED, IN_TIME, ERRORS)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.files.base import File
-from django.core.files.storage import default_storage
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Length
 
 from core.errors import DomainError, InvalidValue, NotFound
+from core.ids import uuid7
 from executions.actions import locked_for_report
 from executions.file_counts import recount_files
-from executions.file_storage import folder_of
+from executions.file_names import name_of
+from executions.file_storage import removing_saved_files_on_error, save_file
 from executions.models import Execution, ExecutionFile, ExecutionHasEnded, Upload, UploadPart, now
 from executions.quotas import FILE_BYTES, Amounts, require_room
 from organizations.actors import Actor
@@ -76,6 +77,7 @@ class Arrived:
         return not self.missing
 
 
+@removing_saved_files_on_error()
 @rights_last
 def start_upload(
     execution: Execution,
@@ -116,6 +118,7 @@ def start_upload(
     return _arrived(upload) if size else _assemble(execution, upload), True
 
 
+@removing_saved_files_on_error()
 @rights_last
 def receive_part(
     execution: Execution,
@@ -277,8 +280,10 @@ def _assemble(execution: Execution, upload: Upload) -> Arrived:
         for (offset,) in parts.order_by("offset").values_list("offset"):
             assembled.write(parts.get(offset=offset).content)
         assembled.seek(0)
-        name = default_storage.save(
-            f"{folder_of(execution.organization_id, execution.pk)}/{upload.pk}", File(assembled)
+        name = save_file(
+            # Another id for each attempt: one that fails late removes its own file only.
+            name_of(execution.organization_id, execution.pk, uuid7()),
+            File(assembled),
         )
     file = ExecutionFile.objects.create(
         id=upload.pk,

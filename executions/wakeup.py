@@ -5,9 +5,11 @@ tick.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from functools import cache
+from threading import Event, Lock, Thread
 from typing import Any
 
 import structlog
@@ -18,11 +20,14 @@ logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 0.25
 RETRY_PAUSE_SECONDS = 5.0
-"""The pause after a failure, so that an unavailable Redis does not slow down every append."""
+"""The pause after a failure."""
 
 
 class Announcer:
-    """Publishes an announcement after commits."""
+    """Publishes announcements from a thread of its own, so that a slow Redis delays no request.
+
+    Those that come while it publishes are one.
+    """
 
     def __init__(self, url: str, channel: str) -> None:
         import redis
@@ -32,19 +37,29 @@ class Announcer:
         )
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._channel = channel
-        self._resting_until = 0.0
+        self._is_wanted, self._is_closed = Event(), False
+        self._lock, self._process = Lock(), 0
 
     def announce(self) -> None:
-        if time.monotonic() < self._resting_until:
-            return
-        try:
-            self._redis.publish(self._channel, b"")
-        except self._errors as error:
-            self._resting_until = time.monotonic() + RETRY_PAUSE_SECONDS
-            logger.warning("wakeup.unavailable", error=type(error).__name__)
+        self._is_wanted.set()
+        with self._lock:
+            if self._process != os.getpid():  # a fork has no threads
+                self._process = os.getpid()
+                Thread(target=self._publish, name="wakeup", daemon=True).start()
+
+    def _publish(self) -> None:
+        while self._is_wanted.wait() and not self._is_closed:
+            self._is_wanted.clear()
+            try:
+                self._redis.publish(self._channel, b"")
+            except self._errors as error:
+                logger.warning("wakeup.unavailable", error=type(error).__name__)
+                time.sleep(RETRY_PAUSE_SECONDS)
+        self._redis.close()
 
     def close(self) -> None:
-        self._redis.close()
+        self._is_closed = True
+        self._is_wanted.set()
 
 
 def channel_name() -> str:

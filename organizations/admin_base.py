@@ -53,7 +53,7 @@ class OrganizationAdminSite(admin.AdminSite):
         admin_class: type[admin.ModelAdmin] | None = None,
         **options: Any,
     ) -> None:
-        """Register our own classes only: those of libraries would show rows of every
+        """Register AgentIdP's classes only: those of libraries would show rows of every
         organization."""
         if admin_class is not None and issubclass(admin_class, ReadOnlyAdmin):
             super().register(model_or_iterable, admin_class, **options)

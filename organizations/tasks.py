@@ -1,4 +1,4 @@
-"""The worker's tasks for mail and for the database as a whole.
+"""The worker's tasks for mail, counters and the database as a whole.
 
 Jobs contain only ids; secrets are created when a mail is sent.
 """
@@ -9,10 +9,11 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from core.partitions import make_partitions
+from organizations import pruning
 from organizations.people import mailing
+from organizations.tenancy.turns import MAINTENANCE
 
 RETRIES = RetryStrategy(max_attempts=6, exponential_wait=4)
-MAINTENANCE = "maintenance"
 
 
 @app.task(name=mailing.INVITATION, queue=mailing.QUEUE, retry=RETRIES)
@@ -40,3 +41,15 @@ def make_next_partitions(timestamp: int) -> None:
     """Every hour: make the partitions of the next months, which are there already but for once a
     month."""
     make_partitions()
+
+
+@app.periodic(cron="17 * * * *")
+@app.task(
+    name="organizations.prune_attempts",
+    queue=MAINTENANCE,
+    queueing_lock="organizations.prune_attempts",
+    aliases=["tokens.prune_attempts"],  # jobs that servers of the release before have queued
+)
+def prune_attempts(timestamp: int) -> None:
+    """Delete counters of attempts every hour."""
+    pruning.prune_attempts()

@@ -20,21 +20,7 @@ Result = TypeVar("Result")
 MINUTE = timedelta(minutes=1)
 SEARCHES_OF_CALLER = Quota(limit=6_000, window=MINUTE)  # milliseconds
 SEARCHES_IN_ORGANIZATION = Quota(limit=20_000, window=MINUTE)
-
-COUNT = """
-INSERT INTO organizations_attempt AS known (key, started_at, ends_at, attempts)
-VALUES (%(key)s, clock_timestamp(), clock_timestamp() + %(span)s::interval, %(amount)s)
-ON CONFLICT (key) DO UPDATE SET
-    started_at = CASE WHEN clock_timestamp() BETWEEN known.started_at - %(span)s::interval
-                           AND known.started_at + %(span)s::interval
-                      THEN known.started_at ELSE clock_timestamp() END,
-    ends_at = CASE WHEN clock_timestamp() BETWEEN known.started_at - %(span)s::interval
-                        AND known.started_at + %(span)s::interval
-                   THEN known.ends_at ELSE clock_timestamp() + %(span)s::interval END,
-    attempts = CASE WHEN clock_timestamp() BETWEEN known.started_at - %(span)s::interval
-                         AND known.started_at + %(span)s::interval
-                    THEN known.attempts + %(amount)s ELSE %(amount)s END
-"""
+COUNT = "SELECT FROM organizations_count_attempt(%s, %s::interval, %s)"
 
 
 def search(actor: Actor, work: Callable[[], Result]) -> Result:
@@ -61,4 +47,4 @@ def search(actor: Actor, work: Callable[[], Result]) -> Result:
 def _count(quotas: Mapping[str, Quota], *, milliseconds: int) -> None:
     with connection.cursor() as cursor:
         for key, quota in quotas.items():  # the same order everywhere, to avoid deadlocks
-            cursor.execute(COUNT, {"key": key, "span": quota.span, "amount": milliseconds})
+            cursor.execute(COUNT, [key, quota.span, milliseconds])

@@ -27,8 +27,11 @@ def trend_chart(
     url: Callable[[date], str],
     notes: Mapping[date, str],
     since: date,
+    before: Mapping[date, int] | None = None,
+    before_label: str = "",
 ) -> dict[str, Any]:
-    """A bar for each day; days in `notes` carry a finding, which is shown with the day.
+    """A bar for each day; days in `notes` carry a finding, which is shown with the day. `before`
+    has for each day the count of the one that it is compared with.
 
     An empty period has no bars but a notice. Days before `since` were not counted: they are
     unknown, not zero.
@@ -40,6 +43,7 @@ def trend_chart(
         "title": title,
         "kind": "trend",
         "unit": unit,
+        "before": {"label": before_label} if before else None,
         "summary": trend_summary([day for day in days if day.date >= since], today),
         "points": [
             {
@@ -47,6 +51,7 @@ def trend_chart(
                 "label": short_day(day.date),
                 "count": day.count if day.date >= since else None,
                 "url": url(day.date) if day.date >= since else "",
+                "before": before[day.date] if before else None,
                 "flagged": day.date in notes,
                 "partial": day.date == today,
                 "note": notes.get(day.date, ""),

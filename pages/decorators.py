@@ -39,6 +39,8 @@ class OrganizationRequest(HttpRequest):
     actor: Actor
     membership: Membership
     zone: ZoneInfo
+    views: Any
+    """The saved views of a list (pages/saved_views/menu.py), on its pages."""
 
 
 def within_organization(

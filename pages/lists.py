@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 
 from core.keyset import Cursor, Cursors, Keyset, moment_now
 from core.parameters import is_whole_number
+from core.time_zones import known_time_zones
 from pages.decorators import OrganizationRequest
 
 PAGE_SIZE = 50
@@ -21,6 +22,8 @@ MAX_TEXT_LENGTH = 255
 COUNTED_AT_MOST = 10_000
 PLACE = frozenset({"page", "cursor"})
 """The parameters that select a page of a list; they mean nothing to another list."""
+VIEW, EVERYTHING = "view", "all"
+"""The parameter that names the saved view of a list, and its value for none."""
 Choices = Sequence[tuple[str, str]]
 
 
@@ -117,10 +120,17 @@ class ListFilters:
         asked = {each.name for each in self.known if each.is_in_menu} | PLACE
         return _pairs(self.request, asked)
 
+    def state(self) -> list[tuple[str, str]]:
+        """What a saved view of the list keeps: the filters and the zone."""
+        zone = self.request.GET.get("tz", "")
+        return [*self.values.items(), *([("tz", zone)] if zone in known_time_zones() else [])]
+
     def url_without(self, *names: str) -> str:
         query = self.request.GET.copy()
         for name in (*names, *PLACE):
             query.pop(name, None)
+        if view := view_of(self.request):
+            query[VIEW] = view
         return f"{self.request.path}?{query.urlencode()}" if query else self.request.path
 
     @property
@@ -129,8 +139,27 @@ class ListFilters:
 
 
 def _pairs(request: HttpRequest, without: Iterable[str]) -> list[tuple[str, str]]:
-    dropped = set(without)
-    return [(name, str(value)) for name, value in request.GET.items() if name not in dropped]
+    dropped = {*without, VIEW}
+    found = [
+        (name, str(value))
+        for name, values in request.GET.lists()
+        for value in values
+        if name not in dropped
+    ]
+    view = view_of(request)
+    return [*found, (VIEW, view)] if view else found
+
+
+def view_of(request: HttpRequest) -> str:
+    """The saved view that the links and forms of a list keep.
+
+    It is "all" where there is none but the person's list opens with one: without any parameter a
+    link that removes the last filter would lead to that view.
+    """
+    given = request.GET.get(VIEW, "")
+    if given == EVERYTHING or Filter(VIEW, VIEW, kind="id").clean(given):
+        return given
+    return EVERYTHING if getattr(request, "opens_with_view", False) else ""
 
 
 def search_hidden(request: HttpRequest) -> list[tuple[str, str]]:
@@ -205,11 +234,13 @@ def page_of(
     paginator: "Paginator[Any] | None" = None,
     is_counted: bool = True,
     moment: float | None = None,
+    pinned: str | None = None,
 ) -> ListPage:
     """The page selected by the URL's cursor or number.
 
     Invalid text selects the first page, a number beyond the end the last. `keyset` defaults to the
-    order of the rows; `moment` is the time, in Unix seconds, of their snapshot.
+    order of the rows; `moment` is the time, in Unix seconds, of their snapshot; what is `pinned`
+    goes along to the other pages, where pinned_of() has it.
     """
     paginator = paginator or (Paginator if is_counted else CappedPaginator)(rows, PAGE_SIZE)
     keyset = keyset or Keyset.of(rows)
@@ -220,10 +251,12 @@ def page_of(
     if moment is None:
         moment = cursor.moment if cursor else moment_now()
     if has_next:
-        page.next_cursor = cursors.write(Cursor(keyset.key_of(found[-1]), number + 1, moment))
+        key = keyset.key_of(found[-1])
+        page.next_cursor = cursors.write(Cursor(key, number + 1, moment, pinned=pinned))
     if number > 2 and found:
         key = keyset.key_of(found[0])
-        page.previous_cursor = cursors.write(Cursor(key, number - 1, moment, is_backwards=True))
+        cursor = Cursor(key, number - 1, moment, is_backwards=True, pinned=pinned)
+        page.previous_cursor = cursors.write(cursor)
     return page
 
 
@@ -252,6 +285,12 @@ def moment_of(request: OrganizationRequest) -> float | None:
     """The time, in Unix seconds, when the first page of the URL's cursor was read."""
     cursor = _cursors_of(request).read_if_good()
     return cursor.moment if cursor else None
+
+
+def pinned_of(request: OrganizationRequest) -> str | None:
+    """What the first page of the URL's cursor pinned."""
+    cursor = _cursors_of(request).read_if_good()
+    return cursor.pinned if cursor else None
 
 
 def _cursors_of(request: OrganizationRequest) -> Cursors:

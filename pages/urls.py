@@ -8,18 +8,28 @@ from pages.account import links as account_pages
 from pages.account import sessions as session_pages
 from pages.agents import changes as agent_change_pages
 from pages.agents import credentials as credential_pages
-from pages.agents import views as agent_pages
+from pages.agents import detail as agent_detail_pages
+from pages.agents import first_use as first_use_pages
+from pages.agents import listing as agent_pages
+from pages.agents import registration as registration_pages
 from pages.audit import views as audit_pages
 from pages.docs import views as docs_pages
+from pages.executions import changes as execution_changes
 from pages.executions import detail as detail_pages
+from pages.executions import error_states as error_state_pages
 from pages.executions import errors as error_pages
+from pages.executions import events as event_pages
 from pages.executions import exports as execution_exports
 from pages.executions import listing as execution_pages
+from pages.executions import peek as execution_peek
 from pages.executions import statistics as statistics_pages
 from pages.executions import timeline as timeline_pages
+from pages.findings import views as finding_pages
 from pages.members import views as member_pages
 from pages.overview import views as overview_pages
+from pages.palette import views as palette_pages
 from pages.requests import views as request_pages
+from pages.saved_views import views as saved_view_pages
 from pages.settings import organization as settings_pages
 from pages.settings import resources as resource_pages
 
@@ -91,8 +101,8 @@ organization_family = [
 ]
 agent_family = [
     path("agents", agent_pages.agents, name="list"),
-    path("agents/new", agent_change_pages.new_agent, name="new"),
-    path("agents/<uuid:agent_id>", agent_pages.agent, name="detail"),
+    path("agents/new", registration_pages.new_agent, name="new"),
+    path("agents/<uuid:agent_id>", agent_detail_pages.agent, name="detail"),
     path("agents/<uuid:agent_id>/edit", agent_change_pages.edit_agent, name="edit"),
     path("agents/<uuid:agent_id>/suspend", agent_change_pages.suspend, name="suspend"),
     path("agents/<uuid:agent_id>/reactivate", agent_change_pages.reactivate, name="reactivate"),
@@ -131,9 +141,14 @@ token_family = [
         name="rotate_credential",
     ),
     path(
-        "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/first-use",
-        credential_pages.first_use,
-        name="first_use",
+        "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/first-token",
+        first_use_pages.first_token,
+        name="first_token",
+    ),
+    path(
+        "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/first-run",
+        first_use_pages.first_run,
+        name="first_run",
     ),
     path(
         "agents/<uuid:agent_id>/credentials/<uuid:credential_id>/edit",
@@ -155,6 +170,16 @@ execution_family = [
     path("executions", execution_pages.executions, name="list"),
     path("executions/export", execution_exports.executions, name="export"),
     path("executions/errors", error_pages.errors, name="errors"),
+    path(
+        "executions/errors/<str:fingerprint>/resolve",
+        error_state_pages.resolve,
+        name="resolve",
+    ),
+    path(
+        "executions/errors/<str:fingerprint>/reopen",
+        error_state_pages.reopen,
+        name="reopen",
+    ),
     path("executions/timeline", timeline_pages.timeline, name="timeline"),
     path("executions/statistics", statistics_pages.statistics, name="statistics"),
     path("executions/<execution:fid>", detail_pages.execution, name="detail"),
@@ -162,10 +187,23 @@ execution_family = [
     path("executions/<str:fid>/log", detail_pages.log, name="log"),
     path("executions/<str:fid>/log.txt", execution_exports.log, name="text"),
     path("executions/<str:fid>/events.jsonl", execution_exports.events, name="lines"),
-    path("executions/<str:fid>/events", detail_pages.events, name="events"),
+    path("executions/<str:fid>/events", event_pages.events, name="events"),
     path("executions/<str:fid>/files", detail_pages.files, name="files"),
-    path("executions/<str:fid>/stop", detail_pages.stop, name="stop"),
-    path("executions/<str:fid>/delete", detail_pages.delete, name="delete"),
+    path("executions/<str:fid>/peek", execution_peek.peek, name="peek"),
+    path("executions/<str:fid>/stop", execution_changes.stop, name="stop"),
+    path("executions/<str:fid>/delete", execution_changes.delete, name="delete"),
+]
+finding_family = [
+    path("findings/snooze", finding_pages.snooze, name="snooze"),
+    path("findings/snoozed", finding_pages.snoozed, name="snoozed"),
+    path("findings/snoozed/<uuid:snooze_id>/end", finding_pages.end, name="end"),
+]
+view_family = [
+    path("views/new", saved_view_pages.new_view, name="new"),
+    path("views/<uuid:view_id>", saved_view_pages.open_view, name="open"),
+    path("views/<uuid:view_id>/edit", saved_view_pages.edit_view, name="edit"),
+    path("views/<uuid:view_id>/remove", saved_view_pages.remove_view, name="remove"),
+    path("views/<uuid:view_id>/start", saved_view_pages.start_with, name="start"),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview_pages.overview, name="overview"),
@@ -174,5 +212,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include((agent_family, "agents"))),
     path("", include((token_family, "tokens"))),
     path("", include((execution_family, "executions"))),
+    path("", include((finding_family, "findings"))),
+    path("", include((view_family, "views"))),
+    path("jump", palette_pages.jump, name="jump"),
     path("docs", docs_pages.api_page, name="docs"),
+    path("docs/token", docs_pages.access_token, name="docs_token"),
 ]

@@ -10,7 +10,7 @@ from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.response import Response
 
-from core.errors import DomainError
+from core.errors import DomainError, NotFound
 from core.fast_path.responses import WAITED, Wait
 from executions.models import Execution, ExecutionNotFound, ExecutionQuerySet, sees_all
 from live.hub import hub
@@ -37,7 +37,7 @@ class PanelViewSet(OrganizationScopedViewSet):
     ]
     queryset = Execution.objects.select_related("user")
     lookup_field = lookup_url_kwarg = "fid"
-    not_found = ExecutionNotFound
+    not_found: type[NotFound] = ExecutionNotFound
 
     is_extended = False
     """Whether the caller wants to wait for an execution that is not there yet."""

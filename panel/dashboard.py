@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from rest_framework.request import Request
@@ -17,34 +18,22 @@ from core.keyset import Keyset
 from core.pagination import Found, Slice
 from core.renderers import JSONRenderer
 from executions import queries
-from executions.filters import NAMES, Filters, read_hours, refuse_format
+from executions.filters import NAMES, REPEATABLE, Filters, read_hours, refuse_format
 from executions.models import (
+    Execution,
     ExecutionEvent,
     ExecutionFile,
     ExecutionNotFound,
     now,
     sees_all,
 )
+from executions.queries import StateFilter
 from organizations.actors import Scope
 from panel import examples
 from panel.base import PanelViewSet
-from panel.dashboard_parameters import (
-    FID,
-    described,
-    filter_parameters,
-    paging_parameters,
-    parameter,
-)
-from panel.dashboard_serializers import (
+from panel.dashboard_bodies import (
     ERROR_COLUMNS,
     EXECUTION_COLUMNS,
-    DashboardDetailsSerializer,
-    DashboardFilesSerializer,
-    DashboardStatisticsSerializer,
-    DashboardTimelineSerializer,
-    ErrorGroupsSerializer,
-    ErrorsSerializer,
-    RunningAgentsSerializer,
     agent_body,
     error_body,
     error_group_body,
@@ -54,6 +43,23 @@ from panel.dashboard_serializers import (
     execution_row,
     files_body,
     statistics_body,
+)
+from panel.dashboard_parameters import (
+    FID,
+    described,
+    filter_parameters,
+    paging_parameters,
+    parameter,
+    state_parameters,
+)
+from panel.dashboard_serializers import (
+    DashboardDetailsSerializer,
+    DashboardFilesSerializer,
+    DashboardStatisticsSerializer,
+    DashboardTimelineSerializer,
+    ErrorGroupsSerializer,
+    ErrorsSerializer,
+    RunningAgentsSerializer,
 )
 
 DEFAULT_HOURS = 24
@@ -65,6 +71,10 @@ MAX_PARTS = 10_000
 """Events or files of one execution in one response."""
 MAX_BYTES = 16 * 1024**2
 """Bytes of all messages in one response; a page that would exceed it is shorter than its limit."""
+MAX_LIST_BYTES = 8 * 1024**2
+"""Bytes of all descriptions in a list of executions, which is shorter as well. A process makes
+several at a time: they take several times as much memory.
+"""
 PAGING = frozenset({"limit", "offset", "cursor", "format"})
 PARTS = ("limit", "offset", "cursor")
 NEWEST = Keyset.by("-start_time", "-pk")
@@ -84,7 +94,7 @@ CSV_OF_ERRORS = (
 )
 CSV_OF_GROUPS = (
     *("fingerprint", "error_type", "message", "agent_names", "count", "executions", "users"),
-    *("first_seen", "last_seen"),
+    *("first_seen", "last_seen", "state", "resolved_at", "resolved_by", "note"),
 )
 
 
@@ -107,12 +117,13 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
     query_parameters = {
         "running_agents": (*NAMES, *PAGING),
         "errors": (*NAMES, *PAGING, "fingerprint"),
-        "error_groups": (*NAMES, *PAGING),
+        "error_groups": (*NAMES, *PAGING, queries.STATE, queries.NOT_STATE),
         "timeline": (*NAMES, *PAGING),
         "agent_stats": NAMES,
         "details": PARTS,
         "files": PARTS,
     }
+    repeatable_parameters = REPEATABLE | {queries.STATE, queries.NOT_STATE}
     filter_backends = []
     pagination_class = None
 
@@ -130,17 +141,18 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
         """List executions, newest first.
 
         With `hours`: those that started or ended in the last hours, and all live ones, whenever
-        they started. With `from` and `to`: those that started in that window.
+        they started. With `from` and `to`: those that started in that window. A response has at
+        most 8 MiB of descriptions; `limit` then says how many executions it has.
         """
         filters, asked = self._read(MAX_ROWS)
         rows = self._executions(filters)
         if self._wants_csv:
             return self._file("executions", CSV_OF_EXECUTIONS, rows, execution_row, asked, NEWEST)
-        page = asked.page(rows, NEWEST)
+        page = self._page(rows, asked, NEWEST)
         total = page.total(lambda: queries.count(self.organization, self.actor, filters))
         query = request.query_params
         names = ("agent_name", "user", "status", "search", "tag")
-        given = {"hours": self._hours, **{name: query.get(name) for name in names}}
+        given = {"hours": self._hours, **{name: _given(query, name) for name in names}}
         agents = list(map(agent_body, page.rows))
         return Response(
             {"total": total, "agents": agents, "filters": given, **page.body}, headers=page.headers
@@ -172,6 +184,7 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
     @described(
         ErrorGroupsSerializer,
         *filter_parameters(DEFAULT_HOURS),
+        *state_parameters(),
         *paging_parameters(MAX_GROUPS, MAX_GROUPS),
         csv=examples.CSV_OF_GROUPS,
     )
@@ -180,16 +193,17 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
         quoted names, across all agents.
         """
         filters, asked = self._read(MAX_GROUPS, MAX_GROUPS)
+        states = StateFilter.read(request.query_params)
         pages: list[Found] = []
 
-        def choose(groups: QuerySet[Any]) -> list[dict[str, Any]]:
+        def choose(groups: QuerySet[Any], total: int) -> list[dict[str, Any]]:
             pages.append(asked.page(groups, LAST_SEEN))
             return pages[0].rows
 
         # Later errors would move their group while a client pages, which would then miss it.
         until = asked.moment if asked.cursor else None
         groups = queries.error_groups(
-            self.organization, self.actor, filters, choose=choose, until=until
+            self.organization, self.actor, filters, states=states, choose=choose, until=until
         )
         page = pages[0]
         if self._wants_csv:
@@ -206,13 +220,16 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
         csv=examples.CSV_OF_EXECUTIONS,
     )
     def timeline(self, request: Request) -> HttpResponseBase:
-        """List executions that started in the window, oldest first."""
+        """List executions that started in the window, oldest first.
+
+        A response has at most 8 MiB of descriptions; `limit` then says how many executions it has.
+        """
         filters, asked = self._read(MAX_ROWS)
         filters = filters.by_start()
         rows = self._executions(filters)
         if self._wants_csv:
             return self._file("timeline", CSV_OF_EXECUTIONS, rows, execution_row, asked, OLDEST)
-        page = asked.page(rows, OLDEST)
+        page = self._page(rows, asked, OLDEST)
         total = page.total(lambda: queries.count(self.organization, self.actor, filters))
         shown = list(map(execution_body, page.rows))
         return Response({"total": total, "executions": shown, **page.body}, headers=page.headers)
@@ -268,6 +285,14 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
         rows = queries.executions(self.organization, self.actor, filters)
         return rows.values_list(*EXECUTION_COLUMNS, named=True)
 
+    def _page(self, rows: QuerySet[Any], asked: Slice, keyset: Keyset) -> Found:
+        """A page, of executions with large descriptions one that is shorter than its limit."""
+        if rows.model is not Execution:
+            return asked.page(rows, keyset)
+        sized = rows.annotate(size=queries.BYTES_OF_META)
+        sized = sized.values_list(*EXECUTION_COLUMNS, "size", named=True)
+        return asked.page_of_bytes(sized, keyset, MAX_LIST_BYTES)
+
     def _read(self, limit: int, maximum: int = MAX_ROWS) -> tuple[Filters, Slice]:
         query = self.request.query_params
         refuse_format(query, FORMATS)
@@ -305,7 +330,7 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
             return csv_line(found[column] for column in columns)
 
         if self.request.query_params.keys() & set(PARTS):
-            page = asked.page(rows, keyset)
+            page = self._page(rows, asked, keyset)
             return self._csv(name, columns, list(map(line, page.rows)), page.headers)
         lines = queries.in_batches(self.organization, rows, keyset, line)
         return self._csv(name, columns, lines)
@@ -324,3 +349,7 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{file_name}"', **headers},
         )
+
+
+def _given(query: QueryDict, name: str) -> str | None:
+    return ", ".join(query.getlist(name)) if name in query else None

@@ -9,8 +9,11 @@ from core.csv_files import FORMATS
 from core.examples import example_response
 from core.keyset import MAX_CURSOR_LENGTH, PARAMETER
 from core.pagination import CURSOR_DESCRIPTION, MAX_OFFSET
-from executions.filters import MAX_HOURS
-from executions.models import Execution
+from executions.filters import MAX_HOURS, MAX_VALUES
+from executions.models import ErrorState, Execution
+from executions.queries import MAX_STATES, NOT_STATE, STATE
+
+STATUS = {"type": "string", "enum": ["", *Execution.Status.values]}
 
 
 def parameter(name: str, description: str, kind: Any = str, **more: Any) -> OpenApiParameter:
@@ -42,13 +45,45 @@ def filter_parameters(hours: int | None) -> tuple[OpenApiParameter, ...]:
         ),
         parameter("to", "The end of the window, exclusive. A date includes the whole day."),
         parameter("agent_name", "Part of the agent's name.", text),
-        parameter("user", "The id or name of the person who launched it.", text),
-        parameter(
-            "status", "Case does not matter. Empty for all.", enum=["", *Execution.Status.values]
-        ),
         parameter("search", "Part of the id, summary, a tag, agent, user, status or error.", text),
-        parameter("tag", "A whole tag. Case does not matter.", text),
-        parameter("agent", "The id of an agent.", OpenApiTypes.UUID),
+        *_of_several("name", "The full name of an agent.", text),
+        *_of_several(
+            "user", "The id or name of the person who launched it; `unknown` for none.", text
+        ),
+        *_of_several("status", "Case does not matter. Empty for all.", STATUS),
+        *_of_several("tag", "A whole tag. Case does not matter.", text),
+        *_of_several("agent", "The id of an agent.", {"type": "string", "format": "uuid"}),
+    )
+
+
+def state_parameters() -> tuple[OpenApiParameter, ...]:
+    values = {
+        "type": "array",
+        "items": {"type": "string", "enum": ["", *ErrorState.values]},
+        "maxItems": MAX_STATES,
+    }
+    return (
+        parameter(
+            STATE, "The state of the group. Repeat it to match any of several values.", values
+        ),
+        parameter(
+            NOT_STATE, f"Excludes groups that `{STATE}` would match. May be repeated.", values
+        ),
+    )
+
+
+def _of_several(
+    name: str, description: str, value: dict[str, Any]
+) -> tuple[OpenApiParameter, OpenApiParameter]:
+    """The parameter and the one that excludes its values."""
+    values = {"type": "array", "items": value, "maxItems": MAX_VALUES}
+    return (
+        parameter(name, f"{description} Repeat it to match any of several values.", values),
+        parameter(
+            f"not_{name}",
+            f"Excludes executions that `{name}` would match. May be repeated.",
+            values,
+        ),
     )
 
 

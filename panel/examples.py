@@ -55,6 +55,14 @@ ERRORS = {
     ],
     **SLICE,
 }
+STATE = {
+    "state": "resolved",
+    "resolved_at": 1747814400.0,
+    "resolved_by": "grace.hopper@example.com",
+    "note": "The form now asks for a topic.",
+}
+RESOLUTION = {"note": STATE["note"]}
+RESOLVED_GROUP = {"fingerprint": FINGERPRINT, **STATE}
 ERROR_GROUPS = {
     "total": 1,
     "groups": [
@@ -69,6 +77,7 @@ ERROR_GROUPS = {
             "first_seen": STARTED,
             "last_seen": ENDED,
             "sparkline": [1, 0, 2],
+            **STATE,
         }
     ],
     "step": "hour",
@@ -156,9 +165,11 @@ CSV_OF_ERRORS = (
     f"ValueError: Please give me a topic.,{FINGERPRINT}\r\n"
 )
 CSV_OF_GROUPS = (
-    "fingerprint,error_type,message,agent_names,count,executions,users,first_seen,last_seen\r\n"
+    "fingerprint,error_type,message,agent_names,count,executions,users,first_seen,last_seen,state,"
+    "resolved_at,resolved_by,note\r\n"
     f"{FINGERPRINT},ValueError,ValueError: Please give me a topic.,hymn-creator,3,2,1,"
-    f"{STARTED},{ENDED}\r\n"
+    f"{STARTED},{ENDED},resolved,1747814400.0,grace.hopper@example.com,"
+    "The form now asks for a topic.\r\n"
 )
 DELETED_OUTPUTS = {"fid": [EXECUTION_ID]}
 STREAM_EVENT = {"id": "3", "event": "stdout", "data": f"{STARTED}:Writing the first verse"}

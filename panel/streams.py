@@ -28,7 +28,7 @@ from panel.base import PanelViewSet, extended_parameter
 PIECE = 16 * 1024
 """Bytes handed to the server at a time."""
 PIECES_HELD = 8
-"""This much, beside what the server and the system buffer, is held for each client."""
+"""The number of pieces held for each client, beside what the server and the system buffer."""
 CHEAP_BYTES = 256 * 1024
 """Of a batch that is written on the event loop, where everybody waits for it."""
 REREAD_AFTER_SECONDS = 0.25

@@ -55,7 +55,7 @@ SEARCHED = f"""(SELECT concat_ws(' ',
     'inputs:' || ("executions_execution"."inputs")::text,
     'final:' || "executions_execution"."final"
 ) FROM (SELECT coalesce("executions_execution"."meta" -> 'dict',
-                        "executions_execution"."meta") AS told) AS described)"""  # noqa: S608 - our own text
+                        "executions_execution"."meta") AS told) AS described)"""  # noqa: S608 - no user input
 
 
 @dataclass(frozen=True)

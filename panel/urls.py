@@ -6,6 +6,7 @@ from django.urls import path, register_converter
 from django.urls.converters import PathConverter
 
 from panel.dashboard import DashboardViewSet
+from panel.error_groups import ErrorGroupViewSet
 from panel.files import FileViewSet
 from panel.outputs import OutputsViewSet, OutputViewSet
 from panel.streams import StreamViewSet
@@ -32,6 +33,11 @@ dashboard = [
         "error-groups",
         DashboardViewSet.as_view({"get": "error_groups"}),
         name="dashboard-error-groups",
+    ),
+    path(
+        "error-groups/<str:fingerprint>/resolution",
+        ErrorGroupViewSet.as_view({"put": "resolve", "delete": "reopen"}),
+        name="dashboard-resolution",
     ),
     path("timeline", DashboardViewSet.as_view({"get": "timeline"}), name="dashboard-timeline"),
     path(

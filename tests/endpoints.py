@@ -356,6 +356,24 @@ EXECUTION_DASHBOARD = [
             ("timeline", "executions"),
         )
     ),
+    *(
+        control(
+            method,
+            "/api/dashboard/error-groups/{fingerprint}/resolution",
+            caller="person",
+            **fields,
+        )
+        for method, fields in (
+            (
+                "PUT",
+                {
+                    "ids": examples.error_group,
+                    "body": lambda tenant: {"note": f"Fixed by {tenant.word}."},
+                },
+            ),
+            ("DELETE", {"ids": examples.resolved_group, "status": 204}),
+        )
+    ),
     read("/api/dashboard/agent-stats", "executions:read"),
     *(
         read(
@@ -481,6 +499,8 @@ OWN_PAGES = [
     page("/"),
     page("/overview/{name}.csv", ids=lambda tenant: {"name": "tokens"}),
     page("/docs"),
+    page("/docs/token", "POST", status=200),
+    page("/jump"),
     page("/organizations"),
     page("/organization", "POST", body=examples.choice),
     page("/password"),
@@ -496,7 +516,12 @@ OWN_PAGES = [
     page("/logout", "POST"),
     page("/agents", scopes=READ),
     page("/agents/{agent_id}", scopes=READ, ids=examples.agent_page),
-    page(CREDENTIAL_PAGE + "/first-use", scopes=READ, ids=examples.credential_page),
+    page(CREDENTIAL_PAGE + "/first-token", scopes=READ, ids=examples.credential_page),
+    page(
+        CREDENTIAL_PAGE + "/first-run",
+        scopes=(*READ, "executions:read"),
+        ids=examples.credential_page,
+    ),
     page("/tokens", scopes=READ),
     page("/tokens/breakdown.csv", scopes=READ),
     page("/resources", scopes=READ),
@@ -510,7 +535,7 @@ OWN_PAGES = [
 
 CHANGING_PAGES = [
     change_page("/agents/new", "GET"),
-    change_page("/agents/new", body=examples.agent_form),
+    change_page("/agents/new", body=examples.registration_form, status=200),
     change_page("/agents/{agent_id}/edit", "GET", ids=examples.agent_page),
     change_page("/agents/{agent_id}/edit", ids=examples.agent_page, body=examples.agent_form),
     *confirmed("/agents/{agent_id}/suspend", ids=examples.agent_page),
@@ -586,6 +611,29 @@ CHANGING_PAGES = [
     ),
 ]
 
+SHARED_VIEW: dict[str, Any] = {"role": "operator", "ids": examples.view}
+VIEW_PAGES = [
+    page("/views/new", status=404),  # test_saved_views.py names a list
+    page("/views/new", "POST", body=examples.view_form),
+    page("/views/{view_id}", ids=examples.view, status=302),
+    page("/views/{view_id}/edit", **SHARED_VIEW),
+    page("/views/{view_id}/edit", "POST", body=examples.view_form, **SHARED_VIEW),
+    page(
+        "/views/{view_id}/start",
+        "POST",
+        ids=examples.view,
+        body=lambda tenant: {"wanted": "yes"},
+    ),
+    *confirmed("/views/{view_id}/remove", scopes=(), **SHARED_VIEW),
+]
+
+FINDING_PAGES = [
+    change_page("/findings/snooze", "GET", status=404),  # test_snoozes.py names a finding
+    change_page("/findings/snooze", body=examples.snooze_form),
+    page("/findings/snoozed"),
+    *confirmed("/findings/snoozed/{snooze_id}/end", ids=examples.snooze_page),
+]
+
 READ_RUNS = ("executions:read",)
 EXECUTION_PAGES = [
     *(
@@ -596,8 +644,22 @@ EXECUTION_PAGES = [
         page("/executions/{fid}" + path, scopes=READ_RUNS, ids=examples.live_run)
         for path in ("", "/log", "/log.txt", "/events", "/events.jsonl")
     ),
+    *(
+        change_page(
+            f"/executions/errors/{{fingerprint}}/{word}",
+            scopes=(*READ_RUNS, "executions:write"),
+            role="operator",
+            ids=ids,
+            body=lambda tenant: {"note": f"Fixed by {tenant.word}."},
+        )
+        for word, ids in (
+            ("resolve", examples.error_group),
+            ("reopen", examples.resolved_group),
+        )
+    ),
     page("/executions/-/{fid}", scopes=READ_RUNS, ids=examples.reserved_run),
     page("/executions/{fid}/files", scopes=READ_RUNS, ids=examples.live_run, status=302),
+    page("/executions/{fid}/peek", scopes=READ_RUNS, ids=examples.live_run, status=302),
     *confirmed(
         "/executions/{fid}/stop",
         scopes=(*READ_RUNS, "executions:write"),
@@ -629,6 +691,8 @@ ENDPOINTS = [
     *OPEN_PAGES,
     *OWN_PAGES,
     *CHANGING_PAGES,
+    *FINDING_PAGES,
+    *VIEW_PAGES,
     *EXECUTION_PAGES,
 ]
 

@@ -76,6 +76,14 @@ def failed_execution(tenant: Tenant) -> dict[str, str]:
     return {"fid": tenant.failed_execution.fid}
 
 
+def error_group(tenant: Tenant) -> dict[str, str]:
+    return {"fingerprint": tenant.error_group}
+
+
+def resolved_group(tenant: Tenant) -> dict[str, str]:
+    return {"fingerprint": tenant.resolution.fingerprint}
+
+
 def agent_page(tenant: Tenant) -> dict[str, str]:
     return {"agent_id": str(tenant.agent.pk)}
 
@@ -95,6 +103,14 @@ def resource_page(tenant: Tenant) -> dict[str, str]:
 
 def grant_page(tenant: Tenant) -> dict[str, str]:
     return resource_page(tenant) | {"agent_id": str(tenant.grant.agent_id)}
+
+
+def view(tenant: Tenant) -> dict[str, str]:
+    return {"view_id": str(tenant.view.pk)}
+
+
+def snooze_page(tenant: Tenant) -> dict[str, str]:
+    return {"snooze_id": str(tenant.snooze.pk)}
 
 
 def event_page(tenant: Tenant) -> dict[str, str]:
@@ -215,6 +231,23 @@ def agent_form(tenant: Tenant) -> dict[str, Any]:
         "owner": "platform",
         "deployment_env": "production",
     }
+
+
+def registration_form(tenant: Tenant) -> dict[str, Any]:
+    return agent_form(tenant) | {"has_credential": "on", "name": "prod", "expires_on": ""}
+
+
+def snooze_form(tenant: Tenant) -> dict[str, Any]:
+    """Of a secret that was never used."""
+    agent, made = tenant.another_agent(), timezone.now() - timedelta(days=9)
+    credential, _ = make_credential(agent, created_at=made)
+    about = {"code": "credential_unused", "agent": agent.pk, "credential": credential.pk}
+    back_on = (timezone.now() + timedelta(days=3)).date()
+    return about | {"reason": "Made ahead.", "back_on": back_on}
+
+
+def view_form(tenant: Tenant) -> dict[str, Any]:
+    return {"list": "executions", "query": "status=error", "name": "Failed", "who": "me"}
 
 
 def resource_form(tenant: Tenant) -> dict[str, Any]:

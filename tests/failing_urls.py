@@ -60,7 +60,7 @@ def at_commit(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def after_commit(request: HttpRequest) -> HttpResponse:
-    """Fail in an on_commit hook, registered as `robust` like all of ours."""
+    """Fail in an on_commit hook, registered as `robust` like all others."""
 
     def fail() -> None:
         raise RuntimeError(f"after the commit {SECRET}")

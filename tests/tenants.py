@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import cached_property
 from itertools import cycle
 from typing import Any
@@ -16,6 +17,7 @@ from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from analytics.models import FindingSnooze
 from executions.event_log import NewEvent
 from executions.models import (
     NOBODY,
@@ -24,7 +26,9 @@ from executions.models import (
     EndedCount,
     EndedInTime,
     ErrorCount,
+    ErrorResolution,
     Execution,
+    ExecutionError,
     UnfinishedDeletion,
     Upload,
     UploadPart,
@@ -50,6 +54,8 @@ from organizations.models import (
     Membership,
     Organization,
     Principal,
+    SavedView,
+    StartView,
 )
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization, make_user
@@ -132,6 +138,31 @@ class Tenant:
         return make_grant(self.resource, self.agent)
 
     @cached_property
+    def view(self) -> SavedView:
+        """A view of the runs that the organization shares, and the viewer's list opens with."""
+        own = {"organization": self.organization, "list": "executions"}
+        with organization_scope(self.organization):
+            view = SavedView.objects.create(**own, name=self.word, query=f"search={self.word}")
+            StartView.objects.create(**own, user=self.person("viewer").user, view=view)
+            return view
+
+    @cached_property
+    def snooze(self) -> FindingSnooze:
+        """A snoozed finding about the agent's credential."""
+        about = {"agent": self.agent, "credential": self.credential}
+        with organization_scope(self.organization):
+            return FindingSnooze.objects.create(
+                organization=self.organization,
+                kind="credential_unused",
+                severity="warn",
+                message=self.word,
+                reason=self.word,
+                until=timezone.now() + timedelta(days=7),
+                snoozed_by=self.person("owner").user,
+                **about,
+            )
+
+    @cached_property
     def token(self) -> str:
         return access_token_for(self.agent)
 
@@ -203,6 +234,24 @@ class Tenant:
         make_file(execution, path=f"{self.word}.txt")
         return execution
 
+    @cached_property
+    def error_group(self) -> str:
+        """The fingerprint of that execution's error, which no other tenant has."""
+        with organization_scope(self.organization):
+            return ExecutionError.objects.get(execution=self.failed_execution).fingerprint
+
+    @cached_property
+    def resolution(self) -> ErrorResolution:
+        with organization_scope(self.organization):
+            return ErrorResolution.objects.create(
+                organization=self.organization,
+                fingerprint=self.error_group,
+                resolved_at=timezone.now(),
+                note=self.word,
+                actor_kind="system",
+                actor_label=self.word,
+            )
+
     def fail(self, agent_name: str) -> Execution:
         """A failed execution; a different end of its agent's name gives another group of errors."""
         letters = "".join(
@@ -231,8 +280,18 @@ class Tenant:
 
     def fill(self) -> None:
         """Create a row of each kind, so that there is something to leak."""
-        kinds = ("credential", "invitation", "event", "newcomer", "execution", "upload", "grant")
-        for kind in (*kinds, "failed_execution"):
+        kinds = (
+            "credential",
+            "invitation",
+            "event",
+            "newcomer",
+            "execution",
+            "upload",
+            "grant",
+            "view",
+            "snooze",
+        )
+        for kind in (*kinds, "failed_execution", "resolution"):
             getattr(self, kind)
         self.record_token_event(self.agent)
         with organization_scope(self.organization):

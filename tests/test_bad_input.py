@@ -22,8 +22,8 @@ READS = [each for each in ENDPOINTS if each.method == "GET"]
 JSON_WRITES = [each for each in ENDPOINTS if each.body and not each.is_form]
 LONG = "9" * 5000
 
-BAD_QUERIES = ["a=%00", "%00=a", "%ED%A0%80=%FF", "=&&%", "__class__=1&_connector=OR"]
-BAD_QUERIES += ["a=" + "x" * 10_000, "organization__slug=x"]
+BAD_QUERIES = ["a=%00", "%00=a", "%ED%A0%80=%FF&=&&%", "a=" + "x" * 10_000]
+BAD_QUERIES += ["__class__=1&_connector=OR&organization__slug=x"]
 BAD_NUMBERS = ["0", "-1", "1000000000", LONG, "1e3", "0x10", "%D9%A3", "1.0", "%201", "", "null"]
 BAD_TEXTS = [
     "%00",
@@ -64,16 +64,18 @@ NO_JSON = {
 }
 MAX_ANSWER_BYTES = 32 * 1024
 """Bytes of an error, pages included, whatever was sent."""
-WRONG_VALUES: list[Any] = [[{}] * 20_000, "x" * 900_000, {f"a{n}": 1 for n in range(9_000)}]
-WRONG_VALUES += [{}, {"a": 1}, [[]], [{}], 10**30, -1, 1.5, True, None, "", "x" * 20_000]
+WRONG_VALUES: list[Any] = [{}, {"a": 1}, [[]], [{}], 10**30, -1, 1.5, True, None, ""]
+HUGE_VALUES: list[Any] = [[{}] * 20_000, "x" * 900_000, {f"a{n}": 1 for n in range(9_000)}]
 HOSTILE_HEADERS = [
-    {"Accept": "application/xml", "Accept-Language": "x," * 5000},
-    {"Accept": "text/html", "Range": "bytes=" + "0-1," * 1000},
+    {"Accept": "application/xml", "Accept-Language": "x," * 5000, "If-None-Match": "x" * 10_000},
+    {"Accept": "text/html", "Range": "bytes=" + "0-1," * 1000, "Content-Encoding": "gzip"},
     {"Accept": "x" * 10_000, "If-Modified-Since": "yesterday", "Cookie": "a=b; " * 1000},
     {"Accept": ";;q=,/", "X-Request-Id": "\x1b[31m" + "x" * 1000},
-    {"Accept": "application/json; version=" + LONG, "X-Forwarded-For": "not, an, address"},
-    {"If-None-Match": "x" * 10_000, "User-Agent": "\u2028\x1b" + "x" * 10_000},
-    {"Content-Encoding": "gzip"},
+    {
+        "Accept": "application/json; version=" + LONG,
+        "X-Forwarded-For": "not, an, address",
+        "User-Agent": "\u2028\x1b" + "x" * 10_000,
+    },
 ]
 
 
@@ -190,10 +192,12 @@ def test_a_wrong_value_is_refused_with_its_field(
 ) -> None:
     ids = endpoint.ids(ours)
     problems = {}
+    kinds: dict[str, str] = {}
     for name, schema in body_fields(endpoint).items():
         takes_all = not schema.keys() - {"description", "nullable"}
         takes_objects = takes_all or schema.get("type") == "object"
-        for value in WRONG_VALUES:
+        huge = HUGE_VALUES if kinds.setdefault(str(schema), name) == name else ["x" * 20_000]
+        for value in WRONG_VALUES + huge:
             assert endpoint.body is not None
             body = endpoint.body(ours) | {name: value}
             answer = undone(caller, endpoint, ours, ids=ids, body=body)
@@ -308,6 +312,7 @@ def test_cookies_of_escape_sequences_cost_nothing(
     assert calls(lambda: ask(escaped)) < 2 * calls(lambda: ask(""))
 
 
+@pytest.mark.slow
 def test_an_unknown_method_is_refused(ours: Tenant, caller: Client) -> None:
     urls = {each.path.format(**each.ids(ours)) for each in ENDPOINTS}
     before = ours.rows()

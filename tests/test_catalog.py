@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from core.declared_triggers import TRIGGERS
+from core.declared_triggers import declared
 from core.protection import unprotected
 from organizations.tests.tables import tables_with_an_organization
 
@@ -137,6 +137,6 @@ def test_every_trigger_is_declared(db: None) -> None:
         "ORDER BY 1, 2"
     )
 
-    assert found == [(table, name) for table, name, _ in TRIGGERS]
+    assert found == [(table, name) for table, name, _ in declared()]
     with connection.cursor() as cursor:
         assert unprotected(cursor) == []

@@ -9,7 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from agentidp import backup
+from agentidp import restore
+from agentidp.backup import BackupError
 from executions.file_folder import FolderStorage
 from organizations.models import Organization
 from tests.kodosumi import REAL
@@ -48,5 +49,5 @@ def test_an_import_as_root_writes_nothing(folder: Path, organization: Organizati
 
 
 def test_a_restore_as_root_writes_nothing(folder: Path, tmp_path: Path) -> None:
-    with override_settings(MEDIA_ROOT=folder), pytest.raises(backup.BackupError, match=REFUSED):
-        backup.require_restorable(tmp_path)
+    with override_settings(MEDIA_ROOT=folder), pytest.raises(BackupError, match=REFUSED):
+        restore.require_restorable(tmp_path)

@@ -189,7 +189,7 @@ def test_a_function_that_migrate_cannot_mend_is_told(owner: Any, statement: str)
 
 
 def test_functions_elsewhere_are_not_ours(owner: Any) -> None:
-    """Those of a database administrator in another schema, which no statement of ours finds."""
+    """Those of a database administrator in another schema, which no statement of AgentIdP finds."""
     with owner.transaction(force_rollback=True), owner.cursor() as cursor:
         cursor.execute(
             "CREATE SCHEMA mine; "

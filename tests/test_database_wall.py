@@ -14,6 +14,8 @@ OPEN = {
     "organizations_principal",
     "organizations_organization",
 }
+ADDED_UP = {f"executions_{each}change" for each in ("stored", "ended", "error")}
+"""Tables that every 64th of their rows empties, because it adds them up."""
 WALLED = sorted(set(tenant_tables()) - OPEN)
 
 
@@ -31,10 +33,11 @@ def test_a_table_shows_the_rows_of_the_organization_that_was_entered(
         rows = tenant.rows()
         with organization_scope(tenant.organization), connection.cursor() as cursor:
             for table in WALLED:
-                assert len(rows[table]) > 0, table
+                assert rows[table] or table in ADDED_UP, table
                 cursor.execute(f"SELECT DISTINCT organization_id FROM {table}")
 
-                assert cursor.fetchall() == [(tenant.organization.pk,)], table
+                own = [(tenant.organization.pk,)] if rows[table] else []
+                assert cursor.fetchall() == own, table
 
 
 def test_outside_of_an_organization_a_table_is_empty(filled: tuple[Tenant, Tenant]) -> None:

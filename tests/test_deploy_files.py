@@ -10,7 +10,7 @@ import pytest
 import yaml
 from django.conf import settings
 
-from agentidp.devtools import bootstrap
+from agentidp.devtools.bootstrap_tools import SYSTEM_PROGRAMS
 from core import server_options
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -224,7 +224,7 @@ def test_only_nginx_reaches_the_socket_that_believes_addresses() -> None:
 
 @pytest.mark.root
 def test_the_firewall_rules_are_understood_and_stand_outside_of_nginxs_limits() -> None:
-    program = shutil.which("nft", path=bootstrap.SYSTEM_PROGRAMS)
+    program = shutil.which("nft", path=SYSTEM_PROGRAMS)
     if program is None:
         pytest.skip("There is no nft: apt-get install nftables")
     command = ["unshare", "--net", program, "--check", "--file", str(DEPLOY / "nftables.conf")]
@@ -254,11 +254,12 @@ def test_nginx_reaches_the_sockets_and_neither_secrets_nor_files() -> None:
         assert (settings_of["UMask"], settings_of["StateDirectoryMode"]) == ("0077", "0700")
 
 
-def test_all_units_belong_to_the_one_target() -> None:
+def test_all_units_that_run_on_belong_to_the_one_target() -> None:
     wanted = set(re.findall(r"agentidp-[\w@]+\.service", text("deploy/systemd/agentidp.target")))
     templates = {re.sub(r"@\d", "@", name) for name in wanted}
 
-    assert templates == {path.name for path in (DEPLOY / "systemd").glob("*.service")}
+    units = {path.name for path in (DEPLOY / "systemd").glob("*.service")}
+    assert units == templates | {"agentidp-backup.service"}
     for name in templates:
         assert "WantedBy=agentidp.target" in text(f"deploy/systemd/{name}")
     sockets = {f"{kind}-{number}" for kind in ("requests", "streams") for number in (1, 2)}
@@ -268,3 +269,21 @@ def test_all_units_belong_to_the_one_target() -> None:
     )
     assert set(in_nginx) == set(in_compose) == sockets
     assert sum("@" in name for name in wanted) == len(sockets)
+
+
+def test_only_the_unit_of_backups_reads_everything_and_no_server_reads_its_file() -> None:
+    reading = {
+        path.name
+        for path in (DEPLOY / "systemd").iterdir()
+        if "/etc/agentidp/backup-environment" in path.read_text()
+    }
+    folder = re.search(
+        r"manage\.py backup (/\S+)/\$\(", text("deploy/systemd/agentidp-backup.service")
+    )
+
+    assert reading == {"agentidp-backup.service"}
+    assert folder
+    assert f"ReadWritePaths={folder[1]}\n" in text("deploy/systemd/agentidp-backup.service")
+    assert re.search(
+        rf"install .*--owner=agentidp .*{folder[1]}$", text("docs/how-to/deploy.md"), re.M
+    )

@@ -107,6 +107,7 @@ def test_foreign_ids_in_the_body_are_as_unknown_as_no_id(
     assert theirs.rows() == before
 
 
+@pytest.mark.slow
 def test_whatever_names_another_organization_is_refused_or_ignored(
     ours: Tenant, theirs: Tenant, client_for: ClientFor
 ) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 import pytest
 from django.core.paginator import Page, Paginator
 from django.test import Client
+from django.utils import timezone
 
 from agents.models import Agent
 from executions.models import now
@@ -17,7 +19,8 @@ from executions.tests.factories import FINISHED, RUNNING, make_execution, make_u
 from organizations.tenancy.scope import organization_scope
 from tests import examples
 from tests.tenants import Tenant
-from tokens.models import TokenEvent
+from tokens.models import Credential, TokenEvent
+from tokens.tests.factories import make_credential
 
 
 def more_requests(tenant: Tenant, number: int) -> None:
@@ -39,6 +42,28 @@ def more_agents_with_tokens(tenant: Tenant, number: int) -> None:
                 TokenEvent.objects.create(**own, agent=agent)
 
 
+def of_a_group(tenant: Tenant) -> str:
+    return f"/executions/errors?group={examples.error_group(tenant)['fingerprint']}"
+
+
+def more_of_a_group(tenant: Tenant, number: int) -> None:
+    for _ in range(number):
+        tenant.fail(tenant.failed_execution.agent_name)
+
+
+def more_agents_and_trouble(tenant: Tenant, number: int) -> None:
+    """Add agents, end what is wrong with every second one, and begin it with the others."""
+    examples.more_agents(tenant, number)
+    with organization_scope(tenant.organization):
+        unused = Credential.objects.filter(organization=tenant.organization, name="unused")
+        had_trouble = set(unused.values_list("agent_id", flat=True))
+        unused.update(status=Credential.Status.REVOKED)
+        agents = list(Agent.objects.filter(organization=tenant.organization).order_by("pk"))
+    for agent in agents[::2]:
+        if agent.pk not in had_trouble:
+            make_credential(agent, created_at=timezone.now() - timedelta(days=20), name="unused")
+
+
 @dataclass(frozen=True)
 class List:
     """A page with a list, how to fill it, and whether new rows come first."""
@@ -55,14 +80,17 @@ def at(path: str) -> Callable[[Tenant], str]:
 LISTS = {
     "executions": List(at("/executions"), examples.more_failures, grows_in_front=True),
     "by agent": List(at("/executions?sort=agent"), examples.more_failures),
-    "errors": List(at("/executions/errors"), examples.more_failures, grows_in_front=True),
+    "groups of errors": List(at("/executions/errors"), examples.more_failures, grows_in_front=True),
+    "errors": List(of_a_group, more_of_a_group, grows_in_front=True),
     "events": List(
         lambda tenant: f"/executions/{tenant.failed_execution.fid}/events", examples.more_lines
     ),
     "requests": List(at("/tokens?each=1"), more_requests, grows_in_front=True),
     "audit": List(at("/audit"), examples.more_events, grows_in_front=True),
     "agents": List(at("/agents?sort=-registered"), examples.more_agents, grows_in_front=True),
-    "agents by name": List(at("/agents"), examples.more_agents),
+    "agents by trouble": List(at("/agents"), more_agents_and_trouble),
+    "agents by least trouble": List(at("/agents?sort=-trouble"), more_agents_and_trouble),
+    "agents by name": List(at("/agents?sort=name"), examples.more_agents),
     "agents by tokens": List(at("/agents?sort=-tokens"), more_agents_with_tokens),
     "agents by fewest tokens": List(at("/agents?sort=tokens"), more_agents_with_tokens),
     "agents by use": List(at("/agents?sort=-used"), examples.more_agents),
@@ -90,7 +118,11 @@ def browser(client: Client, ours: Tenant) -> Client:
 
 
 def keys(page: Page[Any]) -> list[str]:
-    return [str(getattr(row, "pk", None) or row.sequence) for row in page.object_list]
+    names = ("pk", "sequence", "fingerprint")
+    return [
+        str(next(getattr(row, name) for name in names if getattr(row, name, None) is not None))
+        for row in page.object_list
+    ]
 
 
 def link(answer: Any, relation: str) -> str | None:
@@ -151,6 +183,7 @@ def test_back_is_where_one_came_from(browser: Client, ours: Tenant, name: str) -
     assert "cursor" not in str(link(back[-1], "prev"))
 
 
+@pytest.mark.slow
 def test_each_page_continues_after_the_previous_one_in_any_order(
     browser: Client, ours: Tenant
 ) -> None:

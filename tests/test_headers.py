@@ -21,7 +21,7 @@ def headers_missing(answer: Any) -> list[str]:
     policy = answer.headers.get("Content-Security-Policy", "")
     checks = {
         "nosniff": answer.headers.get("X-Content-Type-Options") == "nosniff",
-        "referrer": answer.headers.get("Referrer-Policy") == "same-origin",
+        "referrer": answer.headers.get("Referrer-Policy") == "strict-origin",
         "frames": answer.headers.get("X-Frame-Options") == "DENY",
         "request id": bool(answer.headers.get("X-Request-Id")),
         "charset": not kind.startswith("text/") or "charset=utf-8" in kind,

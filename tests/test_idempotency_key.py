@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -14,6 +15,7 @@ from agents.tests.factories import make_agent
 from conftest import ClientFor
 from executions.models import Execution
 from organizations.api import idempotency
+from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.models import AnsweredRequest, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_organization
@@ -224,3 +226,8 @@ def test_requests_at_the_same_moment_make_one(client_for: ClientFor) -> None:
     assert [answer.status_code for answer in answers] == [201] * 4
     assert len({answer.content for answer in answers}) == 1
     assert count(organization, Execution) == 1
+
+
+def test_a_view_that_keeps_fields_says_how_it_reads_the_rest() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"Forgetful .* needs read_anew\(\)"):
+        type("Forgetful", (OrganizationScopedViewSet,), {"kept_fields": {"create": ("id",)}})

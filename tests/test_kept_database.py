@@ -16,12 +16,15 @@ pytestmark = pytest.mark.slow
 
 KEPT = "kept"
 TESTS = (
-    # One that commits, which pytest-django runs last, and some that need what migrations and the
-    # session's fixtures put into the tables: keys, permissions, the organization of nobody.
+    # Some that commit, which pytest-django runs last, and some that need what migrations and the
+    # session's fixtures put into the tables: keys, permissions, the organization of nobody, and an
+    # empty queue.
     "tests/test_constraints.py::test_one_address_for_two_agents_at_once",
+    "organizations/tests/test_mail.py::test_two_mailed_links_of_one_address_are_opened_at_once",
+    "organizations/tests/test_mail.py::test_an_invitation_that_was_refused_is_not_mailed",
     "tokens/tests/test_issue_token.py::test_an_organization_may_choose_rs256",
-    "tokens/tests/test_people_sessions.py::test_a_refused_name_is_not_written_down",
-    "tests/test_admin.py::test_a_permission_opens_its_model_only",
+    "tokens/tests/test_people_sign_in.py::test_a_refused_name_is_not_written_down",
+    "tests/test_admin_rights.py::test_a_permission_opens_its_model_only",
 )
 
 

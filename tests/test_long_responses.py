@@ -132,6 +132,7 @@ READ_IN_PIECES = [
 ] + ["/api/dashboard/errors?format=csv"]
 
 
+@pytest.mark.slow
 def test_between_two_pieces_nothing_is_held_of_a_long_answer(organization: Organization) -> None:
     member = make_membership(organization, "owner")
     words = "words " * 320

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from agentidp.tests.waiting import until
 from agents.tests.factories import make_agent
+from analytics.models import FindingSnooze
 from conftest import ClientFor
 from core.database_clock import MARGIN
 from core.parts import PartsFailed
@@ -27,6 +28,7 @@ from executions.models import Execution, ExecutionError, UnfinishedDeletion, Upl
 from executions.tests.engine import URL, post
 from executions.tests.factories import FAILED, FINISHED, RUNNING, make_execution, make_upload
 from executions.tests.jobs import launch
+from executions.tests.received import received_earlier
 from organizations.models import AccountLink, AnsweredRequest, Attempt, AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import HEAD, until_it_waits
@@ -39,10 +41,12 @@ from tokens.tests.factories import access_token_for
 
 DAY = 24 * 3600
 NIGHTLY = [
+    "analytics.prune",
     "executions.expire",
     "executions.prune",
     "executions.remove_rows",
     "executions.remove_files",
+    "executions.remove_unnamed_files",
     "executions.regroup",
     "tokens.prune",
 ]
@@ -86,7 +90,8 @@ def count(organization: Organization, model: Any) -> int:
 
 
 def expired_run(organization: Organization, **fields: Any) -> Execution:
-    return make_execution(organization, FINISHED, start=now() - 31 * DAY, **fields)
+    run = make_execution(organization, FINISHED, start=now() - 31 * DAY, **fields)
+    return received_earlier(run, 31)
 
 
 def abandoned_upload(organization: Organization) -> None:
@@ -115,6 +120,22 @@ def old_revocation(organization: Organization) -> None:
         )
 
 
+def old_snooze(organization: Organization) -> None:
+    make_snooze(organization, timedelta(days=-1))
+
+
+def make_snooze(organization: Organization, left: timedelta) -> None:
+    with organization_scope(organization):
+        FindingSnooze.objects.create(
+            organization=organization,
+            kind="silent_day",
+            severity="warn",
+            message="No agent got a token.",
+            reason="Maintenance",
+            until=timezone.now() + left,
+        )
+
+
 def old_errors_left(organization: Organization) -> int:
     with organization_scope(organization):
         return ExecutionError.objects.filter(fingerprint="0" * 16).count()
@@ -123,6 +144,7 @@ def old_errors_left(organization: Organization) -> int:
 @pytest.mark.parametrize(
     ("job", "table", "make", "left"),
     [
+        ("analytics.prune", "analytics_findingsnooze", old_snooze, FindingSnooze),
         ("executions.expire", "executions_execution", expired_run, Execution),
         (
             "executions.remove_rows",
@@ -278,6 +300,7 @@ def test_a_worker_whose_clock_is_ahead_deletes_nothing(
     post(client, URL, {"executionId": "run-1"}, 201, **{"Idempotency-Key": "one"})
     post(client, f"{URL}/run-1/finish", {"status": "finished"})
     make_upload(make_execution(organization, RUNNING))
+    make_snooze(organization, timedelta(hours=1))
     end = timezone.now() + timedelta(hours=1)
     user, later = make_user(), {"expires_at": end}
     kept = [
@@ -294,7 +317,8 @@ def test_a_worker_whose_clock_is_ahead_deletes_nothing(
         for job in NIGHTLY:
             run_job(job)
 
-    assert [count(organization, each) for each in (Execution, Upload, AnsweredRequest)] == [2, 1, 1]
+    kinds = (Execution, Upload, AnsweredRequest, FindingSnooze)
+    assert [count(organization, each) for each in kinds] == [2, 1, 1, 1]
     assert [each for each in kept if not type(each).objects.filter(pk=each.pk).exists()] == []
 
 
@@ -321,10 +345,11 @@ def test_a_worker_whose_clock_is_behind_deletes_what_has_expired(
     expired_run(organization)
     old_revocation(organization)
     abandoned_upload(organization)
+    old_snooze(organization)
 
     with clock_moved(time_machine, -365):
         for job in NIGHTLY:
             run_job(job)
 
-    assert count(organization, Revocation) == count(organization, Upload) == 0
+    assert [count(organization, each) for each in (Revocation, Upload, FindingSnooze)] == [0, 0, 0]
     assert count(organization, Execution) == 1

@@ -12,6 +12,7 @@ from executions.models import now
 from executions.tests.factories import FAILED, FINISHED, RUNNING, make_execution, tagged
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
+from pages.overview.facts import Fact
 
 HOUR = 3600.0
 LONG = (("starting", 0.0), ("running", 0.5), ("error", 30 * HOUR))
@@ -70,6 +71,13 @@ def figure(browser: Client, address: str, label: str) -> dict[str, Any]:
     return dict(found)
 
 
+def fact(browser: Client, words: str) -> Fact:
+    """The one on the overview with these words."""
+    every = (each for group in browser.get("/").context["facts"] for each in group)
+    [found] = [each for each in every if words in each.text]
+    return found
+
+
 @pytest.mark.parametrize("query", ["", "hours=1", "hours=24", "hours=168", "hours=999999"])
 @pytest.mark.parametrize("status", ["running", "awaiting", "starting"])
 def test_live_executions_are_in_every_window_up_to_now(
@@ -92,28 +100,31 @@ def test_live_executions_are_in_every_window_up_to_now(
 @pytest.mark.parametrize(
     "query", ["", "?hours=1", "?hours=999999", "?from=2026-01-01&to=2026-01-02"]
 )
-def test_the_menu_the_box_and_the_card_say_the_same(
+def test_the_menu_the_box_and_the_facts_say_the_same(
     browser: Client, client: Client, query: str
 ) -> None:
     page = browser.get(f"/executions{query}").content.decode()
     box = figure(browser, f"/executions{query}", "Running now")
-    card = figure(browser, "/", "Running now")
+    running, waiting = (fact(browser, words) for words in ("running", "wait for an answer"))
 
     assert re.search(r">\s*3 running\s*<", page)
-    assert (box["value"], box["of"], card["value"]) == ("3", "3", "3")
+    assert (box["value"], box["of"], running.text) == ("3", "3", "3 running")
     assert box["note"] == "3 awaiting, 3 starting"
-    assert card["note"].startswith("3 awaiting an answer, ")
+    assert waiting.text == "3 wait for an answer"
     assert client.get("/api/dashboard/agent-stats").json()["running"] == 3
-    for each in (box, card):
-        assert len(listed(browser, each["url"])) == 3
+    for url in (box["url"], running.url):
+        assert listed(browser, url) == {f"running-{number}" for number in range(3)}
+    shown = [row["execution"].fid for row in browser.get("/").context["runs"].waiting]
+    assert shown == ["waiting-2", "waiting-1", "waiting-0"]
+    assert listed(browser, waiting.url) == set(shown)
 
 
 def test_failures_of_a_day_are_those_that_ended_in_it(browser: Client, client: Client) -> None:
     failed = {"failed-now", "failed-after-a-day"}
-    card = figure(browser, "/", "Failed in 24 h")
+    told = fact(browser, "failed in the last 24 hours")
 
-    assert card["value"] == "2"
-    assert listed(browser, card["url"]) == failed
+    assert told.text.startswith("2 of 11 runs ")
+    assert listed(browser, told.url) == failed
     assert ids_of(client, "hours=24&status=error") == failed
     assert client.get("/api/dashboard/agent-stats?hours=24&status=error").json()[
         "total_executions"

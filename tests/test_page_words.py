@@ -76,8 +76,8 @@ def test_the_words_that_are_quoted_stand_on_the_screen() -> None:
     known = words_on_screen()
     found = quoted()
 
-    assert ("docs/tutorial.md", "New credential") in found
-    assert ("templates/overview/first_steps.html", "New credential") in found
+    assert ("docs/tutorial.md", "Create its first credential") in found
+    assert ("templates/overview/first_steps.html", "Create its first credential") in found
     assert [each for each in found if each[1] not in known] == []
 
 
@@ -188,6 +188,7 @@ def test_every_field_of_a_menu_has_a_name_of_its_own(
 
     text = browser.get(address).content.decode()
     labels = re.findall(r'<label class="field-label" for="filter-[^>]*>([^<]+)<', text)
+    labels += re.findall(r'<legend class="visually-hidden">([^<]+)<', text)
 
     assert len(labels) == len(set(labels)) > 0
     typed = re.findall(r'<input id="filter-[^>]*type="text"[^>]*>', text)

@@ -1,6 +1,7 @@
 """How every page looks and reads. test_page_proofs.py covers access."""
 
 import re
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,13 +13,14 @@ from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
+from analytics.models import FindingSnooze
 from executions.event_log import NewEvent
 from executions.models import now
 from executions.tests.factories import FAILED, make_execution, make_file, make_outside_user
 from organizations.actions import invite
 from organizations.actors import Actor
 from organizations.audit.log import record_event
-from organizations.models import Organization
+from organizations.models import Organization, SavedView
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from tokens.models import TokenEvent
@@ -48,9 +50,11 @@ PAGES = {
     "execution": ("executions:detail", ["execution"]),
     "log": ("executions:log", ["execution"]),
     "events": ("executions:events", ["execution"]),
+    "view": ("views:edit", ["view"]),
+    "snoozed findings": ("findings:snoozed", []),
     "api": ("docs", []),
 }
-STATEMENTS = dict.fromkeys(PAGES, 31) | {"agent": 34}
+STATEMENTS = dict.fromkeys(PAGES, 31) | {"overview": 33, "agent": 36}
 """At most so many statements of each page, those for the session and the frame included."""
 ANY_PAGE = pytest.mark.parametrize("page", PAGES)
 
@@ -67,13 +71,28 @@ def fill(organization: Organization, agents: int = 1) -> dict[str, Any]:
         credential, _ = make_credential(agent, last_used_at=timezone.now())
         with organization_scope(organization):
             event = record_event("agent.created", agent, actor=actor)
+            FindingSnooze.objects.create(
+                organization=organization,
+                kind="credential_unused",
+                agent=agent,
+                credential=credential,
+                severity="warn",
+                message="It has never used a credential.",
+                reason="Made ahead.",
+                until=timezone.now() + timedelta(days=7),
+                snoozed_by=owner.user,
+            )
             TokenEvent.objects.create(
                 organization=organization, agent=agent, credential=credential, outcome="issued"
             )
     with organization_scope(organization):
         for number in range(agents):
             invite(organization, actor=actor, email=f"guest-{number}@example.com", role="viewer")
+        view = SavedView.objects.create(
+            organization=organization, list="executions", name="Failed", query="status=error"
+        )
     return {
+        "view": view.pk,
         "agent": agent.pk,
         "credential": credential.pk,
         "resource": resource.pk,

@@ -1,12 +1,11 @@
 """Tables partitioned by month: partitions are made ahead, protected like their parent, and dropped
-only when nobody keeps what is in them."""
+only when nobody keeps what is in them.
+"""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django.test import Client
@@ -16,7 +15,7 @@ from agentidp import health
 from agents.tests.factories import make_agent
 from analytics.models import AgentMonthUsage
 from analytics.rebuild import rebuild_rollups
-from analytics.tests.factories import event, make_event, store
+from analytics.tests.factories import make_event
 from core.partitions import make_partitions, months_without_partition
 from core.table_protection import unprotected
 from executions.event_log import NewEvent, append_events
@@ -24,12 +23,10 @@ from executions.models import Execution, ExecutionEvent
 from executions.retention import drop_empty_partitions
 from executions.tests.factories import FINISHED
 from executions.tests.threads import at_once
-from organizations.models import AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_organization
 from tests.partitions import RUNS, TABLES, TOKENS, bounds, make_run, month, name_of, rows_in
 from tokens.models import TokenEvent
-from tokens.retention import drop_old_events
 
 
 def without_last(owner: psycopg.Connection, table: str) -> datetime:
@@ -179,101 +176,6 @@ def test_the_application_reaches_no_partition_but_through_its_parent(
     assert isinstance(refusal.value.__cause__, errors.InsufficientPrivilege)
 
 
-# Of retention
-
-
-def recorded(organization: Organization) -> list[tuple[str, Any]]:
-    with organization_scope(organization):
-        found = AuditEvent.objects.order_by("sequence").values_list("action", "metadata")
-        return [row for row in found if row[0].startswith("token_events.")]
-
-
-def times_of(organization: Organization) -> list[datetime]:
-    with organization_scope(organization):
-        rows = TokenEvent.objects.order_by("created_at")
-        return list(rows.values_list("created_at", flat=True))
-
-
-MONTHS = range(-5, 1)
-
-
-def test_token_events_are_dropped_by_whole_months_and_the_rollups_stay(
-    past: None, settings: Any, time_machine: Any
-) -> None:
-    settings.TOKEN_EVENT_RETENTION_MONTHS = 2
-    old, new = make_agent(make_organization()), make_agent(make_organization())
-    for ahead in MONTHS:
-        make_event(old, month(ahead))
-    make_event(new, month(-2))
-    time_machine.move_to(month(12))  # of the worker, whose clock decides nothing
-
-    dropped = drop_old_events()
-
-    assert dropped == [name_of(TOKENS, month(ahead)) for ahead in range(-6, -2)]
-    assert times_of(old.organization) == [month(-2), month(-1), month()]
-    assert times_of(new.organization) == [month(-2)]
-    assert rebuild_rollups(old.organization) == (), "it compares what is left"
-    with organization_scope(old.organization):
-        assert AgentMonthUsage.objects.count() == len(MONTHS)
-        AgentMonthUsage.objects.filter(month=month(-1)).update(issued=7)
-    assert [each.rows for each in rebuild_rollups(old.organization)] == [1]
-    before = {"before": month(-2).isoformat()}
-    assert recorded(old.organization) == [
-        ("token_events.expiry_started", before),
-        ("token_events.expired", before),
-    ]
-    assert recorded(new.organization) == []
-    assert drop_old_events() == []
-    assert len(recorded(old.organization)) == 2
-
-
-def test_token_events_are_kept_for_ever_unless_the_operator_says_otherwise(past: None) -> None:
-    agent = make_agent(make_organization())
-    make_event(agent, month(-6))
-
-    assert drop_old_events() == []
-
-    assert times_of(agent.organization) == [month(-6)]
-    assert recorded(agent.organization) == []
-
-
-def test_an_old_token_event_that_came_later_is_deleted_the_next_night(
-    past: None, settings: Any
-) -> None:
-    settings.TOKEN_EVENT_RETENTION_MONTHS = 1
-    agent = make_agent(make_organization())
-    drop_old_events()
-    make_event(agent, month(-5))
-    make_event(agent, month(-1))
-
-    assert drop_old_events() == []
-
-    assert times_of(agent.organization) == [month(-1)]
-    assert len(recorded(agent.organization)) == 2
-
-
-def test_a_table_in_use_is_dropped_from_later_and_the_attempt_is_recorded(
-    past: None, owner: psycopg.Connection, settings: Any
-) -> None:
-    settings.TOKEN_EVENT_RETENTION_MONTHS = 1
-    agent = make_agent(make_organization())
-    make_event(agent, month(-5))
-    with owner.transaction():
-        owner.execute(f"LOCK TABLE {TOKENS} IN ACCESS SHARE MODE")
-
-        with pytest.raises(OperationalError, match="lock timeout"):
-            drop_old_events()
-
-    assert times_of(agent.organization) == [month(-5)]
-    assert [action for action, _ in recorded(agent.organization)] == ["token_events.expiry_started"]
-
-
-@pytest.mark.parametrize("months", ["0", "-1", "NULL"])
-def test_a_month_of_token_events_is_always_kept(past: None, months: str) -> None:
-    with pytest.raises(DatabaseError, match="at least one whole month"):
-        connection.cursor().execute(f"SELECT tokens_drop_partition({months})")
-
-
 def delete_events(execution: Execution) -> None:
     with organization_scope(execution.organization):
         ExecutionEvent.objects.filter(execution=execution).delete()
@@ -298,68 +200,3 @@ def test_a_partition_of_events_is_dropped_when_its_executions_are_deleted(
         assert kept.count() == len(FINISHED)
     with connection.cursor() as cursor:
         assert unprotected(cursor) == []
-
-
-# Of the migrations that partition the tables
-
-BEFORE = {"tokens": "0030_has_secret", "executions": "0030_in_time_before"}
-
-
-def migrate(**to: str) -> None:
-    for app, name in to.items():
-        call_command("migrate", app, name, verbosity=0)
-
-
-def file_of(owner: psycopg.Connection, table: str) -> int:
-    return owner.execute("SELECT pg_relation_filenode(%s::regclass)", [table]).fetchone()[0]
-
-
-def kind_of(owner: psycopg.Connection, table: str) -> str:
-    query = "SELECT relkind::text FROM pg_class WHERE oid = %s::regclass"
-    return owner.execute(query, [table]).fetchone()[0]
-
-
-def contents(organization: Organization) -> dict[str, list[Any]]:
-    with organization_scope(organization):
-        return {
-            "tokens": list(TokenEvent.objects.order_by("pk").values()),
-            "events": list(ExecutionEvent.objects.order_by("execution_id", "sequence").values()),
-            "months": list(AgentMonthUsage.objects.order_by("month").values()),
-        }
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("has_odd_clocks", [False, True])
-def test_a_migration_of_tables_with_rows_loses_and_copies_none(
-    owner: psycopg.Connection, has_odd_clocks: bool
-) -> None:
-    """Only what is of a later month leaves the table, which becomes the first partition."""
-    agent = make_agent(make_organization())
-    organization = agent.organization
-    times = [month(-2), month(), *([month(2), month(30)] if has_odd_clocks else ())]
-    store(organization, [event(agent, at, times=2) for at in times])
-    for at in times:
-        make_run(organization, at)
-    before = contents(organization)
-    try:
-        migrate(**BEFORE)
-        kinds = [kind_of(owner, table) for table in TABLES]
-        files = [file_of(owner, table) for table in TABLES]
-        assert contents(organization) == before
-    finally:
-        call_command("migrate", verbosity=0)
-
-    assert kinds == ["r", "r"]
-    assert contents(organization) == before
-    assert [file_of(owner, bounds(table)[0][0]) for table in TABLES] == files
-    for table, number in ((TOKENS, 1), (RUNS, len(FINISHED))):
-        assert rows_in(owner, bounds(table)[0][0]) == 2 * number
-        if has_odd_clocks:
-            assert rows_in(owner, name_of(table, month(2))) == number
-            assert rows_in(owner, f"{table}_default") == number
-    make_event(agent, month(1) + timedelta(days=3))
-    make_event(agent, month(), outcome="refused")
-    assert rebuild_rollups(organization) == ()
-    with connection.cursor() as cursor:
-        assert unprotected(cursor) == []
-        assert months_without_partition(cursor) == []

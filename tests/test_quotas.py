@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from executions.tests.factories import (
     make_upload,
 )
 from executions.tests.jobs import launch, run
+from executions.tests.received import received_earlier
 from executions.tests.threads import at_once
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization
@@ -55,11 +57,11 @@ def held(organization: Organization) -> Amounts:
 def recount(organization: Organization) -> Amounts:
     """The amounts recomputed from the rows themselves."""
     with organization_scope(organization):
-        messages = ExecutionEvent.objects.values_list("message", flat=True)
+        events = ExecutionEvent.objects.all()
         files = [*ExecutionFile.objects.all(), *Upload.objects.all()]
         return Amounts(
             executions=Execution.objects.count(),
-            event_bytes=sum(len(message.encode()) + quotas.EVENT_BYTES for message in messages),
+            event_bytes=quotas.size_of(events),
             file_bytes=sum(file.size + quotas.FILE_BYTES for file in files),
         )
 
@@ -88,7 +90,8 @@ def test_the_counted_amounts_equal_a_recount(organization, other_organization, s
         actions.report_execution(actor=actor, inputs={"Ä": "ö" * chance.randrange(50)})
 
     def append_some() -> None:
-        events = [ReportedEvent("stdout", "日" * chance.randrange(30)) for _ in range(4)]
+        kinds = ("stdout", "stdout", "error", "debug")
+        events = [ReportedEvent(kind, "日" * chance.randrange(30)) for kind in kinds]
         actions.append(some(), events, actor=staff)
 
     def announce_one() -> None:
@@ -106,7 +109,7 @@ def test_the_counted_amounts_equal_a_recount(organization, other_organization, s
         *(report_one, append_some, announce_one, delete_one, resize),
         lambda: make_file(some(), path=f"{chance.random()}", content=b"abc"),
         lambda: make_upload(make_execution(organization, RUNNING)),
-        lambda: make_execution(organization, FAILED, start=now() - 200_000),
+        lambda: received_earlier(make_execution(organization, FAILED, start=now() - 200_000), 2),
         lambda: retention.expire(organization, batch=chance.randrange(2, 9)),
     ]
     import_folder(REAL, organization)
@@ -171,6 +174,40 @@ def test_events_too_many_are_refused_but_not_the_end(organization, client):
     assert ended["status"] == "error"
 
 
+def test_an_error_counts_with_its_rows_beside_the_event(organization, client):
+    url = report(client)
+    before = held(organization).event_bytes
+    error = {"kind": "error", "message": "It broke"}
+
+    append(client, url, error)
+
+    counted = held(organization).event_bytes - before
+    assert counted == quotas.size_of([ReportedEvent(**error)]) == 8 + quotas.ERROR_BYTES
+    limit(organization, event_bytes=before + 2 * counted - 1)
+    refusal = append(client, url, error, status=409)
+    assert refusal["details"]["needed"] == counted
+    end = {"status": "error", "error": "e" * 3900}
+    assert post(client, f"{url}/finish", end)["status"] == "error", "an end needs no room"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_errors_of_an_earlier_release_count_as_those_of_this_one(organization, client, owner):
+    migration = import_module("executions.migrations.0039_errors_by_what_they_take")
+    _, functions, count, _ = migration.Migration.operations
+    url, error = report(client), {"kind": "error", "message": "It broke"}
+    append(client, url, error)
+
+    for text in [*functions.reverse_sql, count.reverse_sql]:
+        owner.execute(text)
+    earlier = held(organization).event_bytes
+    append(client, url, error)
+    assert held(organization).event_bytes == earlier + 8 + quotas.EVENT_BYTES
+    for text in [*functions.sql, count.sql]:
+        owner.execute(text)
+
+    assert held(organization) == recount(organization)
+
+
 def test_a_file_too_large_is_refused_when_it_is_announced(organization, client):
     url = report(client)
     limit(organization, file_bytes=2 * (1000 + quotas.FILE_BYTES))
@@ -191,7 +228,7 @@ def test_abandoned_uploads_free_their_space(organization, client):
     with organization_scope(organization):
         Upload.objects.update(created_at="2026-01-01T00:00:00Z")
 
-    retention.prune_uploads()
+    retention.prune_uploads(organization)
 
     assert held(organization).file_bytes == 0
 

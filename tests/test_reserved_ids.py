@@ -1,4 +1,4 @@
-"""Ids chosen by engines do not collide with our own words in the same place of a URL."""
+"""Ids chosen by engines do not collide with AgentIdP's words in the same place of a URL."""
 
 import re
 from typing import Any

@@ -1,13 +1,14 @@
 """Executions expire according to their organization's retention, in small steps."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from agents.tests.factories import make_agent
 from executions import retention, tasks
-from executions.event_log import NewEvent
+from executions.event_log import NewEvent, append_events
 from executions.models import (
     DeletedExecution,
     Execution,
@@ -24,6 +25,7 @@ from executions.tests.factories import (
     make_file,
     make_upload,
 )
+from executions.tests.received import received_earlier
 from organizations.models import AuditEvent, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
@@ -38,7 +40,9 @@ def keep(organization: Organization, days: int | None) -> None:
 
 
 def aged(organization: Organization, days: float, statuses=FINISHED, **fields) -> Execution:
-    return make_execution(organization, statuses, start=now() - days * DAY, **fields)
+    """An execution that began so many days ago, and was reported then."""
+    made = make_execution(organization, statuses, start=now() - days * DAY, **fields)
+    return received_earlier(made, days)
 
 
 def left(organization: Organization) -> set[str]:
@@ -80,6 +84,45 @@ def test_an_execution_that_went_on_is_as_old_as_its_end(organization):
     assert left(organization) == {long.fid}
 
 
+@pytest.mark.parametrize("start", [1.0, now() - 400 * DAY])
+def test_an_execution_reported_today_is_kept_whatever_its_engine_says_about_the_time(
+    organization, client_for, start
+):
+    keep(organization, 30)
+    old = aged(organization, 31)
+    client = client_for(make_agent(organization))
+    body = {"executionId": "run-1", "startedAt": datetime.fromtimestamp(start, UTC).isoformat()}
+    client.post("/api/v1/executions", body, content_type="application/json")
+    times = (("running", start), ("finished", start + 1))
+    events = [{"kind": "status", "message": word, "timestamp": at} for word, at in times]
+    answer = client.post(
+        "/api/v1/executions/run-1/events", {"events": events}, content_type="application/json"
+    )
+    assert answer.status_code == 200, answer.content
+    with organization_scope(organization):
+        reported = Execution.objects.get(fid="run-1")
+    assert reported.end_time == start + 1
+
+    assert retention.expire(organization) == 1
+    assert left(organization) == {"run-1"}, f"{old.fid} is gone"
+
+    received_earlier(reported, 31)
+    assert retention.expire(organization) == 1
+    assert left(organization) == set()
+
+
+def test_an_execution_received_long_ago_that_goes_on_is_as_new_as_its_last_event(organization):
+    keep(organization, 30)
+    execution = aged(organization, 40, RUNNING)
+    end = NewEvent(execution.start_time + 10, "status", "finished")
+    with organization_scope(organization):
+        assert append_events(execution, [end], is_strict=False).has_ended
+
+    retention.expire(organization)
+
+    assert left(organization) == {execution.fid}
+
+
 def test_expired_executions_are_not_imported_again(organization):
     import_folder(REAL, organization)
     fids = left(organization)
@@ -87,6 +130,11 @@ def test_expired_executions_are_not_imported_again(organization):
     ended = {fid for fid in fids if fid not in still_going(organization)}
     with organization_scope(organization):
         Execution.objects.update(start_time=1.0, end_time=2.0)
+        imported = list(Execution.objects.all())
+    retention.expire(organization)
+    assert left(organization) == fids, "they were imported today"
+    for execution in imported:
+        received_earlier(execution, 31)
 
     retention.expire(organization)
     import_folder(REAL, organization)
@@ -128,7 +176,7 @@ def test_no_transaction_deletes_more_than_its_batch(organization, monkeypatch):
 def test_without_a_retention_everything_is_kept(organization):
     old = aged(organization, 3000)
 
-    assert retention.expire_all() == 0
+    tasks.expire_executions(timestamp=0)
     assert left(organization) == {old.fid}
 
 
@@ -142,7 +190,7 @@ def test_abandoned_uploads_are_deleted(organization):
                 organization=organization, upload=stale, offset=offset, content=b"x"
             )
 
-    assert retention.prune_uploads(batch=3) == 1
+    assert retention.prune_uploads(organization, batch=3) == 1
 
     with organization_scope(organization):
         assert Upload.objects.get() == fresh

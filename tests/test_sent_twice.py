@@ -40,7 +40,11 @@ class Again:
 
 
 RECORDS = ("organizations_auditchain", "organizations_auditevent")
-FOLDED = ("executions_storedchange",)  # its rows are merged now and then
+FOLDED = (  # changes and what they are added to, whenever nobody else does so
+    "executions_storedchange",
+    *(f"executions_{each}" for each in ("endedchange", "endedcount", "endedintime")),
+    *(f"executions_{each}" for each in ("errorchange", "errorcount")),
+)
 GUESSES = ("organizations_attempt",)
 TRAFFIC = (
     *(f"analytics_{each}usage" for each in ("hour", "quarter", "agentday", "agentmonth")),
@@ -61,6 +65,7 @@ OTHERWISE = {
     "POST /api/v1/auth/login": Again(NEW_TOKENS, adds=("tokens_loginsession", *RECORDS, *GUESSES)),
     "POST /api/v1/auth/refresh": Again(NEW_TOKENS, adds=GUESSES),
     "POST /api/v1/auth/switch": Again(NEW_TOKENS, adds=(*RECORDS, *GUESSES)),
+    "POST /docs/token": Again(NEW_TOKENS, adds=GUESSES),
     "POST /api/v1/auth/logout": LOST_SESSION,
     "DELETE /api/v1/organizations/{organizationId}": LOST_SESSION,
     "POST /api/v1/organizations/{organizationId}/invitations": SHOWN,
@@ -76,6 +81,7 @@ OTHERWISE = {
     "POST /api/v1/executions/{executionId}/files": Again("Nothing was created now."),
     "POST /password/reset/{token}": Again("The link works once.", 404, "sign in with that"),
     "POST /invitations/{token}": Again("The link works once.", 404, "sign in"),
+    "POST /agents/new": SHOWN_ON_PAGE,
     f"POST {CREDENTIAL_PAGES}/new": SHOWN_ON_PAGE,
     f"POST {CREDENTIAL_PAGE}/rotate": SHOWN_ON_PAGE,
     "POST /members/invitations": SHOWN_ON_PAGE,

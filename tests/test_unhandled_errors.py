@@ -330,7 +330,7 @@ def test_an_error_of_the_worker_is_logged_and_it_goes_on(
         tries += 1
         if tries == 2:
             stopping.set()
-        raise TypeError("a mistake of ours")
+        raise TypeError("a mistake in the code")
 
     async def rest(*arguments: Any) -> None: ...
 
@@ -346,7 +346,7 @@ def test_an_error_of_the_hub_is_logged_and_it_goes_on(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def tick(hub: Hub) -> None:
-        raise TypeError("a mistake of ours")
+        raise TypeError("a mistake in the code")
 
     monkeypatch.setattr(Hub, "_tick", tick)
 

@@ -3,7 +3,7 @@
 import re
 
 from agentidp.env import BASE_DIR
-from analytics.findings.finding import CODES
+from analytics.findings.codes import CODES
 from pages.agents.forms import AgentForm
 
 DOCS = BASE_DIR / "docs"

@@ -113,7 +113,7 @@ class SignedAccess(OwnClaims, AccessToken):
 
 
 class BearerToken(SignedAccess):
-    """A token for our own API, which has an actor."""
+    """A token for AgentIdP's API, which has an actor."""
 
     live_actor: Callable[[HttpRequest], Actor]
 
@@ -136,12 +136,12 @@ class ClientClaims(SignedAccess):
 
     @property
     def resource(self) -> str:
-        """The identifier of the token's resource, or "" for our own API."""
+        """The identifier of the token's resource, or "" for AgentIdP's API."""
         return ""
 
 
 class AgentAccess(ClientClaims, BearerToken):
-    """An agent's access token for our own API."""
+    """An agent's access token for AgentIdP's API."""
 
     token_type = "agent"  # noqa: S105
 
@@ -150,7 +150,7 @@ class AgentAccess(ClientClaims, BearerToken):
 
 
 class ResourceAccess(ClientClaims):
-    """An agent's access token for a resource. Our own API refuses it, since it has no actor."""
+    """An agent's access token for a resource. AgentIdP's API refuses it, since it has no actor."""
 
     token_type = "resource"  # noqa: S105
 
@@ -272,7 +272,7 @@ def sign_agent_token(
     """A signed access token (RFC 9068 section 2.2) that names its organization and credential.
 
     `generation` is the sum of its agent's and its organization's. `lifetime` is in seconds. With a
-    `resource`, the token is only for that one, not for our own API.
+    `resource`, the token is only for that one, not for AgentIdP's API.
     """
     client_id = str(agent_id)
     kind = ResourceAccess if resource else AgentAccess

@@ -36,7 +36,7 @@ ISSUE = f"""
     FROM tokens_issue($1, $2, string_to_array($3, ' '), $4, $5, $6, $7,
                       ARRAY[$8, $9, $10], ARRAY{FAILURE_LIMITS}, '{LOGIN_FAILURES.span}',
                       $11, {RECORDED_FAILURES.limit}, $12, {NEW_COUNTERS.limit})
-"""  # noqa: S608 - numbers of our own
+"""  # noqa: S608 - no user input
 ISSUE_SOON = ISSUE.replace(
     "FROM tokens_issue",
     f"FROM (SELECT set_config('lock_timeout', '{LOCK_WAIT}', true) AS is_set OFFSET 0) first, "
@@ -48,7 +48,7 @@ ISSUE_BATCH = f"""
     FROM tokens_issue_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, {ADDRESS_FAILURES.limit},
                             '{LOGIN_FAILURES.span}', '{LOCK_WAIT}', $10,
                             {WIDER_FAILURES.limit})
-"""  # noqa: S608 - numbers of our own
+"""  # noqa: S608 - no user input
 NO_ADDRESS = str(UUID(int=0))
 prepared: "WeakKeyDictionary[psycopg.Connection, set[bytes]]" = WeakKeyDictionary()
 """The statements that each connection has prepared."""

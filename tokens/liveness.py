@@ -68,7 +68,7 @@ FROM tokens_live_agent(
     %(organization)s, %(credential)s, %(agent)s, %(token)s, to_timestamp(%(issued)s),
     %(generation)s
 )
-"""  # noqa: S608 - names of our own columns
+"""  # noqa: S608 - no user input
 RESOURCE = """
 SELECT g.scopes, r.scopes
 FROM tokens_live_agent(
@@ -88,7 +88,7 @@ FROM tokens_live_person(
     %(organization)s, %(person)s, %(session)s, %(token)s, to_timestamp(%(issued)s), %(spare)s,
     %(generation)s
 )
-"""  # noqa: S608 - names of our own columns
+"""  # noqa: S608 - no user input
 
 
 def live_agent(token: AgentClaims, request: HttpRequest) -> Actor:

@@ -17,7 +17,7 @@ HOLDS = """
         secret_mac = %(other)s OR previous_secret_mac = %(other)s
         OR %(other)s = ANY (earlier_secret_macs))
 """
-FIND = f"SELECT EXISTS (SELECT FROM tokens_credential WHERE {HOLDS})"  # noqa: S608 - our own text
+FIND = f"SELECT EXISTS (SELECT FROM tokens_credential WHERE {HOLDS})"  # noqa: S608 - no user input
 RENEW = f"""
     UPDATE tokens_credential
     SET secret_mac = CASE WHEN secret_mac = %(other)s THEN %(mac)s ELSE secret_mac END,
@@ -25,7 +25,7 @@ RENEW = f"""
                                    ELSE previous_secret_mac END,
         earlier_secret_macs = array_replace(earlier_secret_macs, %(other)s, %(mac)s)
     WHERE {HOLDS}
-"""  # noqa: S608 - our own text
+"""  # noqa: S608 - no user input
 
 
 def stored_mac(client_id: UUID, secret: str) -> bytes:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from rest_framework_simplejwt.exceptions import TokenError
 
@@ -22,11 +24,15 @@ from organizations.models import AuditEvent, Membership, Organization, User
 from organizations.tenancy.scope import organization_scope
 from tokens.access_tokens import PersonAccess, PersonRefresh
 from tokens.liveness import SPARE
-from tokens.models import LoginSession
+from tokens.models import LoginSession, LoginSessionQuerySet
 
 REFRESH_GRACE = timedelta(seconds=30)
 """How long a refresh token can be used again after its first use, because its response was lost or
 a client refreshed twice at once. Longer than clients wait for a response."""
+
+
+LOGIN_SESSION = "login_session_id"
+"""The key, in a browser's session, of the login session that ends with it."""
 
 
 class RefreshRefused(DomainError):
@@ -72,14 +78,58 @@ def log_in(
         refuse_sign_in(request, email, user, reason="no_active_organization")
         raise SignInRefused
     with transaction.atomic():
-        session = LoginSession.objects.create(
-            user=lock_proven(user),
-            created_at=database_time(),
-            ip_address=client_address(request),
-            user_agent=request.headers.get("User-Agent", "")[:255],
-        )
-        _record(AuditAction.SESSION_STARTED, membership, session.pk, request)
+        session = _start(request, lock_proven(user), membership)
     return SessionTokens(PersonRefresh.for_session(membership, session.pk), membership)
+
+
+def _start(request: HttpRequest, user: User, membership: Membership) -> LoginSession:
+    session = LoginSession.objects.create(
+        user=user,
+        created_at=database_time(),
+        ip_address=client_address(request),
+        user_agent=request.headers.get("User-Agent", "")[:255],
+    )
+    _record(AuditAction.SESSION_STARTED, membership, session.pk, request)
+    return session
+
+
+@transaction.atomic
+def access_in_browser(request: HttpRequest, membership: Membership) -> PersonAccess | None:
+    """An access token for a person who is signed in to the pages, in a login session that ends when
+    they sign out there. Returns None if they did so meanwhile, or changed their password.
+
+    Raise TooManyRequests after many tokens.
+    """
+    proven = cast(User, request.user)
+    user = User.objects.select_for_update(no_key=True).get(pk=proven.pk)
+    own = _locked_login_session(request)
+    marks = [(each.password, each.sessions_valid_from) for each in (proven, user)]
+    if own is None or marks[0] != marks[1]:
+        return None
+    session = own.live().filter(user=user).first() or _start(request, user, membership)
+    count_attempt(throttle_key("refresh", session.pk), REFRESHES)
+    request.session[LOGIN_SESSION] = str(session.pk)
+    request.session.save()  # while it is locked
+    return PersonRefresh.for_session(membership, session.pk).access_token
+
+
+@transaction.atomic
+def end_with_browser_session(*, request: HttpRequest, **_: Any) -> None:
+    """End the login session of access_in_browser(). For the signal `user_logged_out`."""
+    own = _locked_login_session(request)
+    if own is not None:
+        own.filter(ended_at=None).update(ended_at=Now())
+
+
+def _locked_login_session(request: HttpRequest) -> LoginSessionQuerySet | None:
+    """The login session, if there is one, of the browser's session, which nobody else ends or
+    changes until the transaction is over. None if the browser's session has ended.
+    """
+    key = request.session.session_key
+    found = Session.objects.select_for_update().filter(session_key=key).first()
+    if found is None:
+        return None
+    return LoginSession.objects.filter(pk=found.get_decoded().get(LOGIN_SESSION, UUID(int=0)))
 
 
 @transaction.atomic

@@ -1,13 +1,13 @@
-"""The worker's tasks for tokens, sessions and links."""
+"""The worker's tasks for expired rows and token events."""
 
 from django.db import OperationalError
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-from tokens.pruning import prune_attempts, prune_expired
+from organizations.tenancy.turns import MAINTENANCE, take_next_turn
+from tokens.pruning import PRUNE_MORE, prune_expired, prune_organization
 from tokens.retention import drop_old_events
 
-MAINTENANCE = "maintenance"
 AFTER_A_MINUTE = RetryStrategy(max_attempts=10, wait=60, retry_exceptions={OperationalError})
 """For a lock that was not free."""
 
@@ -19,11 +19,9 @@ def prune(timestamp: int) -> None:
     prune_expired()
 
 
-@app.periodic(cron="17 * * * *")
-@app.task(name="tokens.prune_attempts", queue=MAINTENANCE, queueing_lock="tokens.prune_attempts")
-def prune_counters(timestamp: int) -> None:
-    """Delete counters of attempts every hour."""
-    prune_attempts()
+@app.task(name=PRUNE_MORE, queue=MAINTENANCE)
+def prune_more(organization_id: str) -> None:
+    take_next_turn(PRUNE_MORE, prune_organization, organization_id)
 
 
 @app.periodic(cron="47 4 * * *")

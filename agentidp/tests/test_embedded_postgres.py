@@ -12,8 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from agentidp.devtools import embedded_postgres
-from agentidp.devtools.embedded_postgres import Cluster, EmbeddedPostgresError, find_binaries
+from agentidp.devtools import embedded_postgres, postgres_binaries
+from agentidp.devtools.embedded_postgres import Cluster
+from agentidp.devtools.postgres_binaries import EmbeddedPostgresError, find_binaries
 from agentidp.tests.conftest import NewFolder
 from agentidp.tests.waiting import until
 
@@ -311,7 +312,7 @@ def test_with_a_database_address_nothing_is_started(tmp_path):
 
 def test_without_binaries_the_error_names_three_ways_out(tmp_path):
     with pytest.raises(EmbeddedPostgresError) as refusal:
-        embedded_postgres.first_usable([tmp_path])
+        postgres_binaries.first_usable([tmp_path])
 
     for way in ("requirements-demo.txt", "package manager", "DATABASE_URL"):
         assert way in str(refusal.value)

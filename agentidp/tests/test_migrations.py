@@ -9,6 +9,7 @@ from django_migration_linter import MigrationLinter
 from agentidp.env import BASE_DIR
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_no_migration_breaks_a_running_release():
     ours = [app.label for app in apps.get_app_configs() if Path(app.path).parent == BASE_DIR]

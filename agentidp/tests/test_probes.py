@@ -22,7 +22,8 @@ from django.utils import timezone
 from structlog.testing import capture_logs
 
 from agentidp import health
-from agentidp.devtools.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster
+from agentidp.devtools.postgres_binaries import find_binaries
 from agentidp.tests.conftest import NewFolder
 from core.database_metrics import background
 from core.tests.queue import make_worker
@@ -71,7 +72,7 @@ def test_ready_means_that_everything_is_there(db: None) -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(-60, "failed"), (60, "failed"), (1, "ok")])
 def test_a_clock_that_is_not_the_databases_is_told(db: None, seconds: int, said: str) -> None:
-    """The database's clock dates tokens; ours checks them."""
+    """The database's clock dates tokens; that of this machine checks them."""
     make_worker()
 
     with time_machine.travel(timezone.now() + timedelta(seconds=seconds)):

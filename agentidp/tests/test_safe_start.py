@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agentidp.devtools.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster
+from agentidp.devtools.postgres_binaries import find_binaries
 from agentidp.tests.conftest import NewFolder
 
 pytestmark = pytest.mark.slow

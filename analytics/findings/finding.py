@@ -7,16 +7,10 @@ from uuid import UUID
 
 from django.urls import reverse
 
-BAD, WARN = "bad", "warn"
-CODES = (
-    "token_spike",
-    "silent_day",
-    "credential_expiring",
-    "refusals_rising",
-    "dominant_agent",
-    "credential_unused",
-)
-"""The codes, in the order in which findings of equal severity are listed."""
+from analytics.models.snooze import FindingSnooze
+
+OF_A_DAY = ("token_spike", "silent_day", "credential_expiring")
+"""The codes of findings that are others on other days."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +33,21 @@ class Finding:
     """Filters for the token requests behind the finding; without them it links to the agent's
     page.
     """
+    short: str = ""
+    """A few words for a table, in which the subject has a column of its own."""
+    exact_kind: str = ""
+    snooze: FindingSnooze | None = None
+    """Why it is not among the findings that are shown, and until when."""
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+        return self.exact_kind or self.code
+
+    @property
+    def day(self) -> date | None:
+        """The day by which it is known; the last one, because a silence grows."""
+        return self.dates[-1] if self.code in OF_A_DAY else None
 
     @property
     def link(self) -> str:

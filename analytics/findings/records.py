@@ -59,7 +59,7 @@ class Records:
     by_credential: dict[tuple[UUID, date], dict[UUID, int]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    month: Mapping[UUID, int] = field(default_factory=dict)
+    month: dict[UUID, int] = field(default_factory=dict)
     """Tokens of the current month, for the agents with the most."""
     month_total: int = 0
     """Tokens of the current month, for all agents."""

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from statistics import median
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
-from analytics.findings.finding import BAD, CODES, WARN, Finding
+from analytics.findings.codes import BAD, CODES, EXPIRED, WARN
+from analytics.findings.finding import Finding
 from analytics.findings.records import JUDGED_DAYS, LOOK_BACK, CredentialRecord, Records
 from analytics.findings.words import day_text, percent_text, span_text, times_text
 from core.days import DAY
@@ -73,6 +75,7 @@ def spikes(records: Records) -> Iterator[Finding]:
                 "days": peak.days,
             },
             rows={"agent": peak.agent_id, "date": peak.day, "outcome": "issued"},
+            short=f"{times_text(peak.factor)} its typical day on {day_text(peak.day)}",
         )
 
 
@@ -109,6 +112,7 @@ def _silence(run: list[date], totals: Mapping[date, int], *, is_over: bool) -> F
         dates=tuple(run),
         numbers={"usualDay": usual, "days": len(run)},
         rows={"date": run[0]},
+        short=f"no token {when}",
     )
 
 
@@ -147,12 +151,16 @@ def dominant_agents(records: Records) -> Iterator[Finding]:
                 "secondsBetween": round(interval, 1),
             },
             rows={"agent": agent_id, "days": records.today.day, "outcome": "issued"},
+            short=f"{percent_text(share)} of this month's tokens",
         )
 
 
-def rising_refusals(records: Records) -> Iterator[Finding]:
-    """Agents that are refused several times as often as in the weeks before."""
+def risen_refusals(records: Records) -> dict[UUID, tuple[int, float, float]]:
+    """Agents that are refused several times as often as in the weeks before: the refusals of the
+    last 7 days, those of a usual week, and the share of the week's requests that was refused.
+    """
     first = records.today - 6 * DAY
+    found = {}
     for agent_id, days in records.refused.items():
         week = sum(count for day, count in days.items() if day >= first)
         before = [count for day, count in days.items() if first - LOOK_BACK * DAY <= day < first]
@@ -160,8 +168,14 @@ def rising_refusals(records: Records) -> Iterator[Finding]:
         issued = records.issued.get(agent_id, {})
         granted = sum(count for day, count in issued.items() if day >= first)
         share = week / (week + granted) if week else 0
-        if week < max(REFUSED_MINIMUM, REFUSED_FACTOR * usual) or share < REFUSED_SHARE:
-            continue
+        if week >= max(REFUSED_MINIMUM, REFUSED_FACTOR * usual) and share >= REFUSED_SHARE:
+            found[agent_id] = week, usual, share
+    return found
+
+
+def rising_refusals(records: Records) -> Iterator[Finding]:
+    first = records.today - 6 * DAY
+    for agent_id, (week, usual, share) in risen_refusals(records).items():
         reason = records.reasons.get(agent_id, "")
         yield Finding(
             *("refusals_rising", WARN, records.name(agent_id)),
@@ -171,6 +185,7 @@ def rising_refusals(records: Records) -> Iterator[Finding]:
             dates=(first, records.today),
             numbers={"refusedCount": week, "usualWeek": usual, "share": round(share, 3)},
             rows={"agent": agent_id, "days": 7, "outcome": "refused"},
+            short=f"refused {week:,} times in 7 days",
         )
 
 
@@ -199,6 +214,7 @@ def expiring(records: Records) -> Iterator[Finding]:
                 **_about(credential),
                 dates=(end.date(),),
                 numbers={"hoursLeft": int(left.total_seconds() // 3600)},
+                short=f"secret expires {when}",
             )
 
 
@@ -212,6 +228,8 @@ def _expired(records: Records, credential: CredentialRecord, end: datetime) -> F
         **_about(credential),
         dates=(end.date(),),
         numbers={"refusedCount": refused, "hoursLeft": 0},
+        short="uses an expired secret",
+        exact_kind=EXPIRED,
     )
 
 
@@ -233,6 +251,7 @@ def unused(records: Records) -> Iterator[Finding]:
             **_about(credential),
             dates=((used or credential.created_at).date(),),
             numbers={"days": age.days, "neverUsed": used is None},
+            short=f"secret unused for {age.days} days" if used else "secret never used",
         )
 
 

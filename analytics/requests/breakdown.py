@@ -7,7 +7,7 @@ a window are read, the newest ones, and the breakdown says since when it counts.
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +73,18 @@ class Breakdown:
         """Whether the numbers of the previous window are known."""
         return self.rankings[OUTCOMES].is_compared
 
+    def without_comparison(self) -> "Breakdown":
+        """The same numbers without those of the previous window."""
+        rankings = {
+            name: replace(
+                each,
+                is_compared=False,
+                values=tuple(replace(value, before=None) for value in each.values),
+            )
+            for name, each in self.rankings.items()
+        }
+        return replace(self, rankings=rankings)
+
     def count(self, outcome: str = "") -> int:
         """The requests of the window, or those with this outcome."""
         if outcome:
@@ -99,6 +111,23 @@ def break_down(
     return Breakdown(window, filters, buckets, since, rankings)
 
 
+def count_before(
+    organization: Organization, window: Window, filters: RequestFilters, *, most: int = MAX_ROWS
+) -> tuple[int, ...] | None:
+    """The requests of each bucket of the previous window, which is counted as a whole.
+
+    None if it has more events than are read, or if the buckets are months, which are not whole
+    weeks.
+    """
+    if window.step == "month":
+        return None
+    reading = _Reading(organization, window.whole_previous, filters, most)
+    counts, since = reading.by_place(window.edges_before)
+    if since is not None:
+        return None
+    return tuple(sum(counts.get(place, {}).values()) for place in range(1, len(window.edges)))
+
+
 @dataclass(frozen=True)
 class _Reading:
     organization: Organization
@@ -122,14 +151,14 @@ class _Reading:
 
     def buckets(self) -> tuple[tuple[Bucket, ...], datetime | None]:
         """The buckets of the window, and since when they count."""
-        counts, since = self._by_place(self.window.edges)
+        counts, since = self.by_place(self.window.edges)
         pairs = zip(self.window.edges, self.window.edges[1:], strict=False)
         return tuple(
             Bucket(start, end, dict(counts.get(place, {})))
             for place, (start, end) in enumerate(pairs, start=1)
         ), since
 
-    def _by_place(
+    def by_place(
         self, edges: tuple[datetime, ...]
     ) -> tuple[Mapping[int, Mapping[str, int]], datetime | None]:
         """The counts by the number of the bucket, from 1, and by outcome."""

@@ -98,6 +98,18 @@ class Window:
         return days if days < WEEK else WEEK * ceil(days / WEEK)
 
     @cached_property
+    def whole_previous(self) -> "Window":
+        """The window of equal length to compare with, as a whole while this one is not over."""
+        return Window(self._earlier(self.start), self._earlier(self.end), self.zone, self.now)
+
+    @cached_property
+    def edges_before(self) -> tuple[datetime, ...]:
+        """The edges of the same hours or days in the window before; two may fall together where the
+        clocks change.
+        """
+        return tuple(sorted(self._earlier(edge) for edge in self.edges))
+
+    @cached_property
     def previous(self) -> "Window":
         """The window of equal length to compare with. While this one is not over, it ends at the
         same time of the day.

@@ -7,13 +7,14 @@ from statistics import median
 from typing import Any
 from uuid import UUID
 
+import pytest
 from django.db import transaction
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from analytics.findings.finding import CODES
+from analytics.findings.codes import CODES
 from analytics.findings.records import CredentialRecord, Records
 from analytics.findings.rules import (
     EXPIRED_WITHIN,
@@ -23,7 +24,13 @@ from analytics.findings.rules import (
     judge,
 )
 from analytics.models import NOBODY, AgentDayUsage, AgentMonthUsage, HourUsage
-from analytics.records import findings_of, findings_of_agent, worst_findings
+from analytics.records import (
+    findings_among,
+    findings_of,
+    findings_of_agent,
+    read_records,
+    worst_findings,
+)
 from analytics.tests.factories import event
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
@@ -245,13 +252,14 @@ def as_record(now: datetime) -> Any:
     return record
 
 
+@pytest.mark.slow
 def test_candidates_give_the_findings_of_everything(organization: Organization) -> None:
     seen: set[str] = set()
 
     @given(situation=SITUATION)
     @example(situation=ALL_AT_ONCE)
     @example(situation=AT_THE_LIMITS)
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=25, deadline=None)
     def compare(situation: dict[str, Any]) -> None:
         now = situation["now"]
         try:
@@ -262,9 +270,14 @@ def test_candidates_give_the_findings_of_everything(organization: Organization) 
 
                 assert findings_of(organization, now) == expected
                 for most in (0, 1, 2):
-                    found, number = worst_findings(organization, now, most)
+                    worst = worst_findings(organization, now, most)
+                    found, number = worst.found, worst.number
                     assert (found, number) == (expected[: len(found)], len(expected))
                     assert len(found) >= min(most, number)
+                assert all(finding.short for finding in expected)
+                some = [agent.pk for agent in Agent.objects.order_by("pk")[::2]]
+                theirs = tuple(finding for finding in expected if finding.agent_id in some)
+                assert findings_among(organization, some, now) == theirs
                 for agent in Agent.objects.all():
                     own = tuple(finding for finding in expected if finding.agent_id == agent.pk)
                     assert findings_of_agent(agent, now) == own
@@ -275,6 +288,21 @@ def test_candidates_give_the_findings_of_everything(organization: Organization) 
 
     compare()
     assert seen == set(CODES)
+
+
+def test_reasons_are_read_of_agents_whose_refusals_rise(organization: Organization) -> None:
+    """An agent that is always refused may have very many events, and its reason is not shown."""
+    rising = QUIET | {"refusals": [31] + [0] * 6}
+    usual = QUIET | {"refusals": [31], "refusals_before": [31]}
+    now = NOWS[0]
+    with organization_scope(organization):
+        fill(organization, {"now": now, "agents": [rising, usual], "silent": set()})
+        agents = list(Agent.objects.order_by("email"))
+        TokenEvent.objects.bulk_create(
+            event(agent, now, outcome="refused", reason="wrong_secret") for agent in agents
+        )
+
+        assert read_records(organization, now).reasons == {agents[0].pk: "Wrong secret"}
 
 
 @given(st.lists(st.sampled_from([0, 0, 1, 19, 20, 21, 99, 100, 105, 500]), max_size=KNOWN_DAYS))

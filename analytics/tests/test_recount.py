@@ -166,7 +166,7 @@ def fill(setting: Setting, case: dict[str, Any]) -> None:
 
 @given(case=situations())
 @settings(
-    max_examples=100,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -11,7 +11,7 @@ import time_machine
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from analytics.requests.breakdown import Breakdown, break_down
+from analytics.requests.breakdown import Breakdown, break_down, count_before
 from analytics.requests.filters import (
     ADDRESSES,
     AGENTS,
@@ -287,6 +287,46 @@ def test_a_window_is_compared_with_the_same_weekdays(days: int, back: int) -> No
 
     assert previous.start == window.start - back * DAY
     assert previous.end == NOW - back * DAY, "as far as this one has come"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
+@pytest.mark.parametrize("days", [1, 8, 30])
+@pytest.mark.parametrize(
+    "narrow",
+    [{}, {"outcome": "refused"}, {"address": "203.0.113.58"}, {"hour": 13}],
+    ids=["all", "refused", "address", "hour"],
+)
+@pytest.mark.usefixtures("traffic")
+def test_each_bucket_stands_beside_the_one_before(
+    organization: Organization, zone: str, days: int, narrow: dict[str, Any]
+) -> None:
+    filters = replace(EVERYTHING, **narrow)
+    # So that the window before is that of the traffic, whatever way it is counted.
+    later = NOW + (Window.last_days(days, UTC_ZONE, NOW).days_back - 1) * DAY
+    window = Window.last_days(days, ZoneInfo(zone), later)
+    earlier = replace(window.whole_previous, now=later)
+
+    with organization_scope(organization):
+        found = count_before(organization, window, filters)
+        expected = break_down(organization, earlier, filters)
+
+    assert found == tuple(bucket.total for bucket in expected.buckets)
+    assert sum(found) > 0 or zone != "UTC"
+    assert [edge.time() for edge in window.edges] == [edge.time() for edge in window.edges_before]
+
+
+@pytest.mark.usefixtures("traffic")
+def test_what_is_not_read_or_not_of_whole_weeks_stands_beside_nothing(
+    organization: Organization,
+) -> None:
+    tomorrow = Window.of_day(NOW.date(), UTC_ZONE, NOW)
+    years = Window.read({"from": "2024-01-01"}, UTC_ZONE, NOW)
+    by_address = replace(EVERYTHING, address="203.0.113.58")
+
+    with organization_scope(organization):
+        assert count_before(organization, years, EVERYTHING) is None
+        assert count_before(organization, tomorrow, by_address, most=3) is None
+        assert sum(count_before(organization, tomorrow, EVERYTHING, most=3) or ()) == 14
 
 
 def test_a_day_of_25_hours_is_compared_with_the_day_before() -> None:

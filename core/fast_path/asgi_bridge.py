@@ -55,6 +55,7 @@ class Bridge:
     ) -> None:
         self._application, self._max_body = application, max_body
         self._threads = ThreadPoolExecutor(threads, "web")
+        self._thread_count, self._requests = threads, 0
         self._long_threads = ThreadPoolExecutor(LONG_RESPONSE_THREADS, "web-long")
         self._turns = Turns(LONG_THREADS_PER_CALLER)
         self.long_responses = LongResponses()
@@ -117,9 +118,21 @@ class Bridge:
             await connection.send_whole(response)
 
     async def _respond(self, connection: Connection) -> Response:
-        loop = asyncio.get_running_loop()
-        with metrics.requests_in_progress.track_inprogress():
-            return await loop.run_in_executor(self._threads, self._run, connection)
+        """The response. A request that still waits for a thread when its client disconnects is not
+        run; otherwise a client that sends requests and leaves could fill the queue.
+        """
+        work = self._threads.submit(self._run, connection)
+        self._requests += 1
+        try:
+            with metrics.requests_in_progress.track_inprogress():
+                response = asyncio.wrap_future(work)
+                is_waiting = self._requests > self._thread_count
+                if is_waiting and await connection.leaves_before(response) and work.cancel():
+                    connection.is_lost = True
+                    return Response()
+                return await response
+        finally:
+            self._requests -= 1
 
     async def _send_long(self, connection: Connection, response: Response, rest: Rest) -> None:
         loop = asyncio.get_running_loop()

@@ -75,6 +75,17 @@ class Connection:
             waiting.cancel()
             await asyncio.gather(gone, waiting, return_exceptions=True)
 
+    async def leaves_before(self, response: asyncio.Future[Response]) -> bool:
+        """Whether the client disconnects before there is a response."""
+        gone = asyncio.ensure_future(self.wait_disconnected())
+        try:
+            both: set[asyncio.Future[Any]] = {gone, response}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            return gone.done()
+        finally:
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+
     async def wait_disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass

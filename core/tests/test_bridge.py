@@ -1,6 +1,7 @@
 """The bridge passes requests to the WSGI application and responses to the client unchanged."""
 
 import asyncio
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -105,3 +106,37 @@ def test_head_has_the_headers_only() -> None:
 
     assert server.status == 200
     assert server.body == b""
+
+
+def test_a_request_that_waits_for_a_thread_is_not_run_once_its_client_has_gone() -> None:
+    begun: asyncio.Queue[str] = asyncio.Queue()
+    may_end = threading.Event()
+
+    async def scene() -> list[Server]:
+        loop = asyncio.get_running_loop()
+
+        def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+            loop.call_soon_threadsafe(begun.put_nowait, environ["PATH_INFO"])
+            may_end.wait(10)
+            start_response("200 OK", [])
+            return [b"done"]
+
+        servers = [Server(app, path=path) for path in ("/1", "/2", "/3", "/4")]
+        for server in servers:
+            server.bridge = servers[0].bridge  # which has two threads
+            server.receives(b"")
+        serving = [asyncio.ensure_future(server.serve()) for server in servers]
+        running = {await begun.get(), await begun.get()}
+        servers[2].loses_the_client()
+        await serving[2]
+        may_end.set()
+        await asyncio.gather(*serving)
+        assert running | {begun.get_nowait()} == {"/1", "/2", "/4"}
+        assert begun.empty()
+        return servers
+
+    servers = asyncio.run(scene())
+
+    gone = servers.pop(2)
+    assert gone.sent == []
+    assert [server.body for server in servers] == [b"done"] * 3

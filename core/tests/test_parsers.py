@@ -257,7 +257,7 @@ def test_a_megabyte_is_read_at_once(kind: str) -> None:
     assert len(content) <= MEGABYTE
 
     # How much slower it is than the plain parser is measured by benchmarks/json_reader.py. Here
-    # only what no machine could explain: a loop of ours over the text, or quadratic time in C.
+    # only what no machine could explain: a loop in Python over the text, or quadratic time in C.
     objects = LARGE[kind].count("{") if kind == "events" else 0
     assert calls(lambda: outcome_only(content)) < 100 + 5 * objects
     plain = seconds(lambda: json.loads(LARGE["events"]))

@@ -34,7 +34,7 @@ def get(path: str, **environ: Any) -> tuple[str, dict[str, str], bytes]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Our own files as `collectstatic` leaves them."""
+    """The files as `collectstatic` leaves them."""
     made = tmp_path_factory.mktemp("collected")
     with override_settings(**own_files(made)):
         call_command("collectstatic", interactive=False, verbosity=0)

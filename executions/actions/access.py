@@ -9,7 +9,7 @@ from organizations.actors import Actor
 def moment(execution: Execution) -> float:
     """The current Unix time, but never earlier than the execution's newest event.
 
-    An engine's clock may be ahead of ours, and lists of events are sorted by time.
+    An engine's clock may be ahead of AgentIdP's, and lists of events are sorted by time.
     """
     return max(now(), execution.end_time or 0)
 

@@ -29,12 +29,14 @@ from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
 from organizations.tenancy.shares import share_of
 from organizations.tenancy.thread_slots import OrganizationBusy, slots
+from organizations.tenancy.turns import LOW_PRIORITY, MAINTENANCE, lock_of, queue_turn_on_commit
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
-MAINTENANCE = "maintenance"
 REMOVE_FOLDERS = "executions.remove_folders"
 FOLDERS_AT_ONCE = 8
 """The maximum number of executions whose files one request removes itself."""
+FOLDERS_OF_JOB = 20
+"""The maximum number of executions whose files one job removes: with a bucket, a few seconds."""
 REMOVE_LEFT_ROWS = "executions.remove_left_rows"
 EVENTS_AT_ONCE = 20_000
 """The maximum number of events that one request deletes itself. The worker deletes those of larger
@@ -96,7 +98,7 @@ def delete_execution(execution: Execution, *, actor: Actor, stop: bool = False) 
     removed = _remove(execution, actor=actor, stop=stop, most=EVENTS_AT_ONCE)
     _record([removed], actor)
     if removed.has_rows_left:
-        _leave_rows_to_worker(execution.organization_id)
+        queue_turn_on_commit(REMOVE_LEFT_ROWS, execution.organization_id)
     if removed.has_files:
         _remove_folders_on_commit(execution.organization_id, [execution.pk])
 
@@ -115,7 +117,7 @@ def delete_executions(executions: Sequence[Execution], *, actor: Actor) -> None:
             room -= removed[-1].execution.last_sequence
     _record(removed, actor)
     if any(each.has_rows_left for each in removed):
-        _leave_rows_to_worker(actor.organization.pk)
+        queue_turn_on_commit(REMOVE_LEFT_ROWS, actor.organization.pk)
     keys = [each.execution.pk for each in removed if each.has_files]
     organization_id = actor.organization.pk
     if len(keys) > FOLDERS_AT_ONCE:
@@ -213,15 +215,17 @@ def _remove_folders(organization_id: UUID, keys: Sequence[UUID]) -> None:
 
 
 def _leave_to_worker(organization_id: UUID, keys: Sequence[UUID]) -> None:
-    app.configure_task(REMOVE_FOLDERS, queue=MAINTENANCE).defer(
-        organization_id=str(organization_id), execution_ids=list(map(str, keys))
-    )
-
-
-def _leave_rows_to_worker(organization_id: UUID) -> None:
-    app.configure_task(REMOVE_LEFT_ROWS, queue=MAINTENANCE).defer(
-        organization_id=str(organization_id)
-    )
+    """Queue the removal of the folders, in several jobs if they are many. Those of an organization
+    run one after another.
+    """
+    lock = lock_of(REMOVE_FOLDERS, organization_id)
+    for start in range(0, len(keys), FOLDERS_OF_JOB):
+        app.configure_task(
+            REMOVE_FOLDERS, queue=MAINTENANCE, priority=LOW_PRIORITY, lock=lock
+        ).defer(
+            organization_id=str(organization_id),
+            execution_ids=list(map(str, keys[start : start + FOLDERS_OF_JOB])),
+        )
 
 
 def _require_control(execution: Execution, actor: Actor) -> None:

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
+from core.days import unix_seconds
 from core.examples import example
 from core.parsers import parse_json
 from core.serializers import StrictSerializer
@@ -19,7 +20,7 @@ from executions.models import MAX_SEQUENCE, Execution, ExecutionEvent, now
 
 MAX_EVENTS = 1000
 MAX_SECONDS_AHEAD = 24 * 3600
-"""The maximum number of seconds by which an engine's clock may be ahead of ours."""
+"""The maximum number of seconds by which an engine's clock may be ahead of AgentIdP's."""
 NEWLINE_JSON = "application/x-ndjson"
 
 
@@ -162,7 +163,7 @@ def _timestamp(value: Any, latest: float) -> float | None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= latest:
         raise ValueError("timestamp must be in Unix seconds, and at most a day from now.")
-    return float(value)
+    return unix_seconds(value)
 
 
 def _sequence(value: Any) -> int | None:

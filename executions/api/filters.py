@@ -57,7 +57,7 @@ class ExecutionFilter(StrictFilterSet):
         return queryset.filter(containing(text))
 
     def narrow_to_tag(self, queryset: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:
-        return queryset.filter(tagged(text))
+        return queryset.filter(tagged((text,)))
 
     def put_in_order(self, queryset: QuerySet[Any], name: str, order: str) -> QuerySet[Any]:
         return queryset.order_by("-id") if order == "reported" else queryset

@@ -9,7 +9,7 @@ execution of a later month. Then all locks are held for some milliseconds. Each 
 after an interruption.
 """
 
-# ruff: noqa: S608 - our own names
+# ruff: noqa: S608 - no user input
 
 from django.db import migrations, transaction
 

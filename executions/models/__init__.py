@@ -23,15 +23,19 @@ from executions.models.execution import (
 from executions.models.file import ExecutionFile, Upload, UploadPart
 from executions.models.person import ExecutionUser
 from executions.models.refusals import (
+    ErrorGroupNotFound,
     EventAfterEnd,
     ExecutionHasEnded,
     ExecutionNotFound,
     IllegalTransition,
     LeaseLost,
+    ResolutionNotFound,
 )
+from executions.models.resolution import MAX_NOTE, ErrorResolution, ErrorState
 from executions.models.storage import DeletedExecution, StoredChange, UnfinishedDeletion
 
 __all__ = [
+    "MAX_NOTE",
     "MAX_SEQUENCE",
     "NOBODY",
     "OPERATORS",
@@ -43,6 +47,9 @@ __all__ = [
     "EndedInTime",
     "ErrorChange",
     "ErrorCount",
+    "ErrorGroupNotFound",
+    "ErrorResolution",
+    "ErrorState",
     "EventAfterEnd",
     "Execution",
     "ExecutionError",
@@ -54,6 +61,7 @@ __all__ = [
     "ExecutionUser",
     "IllegalTransition",
     "LeaseLost",
+    "ResolutionNotFound",
     "StoredChange",
     "TransactionNumber",
     "UnfinishedDeletion",

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Self
 
 from django.db import models
+from django.db.models.functions import Now
 
 from executions.models.execution import Execution
 from executions.models.storage import UnfinishedDeletion
@@ -80,6 +81,9 @@ class ExecutionError(OrganizationScopedModel):
     )
     sequence = models.PositiveIntegerField(help_text="The timestamp of the event.")
     timestamp = models.FloatField()
+    created_at = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="When it was received, by the database's clock."
+    )
     error_type = models.CharField(
         max_length=255, blank=True, help_text="The class of the exception."
     )
@@ -106,6 +110,11 @@ class ExecutionError(OrganizationScopedModel):
                 fields=["organization", "fingerprint", "-timestamp"],
                 include=["execution"],
                 name="executions_error_of_group",
+            ),
+            # When a group was received first, and whether it was since a time.
+            models.Index(
+                fields=["organization", "fingerprint", "created_at"],
+                name="executions_error_received",
             ),
         ]
 

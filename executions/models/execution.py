@@ -81,7 +81,7 @@ class Execution(OrganizationScopedModel):
     class Source(models.TextChoices):
         API = "api", "Reported over the API"
         KODOSUMI = "kodosumi", "Imported from kodosumi"
-        WORKER = "worker", "Run by a worker of ours"
+        WORKER = "worker", "Run by an AgentIdP worker"
 
     NOT_IN_LISTS = ("inputs", "final", "sent_digests", "searchable_text", "searchable_tags")
     """Fields that may be large or are not shown."""
@@ -289,6 +289,13 @@ class Execution(OrganizationScopedModel):
                 include=["status", "user", "agent_name", "start_time", "runtime_bin"],
                 condition=models.Q(status__in=["finished", "error", "cancelled"]),
                 name="executions_execution_ended",
+            ),
+            # Retention, by our own clock first: whatever engines say, nothing newer is read.
+            models.Index(
+                fields=["organization", "changed_at"],
+                include=["start_time", "end_time"],
+                condition=models.Q(status__in=["finished", "error", "cancelled"]),
+                name="executions_execution_received",
             ),
             # Percentiles: the runtimes of one bin, by each of the clocks that a window goes by.
             models.Index(

@@ -10,6 +10,16 @@ class ExecutionNotFound(NotFound):
     message = "There is no execution with this id."
 
 
+class ErrorGroupNotFound(NotFound):
+    code = "ERROR_GROUP_NOT_FOUND"
+    message = "There is no error with this fingerprint."
+
+
+class ResolutionNotFound(NotFound):
+    code = "RESOLUTION_NOT_FOUND"
+    message = "This group of errors is not resolved."
+
+
 class ExecutionHasEnded(DomainError):
     code = "EXECUTION_ENDED"
     message = "The execution has ended; it accepts no more events."

@@ -1,16 +1,18 @@
-"""What an agent ran on each day."""
+"""What agents ran: one on each day, or many in all."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, F, IntegerField, Sum, Value
 from django.db.models.functions import Cast, Coalesce, Floor
 
 from agents.models import Agent
-from core.days import DAY, day_start
+from core.days import DAY, FIRST_DAY, day_start
 from executions.filters import Filters
 from executions.models import Execution
 from executions.queries.in_time import COLUMNS, Spans, rows_of
@@ -18,39 +20,32 @@ from executions.queries.in_time import DAY as SECONDS
 from executions.queries.listing import visible_executions
 from executions.queries.numbers import FAILED
 from organizations.actors import Actor
-
-FIRST_DAY = date(1970, 1, 1)
+from organizations.models import Organization
 
 
 @dataclass(frozen=True)
-class AgentDay:
-    """The executions of an agent that started on a day (UTC)."""
+class RunDay:
+    """The executions that started on a day, or on several."""
 
-    runs: int = 0
-    failed: int = 0
-    cost: Decimal = Decimal(0)
+    runs: int
+    failed: int
+    cost: Decimal
     """In US dollars, as far as reported."""
 
-    def __add__(self, other: "AgentDay") -> "AgentDay":
-        return AgentDay(self.runs + other.runs, self.failed + other.failed, self.cost + other.cost)
 
-
-NOTHING = AgentDay()
-
-
-def agent_days(agent: Agent, actor: Actor, since: date) -> dict[date, AgentDay]:
-    """The agent's days from then on, as far as the actor may see its executions; days without any
-    are omitted.
+def agent_days(agent: Agent, actor: Actor, since: date) -> dict[date, RunDay]:
+    """The agent's days (UTC) from then on, as far as the actor may see its executions; days without
+    any are omitted.
     """
     window = Filters(start=day_start(since, UTC).timestamp())
     spans = Spans.of(actor, window, SECONDS)
     rows = _by_rows(agent, actor, window) if spans is None else _by_spans(agent, spans, window)
-    return {FIRST_DAY + place * DAY: AgentDay(*numbers) for place, *numbers in rows}
+    return {FIRST_DAY + place * DAY: RunDay(*numbers) for place, *numbers in rows}
 
 
 def _by_rows(agent: Agent, actor: Actor, window: Filters) -> list[tuple[Any, ...]]:
     """For a person who does not see all executions, of which no rollup knows."""
-    filters = Filters(start=window.start, agent=agent.pk)
+    filters = Filters(start=window.start, agent=(agent.pk,))
     own = visible_executions(agent.organization, actor, filters).order_by()
     place = Cast(Floor(F("start_time") / Value(SECONDS)), IntegerField())
     return list(
@@ -81,7 +76,44 @@ def _by_spans(agent: Agent, spans: Spans, window: Filters) -> list[tuple[Any, ..
             UNION ALL {others}
         ) AS every
         GROUP BY place HAVING sum(executions) > 0
-    """  # noqa: S608 - our own names
+    """  # noqa: S608 - no user input
     with connection.cursor() as cursor:
         cursor.execute(statement, (*of_counted, *of_others))
         return cursor.fetchall()
+
+
+def agent_totals(
+    organization: Organization, actor: Actor, agents: Collection[UUID], days: Sequence[date]
+) -> dict[UUID, RunDay] | None:
+    """What these agents ran on these days (UTC), of which the last is today; agents without any
+    runs are omitted. None if the actor does not see all executions, of which the rollup knows.
+    """
+    window = Filters(start=day_start(days[0], UTC).timestamp())
+    spans = Spans.of(actor, window, SECONDS)
+    if spans is None:
+        return None
+    values = [str(agent) for agent in agents]
+    counted, of_counted = spans.counted(organization, ["agent_id"], among=values)
+    others, of_others = rows_of(
+        organization,
+        f"agent_id::text, 1, (status = '{Execution.FAILED}')::integer, cost",
+        [
+            (f"agent_id = ANY (%s) AND {sql}", (list(agents), *each))
+            for sql, each in spans.others(window)
+        ],
+    )
+    # Each day is named: a range of days would read what all other agents ran on them.
+    statement = f"""
+        SELECT value::uuid, sum(executions)::bigint, sum(failed)::bigint, coalesce(sum(cost), 0)
+        FROM (
+            SELECT value, executions, failed, cost
+            FROM ({counted}) AS counted ({", ".join(COLUMNS)})
+            WHERE place = ANY (%s)
+            UNION ALL {others}
+        ) AS every
+        GROUP BY value HAVING sum(executions) > 0
+    """  # noqa: S608 - no user input
+    places = [(day - FIRST_DAY).days for day in days]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, (*of_counted, places, *of_others))
+        return {agent: RunDay(*numbers) for agent, *numbers in cursor.fetchall()}

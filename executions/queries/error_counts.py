@@ -13,7 +13,7 @@ from django.db.models import Count
 
 from executions.filters import EVERYTHING, Filters
 from executions.models import NOBODY
-from executions.queries.in_time import DAY, Spans, Statement
+from executions.queries.in_time import DAY, Spans, Statement, limits
 from executions.queries.listing import visible_errors
 from organizations.actors import Actor
 from organizations.models import Organization
@@ -25,13 +25,19 @@ OF_ERROR = SPANS.format(
 )
 
 
+MAX_NAMES = 100
+"""Of the agents of a group: there may be as many as errors."""
+
+
 class GroupCount(NamedTuple):
     """How often the errors of a group occurred in a window, and the key of the newest one."""
 
     fingerprint: str
     errors: int
     users: int
+    agents: int
     agent_names: list[str]
+    """Of MAX_NAMES agents at most."""
     newest: UUID
 
 
@@ -65,7 +71,7 @@ def count_errors_by_agent(
     statement = f"""
         SELECT value, sum(errors)::bigint FROM ({counted}) AS counted
         GROUP BY value HAVING sum(errors) > 0 ORDER BY 2 DESC, 1 LIMIT %s
-    """  # noqa: S608 - our own names
+    """  # noqa: S608 - no user input
     return _fetch((statement, (*parameters, limit)))
 
 
@@ -85,7 +91,7 @@ def group_totals(
             SELECT fingerprint, value, sum(errors) AS errors FROM ({counted}) AS counted
             WHERE fingerprint = ANY (%s) GROUP BY 1, 2 HAVING sum(errors) > 0
         ) AS by_agent GROUP BY 1
-    """  # noqa: S608 - our own names
+    """  # noqa: S608 - no user input
     found = _fetch((statement, (*parameters, list(fingerprints))))
     return {fingerprint: GroupTotal(*numbers) for fingerprint, *numbers in found}
 
@@ -93,7 +99,7 @@ def group_totals(
 def count_groups(organization: Organization, spans: Spans, filters: Filters) -> list[GroupCount]:
     """All groups of the window."""
     counted, parameters = _counted(organization, spans, filters, ["all", "user", "agent"])
-    window, of_window = _limits("timestamp", filters.start, filters.end)
+    window, of_window = limits("timestamp", filters.start, filters.end)
     statement = f"""
         WITH counted AS (
             SELECT property, fingerprint, value, sum(errors) AS errors
@@ -101,7 +107,9 @@ def count_groups(organization: Organization, spans: Spans, filters: Filters) -> 
         ), groups AS (
             SELECT fingerprint, (sum(errors) FILTER (WHERE property = 'all'))::bigint AS errors,
                 count(*) FILTER (WHERE property = 'user' AND value <> '{NOBODY}') AS users,
-                array_agg(value ORDER BY value) FILTER (WHERE property = 'agent') AS agent_names
+                count(*) FILTER (WHERE property = 'agent') AS agents,
+                (array_agg(value ORDER BY value) FILTER (WHERE property = 'agent'))[:{MAX_NAMES}]
+                    AS agent_names
             FROM counted GROUP BY fingerprint
         )
         SELECT groups.*, newest.id FROM groups CROSS JOIN LATERAL (
@@ -112,7 +120,7 @@ def count_groups(organization: Organization, spans: Spans, filters: Filters) -> 
             )
             ORDER BY timestamp DESC, id DESC LIMIT 1
         ) AS newest
-    """  # noqa: S608 - our own names
+    """  # noqa: S608 - no user input
     of_newest = (organization.pk, *of_window, organization.pk)
     return [GroupCount(*row) for row in _fetch((statement, (*parameters, *of_newest)))]
 
@@ -130,7 +138,7 @@ def count_by_days(
         SELECT fingerprint, width_bucket(place::double precision * {DAY}, %s::double precision[]),
             sum(errors)::bigint
         FROM ({counted}) AS counted WHERE fingerprint = ANY (%s) GROUP BY 1, 2
-    """  # noqa: S608 - our own names
+    """  # noqa: S608 - no user input
     return _fetch((statement, (list(starts), *parameters, list(fingerprints))))
 
 
@@ -142,7 +150,7 @@ def _counted(
     """
     of_group = [filters.fingerprint] if filters.fingerprint else []
     group = "AND fingerprint = %s" if of_group else ""
-    days, of_days = _limits("place", spans.first, spans.stop)
+    days, of_days = limits("place", spans.first, spans.stop)
     condition = f"""
         organization_id = %s AND seconds = %s AND property = ANY (%s) AND {days} {group}
     """
@@ -150,11 +158,11 @@ def _counted(
         f"""
         SELECT property, place, fingerprint, value, errors FROM executions_errorcount
         WHERE {condition}
-        """,  # noqa: S608 - our own names
+        """,  # noqa: S608 - no user input
         f"""
         SELECT property, place, fingerprint, value, errors
         FROM executions_errorchange {OF_CHANGE} WHERE {condition}
-        """,  # noqa: S608 - our own names
+        """,  # noqa: S608 - no user input
     ]
     own = (organization.pk, spans.seconds, properties, *of_days, *of_group)
     parameters = [*own, *own]
@@ -172,20 +180,9 @@ def _counted(
             {OF_ERROR}
             WHERE error.organization_id = %s AND timestamp >= %s AND timestamp < %s
             AND seconds = %s AND property = ANY (%s) {group}
-        """)  # noqa: S608 - our own names
+        """)  # noqa: S608 - no user input
         parameters += [organization.pk, start, end, spans.seconds, properties, *of_group]
     return " UNION ALL ".join(parts), tuple(parameters)
-
-
-def _limits(column: str, first: float | None, stop: float | None) -> Statement:
-    """The condition that the column is at least `first` and below `stop`, if there are these."""
-    limits = [
-        (f"{column} {sign} %s", limit)
-        for sign, limit in ((">=", first), ("<", stop))
-        if limit is not None
-    ]
-    sql = " AND ".join(each for each, _ in limits) or "true"
-    return sql, tuple(limit for _, limit in limits)
 
 
 def _fetch(statement: Statement) -> list[Any]:

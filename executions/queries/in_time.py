@@ -31,7 +31,8 @@ run it."""
 @dataclass(frozen=True)
 class Spans:
     """The whole spans of a window: those from place `first` until before place `stop`; without
-    one of them, all on that side.
+    one of them, all on that side. Those of errors (error_counts.py) are by their own times and have
+    no clock; for them only `of`, `seconds` and these two places count.
     """
 
     clock: str
@@ -58,23 +59,23 @@ class Spans:
         return cls("last" if filters.is_recent else "start", seconds, first, stop)
 
     def counted(
-        self, organization: Organization, properties: Collection[str], value: str | None = None
+        self,
+        organization: Organization,
+        properties: Collection[str],
+        value: str | None = None,
+        *,
+        among: Collection[str] | None = None,
     ) -> Statement:
         """A statement with the COLUMNS of each row of the rollup, and of each change that is not
-        added up in it yet; with a `value`, only of that.
+        added up in it yet; with a `value`, only of that, or only `among` these.
         """
-        limits: list[tuple[str, Any]] = [
-            ("clock = %s", self.clock),
-            ("seconds = %s", self.seconds),
-            ("property = ANY (%s)", list(properties)),
-        ]
-        if self.first is not None:
-            limits.append(("place >= %s", self.first))
-        if self.stop is not None:
-            limits.append(("place < %s", self.stop))
+        places, of_places = limits("place", self.first, self.stop)
+        condition = f"clock = %s AND seconds = %s AND property = ANY (%s) AND {places}"
+        parameters = (self.clock, self.seconds, list(properties), *of_places)
         if value is not None:
-            limits.append(("value = %s", value))
-        condition = " AND ".join(sql for sql, _ in limits)
+            condition, parameters = f"{condition} AND value = %s", (*parameters, value)
+        if among is not None:
+            condition, parameters = f"{condition} AND value = ANY (%s)", (*parameters, list(among))
         statement = f"""
             SELECT {", ".join(COLUMNS)} FROM executions_endedintime
             WHERE organization_id = %s AND {condition}
@@ -83,9 +84,9 @@ class Spans:
                 CASE status WHEN '{Execution.FAILED}' THEN executions ELSE 0 END, cost
             FROM executions_endedchange CROSS JOIN LATERAL executions_spans({RECORDED}) AS span
             WHERE organization_id = %s AND {condition}
-        """  # noqa: S608 - our own names
-        parameters = (organization.pk, *(parameter for _, parameter in limits))
-        return statement, (*parameters, *parameters)
+        """  # noqa: S608 - no user input
+        own = (organization.pk, *parameters)
+        return statement, (*own, *own)
 
     def others(self, filters: Filters) -> list[Statement]:
         """Conditions of the executions of the window that are not counted in the spans: of ended
@@ -119,13 +120,7 @@ class Spans:
 
     def window(self, filters: Filters) -> Statement:
         """The condition that the window sets to live executions."""
-        limits = [
-            (f"start_time {sign} %s", time)
-            for sign, time in zip((">=", "<"), filters.window, strict=True)
-            if time is not None and self.clock != "last"
-        ]
-        sql = " AND ".join(each for each, _ in limits) or "true"
-        return sql, tuple(time for _, time in limits)
+        return limits("start_time", *((None, None) if self.clock == "last" else filters.window))
 
     def bins(self, filters: Filters) -> Statement:
         """The condition of the ended executions of the window that are in some bins, of which the
@@ -137,12 +132,23 @@ class Spans:
         return f"runtime_bin IS NOT NULL AND runtime_bin = ANY (%s) AND {sql}", parameters
 
 
+def limits(column: str, first: float | None, stop: float | None) -> Statement:
+    """The condition that the column is at least `first` and below `stop`, if there are these."""
+    found = [
+        (f"{column} {sign} %s", limit)
+        for sign, limit in ((">=", first), ("<", stop))
+        if limit is not None
+    ]
+    sql = " AND ".join(each for each, _ in found) or "true"
+    return sql, tuple(limit for _, limit in found)
+
+
 def rows_of(organization: Organization, columns: str, conditions: Iterable[Statement]) -> Statement:
     """A statement of the columns of the executions for which one of the conditions holds."""
     parts, parameters = [], []
     for condition, of_condition in conditions:
         parts.append(
-            f"SELECT {columns} FROM executions_execution "  # noqa: S608 - our own names
+            f"SELECT {columns} FROM executions_execution "  # noqa: S608 - no user input
             f"WHERE organization_id = %s AND {condition}"
         )
         parameters += [organization.pk, *of_condition]

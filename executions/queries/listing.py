@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from django.db.models import Func, IntegerField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Left
+from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast, Left
 
 from core.keyset import Keyset
 from core.long_responses import ROWS_PER_FETCH, Piece, gather, in_pieces
+from executions.described import described
 from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionError, ExecutionEvent, sees_all
 from organizations.actors import Actor
@@ -19,6 +20,9 @@ MAX_TEXT_LENGTH = 100_000
 """Characters of an error's text in a list."""
 BYTES_OF_MESSAGE = Func("message", function="octet_length", output_field=IntegerField())
 """The size of an event's message, which PostgreSQL knows without reading it."""
+BYTES_OF_META = Func(
+    Cast("meta", TextField()), function="octet_length", output_field=IntegerField()
+)
 
 
 def executions(
@@ -26,6 +30,12 @@ def executions(
 ) -> QuerySet[Execution]:
     """Executions, newest first, with their users and without large fields."""
     return visible_executions(organization, actor, filters).without_content().select_related("user")
+
+
+def waiting(organization: Organization, actor: Actor) -> QuerySet[Execution]:
+    """Executions that wait for an answer, the one that has waited longest first."""
+    rows = visible_executions(organization, actor, Filters(status=(Execution.Status.AWAITING,)))
+    return rows.without_content().order_by(F("end_time").asc(nulls_first=True), "id")
 
 
 def visible_executions(organization: Organization, actor: Actor, filters: Filters) -> Any:
@@ -68,6 +78,17 @@ def visible_errors(organization: Organization, actor: Actor, filters: Filters) -
         visible = Execution.objects.for_organization(organization).visible_to(actor)
         rows = rows.filter(execution__in=visible.filter(filters.conditions).order_by())
     return filters.narrow_to_window(rows, "timestamp")
+
+
+def first_version(organization: Organization, actor: Actor, fingerprint: str) -> str:
+    """The version that the first run with an error of the group reported; empty if it did not.
+
+    Agents have a version as well, but of theirs nothing says which one ran.
+    """
+    alike = visible_errors(organization, actor, EVERYTHING).filter(fingerprint=fingerprint)
+    first = alike.order_by("timestamp", "id").values_list("execution__meta", flat=True)[:1]
+    found = [described(meta).get("version") for meta in first]
+    return next((each for each in found if isinstance(each, str)), "")
 
 
 def with_texts(

@@ -10,7 +10,7 @@ from executions.filters import EVERYTHING, Filters
 from executions.models import Execution, ExecutionUser
 from executions.queries.listing import visible_executions
 from executions.queries.percentiles import percentiles
-from executions.queries.tally import tally
+from executions.queries.tally import Rest, tally
 from organizations.actors import Actor
 from organizations.models import Organization
 
@@ -60,10 +60,14 @@ class Statistics:
     total: int
     by_status: dict[str, int]
     by_user: dict[UUID | None, int]
-    """By the id in responses, most first; None for executions that nobody launched."""
+    """By the id in responses, most first; None for executions that nobody launched. The MAX_VALUES
+    with the most; `more_users` are the others, and so it is with agents.
+    """
+    more_users: Rest
     user_map: dict[UUID, str]
     by_agent: dict[str, int]
     """By the agent's name, most first."""
+    more_agents: Rest
     avg_elapsed: float | None
     """The average as in kodosumi, including the time spent waiting for answers."""
     p50_runtime: float | None
@@ -133,8 +137,10 @@ def statistics(
             None if key is None else people[key][0]: number
             for key, number in counted.by_user.most_common()
         },
+        more_users=counted.more_users,
         user_map=dict(people.values()),
         by_agent=dict(counted.by_agent.most_common()),
+        more_agents=counted.more_agents,
         avg_elapsed=counted.elapsed / counted.timed if counted.timed else None,
         p50_runtime=p50,
         p95_runtime=p95,

@@ -1,4 +1,4 @@
-"""Executions run by our own workers. A job is a plain function that gets a tracer.
+"""Executions run by AgentIdP's workers. A job is a plain function that gets a tracer.
 
 `launch` stores the execution and enqueues it in one transaction. A worker claims it with a lease,
 sends a heartbeat every few seconds, and can write only while it holds the lease. The row decides,

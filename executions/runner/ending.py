@@ -1,4 +1,4 @@
-"""Ending our own runs when they may not go on."""
+"""Ending a worker's runs when they may not go on."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ def end_as_error(execution: Execution, reason: str) -> None:
 def may_not_run(execution: Execution) -> str:
     """Why the execution may not start or go on, as a sentence; empty while it may.
 
-    A run of an external engine is stopped by its tokens, a run of ours by this check.
+    A run of an external engine is stopped by its tokens, a worker's run by this check.
     """
     if not execution.organization.is_active:
         return "The organization is no longer active."

@@ -37,7 +37,7 @@ def run(organization_id: UUID, execution_id: UUID) -> None:
 
 
 def _fail(tracer: Tracer, error: BaseException) -> None:
-    frames = error.__traceback__.tb_next if error.__traceback__ else None  # without our own frames
+    frames = error.__traceback__.tb_next if error.__traceback__ else None  # without this file's
     try:
         tracer.has_failed("".join(traceback.format_exception(type(error), error, frames)))
     except Interrupted:

@@ -1,5 +1,6 @@
 -- Adds up an organization's changes of its ended executions, but for those that another transaction
--- has not committed yet. Nobody waits: while one adds up, others leave it to that one.
+-- has not committed yet. Nobody waits: while one adds up, others leave it to that one. Nor is
+-- anybody long: of many changes, as of a large deletion, it adds up the oldest.
 CREATE OR REPLACE FUNCTION executions_add_up_ended(organization uuid) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -10,7 +11,11 @@ BEGIN
         RETURN;
     END IF;
     WITH gone AS (
-        DELETE FROM executions_endedchange WHERE organization_id = organization RETURNING *
+        DELETE FROM executions_endedchange WHERE organization_id = organization AND number IN (
+            SELECT number FROM executions_endedchange WHERE organization_id = organization
+            ORDER BY number LIMIT 4096
+        )
+        RETURNING *
     )
     SELECT array_agg(gone::executions_endedchange) INTO known FROM gone;
     INSERT INTO executions_endedcount AS counted

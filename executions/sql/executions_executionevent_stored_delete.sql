@@ -1,5 +1,6 @@
 -- How much a statement that deletes events of executions changes `event_bytes`, which their
--- organization stores. Each counts the bytes of its message and 128 more. Trigger of the same name.
+-- organization stores. Each counts the bytes of its message and 128 more, an error 2048
+-- more. Trigger of the same name.
 CREATE OR REPLACE FUNCTION executions_executionevent_stored_delete() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -9,8 +10,9 @@ BEGIN
         INSERT INTO executions_storedchange (organization_id, event_bytes)
         SELECT organization_id, sum(more)
         FROM (
-            SELECT organization_id, -sum(octet_length(message) + 128) AS more
-            FROM removed GROUP BY 1
+            SELECT organization_id, -sum(
+                octet_length(message) + CASE kind WHEN 'error' THEN 2048 ELSE 128 END
+            ) AS more FROM removed GROUP BY 1
         ) AS changed
         GROUP BY 1 HAVING sum(more) <> 0 RETURNING number, organization_id
     LOOP

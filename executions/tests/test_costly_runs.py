@@ -1,5 +1,6 @@
 """The cost of a run for everybody else stays bounded, whatever the agent reports."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +15,8 @@ from agents.tests.factories import make_agent
 from executions import leases
 from executions.actions import delete_execution
 from executions.errors import read_error
-from executions.event_log import MAX_LOCKS
-from executions.models import Execution, ExecutionNotFound
+from executions.event_log import MAX_LOCKS, NewEvent
+from executions.models import Execution, ExecutionNotFound, now
 from executions.tests.factories import make_execution
 from organizations.actors import Actor
 from organizations.models import Organization
@@ -83,6 +84,55 @@ def test_a_page_of_events_ends_where_it_would_be_too_much(client: Client) -> Non
     assert (len(rest["events"]), rest["has_more"]) == (2, False)
 
 
+@pytest.mark.parametrize(
+    ("path", "key"), [("running-agents", "agents"), ("timeline", "executions")]
+)
+def test_a_list_of_large_descriptions_is_continued_by_its_cursor(
+    client: Client, organization: Organization, agent: Agent, path: str, key: str
+) -> None:
+    """Each is as large as it may be: 32,000 characters of three bytes."""
+    start, number = now() - 300, 100
+    text = json.dumps({"dict": {"pad": "日" * 31_900}}, ensure_ascii=False)
+    pad = NewEvent(start, "meta", text)
+    for second in range(number):
+        make_execution(organization, agent=agent, start=start + second, events=[pad])
+    url = f"/api/dashboard/{path}"
+
+    first = get(client, url)
+    rest = get(client, url, cursor=first["next_cursor"])
+    by_offset = get(client, url, offset=first["limit"])
+    files = [
+        client.get(url, {"format": "csv", **place})
+        for place in ({"limit": 1000}, {"cursor": first["next_cursor"]}, {})
+    ]
+
+    assert 7 * MB < len(json.dumps(first, ensure_ascii=False).encode()) < 8.1 * MB
+    assert (first["limit"], first["has_more"]) == (len(first[key]), True)
+    assert len({row["fid"] for row in first[key] + rest[key]}) == number
+    assert (rest["has_more"], rest["next_cursor"]) == (False, None)
+    assert by_offset[key] == rest[key]
+    assert {page["total"] for page in (first, rest, by_offset)} == {number}
+    lines = [b"".join(file.streaming_content).count(b"\n") - 1 for file in files]
+    assert lines == [len(first[key]), len(rest[key]), number]
+    assert ["Link" in file.headers for file in files] == [True, False, False]
+
+
+def test_a_list_has_one_run_at_least(
+    client: Client, organization: Organization, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("panel.dashboard.MAX_LIST_BYTES", 1)
+    fids = [make_execution(organization, agent=agent).fid for _ in range(3)]
+    url, found, cursor = "/api/dashboard/running-agents", [], {}
+
+    while cursor is not None:
+        page = get(client, url, **cursor)
+        found += [row["fid"] for row in page["agents"]]
+        assert (page["limit"], len(page["agents"])) == (1, 1) or not page["has_more"]
+        cursor = {"cursor": page["next_cursor"]} if page["has_more"] else None
+
+    assert found == fids[::-1]
+
+
 def test_the_texts_of_many_errors_are_shorter(
     client: Client, organization: Organization, client_for: Callable[..., Client]
 ) -> None:
@@ -114,6 +164,22 @@ def test_lists_carry_only_the_beginning_of_a_long_description(client: Client) ->
     assert row["meta"] == {"dict": kept}
     details = get(client, f"/api/dashboard/execution/{fid}/details")
     assert len(details["events"][1]["message"]) > 80_000  # the event keeps the whole text
+
+
+@pytest.mark.parametrize(
+    "more", [{"tags": [str(n) for n in range(4_000)]}, {"padding": [[]] * 10_000}]
+)
+def test_lists_carry_no_description_of_very_many_values(
+    client: Client, more: dict[str, Any]
+) -> None:
+    """Each takes far more memory than its text."""
+    fid = report(client)
+    append(client, fid, {"kind": "meta", "message": {"dict": {"summary": "Report", **more}}})
+
+    [row] = get(client, "/api/dashboard/running-agents")["agents"]
+
+    tags = {"tags": more["tags"][:32]} if "tags" in more else {}
+    assert row["meta"] == {"dict": {"summary": "Report", **tags}}
 
 
 def test_an_execution_waits_for_so_many_locks_and_no_more(client: Client) -> None:

@@ -14,6 +14,7 @@ from executions.models import DeletedExecution, Execution, now
 from executions.quotas import QUEUE
 from executions.tests.engine import URL
 from executions.tests.factories import FINISHED, make_execution
+from executions.tests.received import received_earlier
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.blocking import until_it_waits
@@ -61,6 +62,7 @@ def test_a_run_beside_a_tombstone_with_its_id_can_be_deleted(
     organization.save(update_fields=["execution_retention_days"])
     agent = make_agent(organization)
     run = make_execution(organization, FINISHED, fid="run-1", agent=agent, start=now() - 31 * DAY)
+    received_earlier(run, 31)
     with organization_scope(organization):
         DeletedExecution.objects.create(organization=organization, fid="run-1")
 

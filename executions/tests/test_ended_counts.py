@@ -122,9 +122,14 @@ def fail(organization: Organization, execution: Execution, number: int, at: floa
 
 COUNTED = [
     *(EVERYTHING, Filters(start=1), Filters(end=START * 2), Filters(start=1, is_recent=True)),
-    *(Filters(status="finished"), Filters(name="Report"), Filters(agent=uuid7())),
+    *(Filters(status=("finished",)), Filters(name=("Report",)), Filters(agent=(uuid7(),))),
+    *(Filters(status=("finished", "error")), Filters(not_status=("error",))),
+    *(Filters(not_name=("Other",)), Filters(not_agent=(uuid7(),))),
 ]
-NOT_COUNTED = [Filters(user="unknown"), Filters(agent_name="port")]
+NOT_COUNTED = [
+    *(Filters(user=("unknown",)), Filters(agent_name="port")),
+    *(Filters(not_user=("Ada",)), Filters(not_tag=("trial",))),
+]
 
 
 @pytest.mark.parametrize("filters", [*COUNTED, *NOT_COUNTED], ids=str)
@@ -132,7 +137,7 @@ def test_numbers_of_all_time_come_from_the_counts(
     organization: Organization, filters: Filters
 ) -> None:
     actor = Actor.for_system(organization, "test")
-    agent = make_agent(organization, id=filters.agent) if filters.agent else None
+    agent = make_agent(organization, id=filters.agent[0]) if filters.agent else None
     make_execution(organization, agent_name="Report", agent=agent)
     with organization_scope(organization):
         for table in (EndedCount, EndedInTime, EndedChange):  # the last, or the others
@@ -156,7 +161,7 @@ def test_numbers_of_errors_come_from_the_counts(organization: Organization) -> N
         day = START // 86400 * 86400
         windows = (
             *(EVERYTHING, Filters(start=1, is_recent=True), Filters(start=day, end=day + 86400)),
-            *(Filters(start=START), Filters(end=START + 1), Filters(name="Report")),
+            *(Filters(start=START), Filters(end=START + 1), Filters(name=("Report",))),
         )
 
         found = [

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.tests.profiling import calls
+from executions import named_secrets, plain_words
 from executions.errors import OPERATORS_ONLY, normalized, read_error
 from executions.tests.traces import END_IS_KNOWN, TRACES
 
@@ -72,7 +74,13 @@ def test_other_texts(text: str, message: str) -> None:
         ("Incorrect API key provided: swordfish.", "Incorrect API key provided: …."),
         ("Incorrect API key: sk-abcdefghijk is old", "Incorrect API key: …"),
         ("login to postgres://user:abc@db.example/x failed", "login to … failed"),
-        ("401 for url https://a.example/v1?key=abc", "401 for url https://a.example/v1?…"),
+        ("401 for url https://a.example/v1?key=abc", "401 for url https://a.example/v1?key=…"),
+        ("401 for url https://a.example/v1?name=abc", "401 for url https://a.example/v1?…"),
+        ("db://h:1433;user=sa;password=letmein failed", "db://h:1433;user=sa;password=…"),
+        ("sa;Password=hunter22;Server=db", "sa;Password=…"),
+        ("<password>letmein</password> was refused", "<password>…"),
+        ("net use z: /password:letmein failed", "net use z: /password:…"),
+        ("X-Api-Key: abcdefgh rejected", "X-Api-Key: …"),
         ("no user {'password': 'abc', 'name': 'Anna'}", "no user …"),
         ("User(name='Anna', age=3) is unknown", "…"),
         ("row ['Anna', 3] is bad", "row …"),
@@ -90,6 +98,48 @@ def test_other_texts(text: str, message: str) -> None:
         ("IBAN DE89370400440532013000 is wrong", "IBAN … is wrong"),
         ("eyJhbGciOi.eyJzdWIiOiIx: x", "…: x"),
         ("BEGIN PRIVATE KEY MIIEvQIBADANBgkqhkiG9w0", "BEGIN PRIVATE KEY …"),
+        ("Login failed: password is hunter2", "Login failed: password is …"),
+        ("the pin was 4711", "the pin was …"),
+        ("the password was 'swordfish', not right", "the password was '…', not right"),
+        ("the password is not hunter2", "the password is not …"),
+        ("password for ada is hunter2", "password for ada is …"),
+        (
+            "password of the user ada was changed to hunter2",
+            "password of the user ada was changed to …",
+        ),
+        (
+            "the token in the request has the value a-1b2",
+            "the token in the request has the value …",
+        ),
+        ("token value is a-1b2, which is old", "token value is …, which is old"),
+        (
+            "Invalid value 'swordfish' for field 'password'",
+            "Invalid value '…' for field 'password'",
+        ),
+        ("the secret that you sent was a-1b2", "the secret that you sent was …"),
+        ("Authorization header is a-1b2", "Authorization header is …"),
+        ("invalid password 'swordfish'", "invalid password '…'"),
+        ("wrong password 'correct horse', try again", "wrong password '… …', try again"),
+        ("no API key 'swordfish'", "no API key '…'"),
+        ("the token was abcDEFgh", "the token was …"),
+        ("the passphrase is correct-horse-battery", "the passphrase is …"),
+        ("my password is swordfish", "my password is …"),
+        ("with password correct horse battery staple", "with password … … … …"),
+        ("the passphrase swordfish was rejected", "the passphrase … was rejected"),
+        ("passwort swordfish ist falsch", "passwort … ist falsch"),
+        ("Kennwort: swordfish", "Kennwort: …"),
+        ("mot de passe swordfish", "mot de passe …"),
+        ("contraseña: swordfish", "contraseña: …"),
+        ("la clave es swordfish", "la clave es …"),
+        ("a senha swordfish expirou", "a senha … …"),
+        ("wachtwoord=swordfish", "wachtwoord=…"),
+        ("hasło: swordfish", "hasło: …"),
+        ("пароль: swordfish", "пароль: …"),
+        ("secret phrase: apple banana cherry", "secret phrase: …"),
+        ("seed phrase apple banana cherry", "seed phrase … … …"),
+        ("recovery code apple-banana-cherry", "recovery code …"),
+        ("mysql -u root -pswordfish failed", "mysql -u root … failed"),
+        ("sshpass -p swordfish: no host", "sshpass -p …: no host"),
     ],
 )
 def test_a_value_in_one_line_is_not_for_everyone(line: str, shown: str) -> None:
@@ -115,10 +165,50 @@ def test_a_value_in_one_line_is_not_for_everyone(line: str, shown: str) -> None:
         "Der Bericht für \u201eMüller\u201c ist leer: Zeile 3 von 17",
         "報告書が見つかりません",
         "cannot cast int64 to utf8, HTTP404, std::string",
+        "the password is wrong, and the token isn't valid",
+        "the credentials are read-only, the key is None",
+        "the token endpoint is https://idp.example.com/token, the key length is 2048",
+        "Token was rejected with 401, status is 401",
+        "the token is 3 days old, valid until 2026-11-29",
+        "tokens used were 9000 of 10000, so there are none left",
+        "failed to send token to agent-7, to which it was 2 times refused",
+        "unexpected token 'else', missing key 'name'",
+        "mkdir -p folder failed with exit code 7",
+        "the key has expired, so the client must request another token",
     ],
 )
 def test_words_and_numbers_of_one_line_are_for_everyone(line: str) -> None:
     assert read_error(line).message == line
+
+
+UNIQUE = [f"{chr(97 + number % 26)}{number}" for number in range(400)]
+PIECES = {
+    "a name of a secret": "a key [ ",
+    "what says a value": "token for a is set to ",
+    "names in parts": "pin.x=",
+    "names": "k=v ",
+    "signs": "key-",
+    "different words": " ".join(UNIQUE),
+    "different names": "the key " + "=x ".join(UNIQUE),
+    "different paths": "the key " + "/x ".join(UNIQUE),
+}
+
+
+@pytest.mark.parametrize("piece", PIECES.values(), ids=list(PIECES))
+def test_no_line_is_much_work(piece: str) -> None:
+    """Engines send a thousand errors at once, each with words of its own."""
+    text = (piece * 1000)[:1000]
+    named_secrets.word_of.cache_clear()
+    plain_words._shown.cache_clear()
+
+    assert calls(lambda: read_error(text).fingerprint()) < 4000
+
+
+def test_of_a_line_of_values_everyone_reads_the_beginning() -> None:
+    values = " ".join(f"agent-{number}" for number in range(100))
+
+    assert read_error(f"lost {values}").message.endswith("agent-46 agent-47 …")
+    assert read_error(f"no token for {values}").message.endswith("agent-43 agent-44 …")
 
 
 @pytest.mark.parametrize("name", TRACES)

@@ -49,6 +49,13 @@ def test_nothing_asked_for_is_everything() -> None:
     assert read("agent_name=&user=&status=&search=+", hours=None) == EVERYTHING
 
 
+def test_a_filter_may_have_several_values() -> None:
+    filters = read("status=ERROR&status=awaiting&status=&status=error&not_name=a,+b&not_name=c")
+
+    assert filters.status == ("error", "awaiting")
+    assert filters.not_name == ("a, b", "c")
+
+
 @pytest.mark.parametrize(
     ("query", "name"),
     [
@@ -64,6 +71,11 @@ def test_nothing_asked_for_is_everything() -> None:
         ("agent=x", "agent"),
         ("agent=", "agent"),
         *((f"{name}={'x' * 256}", name) for name in ("agent_name", "user", "search", "status")),
+        ("status=error&status=done", "status"),
+        ("not_status=done", "not_status"),
+        ("not_agent=x", "not_agent"),
+        (f"not_tag=a&not_tag={'x' * 256}", "not_tag"),
+        *((f"{name}=a{f'&{name}=b' * 20}", name) for name in ("name", "user", "not_name")),
     ],
 )
 def test_invalid_values_are_refused_by_parameter_name(query: str, name: str) -> None:

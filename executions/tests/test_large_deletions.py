@@ -20,6 +20,7 @@ from executions.models import (
 )
 from executions.quotas import Amounts, stored
 from executions.tests.factories import FAILED, make_execution, make_file
+from executions.tests.received import received_earlier
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization
 from organizations.tenancy.scope import organization_scope
@@ -81,12 +82,19 @@ def test_a_large_execution_is_gone_at_once(organization: Organization, client: C
 
 
 def test_the_worker_deletes_what_is_left(
-    organization: Organization, other_organization: Organization, client: Client
+    organization: Organization,
+    other_organization: Organization,
+    client: Client,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     kept = large_run(organization)
     execution = large_run(organization)
     elsewhere = large_run(other_organization)
-    client.delete(f"{URL}/{execution.fid}")
+    with django_capture_on_commit_callbacks() as after_commit:
+        client.delete(f"{URL}/{execution.fid}")
+    assert jobs() == [], "it could run before there is anything to do"
+    for queue in after_commit:
+        queue()
     [job] = jobs()
     assert job == {"organization_id": str(organization.pk)}
 
@@ -138,7 +146,7 @@ def test_a_large_execution_expires_like_others(organization: Organization) -> No
     organization.save(update_fields=["execution_retention_days"])
     old = now() - 3 * 24 * 3600
     events = [NewEvent(old, "error", "It broke.") for _ in range(30)]
-    make_execution(organization, FAILED, start=old, events=events)
+    received_earlier(make_execution(organization, FAILED, start=old, events=events), 3)
 
     assert retention.expire(organization, batch=8) == 1
 
@@ -149,13 +157,14 @@ def test_a_large_execution_expires_like_others(organization: Organization) -> No
 
 
 def test_many_executions_together_are_no_more_work_than_one(
-    organization: Organization, client: Client
+    organization: Organization, client: Client, django_capture_on_commit_callbacks: Any
 ) -> None:
     small = [make_execution(organization, FAILED, events=LARGE[:2]) for _ in range(4)]
     assert [each.last_sequence for each in small] == [5] * 4
     fids = {"fid": [each.fid for each in small]}
 
-    answer = client.delete("/outputs", fids, content_type="application/json")
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = client.delete("/outputs", fids, content_type="application/json")
 
     assert answer.status_code == 204
     assert rows_left(organization)[:2] == (2, 10)
@@ -163,8 +172,11 @@ def test_many_executions_together_are_no_more_work_than_one(
     assert client.get(URL).json()["data"] == []
 
 
-def test_a_small_execution_needs_no_worker(organization: Organization, client: Client) -> None:
-    client.delete(f"{URL}/{make_execution(organization, FAILED, events=LARGE[:2]).fid}")
+def test_a_small_execution_needs_no_worker(
+    organization: Organization, client: Client, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        client.delete(f"{URL}/{make_execution(organization, FAILED, events=LARGE[:2]).fid}")
 
     assert rows_left(organization) == (0, 0, 0)
     assert jobs() == []

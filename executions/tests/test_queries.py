@@ -11,13 +11,16 @@ from agents.tests.factories import make_agent
 from executions import queries
 from executions.event_log import NewEvent
 from executions.filters import EVERYTHING, Filters
-from executions.models import Execution, now
+from executions.models import Execution, ExecutionError, now
+from executions.queries import tally
+from executions.queries.error_counts import MAX_NAMES
 from executions.tests.factories import (
     FAILED,
     RUNNING,
     make_execution,
     make_outside_user,
     make_user_of,
+    tagged,
 )
 from organizations.actors import Actor
 from organizations.models import Organization
@@ -44,7 +47,10 @@ def northwind(organization: Organization) -> Organization:
     ada = make_outside_user(organization, "Ada Lovelace", ADA)
     member = make_user_of(make_membership(organization, "viewer"))
     agent = make_agent(organization)
-    make_execution(organization, user=ada, agent_name="Weekly Report", start=now() - 90_000)
+    weekly = tagged("meta", now() - 90_000, tags=["weekly"])
+    make_execution(
+        organization, user=ada, agent_name="Weekly Report", start=weekly.timestamp, events=[weekly]
+    )
     make_execution(organization, user=ada, agent_name="Screener", **failing(7200))
     make_execution(organization, RUNNING, user=member, agent_name="Screener", start=now() - 60)
     make_execution(organization, agent=agent, agent_name="Übersicht", **failing(30, number=2))
@@ -58,6 +64,41 @@ def names(organization: Organization, filters: Filters, actor: Actor | None = No
         return [row.agent_name for row in rows]
 
 
+@pytest.mark.parametrize("filters", [EVERYTHING, Filters(search="finished")])
+def test_of_very_many_agents_and_people_the_largest_are_named(
+    organization: Organization, filters: Filters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted by rollups, and row by row."""
+    monkeypatch.setattr(tally, "MAX_VALUES", 2)
+    for number in range(1, 6):
+        user = make_outside_user(organization, f"User {number}", UUID(int=number))
+        for _ in range(number):
+            make_execution(organization, agent_name=f"Agent {number}", user=user)
+
+    with organization_scope(organization):
+        found = queries.statistics(organization, system(organization), filters)
+
+    assert (found.total, found.by_status) == (15, {"finished": 15})
+    assert found.by_agent == {"Agent 5": 5, "Agent 4": 4}
+    assert found.by_user == {UUID(int=5): 5, UUID(int=4): 4}
+    assert found.more_agents == found.more_users == queries.Rest(values=3, executions=6)
+
+
+@pytest.mark.parametrize("filters", [EVERYTHING, Filters(status=("error",))])
+def test_of_an_error_of_very_many_agents_the_first_are_named(
+    organization: Organization, filters: Filters
+) -> None:
+    """Counted by rollups, and row by row."""
+    for number in range(MAX_NAMES + 5):
+        make_execution(organization, agent_name=f"Agent {number:03}", **failing(60))
+
+    with organization_scope(organization):
+        [group] = queries.error_groups(organization, system(organization), filters).rows
+
+    assert group.count == group.agents == MAX_NAMES + 5
+    assert group.agent_names == tuple(f"Agent {number:03}" for number in range(MAX_NAMES))
+
+
 @pytest.mark.parametrize(
     ("filters", "found"),
     [
@@ -65,17 +106,30 @@ def names(organization: Organization, filters: Filters, actor: Actor | None = No
         (Filters(agent_name="screen"), ["Screener", "Screener"]),
         (Filters(agent_name="übers"), ["Übersicht"]),
         (Filters(agent_name="%"), []),
-        (Filters(user=str(ADA)), ["Screener", "Weekly Report"]),
-        (Filters(user=ADA.hex), ["Screener", "Weekly Report"]),
-        (Filters(user="ada lovelace"), ["Screener", "Weekly Report"]),
-        (Filters(user="Ada"), []),
-        (Filters(user="unknown"), ["Übersicht"]),
-        (Filters(status="running"), ["Screener"]),
+        (Filters(user=(str(ADA),)), ["Screener", "Weekly Report"]),
+        (Filters(user=(ADA.hex,)), ["Screener", "Weekly Report"]),
+        (Filters(user=("ada lovelace",)), ["Screener", "Weekly Report"]),
+        (Filters(user=("Ada",)), []),
+        (Filters(user=("unknown",)), ["Übersicht"]),
+        (Filters(status=("running",)), ["Screener"]),
         (Filters(search="620C87BD-555c"), ["Screener", "Weekly Report"]),
         (Filters(search="LOVE"), ["Screener", "Weekly Report"]),
         (Filters(search="no 2 left"), ["Übersicht"]),
         (Filters(search="finis"), ["Weekly Report"]),
-        (Filters(search="report", user="Ada Lovelace"), ["Weekly Report"]),
+        (Filters(search="report", user=("Ada Lovelace",)), ["Weekly Report"]),
+        (Filters(status=("running", "finished")), ["Screener", "Weekly Report"]),
+        (
+            Filters(name=("Screener", "Übersicht"), not_status=("running",)),
+            ["Übersicht", "Screener"],
+        ),
+        (Filters(not_name=("Screener",)), ["Übersicht", "Weekly Report"]),
+        (Filters(user=("unknown", ADA.hex)), ["Übersicht", "Screener", "Weekly Report"]),
+        (Filters(not_user=("ada lovelace",)), ["Übersicht", "Screener"]),
+        (Filters(not_user=("unknown", ADA.hex)), ["Screener"]),
+        (Filters(not_agent=(UUID(int=1),)), ["Übersicht", "Screener", "Screener", "Weekly Report"]),
+        (Filters(status=("error",), not_status=("error",)), []),
+        (Filters(tag=("weekly", "daily")), ["Weekly Report"]),
+        (Filters(not_tag=("WEEKLY",)), ["Übersicht", "Screener", "Screener"]),
     ],
 )
 def test_filters_narrow(northwind: Organization, filters: Filters, found: list[str]) -> None:
@@ -101,7 +155,9 @@ def test_an_agent_narrows_and_sees_its_own(northwind: Organization) -> None:
         agent = Execution.objects.get(agent_name="Übersicht").agent
     actor = Actor("agent", agent.pk, "agent", northwind)
 
-    assert names(northwind, Filters(agent=agent.pk)) == ["Übersicht"]
+    assert names(northwind, Filters(agent=(agent.pk,))) == ["Übersicht"]
+    others = ["Screener", "Screener", "Weekly Report"]
+    assert names(northwind, Filters(not_agent=(agent.pk,))) == others
     assert names(northwind, EVERYTHING, actor) == ["Übersicht"]
 
 
@@ -122,7 +178,7 @@ def test_a_member_sees_and_counts_their_own_only(northwind: Organization) -> Non
         assert [(group.count, group.agent_names) for group in groups.rows] == [(1, ("Own",))]
         statistics = queries.statistics(northwind, actor)
         assert (statistics.total, statistics.by_agent) == (1, {"Own": 1})
-        buckets = queries.count_by_hour(northwind, actor)
+        buckets = queries.count_over_time(northwind, actor)
         assert sum(bucket.total for bucket in buckets.rows) == 1
 
 
@@ -148,7 +204,7 @@ def test_errors_are_narrowed_by_when_they_happened_and_by_their_execution(
 
     with organization_scope(northwind):
         recent = queries.errors(northwind, actor, Filters(start=now() - 3600))
-        adas = queries.errors(northwind, actor, Filters(user="Ada Lovelace"))
+        adas = queries.errors(northwind, actor, Filters(user=("Ada Lovelace",)))
 
         assert [row.execution.agent_name for row in recent] == ["Übersicht"]
         assert [row.execution.agent_name for row in adas] == ["Screener"]
@@ -167,7 +223,13 @@ def test_errors_with_the_same_words_are_one_group_of_all_their_agents(
     with organization_scope(organization):
         actor, window = system(organization), Filters(start=now() - 86_400)
         recent = queries.error_groups(organization, actor, window)
-        ever = queries.error_groups(organization, actor, choose=lambda groups: list(groups[1:2]))
+        ever = queries.error_groups(
+            organization, actor, choose=lambda groups, total: list(groups[1:2])
+        )
+        largest = [
+            queries.error_groups(organization, actor, within, order="largest", limit=1).rows
+            for within in (EVERYTHING, Filters(end=now()), Filters(agent_name="A"))
+        ]
         agents = queries.count_errors_by_agent(organization, actor, window)
         first = queries.errors(organization, actor).order_by("timestamp")[0].timestamp
 
@@ -183,6 +245,30 @@ def test_errors_with_the_same_words_are_one_group_of_all_their_agents(
     assert len(group.sparkline) == 25
     assert ever.total == 2
     assert [row.agent_names for row in ever.rows] == [("C",)]
+    assert [[(row.message, row.count) for row in rows] for rows in largest] == [
+        [("ValueError: no 3 left", 4)],
+        [("ValueError: no 3 left", 4)],
+        [("ValueError: no 3 left", 3)],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "counted"),
+    [(EVERYTHING, [(0, 0)]), (Filters(agent_name="e"), [])],
+    ids=["by a rollup", "row by row"],
+)
+def test_a_group_that_is_deleted_while_it_is_counted_is_no_error(
+    northwind: Organization, filters: Filters, counted: list[tuple[int, int]]
+) -> None:
+    def choose(groups: Any, total: int) -> list[Any]:
+        found = list(groups)
+        ExecutionError.objects.all().delete()  # as by another transaction between two statements
+        return found
+
+    with organization_scope(northwind):
+        found = queries.error_groups(northwind, system(northwind), filters, choose=choose)
+
+    assert [(group.executions, sum(group.sparkline)) for group in found.rows] == counted
 
 
 def test_statistics(northwind: Organization) -> None:
@@ -220,7 +306,7 @@ def buckets(
     organization: Organization, filters: Filters = EVERYTHING, zone: str = "UTC"
 ) -> queries.Buckets:
     with organization_scope(organization):
-        return queries.count_by_hour(
+        return queries.count_over_time(
             organization, system(organization), filters, zone=ZoneInfo(zone)
         )
 

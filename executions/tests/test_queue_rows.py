@@ -11,12 +11,21 @@ from structlog.testing import capture_logs
 
 from agentidp.management.commands.worker import MAX_ATTEMPTS, clean_up_once
 from executions import runner
+from executions.actions.removal import REMOVE_LEFT_ROWS
 from executions.tests.jobs import launch, now
 from organizations.models import Organization
 
 NIGHTLY = "executions.expire"
 PLAIN = {"queue_name": "maintenance", "task_name": NIGHTLY, "args": {"timestamp": 1}}
 LOCKED = PLAIN | {"queueing_lock": NIGHTLY}
+SOMEBODY = "00000000-0000-4000-8000-000000000001"
+TURN: dict[str, Any] = {
+    "queue_name": "maintenance",
+    "task_name": REMOVE_LEFT_ROWS,
+    "args": {"organization_id": SOMEBODY},
+    "lock": f"{REMOVE_LEFT_ROWS} {SOMEBODY}",
+    "queueing_lock": f"{REMOVE_LEFT_ROWS} {SOMEBODY}",
+}
 FAR = "2999-01-01T00:00:00Z"
 UNUSABLE: dict[str, dict[str, Any]] = {
     "a list": PLAIN | {"args": [1]},
@@ -28,9 +37,17 @@ UNUSABLE: dict[str, dict[str, Any]] = {
     "a nightly lock, in no queue": LOCKED | {"queue_name": "nowhere"},
     "a nightly lock, of another task": LOCKED | {"task_name": "executions.prune"},
     "a nightly lock, behind another lock": LOCKED | {"lock": "held"},
+    "a turn, far": TURN | {"scheduled_at": FAR},
+    "a turn, in no queue": TURN | {"queue_name": "nowhere"},
+    "a turn, of another task": TURN | {"task_name": NIGHTLY},
+    "a turn, of another organization": TURN | {"args": {"organization_id": "x"}},
+    "a turn, of none": TURN | {"args": {}},
+    "a turn, behind another lock": TURN | {"lock": "held"},
+    "a turn, without a lock": TURN | {"lock": None},
 }
 USABLE: dict[str, dict[str, Any]] = {
     "nightly": LOCKED,
+    "a turn": TURN,
     "retried": LOCKED | {"scheduled_at": "2026-01-01T00:00:00Z"},
     "late": PLAIN | {"scheduled_at": FAR},
     "ended": LOCKED | {"args": [1], "status": "succeeded"},

@@ -4,12 +4,14 @@ import random
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
 
+from core.days import day_end, day_start
 from core.ids import uuid7
 from executions import queries
 from executions.filters import EVERYTHING, Filters
@@ -65,6 +67,7 @@ def fill(organization: Organization, chance: random.Random) -> None:
                     start_time=start,
                     end_time=end,
                     waiting_seconds=max((end or start) - start, 0) * chance.random(),
+                    cost=chance.choice([None, Decimal("0.25"), Decimal("0.00000001")]),
                 )
             )
         Execution.objects.bulk_create(rows)
@@ -93,8 +96,9 @@ def some_filters(chance: random.Random) -> Iterator[Filters]:
         yield Filters(
             start=chance.choice([None, start]),
             end=chance.choice([None, start + chance.uniform(1, 15 * DAY)]),
-            status=chance.choice(["", "running", "error"]),
-            user=chance.choice(["", "user 1", "unknown"]),
+            status=chance.choice([(), ("running",), ("error", "awaiting")]),
+            not_status=chance.choice([(), (), ("finished",)]),
+            user=chance.choice([(), ("user 1",), ("unknown", "user 2")]),
             agent_name=chance.choice(["", "REPORT", "%"]),
         )
 
@@ -115,9 +119,10 @@ def recount(organization: Organization, filters: Filters) -> list[dict[str, Any]
         for row in rows
         if (filters.start is None or row["start_time"] >= filters.start or is_recent(row, filters))
         and (filters.end is None or row["start_time"] < filters.end)
-        and filters.status in {"", row["status"]}
+        and (not filters.status or row["status"] in filters.status)
+        and row["status"] not in filters.not_status
         and filters.agent_name.lower() in row["agent_name"].lower()
-        and filters.user in {"", row["user_name"] or "unknown"}
+        and (not filters.user or (row["user_name"] or "unknown") in filters.user)
     ]
 
 
@@ -173,14 +178,22 @@ def test_buckets_equal_a_recount(chance: random.Random, filled: Organization) ->
         for filters in some_filters(chance):
             rows = recount(filled, filters.by_start())
             zone = ZoneInfo(chance.choice(ZONES))
+            step = chance.choice(["", "day"])
 
-            found = queries.count_by_hour(filled, actor, filters, zone=zone)
+            if chance.random() < 0.3:
+                add_up(filled)
+            found = queries.count_over_time(filled, actor, filters, zone=zone, step=step)
 
+            assert found.step == step or not step
             for bucket in found.rows:
                 first, last = bucket.start.timestamp(), bucket.end.timestamp()
                 here = [row for row in rows if first <= row["start_time"] < last]
                 assert bucket.by_status == Counter(row["status"] for row in here)
                 assert bucket.failed == sum(row["status"] == "error" for row in here)
+                assert bucket.cost == sum(row["cost"] or 0 for row in here)
+                if step:
+                    assert bucket.start == day_start(bucket.start.astimezone(zone).date(), zone)
+                    assert bucket.end == day_end(bucket.start.astimezone(zone).date(), zone)
             assert sum(bucket.total for bucket in found.rows) == len(rows)
 
 
@@ -242,6 +255,30 @@ def test_a_member_is_counted_alone(chance: random.Random, filled: Organization) 
 
         found = queries.statistics(filled, Actor.for_person(membership))
 
-        rows = recount(filled, Filters(user="user 2"))
+        rows = recount(filled, Filters(user=("user 2",)))
         assert found.by_user == {own.external_id: len(rows)}
         assert found.by_status == Counter(row["status"] for row in rows)
+
+
+def test_a_members_days_and_cost_equal_a_recount(
+    chance: random.Random, filled: Organization
+) -> None:
+    membership = make_membership(filled, "viewer")
+    with organization_scope(filled):
+        own = ExecutionUser.objects.get(name="user 2")
+        own.user = membership.user
+        own.save()
+        zone = ZoneInfo(chance.choice(ZONES))
+        window = Filters(start=START, end=START + 40 * DAY)
+
+        found = queries.count_over_time(
+            filled, Actor.for_person(membership), window, zone=zone, step="day"
+        )
+
+        rows = recount(filled, Filters(**{**vars(window), "user": "user 2"}))
+        assert sum(bucket.total for bucket in found.rows) == len(rows)
+        for bucket in found.rows:
+            first, last = bucket.start.timestamp(), bucket.end.timestamp()
+            here = [row for row in rows if first <= row["start_time"] < last]
+            assert bucket.cost == sum(row["cost"] or 0 for row in here)
+            assert bucket.by_status == Counter(row["status"] for row in here)

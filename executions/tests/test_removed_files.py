@@ -50,7 +50,7 @@ def folder_of(execution: Execution) -> Path:
 
 
 def put(what: str, folder: Path, outside: Path) -> None:
-    """Place something that is not ours inside an execution's folder or in its place."""
+    """Place something that AgentIdP did not write inside an execution's folder or in its place."""
     if what == "directory":
         (folder / "a directory").mkdir()
         (folder / "a directory" / "letter").write_text("Dear Ada")
@@ -113,7 +113,7 @@ def test_failed_removals_are_retried_every_night(
     assert client.delete(f"/outputs/{deleted.fid}").status_code == 204
 
     tasks.remove_left_folders(timestamp=0)
-    assert (folder_of(deleted) / "in the way").is_dir(), "it is not ours"
+    assert (folder_of(deleted) / "in the way").is_dir(), "AgentIdP did not write it"
     (folder_of(deleted) / "in the way").rmdir()
     tasks.remove_left_folders(timestamp=0)
 

@@ -1,4 +1,4 @@
-"""Executions run by our own workers: claimed once, fenced, and ended whatever happens."""
+"""Executions run by AgentIdP's workers: claimed once, fenced, and ended whatever happens."""
 
 import time
 from collections.abc import Callable

@@ -8,6 +8,7 @@ from typing import Self
 from django.db import IntegrityError
 
 from executions.actions import remove_execution
+from executions.error_groups import limit_groups
 from executions.event_log import LightEvent, apply_events, insert_events
 from executions.models import DeletedExecution, Execution, ExecutionError, new_execution
 from executions.wakeup import announce_on_commit
@@ -163,6 +164,7 @@ def _write_readings(
     Execution.objects.bulk_create(new)
     _require_unused(organization, [each.fid for each in new])
     insert_events(organization, events)
+    limit_groups(organization.pk, errors)
     ExecutionError.objects.bulk_create(errors)
     written.imported += len(new)
     written.events += len(events)
@@ -179,7 +181,7 @@ def _require_unused(organization: Organization, fids: Sequence[str]) -> None:
 
 
 def _events(execution: Execution, rows: Sequence[MonitorRow]) -> list[LightEvent]:
-    """The rows as events with our own sequence numbers, since an engine's may have gaps.
+    """The rows as events with sequence numbers of AgentIdP, since an engine's may have gaps.
 
     A row without a usable time gets the time of the row before it.
     """

@@ -6,6 +6,7 @@ together with its -wal or -journal, and the copy is opened; a small file without
 memory. No lock is taken or waited for.
 """
 
+import errno
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from core.days import unix_seconds
 from executions.models import ExecutionEvent
 from importers.kodosumi.folders import Unreadable, opened_file, reason, stamp
 from importers.kodosumi.hostile import (
@@ -75,7 +77,7 @@ class Role(NamedTuple):
 @dataclass(frozen=True)
 class Copy:
     """A copy of a database: either all of its `content`, or the `address` at which SQLite opens
-    it. `size` is that of all copied files, in bytes.
+    it. `size` is that of all copied files without their holes, in bytes.
     """
 
     address: str
@@ -136,21 +138,45 @@ def _copy_files(folder: int, name: str, logs: Sequence[str], size: int, workspac
         left.unlink()
     if size > shutil.disk_usage(workspace).free // 2:
         raise Unreadable("is larger than half of the room for temporary files")
+    copied = 0
     for path in (name, *sorted(logs)):  # The -wal file must be copied last.
-        _copy_file(folder, path, workspace / path)
+        copied += _copy_file(folder, path, workspace / path)
         if path.endswith("-journal"):
             refuse_super_journal(workspace / path)
-    copied = sum((workspace / path).stat().st_size for path in (name, *logs))
     mode = "mode=rw" if logs else "mode=ro&immutable=1"
     return Copy(f"{(workspace / name).as_uri()}?{mode}", copied)
 
 
-def _copy_file(folder: int, name: str, target: Path) -> None:
+def _copy_file(folder: int, name: str, target: Path) -> int:
+    """Copy the file, and its holes as holes: they cost whoever made it nothing. Return the number
+    of bytes beside them.
+    """
+    copied = 0
     with opened_file((name,), inside=folder) as descriptor, target.open("wb") as copy:
-        missing = os.fstat(descriptor).st_size
-        while missing > 0 and (read := os.read(descriptor, min(missing, MEBIBYTE))):
-            copy.write(read)
-            missing -= len(read)
+        size = os.fstat(descriptor).st_size
+        for start, end in _data(descriptor, size):
+            os.lseek(descriptor, start, os.SEEK_SET)
+            copy.seek(start)
+            missing = end - start
+            while missing > 0 and (read := os.read(descriptor, min(missing, MEBIBYTE))):
+                copied += copy.write(read)
+                missing -= len(read)
+        copy.truncate(size)
+    return copied
+
+
+def _data(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """The beginning and end of each piece between the holes of an open file."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole is left
+                return
+            raise
+        end = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
+        yield start, end
 
 
 def _read(folder: int, name: str) -> bytes:
@@ -254,7 +280,7 @@ def _row(key: int, timestamp: Any, kind: Any, message: Any, size: int = 0) -> Mo
 def _time(value: Any) -> float | None:
     if not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    return float(value) if 0 <= value < YEAR_2100 else None
+    return unix_seconds(value) if 0 <= value < YEAR_2100 else None
 
 
 def _message(kind: str, value: Any, size: int) -> str:

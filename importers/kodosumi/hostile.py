@@ -33,7 +33,7 @@ TABLES = frozenset({"monitor", "roles", "sqlite_master"})
 
 
 class Database(sqlite3.Connection):
-    """A connection to a copy; `size` is that of the file and its log, in bytes."""
+    """A connection to a copy; `size` is that of the file and its log without holes, in bytes."""
 
     size = 0
     _counted = 0

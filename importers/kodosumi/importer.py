@@ -51,7 +51,7 @@ others.
 TAKEN = "has the id of another execution of the organization"
 WAS_TAKEN = "has the id of another execution of the organization, which was deleted"
 GONE = (OperationalError, InterfaceError)
-"""Our own database is unavailable; no execution's content is the cause."""
+"""AgentIdP's database is unavailable; no execution's content is the cause."""
 
 
 @dataclass

@@ -12,7 +12,8 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 
 from executions.file_counts import recount_files
-from executions.file_storage import folder_of, remove_file
+from executions.file_names import name_of
+from executions.file_storage import remove_file
 from executions.models import Execution, ExecutionFile
 from importers.kodosumi.folders import ReportProblem, SourceFile, Unreadable, opened_file, reason
 from organizations.tenancy.scope import organization_scope
@@ -61,13 +62,13 @@ def update_files(
 def _store(execution: Execution, folder: int, file: SourceFile, largest: int) -> ExecutionFile:
     """Store the content under a name derived from the file and its version.
 
-    After an interrupted import the next one overwrites what was left.
+    After an interrupted import the next one overwrites what was left, or the worker removes it.
     """
     if file.size > largest:
         raise Unreadable(f"is larger than {largest:,} bytes")
     version = f"{file.area}/{file.path}\n{file.size}\n{file.last_modified!r}"
     key = uuid5(execution.pk, version)
-    name = f"{folder_of(execution.organization_id, execution.pk)}/{key}"
+    name = name_of(execution.organization_id, execution.pk, key)
     with _unchanging(folder, file) as content:
         if default_storage.exists(name):
             default_storage.delete(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from importers.kodosumi.databases import opened_copy
+from importers.kodosumi.databases import _copy_file, opened_copy
 from importers.kodosumi.hostile import JOURNAL_MAGIC
 from organizations.models import Organization
 from tests.kodosumi import import_folder, messages
@@ -209,3 +209,29 @@ def test_the_connection_reads_our_tables_and_does_nothing_else(
         os.close(folder)
 
     assert not (tmp_path / "other").exists()
+
+
+def test_a_file_of_holes_takes_no_more_room_and_time_than_it_has_content(
+    data: Path, tmp_path: Path
+) -> None:
+    database = write_execution(data, GOOD) / "sqlite3.db"
+    content = database.stat().st_size
+    os.truncate(database, 1 << 30)
+    with database.open("r+b") as file:
+        file.seek(1 << 29)
+        file.write(b"x" * PAGE)
+    folder = os.open(database.parent, os.O_RDONLY)
+
+    try:
+        size = _copy_file(folder, "sqlite3.db", tmp_path / "copy")
+    finally:
+        os.close(folder)
+
+    copy = tmp_path / "copy"
+    assert size == content + PAGE
+    assert copy.stat().st_size == 1 << 30
+    assert copy.stat().st_blocks * 512 <= 2 * size + (1 << 16)
+    with copy.open("rb") as copied, database.open("rb") as source:
+        assert copied.read(content) == source.read(content)
+        copied.seek(1 << 29)
+        assert copied.read(PAGE + 1) == b"x" * PAGE + b"\0"

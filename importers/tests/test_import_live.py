@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import closing
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NoReturn, Self
 
 import pytest
@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from executions.file_storage import folder_of
+from executions.file_names import folder_of
 from executions.models import DeletedExecution, Execution, ExecutionFile
 from importers.kodosumi import batch, importer
 from organizations.models import AuditEvent, Organization
@@ -182,7 +182,7 @@ def test_the_writer_does_not_notice_the_import(data: Path) -> None:
         closing(open_database(data, fid)) as database,
     ):
         database.execute("PRAGMA wal_autocheckpoint = 3")
-        database.execute("PRAGMA busy_timeout = 0")  # A lock of ours would cause an error here.
+        database.execute("PRAGMA busy_timeout = 0")  # A lock of an import would cause an error.
         for n in range(0, 3000, 3):
             append_rows(database, rows[n : n + 3])
             time.sleep(0.001)
@@ -222,7 +222,7 @@ def test_an_import_killed_at_any_moment_continues(
                 assert content.read() == b"fine " * 1000
             # Files stored before the kill without a row have been overwritten.
             folder = folder_of(killed.pk, file.execution_id)
-            assert file.content.storage.listdir(folder) == ([], [str(file.pk)])
+            assert file.content.storage.listdir(folder) == ([], [PurePath(file.content.name).name])
 
 
 def without_ids(organization: Organization) -> dict[str, Any]:

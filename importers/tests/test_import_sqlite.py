@@ -72,12 +72,13 @@ def test_a_log_that_restarts_while_it_is_copied(
     """
     copied = []
 
-    def copy(folder: int, name: str, target: Path) -> None:
-        copy_file(folder, name, target)
+    def copy(folder: int, name: str, target: Path) -> int:
+        size = copy_file(folder, name, target)
         if name == "sqlite3.db" and name not in copied:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             append_rows(database, run_rows(50)[6:])
         copied.append(name)
+        return size
 
     copy_file = databases._copy_file
     with closing(open_database(data, GOOD)) as database:
@@ -94,10 +95,11 @@ def test_a_log_that_restarts_while_it_is_copied(
 def test_a_database_that_never_rests(
     organization: Organization, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def copy(folder: int, name: str, target: Path) -> None:
-        copy_file(folder, name, target)
+    def copy(folder: int, name: str, target: Path) -> int:
+        size = copy_file(folder, name, target)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         append_rows(database, [(START, "stdout", "more")])
+        return size
 
     copy_file = databases._copy_file
     write_execution(data, BAD)

@@ -5,7 +5,9 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -122,3 +124,33 @@ def test_nothing_is_announced_before_the_commit(
 
     assert before == []
     assert announced == ["now"]
+
+
+def test_a_redis_that_answers_slowly_delays_no_request(settings: Any) -> None:
+    """It sends its answer byte by byte, so that no read ever times out."""
+    is_asked, may_end = Event(), Event()
+
+    def drip(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client:
+            client.settimeout(30)
+            while b"PUBLISH" not in (sent := client.recv(65536)):
+                client.sendall(b"+OK\r\n" * max(sent.count(b"*"), 1))
+            is_asked.set()
+            client.sendall(b"+")
+            while not may_end.wait(0.05):
+                client.sendall(b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(2) as pool:
+        dripping = pool.submit(drip, server)
+        settings.REDIS_URL = f"redis://127.0.0.1:{server.getsockname()[1]}/0?protocol=2"
+        found = wakeup.announcer()
+        assert found is not None
+
+        try:
+            pool.submit(found.announce).result(30)
+            assert is_asked.wait(30)
+            pool.submit(found.announce).result(30)
+        finally:
+            may_end.set()
+        dripping.result(30)

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from core.database_clock import database_time
 from core.errors import DomainError, Forbidden, NotFound
+from organizations.actions.saved_views import remove_views_of
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
@@ -91,7 +92,9 @@ def change_role(
 
 @transaction.atomic
 def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
-    """End a membership. Tokens and sessions lose their rights here with it."""
+    """End a membership. Tokens and sessions lose their rights here with it, and a person's own
+    views are removed.
+    """
     organization = member.organization
     lock_members(organization)
     if isinstance(member, Principal):
@@ -118,6 +121,7 @@ def remove_member(member: Membership | Principal, *, actor: Actor) -> None:
         member=membership.user.email,
         role=membership.role,
     )
+    remove_views_of(organization, membership.user_id)
     membership.delete()
 
 

@@ -10,7 +10,7 @@ from django.utils.text import slugify
 
 from core.constraints import refusing
 from core.database_clock import ago, database_time
-from core.errors import DomainError
+from core.errors import DomainError, NotFound
 from organizations.actors import Actor
 from organizations.audit.actions import AuditAction
 from organizations.audit.log import record_event
@@ -143,6 +143,8 @@ def _change(
     organization: Organization, action: AuditAction, actor: Actor, changes: dict[str, Any]
 ) -> Organization:
     organization = _locked(organization)
+    if organization.status == Organization.Status.DELETED:  # meanwhile
+        raise NotFound
     changed = {n: value for n, value in changes.items() if getattr(organization, n) != value}
     if not changed:
         return organization

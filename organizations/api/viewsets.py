@@ -9,9 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from rest_framework import viewsets
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from core.errors import NotFound
 from core.fast_path.arrival import seconds_waited
@@ -19,8 +17,8 @@ from core.fast_path.responses import LongResponse
 from core.pagination import PAGING
 from core.parameters import refuse_others, require_choice
 from organizations.actors import Actor
-from organizations.api import idempotency
-from organizations.models import AnsweredRequest, Organization
+from organizations.api.repeatable import RepeatableActions
+from organizations.models import Organization
 from organizations.stream_access import Viewer, has_ended
 from organizations.tenancy.scope import request_scope
 from organizations.tenancy.shares import share_of
@@ -44,28 +42,23 @@ class BearerCredentials(Protocol):
         """The actor, if its agent, credential, session and organization are still valid."""
 
 
-class OrganizationScopedViewSet(viewsets.GenericViewSet):
+class OrganizationScopedViewSet(RepeatableActions):
     """Runs the whole view inside the caller's organization, in the database as well.
 
     Subclasses set `required_scopes` per action, and may narrow `get_queryset` by narrow_queryset()
     but not override it. The organization comes only from the verified token. A query parameter that
-    is repeated, or is neither in `query_parameters` nor a filter or paging parameter of the action,
-    is refused.
+    is neither in `query_parameters` nor a filter or paging parameter of the action is refused, and
+    so is one that is repeated, except `repeatable_parameters`.
     """
 
     required_scopes: dict[str, tuple[str, ...]] = {}
-    repeatable: frozenset[str] = frozenset()
-    """Creating actions that a client may repeat safely with an Idempotency-Key."""
-    kept_fields: dict[str, Collection[str]] = {}
-    """For actions whose stored response keeps only these fields. The rest is content, which may be
-    large or deleted since; read_anew() reads it again."""
     query_parameters: dict[str, Collection[str]] = {}
+    repeatable_parameters: frozenset[str] = frozenset()
     may_queue: bool = False
     """Whether requests that have waited for a thread are served however many they are. For streams,
     whose viewers all come back at once after a restart, and browsers give up after a refusal."""
     not_found: type[NotFound] = NotFound
     organization: Organization
-    actor: Actor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -104,32 +97,10 @@ class OrganizationScopedViewSet(viewsets.GenericViewSet):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if request.method != "OPTIONS" and self.action is not None:
-            refuse_others(request.query_params, self.known_parameters())
+            known = self.known_parameters()
+            refuse_others(request.query_params, known, self.repeatable_parameters)
             self._refuse_other_forms(request)
-        self._claimed: AnsweredRequest | None = None
-        claim = idempotency.claim(request, self.actor) if self.action in self.repeatable else None
-        if claim is None:
-            return
-        stored, is_new = claim
-        if is_new:
-            self._claimed = stored
-        else:  # replace the action, as the router assigns actions to methods
-            setattr(self, str(request.method).lower(), lambda *_, **__: self._replay(stored))
-
-    def finalize_response(
-        self, request: Request, response: Response, *args: Any, **kwargs: Any
-    ) -> Response:
-        if claimed := getattr(self, "_claimed", None):
-            idempotency.remember(claimed, response, self.kept_fields.get(self.action))
-        return super().finalize_response(request, response, *args, **kwargs)
-
-    def _replay(self, stored: AnsweredRequest) -> Response:
-        is_whole = self.action not in self.kept_fields
-        return idempotency.replay(stored, None if is_whole else self.read_anew)
-
-    def read_anew(self, kept: dict[str, Any]) -> Any:
-        """The response body as it is now, given its stored fields."""
-        raise NotImplementedError
+        self.claim_repetition(request)
 
     def _refuse_other_forms(self, request: Request) -> None:
         """Raise InvalidValue for an unsupported `format`, instead of silently returning JSON."""

@@ -39,6 +39,12 @@ class AuditAction(StrEnum):
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"
     SESSION_PASSWORD_CHANGED = "session.password_changed"  # noqa: S105 - no password
+    FINDING_SNOOZED = "finding.snoozed"
+    FINDING_SNOOZE_ENDED = "finding.snooze_ended"
+    VIEW_SHARED = "view.shared"
+    VIEW_UPDATED = "view.updated"
+    VIEW_UNSHARED = "view.unshared"
+    VIEW_DELETED = "view.deleted"
     AUDIT_EXPORTED = "audit.exported"
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     PERSON_DEACTIVATED = "person.deactivated"
@@ -52,6 +58,8 @@ class AuditAction(StrEnum):
     EXECUTION_EXPIRED = "execution.expired"
     EXECUTION_IMPORT_STARTED = "execution.import_started"
     EXECUTION_IMPORT_FINISHED = "execution.import_finished"
+    ERROR_GROUP_RESOLVED = "error_group.resolved"
+    ERROR_GROUP_REOPENED = "error_group.reopened"
     ADMIN_ORGANIZATION_CHOSEN = "admin.organization_chosen"
 
 

@@ -192,11 +192,13 @@ def verify_chain(
     organization: Organization, *, first: int = 1, last: int | None = None
 ) -> Verification:
     """Recompute the chain from `first` to `last`, and compare its end with the recorded head."""
+    events = AuditEvent.objects.for_organization(organization).in_order()
+    # Read before the head, which follows what is recorded in between.
+    newest = events.reverse().values_list("sequence", flat=True).first() or 0
     head = AuditChain.objects.filter(organization=organization).first()
     head_sequence = head.sequence if head else 0
     head_hash = bytes(head.hash) if head else FIRST_HASH
     last = head_sequence if last is None else last
-    events = AuditEvent.objects.for_organization(organization).in_order()
     previous = events.filter(sequence=first - 1).first() if first > 1 else None
     expected_hash = bytes(previous.hash) if previous else (None if first > 1 else FIRST_HASH)
     result = first_break(
@@ -211,7 +213,8 @@ def verify_chain(
         broken_at, reason = reached + 1, "An event is missing."
     if broken_at is None and last >= head_sequence > 0 and reached_hash != head_hash:
         broken_at, reason = head_sequence, "The end of the log differs from its recorded head."
-    outside = events.filter(Q(sequence__gt=head_sequence) | Q(sequence__lt=1)).first()
+    beyond = Q(sequence__gt=head_sequence, sequence__lte=newest)
+    outside = events.filter(beyond | Q(sequence__lt=1)).first()
     if broken_at is None and outside is not None:
         broken_at, reason = outside.sequence, "The event lies beyond the recorded head."
     return Verification(

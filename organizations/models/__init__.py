@@ -18,6 +18,7 @@ from organizations.models.organization import (
 )
 from organizations.models.people import AccountLink, User, UserManager
 from organizations.models.requests import AnsweredRequest, Attempt
+from organizations.models.saved_view import SavedList, SavedView, SavedViewQuerySet, StartView
 from organizations.models.scoped import OrganizationScopedModel, OrganizationScopedQuerySet
 
 __all__ = [
@@ -39,6 +40,10 @@ __all__ = [
     "OrganizationScopedModel",
     "OrganizationScopedQuerySet",
     "Principal",
+    "SavedList",
+    "SavedView",
+    "SavedViewQuerySet",
+    "StartView",
     "User",
     "UserManager",
 ]

@@ -1,11 +1,11 @@
 """Browsers in which a person signed in before, so that a flood from their address does not keep
 them out.
 
-A cookie names the accounts, each as a MAC of the name that was typed. Attempts at one of these
-names from such a browser are counted, and wait for a hash, apart from all others of the address: an
-attacker there cannot use up what belongs to them. The cookie opens nothing, and is no proof of an
-identity. Anyone can give an account of theirs somebody else's address, so an account that has not
-verified it has a line of its own.
+A cookie names pairs: the MAC of a typed name, and that of the account unless it verified the
+address. Attempts at one of these names from such a browser are counted, and wait for a hash, apart
+from all others of the address: an attacker there cannot use up what belongs to them. The cookie
+opens nothing, and is no proof of an identity. Anyone can give an account of theirs somebody else's
+address, so an account that has not verified it has a line of its own.
 """
 
 import hmac

@@ -1,11 +1,13 @@
--- Count one attempt under a key, and tell how many there were in the window and how many seconds of
--- it are left. The first attempt after a window's end begins another one. A window that begins far
--- from now is none: the clock was ahead when it began, and would keep everybody out until then.
-CREATE OR REPLACE FUNCTION organizations_count_attempt(attempt_key text, span interval)
-RETURNS TABLE (attempts integer, seconds_left integer)
+-- Count one attempt under a key, or as many as `amount` says, and tell how many there were in the
+-- window and how many seconds of it are left. The first attempt after a window's end begins another
+-- one. A window that begins far from now is none: the clock was ahead when it began, and would keep
+-- everybody out until then.
+CREATE OR REPLACE FUNCTION organizations_count_attempt(
+    attempt_key text, span interval, amount integer DEFAULT 1
+) RETURNS TABLE (attempts integer, seconds_left integer)
 LANGUAGE sql AS $$
     INSERT INTO organizations_attempt AS known (key, started_at, ends_at, attempts)
-    VALUES (attempt_key, clock_timestamp(), clock_timestamp() + span, 1)
+    VALUES (attempt_key, clock_timestamp(), clock_timestamp() + span, amount)
     ON CONFLICT (key) DO UPDATE SET
         started_at = CASE WHEN clock_timestamp() BETWEEN known.started_at - span
                                AND known.started_at + span
@@ -15,7 +17,7 @@ LANGUAGE sql AS $$
                        THEN known.ends_at ELSE clock_timestamp() + span END,
         attempts = CASE WHEN clock_timestamp() BETWEEN known.started_at - span
                              AND known.started_at + span
-                        THEN known.attempts + 1 ELSE 1 END
+                        THEN known.attempts + amount ELSE amount END
     RETURNING known.attempts,
               ceil(extract(epoch FROM known.started_at + span - clock_timestamp()))::integer
 $$;

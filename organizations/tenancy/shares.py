@@ -56,7 +56,7 @@ def shares_of(organization_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     kept = {each: _kept.get(each, (each, 0.0)) for each in organization_ids}
     shares = {each: share for each, (share, until) in kept.items() if now < until}
     if unknown := kept.keys() - shares.keys():
-        asked = dict.fromkeys(unknown) | _asked(unknown)
+        asked = dict.fromkeys(unknown) | _read_shares(unknown)
         if len(_kept) + len(asked) > MAX_KEPT:
             _kept.clear()
         for each, share in asked.items():
@@ -65,7 +65,7 @@ def shares_of(organization_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     return shares
 
 
-def _asked(organization_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+def _read_shares(organization_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     with connection.cursor() as cursor:
         cursor.execute(ANSWERS, [list(organization_ids)])
         return {each: _share(each, *people) for each, *people in cursor.fetchall()}

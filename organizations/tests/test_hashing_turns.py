@@ -260,7 +260,7 @@ def test_a_flood_from_one_network_keeps_nobody_elsewhere_from_signing_in(
 
     assert status == 200
     assert slots.begun.index(VICTIM) == count, "the next after those that ran already"
-    assert set().union(*(each.result() for each in flooding)) <= {401, 429}
+    assert set().union(*(each.result() for each in flooding)) <= {401, 429, 503}
 
 
 def log_in(address: str, email: str, password: str) -> int:

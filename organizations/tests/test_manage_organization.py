@@ -10,7 +10,12 @@ from django.utils import timezone
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from conftest import ClientFor
-from organizations.actions import delete_organization
+from core.errors import NotFound
+from organizations.actions import (
+    delete_organization,
+    reactivate_organization,
+    suspend_organization,
+)
 from organizations.actions.organizations import OrganizationLimitReached, create_organization
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization
@@ -337,3 +342,17 @@ def test_a_person_without_an_organization_makes_one(db: None) -> None:
     membership = create_organization(make_user(), name="Fabrikam")
 
     assert actions_in(membership.organization) == ["org.created"]
+
+
+@pytest.mark.parametrize("change", [suspend_organization, reactivate_organization])
+def test_a_deleted_organization_does_not_come_back(organization: Organization, change: Any) -> None:
+    """Staff may have opened its page before it was deleted."""
+    read_before = Organization.objects.get(pk=organization.pk)
+    system = Actor.for_system(organization, "staff")
+    with organization_scope(organization):
+        delete_organization(organization, actor=system)
+
+        with pytest.raises(NotFound):
+            change(read_before, actor=system)
+
+    assert Organization.objects.get(pk=organization.pk).status == Organization.Status.DELETED

@@ -1,4 +1,4 @@
-"""Pages that change agents; views.py has the list and an agent's page."""
+"""Pages that change agents."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -13,7 +13,6 @@ from django.views.decorators.http import require_http_methods
 from agents.actions import (
     decommission_agent,
     reactivate_agent,
-    register_agent,
     suspend_agent,
     update_agent,
 )
@@ -26,19 +25,6 @@ from pages.form_pages import form_page, run_change, submitted_data
 
 def own_agent(request: OrganizationRequest, agent_id: UUID) -> Agent:
     return get_object_or_404(Agent.objects.for_organization(request.organization), pk=agent_id)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@within_organization("agents:read", "agents:write")
-def new_agent(request: OrganizationRequest) -> HttpResponse:
-    """Register an agent."""
-    form = AgentForm(submitted_data(request), actor=request.actor)
-    if request.method == "POST" and form.is_valid():
-        agent = run_change(form, lambda: register_agent(actor=request.actor, **form.cleaned_data))
-        if agent:
-            messages.success(request, f"{agent.name} is registered. Next, give it a credential.")
-            return redirect("agents:detail", agent.pk)
-    return form_page(request, "agents/new.html", form)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -15,7 +15,8 @@ from analytics.models import AgentDayUsage
 from core.days import DAY
 from tokens.models import Credential, Resource, Revocation, TokenEvent
 
-USAGE_DAYS = 30
+DAYS = 30
+"""Of what is counted by day on an agent's page, today included (UTC)."""
 COUNTED_AT_MOST = 10_000
 """Live tokens of one agent. Beyond this the exact number does not matter."""
 
@@ -23,34 +24,34 @@ COUNTED_AT_MOST = 10_000
 @dataclass(frozen=True)
 class CredentialUsage:
     issued: int = 0
-    """Tokens in the last 30 days, today included (UTC)."""
+    """Tokens in the last DAYS."""
     live_tokens: int = 0
     """The number of its tokens that have neither expired nor been revoked."""
     is_capped: bool = False
     """Whether counting stopped at the limit, so that there may be more live tokens."""
 
 
-def usage_of(agent: Agent, credentials: Collection[Credential]) -> dict[UUID, CredentialUsage]:
-    """The usage of each of the agent's credentials, in three queries at most."""
+def usage_of(
+    agent: Agent, credentials: Collection[Credential], issued: Mapping[UUID, int] | None = None
+) -> dict[UUID, CredentialUsage]:
+    """The usage of each of the agent's credentials; `issued` are their tokens, where the caller
+    has counted them.
+    """
     ids = [credential.pk for credential in credentials]
-    since = timezone.now().date() - (USAGE_DAYS - 1) * DAY
+    if issued is None:
+        issued = _issued(agent, ids)
+    live, is_capped = _live_tokens(agent, ids, timezone.now())
+    return {pk: CredentialUsage(issued.get(pk, 0), live[pk], is_capped) for pk in ids}
+
+
+def _issued(agent: Agent, ids: list[UUID]) -> dict[UUID, int]:
     days = AgentDayUsage.objects.filter(
         organization_id=agent.organization_id,
-        day__gte=since,
+        day__gte=timezone.now().date() - (DAYS - 1) * DAY,
         agent_id=agent.pk,
         credential_id__in=ids,
     )
-    return with_live_tokens(
-        agent, ids, dict(days.values_list("credential_id").annotate(Sum("issued")))
-    )
-
-
-def with_live_tokens(
-    agent: Agent, ids: list[UUID], issued: Mapping[UUID, int]
-) -> dict[UUID, CredentialUsage]:
-    """The usage of these credentials of which the tokens are counted."""
-    live, is_capped = _live_tokens(agent, ids, timezone.now())
-    return {pk: CredentialUsage(issued.get(pk, 0), live[pk], is_capped) for pk in ids}
+    return dict(days.values_list("credential_id").annotate(Sum("issued")))
 
 
 def _live_tokens(agent: Agent, ids: list[UUID], now: datetime) -> tuple[Counter[UUID], bool]:

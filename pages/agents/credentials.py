@@ -3,23 +3,24 @@
 That response is not a redirect, because the secret would have to be stored to survive one.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
-from core.formatting import absolute_time, counted
+from core.formatting import counted, time_phrase
 from pages.agents.changes import own_agent
 from pages.agents.credential_forms import CredentialForm, NameForm, RotationForm
-from pages.agents.credential_usage import USAGE_DAYS, CredentialUsage, usage_of
-from pages.agents.secret_usage import SKEW, SecretUsage, secrets_of, shown_name, verdict
+from pages.agents.credential_usage import DAYS, CredentialUsage, usage_of
+from pages.agents.secret_usage import SecretUsage, rotation_text, secrets_of, shown_name
+from pages.agents.snippets import LANGUAGES, MAX_RESOURCES, grants_of, targets_of, token_url
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
 from pages.form_pages import form_page, run_change, submitted_data
@@ -31,7 +32,7 @@ from tokens.actions import (
     revoke_credential,
     rotate_credential,
 )
-from tokens.models import Credential, TokenEvent
+from tokens.models import Credential
 
 UNSEEN = "Its secret was shown only in the first response: rotate the credential for a new one."
 RECENT_USE = timedelta(hours=1)
@@ -111,11 +112,11 @@ def rename(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
         form,
         credential=credential,
         agent=credential.agent,
-        sentence=f"The {credential}. Tokens and requests from before keep the old name.",
+        sentence=f"The {credential}. Earlier tokens and requests keep its old name.",
     )
 
 
-def ending_of(credential: Credential, secrets: list[SecretUsage]) -> Confirmation:
+def ending_of(credential: Credential, secrets: Sequence[SecretUsage]) -> Confirmation:
     """The confirmation before old secrets end, with their recent use."""
     now, old = timezone.now(), secrets[1:]
     is_one = len(old) <= 1
@@ -133,7 +134,7 @@ def ending_of(credential: Credential, secrets: list[SecretUsage]) -> Confirmatio
         subject=f"{names} of {credential.agent.name}",
         text=f"get{'s'[:is_one]} no more tokens. Those that {'it' if is_one else 'they'} obtained "
         f"keep working until they expire. …{credential.secret_hint} keeps working.",
-        facts=(verdict(secrets, now),) if old else (),
+        facts=(rotation_text(secrets, now),) if old else (),
         must_type=hint,
         why_type="It was used within the last hour.",
     )
@@ -153,7 +154,7 @@ def end_old(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -
     confirmation = ending_of(credential, secrets)
     if question := ask_first(request, confirmation, back=back, back_label=agent.name):
         return question
-    message = f"Only the {credential} works now."
+    message = f"Only the current secret of the {credential} works now."
     is_done(request, lambda: end_old_secrets(credential, actor=request.actor), message)
     return redirect(back)
 
@@ -179,11 +180,11 @@ def revocation_of(credential: Credential, usage: CredentialUsage) -> Confirmatio
 
 def traffic_text(credential: Credential, usage: CredentialUsage, now: datetime) -> str:
     if credential.last_used_at is None:
-        return "It has never received a token."
-    last = absolute_time(credential.last_used_at, now)
+        return "It has never obtained a token."
+    last = time_phrase(credential.last_used_at, now)
     if not usage.issued:
-        return f"It got no token in {USAGE_DAYS} days; the last was at {last}."
-    return f"It got {counted(usage.issued, 'tokens')} in {USAGE_DAYS} days, the last at {last}."
+        return f"It obtained no token in {DAYS} days; the last was {last}."
+    return f"It obtained {counted(usage.issued, 'tokens')} in {DAYS} days, the last {last}."
 
 
 def live_text(usage: CredentialUsage) -> str:
@@ -209,33 +210,22 @@ def revoke(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) ->
     return redirect(back)
 
 
-@require_safe
-@within_organization("agents:read")
-def first_use(request: OrganizationRequest, agent_id: UUID, credential_id: UUID) -> HttpResponse:
-    """Whether the current secret has been used yet, as a fragment of the page that shows it."""
-    credential = own_credential(request, agent_id, credential_id)
-    made = credential.rotated_at or credential.created_at
-    events = (
-        TokenEvent.objects.for_organization(request.organization)
-        .filter(agent_id=agent_id, credential=credential, created_at__gte=made - SKEW)
-        .filter(secret_hint=credential.secret_hint)
-        .order_by("created_at")
-    )
-    context = {
-        "credential": credential,
-        "first_use": events.filter(outcome=TokenEvent.Outcome.ISSUED).first(),
-        "refusal": events.filter(outcome=TokenEvent.Outcome.REFUSED).last(),
-    }
-    return render(request, "agents/credentials/first_use.html", context)
-
-
-def show_secret(request: OrganizationRequest, credential: Credential, secret: str) -> HttpResponse:
+def show_secret(
+    request: OrganizationRequest, credential: Credential, secret: str, *, is_first: bool = False
+) -> HttpResponse:
+    """The page with a new secret and what to do with it; the first one's agent is new, too."""
     agent = credential.agent
-    command = (
-        f"curl -s -w '\\n' -u '{agent.pk}:{secret}' -d grant_type=client_credentials "
-        f"{settings.ISSUER}/api/v1/token"
-    )
-    context = {"agent": agent, "credential": credential, "value": secret, "command": command}
-    context |= {"first_use": None, "refusal": None}
+    context = {
+        "agent": agent,
+        "credential": credential,
+        "value": secret,
+        "is_first": is_first,
+        "targets": targets_of(agent, secret),
+        "more_resources": max(grants_of(agent).count() - MAX_RESOURCES, 0),
+        "languages": LANGUAGES,
+        "token_url": token_url(),
+        "first_token": None,
+        "refusal": None,
+    }
     page = render(request, "agents/credentials/secret.html", context)
     return shown_once(page, UNSEEN, "agents:detail", agent.pk)

@@ -20,6 +20,7 @@ from agents.models import (
 from core.text import AddressInput, NameInput
 from organizations.actors import Actor, Scope
 from organizations.models import Organization, Principal
+from pages.agents.credential_forms import CredentialForm
 
 UNCHOSEN = ("", "Choose one")
 NOT_BUILT_YET = ("webhooks:", "flows:")
@@ -107,6 +108,42 @@ class AgentForm(forms.Form):
 
     def clean_scopes(self) -> list[str]:
         return sorted(self.cleaned_data["scopes"])
+
+
+class RegistrationForm(AgentForm, CredentialForm):
+    """A new agent, with its first credential unless that is switched off."""
+
+    has_credential = forms.BooleanField(
+        label="Create its first credential",
+        required=False,
+        initial=True,
+        help_text="The next page shows its secret once, with ready commands.",
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, actor: Actor) -> None:
+        super().__init__(data, actor=actor)
+        self.fields["name"].label = "Credential name"
+
+    def clean(self) -> None:
+        """Mistakes in the fields of a credential that is not wanted do not matter."""
+        if not self.wants_credential:
+            for name in CredentialForm.base_fields:
+                self.errors.pop(name, None)
+
+    @property
+    def wants_credential(self) -> bool:
+        return bool(self.cleaned_data["has_credential"])
+
+    @property
+    def agent_fields(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in AgentForm.base_fields}
+
+    @property
+    def credential_fields(self) -> dict[str, Any]:
+        return {
+            "name": self.cleaned_data["name"],
+            "expires_at": self.cleaned_data["expires_on"],
+        }
 
 
 class AgentMemberForm(forms.Form):

@@ -13,22 +13,23 @@ from core.days import day_end, day_start
 from core.formatting import counted, percent
 from executions import queries
 from executions.filters import Filters
-from executions.queries import AgentDay, GroupTotal
+from executions.queries import GroupTotal, RunDay
 from organizations.actors import Actor
-from pages.agents.figures import DAYS, Strip
+from pages.agents.credential_usage import DAYS
 from pages.executions.errors import fewer_bars
 from pages.executions.listing import row_of
 from pages.executions.page_query import ALL_TIME, to_datetime
+from pages.figures import Strip
 
 RUNS_SHOWN = 8
 GROUPS_SHOWN = 3
 
 
 def runs_of(
-    agent: Agent, actor: Actor, days: Mapping[date, AgentDay], strip: Strip, now: datetime
+    agent: Agent, actor: Actor, days: Mapping[date, RunDay], strip: Strip, now: datetime
 ) -> dict[str, Any]:
     """The newest runs that the actor may see, and the groups of the errors of the strip's days."""
-    newest = queries.executions(agent.organization, actor, Filters(agent=agent.pk))
+    newest = queries.executions(agent.organization, actor, Filters(agent=(agent.pk,)))
     rows = [row_of(each, now.timestamp()) for each in newest[:RUNS_SHOWN]]
     query = urlencode({"agent": str(agent.pk), "hours": ALL_TIME})
     return {
@@ -40,7 +41,7 @@ def runs_of(
     }
 
 
-def summary_of(days: Mapping[date, AgentDay], strip: Strip) -> str:
+def summary_of(days: Mapping[date, RunDay], strip: Strip) -> str:
     runs = sum(days[day].runs for day in strip.days if day in days)
     failed = sum(days[day].failed for day in strip.days if day in days)
     if not runs:
@@ -54,12 +55,9 @@ def errors_of(agent: Agent, actor: Actor, strip: Strip) -> dict[str, Any]:
     everyone = Filters(
         start=day_start(strip.first, UTC).timestamp(), end=day_end(strip.today, UTC).timestamp()
     )
-    own = replace(everyone, agent=agent.pk)
+    own = replace(everyone, agent=(agent.pk,))
     found = queries.error_groups(
-        agent.organization,
-        actor,
-        own,
-        choose=lambda groups: list(groups.order_by("-count", "fingerprint")[:GROUPS_SHOWN]),
+        agent.organization, actor, own, order="largest", limit=GROUPS_SHOWN
     )
     totals = (
         queries.group_totals(
@@ -94,4 +92,4 @@ def share_of(count: int, total: GroupTotal | None) -> str:
     """How much of the group is this agent's."""
     if total is None or total.agents <= 1:
         return "only this agent"
-    return f"{count:,} here, {total.errors:,} over {total.agents:,} agents"
+    return f"{count:,} here, {total.errors:,} across {total.agents:,} agents"

@@ -1,7 +1,7 @@
 """The use of old secrets after a rotation, and whether they can be ended."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from django.db.models import Count, Max
 from django.db.models.functions import TruncDate
 
 from agents.models import Agent
-from core.formatting import absolute_time
+from core.formatting import absolute_time, time_phrase
 from tokens.models import Credential, TokenEvent
 
 ADDRESSES_SHOWN = 3
@@ -88,13 +88,13 @@ def _secret(hint: str, ends_at: datetime | None, days: list[tuple[Any, ...]]) ->
     )
 
 
-def last_of(secrets: list[SecretUsage]) -> SecretUsage | None:
+def last_of(secrets: Sequence[SecretUsage]) -> SecretUsage | None:
     """The secret that was used last, if any was."""
     used = [(each.last_at, each) for each in secrets if each.last_at]
     return max(used, key=lambda pair: pair[0])[1] if used else None
 
 
-def can_end(secrets: list[SecretUsage], now: datetime) -> bool:
+def can_end(secrets: Sequence[SecretUsage], now: datetime) -> bool:
     """Whether the old secrets rest while the new one is in use."""
     new, *old = secrets
     if new.last_at is None:
@@ -105,7 +105,7 @@ def can_end(secrets: list[SecretUsage], now: datetime) -> bool:
     return now - last.last_at > RESTED and new.last_at > last.last_at
 
 
-def verdict(secrets: list[SecretUsage], now: datetime) -> str:
+def rotation_text(secrets: Sequence[SecretUsage], now: datetime) -> str:
     """A sentence on whether the old secrets can be ended."""
     new, *old = secrets
     the_old = f"The old secret {shown_name(old[0])}" if len(old) == 1 else "None of the old secrets"
@@ -117,24 +117,27 @@ def verdict(secrets: list[SecretUsage], now: datetime) -> str:
         one = "has not obtained a token since the rotation, but the new one has. You can end it."
         several = "has obtained a token since the rotation, but the new one has. You can end them."
         return f"{the_old} {one if len(old) == 1 else several}"
-    at = absolute_time(last, now)
     if new.last_at is None:
         return (
             f"The new secret has not been used yet: {shown_name(user)} obtained all tokens since "
-            f"the rotation, the last at {at}. Ending it now would stop the agent."
+            f"the rotation, the last {time_phrase(last, now)}. Ending it now would stop the agent."
         )
     if can_end(secrets, now):
+        since = absolute_time(last, now)
         if len(old) > 1:
             return (
-                f"None of the old secrets has been used since {at}, but the new one has. "
+                f"None of the old secrets has been used since {since}, but the new one has. "
                 "You can end them."
             )
         return (
-            f"The old secret {shown_name(user)} has not been used since {at}, but the new one has. "
-            "You can end it."
+            f"The old secret {shown_name(user)} has not been used since {since}, but the new one "
+            "has. You can end it."
         )
     came_from = f" from {', '.join(user.addresses)}" if user.addresses else ""
-    return f"The old secret {shown_name(user)} is still in use: its last token at {at}{came_from}."
+    return (
+        f"The old secret {shown_name(user)} is still in use: it last obtained a token "
+        f"{time_phrase(last, now)}{came_from}."
+    )
 
 
 def shown_name(secret: SecretUsage) -> str:

@@ -1,4 +1,4 @@
-"""The sentence on top of an agent's page, with its one deed."""
+"""The sentence on top of an agent's page, with its one action."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from django.urls import reverse
 
 from agents.models import Agent
 from analytics.agent_usage import HOURS, NEWEST, NewestRequests
-from analytics.findings.finding import BAD, Finding
-from core.formatting import absolute_time, counted
+from analytics.findings.codes import BAD
+from analytics.findings.finding import Finding
+from core.formatting import absolute_time, counted, time_phrase
 from pages.agents.changes import reactivation_of
 from pages.agents.credential_cards import Cards
 from pages.agents.secret_usage import last_of, shown_name
 from pages.charts import shown_finding
 from pages.confirmation import Confirmation
-from tokens.models import Credential
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One sentence about what was checked, and at most one deed: a link or a confirmation."""
+    """One sentence about what was checked, and at most one action: a link or a confirmation."""
 
     tone: str
     text: str
@@ -31,6 +31,8 @@ class Verdict:
     label: str = ""
     url: str = ""
     asked: Confirmation | None = None
+    is_change: bool = False
+    """Whether its action changes the agent or its credentials."""
     finding: Finding | None = None
     """The one that it tells."""
 
@@ -47,10 +49,10 @@ def verdict_of(
     """The first of these that holds; the plain sentence if none does."""
     found = (
         of_status(agent)
-        or of_finding(agent, [each for each in findings if each.severity == BAD])
+        or of_finding(agent, cards, [each for each in findings if each.severity == BAD])
         or of_missing_credential(agent, cards)
         or of_rotation(cards)
-        or of_finding(agent, findings)
+        or of_finding(agent, cards, findings)
         or plain(cards, newest, now)
     )
     return found if may_write else without_change(found)
@@ -58,20 +60,19 @@ def verdict_of(
 
 def without_change(found: Verdict) -> Verdict:
     """For those who may not change the agent."""
-    is_change = found.asked is not None or "/credentials/" in found.url
-    return replace(found, label="", url="", asked=None) if is_change else found
+    return replace(found, label="", url="", asked=None) if found.is_change else found
 
 
 def of_status(agent: Agent) -> Verdict | None:
     if agent.is_decommissioned:
-        return Verdict("", "It gets no tokens any more. Its history stays.", "Decommissioned.")
+        return Verdict("", "It no longer gets tokens. Its history stays.", "Decommissioned.")
     if not agent.is_active:
-        text = "It gets no tokens, and those it had do not work."
-        return Verdict("warn", text, "Suspended.", asked=reactivation_of(agent))
+        text = "It gets no tokens, and those it had no longer work."
+        return Verdict("warn", text, "Suspended.", asked=reactivation_of(agent), is_change=True)
     return None
 
 
-def of_finding(agent: Agent, findings: Sequence[Finding]) -> Verdict | None:
+def of_finding(agent: Agent, cards: Cards, findings: Sequence[Finding]) -> Verdict | None:
     for finding in findings:
         shown = shown_finding(finding)
         verdict = Verdict(
@@ -79,13 +80,13 @@ def of_finding(agent: Agent, findings: Sequence[Finding]) -> Verdict | None:
         )
         if finding.rows:
             return replace(verdict, label="See the requests", url=shown["url"])
-        if finding.code == "credential_expiring" and finding.credential_id:
-            has_expired = not finding.numbers.get("hoursLeft") and "refusedCount" in finding.numbers
-            if has_expired:
-                address = reverse("tokens:new_credential", args=[agent.pk])
-                return replace(verdict, label="New credential", url=address)
-            address = reverse("tokens:rotate_credential", args=[agent.pk, finding.credential_id])
-            return replace(verdict, label=f"Rotate …{finding.secret_hint}", url=address)
+        card = cards.of(finding.credential_id)
+        if finding.code == "credential_expiring" and card is not None:
+            label, address = "New credential", reverse("tokens:new_credential", args=[agent.pk])
+            if card.is_live:
+                label = f"Rotate …{finding.secret_hint}"
+                address = reverse("tokens:rotate_credential", args=[agent.pk, card.credential.pk])
+            return replace(verdict, label=label, url=address, is_change=True)
     return None
 
 
@@ -94,9 +95,9 @@ def of_missing_credential(agent: Agent, cards: Cards) -> Verdict | None:
         return None
     lead, text = "No credential yet.", "It cannot get a token until you create one."
     if cards.ended:
-        lead, text = "No credential works.", "It gets no token until you create a new one."
+        lead, text = "No credential works.", "It cannot get a token until you create a new one."
     address = reverse("tokens:new_credential", args=[agent.pk])
-    return Verdict("warn", text, lead, label="New credential", url=address)
+    return Verdict("warn", text, lead, label="New credential", url=address, is_change=True)
 
 
 def of_rotation(cards: Cards) -> Verdict | None:
@@ -110,80 +111,103 @@ def of_rotation(cards: Cards) -> Verdict | None:
         since = absolute_time(last.last_at, card.now) if last and last.last_at else "the rotation"
         if len(old) == 1:
             name = f"{shown_name(old[0])}{of}"
-            text = f"The old secret {name} has not been used since {since}; it can go."
+            text = f"The old secret {name} has not been used since {since}; it is safe to end."
             button = "End the old one now"
         else:
-            text = f"The old secrets{of} have not been used since {since}; they can go."
+            text = f"The old secrets{of} have not been used since {since}; they are safe to end."
             button = "End the old ones now"
         asked = replace(card.ending, button=button)
-        return Verdict("good", text, "The rotation is done.", asked=asked)
+        return Verdict("good", text, "The rotation is done.", asked=asked, is_change=True)
     return None
 
 
 def plain(cards: Cards, newest: NewestRequests, now: datetime) -> Verdict:
     """Who carried the requests of the last day, without judging them."""
-    if not newest.requests:
-        last = max((card.last_at for card in cards.live if card.last_at), default=None)
-        if last is None:
-            return Verdict("", "It has not got a token yet.")
-        return Verdict(
-            "",
-            f"No request in the last {HOURS} hours; its last token was at "
-            f"{absolute_time(last, now)}.",
-        )
-    carried = carriers(cards, newest)
     total = newest.requests
-    refused = f", {newest.refused:,} of them refused" if newest.refused else ""
-    if newest.has_more:
-        whole = f"newest {NEWEST:,} requests"
-    else:
-        whole = f"{counted(total, 'requests')} of the last {HOURS} hours"
+    if not total:
+        if cards.last_at is None:
+            return Verdict("", "It has not obtained a token yet.")
+        none = f"No request in the last {HOURS} hours"
+        if newest.has_more:
+            none = f"None of its newest {NEWEST:,} requests was for a token"
+        return Verdict("", f"{none}; its last token was {time_phrase(cards.last_at, now)}.")
+    whole, carried = whole_of(newest), carriers(cards, newest)
+    if total == 1 and not carried:
+        return Verdict(
+            "", f"{whole.capitalize()} came with no secret of this agent and was refused."
+        )
+    if total == 1:
+        refused = ", which was refused" if newest.refused else ""
+        return Verdict("", f"{name_of(cards, *next(iter(carried)))} carried {whole}{refused}.")
+    number = "all" if newest.refused == total else f"{newest.refused:,}"
+    refused = f", {number} of them refused" if newest.refused else ""
     if not carried:
-        return Verdict("", f"None of the {whole} came with a secret of this agent{refused}.")
-    (card, hint), most = carried.most_common(1)[0]
-    name = secret_name(cards, card, hint)
+        return Verdict("", f"None of {whole} came with a secret of this agent{refused}.")
+    (carrier, most), *others = carried.most_common()
+    name = name_of(cards, *carrier)
     if most == total:
-        if total == 1:
-            return Verdict(
-                "", f"{name} carried the only request of the last {HOURS} hours{refused}."
-            )
-        return Verdict("", f"{name} carried all {whole}{refused}.")
-    others = len(carried) - 1
-    rest = f"{counted(others, 'other secrets')} the rest" if others else "the rest proved no secret"
-    return Verdict("", f"{name} carried {most:,} of the {whole}{refused}; {rest}.")
+        return Verdict("", f"{name} carried {all_of(newest)}{refused}.")
+    rest = rest_of([requests for _, requests in others], total - carried.total())
+    return Verdict("", f"{name} carried {most:,} of {whole}{refused}; {rest}.")
+
+
+def whole_of(newest: NewestRequests) -> str:
+    """The requests that were looked at."""
+    total = newest.requests
+    if newest.has_more:
+        return f"the newest {counted(total, 'requests')}" if total > 1 else "the newest request"
+    count = counted(total, "requests") if total > 1 else "only request"
+    return f"the {count} of the last {HOURS} hours"
+
+
+def all_of(newest: NewestRequests) -> str:
+    total = newest.requests
+    if newest.has_more:
+        return f"all of {whole_of(newest)}"
+    return f"{'both' if total == 2 else f'all {total:,}'} requests of the last {HOURS} hours"
+
+
+def rest_of(others: Sequence[int], unproven: int) -> str:
+    """Who sent the requests that the busiest secret did not carry."""
+    if not others:
+        return "the rest came with no secret of this agent"
+    who = "another secret" if len(others) == 1 else f"{len(others):,} other secrets"
+    if not unproven:
+        return f"{who} carried the rest"
+    return f"{who} carried {sum(others):,}, and {unproven:,} came with no secret of this agent"
 
 
 def carriers(cards: Cards, newest: NewestRequests) -> Counter[tuple[UUID, str]]:
     """Requests by credential and hint. A request that kept no hint came with the credential's only
     secret if it has had no other.
     """
-    known = {card.credential.pk: card.credential for card in (*cards.live, *cards.ended)}
     found: Counter[tuple[UUID, str]] = Counter()
     for carrier in newest.carriers:
-        credential = known.get(carrier.credential_id) if carrier.credential_id else None
-        if credential is not None:
+        card = cards.of(carrier.credential_id)
+        if card is not None:
+            credential = card.credential
             is_only = credential.rotated_at is None
             hint = carrier.hint or (credential.secret_hint if is_only else "")
             found[credential.pk, hint] += carrier.requests
     return found
 
 
-def secret_name(cards: Cards, credential_id: UUID, hint: str) -> str:
-    credential: Credential = next(
-        card.credential
-        for card in (*cards.live, *cards.ended)
-        if card.credential.pk == credential_id
-    )
-    shown = f"…{hint}" if hint else "an earlier secret"
-    if credential.name:
-        return f"{credential.name} {shown}"
-    return shown if hint else "An earlier secret"
+def name_of(cards: Cards, credential_id: UUID, hint: str) -> str:
+    """The secret at the beginning of a sentence."""
+    card = cards.of(credential_id)
+    name = card.credential.name if card else ""
+    if not hint:
+        return f"An earlier secret of {name}" if name else "An earlier secret"
+    return f"{name} …{hint}" if name else f"…{hint}"
 
 
-def told_elsewhere(card_findings: Sequence[Finding], verdict: Verdict) -> list[Finding]:
+def untold(findings: Sequence[Finding], cards: Cards, verdict: Verdict) -> list[Finding]:
     """The findings that neither the verdict nor a credential's card tells."""
-    return [
-        each
-        for each in card_findings
-        if each != verdict.finding and each.code not in ("credential_expiring", "credential_unused")
-    ]
+    return [each for each in findings if each != verdict.finding and not is_told(each, cards)]
+
+
+def is_told(finding: Finding, cards: Cards) -> bool:
+    """Whether the advice on a card says the same; a credential that ended has no card."""
+    card = cards.of(finding.credential_id)
+    is_advice = finding.code in ("credential_expiring", "credential_unused")
+    return is_advice and card is not None and card.is_live

@@ -10,24 +10,10 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from core.days import DAY, HOUR
-from core.formatting import absolute_time, counted, duration, shortened
+from core.formatting import absolute_time, counted, day_of, duration, shortened
 from organizations.audit.actions import AuditAction
 from organizations.models import AuditEvent, User
 
-CHANGES = (
-    AuditAction.AGENT_CREATED,
-    AuditAction.AGENT_UPDATED,
-    AuditAction.AGENT_SUSPENDED,
-    AuditAction.AGENT_REACTIVATED,
-    AuditAction.AGENT_DECOMMISSIONED,
-    AuditAction.CREDENTIAL_GENERATED,
-    AuditAction.CREDENTIAL_ROTATED,
-    AuditAction.CREDENTIAL_RENAMED,
-    AuditAction.CREDENTIAL_OLD_SECRETS_ENDED,
-    AuditAction.CREDENTIAL_REVOKED,
-    AuditAction.RESOURCE_AGENT_ALLOWED,
-    AuditAction.RESOURCE_AGENT_REMOVED,
-)
 LONGEST = 60
 FIELDS = {
     "agent_type": "type",
@@ -47,11 +33,17 @@ class Sentence:
 
 
 def sentences_of(events: Iterable[AuditEvent], now: datetime) -> list[Sentence]:
-    """The events in sentences, with the names of people who have one. One query."""
+    """The events in sentences, with the names of people who have one; each action must be one of
+    CHANGES. One query.
+    """
     found = list(events)
     names = names_of({each.actor_id for each in found if each.actor_kind == "person"})
     return [
-        Sentence(each, names.get(each.actor_id) or each.actor_label, what(each, now))
+        Sentence(
+            each,
+            names.get(each.actor_id) or each.actor_label,
+            TELLERS[each.action](each, each.metadata, now),
+        )
         for each in found
     ]
 
@@ -59,12 +51,6 @@ def sentences_of(events: Iterable[AuditEvent], now: datetime) -> list[Sentence]:
 def names_of(people: set[UUID | None]) -> dict[UUID | None, str]:
     users = User.objects.filter(pk__in=[each for each in people if each])
     return dict(users.exclude(name="").values_list("pk", "name"))
-
-
-def what(event: AuditEvent, now: datetime) -> str:
-    """What happened; the name of the action where no sentence is known."""
-    tell = TELLERS.get(event.action)
-    return tell(event, event.metadata, now) if tell else f"{event.action} {event.target_label}"
 
 
 Teller = Callable[[AuditEvent, dict[str, Any], datetime], str]
@@ -90,12 +76,12 @@ def _rotated(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
     grace = metadata.get("graceSeconds")
     end = _time(metadata.get("oldSecretsWorkUntil"))
     if grace and end:
-        rest = f"The old secret works until {absolute_time(end, now)}."
+        rest = f", with the old one valid until {absolute_time(end, now)}."
     elif isinstance(grace, int) and grace:
-        rest = f"The old secret kept working for {_length(timedelta(seconds=grace))}."
+        rest = f", with the old one valid for another {_length(timedelta(seconds=grace))}."
     else:
-        rest = "The old secret stopped at once."
-    return f"gave the {event.target_label} a new secret. {rest}"
+        rest = ". The old one stopped at once."
+    return f"gave the {event.target_label} a new secret{rest}"
 
 
 def _length(grace: timedelta) -> str:
@@ -112,21 +98,21 @@ def _renamed(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
     return (
         f"renamed the credential {before} to {after}."
         if after
-        else f"took the name {before} from a credential."
+        else f"removed the name {before} from a credential."
     )
 
 
 def _ended(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
-    hints = ", ".join(f"…{hint}" for hint in metadata.get("secretHints") or [])
-    several = metadata.get("oldSecrets", 1) != 1
-    return f"ended the old secret{'s' if several else ''} {hints} of the {event.target_label}."
+    hints = ", ".join(f"…{hint}" for hint in metadata.get("secretHints") or [] if hint)
+    secrets = "the old secret" if metadata.get("oldSecrets", 1) == 1 else "the old secrets"
+    return " ".join(filter(None, ["ended", secrets, hints, f"of the {event.target_label}."]))
 
 
 def _updated(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
     before, after = metadata.get("before"), metadata.get("after")
     if not isinstance(before, dict) or not isinstance(after, dict) or not after:
         return f"changed {_subject(event)}."
-    return " ".join(f"{_change(name, before.get(name), value)}" for name, value in after.items())
+    return " ".join(_change(name, before.get(name), value) for name, value in after.items())
 
 
 def _change(name: str, before: Any, after: Any) -> str:
@@ -152,6 +138,12 @@ def _allowed(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
     return f"allowed tokens for {event.target_label}{with_scopes}."
 
 
+def _snoozed(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
+    end = _time(metadata.get("until"))
+    until = f" until {day_of(end, now)}" if end else ""
+    return f"snoozed “{event.target_label}”{until}: {metadata.get('reason', '')}"
+
+
 def _time(value: Any) -> datetime | None:
     """The time that metadata holds as text."""
     try:
@@ -162,6 +154,10 @@ def _time(value: Any) -> datetime | None:
 
 
 TELLERS: dict[str, Teller] = {
+    AuditAction.FINDING_SNOOZED: _snoozed,
+    AuditAction.FINDING_SNOOZE_ENDED: lambda event, metadata, now: (
+        f"ended the snooze of “{event.target_label}”"
+    ),
     AuditAction.AGENT_CREATED: _verb("registered"),
     AuditAction.AGENT_UPDATED: _updated,
     AuditAction.AGENT_SUSPENDED: _verb("suspended"),
@@ -174,6 +170,8 @@ TELLERS: dict[str, Teller] = {
     AuditAction.CREDENTIAL_REVOKED: _verb("revoked"),
     AuditAction.RESOURCE_AGENT_ALLOWED: _allowed,
     AuditAction.RESOURCE_AGENT_REMOVED: lambda event, metadata, now: (
-        f"no longer allows tokens for {event.target_label}."
+        f"revoked access to {event.target_label}."
     ),
 }
+CHANGES = tuple(TELLERS)
+"""The actions that have a sentence."""

@@ -28,8 +28,10 @@ from organizations.audit.log import (
 )
 from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
 from organizations.tenancy.shares import share_of
+from pages.audit.api_call import call_of
 from pages.decorators import OrganizationRequest, within_organization
 from pages.lists import Filter, ListFilters, page_of
+from pages.saved_views.menu import with_views
 
 KNOWN_PEOPLE = 100
 FILTERS = (
@@ -43,13 +45,16 @@ FILTERS = (
 
 @require_safe
 @within_organization("audit:read")
+@with_views("audit")
 def events(request: OrganizationRequest) -> HttpResponse:
     """List the log, newest first."""
     filters = ListFilters.of(request, *FILTERS, actors_of(request.organization))
     page = page_of(request, narrow(request.organization, filters), is_counted=False)
     context = {
         "filters": filters,
+        "views": request.views.showing(filters.state()),
         "page": page,
+        "api_calls": [call_of(filters, page, request.zone)],
         "events": with_names(request.organization, page.object_list),
         "zone": request.zone,
     }

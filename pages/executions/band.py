@@ -1,6 +1,5 @@
 """What matters about a run now, by its status: the top of its page."""
 
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -46,7 +45,7 @@ def _failure(execution: Execution, actor: Actor, errors: list[dict[str, Any]]) -
         "trace": newest["trace"],
         "is_cut": newest["is_cut"],
         "frame": _frame(newest["error"]),
-        "alike": _alike(execution, actor, newest["error"].fingerprint),
+        "alike": _alike(execution, actor, newest["error"]),
     }
 
 
@@ -58,22 +57,23 @@ def _frame(error: ExecutionError) -> OwnFrame | None:
     return own_frame(text) if len(text) < queries.MAX_TEXT_LENGTH else None
 
 
-def _alike(execution: Execution, actor: Actor, fingerprint: str) -> dict[str, Any] | None:
-    """The group of this error in the last days, as far as the actor may see it."""
+def _alike(execution: Execution, actor: Actor, error: ExecutionError) -> dict[str, Any]:
+    """What the actor may see of the error's group in the last days, and in how many other runs."""
     now = timezone.now()
-    filters = Filters(start=(now - ALIKE_DAYS * DAY).timestamp(), end=now.timestamp() + 1)
-    filters = replace(filters, fingerprint=fingerprint)
-    found = queries.error_groups(
-        execution.organization, actor, filters, choose=lambda groups: list(groups[:1])
-    )
+    start, end = (now - ALIKE_DAYS * DAY).timestamp(), now.timestamp() + 1
+    filters = Filters(start=start, end=end, fingerprint=error.fingerprint)
+    found = queries.error_groups(execution.organization, actor, filters, limit=1)
     if not found.rows:
-        return None
+        return {"others": 0, "days": ALIKE_DAYS}
     group = found.rows[0]
-    query = urlencode({"group": fingerprint, "hours": ALIKE_DAYS * 24})
+    query = urlencode({"group": error.fingerprint, "hours": ALIKE_DAYS * 24})
     return {
-        "count": group.count,
-        "agents": group.agent_names,
+        "others": group.executions - (start <= error.timestamp < end),
         "days": ALIKE_DAYS,
+        "count": group.count,
+        "agents": group.agents,
+        "agent": group.agent_names[0],
+        "state": group.state.state,
         "first_at": to_datetime(group.first_seen),
         "spark": fewer_bars(group.sparkline),
         "url": f"{reverse('executions:errors')}?{query}",

@@ -1,4 +1,4 @@
-"""Errors in groups, and individually with their context."""
+"""Errors in groups; those of a chosen group one by one, with their context."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,75 +9,121 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from core.formatting import counted
+from core.keyset import Keyset
 from executions import queries
 from executions.models import ExecutionError, sees_all
-from executions.queries import ErrorGroup, ErrorGroups
+from executions.queries import ErrorGroup
 from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.api_calls import error_calls
+from pages.executions.error_query import ErrorQuery
+from pages.executions.error_states import state_context
 from pages.executions.page_context import page_context, wider_windows
-from pages.executions.page_query import PageQuery, to_datetime
-from pages.lists import CountedPaginator, page_of
+from pages.executions.page_query import to_datetime
+from pages.lists import CountedPaginator, moment_of, page_of
+from pages.saved_views.menu import with_views
 
-SHOWN_GROUPS = 6
-MAX_GROUPS = 100
+GROUPS_A_PAGE = 50
 ERRORS_A_PAGE = 20
 MAX_TRACE_LENGTH = 20_000
 SPARKS = 30
+LAST_SEEN = Keyset.by("-last_seen", "fingerprint")
 
 
 @require_safe
 @within_organization("executions:read")
+@with_views("errors")
 def errors(request: OrganizationRequest) -> HttpResponse:
-    """List the window's errors by group and individually; `group` selects a single group."""
-    query = PageQuery.from_request(request)
-    group = chosen_group(request)
-    filters = replace(query.filters, fingerprint=group)
+    """List the window's errors by group; `group` selects one, and lists its errors one by one."""
+    query = ErrorQuery.from_request(request)
+    found = errors_of(query) if query.group else groups_of(query)
+    context = {"views": request.views.showing(query.state(group=query.group)), **found}
+    if not found["page"].paginator.count and query.statistics.total:
+        context["empty_state"] = no_errors(query)
+    return render(request, "executions/errors.html", page_context(query, **context))
+
+
+def groups_of(query: ErrorQuery) -> dict[str, Any]:
+    """A page of the groups in the wanted states."""
+    request, pages = query.request, []
+
+    def choose(groups: Any, total: int) -> list[dict[str, Any]]:
+        paginator = CountedPaginator(groups, total, GROUPS_A_PAGE)
+        pages.append(page_of(request, groups, keyset=LAST_SEEN, paginator=paginator))
+        return list(pages[0].object_list)
+
+    found = queries.error_groups(
+        *query.scope,
+        query.filters,
+        states=query.states,
+        choose=choose,
+        # Later errors would move their group while somebody pages, who would then miss it.
+        until=moment_of(request),
+        zone=request.zone,
+    )
+    (page,) = pages
+    page.object_list = list(found.rows)
+    return {
+        "page": page,
+        "api_calls": error_calls(query, page, group=""),
+        "groups": [group_of(query, group, found.step) for group in found.rows],
+    }
+
+
+def errors_of(query: ErrorQuery) -> dict[str, Any]:
+    """The chosen group: its numbers, its state, and a page of its errors."""
+    filters = replace(query.filters, fingerprint=query.group)
+    groups = queries.error_groups(*query.scope, filters, limit=1, zone=query.request.zone)
     rows = queries.errors(*query.scope, filters)
     total = queries.count_errors(*query.scope, filters)
-    context: dict[str, Any] = {}
-    if group:
-        newest = rows.first()
-        context["chosen"] = newest.message if newest else group
-        context["all_groups_url"] = query.url()
-        context["agents"] = [
-            {"name": name, "count": count, "url": query.url(group=group, name=name)}
-            for name, count in queries.count_errors_by_agent(*query.scope, filters)
-        ]
-    elif total:
-        context |= groups_of(query, wants_all=request.GET.get("groups") == "all")
     newer = 0
     if query.seen:
         newer = rows.filter(created_at__gt=query.seen).order_by().count()
         rows = rows.filter(created_at__lte=query.seen)
-    if sees_all(request.actor):
+    if sees_all(query.request.actor):
         rows = queries.with_texts(rows)
     paginator = CountedPaginator(rows, total - newer, ERRORS_A_PAGE)
-    page = page_of(request, rows, paginator=paginator)
-    shown = list(page.object_list)
-    context |= {
+    page = page_of(query.request, rows, paginator=paginator)
+    chosen = group_of(query, groups.rows[0], groups.step) if groups.rows else None
+    state = groups.rows[0].state if groups.rows else queries.state_of(*query.scope, query.group)
+    return {
+        "is_group": True,
+        "chosen": chosen,
+        "first_version": queries.first_version(*query.scope, query.group) if chosen else "",
+        "chosen_name": chosen["group"].message if chosen else query.group,
+        "all_groups_url": query.url(),
+        "by_agent": [
+            {"name": name, "count": count, "url": query.url(group=query.group, name=name)}
+            for name, count in queries.count_errors_by_agent(*query.scope, filters)
+        ],
         "page": page,
-        "errors": [error_of(error) for error in shown] if group else with_groups(query, shown),
+        "errors": [error_of(error) for error in page.object_list],
         "newer": newer,
-        "newest_url": query.url(group=group or None),
+        "api_calls": error_calls(query, page, group=query.group),
+        "newest_url": query.url(group=query.group),
+        **state_context(query, state),
     }
-    if not total and query.statistics.total:
-        context["empty_state"] = no_errors(query, is_group=bool(group))
-    return render(request, "executions/errors.html", page_context(query, **context))
 
 
-def no_errors(query: PageQuery, *, is_group: bool) -> dict[str, Any]:
+def no_errors(query: ErrorQuery) -> dict[str, Any]:
     """The empty state where executions ran without any errors."""
-    if is_group:
+    if query.group:
         return {
             "title": "No errors of this group in this period",
             "text": "There may be errors in other groups.",
             "links": [{"label": "All groups", "url": query.url()}],
+        }
+    if query.states and queries.count_errors(*query.scope, query.filters):
+        return {
+            "title": "No errors in these states",
+            "text": "All groups of this period are in other states.",
+            "links": [{"label": "Any state", "url": query.any_state_url}],
         }
     within = " within the filters" if query.is_narrowed else ""
     return {
         "title": "No errors in this period",
         "text": f"{counted(query.statistics.total, 'executions')} ran{within}, and none reported "
         f"an error{failed_silently(query.statistics.failed)}. "
-        "Errors appear here with their tracebacks, grouped by cause.",
+        "Errors appear here grouped by cause, each with its tracebacks.",
         "links": wider_windows(query)[-1:] if queries.has_errors(*query.scope) else [],
     }
 
@@ -89,28 +135,7 @@ def failed_silently(number: int) -> str:
     return f": {number:,} failed without giving a reason"
 
 
-def chosen_group(request: OrganizationRequest) -> str:
-    group = request.GET.get("group", "").strip()
-    return group if group.isprintable() and len(group) <= 40 else ""
-
-
-def groups_of(query: PageQuery, *, wants_all: bool) -> dict[str, Any]:
-    limit = MAX_GROUPS if wants_all else SHOWN_GROUPS
-    found: ErrorGroups = queries.error_groups(
-        *query.scope,
-        query.filters,
-        choose=lambda groups: list(groups[:limit]),
-        zone=query.request.zone,
-    )
-    more = min(found.total, MAX_GROUPS) - len(found.rows)
-    return {
-        "groups": [group_of(query, group, found.step) for group in found.rows],
-        "all_groups_url": query.url(groups="all") if more else "",
-        "all_groups_label": f"all {found.total:,} groups",
-    }
-
-
-def group_of(query: PageQuery, group: ErrorGroup, step: str) -> dict[str, Any]:
+def group_of(query: ErrorQuery, group: ErrorGroup, step: str) -> dict[str, Any]:
     return {
         "group": group,
         "agents": agents_in(group),
@@ -125,21 +150,7 @@ def group_of(query: PageQuery, group: ErrorGroup, step: str) -> dict[str, Any]:
 
 def agents_in(group: ErrorGroup) -> str:
     names = group.agent_names
-    return names[0] if len(names) == 1 else f"{len(names):,} agents: {', '.join(names)}"
-
-
-def with_groups(query: PageQuery, errors: Sequence[ExecutionError]) -> list[dict[str, Any]]:
-    """The errors as cards, each linked to its group unless it is the only one in it."""
-    fingerprints = {error.fingerprint for error in errors}
-    totals = queries.group_totals(*query.scope, query.filters, fingerprints)
-    return [
-        error_of(error)
-        | {
-            "alike": total.errors if (total := totals.get(error.fingerprint)) else 1,
-            "group_url": query.url(group=error.fingerprint),
-        }
-        for error in errors
-    ]
+    return names[0] if group.agents == 1 else f"{group.agents:,} agents: {', '.join(names)}"
 
 
 def fewer_bars(counts: Sequence[int]) -> list[int]:

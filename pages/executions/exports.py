@@ -22,10 +22,10 @@ from executions.log_lines import LOG, whole_line
 from executions.models import Execution, ExecutionEvent, sees_all
 from organizations.tenancy.scope import organization_scope
 from pages.decorators import OrganizationRequest, within_organization
-from pages.executions.detail import own_execution
 from pages.executions.listing import runtime_ms
 from pages.executions.page_query import PageQuery, to_datetime
 from pages.executions.presentation import events_of
+from pages.executions.run_page import own_execution
 
 BATCH = 1_000
 BYTES = Func("message", function="OCTET_LENGTH", output_field=IntegerField())
@@ -111,13 +111,13 @@ def events(request: OrganizationRequest, fid: str) -> HttpResponseBase:
 
 def event_line(event: ExecutionEvent, *, shows_traces: bool) -> str:
     is_hidden = event.kind == ExecutionEvent.Kind.ERROR and not shows_traces
-    told = {
+    body = {
         "sequence": event.sequence,
         "timestamp": event.timestamp,
         "kind": event.kind,
         "message": read_error(event.message).message if is_hidden else event.message,
     }
-    return json.dumps(told, ensure_ascii=False) + "\n"
+    return json.dumps(body, ensure_ascii=False) + "\n"
 
 
 def all_events(

@@ -1,14 +1,14 @@
 """The facts about a run, for the line under its title."""
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from django.db.models import Count
 from django.urls import reverse
 from django.utils.html import format_html
 
 from core.formatting import absolute_time, counted, duration, money
-from executions.models import Execution, ExecutionFile
+from executions.described import MAX_TAGS
+from executions.models import Execution
 from pages.executions.listing import runtime_ms
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import ALL_TIME, to_datetime
@@ -20,11 +20,7 @@ def facts_of(execution: Execution, now: float) -> dict[str, Any]:
     if not execution.has_ended and execution.status != Execution.Status.AWAITING:
         start = f"{execution.start_time + execution.waiting_seconds:.3f}"
         runtime = format_html('<span data-elapsed-since="{}">{}</span>', start, runtime)
-    areas = ExecutionFile.objects.filter(
-        organization_id=execution.organization_id, execution=execution
-    ).order_by("area")
-    counts = dict(areas.values_list("area").annotate(Count("id")))
-    up, down = counts.get("in", 0), counts.get("out", 0)
+    up, down = execution.input_file_count, execution.output_file_count
     given, made = execution.input_tokens, execution.output_tokens
     used = None if given is None and made is None else (given or 0) + (made or 0)
     return {
@@ -40,6 +36,12 @@ def facts_of(execution: Execution, now: float) -> dict[str, Any]:
         "tokens_title": f"{given or 0:,} in, {made or 0:,} out",
         "cost": money(execution.cost) if execution.cost is not None else "",
     }
+
+
+def tags_of(execution: Execution) -> list[dict[str, str]]:
+    """Its tags, each with the list of all runs that have it."""
+    address = f"{reverse('executions:list')}?hours={ALL_TIME}&tag="
+    return [{"name": tag, "url": f"{address}{quote(tag, '')}"} for tag in execution.tags[:MAX_TAGS]]
 
 
 def runs_url(execution: Execution) -> str:

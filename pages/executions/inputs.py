@@ -14,27 +14,27 @@ MAX_DEPTH = 3
 
 
 def inputs_of(execution: Execution) -> list[tuple[str, str]]:
-    told = untagged(execution.inputs)
-    if told in (None, {}):
+    payload = untagged(execution.inputs)
+    if payload in (None, {}):
         return []
-    if not isinstance(told, dict):
-        return [("Input", in_words(told))]
+    if not isinstance(payload, dict):
+        return [("Input", value_text(payload))]
     rows: list[tuple[str, str]] = []
     characters = MAX_INPUTS_LENGTH
     left = 0
-    for name, value in _named(told, MAX_DEPTH):
+    for name, value in _named(payload, MAX_DEPTH):
         if len(rows) == MAX_INPUTS or characters < 0:
             left += 1
             continue
-        rows.append((plain_text(name), in_words(value)))
+        rows.append((plain_text(name), value_text(value)))
         characters -= len(rows[-1][1])
     if left:
         rows.append(("…", f"and {left:,} more; see the events."))
     return rows
 
 
-def _named(told: dict[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in told.items():
+def _named(payload: dict[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in payload.items():
         value = untagged(value)
         if name == "_global_" and not prefix:
             continue
@@ -44,10 +44,10 @@ def _named(told: dict[str, Any], depth: int, prefix: str = "") -> Iterator[tuple
             yield f"{prefix}{name}", value
 
 
-def in_words(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as a person writes it: yes or no, and a list of words with commas."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
-        return as_text(", ".join(in_words(each) for each in value))
+        return as_text(", ".join(value_text(each) for each in value))
     return as_text(value)

@@ -9,11 +9,15 @@ from django.views.decorators.http import require_safe
 
 from core.keyset import Keyset, Term
 from executions import queries
+from executions.described import MAX_TAGS
 from executions.models import Execution
 from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.api_calls import runs_call
+from pages.executions.cell_filters import CellFilters
 from pages.executions.page_context import milliseconds, page_context
 from pages.executions.page_query import PageQuery
 from pages.lists import CountedPaginator, moment_of, page_of, sort_of
+from pages.saved_views.menu import with_views
 
 NEWEST = "-started"
 COLUMNS = {
@@ -31,6 +35,7 @@ NULLABLE = frozenset({"user__name", "lasted", "cost"})
 
 @require_safe
 @within_organization("executions:read")
+@with_views("executions")
 def executions(request: OrganizationRequest) -> HttpResponse:
     """List the executions of the window up to the time `seen`.
 
@@ -54,14 +59,20 @@ def executions(request: OrganizationRequest) -> HttpResponse:
         paginator=paginator,
         moment=moment,
     )
+    cells = CellFilters(query)
     context = page_context(
         query,
+        views=request.views.showing(
+            query.state(sort=sort if sort == request.GET.get("sort") else "")
+        ),
         page=page,
-        rows=[row_of(execution, now) for execution in page.object_list],
+        rows=[row_of(each, now) | {"cells": cells.of(each)} for each in page.object_list],
         has_cost=any(execution.cost is not None for execution in page.object_list),
         sort=sort,
         newer=newer,
         csv_url=query.url("executions:export"),
+        rows_can_be_filtered=True,
+        api_calls=[runs_call(query, page, is_newest_first=sort == NEWEST)],
         newest_url=query.url(sort=request.GET.get("sort")),
     )
     return render(request, "executions/list.html", context)
@@ -89,7 +100,7 @@ def keyset_of(sort: str) -> Keyset:
 
 
 def row_of(execution: Execution, now: float) -> dict[str, Any]:
-    summary, tags = execution.summary, execution.tags
+    summary, tags = execution.summary, execution.tags[:MAX_TAGS]
     if summary == execution.agent_name:
         summary = None  # An imported run has no name but its subject.
     return {

@@ -3,15 +3,17 @@
 from collections import Counter
 from typing import Any
 
-from django.db.models import Case, QuerySet, When
-from django.db.models.functions import Left
+from django.db.models import Case, OuterRef, QuerySet, Subquery, TextField, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, Left
 
 from core.formatting import counted
+from executions.errors import OPERATORS_ONLY
 from executions.log_lines import LOG, MAX_LINE_LENGTH, short_line
-from executions.models import Execution, ExecutionEvent
+from executions.models import Execution, ExecutionError, ExecutionEvent
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import to_datetime
-from pages.executions.presentation import MAX_STEP_LENGTH, events_of
+from pages.executions.presentation import events_of
 
 Kind = ExecutionEvent.Kind
 MAX_LINES = 1_000
@@ -20,9 +22,21 @@ AFTER_LINE = 200
 TAIL = 5
 
 
-def beginning_of_message(most: int) -> Left:
-    """The beginning of the message, but more of an error, whose part for everyone is at its end."""
-    return Left("message", Case(When(kind=Kind.ERROR, then=MAX_STEP_LENGTH), default=most))
+def beginning_of_message(*, shows_traces: bool) -> Combinable:
+    """As much of an event's message as a line shows, and one character more, which says that it
+    goes on. Without `shows_traces` it is the error's message for everyone instead of its text.
+    """
+    beginning = Left("message", MAX_LINE_LENGTH + 1)
+    if shows_traces:
+        return beginning
+    errors = ExecutionError.objects.filter(
+        organization_id=OuterRef("organization_id"),
+        execution_id=OuterRef("execution_id"),
+        sequence=OuterRef("sequence"),
+    )
+    found = Subquery(errors.values("message")[:1])
+    message = Coalesce(found, Value(OPERATORS_ONLY), output_field=TextField())
+    return Case(When(kind=Kind.ERROR, then=message), default=beginning, output_field=TextField())
 
 
 def lines_of(execution: Execution, *, shows_traces: bool, line: int = 0) -> dict[str, Any]:
@@ -34,10 +48,11 @@ def lines_of(execution: Execution, *, shows_traces: bool, line: int = 0) -> dict
         last = list(after.values_list("sequence", flat=True)[: AFTER_LINE + 1])
         if later := len(last[AFTER_LINE:]):
             rows = rows.filter(sequence__lte=last[AFTER_LINE - 1])
-    found = _read(rows.order_by("-sequence")[: MAX_LINES + 1], MAX_LINE_LENGTH + 1)[::-1]
+    rows = rows.order_by("-sequence")[: MAX_LINES + 1]
+    found = _read(rows, shows_traces=shows_traces)[::-1]
     shown = found[-MAX_LINES:]
     return {
-        "rows": [_line(execution, *row, shows_traces=shows_traces) for row in shown],
+        "rows": [_line(execution, *row) for row in shown],
         "is_cut": len(found) > len(shown),
         "goes_on": bool(later),
     }
@@ -56,16 +71,13 @@ def tail_of(execution: Execution) -> dict[str, Any]:
     )
     wanted = {number for number, _ in newest[:TAIL]} | {worst}
     chosen = events_of(execution).filter(sequence__in=wanted).order_by("sequence")
-    lines = {
-        row[0]: _line(execution, *row, shows_traces=False) for row in _read(chosen, MAX_LINE_LENGTH)
-    }
+    lines = {row[0]: _line(execution, *row) for row in _read(chosen, shows_traces=False)}
     last = [lines[number] for number, _ in newest[:TAIL][::-1] if number in lines]
     shown = lines.get(worst) if execution.has_ended else None
     return {
         "lines": last,
         "line": shown or (last[-1] if last else None),
         "counts": _counts(Counter(kind for _, kind in newest)),
-        "has_trouble": bool(worst),
     }
 
 
@@ -84,24 +96,18 @@ def _written(execution: Execution) -> QuerySet[ExecutionEvent]:
     return events_of(execution).filter(kind__in=LOG, sequence__lte=execution.last_sequence)
 
 
-def _read(rows: QuerySet[ExecutionEvent], most: int) -> list[Any]:
-    rows = rows.annotate(text=beginning_of_message(most))
+def _read(rows: QuerySet[ExecutionEvent], *, shows_traces: bool) -> list[Any]:
+    rows = rows.annotate(text=beginning_of_message(shows_traces=shows_traces))
     return list(rows.values_list("sequence", "timestamp", "kind", "text"))
 
 
 def _line(
-    execution: Execution,
-    sequence: int,
-    timestamp: float,
-    kind: str,
-    text: str,
-    *,
-    shows_traces: bool,
+    execution: Execution, sequence: int, timestamp: float, kind: str, text: str
 ) -> dict[str, Any]:
     return {
         "sequence": sequence,
         "kind": kind,
         "after_ms": milliseconds(timestamp - execution.start_time),
         "at": to_datetime(timestamp),
-        "text": short_line(kind, text, shows_traces=shows_traces),
+        "text": short_line(kind, text, shows_traces=True),
     }

@@ -119,7 +119,8 @@ def with_all_time(note: str, ever: str) -> str:
     if not ever:
         return note
     comma = ", " if note else ""
-    return format_html('{}{}<span class="together">{} over all time</span>', note, comma, ever)
+    more = '{}<span class="figure-more">{}<span class="together">{} over all time</span></span>'
+    return format_html(more, note, comma, ever)
 
 
 def rate(statistics: queries.Statistics | queries.Totals) -> str:

@@ -6,10 +6,12 @@ API refuses are ignored here: a page shows more rather than an error.
 
 import re
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from django.http import QueryDict
@@ -20,11 +22,12 @@ from agents.models import Agent
 from core.days import DAY, MAX_TIMESTAMP
 from core.errors import InvalidValue
 from executions import queries
-from executions.filters import NAMES, NOBODY, Filters
+from executions.filters import MAX_VALUES, NAMES, NOBODY, REPEATABLE, Filters, parse_value
 from executions.known_tags import known_tags
 from executions.models import Execution
 from pages.decorators import OrganizationRequest
-from pages.lists import PLACE, Choices, Filter, ListFilters
+from pages.executions.run_filters import Facet, RunFilters
+from pages.lists import PLACE, VIEW, Choices, Filter, view_of
 
 ALL_TIME = 999_999
 """The number of hours that means all time in kodosumi's dashboard."""
@@ -39,7 +42,6 @@ RANGES = {
 }
 STATUSES = tuple((str(value), label.lower()) for value, label in Execution.Status.choices)
 WINDOW = frozenset({"hours", "from", "to"})
-PARAMETERS = (*NAMES, "name")
 
 
 def to_datetime(seconds: float) -> datetime:
@@ -60,18 +62,17 @@ class PageQuery:
 
     request: OrganizationRequest
     now: datetime
-    parameters: dict[str, str]
-    """The parameters with a valid value."""
+    parameters: dict[str, list[str]]
+    """The valid values of the parameters."""
     filters: Filters
 
     @classmethod
-    def from_request(cls, request: OrganizationRequest) -> "PageQuery":
+    def from_request(cls, request: OrganizationRequest) -> Self:
         now = timezone.now()
         query = QueryDict(mutable=True)
-        for name in PARAMETERS:
-            text = request.GET.get(name, "").strip()
-            if text and text.isprintable():
-                query[name] = text
+        for name in NAMES:
+            if texts := readable(name, request.GET.getlist(name)):
+                query.setlist(name, texts)
         while True:
             try:
                 filters = Filters.read(
@@ -81,7 +82,7 @@ class PageQuery:
                 for name in error.details:
                     del query[name]
             else:
-                return cls(request, now, {name: str(query[name]) for name in query}, filters)
+                return cls(request, now, dict(query.lists()), filters)
 
     @property
     def scope(self) -> tuple[Any, Any]:
@@ -102,7 +103,7 @@ class PageQuery:
         """The length of the window in hours; None if it has explicit bounds."""
         if "from" in self.parameters or "to" in self.parameters:
             return None
-        return int(self.parameters.get("hours", DEFAULT_HOURS))
+        return int(self.parameters.get("hours", [str(DEFAULT_HOURS)])[0])
 
     @property
     def range_label(self) -> str:
@@ -145,6 +146,34 @@ class PageQuery:
         ]
 
     @property
+    def neighbours(self) -> list[dict[str, str]]:
+        """Links to the period of equal length before and to the one after, if it has begun."""
+        (first, end), now = self.filters.window, int(self.now.timestamp())
+        if first is None:
+            return []
+        start, until = int(first), now if end is None else int(end)
+        length = until - start
+        earlier = {"from_": stamp(start - length), "to": stamp(start)}
+        found = (
+            [self._neighbour("Earlier", start - length, start, earlier)] if start > length else []
+        )
+        if until >= now:
+            return found
+        # One that would reach now, but for the time in which one looked at this page, is the last
+        # hours.
+        later: dict[str, object] = {"from_": stamp(until), "to": stamp(until + length)}
+        if until + length + length // 20 >= now and length % 3600 == 0:
+            later = {"hours": None if length == DEFAULT_HOURS * 3600 else length // 3600}
+        return [*found, self._neighbour("Later", until, min(until + length, now), later)]
+
+    def _neighbour(
+        self, word: str, start: float, end: float, changes: dict[str, Any]
+    ) -> dict[str, str]:
+        icon, key = ("back", "[") if word == "Earlier" else ("next", "]")
+        label = f"{word}: {self.written(start)} to {self.written(end)}"
+        return {"label": label, "url": self._sorted_url(changes), "icon": icon, "key": key}
+
+    @property
     def edges(self) -> list[dict[str, str]]:
         """The fields for explicit bounds, as <input type=datetime-local> expects them."""
         names = (("from", "From"), ("to", "Until"))
@@ -164,7 +193,8 @@ class PageQuery:
     def url(self, page: str = "", /, **changes: object) -> str:
         """The URL of a page (by default this one) with the same query except for `changes`.
 
-        None removes a parameter; changing the window replaces all of it. Write `from_` for `from`.
+        None and () remove a parameter; changing the window replaces all of it. Write `from_` for
+        `from`.
         """
         changes = {key.rstrip("_"): value for key, value in changes.items()}
         query: dict[str, object] = {**self.parameters}
@@ -173,19 +203,56 @@ class PageQuery:
         if self.request.GET.get("tz") == self.request.zone.key:
             query["tz"] = self.request.zone.key
         query |= changes
-        kept = {key: str(value) for key, value in query.items() if value is not None}
+        kept = {key: value for key, value in query.items() if value is not None and value != ()}
+        if not page and (view := view_of(self.request)):
+            kept[VIEW] = view
         path = reverse(page) if page else self.request.path
-        return f"{path}?{urlencode(kept)}" if kept else path
+        return f"{path}?{urlencode(kept, doseq=True)}" if kept else path
+
+    def url_of_only(self, name: str, value: str) -> str:
+        """The URL of this list for one value of a filter, in the same order."""
+        return self._sorted_url({name: value, f"not_{name}": ()})
+
+    def url_excluding(self, name: str, value: str) -> str:
+        """The URL of this list without a value of a filter, in the same order."""
+        wanted = [each for each in self.parameters.get(name, ()) if each != value]
+        excluded = [each for each in self.parameters.get(f"not_{name}", ()) if each != value]
+        return self._sorted_url({name: tuple(wanted), f"not_{name}": (*excluded, value)})
+
+    def url_of_opposite(self, name: str) -> str:
+        """The URL of this list with the values of the parameter `name` excluded, or wanted if it
+        excludes them.
+        """
+        other = name.removeprefix("not_") if name.startswith("not_") else f"not_{name}"
+        values = (*self.parameters.get(other, ()), *self.parameters.get(name, ()))
+        return self._sorted_url({name: (), other: tuple(dict.fromkeys(values))})
+
+    def _sorted_url(self, changes: dict[str, object]) -> str:
+        return self.url(**changes, sort=self.request.GET.get("sort"))
 
     @property
     def unnarrowed_url(self) -> str:
         """The URL of the whole window, without filters."""
-        return self.url(**{name: None for name in PARAMETERS if name not in WINDOW})
+        return self.url(**{name: None for name in NAMES if name not in WINDOW})
 
     def kept(self, *without: str) -> list[tuple[str, str]]:
         """The URL's parameters that a form must send along, except those in `without`."""
-        dropped = {*without, *PLACE, "seen"}
-        return [(name, str(text)) for name, text in self.request.GET.items() if name not in dropped]
+        dropped = {*without, *PLACE, "seen", VIEW}
+        found = [
+            (name, str(text))
+            for name, texts in self.request.GET.lists()
+            for text in texts
+            if name not in dropped
+        ]
+        view = view_of(self.request)
+        return [*found, (VIEW, view)] if view else found
+
+    def state(self, **more: str) -> list[tuple[str, str]]:
+        """What a saved view of the list keeps: the valid parameters, the zone, and `more`."""
+        pairs = [(name, text) for name, texts in self.parameters.items() for text in texts]
+        if self.request.GET.get("tz") == self.request.zone.key:
+            more["tz"] = self.request.zone.key
+        return pairs + [(name, text) for name, text in more.items() if text]
 
     # The filters
 
@@ -194,15 +261,10 @@ class PageQuery:
         return bool(self.filters.conditions)
 
     @cached_property
-    def page_filters(self) -> ListFilters:
+    def page_filters(self) -> RunFilters:
         """The filters as chips, and the menu that sets them."""
         known = (
-            Filter("name", "agent", self._names()),
-            Filter("user", "user", self._people()),
-            Filter("status", "status", STATUSES),
-            Filter("tag", "tag", self._tags(), kind="text"),
             Filter("agent_name", "agent", verb="contains", is_in_menu=False),
-            Filter("agent", "agent", is_in_menu=False),
             Filter("from", "started", verb="at or after", is_in_menu=False),
             Filter("to", "started", verb="before", is_in_menu=False),
         )
@@ -212,23 +274,43 @@ class PageQuery:
             for name, edge in edges
             if edge is not None and name in self.parameters
         }
-        if self.filters.agent:
-            words["agent"] = self._agent_name()
         values = {
-            each.name: self.parameters[each.name] for each in known if each.name in self.parameters
+            each.name: self.parameters[each.name][0]
+            for each in known
+            if each.name in self.parameters
         }
-        return ListFilters(self.request, known, values, words)
+        return RunFilters(self.request, known, values, words, self._facets())
 
-    def _agent_name(self) -> str:
-        agents = Agent.objects.for_organization(self.request.organization)
-        found = agents.filter(pk=self.filters.agent).first()
-        return found.name if found else str(self.filters.agent)
+    def _facets(self) -> tuple[Facet, ...]:
+        facets = (
+            ("status", "status", STATUSES, True),
+            ("name", "agent", [(name, name) for name in self.in_window.by_agent], True),
+            ("user", "user", self._people(), True),
+            ("tag", "tag", [(tag, tag) for tag in known_tags(*self.scope)], True),
+            ("agent", "agent", self._agents(), False),
+        )
+        return tuple(
+            Facet(
+                name=name,
+                label=label,
+                choices=choices,
+                wanted=tuple(self.parameters.get(name, ())),
+                excluded=tuple(self.parameters.get(f"not_{name}", ())),
+                is_in_menu=is_in_menu,
+                include_url=self.url_of_opposite(f"not_{name}"),
+                exclude_url=self.url_of_opposite(name),
+                keeps_order=name == "status",
+            )
+            for name, label, choices, is_in_menu in facets
+        )
 
-    def _names(self) -> Choices:
-        return _with_chosen({name: name for name in self.in_window.by_agent}, self.filters.name)
-
-    def _tags(self) -> Choices:
-        return [(tag, tag) for tag in known_tags(*self.scope)]
+    def _agents(self) -> Choices:
+        """The names of the agents that the query names by id."""
+        named = {*self.filters.agent, *self.filters.not_agent}
+        if not named:
+            return []
+        agents = Agent.objects.for_organization(self.request.organization).filter(pk__in=named)
+        return [(str(agent.pk), agent.name) for agent in agents]
 
     def _people(self) -> Choices:
         people = self.in_window.user_map
@@ -236,7 +318,9 @@ class PageQuery:
             NOBODY if key is None else str(key): "nobody" if key is None else people[key]
             for key in self.in_window.by_user
         }
-        return _with_chosen(found, self.filters.user)
+        if NOBODY in (*self.filters.user, *self.filters.not_user):
+            found[NOBODY] = "nobody"
+        return list(found.items())
 
     # The numbers
 
@@ -260,8 +344,15 @@ class PageQuery:
         return queries.totals(*self.scope)
 
 
-def _with_chosen(found: dict[str, str], chosen: str) -> Choices:
-    """The choices sorted by label; the selected one stays even if nothing in the window has it."""
-    if chosen and chosen not in found:
-        found = {**found, chosen: chosen}
-    return sorted(found.items(), key=lambda choice: choice[1].lower())
+def readable(name: str, texts: Iterable[str]) -> list[str]:
+    """The values that can be read. Those of a parameter that cannot be repeated are checked later,
+    because some depend on each other.
+    """
+    found = [text.strip() for text in texts if text.strip() and text.isprintable()]
+    if name not in REPEATABLE:
+        return found[-1:]
+    valid: dict[str, None] = {}
+    for text in found:
+        with suppress(InvalidValue):
+            valid[str(parse_value(name, text))] = None
+    return list(valid)[:MAX_VALUES]

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from core.days import MAX_TIMESTAMP
 from executions.models import Execution, ExecutionEvent
+from executions.queries.listing import BYTES_OF_MESSAGE
 from executions.rendering import render_event
 from executions.sanitizing import MAX_TAGS, TOO_COMPLEX, plain_text
 from pages.executions.page_context import milliseconds
@@ -23,8 +24,8 @@ Kind = ExecutionEvent.Kind
 STEPS = (Kind.ACTION, Kind.RESULT, Kind.AGENT, Kind.LOCK, Kind.LEASE)
 MAX_STEPS = 100
 MAX_STEP_LENGTH = 300_000
-MAX_STEPS_LENGTH = 512 * 1024
-"""Characters of all steps that a page renders; older steps are only named."""
+MAX_STEPS_BYTES = 512 * 1024
+"""Of all steps that a page renders; older steps are only named."""
 MAX_INPUT_LENGTH = 20_000
 
 WORDS = ("question", "prompt", "message", "text", "label", "title")
@@ -39,30 +40,40 @@ def events_of(execution: Execution) -> QuerySet[ExecutionEvent]:
     return ExecutionEvent.objects.filter(is_there, **own, execution=execution)
 
 
-def newest(execution: Execution, kinds: tuple[str, ...], most: int, longest: int) -> list[Any]:
-    """The newest events of these kinds as (sequence, time, kind, text), oldest first.
-
-    Returns one more than `most` if there are more.
-    """
-    rows = events_of(execution).filter(kind__in=kinds).order_by("-sequence")
-    rows = rows.annotate(text=Left("message", longest))
-    return list(rows.values_list("sequence", "timestamp", "kind", "text")[: most + 1])[::-1]
-
-
 def steps_of(execution: Execution) -> dict[str, Any]:
     """The newest steps. Older ones among them are shortened when they are too much for a page."""
-    found = newest(execution, STEPS, MAX_STEPS, MAX_STEP_LENGTH)
-    characters, tags = MAX_STEPS_LENGTH, 2 * MAX_TAGS
+    newest = events_of(execution).filter(kind__in=STEPS).order_by("-sequence")
+    found = list(
+        newest.annotate(size=BYTES_OF_MESSAGE).values_list("sequence", "timestamp", "kind", "size")[
+            : MAX_STEPS + 1
+        ]
+    )
+    texts = _texts_within(newest, [(row[0], row[3]) for row in found[:MAX_STEPS]])
+    tags = 2 * MAX_TAGS
     rows = []
-    for sequence, timestamp, kind, message in reversed(found[-MAX_STEPS:]):
-        is_left_out = tags < 0 or len(message) > characters
-        characters -= 0 if is_left_out else len(message)
-        step = step_of(execution, sequence, timestamp, kind, "" if is_left_out else message)
+    for sequence, timestamp, kind, _ in found[:MAX_STEPS]:
+        is_left_out = tags < 0 or sequence not in texts
+        text = "" if is_left_out else texts[sequence]
+        step = step_of(execution, sequence, timestamp, kind, text)
         tags -= step.get("html", "").count("<")
         if is_left_out or tags < 0:
             step["html"] = TOO_COMPLEX
         rows.append(step)
     return {"rows": rows[::-1], "is_cut": len(found) > len(rows)}
+
+
+def _texts_within(events: QuerySet[ExecutionEvent], sizes: list[tuple[int, int]]) -> dict[int, str]:
+    """The messages of these events by sequence, as long as there is room; the others are not read.
+
+    `sizes` are pairs of sequence and bytes.
+    """
+    left, chosen = MAX_STEPS_BYTES, []
+    for sequence, size in sizes:
+        if (size := min(size, MAX_STEP_LENGTH)) <= left:
+            left -= size
+            chosen.append(sequence)
+    texts = events.filter(sequence__in=chosen).annotate(text=Left("message", MAX_STEP_LENGTH))
+    return dict(texts.values_list("sequence", "text"))
 
 
 def step_of(
@@ -77,31 +88,31 @@ def step_of(
     }
     if kind in {Kind.ACTION, Kind.RESULT}:
         return step | {"html": render_event(kind, message), "message": message}
-    told = untagged(value_or_text(message))
-    if not isinstance(told, dict):
-        return step | {"text": as_text(told)}
+    payload = untagged(value_or_text(message))
+    if not isinstance(payload, dict):
+        return step | {"text": as_text(payload)}
     if kind == Kind.LOCK:
-        name = as_text(told.get("name"))[:120]
+        name = as_text(payload.get("name"))[:120]
         return step | {
             "title": f"Waiting for an answer: {name}",
-            "text": in_words(told.get("data")),
-            "expires_at": (expires_at := as_time(told.get("expires"))),
+            "text": in_words(payload.get("data")),
+            "expires_at": (expires_at := as_time(payload.get("expires"))),
             "is_open": expires_at is not None and expires_at > timezone.now(),
         }
     if kind == Kind.LEASE:
-        name = as_text(told.get("name"))[:120]
-        return step | {"title": f"Answered: {name}", "text": answer_of(told.get("result"))}
-    return step | agent_or_task(told)
+        name = as_text(payload.get("name"))[:120]
+        return step | {"title": f"Answered: {name}", "text": answer_of(payload.get("result"))}
+    return step | agent_or_task(payload)
 
 
-def agent_or_task(told: dict[str, Any]) -> dict[str, str]:
+def agent_or_task(payload: dict[str, Any]) -> dict[str, str]:
     """CrewAI's description of the agent that works, and of its task."""
     for word, name, text in (("agent", "role", "goal"), ("task", "name", "description")):
-        inner = told.get(word)
+        inner = payload.get(word)
         if isinstance(inner, dict):
             title = f"{word.capitalize()}: {as_text(inner.get(name))[:120]}"
             return {"title": title, "text": as_text(inner.get(text))}
-    return {"text": as_text(told)}
+    return {"text": as_text(payload)}
 
 
 def untagged(value: Any) -> Any:

@@ -19,13 +19,13 @@ TEXTS = ("body", "raw", "text", "title", "output", "result")
 
 def first_words(message: str) -> str:
     """The first line of what a step says, without its form."""
-    told = untagged(value_or_text(message)) if len(message) <= MAX_READ else ""
-    if isinstance(told, dict) and len(told) == 1:
-        inner = next(iter(told.values()))
-        told = inner if isinstance(inner, dict) else told
-    if isinstance(told, dict):
-        told = next((told[name] for name in TEXTS if isinstance(told.get(name), str)), "")
-    lines = (MARKS.sub("", line).strip() for line in str(told or "").splitlines())
+    payload = untagged(value_or_text(message)) if len(message) <= MAX_READ else ""
+    if isinstance(payload, dict) and len(payload) == 1:
+        inner = next(iter(payload.values()))
+        payload = inner if isinstance(inner, dict) else payload
+    if isinstance(payload, dict):
+        payload = next((payload[name] for name in TEXTS if isinstance(payload.get(name), str)), "")
+    lines = (MARKS.sub("", line).strip() for line in str(payload or "").splitlines())
     line = next((line for line in lines if line and not line.startswith("<")), "")
     return shortened(plain_text(line), MAX_LENGTH)
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from executions.event_log import MAX_LOCKS, lock_id
+from executions.event_log import lock_id
 from executions.json_text import read_json
 from executions.models import Execution, ExecutionEvent
 from executions.results import open_locks
@@ -16,6 +16,8 @@ from pages.executions.page_query import to_datetime
 from pages.executions.presentation import as_text, as_time, events_of, in_words, untagged
 
 MAX_QUESTIONS = 5
+MAX_READ = 30
+"""Newest locks. A run that asks more at once has its oldest questions among its events."""
 MAX_QUESTION_LENGTH = 2_000
 MAX_LOCK_LENGTH = 20_000
 """Characters. A longer one would be cut and thus invalid JSON; its question stays in the events."""
@@ -26,27 +28,29 @@ def questions_of(execution: Execution) -> dict[str, Any]:
     is_open = set(open_locks(execution))
     locks = events_of(execution).filter(kind=ExecutionEvent.Kind.LOCK).order_by("-sequence")
     rows = locks.annotate(start=Left("message", MAX_LOCK_LENGTH)).values_list("timestamp", "start")
-    found: dict[str, dict[str, Any]] = {}
-    for timestamp, message in rows[:MAX_LOCKS] if is_open else ():
+    found: dict[str, tuple[float, str]] = {}
+    for timestamp, message in rows[:MAX_READ] if is_open else ():
         if (lock := lock_id(message)) in is_open and lock not in found:
-            found[lock] = _question(execution, lock, timestamp, message)
-    questions = list(found.values())[::-1]
+            found[lock] = timestamp, message
+    questions = [
+        _question(execution, lock, *found[lock]) for lock in list(found)[: -MAX_QUESTIONS - 1 : -1]
+    ]
     return {
-        "questions": questions[:MAX_QUESTIONS],
-        "more_questions": len(questions[MAX_QUESTIONS:]),
+        "questions": questions,
+        "more_questions": len(is_open) - len(questions) if questions else 0,
         "answer_url": _answer_url(execution) if questions else "",
     }
 
 
 def _question(execution: Execution, lock: str, timestamp: float, message: str) -> dict[str, Any]:
-    told = untagged(read_json(message))
-    told = told if isinstance(told, dict) else {}
-    now, ends_at = timezone.now(), as_time(told.get("expires"))
+    payload = untagged(read_json(message))
+    payload = payload if isinstance(payload, dict) else {}
+    now, ends_at = timezone.now(), as_time(payload.get("expires"))
     answer = {"lid": lock, "result": {"answer": "yes"}}
     body = json.dumps({"events": [{"kind": "lease", "message": answer}]})
     return {
-        "text": in_words(told.get("data"))[:MAX_QUESTION_LENGTH],
-        "name": as_text(told.get("name"))[:120] if told.get("name") else "",
+        "text": in_words(payload.get("data"))[:MAX_QUESTION_LENGTH],
+        "name": as_text(payload.get("name"))[:120] if payload.get("name") else "",
         "asked_at": to_datetime(timestamp),
         "waits_ms": milliseconds(now.timestamp() - timestamp),
         "ends_at": ends_at,

@@ -7,8 +7,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from executions import queries
 from executions.filters import NOBODY
 from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.api_calls import statistics_call
 from pages.executions.page_context import milliseconds, page_context
 from pages.executions.page_query import PageQuery
 from pages.executions.timeline import COLOURS
@@ -35,8 +37,8 @@ def statistics(request: OrganizationRequest) -> HttpResponse:
     by_user = {NOBODY if key is None else str(key): n for key, n in found.by_user.items()}
     pies = [
         pie(query, "status", "By status", found.by_status, colours=COLOURS),
-        pie(query, "name", "By agent", found.by_agent),
-        pie(query, "user", "By user", by_user, words=people),
+        pie(query, "name", "By agent", found.by_agent, more=found.more_agents),
+        pie(query, "user", "By user", by_user, words=people, more=found.more_users),
     ]
     runtimes = [
         {"label": label, "value": milliseconds(value)}
@@ -46,7 +48,7 @@ def statistics(request: OrganizationRequest) -> HttpResponse:
             ("99th percentile", found.p99_runtime),
         )
     ]
-    context = page_context(query, pies=pies, runtimes=runtimes)
+    context = page_context(query, pies=pies, runtimes=runtimes, api_calls=[statistics_call(query)])
     return render(request, "executions/statistics.html", context)
 
 
@@ -58,9 +60,13 @@ def pie(
     *,
     words: Mapping[str, str] | None = None,
     colours: Mapping[Any, str] | None = None,
+    more: queries.Rest = queries.NO_MORE,
 ) -> dict[str, Any]:
-    """A pie, largest slice first; `parameter` is the filter that selects the rows of a slice."""
-    total = sum(counts.values())
+    """A pie, largest slice first; `parameter` is the filter that selects the rows of a slice.
+
+    `more` are smaller ones than all `counts`.
+    """
+    total = sum(counts.values()) + more.executions
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = {key: colours[key] for key, _ in ranked} if colours else series_colours(ranked)
     rows = [
@@ -79,19 +85,19 @@ def pie(
         "title": title,
         "column": title.removeprefix("By ").capitalize(),
         "total": total,
-        "slices": slices(rows),
+        "slices": slices(rows, total, more),
         "rows": rows[:LISTED],
-        "more": len(rows[LISTED:]),
+        "more": len(rows[LISTED:]) + more.values,
     }
 
 
-def slices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def slices(rows: list[dict[str, Any]], total: int, more: queries.Rest) -> list[dict[str, Any]]:
     """The largest rows as slices and the rest as one, measured in hundredths of the ring."""
     found = [{**row} for row in rows[:SHOWN]]
     if rest := rows[SHOWN:]:
-        count = sum(row["count"] for row in rest)
-        share = sum(row["share"] for row in rest)
-        label = f"{len(rest):,} more"
+        count = sum(row["count"] for row in rest) + more.executions
+        share = 100 * count / total
+        label = f"{len(rest) + more.values:,} more"
         found.append({**rest[0], "label": label, "count": count, "share": share, "colour": OTHER})
     start = 0.0
     for each in found:

@@ -6,7 +6,6 @@ from typing import Any
 from django.db.models.functions import Left
 
 from executions.models import Execution, ExecutionEvent
-from pages.executions.page_query import to_datetime
 from pages.executions.timeline import COLOURS
 
 Kind, Status = ExecutionEvent.Kind, Execution.Status
@@ -30,7 +29,7 @@ class Phase:
 
 def phases_of(execution: Execution, now: float) -> dict[str, Any]:
     """The phases of a run: the axis of executions/steps.html, and its legend."""
-    told: list[EventSummary] = list(
+    events: list[EventSummary] = list(
         ExecutionEvent.objects.filter(
             organization_id=execution.organization_id, execution=execution, kind__in=READ
         )
@@ -40,7 +39,7 @@ def phases_of(execution: Execution, now: float) -> dict[str, Any]:
     )
     start = execution.start_time
     end = now if not execution.has_ended else max(execution.end_time or start, start)
-    phases = read_phases(told, execution, end)
+    phases = read_phases(events, execution, end)
     length = max(end - start, 0.001)
     scale = WIDTH / length
     return {
@@ -51,7 +50,6 @@ def phases_of(execution: Execution, now: float) -> dict[str, Any]:
                 "x": f"{(phase.start - start) * scale:.1f}",
                 "width": f"{max((phase.end - phase.start) * scale, THINNEST):.1f}",
                 "ms": 1000 * (phase.end - phase.start),
-                "at": to_datetime(phase.start),
             }
             for phase in phases
         ],
@@ -72,12 +70,12 @@ def _legend(phases: list[Phase]) -> list[dict[str, Any]]:
     ]
 
 
-def read_phases(told: list[EventSummary], execution: Execution, end: float) -> list[Phase]:
+def read_phases(events: list[EventSummary], execution: Execution, end: float) -> list[Phase]:
     """The statuses in the events, without the final one of an ended execution."""
     word: str = Status.QUEUED
     base, since, locks = word, execution.start_time, 0
     found = []
-    for kind, timestamp, text in told:
+    for kind, timestamp, text in events:
         if kind == Kind.STATUS and text.strip().lower() in Status.values:
             base = text.strip().lower()
         locks += (kind == Kind.LOCK) - (kind == Kind.LEASE)

@@ -13,6 +13,7 @@ from executions import queries
 from executions.models import Execution
 from executions.queries import Bucket, Buckets
 from pages.decorators import OrganizationRequest, within_organization
+from pages.executions.api_calls import timeline_call
 from pages.executions.page_context import page_context
 from pages.executions.page_query import PageQuery, stamp
 
@@ -36,8 +37,13 @@ HOURS_OF = {"hour": 1, "day": 24, "month": 0}
 def timeline(request: OrganizationRequest) -> HttpResponse:
     """Show the executions of the window by when they started."""
     query = PageQuery.from_request(request)
-    buckets = queries.count_by_hour(*query.scope, query.filters, zone=request.zone)
-    context = page_context(query, chart=chart(query, buckets), zoom_out_url=zoom_out_url(query))
+    buckets = queries.count_over_time(*query.scope, query.filters, zone=request.zone)
+    context = page_context(
+        query,
+        chart=chart(query, buckets),
+        zoom_out_url=zoom_out_url(query),
+        api_calls=[timeline_call(query)],
+    )
     return render(request, "executions/timeline.html", context)
 
 

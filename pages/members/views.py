@@ -19,6 +19,7 @@ from organizations.actors import Actor, Scope
 from organizations.models import Invitation, Membership, Organization, Principal
 from pages.agents.changes import own_agent
 from pages.agents.forms import AgentMemberForm
+from pages.api_calls import MAX_LIMIT, ApiCall
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
 from pages.form_pages import form_page, run_change, submitted_data
@@ -31,6 +32,10 @@ SHOWN = "You get a link to send them. They choose their own password."
 LINK_UNSEEN = (
     "The link was shown only in the first response: withdraw the invitation and invite them again "
     "for a new one."
+)
+PAGES = f"More than {MAX_LIMIT} at a time: send nextCursor as cursor for the following ones."
+CLOSED = (
+    "The page leaves out invitations that the API also returns: those whose status is not open."
 )
 PEOPLE_SHOWN = AGENTS_SHOWN = 500
 
@@ -77,6 +82,7 @@ def show_members(
         "invitations": [(each, withdrawal_of(each)) for each in invitations.backed()]
         if may_administer
         else [],
+        "api_calls": api_calls(organization) if may_administer else [],
         "may_administer": may_administer,
         "sends_mail": mail.is_enabled(),
         "invite_summary": MAILED if mail.is_enabled() else SHOWN,
@@ -87,6 +93,14 @@ def show_members(
         **extra,
     }
     return form_page(request, "members/list.html", form, agent_form, **context)
+
+
+def api_calls(organization: Organization) -> list[ApiCall]:
+    base, most = f"/api/v1/organizations/{organization.public_id}", [("limit", MAX_LIMIT)]
+    return [
+        ApiCall(f"{base}/members", most, ADMINISTER, title="People and agents", left_out=(PAGES,)),
+        ApiCall(f"{base}/invitations", most, ADMINISTER, title="Invitations", left_out=(CLOSED,)),
+    ]
 
 
 def removal_of(member: Membership) -> Confirmation:

@@ -1,41 +1,29 @@
-"""The numbers of the overview, in the format of its cards."""
+"""The numbers of the overview, in the format of its strip, charts and table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, tzinfo
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
-from django.db.models import Count, Q
 from django.urls import reverse
-from django.utils import timezone
 
-from agents.models import Agent
+from analytics.agent_usage import UsageDay
 from analytics.findings.finding import Finding
 from analytics.metrics import METRICS, Metric
 from analytics.periods import Period
-from analytics.queries import (
-    AgentCount,
-    AtWork,
-    DayCount,
-    HourCount,
-    count_by_hour_of_week,
-    last_used_by_agent,
-)
-from core.formatting import absolute_time, counted, percent
+from analytics.queries import DayCount, HourCount, count_by_hour_of_week
 from executions.models import Execution
-from executions.queries import recent_activity
-from organizations.actors import Scope
+from executions.queries import RunDay
 from organizations.models import Organization
-from pages.charts import change, day_notes, heatmap, trend_chart
+from pages.charts import day_notes, heatmap, trend_chart
 from pages.decorators import OrganizationRequest
-from pages.executions.page_query import ALL_TIME, DEFAULT_HOURS, to_datetime
-from tokens.models import Credential
+from pages.figures import Links, Strip
+from pages.requests.page_query import NOT_COMPARED
 
 RANGES = (7, 30, 90)
 DEFAULT_RANGE = 30
-SHOWN_AGENTS = 10
 OUTCOMES = (("issued", "issued"), ("refused", "refused"), ("requests", "issued or refused"))
 TITLES = {
     "issued": ("Tokens issued per day", "tokens"),
@@ -52,6 +40,8 @@ class View:
     period: Period
     outcome: str
     """The selected outcome; without one the trend counts issued tokens, the heatmap requests."""
+    is_compared: bool = True
+    """Whether the numbers stand beside those of the days before."""
 
     @classmethod
     def of(cls, request: OrganizationRequest) -> "View":
@@ -62,11 +52,22 @@ class View:
             request,
             Period.last_days(days, request.zone),
             outcome if outcome in dict(OUTCOMES) else "",
+            request.GET.get("compare") != NOT_COMPARED,
         )
 
     @property
     def days(self) -> int:
         return len(self.period.dates)
+
+    @cached_property
+    def strip(self) -> Strip:
+        return Strip(self.period.last, self.days)
+
+    @property
+    def with_before(self) -> Period:
+        """The period, and the days before it with which it is compared."""
+        period = self.period
+        return Period.of_days(self.strip.before, period.last, period.tz, period.now, "day")
 
     @property
     def trend_metric(self) -> Metric:
@@ -77,88 +78,41 @@ class View:
         return METRICS[self.outcome or "requests"]
 
     def rows_url(self, page: str = "tokens:list", /, **filters: object) -> str:
-        """The URL of the rows behind a number, in the zone in which it was counted."""
+        """The URL of the rows behind a number, in the zone in which it was counted. Write `from_`
+        for `from`.
+        """
         tz = self.request.GET.get("tz")
         query = {**filters, "tz": tz if tz == self.request.zone.key else None}
-        wanted = {name: value for name, value in query.items() if value is not None}
+        wanted = {name.rstrip("_"): value for name, value in query.items() if value is not None}
         return f"{reverse(page)}?{urlencode(wanted)}"
 
-
-def figures(
-    view: View, issued: Sequence[DayCount], refused: Sequence[DayCount], work: AtWork
-) -> list[dict[str, Any]]:
-    """The figures of the period, compared with the period of equal length before it."""
-    before = f"vs the previous {view.days} days"
-    issued_before, issued_now = (total(part) for part in halves(issued))
-    refused_before, refused_now = (total(part) for part in halves(refused))
-    requests = issued_now + refused_now
-    share = f"{percent(100 * refused_now / requests)} of requests" if requests else ""
-    return [
-        {
-            "label": "Tokens issued",
-            "value": f"{issued_now:,}",
-            "change": change(issued_now, issued_before, rise="good"),
-            "note": before if issued_before else "nothing to compare with yet",
-            "url": view.rows_url(days=view.days, outcome="issued"),
-        },
-        {
-            "label": "Refused",
-            "value": f"{refused_now:,}",
-            "change": change(refused_now, refused_before, rise="bad", fall="good"),
-            "note": f"· {share}" if share and refused_before else share,
-            "url": view.rows_url(days=view.days, outcome="refused"),
-        },
-        {
-            "label": "Active agents",
-            "value": f"{work.working:,}",
-            "of": f"{work.registered:,}",
-            "note": "received a token this month",
-            "url": f"{reverse('agents:list')}?sort=-tokens",
-        },
-        credentials_figure(view.request.organization),
-    ]
+    @property
+    def links(self) -> Links:
+        first, runs = self.strip.first.isoformat(), "executions:list"
+        return Links(
+            issued=self.rows_url(days=self.days, outcome="issued"),
+            refused=self.rows_url(days=self.days, outcome="refused"),
+            runs=self.rows_url(runs, from_=first),
+            failed=self.rows_url(runs, from_=first, status=Execution.FAILED),
+            cost=self.rows_url(runs, from_=first, sort="-cost"),
+        )
 
 
-def credentials_figure(organization: Organization) -> dict[str, Any]:
-    soon = timezone.now() + timedelta(days=7)
-    usable = Credential.objects.for_organization(organization).usable().of_acting_agents()
-    counts = usable.aggregate(live=Count("pk"), ending=Count("pk", filter=Q(expires_at__lte=soon)))
-    ending = counts["ending"]
-    verb = "expires" if ending == 1 else "expire"
-    note = f"{ending:,} {verb} within 7 days" if ending else "none expire within 7 days"
-    return {"label": "Live credentials", "value": f"{counts['live']:,}", "note": note}
+def usage_of(issued: Sequence[DayCount], refused: Sequence[DayCount]) -> dict[date, UsageDay]:
+    """The days that have any."""
+    return {
+        a.date: UsageDay(a.count, b.count)
+        for a, b in zip(issued, refused, strict=True)
+        if a.count or b.count
+    }
 
 
-def execution_figures(view: View) -> list[dict[str, Any]]:
-    """Running and failed executions that the person may see; empty if they may see none."""
-    request = view.request
-    if not request.actor.may(Scope.EXECUTIONS_READ):
-        return []
-    since = view.period.now - timedelta(hours=DEFAULT_HOURS)
-    found = recent_activity(request.organization, request.actor, since.timestamp())
-    if found.newest is None:
-        return []
-    newest = f"newest execution started {absolute_time(to_datetime(found.newest), view.period.now)}"
-    awaiting = f"{found.awaiting:,} awaiting an answer, " if found.awaiting else ""
-    share = f"{percent(100 * found.error_rate)} of {counted(found.total, 'executions')}"
-    return [
-        {
-            "label": "Running now",
-            "value": f"{found.running:,}",
-            "note": awaiting + newest,
-            "url": view.rows_url("executions:list", hours=ALL_TIME, status="running"),
-        },
-        {
-            "label": f"Failed in {DEFAULT_HOURS} h",
-            "value": f"{found.failed:,}",
-            "note": share if found.total else "nothing ran",
-            "url": view.rows_url("executions:list", hours=DEFAULT_HOURS, status=Execution.FAILED),
-        },
-    ]
-
-
-def halves(days: Sequence[DayCount]) -> tuple[Sequence[DayCount], Sequence[DayCount]]:
-    return days[: len(days) // 2], days[len(days) // 2 :]
+def known_since(
+    organization: Organization, zone: tzinfo, *counted: Mapping[date, UsageDay | RunDay]
+) -> date:
+    """When counting began: with the organization, or with what it brought along."""
+    created = organization.created_at.astimezone(zone).date()
+    return min([created, *(day for days in counted for day in days)])
 
 
 def total(days: Sequence[DayCount]) -> int:
@@ -170,12 +124,24 @@ def trend(
     issued: Sequence[DayCount],
     refused: Sequence[DayCount],
     findings: Sequence[Finding],
+    *,
+    since: date,
 ) -> dict[str, Any]:
+    """The chart of the days; `issued` and `refused` begin with the days before them, which are
+    shown if all was counted since then.
+    """
     key = view.trend_metric.key
     sums = [DayCount(a.date, a.count + b.count) for a, b in zip(issued, refused, strict=True)]
     title, unit = TITLES[key]
+    counts = {"issued": issued, "refused": refused, "requests": sums}[key]
+    strip, by_day = view.strip, {day.date: day.count for day in counts}
+    days_before = zip(strip.days, strip.days_before, strict=True)
     return trend_chart(
-        {"issued": issued, "refused": refused, "requests": sums}[key],
+        counts[-view.days :],
+        before={day: by_day.get(earlier, 0) for day, earlier in days_before}
+        if strip.is_comparable(since) and view.is_compared
+        else None,
+        before_label=strip.words_before,
         name="tokens-per-day",
         title=title,
         unit=unit,
@@ -197,31 +163,3 @@ def activity(view: View) -> dict[str, Any]:
         unit=TITLES[metric.key][1],
         url=lambda dow, hour: view.rows_url(days=view.days, dow=dow, hour=hour, outcome=metric.key),
     )
-
-
-def month_summary(month: Period, work: AtWork) -> str:
-    shown = min(work.served, SHOWN_AGENTS)
-    gone = work.served - work.working
-    since = f", {gone:,} of them decommissioned since" if gone else ""
-    agents = f"{counted(work.served, 'agents')} that got a token{since}"
-    return f"{month.first:%B %Y} so far · {shown} of {agents}"
-
-
-def agents_of(view: View, usage: Sequence[AgentCount]) -> list[dict[str, Any]]:
-    """The month's busiest agents with their shares of all tokens."""
-    tokens = sum(agent.count for agent in usage)
-    shown = usage[:SHOWN_AGENTS]
-    ids = [agent.agent_id for agent in shown]
-    organization = view.request.organization
-    names: dict[UUID, Agent] = Agent.objects.for_organization(organization).in_bulk(ids)
-    newest = last_used_by_agent(organization, ids)
-    return [
-        {
-            "agent": names[agent.agent_id],
-            "tokens": agent.count,
-            "share": 100 * agent.count / tokens,
-            "last_at": newest.get(agent.agent_id),
-        }
-        for agent in shown
-        if agent.agent_id in names
-    ]

@@ -1,5 +1,6 @@
 """The breakdown of requests in the format of the page: chart, figures and ranked lists."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from analytics.requests.breakdown import Breakdown, Bucket
@@ -45,8 +46,8 @@ NONE = {
 }
 
 
-def chart(query: RequestQuery, found: Breakdown) -> dict[str, Any]:
-    """The bars for executions/timeline_chart.html."""
+def chart(query: RequestQuery, found: Breakdown, before: Sequence[int] | None) -> dict[str, Any]:
+    """The bars for executions/timeline_chart.html; `before` has those of the previous window."""
     step, outcomes = found.window.step, found.filters.outcomes
     words = "Issued and refused" if outcomes == ANSWERED else outcomes[0].capitalize()
     return {
@@ -62,14 +63,17 @@ def chart(query: RequestQuery, found: Breakdown) -> dict[str, Any]:
             {"label": name, "colour": COLOURS[name], "total": found.count(name)}
             for name in outcomes
         ],
-        "points": points(query, found) if found.count() else [],
+        "before": {"label": WindowMenu(query).whole_before_words} if before else None,
+        "points": points(query, found, before) if found.count() else [],
     }
 
 
-def points(query: RequestQuery, found: Breakdown) -> list[dict[str, Any]]:
+def points(
+    query: RequestQuery, found: Breakdown, before: Sequence[int] | None
+) -> list[dict[str, Any]]:
     first_day = found.buckets[0].start.astimezone(query.zone).date()
     rows = []
-    for bucket in found.buckets:
+    for place, bucket in enumerate(found.buckets):
         local = bucket.start.astimezone(query.zone)
         start, end = max(bucket.start, found.window.start), min(bucket.end, found.window.end)
         rows.append(
@@ -81,6 +85,7 @@ def points(query: RequestQuery, found: Breakdown) -> list[dict[str, Any]]:
                 "hour": local.hour,
                 "day": (local.date() - first_day).days,
                 "count": bucket.total,
+                "before": before[place] if before else None,
                 "counts": [bucket.by_outcome.get(name, 0) for name in found.filters.outcomes],
                 "url": query.url(date=local.date().isoformat())
                 if found.window.step == "day"

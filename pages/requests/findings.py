@@ -3,12 +3,14 @@
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 
 from agents.models import Agent
 from analytics.findings.finding import Finding
 from analytics.records import findings_of, findings_of_agent
 from organizations.actors import Scope
 from pages.agents.credentials import own_credential
+from pages.findings.links import may_snooze, snooze_action, snooze_words
 from pages.requests.page_query import RequestQuery
 from tokens.models import Credential
 
@@ -32,8 +34,8 @@ def finding_of(query: RequestQuery) -> dict[str, Any] | None:
                 "severity": finding.severity,
                 "subject": finding.subject,
                 "text": finding.text,
-                "detail": finding.detail,
-                "deeds": deeds(query, finding, agent),
+                "detail": snooze_words(finding, timezone.now()) or finding.detail,
+                "actions": actions(query, finding, agent),
             }
     return None
 
@@ -44,26 +46,29 @@ def _is_about(finding: Finding, query: RequestQuery) -> bool:
     return day is None or "date" not in query.values or query.values["date"] == str(day)
 
 
-def deeds(query: RequestQuery, finding: Finding, agent: Agent | None) -> list[dict[str, str]]:
+def actions(query: RequestQuery, finding: Finding, agent: Agent | None) -> list[dict[str, str]]:
     """Links to the pages that ask before they act; only those for which the viewer has the right
     and that would still change something.
     """
+    actor = query.request.actor
+    snoozing = [snooze_action(finding)] if may_snooze(actor) else []
     if agent is None or agent.is_decommissioned:
-        return []
-    found = []
-    may_write = query.request.actor.may(Scope.AGENTS_WRITE)
+        return snoozing
+    found: list[dict[str, str]] = []
+    may_write = actor.may(Scope.AGENTS_WRITE)
     if may_write and finding.credential_id:
         credential = own_credential(query.request, agent.pk, finding.credential_id)
-        found += secret_deeds(credential, finding.secret_hint)
+        found += secret_actions(credential, finding.secret_hint)
     if may_write and agent.is_active:
         address = reverse("agents:suspend", args=[agent.pk])
         found.append({"label": f"Suspend {agent.name}", "url": address})
+    found += snoozing
     address = reverse("agents:detail", args=[agent.pk])
     found.append({"label": f"Open {agent.name}", "url": address})
     return found
 
 
-def secret_deeds(credential: Credential, hint: str) -> list[dict[str, str]]:
+def secret_actions(credential: Credential, hint: str) -> list[dict[str, str]]:
     """Rotating and revoking the credential; if the secret was rotated out since, ending it."""
     if not credential.is_usable():
         return []

@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from agents.models import Agent
-from analytics.findings.finding import CODES
+from analytics.findings.codes import CODES
 from analytics.periods import MAX_DAYS
 from analytics.requests.filters import (
     REQUESTS,
@@ -32,12 +32,13 @@ from core.days import WEEKDAYS
 from core.errors import InvalidValue
 from pages.decorators import OrganizationRequest
 from pages.executions.page_query import stamp
-from pages.lists import Filter, ListFilters
+from pages.lists import VIEW, Filter, ListFilters, view_of
 from tokens.models import Credential, TokenEvent
 
 KNOWN_AGENTS = 100
 EDGES = ("date", "from", "to", "days")
 EXCLUSIONS = ("not_agent", "not_credential", "not_address", "not_reason")
+NOT_COMPARED = "no"
 PLACE = ("page", "cursor", "until", "open")
 """The parameters that say which lines are shown; they mean nothing to another query."""
 OUTCOMES = (
@@ -102,6 +103,8 @@ class RequestQuery:
         self.values = {name: value for name, value in found.items() if value}
         self.window = self._window()
         self.filters = self._filters()
+        if request.GET.get("compare") == NOT_COMPARED:
+            self.values["compare"] = NOT_COMPARED
         finding = request.GET.get("finding", "")
         if finding in CODES:
             self.values["finding"] = finding
@@ -116,6 +119,11 @@ class RequestQuery:
             moment = datetime.fromtimestamp(float(self.request.GET.get("until", "nan")), self.zone)
             return moment if moment <= timezone.now() else None
         return None
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the numbers stand beside those of the previous window."""
+        return "compare" not in self.values
 
     # The window
 
@@ -274,7 +282,18 @@ class RequestQuery:
             query["tz"] = self.zone.key
         query |= changes
         kept = {name: str(value) for name, value in query.items() if value is not None}
+        if view := view_of(self.request):
+            kept[VIEW] = view
         return f"{self.request.path}?{urlencode(kept)}" if kept else self.request.path
+
+    def state(self) -> list[tuple[str, str]]:
+        """What a saved view keeps. The finding is left out: it is about one day."""
+        kept = {name: value for name, value in self.values.items() if name != "finding"}
+        if self.request.GET.get("tz") == self.zone.key:
+            kept["tz"] = self.zone.key
+        if "each" in self.request.GET:
+            kept["each"] = "1"
+        return list(kept.items())
 
     def excluding(self, name: str, value: object, *, is_on: bool = True) -> str:
         """The URL that also excludes the value, or no longer does; its demand ends."""

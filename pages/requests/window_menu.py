@@ -1,13 +1,14 @@
 """The window of the page of requests in words, and the links and fields that change it."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from analytics.periods import FIRST_YEAR
 from analytics.requests.window import DEFAULT_DAYS
-from core.days import DAY
-from pages.requests.page_query import EDGES, RequestQuery
+from core.days import DAY, day_start
+from pages.lists import VIEW, view_of
+from pages.requests.page_query import EDGES, NOT_COMPARED, RequestQuery
 
 RANGES = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days"}
 
@@ -81,20 +82,77 @@ class WindowMenu:
 
     @property
     def neighbours(self) -> list[dict[str, str]]:
-        """Links to the day before and the day after a single day."""
-        day = date.fromisoformat(self.query.values.get("date", date.max.isoformat()))
-        today = self.query.now.astimezone(self.query.zone).date()
-        if day > today or day.year < FIRST_YEAR:
-            return []
+        """Links to the period of equal length before and to the one after, if it has begun."""
+        window, now = self.query.window, self.query.now
+        spans = [("Earlier", self._shifted(-1))]
+        spans += [("Later", self._shifted(1))] if window.end <= now else []
         return [
             {
-                "label": f"{other.day} {other:%b}",
-                "icon": icon,
-                "url": self.query.url(date=other.isoformat()),
+                "label": f"{word}: {self._span_words(start, end)}",
+                "icon": "back" if word == "Earlier" else "next",
+                "key": "[" if word == "Earlier" else "]",
+                "url": self._url_of(start, end),
             }
-            for other, icon in ((day - DAY, "back"), (day + DAY, "next"))
-            if other <= today
+            for word, (start, end) in spans
+            if start.year >= FIRST_YEAR
         ]
+
+    def _shifted(self, times: int) -> tuple[datetime, datetime]:
+        """The bounds of the period so many lengths away. Whole days stay whole, whatever the clock
+        does.
+        """
+        zone = self.query.zone
+        start, end = (
+            at.astimezone(zone) for at in (self.query.window.start, self.query.window.end)
+        )
+        if not _is_midnight(start) or not _is_midnight(end):
+            length = times * (self.query.window.end - self.query.window.start)
+            return start + length, end + length
+        days = times * (end.date() - start.date())
+        try:
+            return day_start(start.date() + days, zone), day_start(end.date() + days, zone)
+        except OverflowError:
+            return start.replace(year=1), end
+
+    def _url_of(self, start: datetime, end: datetime) -> str:
+        """The URL of a period: of the last days if it ends today, so that it stays the last."""
+        first, last = (at.astimezone(self.query.zone) for at in (start, end))
+        if not _is_midnight(first) or not _is_midnight(last):
+            return self.query.span_url(start, end)
+        days = (last.date() - first.date()).days
+        if last > self.query.now:
+            return self.query.url(days=None if days == DEFAULT_DAYS else days)
+        if days == 1:
+            return self.query.url(date=first.date().isoformat())
+        return self.query.url(from_=first.date().isoformat(), to=(last.date() - DAY).isoformat())
+
+    def _span_words(self, start: datetime, end: datetime) -> str:
+        first, last = (at.astimezone(self.query.zone) for at in (start, end))
+        if not _is_midnight(first) or not _is_midnight(last):
+            return f"{self.query.written(start)} to {self.query.written(end)}"
+        until = last.date() - DAY
+        words = f"{first.day} {first:%b}"
+        return words if first.date() == until else f"{words} to {until.day} {until:%b}"
+
+    @property
+    def comparisons(self) -> list[dict[str, Any]]:
+        """What the numbers can be compared with; a key changes to the other choice."""
+        is_on = self.query.is_compared
+        label = self.before_label
+        return [
+            {
+                "label": label[0].upper() + label[1:],
+                "url": self.query.url(compare=None),
+                "current": is_on,
+            },
+            {"label": "Nothing", "url": self.query.url(compare=NOT_COMPARED), "current": not is_on},
+        ]
+
+    @property
+    def whole_before_words(self) -> str:
+        """The dates of the whole previous window."""
+        previous = self.query.window.whole_previous
+        return self._span_words(previous.start, previous.end)
 
     @property
     def edges(self) -> list[dict[str, str]]:
@@ -114,4 +172,10 @@ class WindowMenu:
         kept = [pair for pair in self.query.values.items() if pair[0] not in EDGES]
         if "tz" in self.query.request.GET:
             kept.append(("tz", self.query.zone.key))
+        if view := view_of(self.query.request):
+            kept.append((VIEW, view))
         return kept
+
+
+def _is_midnight(moment: datetime) -> bool:
+    return moment.time() == time.min

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agents.models import Agent
 from organizations.actors import Scope
+from pages.api_calls import MAX_LIMIT, ApiCall
 from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
 from pages.form_pages import form_page, run_change, submitted_data
@@ -24,6 +25,9 @@ from tokens.models import Resource, ResourceGrant
 
 DECIDE = ("agents:read", "admin:orgs")
 AGENTS_SHOWN = 500
+BY_NAME = (
+    f"The order by name and its pages: the API returns the newest first, {MAX_LIMIT} at a time."
+)
 
 
 def own_resource(request: OrganizationRequest, resource_id: UUID) -> Resource:
@@ -37,8 +41,10 @@ def own_resource(request: OrganizationRequest, resource_id: UUID) -> Resource:
 def resources(request: OrganizationRequest) -> HttpResponse:
     """List all resources by name, with the number of agents that may get tokens for each."""
     rows = Resource.objects.for_organization(request.organization)
+    limit = [("limit", MAX_LIMIT)]
     context = {
         "page": page_of(request, rows.annotate(agents=Count("grants")).order_by("name", "pk")),
+        "api_calls": [ApiCall("/api/v1/resources", limit, Scope.AGENTS_READ, left_out=(BY_NAME,))],
         "may_decide": request.actor.may(Scope.ADMIN_ORGS),
     }
     return render(request, "settings/resources/list.html", context)

@@ -43,6 +43,10 @@ STATUSES = {
     "queued": ("idle", "ring"),
     "idle": ("idle", "ring"),
     "draft": ("idle", "ring"),
+    "ongoing": ("idle", "ring"),
+    "resolved": ("idle", "check"),
+    "new": ("warn", "diamond"),
+    "regressed": ("bad", "triangle"),
     "running": ("run", "half"),
     "awaiting": ("wait", "quarter"),
     "unverified": ("wait", "quarter"),
@@ -189,6 +193,7 @@ def sort_header(
     numeric: bool = False,
     keep: bool = False,
     drop: bool = False,
+    css_class: str = "",
 ) -> str:
     """A column heading that sorts. Reads `sort` ("-tokens") and `request` from the context.
 
@@ -209,7 +214,14 @@ def sort_header(
         "query": query.urlencode(),
         "numeric": numeric,
         "classes": " ".join(
-            name for name, is_on in (("number", numeric), ("keep", keep), ("drop", drop)) if is_on
+            name
+            for name, is_on in (
+                ("number", numeric),
+                ("keep", keep),
+                ("drop", drop),
+                (css_class, css_class),
+            )
+            if is_on
         ),
     }
     return render_to_string("components/sort_header.html", values)
@@ -279,9 +291,13 @@ def menu(
     css_class: str = "button",
     side: str = "",
     drawing: str = "down",
+    shortcut: str = "",
 ) -> str:
-    """A menu under a button, filled with .menu-item elements. `side` is "end", "up" or both."""
+    """A menu under a button, filled with .menu-item elements. `side` is "end", "up" or both;
+    `shortcut` is the key that opens it.
+    """
     values = {
+        "shortcut": shortcut,
         "content": content,
         "label": label,
         "css_class": css_class,

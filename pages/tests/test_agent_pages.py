@@ -10,17 +10,7 @@ from agents.tests.factories import make_agent
 from organizations.models import AuditEvent, Membership, Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
-
-FORM = {
-    "email": "night-watch@agents.example.com",
-    "agent_type": "monitor",
-    "version": "1.0.0",
-    "owner": "platform",
-    "deployment_env": "production",
-    "runbook_url": "https://wiki.example.com/runbooks/night-watch",
-    "capabilities": "queue:read\nqueue:write",
-    "scopes": ["agents:read"],
-}
+from pages.tests.agent_form import FORM
 
 
 def stored(agent: Agent) -> Agent:

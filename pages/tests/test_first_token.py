@@ -27,17 +27,19 @@ def test_the_steps_tick_one_by_one(organization: Organization, signed_in: Any) -
         return str(browser.get("/").content.decode())
 
     assert page().count('class="step-done"') == 0
-    assert "Register agent</a>" in page().partition("Three steps")[2]
+    assert "Register agent</a>" in page().partition("Two steps")[2]
     agent = make_agent(organization)
-    assert page().count('class="step-done"') == 1
+    assert page().count('class="step-done"') == 0
     assert "1 agent registered" in page()
+    assert f"/agents/{agent.pk}/credentials/new" in page()
     _, secret = make_credential(agent)
-    assert page().count('class="step-done"') == 2
+    assert page().count('class="step-done"') == 1
     assert "waiting for the first token" in page()
+    assert f"%s:%s&quot;&#x27; {agent.pk}" in page()
 
     ask(agent.pk, secret)
 
-    assert "Three steps" not in page()
+    assert "Two steps" not in page()
     assert "First token received at" in page()
     assert "from 127.0.0.1" in page()
 
@@ -48,7 +50,7 @@ def test_the_secret_page_waits_for_the_first_token_and_names_a_refusal(
     agent = make_agent(organization)
     credential, secret = make_credential(agent)
     browser = signed_in(make_membership(organization))
-    path = f"/agents/{agent.pk}/credentials/{credential.pk}/first-use"
+    path = f"/agents/{agent.pk}/credentials/{credential.pk}/first-token"
 
     def part() -> str:
         return str(browser.get(path).content.decode())
@@ -63,7 +65,7 @@ def test_the_secret_page_waits_for_the_first_token_and_names_a_refusal(
     browser.post(f"/agents/{agent.pk}/reactivate")
     ask(agent.pk, secret)
     assert "First token received" in part()
-    assert "hx-get" not in part()
+    assert f'hx-get="{path}"' not in part()
 
 
 def test_a_rotated_secret_waits_for_its_own_first_token(
@@ -77,6 +79,6 @@ def test_a_rotated_secret_waits_for_its_own_first_token(
     browser.post(f"{path}/rotate", {"grace_seconds": "3600"})
     ask(agent.pk, old)
 
-    assert "Waiting for the first token" in browser.get(f"{path}/first-use").content.decode()
+    assert "Waiting for the first token" in browser.get(f"{path}/first-token").content.decode()
     with organization_scope(organization):
         assert TokenEvent.objects.filter(outcome="issued").count() == 1

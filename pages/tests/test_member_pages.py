@@ -194,7 +194,7 @@ def test_who_does_not_administer_sees_people_but_changes_nothing(
     page = browser.get("/members").content.decode()
 
     assert owner.user.email in page
-    assert "Invite somebody" not in page
+    assert "Invite a member" not in page
     assert browser.post(f"/members/{member.pk}/role", {"role": "owner"}).status_code == 403
     assert browser.post(f"/members/{owner.pk}/remove").status_code == 403
     assert invite(browser).status_code == 403

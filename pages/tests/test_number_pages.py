@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from executions.event_log import NewEvent
-from executions.models import now
+from executions.models import ExecutionError, now
+from executions.queries import tally
 from executions.tests.factories import (
     FAILED,
     FINISHED,
@@ -18,6 +19,7 @@ from executions.tests.factories import (
     make_user_of,
 )
 from organizations.models import Membership, Organization
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from pages.executions.statistics import OVERLAP
 
@@ -105,6 +107,22 @@ def test_a_time_in_which_nothing_ran_has_no_bars(organization: Organization, bro
 # Statistics
 
 
+def test_slices_and_their_shares_are_of_all_agents_however_many_are_named(
+    organization: Organization, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "MAX_VALUES", 8)
+    for number in range(12):
+        make_execution(organization, agent_name=f"Agent {number:02}")
+
+    _, by_agent, by_user = browser.get("/executions/statistics").context["pies"]
+
+    assert [each["count"] for each in by_agent["slices"]] == [1] * 7 + [5]
+    assert by_agent["slices"][-1]["label"] == "5 more"
+    assert (by_agent["total"], by_agent["more"]) == (12, 4)
+    assert by_agent["rows"][0]["share"] == pytest.approx(100 / 12)
+    assert (by_user["total"], by_user["more"]) == (12, 0)
+
+
 def test_a_slice_has_as_many_executions_as_the_list_behind_it(
     organization: Organization, browser: Any
 ) -> None:
@@ -172,11 +190,8 @@ def test_errors_of_one_kind_are_one_group_that_leads_to_its_errors(
     for row in groups.values():
         assert rows_behind(browser, row["url"]) == row["group"].count == sum(row["spark"])
     assert groups["quota of 71 exceeded"]["agents"] == "2 agents: Hymn, Psalm"
-    assert {row["group_url"] for row in response.context["errors"] if row["alike"] == 2} == {
-        groups["quota of 71 exceeded"]["url"]
-    }
     response = browser.get(groups["quota of 71 exceeded"]["url"])
-    for row in response.context["agents"]:
+    for row in response.context["by_agent"]:
         assert rows_behind(browser, row["url"]) == row["count"] == 1
     chosen = response.content.decode()
     assert "quota of 40 exceeded" in chosen
@@ -204,8 +219,13 @@ def test_an_error_has_its_context_and_operators_its_trace(
     failed(organization, trace, agent_name="Hymn", user=make_user_of(viewer))
     failed(organization, "somebody else's", agent_name="Other")
 
-    theirs = signed_in(viewer).get("/executions/errors").content.decode()
-    all_ = signed_in(make_membership(organization)).get("/executions/errors").content.decode()
+    url = "/executions/errors"
+    with organization_scope(organization):
+        group = ExecutionError.objects.get(error_type="ValueError").fingerprint
+    theirs, all_ = (
+        "".join(each.get(page).content.decode() for page in (url, f"{url}?group={group}"))
+        for each in (signed_in(viewer), signed_in(make_membership(organization)))
+    )
 
     assert "ValueError: The sheet is empty" in theirs
     assert "secret_function" not in theirs
@@ -215,11 +235,12 @@ def test_an_error_has_its_context_and_operators_its_trace(
 
 
 def test_newer_errors_are_counted_and_not_shown(organization: Organization, browser: Any) -> None:
-    failed(organization, "disk is full")
-    seen = browser.get("/executions/errors").context["seen"]
-    failed(organization, "quota exceeded")
+    failed(organization, "quota of 1 exceeded")
+    (row,) = browser.get("/executions/errors").context["groups"]
+    seen = browser.get(row["url"]).context["seen"]
+    failed(organization, "quota of 2 exceeded")
 
-    response = browser.get(f"/executions/errors?seen={seen}")
+    response = browser.get(f"{row['url']}&seen={seen}")
 
-    assert [row["error"].message for row in response.context["errors"]] == ["disk is full"]
+    assert [row["error"].message for row in response.context["errors"]] == ["quota of 1 exceeded"]
     assert "1 new error" in response.content.decode()

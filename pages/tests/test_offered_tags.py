@@ -13,10 +13,11 @@ from executions.event_log import NewEvent
 from executions.models import Execution, now
 from executions.tests.factories import make_execution, make_user_of, tagged
 from organizations.models import Membership, Organization
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 
 Browser = Callable[[Membership], Client]
-OFFERED = re.compile(r'<datalist id="known-tag">(.*?)</datalist>', re.DOTALL)
+OFFERED = re.compile('name="tag" value="(.*?)"')
 
 
 def run(organization: Organization, tags: list[Any], age: float = 60, **more: Any) -> Execution:
@@ -29,8 +30,7 @@ def run(organization: Organization, tags: list[Any], age: float = 60, **more: An
 
 def offered(browser: Client, query: str = "") -> list[str]:
     page = browser.get(f"/executions{query}").content.decode()
-    found = OFFERED.search(page)
-    return list(map(unescape, re.findall('value="(.*?)"', found[1]))) if found else []
+    return list(map(unescape, OFFERED.findall(page)))
 
 
 @pytest.fixture
@@ -79,3 +79,18 @@ def test_no_more_runs_are_read_and_tags_offered_than_the_limits_say(
     assert len(found) == 2
     assert "often" in found
     assert "old" not in found
+
+
+def test_of_a_run_with_very_many_tags_a_page_reads_and_shows_the_first(
+    organization: Organization, operator: Client
+) -> None:
+    """An earlier release stored as many as an agent sent."""
+    execution = run(organization, ["first"])
+    tags = [f"tag-{number}" for number in range(2_000)]
+    with organization_scope(organization):
+        Execution.objects.filter(pk=execution.pk).update(meta={"tags": tags})
+
+    page = operator.get("/executions").content.decode()
+
+    assert [f">{tag}</a>" in page for tag in tags] == [number < 32 for number in range(2_000)]
+    assert set(map(unescape, OFFERED.findall(page))) <= set(tags[:32])

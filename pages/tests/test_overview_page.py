@@ -1,51 +1,106 @@
 """The overview page."""
 
 import codecs
+import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.tests.factories import make_agent
-from executions.tests.factories import FAILED, FINISHED, RUNNING, make_execution, make_user_of
+from executions.tests.factories import (
+    FAILED,
+    make_execution,
+)
 from organizations.models import Membership, Organization
-from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
-from tokens.models import TokenEvent
+from pages.tests.overview import figure, long_ago, make_events, make_waiting
 from tokens.tests.factories import make_credential
 
 
-def make_events(organization: Organization, count: int, **fields: Any) -> None:
-    fields = {"outcome": "issued", "created_at": timezone.now(), **fields}
-    with organization_scope(organization):
-        TokenEvent.objects.bulk_create(
-            TokenEvent(organization=organization, **fields) for _ in range(count)
-        )
+@pytest.mark.parametrize(("days", "shift"), [(7, 7), (30, 35), (90, 91)])
+def test_figures_compare_with_the_same_weekdays_before(
+    organization: Organization, signed_in: Any, days: int, shift: int
+) -> None:
+    long_ago(organization)
+    agent = make_agent(organization)
+    now = timezone.now()
+    first, last = (now - timedelta(days=back) for back in (shift + days - 1, shift))
+    make_events(organization, 6, agent=agent)
+    for at in (first, last):
+        make_events(organization, 2, agent=agent, created_at=at)
+    for back in (*range(days, shift), shift + days):
+        make_events(organization, 50, agent=agent, created_at=now - timedelta(days=back))
+    make_events(organization, 2, agent=agent, outcome="refused")
+
+    response = signed_in(make_membership(organization)).get(f"/?days={days}")
+
+    issued, refused = figure(response, "Tokens"), figure(response, "Refused")
+    assert issued["value"] == "6"
+    assert issued["change"] == {"text": "50\N{NO-BREAK SPACE}%", "direction": "up", "tone": ""}
+    assert issued["note"].startswith("from 4 ")
+    assert [each["count"] for each in issued["spark"]] == [0] * (days - 1) + [6]
+    assert (refused["value"], refused["change"]) == ("2", None)
+    assert "25\N{NO-BREAK SPACE}% of requests" in refused["note"]
+    compared = f"from {first.day} {first:%b} to {last.day} {last:%b}"
+    assert f"compared with the same weekdays {compared}" in response.content.decode()
 
 
-def figure(response: Any, label: str) -> dict[str, Any]:
-    return next(figure for figure in response.context["figures"] if figure["label"] == label)
-
-
-def test_figures_compare_with_as_many_days_before(
+def test_a_young_organization_is_compared_with_nothing(
     organization: Organization, signed_in: Any
 ) -> None:
     agent = make_agent(organization)
     make_events(organization, 6, agent=agent)
-    make_events(organization, 4, agent=agent, created_at=timezone.now() - timedelta(days=7))
-    make_events(organization, 2, agent=agent, outcome="refused")
+    make_events(organization, 4, agent=agent, created_at=timezone.now() - timedelta(days=8))
 
     response = signed_in(make_membership(organization)).get("/?days=7")
 
-    issued, refused = figure(response, "Tokens issued"), figure(response, "Refused")
-    assert issued["value"] == "6"
-    assert issued["change"] == {"text": "50\N{NO-BREAK SPACE}%", "direction": "up", "tone": "good"}
-    assert (refused["value"], refused["change"]) == ("2", None)
-    assert "25\N{NO-BREAK SPACE}% of requests" in refused["note"]
+    assert figure(response, "Tokens")["change"] is None
+    assert "compared with" not in response.context["context_line"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "Pacific/Pago_Pago"])
+def test_the_five_count_days_of_the_zone_and_lead_to_their_rows(
+    organization: Organization, signed_in: Any, zone: str
+) -> None:
+    Organization.objects.filter(pk=organization.pk).update(
+        time_zone=zone, created_at=timezone.now() - timedelta(days=400)
+    )
+    today = timezone.now().astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0)
+    first, before = today - timedelta(days=6), today - timedelta(days=7)
+    agent = make_agent(organization)
+    for at, count in ((first, 3), (before, 2)):
+        make_events(organization, count, agent=agent, created_at=at + timedelta(seconds=1))
+    for at, number in ((first, 4), (before, 2), (before - timedelta(days=7, seconds=60), 9)):
+        for _ in range(number):
+            make_execution(
+                organization, FAILED, start=at.timestamp() + 1, cost=Decimal("0.25"), agent=agent
+            )
+    browser = signed_in(make_membership(organization))
+
+    response = browser.get("/?days=7")
+
+    shown = {each["label"]: each for each in response.context["figures"]}
+    assert list(shown) == ["Tokens", "Refused", "Runs", "Failed", "Cost"]
+    values = [each["value"] for each in shown.values()]
+    assert values == ["3", "0", "4", "4", "$\N{NO-BREAK SPACE}1.00"]
+    for label, count in (("Tokens", 3), ("Runs", 4), ("Failed", 4), ("Cost", 1)):
+        assert [each["count"] for each in shown[label]["spark"]] == [count, *[0] * 6]
+    assert [shown[label]["note"].split(" · ")[0] for label in shown] == [
+        "from 2",
+        "",
+        "from 2",
+        "from 2",
+        "from $\N{NO-BREAK SPACE}0.5000",
+    ]
+    assert shown["Failed"]["change"]["tone"] == shown["Cost"]["change"]["tone"] == "bad"
+    for label in ("Runs", "Failed", "Cost"):
+        assert browser.get(shown[label]["url"]).context["page"].paginator.count == 4
+    rows = browser.get(shown["Tokens"]["url"])
+    assert rows.context["figures"][0]["value"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -133,8 +188,8 @@ def test_many_findings_are_a_file_rather_than_a_page(
     page = response.content.decode()
     lines = browser.get("/overview/findings.csv").content.decode().splitlines()
 
-    assert [len(response.context[name]) for name in ("findings", "more_findings")] == [3, 47]
-    assert "Show 49 more" in page
+    assert [len(response.context[name]) for name in ("findings", "more_findings")] == [5, 45]
+    assert "Show 47 more" in page
     assert "And 2 more" in page
     assert len(lines) == 1 + 52
     assert lines[1].startswith("credential_unused,warn,agent-")
@@ -167,8 +222,8 @@ def test_an_organization_without_tokens_sees_how_to_get_the_first(
 ) -> None:
     page = signed_in(make_membership(organization)).get("/").content.decode()
 
-    assert "Three steps to the first token" in page
-    assert "grant_type=client_credentials" in page
+    assert "Two steps to the first token" in page
+    assert "says when the first token arrives" in page
 
 
 def test_a_viewer_is_not_offered_what_they_may_not_do(
@@ -219,110 +274,47 @@ def test_another_organizations_traffic_is_not_counted(
 
     response = signed_in(make_membership(organization)).get("/")
 
-    assert figure(response, "Tokens issued")["value"] == "1"
+    assert figure(response, "Tokens")["value"] == "1"
     assert len(response.context["agents"]) == 1
 
 
-def test_without_executions_the_overview_says_nothing_of_them(
+def test_an_agent_of_the_month_shows_its_worst_finding(
     organization: Organization, signed_in: Any
 ) -> None:
-    make_events(organization, 1, agent=make_agent(organization))
+    now = timezone.now()
+    worse, other = (make_agent(organization, email=f"{name}@x.example") for name in ("a", "b"))
+    for agent in (worse, other):
+        make_events(organization, 1, agent=agent)
+        make_credential(agent, created_at=now - timedelta(days=30))
+    make_credential(worse, last_used_at=now, expires_at=now + timedelta(hours=2))
 
     response = signed_in(make_membership(organization)).get("/")
 
-    labels = [figure["label"] for figure in response.context["figures"]]
-    assert len(labels) == 4
-    assert "Running now" not in labels
+    found = {row["agent"]: row["finding"] for row in response.context["agents"]}
+    ends = now + timedelta(hours=2)
+    assert found[worse]["words"] == f"a credential expires on {ends.day} {ends:%b}"
+    assert found[worse]["severity"] == "bad"
+    assert found[other]["words"] == "a credential never used"
+    assert response.content.decode().count("a credential never used") == 2  # wide and narrow
 
 
-def test_the_overview_tells_what_runs_and_what_failed(
-    organization: Organization, other_organization: Organization, signed_in: Any
+@pytest.mark.parametrize("has_tokens", [False, True])
+def test_the_page_refreshes_its_figures_facts_findings_and_what_waits(
+    organization: Organization, signed_in: Any, has_tokens: bool
 ) -> None:
-    now = timezone.now().timestamp()
-    make_events(organization, 1, agent=make_agent(organization))
-    make_execution(organization, RUNNING, start=now - 3 * 86_400)
-    make_execution(organization, FAILED, start=now - 600)
-    for start in (now - 700, now - 800):
-        make_execution(organization, FINISHED, start=start)
-    make_execution(organization, FAILED, start=now - 25 * 3600)
-    make_execution(other_organization, RUNNING)
+    if has_tokens:
+        make_events(organization, 1, agent=make_agent(organization))
     owner = signed_in(make_membership(organization))
 
-    response = owner.get("/?tz=UTC")
+    before = owner.get("/").content.decode()
+    make_waiting(organization, 60)
+    make_credential(make_agent(organization), created_at=timezone.now() - timedelta(days=30))
+    after = owner.get("/").content.decode()
 
-    running, failed = figure(response, "Running now"), figure(response, "Failed in 24 h")
-    assert (running["value"], failed["value"]) == ("1", "1")
-    assert "newest execution started" in running["note"]
-    assert failed["note"] == "25\N{NO-BREAK SPACE}% of 4 executions"
-    for each in (running, failed):
-        rows = owner.get(each["url"]).context["rows"]
-        assert f"{len(rows):,}" == each["value"]
-
-
-@pytest.mark.parametrize(
-    ("ago", "note"),
-    [
-        (100, "0\N{NO-BREAK SPACE}% of 1 execution"),
-        (3 * 86_400, "nothing ran"),
-    ],
-)
-def test_a_day_without_failures_is_shown_as_such(
-    organization: Organization, signed_in: Any, ago: int, note: str
-) -> None:
-    make_execution(organization, start=timezone.now().timestamp() - ago)
-
-    response = signed_in(make_membership(organization)).get("/")
-
-    assert figure(response, "Running now")["value"] == "0"
-    failed = figure(response, "Failed in 24 h")
-    assert (failed["value"], failed["note"]) == ("0", note)
-
-
-def test_executions_are_shown_before_the_first_token(
-    organization: Organization, signed_in: Any
-) -> None:
-    make_execution(organization, RUNNING)
-
-    page = signed_in(make_membership(organization)).get("/").content.decode()
-
-    assert "Running now" in page
-    assert "Three steps to the first token" in page
-    assert "Tokens issued" not in page
-
-
-def test_a_viewer_sees_only_their_own_executions(
-    organization: Organization, signed_in: Any
-) -> None:
-    viewer = make_membership(organization, Membership.Role.VIEWER)
-    colleague = make_membership(organization, Membership.Role.VIEWER)
-    stranger = make_membership(organization, Membership.Role.VIEWER)
-    for person in (viewer, colleague, colleague):
-        make_execution(organization, RUNNING, user=make_user_of(person))
-    make_execution(organization, RUNNING)
-
-    pages = [
-        signed_in(person).get("/")
-        for person in (make_membership(organization), viewer, colleague, stranger)
-    ]
-
-    told = [[each["value"] for each in page.context["execution_figures"]] for page in pages]
-    assert told == [["4", "0"], ["1", "0"], ["2", "0"], []]
-
-
-def test_many_executions_cost_the_overview_no_more_queries(
-    organization: Organization, signed_in: Any
-) -> None:
-    owner = signed_in(make_membership(organization))
-    make_execution(organization)
-
-    with CaptureQueriesContext(connection) as few:
-        owner.get("/")
-    for _ in range(3):
-        make_execution(organization, RUNNING)
-        make_execution(organization, FAILED)
-    with CaptureQueriesContext(connection) as many:
-        owner.get("/")
-
-    assert len(many) == len(few)
-    about = [each["sql"] for each in many if "executions_execution" in each["sql"]]
-    assert len(about) == 3  # the navigation's count, the figures', and when the newest started
+    wanted = 'id="overview" data-live data-every="30"'
+    wanted = wanted if has_tokens else 'id="first-steps" data-live data-every="5"'
+    for page in (before, after):
+        assert wanted in page
+        # As many parts whatever happens: with another number the page would load anew.
+        assert len(re.findall(r"<div[^>]* data-part>", page)) == (3 if has_tokens else 4)
+        assert "js/live_page.js" in page

@@ -1,8 +1,6 @@
 """Token requests as rows."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from html import escape
 from typing import Any
 from uuid import uuid4
 
@@ -12,28 +10,14 @@ from django.utils import timezone
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
-from analytics.findings.finding import Finding
-from analytics.records import findings_of
 from analytics.tests.factories import event, make_timeless_key, store
 from conftest import ClientFor
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
+from pages.tests.token_requests import NOW, make_event, shown
 from tokens.models import Credential, TokenEvent
 from tokens.tests.factories import make_credential
-
-
-def make_event(organization: Organization, **fields: Any) -> None:
-    with organization_scope(organization):
-        TokenEvent.objects.create(organization=organization, **{"outcome": "issued", **fields})
-
-
-def shown(answer: Any) -> int:
-    """The number of requests that the page counts, in all of its parts."""
-    total, lines = answer.context["total"], answer.context.get("lines") or []
-    bars = sum(point["count"] for point in answer.context["chart"]["points"])
-    assert total == bars == sum(line["fold"].times for line in lines)
-    return int(total)
 
 
 def test_every_refused_row_says_why(organization: Organization, signed_in: Any) -> None:
@@ -171,70 +155,6 @@ def test_a_cell_of_the_heatmap_counts_the_rows_that_it_opens(
     assert shown(browser.get(cells[0]["url"])) == 2
 
 
-NOW = datetime(2026, 3, 1, 16, 42, tzinfo=UTC)
-
-
-@pytest.fixture
-def spike(organization: Organization) -> Iterator[tuple[Agent, Credential]]:
-    """An agent with two tokens a day, and 120 every 54 seconds from 13:00 yesterday."""
-    with time_machine.travel(NOW, tick=False):
-        agent = make_agent(organization, email="screener-04@agents.example.com")
-        credential, _ = make_credential(agent)
-        yesterday = datetime(2026, 2, 28, tzinfo=UTC)
-        times = [yesterday - timedelta(days=n, hours=-9) for n in range(1, 15) for _ in range(2)]
-        times += [yesterday + timedelta(hours=13, seconds=54 * n) for n in range(120)]
-        own = {"secret_hint": credential.secret_hint, "scope": "agents:read"}
-        store(
-            organization,
-            [
-                event(agent, at, credential=credential, **own, ip_address="203.0.113.58")
-                for at in times
-            ],
-        )
-        yield agent, credential
-
-
-def test_a_finding_lands_on_its_requests_with_its_sentence_and_its_deeds(
-    organization: Organization, signed_in: Any, spike: tuple[Agent, Credential]
-) -> None:
-    agent, credential = spike
-    (finding,) = (each for each in findings(organization) if each.code == "token_spike")
-
-    owner = signed_in(make_membership(organization)).get(f"{finding.link}&tz=UTC")
-    viewer = signed_in(make_membership(organization, role="viewer")).get(f"{finding.link}&tz=UTC")
-    without = signed_in(make_membership(organization)).get(owner.context["filters"].clear_url)
-
-    page, seen = owner.content.decode(), viewer.content.decode()
-    assert shown(owner) == shown(viewer) == 120
-    assert escape(finding.text) in page
-    assert escape(finding.text) in seen
-    assert "agent is <strong>screener-04</strong>" in page
-    deeds = {deed["label"].split()[0]: deed["url"] for deed in owner.context["finding"]["deeds"]}
-    path = f"/agents/{agent.pk}/credentials/{credential.pk}"
-    assert deeds == {
-        "Rotate": f"{path}/rotate",
-        "Revoke": f"{path}/revoke",
-        "Suspend": f"/agents/{agent.pk}/suspend",
-        "Open": f"/agents/{agent.pk}",
-    }
-    assert [deed["label"] for deed in viewer.context["finding"]["deeds"]] == ["Open screener-04"]
-    assert without.context["finding"] is None
-
-
-def test_a_deed_that_would_change_nothing_is_not_offered(
-    organization: Organization, signed_in: Any, spike: tuple[Agent, Credential]
-) -> None:
-    agent, credential = spike
-    (finding,) = (each for each in findings(organization) if each.code == "token_spike")
-    with organization_scope(organization):
-        Credential.objects.filter(pk=credential.pk).update(status="revoked", revoked_at=NOW)
-        Agent.objects.filter(pk=agent.pk).update(status="suspended")
-
-    answer = signed_in(make_membership(organization)).get(f"{finding.link}&tz=UTC")
-
-    assert [deed["label"] for deed in answer.context["finding"]["deeds"]] == ["Open screener-04"]
-
-
 def test_like_requests_of_an_hour_share_a_line_that_opens_in_place(
     organization: Organization, signed_in: Any, spike: tuple[Agent, Credential]
 ) -> None:
@@ -353,8 +273,3 @@ def test_an_empty_page_says_why_and_what_may_help(
 
     assert f"<h2>{title}</h2>" in answer.content.decode()
     assert [link["label"] for link in answer.context["empty_state"]["links"]] == links
-
-
-def findings(organization: Organization) -> tuple[Finding, ...]:
-    with organization_scope(organization):
-        return findings_of(organization)

@@ -75,7 +75,7 @@ def test_the_question_names_the_secret_its_traffic_and_its_live_tokens(
     text = words_of(browser.get(path_of(credential)).content)
 
     assert f"…{credential.secret_hint} of {agent.name} stops at once" in text
-    assert "It got 6 tokens in 30 days, the last at" in text
+    assert "It obtained 6 tokens in 30 days, the last on" in text
     assert "3 live tokens end with it." in text
 
 
@@ -84,7 +84,7 @@ def test_a_secret_that_never_got_a_token_says_so(agent: Agent, browser: Client) 
 
     text = words_of(browser.get(path_of(credential)).content)
 
-    assert "It has never received a token. No live tokens end with it." in text
+    assert "It has never obtained a token. No live tokens end with it." in text
 
 
 def test_tokens_of_a_suspended_agent_are_not_live(agent: Agent, browser: Client) -> None:

@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 
 from agents.tests.factories import make_agent
-from executions.event_log import NewEvent
-from executions.models import now
+from executions.event_log import NewEvent, append_events
+from executions.models import Execution, now
 from executions.tests.factories import (
     FAILED,
     FINISHED,
@@ -19,9 +19,11 @@ from executions.tests.factories import (
     tagged,
 )
 from organizations.models import Membership, Organization
+from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from pages.executions.inputs import inputs_of
 from pages.executions.progress import first_words
+from pages.executions.step_bars import MAX_BARS
 
 Role = Membership.Role
 TRACE = """Traceback (most recent call last):
@@ -69,15 +71,37 @@ def test_a_failure_shows_its_own_frame_to_operators_and_its_group_to_all(
         top = page[page.index("band-failed") : page.index('id="steps-title"')]
         assert "ValueError: The sheet is empty" in top
         assert "last words" in top
-        assert "/executions/errors?group=v4%3A" in top or page is own_page
     assert "flows.py, line 31</strong>, in choose_reader" in theirs
     assert "<span>31</span>secret_function()</mark>" in theirs
-    assert "Same error 3\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}" in theirs
-    assert "of 2 agents" in theirs
+    assert "Same error in 2 other runs</strong> across 2 agents in 30 days" in theirs
+    assert "/executions/errors?group=v6%3A" in theirs
     # Of a trace a viewer reads nothing, and counts only what a viewer may see.
     assert "secret_function" not in own_page
     assert "flows.py" not in own_page
     assert "No other run failed like this" in own_page
+
+
+def test_a_failure_counts_other_runs_and_none_twice(
+    organization: Organization, browser: Client
+) -> None:
+    old = now() - 40 * 86_400
+    first = make_execution(
+        organization, FAILED, start=old, events=[NewEvent(old + 1, "error", TRACE)]
+    )
+
+    before = main_of(browser, f"/executions/{first.fid}")
+    repeating = make_execution(
+        organization,
+        FAILED,
+        events=[written("error", TRACE, seconds) for seconds in (1, 2, 3)],
+        agent_name="crm-sync",
+    )
+
+    assert "No other run failed like this in 30 days" in before
+    assert "No other run failed like this" in main_of(browser, f"/executions/{repeating.fid}")
+    after = main_of(browser, f"/executions/{first.fid}")
+    assert "Same error in 1 other run</strong> of crm-sync in 30 days" in after
+    assert "See all 3 errors" in after
 
 
 @pytest.mark.parametrize(
@@ -87,7 +111,7 @@ def test_a_failure_shows_its_own_frame_to_operators_and_its_group_to_all(
         (RUNNING, [tagged("agent", now(), task={"name": "Sort mail"})], "Task: Sort mail"),
         (RUNNING, [written("action", '{"Markdown": {"body": "## Read 3 of 9"}}')], "Read 3 of 9"),
         (RUNNING[:1], [], "The run is starting"),
-        ([*RUNNING, ("awaiting", 1.0)], [], "asked no question here"),
+        ([*RUNNING, ("awaiting", 1.0)], [], "Waiting, but no question was reported"),
         ([*RUNNING, ("cancelled", 1.0)], [], "Stopped after"),
         (FAILED, [], "The execution failed without a message."),
         (FINISHED, [], "The run finished without a result."),
@@ -189,7 +213,6 @@ def test_each_step_has_its_bar_on_the_axis_of_the_run(
 
     page = main_of(browser, f"/executions/{execution.fid}")
 
-    bars = re.findall(r'class="run-step-bar">.*?</div>', page, re.DOTALL)
     found = [
         [
             (c, round(float(x)), round(float(w)))
@@ -197,7 +220,7 @@ def test_each_step_has_its_bar_on_the_axis_of_the_run(
                 r'class="step-(?!track)([\w-]+)" x="([\d.]+)" y="0" width="([\d.]+)"', bar
             )
         ]
-        for bar in bars
+        for bar in bars_of(page)
     ]
     assert found == [
         [("run", 0, 400)],
@@ -208,6 +231,77 @@ def test_each_step_has_its_bar_on_the_axis_of_the_run(
     heads = re.findall(r'class="run-step-head">([^<]*)<', page)
     assert heads == ["Started", "Waiting for an answer: approve", "Answered: approve", heads[-1]]
     assert "answer: yes" in page
+
+
+def with_many_statuses(organization: Organization, times: list[float]) -> Execution:
+    """A run of 1,000 seconds that asks, and is answered, every eight, with steps at these times."""
+    start = now() - 1_000
+    asked = [
+        tagged("lease" if second % 8 else "lock", start + second, lid="a")
+        for second in range(8, 996, 4)
+    ]
+    steps = [NewEvent(start + time, "action", '{"Text": {"body": "x"}}') for time in times]
+    run = make_execution(organization, RUNNING, start=start, events=asked)
+    with organization_scope(organization):
+        append_events(run, steps, is_strict=False)
+        end = NewEvent(start + 1_000, "status", "finished")
+        return append_events(run, [end], is_strict=False)
+
+
+def test_a_page_has_only_so_many_bars_when_times_jump_to_and_fro(
+    organization: Organization, browser: Client
+) -> None:
+    run = with_many_statuses(organization, [990.0 * (number % 2) for number in range(100)])
+
+    page = main_of(browser, f"/executions/{run.fid}")
+
+    found = [bar.count("<rect") - 1 for bar in bars_of(page)]
+    assert len(found) == 103
+    assert min(found) == 1
+    assert max(found) > 240, "the newest has all of its own"
+    assert 1_800 < sum(found) <= MAX_BARS + len(found)
+    assert len(page) < 500_000
+
+
+def test_a_run_whose_times_follow_each_other_has_all_its_bars(
+    organization: Organization, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = with_many_statuses(organization, [10.0 * number for number in range(100)])
+
+    page = main_of(browser, f"/executions/{run.fid}")
+    monkeypatch.setattr("pages.executions.step_bars.MAX_BARS", 1_000_000)
+
+    assert bars_of(page) == bars_of(main_of(browser, f"/executions/{run.fid}"))
+    assert sum(bar.count("<rect") - 1 for bar in bars_of(page)) > 240
+
+
+def bars_of(page: str) -> list[str]:
+    return re.findall(r'class="run-step-bar">.*?</div>', page, re.DOTALL)
+
+
+def test_steps_that_are_left_out_are_nobodys_time(
+    organization: Organization, browser: Client
+) -> None:
+    start = now() - 1_000
+    told = [NewEvent(start + number, "action", '{"Text": {"body": "x"}}') for number in range(600)]
+    execution = make_execution(
+        organization, (("running", 0.0), ("finished", 1_000.0)), start=start, events=told
+    )
+
+    page = main_of(browser, f"/executions/{execution.fid}")
+
+    rows = re.findall(r'<li class="run-step">.*?</li>', page, re.DOTALL)
+    assert [re.findall(r'run-step-(?:head|time)"[^>]*>([^<]*)<', row) for row in rows[:3]] == [
+        ["0 s", "Started"],
+        ["Earlier steps are not shown"],
+        ["+8\N{NO-BREAK SPACE}m\N{NO-BREAK SPACE}20\N{NO-BREAK SPACE}s", "Action"],
+    ]
+    assert [re.findall(r"</svg><span>([^<]*)<", row) for row in rows[:3]] == [
+        [],
+        ["8\N{NO-BREAK SPACE}m\N{NO-BREAK SPACE}20\N{NO-BREAK SPACE}s"],
+        ["1\N{NO-BREAK SPACE}s"],
+    ]
+    assert len(rows) == 103
 
 
 def test_a_step_too_short_for_its_bar_has_the_colour_of_its_status(

@@ -93,7 +93,7 @@ def test_the_traffic_of_the_old_secret_is_not_shown_under_the_new_one(
     present, before = rows_of(page)
 
     assert f"…{new[-4:]}" in present
-    assert "0 tokens since the rotation not since the rotation" in present
+    assert "0 tokens since the rotation not used since the rotation" in present
     assert f"…{old[-4:]}" in before
     assert "2 tokens since the rotation" in before
     assert "from 127.0.0.1" in before

@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory
 from django.utils import timezone
 
+from core.formatting import time_phrase
 from pages.lists import ListPage
 from pages.templatetags import agentidp as written
 
@@ -120,6 +121,18 @@ def test_older_times_are_absolute(moment, text):
     now = datetime(2026, 11, 22, 14, 32, 8, tzinfo=UTC)
 
     assert written.absolute_time(moment, now) == text
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (datetime(2026, 11, 22, 5, 0, 2, tzinfo=UTC), "at 05:00:02"),
+        (datetime(2026, 11, 19, 5, 0, 2, tzinfo=UTC), "on 19 Nov at 05:00"),
+        (datetime(2025, 11, 19, 5, 0, 2, tzinfo=UTC), "on 19 Nov 2025"),
+    ],
+)
+def test_a_time_is_part_of_a_sentence(moment, text):
+    assert time_phrase(moment, datetime(2026, 11, 22, 14, 32, 8, tzinfo=UTC)) == text
 
 
 def test_time_element_carries_the_exact_time():

@@ -227,6 +227,29 @@ def test_asked_filters_come_back(operator: Client) -> None:
         "tag": None,
     }
     assert get(operator, "running-agents?from=1")["filters"]["hours"] is None
+    several = get(operator, "running-agents?status=error&status=running")
+    assert several["filters"]["status"] == "error, running"
+
+
+def test_filters_take_several_values_and_exclude_some(
+    organization: Organization, operator: Client
+) -> None:
+    make_failure(organization, agent_name="Hymn, Creator")
+    make_execution(organization, agent_name="Research")
+    make_execution(organization, agent_name="Other")
+
+    either = get(operator, "running-agents?name=Hymn, Creator&name=Research&name=Nobody")
+    others = get(operator, "running-agents?not_status=error&not_name=Other")
+    numbers = get(operator, "agent-stats?status=error&status=finished&not_name=Research")
+    errors = get(operator, "errors?not_name=Hymn, Creator")
+    refused = operator.get("/api/dashboard/running-agents?not_status=error&not_status=odd")
+
+    assert sorted(row["agent_name"] for row in either["agents"]) == ["Hymn, Creator", "Research"]
+    assert [row["agent_name"] for row in others["agents"]] == ["Research"]
+    assert numbers["total_executions"] == 2
+    assert errors["errors"] == []
+    assert refused.status_code == 400
+    assert list(refused.json()["details"]) == ["not_status"]
 
 
 def test_csv_has_every_row(

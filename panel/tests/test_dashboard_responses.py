@@ -114,7 +114,7 @@ def test_agent_stats(client: Client) -> None:
     assert ours["by_agent"] == names
     assert ours["running"] == 2
     assert set(ours["user_map"].values()) == {"admin", "jonas", "mira"}
-    # kodosumi's is the elapsed time; ours excludes the time spent waiting for answers.
+    # kodosumi's is the elapsed time; AgentIdP's excludes the time spent waiting for answers.
     assert 0 < ours["p50_runtime"] < (runtimes[13] + runtimes[14]) / 2
 
 

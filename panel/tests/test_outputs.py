@@ -28,7 +28,6 @@ TRACE = """Traceback (most recent call last):
   File "/opt/agents/flows.py", line 7, in run
     raise {raised}
 {raised}"""
-SignedIn = Callable[[Membership], Client]
 
 
 @pytest.fixture
@@ -290,31 +289,6 @@ def test_the_printable_result_names_its_execution(client: Client, own: Any) -> N
     for fact in (execution.fid, "Weekly report", "0.3.1", "studio@example.com", "Example Studio"):
         assert f"<td>{fact}</td>" in page
     assert "00:00:02.0" in page
-
-
-# Waiting
-
-
-def test_an_extended_request_is_asked_for_again_by_the_server(client: Client) -> None:
-    answer = client.get("/outputs/status/unknown?extended=true")
-
-    assert answer.status_code == 404
-    assert callable(answer.wait)
-
-
-@pytest.mark.parametrize("query", ["", "?extended=false", "?extended=0"])
-def test_without_the_parameter_a_request_does_not_wait(client: Client, query: str) -> None:
-    answer = client.get(f"/outputs/status/unknown{query}")
-
-    assert answer.json()["code"] == "EXECUTION_NOT_FOUND"
-    assert not hasattr(answer, "wait")
-
-
-def test_extended_is_a_boolean(client: Client) -> None:
-    answer = client.get("/outputs/status/unknown?extended=maybe")
-
-    assert answer.status_code == 400
-    assert answer.json()["details"] == {"extended": ["Must be true or false."]}
 
 
 # Permissions

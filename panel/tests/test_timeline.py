@@ -190,6 +190,7 @@ def test_a_search_looks_into_everything(
     assert page["query"] == search.replace("\\", "\\\\")
 
 
+@pytest.mark.slow
 def test_searches_of_a_caller_take_the_database_a_few_seconds_a_minute(
     client: Client, own: Any, person: Membership, client_for: ClientFor
 ) -> None:

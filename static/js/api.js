@@ -1,7 +1,14 @@
-/* The API page: Swagger UI over our own OpenAPI document. Calls go to the host that served this page, whatever
+/* The API page: Swagger UI over AgentIdP's OpenAPI document. Calls go to the host that served this page, whatever
    public address the document names, because the content security policy allows no other. */
 
+import { toast } from "./toast.js";
+
+const SCHEME = "bearer";
 const place = document.getElementById("swagger-ui");
+const form = document.querySelector("[data-authorize]");
+const authorized = document.querySelector("[data-authorized]");
+let ui;
+let own;
 
 async function start() {
   const answer = await fetch(place.dataset.schema, { headers: { Accept: "application/vnd.oai.openapi+json" } });
@@ -10,7 +17,7 @@ async function start() {
   spec.servers = [{ url: location.origin }];
   keep_fields_empty(spec);
   const isOpen = opened_by_the_session(spec);
-  window.SwaggerUIBundle({
+  ui = window.SwaggerUIBundle({
     spec,
     domNode: place,
     presets: [window.SwaggerUIBundle.presets.apis],
@@ -23,12 +30,44 @@ async function start() {
       return request;
     },
   });
+  form.hidden = false;
 }
 
-/* Swagger UI would prefill and send the examples of all parameters: unknown ids, and filters that were not chosen. */
+/* Lets Swagger UI send requests as the person who is signed in, until the token expires. */
+async function authorize() {
+  const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+  if (!answer.headers.get("Content-Type")?.startsWith("application/json")) throw new Error(answer.status);
+  const { accessToken, expiresIn, message } = await answer.json();
+  if (message) return toast(message);
+  own = accessToken;
+  ui.preauthorizeApiKey(SCHEME, own);
+  setTimeout(() => own === accessToken && is_own() && ui.authActions.logout([SCHEME]), (expiresIn - 5) * 1000);
+}
+
+function is_own() {
+  return Boolean(own) && ui.authSelectors.authorized().getIn([SCHEME, "value"]) === own;
+}
+
+/* Tokens are also filled in and removed in Swagger UI's own dialog. */
+function show_authorization() {
+  if (!ui || form.hidden === is_own()) return;
+  form.hidden = is_own();
+  authorized.textContent = is_own() ? form.dataset.authorize : "";
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  authorize().catch(() => toast("You could not be authorized. Reload the page and try again."));
+});
+
+/* Swagger UI would prefill and send the examples of all parameters: unknown ids, and filters that were not chosen. It
+   has no field for a list of ids, and complains in the console. */
 function keep_fields_empty(spec) {
   for (const operation of Object.values(spec.paths).flatMap((methods) => Object.values(methods))) {
-    for (const parameter of operation.parameters ?? []) delete parameter.example;
+    for (const parameter of operation.parameters ?? []) {
+      delete parameter.example;
+      delete parameter.schema?.items?.format;
+    }
   }
 }
 
@@ -56,11 +95,14 @@ function repair() {
   for (const field of place.querySelectorAll("textarea.body-param__text:not([aria-label])")) field.setAttribute("aria-label", "Request body");
   for (const field of place.querySelectorAll(".examples-select-element:not([aria-label])")) field.setAttribute("aria-label", "Example");
   for (const button of place.querySelectorAll(".close-modal:not([aria-label])")) button.setAttribute("aria-label", "Close");
-  for (const button of place.querySelectorAll(".auth-btn-wrapper .authorize[aria-label]")) button.removeAttribute("aria-label");
+  for (const button of place.querySelectorAll(".auth-btn-wrapper .auth[aria-label]")) button.removeAttribute("aria-label");
   for (const code of place.querySelectorAll("pre.microlight, .highlight-code > .microlight")) code.tabIndex = 0;
 }
 
-new MutationObserver(repair).observe(place, { childList: true, subtree: true });
+new MutationObserver(() => {
+  repair();
+  show_authorization();
+}).observe(place, { childList: true, subtree: true });
 
 start().catch(() => {
   place.textContent = "The API description could not be loaded. Reload the page to try again.";

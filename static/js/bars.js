@@ -47,12 +47,13 @@ export function zoomed(data, first, last, base) {
   return url;
 }
 
-/* {plot: {left, top, width, bottom}, lines: [{y, text}], names: [{x, text}], bars: [{kind, path}], marks: [{x, y}]}.
+/* {plot: {left, top, width, bottom}, lines: [{y, text}], names: [{x, text}], bars: [{kind, path}], marks: [{x, y}],
+   before: path}. `before` has a tick across each bar where the period before was.
    `kind` is "full", "partial", "flagged" or the colour of a part, followed by " partial" in an unfinished bucket.
    `measure` returns the width of a text, `format` formats the number of a line. */
 export function layout(data, width, height, measure, format) {
   const { points } = data;
-  const highest = Math.max(...points.map((point) => point.count ?? 0));
+  const highest = Math.max(...points.map((point) => Math.max(point.count ?? 0, point.before ?? 0)));
   const numbers = ticks(highest);
   const texts = numbers.map(format);
   const left = Math.ceil(Math.max(...texts.map(measure))) + BESIDE;
@@ -66,6 +67,7 @@ export function layout(data, width, height, measure, format) {
     lines: numbers.map((number, index) => ({ y: Math.round(y(number)) + 0.5, text: texts[index] })),
     names: names(data, plot.width, middle, width, measure),
     bars: joined(data.series ? stackedBars(data, places, y, column > 8) : wholeBars(data, places, y)),
+    before: points.map((point, index) => tick(point, places[index], column, y)).join(""),
     marks: points.flatMap((point, index) => (point.flagged && point.count ? [{ x: middle(index), y: y(point.count) - 5 }] : [])),
   };
 }
@@ -76,6 +78,14 @@ function barPlace(middle, column, isStacked) {
   const wide = Math.min(column * share, WIDEST_BAR);
   if (wide < 4) return { x: middle - wide / 2, wide };
   return { x: Math.round(middle - wide / 2), wide: Math.round(wide) };
+}
+
+/* A little wider than the bar where there is room, and not over the axis. */
+function tick({ before }, { x, wide }, column, y) {
+  if (!before) return "";
+  const over = Math.min(2, Math.max((column - wide) / 2, 0));
+  const height = Math.min(Math.round(y(before)), Math.round(y(0)) - 2);
+  return `M${Math.round(100 * (x - over)) / 100} ${height}h${Math.round(100 * (wide + 2 * over)) / 100}`;
 }
 
 function names(data, plotWidth, middle, width, measure) {

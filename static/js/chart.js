@@ -20,6 +20,8 @@
    Stacked bars: "series": [{"label": "finished", "colour": "good"}], lowest first, the colour a token's name; each
    point has as many "counts" beside their sum "count". Buckets of less than a day: "bucket_hours",
    and each point's "axis" (its short label), "hour" of the day and number of the "day" in the chart.
+   "before": {"label": "1 to 30 Oct"} and the "before" of each point are the same buckets of the period before: a tick
+   across each bar.
    "zoom": "/timeline?status=error" makes a drag over the bars, or Shift with the arrow keys and Enter, open that
    URL for the time from the "start" of the first point to the "end" of the last. */
 
@@ -47,9 +49,9 @@ function paint({ data, stage, list, drawing }) {
   if (!width) return;
   const size = Math.min(0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize), LARGEST_TEXT);
   ruler.font = `${size}px ${getComputedStyle(stage).fontFamily}`;
-  const highest = Math.max(...data.points.map((point) => point.count ?? 0));
+  const highest = Math.max(...data.points.map((point) => Math.max(point.count ?? 0, point.before ?? 0)));
   const format = (value) => (highest < 1e6 ? numbers : shortNumbers).format(value);
-  const { plot, lines, names, bars, marks } = layout(data, width, height, (text) => ruler.measureText(text).width, format);
+  const { plot, lines, names, bars, marks, before } = layout(data, width, height, (text) => ruler.measureText(text).width, format);
   drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
   drawing.setAttribute("font-size", size);
   drawing.replaceChildren(
@@ -57,6 +59,7 @@ function paint({ data, stage, list, drawing }) {
     ...lines.map(({ y, text }) => shape("text", { x: plot.left - 10, y, dy: "0.35em", "text-anchor": "end" }, text)),
     ...names.map(({ x, text }) => shape("text", { x, y: plot.bottom + 10 + size * 0.8, "text-anchor": "middle" }, text)),
     ...bars.map(({ kind, path }) => shape("path", { class: data.series ? `paint-${kind}` : `chart-bar ${kind}`, d: path })),
+    ...(before ? ["chart-before-edge", "chart-before"].map((name) => shape("path", { class: name, d: before })) : []),
     ...marks.map(({ x, y }) => shape("path", { class: "chart-bar flagged", d: `M${x} ${y - 8}l4 4l-4 4l-4-4z` })),
   );
   /* The links lie exactly over the plot. */

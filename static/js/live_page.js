@@ -1,29 +1,54 @@
 /* A page that updates itself without moving. <… data-live data-seen="1795…" data-parts="css selectors"> receives the
-   event "refresh" (from refresh.js, or every data-every="5" seconds), fetches its own URL and applies what changed: the
-   parts as a whole, rows with data-key cell by cell. No row is added, removed or moved under a pointer: the server only
-   counts what is newer than data-seen, and a row that is missing from the response is dimmed. */
+   event "refresh" (from refresh.js, or every data-every="5" seconds unless the tab is hidden or a menu or dialog is
+   open), fetches its own URL and applies what changed: the parts as a whole, rows with data-key cell by cell. No row is
+   added, removed or moved under a pointer: the server only counts what is newer than data-seen, and a row that is
+   missing from the response is dimmed. A <details id="…"> in a part stays open. */
 
 import { documentOf, isComing, renew } from "./output_frame.js";
 import { toast } from "./toast.js";
 
 for (const page of document.querySelectorAll("[data-live]")) {
   let isFetching = false;
+  let isWanted = false; /* Also by a refresh that comes during a fetch, and may tell of something later. */
+  let isAsked = false; /* By the shortcut. */
+  page.addEventListener("shortcut", (event) => {
+    if (event.target !== page) return;
+    event.preventDefault();
+    isAsked = true;
+    page.dispatchEvent(new CustomEvent("refresh"));
+  });
   if (page.dataset.every) {
-    setInterval(() => document.hidden || page.dispatchEvent(new CustomEvent("refresh")), 1000 * page.dataset.every);
+    let last = Date.now();
+    const tick = () => {
+      if (document.hidden || isOccupied() || Date.now() - last < 1000 * page.dataset.every) return;
+      last = Date.now();
+      page.dispatchEvent(new CustomEvent("refresh"));
+    };
+    setInterval(tick, 1000);
+    document.addEventListener("visibilitychange", tick);
   }
   page.addEventListener("refresh", async () => {
+    isWanted = true;
     if (isFetching) return;
     isFetching = true;
-    try {
-      const fresh = await fetchAgain(page);
-      follow(fresh);
-      take(page, fresh.getElementById(page.id));
-    } catch {
-      toast("The server did not respond. This page may be out of date.", { seconds: 8 });
-    } finally {
-      isFetching = false;
+    while (isWanted) {
+      isWanted = false;
+      try {
+        const fresh = await fetchAgain(page);
+        follow(fresh);
+        take(page, fresh.getElementById(page.id));
+        if (isAsked) toast("Refreshed");
+        isAsked = false;
+      } catch {
+        toast("The server did not respond. This page may be out of date.", { seconds: 8 });
+      }
     }
+    isFetching = false;
   });
+}
+
+function isOccupied() {
+  return Boolean(document.querySelector("dialog[open], [data-menu][open], [popover]:popover-open"));
 }
 
 async function fetchAgain(page) {
@@ -56,18 +81,35 @@ function take(page, fresh) {
   const parts = [...fresh.querySelectorAll(page.dataset.parts)];
   /* The first run was added or the last one removed: the page's structure is different now. */
   if (old.length !== parts.length) return location.reload();
-  old.forEach((part, index) => isInUse(part) || swap(part, parts[index]));
+  old.forEach((part, index) => (isInUse(part) ? refreshAfterUse(page, part) : swap(part, parts[index])));
   const rows = new Map([...fresh.querySelectorAll("[data-key]")].map((row) => [row.dataset.key, row]));
   for (const row of page.querySelectorAll("[data-key]")) {
     const next = rows.get(row.dataset.key);
     row.classList.toggle("gone", !next);
     if (next?.cells?.length === row.cells?.length) {
-      [...row.cells].forEach((cell, index) => isInUse(cell) || swap(cell, next.cells[index]));
+      [...row.cells].forEach((cell, index) => (isInUse(cell) ? refreshAfterUse(page, cell) : swap(cell, next.cells[index])));
     }
   }
 }
 
-const isInUse = (part) => part.contains(document.activeElement) || part.matches("[data-part]:hover");
+/* A finger that tapped leaves its :hover behind, and no event when that ends. */
+const pointer = matchMedia("(hover: hover)");
+const isInUse = (part) =>
+  part.contains(document.activeElement) || (pointer.matches && part.matches("[data-part]:hover"));
+const inUse = new WeakSet();
+
+/* No later event may come: the run may have ended. */
+function refreshAfterUse(page, part) {
+  if (inUse.has(part)) return;
+  inUse.add(part);
+  const left = new AbortController();
+  const refresh = () => {
+    left.abort();
+    inUse.delete(part);
+    page.dispatchEvent(new CustomEvent("refresh"));
+  };
+  for (const name of ["pointerleave", "focusout"]) part.addEventListener(name, refresh, { signal: left.signal });
+}
 
 function swap(old, fresh) {
   if (old.innerHTML !== fresh.innerHTML) exchange(old, fresh);
@@ -91,6 +133,9 @@ function replace(old, fresh) {
   const next = document.importNode(fresh, true);
   const table = old.querySelector(".as-table");
   if (table) next.querySelector(`#${CSS.escape(table.id)}`)?.classList.add("as-table");
+  for (const { id } of old.querySelectorAll("details[id][open]")) {
+    next.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+  }
   old.replaceWith(next);
   window.htmx?.process(next);
   next.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true }));

@@ -1,6 +1,6 @@
 /* Menus are <details data-menu>: they open without JavaScript. This adds closing on Escape, on a click
    elsewhere and when the focus leaves, and arrow keys inside. It also closes messages, expands collapsed sections for
-   printing, and omits empty fields of a form from the URL. */
+   printing, omits empty fields of a form from the URL, and lets only one box in [data-either] be ticked. */
 
 let unfolded = [];
 addEventListener("beforeprint", () => {
@@ -17,6 +17,13 @@ document.addEventListener("formdata", ({ target, formData }) => {
     const said = formData.getAll(name).filter((value) => value !== "");
     formData.delete(name);
     for (const value of said) formData.append(name, value);
+  }
+});
+
+document.addEventListener("change", ({ target }) => {
+  if (!target.checked) return;
+  for (const other of target.closest("[data-either]")?.querySelectorAll("input") ?? []) {
+    if (other !== target) other.checked = false;
   }
 });
 

@@ -1,12 +1,12 @@
 /* Frames with the output of agents. They run no scripts and have an opaque origin, so their height cannot be read: it
-   is measured on a copy in the page, made of plain elements that keep nothing but our own classes. The chosen theme is
+   is measured on a copy in the page, made of plain elements with no other classes than KEPT_CLASSES. The chosen theme is
    written into their document, which begins with data-theme="auto". */
 
 const PLAIN = new Set(
   ("a abbr b blockquote br caption code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i ins kbd li mark ol p pre q s " +
     "samp small span strong sub summary sup table tbody td tfoot th thead time tr u ul var").split(" "),
 );
-const OURS = ("output output-text run-timeline run-axis run-axis-start run-axis-end run-steps run-step run-step-time " +
+const KEPT_CLASSES = ("output output-text run-timeline run-axis run-axis-start run-axis-end run-steps run-step run-step-time " +
   "run-step-dot run-step-body run-step-head run-step-bar note clock").split(" ");
 const MOST_PIXELS = 30_000; /* Beyond that the frame scrolls. */
 const FRAMES = "iframe.output-frame";
@@ -68,7 +68,7 @@ function addPlain(copy, from) {
     if (node.nodeType === Node.TEXT_NODE) copy.append(node.data);
     if (!PLAIN.has(node.localName)) continue;
     const element = document.createElement(node.localName);
-    element.className = OURS.filter((name) => node.classList.contains(name)).join(" ");
+    element.className = KEPT_CLASSES.filter((name) => node.classList.contains(name)).join(" ");
     for (const name of ["colSpan", "rowSpan", "open"]) if (node[name] > 1 || node[name] === true) element[name] = node[name];
     addPlain(element, node);
     copy.append(element);

@@ -1,6 +1,8 @@
 /* Auto-refresh. <select data-refresh-every data-refresh-target="id"> sets the interval; the target receives the event
    "refresh" and fetches itself: hx-get="…" hx-trigger="refresh". It pauses in a hidden tab, refreshes once on return,
-   and waits while a menu, a dialog or a field in the target is in use. */
+   and waits while a menu, a dialog or a field in the target is in use. Its shortcut switches it off and on again. */
+
+import { toast } from "./toast.js";
 
 const STORE = "refresh";
 
@@ -19,6 +21,14 @@ for (const select of document.querySelectorAll("[data-refresh-every]")) {
     } catch {
       /* Storage is blocked: the choice applies to this page only. */
     }
+  });
+  let chosen = select.value; /* What the shortcut switches on again. */
+  select.addEventListener("shortcut", (event) => {
+    event.preventDefault();
+    if (select.value !== "0") chosen = select.value;
+    select.value = select.value === "0" ? (chosen === "0" ? "30" : chosen) : "0";
+    select.dispatchEvent(new Event("change"));
+    toast(select.value === "0" ? "No longer live" : `Live: refreshes ${select.selectedOptions[0].text}`);
   });
   const tick = () => {
     const every = Number(select.value) * 1000;

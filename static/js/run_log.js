@@ -58,8 +58,10 @@ function toEnd() {
   if (part("follow")?.checked) log.scrollTop = log.scrollHeight;
 }
 
+const lastNumber = () => Number(log.lastElementChild?.id.slice("line-".length) ?? 0);
+
 function append({ kind, number, seconds, text }) {
-  if (document.getElementById(`line-${number}`)) return;
+  if (number <= lastNumber()) return; /* The panel was fetched after this line had come. */
   const line = Object.assign(document.createElement("div"), { className: `log-line log-${kind}`, id: `line-${number}` });
   const time = Object.assign(document.createElement("a"), {
     className: "log-time",

@@ -1,6 +1,7 @@
-/* Single-key shortcuts: / search, g then a letter goes to a page, ? the help sheet. Other modules (table.js)
-   listen to the event "shortcut" on document, whose detail is the key. Off in fields, in dialogs and in open
-   menus, and completely when switched off in the help sheet (WCAG 2.1.4). */
+/* Single-key shortcuts: / search, g then a letter goes to a page, ? the help sheet. A control names its key with
+   aria-keyshortcuts: the key opens it if it is a menu, and clicks it otherwise. Before that it gets the event
+   "shortcut", whose detail is the key, and which other modules (table.js, refresh.js) take over or hear on document.
+   Off in fields, in dialogs and in open menus, and completely when switched off in the help sheet (WCAG 2.1.4). */
 
 const STORE = "shortcuts";
 const enabled = () => {
@@ -20,11 +21,33 @@ for (const link of document.querySelectorAll(".nav a")) {
   if (key) pages.set(key, { url: link.href, label });
 }
 
+const WORDS = {
+  f: "Filter",
+  "[": "Earlier period",
+  "]": "Later period",
+  x: "Compare with the period before",
+  r: "Refresh",
+  l: "Live on or off",
+};
+/* Found anew for each key: pages refresh themselves. */
+const controlFor = (key) =>
+  [...document.querySelectorAll("[aria-keyshortcuts]")].find(
+    (each) => each.getAttribute("aria-keyshortcuts").toLowerCase() === key && (each.checkVisibility() || each.closest("[data-menu]")),
+  );
+
 const list = document.querySelector("[data-shortcut-list]");
-for (const [key, page] of pages) {
+const tell = (names, label) => {
   const keys = document.createElement("dt");
-  for (const name of ["g", key]) keys.append(Object.assign(document.createElement("kbd"), { textContent: name }));
-  list?.append(keys, Object.assign(document.createElement("dd"), { textContent: page.label }));
+  for (const name of names) keys.append(Object.assign(document.createElement("kbd"), { textContent: name }));
+  list?.append(keys, Object.assign(document.createElement("dd"), { textContent: label }));
+};
+for (const [key, label] of Object.entries(WORDS)) if (controlFor(key)) tell([key], label);
+for (const [key, page] of pages) tell(["g", key], page.label);
+
+function use(control) {
+  if (!control.matches("summary")) return control.click();
+  control.parentElement.open = true;
+  control.parentElement.querySelector("input:not([type=hidden]), select, textarea, a, button, summary ~ * summary")?.focus();
 }
 
 const box = document.querySelector("[data-shortcuts-on]");
@@ -40,13 +63,16 @@ if (box) {
   });
 }
 
-let going = 0;
+let going = -Infinity; /* When g was pressed. */
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !enabled()) return;
+  /* AltGr types [ and ] on many keyboards, and counts as Ctrl and Alt on Windows. */
+  const isChord = (event.ctrlKey || event.altKey) && !event.getModifierState("AltGraph");
+  if (isChord || event.metaKey || event.isComposing || !enabled()) return;
   if (event.target.closest?.("input, select, textarea, [contenteditable], dialog, [data-menu][open]")) return;
+  if (document.querySelector("dialog:modal")) return;
   if (event.timeStamp - going < 1500) {
-    going = 0;
+    going = -Infinity;
     const page = pages.get(event.key);
     if (page) {
       event.preventDefault();
@@ -66,6 +92,10 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     document.getElementById("shortcuts")?.showModal();
   } else if (event.key.length === 1) {
-    document.dispatchEvent(new CustomEvent("shortcut", { detail: event.key }));
+    const key = event.key.toLowerCase(); /* Caps Lock, too. */
+    const control = controlFor(key);
+    if (control) event.preventDefault();
+    const pressed = new CustomEvent("shortcut", { detail: key, bubbles: true, cancelable: true });
+    if ((control ?? document).dispatchEvent(pressed) && control) use(control);
   }
 });

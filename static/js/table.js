@@ -1,7 +1,7 @@
 /* Rows are links. <tr data-row> holds one a.row-link; a click anywhere in the row follows it.
    j and k move the focus between rows; Enter follows the link natively. A table that need not scroll is no tab stop. */
 
-const rowLink = (row) => row.querySelector("a.row-link, th a, td a");
+const rowLink = (row) => row.querySelector("a.row-link") ?? row.querySelector("th a, td a");
 
 function follow(event) {
   const row = event.target.closest("tr[data-row]");

@@ -35,6 +35,7 @@ export function pointWords(point, data) {
   data.series?.forEach((part, number) => {
     if (point.counts[number]) lines.push(`${numbers.format(point.counts[number])} ${part.label}`);
   });
+  if (typeof point.before === "number") lines.push(`${numbers.format(point.before)} before`);
   if (point.flagged && !point.note) lines.push("unusual");
   if (point.note) lines.push(point.note);
   return lines;

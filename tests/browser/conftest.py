@@ -16,10 +16,11 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
 
-from agentidp.devtools.bootstrap import collect_static_files, find_browser
+from agentidp.devtools.bootstrap import collect_static_files
+from agentidp.devtools.bootstrap_tools import find_browser
 from agentidp.env import BASE_DIR, env
 from demo import server
-from tests.browser.engine import Engine
+from tests.browser.engine import HOSTILE, TRACE, Engine
 
 AXE = BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 360, "height": 780}
@@ -102,6 +103,27 @@ def engine(base_url: str, chromium: Browser, credential: dict[str, str]) -> Iter
     context = chromium.new_context(base_url=base_url)
     yield Engine.of(context.request, **credential)
     context.close()
+
+
+@pytest.fixture(scope="module")
+def finished(engine: Engine) -> str:
+    """A run with a result and a file; returns its id."""
+    execution = engine.start(summary="Weekly report", inputs={"topic": HOSTILE})
+    engine.report(
+        execution,
+        ("stdout", f"reading {HOSTILE}"),
+        ("action", {"Markdown": {"body": f"**Step one** {HOSTILE}"}}),
+    )
+    engine.make_file(execution, "Übersicht März.csv", b"month;price\n")
+    engine.finish(execution, final={"Markdown": {"body": f"# Wool got dearer\n{HOSTILE}"}})
+    return execution
+
+
+@pytest.fixture(scope="module")
+def failed(engine: Engine) -> str:
+    execution = engine.start(summary="Weekly report")
+    engine.finish(execution, status="error", error=f"{TRACE}ValueError: {HOSTILE} is empty")
+    return execution
 
 
 def sign_in(page: Page, name: str = "admin", password: str = "admin") -> None:  # noqa: S107

@@ -5,6 +5,9 @@ from typing import Any
 
 from playwright.sync_api import APIRequestContext
 
+HOSTILE = "<img src=x onerror=alert(1)>"
+TRACE = 'Traceback (most recent call last):\n  File "/opt/flows.py", line 3, in run\n    read()\n'
+
 
 @dataclass(frozen=True)
 class Engine:

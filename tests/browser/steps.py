@@ -8,13 +8,15 @@ from playwright.sync_api import Page
 from demo import server
 
 
-def register(page: Page, address: str) -> None:
+def register(page: Page, address: str, *, credential: bool = False) -> None:
+    """Register an agent, on the page that it leads to; without a credential by default."""
     page.goto("/agents/new")
     page.get_by_label("Address").fill(address)
     page.get_by_label("Type").select_option("screener")
     page.get_by_label("Environment").select_option("staging")
     page.get_by_label("Owner").fill("platform")
     page.get_by_label("Capabilities").fill("resume:read")
+    page.get_by_label("Create its first credential").set_checked(credential)
     page.get_by_role("button", name="Register agent").click()
 
 
@@ -30,3 +32,17 @@ def secret_on(page: Page) -> str:
     if (stored := page.get_by_role("link", name="I have stored it")).count():
         stored.click()
     return secret
+
+
+def set_hidden(page: Page, is_hidden: bool) -> None:
+    """Hide or show the page, as when another tab covers it."""
+    page.evaluate(
+        """isHidden => {
+            const define = (name, value) =>
+                Object.defineProperty(document, name, { configurable: true, value });
+            define("hidden", isHidden);
+            define("visibilityState", isHidden ? "hidden" : "visible");
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )

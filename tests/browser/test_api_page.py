@@ -70,7 +70,7 @@ def test_every_part_has_our_type_and_can_be_seen(visit: Visit, dark: bool) -> No
     operation(page, "/api/v1/agents/{agentId}")
 
     assert faults_of(page) == []
-    page.get_by_role("button", name="Authorize").first.click()
+    page.get_by_role("button", name="Authorize", exact=True).click()
     page.locator(".dialog-ux .modal-ux").wait_for()
     assert faults_of(page) == []
     labels = page.locator(".dialog-ux label")
@@ -92,3 +92,18 @@ def test_reading_executions_needs_no_token(visit: Visit) -> None:
     [opened] = [each for each in asked if each.url.endswith("/api/dashboard/agent-stats")]
     assert "authorization" not in opened.all_headers()
     visitor.complaints.clear()  # Chromium reports the 401 itself
+
+
+def test_requests_are_sent_as_the_person_after_a_click(visit: Visit) -> None:
+    page = visit("/docs").page
+    as_me = page.get_by_role("button", name="Authorize as Ada Winter")
+    as_me.click()
+
+    expect(page.get_by_role("status").filter(has_text="Authorized as Ada Winter")).to_be_visible()
+    expect(as_me).to_be_hidden()
+    here = operation(page, "/api/v1/agents")
+    here.get_by_role("button", name="Execute").click()
+    expect(here.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
+    page.get_by_role("button", name="Authorize", exact=True).click()
+    page.locator(".dialog-ux").get_by_role("button", name="Logout").click()
+    expect(as_me).to_be_visible()

@@ -22,8 +22,8 @@ def test_a_finding_leads_to_what_its_requests_have_in_common(visit: Visit) -> No
     look(page)
 
     expect(page.locator(".finding")).to_contain_text("its typical day")
-    for deed in ("Rotate", "Revoke", "Suspend"):
-        expect(page.locator(".finding").get_by_role("link", name=deed)).to_be_visible()
+    for action in ("Rotate", "Revoke", "Suspend"):
+        expect(page.locator(".finding").get_by_role("link", name=action)).to_be_visible()
     expect(page.locator(".chip")).to_have_count(3)
     assert serious_issues(page) == []
 

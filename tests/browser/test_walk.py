@@ -99,7 +99,7 @@ def test_an_agents_whole_life(visit: Visit, base_url: str) -> None:
     page.get_by_role("button", name="Revoke").first.click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(f"…{second[-4:]} of night-watch stops at once")
-    expect(dialog).to_contain_text("It got 2 tokens in 30 days")
+    expect(dialog).to_contain_text("It obtained 2 tokens in 30 days")
     dialog.get_by_role("button", name="Revoke credential").click()
     expect(dialog).to_be_visible()  # it was used recently, so its name must be typed
     dialog.get_by_label("to confirm").fill(second[-4:])
@@ -209,7 +209,7 @@ def test_the_api_page_executes_a_call_with_a_token(visit: Visit, base_url: str) 
     token = ask_for_token(base_url, client_id, secret_on(page))["access_token"]
     page.goto("/docs", wait_until="networkidle")
 
-    page.get_by_role("button", name="Authorize").click()
+    page.get_by_role("button", name="Authorize", exact=True).click()
     page.locator("#auth-bearer-value").fill(token)
     page.locator(".auth-btn-wrapper .authorize").first.click()
     page.locator(".auth-btn-wrapper .btn-done").first.click()
@@ -225,7 +225,7 @@ def test_the_api_page_executes_a_call_with_a_token(visit: Visit, base_url: str) 
 
 def test_rows_follow_j_k_and_enter(visit: Visit) -> None:
     page = visit("/agents").page
-    second = page.locator("tbody tr").nth(1).get_by_role("link")
+    second = page.locator("tbody tr").nth(1).locator("a.row-link")
     name = second.inner_text()
 
     page.keyboard.press("j")

@@ -110,6 +110,18 @@ def test_without_the_bucket_an_execution_goes_and_its_files_in_the_night(
         assert not Execution.objects.exists()
 
 
+def test_without_the_bucket_a_job_tries_one_folder_and_not_all(
+    organization: Organization, bucket: BucketStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them would keep its place in the worker waiting."""
+    keys = [str(make_file(make_execution(organization)).execution_id) for _ in range(3)]
+
+    with away("closed", monkeypatch), capture_logs() as logs:
+        tasks.remove_folders(str(organization.pk), keys)
+
+    assert [each["event"] for each in logs].count("files.not_removed") == 1
+
+
 def test_without_the_bucket_an_import_ends_with_one_line_and_goes_on_later(
     organization: Organization, bucket: BucketStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,5 +62,5 @@ def program_of(client: Client) -> Path:
 
 
 def environment_of(client: Client) -> dict[str, str]:
-    """Environment variables with which `python -S` finds the client's packages but none of ours."""
+    """Variables with which `python -S` finds the client's packages but not AgentIdP's."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder_of(client), EXAMPLES)))}

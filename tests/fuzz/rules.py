@@ -134,7 +134,7 @@ def good_password(body: Any, tenant: Tenant) -> Any:
 
 
 def printable(body: Any, tenant: Tenant) -> Any:
-    for label in {"name", "owner"} & body.keys():
+    for label in {"name", "owner", "note"} & body.keys():
         text = "".join(letter for letter in body[label] if letter.isprintable()).strip()
         body = body | {label: text if len(text) > 1 else "Northwind"}
     return body
@@ -254,6 +254,13 @@ RULES: dict[str, Rule] = {
         "POST", "/api/v1/invitations/accept", "body", good_password, "It is not easily guessed."
     ),
     **rules("POST", "/api/v1/organizations", "body", printable, "Names can be printed."),
+    **rules(
+        "PUT",
+        "/api/dashboard/error-groups/{fingerprint}/resolution",
+        "body",
+        printable,
+        "Notes can be printed.",
+    ),
     **rules("PATCH", ORGANIZATION, "body", printable, "Names can be printed."),
     **rules(
         "PATCH", f"{ORGANIZATION}/members/{{memberId}}", "body", of_a_person, "A person's role."

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from agentidp.devtools.embedded_postgres import Cluster, find_binaries
+from agentidp.devtools.embedded_postgres import Cluster
+from agentidp.devtools.postgres_binaries import find_binaries
 from core import server_options
 
 PROJECT = Path(__file__).resolve().parent.parent.parent

@@ -17,8 +17,9 @@ from string import Template
 
 import pytest
 
-from agentidp.devtools.bootstrap import find_proxy, has_stream_module
+from agentidp.devtools.bootstrap_tools import find_proxy, has_stream_module
 from core import server_options
+from core.tests.certificates import make_certificate
 from tests.live.deployment import PROJECT, Deployment, free_port, running, wait_until_open
 
 HOST = "id.example.com"
@@ -206,7 +207,7 @@ def nginx(
     main, site = both.split("\0")
     (folder / "nginx.conf").write_text(main)
     (folder / "agentidp.conf").write_text(site)
-    make_certificate(folder)
+    write_certificate(folder)
     command = [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
     test = subprocess.run([*command, "-t"], capture_output=True, text=True)
     assert test.returncode == 0, test.stderr
@@ -217,37 +218,11 @@ def nginx(
         yield port
 
 
-def make_certificate(folder: Path) -> None:
-    """Create a self-signed certificate for HOST and this machine."""
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName("localhost")]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(pem))
-    plain = serialization.NoEncryption()
-    form = serialization.PrivateFormat.PKCS8
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, form, plain))
+def write_certificate(folder: Path) -> None:
+    """Write a self-signed certificate for HOST and this machine, and its key."""
+    certificate, key = make_certificate(HOST, "localhost")
+    (folder / "certificate.pem").write_bytes(certificate)
+    (folder / "key.pem").write_bytes(key)
 
 
 def tls(port: int, folder: Path, source: str = "127.0.0.1") -> ssl.SSLSocket:

@@ -10,7 +10,8 @@ from typing import Any
 
 import requests
 
-from agentidp.devtools.bootstrap import FOREIGN, find_proxy
+from agentidp.devtools.bootstrap import FOREIGN
+from agentidp.devtools.bootstrap_tools import find_proxy
 from tests.live.deployment import (
     OWNER,
     OWNER_PASSWORD,
@@ -25,7 +26,7 @@ from tests.live.deployment import (
 EXAMPLES = PROJECT / "docs" / "examples"
 HERE = Path(__file__).parent
 FOREIGN_PYTHON = [sys.executable, "-S"]
-"""Python with the packages of requirements-foreign.txt and none of ours."""
+"""Python with the packages of requirements-foreign.txt and without AgentIdP's."""
 
 
 @dataclass
@@ -100,7 +101,7 @@ def fastapi(deployment: Deployment, identifier: str, log: Path, port: int) -> It
 
 @contextlib.contextmanager
 def django(deployment: Deployment, identifier: str, log: Path, port: int) -> Iterator[None]:
-    """The middleware in a small project, run with our own installation of Django."""
+    """The middleware in a small project, run with this installation of Django."""
     command = [sys.executable, HERE / "django_project.py", port]
     path = os.pathsep.join(map(str, (EXAMPLES, HERE)))
     environment = of_deployment(deployment, identifier) | {"PYTHONPATH": path}

@@ -1,5 +1,6 @@
 """A backup restored into another deployment continues where the first one was."""
 
+import json
 import os
 import shutil
 import stat
@@ -13,7 +14,8 @@ import psycopg
 import pytest
 import requests
 
-from agentidp.backup import DATABASE, restored_objects
+from agentidp.backup import DATABASE
+from agentidp.restore import restored_objects
 from core.database_roles import OWNER_POLICY, OWNER_POLICY_TABLES
 from core.function_protection import declared
 from tests.live.deployment import (
@@ -35,7 +37,7 @@ SECRETS = {name: value for name, value in PRODUCTION.items() if "SECRET" in name
 ROLE = "CREATE ROLE backup LOGIN BYPASSRLS IN ROLE pg_read_all_data;\n"
 DATABASES = (
     "CREATE DATABASE other OWNER agentidp_owner;\nCREATE DATABASE third OWNER agentidp_owner;\n"
-    "CREATE DATABASE fourth OWNER agentidp_owner;\n"
+    "CREATE DATABASE fourth OWNER agentidp_owner;\nCREATE DATABASE fifth OWNER agentidp_owner;\n"
 )
 UNREADABLE = "SELECT lo_from_bytea(4711, 'x');\n"
 """A large object of somebody else, which a role for backups may not read."""
@@ -85,6 +87,19 @@ def run(first: Deployment) -> str:
     agent |= {"capabilities": ["files:read"], "owner": "us", "deploymentEnv": "production"}
     answer = requests.post(f"{first.url}/api/v1/agents", json=agent, headers=owner, timeout=60)
     assert answer.status_code == 201, answer.text
+    return run_with_a_file(first)
+
+
+@pytest.fixture(scope="module")
+def made(first: Deployment, run: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("backups") / "not there yet" / "one"
+    done = manage(first, "backup", folder, AGENTIDP_DATABASE_BACKUP_URL=as_role(first, "backup"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{folder}: the database, 1 audit log, 1 file. Keep ")
+    return folder
+
+
+def run_with_a_file(first: Deployment) -> str:
     bearer = token(first.url, first)
     runs = f"{first.url}/api/v1/executions"
     made = requests.post(runs, json={"summary": "A"}, headers=bearer, timeout=60)
@@ -96,15 +111,6 @@ def run(first: Deployment) -> str:
     done = requests.put(path, CONTENT, headers=bearer | kind, timeout=60)
     assert done.status_code == 200, done.text
     return fid
-
-
-@pytest.fixture(scope="module")
-def made(first: Deployment, run: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("backups") / "not there yet" / "one"
-    done = manage(first, "backup", folder, AGENTIDP_DATABASE_BACKUP_URL=as_role(first, "backup"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{folder}: the database, 1 audit log, 1 file. Keep ")
-    return folder
 
 
 def token(url: str, deployment: Deployment) -> dict[str, str]:
@@ -127,8 +133,8 @@ def as_role(deployment: Deployment, role: str, database: str = "agentidp") -> st
 def manage(
     deployment: Deployment, *words: object, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    environment = deployment.server.environment | settings
-    environment["AGENTIDP_PG_BIN"] = str(deployment.cluster.bindir)
+    programs = {"AGENTIDP_PG_BIN": str(deployment.cluster.bindir)}
+    environment = deployment.server.environment | programs | settings
     command = [sys.executable, "manage.py", *map(str, words)]
     return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True)
 
@@ -300,3 +306,66 @@ def test_nothing_serves_with_the_role_that_reads_everything(
 
     assert started.returncode == 1
     assert "AGENTIDP_DATABASE_BACKUP_URL is set" in started.stderr
+
+
+DUMP_AND_DELETE = """#!/bin/sh
+{bindir}/pg_dump "$@" || exit
+exec {python} -c 'import requests
+requests.delete("{url}/outputs", json={{"fid": ["{fid}"]}}, headers={bearer}).raise_for_status()'
+"""
+
+
+def test_a_file_that_is_deleted_while_a_backup_is_made_is_reported(
+    first: Deployment, tmp_path: Path
+) -> None:
+    fid, bearer = run_with_a_file(first), token(first.url, first)
+    end = f"{first.url}/api/v1/executions/{fid}/finish"
+    requests.post(end, json={"status": "finished"}, headers=bearer, timeout=60).raise_for_status()
+    program = tmp_path / "pg_dump"
+    program.write_text(
+        DUMP_AND_DELETE.format(
+            bindir=first.cluster.bindir,
+            python=sys.executable,
+            url=first.url,
+            fid=fid,
+            bearer=json.dumps(bearer),
+        )
+    )
+    program.chmod(0o700)
+    settings = {"AGENTIDP_DATABASE_BACKUP_URL": as_role(first, "backup")}
+
+    done = manage(first, "backup", tmp_path / "one", AGENTIDP_PG_BIN=str(tmp_path), **settings)
+
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "one" / "manifest.json").read_text())
+    [deleted] = manifest["deletedFiles"]
+    assert manifest["missingFiles"] == []
+    assert f"Deleted while the backup was made: 1 file (such as {deleted})." in done.stderr
+
+
+def test_a_backup_without_the_folder_of_files_is_a_failure_and_no_restore_calls_it_verified(
+    first: Deployment, run: str, tmp_path: Path
+) -> None:
+    there = elsewhere(first, "fifth", tmp_path / "files")
+    unmounted = {"AGENTIDP_FILES_FOLDER": str(tmp_path / "empty")}
+    unmounted["AGENTIDP_DATABASE_BACKUP_URL"] = as_role(first, "backup")
+
+    made = manage(first, "backup", tmp_path / "one", **unmounted)
+
+    [missing] = json.loads((tmp_path / "one" / "manifest.json").read_text())["missingFiles"]
+    assert made.returncode == 1
+    assert made.stderr == (
+        f"CommandError: {tmp_path}/one is incomplete: the storage does not have 1 file (such as "
+        f"{missing}), which rows of the database name. Is its folder mounted, or its bucket the "
+        "right one?\n"
+    )
+    refused = manage(first, "restore", tmp_path / "one", **there)
+    assert refused.returncode == 1
+    assert f"the storage did not have 1 file (such as {missing})" in refused.stderr
+    assert "Nothing was changed" in refused.stderr
+    accepted = manage(first, "restore", tmp_path / "one", "--incomplete", **there)
+    assert accepted.returncode == 0, accepted.stderr
+    assert "Verified" not in accepted.stdout
+    assert accepted.stdout.endswith(
+        f"Incomplete: 1 audit log, intact, but without 1 file (such as {missing}).\n"
+    )

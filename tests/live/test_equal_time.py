@@ -14,7 +14,7 @@ from tests.live.deployment import Deployment
 
 pytestmark = pytest.mark.slow
 
-ROUNDS = 45
+ROUNDS = 30
 PAIRS = 9  # in a round: ten failures of one client from one address would be throttled
 FILL = "INSERT INTO organizations_attempt (key, started_at, attempts) SELECT {}, now(), 1000 {}"
 STATES = {

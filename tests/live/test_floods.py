@@ -60,7 +60,7 @@ def front(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
             yield Front(partial(http.client.HTTPConnection, *running.address), {}, bearers)
             return
         with unit("requests", 1, running, tmp_path), nginx(running, tmp_path) as port:
-            slow_down(running)  # only now: no server starts with a policy that is not ours
+            slow_down(running)  # only now: no server starts with a policy that is not declared
             context = ssl.create_default_context(cafile=f"{tmp_path}/certificate.pem")
             connect = partial(http.client.HTTPSConnection, "localhost", port, context=context)
             yield Front(connect, {"Host": HOST}, bearers)

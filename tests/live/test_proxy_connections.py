@@ -1,14 +1,16 @@
 """nginx as deploy/ configures it, while one network holds as many connections as it can get.
 
-Nothing listens behind it, so a 502 shows that nginx has read a whole request.
+Where nothing listens behind it, a 502 shows that nginx has read a whole request.
 """
 
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import product
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 
 import pytest
 
@@ -121,3 +123,47 @@ def test_nginx_counts_the_networks_that_agentidp_counts(folder: Path) -> None:
         assert len({theirs for theirs, _ in pairs}) == len(pairs)
         assert len({own for _, own in pairs}) == len(pairs)
     assert found["203.0.113.7"] == ("203.0.113.7", "")
+
+
+FEW = 8
+FEW_CALLERS = {"limit_conn agentidp_callers 256;": f"limit_conn agentidp_callers {FEW};"}
+
+
+@contextmanager
+def silent_server(folder: Path) -> Iterator[Queue[socket.socket]]:
+    """A server of ordinary requests that takes each connection and answers none."""
+    taken: Queue[socket.socket] = Queue()
+    with socket.socket(socket.AF_UNIX) as listening, ExitStack() as stack:
+        listening.bind(f"{folder}/requests-1.sock")
+        listening.listen(4 * FEW)
+        listening.settimeout(30)
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    taken.put(stack.enter_context(listening.accept()[0]))
+
+        thread = Thread(target=take)
+        thread.start()
+        yield taken
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("path", ["/agents", "/login"])
+def test_requests_that_are_taken_back_count_until_they_are_done(path: str, tmp_path: Path) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+    with nginx(None, tmp_path, FEW_CALLERS) as port, silent_server(tmp_path) as taken:
+        for _ in range(FEW):
+            with tls(port, tmp_path) as client:
+                client.sendall(request)
+                kept = taken.get(timeout=30)
+                kept.recv(1)
+
+        with tls(port, tmp_path) as client:
+            client.sendall(request)
+            assert client.recv(12) == b"HTTP/1.1 503"
+        assert taken.empty()
+        with tls(port, tmp_path, "127.0.0.2") as client:
+            client.sendall(request)
+            taken.get(timeout=30)

@@ -16,7 +16,7 @@ import pytest
 import requests
 import time_machine
 
-from agentidp.devtools.bootstrap import find_proxy
+from agentidp.devtools.bootstrap_tools import find_proxy
 from tests.live import services
 from tests.live.deployment import PROJECT, Deployment, OAuthClient, free_port
 from tests.live.node import node
@@ -208,7 +208,7 @@ def test_an_example_refuses_every_other_token(
     tokens = {
         "none": None,
         "garbage": "garbage",
-        "for our own API": token_for(deployment, client),
+        "for the API of AgentIdP": token_for(deployment, client),
         "for another service": token_for(deployment, client, mcp_server),
         "another signature": f"{header}.{other_payload}.{signature}",
         "unsigned": unsigned,

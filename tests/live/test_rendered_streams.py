@@ -14,7 +14,7 @@ from tests.live.viewer import connected
 
 pytestmark = pytest.mark.slow
 
-STREAMS = 230
+STREAMS = 80
 LINE = "*a* `b` [c](https://example.com)\n\n"
 SLOW = [json.dumps({"Markdown": {"body": LINE * number}}) for number in (1500, 4000)]
 """Results that the stream sends as one batch, which takes most of a second to render."""

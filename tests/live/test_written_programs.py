@@ -116,7 +116,7 @@ def test_the_program_that_reads_a_list_keeps_every_row_once(deployment: Deployme
     for name in ("first", "second"):
         owner.register(f"https://{name}.example.com/", scopes=["files:read"])
     code = put(block("../reference/lists.md", "python"), SHOWN["issuer"], deployment.url)
-    code = put(code, "limit=100", "limit=1")
+    code = put(code, "limit=100", "limit=7")
     token = str(owner.session.headers["Authorization"]).removeprefix("Bearer ")
     given = f"token = {token!r}\n\n\ndef keep(event):\n    print(event['sequence'])\n\n\n"
 

@@ -65,6 +65,20 @@ test("one among a million is seen", () => {
   assert.equal(boxes(bars[0].path)[0][1], plot.bottom - 2);
 });
 
+test("a tick stands where the period before was, and the scale has room for it", () => {
+  const points = days([100, 50, 0, 7]).map((point, index) => ({ ...point, before: [200, 0, null, 1][index] }));
+  const { plot, bars, before } = draw({ points });
+  const ticks = [...before.matchAll(/M([\d.]+) ([\d.]+)h([\d.]+)/g)].map((each) => each.slice(1).map(Number));
+
+  const [first, second] = [ticks[0], ticks[1]];
+  const [bar] = boxes(bars[0].path);
+  assert.equal(ticks.length, 2);
+  assert.equal(first[1], plot.top);
+  assert.equal(second[1], plot.bottom - 2);
+  assert.ok(first[0] < bar[0] && first[0] + first[2] > bar[2]);
+  assert.equal(draw({ points: days([1]) }).before, "");
+});
+
 test("bars stay in their columns, as links lie over them", () => {
   for (const count of [1, 2, 7, 30, 90, 720]) {
     const { plot, bars } = draw({ points: days(Array(count).fill(3)) });

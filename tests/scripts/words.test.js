@@ -25,6 +25,9 @@ for (const [point, lines] of [
   [{ count: null }, ["unknown"]],
   [{ count: 1 }, ["1 token"]],
   [{ count: 1940, partial: true }, ["1,940 tokens so far"]],
+  [{ count: 9, before: 1204 }, ["9 tokens", "1,204 before"]],
+  [{ count: 9, before: 0 }, ["9 tokens", "0 before"]],
+  [{ count: 9, before: null }, ["9 tokens"]],
   [{ count: 0, flagged: true }, ["0 tokens", "unusual"]],
   [{ count: 9, flagged: true, note: "Nobody came." }, ["9 tokens", "Nobody came."]],
 ]) {

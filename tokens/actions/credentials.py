@@ -1,12 +1,12 @@
 """Changes to credentials: creation, rotation, renaming and revocation."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from django.db import transaction
 
-from agents.actions import require_may_handle
+from agents.actions import register_agent, require_may_handle
 from agents.models import Agent, AgentAlreadyDecommissioned, AgentNotActive
 from core.database_clock import database_time
 from core.errors import DomainError, Forbidden
@@ -82,6 +82,15 @@ def create_credential(
         **({"name": name} if name else {}),
     )
     return credential, secret
+
+
+@transaction.atomic
+def register_with_credential(
+    fields: dict[str, Any], *, actor: Actor, name: str, expires_at: datetime | None
+) -> tuple[Credential, str]:
+    """Register an agent with its first credential; neither is created without the other."""
+    agent = register_agent(actor=actor, **fields)
+    return create_credential(agent, actor=actor, name=name, expires_at=expires_at)
 
 
 @transaction.atomic

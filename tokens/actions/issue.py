@@ -46,8 +46,8 @@ def issue_token(
 ) -> IssuedToken | Refusal:
     """Issue a token if the client's secret is right. Its row is committed before the response.
 
-    The token is for the resource with that identifier, or for our own API. One statement in its own
-    transaction issues it, perhaps with others (tokens/issue_batches.py); a refusal is recorded
+    The token is for the resource with that identifier, or for AgentIdP's API. One statement in its
+    own transaction issues it, perhaps with others (tokens/issue_batches.py); a refusal is recorded
     afterwards with its audit event. The row is durable only if this is called outside of a
     transaction.
     """

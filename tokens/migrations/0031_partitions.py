@@ -6,7 +6,7 @@ check that no row is of a later month. Then all locks are held for some millisec
 be repeated after an interruption.
 """
 
-# ruff: noqa: S608 - our own names
+# ruff: noqa: S608 - no user input
 
 from django.db import migrations, transaction
 

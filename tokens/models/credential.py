@@ -170,6 +170,11 @@ class Credential(OrganizationScopedModel):
         """The name, if there is one, and the last characters of the current secret."""
         return f"{self.name} …{self.secret_hint}" if self.name else f"…{self.secret_hint}"
 
+    @property
+    def secret_made_at(self) -> datetime:
+        """When the current secret was made."""
+        return self.rotated_at or self.created_at
+
     def hint_at(self, moment: datetime) -> str:
         """The last characters of the secret in use at that time, or "" if there were several."""
         alone_since = self.old_secrets_end or self.rotated_at
@@ -194,7 +199,7 @@ class Credential(OrganizationScopedModel):
         if self.expires_at is None:
             return None
         try:
-            return now + (self.expires_at - (self.rotated_at or self.created_at))
+            return now + (self.expires_at - self.secret_made_at)
         except OverflowError:  # beyond the year 9999
             return self.expires_at
 

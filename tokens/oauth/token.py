@@ -84,7 +84,7 @@ def _wanted_scopes(parameters: dict[str, str]) -> list[str] | None:
 
 
 def _wanted_resource(parameters: dict[str, str]) -> str | None:
-    """The requested resource (RFC 8707 section 2), or None for our own API.
+    """The requested resource (RFC 8707 section 2), or None for AgentIdP's API.
 
     Identifiers are compared character by character, so a malformed one is unknown.
     """

@@ -1,4 +1,4 @@
-"""A resource, an agent that is allowed there, and its token requests."""
+"""An agent and its secret, a resource that it may call, and its token requests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +18,11 @@ from tokens.tests.receivers import URL
 @pytest.fixture
 def agent(organization: Organization) -> Agent:
     return make_agent(organization, scopes=["agents:read", "tokens:read"])
+
+
+@pytest.fixture
+def secret(agent: Agent) -> str:
+    return make_credential(agent)[1]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Forges tokens: of any shape, signed with any key, or with ours as if it had leaked."""
+"""Forges tokens: of any shape, signed with any key, or with AgentIdP's as if it had leaked."""
 
 import base64
 import hmac
@@ -51,7 +51,7 @@ def ring_key(algorithm: str = "ES256") -> LoadedKey:
 
 
 def sign(header: dict[str, Any] | str, claims: dict[str, Any] | str, key: Any = None) -> str:
-    """Sign exactly these texts with a P-256 key, by default our own."""
+    """Sign exactly these texts with a P-256 key, by default AgentIdP's."""
     signed = f"{b64(header)}.{b64(claims)}"
     signer = jwt.get_algorithm_by_name("ES256")
     return f"{signed}.{b64(signer.sign(signed.encode(), key or ring_key().private_key))}"

@@ -85,6 +85,7 @@ def test_ten_guesses_a_minute_are_answered_whichever_endpoint_is_asked(
     assert ask(agent.pk, secret, url=url).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", URLS)
 def test_an_address_fails_a_hundred_times_a_minute_whomever_it_names(
     url: str, agent: Agent, secret: str
@@ -141,7 +142,9 @@ def test_parallel_guesses_get_no_more_answers_than_others(url: str) -> None:
 
     answers = Counter(status for found in in_threads(16, guess) for status in found)
 
-    assert answers == {401: 10, 429: 86}
+    # Behind the others, some may wait longer than a request for its turn: 503.
+    assert answers.keys() <= {401, 429, 503}
+    assert (answers[401], answers.total()) == (10, 96)
     assert ask(agent.pk, secret, url=url).status_code == 429
     assert ask(agent.pk, secret, "192.0.2.2", url).status_code == 200
 

@@ -8,22 +8,18 @@ from typing import Any
 import pytest
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
-from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from procrastinate.contrib.django import app
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from core.database_clock import MARGIN
-from core.throttling import Quota, count_attempt
-from organizations.models import Attempt, Organization
+from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_user
-from tests.plans import nodes
 from tokens.access_tokens import new_token_id
 from tokens.keys import rotate_signing_key
 from tokens.models import LoginSession, Revocation, SigningKey
-from tokens.pruning import _delete, past_attempts, prune_expired
+from tokens.pruning import prune_expired
 
 EXPIRED = -int(MARGIN.total_seconds()) - 60
 
@@ -67,46 +63,6 @@ def test_the_ring_keeps_what_is_still_accepted(db: None) -> None:
     assert pruned["removed signing keys"] == 1
     assert SigningKey.objects.count() == before - 1
     assert not SigningKey.objects.filter(pk=gone.pk).exists()
-
-
-def test_counters_of_a_running_window_stay(db: None) -> None:
-    hour = Quota(1, timedelta(hours=1))
-    for key in ("new", "old", "older"):
-        count_attempt(key, hour)
-    Attempt.objects.filter(key__startswith="old").update(ends_at=timezone.now())
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT organizations_note_failure('full', 0, '1 minute', 'left out x')")
-
-    app.tasks["tokens.prune_attempts"](timestamp=0)
-
-    assert set(Attempt.objects.values_list("key", flat=True)) == {"new", "full", "left out x"}
-    assert ("tokens.prune_attempts", "17 * * * *") in {
-        (each.name, cron) for each, cron in nightly()
-    }
-
-
-def test_pruning_reads_the_counters_that_it_deletes_and_no_others(owner: Any) -> None:
-    """Those of a flood are many, and most of them still count."""
-    owner.execute(
-        "INSERT INTO organizations_attempt (key, started_at, ends_at, attempts) "
-        "SELECT n, now(), now() + (n - 100) * interval '1 minute', 1 "
-        "FROM generate_series(1, 9000) n"
-    )
-    owner.execute("ANALYZE organizations_attempt")
-
-    with transaction.atomic(), CaptureQueriesContext(connection) as captured:
-        assert _delete(past_attempts(), 10) == 10
-        plans = []
-        for query in captured.captured_queries:
-            with connection.cursor() as cursor:
-                cursor.execute(f"EXPLAIN (FORMAT JSON) {query['sql']}")
-                plans += list(nodes(cursor.fetchone()[0][0]["Plan"]))
-
-    assert {node["Index Name"] for node in plans if "Index Name" in node} == {
-        "organizations_attempt_ends",
-        "organizations_attempt_pkey",
-    }
-    assert not {"Seq Scan", "Sort"} & {node["Node Type"] for node in plans}
 
 
 def test_login_sessions_go_after_their_last_token(db: None) -> None:

@@ -11,6 +11,7 @@ from django.core.checks import Tags, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.signing import BadSignature, dumps, loads
+from django.db.models import F
 from django.test import Client
 
 from agents.models import Agent
@@ -20,9 +21,9 @@ from organizations.actors import Actor
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
-from tokens.actions import rotate_credential
+from tokens.actions import end_old_secrets, rotate_credential
 from tokens.keys import key_ring
-from tokens.models import Credential, SigningKey, secret_mac
+from tokens.models import Credential, KnownSecret, SigningKey, secret_mac
 from tokens.tests.clients import FORM
 from tokens.tests.factories import make_credential
 
@@ -175,10 +176,64 @@ def test_the_operator_reads_how_many_clients_need_the_older_pepper(
     assert "Remove its fallbacks" in finish()
 
 
+@pytest.mark.parametrize(
+    ("used", "is_left"),
+    [
+        ((), True),
+        (("old",), True),
+        (("current",), True),
+        (("current", "old"), True),
+        (("old", "current"), False),
+        (("rotated", "current"), True),
+        (("rotated", "old", "current"), False),
+        (("ended", "old"), True),
+        (("ended", "current"), False),
+    ],
+)
+def test_a_credential_in_grace_needs_the_older_pepper_until_both_secrets_were_used(
+    agent: Agent, settings: Any, used: tuple[str, ...], is_left: bool
+) -> None:
+    start()
+    credential, old = make_credential(agent)
+    actor, day = Actor.for_system(agent.organization, "test"), timedelta(days=1)
+    known = {"old": old}
+
+    def rotate() -> None:
+        with organization_scope(agent.organization):
+            row = Credential.objects.get(pk=credential.pk)
+            known["current"] = rotate_credential(row, actor=actor, grace=day)[1]
+
+    if "rotated" not in used:
+        rotate()
+    age(agent, timedelta(hours=2), "created_at", "rotated_at")
+    change(settings, "SECRET_PEPPER")
+    start()
+    finish()
+    KnownSecret.objects.update(everywhere_since=F("everywhere_since") - timedelta(hours=1))
+    for name in used:
+        if name == "rotated":
+            rotate()
+        elif name == "ended":
+            with organization_scope(agent.organization):
+                end_old_secrets(Credential.objects.get(pk=credential.pk), actor=actor)
+        else:
+            ask(agent, known[name])
+            age(agent, timedelta(minutes=5), "last_used_at", "previous_last_used_at")
+
+    assert ("Keep its fallbacks" in finish()) == is_left
+
+
+def age(agent: Agent, by: timedelta, *names: str) -> None:
+    """Move these times of the agent's credential into the past."""
+    with organization_scope(agent.organization):
+        Credential.objects.update(**{name: F(name) - by for name in names})
+
+
 def test_without_a_fallback_the_token_endpoint_asks_the_database_no_more_than_before(
     agent: Agent, django_assert_num_queries: Any
 ) -> None:
     _, secret = make_credential(agent)
+    assert ask(agent, secret) == 200  # reads what a process reads once
 
     with django_assert_num_queries(0):  # its one statement bypasses Django's cursor
         assert ask(agent, secret) == 200

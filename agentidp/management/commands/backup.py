@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentidp import backup
 from core.formatting import counted
@@ -21,8 +21,14 @@ class Command(BaseCommand):
     def handle(self, *, folder: Path, **options: Any) -> None:
         with backup.one_sentence():
             manifest = backup.back_up(folder)
-        for name in manifest["missingFiles"]:
-            self.stderr.write(f"The storage does not have {name}, which a row names.")
+        if deleted := manifest["deletedFiles"]:
+            self.stderr.write(f"Deleted while the backup was made: {backup.some_of(deleted)}.")
+        if missing := manifest["missingFiles"]:
+            raise CommandError(
+                f"{folder} is incomplete: the storage does not have {backup.some_of(missing)}, "
+                "which rows of the database name. Is its folder mounted, or its bucket the right "
+                "one?"
+            )
         self.stdout.write(
             f"{folder}: the database, {counted(len(manifest['auditHeads']), 'audit logs')}, "
             f"{counted(manifest['files'], 'files')}. Keep AGENTIDP_SECRET_PEPPER and "

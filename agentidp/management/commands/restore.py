@@ -5,7 +5,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from agentidp import backup
+from agentidp import restore
+from agentidp.backup import one_sentence, some_of
 from core.database_roles import as_owner
 from core.formatting import counted
 from core.protection import in_one_line, unprotected
@@ -20,24 +21,34 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path)
+        parser.add_argument(
+            "--incomplete",
+            action="store_true",
+            help="Restore a backup that lacks files as well, without them.",
+        )
 
-    def handle(self, *, folder: Path, **options: Any) -> None:
-        with backup.one_sentence():
+    def handle(self, *, folder: Path, incomplete: bool, **options: Any) -> None:
+        with one_sentence():
             with as_owner(connection):
-                manifest = backup.require_restorable(folder)
+                manifest = restore.require_restorable(folder, incomplete=incomplete)
             self.say(f"A backup of {manifest['issuer']}, {manifest['createdAt']}.")
             # The database is restored last and in one transaction, so that an interrupted restore
             # can be repeated.
-            self.say(f"Restored: {counted(backup.restore_files(folder), 'files')}.")
-            backup.restore_database(folder)
+            self.say(f"Restored: {counted(restore.restore_files(folder), 'files')}.")
+            restore.restore_database(folder)
             self.say("The database is restored. Migrating ...")
             call_command("migrate", verbosity=0)
             with connection.cursor() as cursor:
                 if problems := unprotected(cursor):
                     raise CommandError(in_one_line(problems))
-            if broken := backup.broken_audit_logs(manifest):
+            if broken := restore.broken_audit_logs(manifest):
                 raise CommandError(" ".join(broken))
         intact = counted(len(manifest["auditHeads"]), "audit logs")
+        if deleted := manifest["deletedFiles"]:
+            self.say(f"Deleted while the backup was made: {some_of(deleted)}.")
+        if missing := manifest["missingFiles"]:
+            self.say(f"Incomplete: {intact}, intact, but without {some_of(missing)}.")
+            return
         self.say(f"Verified: {intact}, intact. Start the servers.")
 
     def say(self, text: str) -> None:

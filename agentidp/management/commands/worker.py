@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError, close_old_connections
 from procrastinate.contrib.django import app
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import ConnectorException, UniqueViolation
 from procrastinate.jobs import Job, Status
 
 from agentidp.checks import refuse_unsafe_start
@@ -22,11 +22,12 @@ from core.failures import log_failure
 from core.time_limits import limit_idle_transactions
 from executions import runner
 from executions.queue_rows import end_unusable_rows
+from organizations.people import mailing
 
 REAP_EVERY = 15
 """Seconds. With a lease of 15 s, a lost worker is noticed within half a minute."""
-MAX_OTHER_JOBS = 2
-"""For all jobs but executions, so that neither takes the other's threads."""
+PLACES = 2
+"""How many mails are sent at once, and how many other jobs beside executions run at once."""
 SPARE_THREADS = 4
 ABORT_GRACE_SECONDS = 5
 MAX_ATTEMPTS = 5
@@ -60,14 +61,16 @@ class Command(BaseCommand):
 async def work(concurrency: int, grace: int) -> None:
     loop = asyncio.get_running_loop()
     # Jobs are plain functions in threads. The threads that supervise them must never be used up.
-    loop.set_default_executor(ThreadPoolExecutor(concurrency + MAX_OTHER_JOBS + SPARE_THREADS))
+    places = places_of_queues(concurrency)
+    threads = sum(number for _, number in places) + SPARE_THREADS
+    loop.set_default_executor(ThreadPoolExecutor(threads))
     is_stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, is_stopping.set)
     watch = asyncio.create_task(repeat(clean_up, is_stopping))
     serve = {
-        asyncio.create_task(repeat(partial(run_jobs, [runner.QUEUE], concurrency), is_stopping)),
-        asyncio.create_task(repeat(partial(run_jobs, other_queues(), MAX_OTHER_JOBS), is_stopping)),
+        asyncio.create_task(repeat(partial(run_jobs, queues, number), is_stopping))
+        for queues, number in places
     }
     await is_stopping.wait()
     for each in serve:
@@ -113,12 +116,14 @@ async def run_jobs(queues: list[str], concurrency: int) -> None:
         )
 
 
-def other_queues() -> list[str]:
-    """The queues of mails and nightly work.
+def places_of_queues(concurrency: int) -> list[tuple[list[str], int]]:
+    """The groups of queues, each with the number of its jobs that run at once.
 
-    Executions run as long as they like, and would leave them no place.
+    No group takes the threads of another: executions run as long as they like, and a person who
+    waits for a mail should not wait until what another organization deleted is gone.
     """
-    return sorted({task.queue for task in app.tasks.values()} - {runner.QUEUE})
+    others = {task.queue for task in app.tasks.values()} - {runner.QUEUE, mailing.QUEUE}
+    return [([runner.QUEUE], concurrency), ([mailing.QUEUE], PLACES), (sorted(others), PLACES)]
 
 
 async def clean_up() -> None:
@@ -150,8 +155,11 @@ async def retry_or_abandon(job: Job) -> None:
     An execution that has begun does not run twice.
     """
     if job.attempts < MAX_ATTEMPTS:
-        await app.job_manager.retry_job(job)
-        return
+        try:
+            await app.job_manager.retry_job(job)
+            return
+        except UniqueViolation:
+            pass  # the same is queued again already, and waits for the lock of this one
     if job.task_name == runner.TASK:
         if ids := ids_in(job.task_kwargs):
             await on_django(runner.abandon)(*ids)
@@ -161,7 +169,7 @@ async def retry_or_abandon(job: Job) -> None:
 
 
 def ids_in(arguments: Any) -> tuple[UUID, UUID] | None:
-    """The organization and execution of a job; None if it has none, as no job of ours.
+    """The organization and execution of a job; None if it does not name them.
 
     Django's connections return JSON as text.
     """

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from agentidp.devtools.bootstrap import find_browser
+from agentidp.devtools.bootstrap_tools import find_browser
+from core.tests.certificates import make_certificate
+from executions.tests.vectors import FOREIGN
 from tests.browser.conftest import manage
 from tests.browser.engine import Engine
-from tests.browser.hostile.detectors import Canary, make_certificate
+from tests.browser.hostile.detectors import Canary
 from tests.browser.hostile.output import (
     NUMBERED,
     Reported,
@@ -22,7 +24,9 @@ from tests.browser.hostile.output import (
 
 @pytest.fixture(scope="module")
 def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
-    found = Canary(make_certificate(tmp_path_factory.mktemp("canary") / "certificate.pem"))
+    certificate = tmp_path_factory.mktemp("canary") / "certificate.pem"
+    certificate.write_bytes(b"".join(make_certificate(FOREIGN)))
+    found = Canary(certificate)
     yield found
     found.close()
 

@@ -52,6 +52,9 @@ def test_enormous_output_leaves_the_pages_usable(visit: Visit, imported: None) -
     assert sizes(page)[1] < MEGABYTE
     page.goto("/executions/errors?search=ValueError")
     assert sizes(page)[1] < MEGABYTE
+    page.locator(".groups a.row-link").first.click()
+    expect(page.locator(".error-card").first).to_be_visible()
+    assert sizes(page)[1] < MEGABYTE
     page.goto(f"/outputs/html/{ENORMOUS}")
     assert sizes(page)[1] < 100_000
 

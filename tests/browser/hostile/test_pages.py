@@ -37,7 +37,7 @@ NOT_OURS = """() => [...document.querySelectorAll("main *, dialog *")]
     .filter((element) => element.matches("script:not([type='application/json']), style, iframe,"
         + "object, embed, base, meta, link, template, img, video, audio, math, marquee")
         || [...element.attributes].some(({name}) => /^on|^style$|^srcdoc$|^hx-on/.test(name)))
-    .filter((element) => !element.closest("[data-chart]"))
+    .filter((element) => !element.closest("[data-chart], .peek-open, .cell-not"))
     .map((element) => element.outerHTML.slice(0, 200))"""
 
 
@@ -100,8 +100,12 @@ def read_lists(page: Page, reported: Reported) -> None:
     go(page, f"/executions/{IMPORTED}/events")
     assert page.locator(".events tbody tr").count() == 5
 
-    text = go(page, f"/executions/errors?search={reported.id}&groups=all")
-    assert page.locator(".error-card").count() == counts["error"]
+    text, cards = go(page, f"/executions/errors?search={reported.id}"), 0
+    groups = page.locator(".groups a.row-link").all()
+    for address in [str(each.get_attribute("href")) for each in groups]:
+        text += go(page, address)
+        cards += page.locator(".error-card").count()
+    assert cards == counts["error"]
     assert all(seen(number, "error") in text for number in list(NUMBERED)[::5])
 
     text = go(page, "/executions?search=hostile+seen")

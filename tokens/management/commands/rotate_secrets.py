@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db.models import Q
 
+from core.database_clock import database_time
 from core.formatting import counted
 from organizations.models import Organization
 from organizations.tenancy.scope import organization_scope
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         waiting, organizations = 0, list(Organization.objects.order_by("id"))
         for number, organization in enumerate(organizations, 1):
             with organization_scope(organization):
-                waiting += under_older_pepper(since).count()
+                waiting += under_older_pepper(since)
             self.show("organizations", number, len(organizations))
         self.stdout.write(
             f"{PEPPER}: {of_credentials(waiting)} since {since:%Y-%m-%d %H:%M} UTC"
@@ -80,13 +81,31 @@ def of_credentials(waiting: int) -> str:
     return f"{counted(waiting, 'live credentials')} {verb} not been used"
 
 
-def under_older_pepper(since: datetime) -> Any:
-    """Live credentials whose secret has neither been created nor used since then."""
-    return Credential.objects.usable().filter(
+def under_older_pepper(since: datetime) -> int:
+    """The number of live credentials with a secret that has neither been created nor used since
+    then, an old one in its grace period included.
+    """
+    older = Credential.objects.usable().filter(created_at__lt=since)
+    alone = older.filter(
         Q(last_used_at=None) | Q(last_used_at__lt=since),
         Q(rotated_at=None) | Q(rotated_at__lt=since),
-        created_at__lt=since,
+        previous_secret_mac=None,
     )
+    rotated = older.exclude(previous_secret_mac=None).with_usability()
+    now = database_time()
+    return alone.count() + sum(has_older_secret(each, since, now) for each in rotated.iterator())
+
+
+def has_older_secret(credential: Credential, since: datetime, now: datetime) -> bool:
+    """Whether a secret of a rotated credential may still be under the older pepper: uses of the
+    current one and of old ones are told apart, but not those of several old ones.
+    """
+    last, last_of_old = credential.last_used_at, credential.previous_last_used_at
+    is_new = credential.rotated_at is not None and credential.rotated_at >= since
+    is_used = last is not None and last >= since and (last_of_old is None or last > last_of_old)
+    old = credential.live_old_secrets(now)
+    is_old_used = len(old) == 1 and last_of_old is not None and last_of_old >= since
+    return not (is_new or is_used) or bool(old and not is_old_used)
 
 
 hours = settings.SESSION_COOKIE_AGE // 3600

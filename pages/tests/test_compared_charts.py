@@ -1,0 +1,88 @@
+"""The period before beside the numbers of the overview and of the requests, and without it."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from agents.tests.factories import make_agent
+from organizations.models import Membership, Organization
+from organizations.tests.factories import make_membership
+from pages.tests.overview import long_ago, make_events
+
+SignedIn = Callable[[Membership], Client]
+
+
+@pytest.fixture
+def browser(organization: Organization, signed_in: SignedIn) -> Client:
+    """Five tokens today, two a week ago."""
+    long_ago(organization)
+    agent = make_agent(organization)
+    make_events(organization, 5, agent=agent)
+    make_events(organization, 2, agent=agent, created_at=timezone.now() - timedelta(days=7))
+    return signed_in(make_membership(organization))
+
+
+def last_point(page: Any) -> tuple[int, int | None]:
+    point = page.context["chart"]["points"][-1]
+    return point["count"], point["before"]
+
+
+@pytest.mark.parametrize("path", ["/?days=7", "/tokens?days=7&outcome=issued"])
+def test_each_bar_stands_beside_the_same_weekday_before(browser: Client, path: str) -> None:
+    page = browser.get(path)
+
+    text = page.content.decode()
+    week_ago = timezone.now() - timedelta(days=7)
+    label = page.context["chart"]["before"]["label"]
+    assert last_point(page) == (5, 2)
+    assert label.endswith(f"{week_ago.day} {week_ago:%b}")
+    assert len(re.findall(rf"{label}</(?:p|li)>", text)) == text.count(f"{label}</th>") == 1
+    assert '<td class="number quiet">2</td>' in text
+
+
+@pytest.mark.parametrize("path", ["/?days=7", "/tokens?days=7&outcome=issued"])
+def test_a_key_hides_what_was_before_and_shows_it_again(browser: Client, path: str) -> None:
+    with_it = browser.get(path)
+    [hide] = [each["url"] for each in choices(with_it) if not each["current"]]
+
+    page = browser.get(hide)
+
+    text = page.content.decode()
+    assert "compare=no" in hide
+    assert last_point(page) == (5, None)
+    assert page.context["chart"]["before"] is None
+    assert "ompared with" not in text.partition("<main")[2]
+    assert [row for row in rankings(page) if row["change"]] == []
+    assert not any(figure.get("change") for figure in page.context["figures"])
+    assert "before:" not in text
+    [show] = [each["url"] for each in choices(page) if not each["current"]]
+    assert last_point(browser.get(show)) == (5, 2)
+    assert text.count('aria-keyshortcuts="x"') == 1
+
+
+def choices(page: Any) -> list[dict[str, Any]]:
+    context = page.context
+    found: list[dict[str, Any]] = (
+        context["window"].comparisons if "window" in context else context["comparisons"]
+    )
+    return found
+
+
+def rankings(page: Any) -> list[dict[str, Any]]:
+    return [row for each in page.context.get("rankings") or [] for row in each["rows"]]
+
+
+def test_a_young_organization_has_nothing_to_compare_with(
+    organization: Organization, signed_in: SignedIn
+) -> None:
+    make_events(organization, 5, agent=make_agent(organization))
+
+    page = signed_in(make_membership(organization)).get("/?days=7")
+
+    assert page.context["chart"]["before"] is None
+    assert page.context["comparisons"] == []
