@@ -1,6 +1,7 @@
 """An engine that runs executions and reports them over the API, as a user's would."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from playwright.sync_api import APIRequestContext
@@ -30,8 +31,9 @@ class Engine:
         found: str = self._send("/api/v1/executions", fields)["executionId"]
         return found
 
-    def report(self, execution: str, *events: tuple[str, Any]) -> None:
-        sent = [{"kind": kind, "message": message} for kind, message in events]
+    def report(self, execution: str, *events: tuple[str, Any], at: datetime | None = None) -> None:
+        when = {"timestamp": at.timestamp()} if at else {}
+        sent = [{"kind": kind, "message": message} | when for kind, message in events]
         self._send(f"/api/v1/executions/{execution}/events", {"events": sent})
 
     def finish(self, execution: str, **fields: Any) -> None:
