@@ -125,7 +125,7 @@ ifneq ($(OLD_POSTGRES)$(NEW_PYTHON),)
 ifneq ($(NEW_PYTHON),)
 	AGENTIDP_VENV=$(OTHER_VENV) $(NEW_PYTHON) agentidp/devtools/bootstrap.py test
 endif
-	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(BESIDE) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not slow" --cases=1 $(VERSIONED)
+	AGENTIDP_VENV=$(OTHER_VENV) AGENTIDP_PG_BIN=$(OLD_POSTGRES) $(BESIDE) $(OTHER_VENV)/bin/python -m pytest -q -p no:cacheprovider -m "not slow" --cases=1 $(VERSIONED) $(ARGS)
 else
 	@echo "Not run: neither PostgreSQL 15 nor Python 3.13 is installed here."
 endif
