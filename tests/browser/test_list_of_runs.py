@@ -350,6 +350,7 @@ def test_single_keys_filter_move_in_time_refresh_and_compare(visit: Visit, faile
     expect(page).to_have_url(re.compile(r"/executions\?hours=1$"))
     page.keyboard.press("[")
     expect(page).to_have_url(re.compile("from=.*to="))
+    page.wait_for_load_state()  # the new page's scripts listen to keys
     page.keyboard.press("]")
     expect(page).to_have_url(re.compile(r"/executions\?hours=1$"))
 
