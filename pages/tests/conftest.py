@@ -1,15 +1,18 @@
-"""An agent whose requests rose."""
+"""An agent whose requests rose, and a colleague who reads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.test import Client
 
 from agents.models import Agent
 from agents.tests.factories import make_agent
 from analytics.tests.factories import event, store
-from organizations.models import Organization
+from executions.tests.factories import FINISHED, make_execution, make_user_of
+from organizations.models import Membership, Organization
+from organizations.tests.factories import make_membership
 from pages.tests.token_requests import NOW
 from tokens.models import Credential
 from tokens.tests.factories import make_credential
@@ -33,3 +36,11 @@ def spike(organization: Organization) -> Iterator[tuple[Agent, Credential]]:
             ],
         )
         yield agent, credential
+
+
+@pytest.fixture
+def colleague(organization: Organization, signed_in: Callable[[Membership], Client]) -> Client:
+    """A viewer of the same organization, for whom something ran."""
+    viewer = make_membership(organization, "viewer")
+    make_execution(organization, FINISHED, user=make_user_of(viewer))
+    return signed_in(viewer)

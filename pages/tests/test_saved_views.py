@@ -1,4 +1,4 @@
-"""Saved views of lists: saving, opening, sharing, replacing and removing them."""
+"""Saved views of lists: saving, sharing, replacing and removing them."""
 
 import re
 from collections.abc import Callable
@@ -11,22 +11,17 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.tests.factories import FAILED, FINISHED, make_execution, make_user_of
+from executions.tests.factories import FAILED, FINISHED, make_execution
 from organizations.actions import remove_member, saved_views
 from organizations.actors import Actor
-from organizations.models import AuditEvent, Membership, Organization, SavedView, StartView
+from organizations.models import AuditEvent, Membership, Organization, StartView
 from organizations.models.saved_view import MAX_QUERY
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership
 from pages.saved_views.lists import LISTS, pairs_of, query_of
+from pages.tests.saved_views import VIEW, menu_of, save, stored
 
 SignedIn = Callable[[Membership], Client]
-VIEW = {
-    "list": "executions",
-    "query": "status=error&hours=168",
-    "name": "Failed this week",
-    "who": "me",
-}
 
 
 @pytest.fixture
@@ -39,34 +34,10 @@ def browser(operator: Membership, signed_in: SignedIn) -> Client:
     return signed_in(operator)
 
 
-@pytest.fixture
-def colleague(organization: Organization, signed_in: SignedIn) -> Client:
-    """A viewer of the same organization, for whom something ran."""
-    viewer = make_membership(organization, "viewer")
-    make_execution(organization, FINISHED, user=make_user_of(viewer))
-    return signed_in(viewer)
-
-
-def save(browser: Client, **changes: str) -> Any:
-    return browser.post("/views/new", VIEW | changes)
-
-
-def stored(organization: Organization) -> list[SavedView]:
-    with organization_scope(organization):
-        return list(SavedView.objects.by_name())
-
-
 def actions_in(organization: Organization) -> list[str]:
     with organization_scope(organization):
         found = AuditEvent.objects.filter(action__startswith="view.").order_by("sequence")
         return list(found.values_list("action", flat=True))
-
-
-def menu_of(page: Any) -> str:
-    """The text of the menu above the list."""
-    found = re.search(r'<div class="filters">.*?</details>', page.content.decode(), re.DOTALL)
-    assert found
-    return " ".join(re.sub("<[^>]+>", " ", found[0]).split())
 
 
 def said(answer: Any) -> str:
@@ -345,86 +316,6 @@ def test_a_view_that_was_removed_meanwhile_is_unknown(
     for path in ("/remove", "/edit", "/start"):
         assert browser.post(f"/views/{view.pk}{path}", VIEW).status_code == 404
     assert browser.get(f"/executions?view={view.pk}").status_code == 200
-
-
-# The view with which a list opens
-
-
-def test_a_list_opens_with_the_view_that_a_person_chose(
-    browser: Client, colleague: Client, organization: Organization
-) -> None:
-    save(browser, who="everybody")
-    [view] = stored(organization)
-    shown = f"/executions?hours=168&status=error&view={view.pk}"
-
-    chosen = browser.post(f"/views/{view.pk}/start", {"wanted": "yes"})
-    browser.post(f"/views/{view.pk}/start", {"wanted": "yes"})
-
-    assert chosen["Location"] == shown
-    assert browser.get("/executions")["Location"] == shown
-    assert "opens first" in menu_of(browser.get(shown))
-    assert browser.get("/executions?status=finished").status_code == 200
-    assert colleague.get("/executions").status_code == 200
-
-    browser.post(f"/views/{view.pk}/start", {"wanted": "no"})
-
-    assert browser.get("/executions").status_code == 200
-
-
-def test_another_view_takes_the_place_of_the_one_that_opens_first(
-    browser: Client, organization: Organization
-) -> None:
-    for name in ("First", "Second"):
-        save(browser, name=name)
-    first, second = stored(organization)
-
-    for view in (first, second):
-        browser.post(f"/views/{view.pk}/start", {"wanted": "yes"})
-    browser.post(f"/views/{first.pk}/start", {"wanted": "no"})
-
-    assert browser.get("/executions")["Location"].endswith(str(second.pk))
-
-
-@pytest.mark.parametrize(
-    ("key", "path", "query"),
-    [
-        ("executions", "/executions", "status=error"),
-        ("errors", "/executions/errors", "name=crm-sync"),
-        ("requests", "/tokens", "outcome=refused"),
-        ("audit", "/audit", "outcome=failure"),
-    ],
-)
-def test_the_last_filter_can_be_removed_where_a_view_opens_first(
-    browser: Client, organization: Organization, key: str, path: str, query: str
-) -> None:
-    make_execution(organization, FINISHED)
-    save(browser, list=key, query=query)
-    [view] = stored(organization)
-    browser.post(f"/views/{view.pk}/start", {"wanted": "yes"})
-
-    for start in (path, f"{path}?{query}"):
-        page = browser.get(start, follow=True).content.decode()
-        [removal] = re.findall(r'</span><a href="([^"]+)"><svg[^>]*><use href="#icon-close"', page)
-        cleared = browser.get(removal.replace("&amp;", "&"))
-
-        assert cleared.status_code == 200
-        assert cleared.context["views"].state == []
-
-
-def test_a_view_that_is_no_longer_shared_opens_no_other_list(
-    browser: Client, colleague: Client, organization: Organization
-) -> None:
-    save(browser, who="everybody")
-    [view] = stored(organization)
-    for each in (browser, colleague):
-        each.post(f"/views/{view.pk}/start", {"wanted": "yes"})
-
-    browser.post(f"/views/{view.pk}/edit", {"name": "Mine", "who": "me"})
-    alone = [each.get("/executions").status_code for each in (browser, colleague)]
-    browser.post(f"/views/{view.pk}/edit", {"name": "Ours again", "who": "everybody"})
-
-    assert alone == [302, 200]
-    assert colleague.get("/executions").status_code == 200
 
 
 # Filters that are gone
