@@ -40,8 +40,8 @@ def test_every_cell_is_whole(visit: Visit) -> None:
 def test_the_longest_times_of_requests_fit_a_phone(visit: Visit) -> None:
     page = visit("/tokens?outcome=refused", phone=True).page
     page.locator(".line-time").first.evaluate(
-        "cell => (cell.firstChild.textContent = '30 Sep, 18:00:00 – 18:00:59')"
+        "cell => (cell.firstChild.textContent = '30 Sep, 18:00:00 \N{EN DASH} 18:00:59')"
     )
-    page.locator("td.number.keep").first.evaluate("cell => (cell.textContent = '× 1,234')")
+    page.locator("td.number.keep").first.evaluate("cell => (cell.textContent = '\N{MULTIPLICATION SIGN} 1,234')")
 
     assert page.evaluate(TOO_WIDE) + page.evaluate(OVERLAPPING) == []
