@@ -1,4 +1,4 @@
-"""Every number of docs/reference/limits.md is the one that the code has."""
+"""The numbers in docs/reference/limits.md, all, and in other pages, many, are those of the code."""
 
 import re
 from datetime import timedelta
@@ -7,6 +7,7 @@ from pkgutil import resolve_name
 from string import Formatter
 from typing import Any
 
+import pytest
 from django.conf import settings
 
 from agentidp.env import BASE_DIR
@@ -17,7 +18,12 @@ from executions.quotas import ENDING_BYTES, ERROR_BYTES
 from organizations.models import Organization
 from tokens.models.session import MAX_SESSION
 
-PAGE = " ".join((BASE_DIR / "docs" / "reference" / "limits.md").read_text().split())
+
+def page(name: str) -> str:
+    return " ".join((BASE_DIR / "docs" / name).read_text().split())
+
+
+PAGE = page("reference/limits.md")
 WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 20: "twenty"}
 WINDOWS = {
     timedelta(minutes=1): "a minute",
@@ -183,6 +189,41 @@ the body of a request, on an ASGI server | {core.fast_path.asgi_bridge.BODY_TIME
 """.strip().splitlines()
 
 
+ON_OTHER_PAGES = """
+reference/lists.md: exceed {core.pagination.MAX_LINK_LENGTH} characters
+reference/lists.md: `page` from 1 to {core.pagination.MAX_PAGE},
+reference/lists.md: each at most {executions.filters.MAX_VALUES} times
+reference/lists.md: | {panel.dashboard.MAX_ROWS}, which is the maximum |
+reference/lists.md: | {panel.dashboard.DEFAULT_ERRORS}, at most {panel.dashboard.MAX_ROWS} |
+reference/lists.md: | {panel.dashboard.MAX_GROUPS}, which is the maximum |
+reference/lists.md: | {panel.dashboard.MAX_PARTS}, which is the maximum |
+reference/lists.md: (at most {panel.files.MAX_FILES} files)
+reference/errors.md: up to {organizations.api.idempotency.MAX_LENGTH} printable ASCII
+reference/errors.md: again for {tokens.sessions.REFRESH_GRACE:seconds} seconds
+reference/audit.md: A value above {organizations.audit.recorded_changes.MAX_VALUE:bytes} is
+reference/audit.md: up to {core.throttling.RECORDED_FAILURES.limit:word} a minute
+reference/operator-metrics.md: heartbeat in the last {core.database_metrics.WORKER_IS_LOST_AFTER} \
+seconds; a process
+reference/operator-metrics.md: at most every {core.database_metrics.CHECK_INTERVAL_SECONDS:word} \
+seconds per process
+reference/operator-metrics.md: worker looks every {agentidp.management.commands.worker.REAP_EVERY} \
+seconds
+how-to/deploy.md: may take {executions.bucket_deadlines.REQUEST_SECONDS} seconds, and longer only \
+while it takes at least {executions.bucket_deadlines.MIN_PACE:bytes}
+how-to/follow-an-execution.md: nothing new for {live.hub.HEARTBEAT} seconds
+how-to/follow-an-execution.md: above {live.reading.MAX_MESSAGE_BYTES:bytes}
+how-to/import-kodosumi.md: {importers.kodosumi.hostile.MAX_JSON_BYTES:bytes} of a JSON message
+how-to/import-kodosumi.md: above {importers.kodosumi.importer.MAX_FILE_BYTES:bytes} are left out
+how-to/look-into-a-failed-run.md: one of the {pages.executions.comparison.LOOKED_AT} before it
+how-to/look-into-a-finding.md: newest {analytics.requests.rows.MAX_ROWS} requests
+how-to/look-into-a-finding.md: at most {analytics.actions.MAX_DAYS} days
+how-to/people.md: for {organizations.actions.invitations.LIFETIME.days:word} days, and
+how-to/report-executions.md: parts of at most {django.conf.settings.MAX_BODY_BYTES:bytes}
+how-to/rotate-server-secrets.md: wait {organizations.actions.invitations.LIFETIME.days:word} days
+how-to/use-the-pages.md: valid for {django.conf.settings.PERSON_TOKEN_LIFETIME:minutes} minutes
+""".strip().splitlines()
+
+
 def configured(name: str, pattern: str) -> int:
     """The number that the pattern finds in a file of deploy/ or in the settings."""
     (found,) = set(re.findall(pattern, (BASE_DIR / name).read_text()))
@@ -246,3 +287,10 @@ def test_every_number_is_the_one_that_the_code_has() -> None:
     for pattern in EXCUSED:
         rest = re.sub(pattern, " ", rest)
     assert re.findall(r"[^|]{0,40}\d[^|]{0,20}", rest) == []
+
+
+@pytest.mark.parametrize("line", ON_OTHER_PAGES)
+def test_other_pages_name_the_numbers_that_the_code_has(line: str) -> None:
+    name, _, sentence = line.partition(": ")
+
+    assert Written().format(sentence) in page(name)
