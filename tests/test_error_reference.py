@@ -10,8 +10,8 @@ from core.errors import CODES, DomainError
 from core.outages import AWAY, TIMEOUTS
 
 PAGE = BASE_DIR / "docs" / "reference" / "errors.md"
-ROW = re.compile(r"^\| \d{3} \| (.*?) \|", re.MULTILINE)
-OF_BODIES_AND_RANGES = {"REQUEST_TIMEOUT", "RANGE_NOT_SATISFIABLE"}
+ROW = re.compile(r"^\| (\d{3}) \| (.*?) \|", re.MULTILINE)
+OF_BODIES_AND_RANGES = {(408, "REQUEST_TIMEOUT"), (416, "RANGE_NOT_SATISFIABLE")}
 """Errors defined beside their responses, in asgi_bridge.py and downloads.py."""
 
 
@@ -21,11 +21,14 @@ def kinds(of: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
         yield from kinds(kind)
 
 
-def test_the_page_names_every_code_and_no_other() -> None:
+def test_the_page_names_every_code_with_its_status_and_no_other() -> None:
     assert get_resolver().url_patterns  # loads every module with views
-    ours = {kind.code for kind in kinds() if ".tests." not in kind.__module__}
-    described = set(re.findall("[A-Z_]+", " ".join(ROW.findall(PAGE.read_text()))))
+    ours = {(int(kind.status), kind.code) for kind in kinds() if ".tests." not in kind.__module__}
+    ours |= {(503, outage.code) for outage in (AWAY, *TIMEOUTS.values())}
+    described = {
+        (int(status), code)
+        for status, codes in ROW.findall(PAGE.read_text())
+        for code in re.findall("[A-Z_]+", codes)
+    }
 
-    ours |= {outage.code for outage in (AWAY, *TIMEOUTS.values())}
-
-    assert described == ours | set(CODES.values()) | OF_BODIES_AND_RANGES
+    assert described == ours | set(CODES.items()) | OF_BODIES_AND_RANGES

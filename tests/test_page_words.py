@@ -49,9 +49,11 @@ def ask_for_token(client: Client, agent: Agent, secret: str) -> Any:
 def words_on_screen() -> set[str]:
     """The texts between tags, and the strings from which views and tags make labels."""
     found: set[str] = set()
+    drawn, filled = re.compile(r"\{%[^%]*icon[^%]*%\}"), re.compile(r"\{%[^%]*%\}|\{\{[^}]*\}\}")
     for path in TEMPLATES:
-        text = re.sub(r"\{%[^%]*icon[^%]*%\}", "", path.read_text())
-        found |= {each.strip() for each in re.findall(r">([^<>{}]+)<", text)}
+        text = path.read_text()
+        found |= {each.strip() for each in re.findall(r">([^<>{}]+)<", drawn.sub("", text))}
+        found |= {each.strip() for each in re.findall(r">([^<>]+)<", filled.sub("<>", text))}
         found |= set(re.findall(r'"([A-Z][^"{}]*)"', text))
     for path in CODE:
         found |= set(re.findall(r'"([A-Z][^"{}]*)"', path.read_text()))

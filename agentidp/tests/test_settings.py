@@ -149,6 +149,18 @@ def test_every_setting_has_a_row_and_is_documented() -> None:
     }
 
 
+def test_the_page_names_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = re.findall(rf"^\| `({NAME})` \| `(\w+)` \|", PAGE.read_text(), re.M)
+    unset, wrong = read(monkeypatch, GOOD), []
+    for name, value in rows:
+        if read(monkeypatch, GOOD | {name: value}) != unset:
+            wrong.append(name)
+        monkeypatch.delenv(name)
+
+    assert len(rows) > 25
+    assert wrong == []
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_one_is_named_in_one_line(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

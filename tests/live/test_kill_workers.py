@@ -5,6 +5,7 @@ suspended cannot write any more.
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -194,6 +195,23 @@ def test_executions_leave_mails_their_places(place: Place) -> None:
 
     place.wait_until(lambda: place.queued("mail") == 0, 30)
     assert place.statuses(launched) == {"running": 2}
+
+
+def test_a_busy_worker_opens_no_more_connections_than_operators_are_told(place: Place) -> None:
+    (told,) = re.findall(
+        r"up to (\d+) of a worker", (PROJECT / "docs/how-to/deploy.md").read_text()
+    )
+    place.start_worker(10)
+    launched = place.launch(10)
+    place.wait_until(lambda: place.statuses(launched) == {"running": 10}, 60)
+
+    with psycopg.connect(place.cluster.url) as connection:
+        (opened,) = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = current_user"
+            " AND pid <> pg_backend_pid()"
+        ).fetchone() or (0,)
+
+    assert opened <= int(told) - 4, "the places of mails and of other jobs are empty"
 
 
 def test_a_stopping_worker_leaves_nothing_behind(place: Place) -> None:

@@ -54,6 +54,13 @@ TOKEN=$(curl -s $BASE/api/v1/auth/login -H "Content-Type: application/json" \\
 """
 FIRST = """ -H "Authorization: Bearer $TOKEN" | python3 -c 'import json, sys
 print(json.load(sys.stdin)["data"][0]["%s"])')"""
+FAILED_RUN = """
+JSON="Content-Type: application/json" AUTH="Authorization: Bearer $(token)"
+FID=$(curl -s $BASE/api/v1/executions -H "$AUTH" -H "$JSON" -d '{"summary": "Fails"}' \\
+  | jq .executionId)
+curl -s $BASE/api/v1/executions/$FID/finish -H "$AUTH" -H "$JSON" \\
+  -d '{"status": "error", "error": "OSError: gone"}' > /dev/null
+"""
 ADA = {'"ada@example.com"': f'"{OWNER}"', '"password": "…"': f'"password": "{OWNER_PASSWORD}"'}
 
 
@@ -105,6 +112,17 @@ PAGES: list[Page] = [
             "AGENT=…": "AGENT=$SPARE_ID",
             "CREDENTIAL=…": "CREDENTIAL=$(curl -s $BASE/api/v1/agents/$AGENT/credentials"
             + FIRST % "credentialId",
+        },
+    ),
+    (
+        "docs/how-to/look-into-a-failed-run.md",
+        AGENT_TOKEN + FAILED_RUN,
+        {
+            '"email": "admin", "password": "admin"': (
+                f'"email": "{OWNER}", "password": "{OWNER_PASSWORD}"'
+            ),
+            "GROUP=…": "GROUP=$(curl -s $BASE/api/dashboard/error-groups"
+            + (FIRST % "fingerprint").replace("data", "groups"),
         },
     ),
     ("docs/reference/audit.md", AGENT_TOKEN + OWNER_TOKEN, {}),

@@ -14,8 +14,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError, close_old_connections
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.utils import connector_params
 from procrastinate.exceptions import ConnectorException, UniqueViolation
 from procrastinate.jobs import Job, Status
+from procrastinate.psycopg_connector import PsycopgConnector
 
 from agentidp.checks import refuse_unsafe_start
 from core.failures import log_failure
@@ -28,6 +30,9 @@ REAP_EVERY = 15
 """Seconds. With a lease of 15 s, a lost worker is noticed within half a minute."""
 PLACES = 2
 """How many mails are sent at once, and how many other jobs beside executions run at once."""
+QUEUE_CONNECTIONS = 2
+"""How many of each group of queues take jobs and store their ends, besides one that listens.
+Procrastinate would open four."""
 SPARE_THREADS = 4
 ABORT_GRACE_SECONDS = 5
 MAX_ATTEMPTS = 5
@@ -106,7 +111,8 @@ async def run_jobs(queues: list[str], concurrency: int) -> None:
     The worker uses connections of its own; jobs enqueued by a job use Django's, in the job's
     transaction.
     """
-    taker = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
+    connector = PsycopgConnector(kwargs=connector_params(), min_size=1, max_size=QUEUE_CONNECTIONS)
+    taker = app.with_connector(connector)
     async with taker.open_async():
         await taker.run_worker_async(
             queues=queues,
