@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -160,6 +161,30 @@ def test_inputs_become_yaml() -> None:
     html = render_event("inputs", tagged("dict", {"text": "Grüße 🚀", "n": [1, None], "on": True}))
 
     assert html == "text: Grüße 🚀\nn:\n- 1\n- null\non: true\n".replace("on:", "&#x27;on&#x27;:")
+
+
+@pytest.mark.parametrize("number", [100, 2_500])
+@pytest.mark.parametrize("kind", ["result", "inputs"])
+@pytest.mark.parametrize("tag", ["dict", "Text", "ToolResult"])
+def test_deep_values_are_not_indented_to_many_times_their_length(
+    number: int, kind: str, tag: str
+) -> None:
+    """Each of them would have 120 spaces before it."""
+    deep = "[" * 58 + ",".join("1" * number) + "]" * 58
+    fields = {"dict": "a", "Text": "body", "ToolResult": "output"}
+    message = f'{{"{tag}": {{"{fields[tag]}": {deep}}}}}'
+
+    html = render_event(kind, message)
+
+    assert re.sub("[^1]", "", html).count("1") == number
+    assert len(html) < 5 * len(message) + 2_000
+
+
+@pytest.mark.parametrize("value", [[1, 2], {"a": [{"b": 1, "c": [{}, None]}] * 99}, ["x" * 50] * 9])
+def test_ordinary_values_are_indented(value: Any) -> None:
+    html = render_result(tagged("dict", value))
+
+    assert unescape(html).endswith(f"<pre>{json.dumps(value, indent=2)}</pre>")
 
 
 def test_text_loses_terminal_control_sequences() -> None:
