@@ -31,9 +31,9 @@ def read_json(text: str) -> Any:
         return None
 
 
-def is_too_deep(text: str) -> bool:
+def is_too_deep(text: str, most: int = MAX_DEPTH) -> bool:
     """Whether the JSON is nested more deeply than is shown; decided without parsing it."""
-    return measure_json(text.encode("utf-8", "replace")).depth > MAX_DEPTH
+    return measure_json(text.encode("utf-8", "replace")).depth > most
 
 
 def grows_too_long(text: str) -> bool:

@@ -33,6 +33,8 @@ FASTER_FROM = 16 * 1024
 """From this length on inputs are dumped with libyaml, which is fast but escapes emoji as
 numbers.
 """
+MAX_YAML_DEPTH = 20
+"""From 40 levels on YAML writes each word of a text on an indented line of its own."""
 Kind = ExecutionEvent.Kind
 Shown = TypeVar("Shown", bound=str)
 logger = structlog.get_logger(__name__)
@@ -67,7 +69,7 @@ def inputs_as_yaml(message: str) -> str:
     """Inputs in JSON, with or without a type tag, as YAML; text that is not JSON stays
     unchanged, and so does what is nested so deeply that it would become many times as long.
     """
-    if is_out_of_time() or is_too_large(message) or is_too_deep(message):
+    if is_out_of_time() or is_too_large(message) or is_too_deep(message, MAX_YAML_DEPTH):
         return message
     if grows_too_long(message):
         return message

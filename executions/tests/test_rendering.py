@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
@@ -180,6 +181,14 @@ def test_deep_values_are_not_indented_to_many_times_their_length(
     assert len(html) < 5 * len(message) + 2_000
 
 
+def test_the_words_of_a_deep_text_are_not_indented_each() -> None:
+    message = '{"a":' * 60 + f'"{"a " * 2_000}"' + "}" * 60
+
+    html = render_event("inputs", message)
+
+    assert unescape(html) == message
+
+
 @pytest.mark.parametrize("value", [[1, 2], {"a": [{"b": 1, "c": [{}, None]}] * 99}, ["x" * 50] * 9])
 def test_ordinary_values_are_indented(value: Any) -> None:
     html = render_result(tagged("dict", value))
@@ -244,6 +253,38 @@ MUCH = {
     "ampersands": "&" * 20_000,
     "paragraphs": "<p>" * 19_000,
 }
+
+
+@pytest.mark.parametrize("reference", ["[a]", "![a]", "[x][a]", "> [a]\n\n", "|[a]|\n|-|\n\n"])
+@pytest.mark.parametrize("definition", ["[a]: https://e.example/{}", '[a]: https://e.example "{}"'])
+def test_one_long_address_is_not_repeated_for_each_reference_to_it(
+    reference: str, definition: str
+) -> None:
+    text = definition.format("x" * 50_000) + "\n\n" + f"{reference} " * 1_000
+    message = body("Markdown", text)
+    render_result(message)
+
+    tracemalloc.start()
+    html = render_result(message)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert html == TOO_COMPLEX
+    assert peak < 10_000_000, "all of them take fifty million bytes and more"
+
+
+def test_a_hundred_short_texts_do_not_become_large_ones() -> None:
+    text = f"[a]: https://e.example/{'x' * 1_000}\n\n" + "[a] " * 200
+
+    assert render_result(body("Markdown", text)) == TOO_COMPLEX
+
+
+def test_references_are_links() -> None:
+    url = f"https://e.example/{'x' * 80}"
+
+    html = render_result(body("Markdown", f"[a]: {url}\n\n" + "[a] " * 100))
+
+    assert html.count(f'<a href="{url}"') == 100
 
 
 def work_of(render: Callable[[], str]) -> tuple[str, str]:
