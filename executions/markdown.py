@@ -44,7 +44,10 @@ def render_markdown(body: str) -> SafeString:
     if _cells(body) > MAX_CELLS:
         return TOO_COMPLEX
     references: dict[str, Any] = {}
-    tokens = MARKDOWN.parse(dedent(body), references)
+    try:
+        tokens = MARKDOWN.parse(dedent(body), references)
+    except OutOfTime:
+        return TOO_COMPLEX
     if _length_of_addresses(tokens) > MAX_GROWTH * len(body) + MAX_SMALL_GROWTH:
         return TOO_COMPLEX
     return cleaned(MARKDOWN.renderer.render(tokens, MARKDOWN.options, references))
@@ -86,7 +89,22 @@ def _image_as_link(
     return str(format_html('<a href="{}">{}</a>', token.attrGet("src") or "", label))
 
 
+class OutOfTime(Exception):
+    """The time for rendering is over while a text is parsed."""
+
+
+def _stop_in_time(*_: Any) -> bool:
+    """A rule that nothing in a text matches. Others look at the rest of the text each time:
+    quotations that are broken off by links took minutes.
+    """
+    if is_out_of_time():
+        raise OutOfTime
+    return False
+
+
 MARKDOWN = MarkdownIt("commonmark", {"html": True, "breaks": True}).enable(
     ["table", "strikethrough"]
 )
 MARKDOWN.add_render_rule("image", _image_as_link)
+MARKDOWN.block.ruler.before("table", "stop_in_time", _stop_in_time)
+MARKDOWN.inline.ruler.before("text", "stop_in_time", _stop_in_time)

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -16,7 +17,15 @@ from hypothesis import strategies as st
 
 from core.tests.profiling import calls
 from executions.rendering import LAYOUTS, inputs_as_yaml, render_event, render_result
-from executions.sanitizing import ATTRIBUTES, CUT, MAX_BYTES, TAGS, TOO_COMPLEX
+from executions.sanitizing import (
+    ATTRIBUTES,
+    CUT,
+    MAX_BYTES,
+    SECONDS,
+    TAGS,
+    TOO_COMPLEX,
+    limited_time,
+)
 from executions.tests.vectors import VECTORS
 
 FIELDS = st.sampled_from(
@@ -273,6 +282,25 @@ def test_one_long_address_is_not_repeated_for_each_reference_to_it(
     assert peak < 10_000_000, "all of them take fifty million bytes and more"
 
 
+@pytest.mark.parametrize("piece", ["[x]:y\n[x]\n> > ", "[x]:y\n[x]\n> "])
+def test_markdown_stops_when_its_time_is_over(piece: str) -> None:
+    """Each quotation looks at all lines that follow: these would take half a minute."""
+    start = thread_time()
+
+    html = render_result(body("Markdown", piece * 2_500))
+
+    assert html == TOO_COMPLEX
+    assert thread_time() - start < 4 * SECONDS
+
+
+@pytest.mark.parametrize("text", ["-a" * 60_000, "a\n\n" * 4_500])
+def test_markdown_stops_within_a_line_and_between_lines(text: str) -> None:
+    with limited_time(0.05):
+        html = render_result(body("Markdown", text))
+
+    assert html == TOO_COMPLEX
+
+
 def test_a_hundred_short_texts_do_not_become_large_ones() -> None:
     text = f"[a]: https://e.example/{'x' * 1_000}\n\n" + "[a] " * 200
 
@@ -359,8 +387,8 @@ def test_parts_that_each_take_long_do_not_add_up(monkeypatch: pytest.MonkeyPatch
 
     html = render_result(json.dumps({"__list__": [tiring] * 10}))
 
-    assert html.count("[" * 20_000) == 1
-    assert html.count(TOO_COMPLEX) == 9
+    assert html.count("[" * 20_000) == 0
+    assert html.count(TOO_COMPLEX) == 10, "the first one stops on its way, the others do not begin"
 
 
 @pytest.mark.parametrize("bracket", ["[", '{"a":', '{"__list__":['])
