@@ -5,6 +5,7 @@ Every list has a maximum page size and a cursor for the next page.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Self
 from uuid import UUID
 
@@ -32,6 +33,7 @@ MAX_OFFSET = 10_000_000
 
 
 PAGING = frozenset({"page", "limit", PARAMETER, "format"})
+SizeOf = Callable[[Any], int]
 MAX_LINK_LENGTH = 2000
 """Proxies limit the size of response headers. Without a link, the body still has the cursor."""
 CURSOR_DESCRIPTION = (
@@ -193,14 +195,16 @@ class Slice:
                 return replace(self, limit=min(number, self.limit))
         return self
 
-    def page_of_bytes(self, rows: Any, keyset: Keyset, most: int) -> "Found":
-        """A page with a lower limit if its rows, each with its `size`, would be more bytes. No rows
-        beyond are held in memory.
+    def page_of_bytes(
+        self, rows: Any, keyset: Keyset, most: int, size_of: SizeOf = attrgetter("size")
+    ) -> "Found":
+        """A page with a lower limit if its rows would be more bytes than `most`. No rows beyond are
+        held in memory.
         """
         fetched, held = [], 0
         for row in self.of(rows, keyset).iterator(ROWS_PER_FETCH):
             fetched.append(row)
-            held += row.size
+            held += size_of(row)
             if held > most and len(fetched) > 1:
                 break
         is_cut = held > most and len(fetched) > 1

@@ -11,6 +11,10 @@ from core.parsers import measure_json
 
 MAX_DEPTH = 100
 """The maximum nesting of lists and objects that are shown."""
+SPACES = 2
+"""By which each level is indented."""
+MAX_GROWTH, MAX_SMALL_GROWTH = 4, 2_000
+"""By how many times its length, and how many characters, indentation may lengthen a text."""
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -27,9 +31,23 @@ def read_json(text: str) -> Any:
         return None
 
 
-def is_too_deep(text: str) -> bool:
+def is_too_deep(text: str, most: int = MAX_DEPTH) -> bool:
     """Whether the JSON is nested more deeply than is shown; decided without parsing it."""
-    return measure_json(text.encode("utf-8", "replace")).depth > MAX_DEPTH
+    return measure_json(text.encode("utf-8", "replace")).depth > most
+
+
+def grows_too_long(text: str) -> bool:
+    """Whether the JSON would be many times as long with each value on an indented line: one digit
+    that is deeply nested has two hundred spaces before it.
+    """
+    shape = measure_json(text.encode("utf-8", "replace"))
+    return SPACES * shape.depth * shape.values > MAX_GROWTH * len(text) + MAX_SMALL_GROWTH
+
+
+def indented(value: Any) -> str:
+    """The value as JSON text to be read, on several lines unless that would be far too long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if grows_too_long(text) else json.dumps(value, indent=SPACES, ensure_ascii=False)
 
 
 def compact(value: Any) -> str:

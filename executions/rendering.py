@@ -15,7 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from executions.ansi import ansi_as_html
-from executions.json_text import is_too_deep
+from executions.json_text import grows_too_long, indented, is_too_deep
 from executions.markdown import render_markdown
 from executions.models import ExecutionEvent
 from executions.sanitizing import (
@@ -33,6 +33,8 @@ FASTER_FROM = 16 * 1024
 """From this length on inputs are dumped with libyaml, which is fast but escapes emoji as
 numbers.
 """
+MAX_YAML_DEPTH = 20
+"""From 40 levels on YAML writes each word of a text on an indented line of its own."""
 Kind = ExecutionEvent.Kind
 Shown = TypeVar("Shown", bound=str)
 logger = structlog.get_logger(__name__)
@@ -65,9 +67,11 @@ def render_result(final_json: str | None) -> SafeString:
 
 def inputs_as_yaml(message: str) -> str:
     """Inputs in JSON, with or without a type tag, as YAML; text that is not JSON stays
-    unchanged.
+    unchanged, and so does what is nested so deeply that it would become many times as long.
     """
-    if is_out_of_time() or is_too_large(message) or is_too_deep(message):
+    if is_out_of_time() or is_too_large(message) or is_too_deep(message, MAX_YAML_DEPTH):
+        return message
+    if grows_too_long(message):
         return message
     return unless_it_fails(_yaml_of_json, message, otherwise=str)
 
@@ -131,7 +135,7 @@ def _render_tagged(value: Any) -> SafeString:
 
 def _body(content: dict[str, Any]) -> str:
     body = content.get("body")
-    return body if isinstance(body, str) else _dump(body)
+    return body if isinstance(body, str) else indented(body)
 
 
 def _markdown(content: dict[str, Any]) -> SafeString:
@@ -192,7 +196,7 @@ def _raw(content: dict[str, Any]) -> SafeString:
 def _facts(content: dict[str, Any], names: dict[str, str]) -> SafeString:
     """The named fields that have a value, one below the other."""
     rows = [
-        (label, plain_text(value if isinstance(value, str) else _dump(value)))
+        (label, plain_text(value if isinstance(value, str) else indented(value)))
         for name, label in names.items()
         if (value := content.get(name)) not in (None, "")
     ]
@@ -221,7 +225,7 @@ def _heading(text: str) -> SafeString:
 
 def _preformatted(value: Any) -> SafeString:
     return format_html(
-        "<pre>{}</pre>", plain_text(value if isinstance(value, str) else _dump(value))
+        "<pre>{}</pre>", plain_text(value if isinstance(value, str) else indented(value))
     )
 
 
@@ -239,7 +243,3 @@ def _parsed(text: str) -> Any:
     if r"\ud" in text.lower():
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -19,7 +19,8 @@ MAX_TAGS = 20_000
 """For one piece of HTML, and for the elements rendered from one message."""
 MAX_ATTRIBUTES = 40
 SECONDS = 1.0
-"""Processor time for all pieces of one message; a piece that has begun is completed."""
+"""Processor time for all pieces of one message. Markdown stops on its way; another piece that has
+begun is completed."""
 TOO_COMPLEX = mark_safe(
     '<p class="output-note">This output is too complex to be shown here. '
     "Download it to read it.</p>"

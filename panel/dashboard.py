@@ -166,7 +166,10 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
         csv=examples.CSV_OF_ERRORS,
     )
     def errors(self, request: Request) -> HttpResponseBase:
-        """List the errors emitted in the window, newest first."""
+        """List the errors emitted in the window, newest first.
+
+        A response has at most 16 MiB of their texts; `limit` then says how many errors it has.
+        """
         filters, asked = self._read(DEFAULT_ERRORS)
         errors = queries.errors(self.organization, self.actor, filters)
         rows = errors.values_list(*ERROR_COLUMNS, named=True)
@@ -176,7 +179,9 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
             longest = min(queries.MAX_TEXT_LENGTH, MAX_BYTES // asked.limit)
             with_texts = queries.with_texts(errors, longest)
             rows = with_texts.values_list(*ERROR_COLUMNS, "text", named=True)
-        page = asked.page(rows, NEWEST_ERRORS)
+            page = asked.page_of_bytes(rows, NEWEST_ERRORS, MAX_BYTES, _bytes_of_text)
+        else:
+            page = asked.page(rows, NEWEST_ERRORS)
         total = page.total(lambda: queries.count_errors(self.organization, self.actor, filters))
         shown = list(map(error_body, page.rows))
         return Response({"total": total, "errors": shown, **page.body}, headers=page.headers)
@@ -349,6 +354,10 @@ class DashboardViewSet(CsvResponses, PanelViewSet):
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{file_name}"', **headers},
         )
+
+
+def _bytes_of_text(row: Any) -> int:
+    return len((row.text or "").encode())
 
 
 def _given(query: QueryDict, name: str) -> str | None:

@@ -167,7 +167,8 @@ class TimelineViewSet(PanelViewSet):
         """List the caller's own executions that changed or were deleted after `since`.
 
         Without `since` only the position to continue from is returned. While something is being
-        written, a change may be reported twice.
+        written, a change may be reported twice. A response has at most 500 changes and about 4 MiB
+        of them; continue from its `timestamp` for the others.
         """
         return self.respond(self._list_changes)
 

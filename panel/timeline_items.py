@@ -1,21 +1,26 @@
 """An actor's own executions as a list that a client can keep up to date."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
+import orjson
 from django.db import connection
-from django.db.models import JSONField, Q, TextField
+from django.db.models import Q, TextField
 from django.db.models.expressions import RawSQL
 
 from core.days import MAX_TIMESTAMP
+from core.long_responses import ROWS_PER_FETCH
 from executions.models import DeletedExecution, Execution, ExecutionQuerySet
+from executions.queries import BYTES_OF_META
 from executions.results import open_locks
 from organizations.actors import Actor
 from organizations.models import Organization
 
 MAX_CHANGES = 500
+MAX_BYTES = 4 * 1024 * 1024
+"""Bytes of what the changes in one response contain; the next one has the others."""
 FIRST_POSITION = 10**12
 """Positions start here, above all Unix times, which clients may send as well."""
 MAX_POSITION = 2**53 - 1
@@ -28,11 +33,13 @@ HORIZON = """
 """
 
 MAX_INPUTS_LENGTH = 32 * 1024
-"""Bytes of inputs shown in a list, which may have a thousand executions."""
-# The stored size is compressed and never larger, so checking it first is a quick test.
+"""Bytes of inputs shown in a list, which may have hundreds of executions."""
+# As text, which the response contains as it is: as objects they would take twenty times as much
+# memory. The stored size is compressed and never larger, so checking it first is a quick test.
 SHORT_INPUTS = f"""CASE WHEN pg_column_size("executions_execution"."inputs") <= {MAX_INPUTS_LENGTH}
+    AND jsonb_typeof("executions_execution"."inputs") = 'object'
     AND octet_length("executions_execution"."inputs"::text) <= {MAX_INPUTS_LENGTH}
-    THEN "executions_execution"."inputs" END"""
+    THEN "executions_execution"."inputs"::text END"""
 
 # What `q` searches, as one text: `author:… organization:…` and so on. Django's expressions cannot
 # take the tags apart.
@@ -74,7 +81,8 @@ def own_executions(organization: Organization, actor: Actor, search: str = "") -
     """
     own = Execution.objects.for_organization(organization).owned_by(actor)
     own = own.without_content().annotate(
-        short_inputs=RawSQL(SHORT_INPUTS, [], JSONField())  # noqa: S611 - a constant
+        short_inputs=RawSQL(SHORT_INPUTS, [], TextField()),  # noqa: S611 - a constant
+        size=BYTES_OF_META,
     )
     if search:
         own = own.annotate(searched=RawSQL(SEARCHED, [], TextField()))  # noqa: S611 - a constant
@@ -114,7 +122,8 @@ def changes(
 
     `since` is a position, or a time for a client that has none yet. A position precedes every
     transaction still in progress, so that its changes may be reported twice but are never missed.
-    At most 500 of each are returned, plus those written together with the last one.
+    At most 500 of each are returned and at most 4 MiB of them, plus those written together with the
+    last one, without their inputs beyond that size.
     """
     settled, newest = _horizon()
     if since >= FIRST_POSITION + newest + 1:
@@ -148,23 +157,57 @@ def _following(
     """
     if since < FIRST_POSITION:
         moment = datetime.fromtimestamp(since, UTC)
-        found = list(rows.filter(**{f"{clock}__gt": moment}).order_by(clock)[:MAX_CHANGES])
-        is_cut = len(found) == MAX_CHANGES
-        return found, [getattr(found[-1], clock).timestamp()] if is_cut else []
+        taken = Taken().take(rows.filter(**{f"{clock}__gt": moment}).order_by(clock))
+        return taken.rows, [getattr(taken.rows[-1], clock).timestamp()] if taken.is_full else []
     after = since - FIRST_POSITION
-    found = list(
-        rows.filter(position__gt=after, position__lte=settled).order_by("position", "pk")[
-            :MAX_CHANGES
-        ]
-    )
-    if len(found) == MAX_CHANGES:
-        last = found[-1]
-        found += rows.filter(position=last.position, pk__gt=last.pk).order_by("pk")
-        return found, [FIRST_POSITION + last.position]
+    ready = rows.filter(position__gt=after, position__lte=settled)
+    taken = Taken().take(ready.order_by("position", "pk"))
+    if taken.is_full:
+        last = taken.rows[-1]
+        together = rows.filter(position=last.position, pk__gt=last.pk).order_by("pk")
+        return [*taken.rows, *taken.beyond(together)], [FIRST_POSITION + last.position]
     # Prefer the newest: repeated changes must not hold back new ones.
     unsettled = rows.filter(position__gt=max(after, settled), position__lte=newest)
-    newest_first = unsettled.order_by("-position", "-pk")[: MAX_CHANGES - len(found)]
-    return [*found, *reversed(newest_first)], []
+    number = len(taken.rows)
+    taken.take(unsettled.order_by("-position", "-pk"))
+    return [*taken.rows[:number], *reversed(taken.rows[number:])], []
+
+
+class Taken:
+    """Rows up to MAX_CHANGES and to MAX_BYTES, but at least one; no more are held in memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+        self.bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.rows) >= MAX_CHANGES or self.bytes > MAX_BYTES
+
+    def take(self, rows: Any) -> Self:
+        for row in rows[: MAX_CHANGES - len(self.rows)].iterator(ROWS_PER_FETCH):
+            self.rows.append(row)
+            self.bytes += size_of(row)
+            if self.is_full:
+                break
+        return self
+
+    def beyond(self, rows: Any) -> Iterator[Any]:
+        """Further rows, which cannot wait for the next response, without what makes them large."""
+        for row in rows.iterator(ROWS_PER_FETCH):
+            self.bytes += size_of(row)
+            if self.bytes > MAX_BYTES:
+                row.short_inputs = None
+            yield row
+
+
+def size_of(row: Any) -> int:
+    """Roughly how many bytes of an execution are read for a response; 0 for a deletion, which is
+    an id.
+    """
+    if isinstance(row, DeletedExecution):
+        return 0
+    return row.size + len(row.short_inputs or "") + sum(map(len, row.open_locks))
 
 
 def _own_deleted(organization: Organization, actor: Actor) -> Any:
@@ -184,7 +227,7 @@ def item(execution: Any) -> dict[str, Any]:
         "fid": execution.fid,
         "tags": execution.tags,
         "summary": execution.summary,
-        "inputs": execution.short_inputs if isinstance(execution.short_inputs, dict) else None,
+        "inputs": execution.short_inputs and orjson.Fragment(execution.short_inputs),
         "status": execution.status,
         "startup": _iso(execution.start_time),
         "finish": _iso(execution.end_time),

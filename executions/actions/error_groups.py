@@ -42,9 +42,15 @@ def resolve_error_group(fingerprint: str, *, actor: Actor, note: str = "") -> Er
         note=note,
         **by,
     )
-    # Of two requests at once the second one waits here, and finds the first one's row.
-    ErrorResolution.objects.bulk_create([own], ignore_conflicts=True)
-    found = resolutions.select_for_update().get(fingerprint=fingerprint)
+    # Of two requests at once the second one waits here, and finds the first one's row, or none that
+    # the first one deletes. A row that is there is locked by the update, which changes nothing.
+    ErrorResolution.objects.bulk_create(
+        [own],
+        update_conflicts=True,
+        unique_fields=["organization", "fingerprint"],
+        update_fields=["fingerprint"],
+    )
+    found = resolutions.get(fingerprint=fingerprint)
     if found.pk != own.pk:
         is_back = errors.filter(created_at__gt=found.resolved_at).exists()
         if not is_back and found.note == note:

@@ -1,11 +1,14 @@
 """Groups of errors have a state, which one clock decides; an operator's word makes it resolved."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 import time_machine
 from django.core.management import call_command
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
@@ -33,6 +36,7 @@ from executions.tests.factories import FAILED, RUNNING, make_execution, make_use
 from organizations.actors import Actor
 from organizations.models import AuditEvent, Membership, Organization
 from organizations.tenancy.scope import organization_scope
+from organizations.tests.blocking import until_it_waits
 from organizations.tests.factories import make_membership
 
 DAY = timedelta(days=1)
@@ -196,6 +200,34 @@ def test_resolving_twice_changes_nothing_and_is_recorded_once(organization: Orga
         ("error_group.resolved", "fixed in 1.4"),
         ("error_group.reopened", ""),
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_is_resolved_while_somebody_else_reopens_it(
+    organization: Organization, owner: psycopg.Connection
+) -> None:
+    fail(organization)
+    resolve(organization, note="first")
+
+    def resolve_again() -> None:
+        try:
+            resolve(organization, note="second")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with owner.transaction():
+            owner.execute(
+                "SELECT set_config('app.organization_id', %s, true)", [str(organization.pk)]
+            )
+            owner.execute("SELECT FROM executions_errorresolution FOR UPDATE")
+            waiting = pool.submit(resolve_again)
+            until_it_waits(waiting, owner)
+            owner.execute("DELETE FROM executions_errorresolution")
+        waiting.result()
+
+    with organization_scope(organization):
+        assert ErrorResolution.objects.get().note == "second"
 
 
 def test_a_group_without_errors_cannot_be_resolved(

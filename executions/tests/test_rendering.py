@@ -2,8 +2,11 @@
 
 import json
 import re
+import tracemalloc
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -14,7 +17,15 @@ from hypothesis import strategies as st
 
 from core.tests.profiling import calls
 from executions.rendering import LAYOUTS, inputs_as_yaml, render_event, render_result
-from executions.sanitizing import ATTRIBUTES, CUT, MAX_BYTES, TAGS, TOO_COMPLEX
+from executions.sanitizing import (
+    ATTRIBUTES,
+    CUT,
+    MAX_BYTES,
+    SECONDS,
+    TAGS,
+    TOO_COMPLEX,
+    limited_time,
+)
 from executions.tests.vectors import VECTORS
 
 FIELDS = st.sampled_from(
@@ -162,6 +173,38 @@ def test_inputs_become_yaml() -> None:
     assert html == "text: Grüße 🚀\nn:\n- 1\n- null\non: true\n".replace("on:", "&#x27;on&#x27;:")
 
 
+@pytest.mark.parametrize("number", [100, 2_500])
+@pytest.mark.parametrize("kind", ["result", "inputs"])
+@pytest.mark.parametrize("tag", ["dict", "Text", "ToolResult"])
+def test_deep_values_are_not_indented_to_many_times_their_length(
+    number: int, kind: str, tag: str
+) -> None:
+    """Each of them would have 120 spaces before it."""
+    deep = "[" * 58 + ",".join("1" * number) + "]" * 58
+    fields = {"dict": "a", "Text": "body", "ToolResult": "output"}
+    message = f'{{"{tag}": {{"{fields[tag]}": {deep}}}}}'
+
+    html = render_event(kind, message)
+
+    assert re.sub("[^1]", "", html).count("1") == number
+    assert len(html) < 5 * len(message) + 2_000
+
+
+def test_the_words_of_a_deep_text_are_not_indented_each() -> None:
+    message = '{"a":' * 60 + f'"{"a " * 2_000}"' + "}" * 60
+
+    html = render_event("inputs", message)
+
+    assert unescape(html) == message
+
+
+@pytest.mark.parametrize("value", [[1, 2], {"a": [{"b": 1, "c": [{}, None]}] * 99}, ["x" * 50] * 9])
+def test_ordinary_values_are_indented(value: Any) -> None:
+    html = render_result(tagged("dict", value))
+
+    assert unescape(html).endswith(f"<pre>{json.dumps(value, indent=2)}</pre>")
+
+
 def test_text_loses_terminal_control_sequences() -> None:
     message = (
         "\x1b[1;31mred\x1b[0m \x1b]8;;https://x\x07link\x1b]8;;\x07 10 %\r100 %\r\n\x00\x07\x9b"
@@ -219,6 +262,57 @@ MUCH = {
     "ampersands": "&" * 20_000,
     "paragraphs": "<p>" * 19_000,
 }
+
+
+@pytest.mark.parametrize("reference", ["[a]", "![a]", "[x][a]", "> [a]\n\n", "|[a]|\n|-|\n\n"])
+@pytest.mark.parametrize("definition", ["[a]: https://e.example/{}", '[a]: https://e.example "{}"'])
+def test_one_long_address_is_not_repeated_for_each_reference_to_it(
+    reference: str, definition: str
+) -> None:
+    text = definition.format("x" * 50_000) + "\n\n" + f"{reference} " * 1_000
+    message = body("Markdown", text)
+    render_result(message)
+
+    tracemalloc.start()
+    html = render_result(message)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert html == TOO_COMPLEX
+    assert peak < 10_000_000, "all of them take fifty million bytes and more"
+
+
+@pytest.mark.parametrize("piece", ["[x]:y\n[x]\n> > ", "[x]:y\n[x]\n> "])
+def test_markdown_stops_when_its_time_is_over(piece: str) -> None:
+    """Each quotation looks at all lines that follow: these would take half a minute."""
+    start = thread_time()
+
+    html = render_result(body("Markdown", piece * 2_500))
+
+    assert html == TOO_COMPLEX
+    assert thread_time() - start < 4 * SECONDS
+
+
+@pytest.mark.parametrize("text", ["-a" * 60_000, "a\n\n" * 4_500])
+def test_markdown_stops_within_a_line_and_between_lines(text: str) -> None:
+    with limited_time(0.05):
+        html = render_result(body("Markdown", text))
+
+    assert html == TOO_COMPLEX
+
+
+def test_a_hundred_short_texts_do_not_become_large_ones() -> None:
+    text = f"[a]: https://e.example/{'x' * 1_000}\n\n" + "[a] " * 200
+
+    assert render_result(body("Markdown", text)) == TOO_COMPLEX
+
+
+def test_references_are_links() -> None:
+    url = f"https://e.example/{'x' * 80}"
+
+    html = render_result(body("Markdown", f"[a]: {url}\n\n" + "[a] " * 100))
+
+    assert html.count(f'<a href="{url}"') == 100
 
 
 def work_of(render: Callable[[], str]) -> tuple[str, str]:
@@ -293,8 +387,8 @@ def test_parts_that_each_take_long_do_not_add_up(monkeypatch: pytest.MonkeyPatch
 
     html = render_result(json.dumps({"__list__": [tiring] * 10}))
 
-    assert html.count("[" * 20_000) == 1
-    assert html.count(TOO_COMPLEX) == 9
+    assert html.count("[" * 20_000) == 0
+    assert html.count(TOO_COMPLEX) == 10, "the first one stops on its way, the others do not begin"
 
 
 @pytest.mark.parametrize("bracket", ["[", '{"a":', '{"__list__":['])

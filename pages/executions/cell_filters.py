@@ -11,6 +11,10 @@ MAX_URL_LENGTH = 1_000
 """A page may have thousands of links, each of which repeats the query. If that is longer, only
 statuses are links.
 """
+MAX_LENGTH_TOGETHER = 1_000_000
+"""Characters of all links of a page; further values are no links. A tag of 64 signs from another
+script takes 800 characters in a URL, and a page may have 1,600 tags.
+"""
 
 
 class CellFilters:
@@ -20,6 +24,7 @@ class CellFilters:
         self.query = query
         self.has_room = len(query.url()) <= MAX_URL_LENGTH
         self.known: dict[tuple[str, str], dict[str, str]] = {}
+        self.left = MAX_LENGTH_TOGETHER
 
     def of(self, execution: Execution) -> dict[str, Any]:
         user = execution.user
@@ -32,6 +37,15 @@ class CellFilters:
         }
 
     def _cell(self, name: str, value: str) -> dict[str, str]:
+        if name == "status":
+            return self._linked(name, value)
+        if self.left > 0:
+            cell = self._linked(name, value)
+            self.left -= sum(map(len, cell.values()))
+            return cell
+        return {"word": value}
+
+    def _linked(self, name: str, value: str) -> dict[str, str]:
         """Without URLs if the filter would not accept the value, or the query is very long."""
         key = name, value
         if key not in self.known:

@@ -1,9 +1,10 @@
 """What differs between a run that has ended and the one of the same agent before it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Case, When
@@ -22,6 +23,8 @@ SHOWN = 8
 NOTEWORTHY = 0.2
 """Numbers that differ by a smaller share are about the same."""
 LONGEST = 120
+NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
+"""What is subtracted. The difference of 1e999999 and 0 would have a million digits."""
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 
 
@@ -99,12 +102,9 @@ def _value(text: str | None) -> str:
 
 def _difference(now: str | None, before: str | None) -> str:
     """How much more or less, of two numbers."""
-    try:
-        more = Decimal(now or "") - Decimal(before or "")
-    except InvalidOperation:
+    if not (NUMBER.fullmatch(now or "") and NUMBER.fullmatch(before or "")):
         return ""
-    if not more.is_finite():
-        return ""
+    more = Decimal(now or "") - Decimal(before or "")
     return f"{'+' if more > 0 else MINUS}{abs(more):,f}"
 
 

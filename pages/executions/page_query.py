@@ -152,11 +152,10 @@ class PageQuery:
         if first is None:
             return []
         start, until = int(first), now if end is None else int(end)
-        length = until - start
-        earlier = {"from_": stamp(start - length), "to": stamp(start)}
-        found = (
-            [self._neighbour("Earlier", start - length, start, earlier)] if start > length else []
-        )
+        length, found = until - start, []
+        if start > length:  # a period before 1970 may begin before the calendar
+            earlier = {"from_": stamp(start - length), "to": stamp(start)}
+            found = [self._neighbour("Earlier", start - length, start, earlier)]
         if until >= now:
             return found
         # One that would reach now, but for the time in which one looked at this page, is the last

@@ -13,6 +13,7 @@ from django.db.models.functions import Left
 from django.utils import timezone
 
 from core.days import MAX_TIMESTAMP
+from executions.json_text import indented
 from executions.models import Execution, ExecutionEvent
 from executions.queries.listing import BYTES_OF_MESSAGE
 from executions.rendering import render_event
@@ -136,7 +137,7 @@ def as_text(value: Any) -> str:
         return ""
     if not isinstance(value, str):
         try:
-            value = json.dumps(value, indent=2, ensure_ascii=False)
+            value = indented(value)
         except RecursionError:
             value = "This is nested too deeply to be shown."
     text = plain_text(value)

@@ -9,12 +9,13 @@ from django.http import QueryDict
 
 from analytics.actions import MAX_DAYS, snooze_days
 from analytics.models.snooze import MAX_REASON
+from core.text import NameInput
 
 
 class SnoozeForm(forms.Form):
     """Why the finding is expected, and when it comes back."""
 
-    reason = forms.CharField(
+    reason = NameInput(
         max_length=MAX_REASON,
         help_text="Why it is expected. Everybody in the organization can read it.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),

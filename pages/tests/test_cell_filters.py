@@ -85,6 +85,22 @@ def test_a_value_narrows_the_query_and_leaves_its_other_filters(
     )
 
 
+def test_a_page_has_no_more_links_than_it_has_room_for(
+    organization: Organization, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of 64 such signs takes twelve characters in a URL."""
+    monkeypatch.setattr("pages.executions.cell_filters.MAX_LENGTH_TOGETHER", 4_000)
+    started = now() - 60
+    tags = [f"{number}{chr(0x1F600) * 60}" for number in range(10)]
+    told = tagged("meta", started, tags=tags)
+    make_execution(organization, start=started, agent_name="Hymn", events=[told])
+
+    found = cells(browser)
+
+    assert set(found) == {"finished", "Hymn", "nobody", *tags[:3]}
+    assert tags[9] in browser.get("/executions").content.decode()
+
+
 def test_nobody_is_a_value_too_and_one_that_cannot_be_filtered_is_plain(
     organization: Organization, browser: Any
 ) -> None:

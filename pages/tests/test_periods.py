@@ -83,6 +83,8 @@ def neighbours(browser: Client, url: str) -> dict[str, tuple[str, str]]:
         ),
         ("/executions?hours=999999", None, None),
         ("/executions?to=2026-02-28", None, None),
+        ("/executions?from=0&to=253402300800", None, None),
+        ("/executions/errors?from=1970-01-01&to=9999-12-31", None, None),
     ],
 )
 def test_the_periods_before_and_after_are_one_key_away(

@@ -92,6 +92,19 @@ def test_a_snoozed_finding_is_counted_and_no_longer_shown(
     assert "Change the snooze" in [each["label"] for each in landing["actions"]]
 
 
+def test_a_reason_is_read_as_it_was_written(
+    organization: Organization, agent: Agent, browser: Client
+) -> None:
+    """Everybody reads it: text that changes the direction of what follows could name others."""
+    agent_states.spike(agent)
+    found = finding(organization)
+
+    refused = [snooze(browser, found, reason=f"a{odd}b") for odd in "\u202e\u200b\x07"]
+
+    assert [answer.status_code for answer in refused] == [400] * 3
+    assert stored(organization) == []
+
+
 def test_the_list_of_agents_says_so_in_every_order(
     organization: Organization, agent: Agent, browser: Client
 ) -> None:
