@@ -235,7 +235,7 @@ def test_an_error_says_where_it_came_from(visit: Visit, failed: str) -> None:
 
     expect(card.locator("pre")).to_contain_text("/opt/flows.py")
     group = page.locator(".error-group")
-    page.get_by_label("Note").fill("Another sheet")
+    page.get_by_label("What fixed it").fill("Another sheet")
     page.keyboard.press("Enter")
     expect(group).to_contain_text("resolved")
     expect(group.locator("q")).to_have_text("Another sheet")
@@ -370,7 +370,7 @@ def test_a_view_is_saved_in_a_dialog_and_found_in_the_palette(visit: Visit, fail
     dialog = page.get_by_role("dialog", name="Save this view")
     assert serious_issues(page) == []
     dialog.get_by_label("Name").fill("Failed of late")
-    expect(dialog.get_by_label("Rows")).to_have_value("compact")
+    expect(dialog.get_by_label("Row height")).to_have_value("compact")
 
     dialog.get_by_role("button", name="Save view").click()
     page.evaluate("localStorage.removeItem('density')")
