@@ -32,7 +32,7 @@ class ViewForm(forms.Form):
         label="Row height",
         required=False,
         choices=[
-            ("", "As each person has chosen for lists"),
+            ("", "As each person has chosen"),
             *((value, str(label).capitalize()) for value, label in SavedView.Density.choices),
         ],
     )

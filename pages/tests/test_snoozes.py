@@ -218,7 +218,7 @@ def test_sent_twice_it_is_one_snooze_and_one_event(
     snooze(browser, found)
 
     assert len(stored(organization)) == 1
-    assert told(organization, agent) == [f"snoozed {quoted(found)} until {day(7)}: {REASON}"]
+    assert told(organization, agent) == [f"snoozed {quoted(found)} until {day(7)}: {REASON}."]
 
 
 def test_every_change_is_a_sentence_of_the_audit_log(
@@ -233,9 +233,9 @@ def test_every_change_is_a_sentence_of_the_audit_log(
     browser.post(f"/findings/snoozed/{row.pk}/end")
 
     assert told(organization, agent) == [
-        f"snoozed {quoted(found)} until {day(7)}: {REASON}",
-        f"snoozed {quoted(found)} until {day(9)}: It takes longer",
-        f"ended the snooze of {quoted(found)}",
+        f"snoozed {quoted(found)} until {day(7)}: {REASON}.",
+        f"snoozed {quoted(found)} until {day(9)}: It takes longer.",
+        f"ended the snooze of {quoted(found)}.",
     ]
 
 
