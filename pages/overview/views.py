@@ -35,7 +35,7 @@ from pages.charts import day_notes, shown_finding
 from pages.decorators import OrganizationRequest, within_organization, zones_without_url
 from pages.figures import figures
 from pages.findings.links import snoozed_link
-from pages.lists import Filter, ListFilters
+from pages.lists import NOT_COMPARED, Filter, ListFilters
 from pages.overview.facts import agent_facts, run_facts
 from pages.overview.figures import (
     OUTCOMES,
@@ -49,7 +49,6 @@ from pages.overview.figures import (
 )
 from pages.overview.month import agents_of, month_summary
 from pages.overview.runs import runs_of, waiting_url
-from pages.requests.page_query import NOT_COMPARED
 from tokens.models import Credential, TokenEvent
 
 MAX_FIRST_TOKENS = 20
