@@ -150,7 +150,7 @@ def test_shares_of_runs_stand_beside_those_of_the_same_weekdays_before(
 
     of_status = page.context["pies"][0]["rows"]
     assert {row["key"]: row["before"] for row in of_status} == {"finished": 3, "error": 0}
-    assert f"Before: {page.context['before_label']}." in page.content.decode()
+    assert f"that started from {page.context['before_label']}." in page.content.decode()
     [hide] = [each["url"] for each in page.context["comparisons"] if not each["current"]]
     assert "Before" not in browser.get(hide).content.decode().partition("<main")[2]
     nothing = browser.get("/executions/statistics?hours=1")
