@@ -17,8 +17,8 @@ from core.days import DAY
 from demo import runs, traffic
 from demo.client import open_client
 from demo.companies import ADMIN, COMPANIES, Company, Part
+from demo.decisions import decide
 from demo.founding import found_organization, key_of
-from demo.resolutions import resolve_some
 from organizations.models import (
     UNIDENTIFIED_ORGANIZATION_ID,
     Organization,
@@ -98,7 +98,7 @@ def seed(now: datetime | None = None) -> DemoAccess:
         with organization_scope(organization):
             events += _bring_up_to(now, company, organization)
             executions += bring_executions_up_to(now, company, organization)
-            resolve_some(organization, now)
+            decide(organization, now)
     client_id, secret = open_client()
     return DemoAccess(ADMIN.username, ADMIN.password, str(client_id), secret, events, executions)
 

@@ -94,12 +94,17 @@ def shown_finding(finding: Finding) -> dict[str, str]:
     """A finding in the format of components/finding.html. Findings count UTC days."""
     link = finding.link
     return {
-        "severity": finding.severity,
+        "severity": severity_shown(finding),
         "subject": finding.subject,
         "text": finding.text,
         "detail": finding.detail,
         "url": f"{link}&tz=UTC" if "?" in link else link,
     }
+
+
+def severity_shown(finding: Finding) -> str:
+    """What is snoozed needs nobody's attention, so it has no colour."""
+    return "snoozed" if finding.snooze else finding.severity
 
 
 def heatmap(

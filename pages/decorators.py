@@ -27,12 +27,14 @@ from organizations.tenancy.thread_slots import slots
 from pages.sent_forms import carry_out_once
 
 P = ParamSpec("P")
+ZONE_COOKIE = "zone"
+"""Set by js/zone.js: the browser's zone, absent if the person wants the organization's."""
 
 
 class OrganizationRequest(HttpRequest):
     """A request inside an organization, with `organization` and `actor` set.
 
-    `zone` is the time zone of the page: `tz` in the URL, otherwise the organization's.
+    `zone` is the time zone of the page (zone_of).
     """
 
     organization: Organization
@@ -95,8 +97,12 @@ def within_organization(
 
 
 def zone_of(request: OrganizationRequest) -> ZoneInfo:
-    """The zone in the URL, otherwise the organization's; UTC if neither is valid."""
-    for name in (request.GET.get("tz", ""), request.organization.time_zone):
-        if name in known_time_zones():
-            return ZoneInfo(name)
-    return ZoneInfo("UTC")
+    """The zone in the URL, otherwise the browser's or the organization's, as the person has chosen
+    (js/zone.js); UTC if none is valid.
+    """
+    chosen = (request.GET.get("tz", ""), *zones_without_url(request))
+    return ZoneInfo(next((name for name in chosen if name in known_time_zones()), "UTC"))
+
+
+def zones_without_url(request: OrganizationRequest) -> tuple[str, str]:
+    return request.COOKIES.get(ZONE_COOKIE, ""), request.organization.time_zone

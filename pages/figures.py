@@ -76,8 +76,12 @@ class Strip:
 
     @property
     def words_before(self) -> str:
-        """The dates of the days before."""
-        return f"{short_day(self.days_before[0])} to {short_day(self.days_before[-1])}"
+        """The dates of the days before; no line ends within one."""
+        first, last = (
+            short_day(day).replace(" ", "\u00a0")
+            for day in (self.days_before[0], self.days_before[-1])
+        )
+        return f"{first} to {last}"
 
     def sums(self, days: Mapping[date, Any], name: str) -> Sums:
         """The values of that name; days that are not in `days` have 0."""

@@ -22,6 +22,8 @@ MAX_TEXT_LENGTH = 255
 COUNTED_AT_MOST = 10_000
 PLACE = frozenset({"page", "cursor"})
 """The parameters that select a page of a list; they mean nothing to another list."""
+NOT_COMPARED = "no"
+"""The value of the parameter `compare` that hides the period before."""
 VIEW, EVERYTHING = "view", "all"
 """The parameter that names the saved view of a list, and its value for none."""
 Choices = Sequence[tuple[str, str]]

@@ -1,5 +1,6 @@
 """The demonstration's data is complete, reproducible, and extended but never duplicated."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,14 +13,22 @@ from django.test import Client
 
 from agents.actions import decommission_agent, suspend_agent
 from agents.models import Agent
+from analytics.models import FindingSnooze
 from analytics.rebuild import rebuild_rollups
+from analytics.records import findings_of
 from demo import seed
 from executions.event_log import apply_events
-from executions.models import Execution, ExecutionError, ExecutionEvent, ExecutionFile
+from executions.models import (
+    ErrorResolution,
+    Execution,
+    ExecutionError,
+    ExecutionEvent,
+    ExecutionFile,
+)
 from executions.queries import error_groups
 from organizations.actors import Actor
 from organizations.audit.log import verify_chain
-from organizations.models import Organization
+from organizations.models import AuditEvent, Organization, SavedView
 from organizations.tenancy.scope import organization_scope
 from tokens.actions import revoke_credential
 from tokens.models import Credential, TokenEvent
@@ -101,6 +110,37 @@ def test_the_next_start_hands_out_an_agent_that_gets_in_whatever_a_visitor_ended
     )
     assert token.status_code == 200, token.content
     assert (again.client_id == first.client_id) == (action != "decommission")
+
+
+@pytest.mark.slow
+def test_people_have_decided_through_the_log_and_what_a_visitor_undoes_stays_undone(
+    first: seed.DemoAccess, db: None
+) -> None:
+    organization = Organization.objects.get(slug="northwind-labs")
+    decided = {"error_group.resolved": 2, "finding.snoozed": 1, "view.shared": 3}
+    with organization_scope(organization):
+        assert events_of(*decided) == decided
+        owners = SavedView.objects.values_list("owner__username", flat=True)
+        assert sorted(str(owner) for owner in owners) == ["None"] * 3 + ["admin"] * 2
+        with time_machine.travel(NOW, tick=False):
+            assert [each.code for each in findings_of(organization) if each.snooze] == [
+                "dominant_agent"
+            ]
+        for model in (ErrorResolution, FindingSnooze, SavedView):
+            model.objects.all().delete()
+
+    with time_machine.travel(NOW + timedelta(minutes=5), tick=False):
+        seed.seed()
+
+    with organization_scope(organization):
+        assert events_of(*decided) == decided
+        for model in (ErrorResolution, FindingSnooze, SavedView):
+            assert not model.objects.exists()
+
+
+def events_of(*actions: str) -> dict[str, int]:
+    found = AuditEvent.objects.filter(action__in=actions)
+    return Counter(found.values_list("action", flat=True))
 
 
 @pytest.mark.slow

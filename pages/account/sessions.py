@@ -23,6 +23,7 @@ from organizations.models import Invitation, Membership, User
 from organizations.people import known_browsers
 from pages.account.forms import AcceptForm, LoginForm, PasswordForm
 from pages.form_pages import form_page, postpone, run_change, submitted_data
+from pages.members.roles import explained
 from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
 
 REFUSAL = "Wrong email or password."
@@ -139,7 +140,12 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
         invitation = find_invitation(token)
     except NotFound:
         return render(request, "account/invitation_gone.html", status=404)
-    context = {"invitation": invitation, "token": token, "path": request.path}
+    context = {
+        "invitation": invitation,
+        "token": token,
+        "path": request.path,
+        "explained": explained(invitation.role),
+    }
     if request.user.is_authenticated:
         return accept_as_member(request, token, context)
     return accept_as_newcomer(request, token, invitation, context)

@@ -56,25 +56,27 @@ def names_of(people: set[UUID | None]) -> dict[UUID | None, str]:
 Teller = Callable[[AuditEvent, dict[str, Any], datetime], str]
 
 
-def _subject(event: AuditEvent) -> str:
-    """The agent's name, or the credential as it was called then."""
+def subject_of(event: AuditEvent) -> str:
+    """The name of the agent or resource, or the credential as it was called then."""
     label = event.target_label
-    return label.partition("@")[0] if event.target_type == "agent" else f"the {label}"
+    if event.target_type == "agent":
+        return label.partition("@")[0]
+    return f"the {label}" if event.target_type == "credential" else label
 
 
 def _verb(verb: str) -> Teller:
-    return lambda event, metadata, now: f"{verb} {_subject(event)}."
+    return lambda event, metadata, now: f"{verb} {subject_of(event)}."
 
 
 def _created(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
-    end = _time(metadata.get("expiresAt"))
+    end = time_in(metadata.get("expiresAt"))
     until = f", valid until {absolute_time(end, now)}" if end else ""
     return f"created the {event.target_label}{until}."
 
 
 def _rotated(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
     grace = metadata.get("graceSeconds")
-    end = _time(metadata.get("oldSecretsWorkUntil"))
+    end = time_in(metadata.get("oldSecretsWorkUntil"))
     if grace and end:
         rest = f", with the old one valid until {absolute_time(end, now)}."
     elif isinstance(grace, int) and grace:
@@ -94,7 +96,7 @@ def _length(grace: timedelta) -> str:
 def _renamed(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
     before, after = metadata.get("nameBefore"), metadata.get("name")
     if not before:
-        return f"named a credential {after}."
+        return f"named a credential {after}." if after else "renamed a credential."
     return (
         f"renamed the credential {before} to {after}."
         if after
@@ -109,14 +111,19 @@ def _ended(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
 
 
 def _updated(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
+    return " ".join(changes_in(metadata)) or f"changed {subject_of(event)}."
+
+
+def changes_in(metadata: dict[str, Any], of: str = "") -> list[str]:
+    """What changed, a sentence for each field; `of` follows the name of the field."""
     before, after = metadata.get("before"), metadata.get("after")
-    if not isinstance(before, dict) or not isinstance(after, dict) or not after:
-        return f"changed {_subject(event)}."
-    return " ".join(_change(name, before.get(name), value) for name, value in after.items())
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return []
+    return [_change(name, of, before.get(name), value) for name, value in after.items()]
 
 
-def _change(name: str, before: Any, after: Any) -> str:
-    word = FIELDS.get(name, name.replace("_", " "))
+def _change(name: str, of: str, before: Any, after: Any) -> str:
+    word = f"{FIELDS.get(name, name.replace('_', ' '))}{of}"
     if isinstance(before, list) and isinstance(after, list):
         added = [str(each) for each in after if each not in before]
         removed = [str(each) for each in before if each not in after]
@@ -139,12 +146,13 @@ def _allowed(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
 
 
 def _snoozed(event: AuditEvent, metadata: dict[str, Any], now: datetime) -> str:
-    end = _time(metadata.get("until"))
+    end = time_in(metadata.get("until"))
     until = f" until {day_of(end, now)}" if end else ""
-    return f"snoozed “{event.target_label}”{until}: {metadata.get('reason', '')}"
+    reason = str(metadata.get("reason", "")).removesuffix(".")
+    return f"snoozed “{event.target_label}”{until}: {reason}."
 
 
-def _time(value: Any) -> datetime | None:
+def time_in(value: Any) -> datetime | None:
     """The time that metadata holds as text."""
     try:
         found = parse_datetime(value) if isinstance(value, str) else None
@@ -156,7 +164,7 @@ def _time(value: Any) -> datetime | None:
 TELLERS: dict[str, Teller] = {
     AuditAction.FINDING_SNOOZED: _snoozed,
     AuditAction.FINDING_SNOOZE_ENDED: lambda event, metadata, now: (
-        f"ended the snooze of “{event.target_label}”"
+        f"ended the snooze of “{event.target_label}”."
     ),
     AuditAction.AGENT_CREATED: _verb("registered"),
     AuditAction.AGENT_UPDATED: _updated,

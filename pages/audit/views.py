@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.timezone import get_current_timezone
 from django.views.decorators.http import require_POST, require_safe
 
@@ -29,6 +30,7 @@ from organizations.audit.log import (
 from organizations.models import AuditChain, AuditEvent, AuditEventQuerySet, Organization
 from organizations.tenancy.shares import share_of
 from pages.audit.api_call import call_of
+from pages.audit.log_sentences import log_sentences
 from pages.decorators import OrganizationRequest, within_organization
 from pages.lists import Filter, ListFilters, page_of
 from pages.saved_views.menu import with_views
@@ -50,12 +52,14 @@ def events(request: OrganizationRequest) -> HttpResponse:
     """List the log, newest first."""
     filters = ListFilters.of(request, *FILTERS, actors_of(request.organization))
     page = page_of(request, narrow(request.organization, filters), is_counted=False)
+    found = with_names(request.organization, page.object_list)
     context = {
         "filters": filters,
         "views": request.views.showing(filters.state()),
         "page": page,
         "api_calls": [call_of(filters, page, request.zone)],
-        "events": with_names(request.organization, page.object_list),
+        "events": found,
+        "sentences": log_sentences(request.organization, found, timezone.now()),
         "zone": request.zone,
     }
     return render(request, "audit/list.html", context)
@@ -118,8 +122,10 @@ def event(request: OrganizationRequest, event_id: UUID) -> HttpResponse:
     """Show an event with every field that its hash covers."""
     rows = AuditEvent.objects.for_organization(request.organization)
     found = get_object_or_404(rows, pk=event_id)
+    with_names(request.organization, [found])
     context = {
-        "event": with_names(request.organization, [found])[0],
+        "event": found,
+        "sentence": log_sentences(request.organization, [found], timezone.now())[0],
         "sequence": f"{found.sequence:,}",
         "hash": bytes(found.hash).hex(),
         "previous_hash": bytes(found.previous_hash).hex(),

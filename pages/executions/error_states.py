@@ -21,13 +21,14 @@ from pages.executions.error_query import ERRORS, ErrorQuery
 
 RIGHTS = ("executions:read", "executions:write")
 RESOLVED = "Resolved. The group becomes regressed if one of its errors is received again."
-REOPENED = "Reopened, as if the group had never been resolved."
+REOPENED = "The group is open again, as if it had never been resolved."
 
 
 class ResolutionForm(forms.Form):
     """Why the group is resolved."""
 
     note = NameInput(
+        label="What fixed it",
         required=False,
         max_length=MAX_NOTE,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
@@ -74,7 +75,7 @@ def resolve(request: OrganizationRequest, fingerprint: str) -> HttpResponse:
             RESOLVED,
         )
     else:
-        messages.error(request, f"Not resolved. The note: {form.errors['note'][0]}")
+        messages.error(request, f"Not resolved. What fixed it: {form.errors['note'][0]}")
     return _back(request, fingerprint)
 
 

@@ -27,7 +27,7 @@ from executions.known_tags import known_tags
 from executions.models import Execution
 from pages.decorators import OrganizationRequest
 from pages.executions.run_filters import Facet, RunFilters
-from pages.lists import PLACE, VIEW, Choices, Filter, view_of
+from pages.lists import NOT_COMPARED, PLACE, VIEW, Choices, Filter, view_of
 
 ALL_TIME = 999_999
 """The number of hours that means all time in kodosumi's dashboard."""
@@ -201,6 +201,8 @@ class PageQuery:
             query = {key: value for key, value in query.items() if key not in WINDOW}
         if self.request.GET.get("tz") == self.request.zone.key:
             query["tz"] = self.request.zone.key
+        if self.request.GET.get("compare") == NOT_COMPARED:
+            query["compare"] = NOT_COMPARED
         query |= changes
         kept = {key: value for key, value in query.items() if value is not None and value != ()}
         if not page and (view := view_of(self.request)):

@@ -11,6 +11,7 @@ from executions import queries
 from executions.filters import NOBODY
 from pages.decorators import OrganizationRequest, within_organization
 from pages.executions.api_calls import statistics_call
+from pages.executions.earlier import Earlier
 from pages.executions.page_context import milliseconds, page_context
 from pages.executions.page_query import PageQuery
 from pages.executions.timeline import COLOURS
@@ -22,6 +23,11 @@ OVERLAP = 0.05
 """Each slice begins a little below the one before it: no gaps, and no slice begins exactly on a
 quarter of the ring, where Chromium draws a notch."""
 OTHER = "series-other"
+RUNTIMES = (
+    ("Median", "p50_runtime"),
+    ("95th percentile", "p95_runtime"),
+    ("99th percentile", "p99_runtime"),
+)
 
 
 @require_safe
@@ -40,16 +46,42 @@ def statistics(request: OrganizationRequest) -> HttpResponse:
         pie(query, "name", "By agent", found.by_agent, more=found.more_agents),
         pie(query, "user", "By user", by_user, words=people, more=found.more_users),
     ]
+    earlier = Earlier.of(query)
+    is_known = earlier is not None and earlier.statistics.total > 0
+    before = earlier.statistics if earlier and is_known and earlier.is_shown else None
+    if before:
+        of_users = {NOBODY if key is None else str(key): n for key, n in before.by_user.items()}
+        add_before(pies[0], before.by_status)
+        add_before(pies[1], before.by_agent, is_complete=not before.more_agents.values)
+        add_before(pies[2], of_users, is_complete=not before.more_users.values)
     runtimes = [
-        {"label": label, "value": milliseconds(value)}
-        for label, value in (
-            ("Median", found.p50_runtime),
-            ("95th percentile", found.p95_runtime),
-            ("99th percentile", found.p99_runtime),
-        )
+        {
+            "label": label,
+            "value": milliseconds(getattr(found, name)),
+            "before": milliseconds(getattr(before, name)) if before else None,
+        }
+        for label, name in RUNTIMES
     ]
-    context = page_context(query, pies=pies, runtimes=runtimes, api_calls=[statistics_call(query)])
+    context = page_context(
+        query,
+        pies=pies,
+        runtimes=runtimes,
+        before_label=earlier.label if earlier and before else "",
+        comparisons=earlier.comparisons if earlier and is_known else [],
+        api_calls=[statistics_call(query)],
+    )
     return render(request, "executions/statistics.html", context)
+
+
+def add_before(
+    shown: dict[str, Any], counts: Mapping[str, int], *, is_complete: bool = True
+) -> None:
+    """Add to the rows of a pie how many there were before; None where that is not known, because
+    the smallest are counted together.
+    """
+    shown["is_compared"] = True
+    for row in shown["rows"]:
+        row["before"] = counts.get(row["key"], 0 if is_complete else None)
 
 
 def pie(
@@ -71,6 +103,7 @@ def pie(
     kept = {key: colours[key] for key, _ in ranked} if colours else series_colours(ranked)
     rows = [
         {
+            "key": key,
             "label": (words or {}).get(key, key),
             "count": count,
             "share": 100 * count / total,

@@ -1,7 +1,7 @@
 """Executions over time, as bars that link to their rows."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from executions.models import Execution
 from executions.queries import Bucket, Buckets
 from pages.decorators import OrganizationRequest, within_organization
 from pages.executions.api_calls import timeline_call
+from pages.executions.earlier import Earlier
 from pages.executions.page_context import page_context
 from pages.executions.page_query import PageQuery, stamp
 
@@ -38,18 +39,26 @@ def timeline(request: OrganizationRequest) -> HttpResponse:
     """Show the executions of the window by when they started."""
     query = PageQuery.from_request(request)
     buckets = queries.count_over_time(*query.scope, query.filters, zone=request.zone)
+    earlier = Earlier.of(query)
+    before = earlier.totals(buckets) if earlier else {}
     context = page_context(
         query,
-        chart=chart(query, buckets),
+        chart=chart(query, buckets, earlier, before),
+        comparisons=earlier.comparisons if earlier and before else [],
         zoom_out_url=zoom_out_url(query),
         api_calls=[timeline_call(query)],
     )
     return render(request, "executions/timeline.html", context)
 
 
-def chart(query: PageQuery, buckets: Buckets) -> dict[str, Any]:
-    """The bars of the timeline for components/chart_card.html."""
+def chart(
+    query: PageQuery, buckets: Buckets, earlier: Earlier | None, before: Mapping[datetime, int]
+) -> dict[str, Any]:
+    """The bars of the timeline for components/chart_card.html; `before` has those of the period
+    before.
+    """
     rows = buckets.rows
+    is_compared = earlier is not None and earlier.is_shown and bool(before)
     totals = Counter[str]()
     for bucket in rows:
         totals.update(bucket.by_status)
@@ -65,11 +74,17 @@ def chart(query: PageQuery, buckets: Buckets) -> dict[str, Any]:
         "series": [
             {"label": str(word), "colour": COLOURS[word], "total": totals[word]} for word in shown
         ],
-        "points": points(query, buckets, shown) if totals else [],
+        "before": {"label": earlier.label} if earlier and is_compared else None,
+        "points": points(query, buckets, shown, before if is_compared else {}) if totals else [],
     }
 
 
-def points(query: PageQuery, buckets: Buckets, shown: Sequence[str]) -> list[dict[str, Any]]:
+def points(
+    query: PageQuery,
+    buckets: Buckets,
+    shown: Sequence[str],
+    before: Mapping[datetime, int],
+) -> list[dict[str, Any]]:
     zone = query.request.zone
     first_day = buckets.rows[0].start.astimezone(zone).date()
     found = []
@@ -85,6 +100,7 @@ def points(query: PageQuery, buckets: Buckets, shown: Sequence[str]) -> list[dic
                 "hour": local.hour,
                 "day": (local.date() - first_day).days,
                 "count": bucket.total,
+                "before": before[bucket.start] if before else None,
                 "counts": [bucket.by_status.get(word, 0) for word in shown],
                 "url": rows_url(query, start, end),
                 "partial": bucket.end > query.now,

@@ -5,9 +5,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
-from analytics.actions import MAX_DAYS, snooze_days
+from analytics.actions import MAX_DAYS, SnoozeTooLong, snooze_days
 from analytics.models.snooze import MAX_REASON
 from core.text import NameInput
 
@@ -27,11 +28,17 @@ class SnoozeForm(forms.Form):
     )
 
     def __init__(self, data: QueryDict | None, *, zone: ZoneInfo, **initial: Any) -> None:
-        first, proposed, last = snooze_days(zone)
+        self.first, proposed, self.last = snooze_days(zone)
         values = {"back_on": proposed} | {name: value for name, value in initial.items() if value}
         super().__init__(data, initial=values)
-        bounds = {"min": first.isoformat(), "max": last.isoformat()}
+        bounds = {"min": self.first.isoformat(), "max": self.last.isoformat()}
         self.fields["back_on"].widget.attrs |= bounds
+
+    def clean_back_on(self) -> date:
+        back_on: date = self.cleaned_data["back_on"]
+        if not self.first <= back_on <= self.last:
+            raise ValidationError(SnoozeTooLong.message)
+        return back_on
 
     def clean_reason(self) -> str:
         return " ".join(str(self.cleaned_data["reason"]).split())

@@ -94,6 +94,8 @@ def snooze(request: OrganizationRequest) -> HttpResponse:
         named=[(each.name, asked(request, each)) for each in (CODE, AGENT, CREDENTIAL, DAY)],
         is_known=known is not None,
         back=shown["url"],
+        back_label="Requests" if finding.rows else "Agent",
+        ending=ending_of(known) if known else None,
         zone=request.zone,
     )
 
@@ -107,10 +109,16 @@ def snoozed(request: OrganizationRequest) -> HttpResponse:
     if agent_id:
         rows = rows.filter(agent=agent_id)
     rows = rows.select_related("snoozed_by", "agent").order_by("until", "pk")
+    now = timezone.now()
     current = {each.snooze.pk: each for each in findings_of(request.organization) if each.snooze}
     context = {
         "rows": [
-            {"snooze": row, "finding": current.get(row.pk), "ending": ending_of(row)}
+            {
+                "snooze": row,
+                "finding": current.get(row.pk),
+                "ending": ending_of(row),
+                "back_on": day_of(row.until, now),
+            }
             for row in rows
         ],
         "is_of_agent": bool(agent_id),

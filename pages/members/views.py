@@ -24,6 +24,7 @@ from pages.confirmation import ASKING_METHODS, Confirmation, ask_first, is_done
 from pages.decorators import OrganizationRequest, within_organization
 from pages.form_pages import form_page, run_change, submitted_data
 from pages.members.forms import InvitationForm
+from pages.members.roles import explained
 from pages.sent_forms import shown_once
 
 ADMINISTER = Scope.ADMIN_ORGS
@@ -88,6 +89,7 @@ def show_members(
         "invite_summary": MAILED if mail.is_enabled() else SHOWN,
         "is_owner": request.actor.is_owner,
         "roles": roles_for(request.actor),
+        "explained": explained(),
         "agent_roles": Principal.Role.choices,
         "agent_form": agent_form,
         **extra,

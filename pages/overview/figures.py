@@ -20,7 +20,7 @@ from organizations.models import Organization
 from pages.charts import day_notes, heatmap, trend_chart
 from pages.decorators import OrganizationRequest
 from pages.figures import Links, Strip
-from pages.requests.page_query import NOT_COMPARED
+from pages.lists import NOT_COMPARED
 
 RANGES = (7, 30, 90)
 DEFAULT_RANGE = 30

@@ -27,14 +27,15 @@ from analytics.serializers import (
     finding_row,
 )
 from core.csv_files import csv_text, for_spreadsheets
+from core.time_zones import known_time_zones
 from organizations.actors import Scope
 from organizations.models import Organization
 from pages.agents.snippets import Access, curl
 from pages.charts import day_notes, shown_finding
-from pages.decorators import OrganizationRequest, within_organization
+from pages.decorators import OrganizationRequest, within_organization, zones_without_url
 from pages.figures import figures
 from pages.findings.links import snoozed_link
-from pages.lists import Filter, ListFilters
+from pages.lists import NOT_COMPARED, Filter, ListFilters
 from pages.overview.facts import agent_facts, run_facts
 from pages.overview.figures import (
     OUTCOMES,
@@ -48,7 +49,6 @@ from pages.overview.figures import (
 )
 from pages.overview.month import agents_of, month_summary
 from pages.overview.runs import runs_of, waiting_url
-from pages.requests.page_query import NOT_COMPARED
 from tokens.models import Credential, TokenEvent
 
 MAX_FIRST_TOKENS = 20
@@ -158,11 +158,12 @@ def as_of(period: Period) -> str:
 
 
 def filters_of(request: OrganizationRequest) -> ListFilters:
-    zones = dict.fromkeys(["UTC", request.organization.time_zone, request.zone.key])
+    zones = dict.fromkeys(["UTC", *zones_without_url(request), request.zone.key])
+    known = [zone for zone in zones if zone in known_time_zones()]
     return ListFilters.of(
         request,
         Filter("outcome", "outcome", OUTCOMES),
-        Filter("tz", "time zone", tuple((zone, zone) for zone in zones)),
+        Filter("tz", "time zone", tuple((zone, zone) for zone in known)),
     )
 
 

@@ -10,6 +10,7 @@ from analytics.findings.finding import Finding
 from analytics.records import findings_of, findings_of_agent
 from organizations.actors import Scope
 from pages.agents.credentials import own_credential
+from pages.charts import severity_shown
 from pages.findings.links import may_snooze, snooze_action, snooze_words
 from pages.requests.page_query import RequestQuery
 from tokens.models import Credential
@@ -31,7 +32,7 @@ def finding_of(query: RequestQuery) -> dict[str, Any] | None:
     for finding in found:
         if finding.code == code and finding.rows and _is_about(finding, query):
             return {
-                "severity": finding.severity,
+                "severity": severity_shown(finding),
                 "subject": finding.subject,
                 "text": finding.text,
                 "detail": snooze_words(finding, timezone.now()) or finding.detail,

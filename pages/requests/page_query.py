@@ -32,13 +32,12 @@ from core.days import WEEKDAYS
 from core.errors import InvalidValue
 from pages.decorators import OrganizationRequest
 from pages.executions.page_query import stamp
-from pages.lists import VIEW, Filter, ListFilters, view_of
+from pages.lists import NOT_COMPARED, VIEW, Filter, ListFilters, view_of
 from tokens.models import Credential, TokenEvent
 
 KNOWN_AGENTS = 100
 EDGES = ("date", "from", "to", "days")
 EXCLUSIONS = ("not_agent", "not_credential", "not_address", "not_reason")
-NOT_COMPARED = "no"
 PLACE = ("page", "cursor", "until", "open")
 """The parameters that say which lines are shown; they mean nothing to another query."""
 OUTCOMES = (

@@ -7,8 +7,8 @@ from typing import Any
 from analytics.periods import FIRST_YEAR
 from analytics.requests.window import DEFAULT_DAYS
 from core.days import DAY, day_start
-from pages.lists import VIEW, view_of
-from pages.requests.page_query import EDGES, NOT_COMPARED, RequestQuery
+from pages.lists import NOT_COMPARED, VIEW, view_of
+from pages.requests.page_query import EDGES, RequestQuery
 
 RANGES = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days"}
 

@@ -29,9 +29,12 @@ class ViewForm(forms.Form):
         widget=forms.RadioSelect,
     )
     density = forms.ChoiceField(
-        label="Rows",
+        label="Row height",
         required=False,
-        choices=[("", "As each person has chosen"), *SavedView.Density.choices],
+        choices=[
+            ("", "As each person has chosen"),
+            *((value, str(label).capitalize()) for value, label in SavedView.Density.choices),
+        ],
     )
 
     def __init__(
@@ -93,6 +96,7 @@ class NewViewForm(ViewForm):
         )
         if replaceable is None:
             del self.fields["replaces"]
+            self.fields["name"].widget.attrs["autofocus"] = True
             return
         self.fields["replaces"].choices = [  # type: ignore[attr-defined]
             (str(replaceable.pk), f"{replaceable.name}, replacing what it shows"),

@@ -117,7 +117,7 @@ def removal_of(view: SavedView) -> Confirmation:
         button="Remove view",
         title="Remove this view?",
         subject=view.name,
-        text=f"{loses}. What the list shows stays. This cannot be undone.",
+        text=f"{loses}. What it lists stays. This cannot be undone.",
     )
 
 

@@ -13,7 +13,8 @@ class OrganizationForm(forms.ModelForm):
     time_zone = forms.CharField(
         max_length=64,
         help_text=(
-            "For days, hours and times on these pages. The API uses UTC unless told otherwise."
+            "For days, hours and times on the pages of people who choose it in the account menu; "
+            "others see their browser's zone. The API uses UTC unless told otherwise."
         ),
         widget=forms.TextInput(
             attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.tests.factories import make_agent
+from executions.tests.factories import FAILED, FINISHED, make_execution
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
 from pages.tests.overview import long_ago, make_events
@@ -40,7 +41,7 @@ def test_each_bar_stands_beside_the_same_weekday_before(browser: Client, path: s
     week_ago = timezone.now() - timedelta(days=7)
     label = page.context["chart"]["before"]["label"]
     assert last_point(page) == (5, 2)
-    assert label.endswith(f"{week_ago.day} {week_ago:%b}")
+    assert label.replace("\u00a0", " ").endswith(f"{week_ago.day} {week_ago:%b}")
     assert len(re.findall(rf"{label}</(?:p|li)>", text)) == text.count(f"{label}</th>") == 1
     assert '<td class="number quiet">2</td>' in text
 
@@ -86,3 +87,71 @@ def test_a_young_organization_has_nothing_to_compare_with(
 
     assert page.context["chart"]["before"] is None
     assert page.context["comparisons"] == []
+
+
+def run_at(organization: Organization, ago: timedelta, status: Any = FINISHED) -> None:
+    make_execution(organization, status, start=(timezone.now() - ago).timestamp())
+
+
+@pytest.mark.parametrize(
+    ("query", "back"),
+    [
+        ("?hours=168", 7),
+        ("?hours=720", 35),
+        ("", 1),
+        ("?hours=1", 1),
+        ("?hours=168&status=error", 7),
+    ],
+)
+def test_runs_over_time_stand_beside_the_same_weekdays_before(
+    organization: Organization, signed_in: SignedIn, query: str, back: int
+) -> None:
+    status = FAILED if "status" in query else FINISHED
+    for ago in (timedelta(minutes=5), *[timedelta(days=back, minutes=5)] * 3):
+        run_at(organization, ago, status)
+    browser = signed_in(make_membership(organization))
+
+    page = browser.get(f"/executions/timeline{query}")
+
+    points = [each for each in page.context["chart"]["points"] if each["count"] or each["before"]]
+    assert [(each["count"], each["before"]) for each in points] == [(1, 3)]
+    label = page.context["chart"]["before"]["label"]
+    assert f"{label}</th>" in page.content.decode()
+    [hide] = [each["url"] for each in page.context["comparisons"] if not each["current"]]
+    without = browser.get(hide)
+    assert without.context["chart"]["before"] is None
+    assert {each["before"] for each in without.context["chart"]["points"]} == {None}
+    assert without.content.decode().count('aria-keyshortcuts="x"') == 1
+    [show] = [each["url"] for each in without.context["comparisons"] if not each["current"]]
+    assert browser.get(show).context["chart"]["before"] is not None
+
+
+@pytest.mark.parametrize("query", ["", "?hours=999999", "?to=2001-01-01", "?hours=12000"])
+def test_runs_without_a_period_before_are_compared_with_nothing(
+    organization: Organization, signed_in: SignedIn, query: str
+) -> None:
+    run_at(organization, timedelta(minutes=5))
+
+    page = signed_in(make_membership(organization)).get(f"/executions/timeline{query}")
+
+    assert page.context["chart"]["before"] is None
+    assert page.context["comparisons"] == []
+
+
+def test_shares_of_runs_stand_beside_those_of_the_same_weekdays_before(
+    organization: Organization, signed_in: SignedIn
+) -> None:
+    for ago in (timedelta(minutes=5), *[timedelta(days=7, minutes=5)] * 3):
+        run_at(organization, ago)
+    run_at(organization, timedelta(minutes=5), FAILED)
+    browser = signed_in(make_membership(organization))
+
+    page = browser.get("/executions/statistics?hours=168")
+
+    of_status = page.context["pies"][0]["rows"]
+    assert {row["key"]: row["before"] for row in of_status} == {"finished": 3, "error": 0}
+    assert f"that started from {page.context['before_label']}." in page.content.decode()
+    [hide] = [each["url"] for each in page.context["comparisons"] if not each["current"]]
+    assert "Before" not in browser.get(hide).content.decode().partition("<main")[2]
+    nothing = browser.get("/executions/statistics?hours=1")
+    assert (nothing.context["comparisons"], nothing.context["before_label"]) == ([], "")

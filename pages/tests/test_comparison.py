@@ -142,7 +142,7 @@ def test_what_is_nearly_the_same_is_named_in_a_sentence(
     text = " ".join(strip_tags(browser.get(f"/executions/{run.fid}").content.decode()).split())
 
     assert shown(browser, run)["rows"] == []  # type: ignore[index]
-    assert "Nothing noteworthy differs. The same, or nearly: the inputs, version, runtime." in text
+    assert "Nothing noteworthy differs. About the same: the inputs, version, runtime." in text
 
 
 def test_many_differences_are_cut_and_counted(browser: Client, organization: Organization) -> None:
@@ -154,7 +154,9 @@ def test_many_differences_are_cut_and_counted(browser: Client, organization: Org
     assert found
     assert len(found["rows"]) == 8
     assert found["more"] == 3
-    assert "3 more differ" in browser.get(f"/executions/{run.fid}").content.decode()
+    assert (
+        "3 more differences in the inputs" in browser.get(f"/executions/{run.fid}").content.decode()
+    )
 
 
 def test_a_failure_is_compared_with_the_last_run_that_finished(

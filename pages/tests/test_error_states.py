@@ -82,8 +82,21 @@ def test_a_regressed_group_says_since_when_and_is_resolved_again(
 
     assert "and received again since" in main
     assert ">Resolve again</button>" in main
-    assert ">Reopen</button>" in main
+    assert ">Drop the resolution</button>" in main  # it is open already
+    assert ">Reopen</button>" not in main
     assert shown(browser, "?state=regressed") == {"disk is full": "regressed"}
+
+
+def test_the_page_of_a_group_is_about_the_group(
+    organization: Organization, browser: Client
+) -> None:
+    fail(organization)
+
+    everything, one = browser.get(PAGE), browser.get(f"{PAGE}?group={group_of(organization)}")
+
+    assert "Error rate" in main_of(everything)
+    assert "Error rate" not in main_of(one)
+    assert "<title>disk is full" in one.content.decode()
 
 
 def test_the_list_is_filtered_by_states_and_the_other_tabs_are_not(
@@ -183,7 +196,7 @@ def test_a_note_that_cannot_be_kept_is_refused_with_its_reason(
 
     for note in ("x" * 501, "two\nlines\x07"):
         response = browser.post(url, {"note": note}, follow=True)
-        assert "Not resolved. The note:" in main_of(response)
+        assert "Not resolved. What fixed it:" in main_of(response)
 
     with organization_scope(organization):
         assert not ErrorResolution.objects.exists()

@@ -7,8 +7,10 @@ import pytest
 from django.test import Client
 
 from organizations.models import Invitation, Membership, Organization
+from organizations.rights import RANK
 from organizations.tenancy.scope import organization_scope
 from organizations.tests.factories import make_membership, make_user
+from pages.members.roles import SENTENCES
 
 Role = Membership.Role
 LINK = re.compile(r"/invitations/[\w.-]+")
@@ -208,3 +210,18 @@ def test_another_organizations_member_does_not_exist(
 
     assert browser.post(f"/members/{stranger.pk}/role", {"role": "viewer"}).status_code == 404
     assert browser.post(f"/members/{stranger.pk}/remove").status_code == 404
+
+
+def test_both_sides_of_an_invitation_read_what_the_role_may_do(
+    organization: Organization, signed_in: Any
+) -> None:
+    browser = signed_in(make_membership(organization))
+    link = LINK.findall(invite(browser, role="operator").content.decode())[0]
+
+    page, guest = browser.get("/members").content.decode(), Client().get(link).content.decode()
+
+    assert list(SENTENCES) == sorted(Role, key=lambda role: RANK[role])
+    for role, sentence in SENTENCES.items():
+        text = sentence[0].upper() + sentence[1:]
+        assert text in page
+        assert (text in guest) == (role in {Role.VIEWER, Role.OPERATOR})

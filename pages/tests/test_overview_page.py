@@ -45,7 +45,7 @@ def test_figures_compare_with_the_same_weekdays_before(
     assert [each["count"] for each in issued["spark"]] == [0] * (days - 1) + [6]
     assert (refused["value"], refused["change"]) == ("2", None)
     assert "25\N{NO-BREAK SPACE}% of requests" in refused["note"]
-    compared = f"from {first.day} {first:%b} to {last.day} {last:%b}"
+    compared = f"from {first.day}\u00a0{first:%b} to {last.day}\u00a0{last:%b}"
     assert f"compared with the same weekdays {compared}" in response.content.decode()
 
 

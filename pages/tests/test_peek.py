@@ -96,7 +96,7 @@ def test_of_many_questions_some_are_shown_and_the_others_counted(
 ) -> None:
     text = fragment(browser, filled(organization, "awaiting", MAX_QUESTIONS + 2))
 
-    assert text.count("Waits for an answer") == MAX_QUESTIONS
+    assert text.count("Waiting for an answer") == MAX_QUESTIONS
     assert "And 2 more questions." in text
 
 

@@ -89,6 +89,7 @@ def test_a_snoozed_finding_is_counted_and_no_longer_shown(
         assert text in page
     landing = browser.get(found.link).context["finding"]
     assert REASON in landing["detail"]
+    assert landing["severity"] == "snoozed"
     assert "Change the snooze" in [each["label"] for each in landing["actions"]]
 
 
@@ -167,6 +168,33 @@ def test_ending_a_snooze_shows_the_finding_again(
     assert browser.get("/").context["snoozed"] is None
 
 
+def test_everything_wrong_with_a_snooze_is_said_at_once(
+    organization: Organization, agent: Agent, browser: Client
+) -> None:
+    agent_states.spike(agent)
+
+    answer = snooze(browser, finding(organization), days=91, reason=" ")
+
+    assert answer.status_code == 400
+    assert set(answer.context["form"].errors) == {"reason", "back_on"}
+    assert stored(organization) == []
+
+
+def test_the_page_that_changes_a_snooze_ends_it_too(
+    organization: Organization, agent: Agent, browser: Client
+) -> None:
+    agent_states.spike(agent)
+    found = finding(organization)
+
+    before = browser.get(snooze_url(found)).content.decode()
+    snooze(browser, found)
+    after = browser.get(snooze_url(found)).content.decode()
+
+    (row,) = stored(organization)
+    assert "End the snooze" not in before
+    assert f'action="/findings/snoozed/{row.pk}/end"' in after
+
+
 def test_a_snooze_ends_by_the_database_clock_and_is_deleted_at_night(
     organization: Organization, agent: Agent, browser: Client
 ) -> None:
@@ -203,7 +231,7 @@ def test_sent_twice_it_is_one_snooze_and_one_event(
     snooze(browser, found)
 
     assert len(stored(organization)) == 1
-    assert told(organization, agent) == [f"snoozed {quoted(found)} until {day(7)}: {REASON}"]
+    assert told(organization, agent) == [f"snoozed {quoted(found)} until {day(7)}: {REASON}."]
 
 
 def test_every_change_is_a_sentence_of_the_audit_log(
@@ -218,9 +246,9 @@ def test_every_change_is_a_sentence_of_the_audit_log(
     browser.post(f"/findings/snoozed/{row.pk}/end")
 
     assert told(organization, agent) == [
-        f"snoozed {quoted(found)} until {day(7)}: {REASON}",
-        f"snoozed {quoted(found)} until {day(9)}: It takes longer",
-        f"ended the snooze of {quoted(found)}",
+        f"snoozed {quoted(found)} until {day(7)}: {REASON}.",
+        f"snoozed {quoted(found)} until {day(9)}: It takes longer.",
+        f"ended the snooze of {quoted(found)}.",
     ]
 
 

@@ -63,6 +63,17 @@ if (box) {
   });
 }
 
+/* Escape leaves the search, which shows again what the list is filtered by, or the row: other keys work again. An open
+   peek is closed first. */
+document.addEventListener("keydown", (event) => {
+  const active = event.target;
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector(".peek:not([hidden])")) return;
+  if (active.matches?.("[data-search]")) active.value = active.defaultValue;
+  else if (!active.closest?.("tr[data-row]")) return;
+  event.preventDefault();
+  active.blur();
+});
+
 let going = -Infinity; /* When g was pressed. */
 
 document.addEventListener("keydown", (event) => {

@@ -89,7 +89,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def session_state(base_url: str, chromium: Browser) -> Any:
     """The cookies of the demonstration's owner, who signs in once for all tests."""
-    context = chromium.new_context(base_url=base_url)
+    context = chromium.new_context(base_url=base_url, timezone_id="UTC")
     page = context.new_page()
     sign_in(page)
     state = context.storage_state()
@@ -179,10 +179,12 @@ def visit(base_url: str, chromium: Browser, session_state: Any) -> Iterator[Visi
         phone: bool = False,
         stranger: bool = False,
         scripts: bool = True,
+        zone: str = "UTC",
     ) -> Visitor:
         context = chromium.new_context(
             base_url=base_url,
             storage_state=None if stranger else session_state,
+            timezone_id=zone,
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
             java_script_enabled=scripts,

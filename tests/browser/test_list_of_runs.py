@@ -235,7 +235,7 @@ def test_an_error_says_where_it_came_from(visit: Visit, failed: str) -> None:
 
     expect(card.locator("pre")).to_contain_text("/opt/flows.py")
     group = page.locator(".error-group")
-    page.get_by_label("Note").fill("Another sheet")
+    page.get_by_label("What fixed it").fill("Another sheet")
     page.keyboard.press("Enter")
     expect(group).to_contain_text("resolved")
     expect(group.locator("q")).to_have_text("Another sheet")
@@ -339,7 +339,13 @@ def test_single_keys_filter_move_in_time_refresh_and_compare(visit: Visit, faile
     page.keyboard.type("fl[]")
     expect(page.get_by_role("searchbox")).to_have_value("fl[]")
     expect(live).to_have_value("30")
-    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("searchbox")).not_to_be_focused()
+    expect(page.get_by_role("searchbox")).to_have_value("")
+    page.keyboard.press("j")
+    expect(page.locator("tr[data-row] a:focus")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("tr[data-row] :focus")).to_have_count(0)
 
     page.keyboard.press("?")
     sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
@@ -370,7 +376,7 @@ def test_a_view_is_saved_in_a_dialog_and_found_in_the_palette(visit: Visit, fail
     dialog = page.get_by_role("dialog", name="Save this view")
     assert serious_issues(page) == []
     dialog.get_by_label("Name").fill("Failed of late")
-    expect(dialog.get_by_label("Rows")).to_have_value("compact")
+    expect(dialog.get_by_label("Row height")).to_have_value("compact")
 
     dialog.get_by_role("button", name="Save view").click()
     page.evaluate("localStorage.removeItem('density')")
