@@ -14,8 +14,10 @@ from agentidp.env import BASE_DIR
 from core import throttling
 from core.days import DAY
 from core.server_options import CONNECTIONS
+from executions.queries.listing import MAX_TEXT_LENGTH
 from executions.quotas import ENDING_BYTES, ERROR_BYTES
 from organizations.models import Organization
+from panel.dashboard import MAX_BYTES
 from tokens.models.session import MAX_SESSION
 
 
@@ -174,8 +176,14 @@ in the list of the pages | {executions.described.MAX_TAGS} |
 in `/timeline` | {panel.timeline_items.MAX_INPUTS_LENGTH:bytes} |
 of `/api/dashboard` | {panel.dashboard.MAX_LIST_BYTES:bytes} |
 with an execution's events | {panel.dashboard.MAX_BYTES:bytes} |
-| {executions.queries.listing.MAX_TEXT_LENGTH} characters each, {panel.dashboard.MAX_BYTES:bytes} \
-together
+of `/timeline` | {panel.timeline_items.MAX_CHANGES}, or about \
+{panel.timeline_items.MAX_BYTES:bytes} |
+| {executions.queries.listing.MAX_TEXT_LENGTH} characters each,
+the same in bytes | {panel.dashboard.MAX_BYTES:bytes} together
+on indented lines | {executions.json_text.MAX_GROWTH:word} times its length and \
+{executions.json_text.MAX_SMALL_GROWTH} characters
+is referred to | {executions.markdown.MAX_GROWTH:word} times its length and \
+{executions.markdown.MAX_SMALL_GROWTH} characters
 steps of a run | {pages.executions.step_bars.MAX_BARS} on a page
 | {executions.sanitizing.MAX_BYTES:bytes}, {executions.markdown.MAX_LINES} lines, \
 {executions.markdown.MAX_MARKS} marks, {executions.markdown.MAX_CELLS} table cells
@@ -263,6 +271,7 @@ def composed() -> list[str]:
         f"head of a request, on an ASGI server | {int(head) // 1000} seconds",
         f"of a request | {settings.STATEMENT_TIMEOUT[:-1]} seconds (`AGENTIDP_STATEMENT_TIMEOUT`)",
         f"waiting for a database lock | {lock} seconds",
+        f"fewer if `limit` is above {MAX_BYTES // MAX_TEXT_LENGTH} |",
         f"A new password has at least {password} characters",
     ]
 
