@@ -92,10 +92,13 @@ def _errors(organization: Organization, events: list[AuditEvent]) -> dict[str, s
     """The newest message of each event's group, by the id of the event's target."""
     if not events:
         return {}
-    errors = ExecutionError.objects.for_organization(organization)
-    errors = errors.filter(fingerprint__in={each.target_label for each in events})
-    errors = errors.order_by("fingerprint", "-created_at").distinct("fingerprint")
-    messages = dict(errors.values_list("fingerprint", "message"))
+    rows = ExecutionError.objects.for_organization(organization).order_by("-created_at")
+    newest = rows.values_list("fingerprint", "message")
+    # One end of an index for each group, which may have a million errors.
+    first, *others = (
+        newest.filter(fingerprint=each)[:1] for each in {event.target_label for event in events}
+    )
+    messages = dict(first.union(*others, all=True))
     return {each.target_id: messages.get(each.target_label, "") for each in events}
 
 
