@@ -106,10 +106,11 @@ def test_lists_and_charts_of_token_events_read_few_rows_of_few_months(
     # Seven days, and the seven before; a day, and the one a week before.
     assert set(newest) <= {name_of(TOKENS, month(-1)), name_of(TOKENS, month(0))}
     assert set(of_day) == set(each_of_day) == {name_of(TOKENS, month(-3))}
-    # Thirty days of the agent, which has a tenth of the events.
+    # Thirty days of the agent, which has a tenth of the events, and on the first of a month the
+    # days after today, which have events in this test.
     with_rows = {name for name, rows in of_agent.items() if rows}
     assert with_rows <= {name_of(TOKENS, month(-1)), name_of(TOKENS, month(0))}
-    assert sum(of_agent.values()) <= DAY_OF_EVENTS * 31 // 10
+    assert sum(of_agent.values()) <= 2 * DAY_OF_EVENTS * 31 // 10
     assert of_hours == {name_of(TOKENS, month(-1)): DAY_OF_EVENTS * 7 // 10}
 
 
