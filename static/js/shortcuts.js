@@ -68,7 +68,7 @@ if (box) {
 document.addEventListener("keydown", (event) => {
   const active = event.target;
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector(".peek:not([hidden])")) return;
-  if (active.closest?.("[data-log-drawer]")) return; /* It clears its search itself, and closes after that. */
+  if (active.closest?.("[data-log-panel]")) return; /* The browser clears its search, which shows all lines again. */
   if (active.matches?.("[data-search]")) active.value = active.defaultValue;
   else if (!active.closest?.("tr[data-row]")) return;
   event.preventDefault();
