@@ -99,6 +99,14 @@ class KeyHeaderScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "header", "name": "KODOSUMI_API_KEY"}
 
 
+class KeyCookieScheme(OpenApiAuthenticationExtension):
+    target_class = "tokens.authentication.KeyCookieAuthentication"
+    name = "keyCookie"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": "kodosumi_jwt"}
+
+
 class PageSessionScheme(OpenApiAuthenticationExtension):
     target_class = "organizations.api.sessions.PageSessionAuthentication"
     name = "session"

@@ -204,6 +204,7 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     ),
     # Sessions
     "POST /api/v1/auth/login": ("log_in", "Sign in"),
+    "POST /api/login": ("log_in_for_key", "Sign in for a key, as kodosumi's clients do"),
     "POST /api/v1/auth/logout": ("log_out", "Sign out"),
     "POST /api/v1/auth/password-reset": ("request_password_reset", "Request a new password"),
     "POST /api/v1/auth/refresh": ("refresh_session", "Refresh the tokens of a session"),

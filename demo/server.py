@@ -201,6 +201,11 @@ def check_executions(base: str, client: Client) -> Iterator[tuple[str, bool]]:
     password = {"email": "admin", "password": "admin"}
     person = fetch(f"{base}/api/v1/auth/login", body=password)
     token = person.json()["accessToken"] if person.status == 200 else ""
+    key = fetch(f"{base}/api/login", body={"name": "admin", "password": "admin"})
+    opened = key.status == 200 and fetch(
+        f"{base}/timeline/list", authorization=f"Bearer {key.json()['KODOSUMI_API_KEY']}"
+    )
+    yield "a key of the panel opens the runs", bool(opened) and opened.status == 200
     deadline = time.monotonic() + RUN_TIMEOUT_SECONDS
     while not (is_running := _is_running(runs, f"Bearer {token}")):
         if time.monotonic() > deadline:

@@ -19,13 +19,18 @@ from organizations.actors import Actor
 from organizations.api.sessions import PageSessionAuthentication
 from organizations.api.viewsets import OrganizationScopedViewSet
 from organizations.stream_access import Viewer
-from tokens.authentication import BearerAuthentication, KeyHeaderAuthentication
+from tokens.authentication import (
+    BearerAuthentication,
+    KeyCookieAuthentication,
+    KeyHeaderAuthentication,
+)
 
 MAX_FID_LENGTH: int = Execution._meta.get_field("fid").max_length or 0
 
 
 class PanelViewSet(OrganizationScopedViewSet):
-    """Open to people and agents with a token in either header, and to browsers with a session.
+    """Open to people and agents with a token in a header or kodosumi's cookie, and to browsers with
+    a session.
 
     Executions that the caller may not see answer 404.
     """
@@ -34,6 +39,7 @@ class PanelViewSet(OrganizationScopedViewSet):
         BearerAuthentication,
         KeyHeaderAuthentication,
         PageSessionAuthentication,
+        KeyCookieAuthentication,
     ]
     queryset = Execution.objects.select_related("user")
     lookup_field = lookup_url_kwarg = "fid"

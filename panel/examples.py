@@ -1,7 +1,9 @@
 """Examples of executions in kodosumi's words for the OpenAPI document."""
 
-from core.examples import CURSOR, EXECUTION_ID, FINGERPRINT, USER_ID
+from core.examples import ACCESS_TOKEN, CURSOR, EXECUTION_ID, FINGERPRINT, USER_ID
 
+LOG_IN = {"name": "grace", "password": "correct horse battery staple"}
+KEY = {"name": "grace", "id": USER_ID, "KODOSUMI_API_KEY": ACCESS_TOKEN}
 STARTED, ENDED = 1747813976.091786, 1747813996.8025322
 SLICE = {"limit": 1000, "offset": 0, "has_more": False, "next_cursor": None}
 META = {"dict": {"summary": "Hymn Creator", "tags": ["Test", "CrewAi"], "version": "1.0.1"}}

@@ -8,6 +8,7 @@ from django.urls.converters import PathConverter
 from panel.dashboard import DashboardViewSet
 from panel.error_groups import ErrorGroupViewSet
 from panel.files import FileViewSet
+from panel.login import KeyLogInView
 from panel.outputs import OutputsViewSet, OutputViewSet
 from panel.streams import StreamViewSet
 from panel.timeline import TimelineViewSet
@@ -99,4 +100,6 @@ execution_files = [
     )
 ]
 
-urlpatterns = [*execution_outputs, *execution_timeline, *execution_files, *streams]
+log_in = [path("api/login", KeyLogInView.as_view(), name="key-login")]
+
+urlpatterns = [*log_in, *execution_outputs, *execution_timeline, *execution_files, *streams]

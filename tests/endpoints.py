@@ -153,6 +153,12 @@ SESSIONS = [
     public("POST", "/api/v1/auth/login", "The password is the proof.", body=examples.password),
     public(
         "POST",
+        "/api/login",
+        "The password is the proof.",
+        body=lambda tenant: {"name": tenant.person("owner").user.email, "password": PASSWORD},
+    ),
+    public(
+        "POST",
         "/api/v1/auth/refresh",
         "The refresh token is the proof.",
         body=examples.refresh_token,

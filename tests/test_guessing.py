@@ -60,6 +60,15 @@ def by_api(client: Client, tenant: Tenant, name: str, secret: str) -> Any:
     return client.post("/api/v1/auth/login", body, content_type="application/json")
 
 
+def with_name(path: str, **options: Any) -> Callable[[Client, Tenant, str, str], Any]:
+    """As kodosumi's clients do."""
+
+    def guess(client: Client, tenant: Tenant, name: str, secret: str) -> Any:
+        return client.post(path, {"name": name, "password": secret}, **options)
+
+    return guess
+
+
 def by_page(client: Client, tenant: Tenant, name: str, secret: str) -> Any:
     return client.post("/login", {"email": name, "password": secret})
 
@@ -87,6 +96,12 @@ CLIENTS = {
 }
 PEOPLE = {
     "/api/v1/auth/login": Place(by_api, owner, lambda tenant: PASSWORD, 401),
+    "/api/login": Place(
+        with_name("/api/login", content_type="application/json"),
+        owner,
+        lambda tenant: PASSWORD,
+        401,
+    ),
     "/login": Place(by_page, owner, lambda tenant: PASSWORD, 400),
     "/password": Place(
         signed_in("/password", new="staple battery horse correct"),

@@ -1,5 +1,5 @@
 """The API in kodosumi's words accepts every credential of kodosumi's clients: its header in both
-spellings, a bearer token, and a browser session.
+spellings, its cookie, a bearer token, and a browser session.
 """
 
 import re
@@ -11,6 +11,7 @@ from tests.calls import call
 from tests.endpoint import Endpoint
 from tests.endpoints import ENDPOINTS
 from tests.tenants import Tenant
+from tokens.authentication import SAFE_METHODS
 from tokens.tests.factories import access_token_for
 
 FAMILIES = re.compile("/(api/dashboard|outputs|timeline|files)(/|$)")
@@ -32,6 +33,33 @@ def test_a_token_opens_it_in_every_header(endpoint: Endpoint, name: str, ours: T
     response = call(Client(headers={name: value}), endpoint, ours)
 
     assert response.status_code == endpoint.status
+
+
+@pytest.mark.parametrize("endpoint", IN_KODOSUMIS_WORDS, ids=str)
+def test_a_token_opens_it_in_the_cookie(endpoint: Endpoint, ours: Tenant) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.cookies["kodosumi_jwt"] = access_token_for(ours.person("operator"))
+
+    response = call(client, endpoint, ours)
+
+    assert response.status_code == endpoint.status
+
+
+@pytest.mark.parametrize(
+    "endpoint", [each for each in IN_KODOSUMIS_WORDS if each.method not in SAFE_METHODS], ids=str
+)
+def test_a_page_of_another_site_changes_nothing_with_the_cookie(
+    endpoint: Endpoint, ours: Tenant
+) -> None:
+    client = Client(headers={"Sec-Fetch-Site": "cross-site"})
+    client.cookies["kodosumi_jwt"] = access_token_for(ours.person("operator"))
+    ids, body = endpoint.ids(ours), endpoint.body and endpoint.body(ours)
+    before = ours.rows()
+
+    response = call(client, endpoint, ours, ids=ids, body=body)
+
+    assert response.status_code == 403
+    assert ours.rows() == before
 
 
 @pytest.mark.parametrize("endpoint", IN_KODOSUMIS_WORDS, ids=str)

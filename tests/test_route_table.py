@@ -17,6 +17,7 @@ from tests.routes import methods_of, openapi_document
 VIEWS_OF_NO_ORGANIZATION: dict[str, str] = {
     "DescriptionView": "The description of the API is public.",
     "LogInView": "Nobody is known yet; it enters the organization of the person who proves it.",
+    "KeyLogInView": "The same.",
     "RefreshView": "The refresh token names the organization.",
     "AcceptInvitationView": "The invitation names the organization.",
     "PasswordResetView": "The person's own account, whatever they belong to.",

@@ -63,6 +63,7 @@ OTHERWISE = {
     "POST /api/v1/token": Again(NEW_TOKENS, adds=TRAFFIC),
     "POST /api/v1/token/introspect": Again("Each look is recorded.", adds=(*TRAFFIC, *GUESSES)),
     "POST /api/v1/auth/login": Again(NEW_TOKENS, adds=("tokens_loginsession", *RECORDS, *GUESSES)),
+    "POST /api/login": Again(NEW_TOKENS, adds=("tokens_loginsession", *RECORDS, *GUESSES)),
     "POST /api/v1/auth/refresh": Again(NEW_TOKENS, adds=GUESSES),
     "POST /api/v1/auth/switch": Again(NEW_TOKENS, adds=(*RECORDS, *GUESSES)),
     "POST /docs/token": Again(NEW_TOKENS, adds=GUESSES),

@@ -6,8 +6,12 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from core.errors import InvalidValue, bearer_challenge
+from core.cross_site import is_cross_site
+from core.errors import Forbidden, InvalidValue, bearer_challenge
 from tokens.access_tokens import BearerToken
+
+KEY_COOKIE = "kodosumi_jwt"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class PresentedToken:
@@ -58,3 +62,13 @@ class KeyHeaderAuthentication(BearerAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         return self.read(request.META.get("HTTP_KODOSUMI_API_KEY", ""))
+
+
+class KeyCookieAuthentication(BearerAuthentication):
+    """Accepts the same token in kodosumi's cookie, and no change that another site's page sends."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        found = self.read(request.COOKIES.get(KEY_COOKIE, ""))
+        if found and request.method not in SAFE_METHODS and is_cross_site(request._request):
+            raise Forbidden("A page of another site cannot use this cookie.")
+        return found

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models.functions import Now
@@ -31,6 +32,10 @@ REFRESH_GRACE = timedelta(seconds=30)
 a client refreshed twice at once. Longer than clients wait for a response."""
 
 
+KEY_LIFETIME = settings.REFRESH_TOKEN_LIFETIME
+"""Of the keys of kodosumi's clients, which cannot refresh them: as long as a client that does
+nothing may stay signed in. They end with their session, as every access token does."""
+
 LOGIN_SESSION = "login_session_id"
 """The key, in a browser's session, of the login session that ends with it."""
 
@@ -49,6 +54,13 @@ class SessionTokens:
 
     refresh: PersonRefresh
     membership: Membership
+
+    @property
+    def key(self) -> PersonAccess:
+        """An access token that lives for KEY_LIFETIME."""
+        access = self.refresh.access_token
+        access.set_exp(from_time=self.refresh.current_time, lifetime=KEY_LIFETIME)
+        return access
 
     def as_body(self) -> dict[str, Any]:
         return {

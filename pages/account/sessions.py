@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -25,6 +26,7 @@ from pages.account.forms import AcceptForm, LoginForm, PasswordForm
 from pages.form_pages import form_page, postpone, run_change, submitted_data
 from pages.members.roles import explained
 from pages.sent_forms import SENT_TWICE, note_sent, was_carried_out
+from panel.login import is_for_programs, respond_to_form
 
 REFUSAL = "Wrong email or password."
 
@@ -44,7 +46,16 @@ def safe_next(request: HttpRequest) -> str:
 @transaction.non_atomic_requests
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
+@csrf_exempt
 def log_in(request: HttpRequest) -> HttpResponse:
+    """The sign-in page, and the address where kodosumi's clients get a key."""
+    if is_for_programs(request):
+        return respond_to_form(request)
+    return _log_in(request)
+
+
+@csrf_protect
+def _log_in(request: HttpRequest) -> HttpResponse:
     """Sign a person in; an unknown address and a wrong password get the same response."""
     if request.user.is_authenticated:
         return redirect(safe_next(request))
