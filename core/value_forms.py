@@ -59,6 +59,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "OrganizationRequest.timeZone": TIME_ZONE,
     "PatchedOrganizationChangeRequest.slug": SLUG,
     "PatchedOrganizationChangeRequest.timeZone": TIME_ZONE,
+    "KeyLogInRequest.redirect": {"pattern": r"^/(?!/)[!-\[\]-~]*$"},
     "LogInRequest.organizationId": ORGANIZATION_ID,
     "SwitchRequest.organizationId": ORGANIZATION_ID,
     "PatchedChangeRequest.costUsd": {"pattern": r"^[0-9]{1,10}(\.[0-9]{1,8})?$"},
