@@ -83,13 +83,14 @@ def _make_font(source: str, target: Path) -> None:
     from fontTools.varLib import instancer
 
     options = subset.Options(layout_features=FEATURES, hinting=False, flavor="woff2")
-    font = subset.load_font(source, options)
-    _leave_words_alone(font)
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes={*LETTERS, *map(ord, SIGNS)})
-    subsetter.subset(font)
-    font = instancer.instantiateVariableFont(font, {"opsz": SIZE, "wght": WEIGHTS})
-    subset.save_font(font, str(target), options)
+    limits = {"opsz": SIZE, "wght": WEIGHTS}
+    with subset.load_font(source, options) as font:
+        _leave_words_alone(font)
+        subsetter.subset(font)
+        instancer.instantiateVariableFont(font, limits, inplace=True)
+        subset.save_font(font, str(target), options)
 
 
 def _leave_words_alone(font: Any) -> None:

@@ -1,5 +1,7 @@
 """The font that pages load: small, with what they use, and with its license."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.templatetags.static import static
 from fontTools.ttLib import TTFont
@@ -13,8 +15,9 @@ SIGNS = "→↑…–—“”’×·⌘▲▼"  # noqa: RUF001
 
 
 @pytest.fixture(scope="module")
-def font() -> TTFont:
-    return TTFont(fonts.made_fonts() / fonts.FONT)
+def font() -> Iterator[TTFont]:
+    with TTFont(fonts.made_fonts() / fonts.FONT) as made:
+        yield made
 
 
 def test_the_font_is_small_and_has_the_letters_and_signs_of_pages(font: TTFont) -> None:
