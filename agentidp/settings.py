@@ -125,6 +125,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "core.middleware.PageCompressionMiddleware",
     "core.middleware.RequestRecordMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "core.middleware.BoundedRequestMiddleware",
@@ -256,6 +257,7 @@ CONTENT_SECURITY_POLICY = {
         "default-src": [SELF],
         "script-src": [SELF],
         "style-src": [SELF],
+        "font-src": [SELF],
         "img-src": [SELF, "data:"],
         "object-src": [NONE],
         "base-uri": [NONE],
@@ -333,6 +335,11 @@ USE_THOUSAND_SEPARATOR = False
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "core.fonts.FontFinder",
+]
 SERVES_COLLECTED_FILES = (IS_PRODUCTION or IS_DEMO) and are_collected(
     BASE_DIR / "static", STATIC_ROOT
 )

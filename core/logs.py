@@ -62,6 +62,8 @@ def configure(settings: dict[str, Any]) -> None:
                 # traceback.
                 "django.security": {"level": "CRITICAL"},
                 "django.server": {"level": "ERROR"},
+                # Every glyph that core.fonts keeps.
+                "fontTools": {"level": "WARNING"},
                 # Registrations that every command would log when it starts.
                 "procrastinate.blueprints": {"level": "WARNING"},
                 "procrastinate.jobs": {"level": "WARNING"},

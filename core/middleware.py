@@ -8,7 +8,9 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
+from django.middleware.gzip import GZipMiddleware
 
 from core import metrics
 from core.constraints import broken_constraint, is_duplicate
@@ -59,6 +61,21 @@ class RequestRecord:
                 "milliseconds": round(seconds * 1000, 1),
             }
         )
+
+
+class PageCompressionMiddleware(GZipMiddleware):
+    """Compress pages, and nothing else: a stream would be held back, and nginx compresses the rest.
+
+    Here as well, because not every proxy compresses, and the smallest installation has none.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        is_page = response.get("Content-Type", "").startswith("text/html")
+        if response.streaming or not is_page:
+            return response
+        return super().process_response(request, response)
 
 
 class RequestRecordMiddleware:

@@ -17,6 +17,8 @@ from django.contrib.staticfiles.utils import matches_patterns
 from whitenoise import WhiteNoise
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
+from core.fonts import FOLDER
+
 if TYPE_CHECKING:
     from wsgiref.headers import Headers
     from wsgiref.types import WSGIApplication
@@ -119,3 +121,6 @@ def with_static_files(application: "WSGIApplication") -> "WSGIApplication":
 
 def _add_headers(headers: "Headers", path: str, url: str) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
+    if url.startswith(f"{settings.STATIC_URL}{FOLDER}/"):
+        # For frames with output of agents: they have no origin, and fonts are bound to one.
+        headers["Access-Control-Allow-Origin"] = "*"

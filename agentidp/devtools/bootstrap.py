@@ -228,7 +228,9 @@ def install_npm_packages() -> None:
 def collect_static_files() -> None:
     """Collect and compress the static files whenever they change."""
     own = sorted(path for path in (PROJECT / "static").rglob("*") if path.is_file())
-    others = [PROJECT / name for name in ("constraints.txt", "core/static_files.py")]
+    others = [
+        PROJECT / name for name in ("constraints.txt", "core/static_files.py", "core/fonts.py")
+    ]
     folder = PROJECT / "staticfiles"
     stamp = Stamp(folder, "collected", [*own, *others])
     if stamp.holds("demo"):

@@ -1,8 +1,8 @@
 """Output of agents on a page, inside a sandboxed frame.
 
 The frame is the second wall around output; executions/sanitizing.py is the first. It has no origin,
-runs no script, submits no form, loads nothing but our styles, and can navigate neither itself nor
-the page. Links open ordinary pages in a new tab.
+runs no script, submits no form, loads nothing but our styles and font, and can navigate
+neither itself nor the page. Links open ordinary pages in a new tab.
 """
 
 import re
@@ -17,7 +17,8 @@ from django.utils.safestring import SafeString, mark_safe
 from executions.sanitizing import TOO_COMPLEX
 
 POLICY = (
-    "default-src 'none'; style-src {styles}; object-src 'none'; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; style-src {styles}; font-src {fonts}; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'"
 )
 TEXT_ALONE = re.compile("<pre>[^<]*</pre>")
 
@@ -41,6 +42,7 @@ def _shown(request: HttpRequest, page: SafeString, written: list[str]) -> dict[s
     if all(not html or html == TOO_COMPLEX or TEXT_ALONE.fullmatch(html) for html in written):
         return {"html": page}
     # The frame has an opaque origin, so 'self' would match nothing.
-    policy = POLICY.format(styles=request.build_absolute_uri(static("css/")))
+    styles, fonts = (request.build_absolute_uri(static(each)) for each in ("css/", "fonts/"))
+    policy = POLICY.format(styles=styles, fonts=fonts)
     context = {"html": page, "policy": policy}
     return {"document": render_to_string("executions/output_document.html", context)}

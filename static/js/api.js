@@ -6,6 +6,7 @@ import { toast } from "./toast.js";
 const SCHEME = "bearer";
 const place = document.getElementById("swagger-ui");
 const form = document.querySelector("[data-authorize]");
+const authorization = document.querySelector("[data-authorization]");
 const authorized = document.querySelector("[data-authorized]");
 let ui;
 let own;
@@ -30,7 +31,7 @@ async function start() {
       return request;
     },
   });
-  form.hidden = false;
+  authorization.hidden = false;
 }
 
 /* Lets Swagger UI send requests as the person who is signed in, until the token expires. */
@@ -54,6 +55,11 @@ function show_authorization() {
   form.hidden = is_own();
   authorized.textContent = is_own() ? form.dataset.authorize : "";
 }
+
+/* Swagger UI's own dialog, whose button api.css hides: one menu has both ways, and this one also logs out. */
+document.querySelector("[data-credentials]").addEventListener("click", () => {
+  ui.authActions.showDefinitions(ui.authSelectors.definitionsToAuthorize());
+});
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();

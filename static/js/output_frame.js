@@ -85,6 +85,9 @@ function show(frames) {
   }
 }
 
+const shown = () => framesIn(document).filter((frame) => !isComing(frame));
+
 show(framesIn(document));
+document.fonts.ready.then(() => fit(shown())); /* Another font is higher or lower. */
 document.addEventListener("htmx:load", (event) => show(framesIn(event.target).filter((frame) => !written.has(frame))));
-document.addEventListener("themechange", () => show(framesIn(document).filter((frame) => !isComing(frame))));
+document.addEventListener("themechange", () => show(shown()));

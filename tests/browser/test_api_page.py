@@ -56,6 +56,11 @@ def operation(page: Page, path: str, method: str = "get") -> Locator:
     return found
 
 
+def open_dialog(page: Page) -> None:
+    page.locator("summary", has_text="Authorize").click()
+    page.get_by_role("button", name="Tokens and secrets").click()
+
+
 def faults_of(page: Page) -> list[Any]:
     found = [fault for script in (FOREIGN, FAINT, ARROWS) for fault in page.evaluate(script)]
     return found + serious_issues(page)
@@ -70,7 +75,7 @@ def test_every_part_has_our_type_and_can_be_seen(visit: Visit, dark: bool) -> No
     operation(page, "/api/v1/agents/{agentId}")
 
     assert faults_of(page) == []
-    page.get_by_role("button", name="Authorize", exact=True).click()
+    open_dialog(page)
     page.locator(".dialog-ux .modal-ux").wait_for()
     assert faults_of(page) == []
     labels = page.locator(".dialog-ux label")
@@ -96,14 +101,30 @@ def test_reading_executions_needs_no_token(visit: Visit) -> None:
 
 def test_requests_are_sent_as_the_person_after_a_click(visit: Visit) -> None:
     page = visit("/docs").page
-    as_me = page.get_by_role("button", name="Authorize as Ada Winter")
+    menu = page.locator("summary", has_text="Authorize")
+    as_me = page.get_by_role("button", name="As Ada Winter")
+    menu.click()
     as_me.click()
 
     expect(page.get_by_role("status").filter(has_text="Authorized as Ada Winter")).to_be_visible()
-    expect(as_me).to_be_hidden()
     here = operation(page, "/api/v1/agents")
     here.get_by_role("button", name="Execute").click()
     expect(here.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
-    page.get_by_role("button", name="Authorize", exact=True).click()
+    menu.click()
+    expect(as_me).to_be_hidden()
+    page.get_by_role("button", name="Tokens and secrets").click()
     page.locator(".dialog-ux").get_by_role("button", name="Logout").click()
+    page.get_by_role("button", name="Close").first.click()
+    menu.click()
     expect(as_me).to_be_visible()
+
+
+def test_one_button_authorizes(visit: Visit) -> None:
+    page = visit("/docs").page
+    page.locator(".opblock").first.wait_for()
+
+    offers = page.locator(":is(summary, button)", has_text="Authorize").filter(visible=True)
+    expect(offers).to_have_count(1)
+    open_dialog(page)
+
+    expect(page.locator(".dialog-ux").get_by_role("button", name="Authorize")).to_have_count(3)

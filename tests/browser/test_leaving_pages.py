@@ -44,6 +44,27 @@ def test_scrolled_content_is_printed_in_full(visit: Visit) -> None:
     assert cut == []
 
 
+@pytest.mark.parametrize("address", ["/", "/agents →", "/executions →"])
+def test_what_is_printed_does_not_lie_upon_the_next_part(visit: Visit, address: str) -> None:
+    """Page breaks push parts down, and a grid or a fixed part would not move with them."""
+    page = visit(address.removesuffix(" →")).page
+    if address.endswith("→"):
+        page.locator("tbody a.row-link").first.click()
+        page.wait_for_load_state("networkidle")
+
+    page.emulate_media(media="print")
+
+    assert page.locator(".card").count() >= 3
+    moving = page.evaluate(
+        """() => [...document.querySelectorAll(".main *")].filter((each) => {
+          const { position, display } = getComputedStyle(each);
+          return each.checkVisibility() && (["fixed", "sticky"].includes(position)
+            || (each.querySelector(".card") && display !== "block"));
+        }).map((each) => each.className)"""
+    )
+    assert moving == []
+
+
 @pytest.mark.parametrize("address", ["/", "/?days=7", "/audit", "/agents"])
 def test_a_form_leaves_no_empty_parameter(visit: Visit, address: str) -> None:
     page = visit(address).page

@@ -14,11 +14,12 @@ pytestmark = pytest.mark.browser
 
 KILOBYTE = 1000
 PLAIN, LIST, CHART, OVERVIEW, RUNS, RUN, API = (
-    KILOBYTE * most for most in (14, 26, 38, 41, 60, 43, 490)
+    KILOBYTE * most for most in (43, 55, 67, 70, 89, 72, 519)
 )
-"""The maximum compressed weight of styles, scripts, fonts and images on a first visit, by kind
-of page: without navigation; a list or a form; with charts; the overview, which also refreshes
-itself; lists of runs, which fetch fragments; a run; the API with Swagger UI.
+"""The maximum compressed weight of styles, scripts, font and images on a first visit, by kind
+of page, of which the font is 28 KB: without navigation; a list or a form; with charts; the
+overview, which also refreshes itself; lists of runs, which fetch fragments; a run; the API with
+Swagger UI.
 """
 BUDGETS = {
     "/login": PLAIN,
@@ -58,7 +59,9 @@ def classes(css: str) -> set[str]:
 
 def weight(response: Response) -> int:
     """The compressed size in bytes, even where the test server does not compress."""
-    return len(gzip.compress(response.body(), 9))
+    # Asked for again: Chromium does not tell the content of a preloaded font that it has cached.
+    answer = response.frame.page.request.get(response.url)
+    return len(gzip.compress(answer.body(), 9))
 
 
 @pytest.mark.parametrize("path", BUDGETS)
