@@ -109,6 +109,15 @@ def day_of(moment: datetime, now: datetime) -> str:
     return f"{moment.day} {moment:%b}{year}"
 
 
+def days_of(start: datetime, end: datetime, now: datetime) -> str:
+    """The dates from `start` until before `end`: 3 Mar, 3 Mar to 9 Mar, 3 Mar 2025 to 9 Mar 2025.
+
+    Dates are those of the current time zone, as in `day_of`.
+    """
+    first, last = (day_of(each, now) for each in (start, end - timedelta(microseconds=1)))
+    return first if first == last else f"{first} to {last}"
+
+
 def time_phrase(moment: datetime, now: datetime) -> str:
     """The time within a sentence: `at 12:30:05` for today, else `on 3 Mar at 12:30`, and only the
     date for other years.

@@ -11,13 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from executions.sanitizing import (
-    TOO_COMPLEX,
-    cleaned,
-    is_out_of_time,
-    is_too_complex,
-    is_too_large,
-)
+from executions.sanitizing import TOO_COMPLEX, cleaned, is_out_of_time, is_too_complex, is_too_large
 
 MAX_MARKS = 30_000
 """Characters with a meaning in Markdown: parsers are slow for very many of them in a row."""

@@ -201,10 +201,13 @@ ON_OTHER_PAGES = """
 reference/lists.md: exceed {core.pagination.MAX_LINK_LENGTH} characters
 reference/lists.md: `page` from 1 to {core.pagination.MAX_PAGE},
 reference/lists.md: each at most {executions.filters.MAX_VALUES} times
-reference/lists.md: | {panel.dashboard.MAX_ROWS}, which is the maximum |
+reference/lists.md: `GET /api/dashboard/running-agents` | start of the run, latest first | \
+{panel.dashboard.MAX_ROWS}, which is the maximum |
 reference/lists.md: | {panel.dashboard.DEFAULT_ERRORS}, at most {panel.dashboard.MAX_ROWS} |
-reference/lists.md: | {panel.dashboard.MAX_GROUPS}, which is the maximum |
-reference/lists.md: | {panel.dashboard.MAX_PARTS}, which is the maximum |
+reference/lists.md: errors that were known at the first one | {panel.dashboard.MAX_GROUPS}, which \
+is the maximum |
+reference/lists.md: time of the event, then its number | {panel.dashboard.MAX_PARTS}, which is \
+the maximum |
 reference/lists.md: (at most {panel.files.MAX_FILES} files)
 reference/errors.md: up to {organizations.api.idempotency.MAX_LENGTH} printable ASCII
 reference/errors.md: again for {tokens.sessions.REFRESH_GRACE:seconds} seconds
@@ -220,7 +223,7 @@ how-to/deploy.md: may take {executions.bucket_deadlines.REQUEST_SECONDS} seconds
 while it takes at least {executions.bucket_deadlines.MIN_PACE:bytes}
 how-to/follow-an-execution.md: nothing new for {live.hub.HEARTBEAT} seconds
 how-to/follow-an-execution.md: above {live.reading.MAX_MESSAGE_BYTES:bytes}
-how-to/import-kodosumi.md: {importers.kodosumi.hostile.MAX_JSON_BYTES:bytes} of a JSON message
+how-to/import-kodosumi.md: and {importers.kodosumi.hostile.MAX_JSON_BYTES:bytes} of a JSON message
 how-to/import-kodosumi.md: above {importers.kodosumi.importer.MAX_FILE_BYTES:bytes} are left out
 how-to/look-into-a-failed-run.md: one of the {pages.executions.comparison.LOOKED_AT} before it
 how-to/look-into-a-finding.md: newest {analytics.requests.rows.MAX_ROWS} requests
@@ -300,6 +303,8 @@ def test_every_number_is_the_one_that_the_code_has() -> None:
 
 @pytest.mark.parametrize("line", ON_OTHER_PAGES)
 def test_other_pages_name_the_numbers_that_the_code_has(line: str) -> None:
+    """Each sentence begins with a word: 6 MiB are within 16 MiB."""
     name, _, sentence = line.partition(": ")
 
+    assert not sentence.startswith("{")
     assert Written().format(sentence) in page(name)

@@ -100,24 +100,25 @@ class Window:
     @cached_property
     def whole_previous(self) -> "Window":
         """The window of equal length to compare with, as a whole while this one is not over."""
-        return Window(self._earlier(self.start), self._earlier(self.end), self.zone, self.now)
+        return Window(self.earlier(self.start), self.earlier(self.end), self.zone, self.now)
 
     @cached_property
     def edges_before(self) -> tuple[datetime, ...]:
         """The edges of the same hours or days in the window before; two may fall together where the
         clocks change.
         """
-        return tuple(sorted(self._earlier(edge) for edge in self.edges))
+        return tuple(sorted(self.earlier(edge) for edge in self.edges))
 
     @cached_property
     def previous(self) -> "Window":
         """The window of equal length to compare with. While this one is not over, it ends at the
         same time of the day.
         """
-        start, end = (self._earlier(each) for each in (self.start, self.reached))
+        start, end = (self.earlier(each) for each in (self.start, self.reached))
         return Window(start, max(start, end), self.zone, self.now)
 
-    def _earlier(self, moment: datetime) -> datetime:
+    def earlier(self, moment: datetime) -> datetime:
+        """The same time of the day in the previous window; FIRST where the calendar has none."""
         local = moment.astimezone(self.zone)
         try:
             return (local - self.days_back * DAY).astimezone(UTC)

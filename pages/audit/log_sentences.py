@@ -194,7 +194,7 @@ def _expiry(verb: str, of: str) -> Teller:
     def tell(told: Told) -> str:
         since, days = time_in(told.get("before")), told.get("days")
         if since:
-            return f"{verb} {of} of before {day_of(since, told.now)}"
+            return f"{verb} {of} from before {day_of(since, told.now)}"
         number = told.get("executions")
         what = counted(number, of) if isinstance(number, int) else of
         return f"{verb} {what}{f' older than {days} days' if days else ''}"

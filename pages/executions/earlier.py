@@ -1,13 +1,15 @@
 """The same executions in the period of equal length before, with the same weekdays."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
 
 from analytics.requests.window import Window
 from core.days import DAY
+from core.formatting import day_of, days_of
 from executions import queries
 from executions.filters import Filters
 from executions.queries import Buckets
@@ -55,12 +57,11 @@ class Earlier:
     @property
     def label(self) -> str:
         """Its dates, or times if it is shorter than a day."""
-        zone = self.query.request.zone
+        zone, now = self.query.request.zone, self.query.now
         start, end = (at.astimezone(zone) for at in (self._previous.start, self._previous.end))
         if end - start < DAY:
-            return f"{start.day} {start:%b}, {start:%H:%M} to {end:%H:%M}"
-        last = end - timedelta(microseconds=1)
-        return f"{start.day} {start:%b} to {last.day} {last:%b}"
+            return f"{day_of(start, now)}, {start:%H:%M} to {end:%H:%M}"
+        return days_of(start, end, now)
 
     @property
     def comparisons(self) -> list[dict[str, Any]]:
@@ -80,14 +81,13 @@ class Earlier:
         """
         if buckets.step == MONTH:
             return {}
-        zone, back = self.query.request.zone, self.window.days_back * DAY
         before = queries.count_over_time(
-            *self.query.scope, self.filters, zone=zone, step=buckets.step
+            *self.query.scope, self.filters, zone=self.query.request.zone, step=buckets.step
         )
-        totals = {each.start: each.total for each in before.rows}
-
-        def earlier(start: datetime) -> datetime:
-            return (start.astimezone(zone) - back).astimezone(start.tzinfo)
-
-        found = {each.start: totals.get(earlier(each.start), 0) for each in buckets.rows}
+        # Where the clocks change, one of the two windows has an hour more: each run counts once.
+        edges = sorted(self.window.earlier(each.start) for each in buckets.rows)
+        found = dict.fromkeys((each.start for each in buckets.rows), 0)
+        for each in before.rows:
+            place = bisect_right(edges, each.start) - 1
+            found[buckets.rows[max(place, 0)].start] += each.total
         return found if any(found.values()) else {}

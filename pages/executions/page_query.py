@@ -21,6 +21,7 @@ from django.utils import timezone
 from agents.models import Agent
 from core.days import DAY, MAX_TIMESTAMP
 from core.errors import InvalidValue
+from core.formatting import day_of
 from executions import queries
 from executions.filters import MAX_VALUES, NAMES, NOBODY, REPEATABLE, Filters, parse_value
 from executions.known_tags import known_tags
@@ -125,9 +126,8 @@ class PageQuery:
     def written(self, seconds: float) -> str:
         """The time formatted in the page's zone."""
         moment = to_datetime(seconds).astimezone(self.request.zone)
-        year = "" if moment.year == self.now.year else f" {moment.year}"
         clock = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
-        return f"{moment.day} {moment:%b}{year}, {clock}"
+        return f"{day_of(moment, self.now)}, {clock}"
 
     @property
     def context_line(self) -> str:

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from core.formatting import day_of
 from executions import queries
 from executions.models import Execution
 from executions.queries import Bucket, Buckets
@@ -124,10 +125,9 @@ def rows_url(query: PageQuery, start: float, end: float) -> str:
 def label(query: PageQuery, bucket: Bucket, step: str) -> str:
     zone = query.request.zone
     start, end = bucket.start.astimezone(zone), bucket.end.astimezone(zone)
-    year = "" if start.year == query.now.year else f" {start.year}"
     if step == "month":
         return f"{start:%B %Y}"
-    day = f"{start:%a} {start.day} {start:%b}{year}"
+    day = f"{start:%a} {day_of(start, query.now)}"
     return day if step == "day" else f"{day}, {start:%H:%M}\N{EN DASH}{end:%H:%M}"
 
 

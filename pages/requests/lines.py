@@ -8,7 +8,7 @@ from typing import Any
 
 from analytics.requests.filters import Secret
 from analytics.requests.folds import MAX_FOLDED, Fold, Folds
-from core.formatting import duration, number
+from core.formatting import day_of, duration, number
 from pages.executions.page_query import stamp
 from pages.lists import PAGE_SIZE
 from pages.requests.page_query import RequestQuery
@@ -109,8 +109,7 @@ def _day(query: RequestQuery, local: datetime) -> str:
     today = query.now.astimezone(query.zone).date()
     if local.date() == today or "date" in query.values:
         return ""
-    year = "" if local.year == today.year else f" {local.year}"
-    return f"{local.day} {local:%b}{year}, "
+    return f"{day_of(local, query.now)}, "
 
 
 def places(addresses: tuple[str, ...]) -> str:

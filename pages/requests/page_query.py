@@ -30,6 +30,7 @@ from analytics.requests.parameters import MAX_EXCLUDED, parse_reason
 from analytics.requests.window import DEFAULT_DAYS, Window
 from core.days import WEEKDAYS
 from core.errors import InvalidValue
+from core.formatting import day_of
 from pages.decorators import OrganizationRequest
 from pages.executions.page_query import stamp
 from pages.lists import NOT_COMPARED, VIEW, Filter, ListFilters, view_of
@@ -153,9 +154,8 @@ class RequestQuery:
 
     def written(self, moment: datetime) -> str:
         local = moment.astimezone(self.zone)
-        year = "" if local.year == self.now.astimezone(self.zone).year else f" {local.year}"
         clock = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
-        return f"{local.day} {local:%b}{year}, {clock}"
+        return f"{day_of(local, self.now)}, {clock}"
 
     # The filters
 

@@ -7,6 +7,7 @@ from typing import Any
 from analytics.periods import FIRST_YEAR
 from analytics.requests.window import DEFAULT_DAYS
 from core.days import DAY, day_start
+from core.formatting import day_of, days_of
 from pages.lists import NOT_COMPARED, VIEW, view_of
 from pages.requests.page_query import EDGES, RequestQuery
 
@@ -20,8 +21,7 @@ class WindowMenu:
     @property
     def range_label(self) -> str:
         if "date" in self.query.values:
-            local = self.query.window.start.astimezone(self.query.zone)
-            return f"{local.day} {local:%b}"
+            return day_of(self.query.window.start, self.query.now)
         if self.query.window.days is None:
             return "chosen time"
         return RANGES.get(self.query.window.days, f"{self.query.window.days} days")
@@ -54,9 +54,8 @@ class WindowMenu:
         start, end = (at.astimezone(self.query.zone) for at in (previous.start, previous.end))
         until = "" if self.query.window.end <= self.query.window.now else f" until {end:%H:%M}"
         last = (end - timedelta(microseconds=1)).date()
-        if start.date() >= last:
-            return f"{start:%a} {start.day} {start:%b}{until}"
-        return f"{start.day} {start:%b} to {last.day} {last:%b}{until}"
+        weekday = f"{start:%a} " if start.date() >= last else ""
+        return f"{weekday}{days_of(start, end, self.query.now)}{until}"
 
     @property
     def ranges(self) -> list[dict[str, Any]]:
@@ -130,9 +129,7 @@ class WindowMenu:
         first, last = (at.astimezone(self.query.zone) for at in (start, end))
         if not _is_midnight(first) or not _is_midnight(last):
             return f"{self.query.written(start)} to {self.query.written(end)}"
-        until = last.date() - DAY
-        words = f"{first.day} {first:%b}"
-        return words if first.date() == until else f"{words} to {until.day} {until:%b}"
+        return days_of(first, last, self.query.now)
 
     @property
     def comparisons(self) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -130,12 +130,65 @@ def test_runs_over_time_stand_beside_the_same_weekdays_before(
 def test_runs_without_a_period_before_are_compared_with_nothing(
     organization: Organization, signed_in: SignedIn, query: str
 ) -> None:
-    run_at(organization, timedelta(minutes=5))
+    """The run of long ago is before the window of months, which have no weekdays in common."""
+    for ago in (timedelta(minutes=5), timedelta(days=600)):
+        run_at(organization, ago)
 
     page = signed_in(make_membership(organization)).get(f"/executions/timeline{query}")
 
     assert page.context["chart"]["before"] is None
     assert page.context["comparisons"] == []
+
+
+@pytest.mark.parametrize(
+    ("day", "earlier", "hours"),
+    [
+        ("2025-03-31", ["2025-03-30T01:30Z"], {3: 1}),
+        ("2025-03-30", ["2025-03-29T01:30Z", "2025-03-29T02:30Z"], {1: 1, 3: 1}),
+        ("2025-10-27", ["2025-10-26T00:30Z", "2025-10-26T01:30Z"], {2: 2}),
+        ("2025-10-26", ["2025-10-25T00:30Z"], {2: 1}),
+    ],
+    ids=["after a short day", "short day", "after a long day", "long day"],
+)
+def test_each_run_before_counts_once_where_the_clocks_change(
+    organization: Organization,
+    signed_in: SignedIn,
+    day: str,
+    earlier: list[str],
+    hours: dict[int, int],
+) -> None:
+    for text in (f"{day}T12:00Z", *earlier):
+        make_execution(organization, FINISHED, start=datetime.fromisoformat(text).timestamp())
+    browser = signed_in(make_membership(organization))
+
+    page = browser.get(f"/executions/timeline?from={day}&to={day}&tz=Europe/Berlin")
+
+    points = page.context["chart"]["points"]
+    assert [(each["hour"], each["before"]) for each in points if each["before"]] == [*hours.items()]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "label"),
+    [
+        ("2020-03-05", "2020-03-05", "4 Mar 2020"),
+        ("2020-03-02", "2020-03-08", "24 Feb 2020 to 1 Mar 2020"),
+        ("2020-03-05T10:00", "2020-03-05T12:00", "4 Mar 2020, 10:00 to 12:00"),
+    ],
+)
+def test_the_period_before_is_named_with_its_year_if_it_is_another(
+    organization: Organization, signed_in: SignedIn, first: str, last: str, label: str
+) -> None:
+    long_ago(organization)
+    for day in ("2020-02-27T11:00Z", "2020-03-04T11:00Z", "2020-03-05T11:00Z"):
+        make_execution(organization, FINISHED, start=datetime.fromisoformat(day).timestamp())
+    browser, window = signed_in(make_membership(organization)), f"?from={first}&to={last}"
+
+    charts = [browser.get(f"/executions/{each}{window}") for each in ("timeline", "statistics")]
+    requests = browser.get(f"/tokens{window}")
+
+    assert charts[0].context["chart"]["before"]["label"] == label
+    assert charts[1].context["before_label"] == label
+    assert "T" in first or f"Earlier: {label}" in requests.content.decode()
 
 
 def test_shares_of_runs_stand_beside_those_of_the_same_weekdays_before(
