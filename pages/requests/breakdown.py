@@ -165,7 +165,8 @@ def rankings(query: RequestQuery, found: Breakdown) -> list[dict[str, Any]]:
 
 
 def ranking(query: RequestQuery, found: Breakdown, name: str) -> dict[str, Any]:
-    shown, others = [], []
+    shown: list[RankedValue] = []
+    others: list[RankedValue] = []
     for place, value in enumerate(found.rankings[name].values):
         has_any = place < SHOWN and (value.count or value.before)
         # What the filters name is always among them.
