@@ -153,8 +153,9 @@ def at_work(organization: Organization, usage: Collection[AgentCount]) -> AtWork
     """The number of agents with tokens in the month, from its `usage` (`count_by_agent`)."""
     registered = Agent.objects.for_organization(organization).counted()
     served = {agent.agent_id for agent in usage if agent.count}
-    working = registered.filter(pk__in=served).count()
-    return AtWork(working=working, registered=registered.count(), served=len(served))
+    # Their ids come back faster than those of the served ones, which may be all, go there.
+    ids = set(registered.order_by().values_list("pk", flat=True))
+    return AtWork(working=len(served & ids), registered=len(ids), served=len(served))
 
 
 def with_last_use(agents: AgentQuerySet) -> AgentQuerySet:

@@ -152,13 +152,13 @@ def figure(
 ) -> dict[str, Any]:
     is_rise = is_unwelcome and sums.total > NOTEWORTHY * float(sums.before)
     compared = sums.before if is_comparable else 0
-    today = f"{shown(sums.today)} today so far" if sums.today else ""
+    today = f"{shown(sums.today)} today so far".replace(" ", SPACE) if sums.today else ""
     notes = [f"from {shown(compared)}" if compared else "", share, today]
     return {
         "label": label,
         "value": shown(sums.total) if sums.total else "0",
         "change": change(float(sums.total), float(compared), rise="bad" if is_rise else ""),
-        "note": " · ".join(filter(None, notes)).replace(" today", f"{SPACE}today"),
+        "note": " · ".join(filter(None, notes)),
         "url": url if sums.total else "",
         "spark": [
             {"count": float(count), "partial": day == strip.today, "flagged": day in flagged}

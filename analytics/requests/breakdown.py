@@ -140,12 +140,15 @@ class _Reading:
         """Since when events are read, and whether the previous window can be read as well."""
         key = AGENTS if ignoring == AGENTS and self.filters.agent_id else ""
         if key not in self.limits:
-            since, earlier = (
-                newest_since(self.organization, self.filters, each, ignoring=key, most=self.most)
-                for each in (self.window, self.window.previous)
-            )
-            self.limits[key] = since, since is None and earlier is None
+            since = self._since(self.window, key)
+            is_whole = since is None and self._since(self.window.previous, key) is None
+            self.limits[key] = since, is_whole
         return self.limits[key]
+
+    def _since(self, window: Window, ignoring: str) -> datetime | None:
+        return newest_since(
+            self.organization, self.filters, window, ignoring=ignoring, most=self.most
+        )
 
     # By time
 

@@ -108,8 +108,11 @@ def _secrets(
 
     Requests without a hint were made with the credential's only secret if it has had no other.
     """
-    credentials = Credential.objects.for_organization(organization).in_bulk(
-        {group["credential_id"] for group in groups if group["credential_id"]}
+    without_hint = {group["credential_id"] for group in groups if not group["secret_hint"]} - {None}
+    credentials = (
+        Credential.objects.for_organization(organization)
+        .only("name", "secret_hint", "rotated_at")
+        .in_bulk(without_hint)
     )
     merged: dict[tuple[UUID | None, str], Group] = {}
     for group in groups:

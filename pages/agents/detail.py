@@ -88,7 +88,7 @@ def agent(request: OrganizationRequest, agent_id: UUID) -> HttpResponse:
     context = {
         "agent": found,
         "days": DAYS,
-        "context_line": f"{kind_of(found)} · {last}",
+        "context_line": f"{kind_of(found)}\N{NO-BREAK SPACE}· {last}",
         "verdict": verdict,
         "findings": findings_shown(untold(findings, cards, verdict), may_write=may_write),
         "snoozed": snoozed_link(snoozed, found.pk),

@@ -108,4 +108,7 @@ def kind_of(agent: Agent) -> str:
 
 
 def last_token(at: datetime | None, now: datetime) -> str:
-    return f"last token {absolute_time(at, now)}" if at else "no token yet"
+    """Its time stays on one line."""
+    if at is None:
+        return "no token yet"
+    return f"last token {absolute_time(at, now)}".replace(" ", "\N{NO-BREAK SPACE}")

@@ -110,7 +110,9 @@ class PageQuery:
     def range_label(self) -> str:
         if self.hours is None:
             return "chosen time"
-        return RANGES.get(self.hours, f"{self.hours:,} hours")
+        days, rest = divmod(self.hours, 24)
+        text = f"{self.hours:,} hours" if rest or days < 2 else f"{days:,} days"
+        return RANGES.get(self.hours, text)
 
     @property
     def window_text(self) -> str:

@@ -148,7 +148,8 @@ def summary(query: PageQuery, buckets: Buckets) -> str:
         text += f". Most failed on {label(query, worst, buckets.step)}: {worst.failed:,}"
     earlier = query.statistics.total - sum(bucket.total for bucket in buckets.rows)
     if query.filters.is_recent and earlier > 0:
-        text += f". {earlier:,} that started earlier are not in the bars"
+        verb = "is" if earlier == 1 else "are"
+        text += f". {earlier:,} that started earlier {verb} not in the bars"
     return text
 
 

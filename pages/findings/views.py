@@ -15,7 +15,7 @@ from analytics.actions import end_snooze, snooze_finding
 from analytics.findings.codes import CODES
 from analytics.findings.finding import Finding
 from analytics.models import FindingSnooze
-from analytics.records import findings_of, findings_of_agent
+from analytics.records import findings_of, findings_of_agent, worst_findings
 from core.formatting import day_of
 from organizations.actors import Scope
 from pages.charts import shown_finding
@@ -110,7 +110,8 @@ def snoozed(request: OrganizationRequest) -> HttpResponse:
         rows = rows.filter(agent=agent_id)
     rows = rows.select_related("snoozed_by", "agent").order_by("until", "pk")
     now = timezone.now()
-    current = {each.snooze.pk: each for each in findings_of(request.organization) if each.snooze}
+    hidden = worst_findings(request.organization, now, most=0).snoozed
+    current = {each.snooze.pk: each for each in hidden if each.snooze}
     context = {
         "rows": [
             {

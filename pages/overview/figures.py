@@ -55,7 +55,7 @@ class View:
             request.GET.get("compare") != NOT_COMPARED,
         )
 
-    @property
+    @cached_property
     def days(self) -> int:
         return len(self.period.dates)
 

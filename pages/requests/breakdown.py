@@ -165,11 +165,13 @@ def rankings(query: RequestQuery, found: Breakdown) -> list[dict[str, Any]]:
 
 
 def ranking(query: RequestQuery, found: Breakdown, name: str) -> dict[str, Any]:
-    values = found.rankings[name].values
-    shown = [value for value in values[:SHOWN] if value.count or value.before]
-    # What the filters name is always among them.
-    shown += [value for value in values[SHOWN:] if value.is_chosen or value.is_excluded]
-    others = [value for value in values if value not in shown]
+    shown: list[RankedValue] = []
+    others: list[RankedValue] = []
+    for place, value in enumerate(found.rankings[name].values):
+        has_any = place < SHOWN and (value.count or value.before)
+        # What the filters name is always among them.
+        is_named = place >= SHOWN and (value.is_chosen or value.is_excluded)
+        (shown if has_any or is_named else others).append(value)
     most = max((value.count for value in shown), default=0) or 1
     more = "more than " if found.rankings[name].is_cut else ""
     return {

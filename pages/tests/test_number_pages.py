@@ -101,7 +101,32 @@ def test_a_time_in_which_nothing_ran_has_no_bars(organization: Organization, bro
     response = browser.get("/executions/timeline?hours=1")
 
     assert response.context["chart"]["points"] == []
-    assert "Nothing ran in this period" in response.content.decode()
+    text = response.content.decode()
+    assert "Nothing ran in this period" in text
+    assert "A bar counts" not in text
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [(2160, "Last 90 days, "), (48, "Last 2 days, "), (50, "Last 50 hours, "), (24, "Last 24 h")],
+)
+def test_a_time_of_whole_days_is_written_in_days(browser: Any, hours: int, words: str) -> None:
+    query = browser.get(f"/executions?hours={hours}").context["query"]
+
+    assert query.context_line.startswith(words)
+
+
+@pytest.mark.parametrize(("number", "verb"), [(1, "is"), (2, "are")])
+def test_what_started_earlier_is_told_in_good_english(
+    organization: Organization, browser: Any, number: int, verb: str
+) -> None:
+    for _ in range(number):
+        make_execution(organization, RUNNING, start=now() - 3 * HOUR)
+    make_execution(organization)
+
+    chart = browser.get("/executions/timeline?hours=1").context["chart"]
+
+    assert chart["summary"].endswith(f". {number} that started earlier {verb} not in the bars")
 
 
 # Statistics

@@ -65,6 +65,23 @@ def test_what_is_printed_does_not_lie_upon_the_next_part(visit: Visit, address: 
     assert moving == []
 
 
+@pytest.mark.parametrize("address", ["/executions?hours=720", "/tokens", "/agents", "/audit"])
+def test_a_printed_list_has_all_columns_and_begins_on_the_first_sheet(
+    visit: Visit, address: str
+) -> None:
+    page = visit(address).page
+    rows = page.locator(".card:has(> .table-scroll)").last
+    columns = [each for each in rows.locator("thead th").all() if each.is_visible()]
+
+    page.set_viewport_size({"width": 688, "height": 1017})  # A4 within its margins
+    page.emulate_media(media="print")
+
+    assert all(each.is_visible() for each in columns)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 688
+    assert rows.evaluate("card => getComputedStyle(card).breakInside") == "auto"
+    assert not any(each.is_visible() for each in page.locator(".button, .menu").all())
+
+
 @pytest.mark.parametrize("address", ["/", "/?days=7", "/audit", "/agents"])
 def test_a_form_leaves_no_empty_parameter(visit: Visit, address: str) -> None:
     page = visit(address).page
