@@ -27,9 +27,9 @@ from pages.audit.sentences import (
 )
 
 LISTS = {"executions": "runs", "errors": "errors", "requests": "requests", "audit": "audit events"}
+# Other reasons are their words with spaces.
 FAILURES = {
     "client_authentication": "its secret or key was refused",
-    "wrong_name_or_password": "wrong name or password",
     "organization_not_active": "the organization is not active",
     "no_active_organization": "no organization is active",
     "refresh_token_used_twice": "a refresh token was used twice",

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.tests.factories import make_agent
+from executions.filters import NOBODY
 from executions.tests.factories import FAILED, FINISHED, make_execution
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
@@ -203,8 +204,33 @@ def test_shares_of_runs_stand_beside_those_of_the_same_weekdays_before(
 
     of_status = page.context["pies"][0]["rows"]
     assert {row["key"]: row["before"] for row in of_status} == {"finished": 3, "error": 0}
+    of_agents, of_users = (
+        {row["key"]: (row["count"], row["before"]) for row in pie["rows"]}
+        for pie in page.context["pies"][1:]
+    )
+    assert list(of_agents.values()) == [(2, 3)]
+    assert of_users == {NOBODY: (2, 3)}
+    runtimes = page.context["runtimes"]
+    assert {each["before"] for each in runtimes} == {each["value"] for each in runtimes} != {None}
     assert f"that started from {page.context['before_label']}." in page.content.decode()
     [hide] = [each["url"] for each in page.context["comparisons"] if not each["current"]]
-    assert "Before" not in browser.get(hide).content.decode().partition("<main")[2]
+    without = browser.get(hide)
+    assert "Before" not in without.content.decode().partition("<main")[2]
+    assert all("compare=no" in each["url"] for each in without.context["query"].ranges)
     nothing = browser.get("/executions/statistics?hours=1")
     assert (nothing.context["comparisons"], nothing.context["before_label"]) == ([], "")
+
+
+def test_what_was_counted_with_others_before_is_unknown(
+    organization: Organization, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executions.queries.tally.MAX_VALUES", 1)
+    before, today = timedelta(days=7, minutes=5), timedelta(minutes=5)
+    for name, ago in (("one", before), ("one", before), ("two", before), ("two", today)):
+        start = (timezone.now() - ago).timestamp()
+        make_execution(organization, FINISHED, start=start, agent_name=name)
+
+    page = signed_in(make_membership(organization)).get("/executions/statistics?hours=168")
+
+    [row] = page.context["pies"][1]["rows"]
+    assert (row["key"], row["count"], row["before"]) == ("two", 1, None)

@@ -23,6 +23,8 @@ from pages.audit.log_sentences import OWN_TELLERS, log_sentences
 from pages.audit.sentences import CHANGES
 
 UPDATE = {"before": {"owner": "platform"}, "after": {"owner": "hiring"}}
+OLD = {"before": "2020-03-03T00:00:00+00:00"}
+MEMBER = {"member": "ada@example.com", "role": "operator"}
 
 
 @pytest.fixture
@@ -59,58 +61,143 @@ def test_an_event_without_its_metadata_is_still_a_sentence(
     assert "  " not in what
 
 
+SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
+    "agent.updated": (UPDATE, "changed the owner of crm-sync from platform to hiring."),
+    "token.revoked": ({}, "revoked a token of crm-sync."),
+    "token_events.expiry_started": (OLD, "began to delete token events from before 3 Mar 2020."),
+    "token_events.expired": (OLD, "deleted token events from before 3 Mar 2020."),
+    "auth.failed": (
+        {"reason": "client_authentication", "notRecorded": 1200},
+        "failed to authenticate: its secret or key was refused, after 1,200 more that are not "
+        "listed.",
+    ),
+    "resource.created": ({}, "created the resource Mine."),
+    "resource.updated": (UPDATE, "changed the owner of Mine from platform to hiring."),
+    "resource.deleted": ({}, "deleted the resource Mine."),
+    "resource.agent_allowed": (
+        {"scopes": ["read", "write"]},
+        "allowed crm-sync tokens for Mine with read, write.",
+    ),
+    "resource.agent_removed": ({}, "revoked the access of crm-sync to Mine."),
+    "org.created": ({"owner": "ada@example.com"}, "created the organization."),
+    "org.updated": (UPDATE, "changed the owner from platform to hiring."),
+    "org.suspended": ({}, "suspended the organization."),
+    "org.reactivated": ({}, "reactivated the organization."),
+    "org.deleted": ({}, "deleted the organization."),
+    "org.member_added": (MEMBER, "added ada@example.com as operator."),
+    "org.member_role_changed": (
+        {"member": "ada@example.com", "before": "viewer", "after": "admin"},
+        "changed the role of ada@example.com from viewer to admin.",
+    ),
+    "org.member_removed": (MEMBER, "removed ada@example.com, who was operator."),
+    "org.invitation_created": (
+        {"email": "new@example.com", "role": "operator"},
+        "invited new@example.com as operator.",
+    ),
+    "org.invitation_revoked": ({}, "withdrew the invitation of new@example.com."),
+    "org.invitation_accepted": (MEMBER, "accepted an invitation and joined as operator."),
+    "session.started": ({}, "signed in."),
+    "session.ended": ({}, "signed out."),
+    "session.password_changed": ({}, "changed their password."),
+    "view.shared": ({"list": "executions"}, "shared the view “Mine” of runs."),
+    "view.updated": (
+        {"before": {"name": "Old"}, "after": {"name": "Mine"}},
+        "renamed the shared view “Old” to “Mine”.",
+    ),
+    "view.unshared": ({"list": "errors"}, "stopped sharing the view “Mine” of errors."),
+    "view.deleted": ({"list": "requests"}, "removed the shared view “Mine” of requests."),
+    "audit.exported": ({}, "exported the audit log."),
+    "signing_key.rotated": ({}, "rotated the signing key."),
+    "person.deactivated": ({}, "deactivated the account of Mine."),
+    "person.reactivated": ({}, "reactivated the account of Mine."),
+    "person.address_changed": ({}, "changed the email address of Mine."),
+    "person.password_reset": ({}, "reset the password of Mine."),
+    "person.password_reset_offered": ({}, "made a link that resets the password of Mine."),
+    "execution.stopped": ({}, "stopped the run Mine."),
+    "execution.deleted": (
+        {"reason": "deleted at the source"},
+        "deleted the run Mine, which was deleted at the source.",
+    ),
+    "execution.expiry_started": (
+        {"executions": 1200, "days": 90},
+        "began to delete 1,200 runs older than 90 days.",
+    ),
+    "execution.expired": ({"executions": 1, "days": 90}, "deleted 1 run older than 90 days."),
+    "execution.import_started": ({}, "began to import runs."),
+    "execution.import_finished": ({}, "finished importing runs."),
+    "error_group.resolved": ({"note": "Mended."}, "resolved a group of errors: Mended."),
+    "error_group.reopened": ({}, "reopened a group of errors."),
+    "admin.organization_chosen": ({}, "opened the organization in the administration."),
+}
+TARGETS = {
+    "agent.updated": {"target_type": "agent", "target_label": "crm-sync@a.example"},
+    "org.invitation_revoked": {"target_label": "invitation of new@example.com"},
+}
+
+
+def test_every_own_sentence_is_compared() -> None:
+    assert set(SENTENCES) == {str(each) for each in OWN_TELLERS}
+
+
+@pytest.mark.parametrize("action", SENTENCES)
+def test_a_sentence_says_what_happened(
+    organization: Organization, agent: Agent, action: str
+) -> None:
+    metadata, what = SENTENCES[action]
+    target = TARGETS.get(action, {"target_label": "Mine"})
+
+    assert told(organization, action=action, agent_id=agent.pk, metadata=metadata, **target) == what
+
+
 @pytest.mark.parametrize(
-    ("action", "fields", "what"),
+    ("action", "metadata", "what"),
     [
         (
-            "agent.updated",
-            {"metadata": UPDATE, "target_type": "agent", "target_label": "crm-sync@a.example"},
-            "changed the owner of crm-sync from platform to hiring.",
-        ),
-        ("org.updated", {"metadata": UPDATE}, "changed the owner from platform to hiring."),
-        ("view.shared", {"metadata": {"list": "executions"}}, "shared the view “Mine” of runs."),
-        (
             "view.updated",
-            {"metadata": {"before": {"name": "Old"}, "after": {"name": "Mine"}}},
-            "renamed the shared view “Old” to “Mine”.",
-        ),
-        (
-            "view.updated",
-            {"metadata": {"list": "audit", "before": {"query": ""}, "after": {"query": "a"}}},
+            {"list": "audit", "before": {"query": ""}, "after": {"query": "a"}},
             "changed the shared view “Mine” of audit events.",
         ),
-        (
-            "view.unshared",
-            {"metadata": {"list": "errors"}},
-            "stopped sharing the view “Mine” of errors.",
-        ),
         ("view.deleted", {}, "removed the shared view “Mine”."),
-        (
-            "auth.failed",
-            {"metadata": {"reason": "client_authentication", "notRecorded": 1200}},
-            "failed to authenticate: its secret or key was refused, after 1,200 more that are not "
-            "listed.",
-        ),
-        (
-            "org.invitation_created",
-            {"metadata": {"email": "new@example.com", "role": "operator"}},
-            "invited new@example.com as operator.",
-        ),
-        (
-            "execution.expired",
-            {"metadata": {"executions": 1, "days": 90}},
-            "deleted 1 run older than 90 days.",
-        ),
-        ("error_group.reopened", {}, "reopened a group of errors."),
+        ("auth.failed", {"reason": "of_tomorrow"}, "failed to authenticate: of tomorrow."),
         ("something.of_tomorrow", {}, "did something.of_tomorrow."),
     ],
 )
-def test_a_sentence_says_what_happened(
-    organization: Organization, action: str, fields: dict[str, Any], what: str
+def test_a_sentence_tells_what_the_metadata_have(
+    organization: Organization, action: str, metadata: dict[str, Any], what: str
 ) -> None:
-    given = {"target_label": "Mine", "metadata": {}} | fields
+    assert told(organization, action=action, target_label="Mine", metadata=metadata) == what
 
-    assert told(organization, action=action, **given) == what
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("client_authentication", "its secret or key was refused"),
+        ("wrong_name_or_password", "wrong name or password"),
+        ("organization_not_active", "the organization is not active"),
+        ("no_active_organization", "no organization is active"),
+        ("refresh_token_used_twice", "a refresh token was used twice"),
+    ],
+)
+def test_a_failure_is_told_in_words(organization: Organization, reason: str, words: str) -> None:
+    what = told(organization, action="auth.failed", metadata={"reason": reason})
+
+    assert what == f"failed to authenticate: {words}."
+
+
+def test_a_role_is_that_of_the_agent_or_of_nobody_known(
+    organization: Organization, agent: Agent
+) -> None:
+    event = {"action": "org.member_removed", "metadata": {"role": "admin"}}
+
+    assert told(organization, agent_id=agent.pk, **event) == "removed crm-sync, who was admin."
+    assert told(organization, agent_id=uuid7(), **event) == "removed a member, who was admin."
+
+
+def test_an_actor_without_a_name_is_somebody(organization: Organization) -> None:
+    event = AuditEvent(actor_kind="person", actor_label="", action="session.started")
+
+    with organization_scope(organization):
+        assert log_sentences(organization, [event], timezone.now())[0].who == "Somebody"
 
 
 def test_an_account_is_ones_own_or_another_ones(organization: Organization) -> None:
@@ -122,23 +209,30 @@ def test_an_account_is_ones_own_or_another_ones(organization: Organization) -> N
 
 
 def test_a_credential_is_told_with_its_agent(organization: Organization, agent: Agent) -> None:
-    what = told(
-        organization,
+    event = AuditEvent(
         action="credential.revoked",
+        actor_label="retention",
         agent_id=agent.pk,
         target_type="credential",
         target_label="credential prod …c3d4",
     )
 
-    assert what == "revoked the credential prod …c3d4 of crm-sync."
+    with organization_scope(organization):
+        (sentence,) = log_sentences(organization, [event], timezone.now())
+
+    assert sentence.what == "revoked the credential prod …c3d4 of crm-sync."
+    assert event.target_label == "credential prod …c3d4", "the log's own words"
 
 
 def test_resolving_and_reopening_a_group_name_its_error_until_it_is_deleted(
     organization: Organization, browser: Client
 ) -> None:
-    make_execution(organization, FAILED, events=[NewEvent(now(), "error", "disk is full")])
+    for number in (1, 2):
+        error_event = NewEvent(now() + number, "error", f"disk {number} is full")
+        make_execution(organization, FAILED, events=[error_event])
     with organization_scope(organization):
-        error = ExecutionError.objects.get()
+        error = ExecutionError.objects.latest("created_at")
+        assert ExecutionError.objects.filter(fingerprint=error.fingerprint).count() == 2
     address = f"/executions/errors/{error.fingerprint}"
 
     browser.post(f"{address}/resolve", {"note": "A bigger disk."})
