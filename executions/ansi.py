@@ -8,6 +8,8 @@ from rich.color import Color, ColorSystem
 from rich.style import Style
 from rich.text import Text
 
+from executions.long_words import with_breaks
+
 MAX_CHARACTERS = 128 * 1024
 """The maximum length of a message; only the beginning of a longer one is shown."""
 COLOURING = re.compile(r"\x1b\[[0-9;:]*m")
@@ -33,7 +35,7 @@ def ansi_as_html(message: str) -> SafeString:
 
     A line overwritten by carriage returns or backspaces is shown in its last state.
     """
-    text = CONTROL_SEQUENCES.sub("", last_states(message[:MAX_CHARACTERS]))
+    text = with_breaks(CONTROL_SEQUENCES.sub("", last_states(message[:MAX_CHARACTERS])))
     text = COLOURING.sub(
         lambda found: found[0] if len(found[0]) <= MAX_COLOURING_LENGTH else "", text
     )

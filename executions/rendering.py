@@ -6,7 +6,8 @@ policy is an independent second wall (pages/executions/output.py).
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any, TypeVar
 
 import structlog
@@ -126,7 +127,7 @@ def _render_tagged(value: Any) -> SafeString:
         return _preformatted(value)
     [(tag, content)] = value.items()
     if tag == "__list__" and isinstance(content, list):
-        return _joined(_render_tagged(item) for item in content)
+        return _joined(_in_time(_render_tagged, content))
     layout = LAYOUTS.get(tag)
     if layout is not None and isinstance(content, dict):
         return layout(content)
@@ -161,11 +162,10 @@ def _crew(content: dict[str, Any]) -> SafeString:
     """CrewAI's CrewOutput: the answer, followed by the output of each task."""
     tasks = content.get("tasks_output")
     tasks = tasks if isinstance(tasks, list) else []
-    steps = [_task(task) for task in tasks if isinstance(task, dict)]
-    parts = [_raw(content), *steps]
-    if content.get("token_usage"):
-        parts += [_heading("Tokens"), _preformatted(content["token_usage"])]
-    return _joined(parts)
+    steps = _in_time(_task, (task for task in tasks if isinstance(task, dict)))
+    usage = content.get("token_usage")
+    tokens = [_heading("Tokens"), _preformatted(usage)] if usage else []
+    return _joined(chain([_raw(content)], steps, tokens))
 
 
 def _task(content: dict[str, Any]) -> SafeString:
@@ -231,6 +231,15 @@ def _preformatted(value: Any) -> SafeString:
 
 def _text(message: str) -> SafeString:
     return format_html("{}", plain_text(message))
+
+
+def _in_time(render: Callable[[Any], SafeString], items: Iterable[Any]) -> Iterator[SafeString]:
+    """Each item rendered, until the time is over: tens of thousands of empty ones take seconds."""
+    for item in items:
+        if is_out_of_time():
+            yield TOO_COMPLEX
+            return
+        yield render(item)
 
 
 def _joined(parts: Any) -> SafeString:

@@ -10,6 +10,9 @@ from contextvars import ContextVar
 import nh3
 from django.utils.safestring import SafeString, mark_safe
 
+from executions.long_words import with_breaks
+from executions.table_grids import has_vast_grids
+
 MAX_BYTES = 256 * 1024
 """Bytes of a message that are rendered; a larger one can only be downloaded."""
 MAX_DEPTH = 100
@@ -85,10 +88,12 @@ def is_out_of_time() -> bool:
 
 
 def plain_text(text: str) -> str:
-    """The text without escape sequences and control characters, cut at the size limit."""
+    """The text without escape sequences and control characters, cut at the size limit and with
+    breaks in very long words.
+    """
     shown = text[:MAX_BYTES]
     shown = ESCAPE_SEQUENCE.sub("", shown).replace("\r\n", "\n").replace("\r", "\n")
-    shown = CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
+    shown = with_breaks(CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown))
     return shown + CUT if len(text) > MAX_BYTES else shown
 
 
@@ -109,7 +114,9 @@ def cleaned(html: str) -> SafeString:
         url_relative="deny",
         link_rel=LINK_RELATION,
     )
-    return mark_safe(clean)  # noqa: S308 - this is the sanitiser
+    if has_vast_grids(clean):
+        return TOO_COMPLEX
+    return mark_safe(with_breaks(clean))  # noqa: S308 - this is the sanitiser
 
 
 def is_too_large(text: str) -> bool:

@@ -184,6 +184,12 @@ on indented lines | {executions.json_text.MAX_GROWTH:word} times its length and 
 {executions.json_text.MAX_SMALL_GROWTH} characters
 is referred to | {executions.markdown.MAX_GROWTH:word} times its length and \
 {executions.markdown.MAX_SMALL_GROWTH} characters
+places for cells | {executions.table_grids.MAX_GROWTH} times their cells and \
+{executions.table_grids.MAX_SMALL_GROWTH} |
+in texts of a run | {executions.long_words.MAX_MARKS} |
+words have no spaces | {executions.long_words.MAX_JOINED} |
+together as HTML | {pages.executions.log_lines.MAX_BYTES:bytes} | \
+{pages.executions.log_lines.CUT_LENGTH} characters of each line |
 steps of a run | {pages.executions.step_bars.MAX_BARS} on a page
 | {executions.sanitizing.MAX_BYTES:bytes}, {executions.markdown.MAX_LINES} lines, \
 {executions.markdown.MAX_MARKS} marks, {executions.markdown.MAX_CELLS} table cells

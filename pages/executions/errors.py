@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from core.formatting import counted
 from core.keyset import Keyset
 from executions import queries
+from executions.long_words import with_breaks
 from executions.models import ExecutionError, sees_all
 from executions.queries import ErrorGroup
 from pages.decorators import OrganizationRequest, within_organization
@@ -163,12 +164,13 @@ def error_of(error: ExecutionError) -> dict[str, Any]:
     """An error for its card, with the trace if `queries.with_texts` has read it."""
     execution = error.execution
     trace = getattr(error, "text", None) or ""
+    says_no_more = trace.strip() == error.message.strip()
     return {
         "error": error,
         "execution": execution,
         "type": "" if error.message.startswith(error.error_type) else error.error_type,
         "key": f"{execution.fid} {error.sequence}",
         "at": to_datetime(error.timestamp),
-        "trace": trace[:MAX_TRACE_LENGTH] if trace.strip() != error.message.strip() else "",
+        "trace": "" if says_no_more else with_breaks(trace[:MAX_TRACE_LENGTH]),
         "is_cut": len(trace) > MAX_TRACE_LENGTH,
     }

@@ -6,10 +6,11 @@ from typing import Any
 from django.db.models import Case, OuterRef, QuerySet, Subquery, TextField, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Left
+from django.utils.html import escape
 
 from core.formatting import counted
 from executions.errors import OPERATORS_ONLY
-from executions.log_lines import LOG, MAX_LINE_LENGTH, short_line
+from executions.log_lines import CUT, LOG, MAX_LINE_LENGTH, short_line
 from executions.models import Execution, ExecutionError, ExecutionEvent
 from pages.executions.page_context import milliseconds
 from pages.executions.page_query import to_datetime
@@ -19,6 +20,10 @@ Kind = ExecutionEvent.Kind
 MAX_LINES = 1_000
 AFTER_LINE = 200
 """How many lines follow the one that a link names."""
+MAX_BYTES, CUT_LENGTH = 5 * 1024**2, 500
+"""Of all lines as HTML, where each quote takes six bytes; longer lines have so many characters in a
+log that would be larger.
+"""
 TAIL = 5
 
 
@@ -52,10 +57,19 @@ def lines_of(execution: Execution, *, shows_traces: bool, line: int = 0) -> dict
     found = _read(rows, shows_traces=shows_traces)[::-1]
     shown = found[-MAX_LINES:]
     return {
-        "rows": [_line(execution, *row) for row in shown],
+        "rows": _small_enough([_line(execution, *row) for row in shown]),
         "is_cut": len(found) > len(shown),
         "goes_on": bool(later),
     }
+
+
+def _small_enough(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines, shortened where all of them together would be too much for a page."""
+    if sum(len(escape(line["text"]).encode()) for line in lines) > MAX_BYTES:
+        for line in lines:
+            if len(line["text"]) > CUT_LENGTH:
+                line["text"] = line["text"][:CUT_LENGTH] + CUT
+    return lines
 
 
 def tail_of(execution: Execution) -> dict[str, Any]:

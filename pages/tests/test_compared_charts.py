@@ -192,6 +192,22 @@ def test_the_period_before_is_named_with_its_year_if_it_is_another(
     assert "T" in first or f"Earlier: {label}" in requests.content.decode()
 
 
+@pytest.mark.parametrize("zone", ["", "&tz=Pacific/Kiritimati", "&tz=Pacific/Niue"])
+@pytest.mark.parametrize("end", ["9999-12-31", "5000-01-01", "2100-01-01"])
+def test_a_period_may_end_in_thousands_of_years(
+    organization: Organization, signed_in: SignedIn, end: str, zone: str
+) -> None:
+    """The one before it would begin before the calendar."""
+    run_at(organization, timedelta(minutes=5))
+    start = timezone.now() - timedelta(days=1)
+
+    page = signed_in(make_membership(organization)).get(
+        f"/executions/timeline?from={start:%Y-%m-%d}&to={end}{zone}"
+    )
+
+    assert sum(each["count"] for each in page.context["chart"]["points"]) == 1
+
+
 def test_shares_of_runs_stand_beside_those_of_the_same_weekdays_before(
     organization: Organization, signed_in: SignedIn
 ) -> None:

@@ -13,6 +13,7 @@ from executions.models import ExecutionEvent, now
 from executions.tests.factories import RUNNING, make_execution, make_user_of
 from organizations.models import Membership, Organization
 from organizations.tests.factories import make_membership
+from pages.executions.log_lines import CUT_LENGTH, MAX_BYTES, MAX_LINES
 
 Kind = ExecutionEvent.Kind
 TRACE = "Traceback (most recent call last):\n"
@@ -89,3 +90,18 @@ def test_a_line_that_comes_while_the_page_is_made_is_left_to_the_stream(
     assert re.findall(r"event: stdout\r\ndata: [\d.]+:(\w+)", b"".join(streamed).decode()) == [
         "second"
     ]
+
+
+def test_a_log_of_quotes_is_no_larger_than_other_logs(
+    organization: Organization, signed_in: Any
+) -> None:
+    """Each takes six bytes as HTML: a thousand lines took 24 MB."""
+    events = [NewEvent(now(), Kind.STDERR, "'" * MAX_LINE_LENGTH)] * MAX_LINES
+    execution = make_execution(organization, RUNNING, events=events)
+    browser = signed_in(make_membership(organization, Membership.Role.OPERATOR))
+
+    page = browser.get(f"/executions/{execution.fid}/log").content
+
+    assert page.count(b'class="log-text"') == MAX_LINES
+    assert len(page) < MAX_BYTES
+    assert f"{'&#x27;' * CUT_LENGTH} …<".encode() in page

@@ -132,6 +132,18 @@ def test_an_open_lock_is_said_to_wait(
     assert "awaiting" in text
 
 
+def test_long_words_in_a_trace_can_break(organization: Organization, signed_in: Any) -> None:
+    trace = TRACE.replace("\n", "\n    " + "\u0626" * 10_000 + "\u0301" * 5_000 + "\n", 1)
+    execution = make_execution(organization, FAILED, events=[event("error", trace)])
+    browser = signed_in(make_membership(organization, Membership.Role.OPERATOR))
+
+    page = browser.get(f"/executions/{execution.fid}").content.decode()
+
+    assert "\u0626" * 200 + "\u200b" in page
+    assert "\u0626" * 201 not in page
+    assert "\u0301" * 31 not in page
+
+
 @pytest.mark.parametrize("trace", [TRACE, LONG_TRACE], ids=["short", "long"])
 def test_everyone_reads_the_error_and_operators_its_trace(
     organization: Organization, browser: Any, signed_in: Any, trace: str
