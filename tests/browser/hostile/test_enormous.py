@@ -59,6 +59,28 @@ def test_enormous_output_leaves_the_pages_usable(visit: Visit, imported: None) -
     assert sizes(page)[1] < 100_000
 
 
+TIRING = {
+    "spans": {"HTML": {"body": f"<table>{'<tr><td rowspan=65534 colspan=900>x' * 6_000}</table>"}},
+    "accents": {"Text": {"body": "a" + "\u0301" * 120_000}},
+    "letters": {"Text": {"body": "\u1820\u180b" * 40_000}},
+}
+"""What took a browser between 16 seconds and minutes, and gigabytes."""
+
+
+@pytest.mark.parametrize("name", TIRING)
+def test_output_does_not_tire_the_browser(visit: Visit, engine: Engine, name: str) -> None:
+    execution = engine.start(summary="Tiring")
+    engine.report(execution, ("action", TIRING[name]), ("final", TIRING[name]))
+    engine.finish(execution)
+    page = visit().page
+    page.set_default_timeout(10_000)
+
+    page.goto(f"/executions/{execution}")
+
+    expect(page.locator(".card-result")).to_be_visible()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
 def test_a_line_of_a_megabyte_is_cut_while_it_is_watched(visit: Visit, engine: Engine) -> None:
     execution = engine.start(summary="Enormous")
     page = visit().page
