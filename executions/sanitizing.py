@@ -88,12 +88,15 @@ def is_out_of_time() -> bool:
 
 
 def plain_text(text: str) -> str:
-    """The text without escape sequences and control characters, cut at the size limit and with
-    breaks in very long words.
-    """
+    """`unbroken_text` for a page: with breaks in very long words."""
+    return with_breaks(unbroken_text(text))
+
+
+def unbroken_text(text: str) -> str:
+    """The text without escape sequences and control characters, cut at the size limit."""
     shown = text[:MAX_BYTES]
     shown = ESCAPE_SEQUENCE.sub("", shown).replace("\r\n", "\n").replace("\r", "\n")
-    shown = with_breaks(CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown))
+    shown = CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
     return shown + CUT if len(text) > MAX_BYTES else shown
 
 

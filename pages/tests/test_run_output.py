@@ -123,6 +123,20 @@ def test_the_newest_steps_and_lines_are_shown_and_the_rest_is_named(
     assert lines[0].endswith("stdout line 0")
 
 
+def test_long_words_break_on_the_page_of_the_log_but_not_in_the_download(
+    organization: Organization, browser: Any
+) -> None:
+    word = "\u0628" * 500 + "a" + "\u0301" * 40
+    execution = make_execution(organization, events=[event("stdout", word)])
+
+    page = page_of(browser, execution, "/log")
+    lines = b"".join(browser.get(f"/executions/{execution.fid}/log.txt")).decode()
+
+    assert "\u0628" * 200 + "\u200b" in page
+    assert "\u0301" * 31 not in page
+    assert word in lines
+
+
 def test_the_page_stays_readable_however_much_its_steps_say(
     organization: Organization, browser: Any
 ) -> None:
