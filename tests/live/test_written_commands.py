@@ -80,7 +80,18 @@ PAGES: list[Page] = [
         {"\nmake demo\n": "\n", "CLIENT_ID=…": "", "CLIENT_SECRET=sk_live_…": ""},
     ),
     ("docs/how-to/report-executions.md", "", {}),
-    ("docs/how-to/follow-an-execution.md", AGENT_TOKEN + ENDED_RUN, {}),
+    (
+        "docs/how-to/follow-an-execution.md",
+        AGENT_TOKEN + ENDED_RUN,
+        {
+            "-d name=admin -d password=admin": (
+                f'--data-urlencode "name={OWNER}" --data-urlencode "password={OWNER_PASSWORD}"'
+            ),
+            '"name": "admin", "password": "admin"': (
+                f'"name": "{OWNER}", "password": "{OWNER_PASSWORD}"'
+            ),
+        },
+    ),
     (
         "docs/how-to/accept-tokens.md",
         AGENT_TOKEN
