@@ -85,6 +85,7 @@ function opened_by_the_session(spec) {
     .map(([path]) => new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{[^}]+\}/g, "[^?#]+")}$`));
   /* Scripts cannot set the Cookie header, so it cannot be filled in here. */
   delete spec.components.securitySchemes.session;
+  delete spec.components.securitySchemes.keyCookie;
   return ({ method = "GET", url, headers = {} }) =>
     method === "GET" &&
     !Object.keys(headers).some((name) => /^(authorization|kodosumi_api_key)$/i.test(name)) &&
