@@ -209,7 +209,8 @@ def test_the_api_page_executes_a_call_with_a_token(visit: Visit, base_url: str) 
     token = ask_for_token(base_url, client_id, secret_on(page))["access_token"]
     page.goto("/docs", wait_until="networkidle")
 
-    page.get_by_role("button", name="Authorize", exact=True).click()
+    page.locator("summary", has_text="Authorize").click()
+    page.get_by_role("button", name="Tokens and secrets").click()
     page.locator("#auth-bearer-value").fill(token)
     page.locator(".auth-btn-wrapper .authorize").first.click()
     page.locator(".auth-btn-wrapper .btn-done").first.click()
