@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.cross_site import is_cross_site
-from core.errors import DomainError, Forbidden, InvalidValue
+from core.errors import DomainError, Forbidden
 from core.examples import example
 from core.handlers import domain_error_response
 from core.serializers import StrictSerializer
@@ -31,6 +31,11 @@ PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 as the beginning of another site's address."""
 
 
+def validate_path(text: str) -> None:
+    if not PATH.fullmatch(text):
+        raise serializers.ValidationError("Use a path of this site.")
+
+
 @example(sent=examples.LOG_IN)
 class KeyLogInSerializer(StrictSerializer):
     name = serializers.CharField(
@@ -42,6 +47,7 @@ class KeyLogInSerializer(StrictSerializer):
     redirect = serializers.CharField(
         max_length=MAX_REDIRECT_LENGTH,
         required=False,
+        validators=[validate_path],
         help_text="A path of this site. The response then redirects to it.",
     )
 
@@ -88,8 +94,6 @@ class KeyLogInView(APIView):
         serializer.is_valid(raise_exception=True)
         sent = serializer.validated_data
         target = sent.get("redirect")
-        if target is not None and not PATH.fullmatch(target):
-            raise InvalidValue.of("redirect", "Use a path of this site.")
         try:
             tokens = log_in(request._request, email=sent["name"], password=sent["password"])
         except DomainError as error:

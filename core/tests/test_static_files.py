@@ -17,6 +17,7 @@ from django.templatetags.static import static
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
+from core import fonts
 from core.static_files import CollectedFilesConfig, are_collected, with_static_files
 
 SOURCE = settings.BASE_DIR / "static"
@@ -190,3 +191,24 @@ def test_only_files_that_pages_use_are_collected() -> None:
     assert set(asked) | {"django_htmx/htmx-2.min.js", "admin/css/base.css"} <= set(sizes)
     assert not [name for name in sizes if name.endswith(".map")]
     assert sum(sizes.values()) < 5 * 1024**2
+
+
+def test_the_collected_font_is_kept_for_a_year_and_named_by_the_styles(collected: None) -> None:
+    url = static(f"fonts/{fonts.FONT}")
+
+    status, headers, _ = get(url)
+
+    assert (status, headers["Cache-Control"]) == ("200 OK", YEAR)
+    _, _, styles = get(static("css/site.css"))
+    assert f'url("../fonts/{url.rpartition("/")[2]}")'.encode() in styles
+    assert "Access-Control-Allow-Origin" not in get(static("css/site.css"))[1]
+
+
+def test_the_font_and_its_license_are_served_from_source() -> None:
+    for name, kind in ((fonts.FONT, "font/woff2"), (fonts.LICENSE, "text/plain")):
+        status, headers, body = get(f"/static/fonts/{name}")
+
+        assert status == "200 OK"
+        assert headers["Content-Type"].startswith(kind)
+        assert headers["Access-Control-Allow-Origin"] == "*"  # frames of output have no origin
+    assert b"SIL OPEN FONT LICENSE Version 1.1" in body
