@@ -6,12 +6,12 @@ import re
 
 import pytest
 from django.test import Client
+from rest_framework.permissions import SAFE_METHODS
 
 from tests.calls import call
 from tests.endpoint import Endpoint
 from tests.endpoints import ENDPOINTS
 from tests.tenants import Tenant
-from tokens.authentication import SAFE_METHODS
 from tokens.tests.factories import access_token_for
 
 FAMILIES = re.compile("/(api/dashboard|outputs|timeline|files)(/|$)")

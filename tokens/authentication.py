@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
@@ -11,7 +12,6 @@ from core.errors import Forbidden, InvalidValue, bearer_challenge
 from tokens.access_tokens import BearerToken
 
 KEY_COOKIE = "kodosumi_jwt"
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class PresentedToken:
